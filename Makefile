@@ -1,0 +1,63 @@
+# The verbs of this repository. `make run` and `make test` do all of their own set-up.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+DEV    := $(VENV)/.installed-dev
+ARGS   ?=
+
+.PHONY: run test quick check format bench real-llm lock clean help
+.DELETE_ON_ERROR:
+
+help: ## list the verbs
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+run: $(STAMP) ## start everything; ARGS="--backend http://host:port" names an LLM server
+	@$(BIN)/llm-metrics-proxy serve $(ARGS)
+
+# Debian splits venv out of python3; root may add it, everybody else is told the package's name.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tools/install-venv.sh "$(PYTHON)"
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): $(VENV)/bin/python requirements.lock pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(STAMP) requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+check: $(DEV) ## ruff, mypy --strict, import rules, docs and version checks
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/architecture
+
+quick: $(DEV) ## the inner loop: everything that starts no whole process, under a minute
+	$(BIN)/pytest -q -x -m "not system and not real_server" $(ARGS)
+
+test: check ## all set-up, the checks, then every test
+	sh tools/install-litellm.sh
+	$(BIN)/pytest -q $(ARGS)
+
+bench: $(DEV) ## ratios against nginx, LiteLLM and a 40-line aiohttp proxy
+	sh tools/install-bench.sh
+	$(BIN)/python -m bench $(ARGS)
+
+real-llm: $(DEV) ## llama.cpp with a tiny random model behind the proxy (compiles for minutes)
+	sh tools/install-llama-cpp.sh
+	$(BIN)/pytest -q -rA tests/real_llm $(ARGS)
+
+format: $(DEV) ## rewrite the sources as ruff likes them
+	$(BIN)/ruff format src tests bench
+	$(BIN)/ruff check --fix src tests bench
+
+lock: ## renew the hashed locks (versions and hashes only)
+	sh tools/lock.sh
+
+clean: ## remove what was made here; data/ stays
+	rm -rf $(VENV) .venv-litellm .venv-llama-cpp .mypy_cache .pytest_cache .ruff_cache .hypothesis

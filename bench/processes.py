@@ -1,0 +1,149 @@
+"""Pinned child processes, and what they use of the machine, read from /proc."""
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from bench.figures import Unavailable
+
+_CORES: Final = sorted(os.sched_getaffinity(0))
+TEST_CORE: Final = _CORES[0]  # the server under test, alone
+LOAD_CORE: Final = _CORES[1 % len(_CORES)]  # upstream and clients
+_START_LIMIT_S: Final = 120.0  # LiteLLM imports for half a minute on a slow machine
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Children started inside inherit the core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def move(pids: Iterable[int], core: int) -> None:
+    """Pin running processes with all of their threads."""
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], core: int, *, port: int | None, log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A child on ``core`` that listens on ``port`` once the block begins; its output goes to ``log``.
+
+    It is told to stop by SIGTERM and killed with its whole session if that takes more than ten seconds.
+    """
+    with log.open("wb") as output, pinned(core):
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )  # fmt: skip
+    try:
+        if port is not None:
+            _wait_for(port, child, log)
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait(10)
+        if child.stdin is not None:
+            child.stdin.close()
+
+
+def wait_until_ready(port: int, child: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until ``GET /ready`` is answered with 200."""
+
+    def ready() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            connection.request("GET", "/ready")
+            return connection.getresponse().status == 200
+        finally:
+            connection.close()
+
+    _wait(ready, child, log)
+
+
+def _wait_for(port: int, child: "subprocess.Popen[bytes]", log: Path) -> None:
+    def connects() -> bool:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+
+    _wait(connects, child, log)
+
+
+def _wait(reached: Callable[[], bool], child: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + _START_LIMIT_S
+    while time.monotonic() < deadline and child.poll() is None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if reached():
+                return
+        time.sleep(0.05)
+    last_words = log.read_text(errors="replace").strip().splitlines()[-3:]
+    raise Unavailable(f"{child.args!r} did not start: {' / '.join(last_words)}")
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+    return port
+
+
+def family(pid: int) -> list[int]:
+    """A process and all of its descendants."""
+    found = [pid]
+    for parent in found:
+        with contextlib.suppress(FileNotFoundError):
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                found += map(int, (thread / "children").read_text().split())
+    return found
+
+
+def command_line(pid: int) -> str:
+    """The words that a process was started with."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+def cpu_s(pids: Iterable[int]) -> float:
+    """CPU time used so far by processes and their threads, to the nanosecond (clock ticks would be 10 ms)."""
+    used_ns = 0
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            used_ns += int((thread / "schedstat").read_text().split()[0])
+    return used_ns / 1e9
+
+
+def pss_kib(pids: Iterable[int]) -> int:
+    """Proportional set size: memory that these processes have for themselves, and their share of what they share."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total
+
+
+def settle(pids: Sequence[int], limit_s: float = 30.0) -> None:
+    """Wait until processes have stopped working."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        before = cpu_s(pids)
+        time.sleep(0.25)
+        if cpu_s(pids) - before < 0.02:
+            return

@@ -1,0 +1,88 @@
+"""The paced upstream: streams of server-sent events at fixed intervals, from one uvloop process.
+
+    python -m bench.streamer PORT INTERVAL_MS
+
+The request's ``user`` says which kind: ``paced`` sends ``CHUNKS`` events, one at each interval; ``idle`` sends the
+first one and then nothing, until the client leaves.
+"""
+
+import asyncio
+import sys
+from typing import Final, cast
+
+import uvloop
+
+CHUNKS: Final = 100
+HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+    b"transfer-encoding: chunked\r\n\r\n"
+)
+
+
+def event(index: int) -> bytes:
+    """About 200 bytes, as OpenAI's are; the last one has the finish reason and ``[DONE]`` behind it."""
+    last = index == CHUNKS - 1
+    delta, reason = ("{}", '"stop"') if last else (f'{{"content":" w{index:03d}"}}', "null")
+    data = (
+        'data: {"id":"chatcmpl-9c1f0a7b52d84e6fb3a1","object":"chat.completion.chunk","created":1750000000,'
+        f'"model":"bench-model","system_fingerprint":"fp_44709d6fcb","choices":[{{"index":0,"delta":{delta},"finish_reason":{reason}}}]}}\n\n'
+    )
+    return (data + "data: [DONE]\n\n" * last).encode()
+
+
+EVENTS: Final = tuple(event(index) for index in range(CHUNKS))
+BODY: Final = b"".join(EVENTS)
+_FRAMES: Final = tuple(b"%x\r\n%b\r\n" % (len(data), data) for data in EVENTS)
+
+
+class Streamer(asyncio.Protocol):
+    """One connection; requests come one after the other, each with a Content-Length."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._interval_s = interval_s
+        self._unread = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
+        self._index = 0
+        self._next = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop\'s are no subclass of it
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += data
+        head, blank, rest = self._unread.partition(b"\r\n\r\n")
+        if not blank:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if len(rest) >= length:
+            self._unread.clear()
+            self._transport.write(HEAD + _FRAMES[0])
+            if b'"idle"' not in rest:
+                self._index, self._next = 1, self._loop.time() + self._interval_s
+                self._timer = self._loop.call_at(self._next, self._send)
+
+    def _send(self) -> None:
+        frame = _FRAMES[self._index]
+        self._index += 1
+        if self._index == CHUNKS:
+            self._transport.write(frame + b"0\r\n\r\n")
+            return
+        self._transport.write(frame)
+        self._next += self._interval_s  # along a fixed schedule: lateness does not add up
+        self._timer = self._loop.call_at(self._next, self._send)
+
+
+async def main(port: int, interval_ms: float) -> None:
+    """Serve for ever."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Streamer(interval_ms / 1000), "127.0.0.1", port, backlog=4096)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1]), float(sys.argv[2])))

@@ -1,0 +1,27 @@
+"""Questions to the table of records: a query is a frozen value, compiled to SQL, answered by a frozen result.
+
+Metrics are defined once, in ``metrics``. Nothing here knows which store answers; it sees ``storage.base.Reader``.
+Imported by ``api`` and ``cli``.
+"""
+
+from llm_metrics_proxy.analytics.filters import RequestFilter, parse_time
+from llm_metrics_proxy.analytics.requests import MAX_LIMIT, Page, get_request, list_requests
+from llm_metrics_proxy.analytics.summary import Distribution, ErrorCount, Summary, TokenSum, summarise
+from llm_metrics_proxy.analytics.versions import VERSION_HISTORY, VersionNote, records_by_version
+
+__all__ = [
+    "MAX_LIMIT",
+    "VERSION_HISTORY",
+    "Distribution",
+    "ErrorCount",
+    "Page",
+    "RequestFilter",
+    "Summary",
+    "TokenSum",
+    "VersionNote",
+    "get_request",
+    "list_requests",
+    "parse_time",
+    "records_by_version",
+    "summarise",
+]

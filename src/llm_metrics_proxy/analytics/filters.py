@@ -1,0 +1,116 @@
+"""Which records a question is about: a frozen value, and its compilation to a WHERE clause."""
+
+import re
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import msgspec
+
+from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.storage.base import SqlValue
+
+
+class RequestFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Records that meet every condition that is set; ``None`` sets none. Raises ``QueryError`` if none could.
+
+    ``start`` is inclusive, ``end`` exclusive, so that neighbouring ranges share no record. A naive time is UTC.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    model: str | None = None
+    origin: str | None = None
+    backend: str | None = None
+    endpoint: str | None = None
+    streaming: bool | None = None
+    success: bool | None = None
+    status_code: int | None = None
+    error_type: str | None = None
+    app_version: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.end is not None and stored_time(self.start) >= stored_time(self.end):
+            raise QueryError("start", "start must be before end: start is inclusive and end exclusive")
+        if self.status_code is not None and not 100 <= self.status_code <= 599:
+            raise QueryError("status_code", f"{self.status_code} is not an HTTP status; they run from 100 to 599")
+
+
+class Clause(NamedTuple):
+    """`` WHERE …`` (or nothing) and the values of its placeholders."""
+
+    sql: str
+    parameters: tuple[SqlValue, ...]
+
+    def also(self, condition: str, *parameters: SqlValue) -> "Clause":
+        """This clause with one more condition."""
+        joined = f"{self.sql} AND {condition}" if self.sql else f" WHERE {condition}"
+        return Clause(joined, self.parameters + parameters)
+
+
+_CONDITIONS: Final = {  # field of RequestFilter -> condition with one placeholder
+    "start": "timestamp >= ?",
+    "end": "timestamp < ?",
+    "model": "model = ?",
+    "origin": "origin = ?",
+    "backend": "backend = ?",
+    "endpoint": "endpoint = ?",
+    "streaming": "is_streaming = ?",
+    "success": "success = ?",
+    "status_code": "status_code = ?",
+    "error_type": "error_type = ?",
+    "app_version": "app_version = ?",
+}
+
+
+def where(selection: RequestFilter) -> Clause:
+    """Compile a filter. Values only ever travel as parameters."""
+    clause = Clause("", ())
+    for field, condition in _CONDITIONS.items():
+        value = getattr(selection, field)
+        if value is not None:
+            clause = clause.also(condition, _stored(value))
+    return clause
+
+
+def _stored(value: datetime | bool | int | str) -> SqlValue:
+    """A filter's value as the column holds it."""
+    if isinstance(value, datetime):
+        return stored_time(value)
+    return int(value) if isinstance(value, bool) else value
+
+
+def stored_time(moment: datetime) -> str:
+    """As the column ``timestamp`` holds it: UTC, six decimals, Z; of one width, so that text order is time order."""
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+# Stricter than datetime.fromisoformat, which takes any character between date and time, and a run of digits for both.
+_TIME: Final = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII | re.IGNORECASE
+)
+
+
+def parse_time(text: str, parameter: str) -> datetime:
+    """An ISO 8601 date or time as an aware ``datetime`` in UTC. Raises ``QueryError`` that names ``parameter``.
+
+    A naive time is UTC, and a date alone is the start of that day. What is finer than a microsecond is cut off.
+    """
+    moment = _moment(text)
+    if moment is not None:
+        return moment
+    hint = " (in a URL, write + as %2B)" if "T" in text and " " in text else ""
+    raise QueryError(
+        parameter,
+        f"{text[:64]!r} is not an ISO 8601 date or time such as 2026-01-31 or 2026-01-31T12:00:00+01:00{hint}",
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    if not _TIME.fullmatch(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.upper())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # 30 February; a zone that pushes year 1 or 9999 over the edge
+        return None

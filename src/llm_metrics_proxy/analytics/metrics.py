@@ -1,0 +1,44 @@
+"""The metrics that can be asked for, each defined once: name, unit, meaning and the SQL of one record's value.
+
+They are taken from the list of columns in ``record``: every duration, every rate that a formula derives, and every
+token count that a server reports. A new column of that kind is a new metric without a line here.
+"""
+
+from typing import Final, NamedTuple
+
+from llm_metrics_proxy.record import DERIVED, raw_facts
+
+
+class Metric(NamedTuple):
+    """``sql`` is the value of one record, or NULL where it is missing or is no finite number."""
+
+    name: str
+    unit: str
+    meaning: str
+    sql: str
+
+
+def _finite(column: str) -> str:
+    """The column's value if it is a finite number.
+
+    Text sorts after every number in SQLite, so the comparison also leaves out words that an older program wrote into a
+    number's column; ``percentile_cont`` would refuse the whole query for one of them, as for an infinity.
+    """
+    return f"iif({column} BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308, {column}, NULL)"
+
+
+def _raw(unit: str, *, without: frozenset[str] = frozenset()) -> tuple[Metric, ...]:
+    return tuple(
+        Metric(name, unit, fact.meaning, _finite(name))
+        for name, fact in raw_facts().items()
+        if fact.unit == unit and name not in without
+    )
+
+
+DISTRIBUTIONS: Final = (
+    *_raw("ms"),
+    *(Metric(column.name, column.fact.unit, column.fact.meaning, _finite(column.name)) for column in DERIVED),
+)
+# max_tokens is what a client asked for, not what anything used: adding it up means nothing.
+TOKEN_SUMS: Final = _raw("tokens", without=frozenset({"max_tokens"}))
+PERCENTILES: Final = (0.5, 0.95, 0.99)

@@ -1,0 +1,175 @@
+"""The application: which path asks which question. Routes are plain functions, so FastAPI runs them in its threads."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi.openapi.utils import get_openapi
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse, Response
+
+from llm_metrics_proxy.analytics import VERSION_HISTORY, get_request, list_requests, records_by_version, summarise
+from llm_metrics_proxy.api import docs_page, prometheus
+from llm_metrics_proxy.api.answers import HANDLERS, error_response, json_response
+from llm_metrics_proxy.api.guard import OPEN_PATHS, Guard
+from llm_metrics_proxy.api.health import Health, Readiness, assess
+from llm_metrics_proxy.api.parameters import FilterParameters, KnownOnly, ListParameters
+from llm_metrics_proxy.api.ports import ApiPorts
+from llm_metrics_proxy.api.schemas import Versions, answer, components
+from llm_metrics_proxy.errors import StoreError
+from llm_metrics_proxy.metrics_service import APP_VERSION
+
+_DESCRIPTION: Final = (
+    "The records of an LLM metrics proxy, and what they amount to. Missing is null, never 0; every mean and percentile "
+    "comes with `n`, the number of records it rests on. Times are ISO 8601 in UTC; `start` is inclusive, `end` is not."
+)
+_DATA_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    422: answer("ErrorAnswer", "A parameter is wrong; the message says which and why."),
+    503: answer("ErrorAnswer", "The database is busy or missing; Retry-After says when to ask again."),
+}
+
+
+def create_app(ports: ApiPorts) -> FastAPI:
+    """The whole API over ``ports``; it starts nothing and opens nothing."""
+    app = FastAPI(
+        title="LLM Metrics Proxy",
+        version=APP_VERSION,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers=HANDLERS,  # type: ignore[arg-type]
+        middleware=[Middleware(Guard, token=ports.token, allowed_hosts=ports.allowed_hosts)],
+    )
+    _add_data_routes(app, ports)
+    _add_service_routes(app, ports)
+    app.openapi = lambda: _document(app, with_token=ports.token is not None)  # type: ignore[method-assign]
+    return app
+
+
+def _add_data_routes(app: FastAPI, ports: ApiPorts) -> None:
+    @app.get(
+        "/api/v1/requests",
+        summary="Records, newest first, page by page",
+        tags=["records"],
+        dependencies=[Depends(KnownOnly(ListParameters))],
+        responses={200: answer("RequestPage", "A page; ask for the next with `next_cursor`."), **_DATA_ERRORS},
+    )
+    def read_requests(parameters: Annotated[ListParameters, Query()]) -> Response:
+        page = list_requests(ports.reader, parameters.to_filter(), parameters.limit, parameters.cursor)
+        return json_response({"app_version": APP_VERSION, "items": page.items, "next_cursor": page.next_cursor})
+
+    @app.get(
+        "/api/v1/requests/{id}",
+        summary="One record, by its id or its request_id",
+        tags=["records"],
+        dependencies=[Depends(KnownOnly())],
+        responses={
+            200: answer("RequestItem", "The record."),
+            404: answer("ErrorAnswer", "There is no such record."),
+            **_DATA_ERRORS,
+        },
+    )
+    def read_request(
+        record_id: Annotated[str, Path(alias="id", description="The record's `id`, or its `request_id`.")],
+    ) -> Response:
+        item = get_request(ports.reader, record_id)
+        if item is None:
+            return error_response(404, "not_found", "no record has this id or request_id", "id")
+        return json_response(item)
+
+    @app.get(
+        "/api/v1/summary",
+        summary="What the selected records amount to",
+        tags=["metrics"],
+        dependencies=[Depends(KnownOnly(FilterParameters))],
+        responses={200: answer("Summary", "All numbers from one snapshot."), **_DATA_ERRORS},
+    )
+    def read_summary(parameters: Annotated[FilterParameters, Query()]) -> Response:
+        return json_response(summarise(ports.reader, parameters.to_filter()))
+
+    @app.get(
+        "/api/v1/versions",
+        summary="How the meaning of numbers changed, and which records follow which version",
+        tags=["metrics"],
+        dependencies=[Depends(KnownOnly())],
+        responses={200: answer("Versions", "History and counts."), **_DATA_ERRORS},
+    )
+    def read_versions() -> Response:
+        return json_response(
+            Versions(
+                app_version=APP_VERSION,
+                history=VERSION_HISTORY,
+                records_by_version=records_by_version(ports.reader),
+                components=dict(ports.versions),
+            )
+        )
+
+
+def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
+    def health() -> Health:
+        workers = ports.scoreboard.workers() if ports.scoreboard else []
+        return assess(APP_VERSION, ports.service_status(), workers, ports.clock() * 1000)
+
+    # async: it touches no disk, and must answer even while every thread is busy with a long question.
+    @app.get(
+        "/health",
+        summary="How the proxy, its workers and ingestion fare",
+        tags=["service"],
+        responses={200: answer("Health", "The process lives; `status` and `reasons` say how well.")},
+    )
+    async def read_health() -> Response:
+        return json_response(health())
+
+    @app.get(
+        "/ready",
+        summary="Whether questions are answered and records taken in",
+        tags=["service"],
+        responses={200: answer("Readiness", "Ready."), 503: answer("Readiness", "Not ready; `reasons` say why.")},
+    )
+    def read_ready() -> Response:
+        reasons = []
+        if ports.service_status() is None:
+            reasons.append("ingestion does not run")
+        try:
+            ports.reader.query("SELECT 1 FROM completion_requests LIMIT 1")
+        except StoreError as error:
+            reasons.append(str(error))
+        readiness = Readiness(ready=not reasons, app_version=APP_VERSION, reasons=reasons)
+        return json_response(readiness, 503 if reasons else 200, {"Retry-After": "1"} if reasons else None)
+
+    @app.get(
+        "/metrics",
+        summary="Counters, histograms and gauges for Prometheus",
+        tags=["service"],
+        response_class=Response,
+        responses={200: {"description": "Text format or OpenMetrics.", "content": {"text/plain": {}}}},
+    )
+    def read_metrics(request: Request) -> Response:
+        body, content_type = prometheus.render(ports.book, health(), request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type})
+
+    @app.get("/docs", include_in_schema=False)
+    def read_docs() -> Response:
+        return HTMLResponse(
+            docs_page.render(app.openapi()), headers={"Content-Security-Policy": docs_page.CONTENT_SECURITY_POLICY}
+        )
+
+
+def _document(app: FastAPI, *, with_token: bool) -> dict[str, Any]:
+    """The OpenAPI document, made once; schemas of answers are ours, where FastAPI would know only its own."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+        )
+        document["components"] = {"schemas": components()}
+        if with_token:
+            document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                if not with_token:
+                    operation["responses"]["421"] = answer("ErrorAnswer", "The header Host names somebody else.")
+                elif path not in OPEN_PATHS:
+                    operation["security"] = [{"token": []}]
+                    operation["responses"]["401"] = answer("ErrorAnswer", "The token is missing or wrong.")
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,115 @@
+"""How the parts fare, as a value made from the workers' scoreboard and the ingester's status.
+
+Pure: the time is passed in.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from llm_metrics_proxy.api.ports import ServiceStatus
+from llm_metrics_proxy.scoreboard import WorkerStatus
+
+HEARTBEAT_LIMIT_MS: Final = 5_000  # a worker writes one every second
+LAG_LIMIT_MS: Final = 30_000  # records reach the database within a second; half a minute means that something blocks
+
+
+class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One proxy worker; its counts go on over restarts of the process in its slot."""
+
+    worker: int
+    pid: int
+    up: bool  # it gave a sign of life within the last 5 s
+    draining: bool
+    open_connections: int
+    open_requests: int
+    requests: int
+    bad_requests: int
+    records_written: int
+    records_dropped: int
+    journal_bytes: int
+    journal_error: str | None  # why writing the journal fails at the moment
+
+
+class IngestionHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How records get from the journal into the database."""
+
+    records_ingested: int
+    records_rejected: int
+    open_requests: int
+    lag_bytes: int
+    lag_ms: float | None
+    last_error: str | None
+    damaged_bytes: int
+    torn_frames: int
+    unknown_frames: int
+    last_commit_unix_ms: int | None
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """``ok``, or ``degraded`` with every reason in words. The process answers, so the HTTP status is 200 either way."""
+
+    status: str
+    app_version: str
+    reasons: list[str]
+    ingestion: IngestionHealth | None  # none: ingestion does not run
+    workers: list[WorkerHealth]
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether questions are answered and records taken in; if not, why."""
+
+    ready: bool
+    app_version: str
+    reasons: list[str]
+
+
+def worker_health(worker: WorkerStatus, now_unix_ms: float) -> WorkerHealth:
+    """What a slot of the scoreboard says at ``now_unix_ms``."""
+    values = worker.values
+    errno = values["journal_errno"]
+    counts = {name: values[name] for name in WorkerHealth.__struct_fields__ if name in values and name != "draining"}
+    return WorkerHealth(
+        worker=worker.slot,
+        up=now_unix_ms - values["heartbeat_unix_ms"] <= HEARTBEAT_LIMIT_MS,
+        draining=bool(values["draining"]),
+        journal_error=os.strerror(errno) if errno else None,
+        **counts,
+    )
+
+
+_WORKER_FAULTS: Final[tuple[tuple[Callable[[WorkerHealth], object], str], ...]] = (
+    (lambda w: not w.up, "worker {w.worker} (pid {w.pid}) has given no sign of life for more than 5 s"),
+    (lambda w: w.journal_error, "worker {w.worker} cannot write its journal: {w.journal_error}"),
+    (lambda w: w.records_dropped, "worker {w.worker} forwarded {w.records_dropped} requests without a record"),
+)
+_INGESTION_FAULTS: Final[tuple[tuple[Callable[[IngestionHealth], object], str], ...]] = (
+    (lambda i: i.last_error, "records wait in the journal: {i.last_error}"),
+    (lambda i: (i.lag_ms or 0) > LAG_LIMIT_MS, "the database is {i.lag_ms:.0f} ms behind the journal"),
+    (lambda i: i.records_rejected, "{i.records_rejected} records could not be stored; the journal's folder keeps them"),
+    (lambda i: i.unknown_frames, "{i.unknown_frames} frames of the journal are of a kind that a newer program writes"),
+    (lambda i: i.damaged_bytes, "{i.damaged_bytes} bytes of the journal were damaged and could not be read"),
+)
+
+
+def assess(
+    app_version: str, status: ServiceStatus | None, workers: Sequence[WorkerStatus], now_unix_ms: float
+) -> Health:
+    """Everything at once. ``workers`` is empty where they run on another host."""
+    judged = [worker_health(worker, now_unix_ms) for worker in workers]
+    reasons = [text.format(w=worker) for worker in judged for fault, text in _WORKER_FAULTS if fault(worker)]
+    ingestion = None
+    if status is None:
+        reasons.append("ingestion does not run: records wait in the journal")
+    else:
+        ingestion = IngestionHealth(**{name: getattr(status, name) for name in IngestionHealth.__struct_fields__})
+        reasons += [text.format(i=ingestion) for fault, text in _INGESTION_FAULTS if fault(ingestion)]
+    return Health(
+        status="degraded" if reasons else "ok",
+        app_version=app_version,
+        reasons=reasons,
+        ingestion=ingestion,
+        workers=judged,
+    )

@@ -1,0 +1,86 @@
+"""Query parameters as FastAPI reads and documents them, and how they become query values."""
+
+from collections import Counter
+from typing import Annotated, Any, Final
+
+from fastapi import Request
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from llm_metrics_proxy.analytics import MAX_LIMIT, RequestFilter, parse_time
+from llm_metrics_proxy.errors import QueryError
+
+_MAX_TEXT_CHARS: Final = 512
+
+
+def _read_flag(text: object) -> object:
+    """Two words and no more: pydantic alone would also take ``on``, ``y`` and ``0``, which the schema does not name."""
+    if text not in ("true", "false"):
+        raise ValueError("it must be true or false")
+    return text == "true"
+
+
+# A parameter is absent or has a value: null is no third thing, so it is kept out of the schema.
+_Absent = SkipJsonSchema[None]
+_Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT_CHARS)] | _Absent
+_Flag = Annotated[bool, BeforeValidator(_read_flag)] | _Absent
+_Status = Annotated[int, Field(ge=100, le=599)] | _Absent
+
+
+def _moment(meaning: str) -> Any:
+    """Documented as what it is; read by ``parse_time``, whose messages say more than pydantic's."""
+    return Field(
+        description=f"{meaning} ISO 8601. A time without a zone is UTC, and a date alone is the start of that day.",
+        examples=["2026-01-31T12:00:00Z", "2026-01-31"],
+        json_schema_extra={"anyOf": [{"format": "date-time"}, {"format": "date"}]},
+    )
+
+
+class FilterParameters(BaseModel):
+    """The conditions of ``RequestFilter``; a test holds the two together."""
+
+    start: Annotated[_Text, _moment("Records from this moment on.")] = None
+    end: Annotated[_Text, _moment("Records before this moment.")] = None
+    model: Annotated[_Text, Field(description="The model that the request asked for, exactly.")] = None
+    origin: Annotated[_Text, Field(description="Who asked, exactly as recorded.")] = None
+    backend: Annotated[_Text, Field(description="host:port of the LLM server.")] = None
+    endpoint: Annotated[_Text, Field(description="The path without its query, exactly.")] = None
+    streaming: Annotated[_Flag, Field(description="Whether the request asked for a stream.")] = None
+    success: Annotated[_Flag, Field(description="Whether the outcome is `completed`.")] = None
+    status_code: Annotated[_Status, Field(description="The status that the client got.")] = None
+    error_type: Annotated[_Text, Field(description="The server's word, or this proxy's, for what went wrong.")] = None
+    app_version: Annotated[_Text, Field(description="The version whose formulas calculated the record.")] = None
+
+    def to_filter(self) -> RequestFilter:
+        """The query value. Raises ``QueryError``."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in RequestFilter.__struct_fields__}
+        for name in ("start", "end"):
+            if values[name] is not None:
+                values[name] = parse_time(values[name], name)
+        return RequestFilter(**values)
+
+
+class ListParameters(FilterParameters):
+    """A filter, and which page of what it selects."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Records on a page.")] = 100
+    cursor: Annotated[_Text, Field(description="`next_cursor` of the page before; keep the filters the same.")] = None
+
+
+class KnownOnly:
+    """A dependency that refuses parameters which the route does not have, and any that is given twice.
+
+    A mistyped ``modle=`` would otherwise select everything, and look like an answer.
+    """
+
+    def __init__(self, parameters: type[BaseModel] | None = None) -> None:
+        self._known = tuple(parameters.model_fields) if parameters else ()
+
+    def __call__(self, request: Request) -> None:
+        """Raises ``QueryError``."""
+        for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+            if name not in self._known:
+                known = f"known are: {', '.join(self._known)}" if self._known else "there are none here"
+                raise QueryError(name[:64], f"there is no parameter {name[:64]!r}; {known}")
+            if times > 1:
+                raise QueryError(name, f"{name} is given {times} times; once is enough")

@@ -1,0 +1,148 @@
+"""The counters and gauges in Prometheus' words. Names and units are listed once, in the tables below.
+
+Counters and histograms come from the ``CounterBook``, which is stored with the records; gauges, and the counters of
+what never became a record, from the live ``Health``.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from llm_metrics_proxy.api.health import Health, IngestionHealth, WorkerHealth
+from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook, Series, SeriesKey, outcomes_with_zeros
+
+PREFIX: Final = "llm_proxy_"
+_LABELS: Final = ("model", "backend", "endpoint", "streaming")
+_Samples = Iterable[tuple[tuple[str, ...], float]]
+
+
+class _Counter(NamedTuple):
+    name: str  # Prometheus adds _total
+    help: str
+    extra_labels: tuple[str, ...]
+    samples: Callable[[Series], _Samples]  # values of the extra labels, count
+
+
+_COUNTERS: Final = (
+    _Counter(
+        "requests",
+        "Requests that ended, by how they ended.",
+        ("outcome",),
+        lambda series: (((outcome,), n) for outcome, n in outcomes_with_zeros(series).items()),
+    ),
+    _Counter(
+        "errors",
+        "Requests that did not complete, by outcome and by the server's or the proxy's word for the fault.",
+        ("outcome", "error_type"),
+        lambda series: (
+            ((outcome, error_type), n)
+            for outcome, by_type in series.errors.items()
+            for error_type, n in by_type.items()
+        ),
+    ),
+    _Counter(
+        "request_success",
+        "Requests that completed, by finish reason; empty where the answer gave none.",
+        ("finished_reason",),
+        lambda series: (((reason,), n) for reason, n in series.finish_reasons.items()),
+    ),
+    _Counter(
+        "prompt_tokens",
+        "Input tokens that servers reported, cached ones included.",
+        (),
+        lambda series: [((), series.prompt_tokens)],
+    ),
+    _Counter(
+        "generation_tokens",
+        "Output tokens that servers reported, reasoning included.",
+        (),
+        lambda series: [((), series.generation_tokens)],
+    ),
+)
+_HISTOGRAM_HELP: Final = {
+    "time_to_first_token_seconds": "From the request's head to the first token; streams only.",
+    "time_per_output_token_seconds": "(Last token - first token) / (completion tokens - 1); streams of two or more.",
+    "e2e_request_latency_seconds": "From the request's head to the last byte to the client; failed requests included.",
+    "proxy_overhead_seconds": "Time that the proxy itself added to a request.",
+}
+_Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
+_WORKER_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[WorkerHealth], float]], ...]] = (
+    (GaugeMetricFamily, "worker_up", "1 if the worker gave a sign of life within 5 s.", lambda w: w.up),
+    (GaugeMetricFamily, "open_connections", "Client connections that are open.", lambda w: w.open_connections),
+    (GaugeMetricFamily, "journal_bytes", "Bytes of the worker's journal on disk.", lambda w: w.journal_bytes),
+    (CounterMetricFamily, "records_dropped", "Requests forwarded without a record.", lambda w: w.records_dropped),
+    (CounterMetricFamily, "bad_requests", "Connections refused before a request.", lambda w: w.bad_requests),
+)
+_INGESTION_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[IngestionHealth], float]], ...]] = (
+    (GaugeMetricFamily, "journal_lag_bytes", "Journal bytes not yet in the database.", lambda i: i.lag_bytes),
+    (GaugeMetricFamily, "journal_lag_seconds", "How far the database is behind.", lambda i: (i.lag_ms or 0) / 1000),
+    (CounterMetricFamily, "records_rejected", "Records that the database cannot hold.", lambda i: i.records_rejected),
+    (CounterMetricFamily, "journal_damaged_bytes", "Journal bytes that cannot be read.", lambda i: i.damaged_bytes),
+)
+
+
+class ProxyCollector(Collector):
+    """One scrape: ``book`` and ``health`` as they are when ``collect`` runs."""
+
+    def __init__(self, book: CounterBook, health: Health) -> None:
+        self._book = book
+        self._health = health
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family, also those that have no series yet."""
+        snapshot = [(_label_values(key), series) for key, series in self._book.snapshot()]
+        yield InfoMetricFamily(
+            PREFIX + "build", "Version of the running program.", {"app_version": self._health.app_version}
+        )
+        yield from _counter_families(snapshot)
+        yield from _histogram_families(snapshot)
+        yield from self._live_families()
+
+    def _live_families(self) -> Iterator[Metric]:
+        workers, ingestion = self._health.workers, self._health.ingestion
+        running = sum(worker.open_requests for worker in workers) if workers else ingestion and ingestion.open_requests
+        yield GaugeMetricFamily(PREFIX + "num_requests_running", "Requests being served.", running or 0)
+        yield GaugeMetricFamily(PREFIX + "ingestion_up", "1 if records are being taken in.", ingestion is not None)
+        for family_type, name, text, value in _WORKER_METRICS:
+            family = family_type(PREFIX + name, text, labels=("worker",))
+            for worker in workers:
+                family.add_metric((str(worker.worker),), value(worker))
+            yield family
+        if ingestion is not None:
+            for family_type, name, text, measure in _INGESTION_METRICS:
+                yield family_type(PREFIX + name, text, measure(ingestion))
+
+
+def _counter_families(snapshot: list[tuple[tuple[str, ...], Series]]) -> Iterator[Metric]:
+    for counter in _COUNTERS:
+        family = CounterMetricFamily(PREFIX + counter.name, counter.help, labels=(*_LABELS, *counter.extra_labels))
+        for labels, series in snapshot:
+            for extra, count in counter.samples(series):
+                family.add_metric((*labels, *extra), count)
+        yield family
+
+
+def _histogram_families(snapshot: list[tuple[tuple[str, ...], Series]]) -> Iterator[Metric]:
+    for name, text in _HISTOGRAM_HELP.items():
+        family = HistogramMetricFamily(PREFIX + name, text, labels=_LABELS)
+        bounds = [*(repr(bound / 1000) for bound in BOUNDS_MS[name]), "+Inf"]
+        for labels, series in snapshot:
+            histogram = series.histograms[name]
+            cumulative = accumulate(histogram.buckets)
+            family.add_metric(labels, list(zip(bounds, cumulative, strict=True)), histogram.sum_ms / 1000)
+        yield family
+
+
+def _label_values(key: SeriesKey) -> tuple[str, ...]:
+    return (key.model, key.backend, key.endpoint, "true" if key.streaming else "false")
+
+
+def render(book: CounterBook, health: Health, accept: str) -> tuple[bytes, str]:
+    """Body and content type: the text format, or OpenMetrics if ``accept`` asks for it."""
+    encoder, content_type = choose_encoder(accept)
+    return encoder(ProxyCollector(book, health)), content_type

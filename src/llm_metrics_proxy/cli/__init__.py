@@ -1,0 +1,15 @@
+"""The command line: one file per verb. The composition root: the only place that names concrete stores.
+
+``flags`` makes flags of the settings table, ``plan`` turns settings into processes, ``discovery`` finds LLM servers,
+``metrics_process`` is the metrics process. Nothing imports this package.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from llm_metrics_proxy.cli.app import run
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))

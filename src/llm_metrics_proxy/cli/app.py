@@ -1,0 +1,50 @@
+"""The verbs in one Typer application, and what becomes of errors: one line and an exit code, never a traceback."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from llm_metrics_proxy.cli.demo import demo
+from llm_metrics_proxy.cli.doctor import doctor
+from llm_metrics_proxy.cli.metrics import metrics
+from llm_metrics_proxy.cli.proxy import proxy
+from llm_metrics_proxy.cli.requests import requests
+from llm_metrics_proxy.cli.serve import serve
+from llm_metrics_proxy.cli.summary import summary
+from llm_metrics_proxy.cli.version import version
+from llm_metrics_proxy.errors import LlmMetricsProxyError
+
+PROGRAM = "llm-metrics-proxy"
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="A transparent reverse proxy for LLM servers that leaves one trustworthy record per request.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (serve, proxy, metrics, demo, requests, summary, doctor, version):
+    app.command()(verb)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit code."""
+    try:
+        code = app(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+    except LlmMetricsProxyError as error:
+        _complain(str(error))
+        return error.exit_code
+    except typer.TyperException as error:  # a flag or verb that does not exist, a value that Typer refuses
+        _complain(f"{error.format_message()} (see {PROGRAM} --help)" if error.format_message() else "")
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _complain(text: str) -> None:
+    for line in filter(None, text.splitlines()):
+        sys.stderr.write(f"{PROGRAM}: {line}\n")

@@ -1,0 +1,247 @@
+"""What ``doctor`` looks at: one function per check, each an independent finding that says what to do.
+
+No check changes anything: no file is made, no database is opened for writing, no port is kept.
+"""
+
+import asyncio
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from llm_metrics_proxy import listening
+from llm_metrics_proxy.analytics import records_by_version
+from llm_metrics_proxy.cli import discovery, plan, secret_file
+from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.config.types import DEMO
+from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
+from llm_metrics_proxy.storage.sqlite import SqliteReader
+from llm_metrics_proxy.storage.sqlite_schema import look
+
+OLDEST_SQLITE: Final = (3, 51, 3)  # releases before it can corrupt a WAL database when the WAL is reset
+LEAST_FREE_BYTES: Final = 256 * 1024**2
+CLOCK_TOLERANCE_S: Final = 60.0
+_ANSWER_LIMIT_S: Final = 3.0
+_PROJECT_BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)  # a clock that shows less was never set
+_MIB: Final = 1024**2
+
+
+class Status(StrEnum):
+    """How a check ended; only ``FAILED`` makes ``doctor`` exit with 1."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was found; ``advice`` is what to do about it, empty when nothing is to be done."""
+
+    check: str
+    status: Status
+    found: str
+    advice: str = ""
+
+
+def backend(settings: Settings) -> Finding:
+    """Does the named server answer like an LLM server, or is there one on loopback?"""
+    if settings.backend == DEMO:
+        return Finding("backend", Status.OK, "the simulated server, which `serve` starts")
+    if settings.backend is None:
+        ours = frozenset({settings.port, settings.metrics_port})
+        found = asyncio.run(discovery.look_on_loopback(ours))
+        if found:
+            return Finding("backend", Status.OK, "none named; on loopback: " + ", ".join(map(str, found)))
+        advice = "name one with --backend http://host:port; `serve` would start the simulated server"
+        return Finding("backend", Status.WARNING, "none named, and no LLM server found on loopback", advice)
+    answer = asyncio.run(discovery.identify(settings.backend, limit_s=_ANSWER_LIMIT_S))
+    if isinstance(answer, discovery.Found):
+        return Finding("backend", Status.OK, str(answer))
+    if "wants a key" in answer:
+        return Finding("backend", Status.OK, f"{settings.backend} answers; {answer}")
+    advice = "start it, or name another with --backend"
+    return Finding("backend", Status.FAILED, f"{settings.backend}: {answer}", advice)
+
+
+def database(settings: Settings) -> Finding:
+    """Can this version read the database, and what is in it?"""
+    path = settings.db_path
+    try:
+        if not look(path):
+            return Finding("database", Status.OK, f"{path}: none yet; it is made at the first start")
+        reader = SqliteReader(path)
+        try:
+            ledger = reader.query("SELECT number, name, app_version FROM schema_steps ORDER BY number")
+            versions = records_by_version(reader)
+        finally:
+            reader.close()
+    except LlmMetricsProxyError as error:
+        return Finding("database", Status.FAILED, str(error), "do what the message says; nothing was changed")
+    steps = ", ".join(f"{number} {name} (by {version})" for number, name, version in ledger)
+    records = ", ".join(f"{version}: {count:,}" for version, count in versions.items()) or "none"
+    size = f"{path.stat().st_size / _MIB:,.1f} MiB"
+    return Finding("database", Status.OK, f"{path}: {size}; schema steps {steps}; records by version {records}")
+
+
+def sqlite(_settings: Settings) -> Finding:
+    """Is the SQLite inside apsw free of the WAL-reset fault?"""
+    version = apsw.sqlite_lib_version()
+    needed = ".".join(map(str, OLDEST_SQLITE))
+    if tuple(int(part) for part in version.split(".")) >= OLDEST_SQLITE:
+        return Finding("sqlite", Status.OK, f"{version} (at least {needed} is needed)")
+    advice = f"install apsw {needed} or newer; older ones can corrupt the database"
+    return Finding("sqlite", Status.FAILED, version, advice)
+
+
+def journal(settings: Settings) -> Finding:
+    """Can workers write their journals, and how much waits there?"""
+    folder = settings.journal_dir
+    existing = _nearest_folder(folder)
+    if not os.access(existing, os.W_OK | os.X_OK):
+        advice = f"let this user write to {existing}, or choose another --journal-dir"
+        return Finding("journal", Status.FAILED, f"{folder}: no permission to write to {existing}", advice)
+    if not folder.is_dir():
+        return Finding("journal", Status.OK, f"{folder}: not there yet; it is made at the first start")
+    files = [entry.stat().st_size for entry in folder.iterdir() if entry.is_file()]
+    found = f"{folder}: {sum(files) / _MIB:,.1f} MiB in {len(files)} files"
+    if sum(files) > settings.journal_max_bytes * 0.8:
+        advice = "records are not being stored: is the metrics process running, and what does it log?"
+        return Finding("journal", Status.WARNING, f"{found}, near journal_max_bytes", advice)
+    return Finding("journal", Status.OK, found)
+
+
+def disk(settings: Settings) -> Finding:
+    """Is there room for the journal and the database?"""
+    folder = _nearest_folder(settings.data_dir)
+    free = shutil.disk_usage(folder).free
+    found = f"{free / _MIB:,.0f} MiB free at {folder}"
+    if free < LEAST_FREE_BYTES:
+        return Finding(
+            "disk", Status.FAILED, found, f"free at least {LEAST_FREE_BYTES // _MIB} MiB, or move --data-dir"
+        )
+    if free < settings.journal_max_bytes:
+        advice = "less than journal_max_bytes: a stopped metrics process could fill the disk; lower it or make room"
+        return Finding("disk", Status.WARNING, found, advice)
+    return Finding("disk", Status.OK, found)
+
+
+def clock(settings: Settings) -> Finding:
+    """Does the clock go forward from the newest record? Timestamps come from it, durations do not."""
+    now = datetime.now(UTC)
+    found = f"{now.isoformat(timespec='seconds')}"
+    advice = "set the clock (NTP); records would be filed under a wrong time"
+    if now < _PROJECT_BEGAN:
+        return Finding("clock", Status.FAILED, found, advice)
+    newest = _newest_timestamp(settings.db_path)
+    if newest is not None and (newest - now).total_seconds() > CLOCK_TOLERANCE_S:
+        return Finding("clock", Status.FAILED, f"{found}, but the newest record is of {newest.isoformat()}", advice)
+    before, monotonic_before = time.time(), time.monotonic()
+    time.sleep(0.01)
+    drift_s = (time.time() - before) - (time.monotonic() - monotonic_before)
+    if abs(drift_s) > 0.005:
+        return Finding("clock", Status.WARNING, f"{found}; it jumped by {drift_s * 1000:.1f} ms just now", advice)
+    return Finding("clock", Status.OK, found)
+
+
+def ports(settings: Settings) -> Finding:
+    """Are the ports free, or taken by this very proxy?"""
+    found, faults = [], []
+    addresses = (
+        ("--port", settings.host, settings.port),
+        ("--metrics-port", settings.metrics_host, settings.metrics_port),
+    )
+    for flag, host, port in addresses:
+        try:
+            for group in listening.listen(host, port, flag=flag):
+                for bound in group:
+                    bound.close()
+            found.append(f"{host}:{port} is free" if port else f"{host}: the kernel chooses a port")
+        except PortInUseError as error:
+            if _is_ours(host, port):
+                found.append(f"{host}:{port} is this proxy, running")
+            else:
+                faults.append(str(error))
+        except LlmMetricsProxyError as error:
+            faults.append(str(error))
+    if faults:
+        return Finding("ports", Status.FAILED, "; ".join(faults), "stop the other program or choose other ports")
+    return Finding("ports", Status.OK, "; ".join(found))
+
+
+def descriptors(settings: Settings) -> Finding:
+    """May a worker open two sockets for every connection that it accepts?"""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * settings.max_connections + 64
+    shown = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
+    found = f"{shown} open files per process; max_connections {settings.max_connections} needs {needed}"
+    if hard == resource.RLIM_INFINITY or hard >= needed:
+        return Finding("descriptors", Status.OK, found)
+    advice = "raise the hard limit (ulimit -Hn, LimitNOFILE=) or lower --max-connections"
+    return Finding("descriptors", Status.WARNING, found, advice)
+
+
+def secret(settings: Settings) -> Finding:
+    """Is the key of api_key_id there, whole, and ours alone?"""
+    path = plan.secret_path(settings)
+    if not path.exists():
+        return Finding("secret", Status.OK, f"{path}: not there yet; it is made at the first start")
+    try:
+        warning = secret_file.ensure(path)
+    except LlmMetricsProxyError as error:
+        return Finding("secret", Status.FAILED, str(error), "restore the file from a backup, or delete it")
+    if warning:
+        return Finding("secret", Status.WARNING, warning, f"chmod 600 {path}")
+    return Finding("secret", Status.OK, str(path))
+
+
+CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
+    backend,
+    database,
+    sqlite,
+    journal,
+    secret,
+    disk,
+    clock,
+    ports,
+    descriptors,
+)
+
+
+def _nearest_folder(path: Path) -> Path:
+    """The folder itself, or the first one above it that exists."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
+def _newest_timestamp(path: Path) -> datetime | None:
+    try:
+        if not look(path):
+            return None
+        reader = SqliteReader(path)
+        try:
+            ((text,),) = reader.query("SELECT max(timestamp) FROM completion_requests")
+        finally:
+            reader.close()
+        return None if text is None else datetime.fromisoformat(text)
+    except (LlmMetricsProxyError, ValueError):
+        return None  # the check `database` says what is wrong with it
+
+
+def _is_ours(host: str, port: int) -> bool:
+    """Both of our ports answer /health with a document that lists workers."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- asked, not bound
+    url = f"http://[{shown}]:{port}/health" if ":" in shown else f"http://{shown}:{port}/health"
+    try:
+        answer = asyncio.run(discovery.ask(url, _ANSWER_LIMIT_S))
+        document: Any = msgspec.json.decode(answer.body)
+    except (OSError, ValueError, TimeoutError):
+        return False
+    return isinstance(document, dict) and {"status", "reasons", "workers"} <= document.keys()

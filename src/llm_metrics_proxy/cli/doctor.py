@@ -1,0 +1,59 @@
+"""``doctor``: is everything as it should be, and if not, what is to be done?"""
+
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from llm_metrics_proxy.cli.checks import CHECKS, Finding, Status
+from llm_metrics_proxy.cli.flags import with_settings
+from llm_metrics_proxy.cli.output import console, plain, print_json
+from llm_metrics_proxy.config.sources import DEFAULT, Loaded, shown
+from llm_metrics_proxy.config.table import rows
+from llm_metrics_proxy.metrics_service import APP_VERSION
+
+_MARKS: Final = {Status.OK: "[green]ok[/]", Status.WARNING: "[yellow]warning[/]", Status.FAILED: "[bold red]FAILED[/]"}
+
+
+@with_settings()
+def doctor(
+    loaded: Loaded,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, with every setting.")] = False,
+) -> None:
+    """Check configuration, backend, database, journal, disk, clock, ports and limits; exit 1 if a check fails."""
+    findings = [check(loaded.settings) for check in CHECKS]
+    if json:
+        ok = not any(finding.status is Status.FAILED for finding in findings)
+        print_json({"ok": ok, "app_version": APP_VERSION, "findings": findings, "settings": settings_shown(loaded)})
+    else:
+        _print(loaded, findings)
+    if any(finding.status is Status.FAILED for finding in findings):
+        raise typer.Exit(1)
+
+
+def settings_shown(loaded: Loaded) -> dict[str, dict[str, Any]]:
+    """Every setting's value, as it may be shown, and where it came from."""
+    return {
+        name: {"value": shown(row, getattr(loaded.settings, name)).strip("'"), "origin": loaded.origins[name]}
+        for name, row in rows().items()
+    }
+
+
+def _print(loaded: Loaded, findings: list[Finding]) -> None:
+    out = console()
+    settings = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("setting", "value", "from"):
+        settings.add_column(title, overflow="fold")
+    for name, entry in settings_shown(loaded).items():
+        is_default = entry["origin"] == DEFAULT
+        settings.add_row(name, plain(entry["value"]), plain(entry["origin"]), style="dim" if is_default else None)
+    out.print(settings)
+    out.print()
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("check", "", "found, and what to do"):
+        table.add_column(title, overflow="fold")
+    for finding in findings:
+        advice = f"\n→ {plain(finding.advice)}" if finding.advice else ""
+        table.add_row(finding.check, _MARKS[finding.status], plain(finding.found) + advice)
+    out.print(table)

@@ -1,0 +1,65 @@
+"""Turns rows of the settings table into flags of a verb.
+
+A flag's text is passed on unread: ``config.sources`` validates every layer in one place and names the flag in its
+message. So one wrong flag does not hide another, and a flag and an environment variable are refused alike.
+"""
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from llm_metrics_proxy.config.sources import load
+from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, Row, rows
+
+READING = ("data_dir", "db_path")  # what a verb needs that only reads the database
+
+
+def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb, as its first argument, the ``Loaded`` settings, and a flag for each of ``names`` (default: all)."""
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        table = {name: row for name, row in rows().items() if not names or name in names}
+
+        def command(**values: Any) -> None:
+            config_file = values.pop("config")
+            flags = {name: value for name in table if (value := values.pop(name)) not in (None, [])}
+            verb(load(flags, os.environ, config_file), **values)
+
+        own = list(inspect.signature(verb).parameters.values())[1:]
+        parameters = [*own, _config_parameter(), *(_parameter(row) for row in table.values())]
+        command.__name__ = verb.__name__
+        command.__doc__ = verb.__doc__
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+        )
+        return command
+
+    return decorate
+
+
+def _config_parameter() -> inspect.Parameter:
+    text = f"TOML file with settings. [env: {CONFIG_ENVIRONMENT}]"
+    option = typer.Option(CONFIG_FLAG, metavar="FILE", help=text, show_default=False)
+    return _keyword("config", Annotated[Path | None, option])
+
+
+def _parameter(row: Row) -> inspect.Parameter:
+    text = f"{row.meaning} [default: {row.default}]"
+    if row.is_switch:
+        return _keyword(
+            row.name,
+            Annotated[bool | None, typer.Option(row.flags, help=text, show_default=False, rich_help_panel=row.group)],
+        )
+    option = typer.Option(
+        row.flag, help=text, metavar=row.unit.upper() or "VALUE", show_default=False, rich_help_panel=row.group
+    )
+    return _keyword(row.name, Annotated[list[str] | None if row.is_list else str | None, option])
+
+
+def _keyword(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

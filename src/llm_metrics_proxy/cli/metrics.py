@@ -1,0 +1,21 @@
+"""``metrics``: the metrics process alone, on journals that workers started elsewhere write."""
+
+from llm_metrics_proxy import logs
+from llm_metrics_proxy.cli import plan
+from llm_metrics_proxy.cli.flags import with_settings
+from llm_metrics_proxy.cli.output import console
+from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.supervisor import become
+
+
+@with_settings()
+def metrics(loaded: Loaded) -> None:
+    """Start the metrics process only: it stores what the journal holds and serves the metrics API."""
+    settings = loaded.settings
+    logs.setup(settings.log_level, settings.log_format, "metrics")
+    plan.prepare_folders(settings)
+    readers = plan.listen_for_readers(settings)
+    child = plan.metrics_spec(settings, readers, None)
+    out = console()
+    out.print(f"Metrics {readers.url}; API docs: {readers.url}/docs; database: {settings.db_path}")
+    become(plan.assemble(settings, [child], [readers], None))

@@ -1,0 +1,20 @@
+"""What the metrics process is told when it starts: one line of JSON on its standard input."""
+
+import msgspec
+
+
+class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Plain values, already validated by ``config``; ``docs/settings.md`` explains every one."""
+
+    db_path: str
+    journal_dir: str
+    listen_fds: list[int]  # listening sockets that the process inherited
+    scoreboard_fd: int | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_token: str | None = None
+    metrics_nice: int = 5
+    ingest_batch_rows: int = 10_000
+    ingest_interval_ms: int = 200
+    prometheus_model_limit: int = 100
+    log_level: str = "info"
+    log_format: str = "text"

@@ -1,0 +1,193 @@
+"""From settings to processes: folders, the secret, listening sockets, and one ``ChildSpec`` per process."""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from llm_metrics_proxy import listening
+from llm_metrics_proxy.cli import secret_file
+from llm_metrics_proxy.cli.metrics_options import MetricsOptions
+from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.demo.options import DemoOptions
+from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.proxy.options import ProxyOptions
+from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.supervisor import ChildSpec, Plan
+
+# Workers first, so that nothing new arrives; then the metrics process, which stores what they left. The simulated
+# server answers the workers' open requests, so it goes last.
+_WORKERS, _METRICS, _DEMO = 0, 1, 2
+_KILL_GRACE_S: Final = 5.0  # a worker that has drained still closes its journal
+_LAST_INGESTION_S: Final = 60.0  # killed later, it loses nothing: the journal is read on at the next start
+_DEMO_STOP_S: Final = 5.0
+_WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 -- shown to people, not bound
+
+# Fields of ProxyOptions that are no setting: they describe one process, not what a person wants.
+PROCESS_FIELDS: Final = ("backend", "listen_fds", "journal_dir", "secret_file", "worker_index", "scoreboard_fd")
+
+log = logging.getLogger(__name__)
+
+
+class Listeners(NamedTuple):
+    """One group of listening sockets per process, and the URL that people are told."""
+
+    groups: list[list[socket.socket]]
+    url: str
+
+    @property
+    def fds(self) -> list[int]:
+        """Every descriptor once."""
+        return sorted({member.fileno() for group in self.groups for member in group})
+
+
+def listen_for_clients(settings: Settings) -> Listeners:
+    """The workers' sockets. Raises ``PortInUseError`` or ``LlmMetricsProxyError``."""
+    groups = listening.listen(settings.host, settings.port, sockets=settings.workers)
+    return Listeners(groups, _url(settings.host, groups))
+
+
+def listen_for_readers(settings: Settings) -> Listeners:
+    """The metrics process's sockets; errors as for ``listen_for_clients``."""
+    groups = listening.listen(settings.metrics_host, settings.metrics_port, flag="--metrics-port")
+    return Listeners(groups, _url(settings.metrics_host, groups))
+
+
+def listen_for_demo() -> Listeners:
+    """The simulated server's socket: loopback, a port that the kernel chooses."""
+    groups = listening.listen("127.0.0.1", 0)
+    return Listeners(groups, _url("127.0.0.1", groups))
+
+
+def prepare_folders(settings: Settings) -> None:
+    """Make the folders and the secret that the processes expect. Raises ``LlmMetricsProxyError``."""
+    for folder in (settings.data_dir, settings.db_path.parent, settings.journal_dir):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LlmMetricsProxyError(f"folder {folder}: cannot be made: {error.strerror}") from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise LlmMetricsProxyError(f"folder {folder}: cannot be written to by this user")
+    warning = secret_file.ensure(secret_path(settings))
+    if warning:
+        log.warning("%s", warning)
+
+
+def secret_path(settings: Settings) -> Path:
+    """Where the key of ``api_key_id`` is kept."""
+    return settings.data_dir / secret_file.FILE_NAME
+
+
+def proxy_options(
+    settings: Settings, *, backend: str, listen_fds: list[int], worker_index: int, scoreboard_fd: int
+) -> ProxyOptions:
+    """What one worker is told."""
+    shared = {name: getattr(settings, name) for name in ProxyOptions.__struct_fields__ if name not in PROCESS_FIELDS}
+    return ProxyOptions(
+        backend=backend,
+        listen_fds=listen_fds,
+        journal_dir=str(settings.journal_dir.absolute()),
+        secret_file=str(secret_path(settings).absolute()),
+        worker_index=worker_index,
+        scoreboard_fd=scoreboard_fd,
+        **shared,
+    )
+
+
+def worker_specs(settings: Settings, backend: str, clients: Listeners, scoreboard: Scoreboard) -> list[ChildSpec]:
+    """One process per worker, each with sockets of its own."""
+    specs = []
+    for index, group in enumerate(clients.groups):
+        fds = [member.fileno() for member in group]
+        options = proxy_options(
+            settings, backend=backend, listen_fds=fds, worker_index=index, scoreboard_fd=scoreboard.fd
+        )
+        specs.append(
+            ChildSpec(
+                name=f"worker-{index}",
+                argv=_module("llm_metrics_proxy.proxy"),
+                options_json=_line(options),
+                fds=[*fds, scoreboard.fd],
+                stop_group=_WORKERS,
+                stop_timeout_s=settings.drain_timeout_s + _KILL_GRACE_S,
+                slot=index,
+            )
+        )
+    return specs
+
+
+def metrics_spec(settings: Settings, readers: Listeners, scoreboard: Scoreboard | None) -> ChildSpec:
+    """The metrics process. ``scoreboard`` is ``None`` when no workers run beside it."""
+    fds = [member.fileno() for group in readers.groups for member in group]
+    options = MetricsOptions(
+        db_path=str(settings.db_path.absolute()),
+        journal_dir=str(settings.journal_dir.absolute()),
+        listen_fds=fds,
+        scoreboard_fd=None if scoreboard is None else scoreboard.fd,
+        metrics_host=settings.metrics_host,
+        metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,
+        metrics_nice=settings.metrics_nice,
+        ingest_batch_rows=settings.ingest_batch_rows,
+        ingest_interval_ms=settings.ingest_interval_ms,
+        prometheus_model_limit=settings.prometheus_model_limit,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+    )
+    return ChildSpec(
+        name="metrics",
+        argv=_module("llm_metrics_proxy.cli.metrics_process"),
+        options_json=_line(options),
+        fds=fds if scoreboard is None else [*fds, scoreboard.fd],
+        stop_group=_METRICS,
+        stop_timeout_s=_LAST_INGESTION_S,
+        without_it=(
+            f"requests are still served, and their records wait in {settings.journal_dir}; there are no metrics until "
+            "the cause is removed and this program is started again"
+        ),
+    )
+
+
+def demo_spec(demo: Listeners, *, traffic_to: str | None) -> ChildSpec:
+    """The simulated server; with ``traffic_to``, simulated clients of that proxy too."""
+    fd = demo.fds[0]
+    return ChildSpec(
+        name="demo",
+        argv=_module("llm_metrics_proxy.demo"),
+        options_json=_line(DemoOptions(listen_fd=fd, traffic_to=traffic_to)),
+        fds=[fd],
+        stop_group=_DEMO,
+        stop_timeout_s=_DEMO_STOP_S,
+        without_it="requests are answered with errors",
+    )
+
+
+def assemble(
+    settings: Settings, children: list[ChildSpec], listeners: Sequence[Listeners], scoreboard: Scoreboard | None
+) -> Plan:
+    """Everything the supervisor is told. Its own copies of the sockets live as long as it serves."""
+    return Plan(
+        children=children,
+        listen_fds=sorted({fd for each in listeners for fd in each.fds}),
+        scoreboard_fd=None if scoreboard is None else scoreboard.fd,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+    )
+
+
+def _module(name: str) -> list[str]:
+    # -P: a file json.py in the folder where somebody starts the proxy must not become part of it.
+    return [sys.executable, "-P", "-m", name]
+
+
+def _line(options: msgspec.Struct) -> str:
+    return msgspec.json.encode(options).decode()
+
+
+def _url(host: str, groups: list[list[socket.socket]]) -> str:
+    shown = _WILDCARDS.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{groups[0][0].getsockname()[1]}"

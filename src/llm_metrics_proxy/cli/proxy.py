@@ -1,0 +1,28 @@
+"""``proxy``: the workers alone; their journals wait for a metrics process, here or in another container."""
+
+from llm_metrics_proxy import logs
+from llm_metrics_proxy.cli import plan
+from llm_metrics_proxy.cli.flags import with_settings
+from llm_metrics_proxy.cli.output import console
+from llm_metrics_proxy.cli.serve import choose_backend
+from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.errors import SettingsError
+from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.supervisor import become
+
+
+@with_settings()
+def proxy(loaded: Loaded) -> None:
+    """Start the proxy workers only. Records wait in the journal until `metrics` reads them."""
+    settings = loaded.settings
+    logs.setup(settings.log_level, settings.log_format, "proxy")
+    backend = choose_backend(settings, loaded.origins["backend"])
+    if backend.url is None:
+        raise SettingsError([f"backend = none (default): {backend.note}; name it with --backend http://host:port"])
+    plan.prepare_folders(settings)
+    clients = plan.listen_for_clients(settings)
+    scoreboard = Scoreboard.create()
+    children = plan.worker_specs(settings, backend.url, clients, scoreboard)
+    out = console()
+    out.print(f"Proxy {clients.url} in front of {backend.url} ({backend.note}); journal: {settings.journal_dir}")
+    become(plan.assemble(settings, children, [clients], scoreboard))

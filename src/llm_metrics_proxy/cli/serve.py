@@ -1,0 +1,119 @@
+"""``serve``: the whole product under one supervisor."""
+
+import asyncio
+import sys
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from llm_metrics_proxy import logs
+from llm_metrics_proxy.cli import discovery, plan
+from llm_metrics_proxy.cli.flags import with_settings
+from llm_metrics_proxy.cli.output import console
+from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.config.types import DEMO, is_loopback
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.supervisor import become
+
+
+class Backend(NamedTuple):
+    """Who answers; ``note`` says how it was chosen. ``url`` is ``None`` for the simulated server, not yet started."""
+
+    url: str | None
+    note: str
+
+
+@with_settings()
+def serve(
+    loaded: Loaded,
+    demo_traffic: Annotated[
+        bool | None,
+        typer.Option(
+            "--demo-traffic/--no-demo-traffic",
+            help="Simulated clients for the simulated server. [default: on]",
+            show_default=False,
+            rich_help_panel="Backend",
+        ),
+    ] = None,
+) -> None:
+    """Start the proxy, the recording of every request, and the metrics API."""
+    settings = loaded.settings
+    logs.setup(settings.log_level, settings.log_format, "serve")
+    backend = choose_backend(settings, loaded.origins["backend"])
+    plan.prepare_folders(settings)
+    clients = plan.listen_for_clients(settings)
+    readers = plan.listen_for_readers(settings)
+    listeners = [clients, readers]
+    scoreboard = Scoreboard.create()
+
+    children = []
+    url = backend.url
+    if url is None:
+        demo = plan.listen_for_demo()
+        listeners.append(demo)
+        children.append(plan.demo_spec(demo, traffic_to=None if demo_traffic is False else clients.url))
+        url = demo.url
+    children += plan.worker_specs(settings, url, clients, scoreboard)
+    children.append(plan.metrics_spec(settings, readers, scoreboard))
+
+    print_start_block(settings, Backend(url, backend.note), clients.url, readers.url, simulated=backend.url is None)
+    become(plan.assemble(settings, children, listeners, scoreboard))
+
+
+def choose_backend(settings: Settings, origin: str) -> Backend:
+    """The one that was named, else one found on loopback, else (``url`` is ``None``) the simulated one."""
+    if settings.backend == DEMO:
+        return Backend(None, f"the simulated server was asked for ({origin})")
+    if settings.backend is not None:
+        return Backend(settings.backend, origin)
+    found = asyncio.run(discovery.look_on_loopback(frozenset({settings.port, settings.metrics_port})))
+    if not found:
+        looked_at = ", ".join(f"{candidate.program} {candidate.port}" for candidate in discovery.CANDIDATES)
+        return Backend(None, f"no backend was named and no LLM server found on loopback ({looked_at})")
+    also = f"; also there: {', '.join(map(str, found[1:]))}" if found[1:] else ""
+    count = len(found[0].models)
+    return Backend(
+        found[0].url, f"{found[0].program} with {count} model{'' if count == 1 else 's'}, found on loopback{also}"
+    )
+
+
+def print_start_block(
+    settings: Settings, backend: Backend, proxy_url: str, metrics_url: str, *, simulated: bool
+) -> None:
+    """What runs where, and how to point a client at it."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, text in start_lines(settings, backend, proxy_url, metrics_url, simulated=simulated):
+        table.add_row(f"  {name}", text)
+    out = console()
+    out.print(Text.assemble((f"LLM Metrics Proxy {APP_VERSION}", "bold cyan")))
+    out.print(table)
+    if simulated:
+        out.print(Text(f"  {backend.note}.", style="yellow"))
+        out.print(Text("  A simulated server answers: ITS NUMBERS ARE SIMULATED.", style="bold yellow"))
+        out.print(Text("  Name a real one with --backend http://host:port", style="yellow"))
+    sys.stdout.flush()
+
+
+def start_lines(
+    settings: Settings, backend: Backend, proxy_url: str, metrics_url: str, *, simulated: bool
+) -> list[tuple[str, str]]:
+    """Name and text of each line of the start-up block."""
+    reach = "" if is_loopback(settings.host) else f"  (on {settings.host}: other machines can reach it)"
+    guard = "  (token needed)" if settings.metrics_token else ""
+    if not is_loopback(settings.metrics_host) and not settings.metrics_token:
+        guard = "  (INSECURE: everyone who reaches this address reads the metrics)"
+    return [
+        ("Proxy", f"{proxy_url}{reach}"),
+        ("Backend", f"{backend.url}  ({'simulated' if simulated else backend.note})"),
+        ("Metrics", f"{metrics_url}{guard}"),
+        ("API docs", f"{metrics_url}/docs"),
+        ("Database", str(settings.db_path)),
+        ("Workers", str(settings.workers)),
+        ("Client", f"export OPENAI_BASE_URL={proxy_url}/v1"),
+    ]

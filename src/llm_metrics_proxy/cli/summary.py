@@ -1,0 +1,76 @@
+"""``summary``: what the records of a range amount to."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from llm_metrics_proxy.analytics import RequestFilter, Summary, summarise
+from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.output import MISSING, console, end_quietly_when_the_pipe_closes, plain, print_json
+from llm_metrics_proxy.cli.selection import open_database, with_selection
+from llm_metrics_proxy.config.sources import Loaded
+
+
+@with_settings(*READING)
+@with_selection
+def summary(
+    loaded: Loaded,
+    chosen: RequestFilter,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, unrounded.")] = False,
+) -> None:
+    """Show counts, latencies, throughput, tokens and errors. Every average says how many records it rests on."""
+    end_quietly_when_the_pipe_closes()
+    with open_database(loaded) as reader:
+        result = summarise(reader, chosen)
+    if json:
+        print_json(msgspec.to_builtins(result))
+    else:
+        print_summary(result)
+
+
+def print_summary(result: Summary) -> None:
+    """Four small tables; missing is a dash, never 0."""
+    out = console()
+    rate = MISSING if result.success_rate is None else f"{result.success_rate:.2%}"
+    out.print(f"Requests {result.requests:,} ({result.streamed:,} streamed)   succeeded {result.succeeded:,} ({rate})")
+    if result.requests == 0:
+        return
+    out.print(f"From {result.first_timestamp} to {result.last_timestamp}")
+
+    metrics = _table("metric", "unit", "n", "mean", "p50", "p95", "p99")
+    for name, one in result.distributions.items():
+        metrics.add_row(name, one.unit, f"{one.n:,}", *map(_rounded, (one.mean, one.p50, one.p95, one.p99)))
+    out.print(metrics)
+
+    tokens = _table("tokens", "sum", "n")
+    for name, total in result.tokens.items():
+        tokens.add_row(name, MISSING if total.sum is None else f"{total.sum:,}", f"{total.n:,}")
+    out.print(tokens)
+
+    if result.errors:
+        errors = _table("outcome", "error type", "n")
+        for error in result.errors:
+            errors.add_row(error.outcome, plain(error.error_type), f"{error.n:,}")
+        if result.further_errors:
+            errors.add_row("…", "further types", f"{result.further_errors:,}")
+        out.print(errors)
+    versions = ", ".join(f"{number} {count:,}" for number, count in result.app_versions.items())
+    out.print(f"Formulas of version {result.app_version}; records by version: {versions}")
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title=" ", title_justify="left")
+    for position, title in enumerate(titles):
+        is_number = title in {"n", "mean", "p50", "p95", "p99", "sum"}
+        table.add_column(title, justify="right" if is_number else "left", no_wrap=position == 0)
+    return table
+
+
+def _rounded(value: float | None) -> str:
+    """Three significant digits or whole numbers: more would pretend precision."""
+    if value is None:
+        return MISSING
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,318 @@
+"""Settings: one frozen value, validated once, and the only list of what a person can set.
+
+Every field is a row of the settings table. Flags, environment variables, TOML keys, their error messages and
+``docs/settings.md`` are made from it (``table``); ``sources.load`` decides which value counts and
+remembers where it came from. A field that ``proxy.options.ProxyOptions`` has too bears the same name and default
+there; a test compares them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final, Literal, NamedTuple
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from llm_metrics_proxy.config.types import (
+    MAX_WORKERS,
+    Backend,
+    Bytes,
+    FilePath,
+    Host,
+    Lower,
+    PathPatterns,
+    Peers,
+    ReadableFile,
+    Seconds,
+    Token,
+    Whole,
+    Workers,
+    is_loopback,
+    setting,
+)
+
+ENV_PREFIX: Final = "LLM_METRICS_PROXY_"
+CROSS_CHECK: Final = "cross_check"  # pydantic's error type for a fault that lies between settings, not in one
+
+_DAY_S: Final = 86_400
+_KIB: Final = 1024
+_MIB: Final = 1024**2
+_GIB: Final = 1024**3
+_EVERY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104 -- compared with, not bound to
+_HOST: Final = "an IP address or a host name"
+
+
+class Settings(BaseSettings):
+    """What a person can set. Made by ``sources.load``, read by everybody, changed by nobody."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_ignore_empty=True, validate_default=True
+    )
+
+    # --- Addresses
+    host: Host = setting(
+        "127.0.0.1", "Addresses", "Address that clients talk to; `0.0.0.0` is every IPv4 address.", allowed=_HOST
+    )
+    port: Whole = setting(8001, "Addresses", "Port that clients talk to; 0: the kernel chooses.", ge=0, le=65_535)
+    metrics_host: Host = setting(
+        "127.0.0.1",
+        "Addresses",
+        "Address of the metrics API. One that other machines can reach needs `metrics_token`. Without a token, "
+        "questions to any host name but `localhost` and this one are refused (421), against DNS rebinding.",
+        allowed=_HOST,
+    )
+    metrics_port: Whole = setting(8002, "Addresses", "Port of the metrics API; 0: the kernel chooses.", ge=0, le=65_535)
+    metrics_token: Token | None = setting(
+        None,
+        "Addresses",
+        "Secret that readers of the metrics send as `Authorization: Bearer …`. Give it by environment or file rather "
+        "than by flag: every user of a machine can read a process's flags.",
+        allowed="at least 8 printable ASCII characters without spaces",
+    )
+    insecure: bool = setting(
+        False, "Addresses", "Serve the metrics without a token on an address that other machines can reach."
+    )
+
+    # --- Backend
+    backend: Backend | None = setting(
+        None,
+        "Backend",
+        "Base URL of the LLM server; a trailing `/v1` is dropped, because clients send it. With none, `serve` looks "
+        "for a server on loopback and, finding none, starts a simulated one; `demo` asks for that one.",
+        allowed="demo, or an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:11434",
+        shown_default="a server found on loopback",
+    )
+    upstream_ca_file: ReadableFile | None = setting(
+        None,
+        "Backend",
+        "Certificates (PEM) that an https backend is checked against.",
+        allowed="a file that can be read",
+        shown_default="the system's",
+    )
+    upstream_tls_verify: bool = setting(True, "Backend", "Check an https backend's certificate and name.")
+    allow_paths: PathPatterns = setting(
+        [],
+        "Backend",
+        "Paths that may pass besides the inference paths; `*` is one segment, `**` any number.",
+        allowed="paths that begin with /, separated by commas",
+    )
+    allow_all_paths: bool = setting(
+        False, "Backend", "Let every path pass, also those that administer the server (Ollama's pull and delete)."
+    )
+    inject_usage: bool = setting(
+        False,
+        "Backend",
+        "Ask for token counts in streams whose client did not, and remove the extra chunk from what the client sees.",
+    )
+
+    # --- Storage
+    data_dir: FilePath = setting(Path("data"), "Storage", "Folder of everything that is kept.", allowed="a path")
+    db_path: FilePath = setting(
+        lambda above: above["data_dir"] / "metrics.db",
+        "Storage",
+        "The SQLite database.",
+        allowed="a path",
+        shown_default="DATA_DIR/metrics.db",
+    )
+
+    # --- Journal
+    journal_dir: FilePath = setting(
+        lambda above: above["data_dir"] / "journal",
+        "Journal",
+        "Folder where workers leave records for the metrics process; a local disk.",
+        allowed="a path",
+        shown_default="DATA_DIR/journal",
+    )
+    journal_fsync: Annotated[Literal["interval", "always", "never"], Lower] = setting(
+        "interval",
+        "Journal",
+        "When records are forced to the disk. `never` and `interval` survive a killed process; a power cut can cost "
+        "what came after the last fsync.",
+    )
+    journal_fsync_interval_s: Seconds = setting(
+        1.0, "Journal", "Longest time between two fsyncs.", unit="s", ge=0.01, le=3600
+    )
+    journal_segment_bytes: Bytes = setting(
+        16 * _MIB, "Journal", "Size at which a worker begins a new file.", unit="bytes", ge=64 * _KIB, le=_GIB
+    )
+    journal_max_bytes: Bytes = setting(
+        2 * _GIB,
+        "Journal",
+        "Size of all journals together at which `journal_when_full` applies.",
+        unit="bytes",
+        ge=_MIB,
+        le=1024 * _GIB,
+    )
+    journal_when_full: Annotated[Literal["drop_records", "refuse_requests"], Lower] = setting(
+        "drop_records",
+        "Journal",
+        "What gives way when the journal is full: records (counted as dropped), or new requests (503).",
+    )
+
+    # --- Processes
+    workers: Workers = setting(
+        "auto",
+        "Processes",
+        "Worker processes; `auto` is one for each CPU that this process may use.",
+        allowed=f"auto or a whole number from 1 to {MAX_WORKERS}",
+        ge=1,
+        le=MAX_WORKERS,
+    )
+    drain_timeout_s: Seconds = setting(
+        30.0,
+        "Processes",
+        "How long open requests may go on after a stop was asked for.",
+        unit="s",
+        ge=0,
+        le=_DAY_S,
+    )
+    metrics_nice: Whole = setting(
+        5,
+        "Processes",
+        "Niceness of the metrics process, so that recording never competes with serving.",
+        ge=0,
+        le=19,
+    )
+    ingest_batch_rows: Whole = setting(
+        10_000, "Processes", "Records written in one transaction at most.", unit="rows", ge=1, le=100_000
+    )
+    ingest_interval_ms: Whole = setting(
+        200, "Processes", "Pause between two looks at the journal.", unit="ms", ge=10, le=60_000
+    )
+
+    # --- Limits
+    max_connections: Whole = setting(10_000, "Limits", "Open client connections of one worker.", ge=1, le=1_000_000)
+    max_header_bytes: Bytes = setting(
+        64 * _KIB, "Limits", "Head of one request; more is answered with 431.", unit="bytes", ge=_KIB, le=_MIB
+    )
+    max_header_count: Whole = setting(
+        100, "Limits", "Header fields of one request; more are answered with 431.", ge=1, le=10_000
+    )
+    max_body_bytes: Bytes = setting(
+        64 * _MIB,
+        "Limits",
+        "JSON body of one request, which is held in memory until complete; more is answered with 413.",
+        unit="bytes",
+        ge=_KIB,
+        le=4 * _GIB,
+    )
+    max_upload_bytes: Bytes = setting(
+        _GIB,
+        "Limits",
+        "Any other body, which streams through; more is answered with 413.",
+        unit="bytes",
+        ge=_KIB,
+        le=1024 * _GIB,
+    )
+    upstream_max_connections: Whole = setting(
+        4_096, "Limits", "Open connections of one worker to the backend; more requests wait.", ge=1, le=1_000_000
+    )
+    upstream_max_idle: Whole = setting(
+        256, "Limits", "Idle connections of one worker to the backend that are kept.", ge=0, le=100_000
+    )
+
+    # --- Timeouts
+    header_timeout_s: Seconds = setting(30.0, "Timeouts", "For a request's whole head.", unit="s", ge=0.1, le=_DAY_S)
+    body_timeout_s: Seconds = setting(
+        60.0, "Timeouts", "Between two reads of a request's body.", unit="s", ge=0.1, le=_DAY_S
+    )
+    keepalive_timeout_s: Seconds = setting(
+        75.0, "Timeouts", "A client connection without a request.", unit="s", ge=0.1, le=_DAY_S
+    )
+    connect_timeout_s: Seconds = setting(
+        10.0, "Timeouts", "To connect to the backend: DNS, TCP and TLS.", unit="s", ge=0.1, le=_DAY_S
+    )
+    first_byte_timeout_s: Seconds = setting(
+        600.0, "Timeouts", "Until the backend's first answer; loading a model takes long.", unit="s", ge=0.1, le=_DAY_S
+    )
+    idle_timeout_s: Seconds = setting(
+        300.0, "Timeouts", "Between two reads of the backend's answer.", unit="s", ge=0.1, le=_DAY_S
+    )
+    send_timeout_s: Seconds = setting(
+        300.0, "Timeouts", "A client that takes nothing of its answer.", unit="s", ge=0.1, le=_DAY_S
+    )
+    upstream_keepalive_s: Seconds = setting(
+        30.0, "Timeouts", "An idle connection to the backend is closed after this.", unit="s", ge=0.1, le=_DAY_S
+    )
+
+    # --- Privacy
+    record_client_address: bool = setting(False, "Privacy", "Store the clients' addresses.")
+    trusted_proxies: Peers = setting(
+        [],
+        "Privacy",
+        "Peers whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.",
+        allowed="IP addresses or networks (10.0.0.0/8), separated by commas",
+    )
+
+    # --- Prometheus
+    prometheus_model_limit: Whole = setting(
+        100,
+        "Prometheus",
+        "Distinct models in labels, since clients choose them; later ones are counted as `other`.",
+        ge=1,
+        le=10_000,
+    )
+
+    # --- Logging
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = setting(
+        "info", "Logging", "Least severe message that is written to stderr."
+    )
+    log_format: Annotated[Literal["text", "json"], Lower] = setting(
+        "text", "Logging", "Lines for people, or one JSON object per line."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the caller gives: ``config.sources`` merges the layers, because it must name them in errors."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _agree_with_each_other(self) -> "Settings":
+        faults = {check.setting: (check.fields, fault) for check in CROSS_CHECKS if (fault := check.fault(self))}
+        if faults:
+            raise PydanticCustomError(CROSS_CHECK, "settings contradict each other", {"faults": faults})
+        return self
+
+
+class CrossCheck(NamedTuple):
+    """A rule between settings. ``setting`` is the one that is named first; ``fields`` are all that matter to it."""
+
+    setting: str
+    fields: tuple[str, ...]
+    fault: Callable[[Settings], str | None]
+
+
+def _metrics_are_guarded(settings: Settings) -> str | None:
+    if is_loopback(settings.metrics_host) or settings.metrics_token or settings.insecure:
+        return None
+    return "can be reached from other machines: set metrics_token too, or insecure if everyone may read the metrics"
+
+
+def _ports_differ(settings: Settings) -> str | None:
+    hosts = {settings.host, settings.metrics_host}
+    apart = len(hosts) == 2 and not hosts & _EVERY_ADDRESS
+    if settings.port != settings.metrics_port or settings.port == 0 or apart:
+        return None
+    return "is the proxy's port already: choose another"
+
+
+def _segments_fit(settings: Settings) -> str | None:
+    if settings.journal_segment_bytes <= settings.journal_max_bytes:
+        return None
+    return f"must be at least journal_segment_bytes ({settings.journal_segment_bytes})"
+
+
+CROSS_CHECKS: Final = (
+    CrossCheck("metrics_host", ("metrics_host", "metrics_token", "insecure"), _metrics_are_guarded),
+    CrossCheck("metrics_port", ("host", "port", "metrics_host", "metrics_port"), _ports_differ),
+    CrossCheck("journal_max_bytes", ("journal_max_bytes", "journal_segment_bytes"), _segments_fit),
+)

@@ -1,0 +1,166 @@
+"""Which value of a setting counts, and where it came from.
+
+Layers, strongest first: flags, environment, TOML file, variables of earlier deployments, defaults. All problems of
+all layers are told at once, one line each: ``what (from where): what is allowed``. A secret's value and credentials
+in a URL are never part of a line.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
+
+from llm_metrics_proxy.config.settings import CROSS_CHECK, ENV_PREFIX, Settings
+from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, Row, rows
+from llm_metrics_proxy.errors import SettingsError
+
+DEFAULT: Final = "default"
+_MAX_SHOWN_CHARS: Final = 80
+
+# Kubernetes and Docker links describe a service named `llm-metrics-proxy`, `proxy`, `metrics` or `backend` to every
+# container beside it, with names that look like ours: LLM_METRICS_PROXY_SERVICE_HOST, METRICS_PORT=tcp://10.0.0.7:80.
+_SERVICE_LINK_NAME: Final = re.compile(r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|(\w+_)?PORT_\d+_(TCP|UDP)(_\w+)?)")
+_SERVICE_LINK_VALUE: Final = re.compile(r"(tcp|udp)://\S+:\d+")
+
+
+class Given(NamedTuple):
+    """A value as it was given, before validation; ``origin`` as people are told: ``flag --port``."""
+
+    value: Any
+    origin: str
+
+
+class Loaded(NamedTuple):
+    """The settings and, by name, where each value came from."""
+
+    settings: Settings
+    origins: dict[str, str]
+    config_file: Path | None
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None = None) -> Loaded:
+    """Merge the layers and validate once.
+
+    ``flags`` holds only what was given, by setting name; ``config_file`` is what ``--config`` named. Raises
+    ``SettingsError`` with every problem.
+    """
+    table = rows()
+    problems: list[str] = []
+    variables = {name: value for name, value in environment.items() if not _SERVICE_LINK_VALUE.fullmatch(value)}
+    chosen_file, file_origin = config_file, CONFIG_FLAG
+    if chosen_file is None and variables.get(CONFIG_ENVIRONMENT):
+        chosen_file, file_origin = Path(variables[CONFIG_ENVIRONMENT]), f"environment {CONFIG_ENVIRONMENT}"
+
+    given: dict[str, Given] = {}
+    given |= _earlier_deployments(variables)
+    if chosen_file is not None:
+        given |= _toml_layer(chosen_file, file_origin, table, problems)
+    given |= _environment_layer(variables, table, problems)
+    given |= {name: Given(value, f"flag {table[name].flag}") for name, value in flags.items()}
+
+    settings = _validate(given, table, problems)
+    if settings is None or problems:
+        raise SettingsError(problems)
+    origins = {name: given[name].origin if name in given else DEFAULT for name in table}
+    return Loaded(settings, origins, chosen_file)
+
+
+def _earlier_deployments(variables: Mapping[str, str]) -> dict[str, Given]:
+    """What the variables of version 1 mean; its defaults for half a backend were localhost and 8000."""
+    given = {}
+    host, port = variables.get("BACKEND_HOST"), variables.get("BACKEND_PORT")
+    if host or port:
+        names = " and ".join(name for name in ("BACKEND_HOST", "BACKEND_PORT") if variables.get(name))
+        url = host if host and "://" in host else f"http://{host or 'localhost'}:{port or 8000}"
+        given["backend"] = Given(url, f"environment {names}")
+    for variable, name in (("PROXY_PORT", "port"), ("METRICS_PORT", "metrics_port")):
+        if variables.get(variable):
+            given[name] = Given(variables[variable], f"environment {variable}")
+    if variables.get("DB_PATH"):
+        given["db_path"] = Given(variables["DB_PATH"], "environment DB_PATH")
+        given["data_dir"] = Given(str(Path(variables["DB_PATH"]).parent), "environment DB_PATH")
+    return given
+
+
+def _toml_layer(path: Path, origin: str, table: Mapping[str, Row], problems: list[str]) -> dict[str, Given]:
+    try:
+        path.stat()  # pydantic-settings takes a file that is not there for an empty one
+        values = TomlConfigSettingsSource(Settings, path)()
+    except OSError as error:
+        problems.append(f"{path} ({origin}): cannot be read: {error.strerror}")
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{path} ({origin}): is not TOML: {error}")
+        return {}
+    problems.extend(
+        f"{key!r} ({path}): is no setting{_did_you_mean(key.replace('-', '_'), table)}"
+        for key in values
+        if key not in table
+    )
+    return {name: Given(value, f"{path} key {name}") for name, value in values.items() if name in table}
+
+
+def _environment_layer(variables: Mapping[str, str], table: Mapping[str, Row], problems: list[str]) -> dict[str, Given]:
+    known = {row.environment: name for name, row in table.items()}
+    for variable in sorted(variables):
+        tail = variable.removeprefix(ENV_PREFIX)
+        ours = tail != variable and variable not in known and variable != CONFIG_ENVIRONMENT
+        if ours and not _SERVICE_LINK_NAME.fullmatch(tail):
+            problems.append(f"{variable} (environment): is no setting{_did_you_mean(variable, known)}")
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): value for name, value in variables.items() if name in known and value}
+    return {name: Given(value, f"environment {table[name].environment}") for name, value in source().items()}
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else "; `llm-metrics-proxy doctor` lists them all"
+
+
+def _validate(given: Mapping[str, Given], table: Mapping[str, Row], problems: list[str]) -> Settings | None:
+    """The settings, or ``None`` with a problem added for every wrong one and every contradiction between good ones."""
+    settings, faults = _attempt(given)
+    wrong = {str(fault["loc"][0]) for fault in faults if fault["loc"]} & given.keys()
+    problems.extend(
+        _problem(row, given[name], f"must be {row.allowed}") for name, row in table.items() if name in wrong
+    )
+    if wrong:  # contradictions are only looked for among values that are right, so look again without the wrong ones
+        _, faults = _attempt({name: item for name, item in given.items() if name not in wrong})
+    for fault in faults:
+        if fault["type"] == CROSS_CHECK:
+            for name, (fields, text) in fault["ctx"]["faults"].items():
+                if not wrong & set(fields):
+                    default = Given(Settings.model_fields[name].default, DEFAULT)
+                    problems.append(_problem(table[name], given.get(name, default), text))
+    return settings
+
+
+def _attempt(given: Mapping[str, Given]) -> tuple[Settings | None, Sequence[Any]]:
+    try:
+        return Settings(**{name: item.value for name, item in given.items()}), ()
+    except ValidationError as error:
+        return None, error.errors(include_url=False)
+
+
+def _problem(row: Row, given: Given, text: str) -> str:
+    return f"{row.name} = {shown(row, given.value)} ({given.origin}): {text}"
+
+
+def shown(row: Row, value: Any) -> str:
+    """A value fit for a screen: secrets hidden, control characters escaped, cut to 80 characters."""
+    if value is None:
+        return "none"
+    if row.is_secret:
+        return "***"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(str(value)) if isinstance(value, str | Path) else repr(value)
+    if row.name == "backend":  # it is refused with credentials or a query, and they must not end up in a log either
+        text = re.sub(r"^(.*?//|')?.*@", r"\1***@", text, flags=re.DOTALL)
+        text = re.sub(r"\?.*", "?***'", text, flags=re.DOTALL)
+    return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"

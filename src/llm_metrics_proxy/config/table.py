@@ -1,0 +1,147 @@
+"""The settings table, read from ``config.Settings``: one row per setting, and the page that is made of the rows.
+
+Flags, environment names, TOML keys, error messages and ``docs/settings.md`` all come from these rows. The page is
+written anew by ``python -m llm_metrics_proxy.config.table``; a test fails when it is not what the rows give.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from llm_metrics_proxy.config.settings import ENV_PREFIX, Settings
+
+CONFIG_FLAG: Final = "--config"
+CONFIG_ENVIRONMENT: Final = ENV_PREFIX + "CONFIG"
+_SIZE_STEPS: Final = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
+
+_HEAD: Final = f"""\
+# Settings
+
+<!-- Made from the settings table by `python -m llm_metrics_proxy.config.table`; edit `config.py` instead. -->
+
+Every setting can be given in four ways. The first one that is present counts:
+
+1. a flag: `llm-metrics-proxy serve --port 9000`
+2. an environment variable: `LLM_METRICS_PROXY_PORT=9000`; an empty one counts as absent
+3. a key in a TOML file, which `{CONFIG_FLAG} file.toml` or `{CONFIG_ENVIRONMENT}` names: `port = 9000`
+4. a variable of earlier deployments: `BACKEND_HOST` and `BACKEND_PORT` (the backend), `PROXY_PORT`, `METRICS_PORT`,
+   `DB_PATH` (the database; its folder becomes `data_dir`)
+
+Lists are repeated flags, texts separated by commas, or TOML arrays. Sizes are bytes, or end in `KiB`, `MiB`, `GiB`,
+`kB`, `MB` or `GB`. Switches are `true` or `false`; as flags `--insecure` and `--no-insecure`. Unknown keys and unknown
+`{ENV_PREFIX}*` variables are errors. `llm-metrics-proxy doctor` shows every value and where it came from.
+
+Signals: `SIGTERM` and `SIGINT` stop gracefully (open requests end, then the last records are stored); a second one
+stops at once. `SIGHUP` is ignored: settings are read at start only.
+"""
+
+
+class Row(NamedTuple):
+    """One setting. ``default`` and ``allowed`` are words for people; ``allowed`` completes "must be …"."""
+
+    name: str
+    flag: str
+    environment: str
+    group: str
+    default: str
+    unit: str
+    allowed: str
+    meaning: str
+    is_switch: bool
+    is_list: bool
+    is_secret: bool
+
+    @property
+    def flags(self) -> str:
+        """As typed on a command line; a switch can be turned off too."""
+        return f"{self.flag}/--no-{self.flag[2:]}" if self.is_switch else self.flag
+
+
+def rows() -> dict[str, Row]:
+    """Every setting by name, in the table's order."""
+    return {name: _row(name, field) for name, field in Settings.model_fields.items()}
+
+
+def markdown() -> str:
+    """The whole of ``docs/settings.md``."""
+    table = rows()
+    parts = [_HEAD]
+    for group in dict.fromkeys(row.group for row in table.values()):
+        parts.append(f"\n## {group}\n\n")
+        parts.append("| setting (TOML key) | flag | environment | default | unit | allowed | meaning |\n")
+        parts.append("|---|---|---|---|---|---|---|\n")
+        for row in table.values():
+            if row.group == group:
+                cells = (
+                    f"`{row.name}`",
+                    f"`{row.flags}`",
+                    f"`{row.environment}`",
+                    row.default,
+                    row.unit,
+                    row.allowed,
+                    row.meaning,
+                )
+                parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
+    return "".join(parts)
+
+
+def _row(name: str, field: FieldInfo) -> Row:
+    words = field.json_schema_extra
+    assert isinstance(words, dict)
+    kinds = _kinds(field.annotation)
+    unit = str(words["unit"])
+    return Row(
+        name=name,
+        flag="--" + name.replace("_", "-"),
+        environment=ENV_PREFIX + name.upper(),
+        group=str(words["group"]),
+        default=str(words["shown_default"]) or _shown(field.default, unit),
+        unit=unit,
+        allowed=str(words["allowed"]) or _allowed(field, kinds, unit),
+        meaning=field.description or "",
+        is_switch=bool in kinds,
+        is_list=any(get_origin(kind) is list for kind in kinds),
+        is_secret=SecretStr in kinds,
+    )
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """The types that a value can have: the members of a union, without ``Annotated``'s wrapping."""
+    origin = get_origin(annotation)
+    if hasattr(annotation, "__metadata__"):
+        return _kinds(get_args(annotation)[0])
+    if origin is None or origin in {list, Literal}:
+        return (annotation,)
+    return tuple(kind for member in get_args(annotation) for kind in _kinds(member))
+
+
+def _allowed(field: FieldInfo, kinds: tuple[Any, ...], unit: str) -> str:
+    if bool in kinds:
+        return "true or false"
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            *first, last = get_args(kind)
+            return f"{', '.join(first)} or {last}"
+    noun = {"bytes": "a size"}.get(unit, "a whole number" if int in kinds else "a number")
+    low = next(rule.ge for rule in field.metadata if isinstance(rule, Ge))
+    high = next(rule.le for rule in field.metadata if isinstance(rule, Le))
+    return f"{noun} from {_shown(low, unit)} to {_shown(high, unit)}"
+
+
+def _shown(value: Any, unit: str) -> str:
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if unit == "bytes":
+        name, step = next(((name, step) for name, step in _SIZE_STEPS if value % step == 0), ("bytes", 1))
+        return f"{value // step} {name}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1] if len(sys.argv) > 1 else "docs/settings.md").write_text(markdown(), encoding="utf-8")

@@ -1,0 +1,151 @@
+"""How a setting's text becomes a value: the types that the settings table is written in.
+
+Validators raise plain ``ValueError``; the sentence that a person reads is made from the table's own words
+(``table.Row.allowed``), so that the documentation and the error message cannot differ.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic_settings import NoDecode
+
+MAX_WORKERS: Final = 256  # as many as the scoreboard has slots
+DEMO: Final = "demo"  # as a backend: the simulated server
+_SIZE_UNITS: Final = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_CGROUP_CPU_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
+
+
+def setting(
+    default: Any, group: str, meaning: str, *, unit: str = "", allowed: str = "", shown_default: str = "", **rules: Any
+) -> Any:
+    """One row of the settings table, as a pydantic field.
+
+    ``default`` is a value, or a function of the settings above it (then ``shown_default`` says in words what it
+    gives). ``allowed`` completes "must be …"; numbers, choices and switches say that by themselves.
+    """
+    words: dict[str, Any] = {"group": group, "unit": unit, "allowed": allowed, "shown_default": shown_default}
+    if callable(default):
+        return Field(default_factory=default, description=meaning, json_schema_extra=words, **rules)
+    return Field(default, description=meaning, json_schema_extra=words, **rules)
+
+
+def is_loopback(host: str) -> bool:
+    """Only this machine can reach ``host``. A name other than localhost may resolve to anything, so it is not."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def available_cpus(cgroup_limit: Path = _CGROUP_CPU_LIMIT) -> int:
+    """CPUs this process may use: its affinity, or the container's quota where that is less; at least 1."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota_us, period_us = map(int, cgroup_limit.read_text().split())
+    except (OSError, ValueError):  # no cgroup v2, or "max 100000": no quota
+        return cpus
+    return max(1, min(cpus, -(-quota_us // period_us)))  # a container with 1.5 CPUs gets two workers
+
+
+def _not_a_switch(value: object) -> object:
+    """``port = true`` is a mistake, not port 1."""
+    if isinstance(value, bool):
+        raise ValueError("a switch is no number")  # noqa: TRY004 -- pydantic reports ValueError, not TypeError
+    return value
+
+
+def _size(value: object) -> object:
+    """``64MiB`` in bytes; a number is bytes already."""
+    if not isinstance(value, str):
+        return _not_a_switch(value)
+    match = re.fullmatch(r"(\d{1,15})\s*([kmg]?i?b)?", value.strip(), re.IGNORECASE | re.ASCII)
+    if match is None or (match[2] or "").lower() not in _SIZE_UNITS:
+        raise ValueError("not a size")
+    return int(match[1]) * _SIZE_UNITS[(match[2] or "").lower()]
+
+
+def _items(value: object) -> object:
+    """``a, b`` is two items; a repeated flag may hold several in each."""
+    parts = [value] if isinstance(value, str) else value
+    if isinstance(parts, list) and all(isinstance(part, str) for part in parts):
+        return [item.strip() for part in parts for item in part.split(",") if item.strip()]
+    return value
+
+
+def _workers(value: object) -> object:
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return min(MAX_WORKERS, available_cpus())
+    return _not_a_switch(value)
+
+
+def _backend(value: str) -> str:
+    url = value.strip()
+    if url == DEMO:
+        return url
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        raise ValueError("not a base URL")
+    # Credentials in a URL end up in logs and error pages; keys belong in the clients' headers.
+    if "@" in parts.netloc or parts.query or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", url):
+        raise ValueError("more than a base URL")
+    return url.rstrip("/")
+
+
+def _host(value: str) -> str:
+    host = value.strip().removeprefix("[").removesuffix("]")
+    if ":" in host or host.replace(".", "").isdigit():
+        ipaddress.ip_address(host)
+    elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", host):
+        raise ValueError("not a host")
+    return host
+
+
+def _secret(value: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]{8,}", value):  # what an Authorization field can carry (RFC 9110, section 11.2)
+        raise ValueError("not a token")
+    return value
+
+
+def _peer(value: str) -> str:
+    return str(ipaddress.ip_network(value.strip(), strict=False))
+
+
+def _path(value: str) -> str:
+    if not value or "\0" in value:
+        raise ValueError("not a path")
+    return value
+
+
+def _readable_file(value: str) -> str:
+    try:
+        with Path(value).open("rb"):
+            return value
+    except OSError as error:
+        raise ValueError(str(error)) from error
+
+
+def _text(check: Callable[[str], str]) -> BeforeValidator:
+    """``check`` for texts; anything else is left for the type itself to refuse."""
+    return BeforeValidator(lambda value: check(value) if isinstance(value, str) else value)
+
+
+Whole = Annotated[int, BeforeValidator(_not_a_switch)]
+Seconds = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False)]
+Bytes = Annotated[int, BeforeValidator(_size)]
+Workers = Annotated[int, BeforeValidator(_workers)]
+Host = Annotated[str, _text(_host)]
+Backend = Annotated[str, _text(_backend)]
+Token = Annotated[SecretStr, _text(_secret)]
+ReadableFile = Annotated[str, _text(_readable_file)]
+FilePath = Annotated[Path, _text(_path)]
+Peer = Annotated[str, _text(_peer)]
+PathPattern = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")]
+PathPatterns = Annotated[list[PathPattern], NoDecode, BeforeValidator(_items)]
+Peers = Annotated[list[Peer], NoDecode, BeforeValidator(_items)]
+Lower = _text(str.lower)

@@ -1,0 +1,251 @@
+"""Prometheus counters by series, kept in step with the database: what is stored with the rows is what is shown.
+
+A series is one (model, backend, endpoint, streaming). Its whole state is one MessagePack blob that the ingester stores
+in the transaction that stores the rows, so a restart loses no count and counts none twice. Three rules hold it up:
+
+* **Labels are bounded.** Clients choose models and paths, servers choose error types: each label keeps a limited
+  number of distinct values and everything later is ``other``. Names already stored keep their place after a restart.
+* **Nothing goes down.** Prometheus takes a step down for a restart and counts everything before it again. So a scrape
+  is shown only what is stored: a transaction that fails, or a process killed before its commit, takes back nothing
+  that anybody has seen. ``take_changes`` → commit → ``confirm``; after a failure ``load``. (A power cut may take back
+  the last commits themselves, until their records are read again from the journal.)
+* **Bounds are part of a name.** The bounds of a histogram never change under one name; other bounds get another name.
+  A state may hold names that this release does not know: they are kept and stored again, unseen.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
+from llm_metrics_proxy.record import Outcome, RequestRecord
+
+OTHER: Final = "other"
+STATE_FORMAT: Final = 1  # raised only when an older release could no longer read the state; fields are appended freely
+
+# Upper bounds in milliseconds, inclusive. Each list begins with that of OpenTelemetry's GenAI conventions and ends with
+# vLLM's, so that dashboards made for either show the proxy beside the server.
+_TTFT_MS: Final = (1, 5, 10, 20, 40, 60, 80, 100, 250, 500, 750, 1e3, 2.5e3, 5e3, 7.5e3, 1e4, 2e4, 4e4, 8e4, 1.6e5)
+_TPOT_MS: Final = (10, 25, 50, 75, 100, 150, 200, 300, 400, 500, 750, 1e3, 2.5e3, 5e3, 7.5e3, 1e4, 2e4, 4e4, 8e4)
+_E2E_MS: Final = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240, 20480, 40960, 81920)
+TTFT: Final = "time_to_first_token_seconds"
+TPOT: Final = "time_per_output_token_seconds"
+E2E_LATENCY: Final = "e2e_request_latency_seconds"
+OVERHEAD: Final = "proxy_overhead_seconds"
+BOUNDS_MS: Final[dict[str, tuple[float, ...]]] = {
+    TTFT: (*_TTFT_MS, 6.4e5, 2.56e6),
+    TPOT: _TPOT_MS,
+    E2E_LATENCY: (*_E2E_MS, 1.2e5, 2.4e5, 4.8e5, 9.6e5, 1.92e6, 7.68e6),
+    # The proxy's own share is below a millisecond; the upper end is waiting for an upstream connection.
+    OVERHEAD: (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1e3, 2.5e3, 5e3, 1e4),
+}
+_BOUNDS: Final = tuple(BOUNDS_MS.items())
+_INFINITY: Final = float("inf")
+_Labels = tuple[str, str, str, bool]  # a SeriesKey as a plain tuple: five times faster to make, once per record
+
+
+class SeriesKey(NamedTuple):
+    """The labels of one series; an empty string is a label that the record did not have."""
+
+    model: str
+    backend: str
+    endpoint: str
+    streaming: bool
+
+
+class Histogram(msgspec.Struct, array_like=True):
+    """Counts per bucket (not cumulative; the last is above every bound) and the sum of the observed values."""
+
+    buckets: list[int]
+    sum_ms: float = 0.0
+
+
+def _empty_histograms() -> dict[str, Histogram]:
+    return {name: Histogram([0] * (len(bounds) + 1)) for name, bounds in BOUNDS_MS.items()}
+
+
+class Series(msgspec.Struct, array_like=True):
+    """Everything counted under one ``SeriesKey``. Stored as an array: fields are only ever appended."""
+
+    format: int = STATE_FORMAT
+    outcomes: dict[str, int] = {}
+    errors: dict[str, dict[str, int]] = {}  # outcome -> error type -> count
+    finish_reasons: dict[str, int] = {}
+    prompt_tokens: int = 0
+    generation_tokens: int = 0
+    histograms: dict[str, Histogram] = msgspec.field(default_factory=_empty_histograms)
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Series).decode
+
+
+class _Label:
+    """The distinct values of one label, first come first served."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.known: set[str] = set()
+
+    def value(self, name: str, *, may_claim: bool = True) -> str:
+        """``name`` if it has a place or gets one, else ``other``."""
+        if name in self.known or not name:
+            return name
+        if may_claim and len(self.known) < self.limit:
+            self.known.add(name)
+            return name
+        return OTHER
+
+    def remember(self, name: str) -> None:
+        """A stored value keeps its place even where the limit has since been lowered."""
+        if name and name != OTHER:
+            self.known.add(name)
+
+
+class CounterBook:
+    """All series. The ingestion thread alone counts and confirms; any thread may take a ``snapshot``.
+
+    They share nothing but one mapping of encoded states, which is replaced as a whole and never changed: no locks.
+    """
+
+    def __init__(self, model_limit: int = 100, *, label_limit: int = 50) -> None:
+        """``model_limit`` distinct models, ``label_limit`` of each other label (endpoints, error types, …)."""
+        self._limits = (model_limit, label_limit)
+        self._published: Mapping[_Labels, bytes] = {}  # what is stored, and so may be shown
+        self._clear()
+
+    def _clear(self) -> None:
+        model_limit, label_limit = self._limits
+        self._series: dict[_Labels, Series] = {}
+        self._dirty: set[_Labels] = set()  # observed since the last ``take_changes``
+        self._taken: dict[_Labels, bytes] = {}  # handed out to be stored, and not yet confirmed
+        self._models = _Label(model_limit)
+        self._backends = _Label(label_limit)
+        self._endpoints = _Label(label_limit)
+        self._error_types = _Label(label_limit)
+        self._finish_reasons = _Label(label_limit)
+
+    def observe(self, record: RequestRecord) -> None:
+        """Count one record that ended, whatever its end. Missing values are left out, never counted as 0."""
+        key = (record.model or "", record.backend or "", record.endpoint, record.is_streaming)
+        series = self._series.get(key)
+        if series is None:
+            key = self._labels(record)
+            series = self._series.get(key)
+            if series is None:
+                series = self._series[key] = Series()
+        self._dirty.add(key)
+
+        outcome = record.outcome
+        series.outcomes[outcome] = series.outcomes.get(outcome, 0) + 1
+        if record.success:
+            counts, word, label = series.finish_reasons, record.finish_reason or "", self._finish_reasons
+        else:
+            counts = series.errors.setdefault(outcome, {})
+            word, label = record.error_type or "", self._error_types
+        if word not in counts:
+            word = label.value(word)
+        counts[word] = counts.get(word, 0) + 1
+
+        tokens = record.prompt_tokens
+        if tokens is not None and tokens > 0:
+            series.prompt_tokens += tokens
+        tokens = record.completion_tokens
+        if tokens is not None and tokens > 0:
+            series.generation_tokens += tokens
+
+        first, last = record.time_to_first_token_ms, record.time_to_last_token_ms
+        per_token = None
+        if first is not None and last is not None and tokens is not None and tokens > 1:
+            per_token = (last - first) / (tokens - 1)
+        values = (first, per_token, record.response_time_ms, record.proxy_overhead_ms)  # in the order of BOUNDS_MS
+        histograms = series.histograms
+        for (name, bounds), value in zip(_BOUNDS, values, strict=True):
+            # Negative, infinite and NaN are no durations, and would make the sum go down or stay infinite.
+            if value is not None and 0.0 <= value < _INFINITY:
+                histogram = histograms[name]
+                histogram.buckets[bisect_left(bounds, value)] += 1
+                histogram.sum_ms += value
+
+    def _labels(self, record: RequestRecord) -> _Labels:
+        """The series of a record that names something new.
+
+        A model that the server refused as such (4xx) claims no place: a client that tries names at random must not
+        push the real ones into ``other``. A path that no dialect reads is ``other`` at once, as it may carry ids.
+        """
+        refused = not record.success and record.status_code is not None and 400 <= record.status_code < 500
+        return (
+            self._models.value(record.model or "", may_claim=not refused),
+            self._backends.value(record.backend or ""),
+            self._endpoints.value(record.endpoint) if record.dialect is not None else OTHER,
+            record.is_streaming,
+        )
+
+    def take_changes(self) -> list[tuple[str, bytes]]:
+        """(key, state) of every series observed since the last call, to be stored with the rows they came from.
+
+        Then call ``confirm`` if they were stored, and ``load`` if they were not or nobody knows.
+        """
+        self._taken = {key: _encode(self._series[key]) for key in self._dirty}
+        self._dirty.clear()
+        return [(_key_text(key), state) for key, state in self._taken.items()]
+
+    def confirm(self) -> None:
+        """What was last taken is stored: show exactly that."""
+        if self._taken:
+            self._published = {**self._published, **self._taken}
+            self._taken = {}
+
+    def load(self, rows: Iterable[tuple[str, bytes]]) -> None:
+        """Replace the content, and what is shown, by what is stored. Raises ``StoreError`` for garbage.
+
+        What is stored can be more than what was shown (killed between commit and ``confirm``), never less.
+        """
+        stored = [_read(key, state) for key, state in rows]
+        self._clear()
+        for key, series in stored:
+            self._series[key] = series
+            self._models.remember(key.model)
+            self._backends.remember(key.backend)
+            self._endpoints.remember(key.endpoint)
+            for reason in series.finish_reasons:
+                self._finish_reasons.remember(reason)
+            for by_type in series.errors.values():
+                for error_type in by_type:
+                    self._error_types.remember(error_type)
+        # Encoded anew, as an older release's state may lack a histogram.
+        self._published = {key: _encode(series) for key, series in self._series.items()}
+
+    def snapshot(self) -> list[tuple[SeriesKey, Series]]:
+        """Every series as it was last stored, all of one commit, sorted by key; a copy that belongs to the caller."""
+        published = self._published
+        return [(SeriesKey(*key), _decode(published[key])) for key in sorted(published)]
+
+
+def outcomes_with_zeros(series: Series) -> dict[str, int]:
+    """Counts of every outcome there is: a rate over the first error needs the 0 before it."""
+    return {**{outcome.value: 0 for outcome in Outcome}, **series.outcomes}
+
+
+def _key_text(key: _Labels) -> str:
+    return msgspec.json.encode(key).decode()
+
+
+def _read(key: str, state: bytes) -> tuple[SeriesKey, Series]:
+    try:
+        labels = msgspec.json.decode(key, type=SeriesKey)
+        series = _decode(state)
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"the stored counters of the series {key} cannot be read: {error}") from error
+    if series.format != STATE_FORMAT:
+        raise NewerDatabaseError(
+            f"the stored counters have format {series.format}, and this program knows {STATE_FORMAT}: "
+            "they were written by a newer program; start that one"
+        )
+    for name, bounds in BOUNDS_MS.items():
+        histogram = series.histograms.setdefault(name, Histogram([0] * (len(bounds) + 1)))
+        if len(histogram.buckets) != len(bounds) + 1:
+            raise StoreError(f"the stored counters of the series {key} are damaged: {name} has the wrong length")
+    return labels, series

@@ -1,0 +1,16 @@
+"""The built-in simulated LLM server: nothing it says was computed by a model, and every answer says so.
+
+It speaks OpenAI's API with believable timing, so that dashboards, tests and newcomers have something to look at before
+a real server is there. It stands alone: nothing here knows the proxy, and only ``cli`` and the supervisor start it.
+
+options   what a demo server is told            models    the table of simulated models and their speeds
+asked     reading a request                     answers   what a model "says", seeded
+wire      the same as OpenAI's JSON and events  faults    what can go wrong, on demand too
+app       the ASGI application                  traffic   clients that use it
+server    listening, signals, stopping
+"""
+
+from llm_metrics_proxy.demo.options import DemoOptions
+from llm_metrics_proxy.demo.server import run
+
+__all__ = ["DemoOptions", "run"]

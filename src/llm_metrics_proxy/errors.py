@@ -1,0 +1,61 @@
+"""Every exception this package raises on purpose, on one screen.
+
+A message is written for the person who will read it: what was found, where, and what to do next.
+Commands print it as one line and leave with ``exit_code``; it never reaches a user as a traceback.
+"""
+
+
+class LlmMetricsProxyError(Exception):
+    """The root; ``exit_code`` is what a command ends with when this reaches it."""
+
+    exit_code = 1
+
+
+class SettingsError(LlmMetricsProxyError):
+    """One or more settings are unusable; ``problems`` has one line for each: what, from where, what is allowed."""
+
+    exit_code = 2
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class PortInUseError(LlmMetricsProxyError):
+    """A listening address is taken; the message names it and, where the system tells, by whom."""
+
+
+class JournalError(LlmMetricsProxyError):
+    """The journal cannot be written or read; the message names the file and the operating system's reason."""
+
+
+class StoreError(LlmMetricsProxyError):
+    """The database cannot be opened, read or written."""
+
+
+class StoreBusyError(StoreError):
+    """Another program holds the database's lock; trying again later is right."""
+
+
+class RecordsRefusedError(StoreError):
+    """The database cannot hold some rows of a batch; ``refused`` has each one's index in it, and why."""
+
+    def __init__(self, refused: list[tuple[int, str]]) -> None:
+        super().__init__(f"{len(refused)} records were refused by the database; the first because {refused[0][1]}.")
+        self.refused = refused
+
+
+class NewerDatabaseError(StoreError):
+    """The database was written by a newer program; writing to it could destroy what this one does not know."""
+
+    exit_code = 3
+
+
+class QueryError(LlmMetricsProxyError):
+    """A question to the metrics cannot be answered as asked; ``parameter`` names the part that is wrong."""
+
+    exit_code = 2
+
+    def __init__(self, parameter: str, message: str) -> None:
+        super().__init__(message)
+        self.parameter = parameter

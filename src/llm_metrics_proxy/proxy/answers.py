@@ -1,0 +1,107 @@
+"""Bytes for the client: heads of forwarded answers, and this proxy's own OpenAI-shaped errors. Pure."""
+
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from llm_metrics_proxy.proxy.headers import Fields
+
+REQUEST_ID_FIELD: Final = b"x-llm-metrics-request-id: "
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+class Framing(Enum):
+    """How the end of a message body is told (RFC 9112 section 6)."""
+
+    NONE = auto()  # there is none: HEAD, 204, 304
+    LENGTH = auto()
+    CHUNKED = auto()
+    UNTIL_CLOSE = auto()
+
+
+class ResponseHead(NamedTuple):
+    """An upstream's head, parsed. ``start`` is what of it goes on: status line and end-to-end fields."""
+
+    status: int
+    start: bytes
+    facts: dict[str, bytes]
+    framing: Framing
+
+
+def response_head(status: int, reason: bytes, fields: Fields, method: bytes) -> ResponseHead:
+    """Put a parsed head together; ``method`` is the request's."""
+    start = b"HTTP/1.1 %d %b\r\n%b" % (status, reason, b"".join(fields.lines))
+    return ResponseHead(status, start, fields.facts, response_framing(status, method, fields.facts))
+
+
+def response_framing(status: int, method: bytes, facts: dict[str, bytes]) -> Framing:
+    """How a response's body is framed (RFC 9112 section 6.3)."""
+    if method == b"HEAD" or status in {204, 304} or status < 200:
+        return Framing.NONE
+    if "transfer_encoding" in facts:
+        return Framing.CHUNKED
+    return Framing.LENGTH if "content_length" in facts else Framing.UNTIL_CLOSE
+
+
+def client_framing(upstream: Framing, version: str, *, edited: bool) -> Framing:
+    """How the same body is framed for the client. ``edited``: its length may change on the way."""
+    if upstream is Framing.NONE or (upstream is Framing.LENGTH and not edited):
+        return upstream
+    return Framing.CHUNKED if version == "1.1" else Framing.UNTIL_CLOSE
+
+
+def head_bytes(
+    head: ResponseHead, framing: Framing, length: int | None, request_id: str, version: str, *, keep_alive: bool
+) -> bytes:
+    """The head for the client: what the upstream said, our framing and connection options, the request's id.
+
+    ``length`` is the body's, or what an answer to HEAD tells of it.
+    """
+    if framing is Framing.CHUNKED:
+        extra = b"Transfer-Encoding: chunked\r\n"
+    elif length is not None and framing is not Framing.UNTIL_CLOSE and head.status != 204:  # RFC 9110 section 8.6
+        extra = b"Content-Length: %d\r\n" % length
+    else:
+        extra = b""
+    if not keep_alive:
+        extra += b"Connection: close\r\n"
+    elif version == "1.0":
+        extra += b"Connection: keep-alive\r\n"
+    return b"%b%b%b%b\r\n\r\n" % (head.start, extra, REQUEST_ID_FIELD, request_id.encode())
+
+
+def informational_bytes(head: ResponseHead, request_id: str, extra: bytes = b"") -> bytes:
+    """A 1xx head for the client."""
+    return b"%b%b%b%b\r\n\r\n" % (head.start, extra, REQUEST_ID_FIELD, request_id.encode())
+
+
+def error_body(code: str, message: str) -> bytes:
+    """``{"error": {...}}`` as OpenAI's clients read it."""
+    return msgspec.json.encode({"error": {"message": message, "type": "proxy_error", "code": code}})
+
+
+def json_answer(
+    status: int, body: bytes, request_id: str, version: str, keep_alive: bool, *, head_only: bool = False
+) -> bytes:
+    """A whole answer of this proxy's own."""
+    reason = HTTPStatus(status).phrase.encode()
+    connection = b"Connection: close\r\n" if not keep_alive else b"Connection: keep-alive\r\n" * (version == "1.0")
+    retry = b"Retry-After: 1\r\n" if status == 503 else b""
+    head = b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b%b%b%b\r\n\r\n" % (
+        status,
+        reason,
+        len(body),
+        connection,
+        retry,
+        REQUEST_ID_FIELD,
+        request_id.encode(),
+    )
+    return head if head_only else head + body
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON with a final newline, so that it reads well in a terminal."""
+    return msgspec.json.encode(value) + b"\n"

@@ -1,0 +1,57 @@
+"""What all connections of one worker share. Made once by ``worker``; connections only read it."""
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from llm_metrics_proxy.proxy.identity import KeyIds, RequestIds, WallClock
+from llm_metrics_proxy.proxy.inbound import RequestPlan
+from llm_metrics_proxy.proxy.options import ProxyOptions
+from llm_metrics_proxy.proxy.plans import Plans
+from llm_metrics_proxy.proxy.policy import PathPolicy
+from llm_metrics_proxy.proxy.recorder import Recorder
+from llm_metrics_proxy.proxy.routing import Backend
+from llm_metrics_proxy.scoreboard import Slot
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.proxy.downstream import Downstream
+    from llm_metrics_proxy.proxy.pool import Pool
+
+HealthReport = Callable[[], dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Context:
+    """The worker's shared parts. ``draining`` is the only thing that changes, and only ``worker`` changes it."""
+
+    loop: asyncio.AbstractEventLoop
+    options: ProxyOptions
+    backend: Backend
+    pool: "Pool"
+    recorder: Recorder
+    slot: Slot
+    policy: PathPolicy
+    key_ids: KeyIds
+    health: HealthReport
+    plans: Plans[RequestPlan] = field(default_factory=Plans)
+    request_ids: RequestIds = field(default_factory=RequestIds)
+    wall_clock: WallClock = field(default_factory=WallClock)
+    connections: "set[Downstream]" = field(default_factory=set)
+    draining: bool = False
+
+    def is_trusted(self, address: str) -> bool:
+        """May this peer tell us whom it forwards for?"""
+        trusted = self.options.trusted_proxies
+        return bool(trusted) and _within(address, tuple(trusted))
+
+
+@lru_cache(maxsize=4096)
+def _within(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(ip in ipaddress.ip_network(network, strict=False) for network in networks)

@@ -1,0 +1,418 @@
+"""The client's side: one connection. Queues pipelined requests, has them answered in order, and knows its limits.
+
+    IDLE ──head──▶ BUSY ──answered, keep-alive──▶ IDLE
+                    └────answered, close────────▶ LINGERING (when the request was not read to its end) ──▶ CLOSED
+    BUSY ──101──▶ TUNNEL
+
+Limits of time are looked at by ``check``, which the worker calls for every connection a few times a second: a timer
+per request would cost more than the request's parsing.
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+from collections import deque
+from enum import Enum, auto
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+from llm_metrics_proxy.proxy import fast_lane
+from llm_metrics_proxy.proxy.acceptance import accept, plan_for
+from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause
+from llm_metrics_proxy.proxy.headers import Refusal
+from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan
+from llm_metrics_proxy.proxy.local import LOCAL_PATHS, Reply
+from llm_metrics_proxy.proxy.outlet import Outlet
+from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
+from llm_metrics_proxy.proxy.request_reader import RequestReader
+from llm_metrics_proxy.proxy.transaction import Transaction
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.proxy.context import Context
+
+log = logging.getLogger(__name__)
+
+_MAX_PIPELINED: Final = 16  # more wait in the socket until these are answered
+# A refused upload is read and thrown away, so that the refusal arrives: until it pauses this long, at most so long.
+_LINGER_PAUSE_NS: Final = 2_000_000_000
+_LINGER_NS: Final = 30_000_000_000
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+Work = Transaction | Reply
+
+
+class Phase(Enum):
+    """What the connection is doing."""
+
+    IDLE = auto()
+    BUSY = auto()
+    TUNNEL = auto()
+    LINGERING = auto()
+    CLOSED = auto()
+
+
+class Downstream(asyncio.Protocol):
+    """One client connection."""
+
+    __slots__ = (
+        "_ctx",
+        "_current",
+        "_early",
+        "_full",
+        "_incoming",
+        "_linger_until",
+        "_now",
+        "_paused",
+        "_phase",
+        "_plan",
+        "_queue",
+        "_reader",
+        "_since",
+        "address",
+        "outlet",
+        "transport",
+        "trusted",
+    )
+
+    def __init__(self, ctx: "Context") -> None:
+        self._ctx = ctx
+        self._reader = RequestReader(
+            self, max_head_bytes=ctx.options.max_header_bytes, max_fields=ctx.options.max_header_count
+        )
+        self.transport: asyncio.Transport | None = None
+        self.outlet: Outlet | None = None
+        self.address = b""
+        self.trusted = False
+        self._phase = Phase.IDLE
+        self._since = self._now = monotonic_ns()  # when the phase began, or the head that is being read
+        self._current: Work | None = None  # the one whose turn it is
+        self._incoming: Work | None = None  # the one whose body is being read
+        self._queue: deque[Work] | None = None
+        self._plan: RequestPlan | None = None  # of the request that was read last
+        self._early = b""  # came behind a request for a tunnel, before the answer
+        self._full = False  # the client's socket takes no more for now
+        self._linger_until = 0
+        self._paused: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<Downstream {self.address.decode()} {self._phase.name} current={self._current!r}>"
+
+    # The event loop's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses of it
+        self.outlet = Outlet(transport)
+        ctx = self._ctx
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if peer else "unknown"
+        self.address = address.encode()
+        self.trusted = ctx.is_trusted(address)
+        ctx.connections.add(self)
+        ctx.slot.add("open_connections")
+        if ctx.draining:  # it was in the listening socket's queue
+            self.head_refused(Refusal(503, "shutdown", ENDINGS[Cause.SHUTDOWN].message))
+            self._advance()
+        elif len(ctx.connections) > ctx.options.max_connections:
+            self.head_refused(Refusal(503, "saturated", ENDINGS[Cause.SATURATED].message))
+            self._advance()
+
+    def data_received(self, data: bytes) -> None:
+        if self._phase is Phase.TUNNEL:
+            assert isinstance(self._current, Transaction)
+            self._current.tunnel_from_client(data)
+            return
+        reader = self._reader
+        if reader.stopped:
+            self._since = monotonic_ns()  # lingering: read and thrown away
+            return
+        self._now = monotonic_ns()
+        message = None
+        if reader.at_boundary:
+            message = whole_message(data)
+            if message is not None:
+                plan = self._ctx.plans.get(message[0])
+                if plan is not None:
+                    self._whole_request(plan, message, data)
+                    return
+        self._plan = None
+        reader.feed(data)
+        if message is not None and reader.at_boundary and self._plan is not None and not self._queue:
+            self._learn(message, self._plan)
+        self._after_read()
+
+    def _whole_request(self, plan: RequestPlan, message: WholeMessage, data: bytes) -> None:
+        """A head seen before, with its whole body: no parser needed (see ``plans``)."""
+        _, body_start, length = message
+        body = data[body_start:]
+        if self._phase is Phase.IDLE and plan.fast and not self._full:
+            sent = fast_lane.send(self._ctx, self, plan, body, self._now)
+            if sent is not None:
+                self._reader.at_boundary = sent.keep_alive
+                self._current = sent
+                self._phase = Phase.BUSY
+                return
+        transaction = accept(self._ctx, self, plan, length, self._now)
+        self._enqueue(transaction)
+        if length:
+            transaction.body_received(body)
+        self._reader.at_boundary = self.message_read()
+        self._after_read()
+
+    def _learn(self, message: WholeMessage, plan: RequestPlan) -> None:
+        request = plan.request
+        if not (request.chunked or request.is_forwarded or request.expects_continue or request.websocket):
+            self._ctx.plans.learn(message, plan)
+
+    def _after_read(self) -> None:
+        if self._incoming is not None:
+            self._note_opened(self._incoming)  # its body is still to come
+        self._advance()
+        # One that waits for its turn is not read to its end ahead of time: sixteen could hold a GiB.
+        if self._queue and (self._incoming is not None or len(self._queue) >= _MAX_PIPELINED):
+            self.pause("queue")
+
+    def _note_opened(self, work: Work) -> None:
+        """Should we die before it ends, this is its record."""
+        if isinstance(work, Transaction) and not work.opened:
+            work.opened = True
+            self._ctx.recorder.opened(work.exchange.record)
+
+    def eof_received(self) -> bool:
+        # A client that shuts down its sending side counts as gone, as with nginx: it cannot be told from one that left.
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+        self._phase = Phase.CLOSED
+        self.transport = self.outlet = None
+        ctx = self._ctx
+        ctx.connections.discard(self)
+        ctx.slot.add("open_connections", -1)
+        for work in (self._current, *(self._queue or ())):
+            if isinstance(work, Transaction):
+                work.client_gone()
+        self._current = self._incoming = self._queue = None
+
+    def pause_writing(self) -> None:
+        self._full = True
+        if isinstance(self._current, Transaction):
+            self._current.client_is_slow(slow=True)
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if isinstance(self._current, Transaction):
+            self._current.client_is_slow(slow=False)
+        self._advance()
+
+    # The reader's side
+
+    def head_begun(self) -> None:
+        self._plan = None
+        if self._phase is Phase.IDLE:
+            self._since = self._now
+
+    def head_read(self, head: InboundRequest) -> None:
+        if head.path in LOCAL_PATHS:
+            self._enqueue(Reply.local(self._ctx, self, head))
+        else:
+            plan = self._plan = plan_for(self._ctx, head, trusted=self.trusted)
+            self._enqueue(accept(self._ctx, self, plan, head.content_length, self._now))
+
+    def head_refused(self, refusal: Refusal) -> None:
+        """Answer with an error once earlier requests are answered, then close; nothing further is understood."""
+        self._ctx.slot.add("bad_requests")
+        self._enqueue(Reply.refusal(self._ctx, self, refusal))
+        self._incoming = None
+        self._reader.stopped = True
+
+    def body_read(self, body: bytes) -> None:
+        if self._incoming is not None:
+            self._incoming.body_received(body)
+
+    def message_read(self) -> bool:
+        incoming, self._incoming = self._incoming, None
+        if incoming is None:
+            return True
+        more_may_follow = incoming.keep_alive
+        if not self._reader.stopped:
+            incoming.body_ended(self._now)
+            self._note_opened(incoming)
+        return more_may_follow
+
+    def malformed(self, error: httptools.HttpParserError) -> None:
+        if isinstance(error, httptools.HttpParserCallbackError):
+            log.error("internal error while reading a request", exc_info=error.__context__)
+        incoming, self._incoming = self._incoming, None
+        if isinstance(incoming, Transaction):
+            self._reader.stopped = True
+            incoming.keep_alive = False
+            self._note_opened(incoming)
+            incoming.bad_body(f"The request's body is not valid HTTP: {error}.")
+        elif isinstance(error, httptools.HttpParserInvalidMethodError):
+            self.head_refused(Refusal(501, "method_not_supported", "This method is not supported."))
+        else:
+            self.head_refused(Refusal(400, "bad_http", f"The request is not valid HTTP: {error}."))
+
+    def tunnel_asked(self, rest: bytes) -> bool:
+        newest = self._queue[-1] if self._queue else self._current
+        if not isinstance(newest, Transaction):
+            return False
+        self.pause("tunnel")
+        self._early = rest
+        return True
+
+    def _enqueue(self, work: Work) -> None:
+        self._incoming = work
+        if self._current is None:
+            self._current = work
+            self._phase = Phase.BUSY
+        elif self._queue is None:
+            self._queue = deque((work,))
+        else:
+            self._queue.append(work)
+
+    # The transactions' side
+
+    def _advance(self) -> None:
+        """Start the request whose turn it is, if it has not begun and the client takes the answers before it.
+
+        The transport says only once that it is full: answers begun after that would have no back-pressure.
+        """
+        current = self._current
+        if current is None or current.started:
+            return
+        if not self._full:
+            current.start()
+        elif isinstance(current, Transaction) and not current.paused_since:
+            current.client_is_slow(slow=True)
+
+    @property
+    def is_last(self) -> bool:
+        """The answer being given is the last one on this connection, because the worker is draining."""
+        return self._ctx.draining and not self._queue
+
+    def write(self, data: bytes) -> None:
+        """Bytes for the client, unless it is gone."""
+        if self.outlet is not None:
+            self.outlet.write(data)
+
+    def pause(self, reason: str = "upload") -> None:
+        """Read no more until every reason to pause is gone."""
+        if not self._paused and self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self._paused.add(reason)
+
+    def resume(self, reason: str = "upload") -> None:
+        """One reason to pause is gone."""
+        if reason in self._paused:
+            self._paused.discard(reason)
+            if not self._paused and self.transport is not None and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def transaction_ended(self, work: Work, *, keep_alive: bool, lingering: bool) -> None:
+        """The answer is complete and on its way; go on with the next request, or close."""
+        if self._current is not work or self.transport is None:
+            return
+        self._current = None
+        self.resume()
+        if lingering and not self.transport.is_closing():
+            self._linger()
+        elif not keep_alive:
+            self.close()
+        else:
+            self._phase = Phase.IDLE
+            self._since = monotonic_ns()
+            if self._queue:
+                self._current = self._queue.popleft()
+                self._phase = Phase.BUSY
+                if not self._queue:
+                    self.resume("queue")
+                self._advance()
+            elif self._ctx.draining:
+                self.close()
+
+    def tunnel_opened(self) -> None:
+        """A 101 was relayed: from now on bytes pass unread."""
+        self._phase = Phase.TUNNEL
+        early, self._early = self._early, b""
+        if early and isinstance(self._current, Transaction):
+            self._current.tunnel_from_client(early)
+        self.resume("tunnel")
+
+    def close(self) -> None:
+        """Send what is buffered, then close."""
+        self._phase = Phase.CLOSED
+        self._since = monotonic_ns()
+        self._reader.stopped = True
+        if self.transport is not None:
+            self.transport.close()
+
+    def reset(self) -> None:
+        """Close so that the client cannot take it for the end of a body that only closing would end."""
+        if self.transport is not None:
+            sock = self.transport.get_extra_info("socket")
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self.transport.abort()
+
+    def _linger(self) -> None:
+        self._phase = Phase.LINGERING
+        self._since = monotonic_ns()
+        self._linger_until = self._since + _LINGER_NS
+        self._reader.stopped = True
+        self._paused.clear()
+        assert self.transport is not None
+        self.transport.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    # The worker's side
+
+    def check(self, now: int) -> None:
+        """End what has taken too long."""
+        options = self._ctx.options
+        if self._phase is Phase.BUSY:
+            self._check_busy(now)
+        elif self._phase is Phase.IDLE:
+            if self._reader.in_head:
+                if now - self._since > options.header_timeout_s * 1e9:
+                    self._reader.in_head = False
+                    self.head_refused(Refusal(408, "slow_request", "The request's head did not arrive in time."))
+                    self._advance()
+            elif now - self._since > options.keepalive_timeout_s * 1e9:
+                self.close()
+        elif self._phase is Phase.LINGERING:
+            if now - self._since > _LINGER_PAUSE_NS or now > self._linger_until:
+                self.close()
+        elif (
+            self._phase is Phase.CLOSED
+            and self.transport is not None
+            and now - self._since > options.send_timeout_s * 1e9
+        ):
+            self.transport.abort()  # a client that never takes the last bytes
+
+    def _check_busy(self, now: int) -> None:
+        current = self._current
+        if isinstance(current, Reply):
+            limit_s = self._ctx.options.send_timeout_s if self._full else self._ctx.options.body_timeout_s
+            if not current.started and now - self._since > limit_s * 1e9:
+                self.close()
+        elif current is not None:
+            cause = current.overdue(now)
+            if cause is not None:
+                current.abandon(cause)
+                if cause is Cause.CLIENT_STALLED and self.transport is not None:
+                    self.transport.abort()
+
+    def drain(self) -> None:
+        """Close if nothing is being answered; otherwise closing follows the answer."""
+        if self._phase is Phase.IDLE:
+            self.close()
+
+    def abandon(self) -> None:
+        """The time for draining is over."""
+        for work in (self._current, *(self._queue or ())):
+            if isinstance(work, Transaction):
+                work.abandon(Cause.SHUTDOWN)

@@ -1,0 +1,63 @@
+"""The short way for the commonest request: a known head, a whole body, nobody before it, an idle connection.
+
+What of this follows from the head alone (it may pass, its body is plain JSON) is ``RequestPlan.fast``.
+
+Such a request passes through every station of ``Transaction`` within one read, and each would only find out that there
+is nothing to wait for. Here its transaction is made as it stands after the last station, the request already sent;
+whatever happens next (an answer, a time-out, a client that leaves, a connection that was stale) meets the same object
+in the same state. ``tests/proxy/test_plans.py`` holds both ways against each other: same bytes sent, same record.
+
+Measured (``docs/performance.md``): 26 µs of CPU per exchange became 21.5.
+"""
+
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from llm_metrics_proxy.proxy.acceptance import begin_record
+from llm_metrics_proxy.proxy.exchange import Exchange, State
+from llm_metrics_proxy.proxy.inbound import RequestPlan, upstream_end
+from llm_metrics_proxy.proxy.transaction import Transaction
+from llm_metrics_proxy.wire.openai_chat import read_request
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.proxy.context import Context
+    from llm_metrics_proxy.proxy.downstream import Downstream
+
+
+def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, now: int) -> Transaction | None:
+    """Send the request on and return its transaction; ``None``, and nothing done, if the long way must be taken."""
+    options = ctx.options
+    length = len(body)
+    if options.inject_usage or options.journal_when_full != "drop_records" or length > options.max_body_bytes:
+        return None
+    upstream = ctx.pool.take_idle()
+    if upstream is None:
+        return None
+    request, route = plan.request, plan.route
+    record = begin_record(ctx, client, plan)
+    record.request_bytes = length
+    exchange = Exchange(record, now, State.AWAITING, body_complete=now)
+    if body:
+        read = read_request if route.dialect is None else route.dialect.read_request
+        exchange.request_facts(read(body))
+    payload = b"%b%b%b" % (
+        plan.start,
+        upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=length),
+        body,
+    )
+    transaction = Transaction(
+        ctx, client, plan, exchange, length, request, request.keep_alive, True, options.max_body_bytes, None,
+        started=True,
+        opened=True,
+        body_complete=True,
+        received_bytes=length,
+        upload_activity=now,
+        payload=payload,
+        upstream=upstream,
+    )  # fmt: skip
+    ctx.recorder.opened(record)
+    record.upstream_reused = True
+    exchange.acquired = monotonic_ns()
+    upstream.begin(transaction, request.method, payload)
+    exchange.sent = monotonic_ns()
+    return transaction

@@ -1,0 +1,139 @@
+"""A request's head, understood: pure. The parser's pieces in, an ``InboundRequest`` or a ``Refusal`` out."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from llm_metrics_proxy.proxy.headers import (
+    REQUEST_RULES,
+    Field,
+    Refusal,
+    check_request,
+    forwarding_lines,
+    is_host,
+    sort_fields,
+    tokens,
+    without_field,
+    without_forwarded,
+)
+from llm_metrics_proxy.proxy.policy import Route
+
+_SCHEMES: Final = (b"http://", b"https://")
+_FORWARDED: Final = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"})
+
+
+class InboundRequest(msgspec.Struct, frozen=True):
+    """What a client asked for. ``lines`` are the end-to-end fields, without Host and framing."""
+
+    method: bytes
+    target: bytes  # origin form: path and query exactly as sent
+    path: bytes
+    version: str  # "1.1" or "1.0"
+    keep_alive: bool
+    lines: list[bytes]
+    facts: dict[str, bytes]
+    chunked: bool
+    expects_continue: bool
+    websocket: bool  # asks for Upgrade: websocket
+    is_json: bool  # by its Content-Type
+    is_forwarded: bool  # by another proxy: has X-Forwarded-* or Forwarded
+
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of the body as announced; ``None``: chunked."""
+        return None if self.chunked else int(self.facts.get("content_length", 0))
+
+
+class RequestPlan(msgspec.Struct, frozen=True):
+    """All that follows from a request's head alone, for whichever client and body it comes with."""
+
+    request: InboundRequest
+    route: Route
+    method: str
+    dialect: str | None
+    origin: str | None
+    user_agent: str | None
+    api_key_id: str | None
+    start: bytes  # of the head for the upstream, see ``upstream_start``
+    fast: bool  # may take the short way, see ``fast_lane``
+
+
+def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order
+    method: bytes, target: bytes, version: str, fields: Sequence[Field], keep_alive: bool, upgrade: bool
+) -> InboundRequest | Refusal:
+    """Sort the fields, apply RFC 9112's refusals and bring the target into origin form."""
+    found = sort_fields(fields, REQUEST_RULES)
+    refusal = check_request(version, method, found)
+    if refusal is not None:
+        return refusal
+    facts = found.facts
+    if not target.startswith(b"/"):
+        origin_form = _origin_form(target)
+        if origin_form is None:
+            return Refusal(400, "bad_target", "The request's target must be a path or an http(s) URL.")
+        target, facts["host"] = origin_form
+    return InboundRequest(
+        method=method,
+        target=target,
+        path=target.partition(b"?")[0],
+        version=version,
+        keep_alive=keep_alive,
+        lines=found.lines,
+        facts=facts,
+        chunked="transfer_encoding" in facts,
+        expects_continue="expect" in facts and version == "1.1",
+        websocket=upgrade and method == b"GET" and tokens(facts.get("upgrade", b"")) == [b"websocket"],
+        is_json=is_json(facts.get("content_type")),
+        is_forwarded=not _FORWARDED.isdisjoint(facts),
+    )
+
+
+def _origin_form(target: bytes) -> tuple[bytes, bytes] | None:
+    """``(path and query, authority)`` of an absolute-form target (RFC 9112 section 3.2.2)."""
+    for scheme in _SCHEMES:
+        if target[: len(scheme)].lower() == scheme:
+            rest = target[len(scheme) :]
+            authority = re.split(rb"[/?#]", rest, maxsplit=1)[0]
+            path = rest[len(authority) :]
+            if not is_host(authority) or not authority:
+                return None
+            return path if path.startswith(b"/") else b"/" + path, authority
+    return None
+
+
+def is_json(content_type: bytes | None) -> bool:
+    """A body of this type is JSON; one without a type is taken for it, as LLM servers do."""
+    if content_type is None:
+        return True
+    essence = content_type.partition(b";")[0].strip().lower()
+    return essence == b"application/json" or essence.endswith(b"+json")
+
+
+def upstream_start(
+    request: InboundRequest, *, host_line: bytes, path_prefix: bytes, trusted: bool, plain_answer: bool
+) -> bytes:
+    """The head as the LLM server gets it, up to what depends on this client and this body.
+
+    ``plain_answer`` asks for no compression, because the answer is to be edited.
+    """
+    lines = request.lines
+    if request.is_forwarded:
+        lines = without_forwarded(lines, trusted=trusted)
+    if plain_answer and "accept_encoding" in request.facts:
+        lines = [*without_field(lines, b"accept-encoding"), b"Accept-Encoding: identity\r\n"]
+    return b"%b %b%b HTTP/1.1\r\n%b%b" % (request.method, path_prefix, request.target, host_line, b"".join(lines))
+
+
+def upstream_end(request: InboundRequest, *, client_address: bytes, trusted: bool, body_length: int | None) -> bytes:
+    """The rest of that head: whom we forward for, and the framing. ``body_length`` None: chunked."""
+    if request.websocket:
+        framing = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    elif body_length is None:
+        framing = b"Transfer-Encoding: chunked\r\n"
+    elif body_length or "content_length" in request.facts:
+        framing = b"Content-Length: %d\r\n" % body_length
+    else:
+        framing = b""
+    return forwarding_lines(request.facts, client_address, trusted=trusted) + framing + b"\r\n"

@@ -1,0 +1,163 @@
+"""Keep-alive connections to one server: newest first, bounded, with a queue for those who find it exhausted."""
+
+import asyncio
+import logging
+import ssl
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from llm_metrics_proxy.proxy.answers import ResponseHead
+from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.options import ProxyOptions
+from llm_metrics_proxy.proxy.plans import Plans
+from llm_metrics_proxy.proxy.routing import Backend
+from llm_metrics_proxy.proxy.upstream import ConnectError, Upstream, connect
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.proxy.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+
+class Pool:
+    """The connections of one worker to one backend. ``acquire`` answers at once or calls the transaction later."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend, options: ProxyOptions) -> None:
+        self._loop = loop
+        self._backend = backend
+        self._options = options
+        self._tls = _tls_context(options) if backend.tls else None
+        self._idle: list[Upstream] = []
+        self._open = 0
+        self._waiting: deque[tuple[float, Transaction]] = deque()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self.plans: Plans[ResponseHead] = Plans()
+        self.max_header_bytes = options.max_header_bytes
+        self.last_error: str | None = None  # of the newest attempt to connect; None: it went well
+
+    def __repr__(self) -> str:
+        return f"<Pool {self._backend.label} open={self._open} idle={len(self._idle)} waiting={len(self._waiting)}>"
+
+    def acquire(self, transaction: "Transaction", *, fresh: bool = False) -> Upstream | None:
+        """An idle connection, or ``None``: the transaction's ``upstream_ready`` or ``upstream_failed`` follows."""
+        upstream = None if fresh else self.take_idle()
+        if upstream is not None:
+            return upstream
+        if self._open < self._options.upstream_max_connections:
+            self._start_connecting(transaction)
+        else:
+            self._waiting.append((monotonic(), transaction))
+        return None
+
+    def take_idle(self) -> Upstream | None:
+        """The newest idle connection, which is the least likely to have been closed meanwhile."""
+        while self._idle:
+            upstream = self._idle.pop()
+            if upstream.usable:
+                upstream.reused = True
+                return upstream
+        return None
+
+    def release(self, upstream: Upstream, *, reusable: bool) -> None:
+        """Its answer is complete."""
+        if not (reusable and upstream.usable):
+            if upstream.transport is not None:
+                upstream.transport.close()
+            return
+        upstream.resume()  # a slow client may have paused it
+        while self._waiting:
+            _, transaction = self._waiting.popleft()
+            if transaction.is_waiting:
+                upstream.reused = True
+                transaction.upstream_ready(upstream)
+                return
+        if len(self._idle) < self._options.upstream_max_idle:
+            upstream.idle_since = monotonic()
+            self._idle.append(upstream)
+        elif upstream.transport is not None:
+            upstream.transport.close()
+
+    def lost(self, upstream: Upstream) -> None:
+        """A connection is gone; whoever waits longest may open another."""
+        if not upstream.established:
+            return
+        if upstream in self._idle:
+            self._idle.remove(upstream)
+        self._slot_freed()
+
+    def _slot_freed(self) -> None:
+        self._open -= 1
+        while self._waiting:
+            _, transaction = self._waiting.popleft()
+            if transaction.is_waiting:
+                self._start_connecting(transaction)
+                return
+
+    def sweep(self, now_ns: int) -> None:
+        """Close what has been idle for too long; refuse those who have waited too long."""
+        now = now_ns / 1e9
+        oldest = now - self._options.upstream_keepalive_s
+        while self._idle and self._idle[0].idle_since < oldest:
+            transport = self._idle.pop(0).transport
+            if transport is not None:
+                transport.close()
+        waited_out = now - self._options.connect_timeout_s
+        while self._waiting and self._waiting[0][0] < waited_out:
+            _, transaction = self._waiting.popleft()
+            if transaction.is_waiting:
+                transaction.upstream_failed(Cause.SATURATED, "All upstream connections are busy.", answered=True)
+
+    async def probe(self, timeout_s: float) -> str | None:
+        """Can the backend be connected to? ``None`` if so, else why not. A connection made for it is kept."""
+        if any(upstream.usable for upstream in self._idle):
+            return None
+        self._open += 1
+        try:
+            upstream = await connect(self, self._backend, self._tls, timeout_s)
+        except ConnectError as error:
+            self._open -= 1
+            self.last_error = str(error)
+            return self.last_error
+        self.last_error = None
+        self.release(upstream, reusable=True)
+        return None
+
+    def close(self) -> None:
+        """Close every idle connection and give up connecting."""
+        for task in self._connecting:
+            task.cancel()
+        for upstream in self._idle:
+            if upstream.transport is not None:
+                upstream.transport.close()
+
+    def _start_connecting(self, transaction: "Transaction") -> None:
+        self._open += 1
+        task = self._loop.create_task(self._connect_for(transaction))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect_for(self, transaction: "Transaction") -> None:
+        try:
+            upstream = await connect(self, self._backend, self._tls, self._options.connect_timeout_s)
+        except ConnectError as error:
+            self.last_error = str(error)
+            if transaction.is_waiting:
+                transaction.upstream_failed(error.cause, str(error), answered=True)
+            self._slot_freed()
+            return
+        self.last_error = None
+        if transaction.is_waiting:
+            transaction.upstream_ready(upstream)
+        else:
+            self.release(upstream, reusable=True)
+
+
+def _tls_context(options: ProxyOptions) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=options.upstream_ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    if not options.upstream_tls_verify:
+        log.warning("TLS: the LLM server's certificate is not verified (upstream_tls_verify is false)")
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

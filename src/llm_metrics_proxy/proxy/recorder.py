@@ -1,0 +1,134 @@
+"""Writes the journal once per turn of the event loop, and hands out last bytes only after that.
+
+A client that has seen the end of its answer has a record: the closed frame is in the page cache (with
+``journal_fsync=always``: on the disk) before the last bytes are written to the client's socket. So the last bytes of
+every answer that ends in this turn wait for the end of the turn, where one ``write`` serves them all.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import Callable
+from typing import Final
+
+from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.proxy.outlet import Outlet
+from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.scoreboard import OPEN_REQUESTS, REQUESTS, Slot
+
+log = logging.getLogger(__name__)
+
+Ending = tuple[Outlet | None, bytes, Callable[[], None] | None]
+
+_LOG_EVERY_S: Final = 10.0
+
+
+class Recorder:
+    """One per worker; the only user of its ``JournalWriter``."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, writer: JournalWriter, slot: Slot, fsync: str) -> None:
+        self._loop = loop
+        self._writer = writer
+        self._slot = slot
+        # What predecessors in this slot counted: a loss must not look undone because a worker was restarted. What the
+        # last one still held in memory when it died is lost too.
+        self._written_before = slot.get("records_written")
+        self._dropped_before = slot.get("records_dropped") + slot.get("records_waiting")
+        self._fsync_always = fsync == "always"
+        self._endings: list[Ending] = []
+        self._scheduled = False
+        self._next_complaint = 0.0
+        self._was_blocked = False
+        self._publish()
+
+    @property
+    def is_full(self) -> bool:
+        """The bound on the journal's size is reached."""
+        return self._writer.is_full
+
+    def opened(self, record: RequestRecord) -> None:
+        """A request was accepted; should this process die now, this is what will be known of it."""
+        self._writer.opened(record)
+        words = self._slot.words
+        words[REQUESTS] += 1
+        words[OPEN_REQUESTS] += 1
+        self._schedule()
+
+    def closed(
+        self,
+        record: RequestRecord,
+        outlet: Outlet | None = None,
+        last_bytes: bytes = b"",
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """A request ended: record it, then write its ``last_bytes``, then call ``then``."""
+        self._writer.closed(record)
+        self._slot.words[OPEN_REQUESTS] -= 1
+        self._endings.append((outlet, last_bytes, then))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._scheduled = False
+        self._writer.flush()
+        if self._writer.is_blocked or self._was_blocked:
+            # What only this memory holds is counted before a client has its end: a successor takes over the count.
+            self._was_blocked = self._writer.is_blocked
+            self._publish()
+        endings = self._endings
+        if not endings:
+            return
+        self._endings = []
+        if self._fsync_always:
+            self._loop.run_in_executor(None, self.sync).add_done_callback(lambda _: self._hand_out(endings))
+        else:
+            self._hand_out(endings)
+
+    @staticmethod
+    def _hand_out(endings: list[Ending]) -> None:
+        for outlet, last_bytes, then in endings:
+            if outlet is not None and last_bytes:
+                outlet.write(last_bytes)
+            if then is not None:
+                then()
+
+    def sync(self) -> None:
+        """Put what is written on the disk; called in a thread. A failure is counted and shown, never raised."""
+        try:
+            self._writer.sync()
+        except OSError as error:
+            log.warning("journal: fsync failed: %s", error)
+
+    def tick(self, now: float) -> None:
+        """Once a second: retry what could not be written, measure, publish, complain."""
+        writer = self._writer
+        writer.measure()
+        writer.flush()
+        self._publish()
+        if (writer.last_errno or writer.is_full) and now >= self._next_complaint:
+            self._next_complaint = now + _LOG_EVERY_S
+            reason = os.strerror(writer.last_errno or errno.EDQUOT) if writer.last_errno else "its bound is reached"
+            log.error("journal: cannot record (%s); %d records dropped so far", reason, writer.records_dropped)
+
+    def _publish(self) -> None:
+        slot, writer = self._slot, self._writer
+        slot.set("records_written", self._written_before + writer.records_written)
+        slot.set("records_dropped", self._dropped_before + writer.records_dropped)
+        slot.set("records_waiting", writer.records_waiting)
+        slot.set("journal_bytes", writer.size_bytes)
+        slot.set("journal_errno", writer.last_errno)
+
+    def close(self) -> None:
+        """Write what is left and give the journal up; what still cannot be written is counted and told now."""
+        self._writer.flush()
+        endings, self._endings = self._endings, []
+        self._hand_out(endings)
+        self._writer.close()
+        self._publish()
+        if self._writer.records_dropped:
+            log.error("journal: %d records of this process could not be written", self._writer.records_dropped)

@@ -1,0 +1,453 @@
+"""One request in flight: joins the client's connection, the pool, the exchange and the recorder.
+
+The client's connection hands it body bytes; the pool an upstream connection; the upstream connection the answer. It
+decides nothing about formats (``inbound``, ``answers``, ``wire``) and nothing about meaning (``exchange``): it moves
+bytes, forwards before it looks, and makes sure that every way to end leads through the recorder exactly once.
+
+Longer than other files, because that last promise is one invariant over every method here: who may still end the
+request. Taken apart, it would hang between two files.
+"""
+
+import logging
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from llm_metrics_proxy.proxy.answers import (
+    CONTINUE,
+    LAST_CHUNK,
+    Framing,
+    ResponseHead,
+    client_framing,
+    error_body,
+    head_bytes,
+    informational_bytes,
+    json_answer,
+)
+from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause, Exchange, State
+from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_end, upstream_start
+from llm_metrics_proxy.wire.content_coding import decoder_for
+from llm_metrics_proxy.wire.dialects import reader_for
+from llm_metrics_proxy.wire.openai_chat import read_request
+from llm_metrics_proxy.wire.usage_injection import UsageFilter, inject_include_usage
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.proxy.context import Context
+    from llm_metrics_proxy.proxy.downstream import Downstream
+    from llm_metrics_proxy.proxy.upstream import Upstream
+
+log = logging.getLogger(__name__)
+
+_STALE_WINDOW_NS: Final = 100_000_000  # a reused connection that dies this soon was already closed when we wrote to it
+
+
+class Transaction(msgspec.Struct, eq=False, weakref=False):
+    """One request on one client connection."""
+
+    ctx: "Context"
+    client: "Downstream"
+    plan: RequestPlan
+    exchange: Exchange
+    length: int | None  # of the request's body, as announced; None: chunked
+    request: InboundRequest
+    keep_alive: bool
+    buffered: bool  # the body is held until it is complete, because it is JSON
+    limit_bytes: int
+    refused: Cause | None = None
+    started: bool = False
+    opened: bool = False  # its opened frame is in the journal
+    body: list[bytes] = []
+    body_complete: bool = False
+    received_bytes: int = 0
+    upload_activity: int = 0
+    payload: bytes = b""  # what was sent upstream, kept until an answer begins, for the one retry
+    upstream: "Upstream | None" = None
+    edits: UsageFilter | None = None
+    framing: Framing = Framing.NONE
+    in_tunnel: bool = False
+    paused_since: int = 0  # the client takes nothing
+    blocked_since: int = 0  # the upstream takes nothing
+
+    @classmethod
+    def accept(
+        cls, ctx: "Context", client: "Downstream", plan: RequestPlan, exchange: Exchange, length: int | None
+    ) -> "Transaction":
+        """A request whose head is in. One that must not pass is refused when its turn comes."""
+        request, options = plan.request, ctx.options
+        buffered = request.is_json and not request.websocket
+        limit_bytes = options.max_body_bytes if buffered else options.max_upload_bytes
+        refused = None
+        if not plan.route.allowed:
+            refused = Cause.FORBIDDEN
+        elif length is not None and length > limit_bytes:
+            refused = Cause.TOO_LARGE
+        elif options.journal_when_full == "refuse_requests" and ctx.recorder.is_full:
+            refused = Cause.SATURATED
+        return cls(
+            ctx, client, plan, exchange, length, request,
+            request.keep_alive and not request.websocket,  # what follows a refused upgrade may be the other protocol
+            buffered, limit_bytes, refused,
+            upload_activity=exchange.received,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<Transaction {self.exchange!r} buffered={self.buffered} upstream={self.upstream!r}>"
+
+    # From the client's connection
+
+    def start(self) -> None:
+        """It is this request's turn to be answered. Called once."""
+        self.started = True
+        if self.refused is not None:
+            self._end(self.refused)
+        elif not self.body_complete:
+            self.upload_activity = monotonic_ns()  # until now it was not its turn to arrive
+            if self.request.expects_continue:
+                self.client.write(CONTINUE)
+            if not self.buffered:
+                self._acquire()
+        else:
+            self._acquire()
+
+    def body_received(self, data: bytes) -> None:
+        """Part of the request's body, as it arrives."""
+        if self.refused is not None or self.exchange.state is State.CLOSED:
+            return
+        self.received_bytes += len(data)
+        if self.received_bytes > self.limit_bytes:
+            self._refuse(Cause.TOO_LARGE)
+        elif self.buffered or self.upstream is None:
+            self.body.append(data)
+            if not self.buffered:
+                self.client.pause()  # until the upstream connection is there
+        else:
+            self.upstream.send(self._framed(data))
+        self.upload_activity = monotonic_ns()
+
+    def body_ended(self, now: int) -> None:
+        """The request's body is complete."""
+        self.body_complete = True
+        if self.refused is not None or self.exchange.state is State.CLOSED:
+            return
+        exchange = self.exchange
+        exchange.request_complete(now)
+        exchange.record.request_bytes = self.received_bytes
+        if self.buffered:
+            self._read_request()
+            if self.started:
+                self._acquire()
+        elif self.upstream is not None:
+            if self.length is None:
+                self.upstream.send(LAST_CHUNK)
+            if exchange.state is State.WAITING:  # else the answer has begun already
+                exchange.state = State.AWAITING
+
+    def bad_body(self, message: str) -> None:
+        """What followed the head is not a valid body."""
+        self._refuse(Cause.BAD_BODY, message)
+
+    def client_gone(self) -> None:
+        """The client closed its connection: stop the upstream at once, GPU time is money."""
+        if self.exchange.state is State.CLOSED:
+            return
+        if self.in_tunnel:
+            self.tunnel_ended(monotonic_ns())
+            return
+        self._drop_upstream()
+        self.exchange.record.request_bytes = self.received_bytes
+        self.ctx.recorder.closed(self.exchange.fail(Cause.CLIENT_GONE, monotonic_ns()))
+
+    def abandon(self, cause: Cause) -> None:
+        """End it from outside: a limit of time, or the end of draining."""
+        if self.exchange.state is not State.CLOSED:
+            self._end(cause)
+
+    def client_is_slow(self, *, slow: bool) -> None:
+        """Back-pressure from the client's socket."""
+        self.paused_since = monotonic_ns() if slow else 0
+        if self.upstream is not None:
+            if slow:
+                self.upstream.pause()
+            else:
+                self.exchange.last_read = self.exchange.last_read and monotonic_ns()
+                self.upstream.resume()
+
+    def overdue(self, now: int) -> Cause | None:
+        """Which limit of time has passed, if any."""
+        options = self.ctx.options
+        exchange = self.exchange
+        if self.in_tunnel or exchange.state is State.CLOSED:
+            return None
+        since, limit_s, cause = exchange.received, 0.0, Cause.INTERNAL
+        if self.paused_since:
+            since, limit_s, cause = self.paused_since, options.send_timeout_s, Cause.CLIENT_STALLED
+        elif exchange.state is State.RESPONDING:
+            since, limit_s, cause = exchange.last_read, options.idle_timeout_s, Cause.IDLE_TIMEOUT
+        elif self.blocked_since:
+            since, limit_s, cause = self.blocked_since, options.first_byte_timeout_s, Cause.FIRST_BYTE_TIMEOUT
+        elif not self.body_complete:
+            since, limit_s, cause = self.upload_activity, options.body_timeout_s, Cause.SLOW_BODY
+        elif exchange.state is State.AWAITING:
+            since, limit_s = max(exchange.sent, self.upload_activity), options.first_byte_timeout_s
+            cause = Cause.FIRST_BYTE_TIMEOUT
+        else:
+            return None  # waiting for a connection: the pool has its own limits
+        return cause if now - since > limit_s * 1e9 else None
+
+    # From the pool
+
+    @property
+    def is_waiting(self) -> bool:
+        """Still wants a connection."""
+        return self.upstream is None and self.exchange.state in {State.RECEIVING, State.WAITING}
+
+    @property
+    def request_is_sent(self) -> bool:
+        """The whole request went out; if not, its connection cannot carry another one."""
+        return self.body_complete
+
+    def _acquire(self) -> None:
+        upstream = self.ctx.pool.acquire(self)
+        if upstream is not None:
+            self.upstream_ready(upstream)
+
+    def upstream_ready(self, upstream: "Upstream") -> None:
+        """Send the request, or its head and what there is of its body."""
+        exchange = self.exchange
+        exchange.upstream_ready(monotonic_ns(), reused=upstream.reused, connect_ns=upstream.connect_ns)
+        self.upstream = upstream
+        if not self.payload:
+            self.payload = self._head_for_upstream() + b"".join(self._pending_body())
+            self.body = []
+        upstream.begin(self, self.request.method, self.payload)
+        exchange.request_sent(monotonic_ns())
+        if not self.buffered:
+            self.payload = b""
+            self.client.resume()
+            if not self.body_complete:
+                exchange.state = State.RECEIVING
+
+    def _head_for_upstream(self) -> bytes:
+        request = self.request
+        if self.buffered:
+            length: int | None = sum(map(len, self.body))
+        else:
+            length = self.length
+        client = self.client
+        start = self.plan.start
+        if self.edits is not None:
+            backend = self.ctx.backend
+            start = upstream_start(
+                request,
+                host_line=backend.host_line,
+                path_prefix=backend.path_prefix,
+                trusted=client.trusted,
+                plain_answer=True,
+            )
+        return start + upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=length)
+
+    def _pending_body(self) -> list[bytes]:
+        if self.buffered:
+            return self.body
+        framed = [self._framed(data) for data in self.body]
+        if self.body_complete and self.length is None:
+            framed.append(LAST_CHUNK)
+        return framed
+
+    def _framed(self, data: bytes) -> bytes:
+        return data if self.length is not None else b"%x\r\n%b\r\n" % (len(data), data)
+
+    def upstream_is_slow(self, *, slow: bool) -> None:
+        """Back-pressure from the upstream's socket while a body streams up."""
+        if slow:
+            self.blocked_since = monotonic_ns()
+            self.client.pause()
+        else:
+            self.blocked_since = 0
+            self.upload_activity = monotonic_ns()
+            self.client.resume()
+
+    def upstream_failed(self, cause: Cause, message: str | None, *, answered: bool) -> None:
+        """The connection failed or broke. One that was already closed when we wrote to it is worth one more try."""
+        upstream, self.upstream = self.upstream, None
+        exchange = self.exchange
+        if upstream is not None and not answered and upstream.reused and self.payload and not exchange.record.retries:
+            window = max(_STALE_WINDOW_NS, 2 * upstream.connect_ns)
+            if monotonic_ns() - exchange.sent <= window:
+                exchange.record.retries += 1
+                exchange.state = State.WAITING
+                self.ctx.pool.acquire(self, fresh=True)
+                return
+        self._end(cause, message)
+
+    # From the upstream connection
+
+    def informational(self, head: ResponseHead) -> None:
+        """A 1xx head on the way to the final one (RFC 9110 section 15.2); HTTP/1.0 has none."""
+        self.payload = b""
+        if self.request.version == "1.1":
+            self.client.write(informational_bytes(head, self.exchange.record.request_id))
+
+    def response(
+        self, head: ResponseHead | None, length: int | None, body: bytes, *, ended: bool, read_at: int
+    ) -> None:
+        """Everything one read of the upstream brought: perhaps the head, perhaps bytes of the body, perhaps the end."""
+        exchange = self.exchange
+        out = b"" if head is None else self._begin_response(head, length, read_at)
+        shown = body if self.edits is None else self._edit(body, ended=ended)
+        if shown:
+            exchange.record.response_bytes += len(shown)
+            chunked = self.framing is Framing.CHUNKED
+            out += b"%x\r\n%b\r\n" % (len(shown), shown) if chunked else shown
+        if ended:
+            # The last bytes wait for the record; until then, looking at them costs the client nothing.
+            if body:
+                exchange.response_body(body, read_at, read_at)
+            self.upstream = None
+            if self.framing is Framing.CHUNKED:
+                out += LAST_CHUNK
+            self.ctx.recorder.closed(exchange.finish(monotonic_ns(), read_at), self.client.outlet, out, self._answered)
+            return
+        if out:
+            self.client.write(out)
+        if body:
+            exchange.response_body(body, read_at, monotonic_ns())
+
+    def more_body(self, body: bytes, read_at: int) -> None:
+        """A read that brought bytes of the body and nothing else: by far the most are such."""
+        if self.edits is not None:
+            self.response(None, None, body, ended=False, read_at=read_at)
+            return
+        exchange = self.exchange
+        exchange.record.response_bytes += len(body)
+        self.client.write(b"%x\r\n%b\r\n" % (len(body), body) if self.framing is Framing.CHUNKED else body)
+        exchange.response_body(body, read_at, monotonic_ns())
+
+    def _begin_response(self, head: ResponseHead, length: int | None, now: int) -> bytes:
+        facts = head.facts
+        coding = facts.get("content_encoding")
+        reader = reader_for(self.plan.route.dialect, head.status, facts.get("content_type"))
+        decoder = decoder_for(coding) if coding is not None and reader is not None else None
+        self.exchange.response_head(now, head.status, reader, decoder)
+        self.payload = b""
+        if self.edits is not None and (coding is not None or not _is_event_stream(facts)):
+            self.edits = None
+        self.framing = client_framing(head.framing, self.request.version, edited=self.edits is not None)
+        if self.framing is Framing.UNTIL_CLOSE or not self.body_complete or self.client.is_last:
+            self.keep_alive = False
+        self.exchange.head_sent = True
+        request_id = self.exchange.record.request_id
+        return head_bytes(head, self.framing, length, request_id, self.request.version, keep_alive=self.keep_alive)
+
+    def _edit(self, body: bytes, *, ended: bool) -> bytes:
+        assert self.edits is not None
+        shown = self.edits.feed(body) if body else b""
+        return shown + self.edits.finish() if ended else shown
+
+    def _answered(self) -> None:
+        """The last bytes are with the client's socket."""
+        self.client.transaction_ended(self, keep_alive=self.keep_alive, lingering=not self.body_complete)
+
+    # A connection that speaks another protocol after a 101
+
+    @property
+    def accepts_tunnel(self) -> bool:
+        """The client asked for a WebSocket."""
+        return self.request.websocket
+
+    def tunnel_opened(self, head: ResponseHead, now: int) -> None:
+        """Relay the 101; from now on bytes pass unread."""
+        self.in_tunnel = True
+        exchange = self.exchange
+        exchange.response_head(now, head.status, None, None)
+        exchange.head_sent = True
+        self.client.write(informational_bytes(head, exchange.record.request_id, _UPGRADED))
+        self.client.tunnel_opened()
+
+    def tunnel_from_client(self, data: bytes) -> None:
+        """Bytes of the client's protocol."""
+        self.received_bytes += len(data)
+        self.exchange.record.request_bytes = self.received_bytes
+        if self.upstream is not None:
+            self.upstream.send(data)
+
+    def tunnel_from_upstream(self, data: bytes, now: int) -> None:
+        """Bytes of the server's protocol."""
+        self.client.write(data)
+        self.exchange.record.response_bytes += len(data)
+        self.exchange.response_body(data, now, monotonic_ns())
+
+    def tunnel_ended(self, now: int) -> None:
+        """Either side closed: that is how such a connection ends. What the other side is still to get goes out."""
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.close()
+        if self.exchange.state is not State.CLOSED:
+            self.ctx.recorder.closed(self.exchange.finish(now, now), None, b"", self.client.close)
+
+    # Ways to end
+
+    def _refuse(self, cause: Cause, message: str | None = None) -> None:
+        """Refuse a request whose head was accepted; its answer comes when its turn does."""
+        if self.refused is None and self.exchange.state is not State.CLOSED:
+            self.refused = cause
+            self.body = []
+            if self.started:
+                self._end(cause, message)
+
+    def _end(self, cause: Cause, message: str | None = None) -> None:
+        exchange = self.exchange
+        self._drop_upstream()
+        exchange.record.request_bytes = self.received_bytes
+        beyond_reach = exchange.head_sent or ENDINGS[cause].status == 0
+        record = exchange.fail(cause, monotonic_ns(), message)
+        recorder = self.ctx.recorder
+        if beyond_reach:
+            clean_end = self.framing is Framing.UNTIL_CLOSE
+            recorder.closed(record, None, b"", self.client.reset if clean_end else self.client.close)
+            return
+        status = ENDINGS[cause].status
+        record.status_code = status
+        keep = self.keep_alive and self.body_complete and not self.client.is_last and status != 400
+        self.keep_alive = keep
+        body = error_body(_CODES.get(cause, cause.value), record.error_message or "")
+        head_only = self.request.method == b"HEAD"
+        record.response_bytes = 0 if head_only else len(body)
+        answer = json_answer(status, body, record.request_id, self.request.version, keep, head_only=head_only)
+        recorder.closed(record, self.client.outlet, answer, self._answered)
+
+    def _drop_upstream(self) -> None:
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.abort()
+
+    def _read_request(self) -> None:
+        """Facts from a complete JSON body, and the opt-in edit of it."""
+        body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
+        self.body = [body] if body else []
+        if not body:
+            return
+        coding = self.request.facts.get("content_encoding")
+        plain = body
+        if coding is not None:
+            decoder = decoder_for(coding)
+            plain = decoder.feed(body) if decoder is not None else body
+        dialect = self.plan.route.dialect
+        read = read_request if dialect is None else dialect.read_request  # every API names model and stream alike
+        self.exchange.request_facts(read(plain))
+        if self.ctx.options.inject_usage and coding is None and dialect is not None and dialect.can_inject_usage:
+            edited = inject_include_usage(body)
+            if edited is not None:
+                self.body = [edited]
+                self.edits = UsageFilter()
+
+
+_UPGRADED: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+
+# What programs see as `code` where the record's word would say too little.
+_CODES: Final = {Cause.FORBIDDEN: "path_not_allowed", Cause.TOO_LARGE: "request_too_large"}
+
+
+def _is_event_stream(facts: dict[str, bytes]) -> bool:
+    return facts.get("content_type", b"").partition(b";")[0].strip().lower() == b"text/event-stream"

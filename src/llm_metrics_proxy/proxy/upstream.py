@@ -1,0 +1,341 @@
+"""The server's side: one connection to the LLM server, and the only file that opens one.
+
+Bytes come in; what they mean (a head, body bytes, the end, a fault) goes to the transaction that owns the connection
+at the time. A connection has one owner from ``begin`` to ``response_end`` or ``lost``.
+"""
+
+import asyncio
+import socket
+import ssl
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+from llm_metrics_proxy.proxy.answers import Framing, ResponseHead, response_head
+from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.headers import RESPONSE_RULES, Field, sort_fields
+from llm_metrics_proxy.proxy.outlet import Outlet
+from llm_metrics_proxy.proxy.plans import whole_message
+from llm_metrics_proxy.proxy.routing import Backend
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.proxy.pool import Pool
+    from llm_metrics_proxy.proxy.transaction import Transaction
+
+_SWITCHING_PROTOCOLS: Final = 101
+_MAX_INFORMATIONAL: Final = 64  # 1xx heads before a final one; a server that sends more is broken
+
+
+class Upstream(asyncio.Protocol):
+    """One connection to the LLM server."""
+
+    __slots__ = (
+        "_body",
+        "_complete",
+        "_fields",
+        "_framing",
+        "_head",
+        "_head_bytes",
+        "_in_head",
+        "_informational",
+        "_keep_alive",
+        "_length",
+        "_method",
+        "_outlet",
+        "_parser",
+        "_paused",
+        "_pool",
+        "_reason",
+        "_tunnel",
+        "_untouched",
+        "connect_ns",
+        "established",
+        "idle_since",
+        "owner",
+        "reused",
+        "transport",
+    )
+
+    def __init__(self, pool: "Pool") -> None:
+        self._pool = pool
+        self._parser = httptools.HttpResponseParser(self)
+        self.transport: asyncio.Transport | None = None
+        self._outlet: Outlet | None = None
+        self.owner: Transaction | None = None
+        self.reused = False
+        self.connect_ns = 0
+        self.established = False  # counted by the pool; until then a failure is told by an exception
+        self.idle_since = 0.0
+        self._tunnel = False
+        self._paused = False
+        self._expect(b"")
+
+    def __repr__(self) -> str:
+        state = "closed" if self.transport is None else "idle" if self.owner is None else "busy"
+        return f"<Upstream {state} reused={self.reused}>"
+
+    def _expect(self, method: bytes) -> None:
+        """Make ready for the answer to a request with that method."""
+        self._untouched = True  # nothing of what is set here has changed since
+        self._method = method
+        self._fields: list[Field] = []
+        self._reason = b""
+        self._body: list[bytes] = []
+        self._head: ResponseHead | None = None
+        self._head_bytes = 0
+        self._informational = 0
+        self._framing = Framing.NONE
+        self._length: int | None = None
+        self._in_head = True
+        self._complete = False
+        self._keep_alive = False
+
+    # The owner's side
+
+    def begin(self, owner: "Transaction", method: bytes, data: bytes) -> None:
+        """Send a request (or, for a streamed upload, its head) on this connection, which from now on has an owner."""
+        assert self._outlet is not None
+        if self._untouched:
+            self._method = method
+        else:
+            self._expect(method)
+        self.owner = owner
+        self._outlet.write(data)
+
+    def send(self, data: bytes) -> None:
+        """More of the request's body."""
+        if self._outlet is not None:
+            self._outlet.write(data)
+
+    def pause(self) -> None:
+        """Back-pressure: read no more until ``resume``."""
+        if self.transport is not None and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """The client can take more."""
+        if self._paused and self.transport is not None and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Drop the connection at once: the server should stop working on the request."""
+        self.owner = None
+        if self.transport is not None:
+            self.transport.abort()
+
+    def close(self) -> None:
+        """Close the connection once what is buffered has gone out."""
+        self.owner = None
+        if self.transport is not None:
+            self.transport.close()
+
+    @property
+    def usable(self) -> bool:
+        """May carry another request."""
+        return self.transport is not None and not self.transport.is_closing()
+
+    # The event loop's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses of it
+        self._outlet = Outlet(transport)
+
+    def data_received(self, data: bytes) -> None:
+        now = monotonic_ns()
+        owner = self.owner
+        if owner is None:  # bytes that nobody asked for: whatever this is, it is not the next answer
+            self.abort()
+            return
+        if self._tunnel:
+            owner.tunnel_from_upstream(data, now)
+            return
+        message = None
+        if self._in_head and not self._head_bytes and self._method != b"HEAD":
+            message = whole_message(data)
+            if message is not None:
+                known = self._pool.plans.get(message[0])
+                if known is not None:
+                    self.owner = None
+                    owner.response(known, message[2], data[message[1] :], ended=True, read_at=now)
+                    self._pool.release(self, reusable=owner.request_is_sent)
+                    return
+        self._untouched = False
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._switch_protocols(owner, data[upgrade.args[0] :], now)
+            return
+        except httptools.HttpParserError as error:
+            if not self._complete:
+                self._hand_over(owner, now)
+                self._fail(Cause.PROTOCOL, f"The LLM server's answer is not valid HTTP: {error}.")
+                return
+            self._keep_alive = False  # garbage after a whole answer: the answer counts, the connection does not
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._pool.max_header_bytes or self._informational > _MAX_INFORMATIONAL:
+                self._fail(Cause.PROTOCOL, "The LLM server's header is larger than this proxy allows.")
+                return
+        elif self._head is not None and self._head.status < 200:
+            self._fail(Cause.PROTOCOL, f"The LLM server answered with status {self._head.status:03d} unasked.")
+            return
+        if message is not None and self._complete and self._keep_alive and self._framing is Framing.LENGTH:
+            assert self._head is not None
+            self._pool.plans.learn(message, self._head)
+        self._hand_over(owner, now)
+
+    def _hand_over(self, owner: "Transaction", now: int) -> None:
+        """Give the owner everything that this read brought, in one call when it can be."""
+        parts = self._body
+        if self._head is None and len(parts) == 1 and not self._complete:
+            owner.more_body(parts.pop(), now)
+            return
+        head, self._head = self._head, None
+        body = b""
+        if parts:
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+        if self._complete:
+            self.owner = None
+            reusable = self._keep_alive and self._framing is not Framing.UNTIL_CLOSE and owner.request_is_sent
+            owner.response(head, self._length, body, ended=True, read_at=now)
+            self._pool.release(self, reusable=reusable)
+        elif head is not None or body:
+            owner.response(head, self._length, body, ended=False, read_at=now)
+
+    def _fail(self, cause: Cause, message: str | None = None) -> None:
+        owner, self.owner = self.owner, None
+        if self.transport is not None:
+            self.transport.abort()
+        if owner is not None:
+            owner.upstream_failed(cause, message, answered=True)
+
+    def eof_received(self) -> bool:
+        if self.owner is not None and self._framing is Framing.UNTIL_CLOSE and not self._in_head and not self._complete:
+            self._complete = True
+            self._keep_alive = False
+            self._hand_over(self.owner, monotonic_ns())
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+        owner, self.owner = self.owner, None
+        self.transport = self._outlet = None
+        self._pool.lost(self)
+        if owner is None:
+            return
+        if self._tunnel:
+            owner.tunnel_ended(monotonic_ns())
+        else:
+            answered = self._head_bytes > 0 or not self._in_head or self._informational > 0
+            owner.upstream_failed(Cause.RESET, None, answered=answered)
+
+    def pause_writing(self) -> None:
+        if self.owner is not None:
+            self.owner.upstream_is_slow(slow=True)
+
+    def resume_writing(self) -> None:
+        if self.owner is not None:
+            self.owner.upstream_is_slow(slow=False)
+
+    # The parser's side
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._keep_alive = False  # a second answer to one request
+
+    def on_status(self, reason: bytes) -> None:
+        self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head and not self._complete:  # later ones are trailers, which are hop-by-hop here
+            self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._complete:
+            return
+        status = self._parser.get_status_code()
+        fields = sort_fields(self._fields, RESPONSE_RULES)
+        reason, self._reason, self._fields = self._reason, b"", []
+        head = response_head(status, reason, fields, self._method)
+        if 100 <= status < 200 and status != _SWITCHING_PROTOCOLS:
+            self._informational += 1
+            if self._informational <= _MAX_INFORMATIONAL and self.owner is not None:
+                self.owner.informational(head)
+            return
+        self._in_head = False
+        self._head = head
+        self._framing = head.framing
+        length = head.facts.get("content_length")
+        self._length = None if length is None else int(length)
+        if self._method == b"HEAD":
+            # The parser cannot know that no body follows; it is told by being replaced.
+            self._complete = True
+            self._keep_alive = self._parser.should_keep_alive()
+            self._parser = httptools.HttpResponseParser(self)
+
+    def on_body(self, body: bytes) -> None:
+        if not self._complete:
+            self._body.append(body)
+        else:
+            self._keep_alive = False  # a body in answer to HEAD
+
+    def on_message_complete(self) -> None:
+        if not self._in_head and not self._complete:
+            self._complete = True
+            self._keep_alive = self._parser.should_keep_alive()
+
+    def _switch_protocols(self, owner: "Transaction", rest: bytes, now: int) -> None:
+        head, self._head = self._head, None
+        if head is None or not owner.accepts_tunnel:
+            self._fail(Cause.PROTOCOL, "The LLM server switched protocols without being asked to.")
+            return
+        self._tunnel = True
+        self._complete = False
+        owner.tunnel_opened(head, now)
+        if rest:
+            owner.tunnel_from_upstream(rest, now)
+
+
+class ConnectError(Exception):
+    """A connection could not be made; ``cause`` says how it is recorded."""
+
+    def __init__(self, cause: Cause, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+async def connect(pool: "Pool", backend: Backend, tls: ssl.SSLContext | None, timeout_s: float) -> Upstream:
+    """Open one connection; raises ``ConnectError`` with the reason in the taxonomy's words."""
+    loop = asyncio.get_running_loop()
+    began = monotonic_ns()
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, upstream = await loop.create_connection(
+                lambda: Upstream(pool),
+                backend.host,
+                backend.port,
+                ssl=tls,
+                server_hostname=backend.host if tls else None,
+            )
+    except TimeoutError:
+        raise ConnectError(Cause.CONNECT_TIMEOUT, f"Connecting to {backend.label} took over {timeout_s:g} s.") from None
+    except socket.gaierror as error:
+        raise ConnectError(Cause.DNS, f"{backend.host} could not be resolved: {error.strerror}.") from None
+    except ssl.SSLError as error:
+        raise ConnectError(Cause.TLS, f"TLS with {backend.label} failed: {error.reason or error}.") from None
+    except (
+        ValueError
+    ) as error:  # a name that IDNA or TLS cannot express; certificate errors (above) are ValueErrors too
+        raise ConnectError(Cause.DNS, f"{backend.host} is not a host name: {error}.") from None
+    except ConnectionRefusedError:
+        raise ConnectError(Cause.CONNECT_REFUSED, f"{backend.label} refused the connection.") from None
+    except OSError as error:
+        raise ConnectError(Cause.CONNECT_FAILED, f"{backend.label}: {error.strerror or error}.") from None
+    if not upstream.usable:
+        raise ConnectError(Cause.CONNECT_FAILED, f"{backend.label} closed the connection at once.")
+    upstream.connect_ns = monotonic_ns() - began
+    upstream.established = True
+    return upstream

@@ -1,0 +1,202 @@
+"""One worker process: an event loop, its listeners, a few timers, and an orderly end.
+
+Told what to do by one line of JSON on standard input, which stays open: when it ends, the supervisor is gone (even by
+``kill -9``) and the worker drains as on SIGTERM. Draining: listen no more, finish what is being answered up to
+``drain_timeout_s``, record what had to be cut off, exit 0. A second SIGTERM ends the waiting.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from time import monotonic, monotonic_ns, time
+from typing import Any, Final
+
+import msgspec
+import uvloop
+
+from llm_metrics_proxy import logs
+from llm_metrics_proxy.errors import JournalError
+from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.proxy.context import Context
+from llm_metrics_proxy.proxy.downstream import Downstream
+from llm_metrics_proxy.proxy.identity import KeyIds
+from llm_metrics_proxy.proxy.options import ProxyOptions
+from llm_metrics_proxy.proxy.policy import PathPolicy
+from llm_metrics_proxy.proxy.pool import Pool
+from llm_metrics_proxy.proxy.recorder import Recorder
+from llm_metrics_proxy.proxy.routing import parse_backend
+from llm_metrics_proxy.scoreboard import Scoreboard
+
+log = logging.getLogger(__name__)
+
+_BACKLOG: Final = 4096
+_TICK_S: Final = 1.0
+_SLOWEST_CHECK_S: Final = 0.5
+_LAST_WORDS_S: Final = 0.5  # for the answers to what was cut off at the end of draining
+
+
+class Worker:
+    """Owns the loop's timers and the worker's life; everything about requests is in ``Context``'s parts."""
+
+    def __init__(self, options: ProxyOptions, loop: asyncio.AbstractEventLoop) -> None:
+        self._options = options
+        self._loop = loop
+        self._board = Scoreboard.create() if options.scoreboard_fd is None else Scoreboard(options.scoreboard_fd)
+        self._slot = self._board.slot(options.worker_index)
+        for gauge in ("open_connections", "open_requests", "draining"):
+            self._slot.set(gauge, 0)  # a predecessor that died cannot have counted down
+        writer = JournalWriter(
+            Path(options.journal_dir),
+            os.urandom(8).hex(),
+            segment_bytes=options.journal_segment_bytes,
+            max_bytes=options.journal_max_bytes,
+        )
+        backend = parse_backend(options.backend)
+        self._ctx = Context(
+            loop=loop,
+            options=options,
+            backend=backend,
+            pool=Pool(loop, backend, options),
+            recorder=Recorder(loop, writer, self._slot, options.journal_fsync),
+            slot=self._slot,
+            policy=PathPolicy(options.allow_paths, allow_all=options.allow_all_paths),
+            key_ids=KeyIds(Path(options.secret_file).read_bytes()),
+            health=self._health,
+        )
+        self._servers: list[asyncio.Server] = []
+        self._ended = asyncio.Event()
+        self._drain_task: asyncio.Task[None] | None = None
+        self._hurry = False  # told twice to stop
+
+    async def run(self) -> None:
+        """Serve until told to stop and drained."""
+        loop, options = self._loop, self._options
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_reader(sys.stdin.fileno(), self._supervisor_spoke)
+        for fd in options.listen_fds:
+            sock = socket.socket(fileno=fd)
+            self._servers.append(await loop.create_server(lambda: Downstream(self._ctx), sock=sock, backlog=_BACKLOG))
+        self._slot.set("pid", os.getpid())
+        tasks = [loop.create_task(self._tick()), loop.create_task(self._check())]
+        if options.journal_fsync == "interval":
+            tasks.append(loop.create_task(self._sync()))
+        gc.freeze()  # what exists now lives for ever; collections need not look at it again
+        await self._ended.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._ctx.pool.close()
+        self._ctx.recorder.tick(monotonic())
+        self._ctx.recorder.close()
+
+    def _supervisor_spoke(self) -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            self._loop.remove_reader(sys.stdin.fileno())
+            log.warning("the supervisor is gone; draining")
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._drain_task is None:
+            self._drain_task = self._loop.create_task(self._drain())
+        else:
+            self._hurry = True
+
+    async def _drain(self) -> None:
+        ctx = self._ctx
+        ctx.draining = True
+        self._slot.set("draining", 1)
+        for server in self._servers:
+            server.close()
+        for connection in list(ctx.connections):
+            connection.drain()
+        deadline = monotonic() + self._options.drain_timeout_s
+        while ctx.connections and monotonic() < deadline and not self._hurry:
+            await asyncio.sleep(0.02)
+        for connection in list(ctx.connections):
+            connection.abandon()
+        deadline = monotonic() + _LAST_WORDS_S
+        while ctx.connections and monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        self._ended.set()
+
+    async def _check(self) -> None:
+        options = self._options
+        limits = (
+            options.header_timeout_s,
+            options.body_timeout_s,
+            options.keepalive_timeout_s,
+            options.connect_timeout_s,
+            options.first_byte_timeout_s,
+            options.idle_timeout_s,
+            options.send_timeout_s,
+            options.upstream_keepalive_s,
+        )
+        interval = min(_SLOWEST_CHECK_S, min(limits) / 4)
+        while True:
+            await asyncio.sleep(interval)
+            now = monotonic_ns()
+            for connection in list(self._ctx.connections):
+                connection.check(now)
+            self._ctx.pool.sweep(now)
+
+    async def _tick(self) -> None:
+        while True:
+            self._slot.set("heartbeat_unix_ms", int(time() * 1000))
+            self._ctx.recorder.tick(monotonic())
+            await asyncio.sleep(_TICK_S)
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.journal_fsync_interval_s)
+            await self._loop.run_in_executor(None, self._ctx.recorder.sync)
+
+    def _health(self) -> dict[str, Any]:
+        """``/health``: always 200 while the process lives; ``degraded`` says that records are being lost."""
+        self._ctx.recorder.tick(monotonic())
+        workers = [{"worker": status.slot, **status.values} for status in self._board.workers()]
+        dropped = sum(worker["records_dropped"] for worker in workers)
+        failing = next((worker["journal_errno"] for worker in workers if worker["journal_errno"]), 0)
+        reasons = []
+        if failing:
+            reasons.append(f"the journal cannot be written: {os.strerror(failing)}")
+        if dropped:
+            reasons.append(f"{dropped} records could not be written since the start")
+        if self._ctx.recorder.is_full:
+            reasons.append("the journal has reached journal_max_bytes")
+        return {
+            "status": "degraded" if reasons else "ok",
+            "reasons": reasons,
+            "records_dropped": dropped,
+            "backend": self._ctx.backend.label,
+            "backend_error": self._ctx.pool.last_error,
+            "draining": self._ctx.draining,
+            "workers": workers,
+        }
+
+
+def main() -> int:
+    """Run a worker as told on standard input; the exit status."""
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as unbuffered:
+        line = unbuffered.readline()  # nothing after the line is taken: its end must stay visible to the loop
+    try:
+        options = msgspec.json.decode(line, type=ProxyOptions)
+    except msgspec.DecodeError as error:
+        sys.stderr.write(f"a worker is started by `llm-metrics-proxy serve` or `proxy`, not by hand ({error})\n")
+        return 2
+    logs.setup(options.log_level, options.log_format, f"worker-{options.worker_index}")
+
+    async def serve() -> None:
+        await Worker(options, asyncio.get_running_loop()).run()
+
+    try:
+        uvloop.run(serve())
+    except JournalError as error:
+        log.error("%s", error)  # noqa: TRY400 -- one line for people; the traceback would say nothing more
+        return error.exit_code
+    return 0

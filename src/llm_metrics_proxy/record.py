@@ -1,0 +1,155 @@
+"""The record: every raw fact of one request, and the columns that are calculated from them.
+
+This is the only list of columns. The DDL, the journal, the API and ``docs/metrics.md`` are checked against it.
+
+* ``RequestRecord`` holds the raw facts in the journal's order. MessagePack carries it as an array, so fields are
+  **only ever appended**: an older frame that lacks the last fields still decodes, to their defaults.
+* ``DERIVED`` names the columns that ``metrics_service`` calculates.
+
+All durations are milliseconds on a monotonic clock, counted from ``received`` (the request's head was parsed), unless
+the meaning says otherwise. ``None`` means unknown or not applicable; it is never written as 0.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final, NamedTuple, get_type_hints
+
+import msgspec
+
+
+class Outcome(StrEnum):
+    """How a request ended. The strings are stored: a member may be added, never renamed."""
+
+    COMPLETED = "completed"
+    UPSTREAM_ERROR = "upstream_error"  # the server answered, and the answer is an error
+    STREAM_ERROR = "stream_error"  # an error event inside a stream that had begun well
+    STREAM_TRUNCATED = "stream_truncated"  # the body ended without its terminal marker, or broke off
+    UPSTREAM_UNREACHABLE = "upstream_unreachable"  # DNS, connect or TLS failed
+    UPSTREAM_TIMEOUT = "upstream_timeout"  # connect, first-byte or idle limit
+    UPSTREAM_PROTOCOL_ERROR = "upstream_protocol_error"  # not HTTP, or broke off before the answer's head
+    CLIENT_DISCONNECTED = "client_disconnected"
+    CLIENT_ERROR = "client_error"  # the request was accepted, then its body was malformed or too slow
+    REJECTED = "rejected"  # refused by this proxy's path policy or limits
+    PROXY_ERROR = "proxy_error"  # this proxy failed or was saturated
+    PROXY_CRASHED = "proxy_crashed"  # the worker died while the request was open
+    RECORD_LOST = "record_lost"  # the request ended, but its facts could not be written to the journal
+
+
+class UsageSource(StrEnum):
+    """Where token counts come from."""
+
+    REPORTED = "reported"
+    ESTIMATED = "estimated"
+    NONE = "none"
+
+
+class Fact(NamedTuple):
+    """What a column means; ``unit`` is empty for text, flags and counts without one."""
+
+    meaning: str
+    unit: str = ""
+
+
+class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
+    """The raw facts of one request. Its exchange fills it and is its only owner until the frame is written.
+
+    ``gc=False``: it holds only scalars, and thousands of them are alive at once.
+    """
+
+    request_id: Annotated[str, Fact("32 hex digits, also sent as the header x-llm-metrics-request-id")]
+    timestamp: Annotated[str, Fact("when the head was parsed, ISO 8601 in UTC with microseconds, ends in Z")]
+    method: Annotated[str, Fact("HTTP method")]
+    endpoint: Annotated[str, Fact("path without the query, cut to 256 characters")]
+    dialect: Annotated[str | None, Fact("wire format that was read, such as openai_chat; none: only forwarded")] = None
+    backend: Annotated[str | None, Fact("host:port of the server that was to answer")] = None
+    model: Annotated[str | None, Fact("model the request asked for, cut to 256 characters")] = None
+    response_model: Annotated[str | None, Fact("model the answer named, cut to 256 characters")] = None
+    origin: Annotated[str | None, Fact("who asked: x-llm-metrics-origin, else Origin, else Referer's origin")] = None
+    user: Annotated[str | None, Fact("`user` of the request's body, cut to 256 characters")] = None
+    user_agent: Annotated[str | None, Fact("first product of User-Agent, such as OpenAI/Python 2.1")] = None
+    api_key_id: Annotated[str | None, Fact("first 12 hex digits of HMAC-SHA-256 of the key; the key is not kept")] = (
+        None
+    )
+    client_address: Annotated[str | None, Fact("client's address; only with record_client_address")] = None
+    is_streaming: Annotated[bool, Fact("the request asked for a stream")] = False
+    max_tokens: Annotated[int | None, Fact("limit asked for (max_completion_tokens, else max_tokens)", "tokens")] = None
+    temperature: Annotated[float | None, Fact("sampling temperature asked for")] = None
+    top_p: Annotated[float | None, Fact("nucleus sampling asked for")] = None
+    message_count: Annotated[int | None, Fact("messages, prompts or inputs in the request")] = None
+    tool_count: Annotated[int | None, Fact("tools the request offered")] = None
+    choice_count: Annotated[int | None, Fact("`n`: answers asked for")] = None
+    request_bytes: Annotated[int, Fact("request body received from the client", "bytes")] = 0
+    response_bytes: Annotated[int, Fact("response body handed to the client", "bytes")] = 0
+    success: Annotated[bool, Fact("the outcome is `completed`")] = False
+    outcome: Annotated[str, Fact("how it ended; see the table of outcomes")] = Outcome.PROXY_CRASHED
+    status_code: Annotated[int | None, Fact("status sent to the client; none if no head was sent")] = None
+    upstream_status_code: Annotated[int | None, Fact("status the server sent")] = None
+    finish_reason: Annotated[str | None, Fact("of the first choice that gave one")] = None
+    error_type: Annotated[str | None, Fact("the server's error code or type, or this proxy's word for the fault")] = (
+        None
+    )
+    error_message: Annotated[str | None, Fact("at most 500 characters, keys and bearer tokens masked")] = None
+    prompt_tokens: Annotated[int | None, Fact("reported input tokens, cached ones included", "tokens")] = None
+    completion_tokens: Annotated[int | None, Fact("reported output tokens, reasoning included", "tokens")] = None
+    total_tokens: Annotated[int | None, Fact("reported total, else the sum if both parts are known", "tokens")] = None
+    cached_tokens: Annotated[int | None, Fact("reported input tokens read from a cache", "tokens")] = None
+    reasoning_tokens: Annotated[int | None, Fact("reported output tokens spent on reasoning", "tokens")] = None
+    usage_source: Annotated[str, Fact("where the token counts come from: reported, estimated or none")] = (
+        UsageSource.NONE
+    )
+    usage_rejected: Annotated[
+        bool, Fact("a reported count was nonsense (negative, huge, not a number) and refused")
+    ] = False
+    content_chunks: Annotated[int | None, Fact("stream events that carried content; a chunk is not a token")] = None
+    upstream_reused: Annotated[bool | None, Fact("a pooled connection was used")] = None
+    retries: Annotated[int, Fact("fresh connections tried after a reused one turned out closed")] = 0
+    body_complete_ms: Annotated[float | None, Fact("request body read completely", "ms")] = None
+    connect_ms: Annotated[float | None, Fact("duration of DNS, TCP and TLS; none if a connection was reused", "ms")] = (
+        None
+    )
+    upstream_acquired_ms: Annotated[float | None, Fact("upstream connection ready", "ms")] = None
+    request_sent_ms: Annotated[float | None, Fact("request handed to the upstream socket", "ms")] = None
+    response_headers_ms: Annotated[float | None, Fact("head of the final (not 1xx) response parsed", "ms")] = None
+    time_to_first_byte_ms: Annotated[float | None, Fact("first byte of the response body", "ms")] = None
+    time_to_first_token_ms: Annotated[
+        float | None, Fact("TTFT: first event with content, reasoning, tool call or refusal; streams only", "ms")
+    ] = None
+    time_to_first_output_ms: Annotated[float | None, Fact("as TTFT, visible content only; streams only", "ms")] = None
+    time_to_last_token_ms: Annotated[
+        float | None, Fact("TTLT: last event that carried a token; streams only", "ms")
+    ] = None
+    inter_chunk_max_ms: Annotated[
+        float | None, Fact("largest gap between two reads that carried content; streams only", "ms")
+    ] = None
+    response_time_ms: Annotated[
+        float | None, Fact("last byte handed to the client's socket; none if crashed", "ms")
+    ] = None
+    proxy_overhead_ms: Annotated[
+        float | None, Fact("time this proxy added: waiting for a connection, forwarding, finishing", "ms")
+    ] = None
+
+
+class DerivedColumn(NamedTuple):
+    """A column that a formula calculates; ``sql_type`` as SQLite declares it."""
+
+    name: str
+    sql_type: str
+    fact: Fact
+
+
+DERIVED: Final = (
+    DerivedColumn(
+        "tokens_per_second",
+        "REAL",
+        Fact("total_tokens * 1000 / response_time_ms: prompt tokens count too; none unless both > 0", "tokens/s"),
+    ),
+)
+APP_VERSION_COLUMN: Final = "app_version"
+
+RAW_COLUMNS: Final[tuple[str, ...]] = RequestRecord.__struct_fields__
+COLUMNS: Final[tuple[str, ...]] = ("id", *RAW_COLUMNS, *(column.name for column in DERIVED), APP_VERSION_COLUMN)
+
+
+def raw_facts() -> dict[str, Fact]:
+    """Meaning and unit of every raw column, by name, in journal order."""
+    hints = get_type_hints(RequestRecord, include_extras=True)
+    return {name: hints[name].__metadata__[0] for name in RAW_COLUMNS}

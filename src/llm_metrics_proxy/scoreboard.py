@@ -1,0 +1,90 @@
+"""Live counters of every worker in one small shared mapping, so that any process can tell how all of them fare.
+
+The supervisor makes an unlinked temporary file and each child inherits its descriptor. A slot has one writer (the
+worker with that index); aligned 8-byte stores are not torn on the machines we run on, so readers take no lock. The
+mapping outlives a worker: its successor goes on counting in the same slot.
+"""
+
+import mmap
+import os
+import tempfile
+from typing import Final, NamedTuple
+
+FIELDS: Final = (
+    "pid",
+    "heartbeat_unix_ms",  # written every second by a worker's timer
+    "open_connections",
+    "open_requests",
+    "requests",  # heads accepted since the supervisor started
+    "bad_requests",  # connections refused before a request could be accepted (malformed, too large a head)
+    "records_written",
+    "records_dropped",  # could not be journalled: full disk, read-only folder, bound reached
+    "journal_bytes",  # bytes of all segments when last measured
+    "journal_errno",  # 0, or the errno of the last failed write while writing still fails
+    "draining",
+    "records_waiting",  # in the worker's memory only, because the journal cannot be written: lost if it dies
+)
+OPEN_CONNECTIONS: Final = FIELDS.index("open_connections")
+OPEN_REQUESTS: Final = FIELDS.index("open_requests")
+REQUESTS: Final = FIELDS.index("requests")
+SLOT_COUNT: Final = 256
+_INDEX: Final = {name: position for position, name in enumerate(FIELDS)}
+_SLOT_WORDS: Final = 16
+SIZE_BYTES: Final = SLOT_COUNT * _SLOT_WORDS * 8
+
+
+class WorkerStatus(NamedTuple):
+    """One worker's counters at one moment; names as in ``FIELDS``."""
+
+    slot: int
+    values: dict[str, int]
+
+
+class Scoreboard:
+    """All slots; a process writes only through the ``Slot`` of its own index."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._words = memoryview(mmap.mmap(fd, SIZE_BYTES)).cast("q")
+
+    @classmethod
+    def create(cls) -> "Scoreboard":
+        """A fresh mapping on an unlinked file; the descriptor is to be inherited by children."""
+        fd, path = tempfile.mkstemp(prefix="llm-metrics-proxy-")
+        os.unlink(path)  # noqa: PTH108 -- the descriptor keeps it alive; nothing is left behind
+        os.ftruncate(fd, SIZE_BYTES)
+        return cls(fd)
+
+    def slot(self, index: int) -> "Slot":
+        """The slot that worker ``index`` writes."""
+        start = index * _SLOT_WORDS
+        return Slot(self._words[start : start + _SLOT_WORDS])
+
+    def workers(self) -> list[WorkerStatus]:
+        """Every slot that a worker has ever used."""
+        found = []
+        for index in range(SLOT_COUNT):
+            start = index * _SLOT_WORDS
+            if self._words[start]:
+                values = {name: self._words[start + position] for name, position in _INDEX.items()}
+                found.append(WorkerStatus(index, values))
+        return found
+
+
+class Slot:
+    """One worker's counters. ``slot.words[POSITION]`` is the fast way for the hot path."""
+
+    def __init__(self, words: memoryview) -> None:
+        self.words = words
+
+    def set(self, name: str, value: int) -> None:
+        """Store ``value`` under a name of ``FIELDS``."""
+        self.words[_INDEX[name]] = value
+
+    def add(self, name: str, amount: int = 1) -> None:
+        """Add to a counter."""
+        self.words[_INDEX[name]] += amount
+
+    def get(self, name: str) -> int:
+        """The value now."""
+        return self.words[_INDEX[name]]

@@ -1,0 +1,71 @@
+"""What a store must do: take batches exactly once, and answer read-only SQL.
+
+The metrics process is the only writer. One ``IngestBatch`` is one transaction: rows, the requests still open, the
+journal position that was read up to, and the counters of Prometheus stand or fall together.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+SqlValue = str | int | float | bytes | None
+
+
+class SegmentPosition(msgspec.Struct, frozen=True):
+    """How far one worker's journal has been ingested. ``done``: the worker is gone and everything is in."""
+
+    worker_id: str
+    segment: int
+    offset_bytes: int
+    done: bool = False
+
+
+class OpenRequest(msgspec.Struct, frozen=True):
+    """A request that was opened and not yet closed at the end of a batch; ``frame`` is its opened frame's payload."""
+
+    request_id: str
+    worker_id: str
+    frame: bytes
+
+
+class IngestBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """One transaction. ``rows`` hold values in the order of ``record.COLUMNS`` without ``id``."""
+
+    rows: Sequence[Sequence[SqlValue]] = ()
+    opened: Sequence[OpenRequest] = ()  # newly open at the end of this batch
+    closed: Sequence[str] = ()  # request ids to strike from the open ones (they were stored by an earlier batch)
+    positions: Sequence[SegmentPosition] = ()
+    counters: Sequence[tuple[str, bytes]] = ()  # series key, state; replaces the stored state
+
+
+class Store(Protocol):
+    """The writing side; used by one thread of the metrics process."""
+
+    def append(self, batch: IngestBatch) -> None:
+        """Commit the batch or nothing. Raises ``StoreBusyError`` if locked by others, else ``StoreError``."""
+
+    def positions(self) -> list[SegmentPosition]:
+        """Every position that is remembered."""
+
+    def forget_worker(self, worker_id: str) -> None:
+        """Drop a finished worker's position once its segments are deleted."""
+
+    def open_requests(self) -> list[OpenRequest]:
+        """Requests that were open when the last batch was committed."""
+
+    def counters(self) -> list[tuple[str, bytes]]:
+        """Stored counter states by series key."""
+
+    def close(self) -> None:
+        """Checkpoint and release the file."""
+
+
+class Reader(Protocol):
+    """The reading side; safe to use from several threads."""
+
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
+        """All rows of one read-only statement, from one consistent snapshot."""
+
+    def close(self) -> None:
+        """Release every connection."""

@@ -1,0 +1,84 @@
+"""What every dialect gives the data plane: facts of a request, a reader of its response, facts of the response.
+
+A reader is fed the decoded body as it arrives, in pieces cut anywhere, and answers each piece with a bit set of
+``SAW_*``; the caller owns the clock and stamps what was seen. Nothing a server sends makes a reader raise: bytes that
+cannot be understood set ``malformed`` and leave facts ``None``.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from llm_metrics_proxy.record import UsageSource
+
+SAW_TOKEN: Final = 1  # content, reasoning, a tool call or a refusal that is not empty
+SAW_OUTPUT: Final = 2  # visible content (text, tool call or refusal; no reasoning)
+SAW_TERMINAL: Final = 4  # a finish reason or the dialect's end marker
+SAW_ERROR: Final = 8  # an error event, or an error in the body
+
+MAX_TEXT_CHARS: Final = 256  # model, user, finish reason: more is cut
+MAX_ERROR_CHARS: Final = 500
+MAX_TOKENS: Final = 2**40  # a larger count is nonsense and refused; no context window is within a factor 10**4 of it
+
+
+class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request's body says about itself; all ``None`` when it is not what its path promises."""
+
+    model: str | None = None
+    user: str | None = None
+    is_streaming: bool = False
+    include_usage: bool = False  # stream_options.include_usage was true
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    message_count: int | None = None
+    tool_count: int | None = None
+    choice_count: int | None = None
+
+
+class ErrorFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's own words for what went wrong. ``message`` is cut to 500 characters and masked."""
+
+    code: str | None = None
+    type: str | None = None
+    message: str | None = None
+
+
+class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a response's body said, known in full once the body has ended."""
+
+    model: str | None = None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    usage_source: UsageSource = UsageSource.NONE
+    usage_rejected: bool = False
+    content_chunks: int | None = None  # None: the body was not a stream
+    terminal: bool = False  # the body told that it is whole: a finish reason, an end marker, or valid JSON to its end
+    malformed: bool = False  # something in it could not be understood
+    error: ErrorFacts | None = None
+
+
+class ResponseReader(Protocol):
+    """Reads one response body. ``feed`` may be given any cut of it; ``finish`` is called once, at its end."""
+
+    def feed(self, data: bytes) -> int:
+        """Take the next bytes; return what they showed as ``SAW_*`` bits."""
+
+    def finish(self) -> ResponseFacts:
+        """The facts, whether the body ended well or broke off."""
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table in ``dialects``."""
+
+    name: str  # stored in the column `dialect`
+    operation: str  # chat, text_completion, embeddings
+    read_request: Callable[[bytes], RequestFacts]
+    stream_reader: Callable[[], ResponseReader] | None  # for text/event-stream bodies; None: never streams
+    body_reader: Callable[[], ResponseReader]  # for everything else with a successful status
+    can_inject_usage: bool = False

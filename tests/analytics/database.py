@@ -1,0 +1,67 @@
+"""A real database with chosen records, for the tests of questions and of the API."""
+
+import itertools
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from llm_metrics_proxy.analytics.filters import stored_time
+from llm_metrics_proxy.record import RAW_COLUMNS, RequestRecord
+from llm_metrics_proxy.storage.base import IngestBatch
+from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+_numbers = itertools.count(1)
+
+
+def a_record(seconds: float = 0, **facts: Any) -> RequestRecord:
+    """A completed stream that began ``seconds`` after ``NOON``, with a request_id of its own, changed by ``facts``."""
+    return RequestRecord(
+        **{
+            "request_id": f"{next(_numbers):032x}",
+            "timestamp": stored_time(NOON + timedelta(seconds=seconds)),
+            "method": "POST",
+            "endpoint": "/v1/chat/completions",
+            "dialect": "openai_chat",
+            "backend": "127.0.0.1:8000",
+            "model": "llama3.1:8b",
+            "is_streaming": True,
+            "success": True,
+            "outcome": "completed",
+            "status_code": 200,
+            "finish_reason": "stop",
+            "prompt_tokens": 10,
+            "completion_tokens": 101,
+            "total_tokens": 111,
+            "time_to_first_token_ms": 120.0,
+            "time_to_last_token_ms": 1120.0,
+            "response_time_ms": 1125.0,
+            "proxy_overhead_ms": 0.4,
+            **facts,
+        }
+    )
+
+
+class Database:
+    """A store and a reader on one file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "metrics.db"
+        self.store = SqliteStore(self.path)
+        self.reader = SqliteReader(self.path)
+
+    def add(self, *records: RequestRecord, app_version: str = "2.0.0", tokens_per_second: float | None = None) -> None:
+        """Commit records as one batch."""
+        self.append(
+            (*(getattr(record, name) for name in RAW_COLUMNS), tokens_per_second, app_version) for record in records
+        )
+
+    def append(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Commit rows in the order of ``record.COLUMNS`` without ``id``."""
+        self.store.append(IngestBatch(rows=list(rows)))
+
+    def close(self) -> None:
+        """Close both sides."""
+        self.reader.close()
+        self.store.close()

@@ -1,0 +1,122 @@
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_metrics_proxy.analytics.filters import RequestFilter, parse_time, stored_time, where
+from llm_metrics_proxy.analytics.requests import list_requests
+from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.record import RequestRecord
+from tests.analytics.database import NOON, Database, a_record
+
+
+def test_no_condition_selects_everything_without_a_where() -> None:
+    assert where(RequestFilter()) == ("", ())
+
+
+def test_values_travel_as_parameters_only() -> None:
+    clause = where(RequestFilter(model="x' OR 1=1 --", success=False, status_code=500, start=NOON))
+    assert clause.sql == " WHERE timestamp >= ? AND model = ? AND success = ? AND status_code = ?"
+    assert clause.parameters == ("2026-03-01T12:00:00.000000Z", "x' OR 1=1 --", 0, 500)
+
+
+def test_false_is_a_condition_and_not_the_lack_of_one() -> None:
+    assert where(RequestFilter(streaming=False)) == (" WHERE is_streaming = ?", (0,))
+
+
+@pytest.mark.parametrize("field", RequestFilter.__struct_fields__)
+def test_every_condition_picks_its_records_and_no_others(database: Database, field: str) -> None:
+    wanted = a_record(0)
+    cases: dict[str, tuple[Any, RequestRecord]] = {
+        "start": (NOON, a_record(-0.000001)),
+        "end": (NOON + timedelta(microseconds=1), a_record(0.000001)),
+        "streaming": (True, a_record(is_streaming=False)),
+        "success": (True, a_record(success=False)),
+        "status_code": (200, a_record(status_code=None)),
+        "error_type": ("this", a_record(error_type=None)),
+        "app_version": ("2.0.0", a_record()),
+    }
+    text: Any = {field: "This"} if field in ("model", "origin", "backend", "endpoint") else {}
+    value, other = cases.get(field, ("this", a_record(**text)))  # equal means equal, case included
+    if field in ("model", "origin", "backend", "endpoint", "error_type"):
+        setattr(wanted, field, value)
+    database.add(wanted)
+    database.add(other, app_version="1.0.0" if field == "app_version" else "2.0.0")
+    page = list_requests(database.reader, RequestFilter(**{field: value}))
+    assert [item["request_id"] for item in page.items] == [wanted.request_id]
+
+
+def test_neighbouring_ranges_share_no_record_and_miss_none(database: Database) -> None:
+    database.add(*(a_record(second) for second in range(10)))
+    middle = NOON + timedelta(seconds=5)
+    before = list_requests(database.reader, RequestFilter(end=middle)).items
+    after = list_requests(database.reader, RequestFilter(start=middle)).items
+    assert len(before) == len(after) == 5
+    assert after[-1]["timestamp"] == stored_time(middle)
+
+
+@pytest.mark.parametrize("end", [NOON, NOON - timedelta(seconds=1)])
+def test_a_range_that_cannot_hold_anything_is_refused(end: datetime) -> None:
+    with pytest.raises(QueryError, match="before end") as caught:
+        RequestFilter(start=NOON, end=end)
+    assert caught.value.parameter == "start"
+
+
+@pytest.mark.parametrize("status", [0, 99, 600, -200, 10**30])
+def test_a_number_that_is_no_status_is_refused(status: int) -> None:
+    with pytest.raises(QueryError, match="100 to 599"):
+        RequestFilter(status_code=status)
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("2026-01-31", "2026-01-31T00:00:00.000000Z"),
+        ("2026-01-31T12:00", "2026-01-31T12:00:00.000000Z"),
+        ("2026-01-31 12:00:00", "2026-01-31T12:00:00.000000Z"),
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000000Z"),
+        ("2026-01-31T12:00:00+01:00", "2026-01-31T11:00:00.000000Z"),
+        ("2026-01-31T00:30:00.25-05:30", "2026-01-31T06:00:00.250000Z"),
+        ("2026-01-31t12:00:00.123456789z", "2026-01-31T12:00:00.123456Z"),
+        ("0001-01-01", "0001-01-01T00:00:00.000000Z"),
+    ],
+)
+def test_times_are_read_as_utc_unless_they_name_a_zone(text: str, stored: str) -> None:
+    assert stored_time(parse_time(text, "start")) == stored
+
+
+@pytest.mark.parametrize(
+    "text", ["", "now", "2026-02-30", "2026-01-31T25:00", "0001-01-01T00:00+14:00", "9999-12-31T23:59-01:00", "1" * 999]
+)
+def test_what_is_no_time_is_refused_and_the_parameter_named(text: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse_time(text, "end")
+    assert caught.value.parameter == "end"
+    assert len(str(caught.value)) < 250
+
+
+def test_a_plus_that_a_url_turned_into_a_space_is_explained() -> None:
+    with pytest.raises(QueryError, match="%2B"):
+        parse_time("2026-01-31T12:00:00 01:00", "start")
+
+
+moments = st.datetimes(
+    min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.sampled_from([UTC, timezone.min])
+)
+
+
+@given(moments, moments)
+def test_text_order_of_stored_times_is_time_order(one: datetime, other: datetime) -> None:
+    assert (stored_time(one) < stored_time(other)) == (one < other)
+    assert parse_time(stored_time(one), "start") == one
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_either_a_time_or_refused(text: str) -> None:
+    try:
+        moment = parse_time(text, "start")
+    except QueryError:
+        return
+    assert moment.utcoffset() == timedelta(0)

@@ -1,0 +1,49 @@
+import pytest
+
+from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS, Metric
+from llm_metrics_proxy.record import COLUMNS, DERIVED, raw_facts
+from tests.analytics.database import Database
+
+
+def test_every_duration_and_every_derived_column_is_a_metric() -> None:
+    durations = {name for name in COLUMNS if name.endswith("_ms")}
+    assert {metric.name for metric in DISTRIBUTIONS} == durations | {column.name for column in DERIVED}
+    assert {"time_to_first_token_ms", "response_time_ms", "proxy_overhead_ms", "tokens_per_second"} <= {
+        metric.name for metric in DISTRIBUTIONS
+    }
+
+
+def test_token_sums_are_what_servers_reported_and_not_what_clients_asked_for() -> None:
+    assert {metric.name for metric in TOKEN_SUMS} == {
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "cached_tokens",
+        "reasoning_tokens",
+    }
+
+
+@pytest.mark.parametrize("metric", [*DISTRIBUTIONS, *TOKEN_SUMS], ids=lambda metric: metric.name)
+def test_units_and_meanings_are_those_of_the_column(metric: Metric) -> None:
+    fact = raw_facts().get(metric.name) or next(column.fact for column in DERIVED if column.name == metric.name)
+    assert (metric.unit, metric.meaning) == (fact.unit, fact.meaning)
+    assert metric.unit
+
+
+@pytest.mark.parametrize(
+    ("stored", "value"),
+    [
+        ("1.5", 1.5),
+        ("-2", -2),
+        ("0", 0),
+        ("NULL", None),
+        ("9e999", None),
+        ("-9e999", None),
+        ("'12'", None),
+        ("x'00'", None),
+    ],
+)
+def test_what_is_no_finite_number_counts_as_missing(database: Database, stored: str, value: float | None) -> None:
+    expression = DISTRIBUTIONS[0].sql
+    ((result,),) = database.reader.query(f"SELECT {expression} FROM (SELECT {stored} AS {DISTRIBUTIONS[0].name})")
+    assert result == value

@@ -1,0 +1,25 @@
+"""An API over a real database, for the tests of its routes."""
+
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from llm_metrics_proxy.api import ApiPorts, create_app
+from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.ingestion import IngestionStatus
+from tests.analytics.database import Database
+
+NOW_UNIX_S = 1_772_366_400.0
+RUNNING = IngestionStatus(running=True, records_ingested=3)
+
+
+def ports(database: Database, **changes: Any) -> ApiPorts:
+    """Ports of a service that is well, changed by ``changes``."""
+    given = {"reader": database.reader, "book": CounterBook(), "service_status": lambda: RUNNING, **changes}
+    return ApiPorts(clock=lambda: NOW_UNIX_S, **given)
+
+
+def client(database: Database, **changes: Any) -> TestClient:
+    """A client of the application; what fails inside becomes an answer, as for real clients."""
+    app = create_app(ports(database, **changes))
+    return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)

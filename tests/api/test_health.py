@@ -1,0 +1,86 @@
+import errno
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from llm_metrics_proxy.api.health import HEARTBEAT_LIMIT_MS, LAG_LIMIT_MS, Health, assess, worker_health
+from llm_metrics_proxy.ingestion import IngestionStatus
+from llm_metrics_proxy.scoreboard import Scoreboard, WorkerStatus
+
+NOW_MS = 1_772_366_400_000.0
+WELL = IngestionStatus(running=True, records_ingested=5, lag_bytes=10, lag_ms=200)
+
+
+def a_worker(**values: int) -> WorkerStatus:
+    scoreboard = Scoreboard.create()
+    slot = scoreboard.slot(3)
+    for name, value in {"pid": 42, "heartbeat_unix_ms": int(NOW_MS) - 500, **values}.items():
+        slot.set(name, value)
+    (worker,) = scoreboard.workers()
+    return worker
+
+
+def judged(*workers: WorkerStatus, status: IngestionStatus | None = WELL) -> Health:
+    return assess("2.0.0", status, workers, NOW_MS)
+
+
+def test_all_is_well_with_a_living_worker_and_a_little_lag() -> None:
+    health = judged(a_worker(open_requests=2, requests=7))
+    assert (health.status, health.reasons) == ("ok", [])
+    (worker,) = health.workers
+    assert (worker.worker, worker.pid, worker.up, worker.open_requests, worker.requests) == (3, 42, True, 2, 7)
+    assert health.ingestion is not None
+    assert (health.ingestion.records_ingested, health.ingestion.lag_ms) == (5, 200)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"heartbeat_unix_ms": int(NOW_MS) - HEARTBEAT_LIMIT_MS - 1}, "worker 3 (pid 42) has given no sign of life"),
+        ({"journal_errno": errno.ENOSPC}, "No space left on device"),
+        ({"records_dropped": 9}, "forwarded 9 requests without a record"),
+    ],
+)
+def test_a_worker_in_trouble_degrades_health_with_its_reason(values: dict[str, int], words: str) -> None:
+    health = judged(a_worker(**values), a_worker())
+    assert health.status == "degraded"
+    (reason,) = health.reasons
+    assert words in reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"last_error": "the database is locked"}, "the database is locked"),
+        ({"lag_ms": LAG_LIMIT_MS + 1}, "30001 ms behind"),
+        ({"damaged_bytes": 17}, "17 bytes"),
+        ({"records_rejected": 1}, "1 records could not be stored"),
+        ({"unknown_frames": 2}, "newer program"),
+    ],
+)
+def test_ingestion_in_trouble_degrades_health_with_its_reason(changes: dict[str, Any], words: str) -> None:
+    health = judged(status=replace(WELL, **changes))
+    assert health.status == "degraded"
+    (reason,) = health.reasons
+    assert words in reason
+
+
+def test_torn_frames_are_normal() -> None:
+    assert judged(status=replace(WELL, torn_frames=4)).status == "ok"
+
+
+def test_every_trouble_is_told_not_only_the_first() -> None:
+    health = judged(a_worker(records_dropped=1, journal_errno=errno.EROFS), status=None)
+    assert len(health.reasons) == 3
+    assert health.ingestion is None
+
+
+def test_no_worker_in_sight_is_no_fault_where_they_run_elsewhere() -> None:
+    assert judged().status == "ok"
+
+
+def test_a_worker_that_drains_says_so() -> None:
+    worker = worker_health(a_worker(draining=1), NOW_MS)
+    assert worker.draining is True
+    assert worker.journal_error is None

@@ -1,0 +1,64 @@
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.api.parameters import FilterParameters, KnownOnly, ListParameters
+from llm_metrics_proxy.errors import QueryError
+
+
+def asked(query: str) -> Request:
+    return Request({"type": "http", "query_string": query.encode(), "headers": []})
+
+
+def test_parameters_and_the_conditions_of_a_filter_are_the_same_list() -> None:
+    assert tuple(FilterParameters.model_fields) == RequestFilter.__struct_fields__
+
+
+def test_nothing_given_is_no_condition() -> None:
+    assert FilterParameters().to_filter() == RequestFilter()
+
+
+def test_words_become_values() -> None:
+    parameters = FilterParameters.model_validate(
+        {"start": "2026-01-01", "streaming": "false", "success": "true", "status_code": "404", "model": "m"}
+    )
+    assert parameters.to_filter() == RequestFilter(
+        start=datetime(2026, 1, 1, tzinfo=UTC), streaming=False, success=True, status_code=404, model="m"
+    )
+
+
+@pytest.mark.parametrize("word", ["True", "1", "yes", "on", "null", " true", ""])
+def test_a_flag_is_one_of_two_words(word: str) -> None:
+    with pytest.raises(ValidationError, match="true or false"):
+        FilterParameters.model_validate({"success": word})
+
+
+@pytest.mark.parametrize("parameters", [FilterParameters, ListParameters])
+def test_every_parameter_says_what_it_means_and_none_can_be_null(parameters: type[FilterParameters]) -> None:
+    for name, schema in parameters.model_json_schema()["properties"].items():
+        assert schema["description"], name
+        assert "null" not in str(schema.get("type", schema)), name
+
+
+def test_times_say_what_a_missing_zone_means() -> None:
+    properties = FilterParameters.model_json_schema()["properties"]
+    assert "without a zone is UTC" in properties["start"]["description"]
+    assert "without a zone is UTC" in properties["end"]["description"]
+
+
+def test_unknown_and_repeated_parameters_are_refused_by_name() -> None:
+    KnownOnly(ListParameters)(asked("model=a&limit=5"))
+    KnownOnly()(asked(""))
+    with pytest.raises(QueryError, match="known are: start, end, model") as caught:
+        KnownOnly(ListParameters)(asked("modle=a"))
+    assert caught.value.parameter == "modle"
+    with pytest.raises(QueryError, match="2 times"):
+        KnownOnly(ListParameters)(asked("model=a&model=a"))
+    with pytest.raises(QueryError, match="none here"):
+        KnownOnly()(asked("model=a"))
+    with pytest.raises(QueryError) as caught:
+        KnownOnly()(asked(f"{'x' * 5000}=a"))
+    assert len(caught.value.parameter) <= 64

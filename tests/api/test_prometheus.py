@@ -1,0 +1,193 @@
+import math
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from llm_metrics_proxy.api.health import Health, assess
+from llm_metrics_proxy.api.prometheus import render
+from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook
+from llm_metrics_proxy.record import Outcome
+from llm_metrics_proxy.scoreboard import Scoreboard
+from tests.analytics.database import Database, a_record
+from tests.api.service import NOW_UNIX_S, RUNNING, client
+from tests.counting import count
+
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def health(**slot_values: int) -> Health:
+    scoreboard = Scoreboard.create()
+    for name, value in slot_values.items():
+        scoreboard.slot(0).set(name, value)
+    return assess("2.0.0", RUNNING, scoreboard.workers(), NOW_UNIX_S * 1000)
+
+
+def scrape(book: CounterBook, state: Health | None = None) -> tuple[Series, dict[str, str]]:
+    body, _ = render(book, state or health(), "")
+    families = list(text_string_to_metric_families(body.decode()))
+    samples = [sample for family in families for sample in family.samples]
+    values = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
+    assert len(values) == len(samples)  # no series twice
+    return values, {family.name: family.type for family in families}
+
+
+def only(values: Series, name: str, **labels: str) -> float:
+    (value,) = [
+        value for (found, has), value in values.items() if found == name and labels.items() <= dict(has).items()
+    ]
+    return value
+
+
+def test_every_family_is_there_before_the_first_request() -> None:
+    _, types = scrape(CounterBook())
+    expected = {
+        "llm_proxy_build_info": "gauge",
+        "llm_proxy_requests": "counter",
+        "llm_proxy_errors": "counter",
+        "llm_proxy_request_success": "counter",
+        "llm_proxy_prompt_tokens": "counter",
+        "llm_proxy_generation_tokens": "counter",
+        "llm_proxy_time_to_first_token_seconds": "histogram",
+        "llm_proxy_time_per_output_token_seconds": "histogram",
+        "llm_proxy_e2e_request_latency_seconds": "histogram",
+        "llm_proxy_proxy_overhead_seconds": "histogram",
+        "llm_proxy_num_requests_running": "gauge",
+        "llm_proxy_ingestion_up": "gauge",
+        "llm_proxy_worker_up": "gauge",
+        "llm_proxy_open_connections": "gauge",
+        "llm_proxy_journal_bytes": "gauge",
+        "llm_proxy_records_dropped": "counter",
+        "llm_proxy_bad_requests": "counter",
+        "llm_proxy_journal_lag_bytes": "gauge",
+        "llm_proxy_journal_lag_seconds": "gauge",
+        "llm_proxy_records_rejected": "counter",
+        "llm_proxy_journal_damaged_bytes": "counter",
+    }
+    assert types == expected
+
+
+def test_a_new_series_begins_with_a_zero_for_every_outcome() -> None:
+    book = CounterBook()
+    count(book, a_record())
+    values, _ = scrape(book)
+    found = {dict(has)["outcome"]: value for (name, has), value in values.items() if name == "llm_proxy_requests_total"}
+    assert found == {outcome.value: float(outcome == Outcome.COMPLETED) for outcome in Outcome}
+
+
+def test_counts_and_labels_are_those_of_the_records() -> None:
+    book = CounterBook()
+    count(book, a_record())
+    count(book, a_record(is_streaming=False, success=False, outcome="upstream_error", error_type="quota"))
+    values, _ = scrape(book)
+    labels = {"model": "llama3.1:8b", "backend": "127.0.0.1:8000", "endpoint": "/v1/chat/completions"}
+    assert only(values, "llm_proxy_errors_total", **labels, streaming="false", outcome="upstream_error") == 1
+    assert only(values, "llm_proxy_errors_total", error_type="quota") == 1
+    assert only(values, "llm_proxy_request_success_total", **labels, finished_reason="stop") == 1
+    assert only(values, "llm_proxy_prompt_tokens_total", streaming="true") == 10
+    assert only(values, "llm_proxy_generation_tokens_total", streaming="true") == 101
+    assert only(values, "llm_proxy_build_info", app_version="2.0.0") == 1
+
+
+def test_histograms_are_cumulative_and_in_seconds() -> None:
+    book = CounterBook()
+    for milliseconds in (0.5, 120.0, 120.0, 1e9):
+        count(book, a_record(time_to_first_token_ms=milliseconds))
+    values, _ = scrape(book)
+    name = "llm_proxy_time_to_first_token_seconds"
+    buckets = {float(dict(has)["le"]): value for (found, has), value in values.items() if found == f"{name}_bucket"}
+    assert sorted(buckets) == [*(bound / 1000 for bound in BOUNDS_MS["time_to_first_token_seconds"]), math.inf]
+    assert (buckets[0.001], buckets[0.1], buckets[0.25], buckets[2560.0], buckets[math.inf]) == (1, 1, 3, 3, 4)
+    assert list(buckets.values()) == sorted(buckets.values())
+    assert only(values, f"{name}_count") == 4
+    assert only(values, f"{name}_sum") == pytest.approx(1000000.2405)
+
+
+def test_every_histogram_has_help_and_bounds() -> None:
+    book = CounterBook()
+    count(book, a_record())
+    values, _ = scrape(book)
+    for name in BOUNDS_MS:
+        assert only(values, f"llm_proxy_{name}_count") == 1
+
+
+def test_names_that_clients_choose_cannot_break_the_format() -> None:
+    book = CounterBook()
+    names = ['quo"te', "new\nline", "back\\slash", "ünï©ode", "{}", ",a=b", "\x00", "\u2028"]
+    for name in names:
+        count(book, a_record(model=name))
+    values, _ = scrape(book)
+    found = {dict(has)["model"] for (name, has) in values if name == "llm_proxy_prompt_tokens_total"}
+    assert found == set(names)
+
+
+def test_counters_never_go_down_over_failures_and_restarts() -> None:
+    stored: dict[str, bytes] = {}
+    book = CounterBook()
+    highest: dict[Any, float] = defaultdict(float)
+
+    def look() -> None:
+        values, types = scrape(book)
+        for (name, has), value in values.items():
+            family = name.removesuffix("_total").removesuffix("_bucket").removesuffix("_count").removesuffix("_sum")
+            if types[family] in ("counter", "histogram"):
+                assert value >= highest[name, has], (name, has)
+                highest[name, has] = value
+        assert all((name, has) in values for name, has in highest)  # nor do they vanish
+
+    for number in range(24):
+        record = a_record(model=f"m{number % 3}", response_time_ms=float(number), success=number % 4 > 0)
+        book.observe(record)
+        look()
+        changes = book.take_changes()
+        look()
+        if number % 5 == 2:  # the transaction fails, or the process is killed; the record is read again
+            book = book if number % 2 else CounterBook()
+            book.load(stored.items())
+            look()
+            book.observe(record)
+            changes = book.take_changes()
+        stored.update(changes)
+        if number % 7 == 3:  # killed between the commit and its confirmation
+            book = CounterBook()
+            book.load(stored.items())
+        else:
+            book.confirm()
+        look()
+    assert sum(value for (name, _), value in highest.items() if name == "llm_proxy_requests_total") == 24
+
+
+def test_gauges_come_from_the_workers_and_from_ingestion() -> None:
+    now_ms = int(NOW_UNIX_S * 1000)
+    state = health(
+        pid=5, heartbeat_unix_ms=now_ms, open_requests=3, open_connections=4, records_dropped=2, bad_requests=1
+    )
+    values, _ = scrape(CounterBook(), state)
+    assert only(values, "llm_proxy_num_requests_running") == 3
+    assert only(values, "llm_proxy_worker_up", worker="0") == 1
+    assert only(values, "llm_proxy_open_connections", worker="0") == 4
+    assert only(values, "llm_proxy_records_dropped_total", worker="0") == 2
+    assert only(values, "llm_proxy_bad_requests_total", worker="0") == 1
+    assert only(values, "llm_proxy_ingestion_up") == 1
+    values, _ = scrape(CounterBook(), health(pid=5, heartbeat_unix_ms=now_ms - 60_000))
+    assert only(values, "llm_proxy_worker_up", worker="0") == 0
+
+
+def test_ingestion_that_does_not_run_is_shown_as_down() -> None:
+    values, _ = scrape(CounterBook(), assess("2.0.0", None, (), 0))
+    assert only(values, "llm_proxy_ingestion_up") == 0
+
+
+def test_the_endpoint_speaks_text_and_openmetrics(database: Database) -> None:
+    book = CounterBook()
+    count(book, a_record())
+    http = client(database, book=book)
+    text = http.get("/metrics")
+    assert text.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "llm_proxy_requests_total" in text.text
+    openmetrics = http.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
+    names = {family.name for family in parse_openmetrics(openmetrics.text)}  # type: ignore[no-untyped-call]
+    assert "llm_proxy_e2e_request_latency_seconds" in names

@@ -1,0 +1,127 @@
+"""Imports run one way. The table is the design; a new arrow is added here on purpose or not at all."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "llm_metrics_proxy"
+SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
+
+# Room → the rooms it may import. A room is a top-level module or package; storage's face is a room of its own.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "record": set(),
+    "scoreboard": set(),
+    "logs": set(),
+    "wire": {"errors", "record"},
+    "journal": {"errors", "record"},
+    "proxy": {"errors", "record", "scoreboard", "logs", "wire", "journal"},
+    "storage.base": {"errors", "record"},
+    "storage": {"errors", "record", "storage.base", "metrics_service"},
+    "counters": {"errors", "record"},
+    "metrics_service": {"errors", "record", "storage.base"},
+    "ingestion": {"errors", "record", "storage.base", "journal", "counters", "metrics_service"},
+    "analytics": {"errors", "record", "storage.base", "metrics_service"},
+    "api": {
+        "errors", "record", "storage.base", "scoreboard", "counters", "analytics", "metrics_service", "ingestion",
+    },
+    "config": {"errors", "scoreboard"},
+    "listening": {"errors"},
+    "supervisor": {"errors", "scoreboard", "logs"},
+    "demo": {"errors", "logs"},
+}  # fmt: skip
+
+# What only one room may know of the world outside.
+ONLY_IN: dict[str, set[str]] = {
+    "apsw": {"storage", "cli"},
+    "httptools": {"proxy", "cli"},
+    "uvloop": {"proxy", "cli"},
+    "fastapi": {"api"},
+    "prometheus_client": {"api"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "pydantic_settings": {"config"},
+    "semver": {"metrics_service", "storage", "analytics", "cli"},
+    "sqlite3": set(),
+}
+
+# Pure rooms and files: bytes and values in, bytes and values out.
+PURE = [
+    "wire",
+    "record.py",
+    "proxy/exchange.py",
+    "proxy/headers.py",
+    "proxy/inbound.py",
+    "proxy/answers.py",
+    "proxy/plans.py",
+    "proxy/policy.py",
+    "proxy/routing.py",
+    "metrics_service.py",
+]
+IMPURE_MODULES = {"asyncio", "socket", "time", "os", "threading", "subprocess", "uvloop", "apsw", "random", "datetime"}
+
+
+def sources() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    if parts[:2] == ["storage", "base"]:
+        return "storage.base"
+    return parts[0]
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every absolute module name in an import statement, at any depth, those for type checking included."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} line {node.lineno}: imports are absolute here"
+            assert node.module is not None
+            found.add(node.module)
+            if node.module == PACKAGE:
+                found |= {f"{PACKAGE}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room_of_file(path: Path) -> str:
+    relative = path.relative_to(SOURCE).with_suffix("")
+    return room_of(".".join(relative.parts))
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_room_imports_only_what_the_table_allows(path: Path) -> None:
+    room = room_of_file(path)
+    if room in {"cli", "__init__"}:
+        return  # the composition root may see everything
+    assert room in ALLOWED, f"{room} is a new room: give it a row in the table"
+    for module in imported_modules(path):
+        if not module.startswith(PACKAGE + "."):
+            continue
+        target = room_of(module.removeprefix(PACKAGE + "."))
+        assert target == room or target in ALLOWED[room], f"{path.name} must not import {module}"
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_library_is_known_only_to_its_room(path: Path) -> None:
+    room = room_of_file(path)
+    for module in imported_modules(path):
+        owners = ONLY_IN.get(module.split(".")[0])
+        assert owners is None or room in owners, f"{path.name} must not import {module}: it belongs to {owners}"
+
+
+@pytest.mark.parametrize("place", PURE)
+def test_the_pure_core_knows_no_io_and_no_clock(place: str) -> None:
+    target = SOURCE / place
+    for path in sorted(target.rglob("*.py")) if target.is_dir() else [target]:
+        impure = {module.split(".")[0] for module in imported_modules(path)} & IMPURE_MODULES
+        assert not impure, f"{path.name} is to be pure and imports {impure}"
+
+
+def test_the_table_names_no_room_that_is_gone() -> None:
+    rooms = {room_of_file(path) for path in sources()}
+    assert set(ALLOWED) <= rooms

@@ -1,0 +1,184 @@
+"""What ``doctor`` finds, with real files, sockets and servers."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from llm_metrics_proxy.cli import checks, discovery
+from llm_metrics_proxy.cli.checks import Finding, Status
+from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.metrics_service import to_row
+from llm_metrics_proxy.storage.base import IngestBatch
+from llm_metrics_proxy.storage.sqlite import SqliteStore
+from tests.cli.conftest import make_record
+
+
+def settings(tmp_path: Path, **values: Any) -> Settings:
+    return Settings(**{"data_dir": tmp_path / "data", "port": 0, "metrics_port": 0, **values})
+
+
+@contextmanager
+def answering(document: bytes) -> Iterator[int]:
+    """A server that answers every request with the same JSON; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            while True:
+                connection, _ = server.accept()
+                with connection:
+                    if not connection.recv(65_536):
+                        return
+                    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(document)
+                    connection.sendall(head + document)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            with socket.create_connection(server.getsockname()):
+                pass  # a connection that says nothing ends the thread
+            thread.join()
+
+
+def test_a_backend_that_answers_is_named(tmp_path: Path) -> None:
+    with answering(b'{"object":"list","data":[{"id":"m","owned_by":"vllm"}]}') as port:
+        finding = checks.backend(settings(tmp_path, backend=f"http://127.0.0.1:{port}"))
+    assert finding == Finding("backend", Status.OK, f"vLLM at http://127.0.0.1:{port} (1 model)")
+
+
+def test_a_backend_that_is_none_is_a_failure_with_advice(tmp_path: Path) -> None:
+    with answering(b"{}") as port:
+        finding = checks.backend(settings(tmp_path, backend=f"http://127.0.0.1:{port}"))
+    assert finding.status is Status.FAILED
+    assert "is no list of models" in finding.found
+    assert finding.advice
+
+
+def test_the_simulated_backend_needs_no_look(tmp_path: Path) -> None:
+    assert checks.backend(settings(tmp_path, backend="demo")).status is Status.OK
+
+
+def test_no_backend_is_a_warning_that_says_what_serve_would_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "CANDIDATES", ())
+    finding = checks.backend(settings(tmp_path))
+    assert finding.status is Status.WARNING
+    assert "simulated" in finding.advice
+
+
+def test_a_database_shows_its_ledger_and_versions(store: SqliteStore, tmp_path: Path) -> None:
+    finding = checks.database(settings(tmp_path))
+    assert finding.status is Status.OK
+    assert "schema steps 1 first (by 2.0.0)" in finding.found
+    assert "records by version 2.0.0: 3" in finding.found
+    assert store.path.exists()
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    finding = checks.database(settings(tmp_path))
+    assert finding.status is Status.OK
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_a_failure(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    path.write_bytes(b"something else entirely")
+    finding = checks.database(settings(tmp_path, db_path=path))
+    assert finding.status is Status.FAILED
+    assert "is not a SQLite database" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("version", "status"), [("3.51.2", Status.FAILED), ("3.51.3", Status.OK), ("3.100.0", Status.OK)]
+)
+def test_sqlite_must_be_new_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, status: Status
+) -> None:
+    monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: version)
+    assert checks.sqlite(settings(tmp_path)).status is status
+
+
+def test_a_journal_that_fills_up_is_a_warning(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, journal_max_bytes="1MiB", journal_segment_bytes="64KiB")
+    assert checks.journal(chosen).found.endswith("it is made at the first start")
+    chosen.journal_dir.mkdir(parents=True)
+    (chosen.journal_dir / "a").write_bytes(bytes(800_000))
+    assert checks.journal(chosen) == Finding("journal", Status.OK, f"{chosen.journal_dir}: 0.8 MiB in 1 files")
+    (chosen.journal_dir / "b").write_bytes(bytes(100_000))
+    assert checks.journal(chosen).status is Status.WARNING
+
+
+def test_a_journal_that_cannot_be_written_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may write anywhere
+    finding = checks.journal(settings(tmp_path))
+    assert finding.status is Status.FAILED
+    assert str(tmp_path) in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("free", "status"),
+    [(100 * 2**20, Status.FAILED), (2**30, Status.WARNING), (2**40, Status.OK)],
+)
+def test_little_disk_space_is_told_in_good_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, status: Status
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free}))
+    assert checks.disk(settings(tmp_path)).status is status
+
+
+def test_a_clock_behind_the_newest_record_is_a_failure(store: SqliteStore, tmp_path: Path) -> None:
+    assert checks.clock(settings(tmp_path)).status is not Status.FAILED
+    store.append(IngestBatch(rows=[to_row(make_record(9, timestamp="2999-01-01T00:00:00.000000Z"))]))
+    finding = checks.clock(settings(tmp_path))
+    assert finding.status is Status.FAILED
+    assert "the newest record is of 2999-01-01" in finding.found
+
+
+def test_a_port_of_another_program_is_a_failure_and_one_of_this_proxy_is_not(tmp_path: Path) -> None:
+    with answering(b'{"status":"ok","reasons":[],"workers":[]}') as ours, answering(b'{"status":"ok"}') as other:
+        running = checks.ports(settings(tmp_path, port=ours))
+        taken = checks.ports(settings(tmp_path, port=ours, metrics_port=other))
+    assert (running.status, running.found) == (
+        Status.OK,
+        f"127.0.0.1:{ours} is this proxy, running; 127.0.0.1: the kernel chooses a port",
+    )
+    assert taken.status is Status.FAILED
+    assert f"127.0.0.1:{other} is in use" in taken.found
+    assert "--metrics-port" in taken.found
+
+
+def test_a_low_limit_of_open_files_is_a_warning(tmp_path: Path) -> None:
+    assert checks.descriptors(settings(tmp_path, max_connections=10)).status is Status.OK
+    finding = checks.descriptors(settings(tmp_path, max_connections=1_000_000))
+    assert finding.status in {Status.WARNING, Status.OK}
+    assert "needs 2000064" in finding.found
+
+
+def test_the_secret_is_looked_at_and_not_made(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+    assert checks.secret(chosen).status is Status.OK
+    assert not chosen.data_dir.exists()
+    chosen.data_dir.mkdir()
+    secret = chosen.data_dir / "api_key_secret"
+    secret.write_bytes(b"short")
+    assert checks.secret(chosen).status is Status.FAILED
+    secret.write_bytes(bytes(32))
+    secret.chmod(0o644)
+    assert checks.secret(chosen).status is Status.WARNING
+    secret.chmod(0o600)
+    assert checks.secret(chosen) == Finding("secret", Status.OK, str(secret))
+
+
+def test_every_check_is_run_and_named_after_its_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "CANDIDATES", ())
+    asyncio.set_event_loop_policy(None)
+    for check in checks.CHECKS:
+        assert check(settings(tmp_path)).check == check.__name__

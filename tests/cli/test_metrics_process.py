@@ -1,0 +1,172 @@
+"""The metrics process alone, spoken to as the supervisor does."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import msgspec
+import pytest
+
+from llm_metrics_proxy.cli.metrics_options import MetricsOptions
+from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from tests.cli.conftest import make_record
+
+pytestmark = pytest.mark.system
+COMMAND = [sys.executable, "-P", "-m", "llm_metrics_proxy.cli.metrics_process"]
+
+
+class MetricsProcess:
+    """One metrics process on a socket of the test's."""
+
+    def __init__(self, folder: Path, *, metrics_host: str = "127.0.0.1", token: str | None = "secret-token") -> None:
+        self.folder = folder
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.host, self.port = self._server.getsockname()
+        options = MetricsOptions(
+            db_path=str(folder / "m.db"),
+            journal_dir=str(folder / "journal"),
+            listen_fds=[self._server.fileno()],
+            metrics_host=metrics_host,
+            metrics_token=token,
+        )
+        (folder / "journal").mkdir(exist_ok=True)
+        self.process = subprocess.Popen(
+            COMMAND, stdin=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[self._server.fileno()]
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write(msgspec.json.encode(options) + b"\n")
+        self.process.stdin.flush()
+
+    def get(self, path: str, **headers: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=20)
+        connection.request("GET", path, headers=headers)
+        with connection.getresponse() as response:
+            answer = response.status, response.read()
+        connection.close()
+        return answer
+
+    def records(self) -> int:
+        reader = SqliteReader(self.folder / "m.db")
+        ((count,),) = reader.query("SELECT count(*) FROM completion_requests")
+        reader.close()
+        return int(count)
+
+    def close(self) -> None:
+        self._server.close()
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def metrics(tmp_path: Path) -> Iterator[MetricsProcess]:
+    started = MetricsProcess(tmp_path)
+    yield started
+    started.close()
+
+
+def write_record(folder: Path, number: int) -> None:
+    """What a worker that has ended leaves behind."""
+    writer = JournalWriter(folder / "journal", f"{number:016x}", segment_bytes=2**20, max_bytes=2**30)
+    record = make_record(number)
+    writer.opened(record)
+    writer.closed(record)
+    writer.flush()
+    writer.close()
+
+
+def test_it_answers_under_its_token_and_stands_back_behind_the_workers(metrics: MetricsProcess) -> None:
+    assert metrics.get("/health")[0] == 200
+    assert metrics.get("/api/v1/summary")[0] == 401
+    status, body = metrics.get("/api/v1/summary", authorization="Bearer secret-token")
+    assert (status, json.loads(body)["requests"]) == (200, 0)
+    assert os.getpriority(os.PRIO_PROCESS, metrics.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 5
+
+
+def test_without_a_token_it_answers_by_its_configured_name_and_to_no_other(tmp_path: Path) -> None:
+    metrics = MetricsProcess(tmp_path, metrics_host="metrics.lan", token=None)
+    for host, status in (("metrics.lan:8002", 200), (f"127.0.0.1:{metrics.port}", 200), ("evil.example", 421)):
+        assert metrics.get("/api/v1/summary", host=host)[0] == status
+    metrics.close()
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "end of input"])
+def test_told_to_stop_it_stores_what_the_journal_holds_and_exits_with_0(metrics: MetricsProcess, how: str) -> None:
+    assert metrics.get("/health")[0] == 200
+    write_record(metrics.folder, 1)
+    if how == "SIGTERM":
+        metrics.process.send_signal(signal.SIGTERM)
+    else:
+        assert metrics.process.stdin is not None
+        metrics.process.stdin.close()
+        metrics.process.stdin = None  # `communicate` would flush it
+    assert metrics.process.wait(30) == 0
+    assert metrics.records() == 1
+
+
+def test_what_is_written_while_it_runs_is_stored_within_a_second_or_two(metrics: MetricsProcess) -> None:
+    assert metrics.get("/health")[0] == 200
+    write_record(metrics.folder, 1)
+    deadline = time.monotonic() + 10
+    while metrics.records() < 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_database_that_cannot_be_opened_is_told_and_tried_again(tmp_path: Path) -> None:
+    write_record(tmp_path, 1)
+    (tmp_path / "m.db").mkdir()
+    metrics = MetricsProcess(tmp_path)
+    deadline = time.monotonic() + 20
+    while b"m.db" not in metrics.get("/health")[1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert json.loads(metrics.get("/health")[1])["status"] == "degraded"
+    (tmp_path / "m.db").rmdir()
+    while json.loads(metrics.get("/health")[1])["status"] != "ok":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    metrics.process.terminate()
+    assert metrics.process.wait(20) == 0
+    assert metrics.records() == 1
+    metrics.close()
+
+
+def test_stopping_does_not_wait_for_a_database_that_could_never_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "m.db").mkdir()
+    metrics = MetricsProcess(tmp_path)
+    assert metrics.get("/health")[0] == 200
+    metrics.process.terminate()
+    assert metrics.process.wait(5) == 0
+    metrics.close()
+
+
+def test_a_newer_programs_database_is_refused_with_exit_code_3(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "m.db").close()
+    connection = apsw.Connection(str(tmp_path / "m.db"))
+    connection.execute("INSERT INTO schema_steps VALUES (999, 'from_the_future', 'x', '2030-01-01', '9.0.0')")
+    connection.close()
+    before = (tmp_path / "m.db").read_bytes()
+    refused = MetricsProcess(tmp_path)
+    assert refused.process.wait(20) == 3
+    assert refused.process.stderr is not None
+    message = refused.process.stderr.read().decode()
+    assert "was written by version 9.0.0" in message
+    assert message.count("\n") == 1
+    refused.close()
+    assert (tmp_path / "m.db").read_bytes() == before
+
+
+def test_it_is_not_started_by_hand() -> None:
+    ran = subprocess.run(COMMAND, input=b"hello\n", capture_output=True, check=False)
+    assert ran.returncode == 2
+    assert b"is started by `llm-metrics-proxy serve` or `metrics`, not by hand" in ran.stderr
+    assert ran.stderr.count(b"\n") == 1

@@ -1,0 +1,100 @@
+"""From settings to processes."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from llm_metrics_proxy.cli import plan
+from llm_metrics_proxy.cli.metrics_options import MetricsOptions
+from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.demo.options import DemoOptions
+from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.proxy.options import ProxyOptions
+from llm_metrics_proxy.scoreboard import Scoreboard
+
+
+def settings(tmp_path: Path, **values: Any) -> Settings:
+    return Settings(**{"data_dir": tmp_path / "data", "port": 0, "metrics_port": 0, "workers": 2, **values})
+
+
+def close(*listeners: plan.Listeners) -> None:
+    for each in listeners:
+        for group in each.groups:
+            for member in group:
+                member.close()
+
+
+def test_each_worker_is_told_its_own_socket_and_slot_and_every_setting(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, allow_paths=["/x"], drain_timeout_s=3.0, log_format="json")
+    clients, board = plan.listen_for_clients(chosen), Scoreboard.create()
+    specs = plan.worker_specs(chosen, "http://b", clients, board)
+    told = [msgspec.json.decode(spec.options_json, type=ProxyOptions) for spec in specs]
+    assert [options.worker_index for options in told] == [spec.slot for spec in specs] == [0, 1]
+    assert told[0].listen_fds != told[1].listen_fds
+    for spec, options in zip(specs, told, strict=True):
+        assert set(spec.fds) == {*options.listen_fds, board.fd}
+        assert spec.stop_timeout_s > options.drain_timeout_s == 3.0
+        assert (options.backend, options.allow_paths, options.log_format) == ("http://b", ["/x"], "json")
+        assert Path(options.journal_dir).is_absolute()
+        assert "\n" not in spec.options_json
+        for name in ProxyOptions.__struct_fields__:
+            if name not in plan.PROCESS_FIELDS:
+                assert getattr(options, name) == getattr(chosen, name)
+    close(clients)
+    os.close(board.fd)
+
+
+def test_the_metrics_process_gets_the_token_by_its_standard_input_only(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, metrics_token="secret-token")
+    readers = plan.listen_for_readers(chosen)
+    spec = plan.metrics_spec(chosen, readers, None)
+    options = msgspec.json.decode(spec.options_json, type=MetricsOptions)
+    assert (options.metrics_token, options.listen_fds, options.scoreboard_fd) == ("secret-token", readers.fds, None)
+    assert options.metrics_host == chosen.metrics_host
+    assert "secret-token" not in " ".join(spec.argv)
+    assert spec.without_it is not None
+    close(readers)
+
+
+def test_processes_stop_in_the_order_in_which_records_flow(tmp_path: Path) -> None:
+    chosen, board = settings(tmp_path), Scoreboard.create()
+    clients, readers, demo = plan.listen_for_clients(chosen), plan.listen_for_readers(chosen), plan.listen_for_demo()
+    simulated = plan.demo_spec(demo, traffic_to=clients.url)
+    children = [
+        *plan.worker_specs(chosen, demo.url, clients, board),
+        plan.metrics_spec(chosen, readers, board),
+        simulated,
+    ]
+    assert [child.stop_group for child in children] == [0, 0, 1, 2]
+    assert msgspec.json.decode(simulated.options_json, type=DemoOptions).traffic_to == clients.url
+    whole = plan.assemble(chosen, children, [clients, readers, demo], board)
+    assert whole.listen_fds == sorted([*clients.fds, *readers.fds, *demo.fds])
+    close(clients, readers, demo)
+    os.close(board.fd)
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("localhost", "localhost")]
+)
+def test_people_are_told_an_address_that_works(tmp_path: Path, host: str, shown: str) -> None:
+    clients = plan.listen_for_clients(settings(tmp_path, host=host, workers=1))
+    assert clients.url == f"http://{shown}:{clients.groups[0][0].getsockname()[1]}"
+    close(clients)
+
+
+def test_folders_and_secret_are_made(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, db_path=tmp_path / "elsewhere" / "m.db")
+    plan.prepare_folders(chosen)
+    plan.prepare_folders(chosen)
+    assert chosen.journal_dir.is_dir()
+    assert (tmp_path / "elsewhere").is_dir()
+    assert plan.secret_path(chosen).stat().st_size == 32
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(LlmMetricsProxyError, match=r"folder .*/data: cannot be made: File exists"):
+        plan.prepare_folders(settings(tmp_path))

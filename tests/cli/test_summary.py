@@ -1,0 +1,31 @@
+"""``summary`` on a real database."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Cli, words
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+def test_counts_means_and_errors_say_how_many_records_they_rest_on(cli: Cli) -> None:
+    lines = [line.split() for line in cli("summary").out.splitlines()]
+    assert lines[0] == words("Requests 3 (3 streamed) succeeded 2 (66.67%)")
+    assert words("time_to_first_token_ms ms 2 120 120 120 120") in lines
+    assert words("response_time_ms ms 3 3,000 3,000 3,000 3,000") in lines
+    assert words("prompt_tokens 2,000 2") in lines
+    assert words("cached_tokens - 0") in lines
+    assert ["upstream_error", "[red]over�[2Jloaded", "1"] in lines
+    assert lines[-1] == words("Formulas of version 2.0.0; records by version: 2.0.0 3")
+
+
+def test_json_is_unrounded_and_missing_is_null(cli: Cli) -> None:
+    document = json.loads(cli("summary", "--json").out)
+    assert document["success_rate"] == 2 / 3
+    assert document["tokens"]["cached_tokens"] == {"n": 0, "sum": None}
+    assert document["distributions"]["connect_ms"]["mean"] is None
+
+
+def test_a_range_without_records_has_no_success_rate(cli: Cli) -> None:
+    assert cli("summary", "--since", "2026-06-01").out == "Requests 0 (0 streamed)   succeeded 0 (-)\n"

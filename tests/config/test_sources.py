@@ -1,0 +1,212 @@
+"""Which value counts, where it came from, and the exact line for each thing that can be wrong."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_metrics_proxy.config.sources import load
+from llm_metrics_proxy.config.table import rows
+from llm_metrics_proxy.errors import SettingsError
+
+URL = "demo, or an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:11434"
+PREFIX = "LLM_METRICS_PROXY_"
+
+BAD = [
+    (
+        {"port": "99999"}, {}, "",
+        ["port = '99999' (flag --port): must be a whole number from 0 to 65535"],
+    ),
+    (
+        {}, {PREFIX + "PORT": "http"}, "",
+        ["port = 'http' (environment LLM_METRICS_PROXY_PORT): must be a whole number from 0 to 65535"],
+    ),
+    (
+        {}, {}, "port = true",
+        ["port = true (FILE key port): must be a whole number from 0 to 65535"],
+    ),
+    (
+        {}, {"PROXY_PORT": "-1"}, "",
+        ["port = '-1' (environment PROXY_PORT): must be a whole number from 0 to 65535"],
+    ),
+    (
+        {"connect_timeout_s": "nan"}, {}, "",
+        ["connect_timeout_s = 'nan' (flag --connect-timeout-s): must be a number from 0.1 to 86400"],
+    ),
+    (
+        {}, {PREFIX + "MAX_BODY_BYTES": "9 TiB"}, "",
+        ["max_body_bytes = '9 TiB' (environment LLM_METRICS_PROXY_MAX_BODY_BYTES): must be a size from 1 KiB to 4 GiB"],
+    ),
+    (
+        {}, {}, "allow_paths = ['/a', 3]",
+        ["allow_paths = ['/a', 3] (FILE key allow_paths): must be paths that begin with /, separated by commas"],
+    ),
+    (
+        {}, {PREFIX + "METRICS_TOKEN": "hunter2"}, "",
+        [("metrics_token = *** (environment LLM_METRICS_PROXY_METRICS_TOKEN): "
+         "must be at least 8 printable ASCII characters without spaces")],
+    ),
+    (
+        {"backend": "http://me:hunter2@host/x@y"}, {}, "",
+        [f"backend = 'http://***@y' (flag --backend): must be {URL}"],
+    ),
+    (
+        {"backend": "me:hunter2@host"}, {}, "",
+        [f"backend = '***@host' (flag --backend): must be {URL}"],
+    ),
+    (
+        {"backend": "http://host/?key=hunter2"}, {}, "",
+        [f"backend = 'http://host/?***' (flag --backend): must be {URL}"],
+    ),
+    (
+        {}, {"BACKEND_HOST": "ollama", "BACKEND_PORT": "x"}, "",
+        [f"backend = 'http://ollama:x' (environment BACKEND_HOST and BACKEND_PORT): must be {URL}"],
+    ),
+    (
+        {"upstream_ca_file": "/no/such/file.pem"}, {}, "",
+        ["upstream_ca_file = '/no/such/file.pem' (flag --upstream-ca-file): must be a file that can be read"],
+    ),
+    (
+        {}, {PREFIX + "PROT": "1"}, "",
+        ["LLM_METRICS_PROXY_PROT (environment): is no setting; did you mean LLM_METRICS_PROXY_PORT?"],
+    ),
+    (
+        {}, {}, "data-dir = 'x'",
+        ["'data-dir' (FILE): is no setting; did you mean data_dir?"],
+    ),
+    (
+        {}, {}, "[server]\nzzz = 1",
+        ["'server' (FILE): is no setting; `llm-metrics-proxy doctor` lists them all"],
+    ),
+    (
+        {}, {}, "port = 1\nhost = \n",
+        ["FILE (--config): is not TOML: Invalid value (at line 2, column 8)"],
+    ),
+    (
+        {"metrics_host": "0.0.0.0"}, {}, "",
+        [("metrics_host = '0.0.0.0' (flag --metrics-host): can be reached from other machines: "
+         "set metrics_token too, or insecure if everyone may read the metrics")],
+    ),
+    (
+        {}, {"PROXY_PORT": "8002"}, "",
+        ["metrics_port = 8002 (default): is the proxy's port already: choose another"],
+    ),
+    (
+        {"workers": "0"},
+        {PREFIX + "LOG_FORMAT": "xml", PREFIX + "LOG_LEVL": "info"},
+        "insecure = 7\nmetrics_host = '::'",
+        ["LLM_METRICS_PROXY_LOG_LEVL (environment): is no setting; did you mean LLM_METRICS_PROXY_LOG_LEVEL?",
+         "insecure = 7 (FILE key insecure): must be true or false",
+         "workers = '0' (flag --workers): must be auto or a whole number from 1 to 256",
+         "log_format = 'xml' (environment LLM_METRICS_PROXY_LOG_FORMAT): must be text or json"],
+    ),
+    (
+        {"host": "a b", "port": "8002"}, {}, "",
+        ["host = 'a b' (flag --host): must be an IP address or a host name"],
+    ),
+    (
+        {"host": "a b", "metrics_host": "0.0.0.0"}, {}, "",
+        ["host = 'a b' (flag --host): must be an IP address or a host name",
+         ("metrics_host = '0.0.0.0' (flag --metrics-host): can be reached from other machines: "
+         "set metrics_token too, or insecure if everyone may read the metrics")],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("flags", "environment", "toml", "lines"), BAD)
+def test_what_is_wrong_is_said_in_one_line_each(
+    tmp_path: Path, flags: dict[str, str], environment: dict[str, str], toml: str, lines: list[str]
+) -> None:
+    file = tmp_path / "file.toml"
+    file.write_text(toml)
+    with pytest.raises(SettingsError) as caught:
+        load(flags, environment, file if toml else None)
+    assert [line.replace(str(file), "FILE") for line in caught.value.problems] == lines
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_stronger_layer_wins_and_every_origin_is_remembered(tmp_path: Path) -> None:
+    file = tmp_path / "file.toml"
+    file.write_text('port = 3\nmetrics_port = 3\nhost = "127.0.0.3"\nlog_level = "debug"\n')
+    environment = {PREFIX + "PORT": "2", PREFIX + "METRICS_PORT": "22", "PROXY_PORT": "4", "DB_PATH": "/old/x.db"}
+    settings, origins, config_file = load({"port": "1"}, environment, file)
+    assert (settings.port, origins["port"]) == (1, "flag --port")
+    assert (settings.metrics_port, origins["metrics_port"]) == (22, "environment LLM_METRICS_PROXY_METRICS_PORT")
+    assert (settings.host, origins["host"]) == ("127.0.0.3", f"{file} key host")
+    assert (str(settings.db_path), origins["db_path"]) == ("/old/x.db", "environment DB_PATH")
+    assert (str(settings.data_dir), origins["data_dir"]) == ("/old", "environment DB_PATH")
+    assert (str(settings.journal_dir), origins["journal_dir"]) == ("/old/journal", "default")
+    assert config_file == file
+
+
+@pytest.mark.parametrize(
+    ("environment", "backend", "origin"),
+    [
+        ({"BACKEND_HOST": "ollama", "BACKEND_PORT": "11434"}, "http://ollama:11434", "BACKEND_HOST and BACKEND_PORT"),
+        ({"BACKEND_HOST": "vllm"}, "http://vllm:8000", "BACKEND_HOST"),
+        ({"BACKEND_PORT": "9000"}, "http://localhost:9000", "BACKEND_PORT"),
+        ({"BACKEND_HOST": "https://api.example.org"}, "https://api.example.org", "BACKEND_HOST"),
+    ],
+)
+def test_variables_of_earlier_deployments_name_the_backend(
+    environment: dict[str, str], backend: str, origin: str
+) -> None:
+    loaded = load({}, environment)
+    assert (loaded.settings.backend, loaded.origins["backend"]) == (backend, f"environment {origin}")
+
+
+def test_links_that_kubernetes_makes_for_services_with_our_names_are_not_settings() -> None:
+    links = {
+        "LLM_METRICS_PROXY_SERVICE_HOST": "10.0.0.7",
+        "LLM_METRICS_PROXY_SERVICE_PORT": "8001",
+        "LLM_METRICS_PROXY_SERVICE_PORT_HTTP": "8001",
+        "LLM_METRICS_PROXY_PORT": "tcp://10.0.0.7:8001",
+        "LLM_METRICS_PROXY_PORT_8001_TCP": "tcp://10.0.0.7:8001",
+        "LLM_METRICS_PROXY_PORT_8001_TCP_ADDR": "10.0.0.7",
+        "LLM_METRICS_PROXY_PORT_8001_TCP_PROTO": "tcp",
+        "METRICS_PORT": "tcp://10.0.0.8:80",
+        "PROXY_PORT": "tcp://10.0.0.8:80",
+        "BACKEND_PORT": "tcp://10.0.0.8:80",
+    }
+    assert set(load({}, links).origins.values()) == {"default"}
+
+
+def test_an_empty_variable_is_an_absent_one() -> None:
+    assert load({}, {PREFIX + "PORT": "", "DB_PATH": "", PREFIX + "CONFIG": ""}).origins["port"] == "default"
+
+
+def test_the_file_can_be_named_by_the_environment_and_must_then_be_there(tmp_path: Path) -> None:
+    file = tmp_path / "file.toml"
+    file.write_text("port = 7")
+    assert load({}, {PREFIX + "CONFIG": str(file)}).settings.port == 7
+    with pytest.raises(SettingsError, match=r"none\.toml \(environment LLM_METRICS_PROXY_CONFIG\): cannot be read: No"):
+        load({}, {PREFIX + "CONFIG": str(tmp_path / "none.toml")})
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file.toml"
+    file.write_bytes(b"port = 1 # \xff")
+    with pytest.raises(SettingsError, match="is not TOML"):
+        load({}, {}, file)
+
+
+values = st.text(max_size=30) | st.from_regex(r"[a-z]*:?//[a-z@:/?]*", fullmatch=True)
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(rows())), values, max_size=4),
+    st.dictionaries(st.sampled_from([row.environment for row in rows().values()]), values, max_size=4),
+)
+def test_whatever_is_given_comes_to_settings_or_to_one_line_per_problem(
+    flags: dict[str, str], environment: dict[str, str]
+) -> None:
+    problems: list[str] = []
+    origins = dict.fromkeys(rows())
+    try:
+        origins = load(flags, environment).origins  # type: ignore[assignment]
+    except SettingsError as error:
+        problems = error.problems
+        origins = {} if not problems else origins
+    assert origins.keys() == rows().keys()
+    assert all(line.isprintable() for line in problems)

@@ -1,0 +1,60 @@
+"""The table of settings and the page made of it."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.config.table import markdown, rows
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def test_the_document_is_what_the_table_gives() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == markdown(), "run python -m llm_metrics_proxy.config.table"
+
+
+def test_every_setting_is_documented_in_full() -> None:
+    assert list(rows()) == list(Settings.model_fields)
+    for row in rows().values():
+        for words in (row.group, row.default, row.allowed, row.meaning):
+            assert words, row.name
+        assert row.meaning.endswith("."), row.name
+        for name in (f"| `{row.name}` |", f"`{row.flags}`", f"`{row.environment}`"):
+            assert name in markdown()
+
+
+def test_a_name_that_ends_in_a_unit_has_that_unit() -> None:
+    endings = {"_s": "s", "_ms": "ms", "_bytes": "bytes", "_rows": "rows"}
+    for row in rows().values():
+        for ending, unit in endings.items():
+            if row.name.endswith(ending):
+                assert row.unit == unit, row.name
+
+
+def test_every_number_says_its_range() -> None:
+    table = rows()
+    assert table["port"].allowed == "a whole number from 0 to 65535"
+    assert table["max_header_bytes"].allowed == "a size from 1 KiB to 1 MiB"
+    assert table["connect_timeout_s"].allowed == "a number from 0.1 to 86400"
+    assert table["log_format"].allowed == "text or json"
+    assert table["log_level"].allowed == "debug, info, warning or error"
+    assert table["insecure"].allowed == "true or false"
+
+
+def test_rows_know_what_kind_of_flag_they_need() -> None:
+    table = rows()
+    assert [name for name, row in table.items() if row.is_secret] == ["metrics_token"]
+    assert [name for name, row in table.items() if row.is_list] == ["allow_paths", "trusted_proxies"]
+    assert table["insecure"].flags == "--insecure/--no-insecure"
+    assert table["data_dir"].flags == "--data-dir"
+
+
+def test_the_module_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "settings.md"
+    monkeypatch.setattr(sys, "argv", ["settings_table", str(target)])
+    monkeypatch.delitem(sys.modules, "llm_metrics_proxy.config.table")
+    runpy.run_module("llm_metrics_proxy.config.table", run_name="__main__")
+    assert target.read_text(encoding="utf-8") == markdown()

@@ -1,0 +1,13 @@
+"""Counting as the ingester does: records are observed, their states are stored, and only then is anything shown."""
+
+from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.record import RequestRecord
+
+
+def count(book: CounterBook, *records: RequestRecord) -> list[tuple[str, bytes]]:
+    """A transaction that goes well; returns the states that it stored."""
+    for record in records:
+        book.observe(record)
+    stored = book.take_changes()
+    book.confirm()
+    return stored

@@ -1,0 +1,72 @@
+"""Who asked, without what must not be kept."""
+
+import re
+import time
+
+import pytest
+
+from llm_metrics_proxy.proxy.identity import KeyIds, RequestIds, WallClock, agent_of, origin_of
+
+
+def test_request_ids_are_32_hex_digits_and_never_repeat() -> None:
+    first, second = RequestIds(), RequestIds()
+    ids = [source.next() for source in (first, second) for _ in range(2000)]
+    assert len(set(ids)) == 4000
+    assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
+
+
+def test_the_wall_clock_is_iso_8601_and_crosses_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = WallClock()
+    told = iter((1_767_225_599_999_999_999, 1_767_225_600_000_000_000, 1_767_225_600_000_001_999))
+    monkeypatch.setattr(time, "time_ns", lambda: next(told))
+    assert [clock.now() for _ in range(3)] == [
+        "2025-12-31T23:59:59.999999Z", "2026-01-01T00:00:00.000000Z", "2026-01-01T00:00:00.000001Z",
+    ]  # fmt: skip
+
+
+def test_a_key_has_one_id_wherever_it_stands_and_another_under_another_secret() -> None:
+    ids = KeyIds(b"secret")
+    bearer, lower, header = (
+        ids.of({"authorization": b"Bearer sk-1"}), ids.of({"authorization": b"bearer  sk-1"}),
+        ids.of({"api_key": b"sk-1"}),
+    )  # fmt: skip
+    assert bearer == lower == header
+    assert re.fullmatch("[0-9a-f]{12}", bearer or "")
+    assert ids.of({"api_key": b"sk-2"}) != bearer
+    assert KeyIds(b"other").of({"api_key": b"sk-1"}) != bearer
+    assert ids.of({}) is None
+    assert ids.of({"api_key": b""}) is None
+
+
+def test_keys_that_never_repeat_cost_bounded_memory() -> None:
+    ids = KeyIds(b"secret")
+    for number in range(12_000):
+        ids.of({"api_key": b"%d" % number})
+    assert len(ids._known) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("facts", "origin"),
+    [
+        ({}, None),
+        ({"metrics_origin": b"nightly job", "origin": b"https://a"}, "nightly job"),
+        ({"origin": b"https://a.example", "referer": b"https://b/x"}, "https://a.example"),
+        ({"referer": b"https://u:p@b.example:8/x?secret=1#y"}, "https://b.example:8"),
+        ({"referer": b"/relative?secret"}, None),
+        ({"referer": b"http://[::1/x"}, None),
+        ({"origin": b"\xff" * 300}, "\ufffd" * 256),
+    ],
+)
+def test_origins(facts: dict[str, bytes], origin: str | None) -> None:
+    assert origin_of(facts) == origin
+
+
+@pytest.mark.parametrize(
+    ("value", "agent"),
+    [
+        (None, None), (b"", None), (b"curl/8.1", "curl/8.1"), (b"OpenAI/Python 2.1 (linux; x)", "OpenAI/Python 2.1"),
+        (b"Mozilla/5.0 (X11) Gecko", "Mozilla/5.0"), (b"a" * 300, "a" * 256),
+    ],
+)  # fmt: skip
+def test_agents(value: bytes | None, agent: str | None) -> None:
+    assert agent_of({} if value is None else {"user_agent": value}) == agent

@@ -1,0 +1,194 @@
+"""Upstream connections are reused, bounded, and replaced when they have gone stale."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.proxy.client import CHAT, get, post
+from tests.proxy.conftest import Stage
+from tests.proxy.harness import ProxyWorker, eventually
+from tests.upstream import (
+    Close,
+    FakeUpstream,
+    Gate,
+    Pause,
+    Request,
+    Reset,
+    Script,
+    Send,
+    in_turn,
+    json_response,
+    openai_handler,
+    response,
+)  # fmt: skip
+
+pytestmark = pytest.mark.system
+
+OK = Send(response(b"{}"))
+
+
+def test_one_connection_serves_one_request_after_the_other(stage: Stage) -> None:
+    with stage.play([OK]) as upstream:
+        for _ in range(5):
+            assert stage.proxy.ask(post()).status == 200
+    assert len(upstream.connections) == 1
+    first, *later = stage.proxy.records(5)
+    assert (first.upstream_reused, [record.upstream_reused for record in later]) == (False, [True] * 4)
+    assert first.connect_ms is not None
+    assert {record.connect_ms for record in later} == {None}
+
+
+@pytest.mark.parametrize("end", [Close(), Reset()])
+def test_a_connection_closed_while_it_was_idle_is_replaced_unnoticed(stage: Stage, end: Close | Reset) -> None:
+    with stage.play(in_turn([OK, end], [OK], [OK])) as upstream:
+        assert stage.proxy.ask(post()).status == 200
+        assert upstream.connections[0].ended.wait(2)
+        time.sleep(0.02)
+        assert stage.proxy.ask(post()).status == 200
+    assert [record.retries for record in stage.proxy.records(2)] == [0, 0]
+
+
+@pytest.mark.parametrize("end", [Close(), Reset()])
+def test_a_request_that_met_a_closing_connection_is_tried_once_more(stage: Stage, end: Close | Reset) -> None:
+    """The server closes as the second request arrives: the race that every keep-alive client runs."""
+    with stage.play(in_turn([OK], [end], [OK])) as upstream:
+        assert [stage.proxy.ask(post()).status, stage.proxy.ask(post()).status] == [200, 200]
+    assert len(upstream.connections) == 2
+    assert [received.body for received in upstream.requests] == [CHAT] * 3
+    _, second = stage.proxy.records(2)
+    assert (second.retries, second.upstream_reused, second.outcome) == (1, False, "completed")
+
+
+def test_a_fresh_connection_that_breaks_is_not_tried_again(stage: Stage) -> None:
+    with stage.play([Close()]) as upstream:
+        assert stage.proxy.ask(post()).status == 502
+    assert len(upstream.requests) == 1
+    assert stage.proxy.record().retries == 0
+
+
+def test_a_second_break_is_the_end(stage: Stage) -> None:
+    with stage.play(in_turn([OK], [Close()], [Close()])) as upstream:
+        assert [stage.proxy.ask(post()).status, stage.proxy.ask(post()).status] == [200, 502]
+    assert len(upstream.requests) == 3
+    assert stage.proxy.records(2)[1].retries == 1
+
+
+@pytest.mark.parametrize("begun", [b"HTTP/1.1 1", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+def test_a_request_is_never_sent_again_once_an_answer_has_begun(stage: Stage, begun: bytes) -> None:
+    with stage.play(in_turn([OK], [Send(begun), Pause(0.02), Close()])) as upstream, stage.proxy.connect() as client:
+        assert stage.proxy.ask(post()).status == 200
+        client.send(post())
+        answer = client.answer()
+        assert (client.answer() if answer.status == 103 else answer).status == 502
+    assert len(upstream.requests) == 2
+
+
+def test_a_request_that_was_worked_on_for_a_while_is_not_sent_again(stage: Stage) -> None:
+    with stage.play(in_turn([OK], [Pause(0.4), Close()])) as upstream:
+        assert [stage.proxy.ask(post()).status, stage.proxy.ask(post()).status] == [200, 502]
+    assert len(upstream.requests) == 2
+
+
+def test_an_upload_that_was_streamed_is_not_sent_again(stage: Stage) -> None:
+    with stage.play(in_turn([OK], [Close()])):
+        upload = post(b"sound", b"Content-Type: audio/wav", path=b"/v1/audio/transcriptions")
+        assert [stage.proxy.ask(post()).status, stage.proxy.ask(upload).status] == [200, 502]
+
+
+def test_waiting_for_a_connection_takes_turns_and_has_its_limit(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("narrow")
+    options = {"upstream_max_connections": 2, "connect_timeout_s": 0.6}
+    gate = Gate()
+
+    def handler(received: Request) -> Script:
+        return [gate.wait(), OK] if received.method == "POST" else [OK]
+
+    with FakeUpstream(handler) as upstream, ProxyWorker(folder, upstream.url, **options) as proxy:
+        with ThreadPoolExecutor(6) as threads:
+            blocking = [threads.submit(proxy.ask, post()) for _ in range(2)]
+            upstream.wait_for_requests(2)
+            waiting = threads.submit(proxy.ask, get())
+            given_up = proxy.connect()
+            given_up.send(get(b"/v1/models/abandoned"))
+            time.sleep(0.1)
+            given_up.close()
+            assert len(upstream.connections) == 2
+            refused = waiting.result()
+            assert (refused.status, refused.error_code, refused.header(b"retry-after")) == (503, "saturated", b"1")
+            late = threads.submit(proxy.ask, get(b"/v1/models/late"))
+            time.sleep(0.05)
+            gate.open()
+            assert late.result().status == 200
+            assert [future.result().status for future in blocking] == [200, 200]
+        outcomes = sorted(record.outcome for record in proxy.records(5))
+        assert outcomes == ["client_disconnected", "completed", "completed", "completed", "proxy_error"]
+        assert len(upstream.connections) == 2
+
+
+def test_idle_connections_are_bounded_in_number_and_time(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("idle")
+    barrier = threading.Barrier(4)
+
+    def together(_: Request) -> Script:
+        barrier.wait(5)
+        return [OK]
+
+    with (
+        FakeUpstream(together) as upstream,
+        ProxyWorker(folder, upstream.url, upstream_max_idle=2, upstream_keepalive_s=0.4) as proxy,
+    ):
+        with ThreadPoolExecutor(4) as threads:
+            assert {answer.status for answer in threads.map(lambda _: proxy.ask(post()), range(4))} == {200}
+        eventually(lambda: sum(each.peer_closed.is_set() for each in upstream.connections) >= 2)
+        eventually(lambda: all(each.peer_closed.is_set() for each in upstream.connections), timeout_s=2)
+
+
+def test_readiness_follows_the_llm_server(stage: Stage) -> None:
+    def ready(method: bytes = b"GET") -> int:
+        return stage.proxy.ask(get(b"/ready", method=method)).status
+
+    assert ready() == ready(b"HEAD") == 503
+    told = stage.proxy.ask(get(b"/ready")).json()
+    assert (told["ready"], told["backend"]) == (False, f"127.0.0.1:{stage.port}")
+    assert "refused" in told["reason"]
+    with stage.play(openai_handler):
+        assert ready() == ready(b"HEAD") == 200
+        assert stage.proxy.ask(get()).status == 200
+    eventually(lambda: ready() == 503)
+    assert stage.proxy.ask(get(b"/health")).status == 200
+    assert len(stage.proxy.records(1)) == 1
+
+
+def test_health_tells_what_the_worker_counts(stage: Stage) -> None:
+    before = stage.proxy.health()["workers"][0]
+    with stage.play([Send(json_response({}))]):
+        stage.proxy.ask(post())
+        stage.proxy.ask(b"nonsense\r\n\r\n")
+    after = stage.proxy.health()
+    worker = after["workers"][0]
+    assert (after["status"], after["reasons"], after["records_dropped"]) == ("ok", [], 0)
+    assert worker["requests"] - before["requests"] == 1
+    assert worker["bad_requests"] - before["bad_requests"] == 1
+    assert worker["records_written"] - before["records_written"] == 1
+    assert worker["open_requests"] == 0
+    answer = stage.proxy.ask(get(b"/health", method=b"HEAD"))
+    assert (answer.status, answer.body) == (200, b"")
+    assert stage.proxy.ask(post(path=b"/health")).status == 405
+
+
+def test_a_server_that_hangs_up_on_connecting_is_unreachable_or_silent(stage: Stage) -> None:
+    with stage.play(on_connect=[Reset()]):
+        answers = [stage.proxy.ask(post()) for _ in range(10)]
+    assert {answer.status for answer in answers} == {502}
+    assert {answer.error_code for answer in answers} <= {"reset", "connect_failed"}
+    assert len(stage.proxy.records(10)) == 10
+
+
+def test_a_burst_of_clients_is_served(stage: Stage) -> None:
+    with stage.play(openai_handler), ThreadPoolExecutor(32) as threads:
+        answers = list(threads.map(lambda _: stage.proxy.ask(post()), range(200)))
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.request_id for answer in answers}) == 200
+    assert {record.request_id for record in stage.proxy.records(200)} == {answer.request_id for answer in answers}

@@ -1,0 +1,177 @@
+"""Records are in the journal before the last bytes of their answers are on their way."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.proxy.outlet import Outlet
+from llm_metrics_proxy.proxy.recorder import Recorder
+from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.scoreboard import FIELDS, Slot
+
+
+class Transport:
+    """Notes what was on the disk when it was written to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.notes: list[tuple[bytes, int]] = []
+        self.closing = False
+
+    def journal_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.glob("*.journal"))
+
+    def write(self, data: bytes) -> None:
+        self.notes.append((data, self.journal_bytes()))
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def get_extra_info(self, name: str) -> None:
+        """No socket: every write goes through here."""
+
+
+def record(number: int) -> RequestRecord:
+    return RequestRecord(request_id=f"{number:032d}", timestamp="t", method="GET", endpoint="/")
+
+
+class Bench:
+    """A recorder on a real journal."""
+
+    def __init__(self, folder: Path, fsync: str = "never", **how: Any) -> None:
+        self.writer = JournalWriter(folder, os.urandom(8).hex(), **how)
+        self.slot = Slot(memoryview(bytearray(8 * len(FIELDS))).cast("q"))
+        self.recorder = Recorder(asyncio.get_running_loop(), self.writer, self.slot, fsync)
+        self.transport = Transport(folder)
+        self.outlet = Outlet(cast(asyncio.Transport, self.transport))
+        self.done: list[str] = []
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(story, 5))
+
+
+@pytest.mark.parametrize("fsync", ["never", "always"])
+def test_the_last_bytes_wait_for_the_record(tmp_path: Path, fsync: str) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path, fsync)
+        for number in range(3):
+            bench.recorder.opened(record(number))
+        assert (bench.slot.get("requests"), bench.slot.get("open_requests")) == (3, 3)
+        for number in range(3):
+            bench.recorder.closed(record(number), bench.outlet, b"last", lambda: bench.done.append("then"))
+        assert bench.transport.notes == []
+        while len(bench.done) < 3:
+            await asyncio.sleep(0.001)
+        assert [data for data, _ in bench.transport.notes] == [b"last"] * 3
+        sizes = {size for _, size in bench.transport.notes}
+        assert sizes == {bench.transport.journal_bytes()}
+        assert bench.writer.records_written == 3
+        assert bench.slot.get("open_requests") == 0
+        bench.recorder.close()
+
+    run(story())
+
+
+def test_a_client_that_is_gone_gets_nothing_and_its_record_is_written(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        bench.transport.closing = True
+        bench.recorder.opened(record(1))
+        bench.recorder.closed(record(1), bench.outlet, b"last", lambda: bench.done.append("then"))
+        await asyncio.sleep(0.01)
+        assert (bench.transport.notes, bench.done) == ([], ["then"])
+        assert bench.writer.records_written == 1
+        bench.recorder.close()
+
+    run(story())
+
+
+def test_closing_hands_out_what_still_waited(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        bench.recorder.opened(record(1))
+        bench.recorder.closed(record(1), bench.outlet, b"last")
+        bench.recorder.close()
+        assert [data for data, _ in bench.transport.notes] == [b"last"]
+        assert bench.writer.records_written == 1
+
+    run(story())
+
+
+def test_a_journal_that_cannot_be_written_is_told_once_in_a_while(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        (tmp_path / "file").touch()
+        bench = Bench(tmp_path / "file" / "journal")
+        bench.recorder.opened(record(1))
+        bench.recorder.closed(record(1), bench.outlet, b"last")
+        await asyncio.sleep(0.01)
+        assert [data for data, _ in bench.transport.notes] == [b"last"]  # proxying goes on
+        with caplog.at_level(logging.ERROR):
+            for now in (100.0, 101.0, 105.0, 111.0):
+                bench.recorder.tick(now)
+        assert caplog.text.count("cannot record") == 2
+        assert bench.slot.get("journal_errno") != 0
+
+    run(story())
+
+
+def test_the_bound_on_the_journal_is_known(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path, max_bytes=300)
+        for number in range(20):
+            bench.recorder.opened(record(number))
+            bench.recorder.closed(record(number))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert bench.recorder.is_full
+        bench.recorder.tick(0.0)
+        assert bench.slot.get("records_dropped") > 0
+        bench.recorder.close()
+
+    run(story())
+
+
+def test_a_restarted_worker_goes_on_counting_where_its_predecessor_died(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        bench.slot.set("records_written", 7)
+        bench.slot.set("records_dropped", 1)
+        bench.slot.set("records_waiting", 2)  # it died with these in its memory
+        recorder = Recorder(asyncio.get_running_loop(), bench.writer, bench.slot, "never")
+        recorder.opened(record(1))
+        recorder.closed(record(1))
+        recorder.tick(0.0)
+        assert (bench.slot.get("records_written"), bench.slot.get("records_dropped")) == (8, 3)
+        assert bench.slot.get("records_waiting") == 0
+        recorder.close()
+
+    run(story())
+
+
+def test_what_cannot_be_written_at_the_end_is_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+
+    async def story() -> None:
+        bench = Bench(tmp_path / "file" / "journal")
+        for number in range(2):
+            bench.recorder.opened(record(number))
+            bench.recorder.closed(record(number), bench.outlet, b"last")
+        while not bench.transport.notes:
+            await asyncio.sleep(0.001)
+        assert (bench.slot.get("records_waiting"), bench.slot.get("records_dropped")) == (2, 0)
+        bench.recorder.close()
+        assert (bench.slot.get("records_waiting"), bench.slot.get("records_dropped")) == (0, 2)
+
+    run(story())
+    assert "2 records of this process could not be written" in caplog.text

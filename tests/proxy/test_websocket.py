@@ -1,0 +1,148 @@
+"""WebSockets (OpenAI Realtime) are relayed raw once the LLM server has agreed; other upgrades are ignored."""
+
+import pytest
+
+from tests.proxy.client import get, post
+from tests.proxy.conftest import Stage
+from tests.upstream import (
+    Close,
+    Echo,
+    Gate,
+    HalfClose,
+    Receive,
+    Request,
+    Reset,
+    Script,
+    Send,
+    Stall,
+    Step,
+    error_response,
+    head,
+    openai_handler,
+)  # fmt: skip
+
+pytestmark = pytest.mark.system
+
+ASK = get(
+    b"/v1/realtime?model=m",
+    b"Upgrade: WebSocket",
+    b"Connection: keep-alive, Upgrade",
+    b"Sec-WebSocket-Key: abc",
+    b"Sec-WebSocket-Version: 13",
+)
+AGREED = head(101, ("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", "xyz"))
+
+
+def test_bytes_are_relayed_both_ways_once_the_server_has_agreed(stage: Stage) -> None:
+    with stage.play([Send(AGREED), Echo()]) as upstream, stage.proxy.connect() as client:
+        client.send(ASK)
+        answer = client.head()
+        assert (answer.status, answer.header(b"sec-websocket-accept")) == (101, b"xyz")
+        assert (answer.header(b"upgrade"), answer.header(b"connection")) == (b"websocket", b"Upgrade")
+        for size in (1, 100, 200_000):
+            client.send(b"\x00\xff\r\n" * size)
+            assert client.read(4 * size) == b"\x00\xff\r\n" * size
+        client.close()
+        assert upstream.connections[0].peer_closed.wait(1)
+        record = stage.proxy.record()
+    asked = upstream.requests[0]
+    assert asked.target == "/v1/realtime?model=m"
+    assert (asked.header("upgrade"), asked.header("connection")) == ("websocket", "Upgrade")
+    assert asked.header("sec-websocket-key") == "abc"
+    assert asked.header("content-length") is None
+    assert (record.outcome, record.status_code, record.upstream_status_code) == ("completed", 101, 101)
+    assert record.request_bytes == record.response_bytes == 4 * 200_101
+    assert record.request_id == answer.request_id
+
+
+def test_what_the_server_says_with_its_agreement_arrives(stage: Stage) -> None:
+    with stage.play([Send(AGREED + b"hello"), Receive(3), Send(b"bye"), Close()]), stage.proxy.connect() as client:
+        client.send(ASK)
+        client.head()
+        assert client.read(5) == b"hello"
+        client.send(b"one")
+        assert client.read_to_end() == b"bye"
+    record = stage.proxy.record()
+    assert (record.outcome, record.request_bytes, record.response_bytes) == ("completed", 3, 8)
+
+
+def test_what_an_impatient_client_says_is_kept_until_the_server_has_agreed(stage: Stage) -> None:
+    gate = Gate()
+    script: list[Step] = [gate.wait(), Send(AGREED), Receive(9), Send(b"got it"), Close()]
+    with stage.play(script) as upstream, stage.proxy.connect() as client:
+        client.send(ASK + b"early")
+        assert gate.reached.wait(5)
+        client.send(b"late")
+        assert bytes(upstream.connections[0].received).endswith(b"\r\n\r\n")
+        gate.open()
+        client.head()
+        assert client.read_to_end() == b"got it"
+    assert bytes(upstream.connections[0].received).endswith(b"\r\n\r\nearlylate")
+    assert stage.proxy.record().request_bytes == 9
+
+
+def test_the_last_words_of_a_client_that_leaves_arrive(stage: Stage) -> None:
+    with stage.play([Send(AGREED), Receive(300_000), Stall()]) as upstream, stage.proxy.connect() as client:
+        client.send(ASK)
+        client.head()
+        client.send(b"x" * 300_000)
+        client.close()
+        assert upstream.connections[0].peer_closed.wait(5)
+    assert bytes(upstream.connections[0].received).count(b"x") >= 300_000
+    assert stage.proxy.record().request_bytes == 300_000
+
+
+@pytest.mark.parametrize("end", [Close(), Reset(), HalfClose()])
+def test_the_clients_connection_ends_with_the_servers(stage: Stage, end: Close | Reset | HalfClose) -> None:
+    with stage.play([Send(AGREED), Receive(1), end]), stage.proxy.connect() as client:
+        client.send(ASK)
+        client.head()
+        client.send(b"x")
+        assert client.ends() == b""
+    assert stage.proxy.record().outcome == "completed"
+
+
+def test_a_server_that_declines_is_heard_and_the_connection_ends(stage: Stage) -> None:
+    with stage.play([Send(error_response(401, "No."))]), stage.proxy.connect() as client:
+        client.send(ASK + b"\x81\x02hi")
+        answer = client.answer()
+        assert (answer.status, answer.header(b"connection")) == (401, b"close")
+        assert client.ends() == b""
+    assert stage.proxy.record().outcome == "upstream_error"
+
+
+def test_a_websocket_where_none_may_pass_is_refused(stage: Stage) -> None:
+    asked = get(b"/api/pull", b"Upgrade: websocket", b"Connection: Upgrade")
+    with stage.proxy.connect() as client:
+        client.send(asked)
+        assert client.answer(b"GET").status == 403
+        assert client.ends() == b""
+    assert stage.proxy.record().outcome == "rejected"
+
+
+def test_a_websocket_behind_other_requests_waits_for_its_turn(stage: Stage) -> None:
+    def handler(received: Request) -> Script:
+        return [Send(AGREED), Echo()] if "realtime" in received.target else openai_handler(received)
+
+    with stage.play(handler), stage.proxy.connect() as client:
+        client.send(post() + ASK + b"ping")
+        assert client.answer().status == 200
+        assert client.head().status == 101
+        assert client.read(4) == b"ping"
+    assert len(stage.proxy.records(2)) == 2
+
+
+@pytest.mark.parametrize("offer", [b"h2c", b"websocket, h2c", b"TLS/1.0"])
+def test_any_other_upgrade_is_ignored(stage: Stage, offer: bytes) -> None:
+    with stage.play(openai_handler) as upstream, stage.proxy.connect() as client:
+        for _ in range(2):
+            client.send(get(b"/v1/models", b"Upgrade: " + offer, b"Connection: Upgrade"))
+            assert client.answer(b"GET").status == 200
+    assert {received.header("upgrade") for received in upstream.requests} == {None}
+
+
+def test_a_websocket_can_only_be_asked_for_with_get(stage: Stage) -> None:
+    with stage.play(openai_handler), stage.proxy.connect() as client:
+        client.send(post(b'{"a":1}', b"Upgrade: websocket", b"Connection: Upgrade") + get())
+        assert [client.answer().status, client.answer(b"GET").status] == [200, 200]
+    assert [record.request_bytes for record in stage.proxy.records(2)] == [7, 0]

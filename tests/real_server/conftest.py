@@ -1,0 +1,66 @@
+"""LiteLLM's proxy with models that answer by themselves, started once, and ours in front of it."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.processes import answers, child, wait_until
+from tests.stack import Stack
+from tests.upstream import unused_port
+
+_PROGRAM: Final = Path(__file__).resolve().parents[2] / ".venv-litellm/bin/litellm"
+_START_LIMIT_S: Final = 180.0  # it imports for 10 s on a quiet machine
+
+TEXT: Final = "The proxy in front of me changes nothing, not even ünïcödé: 日本語, emoji 🙂."
+_TOOL_CALL: Final = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "look_up", "arguments": '{"term": "proxy"}'},
+}
+_MODELS: Final[dict[str, dict[str, Any]]] = {
+    "mock-chat": {"mock_response": TEXT},
+    "mock-tools": {"mock_response": "", "mock_tool_calls": [_TOOL_CALL]},
+    "mock-embedding": {"mock_response": [0.25, -0.5, 1.0]},
+    "mock-long": {"mock_response": "word " * 3_000},  # streamed three characters at a time: nobody waits for its end
+    "mock-overloaded": {"mock_response": "Exception: mock_streaming_error"},
+    "mock-rate-limit": {"mock_response": "litellm.RateLimitError"},
+    "mock-context": {"mock_response": "litellm.ContextWindowExceededError"},
+    "mock-internal": {"mock_response": "litellm.InternalServerError"},
+}
+_CONFIG: Final = {
+    "model_list": [
+        {"model_name": name, "litellm_params": {"model": f"openai/{name}", "api_key": "none", **answer}}
+        for name, answer in _MODELS.items()
+    ],
+    "router_settings": {"num_retries": 0, "disable_cooldowns": True},
+}
+_ENVIRONMENT: Final = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches a price list at start
+    "LITELLM_TELEMETRY": "False",
+    "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # it listens on loopback only
+}
+
+
+@pytest.fixture(scope="session")
+def litellm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if not _PROGRAM.exists():
+        pytest.skip("LiteLLM is not installed: run tools/install-litellm.sh (`make test` does)")
+    folder = tmp_path_factory.mktemp("litellm")
+    config, log = folder / "config.yaml", folder / "log"
+    config.write_text(json.dumps(_CONFIG, ensure_ascii=False))  # JSON is YAML, but for the escapes of surrogates
+    netloc = f"127.0.0.1:{unused_port()}"
+    command = [str(_PROGRAM), "--config", str(config), "--host", "127.0.0.1", "--port", netloc.rpartition(":")[2]]
+    with child(command, log, environment=_ENVIRONMENT) as process:
+        started = partial(answers, netloc, "/health/liveliness")
+        wait_until(started, "LiteLLM's start", _START_LIMIT_S, process=process, log=log)
+        yield f"http://{netloc}"
+
+
+@pytest.fixture(scope="session")
+def stack(litellm_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(litellm_url, tmp_path_factory.mktemp("stack")) as stack:
+        yield stack

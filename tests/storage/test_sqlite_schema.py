@@ -1,0 +1,190 @@
+"""The schema steps, and what a file may hold for us to write to it."""
+
+from pathlib import Path
+from types import NoneType
+from typing import get_args, get_type_hints
+
+import apsw
+import pytest
+
+from llm_metrics_proxy.errors import NewerDatabaseError, StoreBusyError, StoreError
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.record import APP_VERSION_COLUMN, COLUMNS, DERIVED, RAW_COLUMNS, RequestRecord
+from llm_metrics_proxy.storage.sqlite import SqliteStore
+from llm_metrics_proxy.storage.sqlite_schema import apply_steps, look, steps
+
+SQL_TYPES: dict[type, str] = {str: "TEXT", int: "INTEGER", bool: "INTEGER", float: "REAL"}
+
+
+def database(path: Path, *statements: str) -> Path:
+    connection = apsw.Connection(str(path))
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+    return path
+
+
+def refused(path: Path) -> StoreError:
+    """The error for a file that must stay as it is, to the bit, with nothing new beside it."""
+    before = {each.name: each.read_bytes() for each in path.parent.iterdir()}
+    with pytest.raises(StoreError) as caught:
+        SqliteStore(path)
+    assert {each.name: each.read_bytes() for each in path.parent.iterdir()} == before
+    return caught.value
+
+
+def test_the_table_has_exactly_the_records_columns(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "m.db").close()
+    connection = apsw.Connection(str(tmp_path / "m.db"))
+    found = {
+        name: (sql_type, bool(not_null))
+        for _, name, sql_type, not_null, _, _ in connection.execute("PRAGMA table_info(completion_requests)")
+    }
+    assert tuple(found) == COLUMNS
+    hints = get_type_hints(RequestRecord)
+    for name in RAW_COLUMNS:
+        types = get_args(hints[name]) or (hints[name],)
+        (value_type,) = (each for each in types if each is not NoneType)
+        assert found[name] == (SQL_TYPES[value_type], NoneType not in types), name
+    for column in DERIVED:
+        assert found[column.name] == (column.sql_type, False)
+    assert found[APP_VERSION_COLUMN] == ("TEXT", True)
+    connection.close()
+
+
+def test_no_column_has_a_default(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "m.db").close()
+    connection = apsw.Connection(str(tmp_path / "m.db"))
+    defaults = [row[4] for row in connection.execute("PRAGMA table_info(completion_requests)")]
+    connection.close()
+    assert set(defaults) == {None}
+
+
+def test_steps_are_numbered_from_one_without_gaps() -> None:
+    assert [step.number for step in steps()] == list(range(1, len(steps()) + 1))
+
+
+def test_the_ledger_says_what_was_applied_when_and_by_whom(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "m.db").close()
+    connection = apsw.Connection(str(tmp_path / "m.db"))
+    ledger = list(connection.execute("SELECT number, name, checksum, app_version FROM schema_steps"))
+    connection.close()
+    assert ledger == [(step.number, step.name, step.checksum, APP_VERSION) for step in steps()]
+
+
+def test_opening_again_applies_nothing(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "m.db").close()
+    before = (tmp_path / "m.db").read_bytes()
+    SqliteStore(tmp_path / "m.db").close()
+    assert (tmp_path / "m.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("prepare", ["nothing", "zero bytes", "no tables"])
+def test_an_empty_database_is_a_fresh_one(tmp_path: Path, prepare: str) -> None:
+    path = tmp_path / "deep" / "m.db"
+    if prepare != "nothing":
+        path.parent.mkdir()
+        path.touch()
+    if prepare == "no tables":
+        database(path, "PRAGMA journal_mode = WAL", "CREATE TABLE t (x)", "DROP TABLE t")
+    SqliteStore(path).close()
+    assert look(path) == {step.number for step in steps()}
+
+
+def test_two_processes_that_find_it_fresh_apply_each_step_once(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "m.db"))
+    apply_steps(tmp_path / "m.db", connection, set())
+    apply_steps(tmp_path / "m.db", connection, set())
+    assert list(connection.execute("SELECT count(*) FROM schema_steps")) == [(len(steps()),)]
+    connection.close()
+
+
+def test_a_locked_database_that_needs_no_step_can_be_opened(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "m.db").close()
+    holder = apsw.Connection(str(tmp_path / "m.db"))
+    holder.execute("BEGIN IMMEDIATE")
+    SqliteStore(tmp_path / "m.db").close()
+    holder.close()
+
+
+def test_a_step_that_fails_leaves_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE counters (in_the_way)")
+    with pytest.raises(apsw.SQLError):
+        apply_steps(path, connection, set())
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema")]
+    assert not connection.in_transaction
+    connection.close()
+    assert tables == ["counters"]
+
+
+class TestRefused:
+    def test_a_newer_programs_database(self, tmp_path: Path) -> None:
+        SqliteStore(tmp_path / "m.db").close()
+        database(tmp_path / "m.db", "INSERT INTO schema_steps VALUES (99, 'future', 'x', 'then', '9.1.0')")
+        error = refused(tmp_path / "m.db")
+        assert isinstance(error, NewerDatabaseError)
+        assert error.exit_code == 3
+        assert "9.1.0" in str(error)
+        assert APP_VERSION in str(error)
+
+    def test_a_step_that_was_altered(self, tmp_path: Path) -> None:
+        SqliteStore(tmp_path / "m.db").close()
+        database(tmp_path / "m.db", "UPDATE schema_steps SET checksum = 'other'")
+        assert "altered" in str(refused(tmp_path / "m.db"))
+
+    @pytest.mark.parametrize(
+        "ledger",
+        [
+            (),
+            ("CREATE TABLE schema_version (id, version, applied_at, description)",),
+            ("CREATE TABLE schema_steps (x)",),
+        ],
+    )
+    def test_a_database_of_a_1_x_version(self, tmp_path: Path, ledger: tuple[str, ...]) -> None:
+        database(
+            tmp_path / "m.db", "CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, timestamp TEXT)", *ledger
+        )
+        message = str(refused(tmp_path / "m.db"))
+        assert "completion_requests" in message
+        assert "2.1.0 brings migrations" in message
+
+    def test_a_legacy_database_in_wal_mode_with_its_wal_beside_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "m.db"
+        connection = apsw.Connection(str(path))
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE completion_requests (id)")
+        connection.execute("INSERT INTO completion_requests VALUES (1)")
+        before = (path.read_bytes(), (tmp_path / "m.db-wal").read_bytes())
+        with pytest.raises(StoreError, match="completion_requests"):
+            SqliteStore(path)
+        assert (path.read_bytes(), (tmp_path / "m.db-wal").read_bytes()) == before
+        connection.close()
+
+    def test_another_programs_database(self, tmp_path: Path) -> None:
+        assert "bookmarks" in str(refused(database(tmp_path / "m.db", "CREATE TABLE bookmarks (url)")))
+
+    @pytest.mark.parametrize("content", [b"\x00", b"hello, world", b"SQLite format 3", b"SQLite format 4\x00" * 100])
+    def test_a_file_that_is_no_database(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "m.db").write_bytes(content)
+        assert "is not a SQLite database" in str(refused(tmp_path / "m.db"))
+
+    @pytest.mark.parametrize("keep", [16, 100, 3_000])
+    def test_a_cut_database(self, tmp_path: Path, keep: int) -> None:
+        SqliteStore(tmp_path / "whole.db").close()
+        (tmp_path / "m.db").write_bytes((tmp_path / "whole.db").read_bytes()[:keep])
+        assert "m.db" in str(refused(tmp_path / "m.db"))
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "m.db").mkdir()
+        with pytest.raises(StoreError, match="Is a directory"):
+            SqliteStore(tmp_path / "m.db")
+
+    def test_a_database_that_is_locked_now(self, tmp_path: Path) -> None:
+        path = database(tmp_path / "m.db", "CREATE TABLE t (x)")
+        holder = apsw.Connection(str(path))
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreBusyError, match="locked"):
+            look(path)
+        holder.close()

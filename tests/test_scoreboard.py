@@ -1,0 +1,64 @@
+"""Counters shared by processes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from llm_metrics_proxy.scoreboard import FIELDS, SIZE_BYTES, SLOT_COUNT, Scoreboard
+
+
+@pytest.fixture
+def board() -> Iterator[Scoreboard]:
+    made = Scoreboard.create()
+    yield made
+    os.close(made.fd)
+
+
+def test_a_fresh_board_has_no_workers(board: Scoreboard) -> None:
+    assert board.workers() == []
+
+
+def test_what_another_process_writes_is_seen_and_outlives_it(board: Scoreboard) -> None:
+    program = """
+import sys
+from llm_metrics_proxy.scoreboard import Scoreboard
+slot = Scoreboard(int(sys.argv[1])).slot(3)
+slot.set("pid", 4711)
+slot.add("requests")
+slot.add("requests", 2**40)
+"""
+    subprocess.run([sys.executable, "-c", program, str(board.fd)], pass_fds=[board.fd], check=True)
+    (status,) = board.workers()
+    assert status.slot == 3
+    assert status.values == {**dict.fromkeys(FIELDS, 0), "pid": 4711, "requests": 2**40 + 1}
+
+
+def test_a_successor_goes_on_counting_in_the_same_slot(board: Scoreboard) -> None:
+    for pid in (11, 12):
+        slot = board.slot(0)
+        slot.set("pid", pid)
+        slot.add("records_written", 5)
+    assert board.slot(0).get("records_written") == 10
+    assert board.slot(0).get("pid") == 12
+
+
+def test_slots_do_not_touch_each_other(board: Scoreboard) -> None:
+    for index in range(SLOT_COUNT):
+        for name in FIELDS:
+            board.slot(index).set(name, index + 1)
+    assert [status.values for status in board.workers()] == [
+        dict.fromkeys(FIELDS, index + 1) for index in range(SLOT_COUNT)
+    ]
+
+
+def test_it_leaves_no_file_behind(board: Scoreboard) -> None:
+    status = os.fstat(board.fd)
+    assert (status.st_nlink, status.st_size) == (0, SIZE_BYTES)
+
+
+def test_a_name_that_is_no_counter_is_refused(board: Scoreboard) -> None:
+    with pytest.raises(KeyError):
+        board.slot(0).set("reqests", 1)

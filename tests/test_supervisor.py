@@ -1,0 +1,322 @@
+"""The supervisor with real processes: small children that obey the protocol, or do not."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.supervisor import LONGEST_DELAY_S, ChildSpec, Plan, restart_delay_s
+
+pytestmark = pytest.mark.system
+
+BECOME = """
+import sys, msgspec
+from llm_metrics_proxy.supervisor import Plan, become
+become(msgspec.json.decode(sys.stdin.buffer.read(), type=Plan))
+"""
+
+# Reads its line, tells a file what happens to it, and ends as its options say.
+CHILD = """
+import json, os, resource, select, signal, socket, sys, time
+from llm_metrics_proxy.scoreboard import Scoreboard
+line = b""
+while not line.endswith(b"\\n"):
+    line += os.read(0, 1)
+options = json.loads(line)
+log = os.open(options["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+def say(word):
+    os.write(log, f"{time.monotonic():.3f} {options['name']} {word} {os.getpid()}\\n".encode())
+def stop(signum, frame):
+    say(signal.Signals(signum).name)
+    if options.get("stubborn"):
+        return
+    time.sleep(options.get("drain_s", 0))
+    say("stopped")
+    os._exit(0)
+for signum in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(signum, stop)
+if "scoreboard_fd" in options and options.get("listens", True):
+    Scoreboard(options["scoreboard_fd"]).slot(0).set("pid", os.getpid())
+say("started")
+say(f"sid={os.getsid(0)}")
+say(f"files={resource.getrlimit(resource.RLIMIT_NOFILE)}".replace(" ", ""))
+if "exit" in options:
+    sys.exit(options["exit"])
+server = socket.socket(fileno=options["listen_fd"]) if "listen_fd" in options else None
+while True:
+    ready, _, _ = select.select([0] + ([server] if server else []), [], [])
+    if 0 in ready and not os.read(0, 4096):
+        say("orphaned")
+        sys.exit(0)
+    if server in ready:
+        connection, _ = server.accept()
+        connection.sendall(str(os.getpid()).encode())
+        connection.close()
+"""
+
+
+class Running:
+    """A supervisor under test and what its children have said so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, errors: Path) -> None:
+        self.process = process
+        self._log = log
+        self._errors = errors
+
+    def said(self, pattern: str) -> list[re.Match[str]]:
+        text = self._log.read_text() if self._log.exists() else ""
+        return [match for line in text.splitlines() if (match := re.search(pattern, line))]
+
+    def pid(self, name: str) -> int:
+        return int(self.wait_for(rf"{name} started (\d+)")[-1][1])
+
+    def wait_for(self, pattern: str, count: int = 1, within_s: float = 8.0) -> list[re.Match[str]]:
+        until(lambda: len(self.said(pattern)) >= count, within_s, lambda: f"{pattern}: {self.messages}")
+        return self.said(pattern)
+
+    def wait(self, within_s: float = 8.0) -> int:
+        return self.process.wait(within_s)
+
+    @property
+    def messages(self) -> str:
+        return self._errors.read_text()
+
+
+Start = Callable[..., Running]
+
+
+def until(condition: Callable[[], bool], within_s: float, what: Callable[[], str]) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a supervisor of children, each given as its name and options; ``spec`` options belong to ``ChildSpec``."""
+    script, log, errors = tmp_path / "child.py", tmp_path / "log", tmp_path / "errors"
+    script.write_text(CHILD)
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start_it(
+        children: dict[str, dict[str, Any]], *, fds: tuple[int, ...] = (), shell: str = "", **plan: Any
+    ) -> Running:
+        specs = []
+        for name, options in children.items():
+            spec = options.pop("spec", {})
+            line = msgspec.json.encode({"name": name, "log": str(log), **options}).decode()
+            specs.append(
+                ChildSpec(**{"name": name, "argv": [sys.executable, str(script)], "options_json": line, **spec})
+            )
+        command = [sys.executable, "-c", BECOME]
+        with errors.open("wb") as stderr:
+            process = subprocess.Popen(
+                ["sh", "-c", f'{shell}; exec "$@"', "sh", *command] if shell else command,
+                stdin=subprocess.PIPE,
+                stderr=stderr,
+                pass_fds=fds,
+                start_new_session=True,
+            )
+        assert process.stdin is not None
+        process.stdin.write(msgspec.json.encode(Plan(children=specs, **plan)))
+        process.stdin.close()
+        running.append(process)
+        return Running(process, log, errors)
+
+    yield start_it
+    for process in running:
+        children = psutil.Process(process.pid).children() if process.poll() is None else []
+        for one in (process, *children):
+            one.kill()
+        process.wait()
+
+
+def test_what_is_killed_is_started_again(start: Start) -> None:
+    supervisor = start({"a": {}, "b": {}})
+    first, other = supervisor.pid("a"), supervisor.pid("b")
+    os.kill(first, signal.SIGKILL)
+    supervisor.wait_for("a started", count=2)
+    assert supervisor.pid("a") != first
+    assert supervisor.pid("b") == other
+    assert "a ended (killed by SIGKILL); it is started again in 0.1 s" in supervisor.messages
+
+
+def test_it_takes_the_place_of_the_process_that_became_it(start: Start) -> None:
+    supervisor = start({"a": {}})
+    assert psutil.Process(supervisor.pid("a")).ppid() == supervisor.process.pid
+
+
+def test_pauses_between_starts_double_up_to_five_seconds() -> None:
+    assert [restart_delay_s(failures) for failures in range(1, 8)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
+    assert restart_delay_s(10**6) == LONGEST_DELAY_S
+
+
+def test_what_dies_again_and_again_is_started_ever_more_slowly_but_not_given_up(start: Start) -> None:
+    board = Scoreboard.create()
+    options = {"exit": 1, "scoreboard_fd": board.fd, "spec": {"slot": 0, "fds": [board.fd]}}
+    supervisor = start({"a": options}, fds=(board.fd,), scoreboard_fd=board.fd)
+    times = [float(match[1]) for match in supervisor.wait_for(r"^([\d.]+) a started", count=6, within_s=15)]
+    gaps = [after - before for before, after in pairwise(times)]
+    for gap, delay in zip(gaps, [0.1, 0.2, 0.4, 0.8, 1.6], strict=False):
+        assert gap >= delay
+    assert supervisor.process.poll() is None
+    os.close(board.fd)
+
+
+def test_a_worker_that_dies_five_times_before_it_listens_ends_everything(start: Start) -> None:
+    board = Scoreboard.create()
+    options = {"exit": 1, "listens": False, "scoreboard_fd": board.fd, "spec": {"slot": 0, "fds": [board.fd]}}
+    supervisor = start({"w": options, "m": {"spec": {"stop_group": 1}}}, fds=(board.fd,), scoreboard_fd=board.fd)
+    assert supervisor.wait() == 1
+    assert len(supervisor.said("w started")) == 5
+    assert len(supervisor.said("m stopped")) == 1
+    assert "w could not start 5 times in a row: giving up" in supervisor.messages
+    os.close(board.fd)
+
+
+def test_a_program_that_cannot_be_run_is_tried_again_until_it_can(start: Start, tmp_path: Path) -> None:
+    program, proof = tmp_path / "program", tmp_path / "proof"
+    supervisor = start({"a": {}, "x": {"spec": {"argv": [str(program)], "without_it": "nothing is missed"}}})
+    problem = "x could not be started (No such file or directory); it is started again in 0.2 s"
+    until(lambda: problem in supervisor.messages, 8, lambda: supervisor.messages)
+    complete = tmp_path / "complete"
+    complete.write_text(f"#!/bin/sh\necho > {proof}; read line\n")
+    complete.chmod(0o700)
+    complete.rename(program)
+    until(proof.exists, 8, lambda: supervisor.messages)
+    assert len(supervisor.said("a started")) == 1
+
+
+def test_a_stop_drains_the_workers_before_the_metrics_process_is_told(start: Start) -> None:
+    supervisor = start(
+        {
+            "w0": {"drain_s": 0.3},
+            "w1": {"drain_s": 0.1},
+            "m": {"spec": {"stop_group": 1}},
+            "d": {"spec": {"stop_group": 2}},
+        }
+    )
+    for name in ("w0", "w1", "m", "d"):
+        supervisor.pid(name)
+    supervisor.process.send_signal(signal.SIGTERM)
+    assert supervisor.wait() == 0
+    order = [match[1] for match in supervisor.said(r"(\w+ (SIGTERM|stopped|orphaned))")]
+    assert set(order[:2]) == {"w0 SIGTERM", "w1 SIGTERM"}
+    assert order[2:] == ["w1 stopped", "w0 stopped", "m SIGTERM", "m stopped", "d SIGTERM", "d stopped"]
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_children_only_through_the_supervisor(start: Start) -> None:
+    supervisor = start({"a": {}})
+    pid = supervisor.pid("a")
+    assert supervisor.wait_for(r"a sid=(\d+)")[0][1] == str(pid)
+    os.killpg(supervisor.process.pid, signal.SIGINT)
+    assert supervisor.wait() == 0
+    assert [match[1] for match in supervisor.said(r"a (SIG\w+)")] == ["SIGTERM"]
+
+
+def test_a_second_signal_stops_at_once(start: Start) -> None:
+    supervisor = start({"a": {"stubborn": True}, "m": {"spec": {"stop_group": 1}}})
+    pids = [supervisor.pid("a"), supervisor.pid("m")]
+    supervisor.process.send_signal(signal.SIGINT)
+    supervisor.wait_for("a SIGTERM")
+    supervisor.process.send_signal(signal.SIGINT)
+    assert supervisor.wait(2) == 128 + signal.SIGINT
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert "stopping; a second signal stops at once" in supervisor.messages
+
+
+def test_what_does_not_stop_in_time_is_killed(start: Start) -> None:
+    supervisor = start({"a": {"stubborn": True, "spec": {"stop_timeout_s": 0.3}}})
+    supervisor.pid("a")
+    supervisor.process.terminate()
+    assert supervisor.wait() == 0
+    assert "a did not stop within 0.3 s: killed" in supervisor.messages
+
+
+def test_sighup_is_ignored(start: Start) -> None:
+    supervisor = start({"a": {}})
+    pid = supervisor.pid("a")
+    supervisor.process.send_signal(signal.SIGHUP)
+    time.sleep(0.1)
+    assert supervisor.process.poll() is None
+    assert supervisor.pid("a") == pid
+
+
+def test_children_notice_when_the_supervisor_is_killed(start: Start) -> None:
+    supervisor = start({"a": {}, "b": {}})
+    pids = [supervisor.pid("a"), supervisor.pid("b")]
+    supervisor.process.kill()
+    supervisor.wait_for("orphaned", count=2)
+    until(lambda: not any(psutil.pid_exists(pid) for pid in pids), 3, lambda: "children outlive the supervisor")
+
+
+def test_a_refusal_of_what_others_can_do_without_is_said_and_left_at_that(start: Start) -> None:
+    supervisor = start({"m": {"exit": 3, "spec": {"without_it": "records wait"}}, "w": {}})
+    until(lambda: "without m: records wait" in supervisor.messages, 8, lambda: supervisor.messages)
+    time.sleep(0.4)
+    assert len(supervisor.said("m started")) == 1
+    assert supervisor.process.poll() is None
+    assert "m refuses to run, because the database was written by a newer program" in supervisor.messages
+
+
+def test_a_refusal_of_what_nothing_works_without_ends_everything_with_its_exit_code(start: Start) -> None:
+    supervisor = start({"m": {"spec": {"stop_group": 1}}, "w": {"exit": 2}})
+    supervisor.pid("m")
+    assert supervisor.wait() == 2
+    assert len(supervisor.said("w started")) == 1
+
+
+def test_a_refusal_of_the_only_child_ends_everything(start: Start) -> None:
+    supervisor = start({"m": {"exit": 3, "spec": {"without_it": "records wait"}}})
+    assert supervisor.wait() == 3
+
+
+def test_nobody_is_refused_while_a_worker_is_replaced_and_everybody_is_once_it_stops(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address, fd = server.getsockname(), server.fileno()
+        supervisor = start({"w": {"listen_fd": fd, "spec": {"fds": [fd]}}}, fds=(fd,), listen_fds=[fd])
+    first = supervisor.pid("w")
+
+    def ask() -> int:
+        with socket.create_connection(address, timeout=5) as client:
+            return int(client.recv(100))
+
+    assert ask() == first
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(first), 3, lambda: "still there")
+    successor = ask()  # it waits in the queue of the socket that the supervisor holds
+    assert successor != first
+    supervisor.process.terminate()
+    assert supervisor.wait() == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, timeout=1)
+
+
+def test_idle_it_uses_little_memory_and_never_wakes_up(start: Start) -> None:
+    supervisor = start({"a": {}})
+    supervisor.pid("a")
+    process = psutil.Process(supervisor.process.pid)
+    time.sleep(0.3)
+    before = process.num_ctx_switches().voluntary
+    time.sleep(0.5)
+    assert process.num_ctx_switches().voluntary == before
+    assert process.memory_info().rss < 25 * 2**20
+
+
+def test_children_may_open_as_many_files_as_the_hard_limit_allows(start: Start) -> None:
+    supervisor = start({"a": {}}, shell="ulimit -Sn 200")
+    soft, hard = supervisor.wait_for(r"files=\((\d+),(\d+)\)")[0].groups()
+    assert soft == hard

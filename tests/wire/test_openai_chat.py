@@ -1,0 +1,105 @@
+"""What a chat completion's request asks for."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_metrics_proxy.wire.base import RequestFacts
+from llm_metrics_proxy.wire.openai_chat import read_request
+from tests.wire.cuts import CALM
+
+FULL: dict[str, Any] = {
+    "model": "gpt-4o",
+    "user": "anna",
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "max_tokens": 50,
+    "max_completion_tokens": 100,
+    "temperature": 0.5,
+    "top_p": 1,
+    "n": 2,
+    "messages": [{"role": "system", "content": "be \u2028 brief"}, {"role": "user", "content": [{"type": "text"}]}],
+    "tools": [{"type": "function"}],
+    "seed": 7,
+}
+FACTS = {
+    "model": "gpt-4o",
+    "user": "anna",
+    "is_streaming": True,
+    "include_usage": True,
+    "max_tokens": 100,
+    "temperature": 0.5,
+    "top_p": 1.0,
+    "choice_count": 2,
+    "message_count": 2,
+    "tool_count": 1,
+}
+FACT_OF = {
+    "model": "model",
+    "user": "user",
+    "stream": "is_streaming",
+    "stream_options": "include_usage",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "n": "choice_count",
+    "messages": "message_count",
+    "tools": "tool_count",
+}
+
+
+def test_every_fact_is_read() -> None:
+    assert read_request(json.dumps(FULL).encode()) == RequestFacts(**FACTS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("field", FACT_OF)
+@pytest.mark.parametrize("wrong", ["nonsense", 17.5, True, None, [[]], {"a": 1}])
+def test_a_wrongly_typed_field_costs_only_its_own_fact(field: str, wrong: Any) -> None:
+    facts = read_request(json.dumps(FULL | {field: wrong}).encode())
+    for name, value in FACTS.items():
+        if name != FACT_OF[field]:
+            assert getattr(facts, name) == value
+
+
+@CALM
+@given(st.dictionaries(st.sampled_from(list(FULL)), st.none() | st.booleans() | st.integers() | st.text() | st.floats(
+    allow_nan=False, allow_infinity=False)))  # fmt: skip
+def test_any_mixture_of_wrong_types_raises_nothing_and_every_fact_has_its_type(wrong: dict[str, Any]) -> None:
+    facts = read_request(json.dumps(FULL | wrong).encode())
+    assert isinstance(facts.model, str | None)
+    assert type(facts.max_tokens) in (int, type(None))
+    assert isinstance(facts.temperature, float | None)
+    assert facts.is_streaming is (wrong.get("stream", True) is True)
+
+
+def test_max_tokens_counts_when_its_successor_is_absent() -> None:
+    assert read_request(b'{"max_tokens":-1,"max_completion_tokens":null}').max_tokens == -1
+
+
+def test_numbers_that_no_column_could_hold_are_left_out() -> None:
+    facts = read_request(b'{"model":"m","max_tokens":1e3,"n":99999999999999999999999,"temperature":1e999}')
+    assert facts == RequestFacts(model="m")
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b'{"model":', b"\x00\xff", b"model=x", b"[" * 9999])
+def test_what_is_no_json_object_has_no_facts(body: bytes) -> None:
+    assert read_request(body) == RequestFacts()
+
+
+def test_long_names_are_cut_and_empty_ones_are_missing() -> None:
+    facts = read_request(json.dumps({"model": "m" * 1000, "user": ""}).encode())
+    assert facts.model == "m" * 256
+    assert facts.user is None
+
+
+def test_half_a_character_in_a_message_does_not_cost_the_facts() -> None:
+    body = b'{"messages":[{"content":"cut by JavaScript \\ud83d"}],"model":"m","stream":true}'
+    assert read_request(body) == RequestFacts(model="m", message_count=1, is_streaming=True)
+
+
+@CALM
+@given(st.binary(max_size=80))
+def test_random_bytes_raise_nothing(body: bytes) -> None:
+    assert isinstance(read_request(body), RequestFacts)

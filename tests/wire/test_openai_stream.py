@@ -1,0 +1,303 @@
+"""Streams as servers really send them, read whole, byte by byte and cut at random."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
+from tests.wire.cuts import CALM, cut, three_ways
+
+VISIBLE = SAW_TOKEN | SAW_OUTPUT
+DONE = b"data: [DONE]\n\n"
+
+
+def event(value: object) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def chunk(*choices: dict[str, Any], **members: Any) -> bytes:
+    return event({"object": "chat.completion.chunk", "model": "m", "choices": list(choices), **members})
+
+
+def delta(finish_reason: str | None = None, index: int = 0, **news: Any) -> dict[str, Any]:
+    return {"index": index, "delta": news, "finish_reason": finish_reason}
+
+
+def saw(stream: bytes) -> int:
+    """The bits of one feed by a fresh reader."""
+    return OpenAIStreamReader().feed(stream)
+
+
+def facts(*events: bytes) -> ResponseFacts:
+    """The facts of a stream; the same for every cut, or this fails."""
+    found = []
+    for pieces in three_ways(b"".join(events)):
+        reader = OpenAIStreamReader()
+        for piece in pieces:
+            reader.feed(piece)
+        found.append(reader.finish())
+    assert all(other == found[0] for other in found)
+    return found[0]
+
+
+def test_a_chat_stream_with_usage_at_its_end() -> None:
+    assert facts(
+        chunk(delta(role="assistant", content=""), usage=None),
+        chunk(delta(content="Hel"), usage=None),
+        b": keep-alive\n\n",
+        chunk(delta(content="lo"), usage=None),
+        chunk(delta("stop"), usage=None),
+        chunk(usage={"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11,
+                     "prompt_tokens_details": {"cached_tokens": 4},
+                     "completion_tokens_details": {"reasoning_tokens": 1}}),
+        DONE,
+    ) == ResponseFacts(
+        model="m", finish_reason="stop", prompt_tokens=9, completion_tokens=2, total_tokens=11, cached_tokens=4,
+        reasoning_tokens=1, usage_source=UsageSource.REPORTED, content_chunks=2, terminal=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("choice", "bits"),
+    [
+        (delta(role="assistant"), 0),
+        (delta(content=""), 0),
+        (delta(content=None, tool_calls=[], refusal=None, reasoning=""), 0),
+        (delta(content="x"), VISIBLE),
+        (delta(content="\ud83d"), VISIBLE),
+        (delta(content="\u2028"), VISIBLE),
+        (delta(reasoning="x"), SAW_TOKEN),
+        (delta(reasoning_content="x"), SAW_TOKEN),
+        (delta(reasoning_content="x", content="y"), VISIBLE),
+        (delta(tool_calls=[{"index": 0, "function": {"arguments": "{"}}]), VISIBLE),
+        (delta(function_call={"name": "f"}), VISIBLE),
+        (delta(refusal="No."), VISIBLE),
+        (delta(content=[{"type": "thinking", "thinking": []}]), SAW_TOKEN),
+        (delta(content=[{"type": "text", "text": "x"}]), VISIBLE),
+        (delta(content="x", index=3), VISIBLE),
+        (delta("stop"), SAW_TERMINAL),
+        (delta("length", content="x"), VISIBLE | SAW_TERMINAL),
+        ({"text": "x"}, VISIBLE),
+        ({"text": ""}, 0),
+        ({"text": "", "finish_reason": "stop"}, SAW_TERMINAL),
+        ({"index": 0, "delta": None}, 0),
+        ({"index": 0, "content_filter_results": {}}, 0),
+        ({"delta": {"content": "x"}, "index": "0"}, VISIBLE),
+        ({"delta": {"content": "x"}, "finish_reason": 5}, VISIBLE),
+        ({"delta": "x", "finish_reason": "stop"}, SAW_TERMINAL),
+    ],
+)
+def test_what_one_choice_shows(choice: dict[str, Any], bits: int) -> None:
+    assert saw(chunk(choice)) == bits
+    assert facts(chunk(choice)).content_chunks == bool(bits & SAW_TOKEN)
+    assert not facts(chunk(choice)).malformed
+
+
+@pytest.mark.parametrize("value", [{}, {"choices": []}, {"choices": None}, {"choices": [None]}, {"choices": {}}])
+def test_a_chunk_without_choices_shows_nothing(value: object) -> None:
+    assert saw(event(value)) == 0
+    assert facts(event(value)) == ResponseFacts(content_chunks=0)
+
+
+def test_one_odd_choice_does_not_cost_the_others() -> None:
+    assert saw(event({"choices": [7, delta(content="x"), None]})) == VISIBLE
+
+
+def test_azure_begins_with_an_empty_model_and_no_choices() -> None:
+    stream = (
+        event({"choices": [], "model": "", "prompt_filter_results": [{}]}),
+        event({"choices": [delta(content="x")], "model": "gpt-4o-2024"}),
+        event({"choices": [{"index": 0, "content_filter_offsets": {}}], "model": ""}),
+        event({"choices": [delta("stop")], "model": "other"}),
+        DONE,
+    )
+    assert facts(*stream) == ResponseFacts(model="gpt-4o-2024", finish_reason="stop", content_chunks=1, terminal=True)
+
+
+def test_running_usage_is_replaced_and_never_added() -> None:
+    running = [chunk(delta(content="x"), usage={"prompt_tokens": 5, "completion_tokens": n}) for n in (1, 2, 3)]
+    assert facts(*running).completion_tokens == 3
+    assert facts(*running).total_tokens == 8
+
+
+def test_zeros_before_the_end_are_no_report() -> None:
+    zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    begun = [event({"choices": [{"text": "x"}], "usage": zeros}) for _ in range(3)]
+    ended = event({"choices": [{"text": "", "finish_reason": "stop"}], "usage": zeros})
+    assert facts(*begun).usage_source == UsageSource.NONE
+    assert facts(*begun, ended).prompt_tokens is None
+    real = event({"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 3, "total_tokens": 7}})
+    assert facts(*begun, ended, real, DONE).total_tokens == 7
+    told = facts(*begun, ended, event({"choices": [], "usage": zeros}), DONE)
+    assert (told.prompt_tokens, told.usage_source) == (0, UsageSource.REPORTED)
+
+
+@pytest.mark.parametrize("nothing", [{}, {"prompt_tokens": 0, "completion_tokens": 0}, {"prompt_tokens": None}])
+def test_zeros_and_empty_objects_do_not_replace_a_report(nothing: dict[str, Any]) -> None:
+    report = chunk(delta("stop"), usage={"prompt_tokens": 4, "completion_tokens": 3})
+    assert facts(report, chunk(usage=nothing), DONE).total_tokens == 7
+    assert facts(chunk(delta("stop")), chunk(usage=nothing), report, DONE).total_tokens == 7
+
+
+def test_nonsense_counts_are_refused_and_told() -> None:
+    refused = facts(chunk(usage={"prompt_tokens": "9", "completion_tokens": 2}), DONE)
+    assert (refused.prompt_tokens, refused.completion_tokens, refused.total_tokens) == (None, 2, None)
+    assert refused.usage_rejected
+    assert refused.usage_source == UsageSource.REPORTED
+    nothing = facts(chunk(usage={"prompt_tokens": -9, "completion_tokens": True}))
+    assert nothing.usage_rejected
+    assert nothing.usage_source == UsageSource.NONE
+
+
+@pytest.mark.parametrize("usage", ["many", 7, [], True])
+def test_a_usage_that_is_no_object_is_no_report(usage: object) -> None:
+    assert facts(chunk(usage=usage), DONE) == ResponseFacts(model="m", content_chunks=0, terminal=True)
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"1" * 5000, b"99999999999999999999", b"-1"])
+def test_a_count_beyond_every_number_is_refused_and_the_others_stay(number: bytes) -> None:
+    found = facts(b'data: {"usage":{"prompt_tokens":%b,"completion_tokens":3},"model":"m"}\n\n' % number)
+    assert (found.prompt_tokens, found.completion_tokens, found.usage_rejected) == (None, 3, True)
+    assert found.model == "m"
+
+
+@pytest.mark.parametrize("bad", [b"caf\xe9", b"\\ud83d", b"\xff\xff"])
+def test_an_error_is_seen_though_its_text_is_no_unicode(bad: bytes) -> None:
+    stream = b'data: {"error":{"code":%b,"type":"t","message":"%b"}}\n\n' % (b"7" * 5000, bad)
+    assert saw(stream) == SAW_ERROR
+    error = facts(stream).error
+    assert error is not None
+    assert error.type == "t"
+    assert "\ufffd" in (error.message or "")
+
+
+def test_the_finish_reason_is_that_of_the_first_choice_that_gave_one() -> None:
+    assert facts(chunk(delta("length", index=1)), chunk(delta("stop", index=0))).finish_reason == "length"
+    assert facts(chunk(delta("length", index=1), delta("stop", index=0))).finish_reason == "stop"
+    assert facts(chunk(delta("", index=0), delta("stop", index=1))).finish_reason == "stop"
+
+
+def test_the_end_marker_alone_is_terminal_and_so_is_a_finish_reason_alone() -> None:
+    assert saw(DONE) == SAW_TERMINAL
+    assert saw(b"data:  [DONE] \n\n") == SAW_TERMINAL
+    assert facts(DONE) == ResponseFacts(terminal=True, content_chunks=0)
+    assert facts(chunk(delta("stop"))).terminal
+    assert not facts(chunk(delta(content="x"))).terminal
+
+
+@pytest.mark.parametrize(
+    ("stream", "error"),
+    [
+        (event({"error": {"message": "boom", "type": "server_error", "code": 500, "param": None}}),
+         ErrorFacts(code="500", type="server_error", message="boom")),
+        (event({"error": "out of memory"}), ErrorFacts(message="out of memory")),
+        (event({"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}),
+         ErrorFacts(code="400", type="BadRequestError", message="too long")),
+        (b'error: {"code":500,"message":"slot","type":"server_error"}\n\n',
+         ErrorFacts(code="500", type="server_error", message="slot")),
+        (b"error: plain words\n\n", ErrorFacts(message="plain words")),
+        (b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}\n\n',
+         ErrorFacts(type="overloaded_error", message="busy")),
+        (b'event: error\ndata: {"message":"flat","code":"x"}\n\n', ErrorFacts(code="x", message="flat")),
+        (b"event: error\ndata: upstream died\n\n", ErrorFacts(message="upstream died")),
+        (event({"error": {"code": 502, "message": "Provider returned error"}, "model": "m",
+                "choices": [delta("error", content="")]}), ErrorFacts(code="502", message="Provider returned error")),
+    ],
+)  # fmt: skip
+def test_an_error_in_any_shape_is_seen_and_leaves_terminal_as_it_was(stream: bytes, error: ErrorFacts) -> None:
+    assert saw(stream) == SAW_ERROR
+    assert facts(stream).error == error
+    assert not facts(stream).terminal
+    assert not facts(stream).malformed
+
+
+def test_an_error_before_the_end_marker_is_still_an_error() -> None:
+    both = facts(chunk(delta(content="x")), event({"error": {"message": "boom"}}), DONE)
+    assert both.error == ErrorFacts(message="boom")
+    assert both.terminal
+    assert both.content_chunks == 1
+
+
+def test_the_first_error_is_the_cause() -> None:
+    assert facts(event({"error": "cause"}), event({"error": "effect"})).error == ErrorFacts(message="cause")
+
+
+@pytest.mark.parametrize("nothing", [None, {}, "", False])
+def test_an_empty_error_member_is_no_error(nothing: object) -> None:
+    assert facts(chunk(delta(content="x"), error=nothing)).error is None
+
+
+def test_keys_in_an_error_event_are_masked() -> None:
+    error = facts(event({"error": {"message": "Incorrect API key provided: sk-proj-abcdef1234567890."}})).error
+    assert error is not None
+    assert error.message == "Incorrect API key provided: sk-***"
+
+
+def test_what_cannot_be_understood_is_told_and_reading_goes_on() -> None:
+    found = facts(b"data: {nonsense\n\n", b"data: 7\n\n", b"data: \n\n", chunk(delta(content="x")), DONE)
+    assert found.malformed
+    assert found.content_chunks == 1
+    assert found.terminal
+    assert not facts(b"data: \n\n").malformed
+
+
+def test_an_event_over_the_bound_is_told_and_reading_goes_on() -> None:
+    reader = OpenAIStreamReader(max_event_bytes=2000)
+    for _ in range(100):
+        assert reader.feed(b"data: " + b"x" * 100) == 0
+    assert reader.feed(b"\n\n" + chunk(delta(content="x"))) == VISIBLE
+    assert reader.finish().malformed
+
+
+def test_an_event_that_the_end_cuts_short_is_truncation_and_not_malformed() -> None:
+    found = facts(chunk(delta(content="x")), chunk(delta(content="y"))[:-20])
+    assert (found.content_chunks, found.terminal, found.malformed) == (1, False, False)
+
+
+def test_an_end_marker_without_its_blank_line_counts() -> None:
+    assert facts(chunk(delta(content="x")), b"data: [DONE]").terminal
+
+
+def test_an_empty_stream_has_no_facts() -> None:
+    assert facts() == ResponseFacts(content_chunks=0)
+
+
+def test_crlf_streams_read_the_same() -> None:
+    stream = chunk(delta(content="x")) + chunk(delta("stop"), usage={"prompt_tokens": 1, "completion_tokens": 1}) + DONE
+    assert facts(stream.replace(b"\n", b"\r\n")) == facts(stream) == facts(stream.replace(b"\n", b"\r"))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([
+        "choices", "delta", "content", "usage", "error", "finish_reason", "index", "model", "text", "tool_calls",
+        "prompt_tokens", "message", "object", "reasoning"]), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@CALM
+@given(st.lists(JSON, max_size=4), st.data())
+def test_any_json_raises_nothing_and_reads_the_same_under_every_cut(values: list[Any], data: st.DataObject) -> None:
+    stream = b"".join(map(event, values))
+    whole, pieces = OpenAIStreamReader(), OpenAIStreamReader()
+    bits = whole.feed(stream)
+    cut_bits = 0
+    for piece in data.draw(cut(stream)):
+        cut_bits |= pieces.feed(piece)
+    assert cut_bits == bits
+    assert pieces.finish() == whole.finish()
+
+
+@CALM
+@given(st.lists(st.binary(max_size=40) | st.sampled_from([b"data: ", b"\n\n", b'{"choices":[', b"}"]), max_size=12))
+def test_random_bytes_raise_nothing(pieces: list[bytes]) -> None:
+    reader = OpenAIStreamReader()
+    for piece in pieces:
+        assert 0 <= reader.feed(piece) <= 15
+    assert isinstance(reader.finish(), ResponseFacts)

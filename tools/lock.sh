@@ -1,0 +1,15 @@
+#!/bin/sh
+# Renew the locks: every version with its hashes, for every platform and Python >= 3.11, and no address of any index.
+set -eu
+cd "$(dirname "$0")/.."
+venv=.venv-lock
+[ -x $venv/bin/uv ] || { python3 -m venv $venv; $venv/bin/pip install --quiet uv; }
+compile() { $venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$@"; }
+printf 'hatchling\neditables\n' > $venv/build.in
+compile pyproject.toml $venv/build.in -o requirements.lock --upgrade
+compile pyproject.toml --extra dev --constraint requirements.lock -o requirements-dev.lock --upgrade
+printf 'litellm[proxy]\n' > $venv/litellm.in
+compile $venv/litellm.in -o requirements-litellm.lock --upgrade
+printf 'llama-cpp-python[server]\ngguf\n' > $venv/llama.in
+compile $venv/llama.in -o requirements-llama-cpp.lock --upgrade
+rm -rf $venv
