@@ -30,7 +30,7 @@ class Seen(Enum):
 
     NOTHING = auto()  # no head, and so no request id
     BROKEN = auto()  # a head, and not the end
-    REFUSED = auto()  # the whole answer of a worker that is shutting down
+    REFUSED = auto()  # the answer of a worker that is shutting down
     LEFT = auto()  # a head, and then the client closed the connection
     WHOLE = auto()  # the end
 
@@ -144,16 +144,18 @@ async def _ask(
     assert status, head
     assert request_id, head
     note.seen, note.status, note.request_id = Seen.BROKEN, int(status[1]), request_id[1].decode()
+    length = _LENGTH.search(head)
+    if note.status == 503:  # known by its head, for the worker may die, or the client leave, before its body
+        note.seen = Seen.REFUSED
+        assert length, head
+        body = await reader.readexactly(int(length[1]))
+        assert b'"code":"shutdown"' in body, body
+        return False
     if leaves:
         note.seen = Seen.LEFT
         return False
-    length = _LENGTH.search(head)
     if length:
-        body = await reader.readexactly(int(length[1]))
-        note.body_bytes = len(body)
-        if note.status == 503 and b'"code":"shutdown"' in body:
-            note.seen = Seen.REFUSED
-            return False
+        note.body_bytes = len(await reader.readexactly(int(length[1])))
     else:
         while size := int((await reader.readuntil(b"\r\n"))[:-2], 16):
             note.body_bytes += len((await reader.readexactly(size + 2))[:-2])
