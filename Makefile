@@ -5,8 +5,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 ARGS   ?=
+BENCH_RECORDS ?= 10000000
 
-.PHONY: run test quick check format bench real-llm lock clean help
+.PHONY: run test quick check format bench bench-migrate real-llm golden freeze lock clean help
 .DELETE_ON_ERROR:
 
 help: ## list the verbs
@@ -32,8 +33,8 @@ $(DEV): $(STAMP) requirements-dev.lock
 	@touch $@
 
 check: $(DEV) ## ruff, mypy --strict, import rules, docs and version checks
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench tools
+	$(BIN)/ruff check src tests bench tools
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/architecture
 
@@ -48,13 +49,22 @@ bench: $(DEV) ## ratios against nginx, LiteLLM and a 40-line aiohttp proxy
 	sh tools/install-bench.sh
 	$(BIN)/python -m bench $(ARGS)
 
+bench-migrate: $(DEV) ## a migration of BENCH_RECORDS=10000000 records against one bare UPDATE of them
+	$(BIN)/python -m bench.migration --records $(BENCH_RECORDS) $(ARGS)
+
 real-llm: $(DEV) ## llama.cpp with a tiny random model behind the proxy (compiles for minutes)
 	sh tools/install-llama-cpp.sh
 	$(BIN)/pytest -q -rA tests/real_llm $(ARGS)
 
 format: $(DEV) ## rewrite the sources as ruff likes them
-	$(BIN)/ruff format src tests bench
+	$(BIN)/ruff format src tests bench tools
 	$(BIN)/ruff check --fix src tests bench
+
+golden: $(DEV) ## run this version, and keep the database it leaves for the tests of later ones
+	$(BIN)/python -m tools.make_golden_database
+
+freeze: $(DEV) ## the last act before a version ships: keep fingerprints of all that must stay as it is
+	$(BIN)/python -m tools.fingerprint
 
 lock: ## renew the hashed locks (versions and hashes only)
 	sh tools/lock.sh

@@ -13,4 +13,8 @@ targets      what was promised, as a table         figures      what was measure
 processes    pinned processes and what they use    subjects     nginx, aiohttp, LiteLLM and ours as subjects
 streamer     the paced upstream                    stream_client, rate_client   the clients
 throughput, chunk_cpu, latency, memory, ingestion  one benchmark each
+
+`python -m bench.migration` (`make bench-migrate`) is a program of its own, for it needs minutes and gigabytes:
+migration (its face), migration_file (the database of 1.x), migration_child (what is timed), migration_waiter (another
+writer), migration_latency (what clients notice).
 """

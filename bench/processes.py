@@ -39,13 +39,19 @@ def move(pids: Iterable[int], core: int) -> None:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], core: int, *, port: int | None, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    core: int | None,
+    *,
+    port: int | None,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A child on ``core`` that listens on ``port`` once the block begins; its output goes to ``log``.
 
-    It is told to stop by SIGTERM and killed with its whole session if that takes more than ten seconds.
+    ``core`` ``None``: where the scheduler likes. It is told to stop by SIGTERM and killed with its whole session if
+    that takes more than ten seconds.
     """
-    with log.open("wb") as output, pinned(core):
+    with log.open("wb") as output, contextlib.nullcontext() if core is None else pinned(core):
         child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             env={**os.environ, **(environment or {})},

@@ -21,6 +21,10 @@ TARGETS: Final = {
     "latency.p50.nginx": Target("at most 1.5", le, 1.5),
     "memory.ours": Target("under 24 KiB", lt, 24),
     "ingestion.ours": Target("at least 40,000", ge, 40_000),
+    "migration.ratio": Target("at most 3", le, 3),
+    "migration.memory": Target("under 200 MiB", lt, 200),
+    "migration.lock": Target("at most 100 ms", le, 100),
+    "migration.p99": Target("at most 1.1", le, 1.1),
 }
 
 

@@ -439,6 +439,29 @@ class TestThread:
         assert (status.lag_bytes, status.lag_ms) == (0, 0)
         assert status.last_commit_unix_ms is not None
 
+    def test_a_lock_is_worth_a_line_of_the_log_only_if_it_lasts(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(ingestor, "RETRY_FIRST_S", 0.01)
+        monkeypatch.setattr(ingestor, "RETRY_LONGEST_S", 0.01)
+        real, locked = site.store.append, [0]
+
+        def append(batch: IngestBatch) -> None:
+            if locked[0]:
+                locked[0] -= 1
+                raise StoreBusyError("locked")
+            real(batch)
+
+        monkeypatch.setattr(site.store, "append", append)
+        writer = site.writer()
+        site.ingestor.start()
+        for times, lines in ((2, []), (20, ["ingestion waits: locked"])):
+            locked[0] = times
+            serve(writer, times)
+            wait_until(lambda known=times: known in site.outcomes())  # type: ignore[misc]
+            assert locked[0] == 0
+            assert caplog.messages == lines
+
     def test_a_bug_is_shown_and_ends_nothing(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ingestor, "RETRY_FIRST_S", 0.01)
         with monkeypatch.context() as patch:

@@ -51,6 +51,26 @@ class NewerDatabaseError(StoreError):
     exit_code = 3
 
 
+class ForeignDatabaseError(StoreError):
+    """The file is not ours to write: another program's tables, no SQLite database, or a damaged one."""
+
+    exit_code = 3
+
+
+class MigrationRefusedError(LlmMetricsProxyError):
+    """A migration or an undo cannot begin: the lock is held, the disk is too small. Nothing was changed."""
+
+    exit_code = 3
+
+
+class MigrationFailedError(LlmMetricsProxyError):
+    """A migration or an undo began and met trouble; the message says in which state the records are."""
+
+
+class BackupError(LlmMetricsProxyError):
+    """A backup cannot be made, is not what its description says, or cannot be restored."""
+
+
 class QueryError(LlmMetricsProxyError):
     """A question to the metrics cannot be answered as asked; ``parameter`` names the part that is wrong."""
 

@@ -4,7 +4,7 @@ This is the only list of columns. The DDL, the journal, the API and ``docs/metri
 
 * ``RequestRecord`` holds the raw facts in the journal's order. MessagePack carries it as an array, so fields are
   **only ever appended**: an older frame that lacks the last fields still decodes, to their defaults.
-* ``DERIVED`` names the columns that ``metrics_service`` calculates.
+* ``DERIVED`` names the columns that ``metrics_service`` calculates, ``KEPT`` those that only migrations write.
 
 All durations are milliseconds on a monotonic clock, counted from ``received`` (the request's head was parsed), unless
 the meaning says otherwise. ``None`` means unknown or not applicable; it is never written as 0.
@@ -143,10 +143,17 @@ DERIVED: Final = (
         Fact("total_tokens * 1000 / response_time_ms: prompt tokens count too; none unless both > 0", "tokens/s"),
     ),
 )
+# Written by migrations alone; NULL in every record that none had to touch.
+KEPT: Final = (
+    DerivedColumn("timestamp_original", "ANY", Fact("timestamp as first stored, where a migration normalised it")),
+    DerivedColumn("recompute_reason", "TEXT", Fact("why a migration could not recompute the record; see migrations")),
+)
 APP_VERSION_COLUMN: Final = "app_version"
 
 RAW_COLUMNS: Final[tuple[str, ...]] = RequestRecord.__struct_fields__
+# What an insert fills, in order; a table has the kept columns behind them.
 COLUMNS: Final[tuple[str, ...]] = ("id", *RAW_COLUMNS, *(column.name for column in DERIVED), APP_VERSION_COLUMN)
+ALL_COLUMNS: Final[tuple[str, ...]] = (*COLUMNS, *(column.name for column in KEPT))
 
 
 def raw_facts() -> dict[str, Fact]:

@@ -18,7 +18,7 @@ def test_no_condition_selects_everything_without_a_where() -> None:
 
 def test_values_travel_as_parameters_only() -> None:
     clause = where(RequestFilter(model="x' OR 1=1 --", success=False, status_code=500, start=NOON))
-    assert clause.sql == " WHERE timestamp >= ? AND model = ? AND success = ? AND status_code = ?"
+    assert clause.sql == " WHERE timestamp >= ? AND timestamp < ':' AND model = ? AND success = ? AND status_code = ?"
     assert clause.parameters == ("2026-03-01T12:00:00.000000Z", "x' OR 1=1 --", 0, 500)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.requests import MAX_LIMIT, get_request, list_requests, make_cursor, read_cursor
 from llm_metrics_proxy.errors import QueryError, StoreError
-from llm_metrics_proxy.record import COLUMNS
+from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.analytics.database import Database, a_record
 
@@ -33,12 +33,13 @@ def all_ids(database: Database, limit: int, selection: RequestFilter = EVERYTHIN
 def test_an_item_has_exactly_the_columns_and_flags_are_bools(database: Database) -> None:
     database.add(a_record(upstream_reused=None, usage_rejected=False))
     (item,) = list_requests(database.reader, EVERYTHING).items
-    assert tuple(item) == COLUMNS
+    assert tuple(item) == ALL_COLUMNS
     assert item["is_streaming"] is item["success"] is True
     assert item["usage_rejected"] is False
     assert item["upstream_reused"] is None
     assert type(item["retries"]) is int
     assert item["app_version"] == "2.0.0"
+    assert "unfit_values" not in item
 
 
 def test_pages_run_from_the_newest_to_the_oldest(database: Database) -> None:
@@ -94,9 +95,10 @@ def test_rows_that_arrive_between_pages_neither_repeat_nor_hide_a_record(databas
 
 def test_deep_pages_walk_the_index_and_sort_nothing(database: Database) -> None:
     plan = database.reader.query(
-        "EXPLAIN QUERY PLAN SELECT id FROM completion_requests WHERE timestamp >= ? AND (timestamp, id) < (?, ?) "
+        "EXPLAIN QUERY PLAN SELECT id FROM completion_requests WHERE timestamp >= ? AND timestamp < ':' "
+        "AND (timestamp, id) < (CAST(? AS TEXT), ?) "
         "ORDER BY timestamp DESC, id DESC LIMIT 100",
-        ("2026", "2027", 5),
+        ("2026", b"2027", 5),
     )
     text = " ".join(str(row[-1]) for row in plan)
     assert "SEARCH" in text
@@ -111,18 +113,22 @@ def test_a_limit_out_of_range_is_refused(database: Database, limit: int) -> None
     assert caught.value.parameter == "limit"
 
 
-@given(st.text(max_size=40), st.integers(-(2**63), 2**63 - 1))
-def test_a_cursor_gives_back_its_place(timestamp: str, row_id: int) -> None:
-    cursor = make_cursor(timestamp, row_id)
+INT64 = st.integers(-(2**63), 2**63 - 1)
+
+
+@given(st.binary(max_size=40) | INT64 | st.floats(allow_nan=False) | st.none(), st.booleans(), INT64)
+def test_a_cursor_gives_back_its_place(timestamp: bytes | float | None, is_text: bool, row_id: int) -> None:
+    cursor = make_cursor(timestamp, is_text, row_id)
     position = read_cursor(cursor)
-    assert (position.timestamp, position.id) == (timestamp, row_id)
+    assert (position.timestamp, position.is_text, position.id) == (timestamp, is_text, row_id)
+    assert type(position.timestamp) is type(timestamp)
     assert cursor.isascii()
     assert not set(cursor) & set("+/=&?# ")
 
 
 @given(st.data())
 def test_a_cursor_with_one_character_changed_is_refused_or_means_the_same(data: st.DataObject) -> None:
-    cursor = make_cursor("2026-03-01T12:00:00.000000Z", 42)
+    cursor = make_cursor(b"2026-03-01T12:00:00.000000Z", True, 42)
     index = data.draw(st.integers(0, len(cursor) - 1))
     changed = cursor[:index] + data.draw(st.sampled_from("ABab01-_")) + cursor[index + 1 :]
     try:
@@ -139,7 +145,18 @@ def test_garbage_is_never_taken_for_a_cursor(text: str) -> None:
     assert caught.value.parameter == "cursor"
 
 
-@pytest.mark.parametrize("content", [[2, "2026", 5], [1, "2026", 2**63], [1, "2026"], [1, 5, "2026"], [1, "a", 1, 1]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        [1, "2026", 5],
+        [3, b"2026", True, 5],
+        [2, b"2026", True, 2**63],
+        [2, 2**63, False, 5],
+        [2, "2026", True, 5],
+        [2, b"2026", True],
+        [2, b"2026", True, 1, 1],
+    ],
+)
 def test_a_well_made_cursor_with_foreign_content_is_refused(content: list[object]) -> None:
     payload = msgspec.msgpack.encode(content)
     cursor = urlsafe_b64encode(payload + crc32(payload).to_bytes(4, "big")).decode().rstrip("=")
@@ -153,7 +170,7 @@ def test_one_record_is_found_by_its_id_and_by_its_request_id(database: Database)
     database.add(digits_only, with_letters)
     assert get_request(database.reader, digits_only.request_id) == get_request(database.reader, 1)
     assert get_request(database.reader, "ABCDEF" + "0" * 26) == get_request(database.reader, "2")
-    assert tuple(get_request(database.reader, 1) or ()) == COLUMNS
+    assert tuple(get_request(database.reader, 1) or ()) == ALL_COLUMNS
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,8 @@ def test_every_number_equals_that_of_plain_python(rows: list[dict[str, Any]], se
     assert answer.success_rate == (completed / len(chosen) if chosen else None)
     assert answer.outcomes == Counter(fact["outcome"] for fact in chosen)
     assert answer.app_versions == Counter(fact["app_version"] for fact in chosen)
+    assert answer.older_records == Counter(fact["app_version"] for fact in chosen if fact["app_version"] == "1.0.0")
+    assert answer.succeeded + answer.failed == answer.requests
     assert {(error.outcome, error.error_type): error.n for error in answer.errors} == Counter(
         (fact["outcome"], fact["error_type"])
         for fact in chosen

@@ -1,7 +1,19 @@
+from typing import Any
+
+import pytest
 from semver import Version
 
-from llm_metrics_proxy.analytics.versions import VERSION_HISTORY, records_by_version
+from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.analytics.versions import (
+    CURRENT_SINCE,
+    VERSION_HISTORY,
+    follows_older,
+    older_records,
+    records_by_version,
+)
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration.versions import is_older
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from tests.analytics.database import Database, a_record
 
 
@@ -28,3 +40,26 @@ def test_the_history_rises_and_covers_the_meaning_of_the_current_major_version()
     assert versions == sorted(set(versions))
     assert versions[-1].major == Version.parse(APP_VERSION).major
     assert all(note.changes and note.tokens_per_second for note in VERSION_HISTORY)
+
+
+def test_the_history_names_the_versions_that_migrate() -> None:
+    assert [note.version for note in VERSION_HISTORY if note.migrates] == [one.version for one in MIGRATIONS]
+    assert str(CURRENT_SINCE) == MIGRATIONS[-1].version
+    assert all(note.breaking_changes for note in VERSION_HISTORY if note.migrates)
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [None, "", "1.0.0", "1.99.99", "2.0.0-rc.1", "2.0.0", "2.0.0+build", "2.1.0", "10.0.0", " 2.0.0 ", "v2.0.0", "2.0",
+     "\u0662.0.0", "2.0.0\n", "9" * 5000 + ".0.0", 2, 2.0, b"2.0.0", float("inf")],
+)  # fmt: skip
+def test_the_api_and_the_engine_agree_on_what_is_older(stamp: Any) -> None:
+    assert follows_older(stamp) == is_older(stamp, MIGRATIONS[-1].version)
+
+
+def test_older_records_are_counted_within_the_selection(database: Database) -> None:
+    database.add(a_record(model="a"), a_record(model="b"), app_version="1.0.0")
+    database.add(a_record(model="a"), app_version="what")
+    database.add(a_record(model="a"), app_version=APP_VERSION)
+    assert older_records(database.reader, RequestFilter(model="a")) == {"what": 1, "1.0.0": 1}
+    assert older_records(database.reader, RequestFilter(app_version=APP_VERSION)) == {}

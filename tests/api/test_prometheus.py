@@ -65,6 +65,9 @@ def test_every_family_is_there_before_the_first_request() -> None:
         "llm_proxy_journal_lag_seconds": "gauge",
         "llm_proxy_records_rejected": "counter",
         "llm_proxy_journal_damaged_bytes": "counter",
+        "llm_proxy_migration_phase": "gauge",
+        "llm_proxy_migration_records_done": "gauge",
+        "llm_proxy_migration_records": "gauge",
     }
     assert types == expected
 

@@ -2,26 +2,27 @@ from typing import Any
 
 from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS
 from llm_metrics_proxy.api.schemas import components
-from llm_metrics_proxy.record import COLUMNS, raw_facts
+from llm_metrics_proxy.record import ALL_COLUMNS, raw_facts
 from tests.analytics.database import Database
 from tests.api.service import client
 
 
 def test_a_record_is_described_column_by_column_with_meaning_and_unit() -> None:
     schema = components()["RequestItem"]
-    assert tuple(schema["properties"]) == COLUMNS
-    assert schema["required"] == list(COLUMNS)
+    assert tuple(schema["properties"]) == (*ALL_COLUMNS, "unfit_values")
+    assert schema["required"] == list(ALL_COLUMNS)
     assert schema["additionalProperties"] is False
     for name, fact in raw_facts().items():
         described = schema["properties"][name]
         assert described["description"] == fact.meaning
+        assert {"type": "null"} in described["anyOf"]  # an older program may not have known it
         assert described.get("x-unit", "") == fact.unit
     assert schema["properties"]["tokens_per_second"]["x-unit"] == "tokens/s"
 
 
 def test_flags_numbers_and_text_have_their_types() -> None:
     properties = components()["RequestItem"]["properties"]
-    assert properties["is_streaming"]["type"] == "boolean"
+    assert {one["type"] for one in properties["is_streaming"]["anyOf"]} == {"boolean", "null"}
     assert {one["type"] for one in properties["response_time_ms"]["anyOf"]} == {"number", "null"}
     assert {one["type"] for one in properties["prompt_tokens"]["anyOf"]} == {"integer", "null"}
     assert properties["id"]["type"] == "integer"

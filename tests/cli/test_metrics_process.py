@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -16,8 +17,12 @@ import msgspec
 import pytest
 
 from llm_metrics_proxy.cli.metrics_options import MetricsOptions
+from llm_metrics_proxy.cli.metrics_process import DRAIN_TIMEOUT_S
 from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.migration.model import State
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from tests import legacy
 from tests.cli.conftest import make_record
 
 pytestmark = pytest.mark.system
@@ -34,6 +39,7 @@ class MetricsProcess:
         options = MetricsOptions(
             db_path=str(folder / "m.db"),
             journal_dir=str(folder / "journal"),
+            backup_dir=str(folder / "backups"),
             listen_fds=[self._server.fileno()],
             metrics_host=metrics_host,
             metrics_token=token,
@@ -121,32 +127,67 @@ def test_what_is_written_while_it_runs_is_stored_within_a_second_or_two(metrics:
         time.sleep(0.05)
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Another program has the database for itself."""
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
+    connection.execute("BEGIN EXCLUSIVE")
+    yield
+    connection.close()
+
+
 def test_a_database_that_cannot_be_opened_is_told_and_tried_again(tmp_path: Path) -> None:
     write_record(tmp_path, 1)
-    (tmp_path / "m.db").mkdir()
-    metrics = MetricsProcess(tmp_path)
-    deadline = time.monotonic() + 20
-    while b"m.db" not in metrics.get("/health")[1]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert json.loads(metrics.get("/health")[1])["status"] == "degraded"
-    (tmp_path / "m.db").rmdir()
+    SqliteStore(tmp_path / "m.db").close()
+    with held(tmp_path / "m.db"):
+        metrics = MetricsProcess(tmp_path)
+        deadline = time.monotonic() + 60
+        while b"m.db" not in metrics.get("/health")[1]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert json.loads(metrics.get("/health")[1])["status"] == "degraded"
     while json.loads(metrics.get("/health")[1])["status"] != "ok":
         assert time.monotonic() < deadline
         time.sleep(0.05)
     metrics.process.terminate()
-    assert metrics.process.wait(20) == 0
+    assert metrics.process.wait(60) == 0
     assert metrics.records() == 1
     metrics.close()
 
 
 def test_stopping_does_not_wait_for_a_database_that_could_never_be_opened(tmp_path: Path) -> None:
-    (tmp_path / "m.db").mkdir()
-    metrics = MetricsProcess(tmp_path)
-    assert metrics.get("/health")[0] == 200
+    SqliteStore(tmp_path / "m.db").close()
+    with held(tmp_path / "m.db"):
+        metrics = MetricsProcess(tmp_path)
+        assert metrics.get("/health")[0] == 200
+        metrics.process.terminate()
+        assert metrics.process.wait(DRAIN_TIMEOUT_S / 2) == 0
+        metrics.close()
+
+
+def test_what_is_no_file_is_refused_with_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "m.db").mkdir()  # as a container's volume makes it where the file was expected
+    refused = MetricsProcess(tmp_path)
+    assert refused.process.wait(60) == 3
+    refused.close()
+
+
+def test_an_old_database_is_migrated_and_what_arrived_meanwhile_is_stored(tmp_path: Path) -> None:
+    legacy.make(tmp_path / "m.db", "1.1", 500)
+    write_record(tmp_path, 1)
+    metrics = MetricsProcess(tmp_path, token=None)
+    deadline = time.monotonic() + 60
+    while json.loads(metrics.get("/health")[1])["status"] != "ok" or metrics.records() < 501:
+        assert time.monotonic() < deadline, metrics.get("/health")
+        time.sleep(0.05)
+    assert json.loads(metrics.get("/api/v1/migrations/current")[1])["phase"] == "idle"
     metrics.process.terminate()
-    assert metrics.process.wait(5) == 0
+    assert metrics.process.wait(60) == 0
     metrics.close()
+    ((run),) = engine.history(tmp_path / "m.db")
+    assert (run.state, run.records_changed) == (State.DONE, 500)
+    assert (tmp_path / "backups" / str(run.backup)).exists()
 
 
 def test_a_newer_programs_database_is_refused_with_exit_code_3(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ import pytest
 
 from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.cli.metrics_options import MetricsOptions
+from llm_metrics_proxy.cli.metrics_process import migration_options
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.migration.window import Window
 from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard
 
@@ -57,6 +60,26 @@ def test_the_metrics_process_gets_the_token_by_its_standard_input_only(tmp_path:
     assert "secret-token" not in " ".join(spec.argv)
     assert spec.without_it is not None
     close(readers)
+
+
+def test_the_metrics_process_is_told_how_to_migrate(tmp_path: Path) -> None:
+    chosen = settings(
+        tmp_path,
+        auto_migrate=False,
+        backup_keep=7,
+        migration_pause_ms=5,
+        migration_batch_lock_ms=20,
+        migration_window="22:00-06:00",
+    )
+    readers = plan.listen_for_readers(chosen)
+    told = msgspec.json.decode(plan.metrics_spec(chosen, readers, None).options_json, type=MetricsOptions)
+    close(readers)
+    assert not told.auto_migrate
+    options = migration_options(told)
+    assert options == Options(
+        backup_dir=chosen.backup_dir.absolute(), backup_keep=7, batch_lock_ms=20, pause_ms=5,
+        window=Window.parse("22:00-06:00"), wait_for_lock=True, automatic=True,
+    )  # fmt: skip
 
 
 def test_processes_stop_in_the_order_in_which_records_flow(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.cli.requests import arriving, layout
 from llm_metrics_proxy.metrics_service import to_row
-from llm_metrics_proxy.record import COLUMNS
+from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.cli.conftest import Cli, make_record, words
@@ -52,7 +52,7 @@ def test_a_narrow_terminal_loses_columns_but_never_a_digit(available: int, dropp
 def test_json_is_one_whole_record_per_line(cli: Cli) -> None:
     records = [json.loads(line) for line in cli("requests", "--json", "--limit", "2").out.splitlines()]
     assert [record["id"] for record in records] == [3, 2]
-    assert list(records[0]) == list(COLUMNS)
+    assert list(records[0]) == list(ALL_COLUMNS)
     assert records[1]["prompt_tokens"] is None
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from llm_metrics_proxy.metrics_service import APP_VERSION
 from tests.cli.conftest import Cli, words
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -17,7 +18,7 @@ def test_counts_means_and_errors_say_how_many_records_they_rest_on(cli: Cli) -> 
     assert words("prompt_tokens 2,000 2") in lines
     assert words("cached_tokens - 0") in lines
     assert ["upstream_error", "[red]over�[2Jloaded", "1"] in lines
-    assert lines[-1] == words("Formulas of version 2.0.0; records by version: 2.0.0 3")
+    assert lines[-1] == words(f"Formulas of version {APP_VERSION}; records by version: {APP_VERSION} 3")
 
 
 def test_json_is_unrounded_and_missing_is_null(cli: Cli) -> None:

@@ -31,6 +31,7 @@ def test_database_and_journal_follow_the_data_folder() -> None:
     settings = Settings(data_dir="/srv/proxy")  # type: ignore[arg-type]
     assert str(settings.db_path) == "/srv/proxy/metrics.db"
     assert str(settings.journal_dir) == "/srv/proxy/journal"
+    assert str(settings.backup_dir) == "/srv/proxy/backups"
     assert str(Settings(data_dir="/srv/proxy", db_path="/fast/m.db").db_path) == "/fast/m.db"  # type: ignore[arg-type]
 
 

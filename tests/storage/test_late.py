@@ -5,7 +5,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from llm_metrics_proxy.errors import NewerDatabaseError, StoreBusyError, StoreError
+from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.storage.base import IngestBatch, SegmentPosition
 from llm_metrics_proxy.storage.late import LateStore
 from llm_metrics_proxy.storage.sqlite import SqliteStore
@@ -49,6 +49,14 @@ def test_one_that_never_could_be_opened_is_closed_without_a_word(tmp_path: Path)
     with pytest.raises(StoreError):
         store.append(IngestBatch())
     store.close()
+
+
+def test_a_foreign_database_is_refused_at_once(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "m.db"))
+    connection.execute("CREATE TABLE songs (title)")
+    connection.close()
+    with pytest.raises(ForeignDatabaseError):
+        late(tmp_path / "m.db")
 
 
 def test_a_newer_programs_database_is_refused_at_once(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_values_come_back_as_they_went_in(store: SqliteStore, reader: SqliteRead
         1, model="NUL \0 and \U0001f600", is_streaming=True, temperature=0.1, top_p=1, max_tokens=2**63 - 1
     )
     store.append(IngestBatch(rows=[to_row(record)]))
-    (found,) = reader.query("SELECT * FROM completion_requests")
+    (found,) = reader.query(f"SELECT {', '.join(COLUMNS)} FROM completion_requests")
     assert found == (1, *to_row(record))
     ((top_p_type, streaming),) = reader.query("SELECT typeof(top_p), is_streaming FROM completion_requests")
     assert (top_p_type, streaming) == ("real", 1)

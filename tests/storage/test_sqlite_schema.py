@@ -1,5 +1,6 @@
 """The schema steps, and what a file may hold for us to write to it."""
 
+import os
 from pathlib import Path
 from types import NoneType
 from typing import get_args, get_type_hints
@@ -7,11 +8,12 @@ from typing import get_args, get_type_hints
 import apsw
 import pytest
 
-from llm_metrics_proxy.errors import NewerDatabaseError, StoreBusyError, StoreError
+from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import APP_VERSION_COLUMN, COLUMNS, DERIVED, RAW_COLUMNS, RequestRecord
+from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import apply_steps, look, steps
+from tests.legacy import LAYOUTS, leave_hot_journal, leave_wal, make
 
 SQL_TYPES: dict[type, str] = {str: "TEXT", int: "INTEGER", bool: "INTEGER", float: "REAL"}
 
@@ -40,13 +42,13 @@ def test_the_table_has_exactly_the_records_columns(tmp_path: Path) -> None:
         name: (sql_type, bool(not_null))
         for _, name, sql_type, not_null, _, _ in connection.execute("PRAGMA table_info(completion_requests)")
     }
-    assert tuple(found) == COLUMNS
+    assert tuple(found) == ALL_COLUMNS
     hints = get_type_hints(RequestRecord)
     for name in RAW_COLUMNS:
         types = get_args(hints[name]) or (hints[name],)
         (value_type,) = (each for each in types if each is not NoneType)
         assert found[name] == (SQL_TYPES[value_type], NoneType not in types), name
-    for column in DERIVED:
+    for column in (*DERIVED, *KEPT):
         assert found[column.name] == (column.sql_type, False)
     assert found[APP_VERSION_COLUMN] == ("TEXT", True)
     connection.close()
@@ -134,28 +136,36 @@ class TestRefused:
         database(tmp_path / "m.db", "UPDATE schema_steps SET checksum = 'other'")
         assert "altered" in str(refused(tmp_path / "m.db"))
 
-    @pytest.mark.parametrize(
-        "ledger",
-        [
-            (),
-            ("CREATE TABLE schema_version (id, version, applied_at, description)",),
-            ("CREATE TABLE schema_steps (x)",),
-        ],
-    )
-    def test_a_database_of_a_1_x_version(self, tmp_path: Path, ledger: tuple[str, ...]) -> None:
-        database(
-            tmp_path / "m.db", "CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, timestamp TEXT)", *ledger
-        )
-        message = str(refused(tmp_path / "m.db"))
-        assert "completion_requests" in message
-        assert "2.1.0 brings migrations" in message
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_a_database_of_an_older_version(self, tmp_path: Path, layout: str) -> None:
+        error = refused(make(tmp_path / "m.db", layout))
+        assert type(error) is StoreError, "it can be opened once it is adopted"
+        assert "completion_requests of an older version" in str(error)
+        assert f"llm-metrics-proxy migrate run --db {tmp_path / 'm.db'}" in str(error)
+
+    def test_a_database_of_an_older_version_with_a_table_called_like_our_ledger(self, tmp_path: Path) -> None:
+        database(make(tmp_path / "m.db"), "CREATE TABLE schema_steps (x)")
+        assert "completion_requests of an older version" in str(refused(tmp_path / "m.db"))
+
+    def test_a_schema_version_that_no_older_program_wrote(self, tmp_path: Path) -> None:
+        error = refused(make(tmp_path / "m.db", schema_version=4))
+        assert isinstance(error, NewerDatabaseError)
+        assert "schema_version 4" in str(error)
+
+    @pytest.mark.parametrize("shm", [True, False])
+    def test_a_legacy_database_whose_wal_a_killed_program_left(self, tmp_path: Path, shm: bool) -> None:
+        path = leave_wal(make(tmp_path / "m.db"), "DELETE FROM completion_requests", shm=shm)
+        assert "completion_requests of an older version" in str(refused(path))
+
+    def test_a_legacy_database_with_a_hot_journal(self, tmp_path: Path) -> None:
+        assert "of an older version" in str(refused(leave_hot_journal(make(tmp_path / "m.db", rows=100))))
 
     def test_a_legacy_database_in_wal_mode_with_its_wal_beside_it(self, tmp_path: Path) -> None:
         path = tmp_path / "m.db"
         connection = apsw.Connection(str(path))
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("CREATE TABLE completion_requests (id)")
-        connection.execute("INSERT INTO completion_requests VALUES (1)")
+        connection.execute("CREATE TABLE completion_requests (id, timestamp, model, total_tokens)")
+        connection.execute("INSERT INTO completion_requests VALUES (1, 2, 3, 4)")
         before = (path.read_bytes(), (tmp_path / "m.db-wal").read_bytes())
         with pytest.raises(StoreError, match="completion_requests"):
             SqliteStore(path)
@@ -163,7 +173,32 @@ class TestRefused:
         connection.close()
 
     def test_another_programs_database(self, tmp_path: Path) -> None:
-        assert "bookmarks" in str(refused(database(tmp_path / "m.db", "CREATE TABLE bookmarks (url)")))
+        error = refused(database(tmp_path / "m.db", "CREATE TABLE bookmarks (url)"))
+        assert isinstance(error, ForeignDatabaseError)
+        assert "bookmarks" in str(error)
+
+    @pytest.mark.parametrize(
+        ("statement", "said"),
+        [
+            ("CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, timestamp TEXT)", "lacks model and any of"),
+            ("CREATE TABLE completion_requests (model, prompt)", "lacks timestamp and any of"),
+            ("CREATE VIEW completion_requests AS SELECT 1 AS timestamp, 2 AS model, 3 AS total_tokens", "is a view"),
+        ],
+    )
+    def test_another_programs_completion_requests(self, tmp_path: Path, statement: str, said: str) -> None:
+        error = refused(database(tmp_path / "m.db", statement))
+        assert isinstance(error, ForeignDatabaseError)
+        assert said in str(error)
+
+    def test_an_empty_file_beside_a_wal_that_opening_would_delete(self, tmp_path: Path) -> None:
+        path = leave_wal(make(tmp_path / "m.db"), "DELETE FROM completion_requests")
+        path.write_bytes(b"")
+        assert "m.db-wal beside it holds" in str(refused(path))
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "m.db")
+        with pytest.raises(ForeignDatabaseError, match="no regular file"):
+            look(tmp_path / "m.db")
 
     @pytest.mark.parametrize("content", [b"\x00", b"hello, world", b"SQLite format 3", b"SQLite format 4\x00" * 100])
     def test_a_file_that_is_no_database(self, tmp_path: Path, content: bytes) -> None:

@@ -92,7 +92,7 @@ class House:
 
     def settle(self, stack: Stack) -> list[Row]:
         """Wait until nothing is left to ingest, and the counters of Prometheus agree with the table; the table."""
-        eventually(lambda: self._is_settled(stack), lambda: stack.get("/health"))
+        eventually(lambda: self.is_settled(stack), lambda: stack.get("/health"))
         rows = self.rows()
         expected = _counters_of(rows)
         eventually(lambda: self._counters() == expected, lambda: (self._counters(), expected), 10)
@@ -111,7 +111,8 @@ class House:
             "generation tokens": total(samples, "llm_proxy_generation_tokens_total"),
         }
 
-    def _is_settled(self, stack: Stack) -> bool:
+    def is_settled(self, stack: Stack) -> bool:
+        """No request is open, and everything that the journal holds is in the database."""
         health = stack.get("/health")
         ingestion = health["ingestion"]
         assert ingestion["damaged_bytes"] == ingestion["unknown_frames"] == ingestion["records_rejected"] == 0

@@ -5,15 +5,20 @@ Imported by ``api`` and ``cli``.
 """
 
 from llm_metrics_proxy.analytics.filters import RequestFilter, parse_time
+from llm_metrics_proxy.analytics.migrations import KnownMigration, MigrationRun, read_runs
+from llm_metrics_proxy.analytics.notices import Notice, notices
 from llm_metrics_proxy.analytics.requests import MAX_LIMIT, Page, get_request, list_requests
 from llm_metrics_proxy.analytics.summary import Distribution, ErrorCount, Summary, TokenSum, summarise
-from llm_metrics_proxy.analytics.versions import VERSION_HISTORY, VersionNote, records_by_version
+from llm_metrics_proxy.analytics.versions import VERSION_HISTORY, VersionNote, older_records, records_by_version
 
 __all__ = [
     "MAX_LIMIT",
     "VERSION_HISTORY",
     "Distribution",
     "ErrorCount",
+    "KnownMigration",
+    "MigrationRun",
+    "Notice",
     "Page",
     "RequestFilter",
     "Summary",
@@ -21,7 +26,10 @@ __all__ = [
     "VersionNote",
     "get_request",
     "list_requests",
+    "notices",
+    "older_records",
     "parse_time",
+    "read_runs",
     "records_by_version",
     "summarise",
 ]

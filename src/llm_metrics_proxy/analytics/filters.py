@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from llm_metrics_proxy.analytics.rows import NO_VALUE
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.storage.base import SqlValue
 
@@ -13,7 +14,8 @@ from llm_metrics_proxy.storage.base import SqlValue
 class RequestFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Records that meet every condition that is set; ``None`` sets none. Raises ``QueryError`` if none could.
 
-    ``start`` is inclusive, ``end`` exclusive, so that neighbouring ranges share no record. A naive time is UTC.
+    ``start`` is inclusive, ``end`` exclusive, so that neighbouring ranges share no record. A naive time is UTC. The
+    ``app_version`` ``(none)`` means records without one.
     """
 
     start: datetime | None = None
@@ -47,9 +49,11 @@ class Clause(NamedTuple):
         return Clause(joined, self.parameters + parameters)
 
 
+# An adopted file may hold anything as a timestamp. SQLite puts numbers before and bytes behind all texts, so a range
+# that is open to one side is closed there to what does not begin as a time does.
 _CONDITIONS: Final = {  # field of RequestFilter -> condition with one placeholder
-    "start": "timestamp >= ?",
-    "end": "timestamp < ?",
+    "start": "timestamp >= ? AND timestamp < ':'",
+    "end": "timestamp < ? AND timestamp >= '0000-'",
     "model": "model = ?",
     "origin": "origin = ?",
     "backend": "backend = ?",
@@ -67,7 +71,9 @@ def where(selection: RequestFilter) -> Clause:
     clause = Clause("", ())
     for field, condition in _CONDITIONS.items():
         value = getattr(selection, field)
-        if value is not None:
+        if field == "app_version" and value == NO_VALUE:
+            clause = clause.also("app_version IS NULL")
+        elif value is not None:
             clause = clause.also(condition, _stored(value))
     return clause
 

@@ -9,35 +9,32 @@ once. (By id alone, a range far back would have to walk over every newer row fir
 import binascii
 import re
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Sequence
-from typing import Annotated, Any, Final, get_args, get_type_hints
+from typing import Annotated, Any, Final
 from zlib import crc32
 
 import msgspec
 
-from llm_metrics_proxy.analytics.filters import RequestFilter, where
+from llm_metrics_proxy.analytics.filters import Clause, RequestFilter, where
+from llm_metrics_proxy.analytics.rows import item, read
 from llm_metrics_proxy.errors import QueryError
-from llm_metrics_proxy.record import COLUMNS, RequestRecord
+from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.base import Reader
 
 MAX_LIMIT: Final = 1000
-_CURSOR_VERSION: Final = 1
+_CURSOR_VERSION: Final = 2
 _CHECKSUM_BYTES: Final = 4
 _NO_CURSOR: Final = "this is no cursor from an answer's next_cursor; begin again without one"
 _MAX_ID: Final = 2**63 - 1
 _ID = re.compile(r"[0-9]{1,19}", re.ASCII)
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_NAMES: Final = ", ".join(f'"{column}"' for column in COLUMNS)
-_SELECT: Final = f"SELECT {_NAMES} FROM completion_requests"  # noqa: S608 -- names from our own list, values never
-_BOOLEANS: Final = tuple(
-    name for name, hint in get_type_hints(RequestRecord).items() if bool in (hint, *get_args(hint))
-)
+_COLUMNS_THERE: Final = "SELECT name FROM pragma_table_info('completion_requests')"
+_Id = Annotated[int, msgspec.Meta(ge=-_MAX_ID - 1, le=_MAX_ID)]
 
 
 class Page(msgspec.Struct, frozen=True):
     """Some records, newest first, and where the next page begins; ``next_cursor`` is ``None`` on the last page.
 
-    An item maps every name of ``record.COLUMNS`` to its value; flags are ``bool``.
+    An item maps every name of ``record.ALL_COLUMNS`` to its value, as ``rows.item`` says.
     """
 
     items: list[dict[str, Any]]
@@ -48,48 +45,66 @@ class _Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     """What a cursor holds: the last record of the page before."""
 
     version: int
-    timestamp: str
-    id: Annotated[int, msgspec.Meta(ge=-_MAX_ID - 1, le=_MAX_ID)]
+    timestamp: _Id | float | bytes | None  # whatever an adopted file holds there
+    is_text: bool  # the bytes are a text's, which need not be UTF-8
+    id: _Id
 
 
 def list_requests(reader: Reader, selection: RequestFilter, limit: int = 100, cursor: str | None = None) -> Page:
     """At most ``limit`` (1 to ``MAX_LIMIT``) records after ``cursor``. Raises ``QueryError`` or ``StoreError``."""
     if not 1 <= limit <= MAX_LIMIT:
         raise QueryError("limit", f"limit must be from 1 to {MAX_LIMIT}; it is {limit}")
-    clause = where(selection)
-    if cursor is not None:
-        position = read_cursor(cursor)
-        clause = clause.also("(timestamp, id) < (?, ?)", position.timestamp, position.id)
-    # One row more than asked for tells whether there is a next page.
-    sql = f"{_SELECT}{clause.sql} ORDER BY timestamp DESC, id DESC LIMIT ?"
-    rows = reader.query(sql, (*clause.parameters, limit + 1))
-    items = [_item(row) for row in rows[:limit]]
-    return Page(items, make_cursor(items[-1]["timestamp"], items[-1]["id"]) if len(rows) > limit else None)
+    clause, columns, wanted = where(selection), _columns(reader), limit + 1  # one more tells whether a page follows
+    if cursor is None:
+        rows = _rows(reader, columns, clause, wanted)
+    else:
+        rows = _rows_after(reader, columns, clause, wanted, read_cursor(cursor))
+    next_cursor = make_cursor(*rows[limit - 1][:3]) if len(rows) > limit else None
+    return Page([item(row[3:]) for row in rows[:limit]], next_cursor)
+
+
+def _rows_after(reader: Reader, columns: str, clause: Clause, wanted: int, last: _Position) -> list[tuple[Any, ...]]:
+    """NULL compares with nothing, so records without a timestamp, the last of all, are a question of their own: one
+    condition for both would keep SQLite from walking along the index."""
+    if last.timestamp is None:
+        return _rows(reader, columns, clause.also("timestamp IS NULL AND id < ?", last.id), wanted)
+    place = "CAST(? AS TEXT)" if last.is_text else "?"
+    rows = _rows(reader, columns, clause.also(f"(timestamp, id) < ({place}, ?)", last.timestamp, last.id), wanted)
+    if len(rows) < wanted:
+        rows += _rows(reader, columns, clause.also("timestamp IS NULL"), wanted - len(rows))
+    return rows
 
 
 def get_request(reader: Reader, key: int | str) -> dict[str, Any] | None:
     """The record with this id (digits) or request_id (32 hex digits), or ``None``. Raises ``StoreError``."""
     text = str(key).lower()
     if _REQUEST_ID.fullmatch(text):
-        rows = reader.query(f"{_SELECT} WHERE request_id = ?", (text,))
+        clause = Clause(" WHERE request_id = ?", (text,))
     elif _ID.fullmatch(text) and int(text) <= _MAX_ID:
-        rows = reader.query(f"{_SELECT} WHERE id = ?", (int(text),))
+        clause = Clause(" WHERE id = ?", (int(text),))
     else:
         return None
-    return _item(rows[0]) if rows else None
+    rows = _rows(reader, _columns(reader), clause, 1)
+    return item(rows[0][3:]) if rows else None
 
 
-def _item(row: Sequence[Any]) -> dict[str, Any]:
-    item = dict(zip(COLUMNS, row, strict=True))
-    for name in _BOOLEANS:
-        if item[name] is not None:
-            item[name] = bool(item[name])
-    return item
+def _columns(reader: Reader) -> str:
+    """The list to select; NULL for what a file lacks whose next step is applied by the next start of the writer."""
+    there = {name.lower() for (name,) in reader.query(_COLUMNS_THERE)}
+    return ", ".join(f'"{name}"' if name in there else "NULL" for name in ALL_COLUMNS)
 
 
-def make_cursor(timestamp: str, row_id: int) -> str:
+def _rows(reader: Reader, columns: str, clause: Clause, limit: int) -> list[tuple[Any, ...]]:
+    """Newest first; before the columns stands what a cursor holds: timestamp, whether it is text, id."""
+    stored = "iif(typeof(timestamp) = 'text', CAST(timestamp AS BLOB), timestamp), typeof(timestamp) = 'text'"
+    order = "ORDER BY timestamp DESC, id DESC LIMIT ?"
+    sql = f"SELECT {stored}, id, {columns} FROM completion_requests{clause.sql} {order}"  # noqa: S608 -- names are ours
+    return read(reader, sql, (*clause.parameters, limit), columns=len(ALL_COLUMNS) + 3)
+
+
+def make_cursor(timestamp: int | float | bytes | None, is_text: bool, row_id: int) -> str:
     """An opaque word for URLs: version, place, checksum."""
-    payload = msgspec.msgpack.encode(_Position(_CURSOR_VERSION, timestamp, row_id))
+    payload = msgspec.msgpack.encode(_Position(_CURSOR_VERSION, timestamp, bool(is_text), row_id))
     return urlsafe_b64encode(payload + crc32(payload).to_bytes(_CHECKSUM_BYTES, "big")).decode().rstrip("=")
 
 

@@ -10,12 +10,15 @@ stored.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from math import isfinite
 from typing import Any, Final
 
 import msgspec
 
 from llm_metrics_proxy.analytics.filters import RequestFilter, where
 from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, PERCENTILES, TOKEN_SUMS
+from llm_metrics_proxy.analytics.rows import described, read
+from llm_metrics_proxy.analytics.versions import by_name, older_among
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import Outcome
 from llm_metrics_proxy.storage.base import Reader
@@ -45,15 +48,20 @@ class TokenSum(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorCount(msgspec.Struct, frozen=True, kw_only=True):
-    """``n`` records that ended like this; ``error_type`` is ``None`` where there was no word for it."""
+    """``n`` records that ended like this; ``error_type`` is ``None`` where there was no word for it, ``outcome`` in
+    failed records of older programs, which kept none."""
 
-    outcome: str
+    outcome: str | None
     error_type: str | None
     n: int
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What the selected records amount to. Missing is ``None``, never 0."""
+    """What the selected records amount to. Missing is ``None``, never 0.
+
+    Records of older programs may lack anything: neither ``streamed`` and ``not_streamed`` nor ``succeeded`` and
+    ``failed`` need add up to ``requests``.
+    """
 
     app_version: str  # whose formulas and definitions these numbers follow
     filter: RequestFilter
@@ -63,24 +71,26 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     streamed: int
     not_streamed: int
     succeeded: int
-    success_rate: float | None  # succeeded / requests, 0 to 1
-    outcomes: dict[str, int]  # every outcome that occurred
+    failed: int
+    success_rate: float | None  # succeeded / (succeeded + failed), 0 to 1
+    outcomes: dict[str, int]  # every outcome that occurred; "(none)": records that do not say
     errors: list[ErrorCount]  # the most frequent first, at most MAX_ERROR_TYPES
     further_errors: int  # records of errors that the list had no room for
     distributions: dict[str, Distribution]
     tokens: dict[str, TokenSum]
     app_versions: dict[str, int]  # records by the version whose formulas calculated their derived columns
+    older_records: dict[str, int]  # those of them whose formulas were replaced since: not comparable with the others
 
 
 def summarise(reader: Reader, selection: RequestFilter) -> Summary:
     """Every number of the answer comes from the same snapshot. Raises ``StoreError``."""
     clause = where(selection)
-    rows = reader.query(_SQL.format(where=clause.sql), clause.parameters * 2)
+    rows = read(reader, _SQL.format(where=clause.sql), clause.parameters * 2, columns=_WIDTH)
     totals = next(row for row in rows if row[0] == _TOTALS)
-    groups = [row[1:5] for row in rows if row[0] == _GROUP]
+    groups = [row[1 : 2 + len(_GROUP_COLUMNS)] for row in rows if row[0] == _GROUP]
 
-    values = iter(totals[4:])
-    requests, streamed, succeeded, first, last = islice(values, len(_TOTAL_COLUMNS))
+    values = iter(totals[1 + len(_GROUP_COLUMNS) :])
+    requests, streamed, not_streamed, succeeded, failed, first, last = islice(values, len(_TOTAL_COLUMNS))
     tokens = {metric.name: TokenSum(n=next(values), sum=next(values)) for metric in TOKEN_SUMS}
     distributions = {metric.name: _distribution(metric.unit, values) for metric in DISTRIBUTIONS}
     errors = _errors(groups)
@@ -91,15 +101,17 @@ def summarise(reader: Reader, selection: RequestFilter) -> Summary:
         last_timestamp=last,
         requests=requests,
         streamed=streamed,
-        not_streamed=requests - streamed,
+        not_streamed=not_streamed,
         succeeded=succeeded,
-        success_rate=succeeded / requests if requests else None,
-        outcomes=_count(groups, 0),
+        failed=failed,
+        success_rate=succeeded / (succeeded + failed) if succeeded + failed else None,
+        outcomes=dict(_count(groups, 0).most_common()),
         errors=errors[:MAX_ERROR_TYPES],
         further_errors=sum(error.n for error in errors[MAX_ERROR_TYPES:]),
         distributions=distributions,
         tokens=tokens,
-        app_versions=_count(groups, 2),
+        app_versions=by_name((group[2], group[-1]) for group in groups),
+        older_records=older_among((group[2], group[-1]) for group in groups),
     )
 
 
@@ -107,10 +119,16 @@ _TOTALS: Final = "totals"
 _GROUP: Final = "group"
 _TOTAL_COLUMNS: Final = (
     "count(*)",
-    "count(*) FILTER (WHERE is_streaming)",
-    "count(*) FILTER (WHERE success)",
-    "min(timestamp)",
-    "max(timestamp)",
+    "count(*) FILTER (WHERE is_streaming = 1)",
+    "count(*) FILTER (WHERE is_streaming = 0)",
+    "count(*) FILTER (WHERE success = 1)",
+    "count(*) FILTER (WHERE success = 0)",
+    "min(timestamp) FILTER (WHERE timestamp >= '0000-' AND timestamp < ':')",  # what a time begins with; see filters
+    "max(timestamp) FILTER (WHERE timestamp >= '0000-' AND timestamp < ':')",
+)
+_GROUP_COLUMNS: Final = ("outcome", "error_type", "app_version", "success = 0")
+_WIDTH: Final = (
+    1 + len(_GROUP_COLUMNS) + len(_TOTAL_COLUMNS) + 2 * len(TOKEN_SUMS) + (2 + len(PERCENTILES)) * len(DISTRIBUTIONS)
 )
 
 
@@ -127,13 +145,15 @@ def _statement() -> str:
     for metric in DISTRIBUTIONS:
         outer += [f"count({metric.name})", f"avg({metric.name})"]
         outer += [f"percentile_cont({metric.name}, {fraction})" for fraction in PERCENTILES]
-    nulls = ", NULL" * (len(outer) - 1)
+    group = ", ".join(_GROUP_COLUMNS)
+    no_group = "NULL, " * len(_GROUP_COLUMNS)
+    no_values = ", NULL" * (len(outer) - 1)
     # S608: every name comes from our own list of columns; values only ever travel as parameters.
     return (
-        f"SELECT '{_TOTALS}', NULL, NULL, NULL, {', '.join(outer)} FROM "  # noqa: S608
+        f"SELECT '{_TOTALS}', {no_group}{', '.join(outer)} FROM "  # noqa: S608
         f"(SELECT timestamp, is_streaming, success, {', '.join(inner)} FROM completion_requests{{where}} LIMIT -1) "
-        f"UNION ALL SELECT '{_GROUP}', outcome, error_type, app_version, count(*){nulls} "
-        "FROM completion_requests{where} GROUP BY outcome, error_type, app_version"
+        f"UNION ALL SELECT '{_GROUP}', {group}, count(*){no_values} "
+        f"FROM completion_requests{{where}} GROUP BY {group}"
     )
 
 
@@ -141,20 +161,25 @@ _SQL: Final = _statement()
 
 
 def _distribution(unit: str, values: Iterator[Any]) -> Distribution:
-    n, mean, p50, p95, p99 = islice(values, 2 + len(PERCENTILES))
+    n, *numbers = islice(values, 2 + len(PERCENTILES))
+    mean, p50, p95, p99 = (value if value is not None and isfinite(value) else None for value in numbers)
     return Distribution(unit=unit, n=n, mean=mean, p50=p50, p95=p95, p99=p99)
 
 
-def _count(groups: Sequence[Sequence[Any]], column: int) -> dict[str, int]:
+def _count(groups: Sequence[Sequence[Any]], column: int) -> Counter[str]:
     counts: Counter[str] = Counter()
     for group in groups:
-        counts[group[column]] += group[3]
-    return dict(counts.most_common())
+        counts[described(group[column])] += group[-1]
+    return counts
 
 
 def _errors(groups: Sequence[Sequence[Any]]) -> list[ErrorCount]:
-    counts: Counter[tuple[str, str | None]] = Counter()
-    for outcome, error_type, _, n in groups:
-        if outcome != Outcome.COMPLETED or error_type is not None:
-            counts[outcome, error_type] += n
+    counts: Counter[tuple[str | None, str | None]] = Counter()
+    for outcome, error_type, _, failed, n in groups:
+        if failed or outcome not in (Outcome.COMPLETED, None) or error_type is not None:
+            counts[_word(outcome), _word(error_type)] += n
     return [ErrorCount(outcome=key[0], error_type=key[1], n=n) for key, n in counts.most_common()]
+
+
+def _word(value: Any) -> str | None:
+    return None if value is None else described(value)

@@ -1,10 +1,17 @@
-"""What each version changed in how stored numbers are read, and how many records follow which version."""
+"""What each version changed in how stored numbers are read, and how many records follow which version.
 
-from typing import Final
+Versions are compared here, in Python, never in SQL: as text, '10.0.0' < '2.0.0'.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
 
 import msgspec
 from semver import Version
 
+from llm_metrics_proxy.analytics.filters import RequestFilter, where
+from llm_metrics_proxy.analytics.rows import described, read
 from llm_metrics_proxy.storage.base import Reader
 
 
@@ -14,6 +21,8 @@ class VersionNote(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     tokens_per_second: str  # its formula
     changes: str  # what a reader of the numbers must know
+    breaking_changes: tuple[str, ...] = ()  # why numbers before and after cannot be compared, one by one
+    migrates: bool = False  # records of older versions are recalculated for it
 
 
 VERSION_HISTORY: Final = (
@@ -29,17 +38,68 @@ VERSION_HISTORY: Final = (
         changes="Divided by the whole response time, so lower than before and not comparable with 1.x. "
         "Prompt tokens still count: it is no generation speed. Missing where either input is missing or not positive. "
         "Every record carries the app_version whose formulas calculated it.",
+        breaking_changes=(
+            "tokens_per_second is lower than in 1.x for the same requests: it is divided by the whole response time.",
+            "tokens_per_second is missing where total_tokens or response_time_ms is missing or not positive.",
+            "timestamp is UTC with microseconds; where a record had another form, timestamp_original keeps it.",
+        ),
+        migrates=True,
+    ),
+    VersionNote(
+        version="2.1.0",
+        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        changes="No number changes. Databases of 1.x and of other 2.x programs are adopted in place and their records "
+        "recalculated by the formulas of 2.0.0, after a backup and with a way back; text or bytes that stand where a "
+        "number belongs count as missing.",
     ),
 )
+# Records of this version and later are read alike. A prerelease of it is older.
+CURRENT_SINCE: Final = max((Version.parse(note.version) for note in VERSION_HISTORY if note.migrates), default=None)
+
+
+def follows_older(stamp: Any) -> bool:
+    """Whether a record with this ``app_version`` still follows formulas that were replaced since.
+
+    A stamp that is no version (NULL, empty, ``v2.0.0``, bytes) is treated as the oldest.
+    """
+    if CURRENT_SINCE is None:
+        return False
+    return not isinstance(stamp, str) or not Version.is_valid(stamp) or Version.parse(stamp) < CURRENT_SINCE
+
+
+def older_among(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:
+    """Of records counted by stamp, those that follow older formulas, oldest first."""
+    return by_name((stamp, n) for stamp, n in counts if follows_older(stamp))
+
+
+def by_name(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:
+    """Counts by the stamp as people see it; what is no version comes first, then versions as they rose."""
+    names: Counter[str] = Counter()
+    for stamp, n in counts:
+        names[described(stamp)] += n
+    return dict(sorted(names.items(), key=lambda item: (Version.is_valid(item[0]), _order(item[0]), item[0])))
 
 
 def records_by_version(reader: Reader) -> dict[str, int]:
     """Records in the database by app_version, oldest version first; what is no version comes before all.
 
-    Versions are ordered here, never in SQL: as text, '10.0.0' < '2.0.0'. Raises ``StoreError``.
+    Raises ``StoreError``.
     """
-    rows = reader.query("SELECT app_version, count(*) FROM completion_requests GROUP BY app_version")
-    return dict(sorted(rows, key=lambda row: (Version.is_valid(row[0]), _order(row[0]), row[0])))
+    return by_name(_counts(reader, RequestFilter()))
+
+
+def older_records(reader: Reader, selection: RequestFilter) -> dict[str, int]:
+    """Of the selected records, those that still follow older formulas, by stamp. Reads every record selected.
+
+    Raises ``StoreError``.
+    """
+    return older_among(_counts(reader, selection))
+
+
+def _counts(reader: Reader, selection: RequestFilter) -> list[tuple[Any, ...]]:
+    clause = where(selection)
+    sql = f"SELECT app_version, count(*) FROM completion_requests{clause.sql} GROUP BY app_version"  # noqa: S608
+    return read(reader, sql, clause.parameters, columns=2)
 
 
 def _order(text: str) -> Version:

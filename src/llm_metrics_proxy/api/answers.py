@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from llm_metrics_proxy.api.migrations import MigrationBlocksDataError
 from llm_metrics_proxy.errors import QueryError, StoreBusyError, StoreError
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -74,6 +75,12 @@ def store_error(_: Request, error: Exception) -> Response:
     return error_response(503, "store_unavailable", str(error), headers={"Retry-After": str(_MISSING_RETRY_S)})
 
 
+def blocked(_: Request, error: Exception) -> Response:
+    """The database is being made ready: the message says how far that is, and Retry-After how long it takes."""
+    assert isinstance(error, MigrationBlocksDataError)
+    return error_response(503, "migrating", str(error), headers={"Retry-After": str(error.retry_s)})
+
+
 _HTTP_ERRORS: Final = {
     404: ("not_found", "there is nothing at {path}; /docs lists what there is"),
     405: ("method_not_allowed", "{method} does not work at {path}; the header Allow names what does"),
@@ -97,5 +104,6 @@ HANDLERS: Final = {
     QueryError: query_error,
     RequestValidationError: validation_error,
     StoreError: store_error,
+    MigrationBlocksDataError: blocked,
     HTTPException: http_error,
 }

@@ -7,8 +7,17 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse, Response
 
-from llm_metrics_proxy.analytics import VERSION_HISTORY, get_request, list_requests, records_by_version, summarise
-from llm_metrics_proxy.api import docs_page, prometheus
+from llm_metrics_proxy.analytics import (
+    VERSION_HISTORY,
+    get_request,
+    list_requests,
+    notices,
+    older_records,
+    read_runs,
+    records_by_version,
+    summarise,
+)
+from llm_metrics_proxy.api import docs_page, migrations, prometheus
 from llm_metrics_proxy.api.answers import HANDLERS, error_response, json_response
 from llm_metrics_proxy.api.guard import OPEN_PATHS, Guard
 from llm_metrics_proxy.api.health import Health, Readiness, assess
@@ -24,7 +33,11 @@ _DESCRIPTION: Final = (
 )
 _DATA_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     422: answer("ErrorAnswer", "A parameter is wrong; the message says which and why."),
-    503: answer("ErrorAnswer", "The database is busy or missing; Retry-After says when to ask again."),
+    503: answer(
+        "ErrorAnswer",
+        "The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After "
+        "says when to ask again.",
+    ),
 }
 
 
@@ -40,29 +53,49 @@ def create_app(ports: ApiPorts) -> FastAPI:
         exception_handlers=HANDLERS,  # type: ignore[arg-type]
         middleware=[Middleware(Guard, token=ports.token, allowed_hosts=ports.allowed_hosts)],
     )
-    _add_data_routes(app, ports)
+    _add_record_routes(app, ports)
+    _add_metric_routes(app, ports)
     _add_service_routes(app, ports)
     app.openapi = lambda: _document(app, with_token=ports.token is not None)  # type: ignore[method-assign]
     return app
 
 
-def _add_data_routes(app: FastAPI, ports: ApiPorts) -> None:
+def _readable(ports: ApiPorts) -> Any:
+    """A dependency of every route that reads records: refuses while the database cannot be read yet."""
+
+    def check() -> None:
+        if ports.migrations is not None and ports.migrations.blocks_store():
+            raise migrations.MigrationBlocksDataError(ports.migrations.progress())
+
+    return Depends(check)
+
+
+def _add_record_routes(app: FastAPI, ports: ApiPorts) -> None:
     @app.get(
         "/api/v1/requests",
         summary="Records, newest first, page by page",
         tags=["records"],
-        dependencies=[Depends(KnownOnly(ListParameters))],
+        dependencies=[_readable(ports), Depends(KnownOnly(ListParameters))],
         responses={200: answer("RequestPage", "A page; ask for the next with `next_cursor`."), **_DATA_ERRORS},
     )
     def read_requests(parameters: Annotated[ListParameters, Query()]) -> Response:
-        page = list_requests(ports.reader, parameters.to_filter(), parameters.limit, parameters.cursor)
-        return json_response({"app_version": APP_VERSION, "items": page.items, "next_cursor": page.next_cursor})
+        selection = parameters.to_filter()
+        page = list_requests(ports.reader, selection, parameters.limit, parameters.cursor)
+        counts = ports.migrations is not None and ports.migrations.pending()
+        return json_response(
+            {
+                "app_version": APP_VERSION,
+                "older_records": older_records(ports.reader, selection) if counts else {},
+                "items": page.items,
+                "next_cursor": page.next_cursor,
+            }
+        )
 
     @app.get(
         "/api/v1/requests/{id}",
         summary="One record, by its id or its request_id",
         tags=["records"],
-        dependencies=[Depends(KnownOnly())],
+        dependencies=[_readable(ports), Depends(KnownOnly())],
         responses={
             200: answer("RequestItem", "The record."),
             404: answer("ErrorAnswer", "There is no such record."),
@@ -77,11 +110,13 @@ def _add_data_routes(app: FastAPI, ports: ApiPorts) -> None:
             return error_response(404, "not_found", "no record has this id or request_id", "id")
         return json_response(item)
 
+
+def _add_metric_routes(app: FastAPI, ports: ApiPorts) -> None:
     @app.get(
         "/api/v1/summary",
         summary="What the selected records amount to",
         tags=["metrics"],
-        dependencies=[Depends(KnownOnly(FilterParameters))],
+        dependencies=[_readable(ports), Depends(KnownOnly(FilterParameters))],
         responses={200: answer("Summary", "All numbers from one snapshot."), **_DATA_ERRORS},
     )
     def read_summary(parameters: Annotated[FilterParameters, Query()]) -> Response:
@@ -91,24 +126,43 @@ def _add_data_routes(app: FastAPI, ports: ApiPorts) -> None:
         "/api/v1/versions",
         summary="How the meaning of numbers changed, and which records follow which version",
         tags=["metrics"],
-        dependencies=[Depends(KnownOnly())],
-        responses={200: answer("Versions", "History and counts."), **_DATA_ERRORS},
+        dependencies=[_readable(ports), Depends(KnownOnly())],
+        responses={200: answer("Versions", "History, counts, migrations and notices."), **_DATA_ERRORS},
     )
     def read_versions() -> Response:
+        known = ports.migrations
+        runs = read_runs(ports.reader, migrations.known_to(known))
+        running = known is not None and known.lock_holder() is not None
         return json_response(
             Versions(
                 app_version=APP_VERSION,
                 history=VERSION_HISTORY,
                 records_by_version=records_by_version(ports.reader),
+                migrations=runs,
+                notices=notices(runs, problem=known.problem() if known else None, running=running),
                 components=dict(ports.versions),
             )
         )
+
+    @app.get(
+        "/api/v1/migrations/current",
+        summary="How far the migration is that runs now, here or by the command line",
+        tags=["metrics"],
+        dependencies=[Depends(KnownOnly())],
+        responses={
+            200: answer("MigrationNow", "The phase is `idle` when nothing runs."),
+            422: _DATA_ERRORS[422],
+            503: _DATA_ERRORS[503],
+        },
+    )
+    def read_current_migration() -> Response:
+        return json_response(migrations.now(APP_VERSION, ports.migrations, ports.reader))
 
 
 def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
     def health() -> Health:
         workers = ports.scoreboard.workers() if ports.scoreboard else []
-        return assess(APP_VERSION, ports.service_status(), workers, ports.clock() * 1000)
+        return assess(APP_VERSION, ports.service_status(), workers, ports.clock() * 1000, ports.migrations)
 
     # async: it touches no disk, and must answer even while every thread is busy with a long question.
     @app.get(
@@ -130,10 +184,13 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
         reasons = []
         if ports.service_status() is None:
             reasons.append("ingestion does not run")
-        try:
-            ports.reader.query("SELECT 1 FROM completion_requests LIMIT 1")
-        except StoreError as error:
-            reasons.append(str(error))
+        if ports.migrations is not None and ports.migrations.blocks_store():
+            reasons.append(str(migrations.MigrationBlocksDataError(ports.migrations.progress())))
+        else:
+            try:
+                ports.reader.query("SELECT 1 FROM completion_requests LIMIT 1")
+            except StoreError as error:
+                reasons.append(str(error))
         readiness = Readiness(ready=not reasons, app_version=APP_VERSION, reasons=reasons)
         return json_response(readiness, 503 if reasons else 200, {"Retry-After": "1"} if reasons else None)
 

@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.api.ports import ServiceStatus
+from llm_metrics_proxy.api.migrations import IDLE, in_words, percent
+from llm_metrics_proxy.api.ports import MigrationPorts, ServiceStatus
 from llm_metrics_proxy.scoreboard import WorkerStatus
 
 HEARTBEAT_LIMIT_MS: Final = 5_000  # a worker writes one every second
@@ -48,6 +49,20 @@ class IngestionHealth(msgspec.Struct, frozen=True, kw_only=True):
     last_commit_unix_ms: int | None
 
 
+class MigrationHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """A migration that this process runs; it is no fault unless it keeps data from being read."""
+
+    phase: str
+    run_id: int | None
+    done: int
+    total: int  # 0: not known
+    unit: str  # records, or pages while backing up
+    percent: float | None
+    per_s: float | None
+    eta_s: float | None
+    blocks_data: bool  # nothing can be read or stored until the database is adopted
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """``ok``, or ``degraded`` with every reason in words. The process answers, so the HTTP status is 200 either way."""
 
@@ -55,6 +70,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     app_version: str
     reasons: list[str]
     ingestion: IngestionHealth | None  # none: ingestion does not run
+    migration: MigrationHealth | None  # none: nothing migrates in this process
     workers: list[WorkerHealth]
 
 
@@ -94,8 +110,43 @@ _INGESTION_FAULTS: Final[tuple[tuple[Callable[[IngestionHealth], object], str], 
 )
 
 
+def migration_health(migrations: MigrationPorts | None) -> MigrationHealth | None:
+    """What goes on, from memory alone."""
+    if migrations is None:
+        return None
+    progress, blocks = migrations.progress(), migrations.blocks_store()
+    if progress.phase == IDLE and not blocks:
+        return None
+    return MigrationHealth(
+        phase=progress.phase,
+        run_id=migrations.run_id(),
+        done=progress.done,
+        total=progress.total,
+        unit="pages" if progress.phase == "backing_up" else "records",
+        percent=percent(progress),
+        per_s=progress.per_s,
+        eta_s=progress.eta_s,
+        blocks_data=blocks,
+    )
+
+
+def _migration_faults(migrations: MigrationPorts) -> list[str]:
+    problem = migrations.problem()
+    faults = [] if problem is None else [problem]
+    if migrations.blocks_store() and problem is None:
+        faults.append(
+            "the database of an older program is being made ready, and no data can be read until then: "
+            f"{in_words(migrations.progress())}"
+        )
+    return faults
+
+
 def assess(
-    app_version: str, status: ServiceStatus | None, workers: Sequence[WorkerStatus], now_unix_ms: float
+    app_version: str,
+    status: ServiceStatus | None,
+    workers: Sequence[WorkerStatus],
+    now_unix_ms: float,
+    migrations: MigrationPorts | None = None,
 ) -> Health:
     """Everything at once. ``workers`` is empty where they run on another host."""
     judged = [worker_health(worker, now_unix_ms) for worker in workers]
@@ -106,10 +157,13 @@ def assess(
     else:
         ingestion = IngestionHealth(**{name: getattr(status, name) for name in IngestionHealth.__struct_fields__})
         reasons += [text.format(i=ingestion) for fault, text in _INGESTION_FAULTS if fault(ingestion)]
+    if migrations is not None:
+        reasons += _migration_faults(migrations)
     return Health(
         status="degraded" if reasons else "ok",
         app_version=app_version,
         reasons=reasons,
         ingestion=ingestion,
+        migration=migration_health(migrations),
         workers=judged,
     )

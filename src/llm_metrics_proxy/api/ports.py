@@ -1,10 +1,12 @@
 """What the API is given by the composition root."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
+from llm_metrics_proxy.analytics import KnownMigration
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.base import Reader
@@ -54,6 +56,69 @@ class ServiceStatus(Protocol):
         """When the last batch was committed."""
 
 
+class MigrationProgress(Protocol):
+    """One look at a migration's work. ``done`` of ``total`` are records, pages while backing up; 0: not known."""
+
+    @property
+    def phase(self) -> str:
+        """What is done: idle, waiting, checking, backing_up, adopting, migrating, paused, verifying, undoing."""
+
+    @property
+    def done(self) -> int:
+        """How much of ``total`` this phase has done."""
+
+    @property
+    def total(self) -> int:
+        """How much there is to do in this phase; 0 while that is not known."""
+
+    @property
+    def per_s(self) -> float | None:
+        """How fast ``done`` grows."""
+
+    @property
+    def eta_s(self) -> float | None:
+        """How long this phase still takes."""
+
+    @property
+    def detail(self) -> str:
+        """What is being waited for, or checked; for people."""
+
+
+class MigrationPorts(Protocol):
+    """What this process knows of migrations without asking the database.
+
+    Every method answers from memory, at once: /health calls them on the event loop, and each data answer asks
+    ``pending``. Only ``lock_holder`` may look at a file; it is asked for by /api/v1/migrations/current alone. What
+    the tables know (runs, their figures) is read from them by ``analytics``, so that runs of the command line show.
+    """
+
+    def progress(self) -> MigrationProgress:
+        """What this process's own migration does now; the phase is ``idle`` if it does nothing."""
+
+    def run_id(self) -> int | None:
+        """Number of the run that ``progress`` is about, if it has one yet."""
+
+    def paused_until(self) -> datetime | None:
+        """While ``progress`` is paused: when it goes on, aware."""
+
+    def lock_holder(self) -> int | None:
+        """Process id of whoever migrates this database now, this process included; ``None``: nobody."""
+
+    def blocks_store(self) -> bool:
+        """The file is one of an older program that is not adopted yet: nothing can be read from or stored in it."""
+
+    def problem(self) -> str | None:
+        """Why there are older records and nothing is done about them at the moment (held, rolled back, refused: no
+        space), and what to do, in one sentence for people; ``None`` while all is well or work goes on."""
+
+    def pending(self) -> bool:
+        """Older records may be there: a run is unfinished, held, rolled back, or has not begun. When in doubt, true:
+        it only costs a count. Where another process may have undone a run, that has to be noticed."""
+
+    def known(self) -> Sequence[KnownMigration]:
+        """The migrations of this program, in order."""
+
+
 @dataclass(frozen=True)
 class ApiPorts:
     """``token``: bearer token that every path but /health and /ready needs; none: no token is asked for.
@@ -71,4 +136,5 @@ class ApiPorts:
     token: str | None = None
     allowed_hosts: frozenset[str] = frozenset()
     versions: Mapping[str, str] = field(default_factory=dict)
+    migrations: MigrationPorts | None = None  # none: nothing migrates here, and no answer counts older records
     clock: Callable[[], float] = time.time  # Unix seconds

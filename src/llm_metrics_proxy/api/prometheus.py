@@ -116,6 +116,18 @@ class ProxyCollector(Collector):
         if ingestion is not None:
             for family_type, name, text, measure in _INGESTION_METRICS:
                 yield family_type(PREFIX + name, text, measure(ingestion))
+        yield from self._migration_families()
+
+    def _migration_families(self) -> Iterator[Metric]:
+        """Always there, so that an alert on them need not tell "nothing" from "no such series"."""
+        migration = self._health.migration
+        phase = GaugeMetricFamily(PREFIX + "migration_phase", "1 for what a migration does now.", labels=("phase",))
+        phase.add_metric(("idle" if migration is None else migration.phase,), 1)
+        yield phase
+        records = migration if migration is not None and migration.unit == "records" else None
+        done, total = (records.done, records.total) if records else (0, 0)
+        yield GaugeMetricFamily(PREFIX + "migration_records_done", "Records that this phase has done.", done)
+        yield GaugeMetricFamily(PREFIX + "migration_records", "Records of this phase altogether; 0: not known.", total)
 
 
 def _counter_families(snapshot: list[tuple[tuple[str, ...], Series]]) -> Iterator[Metric]:

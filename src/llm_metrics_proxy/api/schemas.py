@@ -8,10 +8,12 @@ from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
 
-from llm_metrics_proxy.analytics import Summary, VersionNote
+from llm_metrics_proxy.analytics import MigrationRun, Notice, Summary, VersionNote
+from llm_metrics_proxy.analytics.rows import UNFIT
 from llm_metrics_proxy.api.answers import ErrorAnswer
 from llm_metrics_proxy.api.health import Health, Readiness
-from llm_metrics_proxy.record import APP_VERSION_COLUMN, COLUMNS, DERIVED, Fact, RequestRecord, raw_facts
+from llm_metrics_proxy.api.migrations import MigrationNow
+from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, Fact, RequestRecord, raw_facts
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +21,9 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
 
     app_version: str
     history: tuple[VersionNote, ...]
-    records_by_version: dict[str, int]
+    records_by_version: dict[str, int]  # "(none)": records without a stamp
+    migrations: list[MigrationRun]  # that ran on this database, newest first
+    notices: list[Notice]  # what people are to be told, what asks for attention first
     components: dict[str, str]  # versions of what the program runs on
 
 
@@ -28,15 +32,24 @@ def _described(kind: Any, fact: Fact) -> Any:
     return Annotated[kind, msgspec.Meta(description=fact.meaning, extra_json_schema=extra)]
 
 
-def _record_fields() -> list[tuple[str, Any]]:
+_KINDS: Final = {"REAL": float, "TEXT": str, "INTEGER": int, "ANY": str | float}
+
+
+def _record_fields() -> list[tuple[Any, ...]]:
+    """Every column but ``id`` may be null: records of older programs lack what those did not know."""
     kinds = get_type_hints(RequestRecord)
     described = {
         "id": _described(int, Fact("row number in the database")),
-        **{name: _described(kinds[name], fact) for name, fact in raw_facts().items()},
-        **{column.name: _described(float | None, column.fact) for column in DERIVED},
-        APP_VERSION_COLUMN: _described(str, Fact("version whose formulas calculated the derived columns")),
+        **{name: _described(kinds[name] | None, fact) for name, fact in raw_facts().items()},
+        **{column.name: _described(_KINDS[column.sql_type] | None, column.fact) for column in (*DERIVED, *KEPT)},
+        APP_VERSION_COLUMN: _described(str | None, Fact("version whose formulas calculated the derived columns")),
     }
-    return [(name, described[name]) for name in COLUMNS]
+    unfit = Fact(
+        "only where columns hold what does not fit them (text or bytes for a number, an infinity), as records of other "
+        "programs may: what is stored, as SQL writes it, by column; the column itself is null then and counts nowhere"
+    )
+    fields: list[tuple[Any, ...]] = [(name, described[name]) for name in ALL_COLUMNS]
+    return [*fields, (UNFIT, _described(dict[str, str] | msgspec.UnsetType, unfit), msgspec.UNSET)]
 
 
 RequestItem: Final = msgspec.defstruct(
@@ -46,6 +59,16 @@ RequestPage: Final = msgspec.defstruct(
     "RequestPage",
     [
         ("app_version", Annotated[str, msgspec.Meta(description="version whose definitions this answer follows")]),
+        (
+            "older_records",
+            Annotated[
+                dict[str, int],
+                msgspec.Meta(
+                    description="records selected, on all pages, whose formulas were replaced since, by app_version; "
+                    "counted only while a migration is pending"
+                ),
+            ],
+        ),
         ("items", list[RequestItem]),  # type: ignore[valid-type]
         ("next_cursor", Annotated[str | None, msgspec.Meta(description="null on the last page")]),
     ],
@@ -53,7 +76,7 @@ RequestPage: Final = msgspec.defstruct(
     kw_only=True,
     forbid_unknown_fields=True,
 )
-_ANSWERS: Final = (RequestItem, RequestPage, Summary, Versions, Health, Readiness, ErrorAnswer)
+_ANSWERS: Final = (RequestItem, RequestPage, Summary, Versions, MigrationNow, Health, Readiness, ErrorAnswer)
 
 
 def components() -> dict[str, Any]:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 import typer
 
+from llm_metrics_proxy.cli.backup import backup
 from llm_metrics_proxy.cli.demo import demo
 from llm_metrics_proxy.cli.doctor import doctor
 from llm_metrics_proxy.cli.metrics import metrics
+from llm_metrics_proxy.cli.migrate import migrate
 from llm_metrics_proxy.cli.proxy import proxy
 from llm_metrics_proxy.cli.requests import requests
 from llm_metrics_proxy.cli.serve import serve
@@ -28,6 +30,8 @@ app = typer.Typer(
 )
 for verb in (serve, proxy, metrics, demo, requests, summary, doctor, version):
     app.command()(verb)
+app.add_typer(migrate)
+app.add_typer(backup)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +18,12 @@ import msgspec
 
 from llm_metrics_proxy import listening
 from llm_metrics_proxy.analytics import records_by_version
-from llm_metrics_proxy.cli import discovery, plan, secret_file
+from llm_metrics_proxy.cli import discovery, migration_checks, plan, secret_file
+from llm_metrics_proxy.cli.finding import Finding, Status, nearest_folder
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.types import DEMO
 from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
+from llm_metrics_proxy.migration.legacy import Found, inspect
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import look
 
@@ -32,23 +33,6 @@ CLOCK_TOLERANCE_S: Final = 60.0
 _ANSWER_LIMIT_S: Final = 3.0
 _PROJECT_BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)  # a clock that shows less was never set
 _MIB: Final = 1024**2
-
-
-class Status(StrEnum):
-    """How a check ended; only ``FAILED`` makes ``doctor`` exit with 1."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """What was found; ``advice`` is what to do about it, empty when nothing is to be done."""
-
-    check: str
-    status: Status
-    found: str
-    advice: str = ""
 
 
 def backend(settings: Settings) -> Finding:
@@ -75,6 +59,9 @@ def database(settings: Settings) -> Finding:
     """Can this version read the database, and what is in it?"""
     path = settings.db_path
     try:
+        if inspect(path).found is Found.LEGACY:
+            words = f"{path}: {path.stat().st_size / _MIB:,.1f} MiB, written by an older version or program"
+            return Finding("database", Status.OK, words, "the check `migrations` says what becomes of it")
         if not look(path):
             return Finding("database", Status.OK, f"{path}: none yet; it is made at the first start")
         reader = SqliteReader(path)
@@ -104,7 +91,7 @@ def sqlite(_settings: Settings) -> Finding:
 def journal(settings: Settings) -> Finding:
     """Can workers write their journals, and how much waits there?"""
     folder = settings.journal_dir
-    existing = _nearest_folder(folder)
+    existing = nearest_folder(folder)
     if not os.access(existing, os.W_OK | os.X_OK):
         advice = f"let this user write to {existing}, or choose another --journal-dir"
         return Finding("journal", Status.FAILED, f"{folder}: no permission to write to {existing}", advice)
@@ -120,7 +107,7 @@ def journal(settings: Settings) -> Finding:
 
 def disk(settings: Settings) -> Finding:
     """Is there room for the journal and the database?"""
-    folder = _nearest_folder(settings.data_dir)
+    folder = nearest_folder(settings.data_dir)
     free = shutil.disk_usage(folder).free
     found = f"{free / _MIB:,.0f} MiB free at {folder}"
     if free < LEAST_FREE_BYTES:
@@ -205,6 +192,8 @@ def secret(settings: Settings) -> Finding:
 CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     backend,
     database,
+    migration_checks.migrations,
+    migration_checks.backups,
     sqlite,
     journal,
     secret,
@@ -213,12 +202,6 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     ports,
     descriptors,
 )
-
-
-def _nearest_folder(path: Path) -> Path:
-    """The folder itself, or the first one above it that exists."""
-    path = path.absolute()
-    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def _newest_timestamp(path: Path) -> datetime | None:

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from llm_metrics_proxy.cli.checks import CHECKS, Finding, Status
+from llm_metrics_proxy.cli.checks import CHECKS
+from llm_metrics_proxy.cli.finding import Finding, Status
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console, plain, print_json
 from llm_metrics_proxy.config.sources import DEFAULT, Loaded, shown

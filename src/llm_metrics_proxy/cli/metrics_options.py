@@ -9,6 +9,12 @@ class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     db_path: str
     journal_dir: str
     listen_fds: list[int]  # listening sockets that the process inherited
+    backup_dir: str
+    backup_keep: int = 3
+    auto_migrate: bool = True
+    migration_batch_lock_ms: int = 50
+    migration_pause_ms: int = 0
+    migration_window: str | None = None
     scoreboard_fd: int | None = None
     metrics_host: str = "127.0.0.1"
     metrics_token: str | None = None

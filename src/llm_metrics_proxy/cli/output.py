@@ -9,6 +9,7 @@ from rich.console import Console
 
 MISSING: Final = "-"  # never 0
 _PIPE_COLUMNS: Final = 400
+_WIDE: Final = 1e12  # what is larger is no measurement, and must not push the columns beside it off the screen
 
 
 def console() -> Console:
@@ -36,3 +37,21 @@ def plain(value: object) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value)).replace(
         "[", r"\["
     )
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: ``850 ms``, ``12.3 s``, ``4 min 10 s``, ``3 h 5 min``."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s" if seconds % 1 else f"{seconds:.0f} s"
+    minutes, rest_s = divmod(round(seconds), 60)
+    hours, rest_min = divmod(minutes, 60)
+    return f"{hours} h {rest_min} min" if hours else f"{minutes} min {rest_s} s"
+
+
+def rounded(value: float | None) -> str:
+    """Three significant digits or whole numbers: more would pretend precision."""
+    if value is None:
+        return MISSING
+    return f"{value:,.0f}" if 100 <= abs(value) < _WIDE else f"{value:.3g}"

@@ -17,6 +17,7 @@ from llm_metrics_proxy.storage.base import Reader
 
 _FOLLOW_INTERVAL_S: Final = 0.5
 _FOLLOW_BATCH: Final = 500
+_NUMBER_WIDTH: Final = 9
 _GAP: Final = 2  # columns between two columns
 
 Cell = Callable[[dict[str, Any]], str]
@@ -72,7 +73,13 @@ def _print_lines(records: list[dict[str, Any]], _first: bool) -> None:
 
 
 def _number(name: str, digits: int = 0) -> Cell:
-    return lambda record: MISSING if record[name] is None else f"{record[name]:,.{digits}f}"
+    return lambda record: MISSING if record[name] is None else _in_width(record[name], digits)
+
+
+def _in_width(value: float, digits: int) -> str:
+    """A record of an older program may hold any number; one that is cut would be another."""
+    text = f"{value:,.{digits}f}"
+    return text if len(text) <= _NUMBER_WIDTH else f"{value:.2e}"
 
 
 def _text(name: str) -> Cell:
@@ -80,7 +87,13 @@ def _text(name: str) -> Cell:
 
 
 def _how_it_ended(record: dict[str, Any]) -> str:
+    if record["success"] is None:  # a record of an older program that does not say
+        return plain(record["finish_reason"] or record["error_type"] or record["outcome"])
     return plain(record["finish_reason"] or "ok" if record["success"] else record["error_type"] or record["outcome"])
+
+
+def _when(record: dict[str, Any]) -> str:
+    return plain(record["timestamp"] and record["timestamp"][:19].replace("T", " "))
 
 
 class Column(NamedTuple):
@@ -99,16 +112,16 @@ class Column(NamedTuple):
 
 
 _COLUMNS: Final = (
-    Column("time (UTC)", 19, lambda record: record["timestamp"][:19].replace("T", " "), least=19),
+    Column("time (UTC)", 19, _when, least=19),
     Column("model", 24, _text("model"), least=12),
     Column("origin", 20, _text("origin"), least=10, drop=4),
     Column("status", 6, _text("status_code")),
     Column("end", 16, _how_it_ended, least=8),
-    Column("TTFT ms", 9, _number("time_to_first_token_ms"), drop=1),
-    Column("total ms", 9, _number("response_time_ms")),
-    Column("in tok", 9, _number("prompt_tokens"), drop=3),
-    Column("out tok", 9, _number("completion_tokens")),
-    Column("tok/s", 9, _number("tokens_per_second", 1), drop=2),
+    Column("TTFT ms", _NUMBER_WIDTH, _number("time_to_first_token_ms"), drop=1),
+    Column("total ms", _NUMBER_WIDTH, _number("response_time_ms")),
+    Column("in tok", _NUMBER_WIDTH, _number("prompt_tokens"), drop=3),
+    Column("out tok", _NUMBER_WIDTH, _number("completion_tokens")),
+    Column("tok/s", _NUMBER_WIDTH, _number("tokens_per_second", 1), drop=2),
 )
 
 
@@ -141,6 +154,8 @@ def _print_table(records: list[dict[str, Any]], first: bool) -> None:
     for column, width in columns:
         table.add_column(column.title, justify="left" if column.is_text else "right", width=width, no_wrap=True)
     for record in records:
-        table.add_row(*(column.cell(record) for column, _ in columns), style=None if record["success"] else "red")
+        table.add_row(
+            *(column.cell(record) for column, _ in columns), style="red" if record["success"] is False else None
+        )
     if records:
         out.print(table)

@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -11,8 +11,9 @@ import typer
 
 from llm_metrics_proxy.analytics import RequestFilter, parse_time
 from llm_metrics_proxy.config.sources import Loaded
-from llm_metrics_proxy.errors import QueryError, StoreError
+from llm_metrics_proxy.errors import NewerDatabaseError, QueryError, StoreError
 from llm_metrics_proxy.storage.sqlite import SqliteReader
+from llm_metrics_proxy.storage.sqlite_schema import look
 
 _PANEL: Final = "Which records"
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -91,7 +92,10 @@ def moment(text: str | None, flag: str, now: datetime) -> datetime | None:
 
 @contextmanager
 def open_database(loaded: Loaded) -> Iterator[SqliteReader]:
-    """The database, read-only. Raises ``StoreError`` that says where it was looked for and why there."""
+    """The database, read-only. Raises ``StoreError`` that says where it was looked for and why there, or what it is
+    instead: another program's, or an older program's that is not adopted yet. A newer program's is read as far as
+    this one knows it.
+    """
     path = loaded.settings.db_path
     if not path.exists():
         origin = loaded.origins["db_path"]
@@ -99,6 +103,8 @@ def open_database(loaded: Loaded) -> Iterator[SqliteReader]:
         raise StoreError(
             f"no database at {path} ({origin}): `llm-metrics-proxy serve` makes it; another is named with --db-path"
         )
+    with suppress(NewerDatabaseError):
+        look(path)
     reader = SqliteReader(path)
     try:
         yield reader

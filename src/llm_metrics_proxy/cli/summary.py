@@ -8,7 +8,7 @@ from rich.table import Table
 
 from llm_metrics_proxy.analytics import RequestFilter, Summary, summarise
 from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.output import MISSING, console, end_quietly_when_the_pipe_closes, plain, print_json
+from llm_metrics_proxy.cli.output import MISSING, console, end_quietly_when_the_pipe_closes, plain, print_json, rounded
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.config.sources import Loaded
 
@@ -42,7 +42,7 @@ def print_summary(result: Summary) -> None:
 
     metrics = _table("metric", "unit", "n", "mean", "p50", "p95", "p99")
     for name, one in result.distributions.items():
-        metrics.add_row(name, one.unit, f"{one.n:,}", *map(_rounded, (one.mean, one.p50, one.p95, one.p99)))
+        metrics.add_row(name, one.unit, f"{one.n:,}", *map(rounded, (one.mean, one.p50, one.p95, one.p99)))
     out.print(metrics)
 
     tokens = _table("tokens", "sum", "n")
@@ -53,12 +53,21 @@ def print_summary(result: Summary) -> None:
     if result.errors:
         errors = _table("outcome", "error type", "n")
         for error in result.errors:
-            errors.add_row(error.outcome, plain(error.error_type), f"{error.n:,}")
+            errors.add_row(plain(error.outcome), plain(error.error_type), f"{error.n:,}")
         if result.further_errors:
             errors.add_row("…", "further types", f"{result.further_errors:,}")
         out.print(errors)
-    versions = ", ".join(f"{number} {count:,}" for number, count in result.app_versions.items())
-    out.print(f"Formulas of version {result.app_version}; records by version: {versions}")
+    out.print(f"Formulas of version {result.app_version}; records by version: {_counted(result.app_versions)}")
+    if result.older_records:
+        out.print(
+            f"[yellow]Not comparable: {_counted(result.older_records)} follow older formulas, and means mix them with "
+            "the others; `llm-metrics-proxy migrate status` says more.[/]",
+            soft_wrap=True,
+        )
+
+
+def _counted(versions: dict[str, int]) -> str:
+    return ", ".join(f"{plain(version) or repr(version)} {count:,}" for version, count in versions.items())
 
 
 def _table(*titles: str) -> Table:
@@ -67,10 +76,3 @@ def _table(*titles: str) -> Table:
         is_number = title in {"n", "mean", "p50", "p95", "p99", "sum"}
         table.add_column(title, justify="right" if is_number else "left", no_wrap=position == 0)
     return table
-
-
-def _rounded(value: float | None) -> str:
-    """Three significant digits or whole numbers: more would pretend precision."""
-    if value is None:
-        return MISSING
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

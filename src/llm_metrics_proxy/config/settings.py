@@ -18,6 +18,7 @@ from llm_metrics_proxy.config.types import (
     MAX_WORKERS,
     Backend,
     Bytes,
+    DailyWindow,
     FilePath,
     Host,
     Lower,
@@ -114,6 +115,48 @@ class Settings(BaseSettings):
         "The SQLite database.",
         allowed="a path",
         shown_default="DATA_DIR/metrics.db",
+    )
+    backup_dir: FilePath = setting(
+        lambda above: above["data_dir"] / "backups",
+        "Storage",
+        "Folder of the database's backups. One is made before each migration; it takes as much room as the database.",
+        allowed="a path",
+        shown_default="DATA_DIR/backups",
+    )
+    backup_keep: Whole = setting(
+        3,
+        "Storage",
+        "Backups that are kept: older ones are deleted once a newer one is whole.",
+        ge=1,
+        le=1000,
+    )
+
+    # --- Migrations
+    auto_migrate: bool = setting(
+        True,
+        "Migrations",
+        "Bring a database that an older version wrote up to date at start, after a backup of it. Without, the metrics "
+        "process refuses to start (exit code 3) until `llm-metrics-proxy migrate run` was run; requests are still "
+        "served, and their records wait in the journal.",
+    )
+    migration_batch_lock_ms: Whole = setting(
+        50,
+        "Migrations",
+        "How long one batch of a migration should hold the database's write lock; batches adapt to it.",
+        unit="ms",
+        ge=1,
+        le=10_000,
+    )
+    migration_pause_ms: Whole = setting(
+        0, "Migrations", "Pause after each batch, for a migration in stages.", unit="ms", ge=0, le=60_000
+    )
+    migration_window: DailyWindow | None = setting(
+        None,
+        "Migrations",
+        "Daily hours, in local time, in which migrations may work, such as `22:00-06:00`; outside them they pause. "
+        "With none they work at any time.",
+        allowed="HH:MM-HH:MM with two different times",
+        shown_default="none",
     )
 
     # --- Journal

@@ -130,6 +130,15 @@ def _readable_file(value: str) -> str:
         raise ValueError(str(error)) from error
 
 
+def _daily_window(value: str) -> str:
+    """Only its form; ``migration.window`` gives it a meaning."""
+    span = value.strip()
+    clock = r"([01]\d|2[0-3]):[0-5]\d"
+    if not re.fullmatch(f"{clock}-{clock}", span, re.ASCII) or span[:5] == span[6:]:
+        raise ValueError("not two different times of a day")
+    return span
+
+
 def _text(check: Callable[[str], str]) -> BeforeValidator:
     """``check`` for texts; anything else is left for the type itself to refuse."""
     return BeforeValidator(lambda value: check(value) if isinstance(value, str) else value)
@@ -144,6 +153,7 @@ Backend = Annotated[str, _text(_backend)]
 Token = Annotated[SecretStr, _text(_secret)]
 ReadableFile = Annotated[str, _text(_readable_file)]
 FilePath = Annotated[Path, _text(_path)]
+DailyWindow = Annotated[str, _text(_daily_window)]
 Peer = Annotated[str, _text(_peer)]
 PathPattern = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")]
 PathPatterns = Annotated[list[PathPattern], NoDecode, BeforeValidator(_items)]

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from llm_metrics_proxy.errors import JournalError, LlmMetricsProxyError, RecordsRefusedError
+from llm_metrics_proxy.errors import JournalError, LlmMetricsProxyError, RecordsRefusedError, StoreBusyError
 from llm_metrics_proxy.ingestion.batch import Batch
 from llm_metrics_proxy.journal.frames import encode, storable
 from llm_metrics_proxy.journal.reader import JournalFolder
@@ -30,6 +30,7 @@ from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosi
 REJECTED_NAME: Final = "rejected.jsonl"
 RETRY_FIRST_S: Final = 0.1
 RETRY_LONGEST_S: Final = 5.0
+_WAITS_TOLD: Final = 3
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +94,8 @@ class Ingestor:
         self._reached_unix_ms = unix_ms()  # everything that ended before is in; the start, until something is
         self._turn = 0
         self._status = IngestionStatus()
+        self._is_reader = False  # the journal's only one; until then it is another process that stores what is in it
+        self._waits = 0  # attempts in a row that found the database locked
         self._stop = threading.Event()
         self._drain_until: float | None = None
         self._thread: threading.Thread | None = None
@@ -117,6 +120,7 @@ class Ingestor:
             self._thread.join()
             self._thread = None
         self._folder.release()
+        self._is_reader = False
 
     def status(self) -> IngestionStatus:
         """How it fares; from any thread."""
@@ -136,6 +140,8 @@ class Ingestor:
             if self._attempt():
                 if not self._behind:
                     break
+            elif not self._is_reader:
+                break
             else:
                 time.sleep(RETRY_FIRST_S)
         self._set(running=False)
@@ -144,6 +150,12 @@ class Ingestor:
         """One step; whether it went well."""
         try:
             self.step()
+        except StoreBusyError as error:
+            # Once in a while is normal beside a migration, whose batches come one after the other; it is worth a line
+            # of the log only if it lasts.
+            self._waits += 1
+            self._failed(str(error), logging.WARNING if self._waits == _WAITS_TOLD else None)
+            return False
         except (LlmMetricsProxyError, OSError) as error:
             self._failed(str(error))
         except Exception as error:  # noqa: BLE001
@@ -152,12 +164,15 @@ class Ingestor:
             _log.exception("ingestion met a bug")
             self._failed(f"{type(error).__name__}: {error}")
         else:
+            self._waits = 0
             return True
+        self._waits = 0
         return False
 
-    def _failed(self, reason: str) -> None:
-        if reason != self._status.last_error:
-            _log.error("ingestion waits: %s", reason)
+    def _failed(self, reason: str, level: int | None = logging.ERROR) -> None:
+        """Tell it; in the log with ``level`` and only once, not at all without one."""
+        if level == logging.WARNING or (level is not None and reason != self._status.last_error):
+            _log.log(level, "ingestion waits: %s", reason)
         self._set(last_error=reason)
         with suppress(OSError):  # the folder may be what is out of reach
             self._set(**self._lag())
@@ -171,6 +186,7 @@ class Ingestor:
         """
         try:
             self._folder.claim()
+            self._is_reader = True
             if not self._loaded:
                 self._load()
             batch = self._collect()

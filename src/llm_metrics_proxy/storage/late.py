@@ -1,20 +1,21 @@
 """A store that is opened as soon as that is possible, which may be later than the program's start.
 
 A database that is locked, or whose disk is full, at the moment when the metrics process starts is no reason for it to
-end: it can say so on its port, and the ingester tries again, as it does with one that gets into trouble later.
+end: it can say so on its port, and the ingester tries again, as it does with one that gets into trouble later. The same
+holds for one of an older program, which takes no records of ours before it has been backed up and adopted.
 """
 
 from collections.abc import Callable
 
-from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
+from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreError
 from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosition, Store
 
 
 class LateStore:
     """``storage.base.Store`` around one that ``open_store`` opens: now if it can be, else at the next use.
 
-    Each use raises what ``open_store`` raised last until it succeeds. Only a newer program's database is refused at
-    once, by ``NewerDatabaseError``, because waiting cannot help.
+    Each use raises what ``open_store`` raised last until it succeeds. Only a newer program's database and a foreign one
+    are refused at once, by ``NewerDatabaseError`` and ``ForeignDatabaseError``, because waiting cannot help.
     """
 
     def __init__(self, open_store: Callable[[], Store]) -> None:
@@ -22,7 +23,7 @@ class LateStore:
         self._store: Store | None = None
         try:
             self._opened()
-        except NewerDatabaseError:
+        except (NewerDatabaseError, ForeignDatabaseError):
             raise
         except StoreError:
             pass  # whoever uses the store first meets it again, and is there to tell

@@ -1,10 +1,11 @@
 """What is in a database file, and the numbered steps that make it what this program needs.
 
-A file is looked at read-only before anything is written to it. One that holds what we do not know stays as it is, to
-the bit: a newer program's, another program's, and one of a 1.x version, which only a migration may touch.
+A file is looked at before anything is written to it, without a trace. One that holds what we do not know stays as it
+is, to the bit: a newer program's, another program's, and one of an older version, which only a migration may touch.
 """
 
 import hashlib
+import math
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -13,13 +14,16 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from llm_metrics_proxy.errors import NewerDatabaseError, StoreBusyError, StoreError
+from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.storage.untouched import header, side_file_bytes, untouched
 
 BUSY_TIMEOUT_MS: Final = 250  # short: whoever waits longer waits with its work safe in the journal
 
-_FILE_MAGIC: Final = b"SQLite format 3\x00"
-_LEDGER: Final = """
+FILE_MAGIC: Final = b"SQLite format 3\x00"
+TABLE: Final = "completion_requests"
+LAST_LEGACY_SCHEMA: Final = 3  # the greatest schema_version that any older program wrote
+LEDGER: Final = """
 CREATE TABLE IF NOT EXISTS schema_steps (
     number INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
@@ -29,6 +33,9 @@ CREATE TABLE IF NOT EXISTS schema_steps (
 ) STRICT
 """
 _LEDGER_COLUMNS: Final = {"number", "name", "checksum", "applied_at", "app_version"}
+# By these a completion_requests of an older program is known: all of the first, and one of the second at least.
+LEGACY_NEEDS: Final = ("timestamp", "model")
+LEGACY_NEEDS_ONE_OF: Final = ("response_time_ms", "total_tokens", "tokens_per_second")
 
 
 class Step(NamedTuple):
@@ -62,61 +69,96 @@ def store_error(path: Path, doing: str, error: apsw.Error) -> StoreError:
 def look(path: Path) -> set[int]:
     """Numbers of the steps that were applied; none if there is nothing in the file yet. Never writes.
 
-    Raises ``NewerDatabaseError``, or ``StoreError`` that says what was found instead.
+    Raises ``NewerDatabaseError``, ``ForeignDatabaseError``, or ``StoreError`` that says what was found instead.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(20)
-    except FileNotFoundError:
-        return set()
-    except OSError as error:
-        raise StoreError(f"The database {path} cannot be read: {error.strerror}.") from error
+    head = header(path)
     if not head:
+        if head is not None:
+            refuse_orphaned_wal(path)
         return set()
-    if not head.startswith(_FILE_MAGIC):
-        raise StoreError(f"{path} is not a SQLite database. Name another file with --db-path, or move this one away.")
+    if not head.startswith(FILE_MAGIC):
+        raise ForeignDatabaseError(
+            f"{path} is not a SQLite database. Name another file with --db-path, or move this one away."
+        )
     try:
-        connection = apsw.Connection(_uri(path, head), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-        try:
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        with untouched(path, BUSY_TIMEOUT_MS) as connection:
+            tables = tables_in(connection)
             if not tables:
                 return set()
-            if "schema_steps" not in tables or not _is_ledger(connection):
-                raise StoreError(_foreign(path, tables))
-            return check_ledger(path, connection)
-        finally:
-            connection.close()
+            if has_ledger(connection):
+                return check_ledger(path, connection)
+            refuse_foreign(path, connection, tables)
     except apsw.Error as error:
         raise store_error(path, "looking into it", error) from error
+    raise StoreError(
+        f"{path} holds completion_requests of an older version. The migration of the metrics process, or "
+        f"`llm-metrics-proxy migrate run --db {path}`, adopts it; until then it stays untouched."
+    )
 
 
-def _uri(path: Path, head: bytes) -> str:
-    """``path`` for a look that leaves nothing beside it.
+def refuse_orphaned_wal(path: Path) -> None:
+    """An empty file is a fresh one; but SQLite deletes a ``-wal`` beside it, and with that perhaps the only copy."""
+    size = side_file_bytes(path, "-wal")
+    if size:
+        raise ForeignDatabaseError(
+            f"{path} is empty, yet {path.name}-wal beside it holds {size} bytes: the database it belongs to was cut or "
+            "replaced. Opening it would delete them. Restore the database, or move both files away."
+        )
 
-    A read-only connection makes ``-shm`` and ``-wal`` for a database in WAL mode (bytes 18 and 19 of its header are 2)
-    and may not remove them. Without a ``-wal`` everything is in the file itself, so SQLite may take it for immutable.
-    """
-    in_file = head[18:20] == b"\x02\x02" and not path.with_name(f"{path.name}-wal").exists()
-    return f"{path.absolute().as_uri()}{'?immutable=1' if in_file else ''}"
+
+def tables_in(connection: apsw.Connection) -> list[str]:
+    """Names of the tables and views, without SQLite's own."""
+    sql = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    return [name for (name,) in connection.execute(f"{sql} ORDER BY name")]
 
 
-def _is_ledger(connection: apsw.Connection) -> bool:
+def has_ledger(connection: apsw.Connection) -> bool:
+    """The file is ours, or was adopted."""
     columns = connection.execute("SELECT name FROM pragma_table_info('schema_steps')")
     return {name for (name,) in columns} >= _LEDGER_COLUMNS
 
 
-def _foreign(path: Path, tables: set[str]) -> str:
-    if "completion_requests" in tables:
-        return (
-            f"{path} holds completion_requests as another version of this program or another program wrote it. "
-            f"Version {APP_VERSION} cannot migrate it (2.1.0 brings migrations) and has left it untouched. "
-            "Name a new file with --db-path."
+def refuse_foreign(path: Path, connection: apsw.Connection, tables: list[str]) -> None:
+    """Nothing if ``completion_requests`` is that of an older program, which a migration may adopt.
+
+    Raises ``ForeignDatabaseError`` or, if its ``schema_version`` is that of a newer program, ``NewerDatabaseError``.
+    """
+    away = "It was left untouched. Name another file with --db-path."
+    kinds = connection.execute("SELECT type FROM pragma_table_list WHERE schema = 'main' AND lower(name) = ?", (TABLE,))
+    kind = next((kind for (kind,) in kinds), None)
+    if kind is None:
+        more = f" and {len(tables) - 5} more" if len(tables) > 5 else ""
+        raise ForeignDatabaseError(
+            f"{path} is another program's database (tables: {', '.join(tables[:5])}{more}). {away}"
         )
-    return (
-        f"{path} is another program's database (tables: {', '.join(sorted(tables)[:5])}) and was left untouched. "
-        "Migrations of foreign tables come with 2.1.0. Name a new file with --db-path."
-    )
+    if kind != "table":
+        raise ForeignDatabaseError(f"{path}: completion_requests is a {kind}, not a table of records. {away}")
+    columns = {str(name).lower() for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (TABLE,))}
+    missing = [name for name in LEGACY_NEEDS if name not in columns]
+    if columns.isdisjoint(LEGACY_NEEDS_ONE_OF):
+        missing.append(f"any of {', '.join(LEGACY_NEEDS_ONE_OF)}")
+    if missing:
+        raise ForeignDatabaseError(
+            f"{path}: completion_requests is another program's table: it lacks {' and '.join(missing)}. {away}"
+        )
+    version = legacy_schema_version(connection)
+    if version is not None and version > LAST_LEGACY_SCHEMA:
+        raise NewerDatabaseError(
+            f"{path} has schema_version {version}, above {LAST_LEGACY_SCHEMA}: a newer program wrote it. This is "
+            f"{APP_VERSION}, which could destroy what it does not know. Start a newer version; nothing was changed."
+        )
+
+
+def legacy_schema_version(connection: apsw.Connection) -> int | None:
+    """The greatest ``version`` in the table ``schema_version`` of older programs; None without one that is a number."""
+    columns = {
+        str(name).lower() for (name,) in connection.execute("SELECT name FROM pragma_table_info('schema_version')")
+    }
+    if "version" not in columns:
+        return None
+    found = connection.execute("SELECT max(CAST(version AS REAL)) FROM schema_version WHERE version IS NOT NULL")
+    greatest = next((version for (version,) in found), None)
+    return None if greatest is None else math.ceil(max(-1e18, min(1e18, greatest)))
 
 
 def check_ledger(path: Path, connection: apsw.Connection) -> set[int]:
@@ -147,7 +189,7 @@ def apply_steps(path: Path, connection: apsw.Connection, applied: set[int]) -> N
             continue
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.execute(_LEDGER)
+            connection.execute(LEDGER)
             if step.number not in check_ledger(path, connection):  # another process may just have been here
                 connection.execute(step.sql)
                 connection.execute(

@@ -1,0 +1,124 @@
+"""Rows as they are, from files that other programs wrote: what a column holds need not be what it is there for.
+
+A table that was adopted keeps the values it had, each with its storage class: text where a number belongs, bytes,
+infinities, NULL, and text that is no UTF-8. A value that does not fit its column is shown as missing (JSON null) and
+told apart from a missing one by name in ``unfit_values``, as SQL would write it; it counts in no sum and no mean.
+"""
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import Any, Final, get_args, get_type_hints
+
+from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, RequestRecord
+from llm_metrics_proxy.storage.base import Reader, SqlValue
+
+UNFIT: Final = "unfit_values"
+NO_VALUE: Final = "(none)"
+MAX_UNFIT_CHARS: Final = 256
+
+
+def described(value: Any) -> str:
+    """A stored word (a version, an outcome) as people and JSON keys see it; it can be anything."""
+    if value is None:
+        return NO_VALUE
+    return value if isinstance(value, str) else repr(value)
+
+
+def read(reader: Reader, sql: str, parameters: Sequence[SqlValue] = (), *, columns: int) -> list[tuple[Any, ...]]:
+    """All rows of a statement with so many ``columns``; bytes of its text that are no Unicode become U+FFFD.
+
+    A statement whose order matters needs a LIMIT: it may be asked inside another one. Raises ``StoreError``.
+    """
+    try:
+        return reader.query(sql, parameters)
+    except UnicodeDecodeError:
+        pass  # once more, with the text as bytes: rare, so not done for every question
+    encoding = str(reader.query("PRAGMA encoding")[0][0])  # UTF-8, UTF-16le or UTF-16be; the bytes are in that one
+    names = [f"c{index}" for index in range(columns)]
+    raw = ", ".join(f"typeof({name}), iif(typeof({name}) = 'text', CAST({name} AS BLOB), {name})" for name in names)
+    wrapped = f"WITH asked({', '.join(names)}) AS ({sql}) SELECT {raw} FROM asked"  # noqa: S608 -- names are ours
+    return [
+        tuple(
+            value.decode(encoding, errors="replace") if kind == "text" else value
+            for kind, value in zip(row[::2], row[1::2], strict=True)
+        )
+        for row in reader.query(wrapped, parameters)
+    ]
+
+
+def _text(value: Any) -> Any:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, int | float) and isfinite(value) else None
+
+
+def _whole(value: Any) -> Any:
+    """1500.0 is a count too: some programs keep counts in columns of REAL."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**63 else None
+    return value if isinstance(value, int) else None
+
+
+def _flag(value: Any) -> Any:
+    return bool(value) if isinstance(value, int | float) and value in (0, 1) else None
+
+
+# By the type of a column's value; bool stands before int, which it is a kind of.
+_READINGS: Final[dict[type, Callable[[Any], Any]]] = {bool: _flag, int: _whole, float: _number, str: _text}
+
+
+def _as_is(value: Any) -> Any:
+    """Of a column of no fixed type: what JSON has a word for."""
+    return _number(value) if isinstance(value, float) else None if isinstance(value, bytes) else value
+
+
+def _reading(hint: Any) -> Callable[[Any], Any]:
+    kinds = (hint, *get_args(hint))
+    return next(reading for kind, reading in _READINGS.items() if kind in kinds)
+
+
+_KINDS: Final = {"TEXT": str, "REAL": float, "INTEGER": int}
+_BY_COLUMN: Final[dict[str, Callable[[Any], Any]]] = {
+    "id": _whole,
+    **{name: _reading(hint) for name, hint in get_type_hints(RequestRecord).items()},
+    **{column.name: _READINGS[_KINDS[column.sql_type]] for column in DERIVED},
+    APP_VERSION_COLUMN: _text,
+    **{column.name: _READINGS[_KINDS[column.sql_type]] if column.sql_type != "ANY" else _as_is for column in KEPT},
+}
+_AT_ONCE: Final[dict[Callable[[Any], Any], type]] = {_text: str, _whole: int}  # of this type, it fits as it is
+_IN_ORDER: Final = tuple(
+    (name, _AT_ONCE.get(reading, type(None)), reading) for name, reading in ((n, _BY_COLUMN[n]) for n in ALL_COLUMNS)
+)
+
+
+def item(row: Sequence[Any]) -> dict[str, Any]:
+    """A record with the values of ``record.ALL_COLUMNS`` as an object for JSON; flags are ``bool``.
+
+    Where a value does not fit its column, the object has one more key, ``unfit_values``: what is stored, by column.
+    """
+    shown: dict[str, Any] = {}
+    unfit: dict[str, str] = {}
+    for (name, kind, reading), value in zip(_IN_ORDER, row, strict=True):
+        if value is None or type(value) is kind:
+            shown[name] = value
+        else:
+            shown[name] = read_value = reading(value)
+            if read_value is None:
+                unfit[name] = _literal(value)
+    if unfit:
+        shown[UNFIT] = unfit
+    return shown
+
+
+def _literal(value: Any) -> str:
+    """As SQL writes it, so that '5', 5 and X'35' stay apart; cut to ``MAX_UNFIT_CHARS``."""
+    if isinstance(value, bytes):
+        text = f"X'{value[:MAX_UNFIT_CHARS].hex().upper()}'"
+    elif isinstance(value, str):
+        quoted = value[:MAX_UNFIT_CHARS].replace("'", "''")
+        text = f"'{quoted}'"
+    else:
+        text = repr(value)
+    return text if len(text) <= MAX_UNFIT_CHARS else f"{text[: MAX_UNFIT_CHARS - 1]}…"

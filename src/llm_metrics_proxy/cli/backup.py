@@ -1,0 +1,204 @@
+"""``backup``: keep the database as it is now, look whether backups are still whole, and put one in its place."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.migrate import Db, Json, database
+from llm_metrics_proxy.cli.migrate_output import lines, table
+from llm_metrics_proxy.cli.migrate_progress import Stop, shown
+from llm_metrics_proxy.cli.output import MISSING, console, end_quietly_when_the_pipe_closes, plain, print_json
+from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.errors import BackupError, LlmMetricsProxyError
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.migration.lock import migration_lock
+from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.storage import backup as backups
+from llm_metrics_proxy.storage.backup import Backup
+from llm_metrics_proxy.storage.backup_copy import Told
+from llm_metrics_proxy.storage.restore import Restored
+from llm_metrics_proxy.storage.restore import restore as put_in_place
+
+FAILED: Final = 1
+_PLACES: Final = (*READING, "backup_dir")
+_REASONS: Final = {"migration": "before a migration", "before_restore": "before a restore", "manual": "by hand"}
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A backup, as `backup list` names it.")]
+
+backup = typer.Typer(
+    name="backup",
+    help="Keep the database as it is, also while it is in use, and put a backup in its place.\n\n"
+    "Exit codes: 0 done, 1 failed or a backup is damaged, 2 wrong use, 3 refused before anything was changed, "
+    "130 stopped by Ctrl-C.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+@backup.command("create")
+@with_settings(*_PLACES)
+def create(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
+    """Make a backup now, and prove that it is equal. Everything may run meanwhile; the database is only read."""
+    path = database(loaded, db)
+    folder = loaded.settings.backup_dir.absolute()
+    with Stop().listening() as stop:
+        try:
+            with shown() as report:
+                told = _pages(report)
+                made = backups.create(
+                    path, folder, reason="manual", app_version=APP_VERSION, report=told, stop=stop.event
+                )
+        except LlmMetricsProxyError:
+            if stop.exit_code is None:
+                raise
+            raise typer.Exit(stop.exit_code) from None  # nothing was left behind
+    if json:
+        print_json({"app_version": APP_VERSION, "database": str(path), **_plain_of(folder, made)})
+        return
+    out = console()
+    out.print(f"Done. The backup {plain(made.name)} holds what the database held; every record was compared.")
+    lines(out, [*_details(made), ("Folder", plain(folder))])
+
+
+@backup.command("list")
+@with_settings(*_PLACES)
+def list_(loaded: Loaded, *, json: Json = False) -> None:
+    """Show the backups, newest first. Whether they are whole, `verify` tells."""
+    end_quietly_when_the_pipe_closes()
+    folder = loaded.settings.backup_dir.absolute()
+    found = backups.listing(folder)
+    if json:
+        print_json(
+            {"app_version": APP_VERSION, "folder": str(folder), "backups": [_plain_of(folder, each) for each in found]}
+        )
+        return
+    out = console()
+    if not found:
+        out.print(f"No backups in {plain(folder)}; `llm-metrics-proxy backup create` makes one.")
+        return
+    rows = table("name", "made (UTC)", "made", "records", "bytes", "versions", numbers=("records", "bytes"))
+    for each in found:
+        records = MISSING if each.records is None else f"{each.records:,}"
+        reason = _REASONS.get(each.reason, plain(each.reason))
+        rows.add_row(plain(each.name), _moment(each), reason, records, f"{each.bytes:,}", _versions(each))
+    out.print(rows)
+
+
+@backup.command("verify")
+@with_settings(*_PLACES)
+def verify(
+    loaded: Loaded,
+    *,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Backups to check; without names all of them.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check that backups still are what they were when they were made. Reads only; exit 1 if one is not."""
+    end_quietly_when_the_pipe_closes()
+    folder = loaded.settings.backup_dir.absolute()
+    results = [(name, _trouble(folder, name)) for name in names or [each.name for each in backups.listing(folder)]]
+    if json:
+        checked = [{"name": name, "ok": not trouble, "problem": trouble} for name, trouble in results]
+        all_ok = all(each["ok"] for each in checked)
+        print_json({"app_version": APP_VERSION, "folder": str(folder), "ok": all_ok, "backups": checked})
+    else:
+        out = console()
+        for name, trouble in results:
+            out.print(plain(trouble) if trouble else f"{plain(name)} is whole.")
+        if not results:
+            out.print(f"No backups in {plain(folder)}.")
+    if any(trouble for _name, trouble in results):
+        raise typer.Exit(FAILED)
+
+
+def _trouble(folder: Path, name: str) -> str | None:
+    try:
+        with shown() as report:
+            backups.verify(folder, name, report=_percent(report))
+    except BackupError as error:
+        return str(error)
+    return None
+
+
+@backup.command("restore")
+@with_settings(*_PLACES)
+def restore(loaded: Loaded, *, name: Name, db: Db = None, json: Json = False) -> None:
+    """Put a backup in the place of the database, after a backup of what is there. `serve` must not run."""
+    path = (db or loaded.settings.db_path).absolute()
+    folder = loaded.settings.backup_dir.absolute()
+    with shown() as report:
+        done = put_in_place(
+            folder, name, path, app_version=APP_VERSION, lock=migration_lock(path), report=_percent(report)
+        )
+    migrates = engine.status(path, migrations=engine.MIGRATIONS, app_version=APP_VERSION).has_work
+    if json:
+        print_json(
+            {
+                "app_version": APP_VERSION,
+                "database": str(path),
+                "restored": _plain_of(folder, done),
+                "safety_backup": done.safety_backup,
+                "moved_aside": done.moved_aside,
+                "next_start_migrates": migrates,
+            }
+        )
+        return
+    _print_restored(path, done, migrates=migrates)
+
+
+def _print_restored(path: Path, done: Restored, *, migrates: bool) -> None:
+    out = console()
+    out.print(f"Done. {plain(path)} is what it was when {plain(done.name)} was made.")
+    lines(out, _details(done))
+    if done.safety_backup is not None:
+        out.print(f"What it was before is the backup {plain(done.safety_backup)}; restore that to go back.")
+    if done.moved_aside is not None:
+        out.print(
+            f"What was there was no database, or a damaged one: it is kept as {plain(done.moved_aside)} in the same "
+            "folder."
+        )
+    if migrates:
+        back = f"restore {plain(done.safety_backup)} and " if done.safety_backup else ""
+        out.print(
+            "\nIt is of an older version: the next start of `serve` or `metrics` migrates it again, after a backup. "
+            "With --no-auto-migrate it stays as it is: requests are served and their records wait in the journal, "
+            "until `migrate run` or the program of that version takes over.\n"
+            f"If you only want a migration taken back, {back}use `migrate undo`: it keeps the records that came since."
+        )
+
+
+def _pages(report: Report) -> Told:
+    return lambda done, total: report(Progress(phase=Phase.BACKING_UP, done=done, total=total))
+
+
+def _percent(report: Report) -> Told:
+    def told(done: int, total: int) -> None:
+        report(Progress(phase=Phase.VERIFYING, detail=f"{done * 100 // (total or 1):>3} %"))
+
+    return told
+
+
+def _plain_of(folder: Path, made: Backup) -> dict[str, Any]:
+    facts = {field: getattr(made, field) for field in Backup.__struct_fields__}
+    return {**facts, "path": str(backups.path_of(folder, made.name))}
+
+
+def _details(made: Backup) -> list[tuple[str, str]]:
+    return [
+        ("Records", MISSING if made.records is None else f"{made.records:,}"),
+        ("Versions", _versions(made)),
+        ("Size", f"{made.bytes:,} bytes"),
+        ("Made", f"{_moment(made)} UTC, {_REASONS.get(made.reason, plain(made.reason))}"),
+    ]
+
+
+def _versions(made: Backup) -> str:
+    return ", ".join(f"{plain(stamp)}: {count:,}" for stamp, count in made.records_by_version.items()) or MISSING
+
+
+def _moment(made: Backup) -> str:
+    return plain(made.made_at[:19].replace("T", " "))

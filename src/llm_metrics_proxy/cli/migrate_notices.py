@@ -1,0 +1,56 @@
+"""The notices of migrations: what keeps one from happening, and the mark that a person has read the others."""
+
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from llm_metrics_proxy.migration.engine import Status
+from llm_metrics_proxy.migration.legacy import Found, inspect
+from llm_metrics_proxy.migration.model import UNFINISHED, Run
+from llm_metrics_proxy.migration.overview import refuse
+from llm_metrics_proxy.migration.runs import all_runs, change_run, now
+from llm_metrics_proxy.storage.sqlite_schema import store_error
+
+_WAIT_MS: Final = 5000  # a batch of a migration that runs holds the lock for far less
+
+
+def why_nothing_happens(status: Status) -> str | None:
+    """Why records are older though no run is under way or was taken back, which have notices of their own."""
+    if status.lock_holder is not None or status.unfinished is not None or status.held or status.failed_before:
+        return None
+    if status.needs_adoption:
+        return "The database is one of an older program: it is adopted and migrated at the next start, or now."
+    if status.pending:
+        count = max(status.pending.values())
+        return f"{count:,} records follow older formulas; they are migrated at the next start, or now."
+    return None
+
+
+def dismiss_notices(path: Path) -> int:
+    """Mark the notices of all ended runs as read; how many were not before. Raises ``StoreError``."""
+    inspection = inspect(path)
+    refuse(inspection)
+    if inspection.found is not Found.OURS:
+        return 0
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.set_busy_timeout(_WAIT_MS)
+            unread = _unread(connection)
+            if not unread:
+                return 0
+            connection.execute("BEGIN IMMEDIATE")
+            unread = _unread(connection)
+            for run in unread:
+                change_run(connection, run, dismissed_at=now())
+            connection.execute("COMMIT")
+            return len(unread)
+        finally:
+            connection.close()  # rolls back what was not committed
+    except apsw.Error as error:
+        raise store_error(path, "marking notices as read", error) from error
+
+
+def _unread(connection: apsw.Connection) -> list[Run]:
+    return [run for run in all_runs(connection) if run.state not in UNFINISHED and run.dismissed_at is None]

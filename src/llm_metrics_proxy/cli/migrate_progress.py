@@ -1,0 +1,103 @@
+"""How long work shows itself and is stopped: a line on the terminal with rate and time left, Ctrl-C and SIGTERM."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as Bars
+
+from llm_metrics_proxy.cli.output import duration, plain
+from llm_metrics_proxy.migration.model import Phase, Progress, Report, quiet
+
+PHASES: Final = {
+    Phase.IDLE: "",
+    Phase.WAITING: "waiting",
+    Phase.CHECKING: "checking",
+    Phase.BACKING_UP: "backing up",
+    Phase.ADOPTING: "adopting",
+    Phase.MIGRATING: "migrating",
+    Phase.PAUSED: "paused",
+    Phase.VERIFYING: "verifying",
+    Phase.UNDOING: "undoing",
+}
+
+
+class Stop:
+    """Set by Ctrl-C and SIGTERM; the work ends after its current batch. A second Ctrl-C ends it at once, which loses
+    nothing either: what was committed is whole, and the rest is done next time."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.signum: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """As shells report a signal; none if there was none."""
+        return None if self.signum is None else 128 + self.signum
+
+    def _handle(self, signum: int, _frame: FrameType | None) -> None:
+        if self.event.is_set() and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signum = signum
+        self.event.set()
+
+    @contextmanager
+    def listening(self) -> Iterator["Stop"]:
+        """Handle the signals while the block runs."""
+        before = {signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+
+@contextmanager
+def shown(console: Console | None = None) -> Iterator[Report]:
+    """A ``Report`` that draws one line on standard error if that is a terminal, and else tells nobody."""
+    console = console or Console(stderr=True, highlight=False, emoji=False)
+    if not console.is_terminal:
+        yield quiet
+        return
+    bars = Bars(
+        SpinnerColumn(),
+        TextColumn("{task.description:<10}"),
+        BarColumn(bar_width=16),
+        TextColumn("{task.fields[figures]}"),
+        console=console,
+        transient=True,
+    )
+    task = bars.add_task("", total=None, figures="")
+
+    def report(progress: Progress) -> None:
+        bars.update(
+            task,
+            description=PHASES[progress.phase],
+            completed=progress.done,
+            total=progress.total or None,
+            figures=figures(progress),
+        )
+
+    with bars:
+        yield report
+
+
+def figures(progress: Progress) -> str:
+    """Percent, how much of what, how fast, how long still; only what is known."""
+    parts = []
+    if progress.total:
+        unit = "pages" if progress.phase is Phase.BACKING_UP else "records"
+        parts.append(f"{progress.done * 100 // progress.total:>3} %")
+        parts.append(f"{progress.done:,}/{progress.total:,} {unit}")
+    if progress.per_s:
+        parts.append(f"{progress.per_s:,.0f}/s")
+    if progress.eta_s is not None:
+        parts.append(f"{duration(max(1.0, round(progress.eta_s)))} left")
+    if progress.detail:
+        parts.append(plain(progress.detail))
+    return "  ".join(parts)

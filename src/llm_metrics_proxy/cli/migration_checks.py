@@ -1,0 +1,106 @@
+"""What ``doctor`` looks at for migrations and backups; it changes nothing, like all of its checks."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from llm_metrics_proxy.cli.finding import Finding, Status, nearest_folder
+from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.migration.overview import Status as Overview
+from llm_metrics_proxy.migration.overview import status
+from llm_metrics_proxy.migration.plan import room
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.storage import backup
+
+_MIB: Final = 1024**2
+_DAY_S: Final = 86_400
+_BYTES_A_RECORD: Final = 120  # as the engine asks for before it begins
+_WAL_BYTES: Final = 64 * 1024**2
+_BY_HAND: Final = "`llm-metrics-proxy migrate plan` shows what a migration would do, `migrate run` does it"
+
+
+def backups(settings: Settings) -> Finding:
+    """Which backups are there, and how old is the newest?"""
+    folder = settings.backup_dir
+    try:
+        found = backup.listing(folder)
+    except LlmMetricsProxyError as error:
+        return Finding("backups", Status.WARNING, str(error), "see `llm-metrics-proxy backup list`")
+    if not found:
+        return Finding("backups", Status.OK, f"{folder}: none; a migration makes one, and so does `backup create`")
+    newest = found[0]
+    age_s = (datetime.now(UTC) - datetime.fromisoformat(newest.made_at)).total_seconds()
+    size = sum(each.bytes for each in found) / _MIB
+    return Finding(
+        "backups",
+        Status.OK,
+        f"{folder}: {len(found)} ({size:,.1f} MiB), the newest {newest.name}, {_age(age_s)} old, "
+        f"by version {newest.app_version}",
+    )
+
+
+def migrations(settings: Settings) -> Finding:
+    """Are there records of older versions, a migration that did not end, or one whose code has changed since?"""
+    path = settings.db_path
+    try:
+        found = status(path, MIGRATIONS)
+    except LlmMetricsProxyError as error:
+        return Finding("migrations", Status.WARNING, str(error), "the check `database` says more")
+    if found.newer:
+        words = f"records of version {', '.join(found.newer)}, which is newer than this program"
+        return Finding("migrations", Status.FAILED, words, "start that version or a newer one; nothing was changed")
+    if found.edited:
+        words = f"the migration to {', '.join(found.edited)} is no longer the code that was applied"
+        return Finding("migrations", Status.WARNING, words, "`llm-metrics-proxy migrate verify` checks every record")
+    if found.lock_holder is not None:
+        return Finding("migrations", Status.OK, f"process {found.lock_holder or 'unknown'} is migrating just now")
+    if not found.has_work:
+        return _settled(found)
+    pending = max(found.pending.values(), default=0)
+    words = f"{pending:,} records follow older formulas"
+    if found.needs_adoption:
+        words = f"{path} was written by an older program; {words}"
+    if found.unfinished is not None:
+        words = f"migration {found.unfinished.id} has not ended ({found.unfinished.state}); {words}"
+    if found.held or found.failed_before:
+        who = "a person" if found.held else "its own verification"
+        return Finding("migrations", Status.WARNING, f"{words}; {who} took the last one back", _BY_HAND)
+    lacking = _room_lacking(settings, path, found)
+    if lacking:
+        return Finding("migrations", Status.FAILED, f"{words}; {lacking}", "make room, or choose another --backup-dir")
+    if not settings.auto_migrate:
+        return Finding("migrations", Status.FAILED, f"{words}, and auto_migrate is false", _BY_HAND)
+    return Finding("migrations", Status.OK, f"{words}; the next start migrates them, after a backup")
+
+
+def _settled(found: Overview) -> Finding:
+    if found.last is None:
+        return Finding("migrations", Status.OK, "none was needed")
+    last = found.last
+    words = f"none is due; the last one, to {last.to_version}, is {last.state} since {last.finished_at}"
+    if found.held or last.state != "done":
+        return Finding("migrations", Status.WARNING, words, _BY_HAND)
+    return Finding("migrations", Status.OK, words)
+
+
+def _room_lacking(settings: Settings, path: Path, found: Overview) -> str:
+    """What the disk lacks for the migration that is due; empty if it has enough. The engine asks for the same."""
+    size = path.stat().st_size
+    grows = sum(found.records_by_version.values()) * _BYTES_A_RECORD + _WAL_BYTES
+    here = nearest_folder(path.parent)
+    there = nearest_folder(settings.backup_dir)
+    same = here.stat().st_dev == there.stat().st_dev
+    needs = [room(here, grows + size)] if same else [room(here, grows), room(there, size)]
+    return "; ".join(
+        f"it needs {each.needed_bytes / _MIB:,.0f} MiB in {each.folder}, where {each.free_bytes / _MIB:,.0f} are free"
+        for each in needs
+        if not each.enough
+    )
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((_DAY_S, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} seconds"

@@ -1,0 +1,303 @@
+"""An older program's table becomes ours in place: columns are added, constraints that refuse our records are lifted.
+
+No row is rewritten, and whatever is not ours (columns, tables, views, triggers, ``schema_version``) stays. What the
+table needs is worked out from what it is now; ``rehearse`` does the same to an empty copy of the schema in memory and
+stores records of ours there, so that a constraint that would refuse them is known before the file is touched.
+
+The rare table whose ``id`` is no integer key is copied: rows get an ``id`` (their rowid where there is one), the old
+one is kept as ``id_original``, and constraints of the old table are not carried over. That takes time and space.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import apsw
+
+from llm_metrics_proxy.errors import MigrationRefusedError
+from llm_metrics_proxy.migration.legacy import Inspection, has_rowid_id, schema_of
+from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, COLUMNS, RAW_COLUMNS
+from llm_metrics_proxy.storage.sqlite_schema import LEDGER, TABLE, steps
+
+_ORIGINAL_ID: Final = "id_original"
+_ASIDE: Final = "completion_requests_adopting"
+_ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
+_UNTYPED: Final = "BLOB"  # the affinity that converts nothing
+_NO_DEFAULTS: Final = (None, "NULL")
+
+
+class _Column(NamedTuple):
+    name: str
+    declared: str
+    not_null: bool
+    default: str | None
+    key: int  # place in the primary key, from 1; 0: not in it
+
+
+@cache
+def _ours() -> tuple[dict[str, tuple[str, bool]], tuple[str, ...], dict[str, str]]:
+    """Of a database that all steps made: columns with type and NOT NULL, our other objects, the table's indexes."""
+    connection = apsw.Connection(":memory:")
+    try:
+        for step in steps():
+            connection.execute(step.sql)
+        columns = {column.name: (column.declared, column.not_null) for column in _columns(connection)}
+        schema = schema_of(connection)
+    finally:
+        connection.close()
+    others = tuple(each.sql for each in schema if each.table != TABLE)
+    return columns, others, {each.name: each.sql for each in schema if each.kind == "index" and each.table == TABLE}
+
+
+def index_steps() -> list[str]:
+    """Statements that make the indexes of ``completion_requests`` where they are missing; each its own transaction.
+
+    Records from before the adoption have no ``request_id``, so only the others are indexed by it.
+    """
+    found = []
+    for name, sql in _ours()[2].items():
+        create, definition = sql.split(name, 1)
+        unless_null = " WHERE request_id IS NOT NULL" if "UNIQUE" in create else ""
+        found.append(f"{create}IF NOT EXISTS {name}{definition}{unless_null}")
+    return found
+
+
+def rehearse(inspection: Inspection) -> None:
+    """Adopt an empty copy of the schema and store, change and read records of ours in it. Touches no file.
+
+    Raises ``MigrationRefusedError`` that says which constraint, trigger or name is in the way.
+    """
+    connection = apsw.Connection(":memory:")
+    try:
+        connection.execute(f"PRAGMA encoding = '{inspection.encoding}'")
+        _copy_schema(connection, inspection)
+        _make_ours(connection)
+        for statement in index_steps():
+            connection.execute(statement)
+        connection.execute("BEGIN")
+        for doing, statement, parameters in _rehearsal():
+            _do(connection, doing, statement, parameters)
+        _check_what_was_stored(connection)
+    except (apsw.Error, _Refusal) as error:
+        raise MigrationRefusedError(
+            f"{inspection.path} cannot be adopted: {error}. Nothing was changed. Remove what is in the way from a copy "
+            "of the file, or name a new file with --db-path."
+        ) from error
+    finally:
+        connection.close()
+
+
+def adopt(connection: apsw.Connection, inspection: Inspection, *, app_version: str, backup: str | None) -> list[str]:
+    """Make the database ours, within the transaction that the caller has opened; the names of the columns added.
+
+    Raises ``MigrationRefusedError`` if it cannot be, or is no longer what was inspected; the caller then rolls back.
+    """
+    if schema_of(connection) != inspection.schema:
+        raise MigrationRefusedError(f"{inspection.path} was changed by another program meanwhile; try again.")
+    rehearse(inspection)
+    if any(name.lower() == "request_id" for name in inspection.columns):
+        _refuse_double_requests(connection, inspection)
+    added = _make_ours(connection)
+    now = datetime.now(UTC).isoformat()
+    connection.executemany(
+        "INSERT INTO schema_steps (number, name, checksum, applied_at, app_version) VALUES (?, ?, ?, ?, ?)",
+        [(step.number, step.name, step.checksum, now, app_version) for step in steps()],
+    )
+    found = {
+        "columns": inspection.columns,
+        "tables": inspection.tables,
+        "schema_version": inspection.schema_version,
+        "has_rowid_id": inspection.has_rowid_id,
+    }
+    connection.execute(
+        "INSERT INTO adoptions (adopted_at, app_version, found, added_columns, backup) VALUES (?, ?, ?, ?, ?)",
+        (now, app_version, json.dumps(found, ensure_ascii=False), json.dumps(added), backup),
+    )
+    return added
+
+
+class _Refusal(Exception):  # noqa: N818 -- becomes a MigrationRefusedError
+    """What the rehearsal met."""
+
+
+def _make_ours(connection: apsw.Connection) -> list[str]:
+    """The schema's part of an adoption: columns, constraints, our other tables. The names of the columns added."""
+    if not has_rowid_id(connection):
+        _copy_table(connection)
+    columns, others, _indexes = _ours()
+    present = {column.name.lower(): column for column in _columns(connection)}
+    any_type = "ANY" if _is_strict(connection) else _UNTYPED
+    added = [name for name in ALL_COLUMNS if name not in present]
+    for name in added:
+        declared = columns[name][0]
+        connection.execute(f"ALTER TABLE {TABLE} ADD COLUMN {name} {any_type if declared == 'ANY' else declared}")
+    for name, column in present.items():
+        wanted = columns.get(name)
+        left_out = wanted is None and column.default in _NO_DEFAULTS
+        may_be_null = wanted is not None and not wanted[1]
+        if column.not_null and not column.key and (left_out or may_be_null):
+            connection.execute(f"ALTER TABLE {TABLE} ALTER COLUMN {_quoted(column.name)} DROP NOT NULL")
+    for statement in (LEDGER.replace("IF NOT EXISTS ", ""), *others):
+        connection.execute(statement)
+    return added
+
+
+def _copy_table(connection: apsw.Connection) -> None:
+    """Give the rows an integer ``id``. Every value keeps its storage class: each column keeps its affinity."""
+    columns = _columns(connection, generated=True)
+    names = {column.name.lower() for column in columns}
+    kept = _ORIGINAL_ID
+    while kept in names:
+        kept += "_"
+    strict = _is_strict(connection)
+    attached = [each for each in schema_of(connection) if each.table.lower() == TABLE and each.kind != "table"]
+    key = next((name for name in _ROWID_NAMES if name not in names), None)
+    if _table_flag(connection, "wr"):  # WITHOUT ROWID
+        key = None
+    defined, targets = ["id INTEGER PRIMARY KEY"], []
+    for column in columns:
+        name = kept if column.name.lower() == "id" else column.name
+        defined.append(f"{_quoted(name)} {_affinity(column.declared, strict=strict)}")
+        targets.append(_quoted(name))
+    sources = [_quoted(column.name) for column in columns]
+    # otherwise SQLite looks through every view and trigger, and refuses where an old one is broken
+    legacy_alter = connection.pragma("legacy_alter_table")
+    connection.pragma("legacy_alter_table", 1)
+    try:
+        connection.execute(f"ALTER TABLE {TABLE} RENAME TO {_ASIDE}")
+        connection.execute(f"CREATE TABLE {TABLE} ({', '.join(defined)})")
+        connection.execute(
+            f"INSERT INTO {TABLE} ({', '.join([*(['id'] if key else []), *targets])}) "  # noqa: S608 -- all quoted
+            f"SELECT {', '.join([*([key] if key else []), *sources])} FROM {_ASIDE} ORDER BY {key or 'timestamp'}"
+        )
+        connection.execute(f"DROP TABLE {_ASIDE}")
+        for each in attached:
+            connection.execute(each.sql)
+    finally:
+        connection.pragma("legacy_alter_table", legacy_alter)
+
+
+def _affinity(declared: str, *, strict: bool) -> str:
+    """A type with the affinity that SQLite gives ``declared``, by its rules in their order."""
+    upper = declared.upper()
+    if strict and upper == "ANY":
+        return _UNTYPED
+    for affinity, words in (("INTEGER", ("INT",)), ("TEXT", ("CHAR", "CLOB", "TEXT")), (_UNTYPED, ("BLOB",))):
+        if any(word in upper for word in words):
+            return affinity
+    if not upper:
+        return _UNTYPED
+    return "REAL" if any(word in upper for word in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
+
+
+def _columns(connection: apsw.Connection, *, generated: bool = False) -> list[_Column]:
+    # hidden: 0 ordinary, 2 and 3 generated
+    rows = connection.execute(
+        'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)', (TABLE,)
+    )
+    return [
+        _Column(name, declared, bool(not_null), default, key)
+        for name, declared, not_null, default, key, hidden in rows
+        if generated or not hidden or name.lower() in ALL_COLUMNS
+    ]
+
+
+def _is_strict(connection: apsw.Connection) -> bool:
+    return _table_flag(connection, "strict")
+
+
+def _table_flag(connection: apsw.Connection, flag: str) -> bool:
+    sql = f"SELECT {flag} FROM pragma_table_list WHERE schema = 'main' AND lower(name) = ?"  # noqa: S608 -- ours
+    return any(value for (value,) in connection.execute(sql, (TABLE,)))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _refuse_double_requests(connection: apsw.Connection, inspection: Inspection) -> None:
+    double = list(
+        connection.execute(
+            "SELECT request_id, count(*) FROM completion_requests WHERE request_id IS NOT NULL "
+            "GROUP BY request_id COLLATE BINARY HAVING count(*) > 1 LIMIT 1"
+        )
+    )
+    if double:
+        raise MigrationRefusedError(
+            f"{inspection.path} cannot be adopted: request_id {double[0][0]!r} stands in {double[0][1]} records, and "
+            "is to tell one record from every other. Rename that column. Nothing was changed."
+        )
+
+
+def _copy_schema(connection: apsw.Connection, inspection: Inspection) -> None:
+    """What the records' table needs must be there; what else cannot be made here is left out."""
+    order = ("table", "index", "view", "trigger")
+    for each in sorted(inspection.schema, key=lambda each: order.index(each.kind)):
+        try:
+            connection.execute(each.sql)
+        except apsw.Error as error:
+            if each.table.lower() == TABLE:
+                raise _Refusal(f"its {each.kind} {each.name} cannot be understood here: {error}") from error
+
+
+_TEXTS: Final = {
+    "timestamp": "2025-06-01T12:00:00.000001Z", "request_id": "00000000000000000000000000000010",
+    "app_version": "2.1.0", "outcome": "completed", "method": "POST", "endpoint": "/v1/chat/completions",
+    "usage_source": "reported",
+}  # fmt: skip
+_UPDATED: Final = ("tokens_per_second", "app_version", "timestamp", "timestamp_original", "recompute_reason")
+_FAITHFUL: Final = ("timestamp", "request_id", APP_VERSION_COLUMN)
+
+
+def _record(*, request_id: str, full: bool) -> tuple[Any, ...]:
+    """Values in the order of ``COLUMNS`` without ``id``: all there are, or only those that are never NULL."""
+    values: list[Any] = []
+    for name in COLUMNS[1:]:
+        declared, not_null = _ours()[0][name]
+        value = {"INTEGER": 1, "REAL": 1.5, "TEXT": _TEXTS.get(name, "text"), "ANY": None}[declared]
+        values.append(value if full or not_null else None)
+    values[RAW_COLUMNS.index("request_id")] = request_id
+    return tuple(values)
+
+
+def _rehearsal() -> Iterator[tuple[str, str, tuple[Any, ...]]]:
+    """What is done to the table, in order: for people, the statement, its values."""
+    insert = f"INSERT INTO {TABLE} ({', '.join(COLUMNS[1:])}) VALUES ({', '.join('?' * len(COLUMNS[1:]))})"  # noqa: S608
+    for number, doing in enumerate(("a record of ours", "a second record like another")):
+        yield doing, insert, _record(request_id=f"{10 + number:032}", full=True)
+    for number, doing in enumerate(("a record with all that can be unknown", "a second such record")):
+        yield doing, insert, _record(request_id=f"{20 + number:032}", full=False)
+    update = f"UPDATE {TABLE} SET {' = ?, '.join(_UPDATED)} = ?"  # noqa: S608 -- ours
+    timestamp = _TEXTS["timestamp"]
+    yield "a recomputed record", update, (2.5, "2.0.0", timestamp, "2025-06-01 12:00:00", None)
+    yield "a record that cannot be recomputed", update, (None, "2.0.0", timestamp, b"1", "not_a_number")
+    yield "a record that an undo puts back", update, (2.5, _TEXTS["app_version"], timestamp, None, None)
+
+
+def _do(connection: apsw.Connection, doing: str, statement: str, parameters: tuple[Any, ...]) -> None:
+    """One statement of the rehearsal; an update must leave all other columns as they are."""
+    names = ", ".join(_quoted(column.name) for column in _columns(connection) if column.name.lower() not in _UPDATED)
+    others = f"SELECT {names} FROM {TABLE} ORDER BY id"  # noqa: S608 -- all quoted
+    before = list(connection.execute(others))
+    try:
+        connection.execute(statement, parameters)
+    except apsw.Error as error:
+        raise _Refusal(f"its table {TABLE} would refuse {doing}: {error}") from error
+    if statement.startswith("UPDATE") and before != list(connection.execute(others)):
+        raise _Refusal(f"{doing} would change other columns too, by a trigger of its table {TABLE}")
+
+
+def _check_what_was_stored(connection: apsw.Connection) -> None:
+    stored = [
+        dict(zip(COLUMNS, row, strict=True))
+        for row in connection.execute(f"SELECT {', '.join(COLUMNS)} FROM {TABLE} ORDER BY id")  # noqa: S608
+    ]
+    if len(stored) != 4:
+        raise _Refusal("a trigger of its table completion_requests keeps records of ours out or adds others")
+    for row, request in zip(stored, (10, 11, 20, 21), strict=True):
+        wanted = {**_TEXTS, "request_id": f"{request:032}"}
+        changed = [name for name in _FAITHFUL if row[name] != wanted[name]]
+        if changed:
+            raise _Refusal(f"its column {changed[0]} does not keep text as it is: {row[changed[0]]!r}")

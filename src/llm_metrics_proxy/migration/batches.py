@@ -1,0 +1,120 @@
+"""Records in small transactions: how far one goes, how long it may hold the lock, and how progress is told.
+
+Each transaction takes a range of ids and does everything for it: undo entries, new values, new stamps, the cursor. So
+a record is wholly old or wholly new at every moment, and an interruption costs nothing but the batch that was open.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import apsw
+
+from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.sql import TABLE
+
+_FIRST_BATCH: Final = 500
+_MOST: Final = 50_000
+_TELL_EVERY_S: Final = 0.1
+_BUSY_PATIENCE_S: Final = 60.0
+
+Interrupted = Callable[[], bool]
+
+
+class Pace:
+    """How many records the next batch takes, so that it holds the write lock for about ``target_ms``.
+
+    A batch that took too long is answered at once, a short one by careful growth: a disk that stalls now and then
+    must not make the lock long afterwards.
+    """
+
+    def __init__(self, target_ms: float) -> None:
+        self.records = _FIRST_BATCH
+        self.largest_ms = 0.0
+        self.busy_ms = 0.0
+        self._target_ms = target_ms
+
+    def took(self, held_ms: float) -> None:
+        """A batch of ``records`` held the lock for so long."""
+        self.largest_ms = max(self.largest_ms, held_ms)
+        self.busy_ms += held_ms
+        factor = min(1.5, max(0.25, 0.7 * self._target_ms / max(held_ms, 0.01)))
+        self.records = max(1, min(_MOST, int(self.records * factor) + (factor > 1)))
+
+
+class Teller:
+    """Turns counts into ``Progress`` with rate and ETA, a few times a second."""
+
+    def __init__(self, report: Report, phase: Phase, total: int, done: int = 0) -> None:
+        self._report, self._phase, self._total = report, phase, total
+        self._start, self._already = time.monotonic(), done
+        self._last = 0.0
+        self.tell(done, force=True)
+
+    def tell(self, done: int, *, force: bool = False, phase: Phase | None = None, detail: str = "") -> None:
+        """So much is done; told only if it is time, or ``force``."""
+        now = time.monotonic()
+        if not force and now - self._last < _TELL_EVERY_S:
+            return
+        self._last = now
+        elapsed = now - self._start
+        per_s = (done - self._already) / elapsed if elapsed > 0 and done > self._already else None
+        eta_s = (self._total - done) / per_s if per_s else None
+        phase = phase or self._phase
+        self._report(Progress(phase=phase, done=done, total=self._total, per_s=per_s, eta_s=eta_s, detail=detail))
+
+
+@contextmanager
+def transaction(connection: apsw.Connection, pace: Pace | None = None) -> Iterator[None]:
+    """One write transaction, waited for while others write; undone on any error. ``pace`` is told how long it took."""
+    _begin(connection)
+    start = time.perf_counter()
+    try:
+        yield
+        connection.execute("COMMIT")
+        if pace is not None:
+            pace.took((time.perf_counter() - start) * 1000)
+    except BaseException:
+        if connection.in_transaction:  # SQLite has rolled back by itself after some errors
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _begin(connection: apsw.Connection) -> None:
+    deadline = time.monotonic() + _BUSY_PATIENCE_S
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def id_ranges_end(connection: apsw.Connection, table: str, after: int, bound: int, records: int) -> int:
+    """The id up to which the next ``records`` records reach; ``bound`` if no more follow. Ids may have any gaps."""
+    rows: list[Any] = connection.execute(
+        f"SELECT max(id), count(*) FROM (SELECT id FROM {table} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)",  # noqa: S608
+        (after, bound, records),
+    ).fetchall()
+    last, found = rows[0]
+    return bound if last is None or found < records else int(last)
+
+
+def ranges(
+    connection: apsw.Connection, bound: int, records: Callable[[], int], table: str = TABLE, after: int | None = None
+) -> Iterator[tuple[int, int, int]]:
+    """``(after, through, records at most)`` in order of ids, of ``records()`` each time; ids may be negative."""
+    if after is None:
+        first: list[Any] = connection.execute(f"SELECT min(id) FROM {table}").fetchall()  # noqa: S608
+        if first[0][0] is None:
+            return
+        after = max(first[0][0] - 1, -(2**63))
+    while after < bound:
+        size = records()
+        through = id_ranges_end(connection, table, after, bound, size)
+        yield after, through, size
+        after = through

@@ -1,0 +1,374 @@
+"""The whole of a migration, in the order that keeps every promise: ``docs/topics/migrations.md`` tells it to people.
+
+detect, lock, look again, check the disk, back up, adopt, walk the records in batches, build indexes, verify, stamp,
+record; and back, by the undo entries, if anything is not as it must be. Every step is either a transaction or can be
+done again, so that a program that was killed at any point finishes by being started again.
+"""
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from llm_metrics_proxy.errors import MigrationFailedError, MigrationRefusedError
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration.adoption import adopt, rehearse
+from llm_metrics_proxy.migration.batches import transaction
+from llm_metrics_proxy.migration.execution import Execution
+from llm_metrics_proxy.migration.legacy import Found
+from llm_metrics_proxy.migration.lock import migration_lock
+from llm_metrics_proxy.migration.model import (
+    Ended,
+    Fault,
+    Migration,
+    Phase,
+    Progress,
+    Report,
+    Result,
+    Run,
+    State,
+    chain_checksum,
+    describe_stamp,
+    quiet,
+)
+from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.migration.overview import Status, Survey, history, refuse, refuse_newer, status, survey
+from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, insert_run, now, set_fact
+from llm_metrics_proxy.migration.sql import TABLE, RunSql
+from llm_metrics_proxy.migration.undo import HELD, begin_undo
+from llm_metrics_proxy.migration.verify import StoppedError, verify_table
+from llm_metrics_proxy.migration.versions import Standing, is_older, standing
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.storage import backup as backups
+from llm_metrics_proxy.storage.sqlite_schema import apply_steps, look, store_error
+
+__all__ = ["MIGRATIONS", "Options", "Status", "history", "migrate", "status", "undo", "verify"]
+
+NOTHING: Final = "every record follows the newest formulas"
+_CACHE_KIB: Final = 32 * 1024
+_CHECKPOINT_PAGES: Final = 4096
+_BYTES_A_RECORD: Final = 120  # undo entry, longer timestamp, original and index entries; measured, rounded up
+_WAL_BYTES: Final = 64 * 1024**2
+
+
+def migrate(
+    path: Path,
+    options: Options,
+    *,
+    report: Report = quiet,
+    stop: threading.Event | None = None,
+    migrations: Sequence[Migration] = MIGRATIONS,
+    app_version: str = APP_VERSION,
+) -> Result:
+    """Bring every record to the formulas of this program, or go on with what was interrupted.
+
+    Raises ``NewerDatabaseError``, ``ForeignDatabaseError`` and ``MigrationRefusedError`` before anything is changed;
+    ``BackupError``, ``StoreError`` and ``MigrationFailedError`` where the machine stands in the way: what was
+    committed by then is whole, and the next call goes on.
+    """
+    stop = stop or threading.Event()
+    with _disk_trouble(path):
+        seen = survey(path, migrations, app_version=app_version, quick=options.automatic)
+        _refuse(path, seen, app_version)
+        if not seen.status.has_work and not (options.automatic and seen.through_id > seen.status.counted_above_id):
+            return Result(Ended.NOTHING_TO_DO, seen.status.last, message=NOTHING)
+        with migration_lock(path, wait=options.wait_for_lock, stop=stop, report=report):
+            work = _Work(path, options, migrations=migrations, app_version=app_version, report=report, stop=stop)
+            try:
+                return work.migrate()
+            finally:
+                work.close()
+
+
+def undo(
+    path: Path,
+    options: Options,
+    *,
+    to_version: str | None = None,
+    report: Report = quiet,
+    stop: threading.Event | None = None,
+    migrations: Sequence[Migration] = MIGRATIONS,
+    app_version: str = APP_VERSION,
+) -> Result:
+    """Take the last run back, all of it or its migrations to versions above ``to_version``. Raises as ``migrate``."""
+    stop = stop or threading.Event()
+    with _disk_trouble(path), migration_lock(path, wait=options.wait_for_lock, stop=stop, report=report):
+        work = _Work(path, options, migrations=migrations, app_version=app_version, report=report, stop=stop)
+        try:
+            return work.undo(to_version)
+        finally:
+            work.close()
+
+
+def verify(
+    path: Path,
+    *,
+    report: Report = quiet,
+    stop: threading.Event | None = None,
+    migrations: Sequence[Migration] = MIGRATIONS,
+    app_version: str = APP_VERSION,
+) -> tuple[Fault, ...]:
+    """Every calculated value against the oracle of the version its stamp names; read-only. Raises ``StoreError``."""
+    with _disk_trouble(path):
+        seen = survey(path, migrations, app_version=app_version)
+        refuse(seen.inspection)
+        if seen.inspection.found is not Found.OURS:
+            return ()
+        census = [(stamp, count) for stamp, count in seen.census.counts if stamp is not None]
+        try:
+            return verify_table(path, migrations, report=report, stop=stop or threading.Event(), census=census)
+        except StoppedError as error:
+            raise MigrationFailedError("Verification was stopped; nothing is decided.") from error
+
+
+def _refuse(path: Path, seen: Survey, app_version: str) -> None:
+    refuse(seen.inspection)
+    refuse_newer(path, seen.status.newer, app_version)
+
+
+@contextmanager
+def _disk_trouble(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        raise store_error(path, "migrating it", error) from error
+
+
+class _Work:
+    """One call, with the lock held."""
+
+    def __init__(
+        self,
+        path: Path,
+        options: Options,
+        *,
+        migrations: Sequence[Migration],
+        app_version: str,
+        report: Report,
+        stop: threading.Event,
+    ) -> None:
+        self._path, self._options, self._migrations = path, options, tuple(migrations)
+        self._app_version, self._report, self._stop = app_version, report, stop
+        self._deadline = time.monotonic() + options.max_seconds if options.max_seconds is not None else None
+        self._connection: apsw.Connection | None = None
+
+    def close(self) -> None:
+        """Release the database; its log is written back if nobody else has it open."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def migrate(self) -> Result:
+        """Go on with an unfinished run, or begin one."""
+        seen = self._look()
+        while (run := seen.status.unfinished) is not None:
+            if run.state is not State.UNDOING and run.checksums != self._known(run.checksums):
+                # begun by other code: what it wrote is taken back, and then done again by this one
+                with self._transaction() as connection:
+                    run = begin_undo(
+                        connection, run, to_version=None, ends=State.ROLLED_BACK, error="the program was changed"
+                    )
+            result = self._execute(run, seen)
+            if result.ended in (Ended.STOPPED, Ended.UNDONE) or (
+                result.ended is Ended.ROLLED_BACK and run.state is not State.UNDOING
+            ):
+                return result
+            seen = self._look()  # what this program can do may go beyond the run that was interrupted
+            if not seen.status.has_work:
+                return result
+        status, last = seen.status, seen.status.last
+        if not status.has_work:
+            if seen.inspection.found is Found.OURS and seen.through_id > status.counted_above_id:
+                self._remember_clean(seen)
+            return Result(Ended.NOTHING_TO_DO, last, message=NOTHING)
+        if self._options.automatic and status.held:
+            return Result(
+                Ended.HELD, last, message="a person took the last migration back; `migrate run` does it again"
+            )
+        if self._options.automatic and status.failed_before:
+            message = (
+                f"this migration was tried and taken back ({last.error if last else ''}); `migrate run` tries again"
+            )
+            return Result(Ended.HELD, last, message=message)
+        if seen.status.needs_adoption:
+            rehearse(seen.inspection)
+        if seen.status.needs_adoption and not seen.inspection.has_rowid_id:
+            self._adopt_by_copy(seen)
+            seen = self._look()
+        return self._execute(self._begin(seen), seen)
+
+    def undo(self, to_version: str | None) -> Result:
+        """Take the last run back."""
+        seen = self._look()
+        run = seen.status.last
+        if run is None or run.state in (State.UNDONE, State.ROLLED_BACK):
+            raise MigrationRefusedError(f"{self._path} has no migration that could be taken back; nothing was changed.")
+        if run.state is not State.UNDOING:
+            if run.checksums != self._known(run.checksums):
+                raise MigrationRefusedError(
+                    f"Run {run.id} was made by {run.app_version}, whose formulas are not those of {self._app_version}; "
+                    "undo it with that version, or restore its backup."
+                )
+            targets = [version for version in run.checksums if to_version is None or is_older(to_version, version)]
+            if not targets:
+                raise MigrationRefusedError(
+                    f"The last run brought records to {', '.join(run.checksums)}; nothing in it is above {to_version}."
+                )
+            with self._transaction() as connection:
+                run = begin_undo(connection, run, to_version=to_version, ends=State.UNDONE, error=None)
+        return self._execute(run, seen)
+
+    def _execute(self, run: Run, seen: Survey) -> Result:
+        execution = Execution(
+            self._path, self._open(), self._options, report=self._report, stop=self._stop, deadline=self._deadline
+        )
+        return execution.go_on(run, self._sql(run, seen), self._newest)
+
+    def _look(self) -> Survey:
+        seen = survey(self._path, self._migrations, app_version=self._app_version)
+        _refuse(self._path, seen, self._app_version)
+        return seen
+
+    def _known(self, versions: dict[str, str]) -> dict[str, str]:
+        known = chain_checksum(self._migrations)
+        return {version: known.get(version, "") for version in versions}
+
+    def _open(self) -> apsw.Connection:
+        if self._connection is None:
+            connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
+            self._connection = connection
+            connection.set_busy_timeout(1000)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            connection.execute("PRAGMA temp_store = MEMORY")
+        return self._connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[apsw.Connection]:
+        connection = self._open()
+        with transaction(connection):
+            yield connection
+
+    def _sql(self, run: Run, seen: Survey) -> RunSql:
+        """The run's statements; the stamps are those in the table now, for a resumed run has new ones."""
+        chain = [migration for migration in self._migrations if migration.version in run.checksums]
+        stamps = [stamp for stamp, _count in seen.census.counts]
+        stamps += [m.version for m in chain if m.version not in stamps]
+        older = [[stamp for stamp in stamps if is_older(stamp, m.version)] for m in chain]
+        claiming: list[list[Any]] = [[] for _ in chain]
+        if run.distrusts_stamps:
+            claiming = [
+                [
+                    stamp
+                    for stamp in stamps
+                    if standing(stamp, self._app_version) is Standing.CURRENT
+                    and not is_older(stamp, m.version)
+                    and all(is_older(stamp, later.version) for later in chain[k + 1 :])
+                ]
+                for k, m in enumerate(chain)
+            ]
+        return RunSql(run.id, chain, run.added_columns, older, claiming)
+
+    @property
+    def _newest(self) -> str | None:
+        return self._migrations[-1].version if self._migrations else None
+
+    def _remember_clean(self, seen: Survey) -> None:
+        """So that the next start need not count these records again. Of no weight: a lock that is busy is let be."""
+        connection = self._open()
+        apply_steps(self._path, connection, look(self._path))
+        with transaction(connection):
+            set_fact(connection, CLEAN_THROUGH, seen.through_id)
+            set_fact(connection, CLEAN_FOR, self._newest)
+
+    def _back_up(self, seen: Survey) -> str:
+        self._check_disk(seen)
+        backup = backups.create(
+            self._path,
+            self._options.backup_dir,
+            reason="migration",
+            app_version=self._app_version,
+            report=self._tell_backup,
+            stop=self._stop,
+        )
+        return backup.name
+
+    def _adopt_by_copy(self, seen: Survey) -> None:
+        """Adopt a file whose records have no integer id. They get one, so that the run needs a backup that has it."""
+        backup = self._back_up(seen)
+        self._report(Progress(phase=Phase.ADOPTING))
+        with self._transaction() as connection:
+            added = adopt(connection, seen.inspection, app_version=self._app_version, backup=backup)
+            set_fact(connection, DISTRUSTED, json.dumps(added))
+
+    def _begin(self, seen: Survey) -> Run:
+        """Back up; then, in one transaction, adopt the file if it has to be, and write down the run."""
+        backup = self._back_up(seen)
+        adopted = seen.status.needs_adoption or seen.distrusted is not None
+        chain = [m for m in self._migrations if m.version in seen.status.pending or adopted]
+        self._report(Progress(phase=Phase.ADOPTING))
+        connection = self._open()
+        if seen.inspection.found is Found.OURS:
+            apply_steps(self._path, connection, look(self._path))
+        with transaction(connection):
+            added = seen.distrusted or []
+            if seen.status.needs_adoption:
+                added = adopt(connection, seen.inspection, app_version=self._app_version, backup=backup)
+                set_fact(connection, DISTRUSTED, json.dumps(added))
+            rows: list[Any] = connection.execute(f"SELECT coalesce(max(id), 0), count(*) FROM {TABLE}").fetchall()  # noqa: S608
+            run = Run(
+                id=0,
+                state=State.MIGRATING,
+                from_versions={describe_stamp(stamp): count for stamp, count in seen.census.ordered()},
+                to_version=chain[-1].version if chain else self._app_version,
+                checksums=chain_checksum(chain),
+                app_version=self._app_version,
+                distrusts_stamps=adopted,
+                added_columns=added,
+                bound_id=rows[0][0],
+                records_total=rows[0][1],
+                records_changed=0,
+                gaps={},
+                cursor_id=-(2**63),
+                backup=backup,
+                started_at=now(),
+                finished_at=None,
+                busy_ms=0.0,
+                largest_lock_ms=0.0,
+                error=None,
+                dismissed_at=None,
+            )
+            run = insert_run(connection, run)
+            set_fact(connection, HELD, None)
+            sql = self._sql(run, seen)
+            for k in range(len(chain)):
+                connection.execute(sql.create_undo_table(k))
+        return run
+
+    def _check_disk(self, seen: Survey) -> None:
+        self._report(Progress(phase=Phase.CHECKING))
+        records = sum(count for _stamp, count in seen.census.counts)
+        size = self._path.stat().st_size
+        grows = records * _BYTES_A_RECORD + _WAL_BYTES
+        folder = next(each for each in (self._options.backup_dir, *self._options.backup_dir.parents) if each.exists())
+        here, there = shutil.disk_usage(self._path.parent).free, shutil.disk_usage(folder).free
+        same = self._path.parent.stat().st_dev == folder.stat().st_dev
+        for name, free, needed in (
+            (self._path.parent, here, grows + (size if same else 0)),
+            (folder, there, size),
+        ):
+            if free < needed:
+                raise MigrationRefusedError(
+                    f"The migration of {self._path} needs {needed:,} bytes in {name} (backup, undo entries and log), "
+                    f"and {free:,} are free. Make room, or name another folder with --backup-dir; nothing was changed."
+                )
+
+    def _tell_backup(self, done: int, total: int) -> None:
+        self._report(Progress(phase=Phase.BACKING_UP, done=done, total=total))

@@ -1,0 +1,254 @@
+"""One run, from whatever state it is in to its end: walk, index, verify, record; or take back.
+
+Whoever comes here holds the lock and has taken the next fencing number. Between any two statements the process may be
+killed: each state that is stored says what is left to do, and nothing else has to be remembered.
+"""
+
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from llm_metrics_proxy.migration.adoption import index_steps
+from llm_metrics_proxy.migration.batches import Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.lock import Fence
+from llm_metrics_proxy.migration.model import Ended, Fault, Phase, Progress, Report, Result, Run, State
+from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, change_run, now, set_fact
+from llm_metrics_proxy.migration.sql import TABLE, RunSql
+from llm_metrics_proxy.migration.undo import begin_undo, go_on_undoing
+from llm_metrics_proxy.migration.verify import StoppedError, differences_from_backup, verify_run
+from llm_metrics_proxy.storage import backup as backups
+
+_LOOK_S: Final = 1.0  # between two looks at the clock while the window is closed
+_UNDO_DELETE: Final = 20_000
+# SQLite's words for a formula that cannot be calculated; all others are the disk's or the file's trouble.
+_FORMULA_ERRORS: Final = (apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError)
+
+
+class Execution:
+    """``deadline``: monotonic seconds at which to stop after the current batch."""
+
+    def __init__(
+        self,
+        path: Path,
+        connection: apsw.Connection,
+        options: Options,
+        *,
+        report: Report,
+        stop: threading.Event,
+        deadline: float | None,
+    ) -> None:
+        self._path, self._connection, self._options = path, connection, options
+        self._report, self._stop, self._deadline = report, stop, deadline
+        self._pace = Pace(options.batch_lock_ms)
+        with transaction(connection):
+            self._fence = Fence(connection)
+
+    def go_on(self, run: Run, sql: RunSql, newest: str | None) -> Result:
+        """To the end, or until told to stop. ``newest``: the version that records follow after a whole run."""
+        if run.state is State.MIGRATING:
+            if self._options.staged:
+                self._build_indexes()
+            try:
+                walked = self._walk(run, sql)
+            except _FormulaError as error:
+                return self._take_back(run, sql, (error.fault,))
+            if walked is None:
+                return self._stopped(run)
+            largest_ms = max(walked.largest_lock_ms, self._build_indexes())
+            run = self._change(walked, state=State.VERIFYING, largest_lock_ms=largest_ms)
+        if run.state is State.VERIFYING:
+            try:
+                faults, gaps = self._verify(run, sql)
+            except StoppedError:
+                return self._stopped(run)
+            if faults:
+                return self._take_back(run, sql, faults)
+            return self._record(run, gaps, newest)
+        return self._undo(run, sql, ())
+
+    def _change(self, run: Run, **changes: Any) -> Run:
+        with transaction(self._connection):
+            self._fence.check(self._connection)
+            return change_run(self._connection, run, **changes)
+
+    def _interrupted(self) -> bool:
+        return self._stop.is_set() or (self._deadline is not None and time.monotonic() > self._deadline)
+
+    def _stopped(self, run: Run) -> Result:
+        run = next(each for each in all_runs(self._connection) if each.id == run.id)
+        return Result(Ended.STOPPED, run, message="stopped after a whole batch; the next run goes on from there")
+
+    def _walk(self, run: Run, sql: RunSql) -> Run | None:
+        """Every batch from the cursor on. Raises ``_FormulaError``; ``None``: interrupted."""
+        connection, bound = self._connection, run.bound_id
+        counted: list[Any] = connection.execute(
+            f"SELECT count(*) FROM {TABLE} WHERE id <= ?",  # noqa: S608
+            (run.cursor_id,),
+        ).fetchall()
+        done = counted[0][0]
+        teller = Teller(self._report, Phase.MIGRATING, run.records_total, done)
+        before_ms = run.busy_ms
+        for after, through, _records in ranges(connection, bound, lambda: self._pace.records, after=run.cursor_id):
+            if self._interrupted() or not self._window_opens(teller, done):
+                return None
+            taken = 0
+            try:
+                with transaction(connection, self._pace):
+                    self._fence.check(connection)
+                    taken = self._batch(sql, after, through)
+                    run = change_run(
+                        connection,
+                        run,
+                        cursor_id=through,
+                        records_changed=run.records_changed + taken,
+                        busy_ms=before_ms + self._pace.busy_ms,
+                        largest_lock_ms=max(run.largest_lock_ms, self._pace.largest_ms),
+                    )
+            except _FORMULA_ERRORS as error:
+                raise _FormulaError(self._formula_fault(sql, after, through, error)) from error
+            done += _records
+            teller.tell(min(done, run.records_total))
+            self._pause()
+        teller.tell(run.records_total, force=True)
+        return run
+
+    def _batch(self, sql: RunSql, after: int, through: int) -> int:
+        """Everything for the records of one range, in the transaction that is open; how many changes were made."""
+        taken = 0
+        for k in range(len(sql.migrations)):
+            self._connection.execute(sql.keep(k), (after, through))
+            kept = self._connection.changes()
+            if kept:
+                self._connection.execute(sql.write(k), (after, through))
+            taken += kept
+        return taken
+
+    def _formula_fault(self, sql: RunSql, after: int, through: int, error: apsw.Error) -> Fault:
+        """Which record it was, by halving the range."""
+        while through - after > 1:
+            middle = (after + through) // 2
+            try:
+                self._try(sql, after, middle)
+            except _FORMULA_ERRORS:
+                through = middle
+            else:
+                after = middle
+        return Fault("formula", through, f"a formula cannot be calculated: {error}")
+
+    def _try(self, sql: RunSql, after: int, through: int) -> None:
+        with transaction(self._connection):
+            self._batch(sql, after, through)
+            self._connection.execute("ROLLBACK; BEGIN")  # nothing of a try stays
+
+    def _window_opens(self, teller: Teller, done: int) -> bool:
+        """Wait for the hours in which work is allowed; false if told to stop meanwhile."""
+        window = self._options.window
+        while window is not None and (wait_s := window.seconds_until_open(datetime.now().astimezone())) > 0:
+            teller.tell(done, force=True, phase=Phase.PAUSED, detail=f"until {window}")
+            if self._stop.wait(min(wait_s, _LOOK_S)) or self._interrupted():
+                return False
+        return True
+
+    def _pause(self) -> None:
+        if self._options.pause_ms:
+            self._stop.wait(self._options.pause_ms / 1000)
+
+    def _build_indexes(self) -> float:
+        """The indexes that an adopted file lacks; the longest that one held the lock, in milliseconds."""
+        clock = Pace(self._options.batch_lock_ms)
+        for statement in index_steps():
+            self._report(Progress(phase=Phase.MIGRATING, detail="building an index"))
+            with transaction(self._connection, clock):
+                self._fence.check(self._connection)
+                self._connection.execute(statement)
+        return clock.largest_ms
+
+    def _backup_of(self, run: Run) -> Path:
+        """The run's backup; a new one where somebody removed it: it still proves what was observed."""
+        if run.backup is not None:
+            kept = backups.path_of(self._options.backup_dir, run.backup)
+            if kept.exists():
+                return kept
+        made = backups.create(
+            self._path, self._options.backup_dir, reason="migration", app_version=run.app_version, stop=self._stop
+        )
+        return backups.path_of(self._options.backup_dir, made.name)
+
+    def _verify(self, run: Run, sql: RunSql) -> tuple[tuple[Fault, ...], dict[str, int]]:
+        backup = self._backup_of(run)
+        return verify_run(self._path, run, sql, backup, report=self._report, interrupted=self._interrupted)
+
+    def _record(self, run: Run, gaps: dict[str, int], newest: str | None) -> Result:
+        connection = self._connection
+        with transaction(connection):
+            self._fence.check(connection)
+            run = change_run(connection, run, state=State.DONE, gaps=gaps, finished_at=now(), error=None)
+            set_fact(connection, DISTRUSTED, None)
+            set_fact(connection, CLEAN_THROUGH, run.bound_id)
+            set_fact(connection, CLEAN_FOR, newest)
+        self._drop_old_undo_tables(run)
+        backups.prune(self._options.backup_dir, self._options.backup_keep, spare=[run.backup] if run.backup else [])
+        return Result(Ended.DONE, run, message=f"{run.records_changed:,} changes, every one verified")
+
+    def _drop_old_undo_tables(self, run: Run) -> None:
+        """Only the last run can be undone. Emptied in small steps: dropping a large table holds the lock for long."""
+        connection = self._connection
+        tables = [
+            str(name)
+            for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE name GLOB 'migration_undo_*'")
+            if not str(name).startswith(f"migration_undo_{run.id}_")
+        ]
+        for table in tables:
+            for after, through, _records in list(ranges(connection, 2**63 - 1, lambda: _UNDO_DELETE, table)):
+                with transaction(connection):
+                    self._fence.check(connection)
+                    connection.execute(f"DELETE FROM {table} WHERE id > ? AND id <= ?", (after, through))  # noqa: S608
+            with transaction(connection):
+                self._fence.check(connection)
+                connection.execute(f"DROP TABLE {table}")
+
+    def _take_back(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> Result:
+        """The engine itself found something wrong: everything goes back, and the reason is kept."""
+        first = faults[0]
+        where = f"record {first.record_id}: " if first.record_id is not None else ""
+        error = f"{first.check}: {where}{first.message}"
+        with transaction(self._connection):
+            self._fence.check(self._connection)
+            run = begin_undo(self._connection, run, to_version=None, ends=State.ROLLED_BACK, error=error)
+        return self._undo(run, sql, faults)
+
+    def _undo(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> Result:
+        undone = go_on_undoing(
+            self._connection,
+            run,
+            sql,
+            self._fence,
+            self._pace,
+            report=self._report,
+            interrupted=self._interrupted,
+            pause=self._pause,
+        )
+        if undone is None:
+            return self._stopped(run)
+        run, conflicts = undone
+        message = "the records are as they were before"
+        if conflicts:
+            message = f"{len(conflicts)} records or more were changed since by somebody else and were left alone"
+        elif run.state in (State.UNDONE, State.ROLLED_BACK) and run.backup is not None:
+            backup = backups.path_of(self._options.backup_dir, run.backup)
+            if backup.exists() and (left := differences_from_backup(self._path, backup, run)):
+                faults = (*faults, *left)
+                message = f"the records differ from the backup {run.backup}, which can be restored: {left[0].message}"
+        ended = Ended.ROLLED_BACK if run.state is State.ROLLED_BACK else Ended.UNDONE
+        return Result(ended, run, faults, conflicts, message)
+
+
+class _FormulaError(Exception):
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault

@@ -1,0 +1,191 @@
+"""The values that the parts of the migration engine hand to each other. Nothing here touches a file or a clock.
+
+A ``Migration`` is data: SQL expressions over one record's columns as they were before, and an oracle in Python that
+was written independently and must agree with them on every record. The engine alone knows how records are walked,
+kept for the undo, verified and stamped.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from llm_metrics_proxy.storage.base import SqlValue
+
+REASON_COLUMN: Final = "recompute_reason"
+BATCH_LOCK_MS: Final = 50
+
+OldRow = Mapping[str, SqlValue]  # the inputs named by ``Migration.inputs``, as they were before the migration
+Oracle = Callable[..., tuple[SqlValue, ...]]
+
+
+class Change(NamedTuple):
+    """One column that a migration writes.
+
+    ``expression`` is SQL over the record's columns before the migration. ``original``: the column that then keeps the
+    value from before, wherever ``keep_when`` (SQL) holds, which must be so at least where the value changes; without
+    an original the value from before is kept in the undo entries.
+    ``only_if_added``: write it only in files that had no such column before this program adopted them.
+    """
+
+    column: str
+    expression: str
+    original: str | None = None
+    keep_when: str = "1"
+    only_if_added: bool = False
+
+
+class Gap(NamedTuple):
+    """Why a record cannot be recomputed: the first gap whose SQL ``condition`` holds is stored as its reason."""
+
+    code: str
+    condition: str
+    meaning: str
+
+
+class Migration(NamedTuple):
+    """How records of every older version become records of ``version``. Frozen with that version.
+
+    ``oracle`` takes the values of ``inputs``, in that order, as they were before, and gives the values of ``changes``,
+    in that order, and last the reason code or None. ``distrusted`` is SQL that finds records of a file from another
+    program whose stamp claims this version while the record does not follow it. ``shown`` names the metrics that
+    ``migrate plan`` compares before and after.
+    """
+
+    version: str
+    summary: str
+    changes: tuple[Change, ...]
+    gaps: tuple[Gap, ...]
+    inputs: tuple[str, ...]
+    oracle: Oracle
+    distrusted: str = "0"
+    shown: tuple[str, ...] = ("tokens_per_second",)
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over everything that decides what is written, hex: an edit of an applied migration shows."""
+        parts = (self.version, self.changes, self.gaps, self.inputs, self.distrusted, inspect.getsource(self.oracle))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    @property
+    def reason_expression(self) -> str:
+        """SQL that gives the reason code of a record, or NULL."""
+        if not self.gaps:
+            return "NULL"
+        whens = " ".join(f"WHEN {gap.condition} THEN '{gap.code}'" for gap in self.gaps)
+        return f"CASE {whens} END"
+
+
+class State(StrEnum):
+    """Of one run, as stored in ``migrations.state``. The first three are unfinished and go on by themselves."""
+
+    MIGRATING = "migrating"
+    VERIFYING = "verifying"
+    UNDOING = "undoing"
+    DONE = "done"
+    UNDONE = "undone"  # a person took it back: it is not run again unless asked for
+    ROLLED_BACK = "rolled_back"  # the engine took it back, because verification failed or a formula raised
+
+
+UNFINISHED: Final = frozenset({State.MIGRATING, State.VERIFYING, State.UNDOING})
+
+
+class Phase(StrEnum):
+    """What the engine does at the moment."""
+
+    IDLE = "idle"
+    WAITING = "waiting"  # another process holds the lock
+    CHECKING = "checking"
+    BACKING_UP = "backing_up"
+    ADOPTING = "adopting"
+    MIGRATING = "migrating"
+    PAUSED = "paused"  # outside the window that the setting allows
+    VERIFYING = "verifying"
+    UNDOING = "undoing"
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at long work. ``done`` of ``total`` are records, pages while backing up; ``total`` 0: not known."""
+
+    phase: Phase = Phase.IDLE
+    done: int = 0
+    total: int = 0
+    per_s: float | None = None
+    eta_s: float | None = None
+    detail: str = ""  # for people: what is being waited for, or checked
+
+
+Report = Callable[[Progress], None]
+
+
+def quiet(_progress: Progress) -> None:
+    """A ``Report`` that tells nobody."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table ``migrations``."""
+
+    id: int
+    state: State
+    from_versions: dict[str, int]  # records by stamp when it began; NULL is the key "(none)"
+    to_version: str
+    checksums: dict[str, str]  # of each migration in it, by version, in order
+    app_version: str  # of the program that ran it
+    distrusts_stamps: bool  # the file came from another program: stamps were checked against the values
+    added_columns: list[str]  # by the adoption that came just before
+    bound_id: int  # records with a greater id arrived later and are not touched
+    records_total: int  # with id <= bound_id, when it began
+    records_changed: int
+    gaps: dict[str, int]  # records that could not be recomputed, by reason code
+    cursor_id: int  # a hint: records up to here are done
+    backup: str | None  # name of the backup's file
+    started_at: str
+    finished_at: str | None
+    busy_ms: float  # time spent working, pauses left out
+    largest_lock_ms: float
+    error: str | None
+    dismissed_at: str | None
+
+
+class Fault(NamedTuple):
+    """What verification found: which check, which record, and both values where there are such."""
+
+    check: str
+    record_id: int | None
+    message: str
+
+
+class Ended(StrEnum):
+    """How a call of the engine ended."""
+
+    NOTHING_TO_DO = "nothing_to_do"
+    DONE = "done"
+    STOPPED = "stopped"  # by the stop event, or by max_seconds: the next call goes on
+    ROLLED_BACK = "rolled_back"
+    UNDONE = "undone"
+    HELD = "held"  # an automatic call found a run that was taken back, and leaves it so
+
+
+class Result(NamedTuple):
+    """``run`` is the run that was worked on; ``conflicts`` are records that an undo left, up to 100 ids."""
+
+    ended: Ended
+    run: Run | None
+    faults: tuple[Fault, ...] = ()
+    conflicts: tuple[int, ...] = ()
+    message: str = ""
+
+
+def describe_stamp(stamp: Any) -> str:
+    """A stamp as people and JSON see it; ``app_version`` of another program's file can be anything."""
+    if stamp is None:
+        return "(none)"
+    return stamp if isinstance(stamp, str) else repr(bytes(stamp) if isinstance(stamp, bytes) else stamp)
+
+
+def chain_checksum(migrations: Sequence[Migration]) -> dict[str, str]:
+    """Checksum by version, in the order in which they run."""
+    return {migration.version: migration.checksum for migration in migrations}

@@ -1,0 +1,204 @@
+"""What a database needs, seen without changing it: the state from which every decision of the engine is made."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration.legacy import Found, Inspection, inspect
+from llm_metrics_proxy.migration.lock import lock_holder
+from llm_metrics_proxy.migration.model import UNFINISHED, Migration, Run, State, describe_stamp
+from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, get_fact
+from llm_metrics_proxy.migration.undo import HELD
+from llm_metrics_proxy.migration.versions import Census, take_census
+from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
+from llm_metrics_proxy.storage.untouched import untouched
+
+_REFUSED: Final = {
+    Found.FOREIGN: ForeignDatabaseError,
+    Found.DAMAGED: ForeignDatabaseError,
+    Found.NEWER: NewerDatabaseError,
+}
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """``pending``: records by the version that they have yet to reach, none where there is nothing to do."""
+
+    found: str
+    message: str
+    records_by_version: dict[str, int]  # of records above ``counted_above_id``
+    counted_above_id: int
+    newer: list[str]  # stamps of a newer program: nothing may be written
+    unreadable: list[str]  # stamps that are no version, treated as the oldest
+    pending: dict[str, int]
+    needs_adoption: bool
+    distrusted: bool  # it was adopted, and no run has held its stamps against its values yet
+    unfinished: Run | None
+    last: Run | None
+    held: bool  # a person took the last run back, and the automatic migration leaves it so
+    failed_before: bool  # the engine took the last run back, and the code is the same still
+    edited: list[str]  # versions whose applied migration is not the one in this program
+    lock_holder: int | None
+
+    @property
+    def has_work(self) -> bool:
+        """A migration, or the rest of one, is due."""
+        return self.needs_adoption or self.distrusted or self.unfinished is not None or bool(self.pending)
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """A status with what the engine needs beside it."""
+
+    status: Status
+    inspection: Inspection
+    census: Census
+    through_id: int  # the greatest id that was counted
+    distrusted: list[str] | None  # the columns that the adoption added, if no run since stands
+
+
+def refuse(inspection: Inspection) -> None:
+    """Raise what says that this file is not ours to write; nothing if it is."""
+    error = _REFUSED.get(inspection.found)
+    if error is not None:
+        raise error(inspection.message)
+
+
+def refuse_newer(path: Path, newer: Sequence[str], app_version: str) -> None:
+    """Raise ``NewerDatabaseError`` if records bear a stamp of a newer program."""
+    if newer:
+        raise NewerDatabaseError(
+            f"{path} has records of version {', '.join(newer[:5])}; this is {app_version}, which cannot know what "
+            "their numbers mean. Start that version or a newer one; `requests` and `summary` still read it here. "
+            "Nothing was changed."
+        )
+
+
+def status(
+    path: Path, migrations: Sequence[Migration], *, app_version: str = APP_VERSION, quick: bool = False
+) -> Status:
+    """What the database is and needs. Reads only. ``quick`` counts only records that no earlier look has cleared.
+
+    Raises ``StoreError`` where it cannot be read.
+    """
+    return survey(path, migrations, app_version=app_version, quick=quick).status
+
+
+def survey(
+    path: Path, migrations: Sequence[Migration], *, app_version: str = APP_VERSION, quick: bool = False
+) -> Survey:
+    """As ``status``, with the inspection and the census it rests on."""
+    inspection = inspect(path)
+    runs: list[Run] = []
+    census, above, through, held, adopted = Census(()), 0, 0, False, None
+    if inspection.found in (Found.OURS, Found.LEGACY):
+        try:
+            with _reading(path, inspection.found) as connection:
+                if inspection.found is Found.OURS and _has_engine_tables(connection):
+                    runs = all_runs(connection)
+                    held = get_fact(connection, HELD) is not None
+                    above = _cleared(connection, migrations) if quick else 0
+                    adopted = get_fact(connection, DISTRUSTED)
+                names = {
+                    row[0] for row in connection.execute("SELECT name FROM pragma_table_info('completion_requests')")
+                }
+                with connection:  # one snapshot
+                    census = _census(connection, above, stamped="app_version" in names, keyed="id" in names)
+                    through = _greatest_id(connection) if inspection.found is Found.OURS else 0
+        except apsw.Error as error:
+            raise store_error(path, "counting its records", error) from error
+    last = runs[-1] if runs else None
+    known = {migration.version: migration.checksum for migration in migrations}
+    applied = {
+        version: checksum for run in runs for version, checksum in run.checksums.items() if run.state is State.DONE
+    }
+    pending: dict[str, int] = {}
+    if migrations:
+        counts = census.counts
+        for migration in migrations:
+            older = set(map(describe_stamp, census.older_than(migration.version)))
+            taken = sum(count for stamp, count in counts if describe_stamp(stamp) in older)
+            if taken:
+                pending[migration.version] = taken
+    found = Status(
+        found=inspection.found.value,
+        message=inspection.message,
+        records_by_version=census.by_name(),
+        counted_above_id=above,
+        newer=census.newer_than(app_version),
+        unreadable=[describe_stamp(stamp) for stamp in census.unreadable()],
+        pending=pending,
+        needs_adoption=inspection.found is Found.LEGACY,
+        distrusted=adopted is not None,
+        unfinished=last if last is not None and last.state in UNFINISHED else None,
+        last=last,
+        held=held,
+        failed_before=last is not None
+        and last.state is State.ROLLED_BACK
+        and all(known.get(version) == checksum for version, checksum in last.checksums.items()),
+        edited=[version for version, checksum in applied.items() if version in known and known[version] != checksum],
+        lock_holder=lock_holder(path),
+    )
+    return Survey(found, inspection, census, through, json.loads(adopted) if adopted else None)
+
+
+def history(path: Path) -> list[Run]:
+    """Every run, oldest first. Raises ``StoreError``."""
+    inspection = inspect(path)
+    if inspection.found is not Found.OURS:
+        refuse(inspection)
+        return []
+    try:
+        with _reading(path, inspection.found) as connection:
+            return all_runs(connection)
+    except apsw.Error as error:
+        raise store_error(path, "reading its migrations", error) from error
+
+
+@contextmanager
+def _reading(path: Path, found: Found) -> Iterator[apsw.Connection]:
+    """A file that is not ours yet is read without a trace; one of ours, which may be large, as SQLite reads it."""
+    if found is not Found.OURS:
+        with untouched(path, BUSY_TIMEOUT_MS) as connection:
+            yield connection
+        return
+    connection = open_readonly(path)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def open_readonly(path: Path) -> apsw.Connection:
+    """A connection that cannot write; a database in WAL mode may get its side files."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    return connection
+
+
+def _has_engine_tables(connection: apsw.Connection) -> bool:
+    found: list[Any] = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migration_state'").fetchall()
+    return bool(found)
+
+
+def _cleared(connection: apsw.Connection, migrations: Sequence[Migration]) -> int:
+    """The id up to which no record is older than every migration of this program."""
+    newest = migrations[-1].version if migrations else None
+    return int(get_fact(connection, CLEAN_THROUGH) or 0) if get_fact(connection, CLEAN_FOR) == newest else 0
+
+
+def _greatest_id(connection: apsw.Connection) -> int:
+    rows: list[Any] = connection.execute("SELECT coalesce(max(id), 0) FROM completion_requests").fetchall()
+    return int(rows[0][0])
+
+
+def _census(connection: apsw.Connection, above: int, *, stamped: bool, keyed: bool) -> Census:
+    if stamped and (keyed or above == 0):
+        return take_census(connection, above_id=above)
+    rows: list[Any] = connection.execute("SELECT count(*) FROM completion_requests").fetchall()
+    return Census(((None, rows[0][0]),) if rows[0][0] else ())

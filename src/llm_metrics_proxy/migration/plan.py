@@ -1,0 +1,110 @@
+"""The values of a plan, as ``migrate plan`` prints them and gives them as JSON."""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from llm_metrics_proxy.migration.model import Change, Fault, Run
+from llm_metrics_proxy.migration.preview import MetricChange
+from llm_metrics_proxy.record import DERIVED, raw_facts
+
+_MEANINGS: Final = {
+    **{name: fact.meaning for name, fact in raw_facts().items()},
+    **{column.name: column.fact.meaning for column in DERIVED},
+}
+
+
+class StampCount(msgspec.Struct, frozen=True):
+    """Records that bear one stamp.
+
+    ``standing``: ``older``, ``current``, ``newer`` (than this program), ``unreadable`` (no version, treated as the
+    oldest), or ``distrusted``: in a file of another program a stamp proves nothing, so that each record that does not
+    follow its own is migrated too.
+    """
+
+    stamp: str
+    standing: str
+    records: int
+
+
+class GapCount(msgspec.Struct, frozen=True):
+    """Records that one migration cannot recompute: they get NULL, the new version and this reason."""
+
+    reason: str
+    meaning: str
+    records: int
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One migration. ``gaps_of``: how many records the gaps were counted over: all, or those of the sample."""
+
+    version: str
+    summary: str
+    records: int
+    changes: tuple[str, ...]
+    gaps: tuple[GapCount, ...]
+    gaps_of: int
+
+
+class Room(msgspec.Struct, frozen=True):
+    """Bytes needed and free in one folder; the backup counts in both if they are on the same file system."""
+
+    folder: str
+    needed_bytes: int
+    free_bytes: int
+    enough: bool
+
+
+class Disk(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run takes: the backup, what the database grows by (undo entries, originals, indexes), and its log."""
+
+    backup_bytes: int
+    grows_bytes: int
+    wal_bytes: int
+    database: Room
+    backups: Room
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything ``migrate plan`` tells. ``message`` is its first sentence, ``refusal`` why ``migrate run`` would not.
+
+    With ``refusal``, and where nothing is to do, there are no steps, no disk, no estimate and no metrics.
+    """
+
+    path: str
+    app_version: str
+    found: str
+    message: str
+    nothing_to_do: bool
+    refusal: str | None
+    records: int
+    stamps: tuple[StampCount, ...]
+    needs_adoption: bool
+    added_columns: tuple[str, ...]  # that the adoption would add
+    unfinished: Run | None
+    lock_holder: int | None  # process id of whoever migrates now
+    steps: tuple[Step, ...] = ()
+    disk: Disk | None = None
+    estimate_s: float | None = None
+    sample_records: int = 0
+    metrics: tuple[MetricChange, ...] = ()
+    faults: tuple[Fault, ...] = ()  # records of the sample for which a run would be taken back
+
+
+def room(folder: Path, needed: int) -> Room:
+    """``needed`` bytes beside what is free where ``folder`` is, which exists."""
+    free = shutil.disk_usage(folder).free
+    return Room(str(folder), needed, free, free >= needed)
+
+
+def in_words(change: Change) -> str:
+    """What a change does, for people."""
+    meaning = _MEANINGS.get(change.column, "")
+    what = f"{change.column} is {'corrected' if change.original else 'recomputed'}"
+    if change.only_if_added and change.expression.isidentifier():
+        what = f"{change.column} is taken from {change.expression}, because this file has no such column"
+    if change.original:
+        return f"{what} where it differs ({meaning}); the value as it was stays in {change.original}"
+    return f"{what} ({meaning}); the value from before is kept for the undo"

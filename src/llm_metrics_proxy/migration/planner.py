@@ -1,0 +1,316 @@
+"""``migrate plan``: what a migration would do to this file, by whom it would be refused, and how the numbers change.
+
+Nothing is written, neither to the file nor beside it. Counts are over every record and from one snapshot; only what
+has to be calculated is tried on a sample, in memory.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from llm_metrics_proxy.errors import MigrationRefusedError
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration.adoption import adopt, index_steps, rehearse
+from llm_metrics_proxy.migration.legacy import Found, Inspection, inspect, schema_of
+from llm_metrics_proxy.migration.lock import lock_holder
+from llm_metrics_proxy.migration.model import (
+    UNFINISHED,
+    Migration,
+    Phase,
+    Progress,
+    Report,
+    State,
+    describe_stamp,
+    quiet,
+)
+from llm_metrics_proxy.migration.overview import refuse
+from llm_metrics_proxy.migration.plan import Disk, GapCount, Plan, StampCount, Step, in_words, room
+from llm_metrics_proxy.migration.preview import (
+    Preview,
+    add_missing_columns,
+    stored_columns,
+    take_sample,
+    try_out,
+    with_all,
+)
+from llm_metrics_proxy.migration.runs import DISTRUSTED, all_runs, get_fact
+from llm_metrics_proxy.migration.sql import TABLE, RunSql
+from llm_metrics_proxy.migration.versions import Census, Standing, is_older, standing, take_census
+from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
+from llm_metrics_proxy.storage.untouched import untouched
+
+SAMPLE_RECORDS: Final = 20_000
+_BYTES_A_RECORD: Final = 120  # as the engine asks for, where the sample has grown by less
+_WAL_BYTES: Final = 64 * 1024**2
+# Of the estimate, measured on 200,000 records: beside what the sample took, a run reads every record about so often
+# (backup, comparisons, counts), and copies with so many bytes a second.
+_PASSES: Final = 4
+_COPIED_BYTES_PER_S: Final = 200e6
+
+
+def plan(
+    path: Path,
+    *,
+    backup_dir: Path,
+    migrations: Sequence[Migration] | None = None,
+    app_version: str = APP_VERSION,
+    sample_records: int = SAMPLE_RECORDS,
+    report: Report = quiet,
+) -> Plan:
+    """Look, count, and try on about ``sample_records`` records, evenly spread.
+
+    Raises ``NewerDatabaseError`` or ``ForeignDatabaseError`` for a file that is not ours to read, and ``StoreError``.
+    Records of a newer version are no error here: they are counted, and ``refusal`` names them.
+    """
+    start = time.perf_counter()
+    report(Progress(phase=Phase.CHECKING, detail="looking into the database"))
+    inspection = inspect(path)
+    refuse(inspection)
+    if inspection.found is Found.NOTHING:
+        return _nothing(path, app_version, inspection)
+    try:
+        with untouched(path, BUSY_TIMEOUT_MS) as source:
+            source.execute("BEGIN")  # one snapshot for everything
+            look = _Look(path, inspection, source, tuple(MIGRATIONS if migrations is None else migrations), app_version)
+            known = look.plan()
+            if known.refusal or known.nothing_to_do:
+                return known
+            report(Progress(phase=Phase.CHECKING, total=known.records, detail="counting records"))
+            counts = look.counts()
+            counting_s = time.perf_counter() - start
+            report(Progress(phase=Phase.CHECKING, total=known.records, detail="trying it on a sample"))
+            return look.with_trial(known, counts, counting_s, sample_records, backup_dir)
+    except apsw.Error as error:
+        raise store_error(path, "planning its migration", error) from error
+
+
+def _nothing(path: Path, app_version: str, inspection: Inspection) -> Plan:
+    return Plan(
+        path=str(path),
+        app_version=app_version,
+        found=inspection.found.value,
+        message=inspection.message,
+        nothing_to_do=True,
+        refusal=None,
+        records=0,
+        stamps=(),
+        needs_adoption=False,
+        added_columns=(),
+        unfinished=None,
+        lock_holder=lock_holder(path),
+    )
+
+
+class _Look:
+    """One snapshot of the file, and the chain of migrations that it is in for."""
+
+    def __init__(
+        self,
+        path: Path,
+        inspection: Inspection,
+        source: apsw.Connection,
+        migrations: tuple[Migration, ...],
+        app_version: str,
+    ) -> None:
+        self._path, self._inspection, self._source = path, inspection, source
+        self._migrations, self._app_version = migrations, app_version
+        self._is_legacy = inspection.found is Found.LEGACY
+        runs = [] if self._is_legacy else all_runs(source)
+        self._unfinished = runs[-1] if runs and runs[-1].state in UNFINISHED else None
+        self._census = self._take_census()
+        self._added, self._distrusts = self._adopted()
+        self._chain = self._due()
+
+    def _take_census(self) -> Census:
+        if APP_VERSION_COLUMN in (name.lower() for name in stored_columns(self._source)):
+            return take_census(self._source)
+        rows: list[Any] = self._source.execute(f"SELECT count(*) FROM {TABLE}").fetchall()  # noqa: S608
+        return Census(((None, rows[0][0]),) if rows[0][0] else ())
+
+    def _adopted(self) -> tuple[list[str], bool]:
+        """Columns that an adoption just added, and whether stamps prove nothing in this file."""
+        if self._is_legacy:
+            own = {name.lower() for name in stored_columns(self._source)}
+            return [name for name in ALL_COLUMNS if name not in own and name != "id"], True
+        if self._unfinished is not None:
+            return self._unfinished.added_columns, self._unfinished.distrusts_stamps
+        has_facts = self._source.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migration_state'").fetchall()
+        adopted = get_fact(self._source, DISTRUSTED) if has_facts else None
+        return (json.loads(adopted), True) if adopted else ([], False)
+
+    def _due(self) -> tuple[Migration, ...]:
+        """As the engine chooses: all of them for a file that was or will be adopted, else those that find records."""
+        run = self._unfinished
+        if run is not None:
+            going_on = run.state is State.MIGRATING
+            return tuple(m for m in self._migrations if going_on and m.version in run.checksums)
+        return tuple(m for m in self._migrations if self._distrusts or self._census.older_than(m.version))
+
+    def _sql(self, run_id: int = 1) -> RunSql:
+        stamps = [stamp for stamp, _records in self._census.counts]
+        stamps += [m.version for m in self._chain if m.version not in stamps]
+        older = [[stamp for stamp in stamps if is_older(stamp, m.version)] for m in self._chain]
+        claiming = [
+            [
+                stamp
+                for stamp in stamps
+                if self._distrusts
+                and standing(stamp, self._app_version) is Standing.CURRENT
+                and not is_older(stamp, m.version)
+                and all(is_older(stamp, later.version) for later in self._chain[k + 1 :])
+            ]
+            for k, m in enumerate(self._chain)
+        ]
+        return RunSql(run_id, self._chain, self._added, older, claiming)
+
+    def plan(self) -> Plan:
+        """What is known from the census alone."""
+        newer = self._census.newer_than(self._app_version)
+        records = sum(count for _stamp, count in self._census.counts)
+        to_do = bool(self._chain) or self._is_legacy or self._unfinished is not None
+        return Plan(
+            path=str(self._path),
+            app_version=self._app_version,
+            found=self._inspection.found.value,
+            message=self._inspection.message if to_do or newer else "Every record follows the newest formulas.",
+            nothing_to_do=not to_do,
+            refusal=self._refusal(newer),
+            records=records,
+            stamps=tuple(
+                StampCount(describe_stamp(stamp), self._standing(stamp), count)
+                for stamp, count in self._census.ordered()
+            ),
+            needs_adoption=self._is_legacy,
+            added_columns=tuple(self._added) if self._is_legacy else (),
+            unfinished=self._unfinished,
+            lock_holder=lock_holder(self._path),
+        )
+
+    def _standing(self, stamp: Any) -> str:
+        found = standing(stamp, self._app_version)
+        if found is not Standing.CURRENT:
+            return found.value
+        if any(is_older(stamp, migration.version) for migration in self._migrations):
+            return "older"
+        return "distrusted" if self._distrusts else "current"
+
+    def _refusal(self, newer: Sequence[str]) -> str | None:
+        if not newer:
+            return self._refusal_to_adopt() if self._is_legacy else None
+        return (
+            f"{self._path} has records of version {', '.join(newer[:5])}; this is {self._app_version}, which cannot "
+            "know what their numbers mean. Start that version or a newer one. `migrate run` would change nothing."
+        )
+
+    def _refusal_to_adopt(self) -> str | None:
+        try:
+            rehearse(self._inspection)
+        except MigrationRefusedError as error:
+            return str(error)
+        return None
+
+    def counts(self) -> list[dict[str | None, int]]:
+        """Of each migration: records that it takes by why they cannot be recomputed (``None``: they can), in one pass.
+
+        Reasons are those of the values as they are now: see ``_is_exact``.
+        """
+        sql = self._sql()
+        columns = [
+            f"CASE WHEN {sql.takes(k)} THEN coalesce({m.reason_expression if self._is_exact(k) else 'NULL'}, '') END"
+            for k, m in enumerate(self._chain)
+        ]
+        found: list[dict[str | None, int]] = [{} for _ in self._chain]
+        if columns:
+            places = ", ".join(str(place + 1) for place in range(len(columns)))
+            statement = (
+                f"SELECT {', '.join(columns)}, count(*) FROM {with_all(self._source, ALL_COLUMNS)} GROUP BY {places}"  # noqa: S608
+            )
+            for *reasons, count in self._source.execute(statement):
+                for k, reason in enumerate(reasons):
+                    if reason is not None:
+                        found[k][reason or None] = found[k].get(reason or None, 0) + count
+        return found
+
+    def _is_exact(self, k: int) -> bool:
+        """Whether no earlier migration changes what this one reads, so that its gaps can be told from values of now."""
+        changed = {change.column for m in self._chain[:k] for change in m.changes}
+        return not changed & set(self._chain[k].inputs)
+
+    def with_trial(
+        self,
+        known: Plan,
+        counts: Sequence[dict[str | None, int]],
+        counting_s: float,
+        sample_records: int,
+        backup_dir: Path,
+    ) -> Plan:
+        """The plan with everything that counting and the sample tell."""
+        taken = [sum(count.values()) for count in counts]
+        most = max(taken, default=0)
+        trial = self._try(most, sample_records)
+        steps = tuple(self._step(k, counts[k], taken[k], trial) for k in range(len(self._chain)))
+        disk = self._disk(known.records, most, trial, backup_dir)
+        copied_s = disk.backup_bytes / _COPIED_BYTES_PER_S
+        each_s = trial.seconds / trial.records if trial.records else 0.0
+        return msgspec.structs.replace(
+            known,
+            steps=steps,
+            disk=disk,
+            estimate_s=most * each_s + _PASSES * counting_s + copied_s,
+            sample_records=trial.records,
+            metrics=trial.metrics,
+            faults=trial.faults,
+        )
+
+    def _try(self, taken: int, sample_records: int) -> Preview:
+        sql = self._sql()
+        every = max(1, -(-taken // max(1, sample_records)))
+        anywhere = " OR ".join(sql.takes(k) for k in range(len(self._chain))) or "0"
+        sample = take_sample(self._source, anywhere, ALL_COLUMNS, every)
+        try:
+            if self._is_legacy:
+                alone = msgspec.structs.replace(self._inspection, schema=schema_of(sample))
+                with sample:
+                    adopt(sample, alone, app_version=self._app_version, backup=None)
+            else:
+                add_missing_columns(sample, ALL_COLUMNS)
+            return try_out(sample, sql, index_steps())
+        finally:
+            sample.close()
+
+    def _step(self, k: int, counts: dict[str | None, int], taken: int, trial: Preview) -> Step:
+        migration, exact = self._chain[k], self._is_exact(k)
+        gaps = {reason: count for reason, count in counts.items() if reason} if exact else dict(*trial.gaps[k : k + 1])
+        return Step(
+            version=migration.version,
+            summary=migration.summary,
+            records=taken,
+            changes=tuple(in_words(change) for change in self._sql().changes(k)),
+            gaps=tuple(GapCount(gap.code, gap.meaning, gaps[gap.code]) for gap in migration.gaps if gaps.get(gap.code)),
+            gaps_of=taken if exact else trial.records,
+        )
+
+    def _disk(self, records: int, taken: int, trial: Preview, backup_dir: Path) -> Disk:
+        rows: list[Any] = self._source.execute(
+            "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+        ).fetchall()
+        backup_bytes = max(rows[0][0], self._path.stat().st_size)
+        measured = trial.grows_bytes * taken // trial.records if trial.records else 0
+        grows_bytes = max(records * _BYTES_A_RECORD, measured)
+        here = self._path.absolute().parent
+        there = next(folder for folder in (backup_dir.absolute(), *backup_dir.absolute().parents) if folder.exists())
+        shared = here.stat().st_dev == there.stat().st_dev
+        return Disk(
+            backup_bytes=backup_bytes,
+            grows_bytes=grows_bytes,
+            wal_bytes=_WAL_BYTES,
+            database=room(here, grows_bytes + _WAL_BYTES + (backup_bytes if shared else 0)),
+            backups=room(there, backup_bytes + (grows_bytes + _WAL_BYTES if shared else 0)),
+        )

@@ -1,0 +1,237 @@
+"""What a migration would do, tried on a sample of the records in memory.
+
+The sample is adopted, kept, recomputed and checked by the very statements and oracles of a real run, so that what is
+shown before is what comes after.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import cycle, repeat
+from math import isfinite
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from llm_metrics_proxy.migration.model import Fault, Migration
+from llm_metrics_proxy.migration.sql import TABLE, RunSql, quoted
+from llm_metrics_proxy.record import DERIVED, KEPT, raw_facts
+from llm_metrics_proxy.storage.broken_text import read
+
+_LARGEST: Final = "1.7976931348623157e308"
+_EVERY: Final = (-(2**63), 2**63 - 1)
+_FAULTS: Final = 10
+_TABLE_SQL: Final = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE"
+_UNITS: Final = {
+    **{name: fact.unit for name, fact in raw_facts().items()},
+    **{column.name: column.fact.unit for column in DERIVED},
+}
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """One metric over ``n`` records that have it; with ``n`` = 0 all else is ``None``.
+
+    ``left_out``: records with something there that is no finite number. Percentiles interpolate linearly.
+    """
+
+    n: int
+    mean: float | None
+    p50: float | None
+    p95: float | None
+    left_out: int
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """The same records of the sample, before and after. ``model`` is ``None`` where a record names none."""
+
+    model: str | None
+    records: int
+    before: Figures
+    after: Figures
+
+
+class MetricChange(msgspec.Struct, frozen=True):
+    """One metric that people look at: over the whole sample, and by model, those with most records first."""
+
+    metric: str
+    unit: str
+    overall: Comparison
+    by_model: tuple[Comparison, ...]
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """``gaps[k]``: records of the sample that migration k cannot recompute, by reason. ``faults`` are what a run would
+    be taken back for. ``grows_bytes``: by what the sample's database has grown, undo entries and indexes included."""
+
+    records: int = 0
+    metrics: tuple[MetricChange, ...] = ()
+    gaps: tuple[dict[str, int], ...] = ()
+    faults: tuple[Fault, ...] = ()
+    grows_bytes: int = 0
+    seconds: float = 0.0
+
+
+def take_sample(source: apsw.Connection, takes: str, columns: Sequence[str], every: int) -> apsw.Connection:
+    """A database in memory whose table is like the one in ``source`` and holds each ``every``-th record that is taken.
+
+    ``takes`` is SQL over a record with all ``columns``; those that the table lacks are NULL. Raises ``apsw.Error``.
+    """
+    own = [quoted(name) for name in stored_columns(source)]
+    # text goes over as bytes: a foreign file may hold some that is no Unicode, and Python could not read it
+    picked = ", ".join(
+        f"typeof({name}) = 'text', iif(typeof({name}) = 'text', CAST({name} AS BLOB), {name})" for name in own
+    )
+    put = ", ".join(f"iif(?{2 * at + 1}, CAST(?{2 * at + 2} AS TEXT), ?{2 * at + 2})" for at in range(len(own)))
+    source.create_scalar_function("every_nth", _every_nth(every), 0)
+    rows = source.execute(
+        f"SELECT {picked} FROM {with_all(source, columns)} WHERE CASE WHEN {takes} THEN every_nth() END"  # noqa: S608
+    )
+    sample = apsw.Connection(":memory:")
+    try:
+        sample.pragma("encoding", source.pragma("encoding"))  # so that bytes of text mean the same
+        sample.pragma("ignore_check_constraints", True)
+        sample.execute(
+            str(_one(source, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE", TABLE))
+        )
+        with sample:
+            sample.executemany(f"INSERT INTO {TABLE} ({', '.join(own)}) VALUES ({put})", rows)  # noqa: S608
+    except BaseException:
+        sample.close()
+        raise
+    return sample
+
+
+def with_all(connection: apsw.Connection, columns: Sequence[str]) -> str:
+    """The table, for FROM, with every one of ``columns``: NULL where it lacks one."""
+    own = {name.lower() for name in stored_columns(connection)}
+    nulls = "".join(f", NULL AS {quoted(name)}" for name in columns if name.lower() not in own)
+    return f"(SELECT *{nulls} FROM {TABLE})"  # noqa: S608
+
+
+def stored_columns(connection: apsw.Connection) -> list[str]:
+    """Names of the table's columns, those that SQLite generates left out."""
+    rows = connection.execute("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", (TABLE,))
+    return [str(name) for (name,) in rows]
+
+
+def _every_nth(n: int) -> Callable[..., bool]:
+    """SQL function: true for the first call and each n-th after it."""
+    turns = cycle([True, *repeat(False, n - 1)])
+    return lambda *_none: next(turns)
+
+
+def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) -> Preview:
+    """Migrate the sample, whose table has every column by now, in one go."""
+    shown = list(dict.fromkeys(name for migration in sql.migrations for name in migration.shown))
+    before_bytes = _bytes(sample)
+    values = "".join(f", {name} AS {_before(name)}" for name in shown)
+    sample.execute(f"CREATE TEMP TABLE before_values AS SELECT id AS record_id{values} FROM {TABLE}")  # noqa: S608
+    sample.execute("CREATE INDEX temp.before_values_id ON before_values (record_id)")
+    start = time.perf_counter()
+    try:
+        for k in range(len(sql.migrations)):
+            sample.execute(sql.create_undo_table(k))
+            sample.execute(sql.keep(k), _EVERY)
+            sample.execute(sql.write(k), _EVERY)
+    except apsw.Error as error:  # there is neither disk nor lock here: it is the formula
+        return Preview(faults=(Fault("formula", None, f"a formula cannot be calculated: {error}"),))
+    for statement in index_steps:
+        sample.execute(statement)
+    checked = [_check(sample, sql, k, migration) for k, migration in enumerate(sql.migrations)]
+    return Preview(
+        records=_one(sample, f"SELECT count(*) FROM {TABLE}"),  # noqa: S608
+        metrics=tuple(_metric(sample, name) for name in shown),
+        gaps=tuple(gaps for gaps, _faults in checked),
+        faults=tuple(fault for _gaps, faults in checked for fault in faults),
+        grows_bytes=_bytes(sample) - before_bytes,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def add_missing_columns(sample: apsw.Connection, columns: Sequence[str]) -> None:
+    """What a schema step of this program would add to a table that is ours already."""
+    own = {name.lower() for name in stored_columns(sample)}
+    types = {column.name: column.sql_type for column in (*DERIVED, *KEPT)}
+    for name in columns:
+        if name not in own:
+            sample.execute(f"ALTER TABLE {TABLE} ADD COLUMN {quoted(name)} {types.get(name, '')}")
+
+
+def _check(
+    sample: apsw.Connection, sql: RunSql, k: int, migration: Migration
+) -> tuple[dict[str, int], tuple[Fault, ...]]:
+    """Gaps by the oracle, and records on which it and the SQL disagree."""
+    inputs, changes = len(migration.inputs), sql.changes(k)
+    kept = [index for index, change in enumerate(migration.changes) if change in changes]
+    labels = [*(change.column for change in changes), "recompute_reason", "app_version"]
+    gaps: Counter[str] = Counter()
+    faults: list[Fault] = []
+    for row in read(sample, sql.written(k), _EVERY, 1 + inputs + len(labels)):
+        expected = migration.oracle(*row[1 : 1 + inputs])
+        if expected[-1] is not None:
+            gaps[str(expected[-1])] += 1
+        should = (*(expected[index] for index in kept), expected[-1], migration.version)
+        if should != row[1 + inputs :] and len(faults) < _FAULTS:
+            differs = [
+                f"{label} would be {is_!r} and should be {value!r}"
+                for label, is_, value in zip(labels, row[1 + inputs :], should, strict=True)
+                if is_ != value
+            ]
+            faults.append(Fault("oracle", row[0], "; ".join(differs)))
+    return dict(gaps), tuple(faults)
+
+
+def _metric(sample: apsw.Connection, name: str) -> MetricChange:
+    parts = [part for value in (_before(name), name) for part in _figures(value)]
+    # a model can be any value, and text that is no UTF-8
+    group = "CAST(model AS BLOB)"
+    statement = (
+        f"SELECT {{group}}, count(*), {', '.join(parts)} FROM {TABLE} "  # noqa: S608
+        "JOIN temp.before_values ON record_id = id"
+    )
+    encoding = str(sample.pragma("encoding"))
+    (overall,) = sample.execute(statement.format(group="NULL"))
+    by_model = sample.execute(f"{statement.format(group=group)} GROUP BY 1 ORDER BY 2 DESC, 1")
+    return MetricChange(
+        metric=name,
+        unit=_UNITS.get(name, ""),
+        overall=_comparison(overall, encoding),
+        by_model=tuple(_comparison(row, encoding) for row in by_model),
+    )
+
+
+def _before(name: str) -> str:
+    return quoted(f"before {name}")
+
+
+def _figures(value: str) -> list[str]:
+    """Text and bytes sort after every number; the plus takes away the column's type, which would convert the limits."""
+    number = f"iif(+{value} BETWEEN -{_LARGEST} AND {_LARGEST}, {value}, NULL)"
+    return [
+        f"count({number})",
+        f"avg({number})",
+        f"percentile_cont({number}, 0.5)",
+        f"percentile_cont({number}, 0.95)",
+        f"count({value}) - count({number})",
+    ]
+
+
+def _comparison(row: Sequence[Any], encoding: str) -> Comparison:
+    model = row[0].decode(encoding, errors="replace") if row[0] is not None else None
+    return Comparison(model, row[1], _from_row(row[2:7]), _from_row(row[7:12]))
+
+
+def _from_row(values: Sequence[Any]) -> Figures:
+    n, *numbers, left_out = values
+    mean, p50, p95 = (number if number is not None and isfinite(number) else None for number in numbers)
+    return Figures(n, mean, p50, p95, left_out)
+
+
+def _bytes(connection: apsw.Connection) -> int:
+    return int(_one(connection, "PRAGMA page_count")) * int(_one(connection, "PRAGMA page_size"))
+
+
+def _one(connection: apsw.Connection, statement: str, *parameters: Any) -> Any:
+    rows: list[Any] = connection.execute(statement, parameters).fetchall()
+    return rows[0][0]

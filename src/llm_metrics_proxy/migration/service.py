@@ -1,0 +1,351 @@
+"""Migrations beside everything else: a thread of the metrics process that brings the database up to date by itself.
+
+The rules:
+
+* It looks before anybody writes: until it has seen that the file is this program's, or can be made so, the store stays
+  shut (``admit``) and records wait in the journal. A newer or a foreign file ends the process, untouched.
+* What may get better by waiting (no room on the disk, a lock, an I/O error) is told and tried again.
+* What a person took back, and what verification took back, is left alone and told.
+* Other processes migrate too (``llm-metrics-proxy migrate``): every few seconds it looks at what they wrote down, tells
+  it, and finishes what one of them left when it died.
+
+All it knows is one frozen ``View``, replaced whole, so that any thread may ask at any time without waiting.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from llm_metrics_proxy.errors import (
+    ForeignDatabaseError,
+    LlmMetricsProxyError,
+    MigrationRefusedError,
+    NewerDatabaseError,
+    StoreBusyError,
+    StoreError,
+)
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.migration.lock import lock_holder
+from llm_metrics_proxy.migration.model import UNFINISHED, Ended, Migration, Phase, Progress, Result, Run, State
+from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.migration.overview import Status, open_readonly, refuse, refuse_newer, survey
+from llm_metrics_proxy.migration.runs import all_runs, get_fact
+from llm_metrics_proxy.migration.undo import HELD
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
+
+RETRY_S: Final = 30.0
+LOOK_S: Final = 3.0
+_FIRST_WAITS_S: Final = (
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    5.0,
+    5.0,
+)  # while nothing is known, a lock is likely to be a short one
+
+_BEFORE_THE_FIRST_ROW: Final = frozenset({Phase.IDLE, Phase.WAITING, Phase.CHECKING, Phase.BACKING_UP, Phase.ADOPTING})
+_SAID: Final = {
+    Phase.WAITING: "the migration waits: %s",
+    Phase.BACKING_UP: "a migration is due; first, the database is backed up to %s",
+    Phase.MIGRATING: "records are being migrated; what arrives meanwhile is stored beside them",
+    Phase.PAUSED: "the migration pauses; it goes on at %s",
+    Phase.VERIFYING: "every migrated record is being verified",
+    Phase.UNDOING: "a migration is being taken back",
+}
+
+log = logging.getLogger(__name__)
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the service knows at one moment. ``looked``: what the file is has been found out."""
+
+    looked: bool = False
+    trouble: str | None = None  # why it has not looked yet
+    blocks_store: bool = False  # the file is one of an older program that is not adopted yet
+    progress: Progress = Progress()
+    run_id: int | None = None  # that ``progress`` is about
+    paused_until: datetime | None = None  # aware
+    result: Result | None = None  # of the last attempt that ended
+    problem: str | None = None  # why older records are left as they are, and what to do, for people
+    pending: bool = True  # there may be older records
+
+
+class MigrationService:
+    """``start`` begins the thread, ``stop`` ends it after the batch under way. Owned by the metrics process."""
+
+    def __init__(
+        self,
+        path: Path,
+        options: Options,
+        *,
+        allowed: bool = True,
+        migrations: Sequence[Migration] = MIGRATIONS,
+        app_version: str = APP_VERSION,
+        retry_s: float = RETRY_S,
+        look_s: float = LOOK_S,
+    ) -> None:
+        """``allowed``: false where the setting ``auto_migrate`` is, and an older database then is refused."""
+        self._path, self._options, self._allowed = path, options, allowed
+        self._migrations, self._app_version = migrations, app_version
+        self._retry_s, self._look_s = retry_s, look_s
+        self._view = View()
+        self._changing = threading.Lock()  # reports come from two threads while a run is verified
+        self._looked = threading.Event()
+        self._stop = threading.Event()
+        self._refusal: LlmMetricsProxyError | None = None
+        self._on_refusal: Callable[[], None] = lambda: None
+        self._thread: threading.Thread | None = None
+
+    # -- for the process
+
+    def start(self, on_refusal: Callable[[], None]) -> None:
+        """Begin. ``on_refusal`` is called, once and from the thread, if the process must end; then see ``refusal``."""
+        self._on_refusal = on_refusal
+        self._thread = threading.Thread(target=self._run, name="migration", daemon=True)
+        self._thread.start()
+
+    def wait_until_looked(self, timeout_s: float) -> bool:
+        """Wait until it is known what the file is, or ``timeout_s`` has passed; whether it is known."""
+        return self._looked.wait(timeout_s)
+
+    def stop(self) -> None:
+        """End after the batch under way; what is left is done at the next start."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    @property
+    def refusal(self) -> LlmMetricsProxyError | None:
+        """Why this process must not go on: a newer or a foreign database, or an older one and no ``auto_migrate``."""
+        return self._refusal
+
+    def admit(self) -> None:
+        """Raise unless records may be stored in the file now: ``StoreBusyError`` if that only needs time."""
+        view = self._view
+        if self._refusal is not None:
+            raise StoreError(str(self._refusal))
+        if view.blocks_store:
+            raise StoreBusyError(f"The database {self._path} is of an older version and is being migrated.")
+        if not view.looked:
+            raise StoreBusyError(view.trouble or f"The database {self._path} is being looked into.")
+
+    # -- for whoever asks, from any thread, at once
+
+    def view(self) -> View:
+        """All of it, at one moment."""
+        return self._view
+
+    def progress(self) -> Progress:
+        """What is done now; the phase is ``idle`` if nothing is."""
+        return self._view.progress
+
+    def result(self) -> Result | None:
+        """How the last attempt ended."""
+        return self._view.result
+
+    def problem(self) -> str | None:
+        """Why older records are left as they are, and what to do; none while all is well or work goes on."""
+        return self._view.problem
+
+    def blocks_store(self) -> bool:
+        """The file is one of an older program that is not adopted yet: nothing can be read from or stored in it."""
+        return self._view.blocks_store
+
+    def lock_holder(self) -> int | None:
+        """Process id of whoever migrates this database now, this process included. Looks at a file."""
+        return lock_holder(self._path)
+
+    # -- the thread
+
+    def _run(self) -> None:
+        first_waits_s = iter(_FIRST_WAITS_S)
+        while not self._stop.is_set():
+            settled = self._attempt()
+            self._looked.set()  # or tried to: whoever waits is told more by ``problem``
+            if self._refusal is not None:
+                self._on_refusal()
+                return
+            if settled:
+                self._watch()
+            else:
+                self._stop.wait(self._retry_s if self._view.looked else next(first_waits_s, self._retry_s))
+
+    def _attempt(self) -> bool:
+        """Look, and do what is due; whether nothing is left to be tried again."""
+        try:
+            seen = self._look()
+            if not (self._allowed or self._is_left_alone(seen)) and seen.has_work:
+                return self._leave_it_to_a_person(seen)
+            result = engine.migrate(
+                self._path,
+                self._options,
+                report=self._report,
+                stop=self._stop,
+                migrations=self._migrations,
+                app_version=self._app_version,
+            )
+        except (NewerDatabaseError, ForeignDatabaseError) as error:
+            self._refusal = error
+        except (LlmMetricsProxyError, OSError) as error:
+            self._failed(str(error))
+        except Exception as error:
+            # The thread's boundary: answering goes on, and the fault is told until a release mends it.
+            log.exception("the migration met a bug")
+            self._failed(f"The migration met a bug, {type(error).__name__}: {error}. Please report it.")
+        else:
+            self._ended(result)
+            return result.ended is not Ended.STOPPED
+        return False
+
+    def _look(self) -> Status:
+        """What the file is and needs. Raises as ``engine.migrate`` does for a file that is not to be touched."""
+        seen = survey(self._path, self._migrations, app_version=self._app_version, quick=True)
+        refuse(seen.inspection)
+        refuse_newer(self._path, seen.status.newer, self._app_version)
+        found = seen.status
+        self._set(looked=True, blocks_store=found.needs_adoption, pending=found.has_work or found.held)
+        if found.has_work:
+            self._report(Progress(phase=Phase.CHECKING))
+        self._looked.set()
+        return found
+
+    @staticmethod
+    def _is_left_alone(found: Status) -> bool:
+        """The engine will say so itself, and the records can be served as they are."""
+        return found.unfinished is None and not found.needs_adoption and (found.held or found.failed_before)
+
+    def _leave_it_to_a_person(self, found: Status) -> bool:
+        """Without ``auto_migrate``: wait for the person who is at it now, else refuse to go on."""
+        while found.has_work and found.lock_holder is not None:
+            self._report(Progress(phase=Phase.WAITING, detail=f"process {found.lock_holder} is migrating the database"))
+            if self._stop.wait(self._look_s):
+                return False
+            found = self._look()
+        if found.has_work and not self._is_left_alone(found):
+            self._refusal = MigrationRefusedError(
+                f"The database {self._path} is of an older version, and auto_migrate is false; nothing was changed. "
+                "`llm-metrics-proxy migrate plan` shows what a migration would do and `llm-metrics-proxy migrate run` "
+                "does it; then start again."
+            )
+            return False
+        self._set(progress=Progress())
+        return not found.has_work
+
+    def _watch(self) -> None:
+        """Until there is something to do again: look at what other processes write down about their migrations."""
+        while not self._stop.wait(self._look_s):
+            try:
+                last, held = self._glance()
+            except (LlmMetricsProxyError, apsw.Error, OSError):
+                continue  # the store and the reader tell what is wrong with the file
+            unfinished = last is not None and last.state in UNFINISHED
+            taken_back = held or (last is not None and last.state in (State.UNDONE, State.ROLLED_BACK))
+            self._set(
+                run_id=last.id if last is not None else None,
+                pending=unfinished or taken_back,
+                problem=_taken_back(last, held=held) if taken_back and not unfinished else None,
+            )
+            if unfinished and lock_holder(self._path) is None:
+                return  # its process died
+
+    def _glance(self) -> tuple[Run | None, bool]:
+        """The last run, and whether it is held. Raises ``apsw.Error``."""
+        if not self._path.exists():
+            return None, False
+        connection = open_readonly(self._path)
+        try:
+            runs = all_runs(connection)
+            return (runs[-1], get_fact(connection, HELD) is not None) if runs else (None, False)
+        finally:
+            connection.close()
+
+    # -- what is told
+
+    def _report(self, progress: Progress) -> None:
+        """Called by the engine, from two threads while it verifies."""
+        before = self._view
+        changes: dict[str, Any] = {"progress": progress, "problem": None, "pending": True}
+        if progress.phase is not before.progress.phase:
+            changes |= self._new_phase(progress)
+        self._set(**changes)
+
+    def _new_phase(self, progress: Progress) -> dict[str, Any]:
+        """What changes with the phase, and a line of the log."""
+        changes: dict[str, Any] = {"paused_until": None}
+        opens_at = None
+        if progress.phase is Phase.PAUSED and self._options.window is not None:
+            now = datetime.now()
+            wait = timedelta(seconds=self._options.window.seconds_until_open(now))
+            changes["paused_until"] = opens_at = now.astimezone() + wait
+        if progress.phase not in _BEFORE_THE_FIRST_ROW:
+            try:
+                last, _held = self._glance()
+            except apsw.Error:  # busy; the next phase has another try
+                last = None
+            if last is not None:  # the run is written down, so the file is ours
+                changes |= {"run_id": last.id, "blocks_store": False}
+        if words := _SAID.get(progress.phase):
+            said = {Phase.BACKING_UP: self._options.backup_dir, Phase.WAITING: progress.detail, Phase.PAUSED: opens_at}
+            log.info(words, *([said[progress.phase]] if progress.phase in said else []))
+        return changes
+
+    def _failed(self, reason: str) -> None:
+        if not self._view.looked:
+            self._set(trouble=reason)  # that the ingester tells, whose records have to wait for this
+            return
+        if reason != self._view.problem and not self._stop.is_set():
+            log.error("the migration waits: %s", reason)
+        self._set(progress=Progress(), paused_until=None, problem=reason, pending=True)
+
+    def _ended(self, result: Result) -> None:
+        problem = None
+        if result.ended is Ended.HELD:
+            problem = f"Older records are left as they are: {result.message}"
+            log.warning("%s", problem)
+        elif result.ended is Ended.ROLLED_BACK:
+            what = "; ".join(f"{fault.check}: {fault.message}" for fault in result.faults[:1])
+            problem = f"The migration was taken back, and older records are as they were: {result.message} ({what})"
+            log.error("%s", problem)
+        elif result.ended is Ended.DONE and result.run is not None:
+            run = result.run
+            log.info(
+                "migration %d is done: %d of %d records; backup %s",
+                run.id,
+                run.records_changed,
+                run.records_total,
+                run.backup,
+            )
+        blocked = self._view.blocks_store and result.ended is Ended.STOPPED
+        settled = result.ended in (Ended.DONE, Ended.NOTHING_TO_DO)
+        self._set(
+            progress=Progress(),
+            paused_until=None,
+            result=result,
+            run_id=result.run.id if result.run is not None else self._view.run_id,
+            problem=problem,
+            pending=not settled,
+            blocks_store=blocked,
+        )
+
+    def _set(self, **changes: Any) -> None:
+        with self._changing:
+            self._view = msgspec.structs.replace(self._view, **changes)
+
+
+def _taken_back(last: Run | None, *, held: bool) -> str:
+    """Why records are older, in one sentence."""
+    number = "a migration" if last is None else f"migration {last.id}"
+    if held:
+        return f"{number} was taken back by a person: older records stay as they are until `migrate run`"
+    why = f" ({last.error})" if last is not None and last.error else ""
+    return f"{number} was taken back by its own verification{why}: older records stay as they are"

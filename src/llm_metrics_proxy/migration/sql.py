@@ -1,0 +1,178 @@
+"""Every statement by which a migration touches records, built from its description. Pure: text in, text out.
+
+``before(column, k)`` is the heart: the value that a column had before the k-th migration of a run, put together from
+the undo entries of the migrations from k on, and the record as it is now. Verification and undo both rest on it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import apsw
+
+from llm_metrics_proxy.migration.model import REASON_COLUMN, Change, Migration
+from llm_metrics_proxy.record import APP_VERSION_COLUMN, DERIVED, KEPT
+from llm_metrics_proxy.storage.broken_text import BrokenText
+
+TABLE: Final = "completion_requests"
+# What a migration may change without keeping an original: nothing that was observed.
+CALCULATED: Final = frozenset(
+    {APP_VERSION_COLUMN, *(column.name for column in DERIVED), *(column.name for column in KEPT)}
+)
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier; names of columns in adopted files can be anything."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(stamp: Any) -> str:
+    if isinstance(stamp, BrokenText):
+        return f"CAST({apsw.format_sql_value(bytes(stamp))} AS TEXT)"
+    return apsw.format_sql_value(stamp)
+
+
+def in_list(stamps: Iterable[Any]) -> str:
+    """``app_version`` is one of the stamps, which were compared in Python; NULL among them is meant too."""
+    stamps = list(stamps)
+    literals = ", ".join(_literal(stamp) for stamp in stamps if stamp is not None)
+    listed = f"{APP_VERSION_COLUMN} IN ({literals})"
+    return f"({APP_VERSION_COLUMN} IS NULL OR {listed})" if None in stamps else f"({listed})"
+
+
+class RunSql:
+    """The statements of one run: a chain of migrations over the same records.
+
+    ``added_columns`` were added by the adoption just before; ``older[k]`` are the stamps that migration k takes, and
+    ``claiming[k]`` those of an adopted file that are taken only where the record does not follow its stamp.
+    """
+
+    def __init__(
+        self,
+        run_id: int,
+        migrations: Sequence[Migration],
+        added_columns: Sequence[str] = (),
+        older: Sequence[Sequence[Any]] = (),
+        claiming: Sequence[Sequence[Any]] = (),
+    ) -> None:
+        self.run_id = run_id
+        self.migrations = tuple(migrations)
+        self._added = frozenset(added_columns)
+        self._older = older
+        self._claiming = claiming
+
+    def undo_table(self, k: int) -> str:
+        """Name of the table with the values from before migration k."""
+        return f"migration_undo_{self.run_id}_{self.migrations[k].version.replace('.', '_')}"
+
+    def changes(self, k: int) -> tuple[Change, ...]:
+        """What migration k writes in this file."""
+        return tuple(
+            change for change in self.migrations[k].changes if not change.only_if_added or change.column in self._added
+        )
+
+    def create_undo_table(self, k: int) -> str:
+        """Columns without types: every value keeps its storage class."""
+        columns = [APP_VERSION_COLUMN, REASON_COLUMN, *(change.column for change in self.changes(k))]
+        return f"CREATE TABLE {self.undo_table(k)} (id INTEGER PRIMARY KEY, {', '.join(columns)})"
+
+    def takes(self, k: int) -> str:
+        """Whether migration k takes a record."""
+        older = in_list(self._older[k])
+        if not self._claiming or not self._claiming[k]:
+            return older
+        return f"({older} OR ({in_list(self._claiming[k])} AND ({self.migrations[k].distrusted})))"
+
+    def keep(self, k: int) -> str:
+        """Copy what migration k will overwrite; ``?1`` < id <= ``?2``."""
+        changes = self.changes(k)
+        kept = [
+            f"CASE WHEN {change.original} IS NOT NULL THEN {change.column} END" if change.original else change.column
+            for change in changes
+        ]
+        names = [APP_VERSION_COLUMN, REASON_COLUMN, *(change.column for change in changes)]
+        return (
+            f"INSERT INTO {self.undo_table(k)} (id, {', '.join(names)}) "  # noqa: S608 -- names are ours
+            f"SELECT id, {', '.join([APP_VERSION_COLUMN, REASON_COLUMN, *kept])} FROM {TABLE} "
+            f"WHERE id > ?1 AND id <= ?2 AND {self.takes(k)}"
+        )
+
+    def write(self, k: int) -> str:
+        """Recompute and stamp the records that ``keep`` has just copied, in the same transaction."""
+        migration = self.migrations[k]
+        sets = [f"{APP_VERSION_COLUMN} = '{migration.version}'", f"{REASON_COLUMN} = {migration.reason_expression}"]
+        for change in self.changes(k):
+            sets.append(f"{change.column} = {change.expression}")
+            if change.original:
+                sets.append(
+                    f"{change.original} = CASE WHEN {change.original} IS NULL AND ({change.keep_when}) "
+                    f"THEN {change.column} ELSE {change.original} END"
+                )
+        return (
+            f"UPDATE {TABLE} SET {', '.join(sets)} "  # noqa: S608
+            f"WHERE id > ?1 AND id <= ?2 AND {self.takes(k)}"
+        )
+
+    def before(self, column: str, k: int, last: int | None = None) -> str:
+        """SQL of the column's value before migration k; ``last``: the last migration that is not undone yet."""
+        last = len(self.migrations) - 1 if last is None else last
+        for j in range(k, last + 1):
+            if column in (APP_VERSION_COLUMN, REASON_COLUMN):
+                return f"u{j}.{column}"
+            for change in self.changes(j):
+                if change.column == column:
+                    return self._restored(change, j, last)
+        return f"r.{column}"
+
+    def _restored(self, change: Change, j: int, last: int) -> str:
+        kept = f"u{j}.{change.column}"
+        if change.original is None:
+            return kept
+        after = self.before(change.column, j + 1, last)
+        return f"CASE WHEN {kept} IS NOT NULL THEN {kept} ELSE coalesce(r.{change.original}, {after}) END"
+
+    def joined(self, k: int, last: int | None = None) -> str:
+        """Records that migration k took, with their undo entries from k to ``last``."""
+        last = len(self.migrations) - 1 if last is None else last
+        later = "".join(f" JOIN {self.undo_table(j)} u{j} ON u{j}.id = u{k}.id" for j in range(k + 1, last + 1))
+        return f"{self.undo_table(k)} u{k} JOIN {TABLE} r ON r.id = u{k}.id{later} WHERE u{k}.id > ?1 AND u{k}.id <= ?2"
+
+    def written(self, k: int) -> str:
+        """Rows ``(id, inputs before k…, changed columns after k…, reason after k, stamp after k)``."""
+        migration = self.migrations[k]
+        columns = [self.before(name, k) for name in migration.inputs]
+        columns += [self.before(change.column, k + 1) for change in self.changes(k)]
+        columns += [self.before(REASON_COLUMN, k + 1), self.before(APP_VERSION_COLUMN, k + 1)]
+        return f"SELECT u{k}.id, {', '.join(columns)} FROM {self.joined(k)}"  # noqa: S608
+
+    def conflicts(self, k: int) -> str:
+        """Ids of records whose values are no longer what migration k, the last one left, wrote."""
+        migration = self.migrations[k]
+        inner = [f"u{k}.id AS id"]
+        inner += [f"{self.before(name, k, k)} AS {name}" for name in migration.inputs]
+        inner += [f"r.{change.column} AS now_{change.column}" for change in self.changes(k)]
+        inner += [f"r.{REASON_COLUMN} AS now_reason", f"r.{APP_VERSION_COLUMN} AS now_version"]
+        same = [f"now_{change.column} IS ({change.expression})" for change in self.changes(k)]
+        same += [f"now_reason IS ({migration.reason_expression})", f"now_version IS '{migration.version}'"]
+        return f"SELECT id FROM (SELECT {', '.join(inner)} FROM {self.joined(k, k)}) WHERE NOT ({' AND '.join(same)})"  # noqa: S608
+
+    def restore(self, k: int) -> str:
+        """Put the values from before migration k back, except in ``temp.undo_conflicts``; ``?1`` < id <= ``?2``."""
+        sets = [f"{name} = u{k}.{name}" for name in (APP_VERSION_COLUMN, REASON_COLUMN)]
+        for change in self.changes(k):
+            sets.append(f"{change.column} = {self.before(change.column, k, k)}")
+            if change.original:
+                sets.append(
+                    f"{change.original} = CASE WHEN u{k}.{change.column} IS NOT NULL THEN r.{change.original} END"
+                )
+        return (
+            f"UPDATE {TABLE} AS r SET {', '.join(sets)} FROM {self.undo_table(k)} AS u{k} "  # noqa: S608
+            f"WHERE u{k}.id = r.id AND u{k}.id > ?1 AND u{k}.id <= ?2 "
+            f"AND u{k}.id NOT IN (SELECT id FROM temp.undo_conflicts)"
+        )
+
+    def forget(self, k: int) -> str:
+        """Drop the undo entries of what was restored; ``?1`` < id <= ``?2``."""
+        return (
+            f"DELETE FROM {self.undo_table(k)} WHERE id > ?1 AND id <= ?2 "  # noqa: S608
+            "AND id NOT IN (SELECT id FROM temp.undo_conflicts)"
+        )

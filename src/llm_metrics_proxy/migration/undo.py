@@ -1,0 +1,109 @@
+"""Put every record back as it was: value, storage class, stamp and reason, from the undo entries.
+
+The last migration of a run goes first. A record whose values are no longer what the migration wrote was changed by
+somebody else; it is left alone and named, and its undo entry is kept.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import apsw
+
+from llm_metrics_proxy.migration.batches import Interrupted, Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.lock import Fence
+from llm_metrics_proxy.migration.model import Phase, Report, Run, State
+from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, change_run, get_fact, now, set_fact
+from llm_metrics_proxy.migration.sql import RunSql
+from llm_metrics_proxy.migration.versions import is_older
+
+HELD: Final = "held"  # a person took records back: the automatic migration leaves them alone
+_UNDO_TO: Final = "undo_to"
+_UNDO_ENDS: Final = "undo_ends"
+_CONFLICTS: Final = 100
+_ALL: Final = ""
+
+Pause = Callable[[], None]
+
+
+def begin_undo(connection: apsw.Connection, run: Run, *, to_version: str | None, ends: State, error: str | None) -> Run:
+    """Turn a run round, for good: from here on an interrupted program goes on undoing. The caller's transaction."""
+    set_fact(connection, _UNDO_TO, to_version or _ALL)
+    set_fact(connection, _UNDO_ENDS, ends.value)
+    if ends is State.UNDONE:
+        set_fact(connection, HELD, run.to_version)
+    if run.distrusts_stamps and (to_version is None or all(is_older(to_version, each) for each in run.checksums)):
+        set_fact(connection, DISTRUSTED, json.dumps(run.added_columns))
+    set_fact(connection, CLEAN_THROUGH, None)
+    set_fact(connection, CLEAN_FOR, None)
+    return change_run(connection, run, state=State.UNDOING, error=error, finished_at=None)
+
+
+def go_on_undoing(
+    connection: apsw.Connection,
+    run: Run,
+    sql: RunSql,
+    fence: Fence,
+    pace: Pace,
+    *,
+    report: Report,
+    interrupted: Interrupted,
+    pause: Pause,
+) -> tuple[Run, tuple[int, ...]] | None:
+    """Undo what is left of the run; the run as it ended, and ids of conflicts. ``None``: interrupted, goes on later.
+
+    Raises ``apsw.Error`` or ``MigrationFailedError``; what was committed is whole.
+    """
+    to_version = str(get_fact(connection, _UNDO_TO) or _ALL)
+    taken_back = [k for k, m in enumerate(sql.migrations) if not to_version or is_older(to_version, m.version)]
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS undo_conflicts (id INTEGER PRIMARY KEY)")
+    total = sum(_count(connection, sql.undo_table(k)) for k in taken_back)
+    teller, done = Teller(report, Phase.UNDOING, total), 0
+    for k in reversed(taken_back):
+        for after, through, _records in _paced(connection, sql, k, run.bound_id, pace):
+            if interrupted():
+                return None
+            with transaction(connection, pace):
+                fence.check(connection)
+                connection.execute(f"INSERT OR IGNORE INTO temp.undo_conflicts {sql.conflicts(k)}", (after, through))
+                connection.execute(sql.restore(k), (after, through))
+                connection.execute(sql.forget(k), (after, through))
+                done += connection.changes()
+            teller.tell(done)
+            pause()
+    return _finish(connection, run, sql, fence, pace, taken_back=taken_back)
+
+
+def _paced(connection: apsw.Connection, sql: RunSql, k: int, bound: int, pace: Pace) -> Any:
+    return ranges(connection, bound, lambda: pace.records, sql.undo_table(k))
+
+
+def _finish(
+    connection: apsw.Connection, run: Run, sql: RunSql, fence: Fence, pace: Pace, *, taken_back: list[int]
+) -> tuple[Run, tuple[int, ...]]:
+    conflicts: set[int] = set()
+    with transaction(connection):
+        fence.check(connection)
+        for k in taken_back:
+            left = connection.execute(f"SELECT id FROM {sql.undo_table(k)} ORDER BY id LIMIT {_CONFLICTS}")  # noqa: S608
+            ids = {row[0] for row in left}
+            if not ids:
+                connection.execute(f"DROP TABLE {sql.undo_table(k)}")
+            conflicts |= ids
+        ends = State(str(get_fact(connection, _UNDO_ENDS)))
+        rest = [m.version for k, m in enumerate(sql.migrations) if k not in taken_back]
+        changes: dict[str, Any] = {"state": ends, "finished_at": now(), "busy_ms": run.busy_ms + pace.busy_ms}
+        changes["largest_lock_ms"] = max(run.largest_lock_ms, pace.largest_ms)
+        if rest:  # a part of the run stands, and can be undone itself later
+            gone = ", ".join(sql.migrations[k].version for k in taken_back)
+            changes |= {"state": State.DONE, "to_version": rest[-1], "error": f"taken back: {gone}"}
+            changes["checksums"] = {version: run.checksums[version] for version in rest}
+            kept = sum(_count(connection, sql.undo_table(k)) for k in range(len(rest)))
+            changes["records_changed"] = kept
+        run = change_run(connection, run, **changes)
+    return run, tuple(sorted(conflicts)[:_CONFLICTS])
+
+
+def _count(connection: apsw.Connection, table: str) -> int:
+    rows: list[Any] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
+    return int(rows[0][0])

@@ -1,0 +1,283 @@
+"""Is everything as it must be? The checks after a run, and those of a whole table at any time.
+
+Two witnesses that the migration did not write: the backup, for what was observed, and each migration's oracle, for
+what was calculated. Every record is looked at, none sampled.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from llm_metrics_proxy.migration.batches import Interrupted, Teller, ranges
+from llm_metrics_proxy.migration.model import Fault, Migration, Phase, Report, Run, describe_stamp
+from llm_metrics_proxy.migration.sql import CALCULATED, TABLE, RunSql, quoted
+from llm_metrics_proxy.migration.versions import is_older
+from llm_metrics_proxy.storage.base import SqlValue
+from llm_metrics_proxy.storage.broken_text import read
+
+_CHUNK: Final = 50_000
+_FAULTS: Final = 10  # of each kind; one is enough to take the run back, some more help to see why
+_BUSY_TIMEOUT_MS: Final = 10_000
+# In a column of such an affinity a value has one storage class only, so equal values are the same to the bit.
+_TYPES_THAT_SETTLE_CLASS: Final = frozenset({"INTEGER", "REAL", "TEXT"})
+
+
+class StoppedError(Exception):
+    """Verification was asked to stop; nothing is decided."""
+
+
+def verify_run(
+    path: Path, run: Run, sql: RunSql, backup: Path, *, report: Report, interrupted: Interrupted
+) -> tuple[tuple[Fault, ...], dict[str, int]]:
+    """What is wrong after the batches of a run, nothing if all is well; and records by why they have no value.
+
+    The comparison with the backup happens inside SQLite, and so beside the oracle's in Python, each on a connection
+    of its own. Raises ``StoppedError`` or ``apsw.Error``.
+    """
+    teller = Teller(report, Phase.VERIFYING, 2 * run.records_total)
+    done = [0, 0]
+
+    def counted(index: int) -> Callable[[int], None]:
+        def count(records: int) -> None:
+            done[index] += records
+            teller.tell(min(sum(done), 2 * run.records_total))
+            if interrupted():
+                raise StoppedError
+
+        return count
+
+    with ThreadPoolExecutor(1, thread_name_prefix="verify") as pool:
+        raw = pool.submit(raw_faults, path, backup, run, sql, counted(0))
+        gaps: Counter[str] = Counter()
+        calculated = list(_run_faults(path, run, sql, counted(1), gaps))
+        return (*calculated, *raw.result()), dict(gaps)
+
+
+def _open(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+    return connection
+
+
+def _one(connection: apsw.Connection, sql: str, parameters: Sequence[SqlValue] = ()) -> Any:
+    rows: list[Any] = connection.execute(sql, parameters).fetchall()
+    return rows[0][0]
+
+
+def _run_faults(path: Path, run: Run, sql: RunSql, count: Callable[[int], None], gaps: Counter[str]) -> Iterator[Fault]:
+    connection = _open(path)
+    try:
+        records = _one(connection, f"SELECT count(*) FROM {TABLE} WHERE id <= ?", (run.bound_id,))  # noqa: S608
+        if records != run.records_total:
+            yield Fault("count", None, f"there were {run.records_total:,} records and are now {records:,}")
+        kept = 0
+        for k, migration in enumerate(sql.migrations):
+            left = f"SELECT id FROM {TABLE} WHERE id <= ?1 AND {sql.takes(k)} ORDER BY id LIMIT {_FAULTS}"  # noqa: S608
+            for (record_id,) in connection.execute(left, (run.bound_id,)):
+                yield Fault("left behind", record_id, f"the record was not migrated to {migration.version}")
+            kept += _one(connection, f"SELECT count(*) FROM {sql.undo_table(k)}")  # noqa: S608
+            yield from _oracle_faults(connection, run, sql, k, count=count, gaps=gaps)
+        if kept != run.records_changed:
+            yield Fault("undo", None, f"{run.records_changed:,} changes were made, {kept:,} can be undone")
+    finally:
+        connection.close()
+
+
+def _oracle_faults(
+    connection: apsw.Connection, run: Run, sql: RunSql, k: int, *, count: Callable[[int], None], gaps: Counter[str]
+) -> Iterator[Fault]:
+    """Hold every value that migration k wrote against its oracle."""
+    migration = sql.migrations[k]
+    names = [change.column for change in sql.changes(k)]
+    every = [change.column for change in migration.changes]
+    keep = [index for index, name in enumerate(every) if name in names]
+    all_active = len(keep) == len(every)
+    inputs, oracle, version = len(migration.inputs), migration.oracle, migration.version
+    statement, width, found = sql.written(k), len(names) + 2, 0
+    for after, through, records in ranges(connection, run.bound_id, lambda: _CHUNK, sql.undo_table(k)):
+        for row in read(connection, statement, (after, through), 1 + inputs + width):
+            expected = oracle(*row[1 : 1 + inputs])
+            if expected[-1] is not None:
+                gaps[str(expected[-1])] += 1
+            if not all_active:
+                expected = (*(expected[index] for index in keep), expected[-1])
+            if (*expected, version) != row[1 + inputs :]:
+                labels = (*names, "recompute_reason", "app_version")
+                yield Fault("oracle", row[0], _difference(labels, (*expected, version), row[1 + inputs :]))
+                found += 1
+                if found >= _FAULTS:
+                    return
+        count(records)
+
+
+def _difference(labels: Sequence[str], expected: Sequence[SqlValue], actual: Sequence[SqlValue]) -> str:
+    return "; ".join(
+        f"{label} is {is_!r} and should be {should!r}"
+        for label, should, is_ in zip(labels, expected, actual, strict=True)
+        if should != is_
+    )
+
+
+def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Callable[[int], None]) -> list[Fault]:
+    """What was observed, value and storage class, beside the backup: every column of it that is not calculated.
+
+    Without ``sql`` nothing is supposed to have been calculated, and every column is compared.
+    """
+    connection = _open(path)
+    try:
+        connection.execute("ATTACH ? AS kept", (f"{backup.absolute().as_uri()}?immutable=1",))
+        chain = sql.migrations if sql else ()
+        originals = {change.column: change.original for m in chain for change in m.changes if change.original}
+        columns: list[Any] = connection.execute(
+            "SELECT name, upper(type) FROM pragma_table_xinfo(?, 'kept')", (TABLE,)
+        ).fetchall()
+        names = {name for name, _type in columns}
+        filled = {c.column for k in range(len(chain)) for c in sql.changes(k) if c.only_if_added} if sql else set()
+        compared = {
+            name: _same(name, declared, originals.get(name), names)
+            for name, declared in columns
+            if name != "id" and not (sql and (name in CALCULATED or name in filled))
+        }
+        records = _one(connection, f"SELECT count(*) FROM kept.{TABLE} WHERE id <= ?", (run.bound_id,))  # noqa: S608
+        faults = []
+        if records != run.records_total:
+            faults.append(Fault("backup", None, f"it holds {records:,} records, and {run.records_total:,} were there"))
+        statement = (
+            f"SELECT b.id, a.id IS NULL FROM kept.{TABLE} b LEFT JOIN main.{TABLE} a ON a.id = b.id "  # noqa: S608
+            f"WHERE b.id > ?1 AND b.id <= ?2 AND (a.id IS NULL OR NOT ({' AND '.join(compared.values()) or '1'})) "
+            f"LIMIT {_FAULTS}"
+        )
+        for after, through, size in ranges(connection, run.bound_id, lambda: _CHUNK, f"kept.{TABLE}"):
+            found: list[Any] = connection.execute(statement, (after, through)).fetchall()
+            for record_id, is_gone in found:
+                faults.append(_raw_fault(connection, record_id, is_gone, compared))
+            if len(faults) >= _FAULTS:
+                break
+            count(size)
+        return faults
+    finally:
+        connection.close()
+
+
+def _same(name: str, declared: str, original: str | None, names: set[str]) -> str:
+    """SQL: the column ``name`` of ``a``, the database, is what it is in ``b``, the backup."""
+    now, then = f"a.{quoted(name)}", f"b.{quoted(name)}"
+    if original:
+        # one that had been corrected before keeps both; else what is now the original was the value
+        had = f"b.{quoted(original)}" if original in names else "NULL"
+        now = f"CASE WHEN {had} IS NOT NULL THEN {now} ELSE coalesce(a.{quoted(original)}, {now}) END"
+    elif declared in _TYPES_THAT_SETTLE_CLASS:
+        return f"{now} IS {then}"
+    return f"{now} IS {then} AND typeof({now}) = typeof({then})"
+
+
+def _raw_fault(connection: apsw.Connection, record_id: int, is_gone: int, compared: dict[str, str]) -> Fault:
+    if is_gone:
+        return Fault("raw", record_id, "the record is gone")
+    for name, condition in compared.items():
+        values = list(
+            read(
+                connection,
+                f"SELECT a.{quoted(name)}, b.{quoted(name)} FROM kept.{TABLE} b JOIN main.{TABLE} a ON a.id = b.id "  # noqa: S608
+                f"WHERE b.id = ? AND NOT ({condition})",
+                (record_id,),
+                2,
+            )
+        )
+        if values:
+            return Fault("raw", record_id, f"{name} was {values[0][1]!r} and is now {values[0][0]!r}")
+    return Fault("raw", record_id, "a value changed, and has changed back since")
+
+
+def differences_from_backup(path: Path, backup: Path, run: Run) -> list[Fault]:
+    """After an undo: every column of the backup, the calculated ones too, beside the records as they are now."""
+    return raw_faults(path, backup, run, None, lambda _records: None)
+
+
+def verify_table(
+    path: Path,
+    migrations: Sequence[Migration],
+    *,
+    report: Report,
+    stop: threading.Event,
+    census: Sequence[tuple[Any, int]],
+) -> tuple[Fault, ...]:
+    """Every calculated value of the table against the oracle of the version that its stamp names.
+
+    Records older than every migration have no oracle here and are left out. Raises ``StoppedError``, ``apsw.Error``.
+    """
+    connection = _open(path)
+    try:
+        bound = _one(connection, f"SELECT coalesce(max(id), 0) FROM {TABLE}")  # noqa: S608
+        names = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (TABLE,))}
+        teller = Teller(report, Phase.VERIFYING, sum(count for _stamp, count in census))
+        faults: list[Fault] = []
+        done = 0
+        for stamp, records in census:
+            done += records
+            for migration in migrations:
+                later = [
+                    m for m in migrations if is_older(migration.version, m.version) and not is_older(stamp, m.version)
+                ]
+                superseded = {change.column for m in later for change in m.changes}
+                if is_older(stamp, migration.version):
+                    continue
+                statement = _stamped(migration, stamp, superseded, names)
+                if statement is None:
+                    continue
+                for after, through, _size in ranges(connection, bound, lambda: _CHUNK):
+                    if stop.is_set():
+                        raise StoppedError
+                    faults += _stamp_faults(connection, migration, superseded, statement, (after, through, stamp))
+                    if len(faults) >= _FAULTS:
+                        return tuple(faults)
+            teller.tell(done)
+        return tuple(faults)
+    finally:
+        connection.close()
+
+
+def _checked(migration: Migration, superseded: set[str]) -> list[int]:
+    """Which changes can be worked out again at any time: those that rest on raw facts alone."""
+    if not CALCULATED.isdisjoint(migration.inputs):
+        return []
+    return [
+        index
+        for index, change in enumerate(migration.changes)
+        if not change.only_if_added and change.column not in superseded
+    ]
+
+
+def _stamped(migration: Migration, stamp: Any, superseded: set[str], names: set[str]) -> str | None:
+    checked = [migration.changes[index] for index in _checked(migration, superseded)]
+    if not checked:
+        return None
+    originals = {change.column: change.original for change in migration.changes if change.original in names}
+    columns = [f"coalesce({originals[name]}, {name})" if name in originals else name for name in migration.inputs]
+    columns += [change.column for change in checked]
+    return (
+        f"SELECT id, {', '.join(columns)} FROM {TABLE} "  # noqa: S608
+        f"WHERE id > ?1 AND id <= ?2 AND app_version {'IS' if stamp is None else '='} ?3"
+    )
+
+
+def _stamp_faults(
+    connection: apsw.Connection,
+    migration: Migration,
+    superseded: set[str],
+    statement: str,
+    parameters: tuple[SqlValue, ...],
+) -> Iterator[Fault]:
+    checked, inputs = _checked(migration, superseded), len(migration.inputs)
+    labels = [migration.changes[index].column for index in checked]
+    for row in read(connection, statement, parameters, 1 + inputs + len(labels)):
+        expected = migration.oracle(*row[1 : 1 + inputs])
+        should = tuple(expected[index] for index in checked)
+        if should != row[1 + inputs :]:
+            text = _difference(labels, should, row[1 + inputs :])
+            yield Fault("oracle", row[0], f"by version {describe_stamp(parameters[2])}, {text}")

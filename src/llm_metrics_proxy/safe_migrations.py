@@ -1,0 +1,72 @@
+"""What each version does to the records of the versions before it: one function per version that needs one.
+
+This is the place where a maintainer adds a version; ``docs/howto/add-a-version.md`` leads through it. A migration is
+data and is frozen once released. It names its own target, never "the current version", and takes nothing from
+elsewhere in the program that a later change could alter. How records are found, backed up, walked, verified, stamped
+and put back is the engine's part (``migration``) and the same for all of them.
+
+SQL expressions see the columns named in ``inputs`` as they were before. The oracle is written without looking at
+them: both must give the same for every record, or the run is taken back.
+"""
+
+from math import isfinite
+from typing import Final
+
+from llm_metrics_proxy.migration.model import Change, Gap, Migration
+from llm_metrics_proxy.migration.timestamps import NEEDS_ORIGINAL_SQL, NORMALISED_SQL, normalise
+from llm_metrics_proxy.storage.base import SqlValue
+
+_LARGEST = "1.7976931348623157e308"  # the largest finite number: SQLite has no word for "is finite"
+
+
+def migrate_to_version_2_0_0() -> Migration:
+    """``tokens_per_second`` over the whole response time; timestamps in one form; the origin of older layouts."""
+
+    def oracle(
+        timestamp: SqlValue, tokens: SqlValue, duration_ms: SqlValue, user: SqlValue
+    ) -> tuple[SqlValue, SqlValue, SqlValue, str | None]:
+        rate, reason = None, None
+        if tokens is None:
+            reason = "no_total_tokens"
+        elif duration_ms is None:
+            reason = "no_response_time"
+        elif not isinstance(tokens, int | float) or not isinstance(duration_ms, int | float):
+            reason = "not_a_number"
+        elif tokens <= 0 or duration_ms <= 0:
+            reason = "not_positive"
+        else:
+            rate = float(tokens) * 1000.0 / duration_ms
+            if not isfinite(rate) or not isfinite(duration_ms):
+                rate, reason = None, "not_finite"
+        return rate, normalise(timestamp), user, reason
+
+    numbers = "typeof(total_tokens) IN ('integer', 'real') AND typeof(response_time_ms) IN ('integer', 'real')"
+    rate = "total_tokens * 1000.0 / response_time_ms"
+    finite = f"response_time_ms <= {_LARGEST} AND {rate} <= {_LARGEST}"
+    tokens_per_second = (
+        f"CASE WHEN {numbers} AND total_tokens > 0 AND response_time_ms > 0 AND {finite} THEN {rate} END"
+    )
+    return Migration(
+        version="2.0.0",
+        summary="tokens_per_second is divided by the whole response time instead of the time between the first and the "
+        "last token: lower than before, and not comparable with 1.x.",
+        changes=(
+            Change("tokens_per_second", tokens_per_second),
+            Change("timestamp", NORMALISED_SQL, original="timestamp_original", keep_when=NEEDS_ORIGINAL_SQL),
+            Change("origin", "user", only_if_added=True),
+        ),
+        gaps=(
+            Gap("no_total_tokens", "total_tokens IS NULL", "the record has no total of tokens"),
+            Gap("no_response_time", "response_time_ms IS NULL", "the record has no response time"),
+            Gap("not_a_number", f"NOT ({numbers})", "text or bytes stand where a number belongs"),
+            Gap("not_positive", "total_tokens <= 0 OR response_time_ms <= 0", "the tokens or the time are 0 or less"),
+            Gap("not_finite", f"NOT ({finite})", "the numbers are too large or too small for a finite rate"),
+        ),
+        inputs=("timestamp", "total_tokens", "response_time_ms", "user"),
+        oracle=oracle,
+        distrusted=f"tokens_per_second IS NOT ({tokens_per_second}) OR timestamp IS NOT ({NORMALISED_SQL})",
+    )
+
+
+# In the order of their versions; a record passes through all that are newer than its stamp.
+MIGRATIONS: Final = (migrate_to_version_2_0_0(),)

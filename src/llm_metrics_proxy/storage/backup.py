@@ -1,0 +1,286 @@
+"""Backups: made while the database is in use, proven equal to it, and only then called backups.
+
+A copy of the file would not do: in WAL mode the newest records are elsewhere, and a copy without them can be empty and
+still pass every check. ``backup_copy`` makes and proves the copy.
+
+A backup is two files: ``NAME.json``, its description, and ``NAME``, the database. It counts once both are there under
+their names; the description goes first. What a killed program left behind is removed when the next backup is made.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import apsw
+import msgspec
+
+from llm_metrics_proxy.errors import BackupError, MigrationRefusedError
+from llm_metrics_proxy.storage.backup_copy import Told, check_integrity, copy, counts
+
+_PARTIAL: Final = ".partial"
+_SPARE_BYTES: Final = 16 * 1024**2  # beside the copy itself: its description, the journal of its checks
+_HASHED_BYTES: Final = 4 * 1024**2
+_POLL_S: Final = 0.1
+
+
+class Backup(msgspec.Struct, frozen=True, kw_only=True):
+    """The description of one backup."""
+
+    name: str  # of the database's file, in the folder of backups
+    made_at: str  # ISO 8601, UTC
+    reason: str  # migration, manual or before_restore
+    app_version: str  # of the program that made it
+    source: str  # name of the database's file
+    records: int | None  # in completion_requests; none: there is no such table
+    records_by_version: dict[str, int]
+    bytes: int
+    sha256: str
+
+
+def path_of(folder: Path, name: str) -> Path:
+    """Where a backup's database is. Raises ``BackupError`` for a name that leads elsewhere."""
+    if Path(name).name != name or name in {"", ".", ".."}:
+        raise BackupError(f"{name!r} is no name of a backup; `llm-metrics-proxy backup list` shows them.")
+    return folder / name
+
+
+def listing(folder: Path) -> list[Backup]:
+    """Every backup in the folder, newest first."""
+    found = []
+    for description in folder.glob("*.json"):
+        with suppress(OSError, msgspec.DecodeError, BackupError):
+            backup = msgspec.json.decode(description.read_bytes(), type=Backup)
+            if description.name == f"{backup.name}.json" and path_of(folder, backup.name).is_file():
+                found.append(backup)
+    return sorted(found, key=lambda backup: (backup.made_at, backup.name), reverse=True)
+
+
+def described(folder: Path, name: str) -> Backup:
+    """The description of one backup. Raises ``BackupError`` if there is none of that name."""
+    path = path_of(folder, name)
+    backup = next((backup for backup in listing(folder) if backup.name == name), None)
+    if backup is not None:
+        return backup
+    if path.is_file():
+        raise BackupError(f"{path} has no description {name}.json that can be read: it is no whole backup.")
+    raise BackupError(f"{folder} has no backup {name}; `llm-metrics-proxy backup list` shows those that are there.")
+
+
+def create(
+    source: Path,
+    folder: Path,
+    *,
+    reason: str,
+    app_version: str,
+    report: Told | None = None,
+    stop: threading.Event | None = None,
+    connection: apsw.Connection | None = None,
+) -> Backup:
+    """Copy the database as it is at one moment, and prove the copy. Raises ``BackupError``; the source is only read.
+
+    ``report`` is told pages. ``connection`` is one that has the source open and locked, where others could not read it.
+    """
+    stop = stop or threading.Event()
+    _check_room(source, folder)
+    try:
+        make_folder(folder)
+        with _folder_lock(folder, stop):
+            _remove_leftovers(folder)
+            name = _new_name(source, folder)
+            partial = folder / f"{name}{_PARTIAL}"
+            try:
+                records, by_version = copy(source, partial, report or _nobody, stop, connection)
+                backup = Backup(
+                    name=name,
+                    made_at=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                    reason=reason,
+                    app_version=app_version,
+                    source=source.name,
+                    records=records,
+                    records_by_version=by_version,
+                    bytes=partial.stat().st_size,
+                    sha256=sha256_of(partial),
+                )
+                _put_in_place(folder, partial, backup)
+            except BaseException:
+                _remove_leftovers(folder)
+                raise
+    except apsw.Error as error:
+        raise BackupError(f"{source} cannot be backed up: {error}. Nothing was changed.") from error
+    except OSError as error:
+        raise BackupError(f"The backup of {source} cannot be written to {folder}: {error.strerror}.") from error
+    return backup
+
+
+def verify(folder: Path, name: str, *, report: Told | None = None) -> Backup:
+    """Whether a backup still is what its description says. Raises ``BackupError`` that says what differs.
+
+    ``report`` is told bytes.
+    """
+    backup, path = described(folder, name), path_of(folder, name)
+    try:
+        size = path.stat().st_size
+        if size != backup.bytes:
+            raise BackupError(f"The backup {name} has {size:,} bytes and had {backup.bytes:,} when it was made.")
+        if sha256_of(path, report) != backup.sha256:
+            raise BackupError(f"The backup {name} was changed since it was made: its SHA-256 is another one.")
+        with reading(path) as connection:
+            check_integrity(connection, f"The backup {name}")
+            records, by_version = counts(connection)
+    except apsw.Error as error:
+        raise BackupError(f"The backup {name} cannot be read: {error}.") from error
+    except OSError as error:
+        raise BackupError(f"The backup {name} cannot be read: {error.strerror}.") from error
+    if (records, by_version) != (backup.records, backup.records_by_version):
+        raise BackupError(
+            f"The backup {name} holds {_told(records, by_version)}, and held "
+            f"{_told(backup.records, backup.records_by_version)} when it was made."
+        )
+    return backup
+
+
+def _told(records: int | None, by_version: dict[str, int]) -> str:
+    if records is None:
+        return "no table of records"
+    return f"{records:,} records ({', '.join(f'{stamp}: {count:,}' for stamp, count in by_version.items())})"
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[apsw.Connection]:
+    """A connection to a backup, which nobody writes: it makes no side files and takes no lock."""
+    uri = f"{path.absolute().as_uri()}?immutable=1"
+    connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def prune(folder: Path, keep: int, *, spare: Collection[str] = ()) -> list[str]:
+    """Remove all but the newest ``keep`` of each database and those in ``spare``; the names of what was removed."""
+    removed: list[str] = []
+    kept: Counter[str] = Counter()
+    for backup in listing(folder):
+        kept[backup.source] += 1
+        if kept[backup.source] > keep and backup.name not in spare:
+            _remove(path_of(folder, backup.name))  # first: a description alone is no backup
+            _remove(_description(folder, backup.name))
+            removed.append(backup.name)
+    return removed
+
+
+def _nobody(_done: int, _total: int) -> None:
+    pass
+
+
+def _check_room(source: Path, folder: Path) -> None:
+    try:
+        needed = sum(each.stat().st_size for each in (source, source.with_name(f"{source.name}-wal")) if each.exists())
+        refuse_without_room(folder, needed + _SPARE_BYTES, f"The backup of {source}")
+    except OSError as error:
+        raise BackupError(f"{source} cannot be backed up to {folder}: {error.strerror}.") from error
+    if not source.exists():
+        raise BackupError(f"There is no database {source} to back up.")
+
+
+def refuse_without_room(folder: Path, needed: int, what: str) -> None:
+    """Raise ``BackupError``, with the exit code of a refusal, if ``needed`` bytes are not free where ``folder`` is."""
+    place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        error = BackupError(
+            f"{what} needs {needed:,} bytes in {folder}, and {free:,} are free. "
+            "Make room or name another folder with --backup-dir; nothing was changed."
+        )
+        error.exit_code = MigrationRefusedError.exit_code
+        raise error
+
+
+def make_folder(folder: Path) -> None:
+    """With all above it; their names are forced to the disk, for what is kept in them has to outlast a power cut."""
+    for each in reversed((folder, *folder.absolute().parents)):
+        if not each.exists():
+            each.mkdir(exist_ok=True)
+            sync_folder(each.parent)
+
+
+@contextmanager
+def _folder_lock(folder: Path, stop: threading.Event) -> Iterator[None]:
+    """One backup at a time in a folder, so that whoever holds it may remove what is not finished."""
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if stop.wait(_POLL_S):
+                    raise BackupError(f"Stopped while another backup to {folder} was made.") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for each in folder.glob(f"*{_PARTIAL}*"):
+        _remove(each)
+    for description in folder.glob("*.db.json"):
+        if not (folder / description.stem).exists():
+            _remove(description)
+
+
+def _new_name(source: Path, folder: Path) -> str:
+    """By the clock, which may be set back: a name that is taken gets a number."""
+    base = f"{source.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    names = [f"{base}.db", *(f"{base}-{number}.db" for number in range(2, 1000))]
+    return next(name for name in names if not (folder / name).exists())
+
+
+def _put_in_place(folder: Path, partial: Path, backup: Backup) -> None:
+    description = _description(folder, backup.name)
+    written = description.with_name(f"{description.name}{_PARTIAL}")
+    with written.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(backup)))
+        file.flush()
+        os.fsync(file.fileno())
+    written.rename(description)
+    sync_folder(folder)  # so that no power cut leaves a database that nobody describes, and nobody would remove
+    partial.rename(path_of(folder, backup.name))
+    sync_folder(folder)
+
+
+def _description(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path, report: Told | None = None) -> str:
+    """Of the whole file, hex; ``report`` is told bytes."""
+    digest, total, done = hashlib.sha256(), path.stat().st_size, 0
+    with path.open("rb") as file:
+        while block := file.read(_HASHED_BYTES):
+            digest.update(block)
+            done += len(block)
+            if report is not None:
+                report(done, total)
+    return digest.hexdigest()

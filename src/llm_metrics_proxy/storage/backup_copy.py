@@ -1,0 +1,181 @@
+"""The copy of a database as it is at one moment, and the proof of it.
+
+SQLite's own backup reads one snapshot, held open until each record of the copy has been compared with it, value and
+storage class, inside SQLite. That is stronger than a digest, and as fast.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from llm_metrics_proxy.errors import BackupError
+from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.untouched import untouched
+
+TABLE: Final = "completion_requests"
+_STEP_PAGES: Final = 2048
+_CHUNK: Final = 50_000
+_BUSY_TIMEOUT_MS: Final = 10_000
+_STOP_STEPS: Final = 100_000  # virtual machine steps, about a millisecond, between two looks at ``stop``
+
+Told = Callable[[int, int], None]  # done, in all: pages of a copy, bytes of a check
+Counts = tuple[int | None, dict[str, int]]  # records, and how many by stamp; none: no such table
+
+
+def copy(
+    source: Path, partial: Path, report: Told, stop: threading.Event, connection: apsw.Connection | None = None
+) -> Counts:
+    """Copy to ``partial``, prove and sync it. ``connection``: one that has the source open, if it is locked by that.
+
+    Raises ``BackupError``, and ``apsw.Error`` or ``OSError`` for what the two files are not fit for.
+    """
+    with ExitStack() as stack:
+        reading = connection or stack.enter_context(_opened(source))
+        partial.touch()
+        reading.execute("ATTACH ? AS kept", (str(partial),))
+        stack.callback(reading.execute, "DETACH kept")
+        with _stoppable(reading, stop):
+            reading.execute("BEGIN")
+            stack.callback(lambda: reading.execute("ROLLBACK") if reading.in_transaction else None)
+            reading.execute("SELECT count(*) FROM main.sqlite_schema").fetchall()  # from here on one snapshot
+            _write(reading, partial, report, stop)
+            _compare(reading)
+            counted = counts(reading)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    return counted
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[apsw.Connection]:
+    """For writing where possible: a journal or log that a killed program left has to be recovered to be read."""
+    uri = source.absolute().as_uri()
+    with ExitStack() as stack:
+        try:
+            connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READWRITE)
+            stack.callback(connection.close)
+            connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        except (apsw.CantOpenError, apsw.ReadOnlyError):  # a folder where no side file can be made
+            connection = stack.enter_context(untouched(source, _BUSY_TIMEOUT_MS))
+            connection.pragma("query_only", False)  # for the copy that is attached; this file is out of its reach
+        yield connection
+
+
+@contextmanager
+def _stoppable(connection: apsw.Connection, stop: threading.Event) -> Iterator[None]:
+    connection.set_progress_handler(stop.is_set, _STOP_STEPS)
+    try:
+        yield
+    except apsw.InterruptError as error:
+        raise BackupError("The backup was stopped; nothing was changed.") from error
+    finally:
+        connection.set_progress_handler(None)
+
+
+def _write(reading: apsw.Connection, partial: Path, report: Told, stop: threading.Event) -> None:
+    writing = apsw.Connection(str(partial))
+    try:
+        writing.execute("PRAGMA synchronous = OFF")  # synced as a whole afterwards
+        with writing.backup("main", reading, "main") as copying:
+            while not copying.done:
+                copying.step(_STEP_PAGES)
+                report(copying.page_count - copying.remaining, copying.page_count)
+                if stop.is_set():
+                    raise BackupError("The backup was stopped; nothing was changed.")
+        mode = one(writing, "PRAGMA journal_mode = DELETE")
+        if mode != "delete":
+            raise BackupError(f"The copy cannot be made a single file; its journal mode is {mode}.")
+        with _stoppable(writing, stop):
+            check_integrity(writing, "The database or its copy")
+    finally:
+        writing.close()
+
+
+def check_integrity(connection: apsw.Connection, name: str) -> None:
+    """Raise ``BackupError`` with what SQLite says of a damaged database."""
+    found: list[Any] = connection.execute("PRAGMA main.integrity_check(5)").fetchall()
+    if found != [("ok",)]:
+        raise BackupError(f"{name} is damaged: {'; '.join(str(row[0]) for row in found)}. Nothing was changed.")
+
+
+def _compare(connection: apsw.Connection) -> None:
+    """``kept`` holds what ``main`` does: the whole of the records, the number of rows of every other table."""
+    schema = "SELECT type, name, tbl_name, sql FROM {}.sqlite_schema"
+    differences = f"SELECT count(*) FROM ({schema.format('main')} EXCEPT {schema.format('kept')})"  # noqa: S608
+    if one(connection, differences):
+        raise BackupError("The copy has another schema than the database. Nothing was changed.")
+    tables: list[Any] = connection.execute(
+        "SELECT name, wr FROM pragma_table_list "
+        "WHERE schema = 'main' AND type IN ('table', 'shadow') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    ).fetchall()
+    for table, is_rowless in tables:
+        rows = [one(connection, f"SELECT count(*) FROM {schema}.{quoted(table)}") for schema in ("main", "kept")]  # noqa: S608
+        if rows[0] != rows[1]:
+            raise BackupError(
+                f"The copy of the table {table} has {rows[1]:,} rows of {rows[0]:,}. Nothing was changed."
+            )
+        if table.lower() == TABLE and not is_rowless:
+            _compare_records(connection, rows[0])
+
+
+def _compare_records(connection: apsw.Connection, records: int) -> None:
+    columns = [name for (name,) in connection.execute("SELECT name FROM pragma_table_xinfo(?, 'main')", (TABLE,))]
+    taken = {name.lower() for name in columns}
+    rowid = next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
+    if rowid is None:  # a table whose columns hide all of its names; the rows have been counted
+        return
+    same = " AND ".join(  # whatever collation a column has: A is not a
+        f"a.{each} IS b.{each} COLLATE BINARY AND typeof(a.{each}) = typeof(b.{each})" for each in map(quoted, columns)
+    )
+    next_rows = f"SELECT {rowid} AS r FROM main.{TABLE} WHERE {rowid} {{}} ? ORDER BY {rowid} LIMIT {_CHUNK}"  # noqa: S608
+    ends = f"SELECT min(r), max(r) FROM ({next_rows})"  # noqa: S608
+    equal_rows = (
+        f"SELECT count(*) FROM main.{TABLE} a JOIN kept.{TABLE} b ON a.{rowid} = b.{rowid} "  # noqa: S608
+        f"WHERE a.{rowid} BETWEEN ? AND ? AND {same}"
+    )
+    equal, comparison, after = 0, ">=", -(2**63)
+    while True:
+        rows: list[Any] = connection.execute(ends.format(comparison), (after,)).fetchall()
+        first, last = rows[0]
+        if last is None:
+            break
+        equal += one(connection, equal_rows, (first, last))
+        comparison, after = ">", last
+    if equal != records:
+        raise BackupError(f"Of {records:,} records the copy holds {equal:,} as they are. Nothing was changed.")
+
+
+def counts(connection: apsw.Connection) -> Counts:
+    """Records of the database, and how many bear which stamp, as people see it."""
+    kinds = "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND lower(name) = ?"
+    if not one(connection, kinds, (TABLE,)):
+        return None, {}
+    columns = {
+        name.lower() for (name,) in connection.execute("SELECT name FROM pragma_table_xinfo(?, 'main')", (TABLE,))
+    }
+    if "app_version" not in columns:
+        total = one(connection, f"SELECT count(*) FROM main.{TABLE}")  # noqa: S608
+        return total, {"(none)": total} if total else {}
+    found: dict[str, int] = {}
+    by_stamp = f"SELECT app_version, count(*) FROM main.{TABLE} GROUP BY app_version"  # noqa: S608
+    for stamp, count in read(connection, by_stamp, (), 2):
+        key = "(none)" if stamp is None else stamp if isinstance(stamp, str) else repr(stamp)
+        found[key] = found.get(key, 0) + count
+    return sum(found.values()), found
+
+
+def quoted(name: str) -> str:
+    """A name from a foreign file, for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def one(connection: apsw.Connection, sql: str, parameters: tuple[int | str, ...] = ()) -> Any:
+    """The first value of the first row."""
+    rows: list[Any] = connection.execute(sql, parameters).fetchall()
+    return rows[0][0]

@@ -1,0 +1,242 @@
+"""A backup in the place of a database: whole or not at all, and nothing of what it replaces is lost.
+
+The way of a restore, each step such that a program killed after it leaves the old database or the new one:
+
+1. The backup is verified, and is no newer than the program.
+2. The target is locked for good: other connections to it, idle ones too, refuse the lock, and new ones wait. Taking it
+   folds the ``-wal`` into the file, so that the file alone is the database.
+3. A safety backup of it is made through the connection that holds the lock. A target that is no database, or a damaged
+   one, is kept under another name instead.
+4. The backup is copied to a file beside the target, compared by its digest, and synced.
+5. Side files that are left are removed: a ``-wal`` or ``-journal`` of the old database would be applied to the new one.
+6. The copy is renamed over the target. What had waited for the lock of the old file finds no database in it, and opens
+   the new one at its next try; else it would put its own ``-wal`` beside it.
+"""
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from itertools import chain, count
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import apsw
+import msgspec
+from semver import Version
+
+from llm_metrics_proxy.errors import BackupError, MigrationRefusedError, NewerDatabaseError
+from llm_metrics_proxy.storage import backup as backups
+from llm_metrics_proxy.storage.backup import Backup
+from llm_metrics_proxy.storage.backup_copy import Told, check_integrity, one
+from llm_metrics_proxy.storage.sqlite_schema import (
+    FILE_MAGIC,
+    LAST_LEGACY_SCHEMA,
+    check_ledger,
+    has_ledger,
+    legacy_schema_version,
+)
+from llm_metrics_proxy.storage.untouched import HEADER_BYTES, header
+
+_SIDE_FILES: Final = ("-wal", "-shm", "-journal")
+_TRIES: Final = 20
+_POLL_S: Final = 0.1
+
+
+class Restored(Backup, frozen=True, kw_only=True):
+    """The backup that was restored, and what became of the database that it replaced."""
+
+    safety_backup: str | None  # its name in the folder of backups
+    moved_aside: str | None  # name of the file beside the target, where there was no database to back up
+
+
+def restore(
+    folder: Path,
+    name: str,
+    target: Path,
+    *,
+    app_version: str,
+    lock: AbstractContextManager[object],
+    report: Told | None = None,
+) -> Restored:
+    """Put a backup in the place of ``target``, which need not exist. ``lock`` keeps migrations away meanwhile.
+
+    Raises ``NewerDatabaseError`` for a backup that only a newer program understands, ``MigrationRefusedError`` if
+    another process has the target open, and ``BackupError``. The target then is as it was.
+    """
+    backups.described(folder, name)
+    target = target.resolve()  # of a link the file, not the link, is replaced
+    try:
+        backups.make_folder(target.parent)
+        with lock:
+            backup = backups.verify(folder, name, report=report)
+            _refuse_newer(folder, backup, app_version)
+            _refuse_without_room(folder, backup, target)
+            return _restore(folder, backup, target, app_version, report)
+    except apsw.Error as error:
+        raise BackupError(f"{target} cannot be replaced: {error}. It is as it was.") from error
+    except OSError as error:
+        raise BackupError(f"{target} cannot be replaced: {error.strerror}. It is as it was.") from error
+
+
+def _refuse_newer(folder: Path, backup: Backup, app_version: str) -> None:
+    path = backups.path_of(folder, backup.name)
+    stamps = [stamp for stamp in backup.records_by_version if Version.is_valid(stamp)]
+    newer = [stamp for stamp in stamps if Version.parse(stamp).compare(app_version) > 0]
+    if newer:
+        raise NewerDatabaseError(
+            f"The backup {backup.name} holds records of version {', '.join(newer[:5])}; this is {app_version}, which "
+            "cannot know what their numbers mean. Restore it with that version or a newer one; nothing was changed."
+        )
+    with backups.reading(path) as connection:
+        if has_ledger(connection):
+            check_ledger(path, connection)
+        elif (legacy_schema_version(connection) or 0) > LAST_LEGACY_SCHEMA:
+            raise NewerDatabaseError(
+                f"The backup {backup.name} has a schema_version above {LAST_LEGACY_SCHEMA}: a newer program wrote it. "
+                f"Restore it with that version or a newer one, not with {app_version}; nothing was changed."
+            )
+
+
+def _refuse_without_room(folder: Path, backup: Backup, target: Path) -> None:
+    needed = backup.bytes
+    if target.exists() and folder.stat().st_dev == target.parent.stat().st_dev:
+        needed += sum(each.stat().st_size for each in _files_of(target))  # the safety backup
+    backups.refuse_without_room(target.parent, needed, f"Restoring {backup.name}")
+
+
+def _restore(folder: Path, backup: Backup, target: Path, app_version: str, report: Told | None) -> Restored:
+    safety, aside = None, None
+    with _locked(target) as held:
+        is_whole = held is not None and _is_whole(held.connection)
+        if held is not None and is_whole and not _is_empty(held.connection):
+            safety = backups.create(
+                target, folder, reason="before_restore", app_version=app_version, report=report,
+                connection=held.connection,
+            ).name  # fmt: skip
+        copy = _copied(folder, backup, target)
+        if not is_whole:
+            aside = _keep_aside(target)
+        for each in _files_of(target):
+            if each != target:
+                each.unlink()
+        copy.rename(target)
+        backups.sync_folder(target.parent)
+        if held is not None and is_whole:
+            _void(held.descriptor)
+    return Restored(**msgspec.structs.asdict(backup), safety_backup=safety, moved_aside=aside)
+
+
+class _Held(NamedTuple):
+    """A database that nobody else can use. ``descriptor`` is open for as long: closing one drops the locks."""
+
+    connection: apsw.Connection
+    descriptor: int
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[_Held | None]:
+    """Lock the database; none if there is no database. Raises ``MigrationRefusedError`` if others have it open."""
+    if not (header(target) or b"").startswith(FILE_MAGIC):
+        yield None
+        return
+    with ExitStack() as stack:
+        descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
+        stack.callback(os.close, descriptor)
+        connection = apsw.Connection(target.as_uri(), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI)
+        stack.callback(connection.close)
+        try:
+            _lock(target, connection)
+        except (apsw.CorruptError, apsw.NotADBError):
+            yield None
+        else:
+            yield _Held(connection, descriptor)
+
+
+def _lock(target: Path, connection: apsw.Connection) -> None:
+    for attempt in range(_TRIES):
+        try:
+            connection.execute("PRAGMA main.locking_mode = EXCLUSIVE").fetchall()
+            connection.execute("PRAGMA main.journal_mode = DELETE").fetchall()  # the -wal becomes part of the file
+            connection.execute("PRAGMA main.journal_mode = MEMORY").fetchall()  # close() would delete a file -journal
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("COMMIT")
+        except (apsw.BusyError, apsw.LockedError) as error:
+            if attempt + 1 == _TRIES:
+                raise MigrationRefusedError(
+                    f"Another process has {target} open. Stop `serve` or `metrics`, and whatever else reads it, "
+                    "before restoring; nothing was changed."
+                ) from error
+            time.sleep(_POLL_S)
+        else:
+            return
+
+
+def _is_whole(connection: apsw.Connection) -> bool:
+    try:
+        check_integrity(connection, "it")
+    except (BackupError, apsw.CorruptError, apsw.NotADBError):
+        return False
+    return True
+
+
+def _is_empty(connection: apsw.Connection) -> bool:
+    return not one(connection, "SELECT count(*) FROM main.sqlite_schema")
+
+
+def _copied(folder: Path, backup: Backup, target: Path) -> Path:
+    """A copy of the backup beside the target, as it should be to the bit, and on the disk."""
+    copy = target.with_name(f"{target.name}.restoring")
+    try:
+        shutil.copyfile(backups.path_of(folder, backup.name), copy)
+        if target.exists():
+            status = target.stat()
+            copy.chmod(stat.S_IMODE(status.st_mode))
+            with suppress(PermissionError):  # only root may give files away, and only root needs to
+                os.chown(copy, status.st_uid, status.st_gid)
+        with copy.open("rb") as file:
+            os.fsync(file.fileno())
+        _refuse_another(copy, backup)
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
+    return copy
+
+
+def _refuse_another(copy: Path, backup: Backup) -> None:
+    if backups.sha256_of(copy) != backup.sha256:
+        raise BackupError(f"The copy of {backup.name} is not what it should be. The database is as it was.")
+
+
+def _files_of(target: Path) -> list[Path]:
+    """The database and its side files, those that are there."""
+    names = (target, *(target.with_name(f"{target.name}{suffix}") for suffix in _SIDE_FILES))
+    return [each for each in names if each.exists()]
+
+
+def _keep_aside(target: Path) -> str | None:
+    """Give the file and its side files a second name, under which they stay; none where there is not a byte to keep."""
+    files = _files_of(target)
+    if not any(each.stat().st_size for each in files if not each.name.endswith("-shm")):
+        return None
+    base = f"{target.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    taken = {each.name for each in target.parent.iterdir()}
+    names = chain([base], (f"{base}-{number}" for number in count(2)))
+    aside = next(name for name in names if not any(each.startswith(name) for each in taken))
+    for each in files:
+        kept = target.with_name(f"{aside}{each.name.removeprefix(target.name)}")
+        try:
+            os.link(each, kept)  # until the new database is there, the old one stays
+        except OSError:  # a file system without hard links
+            each.rename(kept)
+    backups.sync_folder(target.parent)
+    return aside
+
+
+def _void(descriptor: int) -> None:
+    """What waited for the lock of the replaced file must not go on with it; unless it still has another name."""
+    if os.fstat(descriptor).st_nlink == 0:
+        os.pwrite(descriptor, bytes(HEADER_BYTES), 0)

@@ -1,0 +1,107 @@
+"""What ``doctor`` finds about migrations and backups, in real files."""
+
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from llm_metrics_proxy.cli import migration_checks as checks
+from llm_metrics_proxy.cli.finding import Status
+from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.migration.lock import migration_lock
+from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.storage.sqlite import SqliteStore
+from tests import legacy
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A data folder with a database of 1.x."""
+    (tmp_path / "data").mkdir()
+    legacy.make(tmp_path / "data" / "metrics.db", "1.1", 50)
+    return Settings(data_dir=tmp_path / "data")
+
+
+def changed(settings: Settings, **values: Any) -> Settings:
+    return Settings(data_dir=settings.data_dir, **values)
+
+
+def options(settings: Settings, **values: Any) -> Options:
+    return Options(backup_dir=settings.backup_dir, **values)
+
+
+def test_where_there_is_no_database_none_is_due_and_none_is_made(tmp_path: Path) -> None:
+    fresh = Settings(data_dir=tmp_path / "data")
+    assert checks.migrations(fresh).status is Status.OK
+    assert checks.backups(fresh).status is Status.OK
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_database_is_named_and_left_as_it_is(settings: Settings) -> None:
+    before = settings.db_path.read_bytes()
+    finding = checks.migrations(settings)
+    assert finding.status is Status.OK
+    assert "was written by an older program; 50 records follow older formulas" in finding.found
+    refused = checks.migrations(changed(settings, auto_migrate=False))
+    assert (refused.status, "auto_migrate is false" in refused.found) == (Status.FAILED, True)
+    assert "migrate run" in refused.advice
+    assert settings.db_path.read_bytes() == before
+    assert [path.name for path in settings.data_dir.iterdir()] == ["metrics.db"]
+
+
+def test_too_little_room_is_told_before_it_is_needed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1024**2}))
+    finding = checks.migrations(settings)
+    assert finding.status is Status.FAILED
+    assert "where 1 are free" in finding.found
+
+
+def test_what_ran_and_what_was_taken_back_is_told(settings: Settings) -> None:
+    engine.migrate(settings.db_path, options(settings))
+    done = checks.migrations(settings)
+    assert (done.status, "the last one, to 2.0.0, is done" in done.found) == (Status.OK, True)
+    backups = checks.backups(settings)
+    assert (backups.status, f"{settings.backup_dir}: 1 (" in backups.found) == (Status.OK, True)
+    engine.undo(settings.db_path, options(settings))
+    assert "a person took the last one back" in checks.migrations(settings).found
+    with migration_lock(settings.db_path):
+        assert "is migrating just now" in checks.migrations(settings).found
+
+
+def test_a_migration_that_did_not_end_is_told(settings: Settings) -> None:
+    engine.migrate(settings.db_path, options(settings, max_seconds=0.0))
+    assert "migration 1 has not ended (migrating)" in checks.migrations(settings).found
+
+
+def test_an_edited_migration_is_told(settings: Settings) -> None:
+    engine.migrate(settings.db_path, options(settings))
+    connection = apsw.Connection(str(settings.db_path))
+    connection.execute("""UPDATE migrations SET checksums = '{"2.0.0": "another"}'""")
+    connection.close()
+    finding = checks.migrations(settings)
+    assert finding.status is Status.WARNING
+    assert "the migration to 2.0.0 is no longer the code that was applied" in finding.found
+
+
+def test_records_of_a_newer_version_are_a_failure(tmp_path: Path) -> None:
+    path = legacy.make(tmp_path / "metrics.db", "2.0", 5)
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE completion_requests SET app_version = '9.0.0' WHERE id = 2")
+    connection.close()
+    finding = checks.migrations(Settings(data_dir=tmp_path))
+    assert (finding.status, "9.0.0" in finding.found) == (Status.FAILED, True)
+
+
+def test_a_database_of_this_version_needs_nothing(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "metrics.db").close()
+    assert checks.migrations(Settings(data_dir=tmp_path)).found == "none was needed"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "0 seconds"), (59, "59 seconds"), (180, "3 minutes"), (7200, "2 hours"), (1e6, "11 days")],
+)
+def test_an_age_is_told_in_a_unit_that_fits(seconds: float, words: str) -> None:
+    assert checks._age(seconds) == words

@@ -1,0 +1,130 @@
+"""The judge: written without the engine, it reads what a child left and says what is wrong with it.
+
+Every record exactly once; what was observed unchanged in value and storage class; each record wholly old or wholly
+new. It looks at a copy, so that what the next start finds is what the fault left.
+"""
+
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from llm_metrics_proxy.migration.timestamps import normalise
+
+_WRITTEN: Final = frozenset({"app_version", "tokens_per_second", "timestamp", "timestamp_original", "recompute_reason"})
+_NEW: Final = "2.0.0"
+
+Row = Mapping[str, Any]
+
+
+def rows_of(path: Path) -> dict[Any, dict[str, Any]]:
+    """Every record by its id, read from a copy with the logs that belong to it."""
+    look = path.parent / "look"
+    shutil.rmtree(look, ignore_errors=True)
+    look.mkdir()
+    for suffix in ("", "-wal", "-journal"):
+        side = path.with_name(path.name + suffix)
+        if side.exists():
+            shutil.copyfile(side, look / side.name)
+    connection = apsw.Connection(str(look / path.name))
+    try:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        cursor = connection.execute("SELECT * FROM completion_requests")
+        names = [name for name, *_ in cursor.get_description()] if not _is_empty(connection) else []
+        rows = [_by_first_id(dict(zip(names, row, strict=True))) for row in cursor]
+    finally:
+        connection.close()
+    found = {row["id"]: row for row in rows}
+    assert len(found) == len(rows), "a record is there twice"
+    return found
+
+
+def _by_first_id(row: dict[str, Any]) -> dict[str, Any]:
+    """A record that got an integer id by being adopted keeps the one it came with beside it."""
+    return row if row.get("id_original") is None else {**row, "id": row["id_original"]}
+
+
+def _is_empty(connection: apsw.Connection) -> bool:
+    return not connection.execute("SELECT 1 FROM completion_requests LIMIT 1").fetchall()
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Value and storage class; 0.0 and -0.0 are different, 1 and 1.0 too."""
+    if type(one) is not type(other):
+        return False
+    return repr(one) == repr(other) if isinstance(one, float) else bool(one == other)
+
+
+def expected(old: Row) -> tuple[float | None, str | None]:
+    """Rate and reason by the rule of 2.0.0: total_tokens * 1000 / response_time_ms."""
+    tokens, duration_ms = old["total_tokens"], old["response_time_ms"]
+    if tokens is None:
+        return None, "no_total_tokens"
+    if duration_ms is None:
+        return None, "no_response_time"
+    if isinstance(tokens, str | bytes) or isinstance(duration_ms, str | bytes):
+        return None, "not_a_number"
+    if tokens <= 0 or duration_ms <= 0:
+        return None, "not_positive"
+    if math.isinf(duration_ms) or math.isinf(tokens * 1000.0 / duration_ms):
+        return None, "not_finite"
+    return tokens * 1000.0 / duration_ms, None
+
+
+def is_old(old: Row, now: Row) -> bool:
+    """As it was before, and nothing of the migration on it."""
+    return (
+        all(is_same(old[name], now[name]) for name in old)
+        and now.get("timestamp_original") is None
+        and now.get("recompute_reason") is None
+        and ("app_version" in old or now.get("app_version") is None)
+    )
+
+
+def is_new(old: Row, now: Row) -> bool:
+    """As version 2.0.0 says, all of it, with the observed values kept."""
+    rate, reason = expected(old)
+    timestamp = normalise(old["timestamp"])
+    originals = [old["timestamp"]] + [None] * is_same(timestamp, old["timestamp"])
+    reasons = {reason, None} if old.get("app_version") == _NEW else {reason}  # it may have been right before
+    return (
+        now["app_version"] == _NEW
+        and is_same(rate, now["tokens_per_second"])
+        and is_same(timestamp, now["timestamp"])
+        and any(is_same(each, now["timestamp_original"]) for each in originals)
+        and now["recompute_reason"] in reasons
+        and ("origin" in old or is_same(now["origin"], old["user"]))
+    )
+
+
+def _difference(old: Row, now: Row) -> str:
+    changed = [f"{name} was {old.get(name)!r} and is {now[name]!r}" for name in now if old.get(name) != now[name]]
+    return "; ".join(changed) or "it is as before"
+
+
+def judge(before: Mapping[Any, Row], path: Path, *, must_be: str = "", arrived: int = 0) -> None:
+    """Fail if a record is lost, doubled, changed or half changed. ``must_be`` old or new: every one is.
+
+    ``arrived``: so many records of ``jobs.new_record`` came since, each with the version it was written with.
+    """
+    after = rows_of(path)
+    assert set(before) <= set(after), f"lost: {sorted(set(before) - set(after))[:5]}"
+    new_ids = [row.get("request_id") for key, row in after.items() if key not in before]
+    assert sorted(map(str, new_ids)) == [f"new-{number:08}" for number in range(arrived)]
+    for key, old in before.items():
+        now = after[key]
+        for name in old.keys() - _WRITTEN:
+            assert is_same(old[name], now[name]), f"record {key}: {name} was {old[name]!r} and is {now[name]!r}"
+        original = now.get("timestamp_original")
+        observed = now["timestamp"] if original is None else original
+        assert is_same(observed, old["timestamp"]), f"record {key}: its timestamp {old['timestamp']!r} became {now}"
+        is_right = (must_be != "old" and now.get("app_version") == _NEW and is_new(old, now)) or (
+            must_be != "new" and is_old(old, now)
+        )
+        assert is_right, f"record {key} is torn: {_difference(old, now)}"
+    for key, now in after.items():
+        if key not in before:
+            assert (now["app_version"], now["tokens_per_second"]) == ("2.1.0", 200.0), now

@@ -1,0 +1,379 @@
+"""The engine from end to end on real files: what it writes, proves, resumes, refuses, and takes back."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from llm_metrics_proxy.errors import MigrationRefusedError, NewerDatabaseError
+from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.migration.model import Change, Ended, Migration, Phase, Progress, State
+from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0_0
+from tests.migration.chain import CHAIN, chain
+from tests.migration.databases import content, execute, make, options
+
+NAMES = ("timestamp", "success", "response_time_ms", "model", "total_tokens", "extra", "is_streaming", "finish_reason")
+ALL = (*NAMES, "tokens_per_second", "app_version", "timestamp_original", "recompute_reason")
+
+
+@pytest.fixture
+def legacy(tmp_path: Path) -> Path:
+    return make(tmp_path / "metrics.db")
+
+
+def test_records_are_recomputed_stamped_and_verified(legacy: Path) -> None:
+    before = content(legacy, NAMES)
+    result = engine.migrate(legacy, options(legacy))
+    assert result.ended is Ended.DONE, result
+    assert result.run is not None
+    assert (result.run.records_total, result.run.records_changed) == (1000, 1000)
+    assert result.run.gaps == {"no_total_tokens": 50}
+    assert result.run.from_versions == {"1.0.0": 1000}
+    rows = execute(
+        legacy, "SELECT total_tokens, response_time_ms, tokens_per_second, recompute_reason FROM completion_requests"
+    )
+    for tokens, duration_ms, rate, reason in rows:
+        assert (rate, reason) == ((None, "no_total_tokens") if tokens is None else (tokens * 1000 / duration_ms, None))
+    assert execute(legacy, "SELECT DISTINCT app_version FROM completion_requests") == [("2.0.0",)]
+    after = content(legacy, ("timestamp_original", *NAMES[1:]))
+    assert after == before, "a raw fact changed"
+    assert execute(legacy, "SELECT count(*) FROM completion_requests WHERE timestamp <> timestamp_original || 'Z'") == [
+        (0,)
+    ]
+    assert engine.verify(legacy) == ()
+
+
+def test_running_it_again_changes_nothing(legacy: Path) -> None:
+    engine.migrate(legacy, options(legacy))
+    before = content(legacy)
+    for automatic in (False, True):
+        assert engine.migrate(legacy, options(legacy, automatic=automatic)).ended is Ended.NOTHING_TO_DO
+    assert content(legacy) == before
+    assert len(engine.history(legacy)) == 1
+
+
+def test_an_automatic_look_counts_only_what_came_since(legacy: Path) -> None:
+    engine.migrate(legacy, options(legacy))
+    assert engine.status(legacy, MIGRATIONS, quick=True).counted_above_id == 1000
+    execute(legacy, "INSERT INTO completion_requests (app_version, total_tokens) VALUES ('1.0.0', 5)")
+    assert engine.status(legacy, MIGRATIONS, quick=True).records_by_version == {"1.0.0": 1}
+    result = engine.migrate(legacy, options(legacy, automatic=True))
+    assert result.run is not None
+    assert (result.ended, result.run.records_changed) == (Ended.DONE, 1)
+
+
+def test_undo_gives_every_bit_back_and_keeps_what_came_since(legacy: Path) -> None:
+    names = [name for (name,) in execute(legacy, "SELECT name FROM pragma_table_info('completion_requests')")]
+    before = content(legacy)
+    engine.migrate(legacy, options(legacy))
+    execute(legacy, "INSERT INTO completion_requests (app_version, model) VALUES ('2.1.0', 'later')")
+    later = content(legacy)[1001]
+    result = engine.undo(legacy, options(legacy))
+    assert (result.ended, result.faults, result.conflicts) == (Ended.UNDONE, (), ())
+    assert content(legacy, names, through_id=1000) == before
+    assert content(legacy)[1001] == later
+    assert execute(legacy, "SELECT count(*) FROM completion_requests WHERE timestamp_original IS NOT NULL") == [(0,)]
+    assert execute(legacy, "SELECT count(*) FROM completion_requests WHERE recompute_reason IS NOT NULL") == [(0,)]
+
+
+def test_what_a_person_took_back_is_left_alone_until_a_person_asks(legacy: Path) -> None:
+    engine.migrate(legacy, options(legacy))
+    engine.undo(legacy, options(legacy))
+    assert engine.migrate(legacy, options(legacy, automatic=True)).ended is Ended.HELD
+    with pytest.raises(MigrationRefusedError, match="no migration that could be taken back"):
+        engine.undo(legacy, options(legacy))
+    assert engine.migrate(legacy, options(legacy)).ended is Ended.DONE
+    assert engine.verify(legacy) == ()
+
+
+def test_undo_leaves_what_somebody_changed_since_and_names_it(legacy: Path) -> None:
+    before = content(legacy, ("tokens_per_second", "app_version", "timestamp"))
+    engine.migrate(legacy, options(legacy))
+    execute(legacy, "UPDATE completion_requests SET tokens_per_second = 1 WHERE id IN (7, 500)")
+    result = engine.undo(legacy, options(legacy))
+    assert (result.ended, result.conflicts) == (Ended.UNDONE, (7, 500))
+    after = content(legacy, ("tokens_per_second", "app_version", "timestamp"))
+    assert {key for key in before if before[key] != after[key]} == {7, 500}
+
+
+def test_a_chain_equals_its_steps_one_after_the_other(tmp_path: Path) -> None:
+    direct, stepped = make(tmp_path / "direct.db"), make(tmp_path / "stepped.db")
+    assert engine.migrate(direct, options(direct), migrations=CHAIN, app_version="4.0.0").ended is Ended.DONE
+    for count in (1, 2, 3):
+        result = engine.migrate(stepped, options(stepped), migrations=CHAIN[:count], app_version=f"{count + 1}.0.0")
+        assert result.ended is Ended.DONE, result
+    assert content(direct, ALL) == content(stepped, ALL)
+    assert engine.verify(direct, migrations=CHAIN, app_version="4.0.0") == ()
+
+
+def test_a_chain_is_undone_whole_or_down_to_a_version(legacy: Path) -> None:
+    at_2 = make(legacy.parent / "two.db")
+    engine.migrate(at_2, options(at_2), migrations=CHAIN[:1], app_version="2.0.0")
+    for to_version in ("2.0.0", None):
+        engine.migrate(legacy, options(legacy), migrations=CHAIN, app_version="4.0.0")
+        result = engine.undo(legacy, options(legacy), to_version=to_version, migrations=CHAIN, app_version="4.0.0")
+        assert (result.ended, result.conflicts, result.faults) == (Ended.UNDONE, (), ())
+        if to_version:
+            assert content(legacy, ALL) == content(at_2, ALL)
+            assert result.run is not None
+            assert (result.run.to_version, list(result.run.checksums)) == ("2.0.0", ["2.0.0"])
+    assert content(legacy, ALL) == content(at_2, ALL), "the second run began at 2.0.0, and went back to it"
+
+
+def test_mixed_versions_take_only_the_steps_they_lack(tmp_path: Path) -> None:
+    path = make(tmp_path / "metrics.db", 100)
+    engine.migrate(path, options(path), migrations=CHAIN[:2], app_version="3.0.0")
+    execute(
+        path,
+        "INSERT INTO completion_requests (timestamp, total_tokens, response_time_ms, app_version) "
+        "VALUES ('2025-01-01', 10, 100.0, '1.9.9'), ('2025-01-01T00:00:00.000000Z', 10, 100.0, '4.0.0')",
+    )
+    result = engine.migrate(path, options(path), migrations=CHAIN, app_version="4.0.0")
+    assert result.run is not None
+    assert (result.ended, result.run.records_changed) == (Ended.DONE, 103), "one step for 100, three for the old one"
+    assert execute(path, "SELECT tokens_per_second FROM completion_requests WHERE id > 100") == [(10.0,), (None,)]
+
+
+def test_a_stop_is_obeyed_after_a_batch_and_the_next_call_goes_on(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def report(progress: Progress) -> None:
+        if progress.phase is Phase.MIGRATING and progress.done:
+            stop.set()
+
+    legacy = make(tmp_path / "larger.db", 4000)
+    result = engine.migrate(legacy, options(legacy, batch_lock_ms=1, pause_ms=150), report=report, stop=stop)
+    assert result.ended is Ended.STOPPED
+    versions = dict(execute(legacy, "SELECT app_version, count(*) FROM completion_requests GROUP BY 1"))
+    assert set(versions) == {"1.0.0", "2.0.0"}
+    assert result.run is not None
+    again = engine.migrate(legacy, options(legacy))
+    assert again.run is not None
+    assert (again.ended, again.run.id, again.run.records_changed) == (Ended.DONE, result.run.id, 4000)
+    assert engine.verify(legacy) == ()
+
+
+def test_no_time_at_all_stops_before_the_first_batch(legacy: Path) -> None:
+    assert engine.migrate(legacy, options(legacy, max_seconds=0)).ended is Ended.STOPPED
+    assert engine.migrate(legacy, options(legacy)).ended is Ended.DONE
+
+
+@pytest.mark.parametrize(
+    ("trigger", "check", "record_id"),
+    [
+        ("BEFORE UPDATE ON completion_requests WHEN old.id = 77 BEGIN SELECT RAISE(IGNORE); END", "left behind", 77),
+        (
+            "AFTER UPDATE OF app_version ON completion_requests WHEN old.id = 78 BEGIN "  # noqa: ISC004 -- one script
+            "UPDATE completion_requests SET total_tokens = total_tokens + 1 WHERE id = 78; END",
+            "raw",
+            78,
+        ),
+        ("BEFORE UPDATE ON completion_requests WHEN old.id = 79 BEGIN SELECT RAISE(ABORT, 'no'); END", "formula", 79),
+    ],
+)
+def test_a_file_that_interferes_is_caught_and_taken_back(
+    tmp_path: Path, trigger: str, check: str, record_id: int
+) -> None:
+    path = make(tmp_path / "metrics.db", 300, script=f"CREATE TRIGGER meddler {trigger}")
+    result = engine.migrate(path, options(path))
+    assert result.ended is Ended.ROLLED_BACK
+    assert (check, record_id) in {(fault.check, fault.record_id) for fault in result.faults}
+    assert result.run is not None
+    assert result.run.state is State.ROLLED_BACK
+    assert str(record_id) in (result.run.error or "")
+    assert engine.migrate(path, options(path, automatic=True)).ended is Ended.HELD, "tried for ever"
+
+
+def _spoilt(expression: str) -> Migration:
+    good = migrate_to_version_2_0_0()
+    changes = (Change("tokens_per_second", expression), *good.changes[1:])
+    return good._replace(changes=changes, distrusted="0")
+
+
+@pytest.mark.parametrize(
+    ("expression", "check"),
+    [
+        ("CASE WHEN total_tokens IS NOT NULL THEN total_tokens * 1000.0 / response_time_ms + 1e-9 END", "oracle"),
+        ("CASE WHEN timestamp NOT LIKE '%000333%' THEN total_tokens * 1000.0 / response_time_ms END", "oracle"),
+        ("CASE WHEN timestamp LIKE '%000333%' THEN abs(-9223372036854775808) ELSE 1.0 END", "formula"),
+    ],
+)
+def test_a_wrong_formula_is_caught_and_every_bit_put_back(legacy: Path, expression: str, check: str) -> None:
+    before = content(legacy)
+    names = [name for (name,) in execute(legacy, "SELECT name FROM pragma_table_info('completion_requests')")]
+    result = engine.migrate(legacy, options(legacy), migrations=(_spoilt(expression),))
+    assert result.ended is Ended.ROLLED_BACK
+    assert result.faults[0].check == check
+    assert result.faults[0].record_id is not None
+    assert content(legacy, names) == before
+    assert engine.migrate(legacy, options(legacy)).ended is Ended.DONE, "the right formula is another migration"
+
+
+def test_a_run_that_other_code_began_is_taken_back_and_done_by_this_code(legacy: Path) -> None:
+    wrong = (_spoilt("42.0"),)
+    assert engine.migrate(legacy, options(legacy, max_seconds=0), migrations=wrong).ended is Ended.STOPPED
+    result = engine.migrate(legacy, options(legacy))
+    assert result.ended is Ended.DONE
+    assert [run.state for run in engine.history(legacy)] == [State.ROLLED_BACK, State.DONE]
+    assert engine.verify(legacy) == ()
+
+
+def test_verify_names_a_record_that_does_not_follow_its_stamp(legacy: Path) -> None:
+    engine.migrate(legacy, options(legacy))
+    execute(legacy, "UPDATE completion_requests SET tokens_per_second = tokens_per_second * 2 WHERE id = 321")
+    faults = engine.verify(legacy)
+    assert [(fault.check, fault.record_id) for fault in faults] == [("oracle", 321)]
+
+
+def test_an_edited_migration_is_reported(legacy: Path) -> None:
+    engine.migrate(legacy, options(legacy))
+    assert engine.status(legacy, MIGRATIONS).edited == []
+    assert engine.status(legacy, (_spoilt("1.0"),)).edited == ["2.0.0"]
+    with pytest.raises(MigrationRefusedError, match="restore its backup"):
+        engine.undo(legacy, options(legacy), migrations=(_spoilt("1.0"),))
+
+
+@pytest.mark.parametrize("stamp", ["10.0.0", "2.1.1", "3.0.0-rc.1"])
+def test_a_newer_stamp_is_refused_and_the_file_stays_as_it_is(tmp_path: Path, stamp: str) -> None:
+    path = make(
+        tmp_path / "metrics.db", 50, script=f"UPDATE completion_requests SET app_version = '{stamp}' WHERE id = 9"
+    )
+    before = path.read_bytes()
+    with pytest.raises(NewerDatabaseError, match=stamp):
+        engine.migrate(path, options(path), app_version="2.1.0")
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["metrics.db"]
+
+
+def test_stamps_of_a_legacy_file_prove_nothing(tmp_path: Path) -> None:
+    right = "tokens_per_second = total_tokens * 1000.0 / response_time_ms, timestamp = timestamp || 'Z'"
+    path = make(
+        tmp_path / "metrics.db",
+        100,
+        stamp="2.0.0",
+        script=f"UPDATE completion_requests SET {right} WHERE id <= 40; UPDATE completion_requests SET "
+        "app_version = CASE id % 4 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN 'garbage' ELSE ' 2.0.0 ' END "
+        "WHERE id > 80",
+    )
+    result = engine.migrate(path, options(path))
+    assert result.run is not None
+    assert (result.ended, result.run.records_changed) == (Ended.DONE, 60)
+    assert engine.verify(path) == ()
+    assert execute(path, "SELECT DISTINCT app_version FROM completion_requests") == [("2.0.0",)]
+
+
+def test_a_writer_beside_it_keeps_its_records(legacy: Path) -> None:
+    stop, written, failures = threading.Event(), [0], []
+
+    def write() -> None:
+        connection = apsw.Connection(str(legacy))
+        connection.set_busy_timeout(30_000)
+        try:
+            while not stop.is_set():
+                connection.execute("INSERT INTO completion_requests (model, app_version) VALUES ('beside', '2.1.0')")
+                written[0] += 1
+        except apsw.Error as error:  # told to the test below
+            failures.append(error)
+        finally:
+            connection.close()
+
+    def start(progress: Progress) -> None:
+        if progress.phase is Phase.MIGRATING and not thread.is_alive() and not stop.is_set():
+            thread.start()
+
+    thread = threading.Thread(target=write)
+    try:
+        result = engine.migrate(legacy, options(legacy, batch_lock_ms=1), report=start)
+    finally:
+        stop.set()
+        thread.join()
+    assert (result.ended, failures) == (Ended.DONE, [])
+    beside = execute(
+        legacy, "SELECT count(*), count(DISTINCT app_version) FROM completion_requests WHERE model = 'beside'"
+    )
+    assert beside == [(written[0], 1)]
+    assert written[0] > 0
+
+
+def test_the_undo_entries_of_older_runs_are_dropped(legacy: Path) -> None:
+    engine.migrate(legacy, options(legacy))
+    engine.migrate(legacy, options(legacy), migrations=chain("2.0.0", "3.0.0"), app_version="3.0.0")
+    tables = [name for (name,) in execute(legacy, "SELECT name FROM sqlite_schema WHERE name GLOB 'migration_undo_*'")]
+    assert tables == ["migration_undo_2_3_0_0"]
+
+
+def test_the_last_of_many_disks_is_measured_first(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = legacy.read_bytes()
+    monkeypatch.setattr("llm_metrics_proxy.migration.engine.shutil.disk_usage", _nearly_full)
+    with pytest.raises(MigrationRefusedError, match=r"needs [\d,]+ bytes .* 1,000 are free"):
+        engine.migrate(legacy, options(legacy))
+    assert legacy.read_bytes() == before
+
+
+def _nearly_full(_path: Any) -> Any:
+    class Usage:
+        free = 1000
+
+    return Usage()
+
+
+def test_an_empty_table_is_adopted_too(tmp_path: Path) -> None:
+    path = make(tmp_path / "metrics.db", 0)
+    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    assert engine.migrate(path, options(path)).ended is Ended.NOTHING_TO_DO
+
+
+def test_no_file_is_nothing_to_do(tmp_path: Path) -> None:
+    assert engine.migrate(tmp_path / "none.db", options(tmp_path / "none.db")).ended is Ended.NOTHING_TO_DO
+    assert list(tmp_path.iterdir()) == []
+
+
+def _at(phase: Phase, act: Callable[[], None]) -> Callable[[Progress], None]:
+    def report(progress: Progress) -> None:
+        if progress.phase is phase:
+            act()
+
+    return report
+
+
+def test_a_stop_while_verifying_verifies_again(legacy: Path) -> None:
+    stop = threading.Event()
+    result = engine.migrate(legacy, options(legacy), report=_at(Phase.VERIFYING, stop.set), stop=stop)
+    assert result.run is not None
+    assert (result.ended, result.run.state) == (Ended.STOPPED, State.VERIFYING)
+    assert engine.migrate(legacy, options(legacy)).ended is Ended.DONE
+
+
+def test_bytes_that_are_no_text_are_kept_and_their_records_migrated(tmp_path: Path) -> None:
+    broken = "CAST(x'ff30' AS TEXT)"
+    path = make(
+        tmp_path / "metrics.db",
+        60,
+        script=f"UPDATE completion_requests SET app_version = {broken} WHERE id IN (5, 6); "
+        f"UPDATE completion_requests SET timestamp = {broken} WHERE id IN (6, 7); "
+        f"UPDATE completion_requests SET total_tokens = {broken}, model = {broken} WHERE id = 8",
+    )
+    as_bytes = "SELECT id, CAST(timestamp AS BLOB), CAST(model AS BLOB), CAST(app_version AS BLOB), tokens_per_second "
+    before = execute(path, f"{as_bytes} FROM completion_requests")
+    result = engine.migrate(path, options(path))
+    assert (result.ended, result.faults) == (Ended.DONE, ())
+    assert result.run is not None
+    assert result.run.from_versions == {"1.0.0": 58, "b'\\xff0'": 2}
+    assert result.run.gaps == {"no_total_tokens": 3, "not_a_number": 1}
+    assert engine.verify(path) == ()
+    assert engine.undo(path, options(path)).ended is Ended.UNDONE
+    assert execute(path, f"{as_bytes} FROM completion_requests") == before
+
+
+def test_an_undone_file_of_another_program_is_distrusted_again(tmp_path: Path) -> None:
+    path = make(tmp_path / "metrics.db", 40, stamp="2.0.0")
+    for _attempt in range(2):
+        result = engine.migrate(path, options(path))
+        assert result.run is not None
+        assert (result.ended, result.run.records_changed) == (Ended.DONE, 40)
+        assert engine.verify(path) == ()
+        assert engine.undo(path, options(path)).ended is Ended.UNDONE
+        assert engine.migrate(path, options(path, automatic=True)).ended is Ended.HELD

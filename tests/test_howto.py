@@ -1,0 +1,210 @@
+"""docs/howto/add-a-version.md, followed to the letter in a copy of the sources: its version 99.0.0 has to work."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import pytest
+from tools import fingerprint
+
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from tests.migration.databases import content, execute
+
+ROOT: Final = Path(__file__).parents[1]
+GUIDE: Final = ROOT / "docs" / "howto" / "add-a-version.md"
+VERSION: Final = "99.0.0"
+
+_BLOCK: Final = re.compile(
+    r"(?:^<!-- apply to (?P<file>\S+), (?P<where>replace|before the first|before|at the end)"
+    r"(?:: (?P<pattern>[^\n]+?))? -->\n)?"
+    r"^```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+class Edit(NamedTuple):
+    """A block that goes into a file, and what the guide says just before it."""
+
+    file: str
+    where: str
+    pattern: str
+    text: str
+    prose: str
+
+
+def edits(page: str) -> list[Edit]:
+    """Every block that is applied, in order."""
+    return [
+        Edit(found["file"], found["where"], found["pattern"] or "", found["text"], page[: found.start()])
+        for found in _BLOCK.finditer(page)
+        if found["file"]
+    ]
+
+
+def commands(page: str) -> list[str]:
+    """Every block for the shell, in order."""
+    return [found["text"] for found in _BLOCK.finditer(page) if found["language"] == "sh"]
+
+
+def applied(text: str, edit: Edit) -> str:
+    """The file's text after the edit. Raises ``ValueError`` if the place is not there, or not one only."""
+    if edit.where == "at the end":
+        return text + edit.text
+    places = list(re.finditer(edit.pattern, text, re.MULTILINE))
+    if not places or (len(places) > 1 and edit.where != "before the first"):
+        raise ValueError(f"{edit.file} has {len(places)} places like {edit.pattern}")
+    start, end = places[0].span()
+    if edit.where == "replace":
+        return text[:start] + edit.text.removesuffix("\n") + text[end:]
+    return text[:start] + edit.text + text[start:]
+
+
+class Copy(NamedTuple):
+    """A checkout in which the guide was followed up to its commands."""
+
+    folder: Path
+
+    def run(self, *command: str) -> str:
+        """What a command of the copy says on standard output; it must end well."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("LLM_METRICS_PROXY_")}
+        result = subprocess.run(
+            command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, f"{command} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def python(self, *arguments: str) -> str:
+        """With the copy's package instead of ours."""
+        return self.run(".venv/bin/python", *arguments)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    folder = tmp_path_factory.mktemp("howto")
+    skip = shutil.ignore_patterns("__pycache__", ".cache", "*.pyc")
+    for name in ("src", "tests", "tools", "docs", ".ci"):
+        shutil.copytree(ROOT / name, folder / name, ignore=skip)
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("*.lock"), ROOT / "Makefile", ROOT / "pyproject.toml"):
+        shutil.copy(path, folder)
+    _install(folder)
+    _release(folder)
+    for edit in edits(GUIDE.read_text(encoding="utf-8")):
+        path = folder / edit.file
+        path.write_text(applied(path.read_text(encoding="utf-8"), edit), encoding="utf-8")
+    yield Copy(folder)
+    shutil.rmtree(folder)
+
+
+def _install(folder: Path) -> None:
+    """``.venv`` as `make` would leave it: our Python, the copy's package."""
+    binaries = folder / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    program = 'exec "$0.python" -c "from llm_metrics_proxy.cli import main; main()" "$@"'
+    source = f'export PYTHONPATH="{folder / "src"}"'
+    for name, line in (("python", f'exec "{sys.executable}" "$@"'), ("llm-metrics-proxy", program)):
+        script = binaries / name
+        script.write_text(f"#!/bin/sh\n{source}\n{line.replace('$0.python', sys.executable)}\n")
+        script.chmod(0o755)
+    for stamp in (".installed", ".installed-dev"):
+        (folder / ".venv" / stamp).touch()
+
+
+def _release(folder: Path) -> None:
+    """The version before has to be frozen when the next one begins, and may still be in the making here."""
+    frozen = {**fingerprint.released(), APP_VERSION: fingerprint.present(APP_VERSION)}
+    (folder / fingerprint.STORED.relative_to(ROOT)).write_bytes(msgspec.json.encode(frozen))
+
+
+def test_the_guide_s_blocks_fit_the_sources_and_the_house_style(copy: Copy) -> None:
+    python = sorted({edit.file for edit in edits(GUIDE.read_text()) if edit.file.endswith(".py")})
+    assert len(python) == 4
+    ruff = str(Path(sys.executable).with_name("ruff"))
+    copy.run(ruff, "check", "--no-cache", *python)
+    copy.run(ruff, "format", "--no-cache", "--check", *python)
+    assert copy.python("-c", "from llm_metrics_proxy.metrics_service import *; print(APP_VERSION)").strip() == VERSION
+
+
+def test_every_block_says_in_plain_words_where_it_goes() -> None:
+    for edit in edits(GUIDE.read_text(encoding="utf-8")):
+        section = edit.prose[edit.prose.rindex("\n### ") :]
+        assert f"`{edit.file}`" in section, f"a block for {edit.file} stands where the text does not name that file"
+        assert (ROOT / edit.file).exists()
+
+
+def test_following_the_guide_migrates_an_old_database_and_brings_it_back(copy: Copy) -> None:
+    try_it, go_back, _ship = commands(GUIDE.read_text(encoding="utf-8"))
+    database, golden = copy.folder / "data" / "try" / "metrics.db", fingerprint.GOLDEN / "1.0.0.db"
+    names = [name for (name,) in execute(golden, "SELECT name FROM pragma_table_info('completion_requests')")]
+    said = copy.run("sh", "-euc", try_it)
+    assert VERSION in said
+    example = "app_version, tokens_per_second, completion_tokens, response_time_ms, recompute_reason"
+    migrated = execute(database, f"SELECT {example} FROM completion_requests")
+    assert len(migrated) == 40
+    for stamp, rate, tokens, duration_ms, reason in migrated:
+        assert stamp == VERSION
+        wanted = (None, "no_completion_tokens_or_time") if tokens is None else (tokens * 1000 / duration_ms, None)
+        assert (rate, reason) == wanted
+    copy.run("sh", "-euc", go_back)
+    assert content(database, names) == content(golden, names)
+
+
+_EVERY_GOLDEN: Final = """
+import shutil, sys
+from pathlib import Path
+from llm_metrics_proxy.migration import engine
+folder = Path(sys.argv[2])
+for golden in sorted(Path(sys.argv[1]).glob("*.db")):
+    copy = folder / golden.name
+    shutil.copyfile(golden, copy)
+    options = engine.Options(backup_dir=folder / "backups")
+    for _turn in range(2):
+        result = engine.migrate(copy, options)
+        assert (result.ended, result.run.to_version, result.faults) == ("done", "99.0.0", ()), (golden, result)
+        assert engine.verify(copy) == (), golden
+        assert engine.migrate(copy, options).ended == "nothing_to_do", golden
+        assert engine.undo(copy, options).ended == "undone", golden
+    print(golden.name)
+"""
+
+
+def test_every_golden_database_reaches_the_new_version_and_comes_back(copy: Copy, tmp_path: Path) -> None:
+    done = copy.python("-c", _EVERY_GOLDEN, str(fingerprint.GOLDEN), str(tmp_path)).split()
+    assert done == sorted(path.name for path in fingerprint.GOLDEN.glob("*.db"))
+    for name in done:
+        left = "SELECT count(*) FROM completion_requests WHERE app_version IS '99.0.0'"
+        assert execute(tmp_path / name, left) == [(0,)]
+
+
+@pytest.mark.system
+def test_the_version_passes_every_check_once_it_has_its_golden_database(copy: Copy) -> None:
+    *_, ship = commands(GUIDE.read_text(encoding="utf-8"))
+    golden, check = ship.splitlines()
+    assert (golden, check) == ("make golden", "make check")
+    copy.run("make", "golden")
+    assert (copy.folder / "tests" / "fixtures" / "databases" / f"{VERSION}.db").exists()
+    copy.python("-m", "tools.write_docs")
+    # what `make check` says of versions; its other parts know nothing of them
+    checks = ["tests/architecture/test_discipline.py", "tests/architecture/test_docs.py"]
+    copy.python("-m", "pytest", "-q", "-p", "no:cacheprovider", *checks, "-k", "not download_from")
+
+
+@pytest.mark.parametrize("where", ["replace", "before"])
+def test_a_place_that_is_not_there_or_not_one_only_is_an_error(where: str) -> None:
+    for pattern in ("^nothing$", "^twice$"):
+        with pytest.raises(ValueError, match=f"x.py has [02] places like {re.escape(pattern)}"):
+            applied("twice\ntwice\n", Edit("x.py", where, pattern, "new\n", ""))
+
+
+def test_a_block_goes_where_its_mark_says() -> None:
+    text = "a\nb\nb\n"
+    assert applied(text, Edit("x", "replace", "^a$", "new\n", "")) == "new\nb\nb\n"
+    assert applied(text, Edit("x", "before", "^a$", "new\n", "")) == "new\na\nb\nb\n"
+    assert applied(text, Edit("x", "before the first", "^b$", "new\n", "")) == "a\nnew\nb\nb\n"
+    assert applied(text, Edit("x", "at the end", "", "new\n", "")) == "a\nb\nb\nnew\n"

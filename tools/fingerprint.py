@@ -1,0 +1,138 @@
+"""What a released version decided for good, as fingerprints: its formulas, schema steps, migrations and database.
+
+    python -m tools.fingerprint       freezes the current version, as the last act before it ships: `make freeze`
+
+``tests/architecture/test_discipline.py`` holds the sources against ``tests/fixtures/formula_fingerprints.json`` and
+fails when anything that was released has changed. A version that is frozen cannot be frozen again.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS
+from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.storage.sqlite_schema import steps
+
+ROOT: Final = Path(__file__).parents[1]
+GOLDEN: Final = ROOT / "tests" / "fixtures" / "databases"
+STORED: Final = ROOT / "tests" / "fixtures" / "formula_fingerprints.json"
+
+Formula = Callable[[RequestRecord], tuple[float | None, ...]]
+
+
+class Released(msgspec.Struct, frozen=True):
+    """One version, as it was released: SHA-256 digests in hex, by name."""
+
+    formula: str  # over the results for the table of inputs
+    schema_steps: dict[str, str]  # by number and name, of the SQL text
+    migrations: dict[str, str]  # by target version, see Migration.checksum
+    databases: dict[str, str]  # by file name
+
+
+# The table of inputs. Frozen too: a change of it would change every fingerprint.
+_TOKENS: Final = (None, 0, 1, 7, 111, 4096, 1_000_000)
+_DURATIONS_MS: Final = (None, 0.0, 0.001, 0.75, 333.3, 1125.0, 600_000.0)
+_OTHERS: Final[tuple[dict[str, Any], ...]] = (  # so that a formula that begins to look at something else shows, too
+    {},
+    {
+        "is_streaming": True, "success": True, "outcome": "completed", "status_code": 200, "prompt_tokens": 11,
+        "completion_tokens": 100, "cached_tokens": 5, "reasoning_tokens": 30, "usage_source": "reported",
+        "content_chunks": 90, "response_headers_ms": 95.5, "time_to_first_byte_ms": 99.0,
+        "time_to_first_token_ms": 120.25, "time_to_first_output_ms": 200.5, "time_to_last_token_ms": 320.125,
+        "inter_chunk_max_ms": 41.0, "request_sent_ms": 1.5, "proxy_overhead_ms": 0.4,
+    },
+    {
+        "is_streaming": False, "success": True, "outcome": "completed", "status_code": 200, "prompt_tokens": 3,
+        "completion_tokens": 4, "usage_source": "estimated", "time_to_first_byte_ms": 300.0, "choice_count": 3,
+    },
+    {
+        "is_streaming": True, "success": False, "outcome": "stream_truncated", "status_code": 200, "retries": 1,
+        "prompt_tokens": 0, "completion_tokens": 0, "usage_rejected": True, "error_type": "truncated",
+        "time_to_first_token_ms": 0.0, "time_to_last_token_ms": 0.0,
+    },
+)  # fmt: skip
+
+
+def inputs() -> list[RequestRecord]:
+    """Records that make a formula show what it does: every pair of tokens and time, among several other facts."""
+    head: dict[str, Any] = {
+        "request_id": "0" * 32,
+        "timestamp": "2026-01-01T00:00:00.000000Z",
+        "method": "POST",
+        "endpoint": "/v1/x",
+    }
+    return [
+        RequestRecord(**head, **others, total_tokens=tokens, response_time_ms=duration_ms)
+        for others, tokens, duration_ms in product(_OTHERS, _TOKENS, _DURATIONS_MS)
+    ]
+
+
+def formula_fingerprint(formula: Formula) -> str:
+    """Over the bits of every result; a result that is an error counts by its kind."""
+    lines = [_result(formula, record) for record in inputs()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _result(formula: Formula, record: RequestRecord) -> str:
+    try:
+        values = formula(record)
+    except ArithmeticError as error:
+        return type(error).__name__
+    return " ".join("none" if value is None else float(value).hex() for value in values)
+
+
+def formulas() -> dict[str, str]:
+    """Fingerprints of all formulas in the sources, by version."""
+    return {version: formula_fingerprint(formula) for version, formula in FORMULAS.items()}
+
+
+def files(folder: Path, pattern: str) -> dict[str, str]:
+    """SHA-256 of files by name."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob(pattern))}
+
+
+def present(version: str) -> Released:
+    """The sources as they are now, as a release of ``version`` would freeze them."""
+    return Released(
+        formula=formula_fingerprint(FORMULAS[version]),
+        schema_steps={f"{step.number:04}_{step.name}": step.checksum for step in steps()},
+        migrations={migration.version: migration.checksum for migration in MIGRATIONS},
+        databases=files(GOLDEN, "*.db"),
+    )
+
+
+def released(path: Path = STORED) -> dict[str, Released]:
+    """Every version that was frozen, in the order in which they were."""
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Released])
+
+
+def freeze(known: Mapping[str, Released], version: str, now: Released) -> dict[str, Released]:
+    """``known`` with one more version.
+
+    Raises ``ValueError`` if it has no golden database, or was released before as something else.
+    """
+    if f"{version}.db" not in now.databases:
+        raise ValueError(f"{version} has no golden database: run `make golden`")
+    if version in known and known[version] != now:
+        raise ValueError(f"{version} was released, and is not what it was: take the change back, or bump APP_VERSION")
+    return {**known, version: now}
+
+
+def main() -> None:
+    """Freeze the version that the sources name."""
+    try:
+        frozen = freeze(released(), APP_VERSION, present(APP_VERSION))
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    STORED.write_text(json.dumps(msgspec.to_builtins(frozen), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
