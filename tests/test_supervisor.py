@@ -269,7 +269,7 @@ def test_a_refusal_of_what_others_can_do_without_is_said_and_left_at_that(start:
     time.sleep(0.4)
     assert len(supervisor.said("m started")) == 1
     assert supervisor.process.poll() is None
-    assert "m refuses to run, because the database was written by a newer program" in supervisor.messages
+    assert "m refuses to run, because the database is not one it may write" in supervisor.messages
 
 
 def test_a_refusal_of_what_nothing_works_without_ends_everything_with_its_exit_code(start: Start) -> None:

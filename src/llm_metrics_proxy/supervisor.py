@@ -39,7 +39,7 @@ FIRST_DELAY_S: Final = 0.1
 LONGEST_DELAY_S: Final = 5.0
 HEALTHY_AFTER_S: Final = 30.0
 MOST_FAILED_STARTS: Final = 5
-REFUSALS: Final = {2: "its settings are unusable", 3: "the database was written by a newer program"}
+REFUSALS: Final = {2: "its settings are unusable", 3: "the database is not one it may write (see above)"}
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 log = logging.getLogger(__name__)

@@ -307,7 +307,7 @@ def test_the_undo_entries_of_older_runs_are_dropped(legacy: Path) -> None:
 
 def test_the_last_of_many_disks_is_measured_first(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = legacy.read_bytes()
-    monkeypatch.setattr("llm_metrics_proxy.migration.engine.shutil.disk_usage", _nearly_full)
+    monkeypatch.setattr("llm_metrics_proxy.migration.disk.shutil.disk_usage", _nearly_full)
     with pytest.raises(MigrationRefusedError, match=r"needs [\d,]+ bytes .* 1,000 are free"):
         engine.migrate(legacy, options(legacy))
     assert legacy.read_bytes() == before

@@ -152,15 +152,19 @@ def test_two_metrics_processes_that_start_at_once_migrate_it_once(tmp_path: Path
     old = legacy.make(tmp_path / "old.db", ("1.0", "1.1", "2.0", "2.0 without stamps", "text id")[turn], 5_000)
     (data / "metrics.db").write_bytes(old.read_bytes())
     with ExitStack() as entered:
-        ports = [unused_port(), unused_port()]
+        ports, processes = [unused_port(), unused_port()], []
         for port in ports:
             log = tmp_path / f"metrics-{port}.log"
             command = [PROGRAM, "metrics", "--data-dir", str(data), "--metrics-port", str(port)]
             process = entered.enter_context(child(command, log))
+            processes.append(process)
         for port in ports:
             up = partial(answers, f"127.0.0.1:{port}", "/health")
             wait_until(up, "an answer", 60, process=process, log=log)
             eventually(partial(_is_at_rest, port), log.read_text, _PATIENCE_S)
+        for process in reversed(processes):
+            process.terminate()
+            assert process.wait(_PATIENCE_S) == 0
     runs = [run for run in engine.history(data / "metrics.db") if run.state is State.DONE]
     assert len(runs) == len(engine.history(data / "metrics.db")) == 1
     assert engine.verify(data / "metrics.db") == ()

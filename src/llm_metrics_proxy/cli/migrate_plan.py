@@ -8,7 +8,8 @@ from rich.table import Table
 
 from llm_metrics_proxy.cli.migrate_output import lines, records, stamp_text, table
 from llm_metrics_proxy.cli.output import MISSING, console, duration, plain, rounded
-from llm_metrics_proxy.migration.plan import Disk, Plan, Room, Step
+from llm_metrics_proxy.migration.disk import Disk, Room
+from llm_metrics_proxy.migration.plan import Plan, Step
 from llm_metrics_proxy.migration.preview import Comparison, Figures, MetricChange
 
 _MODELS: Final = 10

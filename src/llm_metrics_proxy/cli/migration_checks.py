@@ -4,19 +4,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from llm_metrics_proxy.cli.finding import Finding, Status, nearest_folder
+from llm_metrics_proxy.cli.finding import Finding, Status
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.migration.disk import disk_needs
 from llm_metrics_proxy.migration.overview import Status as Overview
 from llm_metrics_proxy.migration.overview import status
-from llm_metrics_proxy.migration.plan import room
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup
 
 _MIB: Final = 1024**2
 _DAY_S: Final = 86_400
-_BYTES_A_RECORD: Final = 120  # as the engine asks for before it begins
-_WAL_BYTES: Final = 64 * 1024**2
 _BY_HAND: Final = "`llm-metrics-proxy migrate plan` shows what a migration would do, `migrate run` does it"
 
 
@@ -86,16 +84,11 @@ def _settled(found: Overview) -> Finding:
 
 def _room_lacking(settings: Settings, path: Path, found: Overview) -> str:
     """What the disk lacks for the migration that is due; empty if it has enough. The engine asks for the same."""
-    size = path.stat().st_size
-    grows = sum(found.records_by_version.values()) * _BYTES_A_RECORD + _WAL_BYTES
-    here = nearest_folder(path.parent)
-    there = nearest_folder(settings.backup_dir)
-    same = here.stat().st_dev == there.stat().st_dev
-    needs = [room(here, grows + size)] if same else [room(here, grows), room(there, size)]
+    needs = disk_needs(path, settings.backup_dir, sum(found.records_by_version.values()))
+    lacking = dict.fromkeys(each for each in (needs.database, needs.backups) if not each.enough)
     return "; ".join(
         f"it needs {each.needed_bytes / _MIB:,.0f} MiB in {each.folder}, where {each.free_bytes / _MIB:,.0f} are free"
-        for each in needs
-        if not each.enough
+        for each in lacking
     )
 
 

@@ -6,7 +6,6 @@ done again, so that a program that was killed at any point finishes by being sta
 """
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from llm_metrics_proxy.errors import MigrationFailedError, MigrationRefusedError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.adoption import adopt, rehearse
 from llm_metrics_proxy.migration.batches import transaction
+from llm_metrics_proxy.migration.disk import disk_needs
 from llm_metrics_proxy.migration.execution import Execution
 from llm_metrics_proxy.migration.legacy import Found
 from llm_metrics_proxy.migration.lock import migration_lock
@@ -38,7 +38,16 @@ from llm_metrics_proxy.migration.model import (
     quiet,
 )
 from llm_metrics_proxy.migration.options import Options
-from llm_metrics_proxy.migration.overview import Status, Survey, history, refuse, refuse_newer, status, survey
+from llm_metrics_proxy.migration.overview import (
+    Status,
+    Survey,
+    history,
+    open_readonly,
+    refuse,
+    refuse_newer,
+    status,
+    survey,
+)
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, insert_run, now, set_fact
 from llm_metrics_proxy.migration.sql import TABLE, RunSql
 from llm_metrics_proxy.migration.undo import HELD, begin_undo
@@ -53,8 +62,6 @@ __all__ = ["MIGRATIONS", "Options", "Status", "history", "migrate", "status", "u
 NOTHING: Final = "every record follows the newest formulas"
 _CACHE_KIB: Final = 32 * 1024
 _CHECKPOINT_PAGES: Final = 4096
-_BYTES_A_RECORD: Final = 120  # undo entry, longer timestamp, original and index entries; measured, rounded up
-_WAL_BYTES: Final = 64 * 1024**2
 
 
 def migrate(
@@ -247,7 +254,6 @@ class _Work:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            connection.execute("PRAGMA temp_store = MEMORY")
         return self._connection
 
     @contextmanager
@@ -314,6 +320,7 @@ class _Work:
         adopted = seen.status.needs_adoption or seen.distrusted is not None
         chain = [m for m in self._migrations if m.version in seen.status.pending or adopted]
         self._report(Progress(phase=Phase.ADOPTING))
+        bound_id, records = self._held_by(backup)
         connection = self._open()
         if seen.inspection.found is Found.OURS:
             apply_steps(self._path, connection, look(self._path))
@@ -322,7 +329,6 @@ class _Work:
             if seen.status.needs_adoption:
                 added = adopt(connection, seen.inspection, app_version=self._app_version, backup=backup)
                 set_fact(connection, DISTRUSTED, json.dumps(added))
-            rows: list[Any] = connection.execute(f"SELECT coalesce(max(id), 0), count(*) FROM {TABLE}").fetchall()  # noqa: S608
             run = Run(
                 id=0,
                 state=State.MIGRATING,
@@ -332,8 +338,8 @@ class _Work:
                 app_version=self._app_version,
                 distrusts_stamps=adopted,
                 added_columns=added,
-                bound_id=rows[0][0],
-                records_total=rows[0][1],
+                bound_id=bound_id,
+                records_total=records,
                 records_changed=0,
                 gaps={},
                 cursor_id=-(2**63),
@@ -352,22 +358,25 @@ class _Work:
                 connection.execute(sql.create_undo_table(k))
         return run
 
+    def _held_by(self, backup: str) -> tuple[int, int]:
+        """The greatest id in the backup, and how many records: what arrived since is no part of the run."""
+        connection = open_readonly(backups.path_of(self._options.backup_dir, backup))
+        try:
+            rows: list[Any] = connection.execute(f"SELECT coalesce(max(id), 0), count(*) FROM {TABLE}").fetchall()  # noqa: S608
+            return int(rows[0][0]), int(rows[0][1])
+        finally:
+            connection.close()
+
     def _check_disk(self, seen: Survey) -> None:
         self._report(Progress(phase=Phase.CHECKING))
         records = sum(count for _stamp, count in seen.census.counts)
-        size = self._path.stat().st_size
-        grows = records * _BYTES_A_RECORD + _WAL_BYTES
-        folder = next(each for each in (self._options.backup_dir, *self._options.backup_dir.parents) if each.exists())
-        here, there = shutil.disk_usage(self._path.parent).free, shutil.disk_usage(folder).free
-        same = self._path.parent.stat().st_dev == folder.stat().st_dev
-        for name, free, needed in (
-            (self._path.parent, here, grows + (size if same else 0)),
-            (folder, there, size),
-        ):
-            if free < needed:
+        needs = disk_needs(self._path, self._options.backup_dir, records)
+        for room in (needs.database, needs.backups):
+            if not room.enough:
                 raise MigrationRefusedError(
-                    f"The migration of {self._path} needs {needed:,} bytes in {name} (backup, undo entries and log), "
-                    f"and {free:,} are free. Make room, or name another folder with --backup-dir; nothing was changed."
+                    f"The migration of {self._path} needs {room.needed_bytes:,} bytes in {room.folder} (backup, undo "
+                    f"entries and log), and {room.free_bytes:,} are free. Make room, or name another folder with "
+                    "--backup-dir; nothing was changed."
                 )
 
     def _tell_backup(self, done: int, total: int) -> None:

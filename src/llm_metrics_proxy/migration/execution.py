@@ -112,7 +112,7 @@ class Execution:
             except _FORMULA_ERRORS as error:
                 raise _FormulaError(self._formula_fault(sql, after, through, error)) from error
             done += _records
-            teller.tell(min(done, run.records_total))
+            teller.tell(min(done, run.records_total), force=self._options.pause_ms > 0)
             self._pause()
         teller.tell(run.records_total, force=True)
         return run

@@ -1,11 +1,10 @@
 """The values of a plan, as ``migrate plan`` prints them and gives them as JSON."""
 
-import shutil
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from llm_metrics_proxy.migration.disk import Disk
 from llm_metrics_proxy.migration.model import Change, Fault, Run
 from llm_metrics_proxy.migration.preview import MetricChange
 from llm_metrics_proxy.record import DERIVED, raw_facts
@@ -48,25 +47,6 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     gaps_of: int
 
 
-class Room(msgspec.Struct, frozen=True):
-    """Bytes needed and free in one folder; the backup counts in both if they are on the same file system."""
-
-    folder: str
-    needed_bytes: int
-    free_bytes: int
-    enough: bool
-
-
-class Disk(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run takes: the backup, what the database grows by (undo entries, originals, indexes), and its log."""
-
-    backup_bytes: int
-    grows_bytes: int
-    wal_bytes: int
-    database: Room
-    backups: Room
-
-
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything ``migrate plan`` tells. ``message`` is its first sentence, ``refusal`` why ``migrate run`` would not.
 
@@ -91,12 +71,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     sample_records: int = 0
     metrics: tuple[MetricChange, ...] = ()
     faults: tuple[Fault, ...] = ()  # records of the sample for which a run would be taken back
-
-
-def room(folder: Path, needed: int) -> Room:
-    """``needed`` bytes beside what is free where ``folder`` is, which exists."""
-    free = shutil.disk_usage(folder).free
-    return Room(str(folder), needed, free, free >= needed)
 
 
 def in_words(change: Change) -> str:

@@ -16,6 +16,7 @@ import msgspec
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.adoption import adopt, index_steps, rehearse
+from llm_metrics_proxy.migration.disk import Disk, disk_needs
 from llm_metrics_proxy.migration.legacy import Found, Inspection, inspect, schema_of
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.model import (
@@ -29,7 +30,7 @@ from llm_metrics_proxy.migration.model import (
     quiet,
 )
 from llm_metrics_proxy.migration.overview import refuse
-from llm_metrics_proxy.migration.plan import Disk, GapCount, Plan, StampCount, Step, in_words, room
+from llm_metrics_proxy.migration.plan import GapCount, Plan, StampCount, Step, in_words
 from llm_metrics_proxy.migration.preview import (
     Preview,
     add_missing_columns,
@@ -47,8 +48,6 @@ from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
 from llm_metrics_proxy.storage.untouched import untouched
 
 SAMPLE_RECORDS: Final = 20_000
-_BYTES_A_RECORD: Final = 120  # as the engine asks for, where the sample has grown by less
-_WAL_BYTES: Final = 64 * 1024**2
 # Of the estimate, measured on 200,000 records: beside what the sample took, a run reads every record about so often
 # (backup, comparisons, counts), and copies with so many bytes a second.
 _PASSES: Final = 4
@@ -301,16 +300,5 @@ class _Look:
         rows: list[Any] = self._source.execute(
             "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
         ).fetchall()
-        backup_bytes = max(rows[0][0], self._path.stat().st_size)
         measured = trial.grows_bytes * taken // trial.records if trial.records else 0
-        grows_bytes = max(records * _BYTES_A_RECORD, measured)
-        here = self._path.absolute().parent
-        there = next(folder for folder in (backup_dir.absolute(), *backup_dir.absolute().parents) if folder.exists())
-        shared = here.stat().st_dev == there.stat().st_dev
-        return Disk(
-            backup_bytes=backup_bytes,
-            grows_bytes=grows_bytes,
-            wal_bytes=_WAL_BYTES,
-            database=room(here, grows_bytes + _WAL_BYTES + (backup_bytes if shared else 0)),
-            backups=room(there, backup_bytes + (grows_bytes + _WAL_BYTES if shared else 0)),
-        )
+        return disk_needs(self._path, backup_dir, records, grows_bytes=measured, size_bytes=rows[0][0])

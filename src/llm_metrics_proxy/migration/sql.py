@@ -82,6 +82,15 @@ class RunSql:
             return older
         return f"({older} OR ({in_list(self._claiming[k])} AND ({self.migrations[k].distrusted})))"
 
+    def left_behind(self, k: int, limit: int) -> str:
+        """Ids of records up to ``?1`` that migration k should have taken; those it took are the oracle's to judge."""
+        condition = in_list(self._older[k])
+        if self._claiming and self._claiming[k]:
+            taken = f"EXISTS (SELECT 1 FROM {self.undo_table(k)} u WHERE u.id = {TABLE}.id)"  # noqa: S608
+            claims = in_list(self._claiming[k])
+            condition = f"({condition} OR ({claims} AND NOT {taken} AND ({self.migrations[k].distrusted})))"
+        return f"SELECT id FROM {TABLE} WHERE id <= ?1 AND {condition} ORDER BY id LIMIT {limit}"  # noqa: S608
+
     def keep(self, k: int) -> str:
         """Copy what migration k will overwrite; ``?1`` < id <= ``?2``."""
         changes = self.changes(k)

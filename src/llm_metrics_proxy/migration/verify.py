@@ -77,8 +77,7 @@ def _run_faults(path: Path, run: Run, sql: RunSql, count: Callable[[int], None],
             yield Fault("count", None, f"there were {run.records_total:,} records and are now {records:,}")
         kept = 0
         for k, migration in enumerate(sql.migrations):
-            left = f"SELECT id FROM {TABLE} WHERE id <= ?1 AND {sql.takes(k)} ORDER BY id LIMIT {_FAULTS}"  # noqa: S608
-            for (record_id,) in connection.execute(left, (run.bound_id,)):
+            for (record_id,) in connection.execute(sql.left_behind(k, _FAULTS), (run.bound_id,)):
                 yield Fault("left behind", record_id, f"the record was not migrated to {migration.version}")
             kept += _one(connection, f"SELECT count(*) FROM {sql.undo_table(k)}")  # noqa: S608
             yield from _oracle_faults(connection, run, sql, k, count=count, gaps=gaps)

@@ -107,7 +107,10 @@ def check_integrity(connection: apsw.Connection, name: str) -> None:
 def _compare(connection: apsw.Connection) -> None:
     """``kept`` holds what ``main`` does: the whole of the records, the number of rows of every other table."""
     schema = "SELECT type, name, tbl_name, sql FROM {}.sqlite_schema"
-    differences = f"SELECT count(*) FROM ({schema.format('main')} EXCEPT {schema.format('kept')})"  # noqa: S608
+    main, kept = schema.format("main"), schema.format("kept")
+    differences = (
+        f"SELECT count(*) FROM (SELECT * FROM ({main} EXCEPT {kept}) UNION ALL SELECT * FROM ({kept} EXCEPT {main}))"  # noqa: S608
+    )
     if one(connection, differences):
         raise BackupError("The copy has another schema than the database. Nothing was changed.")
     tables: list[Any] = connection.execute(

@@ -43,6 +43,7 @@ from llm_metrics_proxy.storage.untouched import HEADER_BYTES, header
 
 _SIDE_FILES: Final = ("-wal", "-shm", "-journal")
 _TRIES: Final = 20
+_WHOLE: Final = "It is wholly what it was, or wholly the backup."
 _POLL_S: Final = 0.1
 
 
@@ -65,7 +66,7 @@ def restore(
     """Put a backup in the place of ``target``, which need not exist. ``lock`` keeps migrations away meanwhile.
 
     Raises ``NewerDatabaseError`` for a backup that only a newer program understands, ``MigrationRefusedError`` if
-    another process has the target open, and ``BackupError``. The target then is as it was.
+    another process has the target open, and ``BackupError``. The target is whole then, in nearly all cases as it was.
     """
     backups.described(folder, name)
     target = target.resolve()  # of a link the file, not the link, is replaced
@@ -77,9 +78,9 @@ def restore(
             _refuse_without_room(folder, backup, target)
             return _restore(folder, backup, target, app_version, report)
     except apsw.Error as error:
-        raise BackupError(f"{target} cannot be replaced: {error}. It is as it was.") from error
+        raise BackupError(f"{target} cannot be replaced: {error}. {_WHOLE}") from error
     except OSError as error:
-        raise BackupError(f"{target} cannot be replaced: {error.strerror}. It is as it was.") from error
+        raise BackupError(f"{target} cannot be replaced: {error.strerror}. {_WHOLE}") from error
 
 
 def _refuse_newer(folder: Path, backup: Backup, app_version: str) -> None:
@@ -123,18 +124,20 @@ def _restore(folder: Path, backup: Backup, target: Path, app_version: str, repor
         for each in _files_of(target):
             if each != target:
                 each.unlink()
+        has_another_name = target.exists() and target.stat().st_nlink > 1
         copy.rename(target)
         backups.sync_folder(target.parent)
-        if held is not None and is_whole:
-            _void(held.descriptor)
+        if held is not None and is_whole and not has_another_name:
+            with suppress(apsw.Error):
+                held.file.xWrite(bytes(HEADER_BYTES), 0)  # for what waited for its lock
     return Restored(**msgspec.structs.asdict(backup), safety_backup=safety, moved_aside=aside)
 
 
 class _Held(NamedTuple):
-    """A database that nobody else can use. ``descriptor`` is open for as long: closing one drops the locks."""
+    """A database that nobody else can use."""
 
     connection: apsw.Connection
-    descriptor: int
+    file: apsw.VFSFile  # SQLite's own, because to close any other drops the locks of the connection
 
 
 @contextmanager
@@ -144,8 +147,8 @@ def _locked(target: Path) -> Iterator[_Held | None]:
         yield None
         return
     with ExitStack() as stack:
-        descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
-        stack.callback(os.close, descriptor)
+        file = apsw.VFSFile("unix", str(target), [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_MAIN_DB, 0])
+        stack.callback(file.xClose)
         connection = apsw.Connection(target.as_uri(), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI)
         stack.callback(connection.close)
         try:
@@ -153,7 +156,7 @@ def _locked(target: Path) -> Iterator[_Held | None]:
         except (apsw.CorruptError, apsw.NotADBError):
             yield None
         else:
-            yield _Held(connection, descriptor)
+            yield _Held(connection, file)
 
 
 def _lock(target: Path, connection: apsw.Connection) -> None:
@@ -234,9 +237,3 @@ def _keep_aside(target: Path) -> str | None:
             each.rename(kept)
     backups.sync_folder(target.parent)
     return aside
-
-
-def _void(descriptor: int) -> None:
-    """What waited for the lock of the replaced file must not go on with it; unless it still has another name."""
-    if os.fstat(descriptor).st_nlink == 0:
-        os.pwrite(descriptor, bytes(HEADER_BYTES), 0)

@@ -11,11 +11,14 @@ import apsw
 from llm_metrics_proxy.errors import LlmMetricsProxyError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Ended, Progress, Result
 from llm_metrics_proxy.record import COLUMNS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.base import IngestBatch, SqlValue
+from llm_metrics_proxy.storage.restore import restore as put_in_place
 from llm_metrics_proxy.storage.sqlite import SqliteStore
+from tests.legacy import insert_rows
 from tests.migration.faults import plain
 from tests.migration.faults.clock import shift_clock
 from tests.migration.faults.disk import Disk
@@ -42,6 +45,11 @@ def perform(job: str, fault: Fault, arguments: dict[str, Any]) -> dict[str, Any]
         answer = JOBS[job](**arguments)
     except LlmMetricsProxyError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
+    except SystemError as error:
+        # apsw's Backup stumbles over an exception of a file system in Python; SQLite's own file system raises none
+        if "apsw.Backup" not in str(error):
+            raise
+        answer = {"error": "BackupError", "message": str(error)}
     del vfs
     return {**answer, "seen": points.seen, "struck": points.struck, "written_bytes": points.written_bytes}
 
@@ -178,6 +186,20 @@ def write(path: str, *, until: str, first: int = 0, most: int = 8000) -> dict[st
     return {"stored": stored, "refused": refused}
 
 
+def write_as_of_old(path: str, *, until: str, layout: str, most: int = 4000) -> dict[str, Any]:
+    """As an older program that nobody stopped: one record after the other, until the file ``until`` is there."""
+    connection = apsw.Connection(path)
+    stored = 0
+    try:
+        connection.set_busy_timeout(30_000)
+        while not Path(until).exists() and stored < most:
+            insert_rows(connection, layout, 1)
+            stored += 1
+    finally:
+        connection.close()
+    return {"stored": stored}
+
+
 def new_record(number: int) -> tuple[SqlValue, ...]:
     """A record as the ingester stores it: 50 tokens in 250 ms."""
     values: dict[str, SqlValue] = {
@@ -217,12 +239,29 @@ def read(path: str, *, begun: str, until: str) -> dict[str, Any]:
     return {"same": before == after, "records": len(before)}
 
 
+def back_up(path: str) -> dict[str, Any]:
+    """Make a backup."""
+    made = backups.create(Path(path), Path(path).parent / "backups", reason="manual", app_version=APP_VERSION)
+    return {"ended": "backed up", "name": made.name}
+
+
+def restore(path: str, *, name: str) -> dict[str, Any]:
+    """Put a backup in the place of the database."""
+    target = Path(path)
+    lock = migration_lock(target, wait=True)
+    put_in_place(target.parent / "backups", name, target, app_version=APP_VERSION, lock=lock)
+    return {"ended": "restored"}
+
+
 JOBS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
     "migrate": migrate,
     "undo": undo,
     "finish": finish,
     "status": status,
     "write": write,
+    "write_as_of_old": write_as_of_old,
     "read": read,
+    "back_up": back_up,
+    "restore": restore,
     "plain": plain.work,
 }

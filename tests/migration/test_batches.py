@@ -1,0 +1,69 @@
+"""How large a batch is, which records it takes, and what progress says of it."""
+
+from pathlib import Path
+
+import apsw
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_metrics_proxy.migration.batches import Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.model import Phase, Progress
+
+
+@given(st.floats(0.00001, 0.1), st.floats(5, 100))
+def test_the_pace_finds_batches_that_hold_the_lock_for_less_than_the_target(ms_each: float, target_ms: float) -> None:
+    pace = Pace(target_ms)
+    for _ in range(80):
+        pace.took(pace.records * ms_each)
+    assert pace.records * ms_each <= target_ms or pace.records == 1
+    assert pace.records * ms_each >= target_ms * 0.3 or pace.records == 50_000
+
+
+def test_one_stall_is_answered_at_once_and_forgotten_slowly() -> None:
+    pace = Pace(50)
+    pace.records = 10_000
+    pace.took(1000)
+    assert pace.records == 2500
+    pace.took(10)
+    assert pace.records == 3751
+    assert (pace.largest_ms, pace.busy_ms) == (1000, 1010)
+
+
+@given(st.sets(st.integers(-(2**62), 2**62), max_size=50), st.integers(1, 20), st.integers(-(2**62), 2**62))
+def test_ranges_cover_every_id_up_to_the_bound_once(ids: set[int], size: int, bound: int) -> None:
+    connection = apsw.Connection(":memory:")
+    connection.execute("CREATE TABLE completion_requests (id INTEGER PRIMARY KEY)")
+    connection.executemany("INSERT INTO completion_requests VALUES (?)", [(each,) for each in ids])
+    covered: list[int] = []
+    for after, through, _records in ranges(connection, bound, lambda: size):
+        found = connection.execute("SELECT id FROM completion_requests WHERE id > ? AND id <= ?", (after, through))
+        batch = [row[0] for row in found]
+        assert len(batch) <= size
+        covered += [int(str(each)) for each in batch]
+    assert covered == sorted(each for each in ids if each <= bound)
+    connection.close()
+
+
+def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "some.db"))
+    connection.execute("CREATE TABLE t (x UNIQUE)")
+    pace = Pace(50)
+    with pytest.raises(apsw.ConstraintError), transaction(connection, pace):
+        connection.execute("INSERT INTO t VALUES (2); INSERT INTO t VALUES (1); INSERT INTO t VALUES (1)")
+    assert connection.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
+    assert pace.busy_ms == 0
+    with transaction(connection, pace):
+        connection.execute("INSERT INTO t VALUES (1)")
+    assert pace.busy_ms > 0
+    connection.close()
+
+
+def test_progress_has_a_rate_only_once_something_was_done() -> None:
+    told: list[Progress] = []
+    teller = Teller(told.append, Phase.MIGRATING, 100, done=40)
+    teller.tell(50, force=True)
+    assert told[0] == Progress(phase=Phase.MIGRATING, done=40, total=100)
+    assert told[1].per_s is not None
+    assert told[1].eta_s is not None
+    assert told[1].eta_s * told[1].per_s == pytest.approx(50)
