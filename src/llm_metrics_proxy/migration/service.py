@@ -13,6 +13,8 @@ All it knows is one frozen ``View``, replaced whole, so that any thread may ask 
 """
 
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -42,15 +44,9 @@ from llm_metrics_proxy.safe_migrations import MIGRATIONS
 
 RETRY_S: Final = 30.0
 LOOK_S: Final = 3.0
-_FIRST_WAITS_S: Final = (
-    0.2,
-    0.5,
-    1.0,
-    2.0,
-    5.0,
-    5.0,
-    5.0,
-)  # while nothing is known, a lock is likely to be a short one
+_NICER: Final = 10  # than the process: whoever serves or takes in records goes first
+# While nothing is known yet, a lock is likely to be a short one.
+_FIRST_WAITS_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 
 _BEFORE_THE_FIRST_ROW: Final = frozenset({Phase.IDLE, Phase.WAITING, Phase.CHECKING, Phase.BACKING_UP, Phase.ADOPTING})
 _SAID: Final = {
@@ -168,6 +164,8 @@ class MigrationService:
     # -- the thread
 
     def _run(self) -> None:
+        if sys.platform == "linux":
+            os.nice(_NICER)  # of this thread and those it starts; elsewhere it would be the whole process
         first_waits_s = iter(_FIRST_WAITS_S)
         while not self._stop.is_set():
             settled = self._attempt()
