@@ -38,7 +38,8 @@ def migrate_to_version_2_0_0() -> Migration:
             rate = float(tokens) * 1000.0 / duration_ms
             if not isfinite(rate) or not isfinite(duration_ms):
                 rate, reason = None, "not_finite"
-        return rate, normalise(timestamp), user, reason
+        origin = None if isinstance(user, int | float) or type(user) is bytes else user
+        return rate, normalise(timestamp), origin, reason
 
     numbers = "typeof(total_tokens) IN ('integer', 'real') AND typeof(response_time_ms) IN ('integer', 'real')"
     rate = "total_tokens * 1000.0 / response_time_ms"
@@ -53,7 +54,7 @@ def migrate_to_version_2_0_0() -> Migration:
         changes=(
             Change("tokens_per_second", tokens_per_second),
             Change("timestamp", NORMALISED_SQL, original="timestamp_original", keep_when=NEEDS_ORIGINAL_SQL),
-            Change("origin", "user", only_if_added=True),
+            Change("origin", "CASE WHEN typeof(user) = 'text' THEN user END", only_if_added=True),
         ),
         gaps=(
             Gap("no_total_tokens", "total_tokens IS NULL", "the record has no total of tokens"),

@@ -10,6 +10,7 @@ import pytest
 
 from llm_metrics_proxy.errors import MigrationRefusedError, NewerDatabaseError
 from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Change, Ended, Migration, Phase, Progress, State
 from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0_0
 from tests.migration.chain import CHAIN, chain
@@ -377,3 +378,43 @@ def test_an_undone_file_of_another_program_is_distrusted_again(tmp_path: Path) -
         assert engine.verify(path) == ()
         assert engine.undo(path, options(path)).ended is Ended.UNDONE
         assert engine.migrate(path, options(path, automatic=True)).ended is Ended.HELD
+
+
+def test_an_origin_is_filled_from_text_alone(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.db"
+    execute(path, "CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, timestamp, model, user, total_tokens)")
+    execute(
+        path, "INSERT INTO completion_requests (timestamp, user) VALUES ('2025-01-01', 'ann'), (NULL, 5), (1, x'00')"
+    )
+    result = engine.migrate(path, options(path))
+    assert (result.ended, result.faults) == (Ended.DONE, ())
+    assert execute(path, "SELECT origin, user FROM completion_requests") == [("ann", "ann"), (None, 5), (None, b"\0")]
+
+
+def test_a_generated_column_may_follow_what_is_calculated(tmp_path: Path) -> None:
+    more = "ALTER TABLE completion_requests ADD COLUMN doubled AS (tokens_per_second * 2)"
+    path = make(tmp_path / "metrics.db", 20, script=more)
+    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    assert engine.undo(path, options(path)).faults == ()
+
+
+def test_a_column_that_makes_text_of_numbers_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.db"
+    execute(path, "CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, timestamp, model, tokens_per_second TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(MigrationRefusedError, match="makes text of numbers; rename that column"):
+        engine.migrate(path, options(path))
+    assert path.read_bytes() == before
+
+
+def test_a_run_that_an_unknown_version_began_is_left_to_it(legacy: Path) -> None:
+    engine.migrate(legacy, options(legacy, max_seconds=0), migrations=CHAIN, app_version="4.0.0")
+    with pytest.raises(MigrationRefusedError, match=r"3.0.0, 4.0.0 was begun by 4.0.0"):
+        engine.migrate(legacy, options(legacy))
+
+
+def test_two_links_to_a_database_are_one_lock(legacy: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(legacy)
+    with migration_lock(link), pytest.raises(MigrationRefusedError, match="holds metrics.db.migration-lock"):
+        engine.migrate(legacy, options(legacy))

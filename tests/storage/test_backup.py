@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import apsw
 import pytest
 
-from llm_metrics_proxy.errors import BackupError
+from llm_metrics_proxy.errors import BackupError, ForeignDatabaseError
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
 from tests import legacy
@@ -18,7 +19,7 @@ from tests.migration.databases import content, execute
 
 
 def back_up(source: Path, **more: Any) -> Backup:
-    return backups.create(source, source.parent / "backups", reason="manual", app_version="2.1.0", **more)
+    return backups.create(source, source.parent / "backups", reason="migration", app_version="2.1.0", **more)
 
 
 def names(folder: Path) -> set[str]:
@@ -180,10 +181,13 @@ def test_without_room_nothing_begins(tmp_path: Path) -> None:
 def test_leftovers_of_killed_programs_are_removed_and_other_files_are_not(tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     folder.mkdir()
-    for name in ("a-1.db.partial", "a-1.db.partial-journal", "a-2.db.json", "a-3.db.json.partial", "mine.db", "my.txt"):
+    left = "a-20260101T000000Z"
+    others = {"mine.db", "my.txt", "other.db.json", "film.mkv.partial"}
+    leftovers = {f"{left}.db.partial", f"{left}.db.partial-journal", f"{left}-2.db.json", f"{left}-3.db.json.partial"}
+    for name in others | leftovers:
         (folder / name).write_text("{}")
     made = back_up(make(tmp_path / "a.db", RECORDS))
-    assert names(folder) == {".lock", "mine.db", "my.txt", made.name, f"{made.name}.json"}
+    assert names(folder) == {".lock", *others, made.name, f"{made.name}.json"}
     assert backups.listing(folder) == [made]
 
 
@@ -273,3 +277,78 @@ def test_the_folder_may_be_copied_away(tmp_path: Path) -> None:
     made = back_up(make(tmp_path / "a.db", RECORDS))
     shutil.copytree(tmp_path / "backups", tmp_path / "elsewhere")
     assert backups.verify(tmp_path / "elsewhere", made.name) == made
+
+
+def test_a_log_whose_database_was_emptied_is_not_deleted_by_a_backup(tmp_path: Path) -> None:
+    source = legacy.leave_wal(legacy.make(tmp_path / "a.db"), "UPDATE completion_requests SET model = 'newest'")
+    source.write_bytes(b"")
+    before = legacy.side_files(source)
+    with pytest.raises(ForeignDatabaseError, match="Opening it would delete them"):
+        back_up(source)
+    assert legacy.side_files(source) == before
+
+
+def test_a_backup_is_no_more_readable_than_the_database(tmp_path: Path) -> None:
+    source = make(tmp_path / "a.db", RECORDS)
+    source.chmod(0o600)
+    made = back_up(source)
+    assert stat.S_IMODE((tmp_path / "backups" / made.name).stat().st_mode) == 0o600
+
+
+def test_the_newest_is_known_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    source = make(tmp_path / "a.db", RECORDS)
+    before = [back_up(source) for _each in range(2)]
+    for each in before:  # as if they had been made before the clock was set back
+        description = folder / f"{each.name}.json"
+        told = json.loads(description.read_bytes())
+        description.write_text(json.dumps({**told, "made_at": "2099-01-01T00:00:00.000000Z"}))
+    made = back_up(source)
+    assert backups.listing(folder)[0] == made
+    assert made.name not in backups.prune(folder, 1)
+
+
+def test_databases_of_one_name_in_two_folders_do_not_displace_each_others_backups(tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        source = make(tmp_path / place / "metrics.db", RECORDS)
+        for _each in range(2):
+            backups.create(source, folder, reason="migration", app_version="2.1.0")
+    assert len(backups.prune(folder, 1)) == 2
+    assert {Path(each.source).parent.name for each in backups.listing(folder)} == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("(id TEXT PRIMARY KEY, value) WITHOUT ROWID", "UPDATE completion_requests SET value = 1 WHERE id = 'b'"),
+        ("(id INTEGER PRIMARY KEY, value ANY) STRICT", "UPDATE completion_requests SET value = 1 WHERE value = 1.0"),
+        ("(id INTEGER PRIMARY KEY, value REAL) STRICT", "UPDATE completion_requests SET value = NULL WHERE value = 1"),
+        ("(id INTEGER PRIMARY KEY, value TEXT COLLATE NOCASE)", "UPDATE completion_requests SET value = '1.0 '"),
+    ],
+)
+def test_every_kind_of_table_is_compared_by_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, change: str
+) -> None:
+    ids = "'a'), ('b'" if "TEXT PRIMARY" in table else "1), (2"
+    script = (
+        f"CREATE TABLE completion_requests {table}; INSERT INTO completion_requests (id) VALUES ({ids}); "
+        "UPDATE completion_requests SET value = 1.0 WHERE id IN (2, 'b')"
+    )
+    source = make(tmp_path / "a.db", script)
+    assert back_up(source).records == 2
+    monkeypatch.setattr(
+        "llm_metrics_proxy.storage.backup_copy.check_integrity", lambda copy, _name: list(copy.execute(change))
+    )
+    with pytest.raises(BackupError, match=r"Of 2 records the copy holds [01] as they are"):
+        back_up(source)
+
+
+def test_what_a_person_asked_for_is_not_removed_and_does_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    source = make(tmp_path / "metrics.db", RECORDS)
+    by_hand = backups.create(source, folder, reason="manual", app_version="2.1.0")
+    made = [backups.create(source, folder, reason="migration", app_version="2.1.0") for _ in range(3)]
+    assert backups.prune(folder, 2) == [made[0].name]
+    assert {each.name for each in backups.listing(folder)} == {by_hand.name, made[1].name, made[2].name}

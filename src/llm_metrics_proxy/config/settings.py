@@ -126,7 +126,8 @@ class Settings(BaseSettings):
     backup_keep: Whole = setting(
         3,
         "Storage",
-        "Backups that are kept: older ones are deleted once a newer one is whole.",
+        "Backups from before migrations and restores that are kept, of each database; older ones are deleted once a "
+        "migration is done. Those made by `backup create` stay.",
         ge=1,
         le=1000,
     )

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-BYTES_A_RECORD: Final = 120  # undo entry, longer timestamp, original and index entries; measured, rounded up
+BYTES_A_RECORD: Final = 160  # undo entry, longer timestamp, original and index entries; measured, rounded up
 WAL_BYTES: Final = 64 * 1024**2
 
 

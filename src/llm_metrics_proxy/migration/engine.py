@@ -19,6 +19,7 @@ from llm_metrics_proxy.errors import MigrationFailedError, MigrationRefusedError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.adoption import adopt, rehearse
 from llm_metrics_proxy.migration.batches import transaction
+from llm_metrics_proxy.migration.chain import known_checksums, refuse_unknown, statements
 from llm_metrics_proxy.migration.disk import disk_needs
 from llm_metrics_proxy.migration.execution import Execution
 from llm_metrics_proxy.migration.legacy import Found
@@ -52,7 +53,7 @@ from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTE
 from llm_metrics_proxy.migration.sql import TABLE, RunSql
 from llm_metrics_proxy.migration.undo import HELD, begin_undo
 from llm_metrics_proxy.migration.verify import StoppedError, verify_table
-from llm_metrics_proxy.migration.versions import Standing, is_older, standing
+from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.sqlite_schema import apply_steps, look, store_error
@@ -174,7 +175,8 @@ class _Work:
         """Go on with an unfinished run, or begin one."""
         seen = self._look()
         while (run := seen.status.unfinished) is not None:
-            if run.state is not State.UNDOING and run.checksums != self._known(run.checksums):
+            refuse_unknown(run, self._migrations, self._app_version)
+            if run.state is not State.UNDOING and run.checksums != known_checksums(run, self._migrations):
                 # begun by other code: what it wrote is taken back, and then done again by this one
                 with self._transaction() as connection:
                     run = begin_undo(
@@ -216,7 +218,7 @@ class _Work:
         if run is None or run.state in (State.UNDONE, State.ROLLED_BACK):
             raise MigrationRefusedError(f"{self._path} has no migration that could be taken back; nothing was changed.")
         if run.state is not State.UNDOING:
-            if run.checksums != self._known(run.checksums):
+            if run.checksums != known_checksums(run, self._migrations):
                 raise MigrationRefusedError(
                     f"Run {run.id} was made by {run.app_version}, whose formulas are not those of {self._app_version}; "
                     "undo it with that version, or restore its backup."
@@ -232,7 +234,13 @@ class _Work:
 
     def _execute(self, run: Run, seen: Survey) -> Result:
         execution = Execution(
-            self._path, self._open(), self._options, report=self._report, stop=self._stop, deadline=self._deadline
+            self._path,
+            self._open(),
+            self._options,
+            report=self._report,
+            stop=self._stop,
+            deadline=self._deadline,
+            other_code=run.checksums != known_checksums(run, self._migrations),
         )
         return execution.go_on(run, self._sql(run, seen), self._newest)
 
@@ -241,9 +249,9 @@ class _Work:
         _refuse(self._path, seen, self._app_version)
         return seen
 
-    def _known(self, versions: dict[str, str]) -> dict[str, str]:
-        known = chain_checksum(self._migrations)
-        return {version: known.get(version, "") for version in versions}
+    def _sql(self, run: Run, seen: Survey) -> RunSql:
+        stamps = [stamp for stamp, _count in seen.census.counts]
+        return statements(self._open(), run, self._migrations, stamps, self._app_version)
 
     def _open(self) -> apsw.Connection:
         if self._connection is None:
@@ -261,26 +269,6 @@ class _Work:
         connection = self._open()
         with transaction(connection):
             yield connection
-
-    def _sql(self, run: Run, seen: Survey) -> RunSql:
-        """The run's statements; the stamps are those in the table now, for a resumed run has new ones."""
-        chain = [migration for migration in self._migrations if migration.version in run.checksums]
-        stamps = [stamp for stamp, _count in seen.census.counts]
-        stamps += [m.version for m in chain if m.version not in stamps]
-        older = [[stamp for stamp in stamps if is_older(stamp, m.version)] for m in chain]
-        claiming: list[list[Any]] = [[] for _ in chain]
-        if run.distrusts_stamps:
-            claiming = [
-                [
-                    stamp
-                    for stamp in stamps
-                    if standing(stamp, self._app_version) is Standing.CURRENT
-                    and not is_older(stamp, m.version)
-                    and all(is_older(stamp, later.version) for later in chain[k + 1 :])
-                ]
-                for k, m in enumerate(chain)
-            ]
-        return RunSql(run.id, chain, run.added_columns, older, claiming)
 
     @property
     def _newest(self) -> str | None:

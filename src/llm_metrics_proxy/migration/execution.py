@@ -30,7 +30,7 @@ _FORMULA_ERRORS: Final = (apsw.SQLError, apsw.ConstraintError, apsw.MismatchErro
 
 
 class Execution:
-    """``deadline``: monotonic seconds at which to stop after the current batch."""
+    """``deadline``: monotonic seconds at which to stop after the current batch. ``other_code`` began the run."""
 
     def __init__(
         self,
@@ -41,9 +41,11 @@ class Execution:
         report: Report,
         stop: threading.Event,
         deadline: float | None,
+        other_code: bool,
     ) -> None:
         self._path, self._connection, self._options = path, connection, options
         self._report, self._stop, self._deadline = report, stop, deadline
+        self._other_code = other_code
         self._pace = Pace(options.batch_lock_ms)
         with transaction(connection):
             self._fence = Fence(connection)
@@ -232,6 +234,7 @@ class Execution:
             report=self._report,
             interrupted=self._interrupted,
             pause=self._pause,
+            by_stamp=self._other_code,
         )
         if undone is None:
             return self._stopped(run)

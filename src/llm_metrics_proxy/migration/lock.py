@@ -26,7 +26,8 @@ _TRIES: Final = 4  # of one that does not wait: somebody who only asks who holds
 
 
 def lock_path(database: Path) -> Path:
-    """The side file; it stays, empty of meaning, when nobody holds the lock."""
+    """The side file; it stays, empty of meaning, when nobody holds the lock. Every link to a database has the same."""
+    database = database.resolve()
     return database.with_name(f"{database.name}.migration-lock")
 
 

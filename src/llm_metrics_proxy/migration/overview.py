@@ -18,7 +18,7 @@ from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTE
 from llm_metrics_proxy.migration.undo import HELD
 from llm_metrics_proxy.migration.versions import Census, take_census
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
-from llm_metrics_proxy.storage.untouched import untouched
+from llm_metrics_proxy.storage.untouched import side_file_bytes, untouched
 
 _REFUSED: Final = {
     Found.FOREIGN: ForeignDatabaseError,
@@ -162,8 +162,8 @@ def history(path: Path) -> list[Run]:
 
 @contextmanager
 def _reading(path: Path, found: Found) -> Iterator[apsw.Connection]:
-    """A file that is not ours yet is read without a trace; one of ours, which may be large, as SQLite reads it."""
-    if found is not Found.OURS:
+    """Without a trace; but one of ours, which may be large, is not copied aside for the log that somebody left."""
+    if found is not Found.OURS or side_file_bytes(path, "-wal") is None:
         with untouched(path, BUSY_TIMEOUT_MS) as connection:
             yield connection
         return

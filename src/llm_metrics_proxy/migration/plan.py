@@ -1,5 +1,6 @@
 """The values of a plan, as ``migrate plan`` prints them and gives them as JSON."""
 
+import re
 from typing import Final
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from llm_metrics_proxy.migration.disk import Disk
 from llm_metrics_proxy.migration.model import Change, Fault, Run
 from llm_metrics_proxy.migration.preview import MetricChange
-from llm_metrics_proxy.record import DERIVED, raw_facts
+from llm_metrics_proxy.record import ALL_COLUMNS, DERIVED, raw_facts
 
 _MEANINGS: Final = {
     **{name: fact.meaning for name, fact in raw_facts().items()},
@@ -77,8 +78,9 @@ def in_words(change: Change) -> str:
     """What a change does, for people."""
     meaning = _MEANINGS.get(change.column, "")
     what = f"{change.column} is {'corrected' if change.original else 'recomputed'}"
-    if change.only_if_added and change.expression.isidentifier():
-        what = f"{change.column} is taken from {change.expression}, because this file has no such column"
+    if change.only_if_added:
+        sources = ", ".join(name for name in ALL_COLUMNS if re.search(rf"\b{name}\b", change.expression))
+        what = f"{change.column} is taken from {sources}, because this file has no such column"
     if change.original:
         return f"{what} where it differs ({meaning}); the value as it was stays in {change.original}"
     return f"{what} ({meaning}); the value from before is kept for the undo"

@@ -153,9 +153,15 @@ class RunSql:
         columns += [self.before(REASON_COLUMN, k + 1), self.before(APP_VERSION_COLUMN, k + 1)]
         return f"SELECT u{k}.id, {', '.join(columns)} FROM {self.joined(k)}"  # noqa: S608
 
-    def conflicts(self, k: int) -> str:
-        """Ids of records whose values are no longer what migration k, the last one left, wrote."""
+    def conflicts(self, k: int, *, by_stamp: bool = False) -> str:
+        """Ids of records whose values are no longer what migration k, the last one left, wrote.
+
+        ``by_stamp``: it was other code that wrote them, so that only the stamp tells whether anybody has since.
+        """
         migration = self.migrations[k]
+        if by_stamp:
+            stamp = f"r.{APP_VERSION_COLUMN} IS NOT '{migration.version}'"
+            return f"SELECT u{k}.id FROM {self.joined(k, k)} AND {stamp}"  # noqa: S608
         inner = [f"u{k}.id AS id"]
         inner += [f"{self.before(name, k, k)} AS {name}" for name in migration.inputs]
         inner += [f"r.{change.column} AS now_{change.column}" for change in self.changes(k)]

@@ -49,6 +49,7 @@ def go_on_undoing(
     report: Report,
     interrupted: Interrupted,
     pause: Pause,
+    by_stamp: bool = False,
 ) -> tuple[Run, tuple[int, ...]] | None:
     """Undo what is left of the run; the run as it ended, and ids of conflicts. ``None``: interrupted, goes on later.
 
@@ -65,7 +66,9 @@ def go_on_undoing(
                 return None
             with transaction(connection, pace):
                 fence.check(connection)
-                connection.execute(f"INSERT OR IGNORE INTO temp.undo_conflicts {sql.conflicts(k)}", (after, through))
+                connection.execute(
+                    f"INSERT OR IGNORE INTO temp.undo_conflicts {sql.conflicts(k, by_stamp=by_stamp)}", (after, through)
+                )
                 connection.execute(sql.restore(k), (after, through))
                 connection.execute(sql.forget(k), (after, through))
                 done += connection.changes()

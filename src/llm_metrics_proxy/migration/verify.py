@@ -132,8 +132,9 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
         connection.execute("ATTACH ? AS kept", (f"{backup.absolute().as_uri()}?immutable=1",))
         chain = sql.migrations if sql else ()
         originals = {change.column: change.original for m in chain for change in m.changes if change.original}
+        # a generated column follows the columns that it is made of, the calculated ones too
         columns: list[Any] = connection.execute(
-            "SELECT name, upper(type) FROM pragma_table_xinfo(?, 'kept')", (TABLE,)
+            "SELECT name, upper(type) FROM pragma_table_xinfo(?, 'kept') WHERE hidden NOT IN (2, 3)", (TABLE,)
         ).fetchall()
         names = {name for name, _type in columns}
         filled = {c.column for k in range(len(chain)) for c in sql.changes(k) if c.only_if_added} if sql else set()

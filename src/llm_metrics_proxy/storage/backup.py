@@ -10,6 +10,7 @@ their names; the description goes first. What a killed program left behind is re
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import threading
 from collections import Counter
@@ -24,8 +25,15 @@ import msgspec
 
 from llm_metrics_proxy.errors import BackupError, MigrationRefusedError
 from llm_metrics_proxy.storage.backup_copy import Told, check_integrity, copy, counts
+from llm_metrics_proxy.storage.sqlite_schema import refuse_orphaned_wal
+from llm_metrics_proxy.storage.untouched import header, side_file_bytes
 
+MANUAL: Final = "manual"  # the reason of a backup that a person asked for
 _PARTIAL: Final = ".partial"
+# What a killed program leaves: names that only this module gives, for the folder may hold the files of others too.
+_OURS: Final = r".+-\d{8}T\d{6}Z(-\d+)?\.db"
+_LEFTOVER: Final = re.compile(rf"{_OURS}(\.json)?{re.escape(_PARTIAL)}(-journal|-wal|-shm)?")
+_DESCRIPTION: Final = re.compile(rf"{_OURS}\.json")
 _SPARE_BYTES: Final = 16 * 1024**2  # beside the copy itself: its description, the journal of its checks
 _HASHED_BYTES: Final = 4 * 1024**2
 _POLL_S: Final = 0.1
@@ -38,11 +46,12 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     made_at: str  # ISO 8601, UTC
     reason: str  # migration, manual or before_restore
     app_version: str  # of the program that made it
-    source: str  # name of the database's file
+    source: str  # path of the database
     records: int | None  # in completion_requests; none: there is no such table
     records_by_version: dict[str, int]
     bytes: int
     sha256: str
+    number: int = 0  # one more than of any that was there when it was made: clocks are set back
 
 
 def path_of(folder: Path, name: str) -> Path:
@@ -60,7 +69,7 @@ def listing(folder: Path) -> list[Backup]:
             backup = msgspec.json.decode(description.read_bytes(), type=Backup)
             if description.name == f"{backup.name}.json" and path_of(folder, backup.name).is_file():
                 found.append(backup)
-    return sorted(found, key=lambda backup: (backup.made_at, backup.name), reverse=True)
+    return sorted(found, key=lambda backup: (backup.number, backup.made_at, backup.name), reverse=True)
 
 
 def described(folder: Path, name: str) -> Backup:
@@ -90,6 +99,8 @@ def create(
     """
     stop = stop or threading.Event()
     _check_room(source, folder)
+    if header(source) == b"":
+        refuse_orphaned_wal(source)
     try:
         make_folder(folder)
         with _folder_lock(folder, stop):
@@ -103,11 +114,12 @@ def create(
                     made_at=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
                     reason=reason,
                     app_version=app_version,
-                    source=source.name,
+                    source=str(source.resolve()),
                     records=records,
                     records_by_version=by_version,
                     bytes=partial.stat().st_size,
                     sha256=sha256_of(partial),
+                    number=1 + max((each.number for each in listing(folder)), default=0),
                 )
                 _put_in_place(folder, partial, backup)
             except BaseException:
@@ -165,10 +177,15 @@ def reading(path: Path) -> Iterator[apsw.Connection]:
 
 
 def prune(folder: Path, keep: int, *, spare: Collection[str] = ()) -> list[str]:
-    """Remove all but the newest ``keep`` of each database and those in ``spare``; the names of what was removed."""
+    """Remove all but the newest ``keep`` of each database and those in ``spare``; the names of what was removed.
+
+    What a person asked for is a person's to remove: it neither counts nor goes.
+    """
     removed: list[str] = []
     kept: Counter[str] = Counter()
     for backup in listing(folder):
+        if backup.reason == MANUAL:
+            continue
         kept[backup.source] += 1
         if kept[backup.source] > keep and backup.name not in spare:
             _remove(path_of(folder, backup.name))  # first: a description alone is no backup
@@ -183,7 +200,7 @@ def _nobody(_done: int, _total: int) -> None:
 
 def _check_room(source: Path, folder: Path) -> None:
     try:
-        needed = sum(each.stat().st_size for each in (source, source.with_name(f"{source.name}-wal")) if each.exists())
+        needed = sum(side_file_bytes(source, suffix) or 0 for suffix in ("", "-wal"))  # either may go just now
         refuse_without_room(folder, needed + _SPARE_BYTES, f"The backup of {source}")
     except OSError as error:
         raise BackupError(f"{source} cannot be backed up to {folder}: {error.strerror}.") from error
@@ -230,11 +247,10 @@ def _folder_lock(folder: Path, stop: threading.Event) -> Iterator[None]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    for each in folder.glob(f"*{_PARTIAL}*"):
-        _remove(each)
-    for description in folder.glob("*.db.json"):
-        if not (folder / description.stem).exists():
-            _remove(description)
+    for each in folder.iterdir():
+        has_backup = (folder / each.stem).exists()
+        if _LEFTOVER.fullmatch(each.name) or (_DESCRIPTION.fullmatch(each.name) and not has_backup):
+            _remove(each)
 
 
 def _new_name(source: Path, folder: Path) -> str:

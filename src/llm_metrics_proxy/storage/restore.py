@@ -39,7 +39,7 @@ from llm_metrics_proxy.storage.sqlite_schema import (
     has_ledger,
     legacy_schema_version,
 )
-from llm_metrics_proxy.storage.untouched import HEADER_BYTES, header
+from llm_metrics_proxy.storage.untouched import HEADER_BYTES, header, side_file_bytes
 
 _SIDE_FILES: Final = ("-wal", "-shm", "-journal")
 _TRIES: Final = 20
@@ -105,7 +105,7 @@ def _refuse_newer(folder: Path, backup: Backup, app_version: str) -> None:
 def _refuse_without_room(folder: Path, backup: Backup, target: Path) -> None:
     needed = backup.bytes
     if target.exists() and folder.stat().st_dev == target.parent.stat().st_dev:
-        needed += sum(each.stat().st_size for each in _files_of(target))  # the safety backup
+        needed += sum(side_file_bytes(target, suffix) or 0 for suffix in ("", "-wal"))  # the safety backup
     backups.refuse_without_room(target.parent, needed, f"Restoring {backup.name}")
 
 
@@ -123,7 +123,7 @@ def _restore(folder: Path, backup: Backup, target: Path, app_version: str, repor
             aside = _keep_aside(target)
         for each in _files_of(target):
             if each != target:
-                each.unlink()
+                each.unlink(missing_ok=True)
         has_another_name = target.exists() and target.stat().st_nlink > 1
         copy.rename(target)
         backups.sync_folder(target.parent)
@@ -194,10 +194,13 @@ def _copied(folder: Path, backup: Backup, target: Path) -> Path:
     """A copy of the backup beside the target, as it should be to the bit, and on the disk."""
     copy = target.with_name(f"{target.name}.restoring")
     try:
+        copy.unlink(missing_ok=True)
+        copy.touch(mode=0o600)  # nobody else reads it before it has the rights of what it replaces
         shutil.copyfile(backups.path_of(folder, backup.name), copy)
-        if target.exists():
-            status = target.stat()
-            copy.chmod(stat.S_IMODE(status.st_mode))
+        model = target if target.exists() else backups.path_of(folder, backup.name)
+        status = model.stat()
+        copy.chmod(stat.S_IMODE(status.st_mode))
+        if model == target:
             with suppress(PermissionError):  # only root may give files away, and only root needs to
                 os.chown(copy, status.st_uid, status.st_gid)
         with copy.open("rb") as file:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.migration.faults.oracle import judge
+from tests.migration.faults.oracle import judge, rows_of
 from tests.migration.faults.points import Fault
 from tests.migration.faults.templates import old_file, our_file
 from tests.migration.faults.trials import Trials
@@ -56,9 +56,17 @@ def test_a_migration_that_was_edited_after_it_ran_is_reported(trials: Trials) ->
     judge(before, path, must_be="new")
 
 
-def test_a_run_that_other_code_began_is_taken_back_and_done_by_this_code(trials: Trials) -> None:
-    path, before = old_file(trials.folder())
+@pytest.mark.parametrize("kind", ["old", "ours"])
+def test_a_run_that_other_code_began_is_taken_back_and_done_by_this_code(trials: Trials, kind: str) -> None:
+    path, before = (old_file if kind == "old" else our_file)(trials.folder())
     seen = trials.points(path, "migrate", formulas="everywhere")
-    fault = Fault(action="kill", family="statement", number=seen["statement"] // 2)
+    fault = Fault(action="kill", family="commit", number=seen["commit"] // 2, when="after")
     assert trials.nursery.run("migrate", fault, path=path, formulas="everywhere").killed
-    assert trials.finishes(before, path).ended == "done"
+    half_way = [row["app_version"] for row in rows_of(path).values()]
+    assert 0 < half_way.count("2.0.0") < len(before) or kind == "old"
+    ending = trials.nursery.run("finish", path=path)
+    assert (ending.ended, ending.answer["left"]) == ("done", []), ending
+    judge(before, path, must_be="new")
+    judge(before, path.parent / "backups" / ending.answer["backup"], must_be="old")  # made when all was taken back
+    assert trials.nursery.run("undo", path=path).ended == "undone"
+    judge(before, path, must_be="old")

@@ -9,7 +9,7 @@ from tests.migration.faults.nursery import Ending
 from tests.migration.faults.oracle import judge
 from tests.migration.faults.points import CHANGING, Fault
 from tests.migration.faults.templates import Template, execute, old_file, our_file
-from tests.migration.faults.trials import Trials, sample, tell
+from tests.migration.faults.trials import EVERY_POINT, Trials, sample, tell
 
 pytestmark = pytest.mark.system
 
@@ -18,6 +18,11 @@ _BEHIND = (
     "INSERT INTO completion_requests (request_id, timestamp, success, app_version, total_tokens, response_time_ms, "
     "tokens_per_second) VALUES ('new-00000000', '2026-11-01T00:00:00.000000Z', 1, '2.1.0', 50, 250.0, 200.0)"
 )
+
+
+def points_in(seen: dict[str, int]) -> int:
+    """Before and after everything that can be killed."""
+    return 2 * sum(seen.get(family, 0) for family in CHANGING)
 
 
 def kills(seen: dict[str, int], families: Sequence[str] = CHANGING, most: int = 7) -> list[Fault]:
@@ -45,10 +50,11 @@ def test_a_migration_that_is_killed_anywhere_is_finished_by_the_next_start(trial
         judge(before, path)
         trials.finishes(before, path)
 
-    faults = kills(seen)
+    # the copy of a table without integer ids is longer, and otherwise the same
+    faults = kills(seen)[:: 1 if EVERY_POINT or isinstance(next(iter(before)), int) else 2]
     endings = trials.sweep(path, faults, "migrate", check)
-    tell(f"killed while migrating, of {sum(seen.values())} points", endings, faults)
-    assert len(faults) >= 90
+    tell(f"killed while migrating, of {points_in(seen)}", endings, faults)
+    assert len(faults) >= 60
     assert endings["killed"] >= 0.9 * len(faults), endings
 
 
@@ -95,7 +101,7 @@ def test_an_undo_that_is_killed_anywhere_is_finished_by_the_next_start(
 
     faults = kills(seen, most=4)[:: 2 if arrived else 1]
     endings = trials.sweep(path, faults, "undo", check)
-    tell(f"killed while undoing, of {sum(seen.values())} points", endings, faults)
+    tell(f"killed while undoing, of {points_in(seen)}", endings, faults)
     assert len(faults) >= (30 if arrived else 60)
     assert endings["killed"] >= 0.9 * len(faults), endings
 

@@ -1,0 +1,65 @@
+"""Which migrations a run consists of, and its statements: also of a run that other code began.
+
+A run stores the checksum of every migration in it. Where this program has another checksum under the same version,
+its formulas are not those that wrote the records; what was written is then known from the undo entries alone.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from llm_metrics_proxy.errors import MigrationRefusedError
+from llm_metrics_proxy.migration.model import Change, Migration, Run, chain_checksum
+from llm_metrics_proxy.migration.sql import RunSql
+from llm_metrics_proxy.migration.versions import Standing, is_older, standing
+
+_OWN_COLUMNS = 3  # of a table of undo entries: id, stamp, reason
+
+
+def known_checksums(run: Run, migrations: Sequence[Migration]) -> dict[str, str]:
+    """This program's checksums of the versions in a run; empty for one it does not know. Equal: the same code."""
+    known = chain_checksum(migrations)
+    return {version: known.get(version, "") for version in run.checksums}
+
+
+def refuse_unknown(run: Run, migrations: Sequence[Migration], app_version: str) -> None:
+    """Raise ``MigrationRefusedError`` if the run has a version that only another program can go on with."""
+    unknown = [version for version, checksum in known_checksums(run, migrations).items() if not checksum]
+    if unknown:
+        raise MigrationRefusedError(
+            f"Run {run.id} to {', '.join(unknown)} was begun by {run.app_version}, and {app_version} does not know "
+            "that version. Start the program that began it, or a newer one; nothing was changed."
+        )
+
+
+def statements(
+    connection: apsw.Connection, run: Run, migrations: Sequence[Migration], stamps: Sequence[Any], app_version: str
+) -> RunSql:
+    """The run's statements. ``stamps`` are those in the table now: a run that is resumed has left new ones."""
+    chain = [migration for migration in migrations if migration.version in run.checksums]
+    if run.checksums != known_checksums(run, migrations):
+        chain = [migration._replace(changes=_written(connection, run, migration)) for migration in chain]
+    stamps = [*stamps, *(m.version for m in chain if m.version not in stamps)]
+    older = [[stamp for stamp in stamps if is_older(stamp, m.version)] for m in chain]
+    claiming: list[list[Any]] = [[] for _ in chain]
+    if run.distrusts_stamps:
+        claiming = [
+            [
+                stamp
+                for stamp in stamps
+                if standing(stamp, app_version) is Standing.CURRENT
+                and not is_older(stamp, m.version)
+                and all(is_older(stamp, later.version) for later in chain[k + 1 :])
+            ]
+            for k, m in enumerate(chain)
+        ]
+    return RunSql(run.id, chain, run.added_columns, older, claiming)
+
+
+def _written(connection: apsw.Connection, run: Run, migration: Migration) -> tuple[Change, ...]:
+    """What the code that began the run wrote, as its undo entries have it; this program may write other columns."""
+    table = RunSql(run.id, (migration,)).undo_table(0)
+    known = {change.column: change for change in migration.changes if not change.only_if_added}
+    columns = connection.execute("SELECT name FROM pragma_table_info(?) LIMIT -1 OFFSET ?", (table, _OWN_COLUMNS))
+    return tuple(known.get(str(name), Change(str(name), "NULL")) for (name,) in columns)
