@@ -402,7 +402,7 @@ def test_a_column_that_makes_text_of_numbers_is_refused_before_anything_is_writt
     path = tmp_path / "metrics.db"
     execute(path, "CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, timestamp, model, tokens_per_second TEXT)")
     before = path.read_bytes()
-    with pytest.raises(MigrationRefusedError, match="makes text of numbers; rename that column"):
+    with pytest.raises(MigrationRefusedError, match="makes text of numbers"):
         engine.migrate(path, options(path))
     assert path.read_bytes() == before
 
@@ -416,5 +416,5 @@ def test_a_run_that_an_unknown_version_began_is_left_to_it(legacy: Path) -> None
 def test_two_links_to_a_database_are_one_lock(legacy: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.db"
     link.symlink_to(legacy)
-    with migration_lock(link), pytest.raises(MigrationRefusedError, match="holds metrics.db.migration-lock"):
+    with migration_lock(link), pytest.raises(MigrationRefusedError, match=r"holds metrics\.db\.migration-lock"):
         engine.migrate(legacy, options(legacy))

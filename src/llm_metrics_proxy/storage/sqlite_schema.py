@@ -59,11 +59,24 @@ def steps() -> tuple[Step, ...]:
     return tuple(Step(int(name[:4]), name[5:-4], (folder / name).read_text(encoding="utf-8")) for name in names)
 
 
+_WHAT_TO_DO: Final = (
+    (apsw.FullError, "Make room on the disk of {folder}; what was stored before is whole."),
+    (apsw.ReadOnlyError, "This user must be allowed to write the file, its side files and the folder {folder}."),
+    (apsw.CantOpenError, "This user must be allowed to write the file, its side files and the folder {folder}."),
+    (apsw.CorruptError, "Restore a backup: `llm-metrics-proxy backup list` shows those that are there."),
+    (apsw.IOError, "The disk or the file system of {folder} reports errors; the system's log has more."),
+)
+
+
 def store_error(path: Path, doing: str, error: apsw.Error) -> StoreError:
-    """Our word for SQLite's: what could not be done, with which file, and why."""
+    """Our word for SQLite's: what could not be done, with which file, why, and what to do."""
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return StoreBusyError(f"The database {path} is locked by another program; {doing} has to wait.")
-    return StoreError(f"The database {path} has trouble; {doing} failed: {error}.")
+    advice = next((text for kind, text in _WHAT_TO_DO if isinstance(error, kind)), "")
+    folder = path.absolute().parent
+    return StoreError(
+        f"The database {path} has trouble; {doing} failed: {error}. {advice.format(folder=folder)}".rstrip()
+    )
 
 
 def look(path: Path) -> set[int]:
