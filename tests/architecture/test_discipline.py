@@ -213,8 +213,8 @@ DOCTORED: Final[tuple[tuple[Check, str, Callable[[Sources], Sources], str], ...]
     ),
     (
         released_migrations_stay,
-        "another oracle",
-        partial(edited, oracle=oracle_of_1_0_0),
+        "another formula",
+        partial(edited, changes=OURS.changes[:1]),
         "the migration to 2.0.0 was released and has changed",
     ),
     (
