@@ -14,7 +14,7 @@ import pytest
 from llm_metrics_proxy.errors import ForeignDatabaseError, MigrationRefusedError, NewerDatabaseError, StoreError
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Ended, Phase, State
+from llm_metrics_proxy.migration.model import Change, Ended, Phase, State
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService, View
 from llm_metrics_proxy.migration.window import Window
@@ -23,7 +23,7 @@ from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
 
 RECORDS = 300
-WRONG = tuple(m._replace(oracle=lambda *_: (1.0, "never", None, None)) for m in MIGRATIONS)
+WRONG = tuple(m._replace(changes=(Change("tokens_per_second", "1.0"), *m.changes[1:])) for m in MIGRATIONS)
 
 
 def eventually(reached: Callable[[], object], timeout_s: float = 60.0) -> None:
@@ -202,7 +202,7 @@ def test_a_run_that_was_taken_back_by_verification_is_told_and_not_tried_again(o
     with running(old, migrations=WRONG) as it:
         assert it.until_ended(Ended.HELD).problem
     assert [run.state for run in engine.history(old)] == [State.ROLLED_BACK]
-    with running(old) as it:  # another release, with another oracle
+    with running(old) as it:  # another release, with another formula
         it.until_ended(Ended.DONE)
 
 

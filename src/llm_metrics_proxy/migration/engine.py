@@ -22,7 +22,7 @@ from llm_metrics_proxy.migration.batches import transaction
 from llm_metrics_proxy.migration.chain import known_checksums, refuse_unknown, statements
 from llm_metrics_proxy.migration.disk import disk_needs
 from llm_metrics_proxy.migration.execution import Execution
-from llm_metrics_proxy.migration.legacy import Found
+from llm_metrics_proxy.migration.legacy import Found, fingerprint
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import (
     Ended,
@@ -61,6 +61,7 @@ from llm_metrics_proxy.storage.sqlite_schema import apply_steps, look, store_err
 __all__ = ["MIGRATIONS", "Options", "Status", "history", "migrate", "status", "undo", "verify"]
 
 NOTHING: Final = "every record follows the newest formulas"
+_MANY: Final = 1_000_000
 _CACHE_KIB: Final = 32 * 1024
 _CHECKPOINT_PAGES: Final = 4096
 
@@ -82,6 +83,7 @@ def migrate(
     """
     stop = stop or threading.Event()
     with _disk_trouble(path):
+        before = fingerprint(path)
         seen = survey(path, migrations, app_version=app_version, quick=options.automatic)
         _refuse(path, seen, app_version)
         if not seen.status.has_work and not (options.automatic and seen.through_id > seen.status.counted_above_id):
@@ -89,7 +91,7 @@ def migrate(
         with migration_lock(path, wait=options.wait_for_lock, stop=stop, report=report):
             work = _Work(path, options, migrations=migrations, app_version=app_version, report=report, stop=stop)
             try:
-                return work.migrate()
+                return work.migrate(seen if _still_holds(path, before, seen) else None)
             finally:
                 work.close()
 
@@ -140,6 +142,15 @@ def _refuse(path: Path, seen: Survey, app_version: str) -> None:
     refuse_newer(path, seen.status.newer, app_version)
 
 
+def _still_holds(path: Path, before: tuple[object, ...], seen: Survey) -> bool:
+    """Whether a look from before the lock need not be taken again: it counted everything, and nothing has changed.
+
+    Times of change are coarse; only a look that took much longer than a tick of theirs can be trusted to notice.
+    """
+    whole = seen.status.counted_above_id == 0
+    return whole and sum(count for _, count in seen.census.counts) > _MANY and fingerprint(path) == before
+
+
 @contextmanager
 def _disk_trouble(path: Path) -> Iterator[None]:
     try:
@@ -171,9 +182,9 @@ class _Work:
         if self._connection is not None:
             self._connection.close()
 
-    def migrate(self) -> Result:
-        """Go on with an unfinished run, or begin one."""
-        seen = self._look()
+    def migrate(self, seen: Survey | None) -> Result:
+        """Go on with an unfinished run, or begin one. ``seen``: a look that still holds, if there is one."""
+        seen = seen or self._look()
         while (run := seen.status.unfinished) is not None:
             refuse_unknown(run, self._migrations, self._app_version)
             if run.state is not State.UNDOING and run.checksums != known_checksums(run, self._migrations):

@@ -76,9 +76,9 @@ def inspect(path: Path) -> Inspection:
     for a file that cannot be read, ``StoreBusyError`` for one that others lock or change all the time.
     """
     for _attempt in range(_ATTEMPTS):
-        before = _fingerprint(path)
+        before = fingerprint(path)
         inspection = _inspect(path, before)
-        if inspection.found is not Found.DAMAGED or _fingerprint(path) == before:
+        if inspection.found is not Found.DAMAGED or fingerprint(path) == before:
             return inspection
         time.sleep(_WAIT_S)  # it was read while others changed it, and may well be whole
     raise StoreBusyError(
@@ -172,7 +172,7 @@ def _faults(path: Path, _fingerprint: tuple[object, ...]) -> str:
     return "" if found == ["ok"] else "; ".join(found).replace("\n", " ")
 
 
-def _fingerprint(path: Path) -> tuple[object, ...]:
+def fingerprint(path: Path) -> tuple[object, ...]:
     """Another one after every change."""
     parts: list[object] = []
     resolved = path.resolve()

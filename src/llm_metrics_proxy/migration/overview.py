@@ -42,7 +42,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unfinished: Run | None
     last: Run | None
     held: bool  # a person took the last run back, and the automatic migration leaves it so
-    failed_before: bool  # the engine took the last run back, and the code is the same still
+    failed_before: bool  # the engine took the last run back, and the program is the same still
     edited: list[str]  # versions whose applied migration is not the one in this program
     lock_holder: int | None
 
@@ -140,6 +140,7 @@ def survey(
         held=held,
         failed_before=last is not None
         and last.state is State.ROLLED_BACK
+        and last.app_version == app_version  # another may verify in another way
         and all(known.get(version) == checksum for version, checksum in last.checksums.items()),
         edited=[version for version, checksum in applied.items() if version in known and known[version] != checksum],
         lock_holder=lock_holder(path),

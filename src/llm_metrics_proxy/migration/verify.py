@@ -17,14 +17,13 @@ from llm_metrics_proxy.migration.batches import Interrupted, Teller, ranges
 from llm_metrics_proxy.migration.model import Fault, Migration, Phase, Report, Run, describe_stamp
 from llm_metrics_proxy.migration.sql import CALCULATED, TABLE, RunSql, quoted
 from llm_metrics_proxy.migration.versions import is_older
+from llm_metrics_proxy.storage.backup_copy import settles_class
 from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.storage.broken_text import read
 
 _CHUNK: Final = 50_000
 _FAULTS: Final = 10  # of each kind; one is enough to take the run back, some more help to see why
 _BUSY_TIMEOUT_MS: Final = 10_000
-# In a column of such an affinity a value has one storage class only, so equal values are the same to the bit.
-_TYPES_THAT_SETTLE_CLASS: Final = frozenset({"INTEGER", "REAL", "TEXT"})
 
 
 class StoppedError(Exception):
@@ -134,7 +133,7 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
         originals = {change.column: change.original for m in chain for change in m.changes if change.original}
         # a generated column follows the columns that it is made of, the calculated ones too
         columns: list[Any] = connection.execute(
-            "SELECT name, upper(type) FROM pragma_table_xinfo(?, 'kept') WHERE hidden NOT IN (2, 3)", (TABLE,)
+            "SELECT name, type FROM pragma_table_xinfo(?, 'kept') WHERE hidden NOT IN (2, 3)", (TABLE,)
         ).fetchall()
         names = {name for name, _type in columns}
         filled = {c.column for k in range(len(chain)) for c in sql.changes(k) if c.only_if_added} if sql else set()
@@ -171,9 +170,9 @@ def _same(name: str, declared: str, original: str | None, names: set[str]) -> st
         # one that had been corrected before keeps both; else what is now the original was the value
         had = f"b.{quoted(original)}" if original in names else "NULL"
         now = f"CASE WHEN {had} IS NOT NULL THEN {now} ELSE coalesce(a.{quoted(original)}, {now}) END"
-    elif declared in _TYPES_THAT_SETTLE_CLASS:
-        return f"{now} IS {then}"
-    return f"{now} IS {then} AND typeof({now}) = typeof({then})"
+    elif settles_class(declared):
+        return f"{now} IS {then} COLLATE BINARY"
+    return f"{now} IS {then} COLLATE BINARY AND typeof({now}) = typeof({then})"
 
 
 def _raw_fault(connection: apsw.Connection, record_id: int, is_gone: int, compared: dict[str, str]) -> Fault:
