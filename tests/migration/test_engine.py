@@ -418,3 +418,13 @@ def test_two_links_to_a_database_are_one_lock(legacy: Path, tmp_path: Path) -> N
     link.symlink_to(legacy)
     with migration_lock(link), pytest.raises(MigrationRefusedError, match=r"holds metrics\.db\.migration-lock"):
         engine.migrate(legacy, options(legacy))
+
+
+def test_values_that_break_their_tables_rules_are_odd_but_no_damage(tmp_path: Path) -> None:
+    script = (
+        "PRAGMA ignore_check_constraints = 1; CREATE TABLE checked (x CHECK (x > 0)); INSERT INTO checked VALUES (-1)"
+    )
+    path = make(tmp_path / "metrics.db", 20, script=script)
+    assert execute(path, "PRAGMA integrity_check") == [("CHECK constraint failed in checked",)]
+    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    assert engine.undo(path, options(path)).faults == ()

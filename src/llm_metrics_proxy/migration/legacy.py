@@ -21,6 +21,7 @@ from llm_metrics_proxy.storage.sqlite_schema import (
     FILE_MAGIC,
     TABLE,
     check_ledger,
+    damage_in,
     has_ledger,
     legacy_schema_version,
     refuse_foreign,
@@ -168,8 +169,8 @@ def _inside(path: Path, connection: apsw.Connection, fingerprint: tuple[object, 
 def _faults(path: Path, _fingerprint: tuple[object, ...]) -> str:
     """What ``quick_check`` finds in the file in this state; empty if nothing. It reads the whole file."""
     with untouched(path, BUSY_TIMEOUT_MS) as connection:
-        found = [str(line) for (line,) in connection.execute(f"PRAGMA quick_check({_FAULTS_SHOWN})")]
-    return "" if found == ["ok"] else "; ".join(found).replace("\n", " ")
+        found = damage_in(connection)
+    return "; ".join(found[:_FAULTS_SHOWN]).replace("\n", " ")
 
 
 def fingerprint(path: Path) -> tuple[object, ...]:

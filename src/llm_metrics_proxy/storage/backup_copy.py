@@ -16,6 +16,7 @@ import apsw
 
 from llm_metrics_proxy.errors import BackupError
 from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.sqlite_schema import damage_in
 from llm_metrics_proxy.storage.untouched import untouched
 
 TABLE: Final = "completion_requests"
@@ -100,9 +101,9 @@ def _write(reading: apsw.Connection, partial: Path, report: Told, stop: threadin
 
 def check_integrity(connection: apsw.Connection, name: str) -> None:
     """Raise ``BackupError`` with what SQLite says of a damaged database."""
-    found: list[Any] = connection.execute("PRAGMA main.integrity_check(5)").fetchall()
-    if found != [("ok",)]:
-        raise BackupError(f"{name} is damaged: {'; '.join(str(row[0]) for row in found)}. Nothing was changed.")
+    found = damage_in(connection, "integrity_check")
+    if found:
+        raise BackupError(f"{name} is damaged: {'; '.join(found[:5])}. Nothing was changed.")
 
 
 def _compare(connection: apsw.Connection) -> None:

@@ -6,6 +6,7 @@ is, to the bit: a newer program's, another program's, and one of an older versio
 
 import hashlib
 import math
+import re
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -59,6 +60,8 @@ def steps() -> tuple[Step, ...]:
     return tuple(Step(int(name[:4]), name[5:-4], (folder / name).read_text(encoding="utf-8")) for name in names)
 
 
+_MOST_FAULTS: Final = 10_000
+_ONLY_ODD: Final = re.compile(r"^(NULL|TEXT|NUMERIC|non-[A-Z]+) value in |^CHECK constraint failed in ")
 _WHAT_TO_DO: Final = (
     (apsw.FullError, "Make room on the disk of {folder}; what was stored before is whole."),
     (apsw.ReadOnlyError, "This user must be allowed to write the file, its side files and the folder {folder}."),
@@ -77,6 +80,16 @@ def store_error(path: Path, doing: str, error: apsw.Error) -> StoreError:
     return StoreError(
         f"The database {path} has trouble; {doing} failed: {error}. {advice.format(folder=folder)}".rstrip()
     )
+
+
+def damage_in(connection: apsw.Connection, check: str = "quick_check") -> list[str]:
+    """What SQLite finds broken in ``main``; nothing if it is whole.
+
+    It also names values that break a rule of their table (NOT NULL, CHECK, a type that a later default does not fit).
+    Programs leave such values behind by ALTER TABLE; they are odd, and the file is whole all the same.
+    """
+    found = connection.execute(f"PRAGMA main.{check}({_MOST_FAULTS})")
+    return [str(line) for (line,) in found if line != "ok" and not _ONLY_ODD.search(str(line))]
 
 
 def look(path: Path) -> set[int]:
