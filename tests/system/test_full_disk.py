@@ -54,7 +54,7 @@ def test_no_space_for_the_database_delays_records_and_nothing_else(
             eventually(lambda: "full" in str(stack.get("/health")["reasons"]), lambda: stack.get("/health"))
         notes = load.stop()
         verdict = compare(notes, house.settle(stack))
-        assert stack.get("/health")["status"] == "ok"
+        assert stack.get("/health")["status"] == "ok", stack.get("/health")
         print(f"\n{verdict}")
     assert (verdict.rows, verdict.whole) == (len(notes), len(notes))
     house.assert_tidy()

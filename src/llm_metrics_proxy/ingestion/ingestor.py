@@ -173,9 +173,10 @@ class Ingestor:
         """Tell it; in the log with ``level`` and only once, not at all without one."""
         if level == logging.WARNING or (level is not None and reason != self._status.last_error):
             _log.log(level, "ingestion waits: %s", reason)
-        self._set(last_error=reason)
+        lag: dict[str, Any] = {}
         with suppress(OSError):  # the folder may be what is out of reach
-            self._set(**self._lag())
+            lag = self._lag()
+        self._set(last_error=reason, **lag)
 
     # -- one step
 

@@ -9,13 +9,13 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.errors import MigrationFailedError, MigrationRefusedError
+from llm_metrics_proxy.errors import MigrationFailedError, MigrationRefusedError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.adoption import adopt, rehearse
 from llm_metrics_proxy.migration.batches import transaction
@@ -204,7 +204,8 @@ class _Work:
         status, last = seen.status, seen.status.last
         if not status.has_work:
             if seen.inspection.found is Found.OURS and seen.through_id > status.counted_above_id:
-                self._remember_clean(seen)
+                with suppress(apsw.Error, StoreError):  # a full disk or a lock: then the next start counts again
+                    self._remember_clean(seen)
             return Result(Ended.NOTHING_TO_DO, last, message=NOTHING)
         if self._options.automatic and status.held:
             return Result(
@@ -286,7 +287,7 @@ class _Work:
         return self._migrations[-1].version if self._migrations else None
 
     def _remember_clean(self, seen: Survey) -> None:
-        """So that the next start need not count these records again. Of no weight: a lock that is busy is let be."""
+        """So that the next start need not count these records again."""
         connection = self._open()
         apply_steps(self._path, connection, look(self._path))
         with transaction(connection):
