@@ -66,6 +66,17 @@ def test_an_automatic_look_counts_only_what_came_since(legacy: Path) -> None:
     assert (result.ended, result.run.records_changed) == (Ended.DONE, 1)
 
 
+def test_a_start_does_not_count_again_what_was_cleared_and_a_person_does(legacy: Path) -> None:
+    engine.migrate(legacy, options(legacy))
+    execute(legacy, "UPDATE completion_requests SET app_version = '1.0.0' WHERE id = 5")
+    execute(legacy, "INSERT INTO completion_requests (app_version) VALUES ('2.1.0')")
+    assert engine.migrate(legacy, options(legacy, automatic=True)).ended is Ended.NOTHING_TO_DO
+    assert engine.status(legacy, MIGRATIONS, quick=True).counted_above_id == 1001
+    result = engine.migrate(legacy, options(legacy))
+    assert result.run is not None
+    assert (result.ended, result.run.records_changed) == (Ended.DONE, 1)
+
+
 def test_undo_gives_every_bit_back_and_keeps_what_came_since(legacy: Path) -> None:
     names = [name for (name,) in execute(legacy, "SELECT name FROM pragma_table_info('completion_requests')")]
     before = content(legacy)

@@ -14,6 +14,7 @@ from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_happens
 from llm_metrics_proxy.cli.migrate_plan import print_plan
 from llm_metrics_proxy.cli.migrate_progress import Stop, shown
+from llm_metrics_proxy.cli.migration_ports import known_migrations
 from llm_metrics_proxy.cli.output import end_quietly_when_the_pipe_closes, print_json
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
@@ -215,7 +216,7 @@ def _work(work: Callable[[Report, Stop], Result], path: Path, *, again: str, bac
     if json:
         print_json({"app_version": APP_VERSION, "database": str(path), **output.plain_of(result)})
     else:
-        output.print_result(result, output.known_migrations(engine.MIGRATIONS), again=again, back=back)
+        output.print_result(result, known_migrations(engine.MIGRATIONS), again=again, back=back)
     code = output.exit_code(result)
     if result.ended is Ended.STOPPED and stop.exit_code is not None:
         code = stop.exit_code
@@ -288,6 +289,6 @@ def _runs(path: Path) -> list[Any]:
         return []
     reader = SqliteReader(path)
     try:
-        return read_runs(reader, output.known_migrations(engine.MIGRATIONS))
+        return read_runs(reader, known_migrations(engine.MIGRATIONS))
     finally:
         reader.close()

@@ -13,7 +13,7 @@ from llm_metrics_proxy.analytics import VERSION_HISTORY, KnownMigration, Migrati
 from llm_metrics_proxy.cli.output import MISSING, console, duration, plain
 from llm_metrics_proxy.migration.engine import Status
 from llm_metrics_proxy.migration.legacy import Found
-from llm_metrics_proxy.migration.model import Ended, Fault, Migration, Result, Run, State
+from llm_metrics_proxy.migration.model import Ended, Fault, Result, Run, State
 from llm_metrics_proxy.migration.versions import is_older
 
 SHOWN_FAULTS: Final = 20
@@ -33,19 +33,6 @@ _STATES: Final = {
 def is_version(text: str) -> bool:
     """Whether it can be compared."""
     return Version.is_valid(text)
-
-
-def known_migrations(migrations: Iterable[Migration]) -> list[KnownMigration]:
-    """The program's migrations as ``analytics`` takes them."""
-    return [
-        KnownMigration(
-            version=migration.version,
-            summary=migration.summary,
-            checksum=migration.checksum,
-            gaps={gap.code: gap.meaning for gap in migration.gaps},
-        )
-        for migration in migrations
-    ]
 
 
 def plain_of(value: Any) -> dict[str, Any]:

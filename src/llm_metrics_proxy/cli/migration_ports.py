@@ -13,7 +13,7 @@ class ServicePorts:
 
     def __init__(self, service: MigrationService, migrations: Sequence[Migration]) -> None:
         self._service = service
-        self._known = tuple(_known(migration) for migration in migrations)
+        self._known = known_migrations(migrations)
 
     def progress(self) -> Progress:
         """What this process's own migration does now."""
@@ -48,10 +48,14 @@ class ServicePorts:
         return self._known
 
 
-def _known(migration: Migration) -> KnownMigration:
-    return KnownMigration(
-        version=migration.version,
-        summary=migration.summary,
-        checksum=migration.checksum,
-        gaps={gap.code: gap.meaning for gap in migration.gaps},
+def known_migrations(migrations: Sequence[Migration]) -> tuple[KnownMigration, ...]:
+    """The program's migrations as ``analytics`` takes them."""
+    return tuple(
+        KnownMigration(
+            version=migration.version,
+            summary=migration.summary,
+            checksum=migration.checksum,
+            gaps={gap.code: gap.meaning for gap in migration.gaps},
+        )
+        for migration in migrations
     )

@@ -19,7 +19,7 @@ import apsw
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.migration.legacy import Inspection, has_rowid_id, schema_of
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, COLUMNS, DERIVED, RAW_COLUMNS
-from llm_metrics_proxy.storage.sqlite_schema import LEDGER, TABLE, steps
+from llm_metrics_proxy.storage.sqlite_schema import LEDGER, TABLE, quoted, steps
 
 _ORIGINAL_ID: Final = "id_original"
 _ASIDE: Final = "completion_requests_adopting"
@@ -138,7 +138,7 @@ def _make_ours(connection: apsw.Connection) -> list[str]:
         left_out = wanted is None and column.default in _NO_DEFAULTS
         may_be_null = wanted is not None and not wanted[1]
         if column.not_null and not column.key and (left_out or may_be_null):
-            connection.execute(f"ALTER TABLE {TABLE} ALTER COLUMN {_quoted(column.name)} DROP NOT NULL")
+            connection.execute(f"ALTER TABLE {TABLE} ALTER COLUMN {quoted(column.name)} DROP NOT NULL")
     for statement in (LEDGER.replace("IF NOT EXISTS ", ""), *others):
         connection.execute(statement)
     return added
@@ -159,9 +159,9 @@ def _copy_table(connection: apsw.Connection) -> None:
     defined, targets = ["id INTEGER PRIMARY KEY"], []
     for column in columns:
         name = kept if column.name.lower() == "id" else column.name
-        defined.append(f"{_quoted(name)} {_affinity(column.declared, strict=strict)}")
-        targets.append(_quoted(name))
-    sources = [_quoted(column.name) for column in columns]
+        defined.append(f"{quoted(name)} {_affinity(column.declared, strict=strict)}")
+        targets.append(quoted(name))
+    sources = [quoted(column.name) for column in columns]
     # otherwise SQLite looks through every view and trigger, and refuses where an old one is broken
     legacy_alter = connection.pragma("legacy_alter_table")
     connection.pragma("legacy_alter_table", 1)
@@ -211,10 +211,6 @@ def _is_strict(connection: apsw.Connection) -> bool:
 def _table_flag(connection: apsw.Connection, flag: str) -> bool:
     sql = f"SELECT {flag} FROM pragma_table_list WHERE schema = 'main' AND lower(name) = ?"  # noqa: S608 -- ours
     return any(value for (value,) in connection.execute(sql, (TABLE,)))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _refuse_double_requests(connection: apsw.Connection, inspection: Inspection) -> None:
@@ -278,7 +274,7 @@ def _rehearsal() -> Iterator[tuple[str, str, tuple[Any, ...]]]:
 
 def _do(connection: apsw.Connection, doing: str, statement: str, parameters: tuple[Any, ...]) -> None:
     """One statement of the rehearsal; an update must leave all other columns as they are."""
-    names = ", ".join(_quoted(column.name) for column in _columns(connection) if column.name.lower() not in _UPDATED)
+    names = ", ".join(quoted(column.name) for column in _columns(connection) if column.name.lower() not in _UPDATED)
     others = f"SELECT {names} FROM {TABLE} ORDER BY id"  # noqa: S608 -- all quoted
     before = list(connection.execute(others))
     try:

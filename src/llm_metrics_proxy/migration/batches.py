@@ -12,7 +12,7 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.migration.model import Phase, Progress, Report
-from llm_metrics_proxy.migration.sql import TABLE
+from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _FIRST_BATCH: Final = 500
 _MOST: Final = 50_000

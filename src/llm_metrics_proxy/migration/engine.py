@@ -50,13 +50,13 @@ from llm_metrics_proxy.migration.overview import (
     survey,
 )
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, insert_run, now, set_fact
-from llm_metrics_proxy.migration.sql import TABLE, RunSql
+from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.undo import HELD, begin_undo
 from llm_metrics_proxy.migration.verify import StoppedError, verify_table
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
-from llm_metrics_proxy.storage.sqlite_schema import apply_steps, look, store_error
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, apply_steps, look, store_error
 
 __all__ = ["MIGRATIONS", "Options", "Status", "history", "migrate", "status", "undo", "verify"]
 
@@ -184,7 +184,9 @@ class _Work:
 
     def migrate(self, seen: Survey | None) -> Result:
         """Go on with an unfinished run, or begin one. ``seen``: a look that still holds, if there is one."""
-        seen = seen or self._look()
+        seen = seen or self._look(quick=self._options.automatic)
+        if seen.status.has_work and seen.status.counted_above_id:
+            seen = self._look()  # a run says how many records of every version there were
         while (run := seen.status.unfinished) is not None:
             refuse_unknown(run, self._migrations, self._app_version)
             if run.state is not State.UNDOING and run.checksums != known_checksums(run, self._migrations):
@@ -256,8 +258,8 @@ class _Work:
         )
         return execution.go_on(run, self._sql(run, seen), self._newest)
 
-    def _look(self) -> Survey:
-        seen = survey(self._path, self._migrations, app_version=self._app_version)
+    def _look(self, *, quick: bool = False) -> Survey:
+        seen = survey(self._path, self._migrations, app_version=self._app_version, quick=quick)
         _refuse(self._path, seen, self._app_version)
         return seen
 

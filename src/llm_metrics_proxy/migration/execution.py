@@ -18,10 +18,11 @@ from llm_metrics_proxy.migration.lock import Fence
 from llm_metrics_proxy.migration.model import Ended, Fault, Phase, Progress, Report, Result, Run, State
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, change_run, now, set_fact
-from llm_metrics_proxy.migration.sql import TABLE, RunSql
+from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.undo import begin_undo, go_on_undoing
 from llm_metrics_proxy.migration.verify import StoppedError, differences_from_backup, verify_run
 from llm_metrics_proxy.storage import backup as backups
+from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _LOOK_S: Final = 1.0  # between two looks at the clock while the window is closed
 _UNDO_DELETE: Final = 20_000

@@ -16,7 +16,7 @@ from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.model import UNFINISHED, Migration, Run, State, describe_stamp
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, get_fact
 from llm_metrics_proxy.migration.undo import HELD
-from llm_metrics_proxy.migration.versions import Census, take_census
+from llm_metrics_proxy.migration.versions import Census, is_older, take_census
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
 from llm_metrics_proxy.storage.untouched import side_file_bytes, untouched
 
@@ -117,14 +117,7 @@ def survey(
     applied = {
         version: checksum for run in runs for version, checksum in run.checksums.items() if run.state is State.DONE
     }
-    pending: dict[str, int] = {}
-    if migrations:
-        counts = census.counts
-        for migration in migrations:
-            older = set(map(describe_stamp, census.older_than(migration.version)))
-            taken = sum(count for stamp, count in counts if describe_stamp(stamp) in older)
-            if taken:
-                pending[migration.version] = taken
+    taken = {m.version: sum(n for stamp, n in census.counts if is_older(stamp, m.version)) for m in migrations}
     found = Status(
         found=inspection.found.value,
         message=inspection.message,
@@ -132,7 +125,7 @@ def survey(
         counted_above_id=above,
         newer=census.newer_than(app_version),
         unreadable=[describe_stamp(stamp) for stamp in census.unreadable()],
-        pending=pending,
+        pending={version: count for version, count in taken.items() if count},
         needs_adoption=inspection.found is Found.LEGACY,
         distrusted=adopted is not None,
         unfinished=last if last is not None and last.state in UNFINISHED else None,

@@ -40,11 +40,11 @@ from llm_metrics_proxy.migration.preview import (
     with_all,
 )
 from llm_metrics_proxy.migration.runs import DISTRUSTED, all_runs, get_fact
-from llm_metrics_proxy.migration.sql import TABLE, RunSql
+from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import Census, Standing, is_older, standing, take_census
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
-from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
+from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, TABLE, store_error
 from llm_metrics_proxy.storage.untouched import untouched
 
 SAMPLE_RECORDS: Final = 20_000

@@ -15,9 +15,10 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy.migration.model import Fault, Migration
-from llm_metrics_proxy.migration.sql import TABLE, RunSql, quoted
+from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.record import DERIVED, KEPT, raw_facts
 from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted
 
 _LARGEST: Final = "1.7976931348623157e308"
 _EVERY: Final = (-(2**63), 2**63 - 1)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from llm_metrics_proxy.migration.model import UNFINISHED, Run
+from llm_metrics_proxy.migration.model import Run
 
 _FIELDS: Final = Run.__struct_fields__
 _JSON: Final = frozenset({"from_versions", "checksums", "added_columns", "gaps"})
@@ -59,12 +59,6 @@ def _run(row: tuple[Any, ...]) -> Run:
     fields = dict(zip(_FIELDS, row, strict=True))
     fields.update({name: json.loads(fields[name]) for name in _JSON})
     return msgspec.convert(fields, Run, strict=False)
-
-
-def unfinished_run(connection: apsw.Connection) -> Run | None:
-    """The run that an interruption left; there is at most one, the last."""
-    runs = all_runs(connection)
-    return runs[-1] if runs and runs[-1].state in UNFINISHED else None
 
 
 def get_fact(connection: apsw.Connection, key: str) -> Any:

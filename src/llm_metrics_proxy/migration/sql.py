@@ -12,17 +12,12 @@ import apsw
 from llm_metrics_proxy.migration.model import REASON_COLUMN, Change, Migration
 from llm_metrics_proxy.record import APP_VERSION_COLUMN, DERIVED, KEPT
 from llm_metrics_proxy.storage.broken_text import BrokenText
+from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
-TABLE: Final = "completion_requests"
 # What a migration may change without keeping an original: nothing that was observed.
 CALCULATED: Final = frozenset(
     {APP_VERSION_COLUMN, *(column.name for column in DERIVED), *(column.name for column in KEPT)}
 )
-
-
-def quoted(name: str) -> str:
-    """An SQL identifier; names of columns in adopted files can be anything."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(stamp: Any) -> str:

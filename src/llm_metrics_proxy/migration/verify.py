@@ -15,11 +15,12 @@ import apsw
 
 from llm_metrics_proxy.migration.batches import Interrupted, Teller, ranges
 from llm_metrics_proxy.migration.model import Fault, Migration, Phase, Report, Run, describe_stamp
-from llm_metrics_proxy.migration.sql import CALCULATED, TABLE, RunSql, quoted
+from llm_metrics_proxy.migration.sql import CALCULATED, RunSql
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.storage.backup_copy import settles_class
 from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted
 
 _CHUNK: Final = 50_000
 _FAULTS: Final = 10  # of each kind; one is enough to take the run back, some more help to see why

@@ -16,10 +16,9 @@ import apsw
 
 from llm_metrics_proxy.errors import BackupError
 from llm_metrics_proxy.storage.broken_text import read
-from llm_metrics_proxy.storage.sqlite_schema import damage_in
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, damage_in, quoted
 from llm_metrics_proxy.storage.untouched import untouched
 
-TABLE: Final = "completion_requests"
 _STEP_PAGES: Final = 2048
 _CHUNK: Final = 50_000
 _BUSY_TIMEOUT_MS: Final = 10_000
@@ -207,11 +206,6 @@ def counts(connection: apsw.Connection) -> Counts:
         key = "(none)" if stamp is None else stamp if isinstance(stamp, str) else repr(stamp)
         found[key] = found.get(key, 0) + count
     return sum(found.values()), found
-
-
-def quoted(name: str) -> str:
-    """A name from a foreign file, for SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def one(connection: apsw.Connection, sql: str, parameters: tuple[int | str, ...] = ()) -> Any:

@@ -82,6 +82,11 @@ def store_error(path: Path, doing: str, error: apsw.Error) -> StoreError:
     )
 
 
+def quoted(name: str) -> str:
+    """A name from a foreign file, for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def damage_in(connection: apsw.Connection, check: str = "quick_check") -> list[str]:
     """What SQLite finds broken in ``main``; nothing if it is whole.
 
