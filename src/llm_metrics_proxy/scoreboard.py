@@ -23,6 +23,8 @@ FIELDS: Final = (
     "journal_errno",  # 0, or the errno of the last failed write while writing still fails
     "draining",
     "records_waiting",  # in the worker's memory only, because the journal cannot be written: lost if it dies
+    "losses_untold",  # of the dropped ones, those whose ids are not in the journal yet, and so without a row
+    "journal_full",  # as this worker last measured it: the bound on the journal's size is reached
 )
 OPEN_CONNECTIONS: Final = FIELDS.index("open_connections")
 OPEN_REQUESTS: Final = FIELDS.index("open_requests")

@@ -134,6 +134,12 @@ def test_the_bound_on_the_journal_is_known(tmp_path: Path) -> None:
             await asyncio.sleep(0)
         assert bench.recorder.is_full
         bench.recorder.tick(0.0)
+        assert bench.slot.get("journal_full") == 1
+        assert bench.slot.get("losses_untold") == bench.slot.get("records_dropped") > 0
+        for segment in tmp_path.glob("*.journal"):
+            segment.unlink()  # as the reader does
+        bench.recorder.tick(1.0)
+        assert bench.slot.get("losses_untold") == 0
         assert bench.slot.get("records_dropped") > 0
         bench.recorder.close()
 

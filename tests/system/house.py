@@ -112,11 +112,15 @@ class House:
         }
 
     def is_settled(self, stack: Stack) -> bool:
-        """No request is open, and everything that the journal holds is in the database."""
+        """No request is open, and everything that there is to tell of them is in the database.
+
+        A worker tells of what it dropped, or still holds, once there is room again: within a second, not at once.
+        """
         health = stack.get("/health")
         ingestion = health["ingestion"]
         assert ingestion["damaged_bytes"] == ingestion["unknown_frames"] == ingestion["records_rejected"] == 0
-        idle = not any(worker["open_requests"] for worker in health["workers"])
+        unfinished = ("open_requests", "records_waiting", "losses_untold")
+        idle = not any(worker[name] for worker in health["workers"] for name in unfinished)
         return idle and self._is_all_read()
 
     def _is_all_read(self) -> bool:

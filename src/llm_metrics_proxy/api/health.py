@@ -30,6 +30,8 @@ class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
     bad_requests: int
     records_written: int
     records_dropped: int
+    records_waiting: int  # in the worker's memory only, until its journal can be written
+    losses_untold: int  # of those dropped, how many have no row yet that says so
     journal_bytes: int
     journal_error: str | None  # why writing the journal fails at the moment
 

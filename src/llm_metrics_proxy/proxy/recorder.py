@@ -120,6 +120,8 @@ class Recorder:
         slot.set("records_written", self._written_before + writer.records_written)
         slot.set("records_dropped", self._dropped_before + writer.records_dropped)
         slot.set("records_waiting", writer.records_waiting)
+        slot.set("losses_untold", writer.losses_untold)
+        slot.set("journal_full", int(writer.is_full))
         slot.set("journal_bytes", writer.size_bytes)
         slot.set("journal_errno", writer.last_errno)
 

@@ -167,7 +167,7 @@ class Worker:
             reasons.append(f"the journal cannot be written: {os.strerror(failing)}")
         if dropped:
             reasons.append(f"{dropped} records could not be written since the start")
-        if self._ctx.recorder.is_full:
+        if any(worker["journal_full"] for worker in workers):
             reasons.append("the journal has reached journal_max_bytes")
         return {
             "status": "degraded" if reasons else "ok",
