@@ -61,6 +61,15 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     terminal: bool = False  # the body told that it is whole: a finish reason, an end marker, or valid JSON to its end
     malformed: bool = False  # something in it could not be understood
     error: ErrorFacts | None = None
+    cache_write_tokens: int | None = None
+    tool_call_count: int | None = None  # None: nothing came that could have held one
+    service_tier: str | None = None
+    response_id: str | None = None
+    upstream_cost_usd: float | None = None
+    server_total_ms: float | None = None
+    server_load_ms: float | None = None
+    server_prompt_ms: float | None = None
+    server_generation_ms: float | None = None
 
 
 class ResponseReader(Protocol):
