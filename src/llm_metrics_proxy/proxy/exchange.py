@@ -121,7 +121,8 @@ class Exchange(msgspec.Struct):
     def request_facts(self, facts: RequestFacts) -> None:
         """What the request's body said."""
         record = self.record
-        record.model = facts.model
+        if facts.model is not None:  # else the path may have named one
+            record.model = facts.model
         record.user = facts.user
         record.is_streaming = facts.is_streaming
         record.max_tokens = facts.max_tokens
