@@ -79,7 +79,7 @@ def test_every_path_that_is_read_may_pass() -> None:
 
 
 def test_no_two_dialects_have_one_name_and_each_names_its_operation() -> None:
-    assert len({dialect.name for dialect in ALL}) == len(ALL) == 15
+    assert len({dialect.name for dialect in ALL}) == len(ALL) == 16
     assert all(dialect.operation for dialect in ALL)
 
 

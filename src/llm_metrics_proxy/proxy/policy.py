@@ -81,7 +81,17 @@ _OTHER_CALLS: Final = (
     "/v2/rerank",  # vLLM, Jina
     "/openai/responses",  # Azure, before its v1
 )
-_OTHER_READS: Final = ("/", "/api/tags", "/api/ps", "/api/version", "/version", "/ping", "/props", "/info")
+_OTHER_READS: Final = (
+    "/",
+    "/openai/realtime",
+    "/api/tags",
+    "/api/ps",
+    "/api/version",
+    "/version",
+    "/ping",
+    "/props",
+    "/info",
+)
 
 
 class Route(msgspec.Struct, frozen=True):

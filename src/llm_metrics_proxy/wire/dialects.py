@@ -73,6 +73,13 @@ ANTHROPIC_COUNT_TOKENS: Final = Dialect(
     stream_reader=None,
     body_reader=None,  # it counts what might be asked: no tokens were used
 )
+OPENAI_REALTIME: Final = Dialect(
+    name="openai_realtime",
+    operation="realtime",
+    read_request=openai_responses.read_request,
+    stream_reader=None,
+    body_reader=None,  # a session over a WebSocket: RealtimeReader reads it
+)
 OLLAMA_CHAT: Final = Dialect(
     name="ollama_chat",
     operation="chat",
@@ -152,6 +159,7 @@ _BY_PATH: Final = {
     "/api/embed": OLLAMA_EMBED,
     "/api/embeddings": OLLAMA_EMBED,
 }
+_REALTIME: Final = frozenset(prefix + "realtime" for prefix in (*_PREFIXES, "/openai/"))
 _AZURE_PREFIX: Final = "/openai/deployments/"  # then the deployment's name, one path segment
 
 _NO_CONTENT: Final = (204, 205)
@@ -161,7 +169,7 @@ _JSON: Final = (b"", b"application/json")  # a body without a type is taken for 
 def dialect_for(method: str, path: str) -> Dialect | None:
     """The dialect of a request; ``path`` is raw and without its query. A trailing slash makes no difference."""
     if method != "POST":
-        return None
+        return OPENAI_REALTIME if method == "GET" and path.removesuffix("/") in _REALTIME else None
     dialect = _BY_PATH.get(path)
     if dialect is not None:
         return dialect
