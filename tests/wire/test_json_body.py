@@ -202,6 +202,13 @@ def test_a_body_that_breaks_off_gives_what_was_whole_in_it(end: int) -> None:
     assert found.model == ("m" if end > 15 else None)
 
 
+def test_bytes_that_are_no_unicode_in_a_key_cost_the_same_however_the_body_is_cut() -> None:
+    body = json.dumps(CHAT).encode().replace(b"choices", b"cho\x81ices").replace(b'"completion_tokens":', b'"co\x9e":')
+    for pieces in three_ways(body):
+        found = read(pieces, LARGE)
+        assert (found.prompt_tokens, found.completion_tokens, found.model) == (9, None, "m")
+
+
 def test_an_empty_body_has_no_facts() -> None:
     assert facts(b"") == ResponseFacts()
 

@@ -64,7 +64,10 @@ class WholeBodyReader:
         if self._shrinker is not None:
             return self._facts_of_small(self._shrinker)
         body = bytes(self._held)
-        answer = decode(self.kind, body)
+        try:
+            return self.read_whole(body)  # as if it had come in one piece
+        except UNREADABLE:
+            answer = decode(self.kind, body)
         return self._salvage(body) if answer is None else self.facts_of(answer, terminal=True, malformed=False)
 
     def _try_whole(self, data: bytes) -> int:
