@@ -28,6 +28,7 @@ from tests.upstream import (
 from tests.upstream.replies import Field
 from tests.wire.streams import (
     ANTHROPIC,
+    LLAMA,
     OLLAMA,
     OLLAMA_END,
     OUTPUT,
@@ -239,6 +240,41 @@ def test_other_operations_are_recorded(stage: Stage, path: bytes, dialect: str, 
     record = stage.proxy.record()
     assert (record.dialect, record.model, record.total_tokens, record.outcome) == (dialect, "asked", total, "completed")
     assert record.is_streaming is False
+
+
+@pytest.mark.parametrize("path", [b"/completion", b"/completions", b"/infill"])
+def test_llama_cpps_own_stream_is_read(stage: Stage, path: bytes) -> None:
+    script = [Send(head(200, EVENT_STREAM, CHUNKED)), Send(b"".join(map(chunk, LLAMA)) + LAST_CHUNK)]
+    with stage.play(script):
+        stage.proxy.ask(post(b'{"prompt":"Hi","n_predict":3,"stream":true}', path=path))
+    record = stage.proxy.record()
+    assert (record.dialect, record.outcome, record.finish_reason) == ("llama_completion", "completed", "eos")
+    assert (record.total_tokens, record.cached_tokens, record.server_prompt_ms) == (15, 8, 30.5)
+    assert (record.content_chunks, record.max_tokens) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "error_type"),
+    [
+        ({"error": {"code": 429, "message": "Provider busy"}}, "upstream_error", "429"),  # OpenRouter
+        ({"choices": [{"error": {"code": 502, "message": "Provider gone"}}]}, "upstream_error", "502"),
+    ],
+)
+def test_an_error_inside_a_good_status_is_an_error(stage: Stage, answer: Any, outcome: str, error_type: str) -> None:
+    with stage.play([Send(json_response(answer))]):
+        assert stage.proxy.ask(post(path=b"/api/v1/chat/completions")).status == 200
+    record = stage.proxy.record()
+    assert (record.outcome, record.error_type, record.status_code) == (outcome, error_type, 200)
+
+
+def test_a_server_that_keeps_the_connection_alive_with_blank_lines_is_read(stage: Stage) -> None:
+    """DeepSeek, before a JSON body."""
+    body = b"\n" * 3 + json.dumps({"usage": {"prompt_tokens": 3, "completion_tokens": 4, "cost": 0.5}}).encode()
+    with stage.play([Send(head(200, ("content-type", "application/json"), CHUNKED)),
+                     Send(b"".join(map(chunk, (b"\n", b"\n", body))) + LAST_CHUNK)]):  # fmt: skip
+        assert stage.proxy.ask(post(path=b"/chat/completions")).body == b"\n\n" + body
+    record = stage.proxy.record()
+    assert (record.outcome, record.total_tokens, record.upstream_cost_usd) == ("completed", 7, 0.5)
 
 
 def test_sound_passes_unread_with_its_size_and_time(stage: Stage) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.llama_native import LlamaStreamReader
 from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
 from llm_metrics_proxy.wire.openai_responses_stream import ResponsesStreamReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
@@ -176,10 +177,20 @@ CHAT: Final = [
     b"data: [DONE]\n\n",
 ]  # fmt: skip
 
+LLAMA_END: Final = {
+    "content": "", "stop": True, "stop_type": "eos", "model": "q", "tokens_predicted": 3, "tokens_evaluated": 12,
+    "timings": {"cache_n": 8, "prompt_n": 4, "prompt_ms": 30.5, "predicted_n": 3, "predicted_ms": 66.0},
+}  # fmt: skip
+LLAMA: Final = [
+    *(b"data: " + compact({"index": 0, "content": text, "stop": False}) + b"\n\n" for text in ("Hel", "lo", "!")),
+    b"data: " + compact(LLAMA_END) + b"\n\n",
+]
+
 ALL: Final[dict[str, tuple[Callable[[], ResponseReader], list[bytes]]]] = {
     "openai": (OpenAIStreamReader, CHAT),
     "anthropic": (AnthropicStreamReader, ANTHROPIC),
     "ollama": (OllamaStreamReader, OLLAMA),
     "responses": (ResponsesStreamReader, RESPONSES),
     "audio": (OtherStreamReader, TRANSCRIPT),
+    "llama": (LlamaStreamReader, LLAMA),
 }

@@ -10,6 +10,7 @@ from llm_metrics_proxy.wire.base import Dialect
 from llm_metrics_proxy.wire.dialects import (
     ANTHROPIC_COUNT_TOKENS,
     ANTHROPIC_MESSAGES,
+    LLAMA_COMPLETION,
     OLLAMA_CHAT,
     OLLAMA_EMBED,
     OLLAMA_GENERATE,
@@ -60,6 +61,9 @@ ALONE = {
     "/api/generate": OLLAMA_GENERATE,
     "/api/embed": OLLAMA_EMBED,
     "/api/embeddings": OLLAMA_EMBED,
+    "/completion": LLAMA_COMPLETION,
+    "/completions": LLAMA_COMPLETION,
+    "/infill": LLAMA_COMPLETION,
     "/v2/rerank": RERANK,
     "/openai/responses": OPENAI_RESPONSES,
 }
@@ -79,7 +83,7 @@ def test_every_path_that_is_read_may_pass() -> None:
 
 
 def test_no_two_dialects_have_one_name_and_each_names_its_operation() -> None:
-    assert len({dialect.name for dialect in ALL}) == len(ALL) == 16
+    assert len({dialect.name for dialect in ALL}) == len(ALL) == 17
     assert all(dialect.operation for dialect in ALL)
 
 
@@ -126,7 +130,8 @@ def test_each_kind_of_body_has_its_reader_and_sound_has_none(
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_each_endpoint_is_known_under_each_prefix(prefix: str, endpoint: str, slash: str) -> None:
-    assert dialect_for("POST", prefix + endpoint + slash) is ENDPOINTS[endpoint]
+    path = prefix + endpoint
+    assert dialect_for("POST", path + slash) is ALONE.get(path, ENDPOINTS[endpoint])
 
 
 @pytest.mark.parametrize(

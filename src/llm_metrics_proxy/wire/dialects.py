@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from llm_metrics_proxy.wire import (
     anthropic_messages,
+    llama_native,
     ollama_native,
     openai_chat,
     openai_completions,
@@ -21,6 +22,7 @@ from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
 from llm_metrics_proxy.wire.base import EVENT_STREAM, NDJSON, Dialect, ResponseReader
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.json_body import JsonBodyReader
+from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaStreamReader
 from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
 from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
 from llm_metrics_proxy.wire.openai_common import cut
@@ -79,6 +81,13 @@ OPENAI_REALTIME: Final = Dialect(
     read_request=openai_responses.read_request,
     stream_reader=None,
     body_reader=None,  # a session over a WebSocket: RealtimeReader reads it
+)
+LLAMA_COMPLETION: Final = Dialect(
+    name="llama_completion",
+    operation="text_completion",
+    read_request=llama_native.read_request,
+    stream_reader=LlamaStreamReader,
+    body_reader=LlamaBodyReader,
 )
 OLLAMA_CHAT: Final = Dialect(
     name="ollama_chat",
@@ -153,6 +162,9 @@ _PREFIXES: Final = (
 _BY_PATH: Final = {
     **{prefix + endpoint: dialect for prefix in _PREFIXES for endpoint, dialect in _ENDPOINTS.items()},
     "/openai/responses": OPENAI_RESPONSES,  # Azure, before its v1
+    "/completion": LLAMA_COMPLETION,
+    "/completions": LLAMA_COMPLETION,  # without a prefix, llama.cpp means its own
+    "/infill": LLAMA_COMPLETION,
     "/v2/rerank": RERANK,  # Cohere, vLLM, Jina
     "/api/chat": OLLAMA_CHAT,
     "/api/generate": OLLAMA_GENERATE,

@@ -53,7 +53,7 @@ class EventReader:
     )
 
     kind: ClassVar[type[msgspec.Struct]]  # every field has a default
-    rules: ClassVar[FormRules]
+    rules: ClassVar[FormRules] = FormRules(texts=())  # without: every event is read
     max_event_bytes: ClassVar[int] = MAX_PIECE_BYTES
     frame: ClassVar[type[SseReader] | Any] = SseReader
 
