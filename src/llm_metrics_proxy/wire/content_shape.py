@@ -8,7 +8,8 @@ and is not now, and it may hold nothing that could end it, escape from it, or sp
 Other dialects put more into each event that differs from the one before (a number, a time, padding) and that nobody
 looks at: a ``Form`` leaves those open too, under the same rule.
 
-Measured: 0.45 µs for an event of a known shape, 1.5 µs for framing and decoding it; a form 0.5 to 0.9 µs.
+Measured: 0.45 µs for an event of a known shape, 1.5 µs for framing and decoding it; for an event of a known form 0.6
+(Anthropic) to 1.1 µs (Responses), instead of 1.1 to 1.8.
 """
 
 import re
