@@ -101,7 +101,7 @@ def fuzz(name: str, seconds: float, seed: int) -> int:
     dice = random.Random(f"{seed} {name}")  # noqa: S311 -- the same choices for the same seed
     others = [body for _, bodies in TARGETS.values() for body in bodies]
     executions, deadline = 0, time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while not executions or time.monotonic() < deadline:
         for _ in range(50):
             body = spoilt(dice, seeds, others)
             try:
