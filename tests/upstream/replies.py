@@ -8,6 +8,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import brotli  # type: ignore[import-untyped]
@@ -16,7 +17,7 @@ import zstandard
 Field = tuple[str, str]
 
 _COMPRESSORS: Final[dict[str, Callable[[bytes], bytes]]] = {
-    "gzip": gzip.compress,
+    "gzip": partial(gzip.compress, mtime=0),  # its header holds the time: the same bytes every second
     "deflate": zlib.compress,
     "br": brotli.compress,
     "zstd": zstandard.compress,
