@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from llm_metrics_proxy.proxy.exchange import Exchange
-from llm_metrics_proxy.proxy.identity import agent_of, origin_of
+from llm_metrics_proxy.proxy.identity import agent_of, origin_of, tags_of, trace_of
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_start
 from llm_metrics_proxy.proxy.transaction import Transaction
 from llm_metrics_proxy.record import RequestRecord
@@ -34,6 +34,8 @@ def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestP
             plain_answer=False,
         ),
         fast=route.allowed and head.is_json and "content_encoding" not in facts,
+        tags=tags_of(facts),
+        trace_id=trace_of(facts),
     )
 
 
@@ -50,6 +52,8 @@ def begin_record(ctx: "Context", client: "Downstream", plan: RequestPlan) -> Req
         user_agent=plan.user_agent,
         api_key_id=plan.api_key_id,
         client_address=client.address.decode() if ctx.options.record_client_address else None,
+        tags=plan.tags,
+        trace_id=plan.trace_id,
     )
 
 

@@ -58,6 +58,8 @@ class RequestPlan(msgspec.Struct, frozen=True):
     api_key_id: str | None
     start: bytes  # of the head for the upstream, see ``upstream_start``
     fast: bool  # may take the short way, see ``fast_lane``
+    tags: str | None = None
+    trace_id: str | None = None
 
 
 def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order
