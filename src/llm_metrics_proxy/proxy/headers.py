@@ -197,6 +197,6 @@ def without_forwarded(lines: list[bytes], *, trusted: bool) -> list[bytes]:
     return [line for line in lines if line[: line.index(b":")].lower() not in replaced]
 
 
-def without_field(lines: list[bytes], lower_name: bytes) -> list[bytes]:
-    """Drop every field of that name."""
-    return [line for line in lines if line[: line.index(b":")].lower() != lower_name]
+def without_fields(lines: list[bytes], lower_names: frozenset[bytes]) -> list[bytes]:
+    """Drop every field of one of those names."""
+    return [line for line in lines if line[: line.index(b":")].lower() not in lower_names]
