@@ -396,6 +396,8 @@ class Supervisor:
         for child in self._children:
             child.restart_at_s = None
         self._stopping = True
+        if self._reader is not None:
+            self._reader.process.kill()
         self._stop_next_group_if_idle()
         for fd in self._listen_fds:
             os.close(fd)
