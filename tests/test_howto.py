@@ -16,6 +16,8 @@ from tools import fingerprint
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from tests.migration.databases import content, execute
 
+pytestmark = pytest.mark.system
+
 ROOT: Final = Path(__file__).parents[1]
 GUIDE: Final = ROOT / "docs" / "howto" / "add-a-version.md"
 VERSION: Final = "99.0.0"

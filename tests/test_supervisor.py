@@ -86,11 +86,11 @@ class Running:
     def pid(self, name: str) -> int:
         return int(self.wait_for(rf"{name} started (\d+)")[-1][1])
 
-    def wait_for(self, pattern: str, count: int = 1, within_s: float = 8.0) -> list[re.Match[str]]:
+    def wait_for(self, pattern: str, count: int = 1, within_s: float = 20.0) -> list[re.Match[str]]:
         until(lambda: len(self.said(pattern)) >= count, within_s, lambda: f"{pattern}: {self.messages}")
         return self.said(pattern)
 
-    def wait(self, within_s: float = 8.0) -> int:
+    def wait(self, within_s: float = 20.0) -> int:
         return self.process.wait(within_s)
 
     @property

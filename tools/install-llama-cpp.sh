@@ -19,5 +19,5 @@ python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=python3
 echo "building llama.cpp into $venv (minutes, unless pip has the wheel already) ..." >&2
 "$python" -m venv --clear $venv
-$venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $lock
+$venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $lock
 touch $venv/.installed

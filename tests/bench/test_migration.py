@@ -61,6 +61,7 @@ def test_migration_and_undo_are_timed_by_phase_in_processes_of_their_own(tmp_pat
     assert found["undo"]["seconds"] > 0
 
 
+@pytest.mark.system
 def test_a_waiting_writer_finds_the_longest_lock(tmp_path: Path) -> None:
     path = tmp_path / "m.db"
     migration_file.make(path, 1)

@@ -82,6 +82,7 @@ def test_a_database_that_is_up_to_date_needs_no_warning(cli: Cli, store: SqliteS
     assert answer(cli, "restore", made["name"])["next_start_migrates"] is False
 
 
+@pytest.mark.system
 def test_a_restore_is_refused_while_the_database_is_in_use(cli: Cli, store: SqliteStore) -> None:
     made = answer(cli, "create")
     ran = cli("backup", "restore", made["name"])

@@ -124,7 +124,7 @@ def test_bytes_that_come_when_nobody_asked_close_the_pooled_connection(stage: St
     with stage.play([Send(OK), Send(b"", pause_s=0.05), Send(OK)]) as upstream, stage.proxy.connect() as client:
         client.send(get())
         assert client.answer(b"GET").body == b"ok"
-        assert upstream.connections[0].peer_closed.wait(2)
+        assert upstream.connections[0].peer_closed.wait(10)
         client.send(get())
         assert client.answer(b"GET").body == b"ok"
     assert len(upstream.connections) == 2

@@ -44,7 +44,7 @@ def test_one_connection_serves_one_request_after_the_other(stage: Stage) -> None
 def test_a_connection_closed_while_it_was_idle_is_replaced_unnoticed(stage: Stage, end: Close | Reset) -> None:
     with stage.play(in_turn([OK, end], [OK], [OK])) as upstream:
         assert stage.proxy.ask(post()).status == 200
-        assert upstream.connections[0].ended.wait(2)
+        assert upstream.connections[0].ended.wait(10)
         time.sleep(0.02)
         assert stage.proxy.ask(post()).status == 200
     assert [record.retries for record in stage.proxy.records(2)] == [0, 0]

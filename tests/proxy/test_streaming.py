@@ -45,7 +45,7 @@ def test_every_event_reaches_the_client_before_the_next_one_is_sent(stage: Stage
         client.send(post(STREAMED_CHAT))
         assert client.head().status == 200
         for gate, event in zip(gates, events, strict=True):
-            assert gate.reached.wait(5)
+            assert gate.reached.wait(10)
             assert client.is_quiet(0.005)
             gate.open()
             assert client.read(len(chunk(event))) == chunk(event)
@@ -59,9 +59,9 @@ def test_every_event_reaches_the_client_before_the_next_one_is_sent(stage: Stage
 
 def test_the_stamps_of_a_stream_tell_what_happened_when(stage: Stage) -> None:
     role, *tokens, finish, done = chat_events()
-    script: list[Step] = [Pause(0.05), Send(STREAM_HEAD), Pause(0.05), Send(chunk(role)), Pause(0.05)]
+    script: list[Step] = [Pause(0.15), Send(STREAM_HEAD), Pause(0.15), Send(chunk(role)), Pause(0.15)]
     for token in tokens:
-        script += [Send(chunk(token)), Pause(0.05)]
+        script += [Send(chunk(token)), Pause(0.15)]
     with stage.play([*script, Send(chunk(finish) + chunk(done) + LAST_CHUNK)]):
         stage.proxy.ask(post(STREAMED_CHAT))
     record = stage.proxy.record()
@@ -70,11 +70,11 @@ def test_the_stamps_of_a_stream_tell_what_happened_when(stage: Stage) -> None:
         record.time_to_last_token_ms, record.response_time_ms,
     )  # fmt: skip
     steps = [(later or 0) - (earlier or 0) for earlier, later in pairwise(times)]
-    for step, pause_ms in zip(steps, (50, 50, 50, 100, 50), strict=True):
-        assert step == pytest.approx(pause_ms, abs=40)  # this machine is shared
+    for step, pause_ms in zip(steps, (150, 150, 150, 300, 150), strict=True):
+        assert step == pytest.approx(pause_ms, abs=100)  # this machine is shared
     assert record.time_to_first_output_ms == record.time_to_first_token_ms
-    assert record.inter_chunk_max_ms == pytest.approx(50, abs=40)
-    assert (record.proxy_overhead_ms or 0) < 40
+    assert record.inter_chunk_max_ms == pytest.approx(150, abs=100)
+    assert (record.proxy_overhead_ms or 0) < 100
 
 
 def test_reasoning_is_a_token_but_no_output(stage: Stage) -> None:

@@ -46,7 +46,7 @@ def test_an_upload_reaches_the_llm_server_while_it_is_still_being_sent(stage: St
     script: list[Step] = [ReadBody(limit=5), seen.wait(), ReadBody(), OK]
     with stage.play(script, early=True), stage.proxy.connect() as client:
         client.send(request(b"POST", TRANSCRIBE, WAV, b"Content-Length: 10") + b"first")
-        assert seen.reached.wait(5)
+        assert seen.reached.wait(10)
         seen.open()
         client.send(b"lasts")
         assert client.answer().status == 200

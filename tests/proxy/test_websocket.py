@@ -43,7 +43,7 @@ def test_bytes_are_relayed_both_ways_once_the_server_has_agreed(stage: Stage) ->
             client.send(b"\x00\xff\r\n" * size)
             assert client.read(4 * size) == b"\x00\xff\r\n" * size
         client.close()
-        assert upstream.connections[0].peer_closed.wait(1)
+        assert upstream.connections[0].peer_closed.wait(10)
         record = stage.proxy.record()
     asked = upstream.requests[0]
     assert asked.target == "/v1/realtime?model=m"
@@ -71,7 +71,7 @@ def test_what_an_impatient_client_says_is_kept_until_the_server_has_agreed(stage
     script: list[Step] = [gate.wait(), Send(AGREED), Receive(9), Send(b"got it"), Close()]
     with stage.play(script) as upstream, stage.proxy.connect() as client:
         client.send(ASK + b"early")
-        assert gate.reached.wait(5)
+        assert gate.reached.wait(10)
         client.send(b"late")
         assert bytes(upstream.connections[0].received).endswith(b"\r\n\r\n")
         gate.open()
@@ -87,7 +87,7 @@ def test_the_last_words_of_a_client_that_leaves_arrive(stage: Stage) -> None:
         client.head()
         client.send(b"x" * 300_000)
         client.close()
-        assert upstream.connections[0].peer_closed.wait(5)
+        assert upstream.connections[0].peer_closed.wait(10)
     assert bytes(upstream.connections[0].received).count(b"x") >= 300_000
     assert stage.proxy.record().request_bytes == 300_000
 

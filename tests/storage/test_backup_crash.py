@@ -17,6 +17,8 @@ from tests.migration.faults.points import CHANGING, IN_SQLITE, Fault
 from tests.migration.faults.trials import Trials, sample, tell
 from tests.storage.test_backup import RECORDS, back_up, make
 
+pytestmark = pytest.mark.system
+
 _MOST = 8
 _SPOKEN = ("BackupError", "MigrationRefusedError", "StoreError", "ForeignDatabaseError")
 

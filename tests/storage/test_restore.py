@@ -132,6 +132,7 @@ connection.close()
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("way", ["read", "write"])
 def test_one_that_another_process_has_open_is_refused(path: Path, way: str) -> None:
     made = back_up(path)

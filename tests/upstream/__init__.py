@@ -11,7 +11,7 @@
             gate.open()
             ...
         assert upstream.requests[0].json()["model"] == "fake-1"
-        assert upstream.connections[0].peer_closed.wait(1)
+        assert upstream.connections[0].peer_closed.wait(10)
 
 A handler is a script (the same for every request), or a function from the parsed ``Request`` to a script; ``in_turn``
 makes one of several scripts. After a script that ended nothing, the connection waits for its next request (keep-alive).

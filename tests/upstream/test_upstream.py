@@ -104,7 +104,7 @@ def test_a_gate_holds_the_script_until_the_test_opens_it() -> None:
     gate = Gate()
     with FakeUpstream([Send(b"a"), gate.wait(), Send(b"b"), Close()]) as upstream, dial(upstream) as sock:
         sock.sendall(GET)
-        assert gate.reached.wait(2)
+        assert gate.reached.wait(10)
         assert sock.recv(9) == b"a"
         sock.settimeout(0.05)
         with pytest.raises(TimeoutError):
@@ -119,8 +119,8 @@ def test_it_notices_at_once_that_the_client_left_in_the_middle_of_a_stream() -> 
         with dial(upstream) as sock:
             sock.sendall(GET)
             sock.recv(65536)
-        assert upstream.connections[0].peer_closed.wait(1)
-        assert upstream.connections[0].ended.wait(1)
+        assert upstream.connections[0].peer_closed.wait(10)
+        assert upstream.connections[0].ended.wait(10)
 
 
 def test_an_early_handler_answers_before_the_body_and_may_read_it_slowly() -> None:
@@ -173,7 +173,7 @@ def test_a_half_closed_connection_still_listens() -> None:
         sock.sendall(GET)
         assert read_all(sock) == b""
         sock.sendall(b"more")
-        assert upstream.connections[0].ended.wait(2)
+        assert upstream.connections[0].ended.wait(10)
     assert upstream.connections[0].received == GET + b"more"
 
 
