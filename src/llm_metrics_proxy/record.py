@@ -133,6 +133,17 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     ] = None
     tags: Annotated[str | None, Fact("x-llm-metrics-tag: k=v, sorted by k, separated by commas")] = None
     trace_id: Annotated[str | None, Fact("32 hex digits of W3C traceparent, if it is valid")] = None
+    upstream_error_code: Annotated[str | None, Fact("the server's own code for the error")] = None
+    upstream_error_type: Annotated[str | None, Fact("the server's own type of the error")] = None
+    retry_after_ms: Annotated[float | None, Fact("how long the server asks to wait", "ms")] = None
+    ratelimit_limit_requests: Annotated[int | None, Fact("requests allowed in a period")] = None
+    ratelimit_remaining_requests: Annotated[int | None, Fact("requests left of them")] = None
+    ratelimit_reset_requests_ms: Annotated[float | None, Fact("until they are back", "ms")] = None
+    ratelimit_limit_tokens: Annotated[int | None, Fact("tokens allowed in a period")] = None
+    ratelimit_remaining_tokens: Annotated[int | None, Fact("tokens left of them")] = None
+    ratelimit_reset_tokens_ms: Annotated[float | None, Fact("until they are back", "ms")] = None
+    error_category: Annotated[str | None, Fact("where the fault lies")] = None
+    error_phase: Annotated[str | None, Fact("how far the request had come")] = None
 
 
 class DerivedColumn(NamedTuple):

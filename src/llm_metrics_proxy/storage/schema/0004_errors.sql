@@ -1,0 +1,12 @@
+-- What went wrong, classified, and the server's own words for it.
+ALTER TABLE completion_requests ADD COLUMN upstream_error_code TEXT;
+ALTER TABLE completion_requests ADD COLUMN upstream_error_type TEXT;
+ALTER TABLE completion_requests ADD COLUMN retry_after_ms REAL;
+ALTER TABLE completion_requests ADD COLUMN ratelimit_limit_requests INTEGER;
+ALTER TABLE completion_requests ADD COLUMN ratelimit_remaining_requests INTEGER;
+ALTER TABLE completion_requests ADD COLUMN ratelimit_reset_requests_ms REAL;
+ALTER TABLE completion_requests ADD COLUMN ratelimit_limit_tokens INTEGER;
+ALTER TABLE completion_requests ADD COLUMN ratelimit_remaining_tokens INTEGER;
+ALTER TABLE completion_requests ADD COLUMN ratelimit_reset_tokens_ms REAL;
+ALTER TABLE completion_requests ADD COLUMN error_category TEXT;
+ALTER TABLE completion_requests ADD COLUMN error_phase TEXT;
