@@ -31,9 +31,10 @@ ALLOWED: dict[str, set[str]] = {
     "counters": {"errors", "record"},
     "metrics_service": {"errors", "record", "storage.base"},
     "ingestion": {"errors", "record", "storage.base", "journal", "counters", "metrics_service"},
-    "analytics": {"errors", "record", "storage.base", "metrics_service"},
+    "analytics": {"errors", "record", "storage.base", "metrics_service", "wire"},  # of wire: the table of errors
     "api": {
         "errors", "record", "storage.base", "scoreboard", "counters", "analytics", "metrics_service", "ingestion",
+        "wire",
     },
     "config": {"errors", "scoreboard", "globs"},
     "listening": {"errors"},
