@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.analytics import ErrorsQuery, RequestFilter, read_errors
+from llm_metrics_proxy.analytics import Errors, ErrorsQuery, RequestFilter, read_errors
+from llm_metrics_proxy.analytics.error_answer import MAX_MESSAGE_CHARS
 from llm_metrics_proxy.analytics.errors import (
     MAX_BUCKETS,
     MAX_EXAMPLES,
     MAX_GROUPS,
-    MAX_MESSAGE_CHARS,
     WIDTHS_S,
-    Errors,
     width_for,
 )
 from llm_metrics_proxy.errors import QueryError

@@ -33,7 +33,9 @@ def test_the_newest_retry_after_is_the_wait_and_says_what_it_rests_on(database: 
     assert (one.wait_ms, one.wait_source) == (1500.0, "retry_after")
     assert one.newest == "2026-03-01T12:00:02.000000Z"
     assert one.not_before == "2026-03-01T12:00:02.750Z"  # began at :01, took 250 ms, then 1.5 s
-    assert one.advice == "Wait 1.5 s: the newest Retry-After; 2 of 3 limited answers have one, the longest 20 s."
+    assert (
+        one.advice == "Wait 1.5 s, as the newest Retry-After says; 2 of 3 limited answers have one, the longest 20 s."
+    )
 
 
 def test_without_a_retry_after_what_is_used_up_says_how_long(database: Database) -> None:
@@ -47,7 +49,7 @@ def test_without_a_retry_after_what_is_used_up_says_how_long(database: Database)
     )
     (one,) = advice(database)
     assert (one.wait_ms, one.wait_source) == (60_000.0, "ratelimit_reset")
-    assert one.advice == "Wait 60 s, when the allowance that is used up comes back; from 1 limited answer."
+    assert one.advice == "Wait 60 s for the allowance that is used up to come back (1 limited)."
 
 
 def test_an_allowance_that_is_not_used_up_is_no_reason_to_wait(database: Database) -> None:
@@ -55,7 +57,7 @@ def test_an_allowance_that_is_not_used_up_is_no_reason_to_wait(database: Databas
     (one,) = advice(database)
     assert (one.wait_ms, one.wait_source, one.not_before) == (None, None, None)
     assert (one.ratelimit_limit_requests, one.ratelimit_remaining_requests) == (60, 3)
-    assert one.advice == "None of 1 limited answer says how long: wait 1 s, and twice as long after each further one."
+    assert one.advice == "No answer says how long (1 limited): wait 1 s, and twice as long after each further one."
 
 
 def test_headroom_is_the_newest_that_was_told(database: Database) -> None:

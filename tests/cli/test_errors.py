@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from llm_metrics_proxy.metrics_service import APP_VERSION, to_row
 from llm_metrics_proxy.record import RAW_COLUMNS, Outcome
@@ -63,8 +64,18 @@ def test_types_stand_with_count_share_newest_and_what_to_do(cli: Cli) -> None:
     assert words("qwen 1 1 100.00%") in shown
     assert words("h:1 4 4 100.00%") in shown
     (wait,) = [line for line in lines if "Retry-After" in line]
-    assert wait.split()[:4] == words("h:1 llama 2026-01-01 00:02:05")
-    assert "Wait 2 s: the newest Retry-After; 3 of 3 limited answers" in wait
+    assert wait.split()[:4] == words("h:1 llama 2026-01-01 00:02:05.000Z")
+    assert "Wait 2 s, as the newest Retry-After says; 3 of 3 limited answers" in wait
+
+
+@pytest.mark.usefixtures("wrong")
+def test_in_a_narrow_terminal_nothing_is_cut_from_what_to_do(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llm_metrics_proxy.cli.errors.console", lambda: Console(width=80, highlight=False))
+    out = cli("errors").out
+    assert all(len(line) <= 80 for line in out.splitlines()[2:])
+    for row in TAXONOMY:
+        if row.type in ("rate_limit", "connect_refused", "refusal"):
+            assert set(row.advice.split()) <= set(out.split())
 
 
 @pytest.mark.usefixtures("wrong")

@@ -4,7 +4,8 @@ Metrics are defined once, in ``metrics``. Nothing here knows which store answers
 Imported by ``api`` and ``cli``.
 """
 
-from llm_metrics_proxy.analytics.errors import MAX_EXAMPLES, Errors, ErrorsQuery, read_errors
+from llm_metrics_proxy.analytics.error_answer import Errors
+from llm_metrics_proxy.analytics.errors import MAX_EXAMPLES, ErrorsQuery, read_errors
 from llm_metrics_proxy.analytics.filters import WORDS, RequestFilter, parse_time
 from llm_metrics_proxy.analytics.migrations import KnownMigration, MigrationRun, read_runs
 from llm_metrics_proxy.analytics.notices import Notice, notices

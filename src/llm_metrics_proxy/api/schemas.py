@@ -134,7 +134,7 @@ def _errors_example() -> dict[str, Any]:
                 "ratelimit_limit_tokens": None,
                 "ratelimit_remaining_tokens": None,
                 "ratelimit_reset_tokens_ms": None,
-                "advice": "Wait 2 s: the newest Retry-After; 1 of 1 limited answer have one, the longest 2 s.",
+                "advice": "Wait 2 s, as the newest Retry-After says; 1 of 1 limited answers have one, the longest 2 s.",
             }
         ],
         "examples": [

@@ -22,6 +22,7 @@ from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.config.sources import Loaded
 
 _RIGHT: Final = {"count", "share", "of all", "requests", "status", "id"}
+_WIDE_COLUMNS: Final = 120
 _FEWEST: Final = 5  # lines of models and servers: the whole lists are in the JSON
 
 
@@ -67,13 +68,19 @@ def print_errors(result: Errors) -> None:
 
 
 def _print_types(out: Console, result: Errors) -> None:
-    table = _table("category", "type", "count", "share", "newest (UTC)", "what to do")
+    """In a narrow terminal what to do stands in a table of its own, where it has room."""
+    beside = out.width >= _WIDE_COLUMNS
+    titles = ("category", "type", "count", "share", "newest (UTC)", "what to do")
+    table, advice = _table(*titles[: 6 if beside else 5]), _table("type", "what to do")
     for one in result.types:
-        newest = seconds_of(one.newest)
-        advice = plain(one.advice)
-        table.add_row(plain(one.category), plain(one.type), f"{one.n:,}", _percent(one.share), newest, advice)
-    _add_further(table, result, "types")
+        what_to_do = plain(one.advice)
+        cells = [plain(one.category), plain(one.type), f"{one.n:,}", _percent(one.share), seconds_of(one.newest)]
+        table.add_row(*cells, *([what_to_do] if beside else []))
+        advice.add_row(plain(one.type), what_to_do)
+    _add_rest(table, result.further_errors.get("types", 0), before=1)
     out.print(table)
+    if not beside:
+        out.print(advice)
 
 
 def _print_places(out: Console, result: Errors) -> None:
@@ -100,7 +107,8 @@ def _print_retry(out: Console, result: Errors) -> None:
         table = _table("limited by", "model", "not before (UTC)", "how long to wait")
         for one in result.retry:
             server = plain(one.backend_name or one.backend)
-            table.add_row(server, plain(one.model), seconds_of(one.not_before), plain(one.advice))
+            not_before = plain(one.not_before and one.not_before.replace("T", " "))
+            table.add_row(server, plain(one.model), not_before, plain(one.advice))
         out.print(table)
 
 
@@ -112,10 +120,6 @@ def _print_examples(out: Console, result: Errors) -> None:
             when = seconds_of(one.timestamp)
             table.add_row(str(one.id), when, plain(one.model), plain(one.status_code), kind, plain(one.message))
         out.print(table)
-
-
-def _add_further(table: Table, result: Errors, name: str) -> None:
-    _add_rest(table, result.further_errors.get(name, 0), before=1)
 
 
 def _add_rest(table: Table, n: int, *, before: int = 0) -> None:
