@@ -122,7 +122,7 @@ def test_an_answer_that_is_complete_but_flagged_is_an_error_and_has_its_finish_r
 def test_a_failure_that_nothing_could_be_made_of_is_unknown_whatever_its_word(word: str | None) -> None:
     book = CounterBook()
     count(book, a_record(success=False, outcome="upstream_error", error_category=None, error_type=word))
-    assert only_series(book).classified == {"": {"unknown": 1}}
+    assert only_series(book).classified == {"unknown": {"unknown": 1}}
 
 
 def test_what_2_x_counted_is_kept_beside_what_is_counted_now_and_2_x_can_read_both() -> None:

@@ -24,8 +24,7 @@ from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
 from llm_metrics_proxy.record import Outcome, RequestRecord
 
 OTHER: Final = "other"
-UNCLASSIFIED: Final = ""  # instead of an error's category
-UNKNOWN: Final = "unknown"  # instead of its type
+UNKNOWN: Final = "unknown"  # category and type of a failure that nothing could be made of
 STATE_FORMAT: Final = 1  # raised only when an older release could no longer read the state; fields are appended freely
 
 # Upper bounds in milliseconds, inclusive. Each list begins with that of OpenTelemetry's GenAI conventions and ends with
@@ -79,7 +78,7 @@ class Series(msgspec.Struct, array_like=True):
     prompt_tokens: int = 0
     generation_tokens: int = 0
     histograms: dict[str, Histogram] = msgspec.field(default_factory=_empty_histograms)
-    classified: dict[str, dict[str, int]] = {}  # error category -> type -> count; UNCLASSIFIED: nothing could be made
+    classified: dict[str, dict[str, int]] = {}  # error category -> type -> count
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -150,7 +149,7 @@ class CounterBook:
             reasons[reason] = reasons.get(reason, 0) + 1
         category = record.error_category
         if category is not None or not record.success:  # what completed may be flagged
-            counts = series.classified.setdefault(category or UNCLASSIFIED, {})
+            counts = series.classified.setdefault(category or UNKNOWN, {})
             # Types of a category are those of one table, so they need no limit.
             error_type = (record.error_type if category else None) or UNKNOWN
             counts[error_type] = counts.get(error_type, 0) + 1

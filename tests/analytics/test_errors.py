@@ -27,7 +27,7 @@ from tests.analytics import odd
 from tests.analytics.database import NOON, Database, a_record
 
 EVERYTHING = ErrorsQuery()
-kinds = st.sampled_from([(None, None), (None, "unknown"), *((row.category, row.type) for row in TAXONOMY)])
+kinds = st.sampled_from([(None, None), *((row.category, row.type) for row in TAXONOMY)])
 facts = st.fixed_dictionaries(
     {
         "seconds": st.integers(0, 7200),

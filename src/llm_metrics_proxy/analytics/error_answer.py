@@ -11,9 +11,9 @@ MAX_MESSAGE_CHARS: Final = 200
 
 
 class CategoryCount(msgspec.Struct, frozen=True, kw_only=True):
-    """``n`` errors of a category; ``share`` of all requests selected, 0 to 1. ``None``: nothing could be made of it."""
+    """``n`` errors of a category; ``share`` of all requests selected, 0 to 1."""
 
-    category: str | None
+    category: str
     n: int
     share: float | None
 
@@ -21,7 +21,7 @@ class CategoryCount(msgspec.Struct, frozen=True, kw_only=True):
 class TypeCount(msgspec.Struct, frozen=True, kw_only=True):
     """``n`` errors of a type, the time of the newest, what the type means and what to do about it."""
 
-    category: str | None
+    category: str
     type: str | None
     n: int
     share: float | None

@@ -1,8 +1,8 @@
 """What went wrong: by category, type, phase, model, backend and over time, with examples and what to do.
 
 An error is a record with an ``error_category``, which completed answers have too where they are flagged (category
-``policy``), or one that nothing could be made of (type ``unknown``). Records of older programs that failed and are not
-classified yet stand apart, in ``unclassified``: their words mean something else.
+``policy``). Records of older programs that failed and are not classified yet stand apart, in ``unclassified``: their
+words mean something else.
 
 All counts are from one statement and so from one snapshot; only the range that its buckets cover, the examples and the
 retry advice are questions of their own. Every count has its share of the requests it is a part of.
@@ -29,7 +29,7 @@ from llm_metrics_proxy.analytics.error_answer import (
     PhaseCount,
     TypeCount,
 )
-from llm_metrics_proxy.analytics.filters import UNKNOWN, RequestFilter, where
+from llm_metrics_proxy.analytics.filters import RequestFilter, where
 from llm_metrics_proxy.analytics.requests import newest
 from llm_metrics_proxy.analytics.retry_advice import LIMITED, MAX_LIMITED, advise
 from llm_metrics_proxy.analytics.rows import columns_there, described, read
@@ -115,7 +115,7 @@ class _Row(NamedTuple):
 
 _TOTAL: Final = "total"
 _UNCLASSIFIED: Final = "unclassified"
-_WRONG: Final = f"({{error_category}} IS NOT NULL OR {{error_type}} IS '{UNKNOWN}')"
+_WRONG: Final = "{error_category} IS NOT NULL"
 # An adopted file may hold anything as a timestamp: numbers are no times, and SQLite would read '12' as a Julian day.
 _READABLE: Final = (
     "timestamp >= '1970' AND timestamp < '9999' AND timestamp GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
@@ -215,10 +215,10 @@ def _ranked(rows: Iterable[_Row], kind: str) -> list[_Row]:
 
 
 def _categories(rows: Sequence[_Row], requests: int) -> list[CategoryCount]:
-    counts: Counter[str | None] = Counter()
+    counts: Counter[str] = Counter()
     for row in _ranked(rows, "type"):
-        counts[_word(row.key)] += row.n
-    ordered = sorted(counts.items(), key=lambda one: (-one[1], described(one[0])))
+        counts[described(row.key)] += row.n
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     return [CategoryCount(category=name, n=n, share=_share(n, requests)) for name, n in ordered]
 
 
@@ -228,7 +228,7 @@ _EXPLAINED: Final = {(row.category, row.type): row for row in TAXONOMY}
 def _type_count(row: _Row, requests: int) -> TypeCount:
     explained = _EXPLAINED.get((row.key, row.second_key))
     return TypeCount(
-        category=_word(row.key),
+        category=described(row.key),
         type=_word(row.second_key),
         n=row.n,
         share=_share(row.n, requests),

@@ -8,18 +8,15 @@ import msgspec
 
 from llm_metrics_proxy.analytics.rows import NO_VALUE
 from llm_metrics_proxy.errors import QueryError
-from llm_metrics_proxy.record import Outcome
 from llm_metrics_proxy.storage.base import SqlValue
-from llm_metrics_proxy.wire.error_taxonomy import CATEGORIES, PHASES, TAXONOMY
+from llm_metrics_proxy.wire.error_taxonomy import CATEGORIES, OUTCOMES, PHASES, TAXONOMY
 
-UNKNOWN: Final = "unknown"  # the type of what could not be classified
-ERROR_TYPES: Final = tuple(dict.fromkeys((*(row.type for row in TAXONOMY), UNKNOWN)))
 # Conditions whose words are ours: another word would select nothing, and look like "there was no such error".
 WORDS: Final[dict[str, tuple[str, ...]]] = {
-    "outcome": tuple(outcome.value for outcome in Outcome),
-    "error_category": tuple(CATEGORIES),
-    "error_type": ERROR_TYPES,
-    "error_phase": tuple(PHASES),
+    "outcome": OUTCOMES,
+    "error_category": CATEGORIES,
+    "error_type": tuple(dict.fromkeys(row.type for row in TAXONOMY)),  # upstream and proxy both have `internal`
+    "error_phase": PHASES,
 }
 
 

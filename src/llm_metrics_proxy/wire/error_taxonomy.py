@@ -24,8 +24,19 @@ TAXONOMY: Final[tuple[Row, ...]] = tuple(
         ("stream", "error_event truncated malformed empty"),
         ("client", "disconnect_before_first_token disconnect_mid_stream slow_request bad_http"),
         ("proxy", "saturated config internal crashed record_lost"),
+        ("unknown", "unknown"),
     )
     for type_ in types.split()
 )
 CATEGORIES: Final = tuple(dict.fromkeys(row.category for row in TAXONOMY))
+OUTCOMES: Final = (
+    "completed",
+    "client_disconnected",
+    "upstream_error",
+    "upstream_truncated",
+    "timeout",
+    "network_error",
+    "proxy_refused",
+    "proxy_crashed",
+)
 PHASES: Final = ("request", "connect", "before_first_token", "mid_stream")
