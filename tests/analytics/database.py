@@ -54,7 +54,8 @@ class Database:
     def add(self, *records: RequestRecord, app_version: str = "2.0.0", tokens_per_second: float | None = None) -> None:
         """Commit records as one batch."""
         self.append(
-            (*(getattr(record, name) for name in RAW_COLUMNS), tokens_per_second, app_version) for record in records
+            (*(getattr(record, name) for name in RAW_COLUMNS), tokens_per_second, None, None, app_version)
+            for record in records
         )
 
     def append(self, rows: Iterable[tuple[Any, ...]]) -> None:

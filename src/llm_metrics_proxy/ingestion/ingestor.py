@@ -23,7 +23,7 @@ from llm_metrics_proxy.errors import JournalError, LlmMetricsProxyError, Records
 from llm_metrics_proxy.ingestion.batch import Batch
 from llm_metrics_proxy.journal.frames import encode, storable
 from llm_metrics_proxy.journal.reader import JournalFolder
-from llm_metrics_proxy.metrics_service import to_row
+from llm_metrics_proxy.metrics_service import settle, to_row
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosition, Store
 
@@ -276,6 +276,7 @@ class Ingestor:
         while True:
             rows = []
             for record in batch.records:
+                settle(record)
                 self._counters.observe(record)
                 rows.append(to_row(record))
             try:
