@@ -21,7 +21,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
-from llm_metrics_proxy.record import Outcome, RequestRecord
+from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES
 
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"  # category and type of a failure that nothing could be made of
@@ -129,8 +130,9 @@ class CounterBook:
         self._endpoints = _Label(label_limit)
         self._finish_reasons = _Label(label_limit)
 
-    def observe(self, record: RequestRecord) -> None:
-        """Count one record that ended, whatever its end. Missing values are left out, never counted as 0."""
+    def observe(self, record: RequestRecord, error_category: str | None = None) -> None:
+        """Count one record that ended, whatever its end, and is settled: its outcome and type are those of the table
+        of errors, as ``error_category`` is. Missing values are left out, never counted as 0."""
         key = (record.model or "", record.backend or "", record.endpoint, record.is_streaming)
         series = self._series.get(key)
         if series is None:
@@ -147,11 +149,10 @@ class CounterBook:
             if reason not in reasons:
                 reason = self._finish_reasons.value(reason)
             reasons[reason] = reasons.get(reason, 0) + 1
-        category = record.error_category
-        if category is not None or not record.success:  # what completed may be flagged
-            counts = series.classified.setdefault(category or UNKNOWN, {})
+        if error_category is not None or not record.success:  # what completed may be flagged
+            counts = series.classified.setdefault(error_category or UNKNOWN, {})
             # Types of a category are those of one table, so they need no limit.
-            error_type = (record.error_type if category else None) or UNKNOWN
+            error_type = (record.error_type if error_category else None) or UNKNOWN
             counts[error_type] = counts.get(error_type, 0) + 1
 
         tokens = record.prompt_tokens
@@ -228,7 +229,7 @@ class CounterBook:
 
 def outcomes_with_zeros(series: Series) -> dict[str, int]:
     """Counts of every outcome there is: a rate over the first error needs the 0 before it."""
-    return {**{outcome.value: 0 for outcome in Outcome}, **series.outcomes}
+    return {**dict.fromkeys(OUTCOMES, 0), **series.outcomes}
 
 
 def _key_text(key: _Labels) -> str:

@@ -24,7 +24,7 @@ from llm_metrics_proxy.record import RAW_COLUMNS
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.wire.error_taxonomy import PHASES, TAXONOMY
 from tests.analytics import odd
-from tests.analytics.database import NOON, Database, a_record
+from tests.analytics.database import NOON, Database, a_record, a_row
 
 EVERYTHING = ErrorsQuery()
 kinds = st.sampled_from([(None, None), *((row.category, row.type) for row in TAXONOMY)])
@@ -44,13 +44,14 @@ facts = st.fixed_dictionaries(
 
 def row_of(fact: dict[str, Any]) -> tuple[Any, ...]:
     raw = {name: value for name, value in fact.items() if name in RAW_COLUMNS}
-    record = a_record(fact["seconds"], error_category=fact["kind"][0], error_type=fact["kind"][1], **raw)
-    return (*(getattr(record, name) for name in RAW_COLUMNS), None, fact["app_version"])
+    category, kind = fact["kind"]
+    verdict = {"error_category": category, "error_phase": fact["error_phase"], "app_version": fact["app_version"]}
+    return a_row(a_record(fact["seconds"], error_type=kind, **raw), **verdict)
 
 
-def an_error(seconds: float = 0, category: str = "upstream", type_: str = "overloaded", **changes: Any) -> Any:
+def an_error(seconds: float = 0, **changes: Any) -> tuple[Any, ...]:
     words = {"success": False, "outcome": "upstream_error", "status_code": 503, "finish_reason": None, **changes}
-    return a_record(seconds, error_category=category, error_type=type_, **words)
+    return a_row(a_record(seconds, error_type="overloaded", **words), error_category="upstream")
 
 
 def ask(database: Database, **conditions: Any) -> Errors:
@@ -127,7 +128,7 @@ def test_no_record_gives_no_share_and_no_bucket(database: Database) -> None:
 
 
 def test_one_error_is_one_everywhere(database: Database) -> None:
-    database.add(an_error(), app_version=APP_VERSION)
+    database.append([an_error()])
     answer = ask(database)
     (one,) = answer.types
     explained = next(row for row in TAXONOMY if row.type == "overloaded")
@@ -138,15 +139,15 @@ def test_one_error_is_one_everywhere(database: Database) -> None:
 
 
 def test_an_answer_that_is_complete_but_flagged_counts_and_succeeds_all_the_same(database: Database) -> None:
-    database.add(a_record(error_category="policy", error_type="refusal"), a_record())
+    database.append([a_row(a_record(error_type="refusal"), error_category="policy"), a_row(a_record())])
     answer = ask(database)
     assert (answer.errors, answer.share, answer.unclassified) == (1, 0.5, 0)
     assert answer.examples[0].outcome == "completed"
 
 
 def test_the_words_of_older_programs_are_counted_apart_until_they_are_classified(database: Database) -> None:
-    database.add(a_record(success=False, outcome="rejected", error_type="quota", error_category=None), a_record())
-    database.add(an_error(), app_version=APP_VERSION)
+    database.add(a_record(success=False, outcome="rejected", error_type="quota"), a_record())
+    database.append([an_error()])
     database.add(a_record(), app_version="1.0.0")
     answer = ask(database)
     assert (answer.requests, answer.errors, answer.unclassified) == (4, 1, 1)
@@ -155,7 +156,7 @@ def test_the_words_of_older_programs_are_counted_apart_until_they_are_classified
 
 
 def test_examples_are_the_newest_and_their_messages_are_cut(database: Database) -> None:
-    database.add(*(an_error(number, error_message="x" * 500) for number in range(30)))
+    database.append(an_error(number, error_message="x" * 500) for number in range(30))
     answer = read_errors(database.reader, ErrorsQuery(examples=3))
     assert [example.id for example in answer.examples] == [30, 29, 28]
     assert all(len(example.message or "") == MAX_MESSAGE_CHARS for example in answer.examples)
@@ -170,7 +171,7 @@ def test_more_examples_than_there_may_be_are_refused(examples: int) -> None:
 
 
 def test_models_that_clients_make_up_cannot_swell_the_answer(database: Database) -> None:
-    database.add(*(an_error(model=f"m{number}") for number in range(MAX_GROUPS + 50)))
+    database.append(an_error(model=f"m{number}") for number in range(MAX_GROUPS + 50))
     answer = ask(database)
     assert len(answer.models) == MAX_GROUPS
     assert answer.further_errors == {"models": 50}
@@ -187,7 +188,7 @@ def test_a_range_of_any_length_has_a_handful_of_buckets(one: int, other: int) ->
 
 
 def test_a_bucket_of_a_week_begins_on_a_monday(database: Database) -> None:
-    database.add(a_record(), an_error(300 * 86_400))
+    database.append([a_row(a_record()), an_error(300 * 86_400)])
     answer = ask(database)
     assert answer.bucket_s == 7 * 86_400
     assert (answer.buckets[0].start, answer.buckets[0].requests) == ("2026-02-23T00:00:00Z", 1)

@@ -4,22 +4,22 @@ import pytest
 
 from llm_metrics_proxy.analytics import ErrorsQuery, RetryAdvice, read_errors
 from llm_metrics_proxy.analytics.retry_advice import MAX_LIMITED
-from tests.analytics.database import Database, a_record
+from tests.analytics.database import Database, a_record, a_row
 
 TAKEN_MS = 250.0
 
 
-def limited(seconds: float = 0, **changes: Any) -> Any:
-    words = {
+def limited(seconds: float = 0, **changes: Any) -> tuple[Any, ...]:
+    words: dict[str, Any] = {
         "success": False,
         "outcome": "upstream_error",
         "status_code": 429,
-        "error_category": "limit",
         "error_type": "rate_limit",
         "response_time_ms": TAKEN_MS,
         **changes,
     }
-    return a_record(seconds, **words)
+    category = words.pop("error_category", "limit")
+    return a_row(a_record(seconds, **words), error_category=category)
 
 
 def advice(database: Database) -> list[RetryAdvice]:
@@ -27,7 +27,9 @@ def advice(database: Database) -> list[RetryAdvice]:
 
 
 def test_the_newest_retry_after_is_the_wait_and_says_what_it_rests_on(database: Database) -> None:
-    database.add(limited(0, retry_after_ms=20_000.0), limited(1, retry_after_ms=1500.0), limited(2), a_record(3))
+    database.append(
+        [limited(0, retry_after_ms=20_000.0), limited(1, retry_after_ms=1500.0), limited(2), a_row(a_record(3))]
+    )
     (one,) = advice(database)
     assert (one.n, one.retry_after_n, one.retry_after_max_ms) == (3, 2, 20_000.0)
     assert (one.wait_ms, one.wait_source) == (1500.0, "retry_after")
@@ -39,13 +41,15 @@ def test_the_newest_retry_after_is_the_wait_and_says_what_it_rests_on(database: 
 
 
 def test_without_a_retry_after_what_is_used_up_says_how_long(database: Database) -> None:
-    database.add(
-        limited(
-            ratelimit_remaining_requests=0,
-            ratelimit_reset_requests_ms=12.0,
-            ratelimit_remaining_tokens=0,
-            ratelimit_reset_tokens_ms=60_000.0,
-        )
+    database.append(
+        [
+            limited(
+                ratelimit_remaining_requests=0,
+                ratelimit_reset_requests_ms=12.0,
+                ratelimit_remaining_tokens=0,
+                ratelimit_reset_tokens_ms=60_000.0,
+            )
+        ]
     )
     (one,) = advice(database)
     assert (one.wait_ms, one.wait_source) == (60_000.0, "ratelimit_reset")
@@ -53,7 +57,9 @@ def test_without_a_retry_after_what_is_used_up_says_how_long(database: Database)
 
 
 def test_an_allowance_that_is_not_used_up_is_no_reason_to_wait(database: Database) -> None:
-    database.add(limited(ratelimit_remaining_requests=3, ratelimit_limit_requests=60, ratelimit_reset_requests_ms=9e4))
+    database.append(
+        [limited(ratelimit_remaining_requests=3, ratelimit_limit_requests=60, ratelimit_reset_requests_ms=9e4)]
+    )
     (one,) = advice(database)
     assert (one.wait_ms, one.wait_source, one.not_before) == (None, None, None)
     assert (one.ratelimit_limit_requests, one.ratelimit_remaining_requests) == (60, 3)
@@ -61,7 +67,7 @@ def test_an_allowance_that_is_not_used_up_is_no_reason_to_wait(database: Databas
 
 
 def test_headroom_is_the_newest_that_was_told(database: Database) -> None:
-    database.add(limited(0, ratelimit_limit_tokens=9), limited(1, ratelimit_limit_tokens=8), limited(2))
+    database.append([limited(0, ratelimit_limit_tokens=9), limited(1, ratelimit_limit_tokens=8), limited(2)])
     (one,) = advice(database)
     assert one.ratelimit_limit_tokens == 8
 
@@ -79,12 +85,12 @@ def test_headroom_is_the_newest_that_was_told(database: Database) -> None:
 def test_an_answer_is_limited_if_it_is_a_limit_or_asks_to_wait(
     database: Database, changes: dict[str, Any], counts: bool
 ) -> None:
-    database.add(limited(**changes))
+    database.append([limited(**changes)])
     assert bool(advice(database)) is counts
 
 
 def test_each_server_and_model_has_its_own_the_one_limited_last_first(database: Database) -> None:
-    database.add(limited(0, model="a"), limited(1, model="b", backend_name="x"), limited(2, model="b"))
+    database.append([limited(0, model="a"), limited(1, model="b", backend_name="x"), limited(2, model="b")])
     assert [(one.model, one.backend_name, one.n) for one in advice(database)] == [
         ("b", None, 1),
         ("b", "x", 1),
@@ -93,7 +99,7 @@ def test_each_server_and_model_has_its_own_the_one_limited_last_first(database: 
 
 
 def test_only_the_newest_answers_count(database: Database) -> None:
-    database.add(*(limited(number, retry_after_ms=float(number)) for number in range(MAX_LIMITED + 20)))
+    database.append(limited(number, retry_after_ms=float(number)) for number in range(MAX_LIMITED + 20))
     (one,) = advice(database)
     assert (one.n, one.wait_ms) == (MAX_LIMITED, 119.0)
 
@@ -102,6 +108,6 @@ def test_only_the_newest_answers_count(database: Database) -> None:
     ("timestamp", "retry_after_ms"), [("2026-13-45", 5.0), ("2026-03-01T12:00:00.000000Z", 1e300), ("", 5.0)]
 )
 def test_a_moment_that_cannot_be_told_is_not_told(database: Database, timestamp: str, retry_after_ms: float) -> None:
-    database.add(limited(timestamp=timestamp, retry_after_ms=retry_after_ms))
+    database.append([limited(timestamp=timestamp, retry_after_ms=retry_after_ms)])
     (one,) = advice(database)
     assert (one.wait_ms, one.not_before) == (retry_after_ms, None)

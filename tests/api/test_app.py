@@ -21,7 +21,7 @@ from llm_metrics_proxy.errors import StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.sqlite import SqliteReader
-from tests.analytics.database import Database, a_record
+from tests.analytics.database import Database, a_record, a_row
 from tests.api.service import client, ports
 
 
@@ -97,8 +97,9 @@ def test_the_summary_is_what_analytics_says(database: Database) -> None:
 
 
 def test_the_errors_are_what_analytics_says(database: Database) -> None:
-    failed: Any = {"success": False, "outcome": "upstream_error", "error_category": "limit", "error_type": "rate_limit"}
-    database.add(*(a_record(number, retry_after_ms=2000.0, **failed) for number in range(3)), a_record())
+    failed: Any = {"success": False, "outcome": "upstream_error", "error_type": "rate_limit", "retry_after_ms": 2000.0}
+    database.append(a_row(a_record(number, **failed), error_category="limit") for number in range(3))
+    database.add(a_record())
     http = client(database)
     body = http.get("/api/v1/errors", params={"examples": 2}).content
     answer = msgspec.json.decode(body, type=Errors)

@@ -10,9 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from llm_metrics_proxy.api.health import Health, assess
 from llm_metrics_proxy.api.prometheus import render
 from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook
-from llm_metrics_proxy.record import Outcome
 from llm_metrics_proxy.scoreboard import Scoreboard
-from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
+from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES, TAXONOMY
 from tests.analytics.database import Database, a_record
 from tests.api.service import NOW_UNIX_S, RUNNING, client
 from tests.counting import count
@@ -79,14 +78,14 @@ def test_a_new_series_begins_with_a_zero_for_every_outcome() -> None:
     count(book, a_record())
     values, _ = scrape(book)
     found = {dict(has)["outcome"]: value for (name, has), value in values.items() if name == "llm_proxy_requests_total"}
-    assert found == {outcome.value: float(outcome == Outcome.COMPLETED) for outcome in Outcome}
+    assert found == {outcome: float(outcome == "completed") for outcome in OUTCOMES}
 
 
 def test_counts_and_labels_are_those_of_the_records() -> None:
     book = CounterBook()
     count(book, a_record())
-    failed: Any = {"success": False, "outcome": "upstream_error", "error_category": "limit", "error_type": "quota"}
-    count(book, a_record(is_streaming=False, **failed))
+    failed = a_record(is_streaming=False, success=False, outcome="upstream_error", error_type="quota")
+    count(book, failed, error_category="limit")
     values, _ = scrape(book)
     labels = {"model": "llama3.1:8b", "backend": "127.0.0.1:8000", "endpoint": "/v1/chat/completions"}
     kind = {"error_category": "limit", "error_type": "quota"}
@@ -123,7 +122,7 @@ def test_the_total_of_errors_goes_on_from_what_2_x_counted() -> None:
     values = msgspec.msgpack.decode(state)
     values[2] = {"rejected": {"forbidden": 3}, "upstream_error": {"quota": 2, "": 1}}
     book.load([(key, msgspec.msgpack.encode(values[:7]))])
-    count(book, a_record(success=False, outcome="proxy_refused", error_category="auth", error_type="forbidden"))
+    count(book, a_record(success=False, outcome="proxy_refused", error_type="forbidden"), error_category="auth")
     shown = {name: n for name, n in errors(scrape(book)[0]).items() if n}
     assert shown == {("llama3.1:8b", "true", "", ""): 6, ("llama3.1:8b", "true", "auth", "forbidden"): 1}
 
@@ -175,9 +174,11 @@ def test_counters_never_go_down_over_failures_and_restarts() -> None:
         assert all((name, has) in values for name, has in highest)  # nor do they vanish
 
     for number in range(24):
-        kind: dict[str, Any] = {} if number % 4 else {"error_category": "limit", "error_type": "quota"}
-        record = a_record(model=f"m{number % 3}", response_time_ms=float(number), success=number % 4 > 0, **kind)
-        book.observe(record)
+        category, kind = (None, None) if number % 4 else ("limit", "quota")
+        record = a_record(
+            model=f"m{number % 3}", response_time_ms=float(number), success=number % 4 > 0, error_type=kind
+        )
+        book.observe(record, category)
         look()
         changes = book.take_changes()
         look()
@@ -185,7 +186,7 @@ def test_counters_never_go_down_over_failures_and_restarts() -> None:
             book = book if number % 2 else CounterBook()
             book.load(stored.items())
             look()
-            book.observe(record)
+            book.observe(record, category)
             changes = book.take_changes()
         stored.update(changes)
         if number % 7 == 3:  # killed between the commit and its confirmation

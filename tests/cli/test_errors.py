@@ -2,47 +2,43 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from llm_metrics_proxy.metrics_service import APP_VERSION, to_row
-from llm_metrics_proxy.record import RAW_COLUMNS, Outcome
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
+from tests.analytics.database import a_row
 from tests.cli.conftest import Cli, make_record, words
 
 
-def an_error(number: int, category: str, kind: str, **facts: object) -> object:
-    return make_record(
-        number,
-        **{
-            "success": False,
-            "outcome": Outcome.UPSTREAM_ERROR,
-            "error_category": category,
-            "error_type": kind,
-            "error_phase": "before_first_token",
-            "error_message": "[red]so\x1b[2J",
-            "backend": "h:1",
-            **facts,
-        },
-    )
+def an_error(number: int, category: str, kind: str, **facts: Any) -> tuple[Any, ...]:
+    words = {
+        "success": False,
+        "outcome": "upstream_error",
+        "error_type": kind,
+        "error_message": "[red]so\x1b[2J",
+        "backend": "h:1",
+        **facts,
+    }
+    phase = "connect" if category == "network" else "before_first_token"
+    return a_row(make_record(number, **words), error_category=category, error_phase=phase)
 
 
 @pytest.fixture
 def wrong(tmp_path: Path) -> SqliteStore:
     """Of eight requests three were limited, one was refused by the model, and the server was gone for one."""
     store = SqliteStore(tmp_path / "data" / "metrics.db")
-    limited = {"status_code": 429, "retry_after_ms": 2000.0}
-    records = [
+    limited: Any = {"status_code": 429, "retry_after_ms": 2000.0}
+    rows = [
         *(an_error(number, "limit", "rate_limit", **limited) for number in range(3)),
-        an_error(4, "network", "connect_refused", status_code=502, error_phase="connect", model="qwen"),
-        make_record(5, error_category="policy", error_type="refusal"),
-        *(make_record(number) for number in range(6, 9)),
+        an_error(4, "network", "connect_refused", status_code=502, model="qwen"),
+        a_row(make_record(5, error_type="refusal"), error_category="policy"),
+        *(a_row(make_record(number)) for number in range(6, 9)),
     ]
-    columns = (*RAW_COLUMNS, "tokens_per_second", "app_version")
-    rows = [(*(getattr(record, name, None) for name in columns[:-1]), APP_VERSION) for record in records]
     store.append(IngestBatch(rows=rows))
     return store
 
@@ -134,8 +130,7 @@ def test_nothing_wrong_is_one_line_and_no_table(cli: Cli, tmp_path: Path) -> Non
 def test_older_records_are_said_to_be_unclassified(cli: Cli, tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "data" / "metrics.db")
     failed = make_record(1, success=False, outcome="rejected", error_type="quota")
-    values = [getattr(failed, name) for name in RAW_COLUMNS]
-    store.append(IngestBatch(rows=[(*values, None, "1.0.0")]))
+    store.append(IngestBatch(rows=[a_row(failed, app_version="1.0.0")]))
     lines = cli("errors").out.splitlines()
     assert lines[0] == "Errors 0 of 1 requests (0.00%)"
     assert lines[-2].startswith("1 more failed and are not classified yet: records of older versions.")

@@ -73,7 +73,7 @@ def test_every_type_stands_in_the_table_once_in_its_category() -> None:
     assert {row.category for row in TAXONOMY} == set(CATEGORIES)
 
 
-_SERVER = {"outcome": "upstream_error"}
+_SERVER: dict[str, Any] = {"outcome": "upstream_error"}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Gathered from OpenAI, Azure, Anthropic, Gemini, DeepSeek, OpenRouter, vLLM, SGLa
 FastAPI. Frozen with version 3.0.0, like ``error_taxonomy``, which uses it.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -104,11 +105,13 @@ STATUSES: Final[dict[int, str]] = {
     503: "overloaded", 504: "timeout", 524: "timeout", 529: "overloaded",
 }  # fmt: skip
 
+_STATUS: Final = re.compile("[45][0-9][0-9]")
 # As SQLite's lower(): ASCII only, and up to the first NUL. A record reads alike in both languages.
 _LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
-def _lower(text: str) -> str:
+def lower(text: str) -> str:
+    """As the SQL of the migration does it."""
     return text.partition("\0")[0].translate(_LOWER)
 
 
@@ -124,9 +127,9 @@ def _first(clues: Sequence[Clue], words: frozenset[str], message: str, status: i
 
 def clue(words: Sequence[str], message: str | None, status: int | None) -> str | None:
     """The type that a server's words tell, ``None`` if they leave it to its status."""
-    lowered = [_lower(word) for word in words]
+    lowered = [lower(word) for word in words]
     shown = status if status is not None and status >= 400 else _status_in(lowered)
-    found = _first(CLUES, frozenset(lowered), _lower(message or ""), shown)
+    found = _first(CLUES, frozenset(lowered), lower(message or ""), shown)
     if found is None and (status is None or status < 400):  # an error inside a success: all there is are words
         found = status_clue(shown) if shown is not None else _first(VAGUE, frozenset(lowered), "", None)
     return found
@@ -134,8 +137,7 @@ def clue(words: Sequence[str], message: str | None, status: int | None) -> str |
 
 def _status_in(words: Sequence[str]) -> int | None:
     """A status given as code, as OpenRouter does inside a 200."""
-    found = next((word for word in words if len(word) == 3 and word[0] in "45" and word[1:].isdecimal()), None)
-    return int(found) if found is not None and found.isascii() else None
+    return next((int(word) for word in words if _STATUS.fullmatch(word)), None)
 
 
 def status_clue(status: int) -> str | None:
@@ -147,4 +149,4 @@ def status_clue(status: int) -> str | None:
 
 def legacy_clue(words: Sequence[str], message: str | None) -> str | None:
     """What another program's own words tell."""
-    return _first(LEGACY, frozenset(map(_lower, words)), _lower(message or ""), None)
+    return _first(LEGACY, frozenset(map(lower, words)), lower(message or ""), None)

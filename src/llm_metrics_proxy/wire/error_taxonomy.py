@@ -10,7 +10,7 @@ Frozen with version 3.0.0: stored records follow it. A change of what it gives n
 
 from typing import Final, NamedTuple
 
-from llm_metrics_proxy.wire.error_clues import clue, legacy_clue, status_clue
+from llm_metrics_proxy.wire.error_clues import clue, legacy_clue, lower, status_clue
 
 
 class Row(NamedTuple):
@@ -135,7 +135,7 @@ class Verdict(NamedTuple):
 
 
 _COMPLETED: Final = Verdict("completed")
-_FLAGS: Final[dict[str, Verdict]] = {  # finish reasons in lower case
+FLAGS: Final[dict[str, Verdict]] = {  # finish reasons in lower case
     reason: Verdict("completed", "policy", flag)
     for flag, reasons in {
         "content_filter": ("content_filter", "content_filtered", "safety", "prohibited_content", "blocklist", "spii"),
@@ -144,7 +144,7 @@ _FLAGS: Final[dict[str, Verdict]] = {  # finish reasons in lower case
     for reason in reasons
 }
 # What the exchange says (record.Outcome), and what is stored, as the outcome that is stored.
-_OUTCOME_OF: Final[dict[str, str]] = {
+OUTCOME_OF: Final[dict[str, str]] = {
     **{name: name for name in OUTCOMES},
     "stream_error": "upstream_error",
     "stream_truncated": "upstream_truncated",
@@ -157,16 +157,16 @@ _OUTCOME_OF: Final[dict[str, str]] = {
     "record_lost": "proxy_crashed",
 }
 # The exchange's words (proxy.exchange.Cause), and the types themselves, as the type.
-_WORDS: Final[dict[str, str]] = {
+WORDS: Final[dict[str, str]] = {
     **{row.type: row.type for row in TAXONOMY if row.category in {"network", "client", "stream", "proxy"}},
     **{name: name for name in ("too_large", "forbidden", "model_not_found", "invalid")},  # refused by this proxy
     "refused": "invalid",
 }
-_DEFAULTS: Final[dict[str, str]] = {"proxy_crashed": "crashed", "upstream_truncated": "truncated"}
-_CATEGORY_OF: Final[dict[str, str]] = {row.type: row.category for row in reversed(TAXONOMY) if row.type != "internal"}
-_CONNECTING: Final = frozenset({"dns", "connect_refused", "connect_failed", "connect_timeout", "tls"})
+DEFAULTS: Final[dict[str, str]] = {"proxy_crashed": "crashed", "upstream_truncated": "truncated"}
+CATEGORY_OF: Final[dict[str, str]] = {row.type: row.category for row in reversed(TAXONOMY) if row.type != "internal"}
+CONNECTING: Final = frozenset({"dns", "connect_refused", "connect_failed", "connect_timeout", "tls"})
 # Outcome by type where an older record has none.
-_IMPLIED: Final[dict[str, str]] = {
+IMPLIED: Final[dict[str, str]] = {
     "connect_timeout": "timeout", "first_byte_timeout": "timeout", "idle_timeout": "timeout",
     **dict.fromkeys(("dns", "connect_refused", "connect_failed", "tls", "reset", "protocol"), "network_error"),
     **dict.fromkeys(("disconnect_before_first_token", "disconnect_mid_stream"), "client_disconnected"),
@@ -178,9 +178,9 @@ _IMPLIED: Final[dict[str, str]] = {
 
 def classify(facts: Facts) -> Verdict:
     """The one verdict on a request's facts."""
-    outcome = _OUTCOME_OF.get(facts.outcome or "")
+    outcome = OUTCOME_OF.get(facts.outcome or "")
     if outcome == "completed":
-        return _FLAGS.get((facts.finish_reason or "").lower(), _COMPLETED) if facts.finish_reason else _COMPLETED
+        return FLAGS.get(lower(facts.finish_reason), _COMPLETED) if facts.finish_reason else _COMPLETED
     if outcome is None:
         return _of_older(facts)
     if outcome == "upstream_error":
@@ -199,7 +199,7 @@ def _of_exchange(facts: Facts, outcome: str) -> Verdict:
         return _verdict(facts, outcome, "config" if facts.model is None else "model_not_found")
     if facts.outcome == "record_lost":
         word = "record_lost"
-    kind = _WORDS.get(word) or _DEFAULTS.get(outcome)
+    kind = WORDS.get(word) or DEFAULTS.get(outcome)
     if kind == "truncated" and facts.content_chunks == 0:
         kind = "empty"
     if facts.outcome == "proxy_error" and (
@@ -214,11 +214,11 @@ def _of_older(facts: Facts) -> Verdict:
     status = facts.status_code if facts.upstream_status_code is None else facts.upstream_status_code
     if facts.success or (facts.success is None and status is not None and 200 <= status < 400):
         return classify(facts._replace(outcome="completed"))
-    kind = _WORDS.get(facts.error_type or "")
-    kind = kind if kind in _IMPLIED else _said(facts) or legacy_clue(_words(facts), facts.error_message)
+    kind = WORDS.get(facts.error_type or "")
+    kind = kind if kind in IMPLIED else _said(facts) or legacy_clue(_words(facts), facts.error_message)
     if kind is None and status is not None:
-        kind = status_clue(status)
-    outcome = _IMPLIED.get(kind or "", "upstream_error")
+        kind = status_clue(status) or ("error_event" if _has_server_words(facts) else None)
+    outcome = IMPLIED.get(kind or "", "upstream_error")
     if outcome == "client_disconnected":
         kind = _disconnect(facts)
     return _verdict(facts, outcome, kind)
@@ -239,7 +239,15 @@ def _said(facts: Facts) -> str | None:
 def _server_type(facts: Facts) -> str | None:
     """By the server's words, then its status; an error in an answer that began well is always an error."""
     status = facts.status_code if facts.upstream_status_code is None else facts.upstream_status_code
-    return _said(facts) or (None if status is None else status_clue(status) or "error_event")
+    said = _said(facts)
+    if said is not None or status is None:
+        return said
+    settled = facts.error_type == "unknown" and not _has_server_words(facts)  # that was the verdict on an older record
+    return status_clue(status) or (None if settled else "error_event")
+
+
+def _has_server_words(facts: Facts) -> bool:
+    return facts.upstream_error_code is not None or facts.upstream_error_type is not None
 
 
 def _disconnect(facts: Facts) -> str:
@@ -261,14 +269,14 @@ def _verdict(facts: Facts, outcome: str, kind: str | None) -> Verdict:
         known = facts.error_type not in {None, "unknown"} or facts.error_message is not None
         reason = "error_not_recognised" if known else "error_without_words"
         return Verdict(outcome, "unknown", "unknown", _phase(facts, outcome, None), reason)
-    category = "proxy" if kind == "internal" and outcome == "proxy_crashed" else _CATEGORY_OF.get(kind, "upstream")
+    category = "proxy" if kind == "internal" and outcome == "proxy_crashed" else CATEGORY_OF.get(kind, "upstream")
     return Verdict(outcome, category, kind, _phase(facts, outcome, kind))
 
 
 def _phase(facts: Facts, outcome: str, kind: str | None) -> str | None:
     if kind in {"crashed", "record_lost"}:
         return None  # what had happened by then is not known
-    if kind in _CONNECTING:
+    if kind in CONNECTING:
         return "connect"
     if outcome == "proxy_refused" and kind not in {"saturated", "shutdown"}:
         return "request"

@@ -1,4 +1,4 @@
--- What went wrong, classified, and the server's own words for it.
+-- The server's own words and limits, the taxonomy's category and phase, and what older records said before it.
 ALTER TABLE completion_requests ADD COLUMN upstream_error_code TEXT;
 ALTER TABLE completion_requests ADD COLUMN upstream_error_type TEXT;
 ALTER TABLE completion_requests ADD COLUMN retry_after_ms REAL;
@@ -10,3 +10,5 @@ ALTER TABLE completion_requests ADD COLUMN ratelimit_remaining_tokens INTEGER;
 ALTER TABLE completion_requests ADD COLUMN ratelimit_reset_tokens_ms REAL;
 ALTER TABLE completion_requests ADD COLUMN error_category TEXT;
 ALTER TABLE completion_requests ADD COLUMN error_phase TEXT;
+ALTER TABLE completion_requests ADD COLUMN outcome_original ANY;
+ALTER TABLE completion_requests ADD COLUMN error_type_original ANY;
