@@ -52,6 +52,25 @@ VERSION_HISTORY: Final = (
         "recalculated by the formulas of 2.0.0, after a backup and with a way back; text or bytes that stand where a "
         "number belongs count as missing.",
     ),
+    VersionNote(
+        version="3.0.0",
+        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        changes="Errors explain themselves: every record has one of eight outcomes, and what failed has a category, a "
+        "type and a phase of one taxonomy. Older records are classified from their status, type and message; their "
+        "words stay in outcome_original and error_type_original. No number changes.",
+        breaking_changes=(
+            (
+                "outcome has other values: upstream_error (also for stream_error), upstream_truncated (stream_truncated), "
+                "network_error (upstream_unreachable, upstream_protocol_error), timeout (upstream_timeout), proxy_refused "
+                "(rejected, client_error), proxy_crashed (proxy_error, record_lost)."
+            ),
+            (
+                "error_type is a type of the taxonomy. The server's own words: upstream_error_code, upstream_error_type; "
+                "of older records: error_type_original."
+            ),
+        ),
+        migrates=True,
+    ),
 )
 # Records of this version and later are read alike. A prerelease of it is older.
 CURRENT_SINCE: Final = max((Version.parse(note.version) for note in VERSION_HISTORY if note.migrates), default=None)

@@ -49,6 +49,8 @@ class Cause(StrEnum):
     TOO_LARGE = "too_large"
     FORBIDDEN = "forbidden"
     REFUSED = "refused"
+    NO_BACKEND = "no_backend_for_model"
+    NO_MODELS = "no_models"
     SATURATED = "saturated"
     SHUTDOWN = "shutdown"
     INTERNAL = "internal"
@@ -81,6 +83,8 @@ ENDINGS: Final[dict[Cause, Ending]] = {
         Outcome.REJECTED, 403, "Only inference paths may pass; an operator can allow others with --allow-paths."
     ),
     Cause.REFUSED: Ending(Outcome.REJECTED, 400, "The request was refused."),
+    Cause.NO_BACKEND: Ending(Outcome.REJECTED, 404, "No backend in the settings serves what was asked for."),
+    Cause.NO_MODELS: Ending(Outcome.UPSTREAM_UNREACHABLE, 502, "No backend listed its models."),
     Cause.SATURATED: Ending(Outcome.PROXY_ERROR, 503, "This proxy has no capacity left; try again later."),
     Cause.SHUTDOWN: Ending(Outcome.PROXY_ERROR, 503, "This proxy is shutting down."),
     Cause.INTERNAL: Ending(Outcome.PROXY_ERROR, 502, "This proxy failed; its log says why."),
@@ -195,12 +199,14 @@ class Exchange(msgspec.Struct):
             streamed = facts.content_chunks is not None and status < 400
             self._fail(Outcome.STREAM_ERROR if streamed else Outcome.UPSTREAM_ERROR, f"http_{status}", None)
             if facts.error is not None:
+                record.upstream_error_code, record.upstream_error_type = facts.error.code, facts.error.type
                 record.error_type = facts.error.code or facts.error.type or record.error_type
                 record.error_message = facts.error.message
                 if status < 400 and facts.error.code is None and facts.error.type is None:
                     record.error_type = "error_event" if streamed else "error_body"
         elif facts.content_chunks is not None and not facts.terminal:
-            self._fail(Outcome.STREAM_TRUNCATED, "truncated", "The stream ended without its terminal marker.")
+            word = "malformed" if facts.malformed else "truncated"
+            self._fail(Outcome.STREAM_TRUNCATED, word, "The stream ended without its terminal marker.")
         else:
             record.success = True
             record.outcome = Outcome.COMPLETED
