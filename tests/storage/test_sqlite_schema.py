@@ -12,7 +12,7 @@ from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, S
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import apply_steps, look, steps
+from llm_metrics_proxy.storage.sqlite_schema import apply_steps, look, refuse_orphaned_wal, steps
 from tests.legacy import LAYOUTS, leave_hot_journal, leave_wal, make
 
 SQL_TYPES: dict[type, str] = {str: "TEXT", int: "INTEGER", bool: "INTEGER", float: "REAL"}
@@ -194,6 +194,12 @@ class TestRefused:
         path = leave_wal(make(tmp_path / "m.db"), "DELETE FROM completion_requests")
         path.write_bytes(b"")
         assert "m.db-wal beside it holds" in str(refused(path))
+
+    def test_a_database_that_was_made_since_its_file_was_found_empty_is_no_orphan(self, tmp_path: Path) -> None:
+        store = SqliteStore(tmp_path / "m.db")
+        assert (tmp_path / "m.db-wal").stat().st_size > 0
+        refuse_orphaned_wal(tmp_path / "m.db")
+        store.close()
 
     def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "m.db")
