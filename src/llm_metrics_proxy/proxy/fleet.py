@@ -68,6 +68,15 @@ class Server:
         else:
             self.health.failed(answer.error, monotonic_ns())
 
+    def counts(self) -> dict[str, int]:
+        """For the scoreboard, by its ``BACKEND_FIELDS``."""
+        return {
+            "up": int(not self.health.ejected),
+            "open_requests": self.open_requests,
+            "failures_in_a_row": self.health.failures,
+            "ejections": self.health.ejections,
+        }
+
     def report(self, now: int) -> dict[str, Any]:
         """For ``/health``."""
         health = self.health
