@@ -25,12 +25,13 @@ _PROBE_ANSWER_BYTES: Final = 4 * 1024 * 1024
 class Server:
     """One backend and what this worker knows of it."""
 
-    __slots__ = ("backend", "credit", "health", "open_requests", "pool")
+    __slots__ = ("backend", "credit", "health", "in_trouble", "open_requests", "pool")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend) -> None:
         self.backend = backend
         self.pool = Pool(loop, backend)
         self.health = BackendHealth(backend.eject_after, int(backend.probe_interval_s * 1e9))
+        self.in_trouble = False  # its newest request or probe failed; looked at for every answer
         self.open_requests = 0
         self.credit = 0  # see ``choice.choose``
 
@@ -46,10 +47,13 @@ class Server:
         """An answer began; called for those that may mean something, see ``Transaction``."""
         if status in AWAY_STATUSES:
             self._failed(f"status_{status}")
-        elif self.health.answered():
+            return
+        self.in_trouble = False
+        if self.health.answered():
             log.info("backend %s answers again and is taken again", self.backend.shown_name)
 
     def _failed(self, error: str) -> None:
+        self.in_trouble = True
         if self.health.failed(error, monotonic_ns()):
             log.warning(
                 "backend %s failed %d times in a row (%s): passed over until it answers",
@@ -66,7 +70,7 @@ class Server:
         if answer.error is None:
             self.answered(answer.status)
         else:
-            self.health.failed(answer.error, monotonic_ns())
+            self._failed(answer.error)
 
     def counts(self) -> dict[str, int]:
         """For the scoreboard, by its ``BACKEND_FIELDS``."""

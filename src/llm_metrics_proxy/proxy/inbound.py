@@ -65,6 +65,9 @@ class RequestPlan(msgspec.Struct, frozen=True):
     tags: str | None = None
     trace_id: str | None = None
     server: "Server | None" = None  # the one that the head names; none: the body has a say, see ``choice``
+    backend: str | None = None  # of that server: host:port
+    backend_name: str | None = None
+    says_more: bool = False  # has tags, a trace or a backend's name: most have none
     merges_models: bool = False  # asks for the list of models, of which there are several
 
 

@@ -72,7 +72,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     paused_since: int = 0  # the client takes nothing
     blocked_since: int = 0  # the upstream takes nothing
     server: "Server | None" = None  # that is to answer, while the request counts as open there
-    tried: "list[Server]" = []  # could not be connected to
+    tried: "tuple[Server, ...]" = ()  # could not be connected to
     listing: "asyncio.Task[Listing] | None" = None
 
     @classmethod
@@ -321,7 +321,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         """There was no connection, so this server knows nothing of the request: another one may have it whole."""
         if self.plan.server is not None:
             return False
-        self.tried.append(server)
+        self.tried = (*self.tried, server)
         another = self._choose()
         if another is None:
             return False
@@ -405,7 +405,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             if body:
                 exchange.response_body(body, read_at, read_at)
             self.upstream = None
-            self._leave_server()
+            if self.server is not None:  # nothing comes after this, so that it need not be forgotten
+                self.server.open_requests -= 1
             if self.framing is Framing.CHUNKED:
                 out += LAST_CHUNK
             self.ctx.recorder.closed(exchange.finish(monotonic_ns(), read_at), self.client.outlet, out, self._answered)
@@ -427,7 +428,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 
     def _begin_response(self, head: ResponseHead, length: int | None, now: int) -> bytes:
         server = self.server
-        if server is not None and (head.status > 500 or server.health.failures):
+        if server is not None and (server.in_trouble or head.status > 500):
             server.answered(head.status)
         facts = head.facts
         coding = facts.get("content_encoding")
