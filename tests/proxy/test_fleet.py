@@ -340,7 +340,7 @@ def test_models_of_all_backends_are_one_list_and_one_that_fails_is_named(stack: 
     backends = [
         told("a", a), told("b", b, models=["n", "o"]), told("gone", dead()), told("mute", mute),
     ]  # fmt: skip
-    proxy = serve(stack, tmp_path, backends, models_timeout_s=0.5)
+    proxy = serve(stack, tmp_path, backends, models_timeout_s=3.0)
     answer = proxy.ask(get(b"/v1/models", b"Authorization: Bearer k", b"Accept-Encoding: gzip"))
     assert [model["id"] for model in answer.json()["data"]] == ["m", "n", "o"]
     assert answer.header(b"x-llm-metrics-missing-backends") == b"gone,mute"

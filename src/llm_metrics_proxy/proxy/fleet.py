@@ -9,7 +9,7 @@ from time import monotonic_ns
 from typing import Any, Final
 
 from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, AWAY_STATUSES, BackendHealth
-from llm_metrics_proxy.proxy.choice import Load, choose, eligible, family_of, model_in_path
+from llm_metrics_proxy.proxy.choice import Load, choose, eligible, family_of
 from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.fetch import fetch
 from llm_metrics_proxy.proxy.headers import VIA
@@ -138,7 +138,7 @@ class Fleet:
         key = (model, path)
         found = self._eligible.get(key)
         if found is None:
-            found = eligible(self._terms, model or model_in_path(path), family_of(path))
+            found = eligible(self._terms, model, family_of(path))
             if len(self._eligible) >= _MOST_REMEMBERED:
                 self._eligible.clear()
             self._eligible[key] = found

@@ -26,6 +26,7 @@ from llm_metrics_proxy.proxy.answers import (
     informational_bytes,
     json_answer,
 )
+from llm_metrics_proxy.proxy.choice import model_in_target
 from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause, Exchange, State
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_end, upstream_start
 from llm_metrics_proxy.proxy.model_list import MISSING_FIELD, Listing, list_models
@@ -220,14 +221,15 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             return
         server = self.plan.server or self._choose()
         if server is None:
-            model = self.exchange.record.model
+            model = self.exchange.record.model or model_in_target(self.request.target)
             asked = f"the model {model!r}" if model is not None else self.plan.route.endpoint
             self._end(Cause.NO_BACKEND, f"No backend in the settings serves {asked} by {self.plan.route.endpoint}.")
             return
         self._ask(server)
 
     def _choose(self) -> "Server | None":
-        return self.ctx.fleet.choose(self.exchange.record.model, self.plan.route.endpoint, self.tried)
+        model = self.exchange.record.model or model_in_target(self.request.target)
+        return self.ctx.fleet.choose(model, self.plan.route.endpoint, self.tried)
 
     def _ask(self, server: "Server") -> None:
         self.server = server
@@ -377,7 +379,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         record.upstream_status_code = None  # the answer is nobody's but ours
         names = b",".join(name.encode("latin-1", "replace") for name, _ in listing.missing)
         extra = MISSING_FIELD + names + b"\r\n" if names else b""
-        self.keep_alive = self.keep_alive and not self.client.is_last
+        self.keep_alive = self.keep_alive and self.body_complete and not self.client.is_last
         answer = json_answer(200, listing.body, record.request_id, self.request.version, self.keep_alive, extra=extra)
         self.ctx.recorder.closed(record, self.client.outlet, answer, self._answered)
 
