@@ -268,10 +268,15 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             length: int | None = sum(map(len, self.body))
         else:
             length = self.length
-        client, server, edited = self.client, self.server, self.edits is not None
-        start = self.plan.start
-        if server is not None and (edited or server is not self.plan.server):
-            start = upstream_start(request, server.backend, trusted=client.trusted, plain_answer=edited)
+        client, server, plan, edited = self.client, self.server, self.plan, self.edits is not None
+        if server is None or (server is plan.server and not edited):
+            start = plan.start
+        elif edited:
+            start = upstream_start(request, server.backend, trusted=client.trusted, plain_answer=True)
+        else:
+            known = plan.starts.get(server)
+            start = known or upstream_start(request, server.backend, trusted=client.trusted, plain_answer=False)
+            plan.starts[server] = start
         return start + upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=length)
 
     def _pending_body(self) -> list[bytes]:
