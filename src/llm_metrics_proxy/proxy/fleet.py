@@ -25,7 +25,7 @@ _PROBE_ANSWER_BYTES: Final = 4 * 1024 * 1024
 class Server:
     """One backend and what this worker knows of it."""
 
-    __slots__ = ("backend", "credit", "health", "in_trouble", "open_requests", "pool")
+    __slots__ = ("backend", "credit", "health", "in_trouble", "open_requests", "pool", "probing")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend) -> None:
         self.backend = backend
@@ -33,6 +33,7 @@ class Server:
         self.health = BackendHealth(backend.eject_after, int(backend.probe_interval_s * 1e9))
         self.in_trouble = False  # its newest request or probe failed; looked at for every answer
         self.open_requests = 0
+        self.probing = False
         self.credit = 0  # see ``choice.choose``
 
     def __repr__(self) -> str:
@@ -66,7 +67,11 @@ class Server:
         request = b"GET %b%b HTTP/1.1\r\n%b%bAccept: application/json\r\n%b\r\n" % (
             backend.address.path_prefix, backend.probe_path, backend.address.host_line, backend.added, VIA,
         )  # fmt: skip
-        answer = await fetch(self.pool, request, backend.probe_timeout_s, _PROBE_ANSWER_BYTES)
+        self.probing = True
+        try:
+            answer = await fetch(self.pool, request, backend.probe_timeout_s, _PROBE_ANSWER_BYTES)
+        finally:
+            self.probing = False
         if answer.error is None:
             self.answered(answer.status)
         else:
@@ -169,7 +174,7 @@ class Fleet:
         """Called a few times a second: idle connections, probes that are due, retired servers that are done."""
         for server in self.servers:
             server.pool.sweep(now)
-            if server.health.probe_due(now):
+            if not server.probing and server.health.probe_due(now):
                 task = self._loop.create_task(server.probe())
                 self._probing.add(task)
                 task.add_done_callback(self._probing.discard)
