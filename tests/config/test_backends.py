@@ -14,6 +14,7 @@ from llm_metrics_proxy.proxy.choice import SPEAKS
 from llm_metrics_proxy.proxy.headers import _HOP_BY_HOP
 from llm_metrics_proxy.proxy.options import BackendOptions
 from llm_metrics_proxy.proxy.routing import backends_of
+from llm_metrics_proxy.scoreboard import BACKEND_COUNT
 from tests.upstream import Certificate
 
 A = '[[backends]]\nname = "a"\nurl = "http://h:1"\n'
@@ -152,6 +153,10 @@ url = "https://h/v1/"
 def test_backends_cannot_come_from_the_environment() -> None:
     with pytest.raises(SettingsError, match=r"LLM_METRICS_PROXY_BACKENDS \(environment\): is no setting"):
         load({}, {"LLM_METRICS_PROXY_BACKENDS": "[]"})
+
+
+def test_the_scoreboard_has_room_for_all() -> None:
+    assert MAX_BACKENDS == BACKEND_COUNT
 
 
 def test_no_name_hides_a_path_of_a_server() -> None:

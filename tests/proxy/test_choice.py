@@ -15,7 +15,7 @@ from llm_metrics_proxy.proxy.choice import (
     choose,
     eligible,
     family_of,
-    model_in_path,
+    model_in_target,
     split_prefix,
 )
 
@@ -42,7 +42,7 @@ def test_a_path_belongs_to_an_api(path: str, family: Family | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "model"),
+    ("target", "model"),
     [
         ("/v1/models", None),
         ("/v1/models/", None),
@@ -50,10 +50,14 @@ def test_a_path_belongs_to_an_api(path: str, family: Family | None) -> None:
         ("/v1/models/org/m", "org/m"),
         ("/v1/models/org%2Fm", "org/m"),
         ("/v1/chat/completions", None),
+        ("/v1/realtime?x=1&model=org%2Fgpt+4&model=b", "org/gpt 4"),
+        ("/v1/realtime?model=", None),
+        ("/v1/models/a?model=b", "a"),
+        ("/v1/models?limit=model", None),
     ],
 )
-def test_a_model_may_stand_in_the_path(path: str, model: str | None) -> None:
-    assert model_in_path(path) == model
+def test_a_model_may_stand_in_the_target(target: str, model: str | None) -> None:
+    assert model_in_target(target.encode()) == model
 
 
 @pytest.mark.parametrize(

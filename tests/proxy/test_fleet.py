@@ -228,6 +228,25 @@ def test_one_that_refuses_connections_is_stepped_over_then_ejected_and_comes_bac
     assert len(back.requests) > 1
 
 
+def test_one_question_is_out_at_a_time(stack: ExitStack, tmp_path: Path) -> None:
+    port = unused_port()
+    well = stack.enter_context(FakeUpstream())
+    backends = [told("mute", f"http://127.0.0.1:{port}", probe_path="/up?x"), told("well", well)]
+    options = {"eject_after_failures": 1, "probe_interval_s": 0.1, "probe_timeout_s": 60}
+    proxy = serve(stack, tmp_path, backends, **options)
+
+    def state() -> Any:
+        return proxy.health()["backends"][0]
+
+    while state()["up"]:
+        assert proxy.ask(chat()).status == 200
+    mute = stack.enter_context(FakeUpstream([Stall()], port=port))
+    mute.wait_for_requests(1)
+    since = state()["ejected_for_s"]
+    eventually(lambda: state()["ejected_for_s"] > since + 1)
+    assert [request.target for request in mute.requests] == ["/up?x"]
+
+
 def test_one_that_says_503_is_ejected_though_its_answers_pass_unchanged(stack: ExitStack, tmp_path: Path) -> None:
     sick = stack.enter_context(FakeUpstream([Send(error_response(503, "loading"))]))
     well = stack.enter_context(FakeUpstream())
@@ -340,7 +359,7 @@ def test_models_of_all_backends_are_one_list_and_one_that_fails_is_named(stack: 
     backends = [
         told("a", a), told("b", b, models=["n", "o"]), told("gone", dead()), told("mute", mute),
     ]  # fmt: skip
-    proxy = serve(stack, tmp_path, backends, models_timeout_s=0.5)
+    proxy = serve(stack, tmp_path, backends, models_timeout_s=3.0)
     answer = proxy.ask(get(b"/v1/models", b"Authorization: Bearer k", b"Accept-Encoding: gzip"))
     assert [model["id"] for model in answer.json()["data"]] == ["m", "n", "o"]
     assert answer.header(b"x-llm-metrics-missing-backends") == b"gone,mute"

@@ -26,6 +26,8 @@ def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestP
         server = fleet.by_name[named[0]]
         head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
     facts = head.facts
+    tags, trace_id = tags_of(facts), trace_of(facts)
+    backend_name = None if server is None else server.backend.terms.name
     route = ctx.policy.route(head.method, head.path)
     return RequestPlan(
         request=head,
@@ -37,9 +39,12 @@ def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestP
         api_key_id=ctx.key_ids.of(facts),
         start=b"" if server is None else upstream_start(head, server.backend, trusted=trusted, plain_answer=False),
         fast=route.allowed and server is not None and head.is_json and "content_encoding" not in facts,
-        tags=tags_of(facts),
-        trace_id=trace_of(facts),
+        tags=tags,
+        trace_id=trace_id,
         server=server,
+        backend=None if server is None else server.backend.address.label,
+        backend_name=backend_name,
+        says_more=(tags or trace_id or backend_name) is not None,
         merges_models=(
             server is None
             and len(fleet.servers) > 1
@@ -51,21 +56,22 @@ def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestP
 
 def begin_record(ctx: "Context", client: "Downstream", plan: RequestPlan) -> RequestRecord:
     """A record with what is known once the head is in."""
-    return RequestRecord(
+    record = RequestRecord(
         request_id=ctx.request_ids.next(),
         timestamp=ctx.wall_clock.now(),
         method=plan.method,
         endpoint=plan.route.endpoint,
         dialect=plan.dialect,
-        backend=None if plan.server is None else plan.server.backend.address.label,
+        backend=plan.backend,
         model=plan.route.model,
         origin=plan.origin,
         user_agent=plan.user_agent,
         api_key_id=plan.api_key_id,
         client_address=client.address.decode() if ctx.options.record_client_address else None,
-        tags=plan.tags,
-        trace_id=plan.trace_id,
     )
+    if plan.says_more:
+        record.backend_name, record.tags, record.trace_id = plan.backend_name, plan.tags, plan.trace_id
+    return record
 
 
 def accept(ctx: "Context", client: "Downstream", plan: RequestPlan, length: int | None, now: int) -> Transaction:

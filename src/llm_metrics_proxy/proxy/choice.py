@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
@@ -74,10 +74,17 @@ def family_of(path: str) -> Family | None:
     return Family.OPENAI
 
 
-def model_in_path(path: str) -> str | None:
-    """``GET /v1/models/{model}`` is about that model; its name may hold slashes."""
+def model_in_target(target: bytes) -> str | None:
+    """The model that a request's path or query names: ``/v1/models/{model}``, ``/v1/realtime?model=…``.
+
+    A model's name may hold slashes.
+    """
+    path, _, query = target.decode("latin-1").partition("?")
     match = _MODELS_PATH.fullmatch(path)
-    return unquote(match["model"]) if match is not None and match["model"] else None
+    if match is not None and match["model"]:
+        return unquote(match["model"])
+    named = (part.partition("=") for part in query.split("&"))
+    return next((unquote_plus(value) for name, _, value in named if name == "model" and value), None)
 
 
 def split_prefix(target: bytes, names: frozenset[bytes]) -> tuple[bytes, bytes] | None:

@@ -40,7 +40,6 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
     request, route = plan.request, plan.route
     record = begin_record(ctx, client, plan)
     record.request_bytes = length
-    record.backend_name = server.backend.terms.name
     record.attempts = 1
     server.open_requests += 1
     exchange = Exchange(record, now, State.AWAITING, body_complete=now)

@@ -9,7 +9,7 @@ from time import monotonic_ns
 from typing import Any, Final
 
 from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, AWAY_STATUSES, BackendHealth
-from llm_metrics_proxy.proxy.choice import Load, choose, eligible, family_of, model_in_path
+from llm_metrics_proxy.proxy.choice import Load, choose, eligible, family_of
 from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.fetch import fetch
 from llm_metrics_proxy.proxy.headers import VIA
@@ -25,13 +25,15 @@ _PROBE_ANSWER_BYTES: Final = 4 * 1024 * 1024
 class Server:
     """One backend and what this worker knows of it."""
 
-    __slots__ = ("backend", "credit", "health", "open_requests", "pool")
+    __slots__ = ("backend", "credit", "health", "in_trouble", "open_requests", "pool", "probing")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend) -> None:
         self.backend = backend
         self.pool = Pool(loop, backend)
         self.health = BackendHealth(backend.eject_after, int(backend.probe_interval_s * 1e9))
+        self.in_trouble = False  # its newest request or probe failed; looked at for every answer
         self.open_requests = 0
+        self.probing = False
         self.credit = 0  # see ``choice.choose``
 
     def __repr__(self) -> str:
@@ -46,10 +48,13 @@ class Server:
         """An answer began; called for those that may mean something, see ``Transaction``."""
         if status in AWAY_STATUSES:
             self._failed(f"status_{status}")
-        elif self.health.answered():
+            return
+        self.in_trouble = False
+        if self.health.answered():
             log.info("backend %s answers again and is taken again", self.backend.shown_name)
 
     def _failed(self, error: str) -> None:
+        self.in_trouble = True
         if self.health.failed(error, monotonic_ns()):
             log.warning(
                 "backend %s failed %d times in a row (%s): passed over until it answers",
@@ -62,11 +67,24 @@ class Server:
         request = b"GET %b%b HTTP/1.1\r\n%b%bAccept: application/json\r\n%b\r\n" % (
             backend.address.path_prefix, backend.probe_path, backend.address.host_line, backend.added, VIA,
         )  # fmt: skip
-        answer = await fetch(self.pool, request, backend.probe_timeout_s, _PROBE_ANSWER_BYTES)
+        self.probing = True
+        try:
+            answer = await fetch(self.pool, request, backend.probe_timeout_s, _PROBE_ANSWER_BYTES)
+        finally:
+            self.probing = False
         if answer.error is None:
             self.answered(answer.status)
         else:
-            self.health.failed(answer.error, monotonic_ns())
+            self._failed(answer.error)
+
+    def counts(self) -> dict[str, int]:
+        """For the scoreboard, by its ``BACKEND_FIELDS``."""
+        return {
+            "up": int(not self.health.ejected),
+            "open_requests": self.open_requests,
+            "failures_in_a_row": self.health.failures,
+            "ejections": self.health.ejections,
+        }
 
     def report(self, now: int) -> dict[str, Any]:
         """For ``/health``."""
@@ -125,7 +143,7 @@ class Fleet:
         key = (model, path)
         found = self._eligible.get(key)
         if found is None:
-            found = eligible(self._terms, model or model_in_path(path), family_of(path))
+            found = eligible(self._terms, model, family_of(path))
             if len(self._eligible) >= _MOST_REMEMBERED:
                 self._eligible.clear()
             self._eligible[key] = found
@@ -156,7 +174,7 @@ class Fleet:
         """Called a few times a second: idle connections, probes that are due, retired servers that are done."""
         for server in self.servers:
             server.pool.sweep(now)
-            if server.health.probe_due(now):
+            if not server.probing and server.health.probe_due(now):
                 task = self._loop.create_task(server.probe())
                 self._probing.add(task)
                 task.add_done_callback(self._probing.discard)

@@ -65,6 +65,10 @@ class RequestPlan(msgspec.Struct, frozen=True):
     tags: str | None = None
     trace_id: str | None = None
     server: "Server | None" = None  # the one that the head names; none: the body has a say, see ``choice``
+    backend: str | None = None  # of that server: host:port
+    backend_name: str | None = None
+    starts: "dict[Server, bytes]" = {}  # the same as ``start`` for each server that was chosen, filled in then
+    says_more: bool = False  # has tags, a trace or a backend's name: most have none
     merges_models: bool = False  # asks for the list of models, of which there are several
 
 

@@ -26,6 +26,7 @@ from llm_metrics_proxy.proxy.answers import (
     informational_bytes,
     json_answer,
 )
+from llm_metrics_proxy.proxy.choice import model_in_target
 from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause, Exchange, State
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_end, upstream_start
 from llm_metrics_proxy.proxy.model_list import MISSING_FIELD, Listing, list_models
@@ -76,7 +77,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     paused_since: int = 0  # the client takes nothing
     blocked_since: int = 0  # the upstream takes nothing
     server: "Server | None" = None  # that is to answer, while the request counts as open there
-    tried: "list[Server]" = []  # could not be connected to
+    tried: "tuple[Server, ...]" = ()  # could not be connected to
     listing: "asyncio.Task[Listing] | None" = None
 
     @classmethod
@@ -224,14 +225,15 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             return
         server = self.plan.server or self._choose()
         if server is None:
-            model = self.exchange.record.model
+            model = self.exchange.record.model or model_in_target(self.request.target)
             asked = f"the model {model!r}" if model is not None else self.plan.route.endpoint
             self._end(Cause.NO_BACKEND, f"No backend in the settings serves {asked} by {self.plan.route.endpoint}.")
             return
         self._ask(server)
 
     def _choose(self) -> "Server | None":
-        return self.ctx.fleet.choose(self.exchange.record.model, self.plan.route.endpoint, self.tried)
+        model = self.exchange.record.model or model_in_target(self.request.target)
+        return self.ctx.fleet.choose(model, self.plan.route.endpoint, self.tried)
 
     def _ask(self, server: "Server") -> None:
         self.server = server
@@ -270,10 +272,15 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             length: int | None = sum(map(len, self.body))
         else:
             length = self.length
-        client, server, edited = self.client, self.server, self.edits is not None
-        start = self.plan.start
-        if server is not None and (edited or server is not self.plan.server):
-            start = upstream_start(request, server.backend, trusted=client.trusted, plain_answer=edited)
+        client, server, plan, edited = self.client, self.server, self.plan, self.edits is not None
+        if server is None or (server is plan.server and not edited):
+            start = plan.start
+        elif edited:
+            start = upstream_start(request, server.backend, trusted=client.trusted, plain_answer=True)
+        else:
+            known = plan.starts.get(server)
+            start = known or upstream_start(request, server.backend, trusted=client.trusted, plain_answer=False)
+            plan.starts[server] = start
         return start + upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=length)
 
     def _pending_body(self) -> list[bytes]:
@@ -325,7 +332,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         """There was no connection, so this server knows nothing of the request: another one may have it whole."""
         if self.plan.server is not None:
             return False
-        self.tried.append(server)
+        self.tried = (*self.tried, server)
         another = self._choose()
         if another is None:
             return False
@@ -381,7 +388,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         record.upstream_status_code = None  # the answer is nobody's but ours
         names = b",".join(name.encode("latin-1", "replace") for name, _ in listing.missing)
         extra = MISSING_FIELD + names + b"\r\n" if names else b""
-        self.keep_alive = self.keep_alive and not self.client.is_last
+        self.keep_alive = self.keep_alive and self.body_complete and not self.client.is_last
         answer = json_answer(200, listing.body, record.request_id, self.request.version, self.keep_alive, extra=extra)
         self.ctx.recorder.closed(record, self.client.outlet, answer, self._answered)
 
@@ -409,7 +416,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             if body:
                 exchange.response_body(body, read_at, read_at)
             self.upstream = None
-            self._leave_server()
+            if self.server is not None:  # nothing comes after this, so that it need not be forgotten
+                self.server.open_requests -= 1
             if self.framing is Framing.CHUNKED:
                 out += LAST_CHUNK
             self.ctx.recorder.closed(exchange.finish(monotonic_ns(), read_at), self.client.outlet, out, self._answered)
@@ -431,7 +439,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 
     def _begin_response(self, head: ResponseHead, length: int | None, now: int) -> bytes:
         server = self.server
-        if server is not None and (head.status > 500 or server.health.failures):
+        if server is not None and (server.in_trouble or head.status > 500):
             server.answered(head.status)
         facts = head.facts
         for column, value in head.limits:

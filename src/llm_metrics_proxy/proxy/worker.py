@@ -120,6 +120,7 @@ class Worker:
         ctx.options = self._options = options
         ctx.policy = PathPolicy(options.allow_paths, allow_all=options.allow_all_paths)
         ctx.plans = Plans()  # a plan holds what followed from the old settings
+        self._show_backends()
         names = ", ".join(server.backend.shown_name for server in ctx.fleet.servers)
         log.info("new settings are in use; backends: %s", names)
 
@@ -174,7 +175,14 @@ class Worker:
         while True:
             self._slot.set("heartbeat_unix_ms", int(time() * 1000))
             self._ctx.recorder.tick(monotonic())
+            self._show_backends()
             await asyncio.sleep(_TICK_S)
+
+    def _show_backends(self) -> None:
+        """Those that have names; a single one without has nothing beside it to be compared with."""
+        named = [server for server in self._ctx.fleet.servers if server.backend.terms.name is not None]
+        shown = [(server.backend.shown_name, server.counts()) for server in named]
+        self._board.show_backends(self._options.worker_index, shown)
 
     async def _sync(self) -> None:
         while True:
