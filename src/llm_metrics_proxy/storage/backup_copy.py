@@ -9,7 +9,6 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -48,16 +47,15 @@ def copy(
             reading.execute("SELECT count(*) FROM main.sqlite_schema").fetchall()  # from here on one snapshot
             writing = stack.enter_context(closing(apsw.Connection(str(partial))))
             _write(reading, writing, report, stop)
-            with ThreadPoolExecutor(1, thread_name_prefix="backup") as beside:
-                whole = beside.submit(_check_copy, writing, stop)  # in SQLite, so beside the counting
-                counted = counts(reading)
-                whole.result()
+            with _stoppable(writing, stop):
+                check_integrity(writing, "The database or its copy")
             writing.close()
             if not same_pages(reading, partial, stop):
                 _refuse_stopped(stop)
                 reading.execute("ATTACH ? AS kept", (str(partial),))
                 detach.callback(reading.execute, "DETACH kept")
                 _compare(reading)
+            counted = counts(reading)
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     return counted
@@ -105,11 +103,6 @@ def _write(reading: apsw.Connection, writing: apsw.Connection, report: Told, sto
 def _refuse_stopped(stop: threading.Event) -> None:
     if stop.is_set():
         raise BackupError("The backup was stopped; nothing was changed.")
-
-
-def _check_copy(writing: apsw.Connection, stop: threading.Event) -> None:
-    with _stoppable(writing, stop):
-        check_integrity(writing, "The database or its copy")
 
 
 def check_integrity(connection: apsw.Connection, name: str) -> None:
