@@ -144,8 +144,8 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     ratelimit_reset_requests_ms: Annotated[
         float | None, Fact("until the requests are allowed again, from the answer's head", "ms")
     ] = None
-    ratelimit_limit_tokens: Annotated[int | None, Fact("tokens that the server allows in its period", "tokens")] = None
-    ratelimit_remaining_tokens: Annotated[int | None, Fact("tokens left in that period", "tokens")] = None
+    ratelimit_limit_tokens: Annotated[int | None, Fact("tokens that the server allows in its period")] = None
+    ratelimit_remaining_tokens: Annotated[int | None, Fact("tokens left in that period")] = None
     ratelimit_reset_tokens_ms: Annotated[
         float | None, Fact("until the tokens are allowed again, from the answer's head", "ms")
     ] = None

@@ -60,13 +60,13 @@ VERSION_HISTORY: Final = (
         "words stay in outcome_original and error_type_original. No number changes.",
         breaking_changes=(
             (
-                "outcome has other values: upstream_error (also for stream_error), upstream_truncated (stream_truncated), "
-                "network_error (upstream_unreachable, upstream_protocol_error), timeout (upstream_timeout), proxy_refused "
-                "(rejected, client_error), proxy_crashed (proxy_error, record_lost)."
+                "outcome has other values. stream_error is upstream_error now, stream_truncated upstream_truncated, "
+                "upstream_timeout timeout; unreachable is network_error; rejected and client_error "
+                "proxy_refused; proxy_error and record_lost proxy_crashed."
             ),
             (
-                "error_type is a type of the taxonomy. The server's own words: upstream_error_code, upstream_error_type; "
-                "of older records: error_type_original."
+                "error_type is a type of the taxonomy; older words are in error_type_original, and the server's own in "
+                "upstream_error_code and upstream_error_type."
             ),
         ),
         migrates=True,

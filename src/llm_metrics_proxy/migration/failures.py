@@ -177,11 +177,13 @@ _LAYERS: Final[tuple[dict[str, str], ...]] = (
 
 
 def _verdict(name: str) -> str:
-    inner = ""
-    for layer in _LAYERS:
+    """Materialised: else SQLite puts every layer into the next, as often as it is named, and preparing takes long."""
+    layers = []
+    for number, layer in enumerate(_LAYERS):
         names = ", ".join(f"{expression} AS {alias}" for alias, expression in layer.items())
-        inner = f"(SELECT {'*, ' if inner else ''}{names}{' FROM ' + inner if inner else ''})"  # noqa: S608 -- ours
-    return f"(SELECT {name} FROM {inner})"  # noqa: S608 -- ours
+        below = f"*, {names} FROM layer_{number - 1}" if number else names
+        layers.append(f"layer_{number} AS MATERIALIZED (SELECT {below})")
+    return f"(WITH {', '.join(layers)} SELECT {name} FROM layer_{len(_LAYERS) - 1})"  # noqa: S608 -- ours
 
 
 # By far the most records: nothing has to be looked up for them.
