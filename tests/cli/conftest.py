@@ -67,7 +67,7 @@ FAILED = {
     "outcome": Outcome.UPSTREAM_ERROR,
     "status_code": 503,
     "finish_reason": None,
-    "error_type": "[red]over\x1b[2Jloaded",
+    "origin": "[red]over\x1b[2Jloaded",
     "prompt_tokens": None,
     "completion_tokens": None,
     "total_tokens": None,

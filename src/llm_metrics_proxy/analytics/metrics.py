@@ -54,7 +54,6 @@ DISTRIBUTIONS: Final = (
         if column.sql_type == "REAL"
     ),
 )
-# What a client asked for, or a server would allow, is not what anything used: adding it up means nothing.
-_LIMITS: Final = frozenset({"max_tokens", "ratelimit_limit_tokens", "ratelimit_remaining_tokens"})
-TOKEN_SUMS: Final = _raw("tokens", _count, without=_LIMITS)
+# max_tokens is what a client asked for, not what anything used: adding it up means nothing.
+TOKEN_SUMS: Final = _raw("tokens", _count, without=frozenset({"max_tokens"}))
 PERCENTILES: Final = (0.5, 0.95, 0.99)
