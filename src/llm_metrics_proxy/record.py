@@ -126,6 +126,21 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     proxy_overhead_ms: Annotated[
         float | None, Fact("time this proxy added: waiting for a connection, forwarding, finishing", "ms")
     ] = None
+    cache_write_tokens: Annotated[int | None, Fact("reported input tokens written to a cache", "tokens")] = None
+    tool_call_count: Annotated[int | None, Fact("tool calls in the answer, in all its choices")] = None
+    service_tier: Annotated[str | None, Fact("tier the answer named; it can differ from the one asked for")] = None
+    response_id: Annotated[str | None, Fact("the answer's own id, cut to 256 characters")] = None
+    upstream_cost_usd: Annotated[float | None, Fact("cost that the server itself reported", "USD")] = None
+    server_total_ms: Annotated[float | None, Fact("whole duration by the server's own clock", "ms")] = None
+    server_load_ms: Annotated[float | None, Fact("of that, loading the model", "ms")] = None
+    server_prompt_ms: Annotated[float | None, Fact("of that, evaluating the prompt", "ms")] = None
+    server_generation_ms: Annotated[float | None, Fact("of that, generating the answer", "ms")] = None
+    websocket_frames_received: Annotated[
+        int | None, Fact("whole WebSocket frames from the client; none: no WebSocket")
+    ] = None
+    websocket_frames_sent: Annotated[
+        int | None, Fact("whole WebSocket frames handed to the client; none: no WebSocket")
+    ] = None
 
 
 class DerivedColumn(NamedTuple):

@@ -18,6 +18,7 @@ def test_token_sums_are_what_servers_reported_and_not_what_clients_asked_for() -
         "prompt_tokens",
         "completion_tokens",
         "total_tokens",
+        "cache_write_tokens",
         "cached_tokens",
         "reasoning_tokens",
     }

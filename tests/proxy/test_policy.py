@@ -15,7 +15,10 @@ ALLOWED = [
     ("POST", "/openai/deployments/gpt-4o/chat/completions"), ("POST", "/api/v1/chat/completions"),
     ("POST", "/v1beta/openai/chat/completions"), ("POST", "/api/chat"), ("POST", "/api/generate"),
     ("POST", "/api/embed"), ("POST", "/api/show"), ("GET", "/api/tags"), ("GET", "/api/ps"), ("GET", "/"),
-    ("HEAD", "/"), ("POST", "/completion"), ("POST", "/generate"), ("POST", "//v1/chat/completions".replace("//", "/")),
+    ("HEAD", "/"), ("POST", "/completion"), ("POST", "/anthropic/v1/messages"),
+    ("POST", "/api/anthropic/v1/messages/count_tokens"), ("GET", "/anthropic/v1/models"), ("POST", "/openai/responses"),
+    ("POST", "/api/v0/chat/completions"), ("POST", "/api/embeddings"),
+    ("POST", "/generate"), ("POST", "//v1/chat/completions".replace("//", "/")),
 ]  # fmt: skip
 ADMINISTRATION = [
     ("POST", "/api/pull"), ("POST", "/api/push"), ("POST", "/api/create"), ("POST", "/api/copy"),

@@ -20,6 +20,7 @@ from tests.upstream import (
     head,
     openai_handler,
 )  # fmt: skip
+from tests.wire.test_websocket import event, frame
 
 pytestmark = pytest.mark.system
 
@@ -146,3 +147,37 @@ def test_a_websocket_can_only_be_asked_for_with_get(stage: Stage) -> None:
         client.send(post(b'{"a":1}', b"Upgrade: websocket", b"Connection: Upgrade") + get())
         assert [client.answer().status, client.answer(b"GET").status] == [200, 200]
     assert [record.request_bytes for record in stage.proxy.records(2)] == [7, 0]
+
+
+def test_a_session_leaves_one_record_with_its_frames_and_the_sum_of_its_usage(stage: Stage) -> None:
+    usage = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15, "input_token_details": {"cached_tokens": 4}}
+    done = event("response.done", response={"usage": usage, "output": []})
+    said = event("session.created", session={"model": "gpt-realtime"}) + done + event("x", pad="y" * 70_000) + done
+    asked = frame(b'{"type":"response.create"}', mask=b"abcd")
+    script: list[Step] = [Send(AGREED), Receive(2 * len(asked)), Send(said, cut=9000), Receive(len(asked)), Close()]
+    with stage.play(script), stage.proxy.connect() as client:
+        client.send(ASK)
+        client.head()
+        client.send(asked * 2)
+        assert client.read(len(said)) == said
+        client.send(asked)
+        assert client.ends() == b""
+    record = stage.proxy.record()
+    assert (record.dialect, record.model, record.response_model) == ("openai_realtime", "m", "gpt-realtime")
+    assert (record.websocket_frames_received, record.websocket_frames_sent) == (3, 4)
+    assert (record.request_bytes, record.response_bytes) == (3 * len(asked), len(said))
+    assert (record.prompt_tokens, record.completion_tokens, record.cached_tokens) == (20, 10, 8)
+    assert (record.outcome, record.usage_source, record.content_chunks) == ("completed", "reported", None)
+
+
+def test_what_is_no_websocket_passes_all_the_same_and_its_frames_are_unknown(stage: Stage) -> None:
+    with stage.play([Send(AGREED + b"\xff\xff hello"), Receive(5), Close()]), stage.proxy.connect() as client:
+        client.send(ASK)
+        client.head()
+        assert client.read(8) == b"\xff\xff hello"
+        client.send(b"\x3f\x3f\x3f\x3f\x3f")
+        assert client.ends() == b""
+    record = stage.proxy.record()
+    assert (record.websocket_frames_received, record.websocket_frames_sent, record.outcome) == (
+        None, None, "completed"
+    )  # fmt: skip

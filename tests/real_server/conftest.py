@@ -1,4 +1,8 @@
-"""LiteLLM's proxy with models that answer by themselves, started once, and ours in front of it."""
+"""LiteLLM's proxy, started once, and ours in front of it.
+
+Its models answer by themselves, but for ``behind`` and ``bridged``: those it asks of a fake server that speaks OpenAI's
+chat alone, so that what comes out in another dialect is LiteLLM's own.
+"""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +14,7 @@ import pytest
 
 from tests.processes import answers, child, wait_until
 from tests.stack import Stack
-from tests.upstream import unused_port
+from tests.upstream import FakeUpstream, unused_port
 
 _PROGRAM: Final = Path(__file__).resolve().parents[2] / ".venv-litellm/bin/litellm"
 _START_LIMIT_S: Final = 180.0  # it imports for 10 s on a quiet machine
@@ -31,7 +35,8 @@ _MODELS: Final[dict[str, dict[str, Any]]] = {
     "mock-context": {"mock_response": "litellm.ContextWindowExceededError"},
     "mock-internal": {"mock_response": "litellm.InternalServerError"},
 }
-_CONFIG: Final = {
+_BEHIND: Final = {"behind": "hosted_vllm/behind", "bridged": "deepseek/bridged"}  # by LiteLLM's name of the provider
+_CONFIG: Final[dict[str, Any]] = {
     "model_list": [
         {"model_name": name, "litellm_params": {"model": f"openai/{name}", "api_key": "none", **answer}}
         for name, answer in _MODELS.items()
@@ -46,12 +51,26 @@ _ENVIRONMENT: Final = {
 
 
 @pytest.fixture(scope="session")
-def litellm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def chat_server() -> Iterator[FakeUpstream]:
+    with FakeUpstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def litellm_url(chat_server: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not _PROGRAM.exists():
         pytest.skip("LiteLLM is not installed: run tools/install-litellm.sh (`make test` does)")
     folder = tmp_path_factory.mktemp("litellm")
     config, log = folder / "config.yaml", folder / "log"
-    config.write_text(json.dumps(_CONFIG, ensure_ascii=False))  # JSON is YAML, but for the escapes of surrogates
+    behind = [
+        {
+            "model_name": name,
+            "litellm_params": {"model": model, "api_key": "none", "api_base": f"{chat_server.url}/v1"},
+        }
+        for name, model in _BEHIND.items()
+    ]
+    told = {**_CONFIG, "model_list": [*_CONFIG["model_list"], *behind]}
+    config.write_text(json.dumps(told, ensure_ascii=False))  # JSON is YAML, but for the escapes of surrogates
     netloc = f"127.0.0.1:{unused_port()}"
     command = [str(_PROGRAM), "--config", str(config), "--host", "127.0.0.1", "--port", netloc.rpartition(":")[2]]
     with child(command, log, environment=_ENVIRONMENT) as process:

@@ -15,6 +15,7 @@ from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import apply_steps, look, refuse_orphaned_wal, steps
 from tests.legacy import LAYOUTS, leave_hot_journal, leave_wal, make
 
+GOLDEN = Path(__file__).parents[1] / "fixtures" / "databases"
 SQL_TYPES: dict[type, str] = {str: "TEXT", int: "INTEGER", bool: "INTEGER", float: "REAL"}
 
 
@@ -42,7 +43,7 @@ def test_the_table_has_exactly_the_records_columns(tmp_path: Path) -> None:
         name: (sql_type, bool(not_null))
         for _, name, sql_type, not_null, _, _ in connection.execute("PRAGMA table_info(completion_requests)")
     }
-    assert tuple(found) == ALL_COLUMNS
+    assert sorted(found) == sorted(ALL_COLUMNS)  # their order is that of the steps
     hints = get_type_hints(RequestRecord)
     for name in RAW_COLUMNS:
         types = get_args(hints[name]) or (hints[name],)
@@ -119,6 +120,20 @@ def test_a_step_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     assert not connection.in_transaction
     connection.close()
     assert tables == ["counters"]
+
+
+def test_records_from_before_a_step_have_null_in_the_columns_it_adds(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    path.write_bytes((GOLDEN / "2.1.0.db").read_bytes())
+    assert look(path) == {1, 2}
+    SqliteStore(path).close()
+    connection = apsw.Connection(str(path))
+    added = {name for name in RAW_COLUMNS if f" ADD COLUMN {name} " in steps()[2].sql}
+    found = list(connection.execute(f"SELECT {', '.join(sorted(added))} FROM completion_requests"))
+    connection.close()
+    assert len(added) == 11
+    assert found
+    assert {value for row in found for value in row} == {None}
 
 
 class TestRefused:

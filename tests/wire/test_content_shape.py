@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.wire.content_shape import Shape, shape_of
+from llm_metrics_proxy.wire.content_shape import Form, FormRules, Shape, shape_of
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
 
 
@@ -94,3 +94,62 @@ def test_a_known_event_with_bytes_put_in_is_read_as_ever(noise: bytes, at: int, 
     assert after_knowing.content_chunks == (after_fresh.content_chunks or 0) + 1
     assert after_knowing.finish_reason == after_fresh.finish_reason
     assert after_knowing.error == after_fresh.error
+
+
+RULES = FormRules(texts=(b'"delta":"', b'"text":"'), strings=(b'"pad":"',), numbers=(b'"n":',))
+LINES = FormRules(texts=(b'"content":"',), strings=(b'"at":"',), is_line=True)
+
+
+def numbered(text: str, number: object = 5, pad: str = "xx", name: str = "a.delta") -> bytes:
+    value = {"type": name, "n": number, "delta": text, "pad": pad}
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), msgspec.json.encode(value))
+
+
+def test_a_form_leaves_open_what_nobody_looks_at() -> None:
+    form = Form.of(numbered("Hello"), RULES)
+    assert form is not None
+    assert form.fits(numbered(" other text", 0, "y"))
+    assert form.fits(numbered("x", 123456789, "z" * 50))
+    line = Form.of(b'{"at":"2025-08-04T08:52:19.38Z","m":{"content":"a"}}\n', LINES)
+    assert line is not None
+    assert line.fits(b'{"at":"2026-01-01T00:00:00Z","m":{"content":"quite another"}}\n')
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        numbered(""),
+        numbered("x", 5, ""),
+        numbered("x", -5),
+        numbered("x", 1.5),
+        numbered("x", "5"),
+        numbered("x", name="b.delta"),
+        numbered('a "quote"'),
+        numbered("schön"),
+        numbered("x").replace(b'"n":5', b'"n":05'),
+        numbered("x") * 2,
+        numbered("x")[:-1],
+        numbered("x").replace(b"\n", b"\r\n"),
+        numbered("x").replace(b'"delta"', b'"text"'),
+        b"",
+    ],
+)
+def test_what_differs_in_anything_else_does_not_fit(data: bytes) -> None:
+    form = Form.of(numbered("Hello"), RULES)
+    assert form is not None
+    assert not form.fits(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        numbered("x").replace(b'"pad"', b'"text"'),
+        numbered("x").replace(b'"pad":"xx"', b'"delta":"xx"'),
+        numbered("x").replace(b'"pad":"xx"', b'"n":6'),
+        b'data: {"n":5}\n\n',
+        b': comment\ndata: {"delta":"x"}\n\n',
+        b'data: {"delta":"x"}\ndata: {}\n\n',
+    ],
+)
+def test_an_event_that_is_not_exactly_one_with_one_text_has_no_form(data: bytes) -> None:
+    assert Form.of(data, RULES) is None

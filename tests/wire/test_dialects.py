@@ -2,31 +2,136 @@
 
 import pytest
 
+from llm_metrics_proxy.proxy.policy import PathPolicy
+from llm_metrics_proxy.wire import dialects
+from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
+from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
+from llm_metrics_proxy.wire.base import Dialect
 from llm_metrics_proxy.wire.dialects import (
+    ANTHROPIC_COUNT_TOKENS,
+    ANTHROPIC_MESSAGES,
+    LLAMA_COMPLETION,
+    OLLAMA_CHAT,
+    OLLAMA_EMBED,
+    OLLAMA_GENERATE,
     OPENAI_CHAT,
     OPENAI_COMPLETIONS,
     OPENAI_EMBEDDINGS,
+    OPENAI_IMAGES,
+    OPENAI_MODERATIONS,
+    OPENAI_RESPONSES,
+    OPENAI_SPEECH,
+    OPENAI_TRANSCRIPTIONS,
+    OPENAI_TRANSLATIONS,
+    RERANK,
     dialect_for,
     is_event_stream,
+    model_in_path,
     reader_for,
 )
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.json_body import JsonBodyReader
+from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
+from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
+from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherStreamReader
 
 ENDPOINTS = {
     "chat/completions": OPENAI_CHAT,
     "completions": OPENAI_COMPLETIONS,
     "embeddings": OPENAI_EMBEDDINGS,
+    "responses": OPENAI_RESPONSES,
+    "messages": ANTHROPIC_MESSAGES,
+    "messages/count_tokens": ANTHROPIC_COUNT_TOKENS,
+    "rerank": RERANK,
+    "moderations": OPENAI_MODERATIONS,
+    "audio/speech": OPENAI_SPEECH,
+    "audio/transcriptions": OPENAI_TRANSCRIPTIONS,
+    "audio/translations": OPENAI_TRANSLATIONS,
+    "images/generations": OPENAI_IMAGES,
+    "images/edits": OPENAI_IMAGES,
+    "images/variations": OPENAI_IMAGES,
 }
-PREFIXES = ["/v1/", "/openai/v1/", "/api/v1/", "/v1beta/openai/", "/openai/deployments/my-gpt%2F4/"]
+PREFIXES = [
+    "/v1/", "/openai/v1/", "/api/v1/", "/api/v0/", "/v1beta/openai/", "/anthropic/v1/", "/api/anthropic/v1/", "/",
+    "/openai/deployments/my-gpt%2F4/",
+]  # fmt: skip
+ALONE = {
+    "/api/chat": OLLAMA_CHAT,
+    "/api/generate": OLLAMA_GENERATE,
+    "/api/embed": OLLAMA_EMBED,
+    "/api/embeddings": OLLAMA_EMBED,
+    "/completion": LLAMA_COMPLETION,
+    "/completions": LLAMA_COMPLETION,
+    "/infill": LLAMA_COMPLETION,
+    "/v2/rerank": RERANK,
+    "/openai/responses": OPENAI_RESPONSES,
+}
+ALL = [value for value in vars(dialects).values() if isinstance(value, Dialect)]
+
+
+@pytest.mark.parametrize("path", ALONE)
+def test_paths_that_stand_alone_are_known(path: str) -> None:
+    assert dialect_for("POST", path) is dialect_for("POST", path + "/") is ALONE[path]
+
+
+def test_every_path_that_is_read_may_pass() -> None:
+    policy = PathPolicy()
+    paths = [prefix + endpoint for prefix in PREFIXES for endpoint in ENDPOINTS if "%" not in prefix]
+    closed = [path for path in [*paths, *ALONE] if not policy.route(b"POST", path.encode()).allowed]
+    assert closed == []
+
+
+def test_no_two_dialects_have_one_name_and_each_names_its_operation() -> None:
+    assert len({dialect.name for dialect in ALL}) == len(ALL) == 17
+    assert all(dialect.operation for dialect in ALL)
+
+
+def test_usage_is_only_ever_asked_for_in_openais_older_streams() -> None:
+    assert {dialect.name for dialect in ALL if dialect.can_inject_usage} == {"openai_chat", "openai_completions"}
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/openai/deployments/my%20gpt/chat/completions", "my gpt"),
+        ("/openai/deployments/gpt-4o", "gpt-4o"),
+        ("/openai/deployments/", None),
+        ("/v1/chat/completions", None),
+    ],
+)
+def test_azure_names_the_model_in_the_path(path: str, model: str | None) -> None:
+    assert model_in_path(path) == model
+
+
+@pytest.mark.parametrize(
+    ("dialect", "content_type", "kind"),
+    [
+        (ANTHROPIC_MESSAGES, b"text/event-stream; charset=utf-8", AnthropicStreamReader),
+        (ANTHROPIC_MESSAGES, b"application/json", AnthropicBodyReader),
+        (ANTHROPIC_COUNT_TOKENS, b"application/json", type(None)),
+        (OLLAMA_CHAT, b"application/x-ndjson", OllamaStreamReader),
+        (OLLAMA_GENERATE, b"application/json; charset=utf-8", OllamaBodyReader),
+        (OLLAMA_EMBED, b"application/json", OllamaBodyReader),
+        (OPENAI_SPEECH, b"audio/mpeg", type(None)),
+        (OPENAI_SPEECH, b"text/event-stream", OtherStreamReader),
+        (OPENAI_TRANSCRIPTIONS, b"text/plain", type(None)),
+        (OPENAI_IMAGES, b"application/json", OtherBodyReader),
+        (RERANK, None, OtherBodyReader),
+    ],
+)
+def test_each_kind_of_body_has_its_reader_and_sound_has_none(
+    dialect: Dialect, content_type: bytes | None, kind: type
+) -> None:
+    assert type(reader_for(dialect, 200, content_type)) is kind
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_each_endpoint_is_known_under_each_prefix(prefix: str, endpoint: str, slash: str) -> None:
-    assert dialect_for("POST", prefix + endpoint + slash) is ENDPOINTS[endpoint]
+    path = prefix + endpoint
+    assert dialect_for("POST", path + slash) is ALONE.get(path, ENDPOINTS[endpoint])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.json_body import JsonBodyReader
-from llm_metrics_proxy.wire.openai_common import read_usage
+from llm_metrics_proxy.wire.openai_common import read_usage, short_text
 from tests.wire.cuts import CALM, cut, random_pieces, three_ways
 
 CHAT: dict[str, Any] = {
@@ -36,7 +36,7 @@ CHAT: dict[str, Any] = {
 }
 CHAT_FACTS = ResponseFacts(
     model="m", finish_reason="stop", prompt_tokens=9, completion_tokens=12, total_tokens=21, cached_tokens=3,
-    reasoning_tokens=2, usage_source=UsageSource.REPORTED, terminal=True,
+    reasoning_tokens=2, usage_source=UsageSource.REPORTED, terminal=True, tool_call_count=0, response_id="chatcmpl-1",
 )  # fmt: skip
 SMALL = 1  # so low a bound that every body counts as large
 LARGE = 1 << 20
@@ -66,7 +66,9 @@ def oracle(body: bytes) -> ResponseFacts:
         for position, choice in enumerate(choices)
         if isinstance(choice, dict) and isinstance(choice.get("finish_reason"), str) and choice["finish_reason"]
     ]
-    model = document.get("model")
+    model, number = document.get("model"), document.get("id")
+    messages = [choice.get("message") for choice in choices if isinstance(choice, dict)]
+    calls = [message.get("tool_calls") for message in messages if isinstance(message, dict)]
     return ResponseFacts(
         model=model[:256] if isinstance(model, str) and model else None,
         finish_reason=min(reasons)[2][:256] if reasons else None,
@@ -78,6 +80,8 @@ def oracle(body: bytes) -> ResponseFacts:
         usage_source=UsageSource.NONE if usage.is_empty else UsageSource.REPORTED,
         usage_rejected=usage.rejected,
         terminal=True,
+        tool_call_count=sum(len(call) for call in calls if isinstance(call, list)) if messages else None,
+        response_id=short_text(number),
     )
 
 
@@ -130,6 +134,47 @@ def test_an_error_inside_a_success_is_an_error(body: dict[str, Any], error: Erro
     assert facts(json.dumps(body).encode()) == ResponseFacts(error=error, terminal=True)
 
 
+def test_an_error_inside_a_choice_is_an_error_too() -> None:
+    choice = {"index": 0, "finish_reason": "error", "error": {"code": 502, "message": "Provider disconnected"}}
+    found = facts(json.dumps(CHAT | {"choices": [choice]}).encode())
+    assert found.error == ErrorFacts(code="502", message="Provider disconnected")
+
+
+def test_tool_calls_of_all_choices_are_counted() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a":[1,{"b":2}]}'}}
+    choices = [
+        {"index": 0, "message": {"tool_calls": [call, call]}},
+        {"index": 1, "message": {"function_call": {"name": "f"}, "tool_calls": None}},
+        {"index": 2, "message": {"content": "none"}},
+    ]
+    assert facts(json.dumps(CHAT | {"choices": choices}).encode()).tool_call_count == 3
+    assert facts(json.dumps(CHAT | {"choices": []}).encode()).tool_call_count is None
+
+
+def test_openrouter_names_its_cost_and_openai_its_tier() -> None:
+    usage = {**CHAT["usage"], "cost": 0.00014, "cost_details": {"upstream_inference_cost": None}}
+    found = facts(json.dumps(CHAT | {"usage": usage, "service_tier": "default", "provider": "X"}).encode())
+    assert (found.upstream_cost_usd, found.service_tier, found.response_id) == (0.00014, "default", "chatcmpl-1")
+
+
+def test_llama_cpps_timings_are_kept_and_stand_in_for_a_missing_usage() -> None:
+    timings = {"cache_n": 7, "prompt_n": 2, "prompt_ms": 30.5, "predicted_n": 12, "predicted_ms": 661.0}
+    with_usage = facts(json.dumps(CHAT | {"usage": {"prompt_tokens": 9}, "timings": timings}).encode())
+    assert (with_usage.prompt_tokens, with_usage.cached_tokens, with_usage.completion_tokens) == (9, 7, None)
+    assert (with_usage.server_prompt_ms, with_usage.server_generation_ms) == (30.5, 661.0)
+    without = facts(json.dumps({"choices": [], "timings": timings}).encode())
+    assert (without.prompt_tokens, without.completion_tokens, without.total_tokens, without.cached_tokens) == (
+        9, 12, 21, 7
+    )  # fmt: skip
+    assert without.usage_source == UsageSource.REPORTED
+
+
+def test_lm_studios_stats_are_kept() -> None:
+    stats = {"tokens_per_second": 51.4, "time_to_first_token": 0.111, "generation_time": 0.954, "stop_reason": "eos"}
+    found = facts(json.dumps(CHAT | {"stats": stats, "model_info": {"arch": "x"}, "runtime": {}}).encode())
+    assert (found.server_generation_ms, found.server_prompt_ms, found.total_tokens) == (954.0, None, 21)
+
+
 @pytest.mark.parametrize("nothing", [None, {}, "", []])
 def test_an_empty_error_member_is_no_error(nothing: object) -> None:
     assert facts(json.dumps(CHAT | {"error": nothing}).encode()) == CHAT_FACTS
@@ -155,6 +200,13 @@ def test_a_body_that_breaks_off_gives_what_was_whole_in_it(end: int) -> None:
     assert not found.terminal
     assert not found.malformed
     assert found.model == ("m" if end > 15 else None)
+
+
+def test_bytes_that_are_no_unicode_in_a_key_cost_the_same_however_the_body_is_cut() -> None:
+    body = json.dumps(CHAT).encode().replace(b"choices", b"cho\x81ices").replace(b'"completion_tokens":', b'"co\x9e":')
+    for pieces in three_ways(body):
+        found = read(pieces, LARGE)
+        assert (found.prompt_tokens, found.completion_tokens, found.model) == (9, None, "m")
 
 
 def test_an_empty_body_has_no_facts() -> None:

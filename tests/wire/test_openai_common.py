@@ -2,10 +2,22 @@
 
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm_metrics_proxy.wire.base import MAX_TOKENS
-from llm_metrics_proxy.wire.openai_common import Usage, cut, finite, read_usage, small_int
+from llm_metrics_proxy.wire.openai_common import (
+    PlainUsage,
+    Usage,
+    cut,
+    finite,
+    plain_usage,
+    read_usage,
+    short_text,
+    small_int,
+)
 
 
 def test_every_part_of_a_report_is_read() -> None:
@@ -17,6 +29,44 @@ def test_every_part_of_a_report_is_read() -> None:
         "completion_tokens_details": {"reasoning_tokens": 12},
     }
     assert read_usage(report) == Usage(100, 20, 120, 64, 12)
+
+
+def test_other_names_for_cached_and_written_tokens_are_known_and_openais_own_come_first() -> None:
+    assert read_usage({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4}).cached_tokens == 4  # DeepSeek
+    assert read_usage({"cache_creation_input_tokens": 7}).cache_write_tokens == 7  # LiteLLM
+    both = {
+        "prompt_cache_hit_tokens": 4,
+        "cache_creation_input_tokens": 7,
+        "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 2},
+    }
+    assert (read_usage(both).cached_tokens, read_usage(both).cache_write_tokens) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("cost", "expected"),
+    [(0.00014, 0.00014), (0, 0.0), (3, 3.0), (None, None), (-1, None), ("1", None), (True, None), (1e300, None),
+     (float("nan"), None)],
+)  # fmt: skip
+def test_a_cost_is_believed_if_it_can_be_one(cost: Any, expected: float | None) -> None:
+    usage = read_usage({"prompt_tokens": 1, "cost": cost})
+    assert (usage.cost_usd, usage.prompt_tokens, usage.rejected) == (expected, 1, False)
+
+
+COUNTS = st.none() | st.integers(-2, 2**42) | st.sampled_from(["5", 1.5, 2.0, True])
+DETAILS = st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "cache_write_tokens"]), COUNTS)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*PlainUsage.__struct_fields__, "else"]), COUNTS | st.floats(0, 9), max_size=6),
+    DETAILS,
+)
+def test_the_fast_reading_agrees_with_the_careful_one(usage: dict[str, Any], details: dict[str, Any]) -> None:
+    value = usage | {"prompt_tokens_details": details, "completion_tokens_details": details}
+    try:
+        plain = msgspec.json.decode(msgspec.json.encode(value), type=PlainUsage)
+    except msgspec.DecodeError:
+        return  # it is left to the careful one
+    assert plain_usage(plain) == read_usage(value)
 
 
 @pytest.mark.parametrize("value", ["12", -1, MAX_TOKENS + 1, True, False, 1.5, float("inf"), float("nan"), [], {}])
@@ -56,6 +106,9 @@ def test_request_values_that_no_column_could_hold_are_none() -> None:
     assert cut("x" * 300) == "x" * 256
     assert cut("") is None
     assert cut(7) is None
+    assert (short_text(7), short_text("a"), short_text(True), short_text(2**70), short_text([])) == (
+        "7", "a", None, None, None
+    )  # fmt: skip
     assert small_int(-1) == -1
     assert small_int(2**70) is None
     assert finite(0.0) == 0.0

@@ -58,7 +58,7 @@ def test_a_chat_stream_with_usage_at_its_end() -> None:
         DONE,
     ) == ResponseFacts(
         model="m", finish_reason="stop", prompt_tokens=9, completion_tokens=2, total_tokens=11, cached_tokens=4,
-        reasoning_tokens=1, usage_source=UsageSource.REPORTED, content_chunks=2, terminal=True,
+        reasoning_tokens=1, usage_source=UsageSource.REPORTED, content_chunks=2, terminal=True, tool_call_count=0,
     )  # fmt: skip
 
 
@@ -116,13 +116,62 @@ def test_azure_begins_with_an_empty_model_and_no_choices() -> None:
         event({"choices": [delta("stop")], "model": "other"}),
         DONE,
     )
-    assert facts(*stream) == ResponseFacts(model="gpt-4o-2024", finish_reason="stop", content_chunks=1, terminal=True)
+    assert facts(*stream) == ResponseFacts(
+        model="gpt-4o-2024", finish_reason="stop", content_chunks=1, terminal=True, tool_call_count=0
+    )
 
 
 def test_running_usage_is_replaced_and_never_added() -> None:
     running = [chunk(delta(content="x"), usage={"prompt_tokens": 5, "completion_tokens": n}) for n in (1, 2, 3)]
     assert facts(*running).completion_tokens == 3
     assert facts(*running).total_tokens == 8
+
+
+def test_timings_in_every_event_are_totals_so_far_and_the_last_ones_count() -> None:
+    """llama.cpp with `timings_per_token`."""
+    running = [
+        chunk(delta(content="x"), timings={"cache_n": 5, "prompt_n": 4, "predicted_n": n, "prompt_ms": 3.5,
+                                           "predicted_ms": 10.0 * n})
+        for n in (1, 2, 3)
+    ]  # fmt: skip
+    found = facts(*running, chunk(delta("stop")), DONE)
+    assert (found.server_prompt_ms, found.server_generation_ms) == (3.5, 30.0)
+    assert (found.prompt_tokens, found.completion_tokens, found.cached_tokens) == (9, 3, 5)
+    told = facts(*running, chunk(usage={"prompt_tokens": 9, "completion_tokens": 3}), DONE)
+    assert (told.total_tokens, told.cached_tokens) == (12, 5)
+
+
+def test_what_lm_studio_and_openrouter_add_is_kept() -> None:
+    end = chunk(delta("stop"), stats={"generation_time": 0.5}, service_tier="flex", id="gen-1",
+                usage={"prompt_tokens": 1, "completion_tokens": 2, "cost": 0.25})  # fmt: skip
+    found = facts(b": OPENROUTER PROCESSING\n\n", chunk(delta(content="x"), id="gen-1"), end, DONE)
+    assert (found.server_generation_ms, found.upstream_cost_usd, found.service_tier, found.response_id) == (
+        500.0, 0.25, "flex", "gen-1"
+    )  # fmt: skip
+
+
+def test_a_choice_that_failed_is_an_error_and_its_reason_no_end() -> None:
+    failed = chunk({**delta("error", content=""), "error": {"code": 502, "message": "Provider disconnected"}})
+    assert saw(failed) == SAW_ERROR
+    found = facts(chunk(delta(content="x")), failed)
+    assert (found.error, found.terminal, found.finish_reason) == (
+        ErrorFacts(code="502", message="Provider disconnected"), False, None
+    )  # fmt: skip
+
+
+def test_tool_calls_are_counted_across_events_and_none_is_known_without_a_choice() -> None:
+    first = chunk(delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}]))
+    more = chunk(delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]))
+    second = chunk(delta(tool_calls=[{"index": 1, "id": "b", "function": {"name": "g", "arguments": "{}"}}]))
+    assert facts(first, more, second, chunk(delta("tool_calls")), DONE).tool_call_count == 2
+    assert facts(chunk(delta(content="x")), DONE).tool_call_count == 0
+    assert facts(DONE).tool_call_count is None
+
+
+def test_keep_alive_comments_and_blank_lines_are_nothing() -> None:
+    """DeepSeek."""
+    found = facts(b": keep-alive\n\n" * 3, b"\n\n\n", chunk(delta(content="x")), b": keep-alive\n\n", DONE)
+    assert (found.content_chunks, found.terminal, found.malformed) == (1, True, False)
 
 
 def test_zeros_before_the_end_are_no_report() -> None:

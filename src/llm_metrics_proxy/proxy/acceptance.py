@@ -46,6 +46,7 @@ def begin_record(ctx: "Context", client: "Downstream", plan: RequestPlan) -> Req
         endpoint=plan.route.endpoint,
         dialect=plan.dialect,
         backend=ctx.backend.label,
+        model=plan.route.model,
         origin=plan.origin,
         user_agent=plan.user_agent,
         api_key_id=plan.api_key_id,

@@ -121,7 +121,8 @@ class Exchange(msgspec.Struct):
     def request_facts(self, facts: RequestFacts) -> None:
         """What the request's body said."""
         record = self.record
-        record.model = facts.model
+        if facts.model is not None:  # else the path may have named one
+            record.model = facts.model
         record.user = facts.user
         record.is_streaming = facts.is_streaming
         record.max_tokens = facts.max_tokens
@@ -263,6 +264,15 @@ class Exchange(msgspec.Struct):
         record.usage_source = facts.usage_source
         record.usage_rejected = facts.usage_rejected
         record.content_chunks = facts.content_chunks
+        record.cache_write_tokens = facts.cache_write_tokens
+        record.tool_call_count = facts.tool_call_count
+        record.service_tier = facts.service_tier
+        record.response_id = facts.response_id
+        record.upstream_cost_usd = facts.upstream_cost_usd
+        record.server_total_ms = facts.server_total_ms
+        record.server_load_ms = facts.server_load_ms
+        record.server_prompt_ms = facts.server_prompt_ms
+        record.server_generation_ms = facts.server_generation_ms
         record.body_complete_ms = _since(received, self.body_complete)
         record.upstream_acquired_ms = _since(received, self.acquired)
         record.request_sent_ms = _since(received, self.sent)

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from llm_metrics_proxy.wire.base import Dialect
-from llm_metrics_proxy.wire.dialects import dialect_for
+from llm_metrics_proxy.wire.dialects import dialect_for, model_in_path
 
 _ENDPOINT_CHARS: Final = 256
 _CACHED_ROUTES: Final = 4096
@@ -30,6 +30,8 @@ _OPENAI_PREFIXES: Final = (
     "/v1",
     "/openai/v1",  # Azure, Groq
     "/api/v1",  # OpenRouter
+    "/anthropic/v1",  # DeepSeek, Moonshot, MiniMax, Azure, and LiteLLM's pass-through
+    "/api/anthropic/v1",  # Z.ai
     "/v1beta/openai",  # Gemini
     "/api/v0",  # LM Studio
     "/openai/deployments/*",  # Azure
@@ -77,8 +79,19 @@ _OTHER_CALLS: Final = (
     "/generate_stream",
     "/encode",
     "/v2/rerank",  # vLLM, Jina
+    "/openai/responses",  # Azure, before its v1
 )
-_OTHER_READS: Final = ("/", "/api/tags", "/api/ps", "/api/version", "/version", "/ping", "/props", "/info")
+_OTHER_READS: Final = (
+    "/",
+    "/openai/realtime",
+    "/api/tags",
+    "/api/ps",
+    "/api/version",
+    "/version",
+    "/ping",
+    "/props",
+    "/info",
+)
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -87,6 +100,7 @@ class Route(msgspec.Struct, frozen=True):
     allowed: bool
     endpoint: str
     dialect: Dialect | None
+    model: str | None = None  # if the path names it
 
 
 class PathPolicy:
@@ -113,6 +127,7 @@ class PathPolicy:
             or (len(path) <= _MAX_PATH_BYTES and all(self._passes(verb, reading) for reading in _readings(path))),
             endpoint=text[:_ENDPOINT_CHARS],
             dialect=dialect_for(verb, text),
+            model=model_in_path(text),
         )
         if len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:
             self._routes[method, path] = route

@@ -30,7 +30,9 @@ from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstrea
 from llm_metrics_proxy.wire.content_coding import decoder_for
 from llm_metrics_proxy.wire.dialects import reader_for
 from llm_metrics_proxy.wire.openai_chat import read_request
+from llm_metrics_proxy.wire.openai_realtime import RealtimeReader, model_in_query
 from llm_metrics_proxy.wire.usage_injection import UsageFilter, inject_include_usage
+from llm_metrics_proxy.wire.websocket import FrameReader
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.context import Context
@@ -66,6 +68,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     edits: UsageFilter | None = None
     framing: Framing = Framing.NONE
     in_tunnel: bool = False
+    frames_from_client: FrameReader | None = None  # of a tunnel
+    session: RealtimeReader | None = None
     paused_since: int = 0  # the client takes nothing
     blocked_since: int = 0  # the upstream takes nothing
 
@@ -357,10 +361,12 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         return self.request.websocket
 
     def tunnel_opened(self, head: ResponseHead, now: int) -> None:
-        """Relay the 101; from now on bytes pass unread."""
+        """Relay the 101; from now on bytes pass as they are, and their frames are counted."""
         self.in_tunnel = True
         exchange = self.exchange
-        exchange.response_head(now, head.status, None, None)
+        self.frames_from_client, self.session = FrameReader(max_message_bytes=0), RealtimeReader()
+        exchange.record.model = exchange.record.model or model_in_query(self.request.target)
+        exchange.response_head(now, head.status, self.session, None)
         exchange.head_sent = True
         self.client.write(informational_bytes(head, exchange.record.request_id, _UPGRADED))
         self.client.tunnel_opened()
@@ -371,6 +377,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         self.exchange.record.request_bytes = self.received_bytes
         if self.upstream is not None:
             self.upstream.send(data)
+        if self.frames_from_client is not None:
+            self.frames_from_client.feed(data)
 
     def tunnel_from_upstream(self, data: bytes, now: int) -> None:
         """Bytes of the server's protocol."""
@@ -384,7 +392,16 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         if upstream is not None:
             upstream.close()
         if self.exchange.state is not State.CLOSED:
+            self._count_frames()
             self.ctx.recorder.closed(self.exchange.finish(now, now), None, b"", self.client.close)
+
+    def _count_frames(self) -> None:
+        """What passed each way; a direction that was not WebSocket's is unknown."""
+        record, received, session = self.exchange.record, self.frames_from_client, self.session
+        if received is not None and not received.broken:
+            record.websocket_frames_received = received.frames
+        if session is not None and not session.frames.broken:
+            record.websocket_frames_sent = session.frames.frames
 
     # Ways to end
 

@@ -17,6 +17,9 @@ SAW_OUTPUT: Final = 2  # visible content (text, tool call or refusal; no reasoni
 SAW_TERMINAL: Final = 4  # a finish reason or the dialect's end marker
 SAW_ERROR: Final = 8  # an error event, or an error in the body
 
+EVENT_STREAM: Final = frozenset({b"text/event-stream"})
+NDJSON: Final = frozenset({b"application/x-ndjson", b"application/ndjson", b"application/jsonl"})
+
 MAX_TEXT_CHARS: Final = 256  # model, user, finish reason: more is cut
 MAX_ERROR_CHARS: Final = 500
 MAX_TOKENS: Final = 2**40  # a larger count is nonsense and refused; no context window is within a factor 10**4 of it
@@ -61,6 +64,15 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     terminal: bool = False  # the body told that it is whole: a finish reason, an end marker, or valid JSON to its end
     malformed: bool = False  # something in it could not be understood
     error: ErrorFacts | None = None
+    cache_write_tokens: int | None = None
+    tool_call_count: int | None = None  # None: nothing came that could have held one
+    service_tier: str | None = None
+    response_id: str | None = None
+    upstream_cost_usd: float | None = None
+    server_total_ms: float | None = None
+    server_load_ms: float | None = None
+    server_prompt_ms: float | None = None
+    server_generation_ms: float | None = None
 
 
 class ResponseReader(Protocol):
@@ -77,8 +89,10 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table in ``dialects``."""
 
     name: str  # stored in the column `dialect`
-    operation: str  # chat, text_completion, embeddings
+    operation: str  # chat, text_completion, embeddings, rerank, …
     read_request: Callable[[bytes], RequestFacts]
-    stream_reader: Callable[[], ResponseReader] | None  # for text/event-stream bodies; None: never streams
-    body_reader: Callable[[], ResponseReader]  # for everything else with a successful status
+    stream_reader: Callable[[], ResponseReader] | None  # None: never streams
+    body_reader: Callable[[], ResponseReader] | None  # for other bodies with a successful status; None: not read
     can_inject_usage: bool = False
+    stream_types: frozenset[bytes] = EVENT_STREAM  # media types of bodies that ``stream_reader`` reads
+    only_json: bool = False  # ``body_reader`` reads JSON alone: other bodies (sound, pictures) are never looked into

@@ -29,7 +29,10 @@ _CLOSER: Final = {ord("{"): ord("}"), ord("["): ord("]")}
 
 
 class JsonShrinker:
-    """Feed pieces, then ``finish``. ``keep``: top-level keys to keep, as they are written (None: all)."""
+    """Feed pieces, then ``finish``. ``keep``: top-level keys to keep (None: all), ``drop``: keys below to leave out.
+
+    Both as they are written.
+    """
 
     def __init__(
         self,
@@ -37,8 +40,10 @@ class JsonShrinker:
         max_depth: int = 3,
         max_string_bytes: int = MAX_STRING_BYTES,
         max_kept_bytes: int = MAX_KEPT_BYTES,
+        drop: frozenset[bytes] = frozenset(),
     ) -> None:
         self._keep = keep
+        self._drop = drop
         self._max_depth = max_depth
         self._max_string_bytes = max_string_bytes
         self._max_kept_bytes = max_kept_bytes
@@ -99,9 +104,10 @@ class JsonShrinker:
 
     def _colon(self, position: int) -> int:
         self._kept.append(_COLON)
-        if self._keep is not None and len(self._closers) == 1:
+        at_top = len(self._closers) == 1
+        if self._keep is not None if at_top else self._drop:
             key = bytes(self._kept[self._string_start + 1 :]).split(b'"', 1)[0]
-            if key not in self._keep:
+            if key not in self._keep if at_top and self._keep is not None else key in self._drop:
                 self._kept += b"null"
                 self._state = self._skip_to_member_end
         return position + 1

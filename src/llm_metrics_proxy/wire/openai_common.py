@@ -11,6 +11,9 @@ import msgspec
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, MAX_TOKENS, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.server_times import NO_TIMES, ServerTimes, timings_usage
+
+MAX_COST_USD: Final = 1e6  # of one request: more is nonsense
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -22,6 +25,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     rejected: bool = False
+    cache_write_tokens: int | None = None
+    cost_usd: float | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -37,21 +42,23 @@ _REFUSED: Final = _Refused()
 _NO_USAGE: Final = Usage()
 
 
-def _count(value: object) -> int | _Refused | None:
+def token_count(value: object) -> int | _Refused | None:
     """``value`` as a token count. JSON does not tell 12 from 12.0, so a whole float is a count."""
     if type(value) is int:  # bool is an int to isinstance
         return value if 0 <= value <= MAX_TOKENS else _REFUSED
     if value is None:
         return None
-    return _count(int(value)) if isinstance(value, float) and value.is_integer() else _REFUSED
+    return token_count(int(value)) if isinstance(value, float) and value.is_integer() else _REFUSED
 
 
 _PlainCount = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
+_PlainCost = Annotated[float, msgspec.Meta(ge=0, le=MAX_COST_USD)]
 
 
 class _PlainDetails(msgspec.Struct, gc=False):
     cached_tokens: _PlainCount | None = None
     reasoning_tokens: _PlainCount | None = None
+    cache_write_tokens: _PlainCount | None = None
 
 
 class PlainUsage(msgspec.Struct, gc=False):
@@ -65,6 +72,9 @@ class PlainUsage(msgspec.Struct, gc=False):
     total_tokens: _PlainCount | None = None
     prompt_tokens_details: _PlainDetails | None = None
     completion_tokens_details: _PlainDetails | None = None
+    prompt_cache_hit_tokens: _PlainCount | None = None
+    cache_creation_input_tokens: _PlainCount | None = None
+    cost: _PlainCost | None = None
 
 
 def plain_usage(value: PlainUsage) -> Usage:
@@ -77,27 +87,87 @@ def plain_usage(value: PlainUsage) -> Usage:
         prompt,
         completion,
         total,
-        None if prompt_details is None else prompt_details.cached_tokens,
+        value.prompt_cache_hit_tokens
+        if prompt_details is None or prompt_details.cached_tokens is None
+        else prompt_details.cached_tokens,
         None if completion_details is None else completion_details.reasoning_tokens,
+        False,
+        value.cache_creation_input_tokens
+        if prompt_details is None or prompt_details.cache_write_tokens is None
+        else prompt_details.cache_write_tokens,
+        value.cost,
     )
 
 
 def read_usage(value: dict[str, Any]) -> Usage:
-    """The counts of a ``usage`` object."""
-    prompt_details = value.get("prompt_tokens_details")
-    completion_details = value.get("completion_tokens_details")
-    counts = [
-        _count(value.get("prompt_tokens")),
-        _count(value.get("completion_tokens")),
-        _count(value.get("total_tokens")),
-        _count(prompt_details.get("cached_tokens")) if isinstance(prompt_details, dict) else None,
-        _count(completion_details.get("reasoning_tokens")) if isinstance(completion_details, dict) else None,
-    ]
+    """The counts of a ``usage`` object.
+
+    What OpenAI keeps in ``prompt_tokens_details``, DeepSeek (``prompt_cache_hit_tokens``) and LiteLLM
+    (``cache_creation_input_tokens``) have beside it too; OpenRouter adds its ``cost`` in US dollars.
+    """
+    prompt_details = _details(value, "prompt_tokens_details")
+    completion_details = _details(value, "completion_tokens_details")
+    cached, written = prompt_details.get("cached_tokens"), prompt_details.get("cache_write_tokens")
+    return usage_of(
+        prompt=value.get("prompt_tokens"),
+        completion=value.get("completion_tokens"),
+        total=value.get("total_tokens"),
+        cached=value.get("prompt_cache_hit_tokens") if cached is None else cached,
+        reasoning=completion_details.get("reasoning_tokens"),
+        cache_write=value.get("cache_creation_input_tokens") if written is None else written,
+        cost=value.get("cost"),
+    )
+
+
+def usage_of(
+    *,
+    prompt: object = None,
+    completion: object = None,
+    total: object = None,
+    cached: object = None,
+    reasoning: object = None,
+    cache_write: object = None,
+    cost: object = None,
+) -> Usage:
+    """A report from values as a server gave them. A total that was not given is the sum, if both parts are known."""
+    counts = [token_count(value) for value in (prompt, completion, total, cached, reasoning, cache_write)]
     believed = [None if isinstance(count, _Refused) else count for count in counts]
-    prompt, completion, total, cached, reasoning = believed
-    if counts[2] is None and prompt is not None and completion is not None:
-        total = prompt + completion
-    return Usage(prompt, completion, total, cached, reasoning, _REFUSED in counts)
+    if counts[2] is None and believed[0] is not None and believed[1] is not None:
+        believed[2] = believed[0] + believed[1]
+    return Usage(
+        prompt_tokens=believed[0],
+        completion_tokens=believed[1],
+        total_tokens=believed[2],
+        cached_tokens=believed[3],
+        reasoning_tokens=believed[4],
+        rejected=_REFUSED in counts,
+        cache_write_tokens=believed[5],
+        cost_usd=_cost(cost),
+    )
+
+
+def answer_usage(usage: object, timings: object = None) -> Usage | None:
+    """The report of an answer, from its ``usage``; what that leaves open, from llama.cpp's ``timings``."""
+    if isinstance(usage, dict):
+        found = read_usage(usage)
+        if timings is not None and found.cached_tokens is None and isinstance(timings, dict):
+            cached = token_count(timings.get("cache_n"))
+            if isinstance(cached, int):
+                return msgspec.structs.replace(found, cached_tokens=cached)
+        return found
+    told = timings_usage(timings) if timings is not None else None
+    return None if told is None else read_usage(told)
+
+
+def _details(value: dict[str, Any], name: str) -> dict[str, Any]:
+    details = value.get(name)
+    return details if isinstance(details, dict) else {}
+
+
+def _cost(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_COST_USD:
+        return float(value)
+    return None
 
 
 def response_facts(
@@ -109,6 +179,10 @@ def response_facts(
     malformed: bool,
     error: ErrorFacts | None,
     content_chunks: int | None = None,
+    tool_call_count: int | None = None,
+    response_id: str | None = None,
+    service_tier: str | None = None,
+    times: ServerTimes = NO_TIMES,
 ) -> ResponseFacts:
     """The facts of an answer; ``usage`` is None when it gave no report."""
     counts = usage or _NO_USAGE
@@ -126,12 +200,28 @@ def response_facts(
         terminal=terminal,
         malformed=malformed,
         error=error,
+        cache_write_tokens=counts.cache_write_tokens,
+        tool_call_count=tool_call_count,
+        service_tier=service_tier,
+        response_id=response_id,
+        upstream_cost_usd=counts.cost_usd,
+        server_total_ms=times.total_ms,
+        server_load_ms=times.load_ms,
+        server_prompt_ms=times.prompt_ms,
+        server_generation_ms=times.generation_ms,
     )
 
 
 def cut(text: object) -> str | None:
     """A text to be stored: at most ``MAX_TEXT_CHARS`` characters; None if empty or not a text."""
     return text[:MAX_TEXT_CHARS] if isinstance(text, str) and text else None
+
+
+def short_text(value: object) -> str | None:
+    """An id or a tier; some servers number their answers."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**64:
+        return str(value)
+    return cut(value)
 
 
 def small_int(value: int | None) -> int | None:

@@ -14,7 +14,9 @@ from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW
 from llm_metrics_proxy.wire.content_shape import Shape, shape_of
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
-from llm_metrics_proxy.wire.openai_common import Usage, cut, read_usage, response_facts
+from llm_metrics_proxy.wire.openai_common import Usage, answer_usage, cut, response_facts, short_text
+from llm_metrics_proxy.wire.openai_tool_calls import ToolCalls
+from llm_metrics_proxy.wire.server_times import openai_times
 from llm_metrics_proxy.wire.sse import SseEvent, SseReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode, decoder_of
 
@@ -39,6 +41,7 @@ class _Choice(msgspec.Struct, gc=False):
     text: Any = None
     finish_reason: str | None = None
     index: Any = 0
+    error: Any = None  # OpenRouter: the provider failed in the middle
 
 
 class _Chunk(msgspec.Struct, gc=False):
@@ -52,6 +55,10 @@ class _Chunk(msgspec.Struct, gc=False):
     message: Any = None  # of {"object": "error", "message": …}
     type: Any = None
     code: Any = None
+    id: Any = None
+    service_tier: Any = None
+    timings: Any = None  # llama.cpp
+    stats: Any = None  # LM Studio
 
 
 _decode_chunk: Final = decoder_of(_Chunk)
@@ -65,10 +72,15 @@ class OpenAIStreamReader:
         "_error",
         "_events",
         "_finish_reason",
+        "_id",
         "_malformed",
         "_model",
         "_shape",
+        "_stats",
         "_terminal",
+        "_tier",
+        "_timings",
+        "_tool_calls",
         "_tries",
         "_usage",
     )
@@ -77,7 +89,12 @@ class OpenAIStreamReader:
         self._events = SseReader(max_event_bytes)
         self._model: str | None = None
         self._finish_reason: str | None = None
+        self._id: str | None = None
+        self._tier: str | None = None
         self._usage: Usage | None = None  # the last report
+        self._timings: Any = None  # the last ones: with `timings_per_token` every event has them
+        self._stats: Any = None
+        self._tool_calls: ToolCalls | None = None  # once there was a choice
         self._content_chunks = 0
         self._shape: Shape | None = None  # of the last event that brought text and nothing else
         self._tries = _MOST_SHAPES
@@ -91,11 +108,12 @@ class OpenAIStreamReader:
         if shape is not None and not self._terminal and shape.fits(data) and self._events.at_boundary:
             self._content_chunks += 1
             return SAW_TOKEN | SAW_OUTPUT
-        seen, usage = 0, self._usage
+        seen, usage, timings = 0, self._usage, self._timings
         events = self._events.feed(data)
         for event in events:
             seen |= self._take(event)
-        if seen == SAW_TOKEN | SAW_OUTPUT and len(events) == 1 and usage is self._usage and self._tries:
+        told_more = usage is not self._usage or timings is not self._timings
+        if seen == SAW_TOKEN | SAW_OUTPUT and len(events) == 1 and self._tries and not told_more:
             self._tries -= 1
             self._shape = shape_of(data)
         return seen
@@ -109,11 +127,15 @@ class OpenAIStreamReader:
         return response_facts(
             model=self._model,
             finish_reason=self._finish_reason,
-            usage=self._usage,
+            usage=answer_usage(None, self._timings) if self._usage is None else self._usage,
             content_chunks=self._content_chunks,
             terminal=self._terminal,
             malformed=malformed or self._events.overflowed,
             error=self._error,
+            tool_call_count=None if self._tool_calls is None else self._tool_calls.count,
+            response_id=self._id,
+            service_tier=self._tier,
+            times=openai_times(self._timings, self._stats),
         )
 
     def _take(self, event: SseEvent) -> int:
@@ -134,10 +156,18 @@ class OpenAIStreamReader:
             return 0
         if chunk.model and self._model is None:  # Azure's first chunk has the model ""
             self._model = cut(chunk.model)
+        if self._id is None and chunk.id is not None:
+            self._id = short_text(chunk.id)
+        if chunk.service_tier is not None and self._tier is None:
+            self._tier = cut(chunk.service_tier)
         if chunk.error or chunk.object == "error":
             return self._take_chunk_error(chunk)
         was_terminal = self._terminal
         seen = self._take_choices(chunk.choices) if chunk.choices else 0
+        if chunk.timings is not None:
+            self._timings = chunk.timings
+        if chunk.stats is not None:
+            self._stats = chunk.stats
         if chunk.usage is not None:
             self._take_usage(chunk.usage, was_terminal)
         return seen
@@ -146,9 +176,17 @@ class OpenAIStreamReader:
         if len(choices) > 1:  # several choices in one event: the first one's reason counts
             choices = sorted(choices, key=_index)
         seen = 0
+        if self._tool_calls is None:
+            self._tool_calls = ToolCalls()
         for choice in choices:
-            if choice.delta is not None:
-                seen |= _news(choice.delta)
+            delta = choice.delta
+            if delta is not None:
+                seen |= _news(delta)
+                if delta.tool_calls or delta.function_call:
+                    self._tool_calls.take(choice.index, delta.tool_calls, delta.function_call)
+            if choice.error:
+                seen |= self._take_error(error_facts(choice.error) or ErrorFacts())
+                continue  # its finish reason, `error`, is no end of its own
             if choice.text:
                 seen |= SAW_TOKEN | SAW_OUTPUT
             if choice.finish_reason:
@@ -170,7 +208,7 @@ class OpenAIStreamReader:
             return
         some = value.get("total_tokens") or value.get("prompt_tokens") or value.get("completion_tokens")
         if some or (was_terminal and self._usage is None):
-            self._usage = read_usage(value)
+            self._usage = answer_usage(value, self._timings)
 
     def _take_chunk_error(self, chunk: _Chunk) -> int:
         value = chunk.error or {"message": chunk.message, "type": chunk.type, "code": chunk.code}

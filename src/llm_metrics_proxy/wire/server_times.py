@@ -1,0 +1,78 @@
+"""Durations that servers measure themselves, brought to milliseconds. They are facts beside ours, never in their place.
+
+Sources: Ollama's API reference (nanoseconds); llama.cpp, ``tools/server/README.md``, ``timings`` (milliseconds); LM
+Studio's REST API reference, ``stats`` (seconds).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+MAX_DURATION_MS: Final = 1e11  # three years: more is nonsense
+
+_NS_PER_MS: Final = 1e6
+_MS_PER_S: Final = 1000
+
+
+class ServerTimes(NamedTuple):
+    """What a server says of its own time, each in milliseconds."""
+
+    total_ms: float | None = None
+    load_ms: float | None = None
+    prompt_ms: float | None = None
+    generation_ms: float | None = None
+
+
+NO_TIMES: Final = ServerTimes()
+
+
+def ollama_times(total: object, load: object, prompt_eval: object, evaluation: object) -> ServerTimes:
+    """Of an answer's ``total_duration``, ``load_duration``, ``prompt_eval_duration`` and ``eval_duration``."""
+    return ServerTimes(
+        _milliseconds(total, 1 / _NS_PER_MS),
+        _milliseconds(load, 1 / _NS_PER_MS),
+        _milliseconds(prompt_eval, 1 / _NS_PER_MS),
+        _milliseconds(evaluation, 1 / _NS_PER_MS),
+    )
+
+
+def openai_times(timings: object, stats: object) -> ServerTimes:
+    """Of llama.cpp's ``timings``, else of LM Studio's ``stats``.
+
+    LM Studio's ``time_to_first_token`` is left out: it holds more than the prompt's evaluation.
+    """
+    if isinstance(timings, Mapping):
+        return ServerTimes(
+            prompt_ms=_milliseconds(timings.get("prompt_ms"), 1),
+            generation_ms=_milliseconds(timings.get("predicted_ms"), 1),
+        )
+    if isinstance(stats, Mapping):
+        return ServerTimes(generation_ms=_milliseconds(stats.get("generation_time"), _MS_PER_S))
+    return NO_TIMES
+
+
+def timings_usage(timings: object) -> dict[str, Any] | None:
+    """What llama.cpp's ``timings`` say of tokens, as a ``usage`` object; None if nothing.
+
+    ``prompt_n`` leaves out what came from the cache, so without ``cache_n`` (older builds) the prompt is not known.
+    """
+    if not isinstance(timings, Mapping):
+        return None
+    evaluated, cached, generated = timings.get("prompt_n"), timings.get("cache_n"), timings.get("predicted_n")
+    prompt = None
+    if isinstance(evaluated, int) and isinstance(cached, int) and evaluated >= 0 and cached >= 0:
+        prompt = evaluated + cached
+    if prompt is None and generated is None:
+        return None
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": generated,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }
+
+
+def _milliseconds(value: object, factor: float) -> float | None:
+    """``value`` times ``factor``; None if it is no duration (llama.cpp gives -1 for what it did not measure)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    duration_ms = value * factor if -1e30 < value < 1e30 else -1.0
+    return round(duration_ms, 6) if 0 <= duration_ms <= MAX_DURATION_MS else None

@@ -1,0 +1,98 @@
+"""Reading an answer that is one JSON body, in whatever dialect: each says what it names and what it makes of it.
+
+A small body, nearly always the whole of it in one piece, is decoded once by a struct that names only what is needed. A
+larger one (embeddings are many MB of numbers) is made small as it streams by, and then decoded by the same struct.
+"""
+
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ResponseFacts
+from llm_metrics_proxy.wire.json_shrink import JsonShrinker
+from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode, decoder_of
+
+MAX_HELD_BYTES: Final = 256 * 1024
+
+
+class WholeBodyReader:
+    """Reads one body. At most ``max_held_bytes`` of it are held, or a small document in its place."""
+
+    __slots__ = ("_facts", "_held", "_max_held_bytes", "_shrinker")
+
+    kind: ClassVar[type[msgspec.Struct]]  # every field has a default
+    max_depth: ClassVar[int] = 3  # how deep containers matter, the outermost one counted
+    drop: ClassVar[frozenset[bytes]] = frozenset()  # keys below the top that can be left out
+
+    def __init__(self, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+        self._max_held_bytes = max_held_bytes
+        self._held: bytes | bytearray = b""
+        self._facts: ResponseFacts | None = None  # of a body that came in one piece
+        self._shrinker: JsonShrinker | None = None
+
+    def facts_of(self, answer: Any, *, terminal: bool, malformed: bool) -> ResponseFacts:
+        """What ``answer``, a ``kind``, says. Given by each dialect."""
+        raise NotImplementedError
+
+    def read_whole(self, data: bytes) -> ResponseFacts:
+        """The facts of a body that is whole. Raises ``UNREADABLE`` if it is not, or odd."""
+        return self.facts_of(decoder_of(self.kind)(data), terminal=True, malformed=False)
+
+    def feed(self, data: bytes) -> int:
+        """Take the next bytes. A body that is whole in its first piece shows its bits here, any other only facts."""
+        if self._shrinker is not None:
+            self._shrinker.feed(data)
+            return 0
+        first = not self._held
+        if first:
+            self._held = data
+        else:
+            self._facts = None
+            if isinstance(self._held, bytes):
+                self._held = bytearray(self._held)
+            self._held += data
+        if len(self._held) > self._max_held_bytes:
+            self._shrinker = self._shrink(bytes(self._held))
+            self._held = b""
+            return 0
+        return self._try_whole(data) if first else 0
+
+    def finish(self) -> ResponseFacts:
+        """The facts, whether the body ended well or broke off."""
+        if self._facts is not None:
+            return self._facts
+        if self._shrinker is not None:
+            return self._facts_of_small(self._shrinker)
+        body = bytes(self._held)
+        try:
+            return self.read_whole(body)  # as if it had come in one piece
+        except UNREADABLE:
+            answer = decode(self.kind, body)
+        return self._salvage(body) if answer is None else self.facts_of(answer, terminal=True, malformed=False)
+
+    def _try_whole(self, data: bytes) -> int:
+        if not data.endswith((b"}", b"\n")):
+            return 0
+        try:
+            facts = self._facts = self.read_whole(data)
+        except UNREADABLE:
+            return 0  # not whole yet, or odd: finish looks closer
+        return SAW_TERMINAL if facts.error is None else SAW_TERMINAL | SAW_ERROR
+
+    def _shrink(self, data: bytes) -> JsonShrinker:
+        keys = frozenset(name.encode() for name in self.kind.__struct_fields__)
+        shrinker = JsonShrinker(keys, max_depth=self.max_depth, drop=self.drop)
+        shrinker.feed(data)
+        return shrinker
+
+    def _salvage(self, body: bytes) -> ResponseFacts:
+        """What a body that is no JSON object still tells: cut short, or spoilt in a part that we do not need."""
+        shrinker = self._shrink(body)
+        facts = self._facts_of_small(shrinker)
+        return msgspec.structs.replace(facts, malformed=True) if shrinker.complete else facts
+
+    def _facts_of_small(self, shrinker: JsonShrinker) -> ResponseFacts:
+        answer = decode(self.kind, shrinker.finish())
+        unreadable = shrinker.broken or (shrinker.complete and answer is None)
+        terminal = shrinker.complete and not unreadable
+        return self.facts_of(self.kind() if answer is None else answer, terminal=terminal, malformed=unreadable)

@@ -1,0 +1,196 @@
+"""Streams in each dialect, written from the servers' documentation, and how tests read them."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
+from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.llama_native import LlamaStreamReader
+from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
+from llm_metrics_proxy.wire.openai_responses_stream import ResponsesStreamReader
+from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
+from llm_metrics_proxy.wire.other_operations import OtherStreamReader
+from tests.wire.cuts import three_ways
+
+
+def compact(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def named(kind: str, **members: Any) -> bytes:
+    """An event that names its type twice, as Anthropic's and OpenAI's newer ones do."""
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), compact({"type": kind, **members}))
+
+
+def line(**members: Any) -> bytes:
+    """A line of Ollama's."""
+    return compact({"model": "llama3.2", "created_at": "2025-08-04T08:52:19.385406455-07:00", **members}) + b"\n"
+
+
+def facts_of(make: Callable[[], ResponseReader], *pieces: bytes) -> ResponseFacts:
+    """The facts of a body; the same whole, event by event, byte by byte and cut at random, or this fails."""
+    found = []
+    for cut in (list(pieces), *three_ways(b"".join(pieces))):
+        reader = make()
+        for piece in cut:
+            reader.feed(piece)
+        found.append(reader.finish())
+    assert all(other == found[0] for other in found), found
+    return found[0]
+
+
+# Anthropic
+
+MESSAGE_START: Final = named(
+    "message_start",
+    message={
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": [], "stop_reason": None,
+        "usage": {"input_tokens": 25, "cache_creation_input_tokens": 10, "cache_read_input_tokens": 5,
+                  "output_tokens": 1, "service_tier": "standard"},
+    },
+)  # fmt: skip
+PING: Final = named("ping")
+MESSAGE_STOP: Final = named("message_stop")
+
+
+def block_start(index: int = 0, **block: Any) -> bytes:
+    return named("content_block_start", index=index, content_block=block)
+
+
+def block_delta(index: int = 0, **delta: Any) -> bytes:
+    return named("content_block_delta", index=index, delta=delta)
+
+
+def text_delta(text: str) -> bytes:
+    return block_delta(type="text_delta", text=text)
+
+
+def message_delta(stop_reason: str | None = "end_turn", **usage: Any) -> bytes:
+    return named("message_delta", delta={"stop_reason": stop_reason, "stop_sequence": None}, usage=usage)
+
+
+ANTHROPIC: Final = [
+    MESSAGE_START,
+    block_start(type="thinking", thinking="", signature=""),
+    PING,
+    block_delta(type="thinking_delta", thinking="Let me think. "),
+    block_delta(type="thinking_delta", thinking="Well"),
+    block_delta(type="signature_delta", signature="EqQBCgIYAhIM"),
+    named("content_block_stop", index=0),
+    block_start(1, type="text", text=""),
+    text_delta("Hello"),
+    text_delta(" there"),
+    text_delta("!"),
+    named("content_block_stop", index=1),
+    block_start(2, type="tool_use", id="toolu_1", name="get_weather", input={}),
+    block_delta(2, type="input_json_delta", partial_json=""),
+    block_delta(2, type="input_json_delta", partial_json='{"location":'),
+    block_delta(2, type="input_json_delta", partial_json=' "Paris"}'),
+    named("content_block_stop", index=2),
+    message_delta("tool_use", output_tokens=89),
+    MESSAGE_STOP,
+]
+
+# Ollama
+
+OLLAMA_END: Final = {
+    "done": True, "done_reason": "stop", "total_duration": 4_883_583_458, "load_duration": 1_334_875,
+    "prompt_eval_count": 26, "prompt_eval_duration": 342_546_000, "eval_count": 282, "eval_duration": 4_535_599_000,
+}  # fmt: skip
+
+
+def said(content: str = "", **more: Any) -> bytes:
+    return line(message={"role": "assistant", "content": content, **more}, done=False)
+
+
+OLLAMA: Final = [
+    said(thinking="Hm. "),
+    said(thinking="Well"),
+    said("The"),
+    said(" sky"),
+    said(" is"),
+    said(tool_calls=[{"function": {"name": "look", "arguments": {"at": "sky"}}}]),
+    line(message={"role": "assistant", "content": ""}, **OLLAMA_END),
+]
+
+# OpenAI Responses
+
+RESPONSE: Final[dict[str, Any]] = {
+    "id": "resp_1", "object": "response", "status": "in_progress", "model": "gpt-x", "output": [], "usage": None,
+    "error": None, "incomplete_details": None, "service_tier": "auto",
+}  # fmt: skip
+RESPONSE_USAGE: Final = {
+    "input_tokens": 37, "input_tokens_details": {"cached_tokens": 16}, "output_tokens": 11,
+    "output_tokens_details": {"reasoning_tokens": 4}, "total_tokens": 48,
+}  # fmt: skip
+OUTPUT: Final = [
+    {"type": "reasoning", "summary": []},
+    {"type": "message", "content": [{"type": "output_text", "text": "Hi there!"}]},
+    {"type": "function_call", "name": "f", "arguments": "{}"},
+]
+
+
+def response_event(kind: str, **changes: Any) -> bytes:
+    return named(kind, response={**RESPONSE, **changes}, sequence_number=0)
+
+
+def response_delta(kind: str, delta: object, number: int = 5) -> bytes:
+    return named(kind, item_id="i", output_index=0, delta=delta, sequence_number=number, obfuscation="x" * (number % 7))
+
+
+COMPLETED: Final = response_event(
+    "response.completed", status="completed", output=OUTPUT, usage=RESPONSE_USAGE, service_tier="default"
+)
+RESPONSES: Final = [
+    response_event("response.created"),
+    response_event("response.in_progress"),
+    named("response.output_item.added", output_index=0, item={"type": "reasoning", "id": "rs_1"}, sequence_number=2),
+    response_delta("response.reasoning_summary_text.delta", "Thinking", 3),
+    response_delta("response.reasoning_summary_text.delta", " hard", 4),
+    named("response.output_item.added", output_index=1, item={"type": "message", "id": "msg_1"}, sequence_number=5),
+    response_delta("response.output_text.delta", "Hi", 6),
+    response_delta("response.output_text.delta", " there", 8),
+    response_delta("response.output_text.delta", "!", 10),
+    named("response.output_text.done", text="Hi there!", sequence_number=11),
+    named("response.output_item.added", item={"type": "function_call", "name": "f", "arguments": ""}),
+    response_delta("response.function_call_arguments.delta", "{}", 13),
+    COMPLETED,
+]
+
+# Audio and pictures
+
+TRANSCRIPT: Final = [
+    named("transcript.text.delta", delta="So "),
+    named("transcript.text.delta", delta="be it"),
+    named("transcript.text.done", text="So be it", usage={
+        "type": "tokens", "input_tokens": 14, "input_token_details": {"audio_tokens": 14}, "output_tokens": 4,
+        "total_tokens": 18,
+    }),
+]  # fmt: skip
+
+CHAT: Final = [
+    *(b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % text
+      for text in (b"Hel", b"lo", b" there")),
+    b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
+    b'data: {"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":3}}\n\n',
+    b"data: [DONE]\n\n",
+]  # fmt: skip
+
+LLAMA_END: Final = {
+    "content": "", "stop": True, "stop_type": "eos", "model": "q", "tokens_predicted": 3, "tokens_evaluated": 12,
+    "timings": {"cache_n": 8, "prompt_n": 4, "prompt_ms": 30.5, "predicted_n": 3, "predicted_ms": 66.0},
+}  # fmt: skip
+LLAMA: Final = [
+    *(b"data: " + compact({"index": 0, "content": text, "stop": False}) + b"\n\n" for text in ("Hel", "lo", "!")),
+    b"data: " + compact(LLAMA_END) + b"\n\n",
+]
+
+ALL: Final[dict[str, tuple[Callable[[], ResponseReader], list[bytes]]]] = {
+    "openai": (OpenAIStreamReader, CHAT),
+    "anthropic": (AnthropicStreamReader, ANTHROPIC),
+    "ollama": (OllamaStreamReader, OLLAMA),
+    "responses": (ResponsesStreamReader, RESPONSES),
+    "audio": (OtherStreamReader, TRANSCRIPT),
+    "llama": (LlamaStreamReader, LLAMA),
+}

@@ -1,0 +1,68 @@
+"""A server's own durations, in milliseconds, and nothing that is no duration."""
+
+from typing import Any
+
+import pytest
+
+from llm_metrics_proxy.wire.server_times import (
+    MAX_DURATION_MS,
+    NO_TIMES,
+    ServerTimes,
+    ollama_times,
+    openai_times,
+    timings_usage,
+)
+
+NONSENSE: list[Any] = [
+    None,
+    -1,
+    -0.5,
+    True,
+    "5",
+    [],
+    {},
+    1e300,
+    10**400,
+    float("nan"),
+    float("inf"),
+    MAX_DURATION_MS * 1e7,
+]
+
+
+def test_ollamas_durations_are_nanoseconds() -> None:
+    assert ollama_times(5_043_500_667, 5_025_959, 325_953_000, 4_709_213_000) == ServerTimes(
+        5043.500667, 5.025959, 325.953, 4709.213
+    )
+
+
+def test_llama_cpps_timings_are_milliseconds_and_lm_studios_stats_are_seconds() -> None:
+    assert openai_times({"prompt_ms": 30.9, "predicted_ms": 661.1}, None) == ServerTimes(None, None, 30.9, 661.1)
+    assert openai_times(None, {"generation_time": 0.954, "time_to_first_token": 0.111}) == ServerTimes(
+        generation_ms=954.0
+    )
+    assert openai_times(None, None) == NO_TIMES
+    assert openai_times("x", 7) == NO_TIMES
+
+
+@pytest.mark.parametrize("value", NONSENSE)
+def test_nonsense_is_no_duration_and_costs_no_other(value: Any) -> None:
+    assert ollama_times(value, 1_000_000, value, 2_000_000) == ServerTimes(None, 1.0, None, 2.0)
+    assert openai_times({"prompt_ms": value, "predicted_ms": 5}, None) == ServerTimes(generation_ms=5)
+
+
+def test_timings_leave_cached_tokens_out_of_the_prompt() -> None:
+    found = timings_usage({"cache_n": 236, "prompt_n": 1, "predicted_n": 35})
+    assert found is not None
+    assert (found["prompt_tokens"], found["completion_tokens"]) == (237, 35)
+    assert found["prompt_tokens_details"] == {"cached_tokens": 236}
+
+
+def test_without_the_cached_ones_the_prompt_is_unknown() -> None:
+    found = timings_usage({"prompt_n": 1, "predicted_n": 35})
+    assert found is not None
+    assert (found["prompt_tokens"], found["completion_tokens"]) == (None, 35)
+
+
+@pytest.mark.parametrize("timings", [None, {}, [], "x", {"prompt_ms": 3.0}, {"prompt_n": -1, "cache_n": 2}])
+def test_timings_without_counts_are_no_usage(timings: object) -> None:
+    assert timings_usage(timings) is None

@@ -1,0 +1,137 @@
+"""Feed every reader what no honest server sends, for as long as asked, and print what came of it.
+
+    python -m tools.fuzz_readers --seconds 60            a minute for each reader
+    python -m tools.fuzz_readers --seconds 600 --only anthropic --seed 7
+
+Each execution takes a real body, spoils it (bytes changed, cut out, doubled, spliced from other bodies), cuts it into
+random pieces and feeds them. A reader must not raise, must answer with ``SAW_*`` bits and facts, and must say the same
+of the same bytes under another cut. The first input that breaks this is printed and the program ends with 1.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from tests.wire import streams
+from tests.wire.test_anthropic_messages import ANSWER as MESSAGE
+from tests.wire.test_json_body import CHAT
+from tests.wire.test_openai_realtime import CREATED, SOUND, done
+from tests.wire.test_openai_responses import ANSWER as RESPONSE
+
+from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
+from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.error_body import ErrorBodyReader
+from llm_metrics_proxy.wire.json_body import JsonBodyReader
+from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
+from llm_metrics_proxy.wire.openai_realtime import RealtimeReader
+from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader
+from llm_metrics_proxy.wire.other_operations import OtherBodyReader
+
+Make = Callable[[], ResponseReader]
+
+_WORDS: Final = [
+    b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\n", b"\n\n", b"\r\n", b"\r", b"data: ", b"event: error\n",
+    b"[DONE]", b"null", b"true", b"1e999", b"-1", b"9" * 400, b"\\ud83d", b"\xff", b"\xef\xbb\xbf", b"\xe2\x80\xa8",
+    b'"usage":', b'"error":', b'"type":', b'"delta":', b'"done":true', b"{" * 2000, b"[" * 2000, b"\x81\x7e\xff\xff",
+]  # fmt: skip
+_MOST_SPOILINGS: Final = 6
+
+
+def _json(*values: Any) -> list[bytes]:
+    return [json.dumps(value).encode() for value in values]
+
+
+TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
+    **{name: (make, [b"".join(events)]) for name, (make, events) in streams.ALL.items()},
+    "openai-body": (JsonBodyReader, _json(CHAT)),
+    "openai-body-small": (lambda: JsonBodyReader(64), _json(CHAT)),
+    "anthropic-body": (AnthropicBodyReader, _json(MESSAGE)),
+    "anthropic-body-small": (lambda: AnthropicBodyReader(64), _json(MESSAGE)),
+    "ollama-body": (OllamaBodyReader, [streams.OLLAMA[-1]]),
+    "responses-body": (ResponsesBodyReader, _json(RESPONSE)),
+    "other-body": (OtherBodyReader, _json({"model": "m", "usage": {"input_tokens": 1}, "meta": {"tokens": {}}})),
+    "realtime": (RealtimeReader, [CREATED + SOUND + done() + done()]),
+    "error-body": (ErrorBodyReader, _json({"error": {"message": "sk-abcdef123456", "code": 7}}, {"detail": [{}]})),
+}
+
+
+def spoilt(dice: random.Random, seeds: list[bytes], others: list[bytes]) -> bytes:
+    """A seed with a few things done to it."""
+    body = bytearray(dice.choice(seeds))
+    for _ in range(dice.randint(0, _MOST_SPOILINGS)):
+        at = dice.randint(0, len(body))
+        until = min(len(body), at + dice.choice((1, 1, 2, 8, 60, 400)))
+        match dice.randint(0, 5):
+            case 0:
+                del body[at:until]
+            case 1:
+                body[at:at] = dice.choice(_WORDS)
+            case 2:
+                body[at:until] = dice.randbytes(until - at)
+            case 3:
+                body[at:at] = body[at:until]
+            case 4:
+                other = dice.choice(others)
+                start = dice.randint(0, len(other))
+                body[at:until] = other[start : start + dice.randint(1, 300)]
+            case _:
+                del body[at:]
+    return bytes(body)
+
+
+def read(make: Make, body: bytes, dice: random.Random | None) -> tuple[ResponseFacts, bool]:
+    """The facts, and whether every answer was one; cut at random, or whole without ``dice``."""
+    reader, position, sound = make(), 0, True
+    while position < len(body):
+        step = len(body) if dice is None else dice.choice((1, 2, 7, 50, 300, 2000))
+        seen = reader.feed(body[position : position + step])
+        sound = sound and 0 <= seen <= 15
+        position += step
+    facts = reader.finish()
+    return facts, sound and isinstance(facts, ResponseFacts)
+
+
+def fuzz(name: str, seconds: float, seed: int) -> int:
+    """Executions until the time is over. Raises ``AssertionError`` with the input that was read wrongly."""
+    make, seeds = TARGETS[name]
+    dice = random.Random(f"{seed} {name}")  # noqa: S311 -- the same choices for the same seed
+    others = [body for _, bodies in TARGETS.values() for body in bodies]
+    executions, deadline = 0, time.monotonic() + seconds
+    while not executions or time.monotonic() < deadline:
+        for _ in range(50):
+            body = spoilt(dice, seeds, others)
+            try:
+                whole, sound = read(make, body, None)
+                cut, also_sound = read(make, body, dice)
+            except Exception as error:
+                raise AssertionError(f"{name} raised {error!r} for {body!r}") from error
+            if not (sound and also_sound and whole == cut):
+                raise AssertionError(f"{name} read {body!r} in two ways:\n{whole}\n{cut}")
+            executions += 2
+    return executions
+
+
+def main() -> int:
+    """Run and print; 1 if a reader was found wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each reader (default: 60)")
+    parser.add_argument("--only", choices=sorted(TARGETS), action="append", help="this reader; may be repeated")
+    parser.add_argument("--seed", type=int, default=0, help="of the random choices (default: 0)")
+    options = parser.parse_args()
+    for name in options.only or TARGETS:
+        try:
+            executions = fuzz(name, options.seconds, options.seed)
+        except AssertionError as failure:
+            sys.stderr.write(f"{failure}\n")
+            return 1
+        sys.stdout.write(f"{name}: {executions} executions in {options.seconds:g} s, none raised or disagreed\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
