@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from llm_metrics_proxy.scoreboard import FIELDS, SIZE_BYTES, SLOT_COUNT, Scoreboard
+from llm_metrics_proxy.scoreboard import BACKEND_COUNT, BACKEND_FIELDS, FIELDS, SIZE_BYTES, SLOT_COUNT, Scoreboard
 
 
 @pytest.fixture
@@ -62,3 +62,35 @@ def test_it_leaves_no_file_behind(board: Scoreboard) -> None:
 def test_a_name_that_is_no_counter_is_refused(board: Scoreboard) -> None:
     with pytest.raises(KeyError):
         board.slot(0).set("reqests", 1)
+
+
+def counts(**values: int) -> dict[str, int]:
+    return {**dict.fromkeys(BACKEND_FIELDS[1:], 0), **values}
+
+
+def test_backends_are_seen_by_whoever_maps_the_file() -> None:
+    board = Scoreboard.create()
+    other = Scoreboard(board.fd)
+    for slot in (1, 4):
+        board.slot(slot).set("pid", slot)
+    board.show_backends(1, [("a", counts(up=1, open_requests=7)), ("b" * 64, counts(ejections=2))])
+    board.show_backends(4, [("a", counts())])
+    seen = [(each.slot, each.name, each.values) for each in other.backends()]
+    assert seen == [
+        (1, "a", {"used": 1, **counts(up=1, open_requests=7)}),
+        (1, "b" * 64, {"used": 1, **counts(ejections=2)}),
+        (4, "a", {"used": 1, **counts()}),
+    ]
+    board.show_backends(1, [("c", counts())])
+    board.show_backends(4, [])
+    assert [(each.slot, each.name) for each in other.backends()] == [(1, "c")]
+
+
+def test_there_is_room_for_every_backend_of_every_worker_and_counters_are_left_alone() -> None:
+    board = Scoreboard.create()
+    board.slot(SLOT_COUNT - 1).set("pid", 9)
+    names = [f"b{number}" for number in range(BACKEND_COUNT)]
+    board.show_backends(SLOT_COUNT - 1, [(name, counts()) for name in names])
+    assert [each.name for each in board.backends()] == names
+    assert board.slot(SLOT_COUNT - 1).get("pid") == 9
+    assert board.slot(0).get("pid") == 0

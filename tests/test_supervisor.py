@@ -50,6 +50,7 @@ for signum in (signal.SIGTERM, signal.SIGINT):
 if "scoreboard_fd" in options and options.get("listens", True):
     Scoreboard(options["scoreboard_fd"]).slot(0).set("pid", os.getpid())
 say("started")
+say(f"value={options.get('value')}")
 say(f"sid={os.getsid(0)}")
 say(f"files={resource.getrlimit(resource.RLIMIT_NOFILE)}".replace(" ", ""))
 if "exit" in options:
@@ -57,9 +58,12 @@ if "exit" in options:
 server = socket.socket(fileno=options["listen_fd"]) if "listen_fd" in options else None
 while True:
     ready, _, _ = select.select([0] + ([server] if server else []), [], [])
-    if 0 in ready and not os.read(0, 4096):
-        say("orphaned")
-        sys.exit(0)
+    if 0 in ready:
+        heard = os.read(0, 4096)
+        if not heard:
+            say("orphaned")
+            sys.exit(0)
+        say(f"heard={heard.decode().strip()}")
     if server in ready:
         connection, _ = server.accept()
         connection.sendall(str(os.getpid()).encode())
@@ -246,13 +250,130 @@ def test_what_does_not_stop_in_time_is_killed(start: Start) -> None:
     assert "a did not stop within 0.3 s: killed" in supervisor.messages
 
 
-def test_sighup_is_ignored(start: Start) -> None:
+def test_sighup_without_a_file_is_told_to_be_in_vain(start: Start) -> None:
     supervisor = start({"a": {}})
     pid = supervisor.pid("a")
     supervisor.process.send_signal(signal.SIGHUP)
-    time.sleep(0.1)
+    until(lambda: "nothing to read again" in supervisor.messages, 8, lambda: supervisor.messages)
     assert supervisor.process.poll() is None
     assert supervisor.pid("a") == pid
+
+
+# Reads the request; answers, refuses, hangs or talks nonsense, as the file says that it is told of.
+READER = """
+import json, os, sys, time
+request = json.load(sys.stdin)
+told = json.loads(request["told_json"])
+with open(told["file"]) as file:
+    word = file.read()
+with open(told["file"] + ".asked", "a") as asked:
+    asked.write(json.dumps(request["options"]) + "\\n")
+if word == "refuse":
+    sys.stderr.write("port = 'x' (file line 3): must be a number\\n")
+    sys.exit(2)
+if word == "hang":
+    time.sleep(60)
+if word == "nonsense":
+    sys.stdout.write("nonsense")
+    sys.exit(0)
+options = {name: json.dumps({**json.loads(text), "value": word}) for name, text in request["options"].items()}
+json.dump({"options": options, "needs_restart": ["port", "workers"] if word == "more" else []}, sys.stdout)
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "reader.py").write_text(READER)
+    return tmp_path / "settings"
+
+
+def reading(file: Path) -> dict[str, Any]:
+    argv = [sys.executable, str(file.with_name("reader.py"))]
+    return {"argv": argv, "told_json": f'{{"file": "{file}"}}', "children": ["w"]}
+
+
+def test_sighup_gives_new_options_to_those_who_run_and_to_those_who_come_later(start: Start, file: Path) -> None:
+    supervisor = start({"w": {"value": "old"}, "m": {}}, reload=reading(file))
+    pid = supervisor.pid("w")
+    supervisor.pid("m")
+    file.write_text("new")
+    supervisor.process.send_signal(signal.SIGHUP)
+    (heard,) = supervisor.wait_for(r"w heard=(\{.*\}) ")
+    assert msgspec.json.decode(heard[1])["value"] == "new"
+    assert "the settings were read again, and the workers told" in supervisor.messages
+    assert supervisor.pid("w") == pid
+    assert not supervisor.said("m heard")
+    os.kill(pid, signal.SIGKILL)
+    supervisor.wait_for("w value=new")
+    file.write_text("more")
+    supervisor.process.send_signal(signal.SIGHUP)
+    supervisor.wait_for("w heard=.*more")
+    asked = file.with_name("settings.asked").read_text().splitlines()
+    assert [msgspec.json.decode(msgspec.json.decode(line)["w"])["value"] for line in asked] == ["old", "new"]
+    until(lambda: "only a restart makes them count: port, workers" in supervisor.messages, 8, lambda: "no warning")
+
+
+@pytest.mark.parametrize("word", ["refuse", "nonsense"])
+def test_settings_that_are_refused_change_nothing(start: Start, file: Path, word: str) -> None:
+    supervisor = start({"w": {"value": "old"}}, reload=reading(file))
+    pid = supervisor.pid("w")
+    file.write_text(word)
+    supervisor.process.send_signal(signal.SIGHUP)
+    until(lambda: "the new settings are refused" in supervisor.messages, 8, lambda: supervisor.messages)
+    assert ("port = 'x' (file line 3)" in supervisor.messages) == (word == "refuse")
+    os.kill(pid, signal.SIGKILL)
+    supervisor.wait_for("w value=old", count=2)
+    assert not supervisor.said("heard")
+
+
+def test_a_second_sighup_while_settings_are_read_has_them_read_once_more(start: Start, file: Path) -> None:
+    supervisor = start({"w": {"value": "old"}}, reload=reading(file))
+    supervisor.pid("w")
+    os.mkfifo(file)
+    supervisor.process.send_signal(signal.SIGHUP)
+    with file.open("w") as first:  # opens once the reader is there
+        for _ in range(3):
+            supervisor.process.send_signal(signal.SIGHUP)
+            time.sleep(0.02)
+        first.write("one")
+    supervisor.wait_for("w heard=.*one")
+    with file.open("w") as second:
+        second.write("two")
+    supervisor.wait_for("w heard=.*two")
+
+
+def test_stopping_does_not_wait_for_settings_that_are_being_read(start: Start, file: Path) -> None:
+    supervisor = start({"w": {}}, reload=reading(file))
+    supervisor.pid("w")
+    file.write_text("hang")
+    supervisor.process.send_signal(signal.SIGHUP)
+    until(file.with_name("settings.asked").exists, 8, lambda: supervisor.messages)
+    supervisor.process.terminate()
+    assert supervisor.wait() == 0
+
+
+def test_a_child_that_does_not_listen_does_not_keep_the_supervisor_waiting(start: Start, file: Path) -> None:
+    """Its standard input is a pipe, and holds 64 KiB; it gets what it has missed once it goes on."""
+    supervisor = start({"w": {"pad": "x" * 30_000}}, reload=reading(file))
+    pid = supervisor.pid("w")
+    os.kill(pid, signal.SIGSTOP)
+    for number in range(4):
+        file.write_text(f"word{number}")
+        supervisor.process.send_signal(signal.SIGHUP)
+        said = "the settings were read again"
+        until(lambda n=number, s=said: supervisor.messages.count(s) == n + 1, 15, lambda: supervisor.messages)  # type: ignore[misc]
+    os.kill(pid, signal.SIGCONT)
+    supervisor.wait_for("word3")
+    supervisor.process.terminate()
+    assert supervisor.wait() == 0
+
+
+def test_sighup_means_nothing_to_a_child(start: Start) -> None:
+    supervisor = start({"a": {}})
+    pid = supervisor.pid("a")
+    os.kill(pid, signal.SIGHUP)
+    os.kill(pid, signal.SIGTERM)
+    supervisor.wait_for("a SIGTERM")
 
 
 def test_children_notice_when_the_supervisor_is_killed(start: Start) -> None:

@@ -141,6 +141,14 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     websocket_frames_sent: Annotated[
         int | None, Fact("whole WebSocket frames handed to the client; none: no WebSocket")
     ] = None
+    ] = None
+    backend_name: Annotated[str | None, Fact("name of that server in the settings; none where it has no name")] = None
+    attempts: Annotated[int | None, Fact("connections asked for; none if refused before any was")] = None
+    attempt_errors: Annotated[
+        str | None, Fact("why attempts failed that were not the last, in order: name:error, separated by commas")
+    ] = None
+    tags: Annotated[str | None, Fact("x-llm-metrics-tag: k=v, sorted by k, separated by commas")] = None
+    trace_id: Annotated[str | None, Fact("32 hex digits of W3C traceparent, if it is valid")] = None
 
 
 class DerivedColumn(NamedTuple):

@@ -32,7 +32,15 @@ REQUESTS: Final = FIELDS.index("requests")
 SLOT_COUNT: Final = 256
 _INDEX: Final = {name: position for position, name in enumerate(FIELDS)}
 _SLOT_WORDS: Final = 16
-SIZE_BYTES: Final = SLOT_COUNT * _SLOT_WORDS * 8
+_SLOTS_BYTES: Final = SLOT_COUNT * _SLOT_WORDS * 8
+
+# Behind the slots, each worker has rows for its backends: a name, then words. Pages that nobody writes take no memory.
+BACKEND_FIELDS: Final = ("used", "up", "open_requests", "failures_in_a_row", "ejections")
+BACKEND_COUNT: Final = 32
+_NAME_BYTES: Final = 64
+_ROW_BYTES: Final = _NAME_BYTES + 8 * 8
+_ROWS_BYTES: Final = BACKEND_COUNT * _ROW_BYTES
+SIZE_BYTES: Final = _SLOTS_BYTES + SLOT_COUNT * _ROWS_BYTES
 
 
 class WorkerStatus(NamedTuple):
@@ -42,12 +50,21 @@ class WorkerStatus(NamedTuple):
     values: dict[str, int]
 
 
+class BackendStatus(NamedTuple):
+    """One backend as one worker sees it; names as in ``BACKEND_FIELDS``."""
+
+    slot: int
+    name: str
+    values: dict[str, int]
+
+
 class Scoreboard:
     """All slots; a process writes only through the ``Slot`` of its own index."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self._words = memoryview(mmap.mmap(fd, SIZE_BYTES)).cast("q")
+        self._bytes = memoryview(mmap.mmap(fd, SIZE_BYTES))
+        self._words = self._bytes.cast("q")
 
     @classmethod
     def create(cls) -> "Scoreboard":
@@ -71,6 +88,43 @@ class Scoreboard:
                 values = {name: self._words[start + position] for name, position in _INDEX.items()}
                 found.append(WorkerStatus(index, values))
         return found
+
+    def backends(self) -> list[BackendStatus]:
+        """Every backend of every worker, in the workers' order."""
+        found = []
+        for worker in self.workers():
+            for index in range(BACKEND_COUNT):
+                name, words = self._row(worker.slot, index)
+                if not words[0]:
+                    break
+                text = bytes(name).rstrip(b"\0").decode(errors="replace")
+                values = {field: words[position] for position, field in enumerate(BACKEND_FIELDS)}
+                found.append(BackendStatus(worker.slot, text, values))
+        return found
+
+    def show_backends(self, slot: int, backends: list[tuple[str, dict[str, int]]]) -> None:
+        """Write a worker's rows: names and, by ``BACKEND_FIELDS`` without ``used``, what is known of each.
+
+        A reader that looks meanwhile sees rows of before and after, or fewer, but each with its own name.
+        """
+        for index in range(BACKEND_COUNT):
+            name, words = self._row(slot, index)
+            if index >= len(backends):
+                words[0] = 0
+                continue
+            text, values = backends[index]
+            wanted = text.encode()[:_NAME_BYTES].ljust(_NAME_BYTES, b"\0")
+            if not words[0] or bytes(name) != wanted:
+                words[0] = 0
+                name[:] = wanted
+            for position, field in enumerate(BACKEND_FIELDS[1:], start=1):
+                words[position] = values[field]
+            words[0] = 1
+
+    def _row(self, slot: int, index: int) -> tuple[memoryview, memoryview]:
+        start = _SLOTS_BYTES + slot * _ROWS_BYTES + index * _ROW_BYTES
+        words = self._words[(start + _NAME_BYTES) // 8 : (start + _ROW_BYTES) // 8]
+        return self._bytes[start : start + _NAME_BYTES], words
 
 
 class Slot:

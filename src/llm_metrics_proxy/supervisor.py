@@ -10,7 +10,10 @@ The rules:
 * Exit code 2 (settings) or 3 (newer database) is a refusal: trying again cannot help, so it is said and left at that.
   A child that others can do without (``ChildSpec.without_it``) leaves the rest running.
 * SIGTERM and SIGINT stop by groups: the workers drain, then the metrics process stores what they left. A second
-  signal kills at once. SIGHUP is ignored.
+  signal kills at once.
+* SIGHUP has the settings read again, by a process of its own (``Reload``): this one holds no library for it. What it
+  answers goes to the workers as another line on their standard input, and to those that are started later as their
+  first. If it refuses, everything stays as it is.
 
 A process image of its own: ``become`` replaces the command that read the settings, whose libraries take 25 MiB that
 nobody would use again.
@@ -41,6 +44,8 @@ HEALTHY_AFTER_S: Final = 30.0
 MOST_FAILED_STARTS: Final = 5
 REFUSALS: Final = {2: "its settings are unusable", 3: "the database is not one it may write (see above)"}
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+READING_LIMIT_S: Final = 30.0  # for reading the settings again; half a second on a machine that is not overloaded
+UNTOLD_PAUSE_S: Final = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +63,28 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     without_it: str | None = None  # how things go on if it refuses to run; None: they do not
 
 
+class Reload(msgspec.Struct, frozen=True, kw_only=True):
+    """The process that reads the settings again: ``ReloadRequest`` on its standard input, ``ReloadAnswer`` out."""
+
+    argv: list[str]
+    told_json: str  # what it is told beside the options that the children have now
+    children: list[str]  # names of those that it gives new options
+
+
+class ReloadRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """``options``: JSON by the child's name, as each has been told it last."""
+
+    told_json: str
+    options: dict[str, str]
+
+
+class ReloadAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """New ``options``, one line of JSON by the child's name, and settings that have changed to no effect."""
+
+    options: dict[str, str]
+    needs_restart: list[str] = []
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the supervisor is told."""
 
@@ -66,6 +93,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     scoreboard_fd: int | None = None
     log_level: str = "info"
     log_format: str = "text"
+    reload: Reload | None = None  # none: there is no file that could have changed
 
 
 def restart_delay_s(failures: int) -> float:
@@ -84,7 +112,7 @@ def become(plan: Plan) -> NoReturn:
     for fd in handed_over:
         os.set_inheritable(fd, True)
     # A signal that comes while the new image loads waits until its handlers stand (``_signals`` unblocks).
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, signal.SIGHUP))
     sys.stdout.flush()
     sys.stderr.flush()
     argv = [sys.executable, "-P", "-m", "llm_metrics_proxy.supervisor", str(plan_fd)]
@@ -111,6 +139,7 @@ class Child:
         self.failed_starts = 0  # deaths in a row before it had started
         self.restart_at_s: float | None = None
         self.kill_at_s: float | None = None
+        self._untold = b""  # of new options, what its standard input did not take yet
 
     def __repr__(self) -> str:
         pid = self.process.pid if self.process else None
@@ -119,17 +148,48 @@ class Child:
     def start(self, now_s: float) -> None:
         """Run it and hand it its options. Raises ``OSError`` if the system cannot start a process."""
         self.started_s, self.restart_at_s, self.kill_at_s = now_s, None, None
-        self.process = subprocess.Popen(
-            self.spec.argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # standard output belongs to the command; children speak on standard error
-            pass_fds=self.spec.fds,
-            start_new_session=True,
-        )
+        self._untold = b""
+        # Inherited by the child, for whom SIGHUP is to mean nothing; one that comes to us meanwhile waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
+            self.process = subprocess.Popen(
+                self.spec.argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,  # standard output belongs to the command; children speak on standard error
+                pass_fds=self.spec.fds,
+                start_new_session=True,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it is dead already; its exit code will tell more
             self.process.stdin.write(self.spec.options_json.encode() + b"\n")
             self.process.stdin.flush()
+        os.set_blocking(self.process.stdin.fileno(), False)  # from now on it must not make us wait
+
+    def tell(self, options_json: str) -> None:
+        """Hand it new options, now or as soon as it reads; one that is started later gets them first."""
+        self.spec = msgspec.structs.replace(self.spec, options_json=options_json)
+        if self.process is not None:
+            self._untold += options_json.encode() + b"\n"
+            self.tell_on()
+
+    @property
+    def has_untold(self) -> bool:
+        """Its standard input is full."""
+        return bool(self._untold)
+
+    def tell_on(self) -> None:
+        """Go on handing over."""
+        if self.process is None or not self._untold:
+            return
+        assert self.process.stdin is not None
+        try:
+            self._untold = self._untold[os.write(self.process.stdin.fileno(), self._untold) :]
+        except BlockingIOError:
+            pass
+        except OSError:  # it is dead; its successor gets them
+            self._untold = b""
 
     def signal(self, signum: int) -> None:
         """Send a signal if it runs; ``Popen`` never signals a pid that was reaped."""
@@ -141,11 +201,42 @@ class Child:
         if self.process is None or (code := self.process.poll()) is None:
             return None
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError):
+        with suppress(BrokenPipeError, BlockingIOError):
             self.process.stdin.close()
         self.process = None
         self.kill_at_s = None
         return code
+
+
+class Reader:
+    """One reading of the settings, from start to answer. In files, because a pipe can be full."""
+
+    def __init__(self, reload: Reload, options: dict[str, str]) -> None:
+        """Raises ``OSError`` if the system cannot start a process."""
+        request = ReloadRequest(
+            told_json=reload.told_json, options={name: options[name] for name in reload.children if name in options}
+        )
+        self._answer = os.fdopen(_nameless_file(), "r+b")
+        self.kill_at_s = time.monotonic() + READING_LIMIT_S
+        try:
+            with os.fdopen(_nameless_file(), "r+b") as asked:
+                asked.write(msgspec.json.encode(request))
+                asked.seek(0)
+                self.process = subprocess.Popen(reload.argv, stdin=asked, stdout=self._answer, start_new_session=True)
+        except OSError:
+            self._answer.close()
+            raise
+
+    def answer(self) -> ReloadAnswer | None:
+        """What it said, once it has ended; ``None`` if it refused or failed."""
+        with self._answer as file:
+            if self.process.returncode != 0:
+                return None
+            file.seek(0)
+            try:
+                return msgspec.json.decode(file.read(), type=ReloadAnswer)
+            except msgspec.MsgspecError:
+                return None
 
 
 class Supervisor:
@@ -159,6 +250,9 @@ class Supervisor:
         self._stopped_group = -1  # this group and lower ones were told to stop
         self._stop_signals = 0
         self._exit_code = 0
+        self._reload = plan.reload
+        self._reader: Reader | None = None  # reads the settings again
+        self._read_once_more = False
 
     def run(self) -> int:
         """Start all, then react to signals and due times until everything has ended."""
@@ -171,12 +265,18 @@ class Supervisor:
                     for signum in wakeups.recv(4096):
                         if signum in STOP_SIGNALS:
                             self._on_stop_signal(signum)
+                        elif signum == signal.SIGHUP:
+                            self._on_reload_signal()
                 self._reap()
                 self._do_what_is_due()
         return self._exit_code
 
     def _patience_s(self) -> float | None:
         due = [at for child in self._children for at in (child.restart_at_s, child.kill_at_s) if at is not None]
+        if self._reader is not None:
+            due.append(self._reader.kill_at_s)
+        if any(child.has_untold for child in self._children):
+            due.append(time.monotonic() + UNTOLD_PAUSE_S)
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _do_what_is_due(self) -> None:
@@ -188,6 +288,9 @@ class Supervisor:
                 log.warning("%s did not stop within %g s: killed", child.spec.name, child.spec.stop_timeout_s)
                 child.kill_at_s = None
                 child.signal(signal.SIGKILL)
+            child.tell_on()
+        if self._reader is not None and self._reader.kill_at_s <= now_s:
+            self._reader.process.kill()
 
     def _start(self, child: Child) -> None:
         try:
@@ -197,7 +300,41 @@ class Supervisor:
         else:
             log.debug("%s runs as pid %d", child.spec.name, child.process.pid if child.process else 0)
 
+    def _on_reload_signal(self) -> None:
+        if self._stopping:
+            return
+        if self._reload is None:
+            log.info("no file with settings was named at start (--config), so there is nothing to read again")
+        elif self._reader is not None:
+            self._read_once_more = True
+        else:
+            options = {child.spec.name: child.spec.options_json for child in self._children}
+            try:
+                self._reader = Reader(self._reload, options)
+            except OSError as error:
+                log.error("the settings cannot be read again, and stay as they are: %s", error.strerror)  # noqa: TRY400
+
+    def _on_settings_read(self, reader: "Reader") -> None:
+        answer = reader.answer()
+        self._reader = None
+        if self._stopping:
+            return
+        if answer is None:
+            log.error("the new settings are refused (see above); the old ones stay")
+        else:
+            for child in self._children:
+                if child.spec.name in answer.options:
+                    child.tell(answer.options[child.spec.name])
+            log.info("the settings were read again, and the workers told")
+            if answer.needs_restart:
+                log.warning("changed, but only a restart makes them count: %s", ", ".join(answer.needs_restart))
+        if self._read_once_more:
+            self._read_once_more = False
+            self._on_reload_signal()
+
     def _reap(self) -> None:
+        if self._reader is not None and self._reader.process.poll() is not None:
+            self._on_settings_read(self._reader)
         for child in self._children:
             pid = child.process.pid if child.process else 0
             code = child.reap()
@@ -259,6 +396,8 @@ class Supervisor:
         for child in self._children:
             child.restart_at_s = None
         self._stopping = True
+        if self._reader is not None:
+            self._reader.process.kill()
         self._stop_next_group_if_idle()
         for fd in self._listen_fds:
             os.close(fd)
@@ -290,10 +429,9 @@ def _signals() -> Iterator[socket.socket]:
     with ours, theirs:
         theirs.setblocking(False)
         before_fd = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        handled = (*STOP_SIGNALS, signal.SIGCHLD)
+        handled = (*STOP_SIGNALS, signal.SIGHUP, signal.SIGCHLD)
         before = {signum: signal.signal(signum, lambda *_: None) for signum in handled}
-        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOP_SIGNALS, signal.SIGHUP))
         try:
             yield ours
         finally:

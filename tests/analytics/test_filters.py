@@ -37,15 +37,34 @@ def test_every_condition_picks_its_records_and_no_others(database: Database, fie
         "status_code": (200, a_record(status_code=None)),
         "error_type": ("this", a_record(error_type=None)),
         "app_version": ("2.0.0", a_record()),
+        "tag": ("team=red", a_record(tags="team=red2,other=team=red,xteam=red")),
     }
-    text: Any = {field: "This"} if field in ("model", "origin", "backend", "endpoint") else {}
+    texts = ("model", "origin", "backend", "endpoint", "backend_name", "user", "user_agent", "api_key_id", "trace_id")
+    text: Any = {field: "This"} if field in texts else {}
     value, other = cases.get(field, ("this", a_record(**text)))  # equal means equal, case included
-    if field in ("model", "origin", "backend", "endpoint", "error_type"):
+    if field in (*texts, "error_type"):
         setattr(wanted, field, value)
+    wanted.tags = "env=prod,team=red"
     database.add(wanted)
     database.add(other, app_version="1.0.0" if field == "app_version" else "2.0.0")
     page = list_requests(database.reader, RequestFilter(**{field: value}))
     assert [item["request_id"] for item in page.items] == [wanted.request_id]
+
+
+@pytest.mark.parametrize(
+    ("tag", "found"),
+    [("team=red", 2), ("team=red,env=prod", 1), ("env=prod, team=red", 1), ("team=%", 0), ("a=b=c", 1), ("team=", 0)],
+)
+def test_tags_are_compared_whole_and_all_must_be_there(database: Database, tag: str, found: int) -> None:
+    database.add(a_record(tags="env=prod,team=red"), a_record(tags="team=red"), a_record(tags="a=b=c"), a_record())
+    assert len(list_requests(database.reader, RequestFilter(tag=tag)).items) == found
+
+
+@pytest.mark.parametrize("tag", ["team", "", "a=b,team", ","])
+def test_what_is_no_tag_is_refused(tag: str) -> None:
+    with pytest.raises(QueryError, match="give k=v") as caught:
+        RequestFilter(tag=tag)
+    assert caught.value.parameter == "tag"
 
 
 def test_neighbouring_ranges_share_no_record_and_miss_none(database: Database) -> None:

@@ -84,3 +84,19 @@ def test_a_worker_that_drains_says_so() -> None:
     worker = worker_health(a_worker(draining=1), NOW_MS)
     assert worker.draining is True
     assert worker.journal_error is None
+
+
+def test_a_backend_that_is_passed_over_degrades_health_and_is_named_once() -> None:
+    board = Scoreboard.create()
+    up = {"up": 1, "open_requests": 3, "failures_in_a_row": 0, "ejections": 0}
+    down = {"up": 0, "open_requests": 0, "failures_in_a_row": 4, "ejections": 2}
+    for slot in (0, 1):
+        board.slot(slot).set("pid", 1 + slot)
+        board.slot(slot).set("heartbeat_unix_ms", int(NOW_MS))
+        board.show_backends(slot, [("good", up), ("bad", down)])
+    health = assess("2.0.0", WELL, board.workers(), NOW_MS, backends=board.backends())
+    assert health.reasons == ["backend bad is passed over by worker 0, 1, until it answers"]
+    assert [(each.worker, each.name, each.up) for each in health.backends] == [
+        (0, "good", True), (0, "bad", False), (1, "good", True), (1, "bad", False),
+    ]  # fmt: skip
+    assert (health.backends[1].failures_in_a_row, health.backends[1].ejections) == (4, 2)

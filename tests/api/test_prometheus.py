@@ -61,6 +61,9 @@ def test_every_family_is_there_before_the_first_request() -> None:
         "llm_proxy_journal_bytes": "gauge",
         "llm_proxy_records_dropped": "counter",
         "llm_proxy_bad_requests": "counter",
+        "llm_proxy_backend_up": "gauge",
+        "llm_proxy_backend_open_requests": "gauge",
+        "llm_proxy_backend_ejections": "counter",
         "llm_proxy_journal_lag_bytes": "gauge",
         "llm_proxy_journal_lag_seconds": "gauge",
         "llm_proxy_records_rejected": "counter",
@@ -70,6 +73,19 @@ def test_every_family_is_there_before_the_first_request() -> None:
         "llm_proxy_migration_records": "gauge",
     }
     assert types == expected
+
+
+def test_each_backend_is_shown_as_each_worker_sees_it() -> None:
+    board = Scoreboard.create()
+    board.slot(0).set("pid", 1)
+    down = {"up": 0, "open_requests": 2, "failures_in_a_row": 4, "ejections": 5}
+    board.show_backends(0, [("a", {**down, "up": 1}), ("b", down)])
+    state = assess("2.0.0", RUNNING, board.workers(), NOW_UNIX_S * 1000, backends=board.backends())
+    values, _ = scrape(CounterBook(), state)
+    assert only(values, "llm_proxy_backend_up", worker="0", backend_name="a") == 1
+    assert only(values, "llm_proxy_backend_up", worker="0", backend_name="b") == 0
+    assert only(values, "llm_proxy_backend_open_requests", backend_name="b") == 2
+    assert only(values, "llm_proxy_backend_ejections_total", backend_name="b") == 5
 
 
 def test_a_new_series_begins_with_a_zero_for_every_outcome() -> None:

@@ -14,9 +14,10 @@ ALLOWED: dict[str, set[str]] = {
     "record": set(),
     "scoreboard": set(),
     "logs": set(),
+    "globs": set(),
     "wire": {"errors", "record"},
     "journal": {"errors", "record"},
-    "proxy": {"errors", "record", "scoreboard", "logs", "wire", "journal"},
+    "proxy": {"errors", "record", "scoreboard", "logs", "globs", "wire", "journal"},
     "storage.base": {"errors", "record"},
     "storage": {"errors", "record", "storage.base", "metrics_service"},
     # What a migration is made of; the migrations, which are frozen and know nothing else; the engine, which knows them.
@@ -34,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "api": {
         "errors", "record", "storage.base", "scoreboard", "counters", "analytics", "metrics_service", "ingestion",
     },
-    "config": {"errors", "scoreboard"},
+    "config": {"errors", "scoreboard", "globs"},
     "listening": {"errors"},
     "supervisor": {"errors", "scoreboard", "logs"},
     "demo": {"errors", "logs"},
@@ -61,6 +62,7 @@ ONLY_IN: dict[str, set[str]] = {
 PURE = [
     "wire",
     "record.py",
+    "globs.py",
     "proxy/exchange.py",
     "proxy/headers.py",
     "proxy/inbound.py",
@@ -68,6 +70,8 @@ PURE = [
     "proxy/plans.py",
     "proxy/policy.py",
     "proxy/routing.py",
+    "proxy/choice.py",
+    "proxy/backend_health.py",
     "metrics_service.py",
     "migration/model.py",
     "migration/sql.py",

@@ -24,7 +24,7 @@ PROGRAM = [sys.executable, "-c", "from llm_metrics_proxy.cli import main; main()
         (
             ["serve", "--prot", "1"],
             2,
-            ["No such option: --prot (Possible options: --host, --port) (see llm-metrics-proxy --help)"],
+            ["No such option: --prot (Possible options: --host, --port, --probe-path) (see llm-metrics-proxy --help)"],
         ),
         (["frobnicate"], 2, ["No such command 'frobnicate'. (see llm-metrics-proxy --help)"]),
         (

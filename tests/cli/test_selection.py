@@ -46,3 +46,12 @@ def test_flags_become_one_filter() -> None:
         success=False,
         streaming=False,
     )
+
+
+def test_who_asked_can_be_chosen_too() -> None:
+    chosen = selection(user="u", user_agent="a/1", api_key_id="0f", backend_name="b", trace_id="7", tag=["k=v", "x=y"])
+    assert chosen == RequestFilter(
+        user="u", user_agent="a/1", api_key_id="0f", backend_name="b", trace_id="7", tag="k=v,x=y"
+    )
+    with pytest.raises(QueryError, match="give k=v"):
+        selection(tag=["k"])

@@ -24,7 +24,7 @@ BAD = [
     ),
     (
         {}, {}, "port = true",
-        ["port = true (FILE key port): must be a whole number from 0 to 65535"],
+        ["port = true (FILE line 1, key port): must be a whole number from 0 to 65535"],
     ),
     (
         {}, {"PROXY_PORT": "-1"}, "",
@@ -40,7 +40,8 @@ BAD = [
     ),
     (
         {}, {}, "allow_paths = ['/a', 3]",
-        ["allow_paths = ['/a', 3] (FILE key allow_paths): must be paths that begin with /, separated by commas"],
+        [("allow_paths = ['/a', 3] (FILE line 1, key allow_paths): must be paths that begin with /, "
+          "separated by commas")],
     ),
     (
         {}, {PREFIX + "METRICS_TOKEN": "hunter2"}, "",
@@ -73,11 +74,11 @@ BAD = [
     ),
     (
         {}, {}, "data-dir = 'x'",
-        ["'data-dir' (FILE): is no setting; did you mean data_dir?"],
+        ["'data-dir' (FILE line 1): is no setting; did you mean data_dir?"],
     ),
     (
         {}, {}, "[server]\nzzz = 1",
-        ["'server' (FILE): is no setting; `llm-metrics-proxy doctor` lists them all"],
+        ["'server' (FILE line 1): is no setting; `llm-metrics-proxy doctor` lists them all"],
     ),
     (
         {}, {}, "port = 1\nhost = \n",
@@ -97,7 +98,7 @@ BAD = [
         {PREFIX + "LOG_FORMAT": "xml", PREFIX + "LOG_LEVL": "info"},
         "insecure = 7\nmetrics_host = '::'",
         ["LLM_METRICS_PROXY_LOG_LEVL (environment): is no setting; did you mean LLM_METRICS_PROXY_LOG_LEVEL?",
-         "insecure = 7 (FILE key insecure): must be true or false",
+         "insecure = 7 (FILE line 1, key insecure): must be true or false",
          "workers = '0' (flag --workers): must be auto or a whole number from 1 to 256",
          "log_format = 'xml' (environment LLM_METRICS_PROXY_LOG_FORMAT): must be text or json"],
     ),
@@ -130,10 +131,11 @@ def test_a_stronger_layer_wins_and_every_origin_is_remembered(tmp_path: Path) ->
     file = tmp_path / "file.toml"
     file.write_text('port = 3\nmetrics_port = 3\nhost = "127.0.0.3"\nlog_level = "debug"\n')
     environment = {PREFIX + "PORT": "2", PREFIX + "METRICS_PORT": "22", "PROXY_PORT": "4", "DB_PATH": "/old/x.db"}
-    settings, origins, config_file = load({"port": "1"}, environment, file)
+    settings, origins, config_file, flags, _ = load({"port": "1"}, environment, file)
+    assert flags == {"port": "1"}
     assert (settings.port, origins["port"]) == (1, "flag --port")
     assert (settings.metrics_port, origins["metrics_port"]) == (22, "environment LLM_METRICS_PROXY_METRICS_PORT")
-    assert (settings.host, origins["host"]) == ("127.0.0.3", f"{file} key host")
+    assert (settings.host, origins["host"]) == ("127.0.0.3", f"{file} line 3, key host")
     assert (str(settings.db_path), origins["db_path"]) == ("/old/x.db", "environment DB_PATH")
     assert (str(settings.data_dir), origins["data_dir"]) == ("/old", "environment DB_PATH")
     assert (str(settings.journal_dir), origins["journal_dir"]) == ("/old/journal", "default")

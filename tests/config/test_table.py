@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.settings import Settings
-from llm_metrics_proxy.config.table import markdown, rows
+from llm_metrics_proxy.config.table import backend_rows, markdown, rows
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -23,7 +24,16 @@ def test_every_setting_is_documented_in_full() -> None:
             assert words, row.name
         assert row.meaning.endswith("."), row.name
         for name in (f"| `{row.name}` |", f"`{row.flags}`", f"`{row.environment}`"):
-            assert name in markdown()
+            assert (name in markdown()) == (not row.toml_only or name.startswith("|"))
+
+
+def test_every_key_of_a_backend_is_documented_in_full() -> None:
+    assert list(backend_rows()) == list(BackendTable.model_fields)
+    for row in backend_rows().values():
+        for words in (row.default, row.allowed, row.meaning):
+            assert words, row.name
+        assert row.meaning.endswith("."), row.name
+        assert f"| `{row.name}` | {row.default} |" in markdown()
 
 
 def test_a_name_that_ends_in_a_unit_has_that_unit() -> None:

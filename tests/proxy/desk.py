@@ -10,11 +10,12 @@ from typing import Any
 from llm_metrics_proxy.proxy.answers import ResponseHead
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
+from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.identity import KeyIds
 from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.proxy.plans import Plans, WholeMessage
 from llm_metrics_proxy.proxy.policy import PathPolicy
-from llm_metrics_proxy.proxy.routing import parse_backend
+from llm_metrics_proxy.proxy.routing import backends_of
 from llm_metrics_proxy.proxy.upstream import Upstream
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.scoreboard import FIELDS, Slot
@@ -148,11 +149,12 @@ class Desk:
         told = ProxyOptions(backend="http://server:1", listen_fds=[], journal_dir="", secret_file="", **options)
         self.recorder = DeskRecorder()
         self.pool = DeskPool(Plans() if learns else Forgetful())
+        fleet = Fleet(None, backends_of(told))  # type: ignore[arg-type]
+        fleet.servers[0].pool = self.pool  # type: ignore[assignment]
         self.context = Context(
             loop=None,  # type: ignore[arg-type]
             options=told,
-            backend=parse_backend(told.backend),
-            pool=self.pool,  # type: ignore[arg-type]
+            fleet=fleet,
             recorder=self.recorder,  # type: ignore[arg-type]
             slot=Slot(memoryview(bytearray(8 * len(FIELDS))).cast("q")),
             policy=PathPolicy(),

@@ -309,3 +309,16 @@ def test_chunks_with_odd_cuts_extensions_and_trailers_give_the_same_body(stage: 
             client.send(get())
             assert client.answer(b"GET").body == b"one" + b"t" * 300
     assert [record.response_bytes for record in stage.proxy.records(2)] == [303, 303]
+
+
+def test_tags_are_recorded_and_kept_from_the_server_and_a_trace_is_recorded_and_passed_on(stage: Stage) -> None:
+    trace = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    lines = (b"X-LLM-Metrics-Tag: team=red, env=prod", b"x-llm-metrics-tag: run=7", b"traceparent: " + trace)
+    with stage.play() as upstream:
+        assert stage.proxy.ask(post(CHAT, *lines)).status == 200
+        [request] = upstream.requests
+    assert b"llm-metrics-tag" not in request.raw.lower()
+    assert b"traceparent: " + trace in request.raw
+    record = stage.proxy.record()
+    assert record.tags == "env=prod,run=7,team=red"
+    assert record.trace_id == "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from llm_metrics_proxy.proxy.identity import KeyIds, RequestIds, WallClock, agent_of, origin_of
+from llm_metrics_proxy.proxy.identity import KeyIds, RequestIds, WallClock, agent_of, origin_of, tags_of, trace_of
 
 
 def test_request_ids_are_32_hex_digits_and_never_repeat() -> None:
@@ -70,3 +70,47 @@ def test_origins(facts: dict[str, bytes], origin: str | None) -> None:
 )  # fmt: skip
 def test_agents(value: bytes | None, agent: str | None) -> None:
     assert agent_of({} if value is None else {"user_agent": value}) == agent
+
+
+@pytest.mark.parametrize(
+    ("value", "tags"),
+    [
+        (None, None),
+        (b"", None),
+        (b"team=red", "team=red"),
+        (b"team=red, env=prod", "env=prod,team=red"),
+        (b"b=2,a=1,b=3", "a=1,b=3"),
+        (b"a=b=c", "a=b=c"),
+        (b"note=two words", "note=two words"),
+        (b"team,=x,y=, sp ace=1,ok=1", "ok=1"),
+        (b"k=caf\xc3\xa9,k2=\x01,ok=1", "ok=1"),
+        (b"k" * 65 + b"=1," + b"k=" + b"v" * 129, None),
+        (b"k" * 64 + b"=" + b"v" * 128, "k" * 64 + "=" + "v" * 128),
+        (b",".join(b"%02d=x" % number for number in range(99)) + b",00=y",
+         ",".join(f"{number:02d}={'x' if number else 'y'}" for number in range(16))),
+    ],
+)  # fmt: skip
+def test_tags(value: bytes | None, tags: str | None) -> None:
+    assert tags_of({} if value is None else {"metrics_tag": value}) == tags
+
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize(
+    ("value", "trace_id"),
+    [
+        (None, None),
+        (f"00-{TRACE}-{PARENT}-01", TRACE),
+        (f"00-{TRACE}-{PARENT}-01-more", None),
+        (f"cc-{TRACE}-{PARENT}-01-more", TRACE),
+        (f"ff-{TRACE}-{PARENT}-01", None),
+        (f"00-{TRACE.upper()}-{PARENT}-01", None),
+        (f"00-{'0' * 32}-{PARENT}-01", None),
+        (f"00-{TRACE}-{'0' * 16}-01", None),
+        (f"00-{TRACE[1:]}-{PARENT}-01", None),
+        ("nonsense", None),
+    ],
+)
+def test_traces(value: str | None, trace_id: str | None) -> None:
+    assert trace_of({} if value is None else {"traceparent": value.encode()}) == trace_id

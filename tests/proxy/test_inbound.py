@@ -1,9 +1,13 @@
 """A request's head, understood."""
 
+from typing import Any
+
 import pytest
 
 from llm_metrics_proxy.proxy.headers import Field, Refusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest, is_json, read_head, upstream_end, upstream_start
+from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
+from llm_metrics_proxy.proxy.routing import Backend, backends_of
 
 HOST: Field = (b"Host", b"h")
 
@@ -82,10 +86,28 @@ def test_the_body_is_framed_for_the_server(fields: tuple[Field, ...], body_lengt
     assert end.endswith(b"Via: 1.1 llm-metrics-proxy\r\n" + framing + b"\r\n")
 
 
+def backend(url: str, **options: Any) -> Backend:
+    several = [BackendOptions(name="a", url=url, **options)]
+    told = ProxyOptions(backend="", backends=several, listen_fds=[], journal_dir="", secret_file="")
+    return backends_of(told)[0]
+
+
+def test_a_servers_own_key_and_fields_replace_the_clients() -> None:
+    request = understood((b"authorization", b"Bearer mine"), (b"X-API-Key", b"mine"), (b"x-team", b"1"), (b"X", b"1"))
+    own = backend("http://s", api_key="theirs", add_headers={"X-Team": "red", "X-More": "caf\xe9"})
+    start = upstream_start(request, own, trusted=False, plain_answer=False)
+    lines = b"Host: s\r\nX: 1\r\nX-Team: red\r\nX-More: caf\xe9\r\nAuthorization: Bearer theirs\r\n"
+    assert start.partition(b"\r\n")[2] == lines
+    claude = backend("http://s", api_key="theirs", dialect="anthropic")
+    start = upstream_start(request, claude, trusted=False, plain_answer=False)
+    assert start.partition(b"\r\n")[2] == b"Host: s\r\nx-team: 1\r\nX: 1\r\nx-api-key: theirs\r\n"
+    assert "theirs" not in repr(claude)
+
+
 def test_the_head_for_the_server_starts_with_our_host_and_the_prefix() -> None:
     start = upstream_start(
         understood((b"X", b"1"), (b"Accept-Encoding", b"br"), (b"Forwarded", b"for=x")),
-        host_line=b"Host: server\r\n", path_prefix=b"/p", trusted=False, plain_answer=False,
+        backend("http://server/p"), trusted=False, plain_answer=False,
     )  # fmt: skip
     assert start == b"POST /p/v1/x?y=1 HTTP/1.1\r\nHost: server\r\nX: 1\r\nAccept-Encoding: br\r\n"
 
@@ -93,7 +115,7 @@ def test_the_head_for_the_server_starts_with_our_host_and_the_prefix() -> None:
 def test_an_answer_that_is_to_be_edited_is_asked_for_uncompressed() -> None:
     start = upstream_start(
         understood((b"accept-ENCODING", b"br"), (b"Accept-Encoding", b"gzip")),
-        host_line=b"Host: server\r\n", path_prefix=b"", trusted=False, plain_answer=True,
+        backend("http://server"), trusted=False, plain_answer=True,
     )  # fmt: skip
     assert start.endswith(b"Host: server\r\nAccept-Encoding: identity\r\n")
 

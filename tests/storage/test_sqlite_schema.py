@@ -43,7 +43,7 @@ def test_the_table_has_exactly_the_records_columns(tmp_path: Path) -> None:
         name: (sql_type, bool(not_null))
         for _, name, sql_type, not_null, _, _ in connection.execute("PRAGMA table_info(completion_requests)")
     }
-    assert sorted(found) == sorted(ALL_COLUMNS)  # their order is that of the steps
+    assert sorted(found) == sorted(ALL_COLUMNS)  # later steps add theirs behind the others
     hints = get_type_hints(RequestRecord)
     for name in RAW_COLUMNS:
         types = get_args(hints[name]) or (hints[name],)

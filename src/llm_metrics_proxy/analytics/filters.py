@@ -15,7 +15,8 @@ class RequestFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Records that meet every condition that is set; ``None`` sets none. Raises ``QueryError`` if none could.
 
     ``start`` is inclusive, ``end`` exclusive, so that neighbouring ranges share no record. A naive time is UTC. The
-    ``app_version`` ``(none)`` means records without one.
+    ``app_version`` ``(none)`` means records without one. ``tag`` is ``k=v``, or several that must all be there,
+    separated by commas.
     """
 
     start: datetime | None = None
@@ -29,12 +30,25 @@ class RequestFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     status_code: int | None = None
     error_type: str | None = None
     app_version: str | None = None
+    backend_name: str | None = None
+    user: str | None = None
+    user_agent: str | None = None
+    api_key_id: str | None = None
+    trace_id: str | None = None
+    tag: str | None = None
 
     def __post_init__(self) -> None:
         if self.start is not None and self.end is not None and stored_time(self.start) >= stored_time(self.end):
             raise QueryError("start", "start must be before end: start is inclusive and end exclusive")
         if self.status_code is not None and not 100 <= self.status_code <= 599:
             raise QueryError("status_code", f"{self.status_code} is not an HTTP status; they run from 100 to 599")
+        if self.tag is not None and not all("=" in tag for tag in tags_in(self.tag)):
+            raise QueryError("tag", f"{self.tag[:64]!r} is no tag: give k=v, or several separated by commas")
+
+
+def tags_in(text: str) -> list[str]:
+    """The tags of a filter, as the column holds each."""
+    return [tag.strip() for tag in text.split(",")]
 
 
 class Clause(NamedTuple):
@@ -63,7 +77,13 @@ _CONDITIONS: Final = {  # field of RequestFilter -> condition with one placehold
     "status_code": "status_code = ?",
     "error_type": "error_type = ?",
     "app_version": "app_version = ?",
+    "backend_name": "backend_name = ?",
+    "user": "user = ?",
+    "user_agent": "user_agent = ?",
+    "api_key_id": "api_key_id = ?",
+    "trace_id": "trace_id = ?",
 }
+_HAS_TAG: Final = "instr(',' || tags || ',', ',' || ? || ',') > 0"
 
 
 def where(selection: RequestFilter) -> Clause:
@@ -75,6 +95,8 @@ def where(selection: RequestFilter) -> Clause:
             clause = clause.also("app_version IS NULL")
         elif value is not None:
             clause = clause.also(condition, _stored(value))
+    for tag in tags_in(selection.tag) if selection.tag is not None else ():
+        clause = clause.also(_HAS_TAG, tag)
     return clause
 
 

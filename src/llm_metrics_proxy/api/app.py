@@ -161,8 +161,10 @@ def _add_metric_routes(app: FastAPI, ports: ApiPorts) -> None:
 
 def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
     def health() -> Health:
-        workers = ports.scoreboard.workers() if ports.scoreboard else []
-        return assess(APP_VERSION, ports.service_status(), workers, ports.clock() * 1000, ports.migrations)
+        board = ports.scoreboard
+        workers, backends = (board.workers(), board.backends()) if board else ([], [])
+        now_ms = ports.clock() * 1000
+        return assess(APP_VERSION, ports.service_status(), workers, now_ms, ports.migrations, backends=backends)
 
     # async: it touches no disk, and must answer even while every thread is busy with a long question.
     @app.get(

@@ -11,7 +11,7 @@ import msgspec
 
 from llm_metrics_proxy.api.migrations import IDLE, in_words, percent
 from llm_metrics_proxy.api.ports import MigrationPorts, ServiceStatus
-from llm_metrics_proxy.scoreboard import WorkerStatus
+from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus
 
 HEARTBEAT_LIMIT_MS: Final = 5_000  # a worker writes one every second
 LAG_LIMIT_MS: Final = 30_000  # records reach the database within a second; half a minute means that something blocks
@@ -34,6 +34,17 @@ class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
     losses_untold: int  # of those dropped, how many have no row yet that says so
     journal_bytes: int
     journal_error: str | None  # why writing the journal fails at the moment
+
+
+class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One backend as one proxy worker sees it. There are none where a single backend was named by its URL alone."""
+
+    worker: int
+    name: str
+    up: bool  # false: passed over as long as another one is well, until it answers
+    open_requests: int
+    failures_in_a_row: int
+    ejections: int  # how often it was passed over so far
 
 
 class IngestionHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +85,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     ingestion: IngestionHealth | None  # none: ingestion does not run
     migration: MigrationHealth | None  # none: nothing migrates in this process
     workers: list[WorkerHealth]
+    backends: list[BackendHealth] = []
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +108,12 @@ def worker_health(worker: WorkerStatus, now_unix_ms: float) -> WorkerHealth:
         journal_error=os.strerror(errno) if errno else None,
         **counts,
     )
+
+
+def backend_health(backend: BackendStatus) -> BackendHealth:
+    """What a row of the scoreboard says."""
+    values = {name: value for name, value in backend.values.items() if name not in {"used", "up"}}
+    return BackendHealth(worker=backend.slot, name=backend.name, up=bool(backend.values["up"]), **values)
 
 
 _WORKER_FAULTS: Final[tuple[tuple[Callable[[WorkerHealth], object], str], ...]] = (
@@ -149,8 +167,10 @@ def assess(
     workers: Sequence[WorkerStatus],
     now_unix_ms: float,
     migrations: MigrationPorts | None = None,
+    *,
+    backends: Sequence[BackendStatus] = (),
 ) -> Health:
-    """Everything at once. ``workers`` is empty where they run on another host."""
+    """Everything at once. ``workers`` and ``backends`` are empty where they run on another host."""
     judged = [worker_health(worker, now_unix_ms) for worker in workers]
     reasons = [text.format(w=worker) for worker in judged for fault, text in _WORKER_FAULTS if fault(worker)]
     ingestion = None
@@ -159,6 +179,10 @@ def assess(
     else:
         ingestion = IngestionHealth(**{name: getattr(status, name) for name in IngestionHealth.__struct_fields__})
         reasons += [text.format(i=ingestion) for fault, text in _INGESTION_FAULTS if fault(ingestion)]
+    seen = [backend_health(backend) for backend in backends]
+    for name in dict.fromkeys(backend.name for backend in seen if not backend.up):
+        by = [str(backend.worker) for backend in seen if backend.name == name and not backend.up]
+        reasons.append(f"backend {name} is passed over by worker {', '.join(by)}, until it answers")
     if migrations is not None:
         reasons += _migration_faults(migrations)
     return Health(
@@ -168,4 +192,5 @@ def assess(
         ingestion=ingestion,
         migration=migration_health(migrations),
         workers=judged,
+        backends=seen,
     )

@@ -51,6 +51,13 @@ class FilterParameters(BaseModel):
     error_type: Annotated[_Text, Field(description="The server's word, or this proxy's, for what went wrong.")] = None
     app_version: Annotated[_Text, Field(description="The version whose formulas calculated the record.")] = None
 
+    backend_name: Annotated[_Text, Field(description="Name of the LLM server in the settings, exactly.")] = None
+    user: Annotated[_Text, Field(description="`user` of the request's body, exactly.")] = None
+    user_agent: Annotated[_Text, Field(description="The first product of User-Agent, exactly as recorded.")] = None
+    api_key_id: Annotated[_Text, Field(description="Which key asked: the id that records show, not the key.")] = None
+    trace_id: Annotated[_Text, Field(description="The W3C trace that the request belongs to: 32 hex digits.")] = None
+    tag: Annotated[_Text, Field(description="A tag `k=v`; several, separated by commas, must all be there.")] = None
+
     def to_filter(self) -> RequestFilter:
         """The query value. Raises ``QueryError``."""
         values: dict[str, Any] = {name: getattr(self, name) for name in RequestFilter.__struct_fields__}

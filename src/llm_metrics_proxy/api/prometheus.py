@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from llm_metrics_proxy.api.health import Health, IngestionHealth, WorkerHealth
+from llm_metrics_proxy.api.health import BackendHealth, Health, IngestionHealth, WorkerHealth
 from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook, Series, SeriesKey, outcomes_with_zeros
 
 PREFIX: Final = "llm_proxy_"
@@ -78,6 +78,11 @@ _WORKER_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[WorkerHealth], f
     (CounterMetricFamily, "records_dropped", "Requests forwarded without a record.", lambda w: w.records_dropped),
     (CounterMetricFamily, "bad_requests", "Connections refused before a request.", lambda w: w.bad_requests),
 )
+_BACKEND_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[BackendHealth], float]], ...]] = (
+    (GaugeMetricFamily, "backend_up", "1 unless the worker passes the backend over.", lambda b: b.up),
+    (GaugeMetricFamily, "backend_open_requests", "Requests that the backend is to answer.", lambda b: b.open_requests),
+    (CounterMetricFamily, "backend_ejections", "How often the backend was passed over.", lambda b: b.ejections),
+)
 _INGESTION_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[IngestionHealth], float]], ...]] = (
     (GaugeMetricFamily, "journal_lag_bytes", "Journal bytes not yet in the database.", lambda i: i.lag_bytes),
     (GaugeMetricFamily, "journal_lag_seconds", "How far the database is behind.", lambda i: (i.lag_ms or 0) / 1000),
@@ -112,6 +117,11 @@ class ProxyCollector(Collector):
             family = family_type(PREFIX + name, text, labels=("worker",))
             for worker in workers:
                 family.add_metric((str(worker.worker),), value(worker))
+            yield family
+        for family_type, name, text, seen in _BACKEND_METRICS:
+            family = family_type(PREFIX + name, text, labels=("worker", "backend_name"))
+            for backend in self._health.backends:
+                family.add_metric((str(backend.worker), backend.name), seen(backend))
             yield family
         if ingestion is not None:
             for family_type, name, text, measure in _INGESTION_METRICS:

@@ -18,7 +18,7 @@ import msgspec
 
 from llm_metrics_proxy import listening
 from llm_metrics_proxy.analytics import records_by_version
-from llm_metrics_proxy.cli import discovery, migration_checks, plan, secret_file
+from llm_metrics_proxy.cli import backend_checks, discovery, migration_checks, plan, secret_file
 from llm_metrics_proxy.cli.finding import Finding, Status, nearest_folder
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.types import DEMO
@@ -36,7 +36,9 @@ _MIB: Final = 1024**2
 
 
 def backend(settings: Settings) -> Finding:
-    """Does the named server answer like an LLM server, or is there one on loopback?"""
+    """Do the named servers answer like LLM servers, or is there one on loopback?"""
+    if settings.backends:
+        return backend_checks.backends(settings)
     if settings.backend == DEMO:
         return Finding("backend", Status.OK, "the simulated server, which `serve` starts")
     if settings.backend is None:

@@ -56,6 +56,17 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class Manners(NamedTuple):
+    """How a server is to be talked to: header lines, the context of TLS, and the name that TLS tells and checks."""
+
+    lines: str = ""
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
+
+
+_PLAIN: Final = Manners()
+
+
 async def look_on_loopback(skip_ports: frozenset[int] = frozenset()) -> list[Found]:
     """Every LLM server on the usual ports of 127.0.0.1, asked at the same time, most preferred first."""
     candidates = [candidate for candidate in CANDIDATES if candidate.port not in skip_ports]
@@ -63,10 +74,12 @@ async def look_on_loopback(skip_ports: frozenset[int] = frozenset()) -> list[Fou
     return [answer for answer in answers if isinstance(answer, Found)]
 
 
-async def identify(base_url: str, guess: str = "LLM server", *, limit_s: float = LIMIT_S) -> Found | str:
+async def identify(
+    base_url: str, guess: str = "LLM server", *, limit_s: float = LIMIT_S, manners: Manners = _PLAIN
+) -> Found | str:
     """The LLM server behind a base URL, or why it is taken for none, as a clause for people."""
     root = base_url.rstrip("/").removesuffix("/v1")
-    questions = (ask(root + "/api/tags", limit_s), ask(root + "/v1/models", limit_s))
+    questions = (ask(root + "/api/tags", limit_s, manners), ask(root + "/v1/models", limit_s, manners))
     tags, models = await asyncio.gather(*questions, return_exceptions=True)
     if isinstance(tags, Answer) and (names := _names(tags, "models", "name")) is not None:
         return Found(root, "Ollama", names)
@@ -83,17 +96,19 @@ async def identify(base_url: str, guess: str = "LLM server", *, limit_s: float =
     raise models
 
 
-async def ask(url: str, limit_s: float) -> Answer:
+async def ask(url: str, limit_s: float, manners: Manners = _PLAIN) -> Answer:
     """GET one URL. Raises ``OSError``, ``TimeoutError``, or ``ValueError`` for what is not HTTP or too long."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
-    context = ssl.create_default_context() if secure else None
+    context = (manners.tls or ssl.create_default_context()) if secure else None
     async with asyncio.timeout(limit_s):
-        reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=context)
+        reader, writer = await asyncio.open_connection(
+            parts.hostname, port, ssl=context, server_hostname=manners.server_name if secure else None
+        )
         try:
             head = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: application/json\r\n"
-            writer.write(f"{head}Connection: close\r\n\r\n".encode())
+            writer.write(f"{head}{manners.lines}Connection: close\r\n\r\n".encode("latin-1"))
             return await _read_answer(reader)
         finally:
             writer.transport.abort()

@@ -22,7 +22,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
     """Give a verb, as its first argument, the ``Loaded`` settings, and a flag for each of ``names`` (default: all)."""
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
-        table = {name: row for name, row in rows().items() if not names or name in names}
+        table = {name: row for name, row in rows().items() if not row.toml_only and (not names or name in names)}
 
         def command(**values: Any) -> None:
             config_file = values.pop("config")

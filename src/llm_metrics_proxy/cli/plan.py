@@ -4,21 +4,25 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
+from pydantic import SecretStr
 
 from llm_metrics_proxy import listening
 from llm_metrics_proxy.cli import secret_file
 from llm_metrics_proxy.cli.metrics_options import MetricsOptions
+from llm_metrics_proxy.cli.reload_options import ReloadTold, fixed_settings
+from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.errors import LlmMetricsProxyError
-from llm_metrics_proxy.proxy.options import ProxyOptions
+from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard
-from llm_metrics_proxy.supervisor import ChildSpec, Plan
+from llm_metrics_proxy.supervisor import ChildSpec, Plan, Reload
 
 # Workers first, so that nothing new arrives; then the metrics process, which stores what they left. The simulated
 # server answers the workers' open requests, so it goes last.
@@ -29,7 +33,15 @@ _DEMO_STOP_S: Final = 5.0
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 -- shown to people, not bound
 
 # Fields of ProxyOptions that are no setting: they describe one process, not what a person wants.
-PROCESS_FIELDS: Final = ("backend", "listen_fds", "journal_dir", "secret_file", "worker_index", "scoreboard_fd")
+PROCESS_FIELDS: Final = (
+    "backend",
+    "backends",
+    "listen_fds",
+    "journal_dir",
+    "secret_file",
+    "worker_index",
+    "scoreboard_fd",
+)
 
 log = logging.getLogger(__name__)
 
@@ -84,12 +96,19 @@ def secret_path(settings: Settings) -> Path:
 
 
 def proxy_options(
-    settings: Settings, *, backend: str, listen_fds: list[int], worker_index: int, scoreboard_fd: int
+    settings: Settings,
+    *,
+    backend: str,
+    listen_fds: list[int],
+    worker_index: int,
+    scoreboard_fd: int | None,
+    api_keys: Mapping[str, SecretStr] | None = None,
 ) -> ProxyOptions:
-    """What one worker is told."""
+    """What one worker is told. ``api_keys``: of the settings' backends, by name."""
     shared = {name: getattr(settings, name) for name in ProxyOptions.__struct_fields__ if name not in PROCESS_FIELDS}
     return ProxyOptions(
         backend=backend,
+        backends=[_backend_options(table, api_keys or {}) for table in settings.backends],
         listen_fds=listen_fds,
         journal_dir=str(settings.journal_dir.absolute()),
         secret_file=str(secret_path(settings).absolute()),
@@ -99,13 +118,30 @@ def proxy_options(
     )
 
 
-def worker_specs(settings: Settings, backend: str, clients: Listeners, scoreboard: Scoreboard) -> list[ChildSpec]:
+def _backend_options(table: BackendTable, api_keys: Mapping[str, SecretStr]) -> BackendOptions:
+    shared = {name: getattr(table, name) for name in BackendOptions.__struct_fields__ if name != "api_key"}
+    key = api_keys.get(table.name)
+    return BackendOptions(api_key=None if key is None else key.get_secret_value(), **shared)
+
+
+def worker_specs(
+    settings: Settings,
+    backend: str,
+    clients: Listeners,
+    scoreboard: Scoreboard,
+    api_keys: Mapping[str, SecretStr] | None = None,
+) -> list[ChildSpec]:
     """One process per worker, each with sockets of its own."""
     specs = []
     for index, group in enumerate(clients.groups):
         fds = [member.fileno() for member in group]
         options = proxy_options(
-            settings, backend=backend, listen_fds=fds, worker_index=index, scoreboard_fd=scoreboard.fd
+            settings,
+            backend=backend,
+            listen_fds=fds,
+            worker_index=index,
+            scoreboard_fd=scoreboard.fd,
+            api_keys=api_keys,
         )
         specs.append(
             ChildSpec(
@@ -172,8 +208,30 @@ def demo_spec(demo: Listeners, *, traffic_to: str | None) -> ChildSpec:
     )
 
 
+def reload_plan(loaded: Loaded, workers: Sequence[ChildSpec]) -> Reload | None:
+    """How the settings are read again; ``None`` where no file was named, so that nothing can have changed."""
+    if loaded.config_file is None:
+        return None
+    told = ReloadTold(
+        flags=dict(loaded.flags),
+        config_file=str(loaded.config_file),
+        fixed=fixed_settings(loaded.settings),
+        log_level=loaded.settings.log_level,
+        log_format=loaded.settings.log_format,
+    )
+    return Reload(
+        argv=_module("llm_metrics_proxy.cli.reload"),
+        told_json=_line(told),
+        children=[worker.name for worker in workers],
+    )
+
+
 def assemble(
-    settings: Settings, children: list[ChildSpec], listeners: Sequence[Listeners], scoreboard: Scoreboard | None
+    settings: Settings,
+    children: list[ChildSpec],
+    listeners: Sequence[Listeners],
+    scoreboard: Scoreboard | None,
+    reload: Reload | None = None,
 ) -> Plan:
     """Everything the supervisor is told. Its own copies of the sockets live as long as it serves."""
     return Plan(
@@ -182,6 +240,7 @@ def assemble(
         scoreboard_fd=None if scoreboard is None else scoreboard.fd,
         log_level=settings.log_level,
         log_format=settings.log_format,
+        reload=reload,
     )
 
 

@@ -21,7 +21,8 @@ from llm_metrics_proxy.supervisor import become
 
 
 class Backend(NamedTuple):
-    """Who answers; ``note`` says how it was chosen. ``url`` is ``None`` for the simulated server, not yet started."""
+    """Who answers; ``note`` says how it was chosen. ``url`` is ``None`` for the simulated server, not yet started, and
+    empty where the settings name several."""
 
     url: str | None
     note: str
@@ -57,15 +58,18 @@ def serve(
         listeners.append(demo)
         children.append(plan.demo_spec(demo, traffic_to=None if demo_traffic is False else clients.url))
         url = demo.url
-    children += plan.worker_specs(settings, url, clients, scoreboard)
+    workers = plan.worker_specs(settings, url, clients, scoreboard, loaded.api_keys)
+    children += workers
     children.append(plan.metrics_spec(settings, readers, scoreboard))
 
     print_start_block(settings, Backend(url, backend.note), clients.url, readers.url, simulated=backend.url is None)
-    become(plan.assemble(settings, children, listeners, scoreboard))
+    become(plan.assemble(settings, children, listeners, scoreboard, plan.reload_plan(loaded, workers)))
 
 
 def choose_backend(settings: Settings, origin: str) -> Backend:
     """The one that was named, else one found on loopback, else (``url`` is ``None``) the simulated one."""
+    if settings.backends:
+        return Backend("", f"{len(settings.backends)} of the file")
     if settings.backend == DEMO:
         return Backend(None, f"the simulated server was asked for ({origin})")
     if settings.backend is not None:
@@ -110,10 +114,20 @@ def start_lines(
         guard = "  (INSECURE: everyone who reaches this address reads the metrics)"
     return [
         ("Proxy", f"{proxy_url}{reach}"),
-        ("Backend", f"{backend.url}  ({'simulated' if simulated else backend.note})"),
+        *backend_lines(settings, backend, simulated=simulated),
         ("Metrics", f"{metrics_url}{guard}"),
         ("API docs", f"{metrics_url}/docs"),
         ("Database", str(settings.db_path)),
         ("Workers", str(settings.workers)),
         ("Client", f"export OPENAI_BASE_URL={proxy_url}/v1"),
+    ]
+
+
+def backend_lines(settings: Settings, backend: Backend, *, simulated: bool) -> list[tuple[str, str]]:
+    """One line for each server."""
+    if not settings.backends:
+        return [("Backend", f"{backend.url}  ({'simulated' if simulated else backend.note})")]
+    return [
+        ("Backend", f"{each.name}: {each.url}  ({', '.join(each.models) or 'models that no other lists'})")
+        for each in settings.backends
     ]

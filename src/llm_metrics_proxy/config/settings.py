@@ -14,6 +14,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from llm_metrics_proxy.config.backends import BackendTables, faults_between
 from llm_metrics_proxy.config.types import (
     MAX_WORKERS,
     Backend,
@@ -27,6 +28,7 @@ from llm_metrics_proxy.config.types import (
     ReadableFile,
     Seconds,
     Token,
+    UrlPath,
     Whole,
     Workers,
     is_loopback,
@@ -105,6 +107,36 @@ class Settings(BaseSettings):
         False,
         "Backend",
         "Ask for token counts in streams whose client did not, and remove the extra chunk from what the client sees.",
+    )
+
+    # --- Backends
+    backends: BackendTables = setting(
+        [],
+        "Backends",
+        "Several LLM servers, each a table `[[backends]]` of the file; [Backends](topics/backends.md) explains them.",
+        allowed="tables with at least name and url, see below",
+        toml_only=True,
+    )
+    eject_after_failures: Whole = setting(
+        3,
+        "Backends",
+        "Failures in a row after which a backend is passed over, as long as another one is well.",
+        ge=1,
+        le=1000,
+    )
+    probe_path: UrlPath = setting(
+        "/v1/models",
+        "Backends",
+        "What a backend that is passed over is asked for, to see whether it is back; any answer but 502, 503 and 504 "
+        "will do.",
+        allowed="a path that begins with /",
+    )
+    probe_interval_s: Seconds = setting(
+        5.0, "Backends", "Between two such questions, by each worker.", unit="s", ge=0.1, le=3600
+    )
+    probe_timeout_s: Seconds = setting(2.0, "Backends", "For an answer to one.", unit="s", ge=0.1, le=600)
+    models_timeout_s: Seconds = setting(
+        3.0, "Backends", "For each backend's part of a common `GET /v1/models`.", unit="s", ge=0.1, le=600
     )
 
     # --- Storage
@@ -355,7 +387,19 @@ def _segments_fit(settings: Settings) -> str | None:
     return f"must be at least journal_segment_bytes ({settings.journal_segment_bytes})"
 
 
+def _one_way_to_name_backends(settings: Settings) -> str | None:
+    if settings.backend is None or not settings.backends:
+        return None
+    return "names one server, and `backends` in the file names others: give the one or the other"
+
+
+def _backends_differ(settings: Settings) -> str | None:
+    return faults_between(settings.backends)
+
+
 CROSS_CHECKS: Final = (
+    CrossCheck("backend", ("backend", "backends"), _one_way_to_name_backends),
+    CrossCheck("backends", ("backends",), _backends_differ),
     CrossCheck("metrics_host", ("metrics_host", "metrics_token", "insecure"), _metrics_are_guarded),
     CrossCheck("metrics_port", ("host", "port", "metrics_host", "metrics_port"), _ports_differ),
     CrossCheck("journal_max_bytes", ("journal_max_bytes", "journal_segment_bytes"), _segments_fit),

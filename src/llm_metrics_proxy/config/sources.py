@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
+from llm_metrics_proxy.config.backends import BackendTable, keys_of
 from llm_metrics_proxy.config.settings import CROSS_CHECK, ENV_PREFIX, Settings
-from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, Row, rows
+from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, Row, backend_rows, rows
+from llm_metrics_proxy.config.toml_lines import TomlLines
 from llm_metrics_proxy.errors import SettingsError
 
 DEFAULT: Final = "default"
@@ -29,10 +31,15 @@ _SERVICE_LINK_VALUE: Final = re.compile(r"(tcp|udp)://\S+:\d+")
 
 
 class Given(NamedTuple):
-    """A value as it was given, before validation; ``origin`` as people are told: ``flag --port``."""
+    """A value as it was given, before validation; ``origin`` as people are told: ``flag --port``.
+
+    ``file`` and ``lines`` are there for what a file gave: they know on which line each part of the value stands.
+    """
 
     value: Any
     origin: str
+    file: Path | None = None
+    lines: TomlLines | None = None
 
 
 class Loaded(NamedTuple):
@@ -41,6 +48,8 @@ class Loaded(NamedTuple):
     settings: Settings
     origins: dict[str, str]
     config_file: Path | None
+    flags: Mapping[str, Any] = {}  # as they were given, so that they can be given again
+    api_keys: Mapping[str, SecretStr] = {}  # of backends, by their names
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None = None) -> Loaded:
@@ -64,10 +73,15 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
     given |= {name: Given(value, f"flag {table[name].flag}") for name, value in flags.items()}
 
     settings = _validate(given, table, problems)
+    keys: dict[str, str] = {}
+    if settings is not None:
+        keys, faults = keys_of(settings.backends, environment)
+        problems += faults
     if settings is None or problems:
         raise SettingsError(problems)
     origins = {name: given[name].origin if name in given else DEFAULT for name in table}
-    return Loaded(settings, origins, chosen_file)
+    api_keys = {name: SecretStr(key) for name, key in keys.items()}
+    return Loaded(settings, origins, chosen_file, dict(flags), api_keys)
 
 
 def _earlier_deployments(variables: Mapping[str, str]) -> dict[str, Given]:
@@ -97,16 +111,25 @@ def _toml_layer(path: Path, origin: str, table: Mapping[str, Row], problems: lis
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problems.append(f"{path} ({origin}): is not TOML: {error}")
         return {}
+    lines = TomlLines(path.read_text(encoding="utf-8"))
     problems.extend(
-        f"{key!r} ({path}): is no setting{_did_you_mean(key.replace('-', '_'), table)}"
+        f"{key!r} ({path}{_on(lines.of(key))}): is no setting{_did_you_mean(key.replace('-', '_'), table)}"
         for key in values
         if key not in table
     )
-    return {name: Given(value, f"{path} key {name}") for name, value in values.items() if name in table}
+    return {
+        name: Given(value, f"{path}{_on(lines.of(name))}, key {name}", path, lines)
+        for name, value in values.items()
+        if name in table
+    }
+
+
+def _on(line: int | None) -> str:
+    return "" if line is None else f" line {line}"
 
 
 def _environment_layer(variables: Mapping[str, str], table: Mapping[str, Row], problems: list[str]) -> dict[str, Given]:
-    known = {row.environment: name for name, row in table.items()}
+    known = {row.environment: name for name, row in table.items() if not row.toml_only}
     for variable in sorted(variables):
         tail = variable.removeprefix(ENV_PREFIX)
         ours = tail != variable and variable not in known and variable != CONFIG_ENVIRONMENT
@@ -126,9 +149,13 @@ def _validate(given: Mapping[str, Given], table: Mapping[str, Row], problems: li
     """The settings, or ``None`` with a problem added for every wrong one and every contradiction between good ones."""
     settings, faults = _attempt(given)
     wrong = {str(fault["loc"][0]) for fault in faults if fault["loc"]} & given.keys()
-    problems.extend(
-        _problem(row, given[name], f"must be {row.allowed}") for name, row in table.items() if name in wrong
-    )
+    for name, row in table.items():
+        if name in wrong:
+            inner = [fault for fault in faults if fault["loc"][:1] == (name,) and len(fault["loc"]) > 2]
+            if name == "backends" and inner:
+                problems.extend(dict.fromkeys(_backend_problem(fault, given[name]) for fault in inner))
+            else:
+                problems.append(_problem(row, given[name], f"must be {row.allowed}"))
     if wrong:  # contradictions are only looked for among values that are right, so look again without the wrong ones
         _, faults = _attempt({name: item for name, item in given.items() if name not in wrong})
     for fault in faults:
@@ -147,6 +174,25 @@ def _attempt(given: Mapping[str, Given]) -> tuple[Settings | None, Sequence[Any]
         return None, error.errors(include_url=False)
 
 
+def _backend_problem(fault: Any, given: Given) -> str:
+    """One line for a key of a table ``[[backends]]``: on which line it stands, and what is wrong with it."""
+    _, index, key, *_ = fault["loc"]
+    table = given.value[index]
+    lines, known = given.lines, backend_rows()
+    line = (
+        None if lines is None else lines.of_table("backends", index, None if fault["type"] == "missing" else str(key))
+    )
+    what, where = f"backends[{index}].{key}", f"({given.file}{_on(line)})"
+    if fault["type"] == "missing":
+        return f"{what} {where}: is missing; it must be {known[key].allowed}"
+    if fault["type"] == "extra_forbidden":
+        return f"{what} {where}: is no key of a backend{_did_you_mean(str(key), known)}"
+    value = "***" if key == "add_headers" else shown(known[key], table[key])
+    reason = fault.get("ctx", {}).get("error")
+    because = f"{reason}; it " if isinstance(reason, ValueError) and key in {"models", "add_headers", "name"} else ""
+    return f"{what} = {value} {where}: {because}must be {known[key].allowed}"
+
+
 def _problem(row: Row, given: Given, text: str) -> str:
     return f"{row.name} = {shown(row, given.value)} ({given.origin}): {text}"
 
@@ -159,8 +205,18 @@ def shown(row: Row, value: Any) -> str:
         return "***"
     if isinstance(value, bool):
         return str(value).lower()
+    if row.name == "backends" and isinstance(value, list):  # names alone: the headers that they add may be secret
+        names = [each.name if isinstance(each, BackendTable) else each.get("name") for each in _tables(value)]
+        return ", ".join(map(str, names)) or "none"
     text = repr(str(value)) if isinstance(value, str | Path) else repr(value)
-    if row.name == "backend":  # it is refused with credentials or a query, and they must not end up in a log either
+    if row.name in {
+        "backend",
+        "url",
+    }:  # it is refused with credentials or a query, and they must not end up in a log either
         text = re.sub(r"^(.*?//|')?.*@", r"\1***@", text, flags=re.DOTALL)
         text = re.sub(r"\?.*", "?***'", text, flags=re.DOTALL)
     return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
+
+
+def _tables(value: list[Any]) -> list[Any]:
+    return [each for each in value if isinstance(each, dict | BackendTable)]

@@ -12,6 +12,7 @@ from annotated_types import Ge, Le
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.settings import ENV_PREFIX, Settings
 
 CONFIG_FLAG: Final = "--config"
@@ -36,7 +37,14 @@ Lists are repeated flags, texts separated by commas, or TOML arrays. Sizes are b
 `{ENV_PREFIX}*` variables are errors. `llm-metrics-proxy doctor` shows every value and where it came from.
 
 Signals: `SIGTERM` and `SIGINT` stop gracefully (open requests end, then the last records are stored); a second one
-stops at once. `SIGHUP` is ignored: settings are read at start only.
+stops at once. `SIGHUP` has the file read again: see [Backends](topics/backends.md#reload).
+"""
+
+_BACKEND_KEYS: Final = """
+Keys of a table `[[backends]]`:
+
+| key | default | unit | allowed | meaning |
+|---|---|---|---|---|
 """
 
 
@@ -54,6 +62,7 @@ class Row(NamedTuple):
     is_switch: bool
     is_list: bool
     is_secret: bool
+    toml_only: bool
 
     @property
     def flags(self) -> str:
@@ -64,6 +73,11 @@ class Row(NamedTuple):
 def rows() -> dict[str, Row]:
     """Every setting by name, in the table's order."""
     return {name: _row(name, field) for name, field in Settings.model_fields.items()}
+
+
+def backend_rows() -> dict[str, Row]:
+    """Every key of a table ``[[backends]]``, described like a setting."""
+    return {name: _row(name, field) for name, field in BackendTable.model_fields.items()}
 
 
 def markdown() -> str:
@@ -78,15 +92,25 @@ def markdown() -> str:
             if row.group == group:
                 cells = (
                     f"`{row.name}`",
-                    f"`{row.flags}`",
-                    f"`{row.environment}`",
+                    "" if row.toml_only else f"`{row.flags}`",
+                    "" if row.toml_only else f"`{row.environment}`",
                     row.default,
                     row.unit,
                     row.allowed,
                     row.meaning,
                 )
-                parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
+                parts.append(_line(cells))
+        if group == "Backends":
+            parts.append(_BACKEND_KEYS)
+            parts += [
+                _line((f"`{row.name}`", row.default, row.unit, row.allowed, row.meaning))
+                for row in backend_rows().values()
+            ]
     return "".join(parts)
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
 def _row(name: str, field: FieldInfo) -> Row:
@@ -99,13 +123,14 @@ def _row(name: str, field: FieldInfo) -> Row:
         flag="--" + name.replace("_", "-"),
         environment=ENV_PREFIX + name.upper(),
         group=str(words["group"]),
-        default=str(words["shown_default"]) or _shown(field.default, unit),
+        default=str(words["shown_default"]) or ("required" if field.is_required() else _shown(field.default, unit)),
         unit=unit,
         allowed=str(words["allowed"]) or _allowed(field, kinds, unit),
         meaning=field.description or "",
         is_switch=bool in kinds,
-        is_list=any(get_origin(kind) is list for kind in kinds),
+        is_list=not words["toml_only"] and any(get_origin(kind) is list for kind in kinds),
         is_secret=SecretStr in kinds,
+        toml_only=bool(words["toml_only"]),
     )
 
 

@@ -7,6 +7,7 @@ Validators raise plain ``ValueError``; the sentence that a person reads is made 
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -22,14 +23,25 @@ _CGROUP_CPU_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 def setting(
-    default: Any, group: str, meaning: str, *, unit: str = "", allowed: str = "", shown_default: str = "", **rules: Any
+    default: Any,
+    group: str,
+    meaning: str,
+    *,
+    unit: str = "",
+    allowed: str = "",
+    shown_default: str = "",
+    toml_only: bool = False,
+    **rules: Any,
 ) -> Any:
     """One row of the settings table, as a pydantic field.
 
     ``default`` is a value, or a function of the settings above it (then ``shown_default`` says in words what it
-    gives). ``allowed`` completes "must be …"; numbers, choices and switches say that by themselves.
+    gives). ``allowed`` completes "must be …"; numbers, choices and switches say that by themselves. ``toml_only``:
+    what no flag and no variable could hold.
     """
-    words: dict[str, Any] = {"group": group, "unit": unit, "allowed": allowed, "shown_default": shown_default}
+    words: dict[str, Any] = {
+        "group": group, "unit": unit, "allowed": allowed, "shown_default": shown_default, "toml_only": toml_only,
+    }  # fmt: skip
     if callable(default):
         return Field(default_factory=default, description=meaning, json_schema_extra=words, **rules)
     return Field(default, description=meaning, json_schema_extra=words, **rules)
@@ -85,9 +97,11 @@ def _workers(value: object) -> object:
 
 
 def _backend(value: str) -> str:
+    return DEMO if value.strip() == DEMO else _url(value)
+
+
+def _url(value: str) -> str:
     url = value.strip()
-    if url == DEMO:
-        return url
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError("not a base URL")
@@ -139,6 +153,16 @@ def _daily_window(value: str) -> str:
     return span
 
 
+def _certificates(value: str) -> str:
+    """Read as the workers will read it, so that a wrong file is told at start and not by failing requests."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cafile=value)
+    except OSError as error:  # ssl.SSLError is one
+        raise ValueError(str(error)) from error
+    return value
+
+
 def _text(check: Callable[[str], str]) -> BeforeValidator:
     """``check`` for texts; anything else is left for the type itself to refuse."""
     return BeforeValidator(lambda value: check(value) if isinstance(value, str) else value)
@@ -151,7 +175,10 @@ Workers = Annotated[int, BeforeValidator(_workers)]
 Host = Annotated[str, _text(_host)]
 Backend = Annotated[str, _text(_backend)]
 Token = Annotated[SecretStr, _text(_secret)]
+Url = Annotated[str, _text(_url)]
+UrlPath = Annotated[str, StringConstraints(pattern=r"^/[\x21-\x7e]*$")]
 ReadableFile = Annotated[str, _text(_readable_file)]
+Certificates = Annotated[str, _text(_certificates)]
 FilePath = Annotated[Path, _text(_path)]
 DailyWindow = Annotated[str, _text(_daily_window)]
 Peer = Annotated[str, _text(_peer)]

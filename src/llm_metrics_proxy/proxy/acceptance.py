@@ -1,9 +1,12 @@
 """From a head to a transaction: what follows from the head is planned once, and a record begins."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from llm_metrics_proxy.proxy.choice import split_prefix
 from llm_metrics_proxy.proxy.exchange import Exchange
-from llm_metrics_proxy.proxy.identity import agent_of, origin_of
+from llm_metrics_proxy.proxy.identity import agent_of, origin_of, tags_of, trace_of
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_start
 from llm_metrics_proxy.proxy.transaction import Transaction
 from llm_metrics_proxy.record import RequestRecord
@@ -12,12 +15,20 @@ if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.context import Context
     from llm_metrics_proxy.proxy.downstream import Downstream
 
+MODELS_PATH: Final = b"/v1/models"
+
 
 def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestPlan:
     """Everything that depends on the head alone; ``trusted``: the peer may say whom it forwards for."""
+    fleet, server = ctx.fleet, ctx.fleet.only
+    named = split_prefix(head.target, fleet.names) if fleet.names else None
+    if named is not None:
+        server = fleet.by_name[named[0]]
+        head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
     facts = head.facts
+    tags, trace_id = tags_of(facts), trace_of(facts)
+    backend_name = None if server is None else server.backend.terms.name
     route = ctx.policy.route(head.method, head.path)
-    backend = ctx.backend
     return RequestPlan(
         request=head,
         route=route,
@@ -26,32 +37,41 @@ def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestP
         origin=origin_of(facts),
         user_agent=agent_of(facts),
         api_key_id=ctx.key_ids.of(facts),
-        start=upstream_start(
-            head,
-            host_line=backend.host_line,
-            path_prefix=backend.path_prefix,
-            trusted=trusted,
-            plain_answer=False,
+        start=b"" if server is None else upstream_start(head, server.backend, trusted=trusted, plain_answer=False),
+        fast=route.allowed and server is not None and head.is_json and "content_encoding" not in facts,
+        tags=tags,
+        trace_id=trace_id,
+        server=server,
+        backend=None if server is None else server.backend.address.label,
+        backend_name=backend_name,
+        says_more=(tags or trace_id or backend_name) is not None,
+        merges_models=(
+            server is None
+            and len(fleet.servers) > 1
+            and (head.method, head.path) == (b"GET", MODELS_PATH)
+            and not head.websocket
         ),
-        fast=route.allowed and head.is_json and "content_encoding" not in facts,
     )
 
 
 def begin_record(ctx: "Context", client: "Downstream", plan: RequestPlan) -> RequestRecord:
     """A record with what is known once the head is in."""
-    return RequestRecord(
+    record = RequestRecord(
         request_id=ctx.request_ids.next(),
         timestamp=ctx.wall_clock.now(),
         method=plan.method,
         endpoint=plan.route.endpoint,
         dialect=plan.dialect,
-        backend=ctx.backend.label,
+        backend=plan.backend,
         model=plan.route.model,
         origin=plan.origin,
         user_agent=plan.user_agent,
         api_key_id=plan.api_key_id,
         client_address=client.address.decode() if ctx.options.record_client_address else None,
     )
+    if plan.says_more:
+        record.backend_name, record.tags, record.trace_id = plan.backend_name, plan.tags, plan.trace_id
+    return record
 
 
 def accept(ctx: "Context", client: "Downstream", plan: RequestPlan, length: int | None, now: int) -> Transaction:

@@ -84,18 +84,26 @@ def error_body(code: str, message: str) -> bytes:
 
 
 def json_answer(
-    status: int, body: bytes, request_id: str, version: str, keep_alive: bool, *, head_only: bool = False
+    status: int,
+    body: bytes,
+    request_id: str,
+    version: str,
+    keep_alive: bool,
+    *,
+    head_only: bool = False,
+    extra: bytes = b"",
 ) -> bytes:
-    """A whole answer of this proxy's own."""
+    """A whole answer of this proxy's own; ``extra`` are field lines."""
     reason = HTTPStatus(status).phrase.encode()
     connection = b"Connection: close\r\n" if not keep_alive else b"Connection: keep-alive\r\n" * (version == "1.0")
     retry = b"Retry-After: 1\r\n" if status == 503 else b""
-    head = b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b%b%b%b\r\n\r\n" % (
+    head = b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b%b%b%b%b\r\n\r\n" % (
         status,
         reason,
         len(body),
         connection,
         retry,
+        extra,
         REQUEST_ID_FIELD,
         request_id.encode(),
     )

@@ -13,24 +13,22 @@ from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.recorder import Recorder
-from llm_metrics_proxy.proxy.routing import Backend
 from llm_metrics_proxy.scoreboard import Slot
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.downstream import Downstream
-    from llm_metrics_proxy.proxy.pool import Pool
+    from llm_metrics_proxy.proxy.fleet import Fleet
 
 HealthReport = Callable[[], dict[str, Any]]
 
 
 @dataclass(slots=True)
 class Context:
-    """The worker's shared parts. ``draining`` is the only thing that changes, and only ``worker`` changes it."""
+    """The worker's shared parts. Only ``worker`` changes any of them: ``draining``, and what a reload brings."""
 
     loop: asyncio.AbstractEventLoop
     options: ProxyOptions
-    backend: Backend
-    pool: "Pool"
+    fleet: "Fleet"
     recorder: Recorder
     slot: Slot
     policy: PathPolicy

@@ -49,6 +49,8 @@ class Cause(StrEnum):
     TOO_LARGE = "too_large"
     FORBIDDEN = "forbidden"
     REFUSED = "refused"
+    NO_BACKEND = "no_backend_for_model"
+    NO_MODELS = "no_models"
     SATURATED = "saturated"
     SHUTDOWN = "shutdown"
     INTERNAL = "internal"
@@ -81,6 +83,8 @@ ENDINGS: Final[dict[Cause, Ending]] = {
         Outcome.REJECTED, 403, "Only inference paths may pass; an operator can allow others with --allow-paths."
     ),
     Cause.REFUSED: Ending(Outcome.REJECTED, 400, "The request was refused."),
+    Cause.NO_BACKEND: Ending(Outcome.REJECTED, 404, "No backend in the settings serves what was asked for."),
+    Cause.NO_MODELS: Ending(Outcome.UPSTREAM_UNREACHABLE, 502, "No backend listed its models."),
     Cause.SATURATED: Ending(Outcome.PROXY_ERROR, 503, "This proxy has no capacity left; try again later."),
     Cause.SHUTDOWN: Ending(Outcome.PROXY_ERROR, 503, "This proxy is shutting down."),
     Cause.INTERNAL: Ending(Outcome.PROXY_ERROR, 502, "This proxy failed; its log says why."),

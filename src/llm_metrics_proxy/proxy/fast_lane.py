@@ -1,6 +1,7 @@
 """The short way for the commonest request: a known head, a whole body, nobody before it, an idle connection.
 
-What of this follows from the head alone (it may pass, its body is plain JSON) is ``RequestPlan.fast``.
+What of this follows from the head alone (it may pass, its body is plain JSON, one server is to answer it) is
+``RequestPlan.fast``.
 
 Such a request passes through every station of ``Transaction`` within one read, and each would only find out that there
 is nothing to wait for. Here its transaction is made as it stands after the last station, the request already sent;
@@ -30,12 +31,17 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
     length = len(body)
     if options.inject_usage or options.journal_when_full != "drop_records" or length > options.max_body_bytes:
         return None
-    upstream = ctx.pool.take_idle()
+    server = plan.server
+    if server is None:
+        return None
+    upstream = server.pool.take_idle()
     if upstream is None:
         return None
     request, route = plan.request, plan.route
     record = begin_record(ctx, client, plan)
     record.request_bytes = length
+    record.attempts = 1
+    server.open_requests += 1
     exchange = Exchange(record, now, State.AWAITING, body_complete=now)
     if body:
         read = read_request if route.dialect is None else route.dialect.read_request
@@ -54,6 +60,7 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
         upload_activity=now,
         payload=payload,
         upstream=upstream,
+        server=server,
     )  # fmt: skip
     ctx.recorder.opened(record)
     record.upstream_reused = True

@@ -71,6 +71,8 @@ REQUEST_RULES: Final = RuleTable(
         b"x-api-key": Rule(forward=True, fact="api_key"),
         b"api-key": Rule(forward=True, fact="api_key"),
         b"x-llm-metrics-origin": Rule(forward=True, fact="metrics_origin"),
+        b"x-llm-metrics-tag": Rule(forward=False, fact="metrics_tag"),
+        b"traceparent": Rule(forward=True, fact="traceparent"),
         b"origin": Rule(forward=True, fact="origin"),
         b"referer": Rule(forward=True, fact="referer"),
         b"user-agent": Rule(forward=True, fact="user_agent"),
@@ -122,7 +124,7 @@ def sort_fields(fields: Iterable[Field], rules: RuleTable) -> Fields:
 
 
 _LIST_VALUED: Final = frozenset(
-    {"connection", "upgrade", "expect", "x-forwarded-for", "content_encoding", "transfer_encoding"}
+    {"connection", "upgrade", "expect", "x-forwarded-for", "content_encoding", "transfer_encoding", "metrics_tag"}
 )
 _COMMON_CONNECTION: Final = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Upgrade", b"upgrade"})
 # A client must not be able to make us drop what frames or authorises the message (RFC 9110 section 7.6.1).
@@ -195,6 +197,6 @@ def without_forwarded(lines: list[bytes], *, trusted: bool) -> list[bytes]:
     return [line for line in lines if line[: line.index(b":")].lower() not in replaced]
 
 
-def without_field(lines: list[bytes], lower_name: bytes) -> list[bytes]:
-    """Drop every field of that name."""
-    return [line for line in lines if line[: line.index(b":")].lower() != lower_name]
+def without_fields(lines: list[bytes], lower_names: frozenset[bytes]) -> list[bytes]:
+    """Drop every field of one of those names."""
+    return [line for line in lines if line[: line.index(b":")].lower() not in lower_names]

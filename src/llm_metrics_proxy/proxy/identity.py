@@ -2,12 +2,18 @@
 
 import hmac
 import os
+import re
 import time
 from typing import Final
 from urllib.parse import urlsplit
 
 _CHARS: Final = 256
 _CACHED_KEYS: Final = 10_000
+
+MAX_TAGS: Final = 16
+_TAG: Final = re.compile(r"([A-Za-z0-9_.-]{1,64})=([\x20-\x7e]{1,128})")  # commas separate, so none can be part of it
+# version, trace, parent, flags; later versions may go on behind a dash (W3C Trace Context, section 3.2)
+_TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
 class RequestIds:
@@ -81,6 +87,31 @@ def agent_of(facts: dict[str, bytes]) -> str | None:
     """``OpenAI/Python 2.1``: the first product of User-Agent, with a version that stands apart from it."""
     value = facts.get("user_agent")
     return _text(value.partition(b" (")[0]) if value else None
+
+
+def tags_of(facts: dict[str, bytes]) -> str | None:
+    """``k=v,k2=v2``, sorted: the well-formed ones of x-llm-metrics-tag, the first ``MAX_TAGS`` keys, last value each.
+
+    What is malformed is left out: a tag is a courtesy, and no reason to refuse a request.
+    """
+    value = facts.get("metrics_tag")
+    if not value:
+        return None
+    tags: dict[str, str] = {}
+    for part in value.decode("latin-1").split(","):
+        match = _TAG.fullmatch(part.strip())
+        if match is not None and (len(tags) < MAX_TAGS or match[1] in tags):
+            tags[match[1]] = match[2]
+    return ",".join(f"{key}={tags[key]}" for key in sorted(tags)) or None
+
+
+def trace_of(facts: dict[str, bytes]) -> str | None:
+    """The trace's id from ``traceparent``, which goes on to the server as it came; ``None`` unless it is valid."""
+    value = facts.get("traceparent")
+    match = _TRACEPARENT.fullmatch(value.decode("latin-1").strip()) if value else None
+    if match is None or match[1] == "ff" or (match[1] == "00" and match[5]):
+        return None
+    return match[2] if match[2].strip("0") and match[3].strip("0") else None
 
 
 def _text(value: bytes) -> str:

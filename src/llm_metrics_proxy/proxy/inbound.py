@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -15,10 +15,14 @@ from llm_metrics_proxy.proxy.headers import (
     is_host,
     sort_fields,
     tokens,
-    without_field,
+    without_fields,
     without_forwarded,
 )
 from llm_metrics_proxy.proxy.policy import Route
+from llm_metrics_proxy.proxy.routing import Backend
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.proxy.fleet import Server
 
 _SCHEMES: Final = (b"http://", b"https://")
 _FORWARDED: Final = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"})
@@ -58,6 +62,14 @@ class RequestPlan(msgspec.Struct, frozen=True):
     api_key_id: str | None
     start: bytes  # of the head for the upstream, see ``upstream_start``
     fast: bool  # may take the short way, see ``fast_lane``
+    tags: str | None = None
+    trace_id: str | None = None
+    server: "Server | None" = None  # the one that the head names; none: the body has a say, see ``choice``
+    backend: str | None = None  # of that server: host:port
+    backend_name: str | None = None
+    starts: "dict[Server, bytes]" = {}  # the same as ``start`` for each server that was chosen, filled in then
+    says_more: bool = False  # has tags, a trace or a backend's name: most have none
+    merges_models: bool = False  # asks for the list of models, of which there are several
 
 
 def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order
@@ -111,9 +123,7 @@ def is_json(content_type: bytes | None) -> bool:
     return essence == b"application/json" or essence.endswith(b"+json")
 
 
-def upstream_start(
-    request: InboundRequest, *, host_line: bytes, path_prefix: bytes, trusted: bool, plain_answer: bool
-) -> bytes:
+def upstream_start(request: InboundRequest, backend: Backend, *, trusted: bool, plain_answer: bool) -> bytes:
     """The head as the LLM server gets it, up to what depends on this client and this body.
 
     ``plain_answer`` asks for no compression, because the answer is to be edited.
@@ -122,8 +132,18 @@ def upstream_start(
     if request.is_forwarded:
         lines = without_forwarded(lines, trusted=trusted)
     if plain_answer and "accept_encoding" in request.facts:
-        lines = [*without_field(lines, b"accept-encoding"), b"Accept-Encoding: identity\r\n"]
-    return b"%b %b%b HTTP/1.1\r\n%b%b" % (request.method, path_prefix, request.target, host_line, b"".join(lines))
+        lines = [*without_fields(lines, frozenset({b"accept-encoding"})), b"Accept-Encoding: identity\r\n"]
+    if backend.replaced:
+        lines = without_fields(lines, backend.replaced)
+    address = backend.address
+    return b"%b %b%b HTTP/1.1\r\n%b%b%b" % (
+        request.method,
+        address.path_prefix,
+        request.target,
+        address.host_line,
+        b"".join(lines),
+        backend.added,
+    )
 
 
 def upstream_end(request: InboundRequest, *, client_address: bytes, trusted: bool, body_length: int | None) -> bytes:

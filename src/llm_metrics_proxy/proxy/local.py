@@ -64,14 +64,15 @@ class Reply:
             self._body = json_bytes(self._ctx.health())
             self._send()
         else:
-            task = self._ctx.loop.create_task(self._ctx.pool.probe(_PROBE_TIMEOUT_S))
+            task = self._ctx.loop.create_task(self._ctx.fleet.trouble(_PROBE_TIMEOUT_S))
             task.add_done_callback(lambda done: self._ready(done.result()))
 
     def _ready(self, trouble: str | None) -> None:
         ready = trouble is None and not self._ctx.draining
         self._status = 200 if ready else 503
         reason = "draining" if self._ctx.draining else trouble
-        self._body = json_bytes({"ready": ready, "backend": self._ctx.backend.label, "reason": reason})
+        backends = ", ".join(server.backend.shown_name for server in self._ctx.fleet.servers)
+        self._body = json_bytes({"ready": ready, "backend": backends, "reason": reason})
         self._send()
 
     def _send(self) -> None:

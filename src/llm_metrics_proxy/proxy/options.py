@@ -4,7 +4,31 @@ A worker does not import the settings library: it starts faster and each one hol
 Durations are seconds, sizes bytes. ``docs/settings.md`` explains every one.
 """
 
+from typing import Final
+
 import msgspec
+
+
+class BackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of several LLM servers; ``docs/topics/backends.md`` explains every key. None: as for all of them."""
+
+    name: str
+    url: str
+    dialect: str | None = None  # openai | anthropic | ollama
+    models: list[str] = []  # globs
+    weight: int = 1
+    api_key: str | None = None
+    add_headers: dict[str, str] = {}
+    connect_timeout_s: float | None = None
+    first_byte_timeout_s: float | None = None
+    idle_timeout_s: float | None = None
+    ca_file: str | None = None
+    tls_server_name: str | None = None
+    tls_verify: bool | None = None
+    probe_path: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<BackendOptions {self.name} {self.url}>"  # without the key
 
 
 class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -14,6 +38,7 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     listen_fds: list[int]  # listening sockets that the worker inherited
     journal_dir: str
     secret_file: str  # key for api_key_id; made at first start, mode 0600
+    backends: list[BackendOptions] = []  # if there are any, they count, and `backend` does not
     worker_index: int = 0  # slot in the scoreboard
     scoreboard_fd: int | None = None
 
@@ -39,6 +64,11 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     allow_all_paths: bool = False
     upstream_ca_file: str | None = None
     upstream_tls_verify: bool = True
+    eject_after_failures: int = 3
+    probe_path: str = "/v1/models"
+    probe_interval_s: float = 5.0
+    probe_timeout_s: float = 2.0
+    models_timeout_s: float = 3.0
     trusted_proxies: list[str] = []
     record_client_address: bool = False
     inject_usage: bool = False
@@ -50,3 +80,25 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     journal_when_full: str = "drop_records"  # drop_records | refuse_requests
     log_level: str = "info"
     log_format: str = "text"  # text | json; see logs.setup
+
+
+# What a running worker cannot change: it holds to what it was started with until it is started anew.
+FIXED_AT_START: Final = (
+    "listen_fds",
+    "journal_dir",
+    "secret_file",
+    "worker_index",
+    "scoreboard_fd",
+    "drain_timeout_s",  # the supervisor counts on it
+    "journal_fsync",
+    "journal_fsync_interval_s",
+    "journal_segment_bytes",
+    "journal_max_bytes",
+    "log_level",
+    "log_format",
+)
+
+
+def reloaded(now: ProxyOptions, wanted: ProxyOptions) -> ProxyOptions:
+    """``wanted``, with what cannot change as it is ``now``."""
+    return msgspec.structs.replace(wanted, **{name: getattr(now, name) for name in FIXED_AT_START})

@@ -5,49 +5,50 @@ import logging
 import ssl
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING
+
+import msgspec
 
 from llm_metrics_proxy.proxy.answers import ResponseHead
 from llm_metrics_proxy.proxy.exchange import Cause
-from llm_metrics_proxy.proxy.options import ProxyOptions
+from llm_metrics_proxy.proxy.owner import Owner
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.routing import Backend
 from llm_metrics_proxy.proxy.upstream import ConnectError, Upstream, connect
-
-if TYPE_CHECKING:
-    from llm_metrics_proxy.proxy.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
 
 class Pool:
-    """The connections of one worker to one backend. ``acquire`` answers at once or calls the transaction later."""
+    """The connections of one worker to one backend. ``acquire`` answers at once or calls the owner-to-be later."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend, options: ProxyOptions) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend) -> None:
+        """Raises ``OSError`` (``ssl.SSLError`` is one) if the backend's certificates cannot be loaded."""
         self._loop = loop
         self._backend = backend
-        self._options = options
-        self._tls = _tls_context(options) if backend.tls else None
+        self._limits = backend.limits
+        self._tls = _tls_context(backend) if backend.address.tls else None
         self._idle: list[Upstream] = []
         self._open = 0
-        self._waiting: deque[tuple[float, Transaction]] = deque()
+        self._waiting: deque[tuple[float, Owner]] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
         self.plans: Plans[ResponseHead] = Plans()
-        self.max_header_bytes = options.max_header_bytes
+        self.max_header_bytes = backend.limits.max_header_bytes
         self.last_error: str | None = None  # of the newest attempt to connect; None: it went well
 
     def __repr__(self) -> str:
-        return f"<Pool {self._backend.label} open={self._open} idle={len(self._idle)} waiting={len(self._waiting)}>"
+        return (
+            f"<Pool {self._backend.shown_name} open={self._open} idle={len(self._idle)} waiting={len(self._waiting)}>"
+        )
 
-    def acquire(self, transaction: "Transaction", *, fresh: bool = False) -> Upstream | None:
-        """An idle connection, or ``None``: the transaction's ``upstream_ready`` or ``upstream_failed`` follows."""
+    def acquire(self, owner: Owner, *, fresh: bool = False) -> Upstream | None:
+        """An idle connection, or ``None``: the owner's ``upstream_ready`` or ``upstream_failed`` follows."""
         upstream = None if fresh else self.take_idle()
         if upstream is not None:
             return upstream
-        if self._open < self._options.upstream_max_connections:
-            self._start_connecting(transaction)
+        if self._open < self._limits.max_connections:
+            self._start_connecting(owner)
         else:
-            self._waiting.append((monotonic(), transaction))
+            self._waiting.append((monotonic(), owner))
         return None
 
     def take_idle(self) -> Upstream | None:
@@ -67,12 +68,12 @@ class Pool:
             return
         upstream.resume()  # a slow client may have paused it
         while self._waiting:
-            _, transaction = self._waiting.popleft()
-            if transaction.is_waiting:
+            _, owner = self._waiting.popleft()
+            if owner.is_waiting:
                 upstream.reused = True
-                transaction.upstream_ready(upstream)
+                owner.upstream_ready(upstream)
                 return
-        if len(self._idle) < self._options.upstream_max_idle:
+        if len(self._idle) < self._limits.max_idle:
             upstream.idle_since = monotonic()
             self._idle.append(upstream)
         elif upstream.transport is not None:
@@ -89,24 +90,24 @@ class Pool:
     def _slot_freed(self) -> None:
         self._open -= 1
         while self._waiting:
-            _, transaction = self._waiting.popleft()
-            if transaction.is_waiting:
-                self._start_connecting(transaction)
+            _, owner = self._waiting.popleft()
+            if owner.is_waiting:
+                self._start_connecting(owner)
                 return
 
     def sweep(self, now_ns: int) -> None:
         """Close what has been idle for too long; refuse those who have waited too long."""
         now = now_ns / 1e9
-        oldest = now - self._options.upstream_keepalive_s
+        oldest = now - self._limits.keepalive_s
         while self._idle and self._idle[0].idle_since < oldest:
             transport = self._idle.pop(0).transport
             if transport is not None:
                 transport.close()
-        waited_out = now - self._options.connect_timeout_s
+        waited_out = now - self._limits.connect_timeout_s
         while self._waiting and self._waiting[0][0] < waited_out:
-            _, transaction = self._waiting.popleft()
-            if transaction.is_waiting:
-                transaction.upstream_failed(Cause.SATURATED, "All upstream connections are busy.", answered=True)
+            _, owner = self._waiting.popleft()
+            if owner.is_waiting:
+                owner.upstream_failed(Cause.SATURATED, "All upstream connections are busy.", answered=True)
 
     async def probe(self, timeout_s: float) -> str | None:
         """Can the backend be connected to? ``None`` if so, else why not. A connection made for it is kept."""
@@ -123,6 +124,19 @@ class Pool:
         self.release(upstream, reusable=True)
         return None
 
+    @property
+    def is_empty(self) -> bool:
+        """No connection is left, and nobody waits for one."""
+        return not self._open and not self._waiting
+
+    def retire(self) -> None:
+        """Keep no connection longer than what is being answered on it: the backend is no longer in the settings."""
+        self._limits = msgspec.structs.replace(self._limits, max_idle=0)
+        idle, self._idle = self._idle, []
+        for upstream in idle:
+            if upstream.transport is not None:
+                upstream.transport.close()
+
     def close(self) -> None:
         """Close every idle connection and give up connecting."""
         for task in self._connecting:
@@ -131,33 +145,37 @@ class Pool:
             if upstream.transport is not None:
                 upstream.transport.close()
 
-    def _start_connecting(self, transaction: "Transaction") -> None:
+    def _start_connecting(self, owner: Owner) -> None:
         self._open += 1
-        task = self._loop.create_task(self._connect_for(transaction))
+        task = self._loop.create_task(self._connect_for(owner))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    async def _connect_for(self, transaction: "Transaction") -> None:
+    async def _connect_for(self, owner: Owner) -> None:
         try:
-            upstream = await connect(self, self._backend, self._tls, self._options.connect_timeout_s)
+            upstream = await connect(self, self._backend, self._tls, self._limits.connect_timeout_s)
         except ConnectError as error:
             self.last_error = str(error)
-            if transaction.is_waiting:
-                transaction.upstream_failed(error.cause, str(error), answered=True)
+            if owner.is_waiting:
+                owner.upstream_failed(error.cause, str(error), answered=True)
             self._slot_freed()
             return
         self.last_error = None
-        if transaction.is_waiting:
-            transaction.upstream_ready(upstream)
+        if owner.is_waiting:
+            owner.upstream_ready(upstream)
         else:
             self.release(upstream, reusable=True)
 
 
-def _tls_context(options: ProxyOptions) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=options.upstream_ca_file)
+def _tls_context(backend: Backend) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=backend.ca_file)
     context.set_alpn_protocols(["http/1.1"])
-    if not options.upstream_tls_verify:
-        log.warning("TLS: the LLM server's certificate is not verified (upstream_tls_verify is false)")
+    if not backend.tls_verify:
+        log.warning(
+            "TLS: the certificate of %s is not verified, as the settings say: whoever sits in between can read and "
+            "change everything, keys included",
+            backend.shown_name,
+        )
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -8,6 +8,7 @@ Longer than other files, because that last promise is one invariant over every m
 request. Taken apart, it would hang between two files.
 """
 
+import asyncio
 import logging
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
@@ -25,8 +26,10 @@ from llm_metrics_proxy.proxy.answers import (
     informational_bytes,
     json_answer,
 )
+from llm_metrics_proxy.proxy.choice import model_in_target
 from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause, Exchange, State
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_end, upstream_start
+from llm_metrics_proxy.proxy.model_list import MISSING_FIELD, Listing, list_models
 from llm_metrics_proxy.wire.content_coding import decoder_for
 from llm_metrics_proxy.wire.dialects import reader_for
 from llm_metrics_proxy.wire.openai_chat import read_request
@@ -37,6 +40,7 @@ from llm_metrics_proxy.wire.websocket import FrameReader
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.context import Context
     from llm_metrics_proxy.proxy.downstream import Downstream
+    from llm_metrics_proxy.proxy.fleet import Server
     from llm_metrics_proxy.proxy.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -72,6 +76,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     session: RealtimeReader | None = None
     paused_since: int = 0  # the client takes nothing
     blocked_since: int = 0  # the upstream takes nothing
+    server: "Server | None" = None  # that is to answer, while the request counts as open there
+    tried: "tuple[Server, ...]" = ()  # could not be connected to
+    listing: "asyncio.Task[Listing] | None" = None
 
     @classmethod
     def accept(
@@ -159,6 +166,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self.tunnel_ended(monotonic_ns())
             return
         self._drop_upstream()
+        self._leave_server()
         self.exchange.record.request_bytes = self.received_bytes
         self.ctx.recorder.closed(self.exchange.fail(Cause.CLIENT_GONE, monotonic_ns()))
 
@@ -179,21 +187,21 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 
     def overdue(self, now: int) -> Cause | None:
         """Which limit of time has passed, if any."""
-        options = self.ctx.options
-        exchange = self.exchange
+        options, exchange, server = self.ctx.options, self.exchange, self.server
         if self.in_tunnel or exchange.state is State.CLOSED:
             return None
         since, limit_s, cause = exchange.received, 0.0, Cause.INTERNAL
         if self.paused_since:
             since, limit_s, cause = self.paused_since, options.send_timeout_s, Cause.CLIENT_STALLED
-        elif exchange.state is State.RESPONDING:
-            since, limit_s, cause = exchange.last_read, options.idle_timeout_s, Cause.IDLE_TIMEOUT
-        elif self.blocked_since:
-            since, limit_s, cause = self.blocked_since, options.first_byte_timeout_s, Cause.FIRST_BYTE_TIMEOUT
+        elif exchange.state is State.RESPONDING and server is not None:
+            since, limit_s, cause = exchange.last_read, server.backend.limits.idle_timeout_s, Cause.IDLE_TIMEOUT
+        elif self.blocked_since and server is not None:
+            since, limit_s = self.blocked_since, server.backend.limits.first_byte_timeout_s
+            cause = Cause.FIRST_BYTE_TIMEOUT
         elif not self.body_complete:
             since, limit_s, cause = self.upload_activity, options.body_timeout_s, Cause.SLOW_BODY
-        elif exchange.state is State.AWAITING:
-            since, limit_s = max(exchange.sent, self.upload_activity), options.first_byte_timeout_s
+        elif exchange.state is State.AWAITING and server is not None:
+            since, limit_s = max(exchange.sent, self.upload_activity), server.backend.limits.first_byte_timeout_s
             cause = Cause.FIRST_BYTE_TIMEOUT
         else:
             return None  # waiting for a connection: the pool has its own limits
@@ -212,9 +220,35 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         return self.body_complete
 
     def _acquire(self) -> None:
-        upstream = self.ctx.pool.acquire(self)
+        if self.plan.merges_models:
+            self._list_models()
+            return
+        server = self.plan.server or self._choose()
+        if server is None:
+            model = self.exchange.record.model or model_in_target(self.request.target)
+            asked = f"the model {model!r}" if model is not None else self.plan.route.endpoint
+            self._end(Cause.NO_BACKEND, f"No backend in the settings serves {asked} by {self.plan.route.endpoint}.")
+            return
+        self._ask(server)
+
+    def _choose(self) -> "Server | None":
+        model = self.exchange.record.model or model_in_target(self.request.target)
+        return self.ctx.fleet.choose(model, self.plan.route.endpoint, self.tried)
+
+    def _ask(self, server: "Server") -> None:
+        self.server = server
+        server.open_requests += 1
+        record = self.exchange.record
+        record.attempts = (record.attempts or 0) + 1
+        record.backend, record.backend_name = server.backend.address.label, server.backend.terms.name
+        upstream = server.pool.acquire(self)
         if upstream is not None:
             self.upstream_ready(upstream)
+
+    def _leave_server(self) -> None:
+        server, self.server = self.server, None
+        if server is not None:
+            server.open_requests -= 1
 
     def upstream_ready(self, upstream: "Upstream") -> None:
         """Send the request, or its head and what there is of its body."""
@@ -238,17 +272,15 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             length: int | None = sum(map(len, self.body))
         else:
             length = self.length
-        client = self.client
-        start = self.plan.start
-        if self.edits is not None:
-            backend = self.ctx.backend
-            start = upstream_start(
-                request,
-                host_line=backend.host_line,
-                path_prefix=backend.path_prefix,
-                trusted=client.trusted,
-                plain_answer=True,
-            )
+        client, server, plan, edited = self.client, self.server, self.plan, self.edits is not None
+        if server is None or (server is plan.server and not edited):
+            start = plan.start
+        elif edited:
+            start = upstream_start(request, server.backend, trusted=client.trusted, plain_answer=True)
+        else:
+            known = plan.starts.get(server)
+            start = known or upstream_start(request, server.backend, trusted=client.trusted, plain_answer=False)
+            plan.starts[server] = start
         return start + upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=length)
 
     def _pending_body(self) -> list[bytes]:
@@ -275,15 +307,90 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     def upstream_failed(self, cause: Cause, message: str | None, *, answered: bool) -> None:
         """The connection failed or broke. One that was already closed when we wrote to it is worth one more try."""
         upstream, self.upstream = self.upstream, None
-        exchange = self.exchange
-        if upstream is not None and not answered and upstream.reused and self.payload and not exchange.record.retries:
+        exchange, server = self.exchange, self.server
+        if (
+            server is not None
+            and upstream is not None
+            and not answered
+            and upstream.reused
+            and self.payload
+            and not exchange.record.retries
+        ):
             window = max(_STALE_WINDOW_NS, 2 * upstream.connect_ns)
             if monotonic_ns() - exchange.sent <= window:
                 exchange.record.retries += 1
+                self._note_failed_attempt(server, cause)
+                exchange.record.attempts = (exchange.record.attempts or 0) + 1
                 exchange.state = State.WAITING
-                self.ctx.pool.acquire(self, fresh=True)
+                server.pool.acquire(self, fresh=True)
                 return
+        if server is not None and upstream is None and self._fail_over(server, cause):
+            return
         self._end(cause, message)
+
+    def _fail_over(self, server: "Server", cause: Cause) -> bool:
+        """There was no connection, so this server knows nothing of the request: another one may have it whole."""
+        if self.plan.server is not None:
+            return False
+        self.tried = (*self.tried, server)
+        another = self._choose()
+        if another is None:
+            return False
+        self._note_failed_attempt(server, cause)
+        server.failed(cause)
+        self._leave_server()
+        if self.payload:  # made for the server whose reused connection had been closed before
+            self.body = [self.payload[self.payload.index(b"\r\n\r\n") + 4 :]]
+            self.payload = b""
+        self._ask(another)
+        return True
+
+    def _note_failed_attempt(self, server: "Server", cause: Cause) -> None:
+        record = self.exchange.record
+        note = f"{server.backend.shown_name}:{cause.value}"
+        record.attempt_errors = note if record.attempt_errors is None else f"{record.attempt_errors},{note}"
+
+    # A list of the models of several servers
+
+    def _list_models(self) -> None:
+        """Every server is asked, with what the client said, and the answer is ours."""
+        self.exchange.record.attempts = len(self.ctx.fleet.servers)
+        self.exchange.state = State.WAITING
+        task = self.listing = self.ctx.loop.create_task(
+            list_models(self.ctx.fleet, self._list_request, self.ctx.options.models_timeout_s)
+        )
+        task.add_done_callback(self._models_listed)
+
+    def _list_request(self, server: "Server") -> bytes:
+        request, client = self.request, self.client
+        start = upstream_start(request, server.backend, trusted=client.trusted, plain_answer=True)
+        return start + upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=0)
+
+    def _models_listed(self, task: "asyncio.Task[Listing]") -> None:
+        if self.exchange.state is State.CLOSED or task.cancelled():
+            return
+        if task.exception() is not None:
+            log.error("the models could not be listed", exc_info=task.exception())
+            self._end(Cause.INTERNAL)
+            return
+        listing = task.result()
+        record, missing = self.exchange.record, ",".join(f"{name}:{why}" for name, why in listing.missing)
+        record.attempt_errors = missing or None
+        if missing:
+            log.warning("left out of the list of models: %s", missing)
+        if listing.body is None:
+            self._end(Cause.NO_MODELS, f"No backend listed its models: {missing}.")
+            return
+        now = monotonic_ns()
+        self.exchange.response_head(now, 200, None, None)
+        record.response_bytes = len(listing.body)
+        self.exchange.finish(now, now)
+        record.upstream_status_code = None  # the answer is nobody's but ours
+        names = b",".join(name.encode("latin-1", "replace") for name, _ in listing.missing)
+        extra = MISSING_FIELD + names + b"\r\n" if names else b""
+        self.keep_alive = self.keep_alive and self.body_complete and not self.client.is_last
+        answer = json_answer(200, listing.body, record.request_id, self.request.version, self.keep_alive, extra=extra)
+        self.ctx.recorder.closed(record, self.client.outlet, answer, self._answered)
 
     # From the upstream connection
 
@@ -309,6 +416,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             if body:
                 exchange.response_body(body, read_at, read_at)
             self.upstream = None
+            if self.server is not None:  # nothing comes after this, so that it need not be forgotten
+                self.server.open_requests -= 1
             if self.framing is Framing.CHUNKED:
                 out += LAST_CHUNK
             self.ctx.recorder.closed(exchange.finish(monotonic_ns(), read_at), self.client.outlet, out, self._answered)
@@ -329,6 +438,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         exchange.response_body(body, read_at, monotonic_ns())
 
     def _begin_response(self, head: ResponseHead, length: int | None, now: int) -> bytes:
+        server = self.server
+        if server is not None and (server.in_trouble or head.status > 500):
+            server.answered(head.status)
         facts = head.facts
         coding = facts.get("content_encoding")
         reader = reader_for(self.plan.route.dialect, head.status, facts.get("content_type"))
@@ -391,6 +503,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.close()
+        self._leave_server()
         if self.exchange.state is not State.CLOSED:
             self._count_frames()
             self.ctx.recorder.closed(self.exchange.finish(now, now), None, b"", self.client.close)
@@ -416,6 +529,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     def _end(self, cause: Cause, message: str | None = None) -> None:
         exchange = self.exchange
         self._drop_upstream()
+        if self.server is not None:
+            self.server.failed(cause)
+            self._leave_server()
         exchange.record.request_bytes = self.received_bytes
         beyond_reach = exchange.head_sent or ENDINGS[cause].status == 0
         record = exchange.fail(cause, monotonic_ns(), message)
@@ -438,6 +554,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.abort()
+        if self.listing is not None:
+            self.listing.cancel()
 
     def _read_request(self) -> None:
         """Facts from a complete JSON body, and the opt-in edit of it."""

@@ -16,12 +16,12 @@ from llm_metrics_proxy.proxy.answers import Framing, ResponseHead, response_head
 from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.headers import RESPONSE_RULES, Field, sort_fields
 from llm_metrics_proxy.proxy.outlet import Outlet
+from llm_metrics_proxy.proxy.owner import Owner
 from llm_metrics_proxy.proxy.plans import whole_message
 from llm_metrics_proxy.proxy.routing import Backend
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.pool import Pool
-    from llm_metrics_proxy.proxy.transaction import Transaction
 
 _SWITCHING_PROTOCOLS: Final = 101
 _MAX_INFORMATIONAL: Final = 64  # 1xx heads before a final one; a server that sends more is broken
@@ -62,7 +62,7 @@ class Upstream(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport | None = None
         self._outlet: Outlet | None = None
-        self.owner: Transaction | None = None
+        self.owner: Owner | None = None
         self.reused = False
         self.connect_ns = 0
         self.established = False  # counted by the pool; until then a failure is told by an exception
@@ -93,7 +93,7 @@ class Upstream(asyncio.Protocol):
 
     # The owner's side
 
-    def begin(self, owner: "Transaction", method: bytes, data: bytes) -> None:
+    def begin(self, owner: Owner, method: bytes, data: bytes) -> None:
         """Send a request (or, for a streamed upload, its head) on this connection, which from now on has an owner."""
         assert self._outlet is not None
         if self._untouched:
@@ -187,7 +187,7 @@ class Upstream(asyncio.Protocol):
             self._pool.plans.learn(message, self._head)
         self._hand_over(owner, now)
 
-    def _hand_over(self, owner: "Transaction", now: int) -> None:
+    def _hand_over(self, owner: Owner, now: int) -> None:
         """Give the owner everything that this read brought, in one call when it can be."""
         parts = self._body
         if self._head is None and len(parts) == 1 and not self._complete:
@@ -287,7 +287,7 @@ class Upstream(asyncio.Protocol):
             self._complete = True
             self._keep_alive = self._parser.should_keep_alive()
 
-    def _switch_protocols(self, owner: "Transaction", rest: bytes, now: int) -> None:
+    def _switch_protocols(self, owner: Owner, rest: bytes, now: int) -> None:
         head, self._head = self._head, None
         if head is None or not owner.accepts_tunnel:
             self._fail(Cause.PROTOCOL, "The LLM server switched protocols without being asked to.")
@@ -310,32 +310,33 @@ class ConnectError(Exception):
 async def connect(pool: "Pool", backend: Backend, tls: ssl.SSLContext | None, timeout_s: float) -> Upstream:
     """Open one connection; raises ``ConnectError`` with the reason in the taxonomy's words."""
     loop = asyncio.get_running_loop()
+    address = backend.address
     began = monotonic_ns()
     try:
         async with asyncio.timeout(timeout_s):
             _, upstream = await loop.create_connection(
                 lambda: Upstream(pool),
-                backend.host,
-                backend.port,
+                address.host,
+                address.port,
                 ssl=tls,
-                server_hostname=backend.host if tls else None,
+                server_hostname=(backend.server_name or address.host) if tls else None,
             )
     except TimeoutError:
-        raise ConnectError(Cause.CONNECT_TIMEOUT, f"Connecting to {backend.label} took over {timeout_s:g} s.") from None
+        raise ConnectError(Cause.CONNECT_TIMEOUT, f"Connecting to {address.label} took over {timeout_s:g} s.") from None
     except socket.gaierror as error:
-        raise ConnectError(Cause.DNS, f"{backend.host} could not be resolved: {error.strerror}.") from None
+        raise ConnectError(Cause.DNS, f"{address.host} could not be resolved: {error.strerror}.") from None
     except ssl.SSLError as error:
-        raise ConnectError(Cause.TLS, f"TLS with {backend.label} failed: {error.reason or error}.") from None
+        raise ConnectError(Cause.TLS, f"TLS with {address.label} failed: {error.reason or error}.") from None
     except (
         ValueError
     ) as error:  # a name that IDNA or TLS cannot express; certificate errors (above) are ValueErrors too
-        raise ConnectError(Cause.DNS, f"{backend.host} is not a host name: {error}.") from None
+        raise ConnectError(Cause.DNS, f"{address.host} is not a host name: {error}.") from None
     except ConnectionRefusedError:
-        raise ConnectError(Cause.CONNECT_REFUSED, f"{backend.label} refused the connection.") from None
+        raise ConnectError(Cause.CONNECT_REFUSED, f"{address.label} refused the connection.") from None
     except OSError as error:
-        raise ConnectError(Cause.CONNECT_FAILED, f"{backend.label}: {error.strerror or error}.") from None
+        raise ConnectError(Cause.CONNECT_FAILED, f"{address.label}: {error.strerror or error}.") from None
     if not upstream.usable:
-        raise ConnectError(Cause.CONNECT_FAILED, f"{backend.label} closed the connection at once.")
+        raise ConnectError(Cause.CONNECT_FAILED, f"{address.label} closed the connection at once.")
     upstream.connect_ns = monotonic_ns() - began
     upstream.established = True
     return upstream

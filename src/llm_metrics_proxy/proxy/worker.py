@@ -1,7 +1,8 @@
 """One worker process: an event loop, its listeners, a few timers, and an orderly end.
 
-Told what to do by one line of JSON on standard input, which stays open: when it ends, the supervisor is gone (even by
-``kill -9``) and the worker drains as on SIGTERM. Draining: listen no more, finish what is being answered up to
+Told what to do by one line of JSON on standard input, which stays open. Another line brings new settings, of which the
+requests that are being served notice nothing. When it ends, the supervisor is gone (even by ``kill -9``) and the worker
+drains as on SIGTERM. Draining: listen no more, finish what is being answered up to
 ``drain_timeout_s``, record what had to be cut off, exit 0. A second SIGTERM ends the waiting.
 """
 
@@ -20,16 +21,17 @@ import msgspec
 import uvloop
 
 from llm_metrics_proxy import logs
-from llm_metrics_proxy.errors import JournalError
+from llm_metrics_proxy.errors import JournalError, SettingsError
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
+from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.identity import KeyIds
-from llm_metrics_proxy.proxy.options import ProxyOptions
+from llm_metrics_proxy.proxy.options import ProxyOptions, reloaded
+from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
-from llm_metrics_proxy.proxy.pool import Pool
 from llm_metrics_proxy.proxy.recorder import Recorder
-from llm_metrics_proxy.proxy.routing import parse_backend
+from llm_metrics_proxy.proxy.routing import backends_of
 from llm_metrics_proxy.scoreboard import Scoreboard
 
 log = logging.getLogger(__name__)
@@ -56,12 +58,10 @@ class Worker:
             segment_bytes=options.journal_segment_bytes,
             max_bytes=options.journal_max_bytes,
         )
-        backend = parse_backend(options.backend)
         self._ctx = Context(
             loop=loop,
             options=options,
-            backend=backend,
-            pool=Pool(loop, backend, options),
+            fleet=Fleet(loop, backends_of(options)),
             recorder=Recorder(loop, writer, self._slot, options.journal_fsync),
             slot=self._slot,
             policy=PathPolicy(options.allow_paths, allow_all=options.allow_all_paths),
@@ -72,6 +72,7 @@ class Worker:
         self._ended = asyncio.Event()
         self._drain_task: asyncio.Task[None] | None = None
         self._hurry = False  # told twice to stop
+        self._told = b""  # the beginning of a line from the supervisor
 
     async def run(self) -> None:
         """Serve until told to stop and drained."""
@@ -91,15 +92,37 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._ctx.pool.close()
+        self._ctx.fleet.close()
         self._ctx.recorder.tick(monotonic())
         self._ctx.recorder.close()
 
     def _supervisor_spoke(self) -> None:
-        if not os.read(sys.stdin.fileno(), 4096):
+        data = os.read(sys.stdin.fileno(), 65536)
+        if data:
+            self._told += data
+            *lines, self._told = self._told.split(b"\n")
+            for line in lines:
+                self._reload(line)
+        else:
             self._loop.remove_reader(sys.stdin.fileno())
             log.warning("the supervisor is gone; draining")
             self._stop()
+
+    def _reload(self, line: bytes) -> None:
+        """New settings, checked already by whoever read them; should one be unusable all the same, the old stay."""
+        ctx = self._ctx
+        try:
+            options = reloaded(self._options, msgspec.json.decode(line, type=ProxyOptions))
+            ctx.fleet.replace(backends_of(options))
+        except (msgspec.MsgspecError, SettingsError, OSError) as error:
+            log.error("the new settings cannot be used, and the old ones stay: %s", error)  # noqa: TRY400
+            return
+        ctx.options = self._options = options
+        ctx.policy = PathPolicy(options.allow_paths, allow_all=options.allow_all_paths)
+        ctx.plans = Plans()  # a plan holds what followed from the old settings
+        self._show_backends()
+        names = ", ".join(server.backend.shown_name for server in ctx.fleet.servers)
+        log.info("new settings are in use; backends: %s", names)
 
     def _stop(self) -> None:
         if self._drain_task is None:
@@ -126,30 +149,40 @@ class Worker:
         self._ended.set()
 
     async def _check(self) -> None:
-        options = self._options
-        limits = (
-            options.header_timeout_s,
-            options.body_timeout_s,
-            options.keepalive_timeout_s,
-            options.connect_timeout_s,
-            options.first_byte_timeout_s,
-            options.idle_timeout_s,
-            options.send_timeout_s,
-            options.upstream_keepalive_s,
-        )
-        interval = min(_SLOWEST_CHECK_S, min(limits) / 4)
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(self._check_interval_s())
             now = monotonic_ns()
             for connection in list(self._ctx.connections):
                 connection.check(now)
-            self._ctx.pool.sweep(now)
+            self._ctx.fleet.sweep(now)
+
+    def _check_interval_s(self) -> float:
+        options = self._options
+        limits = [
+            options.header_timeout_s,
+            options.body_timeout_s,
+            options.keepalive_timeout_s,
+            options.send_timeout_s,
+            options.upstream_keepalive_s,
+            options.probe_interval_s,
+        ]
+        for server in self._ctx.fleet.servers:
+            each = server.backend.limits
+            limits += [each.connect_timeout_s, each.first_byte_timeout_s, each.idle_timeout_s]
+        return min(_SLOWEST_CHECK_S, min(limits) / 4)
 
     async def _tick(self) -> None:
         while True:
             self._slot.set("heartbeat_unix_ms", int(time() * 1000))
             self._ctx.recorder.tick(monotonic())
+            self._show_backends()
             await asyncio.sleep(_TICK_S)
+
+    def _show_backends(self) -> None:
+        """Those that have names; a single one without has nothing beside it to be compared with."""
+        named = [server for server in self._ctx.fleet.servers if server.backend.terms.name is not None]
+        shown = [(server.backend.shown_name, server.counts()) for server in named]
+        self._board.show_backends(self._options.worker_index, shown)
 
     async def _sync(self) -> None:
         while True:
@@ -159,6 +192,7 @@ class Worker:
     def _health(self) -> dict[str, Any]:
         """``/health``: always 200 while the process lives; ``degraded`` says that records are being lost."""
         self._ctx.recorder.tick(monotonic())
+        fleet, now = self._ctx.fleet, monotonic_ns()
         workers = [{"worker": status.slot, **status.values} for status in self._board.workers()]
         dropped = sum(worker["records_dropped"] for worker in workers)
         failing = next((worker["journal_errno"] for worker in workers if worker["journal_errno"]), 0)
@@ -173,8 +207,9 @@ class Worker:
             "status": "degraded" if reasons else "ok",
             "reasons": reasons,
             "records_dropped": dropped,
-            "backend": self._ctx.backend.label,
-            "backend_error": self._ctx.pool.last_error,
+            "backend": ", ".join(server.backend.shown_name for server in fleet.servers),
+            "backend_error": next((error for server in fleet.servers if (error := server.pool.last_error)), None),
+            "backends": [server.report(now) for server in fleet.servers if server.backend.terms.name is not None],
             "draining": self._ctx.draining,
             "workers": workers,
         }
@@ -196,7 +231,7 @@ def main() -> int:
 
     try:
         uvloop.run(serve())
-    except JournalError as error:
+    except (JournalError, SettingsError) as error:
         log.error("%s", error)  # noqa: TRY400 -- one line for people; the traceback would say nothing more
         return error.exit_code
     return 0

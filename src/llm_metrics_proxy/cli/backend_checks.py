@@ -1,0 +1,70 @@
+"""What ``doctor`` finds out about several backends: does each one answer, and which ones does the proxy pass over?"""
+
+import asyncio
+import os
+import ssl
+from typing import Any, Final
+
+import msgspec
+
+from llm_metrics_proxy.cli import discovery
+from llm_metrics_proxy.cli.discovery import Found, Manners
+from llm_metrics_proxy.cli.finding import Finding, Status
+from llm_metrics_proxy.config.backends import BackendTable
+from llm_metrics_proxy.config.settings import Settings
+
+ANSWER_LIMIT_S: Final = 3.0
+_SHOWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- asked, not bound
+
+
+def backends(settings: Settings) -> Finding:
+    """Every one is asked at the same time. One that does not answer is a warning, as long as another does."""
+    answers = asyncio.run(_ask_all(settings))
+    well = [name for name, answer in answers.items() if isinstance(answer, Found) or "wants a key" in answer]
+    passed_over = asyncio.run(_passed_over(settings))
+    found = "; ".join(f"{name}: {answer}" for name, answer in answers.items())
+    if passed_over:
+        found += f"; the proxy that runs passes over: {', '.join(passed_over)}"
+    if not well:
+        return Finding("backend", Status.FAILED, found, "start them, or correct the tables [[backends]]")
+    if len(well) < len(answers) or passed_over:
+        advice = "requests go to the others, if these serve the same models; start it, or take it out of the file"
+        return Finding("backend", Status.WARNING, found, advice)
+    return Finding("backend", Status.OK, found)
+
+
+async def _ask_all(settings: Settings) -> dict[str, Found | str]:
+    tables = settings.backends
+    answers = await asyncio.gather(
+        *(
+            discovery.identify(str(table.url), limit_s=ANSWER_LIMIT_S, manners=manners(settings, table))
+            for table in tables
+        )
+    )
+    return {table.name: answer for table, answer in zip(tables, answers, strict=True)}
+
+
+def manners(settings: Settings, table: BackendTable) -> Manners:
+    """As the workers talk to it."""
+    lines = [f"{name}: {value}\r\n" for name, value in table.add_headers.items()]
+    key = os.environ.get(table.api_key_env or "", "").strip()
+    if key and table.dialect == "anthropic":
+        lines.append(f"x-api-key: {key}\r\n")
+    elif key:
+        lines.append(f"Authorization: Bearer {key}\r\n")
+    context = ssl.create_default_context(cafile=table.ca_file or settings.upstream_ca_file)
+    if not (settings.upstream_tls_verify if table.tls_verify is None else table.tls_verify):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return Manners("".join(lines), context, table.tls_server_name)
+
+
+async def _passed_over(settings: Settings) -> list[str]:
+    """Names, as the worker that answers sees it; nothing if no proxy runs here."""
+    host = _SHOWN.get(settings.host, settings.host)
+    url = f"http://[{host}]:{settings.port}/health" if ":" in host else f"http://{host}:{settings.port}/health"
+    try:
+        document: Any = msgspec.json.decode((await discovery.ask(url, ANSWER_LIMIT_S)).body)
+        return [f"{each['name']} ({each['last_error']})" for each in document["backends"] if not each["up"]]
+    except (OSError, ValueError, TimeoutError, KeyError, TypeError):
+        return []

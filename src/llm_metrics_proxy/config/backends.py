@@ -1,0 +1,196 @@
+"""Several LLM servers: the tables ``[[backends]]`` of the configuration file, and what is checked about them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+
+from llm_metrics_proxy.config.types import Certificates, Seconds, Url, UrlPath, Whole, setting
+from llm_metrics_proxy.globs import glob_pattern
+
+MAX_BACKENDS: Final = 32  # as many as the scoreboard has room for
+_DAY_S: Final = 86_400
+_URL: Final = "an http:// or https:// URL without user, password, query or fragment"
+
+# First segments of paths that LLM servers have: a backend of such a name would hide them. `openai` is one too (Azure's
+# and Groq's paths begin so), but a name that people give: there the name counts.
+RESERVED: Final = frozenset({
+    "health", "ready", "v1", "v1beta", "v2", "api", "chat", "completions", "completion", "embeddings", "embedding",
+    "responses", "messages", "moderations", "images", "audio", "rerank", "reranking", "score", "classify", "pooling",
+    "tokenize", "detokenize", "models", "files", "batches", "infill", "apply-template", "generate",
+    "generate_stream", "encode", "version", "ping", "props", "info", "slots", "metrics", "realtime",
+})  # fmt: skip
+# Fields that frame or route a message: this proxy's own business.
+_OURS: Final = frozenset({
+    "host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive",
+    "proxy-connection", "expect", "content-type", "content-encoding", "accept-encoding", "via", "x-forwarded-for",
+    "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-llm-metrics-tag",
+})  # fmt: skip
+_FIELD_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FIELD_VALUE: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_KEY: Final = re.compile(r"[\x21-\x7e]+")
+
+
+def _name(value: object) -> object:
+    if isinstance(value, str) and value in RESERVED:
+        raise ValueError("LLM servers have paths that begin so")
+    return value
+
+
+def _globs(value: object) -> object:
+    """A mistake in a pattern is told at start; a request would only find that nothing fits."""
+    for glob in value if isinstance(value, list) else ():
+        if isinstance(glob, str):
+            if not glob or glob != glob.strip():
+                raise ValueError("a pattern is empty or begins or ends in a space")
+            glob_pattern(glob)
+    return value
+
+
+def _fields(value: object) -> object:
+    for name, text in value.items() if isinstance(value, dict) else ():
+        if not _FIELD_NAME.fullmatch(name) or name.lower() in _OURS:
+            raise ValueError(f"{name!r} is no header that can be added")
+        if isinstance(text, str) and not _FIELD_VALUE.fullmatch(text):
+            raise ValueError(f"the value of {name} is not printable ASCII")
+    return value
+
+
+class BackendTable(BaseModel):
+    """One table. The fields are documented like settings; ``table.markdown`` lists them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[
+        str, BeforeValidator(_name), StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", strict=True)
+    ] = setting(
+        ...,
+        "Backends",
+        "What records, metrics and the path prefix `/name/…` call it.",
+        allowed="up to 63 of a-z, 0-9, dot, dash and underscore, and not the beginning of an LLM server's path",
+    )
+    url: Url = setting(..., "Backends", "Its base URL; a trailing `/v1` is dropped.", allowed=_URL)
+    dialect: Literal["openai", "anthropic", "ollama"] | None = setting(
+        None,
+        "Backends",
+        "The API it offers; without, it gets requests of every API. `ollama` offers OpenAI's paths too.",
+        shown_default="every one",
+    )
+    models: Annotated[list[str], BeforeValidator(_globs)] = setting(
+        [],
+        "Backends",
+        "The models it serves: `*` any characters, `?` one, `[ab]` one of these. Without, it serves what "
+        "no other lists.",
+        allowed='a list of patterns, such as ["llama3*", "qwen2.5:7b"], each [ with its ]',
+        shown_default="what no other lists",
+    )
+    weight: Whole = setting(1, "Backends", "Its share among those that serve the same model.", ge=1, le=1000)
+    api_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", strict=True)] | None = setting(
+        None,
+        "Backends",
+        "Environment variable that holds its key. The key replaces whatever the client sent: `Authorization: Bearer …`"
+        ", or `x-api-key` where the dialect is `anthropic`.",
+        allowed="the name of an environment variable that is set",
+        shown_default="the client's key is passed on",
+    )
+    add_headers: Annotated[dict[str, str], BeforeValidator(_fields)] = setting(
+        {},
+        "Backends",
+        "Headers that every request to it gets, in place of the client's of these names.",
+        allowed='header names and values, such as {"X-Team" = "red"}; not those that frame or route a message',
+        shown_default="none",
+    )
+    connect_timeout_s: Seconds | None = setting(
+        None,
+        "Backends",
+        "In place of the setting of this name.",
+        unit="s",
+        ge=0.1,
+        le=_DAY_S,
+        shown_default="the setting",
+    )
+    first_byte_timeout_s: Seconds | None = setting(
+        None,
+        "Backends",
+        "In place of the setting of this name.",
+        unit="s",
+        ge=0.1,
+        le=_DAY_S,
+        shown_default="the setting",
+    )
+    idle_timeout_s: Seconds | None = setting(
+        None,
+        "Backends",
+        "In place of the setting of this name.",
+        unit="s",
+        ge=0.1,
+        le=_DAY_S,
+        shown_default="the setting",
+    )
+    ca_file: Certificates | None = setting(
+        None,
+        "Backends",
+        "Certificates (PEM) that it is checked against, in place of `upstream_ca_file`.",
+        allowed="a file with certificates in PEM that can be read",
+        shown_default="upstream_ca_file",
+    )
+    tls_server_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")] | None = setting(
+        None,
+        "Backends",
+        "Name that its certificate must bear, and that it is told (SNI), where the URL has another.",
+        allowed="a host name",
+        shown_default="the URL's host",
+    )
+    tls_verify: bool | None = setting(
+        None,
+        "Backends",
+        "`false` talks to it whatever its certificate says, and every start warns of it.",
+        shown_default="upstream_tls_verify",
+    )
+    probe_path: UrlPath | None = setting(
+        None,
+        "Backends",
+        "In place of the setting of this name.",
+        allowed="a path that begins with /",
+        shown_default="the setting",
+    )
+
+
+BackendTables = list[BackendTable]
+
+
+def faults_between(backends: Sequence[BackendTable]) -> str | None:
+    """What is wrong with the tables together."""
+    names = [backend.name for backend in backends]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return f"two backends are named {twice!r}: a name is for one"
+    if len(backends) > MAX_BACKENDS:
+        return f"there are {len(backends)}; at most {MAX_BACKENDS} can be"
+    return None
+
+
+def keys_of(backends: Sequence[BackendTable], environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Each backend's key by its name, and a line for every variable that has none that a header could carry."""
+    keys, problems = {}, []
+    for index, backend in enumerate(backends):
+        variable = backend.api_key_env
+        if variable is None:
+            continue
+        value = environment.get(variable, "").strip()
+        what = f"backends[{index}].api_key_env = {variable!r} (backend {backend.name})"
+        if not value:
+            problems.append(f"{what}: there is no such variable in the environment, or it is empty: set it")
+        elif not _KEY.fullmatch(value):
+            problems.append(f"{what}: the variable's value is no key: it has spaces or other than printable ASCII")
+        else:
+            keys[backend.name] = value
+    return keys, problems
+
+
+def field_words(field: Any) -> dict[str, Any]:
+    """What ``setting`` noted about a field."""
+    words = field.json_schema_extra
+    assert isinstance(words, dict)
+    return words

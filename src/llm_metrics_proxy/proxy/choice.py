@@ -1,0 +1,138 @@
+"""Which of several backends serves a request: pure. Values in, an index out; ``fleet`` keeps what changes.
+
+In this order, each step among what the one before left:
+
+1. the backend whose name is the first segment of the path;
+2. those whose dialect the path belongs to;
+3. those that list the request's model; those without a list serve what nobody lists;
+4. those that are well and were not tried yet for this request; if none is well, the least bad one;
+5. the one with the fewest open requests for its weight; among equals, turn by turn in proportion to their weights.
+"""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+from urllib.parse import unquote, unquote_plus
+
+import msgspec
+
+from llm_metrics_proxy.globs import matches
+
+_OLLAMA_PATHS: Final = frozenset(
+    {f"/api/{name}" for name in ("chat", "generate", "embed", "embeddings", "show", "tags", "ps", "version")}
+)
+_ANTHROPIC_PATH: Final = re.compile(r".*/messages(/count_tokens|/batches(/.*)?)?")
+_MODELS_PATH: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
+
+
+class Family(StrEnum):
+    """Whose API a path belongs to."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    OLLAMA = "ollama"
+
+
+# What a backend of a dialect understands. Ollama offers OpenAI's operations beside its own.
+SPEAKS: Final[dict[str, frozenset[Family]]] = {
+    "openai": frozenset({Family.OPENAI}),
+    "anthropic": frozenset({Family.ANTHROPIC}),
+    "ollama": frozenset({Family.OLLAMA, Family.OPENAI}),
+}
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a backend serves, as the settings say."""
+
+    name: str | None
+    weight: int = 1
+    models: tuple[str, ...] = ()  # globs; none: whatever nobody lists
+    dialect: str | None = None  # a key of ``SPEAKS``; none: every API
+
+
+class Load(msgspec.Struct, frozen=True):
+    """How one of the backends that may serve the request stands. ``credit``: see ``choose``."""
+
+    weight: int
+    open_requests: int
+    ejected: bool = False
+    failures: int = 0  # in a row
+    failed_ns: int = 0  # when the newest one came
+    credit: int = 0
+
+
+def family_of(path: str) -> Family | None:
+    """The API that a path belongs to; ``None`` for lists of models and what else every API has."""
+    path = path.rstrip("/")
+    if path in _OLLAMA_PATHS:
+        return Family.OLLAMA
+    if _ANTHROPIC_PATH.fullmatch(path):
+        return Family.ANTHROPIC
+    if _MODELS_PATH.fullmatch(path) or not path:
+        return None
+    return Family.OPENAI
+
+
+def model_in_target(target: bytes) -> str | None:
+    """The model that a request's path or query names: ``/v1/models/{model}``, ``/v1/realtime?model=…``.
+
+    A model's name may hold slashes.
+    """
+    path, _, query = target.decode("latin-1").partition("?")
+    match = _MODELS_PATH.fullmatch(path)
+    if match is not None and match["model"]:
+        return unquote(match["model"])
+    named = (part.partition("=") for part in query.split("&"))
+    return next((unquote_plus(value) for name, _, value in named if name == "model" and value), None)
+
+
+def split_prefix(target: bytes, names: frozenset[bytes]) -> tuple[bytes, bytes] | None:
+    """``(name, target without it)`` if the target's first segment, as it was sent, is one of ``names``."""
+    path_end = target.find(b"?")
+    path = target if path_end < 0 else target[:path_end]
+    name, slash, rest = path[1:].partition(b"/")
+    if name not in names:
+        return None
+    return name, (b"/" + rest if slash else b"/") + target[len(path) :]
+
+
+def eligible(terms: Sequence[Terms], model: str | None, family: Family | None) -> list[int]:
+    """Indices of the backends that serve a model at a path of that family; none: nobody does.
+
+    Without a model (an upload, a list of files) every backend of the dialect will do.
+    """
+    speaking = [
+        index
+        for index, each in enumerate(terms)
+        if family is None or each.dialect is None or family in SPEAKS[each.dialect]
+    ]
+    if model is None:
+        return speaking
+    listing = [index for index in speaking if any(matches(glob, model) for glob in terms[index].models)]
+    return listing or [index for index in speaking if not terms[index].models]
+
+
+def choose(loads: Sequence[Load]) -> tuple[int, list[int]]:
+    """The one to take of at least one, and every one's credit afterwards.
+
+    The fewest open requests for its weight; among those that are equal in that (all idle, most of the time), smooth
+    weighted round-robin as nginx does it: everybody gains its weight, the richest is taken and pays what all gained.
+    With all ejected, the one that failed the fewest times in a row, and of these the one whose failure is oldest.
+    """
+    credited = [load.credit for load in loads]
+    well = [index for index, load in enumerate(loads) if not load.ejected]
+    if not well:
+        return min(range(len(loads)), key=lambda index: (loads[index].failures, loads[index].failed_ns)), credited
+    # Cross-multiplied, so that equal is equal: 1/3 and 2/6 as floats need not be.
+    least = well[0]
+    for index in well[1:]:
+        if loads[index].open_requests * loads[least].weight < loads[least].open_requests * loads[index].weight:
+            least = index
+    open_requests, weight = loads[least].open_requests, loads[least].weight
+    equal = [index for index in well if loads[index].open_requests * weight == open_requests * loads[index].weight]
+    for index in equal:
+        credited[index] += loads[index].weight
+    taken = max(equal, key=lambda index: credited[index])
+    credited[taken] -= sum(loads[index].weight for index in equal)
+    return taken, credited

@@ -1,0 +1,80 @@
+"""``GET /v1/models`` of several backends as one list, in OpenAI's shape.
+
+Only a model that a request naming it would reach is listed, and once: under the first backend, in the settings' order,
+that lists it. A backend that does not answer in time is left out and named.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from llm_metrics_proxy.proxy.choice import Terms, eligible
+from llm_metrics_proxy.proxy.fetch import Fetched, fetch
+from llm_metrics_proxy.wire.content_coding import decoder_for
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.proxy.fleet import Fleet, Server
+
+MAX_LIST_BYTES: Final = 8 * 1024 * 1024  # OpenRouter's list is about half a megabyte
+MISSING_FIELD: Final = b"x-llm-metrics-missing-backends: "
+
+
+class Listing(NamedTuple):
+    """``body`` is none if no backend listed its models; ``missing`` has names and why, in the record's words."""
+
+    body: bytes | None
+    missing: list[tuple[str, str]]
+
+
+async def list_models(fleet: "Fleet", request_to: "Callable[[Server], bytes]", timeout_s: float) -> Listing:
+    """Ask every server at the same time. An ejected one is asked too: if it is back, this tells."""
+    servers = fleet.servers
+    answers = await asyncio.gather(
+        *(fetch(server.pool, request_to(server), timeout_s, MAX_LIST_BYTES) for server in servers)
+    )
+    lists: list[list[Any] | str] = []
+    for server, answer in zip(servers, answers, strict=True):
+        if answer.error is None:
+            server.answered(answer.status)
+        lists.append(models_in(answer))
+    missing = [
+        (server.backend.shown_name, found)
+        for server, found in zip(servers, lists, strict=True)
+        if isinstance(found, str)
+    ]
+    if len(missing) == len(servers):
+        return Listing(None, missing)
+    return Listing(merged([server.backend.terms for server in servers], lists), missing)
+
+
+def models_in(answer: Fetched) -> list[Any] | str:
+    """The members of a server's list, or why there are none."""
+    if answer.error is not None:
+        return answer.error
+    if answer.status != 200:
+        return f"status_{answer.status}"
+    body = answer.body
+    if (coding := answer.facts.get("content_encoding")) is not None:
+        decoder = decoder_for(coding)
+        body = decoder.feed(body) if decoder is not None else b""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "no_list"
+    models = document.get("data") if isinstance(document, dict) else None
+    if models is None and isinstance(document, dict) and "data" in document:
+        return []  # in Go, no models are null
+    return models if isinstance(models, list) else "no_list"
+
+
+def merged(terms: Sequence[Terms], lists: "Sequence[list[Any] | str]") -> bytes:
+    """The list that clients get; a member keeps whatever its server says of it."""
+    members: dict[str, Any] = {}
+    for index, models in enumerate(lists):
+        for model in models if isinstance(models, list) else ():
+            name = model.get("id") if isinstance(model, dict) else None
+            if isinstance(name, str) and name not in members and index in eligible(terms, name, None):
+                members[name] = model
+    return msgspec.json.encode({"object": "list", "data": list(members.values())})

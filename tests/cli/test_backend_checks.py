@@ -1,0 +1,67 @@
+"""What ``doctor`` finds out about several backends, with real servers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_metrics_proxy.cli import checks
+from llm_metrics_proxy.cli.finding import Status
+from llm_metrics_proxy.config.settings import Settings
+from tests.proxy.client import post
+from tests.proxy.harness import ProxyWorker
+from tests.upstream import Certificate, FakeUpstream, error_response, unused_port
+from tests.upstream.steps import Send
+
+
+def table(name: str, url: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "url": url, **more}
+
+
+def found(*tables: dict[str, Any], **more: Any) -> Any:
+    return checks.backend(Settings(backends=list(tables), port=0, metrics_port=0, **more))  # type: ignore[arg-type]
+
+
+def test_every_backend_is_named_with_what_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_KEY", "sk-1")
+    with FakeUpstream() as a, FakeUpstream([Send(error_response(401, "no key"))]) as b:
+        finding = found(table("a", a.url, api_key_env="A_KEY", add_headers={"X-Team": "red"}), table("b", b.url))
+        assert finding.status is Status.OK
+        assert f"a: LLM server at {a.url} (1 model); b: it wants a key" in finding.found
+        for request in a.requests:
+            assert request.header("authorization") == "Bearer sk-1"
+            assert request.header("x-team") == "red"
+
+
+def test_one_that_does_not_answer_is_a_warning_and_none_that_does_a_failure() -> None:
+    gone = table("gone", f"http://127.0.0.1:{unused_port()}")
+    with FakeUpstream() as a:
+        finding = found(table("a", a.url), gone)
+        assert finding.status is Status.WARNING
+        assert "gone: " in finding.found
+        assert finding.advice
+    assert found(gone).status is Status.FAILED
+
+
+def test_own_certificates_and_names_are_used(tmp_path: Path) -> None:
+    own = Certificate.make(tmp_path, names="DNS:llm.internal")
+    with FakeUpstream(tls=own) as a:
+        trusted = table("a", a.url, ca_file=str(own.cert_file), tls_server_name="llm.internal")
+        assert found(trusted).status is Status.OK
+        assert found(table("a", a.url, tls_verify=False)).status is Status.OK
+        assert found(table("a", a.url)).status is Status.FAILED
+
+
+@pytest.mark.system
+def test_what_the_running_proxy_passes_over_is_told(tmp_path: Path) -> None:
+    gone = f"http://127.0.0.1:{unused_port()}"
+    with FakeUpstream() as a:
+        told = [{"name": "gone", "url": gone}, {"name": "a", "url": a.url}]
+        options = {"backends": told, "eject_after_failures": 1, "probe_interval_s": 600}
+        with ProxyWorker(tmp_path, "", **options) as proxy:
+            while all(each["up"] for each in proxy.health()["backends"]):
+                proxy.ask(post())
+            settings = Settings(backends=told, port=proxy.port, metrics_port=0)  # type: ignore[arg-type]
+            finding = checks.backend(settings)
+    assert finding.status is Status.WARNING
+    assert "the proxy that runs passes over: gone (connect_refused)" in finding.found

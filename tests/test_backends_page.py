@@ -1,0 +1,50 @@
+"""What docs/topics/backends.md shows works as it stands there."""
+
+import re
+from pathlib import Path
+
+from llm_metrics_proxy.cli.plan import proxy_options
+from llm_metrics_proxy.cli.reload_options import RELOADED
+from llm_metrics_proxy.config.sources import load
+from llm_metrics_proxy.proxy.choice import eligible, family_of
+from llm_metrics_proxy.proxy.routing import Backend, backends_of
+
+PAGE = (Path(__file__).parents[1] / "docs" / "topics" / "backends.md").read_text()
+
+
+def example(folder: Path) -> list[Backend]:
+    file = folder / "proxy.toml"
+    [text] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    file.write_text(text)
+    loaded = load({}, {"OPENAI_KEY": "sk-1"}, file)
+    return backends_of(
+        proxy_options(
+            loaded.settings, backend="", listen_fds=[], worker_index=0, scoreboard_fd=None, api_keys=loaded.api_keys
+        )
+    )
+
+
+def test_the_example_can_be_loaded(tmp_path: Path) -> None:
+    first, second, third = example(tmp_path)
+    assert (first.terms.weight, second.terms.weight) == (2, 1)
+    assert (first.limits.first_byte_timeout_s, second.limits.first_byte_timeout_s) == (600, 120)
+    assert third.address.label == "api.openai.com:443"
+    assert third.added == b"OpenAI-Organization: org-example\r\nAuthorization: Bearer sk-1\r\n"
+    assert {backend.eject_after for backend in (first, second, third)} == {3}
+
+
+def test_requests_go_where_the_page_says(tmp_path: Path) -> None:
+    terms = [backend.terms for backend in example(tmp_path)]
+
+    def served_by(model: str | None, path: str = "/v1/chat/completions") -> list[str | None]:
+        return [terms[index].name for index in eligible(terms, model, family_of(path))]
+
+    assert served_by("llama3.1:8b") == ["gpu-1", "gpu-2"]
+    assert served_by("gpt-4o") == ["openai"]
+    assert served_by("gpt-4o", "/v1/messages") == []
+    assert served_by(None, "/v1/audio/transcriptions") == ["gpu-1", "gpu-2", "openai"]
+
+
+def test_the_settings_that_are_read_again_are_those_that_the_page_names() -> None:
+    part = PAGE.partition("<!-- reloaded -->")[2].partition("<!-- end of reloaded -->")[0]
+    assert re.findall(r"`(\w+)`", part) == sorted(RELOADED)
