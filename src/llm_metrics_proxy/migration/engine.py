@@ -22,7 +22,7 @@ from llm_metrics_proxy.migration.batches import transaction
 from llm_metrics_proxy.migration.chain import known_checksums, refuse_unknown, statements
 from llm_metrics_proxy.migration.disk import disk_needs
 from llm_metrics_proxy.migration.execution import Execution
-from llm_metrics_proxy.migration.legacy import Found, fingerprint
+from llm_metrics_proxy.migration.legacy import Found
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import (
     Ended,
@@ -40,9 +40,11 @@ from llm_metrics_proxy.migration.model import (
 )
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.overview import (
+    Look,
     Status,
     Survey,
     history,
+    look_at,
     open_readonly,
     refuse,
     refuse_newer,
@@ -61,7 +63,6 @@ from llm_metrics_proxy.storage.sqlite_schema import TABLE, apply_steps, look, st
 __all__ = ["MIGRATIONS", "Options", "Status", "history", "migrate", "status", "undo", "verify"]
 
 NOTHING: Final = "every record follows the newest formulas"
-_MANY: Final = 1_000_000
 _CACHE_KIB: Final = 32 * 1024
 _CHECKPOINT_PAGES: Final = 4096
 
@@ -74,8 +75,11 @@ def migrate(
     stop: threading.Event | None = None,
     migrations: Sequence[Migration] = MIGRATIONS,
     app_version: str = APP_VERSION,
+    looked: Look | None = None,
 ) -> Result:
     """Bring every record to the formulas of this program, or go on with what was interrupted.
+
+    ``looked``: a ``look`` of just now, with the same arguments, so that it is not taken twice.
 
     Raises ``NewerDatabaseError``, ``ForeignDatabaseError`` and ``MigrationRefusedError`` before anything is changed;
     ``BackupError``, ``StoreError`` and ``MigrationFailedError`` where the machine stands in the way: what was
@@ -83,15 +87,16 @@ def migrate(
     """
     stop = stop or threading.Event()
     with _disk_trouble(path):
-        before = fingerprint(path)
-        seen = survey(path, migrations, app_version=app_version, quick=options.automatic)
+        if looked is None or not looked.still_holds(path):
+            looked = look_at(path, migrations, app_version=app_version, quick=options.automatic)
+        seen = looked.seen
         _refuse(path, seen, app_version)
         if not seen.status.has_work and not (options.automatic and seen.through_id > seen.status.counted_above_id):
             return Result(Ended.NOTHING_TO_DO, seen.status.last, message=NOTHING)
         with migration_lock(path, wait=options.wait_for_lock, stop=stop, report=report):
             work = _Work(path, options, migrations=migrations, app_version=app_version, report=report, stop=stop)
             try:
-                return work.migrate(seen if _still_holds(path, before, seen) else None)
+                return work.migrate(seen if looked.still_holds(path) else None)
             finally:
                 work.close()
 
@@ -140,15 +145,6 @@ def verify(
 def _refuse(path: Path, seen: Survey, app_version: str) -> None:
     refuse(seen.inspection)
     refuse_newer(path, seen.status.newer, app_version)
-
-
-def _still_holds(path: Path, before: tuple[object, ...], seen: Survey) -> bool:
-    """Whether a look from before the lock need not be taken again: it counted everything, and nothing has changed.
-
-    Times of change are coarse; only a look that took much longer than a tick of theirs can be trusted to notice.
-    """
-    whole = seen.status.counted_above_id == 0
-    return whole and sum(count for _, count in seen.census.counts) > _MANY and fingerprint(path) == before
 
 
 @contextmanager
@@ -296,9 +292,9 @@ class _Work:
             set_fact(connection, CLEAN_THROUGH, seen.through_id)
             set_fact(connection, CLEAN_FOR, self._newest)
 
-    def _back_up(self, seen: Survey) -> str:
+    def _back_up(self, seen: Survey) -> backups.Backup:
         self._check_disk(seen)
-        backup = backups.create(
+        return backups.create(
             self._path,
             self._options.backup_dir,
             reason="migration",
@@ -306,14 +302,13 @@ class _Work:
             report=self._tell_backup,
             stop=self._stop,
         )
-        return backup.name
 
     def _adopt_by_copy(self, seen: Survey) -> None:
         """Adopt a file whose records have no integer id. They get one, so that the run needs a backup that has it."""
         backup = self._back_up(seen)
         self._report(Progress(phase=Phase.ADOPTING))
         with self._transaction() as connection:
-            added = adopt(connection, seen.inspection, app_version=self._app_version, backup=backup)
+            added = adopt(connection, seen.inspection, app_version=self._app_version, backup=backup.name)
             set_fact(connection, DISTRUSTED, json.dumps(added))
 
     def _begin(self, seen: Survey) -> Run:
@@ -322,14 +317,14 @@ class _Work:
         adopted = seen.status.needs_adoption or seen.distrusted is not None
         chain = [m for m in self._migrations if m.version in seen.status.pending or adopted]
         self._report(Progress(phase=Phase.ADOPTING))
-        bound_id, records = self._held_by(backup)
+        bound_id = self._last_in(backup.name)
         connection = self._open()
         if seen.inspection.found is Found.OURS:
             apply_steps(self._path, connection, look(self._path))
         with transaction(connection):
             added = seen.distrusted or []
             if seen.status.needs_adoption:
-                added = adopt(connection, seen.inspection, app_version=self._app_version, backup=backup)
+                added = adopt(connection, seen.inspection, app_version=self._app_version, backup=backup.name)
                 set_fact(connection, DISTRUSTED, json.dumps(added))
             run = Run(
                 id=0,
@@ -341,11 +336,11 @@ class _Work:
                 distrusts_stamps=adopted,
                 added_columns=added,
                 bound_id=bound_id,
-                records_total=records,
+                records_total=backup.records or 0,
                 records_changed=0,
                 gaps={},
                 cursor_id=-(2**63),
-                backup=backup,
+                backup=backup.name,
                 started_at=now(),
                 finished_at=None,
                 busy_ms=0.0,
@@ -360,12 +355,12 @@ class _Work:
                 connection.execute(sql.create_undo_table(k))
         return run
 
-    def _held_by(self, backup: str) -> tuple[int, int]:
-        """The greatest id in the backup, and how many records: what arrived since is no part of the run."""
+    def _last_in(self, backup: str) -> int:
+        """The greatest id in the backup: what arrived since is no part of the run."""
         connection = open_readonly(backups.path_of(self._options.backup_dir, backup))
         try:
-            rows: list[Any] = connection.execute(f"SELECT coalesce(max(id), 0), count(*) FROM {TABLE}").fetchall()  # noqa: S608
-            return int(rows[0][0]), int(rows[0][1])
+            rows: list[Any] = connection.execute(f"SELECT coalesce(max(id), 0) FROM {TABLE}").fetchall()  # noqa: S608
+            return int(rows[0][0])
         finally:
             connection.close()
 

@@ -11,7 +11,7 @@ import msgspec
 
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.migration.legacy import Found, Inspection, inspect
+from llm_metrics_proxy.migration.legacy import Found, Inspection, fingerprint, inspect
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.model import UNFINISHED, Migration, Run, State, describe_stamp
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, get_fact
@@ -20,6 +20,7 @@ from llm_metrics_proxy.migration.versions import Census, is_older, take_census
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
 from llm_metrics_proxy.storage.untouched import side_file_bytes, untouched
 
+_MANY: Final = 1_000_000
 _REFUSED: Final = {
     Found.FOREIGN: ForeignDatabaseError,
     Found.DAMAGED: ForeignDatabaseError,
@@ -60,6 +61,30 @@ class Survey(msgspec.Struct, frozen=True):
     census: Census
     through_id: int  # the greatest id that was counted
     distrusted: list[str] | None  # the columns that the adoption added, if no run since stands
+
+
+class Look(msgspec.Struct, frozen=True):
+    """A survey, with what the file was like just before it: one that still holds need not be taken again."""
+
+    seen: Survey
+    before: tuple[object, ...]
+
+    def still_holds(self, path: Path) -> bool:
+        """Whether it counted everything, and nothing has changed since.
+
+        Times of change are coarse; only a look that took much longer than a tick of theirs can be trusted to notice.
+        """
+        whole = self.seen.status.counted_above_id == 0
+        records = sum(count for _, count in self.seen.census.counts)
+        return whole and records > _MANY and fingerprint(path) == self.before
+
+
+def look_at(
+    path: Path, migrations: Sequence[Migration], *, app_version: str = APP_VERSION, quick: bool = False
+) -> Look:
+    """A ``survey`` that can tell later whether it still holds. Raises as that."""
+    before = fingerprint(path)
+    return Look(survey(path, migrations, app_version=app_version, quick=quick), before)
 
 
 def refuse(inspection: Inspection) -> None:

@@ -37,7 +37,7 @@ from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.model import UNFINISHED, Ended, Migration, Phase, Progress, Result, Run, State
 from llm_metrics_proxy.migration.options import Options
-from llm_metrics_proxy.migration.overview import Status, open_readonly, refuse, refuse_newer, survey
+from llm_metrics_proxy.migration.overview import Look, Status, look_at, open_readonly, refuse, refuse_newer
 from llm_metrics_proxy.migration.runs import all_runs, get_fact
 from llm_metrics_proxy.migration.undo import HELD
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
@@ -181,7 +181,8 @@ class MigrationService:
     def _attempt(self) -> bool:
         """Look, and do what is due; whether nothing is left to be tried again."""
         try:
-            seen = self._look()
+            looked = self._look()
+            seen = looked.seen.status
             if not (self._allowed or self._is_left_alone(seen)) and seen.has_work:
                 return self._leave_it_to_a_person(seen)
             result = engine.migrate(
@@ -191,6 +192,7 @@ class MigrationService:
                 stop=self._stop,
                 migrations=self._migrations,
                 app_version=self._app_version,
+                looked=looked,
             )
         except (NewerDatabaseError, ForeignDatabaseError) as error:
             self._refusal = error
@@ -205,17 +207,17 @@ class MigrationService:
             return result.ended is not Ended.STOPPED
         return False
 
-    def _look(self) -> Status:
+    def _look(self) -> Look:
         """What the file is and needs. Raises as ``engine.migrate`` does for a file that is not to be touched."""
-        seen = survey(self._path, self._migrations, app_version=self._app_version, quick=True)
-        refuse(seen.inspection)
-        refuse_newer(self._path, seen.status.newer, self._app_version)
-        found = seen.status
+        looked = look_at(self._path, self._migrations, app_version=self._app_version, quick=True)
+        refuse(looked.seen.inspection)
+        found = looked.seen.status
+        refuse_newer(self._path, found.newer, self._app_version)
         self._set(looked=True, blocks_store=found.needs_adoption, pending=found.has_work or found.held)
         if found.has_work:
             self._report(Progress(phase=Phase.CHECKING))
         self._looked.set()
-        return found
+        return looked
 
     @staticmethod
     def _is_left_alone(found: Status) -> bool:
@@ -228,7 +230,7 @@ class MigrationService:
             self._report(Progress(phase=Phase.WAITING, detail=f"process {found.lock_holder} is migrating the database"))
             if self._stop.wait(self._look_s):
                 return False
-            found = self._look()
+            found = self._look().seen.status
         if found.has_work and not self._is_left_alone(found):
             self._refusal = MigrationRefusedError(
                 f"The database {self._path} is of an older version, and auto_migrate is false; nothing was changed. "

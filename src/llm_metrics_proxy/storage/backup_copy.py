@@ -1,14 +1,15 @@
 """The copy of a database as it is at one moment, and the proof of it.
 
-SQLite's own backup reads one snapshot, held open until each record of the copy has been compared with it, value and
-storage class, inside SQLite. That is stronger than a digest, and as fast.
+SQLite's own backup reads one snapshot, held open until the copy has been compared with it: page by page; where a page
+differs, each record's values and storage classes inside SQLite, which names what differs. Either is stronger than a
+digest.
 """
 
 import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import apsw
 
 from llm_metrics_proxy.errors import BackupError
 from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.same_pages import same_pages
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, damage_in, quoted
 from llm_metrics_proxy.storage.untouched import untouched
 
@@ -38,14 +40,21 @@ def copy(
     with ExitStack() as stack:
         reading = connection or stack.enter_context(_opened(source))
         partial.touch(mode=0o600 | stat.S_IMODE(source.stat().st_mode) & 0o666)  # no more readable than the source
-        reading.execute("ATTACH ? AS kept", (str(partial),))
-        stack.callback(reading.execute, "DETACH kept")
+        detach = stack.enter_context(ExitStack())  # after the transaction has ended: SQLite refuses it before
         with _stoppable(reading, stop):
             reading.execute("BEGIN")
             stack.callback(lambda: reading.execute("ROLLBACK") if reading.in_transaction else None)
             reading.execute("SELECT count(*) FROM main.sqlite_schema").fetchall()  # from here on one snapshot
-            _write(reading, partial, report, stop)
-            _compare(reading)
+            writing = stack.enter_context(closing(apsw.Connection(str(partial))))
+            _write(reading, writing, report, stop)
+            with _stoppable(writing, stop):
+                check_integrity(writing, "The database or its copy")
+            writing.close()
+            if not same_pages(reading, partial, stop):
+                _refuse_stopped(stop)
+                reading.execute("ATTACH ? AS kept", (str(partial),))
+                detach.callback(reading.execute, "DETACH kept")
+                _compare(reading)
             counted = counts(reading)
     with partial.open("rb") as file:
         os.fsync(file.fileno())
@@ -79,23 +88,21 @@ def _stoppable(connection: apsw.Connection, stop: threading.Event) -> Iterator[N
         connection.set_progress_handler(None)
 
 
-def _write(reading: apsw.Connection, partial: Path, report: Told, stop: threading.Event) -> None:
-    writing = apsw.Connection(str(partial))
-    try:
-        writing.execute("PRAGMA synchronous = OFF")  # synced as a whole afterwards
-        with writing.backup("main", reading, "main") as copying:
-            while not copying.done:
-                copying.step(_STEP_PAGES)
-                report(copying.page_count - copying.remaining, copying.page_count)
-                if stop.is_set():
-                    raise BackupError("The backup was stopped; nothing was changed.")
-        mode = one(writing, "PRAGMA journal_mode = DELETE")
-        if mode != "delete":
-            raise BackupError(f"The copy cannot be made a single file; its journal mode is {mode}.")
-        with _stoppable(writing, stop):
-            check_integrity(writing, "The database or its copy")
-    finally:
-        writing.close()
+def _write(reading: apsw.Connection, writing: apsw.Connection, report: Told, stop: threading.Event) -> None:
+    writing.execute("PRAGMA synchronous = OFF")  # synced as a whole afterwards
+    with writing.backup("main", reading, "main") as copying:
+        while not copying.done:
+            copying.step(_STEP_PAGES)
+            report(copying.page_count - copying.remaining, copying.page_count)
+            _refuse_stopped(stop)
+    mode = one(writing, "PRAGMA journal_mode = DELETE")
+    if mode != "delete":
+        raise BackupError(f"The copy cannot be made a single file; its journal mode is {mode}.")
+
+
+def _refuse_stopped(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise BackupError("The backup was stopped; nothing was changed.")
 
 
 def check_integrity(connection: apsw.Connection, name: str) -> None:
