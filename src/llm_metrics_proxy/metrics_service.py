@@ -12,7 +12,7 @@ from msgspec.structs import astuple
 
 from llm_metrics_proxy.record import RequestRecord
 
-APP_VERSION: Final = "2.1.0"
+APP_VERSION: Final = "2.2.0"
 
 
 def _derive_2_0_0(record: RequestRecord) -> tuple[float | None, ...]:
@@ -27,6 +27,7 @@ def _derive_2_0_0(record: RequestRecord) -> tuple[float | None, ...]:
 FORMULAS: Final[dict[str, Callable[[RequestRecord], tuple[float | None, ...]]]] = {
     "2.0.0": _derive_2_0_0,
     "2.1.0": _derive_2_0_0,
+    "2.2.0": _derive_2_0_0,
 }
 
 derive: Final = FORMULAS[APP_VERSION]

@@ -141,7 +141,6 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     websocket_frames_sent: Annotated[
         int | None, Fact("whole WebSocket frames handed to the client; none: no WebSocket")
     ] = None
-    ] = None
     backend_name: Annotated[str | None, Fact("name of that server in the settings; none where it has no name")] = None
     attempts: Annotated[int | None, Fact("connections asked for; none if refused before any was")] = None
     attempt_errors: Annotated[

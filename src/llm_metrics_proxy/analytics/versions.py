@@ -52,6 +52,12 @@ VERSION_HISTORY: Final = (
         "recalculated by the formulas of 2.0.0, after a backup and with a way back; text or bytes that stand where a "
         "number belongs count as missing.",
     ),
+    VersionNote(
+        version="2.2.0",
+        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        changes="No number changes. Tokens are read from the answers of more APIs (Anthropic, Ollama, OpenAI Responses "
+        "and Realtime, llama.cpp), which earlier versions forwarded and recorded without them.",
+    ),
 )
 # Records of this version and later are read alike. A prerelease of it is older.
 CURRENT_SINCE: Final = max((Version.parse(note.version) for note in VERSION_HISTORY if note.migrates), default=None)
