@@ -55,6 +55,7 @@ def _derive_3_0_0(record: RequestRecord) -> Derived:
 FORMULAS: Final[dict[str, Callable[[RequestRecord], Derived]]] = {
     "2.0.0": _derive_2_0_0,
     "2.1.0": _derive_2_0_0,
+    "2.2.0": _derive_2_0_0,
     "3.0.0": _derive_3_0_0,
 }
 

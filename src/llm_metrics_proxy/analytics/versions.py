@@ -53,6 +53,12 @@ VERSION_HISTORY: Final = (
         "number belongs count as missing.",
     ),
     VersionNote(
+        version="2.2.0",
+        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        changes="No number changes. Tokens are read from the answers of more APIs (Anthropic, Ollama, OpenAI Responses "
+        "and Realtime, llama.cpp), which earlier versions forwarded and recorded without them.",
+    ),
+    VersionNote(
         version="3.0.0",
         tokens_per_second="total_tokens * 1000 / response_time_ms",
         changes="Errors explain themselves: every record has one of eight outcomes, and what failed has a category, a "

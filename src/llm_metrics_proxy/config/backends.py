@@ -20,6 +20,7 @@ RESERVED: Final = frozenset({
     "responses", "messages", "moderations", "images", "audio", "rerank", "reranking", "score", "classify", "pooling",
     "tokenize", "detokenize", "models", "files", "batches", "infill", "apply-template", "generate",
     "generate_stream", "encode", "version", "ping", "props", "info", "slots", "metrics", "realtime",
+    "anthropic",
 })  # fmt: skip
 # Fields that frame or route a message: this proxy's own business.
 _OURS: Final = frozenset({

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import apsw
 
+from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.timestamps import normalise
 
 _WRITTEN: Final = frozenset({"app_version", "tokens_per_second", "timestamp", "timestamp_original", "recompute_reason"})
@@ -127,4 +128,4 @@ def judge(before: Mapping[Any, Row], path: Path, *, must_be: str = "", arrived: 
         assert is_right, f"record {key} is torn: {_difference(old, now)}"
     for key, now in after.items():
         if key not in before:
-            assert (now["app_version"], now["tokens_per_second"]) == ("2.1.0", 200.0), now
+            assert (now["app_version"], now["tokens_per_second"]) == (APP_VERSION, 200.0), now

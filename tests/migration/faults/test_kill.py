@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from llm_metrics_proxy.metrics_service import APP_VERSION
 from tests.migration.faults.nursery import Ending
 from tests.migration.faults.oracle import judge
 from tests.migration.faults.points import CHANGING, Fault
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.system
 _MOST = {"statement": 16, "write": 16}
 _BEHIND = (
     "INSERT INTO completion_requests (request_id, timestamp, success, app_version, total_tokens, response_time_ms, "
-    "tokens_per_second) VALUES ('new-00000000', '2026-11-01T00:00:00.000000Z', 1, '2.1.0', 50, 250.0, 200.0)"
+    f"tokens_per_second) VALUES ('new-00000000', '2026-11-01T00:00:00.000000Z', 1, '{APP_VERSION}', 50, 250.0, 200.0)"
 )
 
 
