@@ -22,7 +22,7 @@ from llm_metrics_proxy.migration.failures import (
     TYPE_SQL,
     original_sql,
 )
-from llm_metrics_proxy.migration.failures import oracle as failures_oracle
+from llm_metrics_proxy.migration.failures_oracle import oracle as failures_oracle
 from llm_metrics_proxy.migration.model import Change, Gap, Migration
 from llm_metrics_proxy.migration.timestamps import NEEDS_ORIGINAL_SQL, NORMALISED_SQL, normalise
 from llm_metrics_proxy.storage.base import SqlValue

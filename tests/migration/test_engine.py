@@ -14,7 +14,7 @@ from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Change, Ended, Migration, Phase, Progress, State
 from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0_0
-from tests.migration.chain import CHAIN, chain
+from tests.migration.chain import CHAIN
 from tests.migration.databases import content, execute, make, options
 
 NAMES = ("timestamp", "success", "response_time_ms", "model", "total_tokens", "extra", "is_streaming", "finish_reason")

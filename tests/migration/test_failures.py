@@ -1,4 +1,4 @@
-"""SQL, oracle and the formula of new records say the same of any facts; odd values of other programs included."""
+"""SQL, oracle and the formula of new records say the same of any older record, odd values of other programs included."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.migration import failures
+from llm_metrics_proxy.migration.failures_oracle import oracle
 from llm_metrics_proxy.safe_migrations import migrate_to_version_3_0_0
 from llm_metrics_proxy.wire.error_taxonomy import Facts, classify
 from tests.wire.test_error_taxonomy import facts
@@ -41,7 +42,7 @@ def _by_sql(table: apsw.Connection, values: tuple[Any, ...]) -> tuple[Any, ...]:
 def test_sql_oracle_and_formula_agree(table: apsw.Connection, given_facts: Facts) -> None:
     values = (*given_facts, None, None, None)
     verdict = classify(given_facts)
-    expected = failures.oracle(*values)
+    expected = oracle(*values)
     assert _by_sql(table, values) == expected
     assert (expected[0], *expected[2:5], expected[-1]) == tuple(verdict)
 
@@ -53,4 +54,4 @@ def test_values_of_the_wrong_type_count_as_missing_in_both(
 ) -> None:
     row = {**given_facts._asdict(), "outcome_original": None, "error_type_original": "x", "recompute_reason": "r"}
     values = tuple({**row, **odd}[name] for name in failures.INPUTS)
-    assert _by_sql(table, values) == failures.oracle(*values)
+    assert _by_sql(table, values) == oracle(*values)

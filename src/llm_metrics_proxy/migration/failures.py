@@ -1,13 +1,13 @@
-"""The taxonomy of 3.0.0 for stored records: SQL made of its tables, and the oracle that the SQL is held against.
+"""The taxonomy of 3.0.0 for stored records: SQL made of its tables.
 
-The tables (``wire.error_clues``) are shared and frozen with 3.0.0; how they are gone through is written twice, here as
-SQL and in ``wire.error_taxonomy`` as Python. Values of other programs' files that have the wrong type count as missing.
+The tables (``wire.error_clues``, ``wire.error_taxonomy``) are shared with the formula of new records, and frozen with
+3.0.0: this migration's checksum is over the SQL that they make. ``failures_oracle``, which every record is held
+against, shares nothing with either. Values of other programs' files that have the wrong type count as missing.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
-from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.wire.error_clues import CLUES, LEGACY, STATUSES, VAGUE, Clue
 from llm_metrics_proxy.wire.error_taxonomy import (
     CATEGORY_OF,
@@ -17,42 +17,14 @@ from llm_metrics_proxy.wire.error_taxonomy import (
     IMPLIED,
     OUTCOME_OF,
     WORDS,
-    Facts,
-    classify,
 )
 
-INPUTS: Final = (*Facts._fields, "outcome_original", "error_type_original", "recompute_reason")
-_TEXTS: Final = frozenset({
-    "outcome", "error_type", "error_message", "upstream_error_code", "upstream_error_type", "finish_reason", "model",
-})  # fmt: skip
-_INTEGERS: Final = frozenset({"status_code", "upstream_status_code", "content_chunks"})
-
-
-def oracle(*values: SqlValue) -> tuple[SqlValue, ...]:
-    """The values of ``COLUMNS`` and the reason, from those of ``INPUTS``."""
-    given = dict(zip(INPUTS, values, strict=True))
-    verdict = classify(Facts(**{name: _readable(name, given[name]) for name in Facts._fields}))
-    outcome, error_type, success = given["outcome"], given["error_type"], given["success"]
-    return (
-        verdict.outcome,
-        verdict.outcome == "completed" if success is None else success,
-        verdict.category,
-        verdict.type,
-        verdict.phase,
-        given["outcome_original"] if outcome is None or outcome == verdict.outcome else outcome,
-        given["error_type_original"] if error_type is None or error_type == verdict.type else error_type,
-        verdict.reason or given["recompute_reason"],
-    )
-
-
-def _readable(name: str, value: SqlValue) -> Any:
-    if name in _TEXTS:
-        if isinstance(value, bytes) and type(value) is not bytes:
-            return value.decode("latin-1")  # text that is no Unicode: what is ASCII in it counts
-        return value if isinstance(value, str) else None
-    if not isinstance(value, int | float) or (name in _INTEGERS and not isinstance(value, int)):
-        return None
-    return bool(value) if name == "success" else value
+INPUTS: Final = (
+    "outcome", "success", "status_code", "upstream_status_code", "error_type", "error_message", "upstream_error_code",
+    "upstream_error_type", "finish_reason", "model", "request_bytes", "body_complete_ms", "request_sent_ms",
+    "response_headers_ms", "time_to_first_byte_ms", "time_to_first_token_ms", "content_chunks", "outcome_original",
+    "error_type_original", "recompute_reason",
+)  # fmt: skip
 
 
 def _text(column: str) -> str:
