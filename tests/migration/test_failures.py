@@ -1,4 +1,4 @@
-"""SQL, oracle and the formula of new records say the same of any older record, odd values of other programs included."""
+"""SQL, oracle and the formula of new records agree on any older record, odd values of other programs included."""
 
 from collections.abc import Iterator
 from typing import Any
