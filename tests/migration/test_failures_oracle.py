@@ -137,8 +137,10 @@ def test_values_of_the_wrong_type_count_as_missing_and_text_that_is_no_unicode_a
 
 
 @given(facts)
-def test_its_own_results_give_the_same_again(older: Facts) -> None:
+def test_its_own_results_give_the_same_values_again(older: Facts) -> None:
     row = dict.fromkeys(INPUTS) | older._asdict()
     first = oracle(*row.values())
     row |= dict(zip((*WRITTEN, "recompute_reason"), first, strict=True))
-    assert oracle(*(row[name] for name in INPUTS)) == first
+    again = oracle(*(row[name] for name in INPUTS))
+    assert again[:-1] == first[:-1]
+    assert (again[-1] is None) == (first[-1] is None), "the word that a reason rests on may be an original by then"

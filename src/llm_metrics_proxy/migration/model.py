@@ -52,8 +52,8 @@ class Migration(NamedTuple):
     in that order, and last the reason code or None. ``distrusted`` is SQL that finds records of a file from another
     program whose stamp claims this version while the record does not follow it. ``shown`` names the metrics that
     ``migrate plan`` compares before and after. ``keeps_reason``: where no gap holds, the reason of an earlier migration
-    stays, and is among the inputs. ``repeatable``: given its own results, the oracle gives them again, so that records
-    can be verified at any time although inputs were overwritten.
+    stays, and is among the inputs. ``repeatable``: given its own results, the oracle gives the same values again (and a
+    reason where there was one), so that records can be verified at any time although inputs were overwritten.
     """
 
     version: str

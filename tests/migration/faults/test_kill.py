@@ -91,7 +91,7 @@ def test_an_undo_that_is_killed_anywhere_is_finished_by_the_next_start(
     seen = trials.points(path, "undo")
 
     def check(path: Path, ending: Ending) -> None:
-        judge(before, path, arrived=arrived)
+        judge(before, path, undoing=True, arrived=arrived)
         start = trials.nursery.run("finish", path=path)
         assert start.ended in ("undone", "held", "nothing_to_do"), start
         assert (start.answer["faults"], start.answer["conflicts"]) == ([], [])
