@@ -6,6 +6,7 @@ and conclusions of its own and imports neither, so that a slip in one of them sh
 the first NUL.
 """
 
+from string import ascii_lowercase, ascii_uppercase
 from typing import Final, NamedTuple
 
 from llm_metrics_proxy.migration.failures_words import by_word, from_elsewhere, from_server, from_status
@@ -26,6 +27,7 @@ _CATEGORY: Final = by_word(**_CATEGORIES)
 _FILTERED: Final = frozenset(
     ("content_filter", "content_filtered", "safety", "prohibited_content", "blocklist", "spii")
 )
+_SMALL: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 _LATE: Final = frozenset({"connect_timeout", "first_byte_timeout", "idle_timeout"})
 _IN_CONNECTING: Final = frozenset(("dns", "connect_refused", "connect_failed", "connect_timeout", "tls"))
 # Types that the proxy itself sees, and writes down as such.
@@ -147,7 +149,7 @@ def _is_number(value: SqlValue) -> bool:
 
 
 def _lower(text: str) -> str:
-    return "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in text.split("\0", 1)[0])
+    return text.split("\0", 1)[0].translate(_SMALL)
 
 
 def _judge(told: _Told) -> tuple[str, str | None]:
