@@ -172,7 +172,7 @@ def test_runs_are_told_with_their_figures_and_notices(database: Database) -> Non
     assert (newest.checksum_mismatches, oldest.checksum_mismatches) == ([], ["2.0.0"])
     (notice,) = answer.notices  # the other one was dismissed
     assert (notice.kind, notice.run_id, notice.attention) == ("done", 2, False)
-    assert "1,000 of 1,005 records" in notice.text[0]
+    assert "1,000 changes were made in 1,005 records" in notice.text[0]
     assert any("2.0.0: tokens_per_second is lower" in sentence for sentence in notice.text)
     assert "9: odd_code; 7: there is no total" in notice.text[-1]
 
