@@ -101,6 +101,31 @@ def test_a_person_reads_what_happened_and_what_to_do(cli: Cli, old: Path) -> Non
     assert f"llm-metrics-proxy migrate run --db {old}" in out
 
 
+def test_the_plan_shows_what_becomes_of_each_type_of_error(cli: Cli, old: Path) -> None:
+    connection = apsw.Connection(str(old))
+    connection.execute(
+        "UPDATE completion_requests SET success = 0, error_type = 'rate_limit_error', status_code = 429, "
+        "error_message = 'slower' WHERE id BETWEEN 11 AND 17"
+    )
+    connection.execute("UPDATE completion_requests SET error_type = '[odd]\nname', success = 0 WHERE id = 30")
+    connection.close()
+    first, second = answer(cli, "plan", "--db", str(old))["steps"]
+    assert first["types"] == []
+    assert {"before": "rate_limit_error", "category": "limit", "type": "rate_limit", "records": 7} in second["types"]
+    shown = [line.split() for line in cli("migrate", "plan", "--db", str(old)).out.splitlines()]
+    assert words("7 rate_limit_error limit rate_limit") in shown
+    assert any(line[:2] == ["1", "[odd]\N{REPLACEMENT CHARACTER}name"] for line in shown)
+
+
+def test_a_plan_with_many_kinds_of_errors_names_the_most_frequent(cli: Cli, old: Path) -> None:
+    connection = apsw.Connection(str(old))
+    connection.execute("UPDATE completion_requests SET success = 0, error_type = 'word' || (id % 60)")
+    connection.close()
+    types = answer(cli, "plan", "--db", str(old))["steps"][1]["types"]
+    assert len(types) == 60
+    assert "… and 20 more combinations; --json has them all" in cli("migrate", "plan", "--db", str(old)).out
+
+
 def test_a_dry_run_is_the_plan(cli: Cli, old: Path) -> None:
     plan = answer(cli, "plan", "--db", str(old))
     dry = answer(cli, "run", "--dry-run", "--db", str(old))
