@@ -153,7 +153,7 @@ REFUSALS: dict[str, tuple[bytes, Ending]] = {
     "a model of nobody": (
         post(b'{"model":"claude"}'), ("proxy_refused", "request", "model_not_found", "request"),
     ),
-    "no model, and nobody for that": (post(b"{}"), ("proxy_refused", "proxy", "config", "request")),
+    "nobody for the path": (post(b"{}", path=b"/v1/messages"), ("proxy_refused", "proxy", "config", "request")),
     "a body that is no HTTP": (
         request(b"POST", b"/v1/chat/completions", b"Transfer-Encoding: chunked") + b"x\r\n",
         ("proxy_refused", "client", "bad_http", "request"),
@@ -164,9 +164,12 @@ REFUSALS: dict[str, tuple[bytes, Ending]] = {
 
 @pytest.fixture(scope="module")
 def picky(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyWorker]:
-    """A worker with small limits, and with backends for some models only."""
+    """A worker with small limits, and with backends for one dialect and some models only."""
     with FakeUpstream([Stall()]) as upstream:
-        backends = [{"name": name, "url": upstream.url, "models": [f"{name}*"]} for name in ("llama", "gpt")]
+        backends = [
+            {"name": name, "url": upstream.url, "dialect": "openai", "models": [f"{name}*"]}
+            for name in ("llama", "gpt")
+        ]
         folder = tmp_path_factory.mktemp("picky")
         limits = {"body_timeout_s": 0.3, "max_body_bytes": 2000}
         with ProxyWorker(folder, "", backends=backends, **limits) as proxy:
