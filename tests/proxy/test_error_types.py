@@ -277,7 +277,7 @@ def test_every_type_is_reached_through_sockets_here_or_where_its_cause_can_be_ma
     """A worker's death and a lost record are made in tests/system (kill, full disk); a fault of this proxy, on purpose,
     nowhere; ``unknown`` is for older records."""
     elsewhere = {("proxy", "internal"), ("proxy", "crashed"), ("proxy", "record_lost"), ("unknown", "unknown")}
-    here = {(category, kind) for _, category, kind in ANSWERS}
+    here: set[tuple[str | None, str | None]] = {(category, kind) for _, category, kind in ANSWERS}
     here |= {(expected[1], expected[2]) for _, expected in (*ANSWERING.values(), *REFUSALS.values(), *WAITS.values())}
     here |= {("network", kind) for kind in ("dns", "connect_refused", "connect_failed", "connect_timeout", "tls")}
     here |= {("client", kind) for kind in ("disconnect_before_first_token", "disconnect_mid_stream")}
