@@ -87,12 +87,12 @@ def follows_older(stamp: Any) -> bool:
 
     A stamp that is no version (NULL, empty, ``v2.0.0``, bytes) is treated as the oldest.
     """
-    return CURRENT_SINCE is not None and precedes(stamp, CURRENT_SINCE)
+    return CURRENT_SINCE is not None and precedes(stamp, str(CURRENT_SINCE))
 
 
-def precedes(stamp: Any, version: Version) -> bool:
+def precedes(stamp: Any, version: str) -> bool:
     """Whether a record with this ``app_version`` is older than ``version``; of a stamp, see ``follows_older``."""
-    return not isinstance(stamp, str) or not Version.is_valid(stamp) or Version.parse(stamp) < version
+    return not isinstance(stamp, str) or not Version.is_valid(stamp) or Version.parse(stamp) < Version.parse(version)
 
 
 def older_among(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:

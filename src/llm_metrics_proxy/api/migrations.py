@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-from semver import Version
 
 from llm_metrics_proxy.analytics import KnownMigration, MigrationRun, read_runs
 from llm_metrics_proxy.analytics.migrations import MIGRATING, UNFINISHED
@@ -168,8 +167,7 @@ def _of_another(run: MigrationRun, *, running: bool) -> _Seen:
 def _changes_of_each(run: MigrationRun) -> float:
     """How often the run changes an older record, on average: once for each of its versions that is newer."""
     older = {stamp: n for stamp, n in run.from_versions.items() if follows_older(stamp)}
-    versions = [Version.parse(version) for version in run.versions]
-    changes = sum(n * sum(precedes(stamp, version) for version in versions) for stamp, n in older.items())
+    changes = sum(n * sum(precedes(stamp, version) for version in run.versions) for stamp, n in older.items())
     return max(1.0, changes / max(1, sum(older.values())))
 
 
