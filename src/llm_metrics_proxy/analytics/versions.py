@@ -87,9 +87,12 @@ def follows_older(stamp: Any) -> bool:
 
     A stamp that is no version (NULL, empty, ``v2.0.0``, bytes) is treated as the oldest.
     """
-    if CURRENT_SINCE is None:
-        return False
-    return not isinstance(stamp, str) or not Version.is_valid(stamp) or Version.parse(stamp) < CURRENT_SINCE
+    return CURRENT_SINCE is not None and precedes(stamp, str(CURRENT_SINCE))
+
+
+def precedes(stamp: Any, version: str) -> bool:
+    """Whether a record with this ``app_version`` is older than ``version``; of a stamp, see ``follows_older``."""
+    return not isinstance(stamp, str) or not Version.is_valid(stamp) or Version.parse(stamp) < Version.parse(version)
 
 
 def older_among(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:

@@ -145,7 +145,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     added_columns: list[str]  # by the adoption that came just before
     bound_id: int  # records with a greater id arrived later and are not touched
     records_total: int  # with id <= bound_id, when it began
-    records_changed: int
+    records_changed: int  # changes: a record that two migrations concern counts twice
     gaps: dict[str, int]  # records that could not be recomputed, by reason code
     cursor_id: int  # a hint: records up to here are done
     backup: str | None  # name of the backup's file
