@@ -58,6 +58,18 @@ def _fields(value: object) -> object:
     return value
 
 
+def _limit_of_its_own() -> Any:
+    return setting(
+        None,
+        "Backends",
+        "In place of the setting of this name.",
+        unit="s",
+        ge=0.1,
+        le=_DAY_S,
+        shown_default="the setting",
+    )
+
+
 class BackendTable(BaseModel):
     """One table. The fields are documented like settings; ``table.markdown`` lists them."""
 
@@ -102,33 +114,9 @@ class BackendTable(BaseModel):
         allowed='header names and values, such as {"X-Team" = "red"}; not those that frame or route a message',
         shown_default="none",
     )
-    connect_timeout_s: Seconds | None = setting(
-        None,
-        "Backends",
-        "In place of the setting of this name.",
-        unit="s",
-        ge=0.1,
-        le=_DAY_S,
-        shown_default="the setting",
-    )
-    first_byte_timeout_s: Seconds | None = setting(
-        None,
-        "Backends",
-        "In place of the setting of this name.",
-        unit="s",
-        ge=0.1,
-        le=_DAY_S,
-        shown_default="the setting",
-    )
-    idle_timeout_s: Seconds | None = setting(
-        None,
-        "Backends",
-        "In place of the setting of this name.",
-        unit="s",
-        ge=0.1,
-        le=_DAY_S,
-        shown_default="the setting",
-    )
+    connect_timeout_s: Seconds | None = _limit_of_its_own()
+    first_byte_timeout_s: Seconds | None = _limit_of_its_own()
+    idle_timeout_s: Seconds | None = _limit_of_its_own()
     ca_file: Certificates | None = setting(
         None,
         "Backends",

@@ -4,6 +4,7 @@ A dialect says which struct names what it needs (``kind``), what an event of it 
 the end (``facts``). OpenAI's chat streams, most of all traffic, have a reader of their own in ``openai_stream``.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
@@ -37,7 +38,7 @@ class Framer(Protocol):
         """The event that the end left incomplete."""
 
 
-class EventReader:
+class EventReader(ABC):
     """Reads one stream. An event that cannot be understood sets ``malformed``; reading goes on with the next."""
 
     __slots__ = (
@@ -68,13 +69,13 @@ class EventReader:
         self.malformed = False
         self.error: ErrorFacts | None = None
 
+    @abstractmethod
     def read(self, event: Any) -> int:
         """What ``event``, a ``kind``, shows. Given by each dialect."""
-        raise NotImplementedError
 
+    @abstractmethod
     def facts(self, *, malformed: bool) -> ResponseFacts:
         """All that is known. Given by each dialect."""
-        raise NotImplementedError
 
     def error_of(self, data: bytes) -> ErrorFacts:
         """The facts of an event that is named ``error``."""

@@ -4,6 +4,7 @@ A small body, nearly always the whole of it in one piece, is decoded once by a s
 larger one (embeddings are many MB of numbers) is made small as it streams by, and then decoded by the same struct.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -15,7 +16,7 @@ from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode, decoder_of
 MAX_HELD_BYTES: Final = 256 * 1024
 
 
-class WholeBodyReader:
+class WholeBodyReader(ABC):
     """Reads one body. At most ``max_held_bytes`` of it are held, or a small document in its place."""
 
     __slots__ = ("_facts", "_held", "_max_held_bytes", "_shrinker")
@@ -30,9 +31,9 @@ class WholeBodyReader:
         self._facts: ResponseFacts | None = None  # of a body that came in one piece
         self._shrinker: JsonShrinker | None = None
 
+    @abstractmethod
     def facts_of(self, answer: Any, *, terminal: bool, malformed: bool) -> ResponseFacts:
         """What ``answer``, a ``kind``, says. Given by each dialect."""
-        raise NotImplementedError
 
     def read_whole(self, data: bytes) -> ResponseFacts:
         """The facts of a body that is whole. Raises ``UNREADABLE`` if it is not, or odd."""
