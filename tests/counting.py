@@ -4,10 +4,10 @@ from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.record import RequestRecord
 
 
-def count(book: CounterBook, *records: RequestRecord) -> list[tuple[str, bytes]]:
+def count(book: CounterBook, *records: RequestRecord, error_category: str | None = None) -> list[tuple[str, bytes]]:
     """A transaction that goes well; returns the states that it stored."""
     for record in records:
-        book.observe(record)
+        book.observe(record, error_category)
     stored = book.take_changes()
     book.confirm()
     return stored

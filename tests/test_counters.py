@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.counters import BOUNDS_MS, OTHER, CounterBook, Histogram, Series, SeriesKey, outcomes_with_zeros
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
 from llm_metrics_proxy.record import Outcome
+from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES
 from tests.analytics.database import a_record
 from tests.counting import count
 
@@ -96,18 +97,47 @@ def test_nonsense_durations_never_reach_a_sum(nonsense: float) -> None:
     assert series.prompt_tokens == 0
 
 
-def test_errors_are_counted_by_outcome_and_type_and_have_no_finish_reason() -> None:
+def test_errors_are_counted_by_category_and_type_and_have_no_finish_reason() -> None:
     book = CounterBook()
-    failed: Any = {"success": False, "finish_reason": None}
-    count(book, a_record(outcome="upstream_error", error_type="rate_limit_exceeded", **failed))
-    count(book, a_record(outcome="upstream_error", error_type="rate_limit_exceeded", **failed))
-    count(book, a_record(outcome=Outcome.CLIENT_DISCONNECTED, error_type=None, **failed))
+    failed: Any = {"success": False, "finish_reason": None, "outcome": "upstream_error"}
+    count(book, a_record(error_type="rate_limit", **failed), error_category="limit")
+    count(book, a_record(error_type="rate_limit", **failed), error_category="limit")
+    failed["outcome"] = Outcome.CLIENT_DISCONNECTED
+    count(book, a_record(error_type="disconnect_mid_stream", **failed), error_category="client")
     series = only_series(book)
-    assert series.errors == {"upstream_error": {"rate_limit_exceeded": 2}, "client_disconnected": {"": 1}}
-    assert series.finish_reasons == {}
+    assert series.classified == {"limit": {"rate_limit": 2}, "client": {"disconnect_mid_stream": 1}}
+    assert (series.finish_reasons, series.errors) == ({}, {})
     zeros = outcomes_with_zeros(series)
-    assert set(zeros) == {outcome.value for outcome in Outcome}
+    assert set(zeros) == set(OUTCOMES)
     assert (zeros["upstream_error"], zeros["completed"]) == (2, 0)
+
+
+def test_an_answer_that_is_complete_but_flagged_is_an_error_and_has_its_finish_reason() -> None:
+    book = CounterBook()
+    count(book, a_record(error_type="refusal"), error_category="policy")
+    series = only_series(book)
+    assert (series.classified, series.finish_reasons) == ({"policy": {"refusal": 1}}, {"stop": 1})
+
+
+@pytest.mark.parametrize("word", [None, "unknown", "whatever a server says"])
+def test_a_failure_that_nothing_could_be_made_of_is_unknown_whatever_its_word(word: str | None) -> None:
+    book = CounterBook()
+    count(book, a_record(success=False, outcome="upstream_error", error_type=word))
+    assert only_series(book).classified == {"unknown": {"unknown": 1}}
+
+
+def test_what_2_x_counted_is_kept_beside_what_is_counted_now_and_2_x_can_read_both() -> None:
+    book = CounterBook()
+    ((key, state),) = count(book, a_record())
+    values = msgspec.msgpack.decode(state)
+    values[2] = {"rejected": {"forbidden": 3}, "upstream_error": {"quota": 2, "": 1}}
+    book.load([(key, msgspec.msgpack.encode(values[:7]))])  # 2.x stored seven fields
+    ((_, again),) = count(book, a_record(success=False, error_type="forbidden"), error_category="auth")
+    series = only_series(book)
+    assert series.errors == values[2]
+    assert series.classified == {"auth": {"forbidden": 1}}
+    assert series.outcomes == {"completed": 2}
+    assert msgspec.msgpack.decode(again)[:3] == [1, {"completed": 2}, values[2]]
 
 
 def test_models_beyond_the_limit_are_other_and_stay_so_after_a_restart() -> None:
@@ -141,18 +171,15 @@ def test_paths_that_no_dialect_reads_share_one_series() -> None:
     assert series.outcomes == {"completed": 50}
 
 
-def test_endpoints_error_types_and_finish_reasons_are_bounded_too() -> None:
+def test_endpoints_and_finish_reasons_are_bounded_too() -> None:
     book = CounterBook(label_limit=2)
     for number in range(9):
         count(book, a_record(endpoint=f"/{number}/v1/chat/completions"))
-        count(book, a_record(success=False, outcome="upstream_error", error_type=f"e{number}"))
         count(book, a_record(finish_reason=f"r{number}"))
     endpoints = {key.endpoint for key, _ in book.snapshot()}
-    types = {name for _, series in book.snapshot() for by_type in series.errors.values() for name in by_type}
     reasons = {name for _, series in book.snapshot() for name in series.finish_reasons}
     assert len(endpoints) == 3
     assert OTHER in endpoints
-    assert types == {"e0", "e1", OTHER}
     assert reasons == {"stop", "r0", OTHER}
 
 

@@ -174,7 +174,10 @@ def test_lost_records_have_rows_that_say_so(site: Site) -> None:
     writer._lose(an_ended_record(2))
     writer.flush()
     assert site.ingest() == 2
-    assert site.outcomes() == {1: Outcome.RECORD_LOST, 2: Outcome.RECORD_LOST}
+    assert site.outcomes() == {1: "proxy_crashed", 2: "proxy_crashed"}
+    assert site.reader.query("SELECT DISTINCT error_category, error_type FROM completion_requests") == [
+        ("proxy", "record_lost")
+    ]
     assert site.reader.query("SELECT model FROM completion_requests ORDER BY id") == [("m",), (None,)]
 
 

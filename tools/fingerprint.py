@@ -24,7 +24,7 @@ ROOT: Final = Path(__file__).parents[1]
 GOLDEN: Final = ROOT / "tests" / "fixtures" / "databases"
 STORED: Final = ROOT / "tests" / "fixtures" / "formula_fingerprints.json"
 
-Formula = Callable[[RequestRecord], tuple[float | None, ...]]
+Formula = Callable[[RequestRecord], tuple[float | str | None, ...]]
 
 
 class Released(msgspec.Struct, frozen=True):
@@ -85,7 +85,13 @@ def _result(formula: Formula, record: RequestRecord) -> str:
         values = formula(record)
     except ArithmeticError as error:
         return type(error).__name__
-    return " ".join("none" if value is None else float(value).hex() for value in values)
+    return " ".join(_bits(value) for value in values)
+
+
+def _bits(value: float | str | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or "none"
+    return float(value).hex()
 
 
 def formulas() -> dict[str, str]:

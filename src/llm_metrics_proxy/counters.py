@@ -3,8 +3,9 @@
 A series is one (model, backend, endpoint, streaming). Its whole state is one MessagePack blob that the ingester stores
 in the transaction that stores the rows, so a restart loses no count and counts none twice. Three rules hold it up:
 
-* **Labels are bounded.** Clients choose models and paths, servers choose error types: each label keeps a limited
+* **Labels are bounded.** Clients choose models and paths, servers choose finish reasons: each label keeps a limited
   number of distinct values and everything later is ``other``. Names already stored keep their place after a restart.
+  Categories and types of errors need no limit: they are those of one table.
 * **Nothing goes down.** Prometheus takes a step down for a restart and counts everything before it again. So a scrape
   is shown only what is stored: a transaction that fails, or a process killed before its commit, takes back nothing
   that anybody has seen. ``take_changes`` → commit → ``confirm``; after a failure ``load``. (A power cut may take back
@@ -20,9 +21,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
-from llm_metrics_proxy.record import Outcome, RequestRecord
+from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES
 
 OTHER: Final = "other"
+UNKNOWN: Final = "unknown"  # category and type of a failure that nothing could be made of
 STATE_FORMAT: Final = 1  # raised only when an older release could no longer read the state; fields are appended freely
 
 # Upper bounds in milliseconds, inclusive. Each list begins with that of OpenTelemetry's GenAI conventions and ends with
@@ -71,11 +74,12 @@ class Series(msgspec.Struct, array_like=True):
 
     format: int = STATE_FORMAT
     outcomes: dict[str, int] = {}
-    errors: dict[str, dict[str, int]] = {}  # outcome -> error type -> count
+    errors: dict[str, dict[str, int]] = {}  # outcome -> word -> count: of 2.x, which classified nothing; never grows
     finish_reasons: dict[str, int] = {}
     prompt_tokens: int = 0
     generation_tokens: int = 0
     histograms: dict[str, Histogram] = msgspec.field(default_factory=_empty_histograms)
+    classified: dict[str, dict[str, int]] = {}  # error category -> type -> count
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -111,7 +115,7 @@ class CounterBook:
     """
 
     def __init__(self, model_limit: int = 100, *, label_limit: int = 50) -> None:
-        """``model_limit`` distinct models, ``label_limit`` of each other label (endpoints, error types, …)."""
+        """``model_limit`` distinct models, ``label_limit`` of each other label (endpoints, finish reasons, …)."""
         self._limits = (model_limit, label_limit)
         self._published: Mapping[_Labels, bytes] = {}  # what is stored, and so may be shown
         self._clear()
@@ -124,11 +128,11 @@ class CounterBook:
         self._models = _Label(model_limit)
         self._backends = _Label(label_limit)
         self._endpoints = _Label(label_limit)
-        self._error_types = _Label(label_limit)
         self._finish_reasons = _Label(label_limit)
 
-    def observe(self, record: RequestRecord) -> None:
-        """Count one record that ended, whatever its end. Missing values are left out, never counted as 0."""
+    def observe(self, record: RequestRecord, error_category: str | None = None) -> None:
+        """Count one record that ended, whatever its end, and is settled: its outcome and type are those of the table
+        of errors, as ``error_category`` is. Missing values are left out, never counted as 0."""
         key = (record.model or "", record.backend or "", record.endpoint, record.is_streaming)
         series = self._series.get(key)
         if series is None:
@@ -141,13 +145,15 @@ class CounterBook:
         outcome = record.outcome
         series.outcomes[outcome] = series.outcomes.get(outcome, 0) + 1
         if record.success:
-            counts, word, label = series.finish_reasons, record.finish_reason or "", self._finish_reasons
-        else:
-            counts = series.errors.setdefault(outcome, {})
-            word, label = record.error_type or "", self._error_types
-        if word not in counts:
-            word = label.value(word)
-        counts[word] = counts.get(word, 0) + 1
+            reason, reasons = record.finish_reason or "", series.finish_reasons
+            if reason not in reasons:
+                reason = self._finish_reasons.value(reason)
+            reasons[reason] = reasons.get(reason, 0) + 1
+        if error_category is not None or not record.success:  # what completed may be flagged
+            counts = series.classified.setdefault(error_category or UNKNOWN, {})
+            # Types of a category are those of one table, so they need no limit.
+            error_type = (record.error_type if error_category else None) or UNKNOWN
+            counts[error_type] = counts.get(error_type, 0) + 1
 
         tokens = record.prompt_tokens
         if tokens is not None and tokens > 0:
@@ -212,9 +218,6 @@ class CounterBook:
             self._endpoints.remember(key.endpoint)
             for reason in series.finish_reasons:
                 self._finish_reasons.remember(reason)
-            for by_type in series.errors.values():
-                for error_type in by_type:
-                    self._error_types.remember(error_type)
         # Encoded anew, as an older release's state may lack a histogram.
         self._published = {key: _encode(series) for key, series in self._series.items()}
 
@@ -226,7 +229,7 @@ class CounterBook:
 
 def outcomes_with_zeros(series: Series) -> dict[str, int]:
     """Counts of every outcome there is: a rate over the first error needs the 0 before it."""
-    return {**{outcome.value: 0 for outcome in Outcome}, **series.outcomes}
+    return {**dict.fromkeys(OUTCOMES, 0), **series.outcomes}
 
 
 def _key_text(key: _Labels) -> str:

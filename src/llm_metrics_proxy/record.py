@@ -17,7 +17,10 @@ import msgspec
 
 
 class Outcome(StrEnum):
-    """How a request ended. The strings are stored: a member may be added, never renamed."""
+    """How a request ended, in the words of the exchange: they are in journals and in records of 2.x.
+
+    A member may be added, never renamed. What is stored from 3.0.0 on is one of ``wire.error_taxonomy.OUTCOMES``.
+    """
 
     COMPLETED = "completed"
     UPSTREAM_ERROR = "upstream_error"  # the server answered, and the answer is an error
@@ -83,10 +86,12 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     outcome: Annotated[str, Fact("how it ended; see the table of outcomes")] = Outcome.PROXY_CRASHED
     status_code: Annotated[int | None, Fact("status sent to the client; none if no head was sent")] = None
     upstream_status_code: Annotated[int | None, Fact("status the server sent")] = None
-    finish_reason: Annotated[str | None, Fact("of the first choice that gave one")] = None
-    error_type: Annotated[str | None, Fact("the server's error code or type, or this proxy's word for the fault")] = (
-        None
-    )
+    finish_reason: Annotated[
+        str | None, Fact("of the first choice that gave one; refusal where OpenAI says stop beside a refusal's text")
+    ] = None
+    error_type: Annotated[
+        str | None, Fact("type of the taxonomy, see errors; before 3.0.0 the server's or this proxy's word")
+    ] = None
     error_message: Annotated[str | None, Fact("at most 500 characters, keys and bearer tokens masked")] = None
     prompt_tokens: Annotated[int | None, Fact("reported input tokens, cached ones included", "tokens")] = None
     completion_tokens: Annotated[int | None, Fact("reported output tokens, reasoning included", "tokens")] = None
@@ -148,6 +153,19 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     ] = None
     tags: Annotated[str | None, Fact("x-llm-metrics-tag: k=v, sorted by k, separated by commas")] = None
     trace_id: Annotated[str | None, Fact("32 hex digits of W3C traceparent, if it is valid")] = None
+    upstream_error_code: Annotated[str | None, Fact("`code` of the server's error, in its own words")] = None
+    upstream_error_type: Annotated[str | None, Fact("`type` of the server's error, in its own words")] = None
+    retry_after_ms: Annotated[float | None, Fact("how long the server asks to wait (Retry-After)", "ms")] = None
+    ratelimit_limit_requests: Annotated[int | None, Fact("requests that the server allows in its period")] = None
+    ratelimit_remaining_requests: Annotated[int | None, Fact("requests left in that period")] = None
+    ratelimit_reset_requests_ms: Annotated[
+        float | None, Fact("until the requests are allowed again, from the answer's head", "ms")
+    ] = None
+    ratelimit_limit_tokens: Annotated[int | None, Fact("tokens that the server allows in its period")] = None
+    ratelimit_remaining_tokens: Annotated[int | None, Fact("tokens left in that period")] = None
+    ratelimit_reset_tokens_ms: Annotated[
+        float | None, Fact("until the tokens are allowed again, from the answer's head", "ms")
+    ] = None
 
 
 class DerivedColumn(NamedTuple):
@@ -164,11 +182,19 @@ DERIVED: Final = (
         "REAL",
         Fact("total_tokens * 1000 / response_time_ms: prompt tokens count too; none unless both > 0", "tokens/s"),
     ),
+    DerivedColumn("error_category", "TEXT", Fact("category of the taxonomy, see errors; none: nothing went wrong")),
+    DerivedColumn(
+        "error_phase", "TEXT", Fact("where it failed: request, connect, before_first_token, mid_stream; none: unknown")
+    ),
 )
+# Raw columns whose values in the journal are the exchange's words: formulas from 3.0.0 on replace them, in this order.
+RESTATED: Final = ("success", "outcome", "error_type")
 # Written by migrations alone; NULL in every record that none had to touch.
 KEPT: Final = (
     DerivedColumn("timestamp_original", "ANY", Fact("timestamp as first stored, where a migration normalised it")),
     DerivedColumn("recompute_reason", "TEXT", Fact("why a migration could not recompute the record; see migrations")),
+    DerivedColumn("outcome_original", "ANY", Fact("outcome as first stored, where a migration replaced it")),
+    DerivedColumn("error_type_original", "ANY", Fact("error_type as first stored, where a migration replaced it")),
 )
 APP_VERSION_COLUMN: Final = "app_version"
 

@@ -12,6 +12,17 @@ them: both must give the same for every record, or the run is taken back.
 from math import isfinite
 from typing import Final
 
+from llm_metrics_proxy.migration.failures import (
+    CATEGORY_SQL,
+    INPUTS,
+    OUTCOME_SQL,
+    PHASE_SQL,
+    REASON_SQL,
+    SUCCESS_SQL,
+    TYPE_SQL,
+    original_sql,
+)
+from llm_metrics_proxy.migration.failures_oracle import oracle as failures_oracle
 from llm_metrics_proxy.migration.model import Change, Gap, Migration
 from llm_metrics_proxy.migration.timestamps import NEEDS_ORIGINAL_SQL, NORMALISED_SQL, normalise
 from llm_metrics_proxy.storage.base import SqlValue
@@ -69,5 +80,35 @@ def migrate_to_version_2_0_0() -> Migration:
     )
 
 
+def migrate_to_version_3_0_0() -> Migration:
+    """Outcomes and errors of every older record by the taxonomy."""
+    return Migration(
+        version="3.0.0",
+        summary="Every failure has an outcome, a category and a type of the taxonomy; the words of before stay in "
+        "outcome_original and error_type_original.",
+        changes=(
+            Change("outcome", OUTCOME_SQL),
+            Change("success", SUCCESS_SQL),
+            Change("error_category", CATEGORY_SQL),
+            Change("error_type", TYPE_SQL),
+            Change("error_phase", PHASE_SQL),
+            Change("outcome_original", original_sql("outcome", OUTCOME_SQL)),
+            Change("error_type_original", original_sql("error_type", TYPE_SQL)),
+        ),
+        gaps=(
+            Gap("error_not_recognised", f"{REASON_SQL} = 'error_not_recognised'",
+                "neither status nor words of the error are known"),
+            Gap("error_without_words", f"{REASON_SQL} = 'error_without_words'",
+                "the record failed, and says nothing about why"),
+        ),
+        inputs=INPUTS,
+        oracle=failures_oracle,
+        distrusted=f"outcome IS NULL OR error_category IS NOT ({CATEGORY_SQL})",
+        shown=(),
+        keeps_reason=True,
+        repeatable=True,
+    )  # fmt: skip
+
+
 # In the order of their versions; a record passes through all that are newer than its stamp.
-MIGRATIONS: Final = (migrate_to_version_2_0_0(),)
+MIGRATIONS: Final = (migrate_to_version_2_0_0(), migrate_to_version_3_0_0())

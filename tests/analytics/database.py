@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_metrics_proxy.analytics.filters import stored_time
+from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
@@ -43,6 +44,17 @@ def a_record(seconds: float = 0, **facts: Any) -> RequestRecord:
     )
 
 
+def a_row(
+    record: RequestRecord,
+    *,
+    error_category: str | None = None,
+    error_phase: str | None = None,
+    app_version: str = APP_VERSION,
+) -> tuple[Any, ...]:
+    """A record as it is stored, with this verdict, for ``Database.append``."""
+    return (*(getattr(record, name) for name in RAW_COLUMNS), None, error_category, error_phase, app_version)
+
+
 class Database:
     """A store and a reader on one file."""
 
@@ -54,7 +66,8 @@ class Database:
     def add(self, *records: RequestRecord, app_version: str = "2.0.0", tokens_per_second: float | None = None) -> None:
         """Commit records as one batch."""
         self.append(
-            (*(getattr(record, name) for name in RAW_COLUMNS), tokens_per_second, app_version) for record in records
+            (*(getattr(record, name) for name in RAW_COLUMNS), tokens_per_second, None, None, app_version)
+            for record in records
         )
 
     def append(self, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.analytics.filters import RequestFilter, parse_time, stored_time, where
+from llm_metrics_proxy.analytics.filters import WORDS, RequestFilter, parse_time, stored_time, where
 from llm_metrics_proxy.analytics.requests import list_requests
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.record import RequestRecord
-from tests.analytics.database import NOON, Database, a_record
+from tests.analytics.database import NOON, Database, a_record, a_row
 
 
 def test_no_condition_selects_everything_without_a_where() -> None:
@@ -26,7 +26,7 @@ def test_false_is_a_condition_and_not_the_lack_of_one() -> None:
     assert where(RequestFilter(streaming=False)) == (" WHERE is_streaming = ?", (0,))
 
 
-@pytest.mark.parametrize("field", RequestFilter.__struct_fields__)
+@pytest.mark.parametrize("field", [name for name in RequestFilter.__struct_fields__ if name not in WORDS])
 def test_every_condition_picks_its_records_and_no_others(database: Database, field: str) -> None:
     wanted = a_record(0)
     cases: dict[str, tuple[Any, RequestRecord]] = {
@@ -35,20 +35,40 @@ def test_every_condition_picks_its_records_and_no_others(database: Database, fie
         "streaming": (True, a_record(is_streaming=False)),
         "success": (True, a_record(success=False)),
         "status_code": (200, a_record(status_code=None)),
-        "error_type": ("this", a_record(error_type=None)),
         "app_version": ("2.0.0", a_record()),
         "tag": ("team=red", a_record(tags="team=red2,other=team=red,xteam=red")),
     }
     texts = ("model", "origin", "backend", "endpoint", "backend_name", "user", "user_agent", "api_key_id", "trace_id")
     text: Any = {field: "This"} if field in texts else {}
     value, other = cases.get(field, ("this", a_record(**text)))  # equal means equal, case included
-    if field in (*texts, "error_type"):
+    if field in texts:
         setattr(wanted, field, value)
     wanted.tags = "env=prod,team=red"
     database.add(wanted)
     database.add(other, app_version="1.0.0" if field == "app_version" else "2.0.0")
     page = list_requests(database.reader, RequestFilter(**{field: value}))
     assert [item["request_id"] for item in page.items] == [wanted.request_id]
+
+
+@pytest.mark.parametrize("field", WORDS)
+def test_every_word_of_errors_picks_its_records_and_no_others(database: Database, field: str) -> None:
+    rows = []
+    for word in WORDS[field]:
+        verdict: Any = {field: word} if field in ("error_category", "error_phase") else {}
+        facts: Any = {} if verdict else {field: word}
+        rows.append(a_row(a_record(**facts), **verdict))
+    database.append([*rows, a_row(a_record(outcome=""))])
+    for number, word in enumerate(WORDS[field], 1):
+        conditions: Any = {field: word}
+        assert [item["id"] for item in list_requests(database.reader, RequestFilter(**conditions)).items] == [number]
+
+
+@pytest.mark.parametrize("field", WORDS)
+def test_a_word_that_there_is_not_is_refused_with_those_that_there_are(field: str) -> None:
+    conditions: Any = {field: "nonsense"}
+    with pytest.raises(QueryError, match=f"there is no {field} 'nonsense'; there are: {', '.join(WORDS[field])}$") as e:
+        RequestFilter(**conditions)
+    assert e.value.parameter == field
 
 
 @pytest.mark.parametrize(

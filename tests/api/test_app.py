@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from llm_metrics_proxy.analytics import RequestFilter, Summary, summarise
+from llm_metrics_proxy.analytics import WORDS, Errors, ErrorsQuery, RequestFilter, Summary, read_errors, summarise
 from llm_metrics_proxy.api import create_app
 from llm_metrics_proxy.api.health import Health, Readiness
 from llm_metrics_proxy.api.migrations import MigrationNow
@@ -21,7 +21,7 @@ from llm_metrics_proxy.errors import StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.sqlite import SqliteReader
-from tests.analytics.database import Database, a_record
+from tests.analytics.database import Database, a_record, a_row
 from tests.api.service import client, ports
 
 
@@ -53,6 +53,7 @@ def test_every_answer_has_the_shape_that_the_document_promises(database: Databas
         "/api/v1/requests?limit=1": RequestPage,
         "/api/v1/requests/1": RequestItem,
         "/api/v1/summary": Summary,
+        "/api/v1/errors": Errors,
         "/api/v1/versions": Versions,
         "/api/v1/migrations/current": MigrationNow,
         "/health": Health,
@@ -93,6 +94,46 @@ def test_the_summary_is_what_analytics_says(database: Database) -> None:
     database.add(a_record(0), a_record(1, response_time_ms=None))
     body = client(database).get("/api/v1/summary").content
     assert msgspec.json.decode(body, type=Summary) == summarise(database.reader, RequestFilter())
+
+
+def test_the_errors_are_what_analytics_says(database: Database) -> None:
+    failed: Any = {"success": False, "outcome": "upstream_error", "error_type": "rate_limit", "retry_after_ms": 2000.0}
+    database.append(a_row(a_record(number, **failed), error_category="limit") for number in range(3))
+    database.add(a_record())
+    http = client(database)
+    body = http.get("/api/v1/errors", params={"examples": 2}).content
+    answer = msgspec.json.decode(body, type=Errors)
+    assert answer == read_errors(database.reader, ErrorsQuery(examples=2))
+    assert (answer.errors, answer.share, len(answer.examples), len(answer.retry)) == (3, 0.75, 2, 1)
+    assert http.get("/api/v1/errors", params={"model": "nobody"}).json()["errors"] == 0
+    assert http.get("/api/v1/errors", params={"error_type": "rate_limit"}).json()["share"] == 1
+    assert http.get("/api/v1/requests", params={"error_category": "limit"}).json()["items"][0]["id"] == 3
+    assert http.get("/api/v1/summary", params={"error_category": "auth"}).json()["requests"] == 0
+
+
+def test_the_example_of_the_document_has_the_shape_of_an_answer(database: Database) -> None:
+    document = client(database).get("/openapi.json").json()
+    example = document["paths"]["/api/v1/errors"]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+    answer = msgspec.convert(example, Errors)
+    assert answer.app_version == APP_VERSION
+    assert msgspec.to_builtins(answer) == example
+
+
+@pytest.mark.parametrize("path", ["/api/v1/requests", "/api/v1/summary", "/api/v1/errors"])
+@pytest.mark.parametrize("name", WORDS)
+def test_a_word_of_errors_that_there_is_not_is_refused_with_those_that_there_are(
+    database: Database, path: str, name: str
+) -> None:
+    response = client(database).get(path, params={name: "nonsense"})
+    assert response.status_code == 422
+    error = error_of(response)
+    assert error["parameter"] == name
+    assert all(word in error["message"] for word in WORDS[name])
+    document = client(database).get("/openapi.json").json()
+    described = {one["name"]: one["schema"] for one in document["paths"][path]["get"]["parameters"]}
+    assert described[name]["enum"] == list(WORDS[name])
+    for word in WORDS[name]:
+        assert client(database).get(path, params={name: word}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -226,7 +267,7 @@ def test_versions_tell_the_history_and_who_follows_what(database: Database) -> N
     database.add(a_record(), a_record())
     body = client(database, versions={"sqlite": "3.54.1"}).get("/api/v1/versions").json()
     assert body["records_by_version"] == {"1.0.0": 1, "2.0.0": 2}
-    assert [note["version"] for note in body["history"]] == ["1.0.0", "2.0.0", "2.1.0", "2.2.0"]
+    assert [note["version"] for note in body["history"]] == ["1.0.0", "2.0.0", "2.1.0", "2.2.0", "3.0.0"]
     assert "response_time_ms" in body["history"][1]["tokens_per_second"]
     assert body["components"] == {"sqlite": "3.54.1"}
 
@@ -257,5 +298,5 @@ def test_the_api_holds_to_its_own_document_whatever_it_is_sent(database: Databas
             case.call_and_validate(excluded_checks=excluded)
 
         holds()
-    assert len(tried) == 8
+    assert len(tried) == 9
     assert tried["GET /api/v1/requests"] >= 10

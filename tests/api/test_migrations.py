@@ -60,10 +60,19 @@ def test_a_pause_says_until_when(database: Database) -> None:
 def test_a_run_of_the_command_line_is_seen_in_the_database(database: Database) -> None:
     number = a_run(database.path, state=State.MIGRATING, records_changed=400, finished_at=None, busy_ms=2000.0)
     answer = now(database, Ports(holder=77))
-    assert (answer.phase, answer.run_id, answer.done, answer.total) == ("migrating", number, 400, 1000)
-    assert (answer.per_s, answer.eta_s) == (200.0, 3.0)
+    assert (answer.phase, answer.run_id, answer.done, answer.total) == ("migrating", number, 400, 1005)
+    assert (answer.per_s, answer.eta_s) == (200.0, 3.025)
     assert not answer.runs_here
     assert answer.lock_holder_pid == 77
+
+
+def test_a_run_of_two_versions_is_told_in_records_though_it_changes_each_twice(database: Database) -> None:
+    checksums = {"2.0.0": "a", "3.0.0": "b"}
+    both = {"from_versions": {"1.1.0": 600, "2.1.0": 400}, "checksums": checksums, "to_version": "3.0.0"}
+    a_run(database.path, state=State.MIGRATING, records_changed=800, finished_at=None, busy_ms=2000.0, **both)
+    answer = now(database, Ports(holder=77))  # 1,600 changes in 1,000 records
+    assert (answer.done, answer.total, answer.percent) == (500, 1000, 50.0)
+    assert (answer.per_s, answer.eta_s) == (250.0, 2.0)
 
 
 def test_a_run_that_nobody_goes_on_with_is_idle_and_said(database: Database) -> None:
@@ -132,10 +141,10 @@ def test_answers_count_older_records_of_their_range_while_some_may_be_there(data
     database.add(a_record(4), app_version="2.1.0")
     http = client(database, migrations=Ports(older=True))
     page = msgspec.json.decode(http.get("/api/v1/requests?limit=1").content, type=RequestPage)
-    assert page.older_records == {"": 1, "1.0.0": 2}  # type: ignore[attr-defined]
+    assert page.older_records == {"": 1, "1.0.0": 2, "2.0.0": 1, "2.1.0": 1}  # type: ignore[attr-defined]
     assert http.get("/api/v1/requests?model=b").json()["older_records"] == {"1.0.0": 1}
     summary = msgspec.json.decode(http.get("/api/v1/summary?start=2026-03-01T12:00:02").content, type=Summary)
-    assert summary.older_records == {"": 1}
+    assert summary.older_records == {"": 1, "2.0.0": 1, "2.1.0": 1}
     assert summary.app_versions == {"": 1, "2.0.0": 1, "2.1.0": 1}
 
 
@@ -172,7 +181,7 @@ def test_runs_are_told_with_their_figures_and_notices(database: Database) -> Non
     assert (newest.checksum_mismatches, oldest.checksum_mismatches) == ([], ["2.0.0"])
     (notice,) = answer.notices  # the other one was dismissed
     assert (notice.kind, notice.run_id, notice.attention) == ("done", 2, False)
-    assert "1,000 of 1,005 records" in notice.text[0]
+    assert "1,000 changes were made in 1,005 records" in notice.text[0]
     assert any("2.0.0: tokens_per_second is lower" in sentence for sentence in notice.text)
     assert "9: odd_code; 7: there is no total" in notice.text[-1]
 

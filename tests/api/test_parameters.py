@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from llm_metrics_proxy.analytics import RequestFilter
-from llm_metrics_proxy.api.parameters import FilterParameters, KnownOnly, ListParameters
+from llm_metrics_proxy.analytics import ErrorsQuery, RequestFilter
+from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, KnownOnly, ListParameters
 from llm_metrics_proxy.errors import QueryError
 
 
@@ -30,13 +30,21 @@ def test_words_become_values() -> None:
     )
 
 
+def test_the_errors_take_a_filter_and_a_number_of_examples() -> None:
+    parameters = ErrorsParameters.model_validate({"error_category": "limit", "examples": "3"})
+    assert parameters.to_query() == ErrorsQuery(filter=RequestFilter(error_category="limit"), examples=3)
+    assert ErrorsParameters().to_query() == ErrorsQuery()
+    with pytest.raises(ValidationError, match="100"):
+        ErrorsParameters.model_validate({"examples": "101"})
+
+
 @pytest.mark.parametrize("word", ["True", "1", "yes", "on", "null", " true", ""])
 def test_a_flag_is_one_of_two_words(word: str) -> None:
     with pytest.raises(ValidationError, match="true or false"):
         FilterParameters.model_validate({"success": word})
 
 
-@pytest.mark.parametrize("parameters", [FilterParameters, ListParameters])
+@pytest.mark.parametrize("parameters", [FilterParameters, ListParameters, ErrorsParameters])
 def test_every_parameter_says_what_it_means_and_none_can_be_null(parameters: type[FilterParameters]) -> None:
     for name, schema in parameters.model_json_schema()["properties"].items():
         assert schema["description"], name

@@ -2,6 +2,7 @@ import math
 from collections import defaultdict
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from llm_metrics_proxy.api.health import Health, assess
 from llm_metrics_proxy.api.prometheus import render
 from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook
-from llm_metrics_proxy.record import Outcome
 from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES, TAXONOMY
 from tests.analytics.database import Database, a_record
 from tests.api.service import NOW_UNIX_S, RUNNING, client
 from tests.counting import count
@@ -93,21 +94,53 @@ def test_a_new_series_begins_with_a_zero_for_every_outcome() -> None:
     count(book, a_record())
     values, _ = scrape(book)
     found = {dict(has)["outcome"]: value for (name, has), value in values.items() if name == "llm_proxy_requests_total"}
-    assert found == {outcome.value: float(outcome == Outcome.COMPLETED) for outcome in Outcome}
+    assert found == {outcome: float(outcome == "completed") for outcome in OUTCOMES}
 
 
 def test_counts_and_labels_are_those_of_the_records() -> None:
     book = CounterBook()
     count(book, a_record())
-    count(book, a_record(is_streaming=False, success=False, outcome="upstream_error", error_type="quota"))
+    failed = a_record(is_streaming=False, success=False, outcome="upstream_error", error_type="quota")
+    count(book, failed, error_category="limit")
     values, _ = scrape(book)
     labels = {"model": "llama3.1:8b", "backend": "127.0.0.1:8000", "endpoint": "/v1/chat/completions"}
-    assert only(values, "llm_proxy_errors_total", **labels, streaming="false", outcome="upstream_error") == 1
-    assert only(values, "llm_proxy_errors_total", error_type="quota") == 1
+    kind = {"error_category": "limit", "error_type": "quota"}
+    assert only(values, "llm_proxy_errors_total", **labels, streaming="false", **kind) == 1
+    assert only(values, "llm_proxy_errors_total", **labels, streaming="true", **kind) == 0
     assert only(values, "llm_proxy_request_success_total", **labels, finished_reason="stop") == 1
     assert only(values, "llm_proxy_prompt_tokens_total", streaming="true") == 10
     assert only(values, "llm_proxy_generation_tokens_total", streaming="true") == 101
     assert only(values, "llm_proxy_build_info", app_version="2.0.0") == 1
+
+
+def errors(values: Series) -> dict[tuple[str, str, str, str], float]:
+    """Of ``llm_proxy_errors_total``: model, streaming, category and type, and the count."""
+    labels = ("model", "streaming", "error_category", "error_type")
+    return {
+        tuple(dict(has)[label] for label in labels): value  # type: ignore[misc]
+        for (name, has), value in values.items()
+        if name == "llm_proxy_errors_total"
+    }
+
+
+def test_every_kind_of_error_is_there_at_0_before_the_first_request_and_in_every_new_series() -> None:
+    book = CounterBook()
+    kinds = [(row.category, row.type) for row in TAXONOMY]
+    before = {("", "", *kind): 0.0 for kind in kinds}
+    assert errors(scrape(book)[0]) == before
+    count(book, a_record())
+    assert errors(scrape(book)[0]) == before | {("llama3.1:8b", "true", *kind): 0.0 for kind in kinds}
+
+
+def test_the_total_of_errors_goes_on_from_what_2_x_counted() -> None:
+    book = CounterBook()
+    ((key, state),) = count(book, a_record())
+    values = msgspec.msgpack.decode(state)
+    values[2] = {"rejected": {"forbidden": 3}, "upstream_error": {"quota": 2, "": 1}}
+    book.load([(key, msgspec.msgpack.encode(values[:7]))])
+    count(book, a_record(success=False, outcome="proxy_refused", error_type="forbidden"), error_category="auth")
+    shown = {name: n for name, n in errors(scrape(book)[0]).items() if n}
+    assert shown == {("llama3.1:8b", "true", "", ""): 6, ("llama3.1:8b", "true", "auth", "forbidden"): 1}
 
 
 def test_histograms_are_cumulative_and_in_seconds() -> None:
@@ -157,8 +190,11 @@ def test_counters_never_go_down_over_failures_and_restarts() -> None:
         assert all((name, has) in values for name, has in highest)  # nor do they vanish
 
     for number in range(24):
-        record = a_record(model=f"m{number % 3}", response_time_ms=float(number), success=number % 4 > 0)
-        book.observe(record)
+        category, kind = (None, None) if number % 4 else ("limit", "quota")
+        record = a_record(
+            model=f"m{number % 3}", response_time_ms=float(number), success=number % 4 > 0, error_type=kind
+        )
+        book.observe(record, category)
         look()
         changes = book.take_changes()
         look()
@@ -166,7 +202,7 @@ def test_counters_never_go_down_over_failures_and_restarts() -> None:
             book = book if number % 2 else CounterBook()
             book.load(stored.items())
             look()
-            book.observe(record)
+            book.observe(record, category)
             changes = book.take_changes()
         stored.update(changes)
         if number % 7 == 3:  # killed between the commit and its confirmation

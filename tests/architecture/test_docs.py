@@ -19,6 +19,11 @@ def test_every_column_stands_in_the_docs_as_the_record_defines_it() -> None:
     assert page == write_docs.with_table(page), "run: .venv/bin/python -m tools.write_docs"
 
 
+def test_every_error_type_stands_in_the_docs_as_the_taxonomy_defines_it() -> None:
+    page = (ROOT / "docs" / "topics" / "errors.md").read_text()
+    assert page == write_docs.with_errors(page), "run: .venv/bin/python -m tools.write_docs"
+
+
 def test_every_outcome_is_explained() -> None:
     assert write_docs.undocumented_outcomes((ROOT / "docs" / "metrics.md").read_text()) == []
 

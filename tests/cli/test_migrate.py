@@ -25,6 +25,7 @@ from tests.cli.conftest import Cli, words
 
 VERBS = ("status", "plan", "run", "undo", "verify", "history", "notices")
 SLOW = 12_000  # records: several batches, whatever the first one's size
+CHANGES = len(engine.MIGRATIONS)  # of each of those records: every migration concerns it
 
 
 @pytest.fixture
@@ -57,13 +58,13 @@ def test_a_script_is_led_through_a_migration_and_back(cli: Cli, old: Path) -> No
     status = answer(cli, "status", "--db", str(old))
     assert (status["has_work"], status["found"], status["needs_adoption"]) == (True, "legacy", True)
     plan = answer(cli, "plan", "--db", str(old))
-    assert [step["version"] for step in plan["steps"]] == ["2.0.0"]
+    assert [step["version"] for step in plan["steps"]] == ["2.0.0", "3.0.0"]
     assert content(old) == before
 
     run = answer(cli, "run", "--db", str(old))
     assert (run["ended"], run["run"]["state"], run["run"]["records_total"]) == ("done", "done", 200)
     assert answer(cli, "status", "--db", str(old))["has_work"] is False
-    assert {stamp for *_, stamp in content(old)} == {"2.0.0"}
+    assert {stamp for *_, stamp in content(old)} == {APP_VERSION}
     assert answer(cli, "verify", "--db", str(old)) == {
         "app_version": APP_VERSION, "database": str(old), "ok": True, "faults": [],
     }  # fmt: skip
@@ -80,16 +81,17 @@ def test_a_script_is_led_through_a_migration_and_back(cli: Cli, old: Path) -> No
 def test_a_person_reads_what_happened_and_what_to_do(cli: Cli, old: Path) -> None:
     out = cli("migrate", "status", "--db", str(old)).out
     assert "adopt the database and migrate its records" in out
-    assert words("1.0.0 100 older: to be migrated to 2.0.0") in [line.split() for line in out.splitlines()]
+    assert words(f"1.0.0 100 older: to be migrated to {APP_VERSION}") in [line.split() for line in out.splitlines()]
 
     out = cli("migrate", "plan", "--db", str(old)).out
     assert f"Nothing was written. To do it:  llm-metrics-proxy migrate run --db {old}" in out
     assert "before → after" in out
 
     out = cli("migrate", "run", "--db", str(old)).out
-    assert out.startswith("Done. Records follow the formulas of version 2.0.0 now; every one was verified.")
+    assert out.startswith(f"Done. Records follow the formulas of version {APP_VERSION} now; every one was verified.")
     assert f"llm-metrics-proxy migrate undo --db {old}" in out
-    assert "What 2.0.0 changed in how numbers are read" in out
+    for version in ("2.0.0", "3.0.0"):
+        assert f"What {version} changed in how numbers are read" in out
 
     assert "done" in cli("migrate", "history", "--db", str(old)).out.splitlines()[1].split()
     assert cli("migrate", "verify", "--db", str(old)).out.startswith("Verified.")
@@ -97,6 +99,31 @@ def test_a_person_reads_what_happened_and_what_to_do(cli: Cli, old: Path) -> Non
     out = cli("migrate", "undo", "--db", str(old)).out
     assert out.startswith("Taken back: the records are as they were before.")
     assert f"llm-metrics-proxy migrate run --db {old}" in out
+
+
+def test_the_plan_shows_what_becomes_of_each_type_of_error(cli: Cli, old: Path) -> None:
+    connection = apsw.Connection(str(old))
+    connection.execute(
+        "UPDATE completion_requests SET success = 0, error_type = 'rate_limit_error', status_code = 429, "
+        "error_message = 'slower' WHERE id BETWEEN 11 AND 17"
+    )
+    connection.execute("UPDATE completion_requests SET error_type = '[odd]\nname', success = 0 WHERE id = 30")
+    connection.close()
+    first, second = answer(cli, "plan", "--db", str(old))["steps"]
+    assert first["types"] == []
+    assert {"before": "rate_limit_error", "category": "limit", "type": "rate_limit", "records": 7} in second["types"]
+    shown = [line.split() for line in cli("migrate", "plan", "--db", str(old)).out.splitlines()]
+    assert words("7 rate_limit_error limit rate_limit") in shown
+    assert any(line[:2] == ["1", "[odd]\N{REPLACEMENT CHARACTER}name"] for line in shown)
+
+
+def test_a_plan_with_many_kinds_of_errors_names_the_most_frequent(cli: Cli, old: Path) -> None:
+    connection = apsw.Connection(str(old))
+    connection.execute("UPDATE completion_requests SET success = 0, error_type = 'word' || (id % 60)")
+    connection.close()
+    types = answer(cli, "plan", "--db", str(old))["steps"][1]["types"]
+    assert len(types) == 60
+    assert "… and 20 more combinations; --json has them all" in cli("migrate", "plan", "--db", str(old)).out
 
 
 def test_a_dry_run_is_the_plan(cli: Cli, old: Path) -> None:
@@ -112,7 +139,9 @@ def test_notices_stay_until_they_are_dismissed(cli: Cli, old: Path) -> None:
     assert (pending["kind"], pending["attention"]) == ("problem", True)
     assert answer(cli, "notices", "--dismiss", "--db", str(old))["dismissed"] == 0
     cli("migrate", "run", "--db", str(old))
-    assert "Records follow the formulas of version 2.0.0 now" in cli("migrate", "notices", "--db", str(old)).out
+    out = cli("migrate", "notices", "--db", str(old)).out
+    assert f"Records follow the formulas of version {APP_VERSION} now" in out
+    assert "400 changes were made in 200 records on " in out  # by 2.0.0 and by 3.0.0
     (notice,) = answer(cli, "notices", "--db", str(old))["notices"]
     assert (notice["kind"], notice["run_id"]) == ("done", 1)
     dismissed = answer(cli, "notices", "--dismiss", "--db", str(old))
@@ -241,7 +270,7 @@ def test_a_time_limit_stops_between_batches_and_the_next_run_goes_on(cli: Cli, t
     assert (notice["kind"], notice["attention"]) == ("unfinished", True)
     assert "finish run 1" in cli("migrate", "status", "--db", str(path)).out
     done = answer(cli, "run", "--db", str(path))
-    assert (done["ended"], done["run"]["id"], done["run"]["records_changed"]) == ("done", 1, SLOW)
+    assert (done["ended"], done["run"]["id"], done["run"]["records_changed"]) == ("done", 1, CHANGES * SLOW)
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -264,7 +293,7 @@ def test_a_signal_stops_after_a_batch_and_tells_how_to_go_on(
     assert (process.returncode, err) == (code, "")
     assert out.startswith("Stopped after a whole batch: ")
     assert f"Go on with  llm-metrics-proxy migrate run --db {path}" in out
-    assert answer(cli, "run", "--db", str(path))["run"]["records_changed"] == SLOW
+    assert answer(cli, "run", "--db", str(path))["run"]["records_changed"] == CHANGES * SLOW
 
 
 def runs_of(path: Path) -> list[Any]:
@@ -301,7 +330,7 @@ def test_a_summary_says_when_it_mixes_formulas(cli: Cli, old: Path) -> None:
     cli("migrate", "run", "--db", str(old))
     assert "Not comparable" not in cli("summary", "--db-path", str(old)).out
     cli("migrate", "undo", "--db", str(old))
-    assert "Not comparable: 1.0.0 100 follow older formulas" in cli("summary", "--db-path", str(old)).out
+    assert "Not comparable: 1.0.0 100, 2.0.0 100 follow older formulas" in cli("summary", "--db-path", str(old)).out
 
 
 @pytest.mark.parametrize("columns", [80, 120])

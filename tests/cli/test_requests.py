@@ -20,7 +20,7 @@ def test_the_newest_stands_first_and_missing_is_a_dash(cli: Cli) -> None:
     lines = cli("requests").out.splitlines()
     assert lines[0].split() == words("time (UTC) model origin status end TTFT ms total ms in tok out tok tok/s")
     assert lines[1].split() == words("2026-01-01 00:03:00 llama editor 200 stop 120 3,000 1,000 500 500.0")
-    assert lines[2].split()[2:5] == ["qwen", "-", "503"]
+    assert lines[2].split()[2:5] == ["qwen", "[red]over�[2Jloaded", "503"]
     assert lines[2].split()[-5:] == ["-", "3,000", "-", "-", "-"]
     assert len(lines) == 4
 

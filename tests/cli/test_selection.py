@@ -55,3 +55,14 @@ def test_who_asked_can_be_chosen_too() -> None:
     )
     with pytest.raises(QueryError, match="give k=v"):
         selection(tag=["k"])
+
+
+def test_what_went_wrong_can_be_chosen_too() -> None:
+    chosen = selection(
+        outcome="upstream_error", error_category="limit", error_type="quota", error_phase="before_first_token"
+    )
+    assert chosen == RequestFilter(
+        outcome="upstream_error", error_category="limit", error_type="quota", error_phase="before_first_token"
+    )
+    with pytest.raises(QueryError, match=r"there is no error_type 'quoat'; there are: .*quota"):
+        selection(error_type="quoat")

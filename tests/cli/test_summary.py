@@ -5,7 +5,10 @@ import json
 import pytest
 
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from tests.cli.conftest import Cli, words
+from llm_metrics_proxy.storage.base import IngestBatch
+from llm_metrics_proxy.storage.sqlite import SqliteStore
+from tests.analytics.database import a_row
+from tests.cli.conftest import Cli, make_record, words
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -17,8 +20,14 @@ def test_counts_means_and_errors_say_how_many_records_they_rest_on(cli: Cli) -> 
     assert words("response_time_ms ms 3 3,000 3,000 3,000 3,000") in lines
     assert words("prompt_tokens 2,000 2") in lines
     assert words("cached_tokens - 0") in lines
-    assert ["upstream_error", "[red]over�[2Jloaded", "1"] in lines
+    assert ["upstream_error", "overloaded", "1"] in lines
     assert lines[-1] == words(f"Formulas of version {APP_VERSION}; records by version: {APP_VERSION} 3")
+
+
+def test_words_of_other_programs_are_no_markup(cli: Cli, store: SqliteStore) -> None:
+    odd = a_row(make_record(4, success=False, outcome="upstream_error", error_type="[red]over\x1b[2Jloaded"))
+    store.append(IngestBatch(rows=[odd]))
+    assert ["upstream_error", "[red]over�[2Jloaded", "1"] in [line.split() for line in cli("summary").out.splitlines()]
 
 
 def test_json_is_unrounded_and_missing_is_null(cli: Cli) -> None:

@@ -9,11 +9,12 @@ import apsw
 import pytest
 
 from llm_metrics_proxy.errors import MigrationRefusedError, NewerDatabaseError
+from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Change, Ended, Migration, Phase, Progress, State
 from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0_0
-from tests.migration.chain import CHAIN, chain
+from tests.migration.chain import CHAIN
 from tests.migration.databases import content, execute, make, options
 
 NAMES = ("timestamp", "success", "response_time_ms", "model", "total_tokens", "extra", "is_streaming", "finish_reason")
@@ -30,15 +31,18 @@ def test_records_are_recomputed_stamped_and_verified(legacy: Path) -> None:
     result = engine.migrate(legacy, options(legacy))
     assert result.ended is Ended.DONE, result
     assert result.run is not None
-    assert (result.run.records_total, result.run.records_changed) == (1000, 1000)
-    assert result.run.gaps == {"no_total_tokens": 50}
+    assert (result.run.records_total, result.run.records_changed) == (1000, 1000 * len(MIGRATIONS))
+    assert result.run.gaps == {"no_total_tokens": 50, "error_without_words": 50}
     assert result.run.from_versions == {"1.0.0": 1000}
     rows = execute(
         legacy, "SELECT total_tokens, response_time_ms, tokens_per_second, recompute_reason FROM completion_requests"
     )
     for tokens, duration_ms, rate, reason in rows:
-        assert (rate, reason) == ((None, "no_total_tokens") if tokens is None else (tokens * 1000 / duration_ms, None))
-    assert execute(legacy, "SELECT DISTINCT app_version FROM completion_requests") == [("2.0.0",)]
+        wanted = (None, "error_without_words") if tokens is None else (tokens * 1000 / duration_ms, None)
+        assert (rate, reason) == wanted, "those without tokens failed, too, and the last reason is kept"
+    assert execute(legacy, "SELECT DISTINCT app_version FROM completion_requests") == [(APP_VERSION,)]
+    ended = "SELECT DISTINCT success, outcome, error_category, error_type FROM completion_requests ORDER BY success"
+    assert execute(legacy, ended) == [(0, "upstream_error", "unknown", "unknown"), (1, "completed", None, None)]
     after = content(legacy, ("timestamp_original", *NAMES[1:]))
     assert after == before, "a raw fact changed"
     assert execute(legacy, "SELECT count(*) FROM completion_requests WHERE timestamp <> timestamp_original || 'Z'") == [
@@ -63,18 +67,18 @@ def test_an_automatic_look_counts_only_what_came_since(legacy: Path) -> None:
     assert engine.status(legacy, MIGRATIONS, quick=True).records_by_version == {"1.0.0": 1}
     result = engine.migrate(legacy, options(legacy, automatic=True))
     assert result.run is not None
-    assert (result.ended, result.run.records_changed) == (Ended.DONE, 1)
+    assert (result.ended, result.run.records_changed) == (Ended.DONE, len(MIGRATIONS))
 
 
 def test_a_start_does_not_count_again_what_was_cleared_and_a_person_does(legacy: Path) -> None:
     engine.migrate(legacy, options(legacy))
     execute(legacy, "UPDATE completion_requests SET app_version = '1.0.0' WHERE id = 5")
-    execute(legacy, "INSERT INTO completion_requests (app_version) VALUES ('2.1.0')")
+    execute(legacy, f"INSERT INTO completion_requests (app_version) VALUES ('{APP_VERSION}')")
     assert engine.migrate(legacy, options(legacy, automatic=True)).ended is Ended.NOTHING_TO_DO
     assert engine.status(legacy, MIGRATIONS, quick=True).counted_above_id == 1001
     result = engine.migrate(legacy, options(legacy))
     assert result.run is not None
-    assert (result.ended, result.run.records_changed) == (Ended.DONE, 1)
+    assert (result.ended, result.run.records_changed) == (Ended.DONE, len(MIGRATIONS))
 
 
 def test_undo_gives_every_bit_back_and_keeps_what_came_since(legacy: Path) -> None:
@@ -160,11 +164,11 @@ def test_a_stop_is_obeyed_after_a_batch_and_the_next_call_goes_on(tmp_path: Path
     result = engine.migrate(legacy, options(legacy, batch_lock_ms=1, pause_ms=150), report=report, stop=stop)
     assert result.ended is Ended.STOPPED
     versions = dict(execute(legacy, "SELECT app_version, count(*) FROM completion_requests GROUP BY 1"))
-    assert set(versions) == {"1.0.0", "2.0.0"}
+    assert set(versions) == {"1.0.0", APP_VERSION}
     assert result.run is not None
     again = engine.migrate(legacy, options(legacy))
     assert again.run is not None
-    assert (again.ended, again.run.id, again.run.records_changed) == (Ended.DONE, result.run.id, 4000)
+    assert (again.ended, again.run.id, again.run.records_changed) == (Ended.DONE, result.run.id, 4000 * len(MIGRATIONS))
     assert engine.verify(legacy) == ()
 
 
@@ -272,9 +276,13 @@ def test_stamps_of_a_legacy_file_prove_nothing(tmp_path: Path) -> None:
     )
     result = engine.migrate(path, options(path))
     assert result.run is not None
-    assert (result.ended, result.run.records_changed) == (Ended.DONE, 60)
+    assert result.ended is Ended.DONE
+    tables = [f"migration_undo_{result.run.id}_{m.version.replace('.', '_')}" for m in MIGRATIONS]
+    taken = [execute(path, f"SELECT count(*) FROM {table}") for table in tables]
+    assert taken == [[(60,)], [(100,)]], "40 follow 2.0.0 as they say"
+    assert result.run.records_changed == 160
     assert engine.verify(path) == ()
-    assert execute(path, "SELECT DISTINCT app_version FROM completion_requests") == [("2.0.0",)]
+    assert execute(path, "SELECT DISTINCT app_version FROM completion_requests") == [(APP_VERSION,)]
 
 
 def test_a_writer_beside_it_keeps_its_records(legacy: Path) -> None:
@@ -311,8 +319,8 @@ def test_a_writer_beside_it_keeps_its_records(legacy: Path) -> None:
 
 
 def test_the_undo_entries_of_older_runs_are_dropped(legacy: Path) -> None:
-    engine.migrate(legacy, options(legacy))
-    engine.migrate(legacy, options(legacy), migrations=chain("2.0.0", "3.0.0"), app_version="3.0.0")
+    engine.migrate(legacy, options(legacy), migrations=CHAIN[:1], app_version="2.0.0")
+    engine.migrate(legacy, options(legacy), migrations=CHAIN[:2], app_version="3.0.0")
     tables = [name for (name,) in execute(legacy, "SELECT name FROM sqlite_schema WHERE name GLOB 'migration_undo_*'")]
     assert tables == ["migration_undo_2_3_0_0"]
 
@@ -374,7 +382,7 @@ def test_bytes_that_are_no_text_are_kept_and_their_records_migrated(tmp_path: Pa
     assert (result.ended, result.faults) == (Ended.DONE, ())
     assert result.run is not None
     assert result.run.from_versions == {"1.0.0": 58, "b'\\xff0'": 2}
-    assert result.run.gaps == {"no_total_tokens": 3, "not_a_number": 1}
+    assert result.run.gaps == {"no_total_tokens": 3, "not_a_number": 1, "error_without_words": 3}
     assert engine.verify(path) == ()
     assert engine.undo(path, options(path)).ended is Ended.UNDONE
     assert execute(path, f"{as_bytes} FROM completion_requests") == before
@@ -385,7 +393,7 @@ def test_an_undone_file_of_another_program_is_distrusted_again(tmp_path: Path) -
     for _attempt in range(2):
         result = engine.migrate(path, options(path))
         assert result.run is not None
-        assert (result.ended, result.run.records_changed) == (Ended.DONE, 40)
+        assert (result.ended, result.run.records_changed) == (Ended.DONE, 40 * len(MIGRATIONS))
         assert engine.verify(path) == ()
         assert engine.undo(path, options(path)).ended is Ended.UNDONE
         assert engine.migrate(path, options(path, automatic=True)).ended is Ended.HELD
@@ -420,7 +428,7 @@ def test_a_column_that_makes_text_of_numbers_is_refused_before_anything_is_writt
 
 def test_a_run_that_an_unknown_version_began_is_left_to_it(legacy: Path) -> None:
     engine.migrate(legacy, options(legacy, max_seconds=0), migrations=CHAIN, app_version="4.0.0")
-    with pytest.raises(MigrationRefusedError, match=r"3.0.0, 4.0.0 was begun by 4.0.0"):
+    with pytest.raises(MigrationRefusedError, match=r"Run 1 to 4\.0\.0 was begun by 4\.0\.0"):
         engine.migrate(legacy, options(legacy))
 
 

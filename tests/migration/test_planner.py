@@ -1,6 +1,7 @@
 """The plan tells what the run then does, and looking leaves no trace."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from llm_metrics_proxy.migration.model import Change, Ended
 from llm_metrics_proxy.migration.plan import Plan
 from llm_metrics_proxy.migration.planner import plan
 from llm_metrics_proxy.migration.preview import Figures
-from llm_metrics_proxy.safe_migrations import migrate_to_version_2_0_0
+from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0_0
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
 from tests.migration.chain import CHAIN
@@ -37,6 +38,11 @@ def planned(path: Path, **more: Any) -> Plan:
     assert sorted(each.name for each in path.parent.iterdir()) == names
     assert msgspec.json.decode(msgspec.json.encode(found), type=Plan) == found
     return found
+
+
+def gaps(found: Plan) -> dict[str, int]:
+    """Records that a step cannot recompute, by reason, over all steps."""
+    return dict(sum((Counter({gap.reason: gap.records for gap in step.gaps}) for step in found.steps), Counter()))
 
 
 def percentile(values: Sequence[float], fraction: float) -> float:
@@ -80,9 +86,9 @@ def test_the_plan_says_what_the_run_does_and_leaves_no_trace(tmp_path: Path, lay
     result = engine.migrate(path, options(path))
     assert result.ended is Ended.DONE, result
     assert result.run is not None
-    (step,) = found.steps
-    assert step.records == result.run.records_changed
-    assert {gap.reason: gap.records for gap in step.gaps} == result.run.gaps
+    assert [step.version for step in found.steps] == [migration.version for migration in MIGRATIONS]
+    assert sum(step.records for step in found.steps) == result.run.records_changed
+    assert gaps(found) == result.run.gaps
     assert list(found.added_columns) == result.run.added_columns
     assert sum(stamp.records for stamp in found.stamps) == 200
     assert planned(path).nothing_to_do
@@ -95,9 +101,10 @@ def test_odd_records_are_counted_as_the_run_counts_them(tmp_path: Path) -> None:
     (metric,) = found.metrics
     result = engine.migrate(path, options(path))
     assert result.run is not None
-    assert (result.ended, result.run.records_changed) == (Ended.DONE, found.steps[0].records)
-    assert {gap.reason: gap.records for gap in found.steps[0].gaps} == result.run.gaps
-    assert found.sample_records == found.steps[0].records == len(legacy.ODD_ROWS)
+    assert (result.ended, result.run.records_changed) == (Ended.DONE, sum(step.records for step in found.steps))
+    assert gaps(found) == result.run.gaps
+    assert [step.records for step in found.steps] == [len(legacy.ODD_ROWS)] * len(MIGRATIONS)
+    assert found.sample_records == len(legacy.ODD_ROWS)
     after = by_model(path)
     for comparison in metric.by_model:
         assert rounded(comparison.before) == figures(before[comparison.model])
@@ -203,12 +210,8 @@ def test_a_chain_tells_what_each_step_takes_and_leaves(tmp_path: Path) -> None:
     result = engine.migrate(path, options(path), migrations=CHAIN, app_version="4.0.0")
     assert result.run is not None
     assert sum(step.records for step in found.steps) == result.run.records_changed
-    gaps: dict[str, int] = {}
-    for step in found.steps:
-        assert step.gaps_of == 100
-        for gap in step.gaps:
-            gaps[gap.reason] = gaps.get(gap.reason, 0) + gap.records
-    assert gaps == result.run.gaps
+    assert [step.gaps_of for step in found.steps] == [100, 100, 100]
+    assert gaps(found) == result.run.gaps
 
 
 def test_an_interrupted_run_shows_what_is_left(tmp_path: Path) -> None:
@@ -266,11 +269,12 @@ def test_text_that_is_no_unicode_is_migrated_as_the_plan_says(tmp_path: Path) ->
     execute(path, f"UPDATE completion_requests SET timestamp = {broken}, model = {broken} WHERE id IN (3, 4)")
     execute(path, f"UPDATE completion_requests SET app_version = {broken} WHERE id = 4")
     found = planned(path)
-    assert (found.faults, found.steps[0].records, found.sample_records) == ((), 20, 20)
+    assert (found.faults, [step.records for step in found.steps], found.sample_records) == ((), [20, 20], 20)
     assert sum(stamp.records for stamp in found.stamps if stamp.standing == "unreadable") == 1
     result = engine.migrate(path, options(path))
     assert result.run is not None
-    assert (result.ended, result.run.records_changed) == (Ended.DONE, 20)
+    assert (result.ended, result.run.records_changed) == (Ended.DONE, 20 * len(MIGRATIONS))
+    assert gaps(found) == result.run.gaps
 
 
 def test_what_another_program_has_open_is_read_as_it_is_at_that_moment(tmp_path: Path) -> None:

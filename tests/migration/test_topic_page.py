@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from llm_metrics_proxy.cli.app import run
+from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.migration.timestamps import normalise
+from llm_metrics_proxy.record import DERIVED, KEPT
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite_schema import LAST_LEGACY_SCHEMA, LEGACY_NEEDS, LEGACY_NEEDS_ONE_OF
+from tests.migration.databases import content, execute, make, options
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "topics" / "migrations.md").read_text()
@@ -39,6 +43,24 @@ def test_an_older_file_is_known_by_what_the_page_says() -> None:
     for name in (*LEGACY_NEEDS, *LEGACY_NEEDS_ONE_OF):
         assert f"`{name}`" in PAGE
     assert f"`schema_version` above {LAST_LEGACY_SCHEMA}" in " ".join(PAGE.split())
+
+
+def test_the_undo_by_hand_puts_every_value_back_and_is_left_alone(tmp_path: Path) -> None:
+    path = make(tmp_path / "metrics.db", 200)
+    (script,) = re.findall(r"^Undo run 1 without.+?^```sql\n(.+?)^```", PAGE, re.M | re.S)
+    names = [name for (name,) in execute(path, "SELECT name FROM pragma_table_info('completion_requests')")]
+    before = content(path, names)
+    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    assert content(path, names) != before
+    execute(path, script)
+    assert content(path, names) == before
+    added = [column.name for column in (*DERIVED, *KEPT) if column.name not in names]
+    for name in (*added, "outcome"):
+        assert execute(path, f"SELECT count({name}) FROM completion_requests") == [(0,)], name
+    assert execute(path, "SELECT name FROM sqlite_schema WHERE name GLOB 'migration_undo_*'") == []
+    assert engine.migrate(path, options(path, automatic=True)).ended is Ended.HELD
+    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    assert engine.verify(path) == ()
 
 
 def test_timestamps_are_read_as_the_page_says() -> None:

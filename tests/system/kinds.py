@@ -7,7 +7,6 @@ picks from it, the fake server answers by it, the oracle judges by it.
 import json
 from typing import Any, Final, NamedTuple
 
-from llm_metrics_proxy.record import Outcome
 from tests.upstream import (
     CHUNKED,
     EVENT_STREAM,
@@ -35,7 +34,8 @@ class Kind(NamedTuple):
     """One sort of request. ``ends``: the client of an undisturbed proxy sees the end of the answer."""
 
     script: Script
-    outcome: Outcome = Outcome.COMPLETED
+    outcome: str = "completed"
+    error_type: str | None = None
     total_tokens: int | None = 15
     status_code: int = 200
     ends: bool = True
@@ -46,8 +46,9 @@ class Kind(NamedTuple):
     def expected(self) -> dict[str, Any]:
         """Columns of the record that an undisturbed proxy leaves."""
         return {
-            "outcome": self.outcome.value,
-            "success": int(self.outcome is Outcome.COMPLETED),
+            "outcome": self.outcome,
+            "success": int(self.outcome == "completed"),
+            "error_type": self.error_type,
             "status_code": self.status_code,
             "total_tokens": self.total_tokens,
         }
@@ -55,6 +56,12 @@ class Kind(NamedTuple):
 
 def _zipped() -> bytes:
     return compressed(json.dumps(chat_completion("zipped " * 50, model="zipped")).encode(), "gzip")
+
+
+def _broken_off(model: str, events: int) -> Script:
+    """So many events of a stream, then the connection is closed."""
+    begun = b"".join(map(chunk, chat_events(_WORDS, model=model)[:events]))
+    return [Send(head(200, EVENT_STREAM, CHUNKED) + begun), Pause(0.03), Close()]
 
 
 KINDS: Final[dict[str, Kind]] = {
@@ -67,19 +74,16 @@ KINDS: Final[dict[str, Kind]] = {
     "long": Kind(stream_script(chat_events(_WORDS, include_usage=True, model="long"), gap_s=0.2), streamed=True),
     # open for 0.15 s, and nothing of its answer with the client
     "thinking": Kind([Pause(0.15), Send(json_response(chat_completion(model="thinking")))]),
-    "error": Kind([Send(error_response(429, "Slow down"))], Outcome.UPSTREAM_ERROR, None, 429),
+    "error": Kind([Send(error_response(429, "Slow down"))], "upstream_error", "rate_limit", None, 429),
     # its record is as large as records get: 3 KiB
-    "fat": Kind([Send(error_response(429, _PAD * 2))], Outcome.UPSTREAM_ERROR, None, 429, fat=True),
-    "cut": Kind(
-        [Send(head(200, EVENT_STREAM, CHUNKED) + chunk(chat_events(_WORDS, model="cut")[0])), Pause(0.03), Close()],
-        Outcome.STREAM_TRUNCATED,
-        None,
-        ends=False,
-        streamed=True,
-    ),
+    "fat": Kind([Send(error_response(429, _PAD * 2))], "upstream_error", "rate_limit", None, 429, fat=True),
+    # breaks off after its first word
+    "cut": Kind(_broken_off("cut", 2), "upstream_truncated", "truncated", None, ends=False, streamed=True),
+    # breaks off before it: the event with the role, as every stream begins, has no content
+    "hollow": Kind(_broken_off("hollow", 1), "upstream_truncated", "empty", None, ends=False, streamed=True),
 }
 
-MIXED: Final = ("plain", "zipped", "stream", "slow", "thinking", "error", "cut")
+MIXED: Final = ("plain", "zipped", "stream", "slow", "thinking", "error", "cut", "hollow")
 
 
 def handler(request: Request) -> Script:

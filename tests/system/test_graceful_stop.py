@@ -48,7 +48,7 @@ def test_what_is_still_open_when_draining_ends_is_cut_off_and_recorded_so(house:
     rows = {row["request_id"]: row for row in house.rows()}
     assert set(rows) == {note.request_id for note in notes}
     assert {(row["outcome"], row["error_type"], row["status_code"]) for row in rows.values()} == {
-        ("proxy_error", "shutdown", 200)
+        ("proxy_crashed", "shutdown", 200)
     }
 
 

@@ -56,6 +56,30 @@ def facts(body: bytes) -> ResponseFacts:
     return found[0]
 
 
+def refused(refusal: Any, finish_reason: str = "stop", **more: Any) -> bytes:
+    message = {"role": "assistant", "content": None, "refusal": refusal}
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason}
+    return json.dumps({**CHAT, "choices": [choice], **more}).encode()
+
+
+@pytest.mark.parametrize("more", [{}, {"service_tier": 5}, {"padding": "x" * 100_000}], ids=["plain", "odd", "large"])
+def test_a_refusal_is_told_instead_of_a_common_end(more: dict[str, Any]) -> None:
+    assert facts(refused("I cannot help with that.", **more)).finish_reason == "refusal"
+    assert facts(refused("I" * 100_000, "length", **more)).finish_reason == "refusal"
+    assert facts(refused("I cannot", "content_filter", **more)).finish_reason == "content_filter"
+    for nothing in (None, ""):
+        assert facts(refused(nothing, **more)).finish_reason == "stop"
+
+
+def test_one_refusal_among_several_choices_is_told() -> None:
+    message = {"role": "assistant", "content": "Yes"}
+    choices = [
+        {"index": 0, "message": message, "finish_reason": "stop"},
+        {"index": 1, "message": {**message, "content": None, "refusal": "No"}, "finish_reason": "stop"},
+    ]
+    assert facts(json.dumps({**CHAT, "choices": choices}).encode()).finish_reason == "refusal"
+
+
 def oracle(body: bytes) -> ResponseFacts:
     """The slow way: everything decoded, then looked at."""
     document = json.loads(body)

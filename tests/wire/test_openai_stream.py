@@ -231,6 +231,22 @@ def test_the_finish_reason_is_that_of_the_first_choice_that_gave_one() -> None:
     assert facts(chunk(delta("", index=0), delta("stop", index=1))).finish_reason == "stop"
 
 
+@pytest.mark.parametrize(
+    ("told", "stored"),
+    [("stop", "refusal"), ("length", "refusal"), ("content_filter", "content_filter"), ("tool_calls", "tool_calls")],
+)
+def test_a_refusal_is_told_instead_of_a_common_end(told: str, stored: str) -> None:
+    found = facts(chunk(delta(refusal="I cannot")), chunk(delta(refusal=" help.")), chunk(delta(told)), DONE)
+    assert (found.finish_reason, found.content_chunks, found.terminal, found.error) == (stored, 2, True, None)
+
+
+def test_a_refusal_that_is_empty_or_breaks_off_is_none() -> None:
+    answered = facts(chunk(delta(content="Yes", refusal=None)), chunk(delta("stop", refusal="")), DONE)
+    assert answered.finish_reason == "stop"
+    assert facts(chunk(delta(refusal="I"))).finish_reason is None
+    assert facts(chunk(delta("stop", content="x")), chunk(delta(index=1, refusal="I"))).finish_reason == "refusal"
+
+
 def test_the_end_marker_alone_is_terminal_and_so_is_a_finish_reason_alone() -> None:
     assert saw(DONE) == SAW_TERMINAL
     assert saw(b"data:  [DONE] \n\n") == SAW_TERMINAL

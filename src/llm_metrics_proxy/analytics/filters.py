@@ -9,14 +9,23 @@ import msgspec
 from llm_metrics_proxy.analytics.rows import NO_VALUE
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.storage.base import SqlValue
+from llm_metrics_proxy.wire.error_taxonomy import CATEGORIES, OUTCOMES, PHASES, TAXONOMY
+
+# Conditions whose words are ours: another word would select nothing, and look like "there was no such error".
+WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "outcome": OUTCOMES,
+    "error_category": CATEGORIES,
+    "error_type": tuple(dict.fromkeys(row.type for row in TAXONOMY)),  # upstream and proxy both have `internal`
+    "error_phase": PHASES,
+}
 
 
 class RequestFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Records that meet every condition that is set; ``None`` sets none. Raises ``QueryError`` if none could.
 
     ``start`` is inclusive, ``end`` exclusive, so that neighbouring ranges share no record. A naive time is UTC. The
-    ``app_version`` ``(none)`` means records without one. ``tag`` is ``k=v``, or several that must all be there,
-    separated by commas.
+    ``app_version`` ``(none)`` means records without one. What has a list in ``WORDS`` must be on it. ``tag`` is
+    ``k=v``, or several that must all be there, separated by commas.
     """
 
     start: datetime | None = None
@@ -28,7 +37,10 @@ class RequestFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     streaming: bool | None = None
     success: bool | None = None
     status_code: int | None = None
+    outcome: str | None = None
+    error_category: str | None = None
     error_type: str | None = None
+    error_phase: str | None = None
     app_version: str | None = None
     backend_name: str | None = None
     user: str | None = None
@@ -42,6 +54,10 @@ class RequestFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise QueryError("start", "start must be before end: start is inclusive and end exclusive")
         if self.status_code is not None and not 100 <= self.status_code <= 599:
             raise QueryError("status_code", f"{self.status_code} is not an HTTP status; they run from 100 to 599")
+        for field, words in WORDS.items():
+            given = getattr(self, field)
+            if given is not None and given not in words:
+                raise QueryError(field, f"there is no {field} {given[:64]!r}; there are: {', '.join(words)}")
         if self.tag is not None and not all("=" in tag for tag in tags_in(self.tag)):
             raise QueryError("tag", f"{self.tag[:64]!r} is no tag: give k=v, or several separated by commas")
 
@@ -75,7 +91,10 @@ _CONDITIONS: Final = {  # field of RequestFilter -> condition with one placehold
     "streaming": "is_streaming = ?",
     "success": "success = ?",
     "status_code": "status_code = ?",
+    "outcome": "outcome = ?",
+    "error_category": "error_category = ?",
     "error_type": "error_type = ?",
+    "error_phase": "error_phase = ?",
     "app_version": "app_version = ?",
     "backend_name": "backend_name = ?",
     "user": "user = ?",

@@ -48,7 +48,11 @@ def _raw(unit: str, sql: Callable[[str], str], *, without: frozenset[str] = froz
 
 DISTRIBUTIONS: Final = (
     *_raw("ms", _finite),
-    *(Metric(column.name, column.fact.unit, column.fact.meaning, _finite(column.name)) for column in DERIVED),
+    *(
+        Metric(column.name, column.fact.unit, column.fact.meaning, _finite(column.name))
+        for column in DERIVED
+        if column.sql_type == "REAL"
+    ),
 )
 # max_tokens is what a client asked for, not what anything used: adding it up means nothing.
 TOKEN_SUMS: Final = _raw("tokens", _count, without=frozenset({"max_tokens"}))

@@ -56,7 +56,7 @@ def _problem(problem: str) -> Notice:
 
 def _done(run: MigrationRun) -> Notice:
     text = [
-        f"{run.records_changed:,} of {run.records_total:,} records were recalculated on {_day(run)}.",
+        f"{run.records_changed:,} changes were made in {run.records_total:,} records on {_day(run)}.",
         *_changes(run),
     ]
     if run.gaps:
@@ -106,7 +106,7 @@ def _rolled_back(run: MigrationRun) -> Notice:
 def _unfinished(run: MigrationRun, *, running: bool) -> Notice:
     doing = "taking back the migration" if run.state == UNDOING else "the migration"
     again = "migrate undo" if run.state == UNDOING else "migrate run"
-    where = f"{run.records_changed:,} records were recalculated so far. " if run.state != UNDOING else ""
+    where = f"{run.records_changed:,} changes were made so far. " if run.state != UNDOING else ""
     return Notice(
         kind="unfinished",
         run_id=run.id,

@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 
 from llm_metrics_proxy.analytics.filters import Clause, RequestFilter, where
-from llm_metrics_proxy.analytics.rows import item, read
+from llm_metrics_proxy.analytics.rows import columns_there, item, read
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.base import Reader
@@ -27,7 +27,6 @@ _NO_CURSOR: Final = "this is no cursor from an answer's next_cursor; begin again
 _MAX_ID: Final = 2**63 - 1
 _ID = re.compile(r"[0-9]{1,19}", re.ASCII)
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_COLUMNS_THERE: Final = "SELECT name FROM pragma_table_info('completion_requests')"
 _Id = Annotated[int, msgspec.Meta(ge=-_MAX_ID - 1, le=_MAX_ID)]
 
 
@@ -88,10 +87,14 @@ def get_request(reader: Reader, key: int | str) -> dict[str, Any] | None:
     return item(rows[0][3:]) if rows else None
 
 
+def newest(reader: Reader, clause: Clause, limit: int) -> list[dict[str, Any]]:
+    """At most ``limit`` records that a condition of ours selects, newest first. Raises ``StoreError``."""
+    return [item(row[3:]) for row in _rows(reader, _columns(reader), clause, limit)]
+
+
 def _columns(reader: Reader) -> str:
-    """The list to select; NULL for what a file lacks whose next step is applied by the next start of the writer."""
-    there = {name.lower() for (name,) in reader.query(_COLUMNS_THERE)}
-    return ", ".join(f'"{name}"' if name in there else "NULL" for name in ALL_COLUMNS)
+    there = columns_there(reader)
+    return ", ".join(there[name] for name in ALL_COLUMNS)
 
 
 def _rows(reader: Reader, columns: str, clause: Clause, limit: int) -> list[tuple[Any, ...]]:

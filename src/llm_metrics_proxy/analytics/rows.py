@@ -15,6 +15,7 @@ from llm_metrics_proxy.storage.base import Reader, SqlValue
 UNFIT: Final = "unfit_values"
 NO_VALUE: Final = "(none)"
 MAX_UNFIT_CHARS: Final = 256
+_COLUMNS_THERE: Final = "SELECT name FROM pragma_table_info('completion_requests')"
 
 
 def described(value: Any) -> str:
@@ -44,6 +45,14 @@ def read(reader: Reader, sql: str, parameters: Sequence[SqlValue] = (), *, colum
         )
         for row in reader.query(wrapped, parameters)
     ]
+
+
+def columns_there(reader: Reader) -> dict[str, str]:
+    """SQL of each of ``record.ALL_COLUMNS``; NULL for what a file lacks whose next step is applied by the next start
+    of the writer. Raises ``StoreError``.
+    """
+    there = {name.lower() for (name,) in reader.query(_COLUMNS_THERE)}
+    return {name: f'"{name}"' if name in there else "NULL" for name in ALL_COLUMNS}
 
 
 def _text(value: Any) -> Any:

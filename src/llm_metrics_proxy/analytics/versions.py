@@ -58,6 +58,25 @@ VERSION_HISTORY: Final = (
         changes="No number changes. Tokens are read from the answers of more APIs (Anthropic, Ollama, OpenAI Responses "
         "and Realtime, llama.cpp), which earlier versions forwarded and recorded without them.",
     ),
+    VersionNote(
+        version="3.0.0",
+        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        changes="Errors explain themselves: every record has one of eight outcomes, and what failed has a category, a "
+        "type and a phase of one taxonomy. Older records are classified from their status, type and message; their "
+        "words stay in outcome_original and error_type_original. No number changes.",
+        breaking_changes=(
+            (
+                "outcome has other values. stream_error is upstream_error now, stream_truncated upstream_truncated, "
+                "upstream_timeout timeout; unreachable is network_error; rejected and client_error "
+                "proxy_refused; proxy_error and record_lost proxy_crashed."
+            ),
+            (
+                "error_type is a type of the taxonomy; older words are in error_type_original, and the server's own in "
+                "upstream_error_code and upstream_error_type."
+            ),
+        ),
+        migrates=True,
+    ),
 )
 # Records of this version and later are read alike. A prerelease of it is older.
 CURRENT_SINCE: Final = max((Version.parse(note.version) for note in VERSION_HISTORY if note.migrates), default=None)
@@ -68,9 +87,12 @@ def follows_older(stamp: Any) -> bool:
 
     A stamp that is no version (NULL, empty, ``v2.0.0``, bytes) is treated as the oldest.
     """
-    if CURRENT_SINCE is None:
-        return False
-    return not isinstance(stamp, str) or not Version.is_valid(stamp) or Version.parse(stamp) < CURRENT_SINCE
+    return CURRENT_SINCE is not None and precedes(stamp, str(CURRENT_SINCE))
+
+
+def precedes(stamp: Any, version: str) -> bool:
+    """Whether a record with this ``app_version`` is older than ``version``; of a stamp, see ``follows_older``."""
+    return not isinstance(stamp, str) or not Version.is_valid(stamp) or Version.parse(stamp) < Version.parse(version)
 
 
 def older_among(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from llm_metrics_proxy.analytics import (
     list_requests,
     notices,
     older_records,
+    read_errors,
     read_runs,
     records_by_version,
     summarise,
@@ -21,9 +22,9 @@ from llm_metrics_proxy.api import docs_page, migrations, prometheus
 from llm_metrics_proxy.api.answers import HANDLERS, error_response, json_response
 from llm_metrics_proxy.api.guard import OPEN_PATHS, Guard
 from llm_metrics_proxy.api.health import Health, Readiness, assess
-from llm_metrics_proxy.api.parameters import FilterParameters, KnownOnly, ListParameters
+from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, KnownOnly, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
-from llm_metrics_proxy.api.schemas import Versions, answer, components
+from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
@@ -121,6 +122,19 @@ def _add_metric_routes(app: FastAPI, ports: ApiPorts) -> None:
     )
     def read_summary(parameters: Annotated[FilterParameters, Query()]) -> Response:
         return json_response(summarise(ports.reader, parameters.to_filter()))
+
+    @app.get(
+        "/api/v1/errors",
+        summary="What went wrong, how often, since when, and what to do about it",
+        tags=["metrics"],
+        dependencies=[_readable(ports), Depends(KnownOnly(ErrorsParameters))],
+        responses={
+            200: answer("Errors", "All counts from one snapshot."),
+            **_DATA_ERRORS,
+        },
+    )
+    def read_what_went_wrong(parameters: Annotated[ErrorsParameters, Query()]) -> Response:
+        return json_response(read_errors(ports.reader, parameters.to_query()))
 
     @app.get(
         "/api/v1/versions",
@@ -223,6 +237,8 @@ def _document(app: FastAPI, *, with_token: bool) -> dict[str, Any]:
         document["components"] = {"schemas": components()}
         if with_token:
             document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path, example in EXAMPLES.items():  # here, as FastAPI would leave out what is null
+            document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["example"] = example
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 if not with_token:

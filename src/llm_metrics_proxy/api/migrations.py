@@ -8,7 +8,7 @@ import msgspec
 
 from llm_metrics_proxy.analytics import KnownMigration, MigrationRun, read_runs
 from llm_metrics_proxy.analytics.migrations import MIGRATING, UNFINISHED
-from llm_metrics_proxy.analytics.versions import follows_older
+from llm_metrics_proxy.analytics.versions import follows_older, precedes
 from llm_metrics_proxy.api.ports import MigrationPorts, MigrationProgress
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.storage.base import Reader
@@ -152,14 +152,23 @@ def _of_another(run: MigrationRun, *, running: bool) -> _Seen:
     if run.state != MIGRATING:
         return _Seen(phase=run.state)
     older = sum(n for stamp, n in run.from_versions.items() if follows_older(stamp))
-    left = max(0, older - run.records_changed)
+    each = _changes_of_each(run) if older else 1.0
+    done = int(run.records_changed / each)
+    per_s = run.records_per_s / each if run.records_per_s else None
     return _Seen(
         phase=run.state,
-        done=run.records_changed,
-        total=max(older, run.records_changed),
-        per_s=run.records_per_s,
-        eta_s=left / run.records_per_s if run.records_per_s else None,
+        done=done,
+        total=max(older, done),
+        per_s=per_s,
+        eta_s=max(0, older - done) / per_s if per_s else None,
     )
+
+
+def _changes_of_each(run: MigrationRun) -> float:
+    """How often the run changes an older record, on average: once for each of its versions that is newer."""
+    older = {stamp: n for stamp, n in run.from_versions.items() if follows_older(stamp)}
+    changes = sum(n * sum(precedes(stamp, version) for version in run.versions) for stamp, n in older.items())
+    return max(1.0, changes / max(1, sum(older.values())))
 
 
 def _utc(moment: datetime) -> str:

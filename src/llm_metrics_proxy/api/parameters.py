@@ -7,7 +7,7 @@ from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from llm_metrics_proxy.analytics import MAX_LIMIT, RequestFilter, parse_time
+from llm_metrics_proxy.analytics import MAX_EXAMPLES, MAX_LIMIT, WORDS, ErrorsQuery, RequestFilter, parse_time
 from llm_metrics_proxy.errors import QueryError
 
 _MAX_TEXT_CHARS: Final = 512
@@ -25,6 +25,11 @@ _Absent = SkipJsonSchema[None]
 _Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT_CHARS)] | _Absent
 _Flag = Annotated[bool, BeforeValidator(_read_flag)] | _Absent
 _Status = Annotated[int, Field(ge=100, le=599)] | _Absent
+
+
+def _one_of(field: str, meaning: str) -> Any:
+    """Documented as an enumeration; refused by ``RequestFilter``, whose message names what there is."""
+    return Field(description=meaning, json_schema_extra={"enum": list(WORDS[field])})
 
 
 def _moment(meaning: str) -> Any:
@@ -48,7 +53,10 @@ class FilterParameters(BaseModel):
     streaming: Annotated[_Flag, Field(description="Whether the request asked for a stream.")] = None
     success: Annotated[_Flag, Field(description="Whether the outcome is `completed`.")] = None
     status_code: Annotated[_Status, Field(description="The status that the client got.")] = None
-    error_type: Annotated[_Text, Field(description="The server's word, or this proxy's, for what went wrong.")] = None
+    outcome: Annotated[_Text, _one_of("outcome", "How the request ended.")] = None
+    error_category: Annotated[_Text, _one_of("error_category", "Where the fault lies.")] = None
+    error_type: Annotated[_Text, _one_of("error_type", "What went wrong; /api/v1/errors explains each.")] = None
+    error_phase: Annotated[_Text, _one_of("error_phase", "How far the request had come.")] = None
     app_version: Annotated[_Text, Field(description="The version whose formulas calculated the record.")] = None
 
     backend_name: Annotated[_Text, Field(description="Name of the LLM server in the settings, exactly.")] = None
@@ -72,6 +80,16 @@ class ListParameters(FilterParameters):
 
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Records on a page.")] = 100
     cursor: Annotated[_Text, Field(description="`next_cursor` of the page before; keep the filters the same.")] = None
+
+
+class ErrorsParameters(FilterParameters):
+    """A filter, and how many examples of what went wrong."""
+
+    examples: Annotated[int, Field(ge=0, le=MAX_EXAMPLES, description="The newest errors, so many.")] = 10
+
+    def to_query(self) -> ErrorsQuery:
+        """The query value. Raises ``QueryError``."""
+        return ErrorsQuery(filter=self.to_filter(), examples=self.examples)
 
 
 class KnownOnly:

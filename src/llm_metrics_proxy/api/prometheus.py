@@ -15,10 +15,28 @@ from prometheus_client.registry import Collector
 
 from llm_metrics_proxy.api.health import BackendHealth, Health, IngestionHealth, WorkerHealth
 from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook, Series, SeriesKey, outcomes_with_zeros
+from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 
 PREFIX: Final = "llm_proxy_"
 _LABELS: Final = ("model", "backend", "endpoint", "streaming")
 _Samples = Iterable[tuple[tuple[str, ...], float]]
+
+
+# Every series has a 0 for each of these before the first error of the kind, as a rate over that one needs.
+_ERRORS: Final = "errors"
+_NO_ERRORS: Final[dict[tuple[str, ...], float]] = {(row.category, row.type): 0 for row in TAXONOMY}
+_BEFORE_ANY_REQUEST: Final = ("",) * len(_LABELS)  # labels of a 0 that is there from the start; it stays 0
+
+
+def _errors_with_zeros(series: Series) -> dict[tuple[str, ...], float]:
+    """Counts by category and type. What 2.x counted has neither; it stays, as a counter that falls is a restart."""
+    counts: dict[tuple[str, ...], float] = {**_NO_ERRORS}
+    for category, by_type in series.classified.items():
+        for error_type, n in by_type.items():
+            counts[category, error_type] = n
+    if series.errors:
+        counts["", ""] = sum(n for by_word in series.errors.values() for n in by_word.values())
+    return counts
 
 
 class _Counter(NamedTuple):
@@ -36,14 +54,10 @@ _COUNTERS: Final = (
         lambda series: (((outcome,), n) for outcome, n in outcomes_with_zeros(series).items()),
     ),
     _Counter(
-        "errors",
-        "Requests that did not complete, by outcome and by the server's or the proxy's word for the fault.",
-        ("outcome", "error_type"),
-        lambda series: (
-            ((outcome, error_type), n)
-            for outcome, by_type in series.errors.items()
-            for error_type, n in by_type.items()
-        ),
+        _ERRORS,
+        "Requests that went wrong, and completed ones that are flagged, by category and type.",
+        ("error_category", "error_type"),
+        lambda series: _errors_with_zeros(series).items(),
     ),
     _Counter(
         "request_success",
@@ -143,6 +157,9 @@ class ProxyCollector(Collector):
 def _counter_families(snapshot: list[tuple[tuple[str, ...], Series]]) -> Iterator[Metric]:
     for counter in _COUNTERS:
         family = CounterMetricFamily(PREFIX + counter.name, counter.help, labels=(*_LABELS, *counter.extra_labels))
+        if counter.name == _ERRORS:
+            for kind, none in _NO_ERRORS.items():
+                family.add_metric((*_BEFORE_ANY_REQUEST, *kind), none)
         for labels, series in snapshot:
             for extra, count in counter.samples(series):
                 family.add_metric((*labels, *extra), count)

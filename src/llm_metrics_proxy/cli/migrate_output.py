@@ -157,9 +157,7 @@ def to_do(status: Status) -> str:
 
 def _last(run: Run) -> str:
     when = run.finished_at or run.started_at
-    text = (
-        f"{run.id}, to {run.to_version}: {_STATES[run.state]}, {_moment(when)}, {records(run.records_changed)} changed"
-    )
+    text = f"{run.id}, to {run.to_version}: {_STATES[run.state]}, {_moment(when)}, {run.records_changed:,} changes"
     return f"{text}; {run.error}" if run.error else text
 
 
@@ -202,9 +200,12 @@ def _print_done(out: Console, result: Result, known: Sequence[KnownMigration], _
 
 
 def _figures(run: Run) -> list[tuple[str, str]]:
-    rate = f", {run.records_changed * 1000 / run.busy_ms:,.0f} records/s" if run.busy_ms > 0 else ""
+    rate = f", {run.records_changed * 1000 / run.busy_ms:,.0f} changes/s" if run.busy_ms > 0 else ""
     rows = [
-        ("Changed", f"{run.records_changed:,} of {records(run.records_total)}, {duration(run.busy_ms / 1000)}{rate}"),
+        (
+            "Changed",
+            f"{run.records_changed:,} times, in {records(run.records_total)}; {duration(run.busy_ms / 1000)}{rate}",
+        ),
         ("Write lock", f"{run.largest_lock_ms:.0f} ms at most"),
     ]
     return [*rows, ("Backup", plain(run.backup))] if run.backup else rows
@@ -220,7 +221,7 @@ def _gaps(gaps: Mapping[str, int], known: Sequence[KnownMigration]) -> list[tupl
 
 def _print_stopped(out: Console, result: Result, _known: object, again: str, _back: str) -> None:
     if result.run is not None and result.run.state is State.MIGRATING:
-        done = f"{records(result.run.records_changed)} of {result.run.records_total:,} changed so far"
+        done = f"{result.run.records_changed:,} changes so far, in {records(result.run.records_total)}"
         out.print(f"[bold]Stopped[/] after a whole batch: {done}; nothing is lost.")
     else:
         out.print("[bold]Stopped[/]; nothing is lost.")
@@ -295,7 +296,7 @@ def print_history(runs: Sequence[MigrationRun]) -> None:
         out.print("No migration has run on this database.")
         return
     shown = table(
-        "run", "to", "how it ended", "began (UTC)", "changed", "records/s", numbers=("run", "changed", "records/s")
+        "run", "to", "how it ended", "began (UTC)", "changes", "changes/s", numbers=("run", "changes", "changes/s")
     )
     for run in runs:
         rate = MISSING if run.records_per_s is None else f"{run.records_per_s:,.0f}"

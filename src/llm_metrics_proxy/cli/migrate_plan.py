@@ -1,6 +1,7 @@
 """What ``migrate plan`` prints: what the file is, what each step would change, what it needs, and numbers before and
 after."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console
@@ -11,8 +12,10 @@ from llm_metrics_proxy.cli.output import MISSING, console, duration, plain, roun
 from llm_metrics_proxy.migration.disk import Disk, Room
 from llm_metrics_proxy.migration.plan import Plan, Step
 from llm_metrics_proxy.migration.preview import Comparison, Figures, MetricChange
+from llm_metrics_proxy.migration.retyping import Retyped
 
 _MODELS: Final = 10
+_TYPES: Final = 40
 _STANDINGS: Final = {
     "older": "older: to be migrated",
     "current": "current",
@@ -80,6 +83,20 @@ def _print_step(out: Console, step: Step) -> None:
         for gap in step.gaps:
             shown.add_row(f"{gap.records:,}", plain(gap.meaning), plain(gap.reason))
         out.print(shown)
+    if step.types:
+        _print_types(out, step.types)
+
+
+def _print_types(out: Console, types: Sequence[Retyped]) -> None:
+    """What becomes of each type of error; a record may have had none though it failed."""
+    out.print("Errors by the type that they have now, and the category and type that they get:")
+    shown = table("n", "type now", "category", "type", numbers=("n",))
+    for row in types[:_TYPES]:
+        names = [MISSING if name is None else plain(name) for name in (row.before, row.category, row.type)]
+        shown.add_row(f"{row.records:,}", *names)
+    out.print(shown)
+    if len(types) > _TYPES:
+        out.print(f"… and {len(types) - _TYPES:,} more combinations; --json has them all")
 
 
 def _print_metric(out: Console, metric: MetricChange, plan: Plan) -> None:

@@ -39,6 +39,16 @@ def plain(value: object) -> str:
     )
 
 
+def seconds_of(timestamp: str | None) -> str:
+    """A stored time for a cell, without what is finer than a second."""
+    return plain(timestamp and timestamp[:19].replace("T", " "))
+
+
+def counted(versions: dict[str, int]) -> str:
+    """Records by version, in one line."""
+    return ", ".join(f"{plain(version) or repr(version)} {count:,}" for version, count in versions.items())
+
+
 def duration(seconds: float) -> str:
     """Two units at most: ``850 ms``, ``12.3 s``, ``4 min 10 s``, ``3 h 5 min``."""
     if seconds < 0.9995:

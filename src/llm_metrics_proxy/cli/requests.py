@@ -10,7 +10,14 @@ from rich.table import Table
 from llm_metrics_proxy.analytics import MAX_LIMIT, RequestFilter, get_request, list_requests
 from llm_metrics_proxy.analytics.filters import where
 from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.output import MISSING, console, end_quietly_when_the_pipe_closes, plain, print_json
+from llm_metrics_proxy.cli.output import (
+    MISSING,
+    console,
+    end_quietly_when_the_pipe_closes,
+    plain,
+    print_json,
+    seconds_of,
+)
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.storage.base import Reader
@@ -87,13 +94,13 @@ def _text(name: str) -> Cell:
 
 
 def _how_it_ended(record: dict[str, Any]) -> str:
-    if record["success"] is None:  # a record of an older program that does not say
-        return plain(record["finish_reason"] or record["error_type"] or record["outcome"])
-    return plain(record["finish_reason"] or "ok" if record["success"] else record["error_type"] or record["outcome"])
+    """What went wrong, also where the answer was complete but flagged; else the finish reason, else the outcome."""
+    ended = "ok" if record["success"] else record["outcome"]
+    return plain(record["error_type"] or (None if record["success"] is False else record["finish_reason"]) or ended)
 
 
 def _when(record: dict[str, Any]) -> str:
-    return plain(record["timestamp"] and record["timestamp"][:19].replace("T", " "))
+    return seconds_of(record["timestamp"])
 
 
 class Column(NamedTuple):

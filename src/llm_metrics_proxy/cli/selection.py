@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from llm_metrics_proxy.analytics import RequestFilter, parse_time
+from llm_metrics_proxy.analytics import WORDS, RequestFilter, parse_time
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import NewerDatabaseError, QueryError, StoreError
 from llm_metrics_proxy.storage.sqlite import SqliteReader
@@ -35,6 +35,10 @@ _FLAGS: Final[dict[str, Any]] = {
     "backend_name": Annotated[str | None, _flag("Name of the LLM server in the settings.")],
     "trace_id": Annotated[str | None, _flag("W3C trace: 32 hex digits.")],
     "tag": Annotated[list[str] | None, _flag("x-llm-metrics-tag; repeated ones must all be there.", metavar="K=V")],
+    "outcome": Annotated[str | None, _flag("How it ended.", metavar="|".join(WORDS["outcome"]))],
+    "error_category": Annotated[str | None, _flag("Where the fault lies.", metavar="|".join(WORDS["error_category"]))],
+    "error_type": Annotated[str | None, _flag("What went wrong, as `errors` and `requests` show it.")],
+    "error_phase": Annotated[str | None, _flag("How far it had come.", metavar="|".join(WORDS["error_phase"]))],
     "status": Annotated[int | None, _flag("Status that the client got.")],
     "failed": Annotated[bool | None, _flag("Only the one or the other.", "--failed/--succeeded")],
     "streamed": Annotated[bool | None, _flag("Only the one or the other.", "--streamed/--not-streamed")],
@@ -68,6 +72,10 @@ def selection(
     backend_name: str | None = None,
     trace_id: str | None = None,
     tag: list[str] | None = None,
+    outcome: str | None = None,
+    error_category: str | None = None,
+    error_type: str | None = None,
+    error_phase: str | None = None,
     status: int | None = None,
     failed: bool | None = None,
     streamed: bool | None = None,
@@ -86,6 +94,10 @@ def selection(
         backend_name=backend_name,
         trace_id=trace_id,
         tag=",".join(tag) if tag else None,
+        outcome=outcome,
+        error_category=error_category,
+        error_type=error_type,
+        error_phase=error_phase,
         status_code=status,
         success=None if failed is None else not failed,
         streaming=streamed,

@@ -8,7 +8,15 @@ from rich.table import Table
 
 from llm_metrics_proxy.analytics import RequestFilter, Summary, summarise
 from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.output import MISSING, console, end_quietly_when_the_pipe_closes, plain, print_json, rounded
+from llm_metrics_proxy.cli.output import (
+    MISSING,
+    console,
+    counted,
+    end_quietly_when_the_pipe_closes,
+    plain,
+    print_json,
+    rounded,
+)
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.config.sources import Loaded
 
@@ -57,17 +65,13 @@ def print_summary(result: Summary) -> None:
         if result.further_errors:
             errors.add_row("…", "further types", f"{result.further_errors:,}")
         out.print(errors)
-    out.print(f"Formulas of version {result.app_version}; records by version: {_counted(result.app_versions)}")
+    out.print(f"Formulas of version {result.app_version}; records by version: {counted(result.app_versions)}")
     if result.older_records:
         out.print(
-            f"[yellow]Not comparable: {_counted(result.older_records)} follow older formulas, and means mix them with "
+            f"[yellow]Not comparable: {counted(result.older_records)} follow older formulas, and means mix them with "
             "the others; `llm-metrics-proxy migrate status` says more.[/]",
             soft_wrap=True,
         )
-
-
-def _counted(versions: dict[str, int]) -> str:
-    return ", ".join(f"{plain(version) or repr(version)} {count:,}" for version, count in versions.items())
 
 
 def _table(*titles: str) -> Table:

@@ -23,7 +23,7 @@ from llm_metrics_proxy.errors import JournalError, LlmMetricsProxyError, Records
 from llm_metrics_proxy.ingestion.batch import Batch
 from llm_metrics_proxy.journal.frames import encode, storable
 from llm_metrics_proxy.journal.reader import JournalFolder
-from llm_metrics_proxy.metrics_service import to_row
+from llm_metrics_proxy.metrics_service import settle, to_row
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosition, Store
 
@@ -41,8 +41,8 @@ class Counters(Protocol):
     def load(self, rows: list[tuple[str, bytes]]) -> None:
         """Replace the content with what is stored."""
 
-    def observe(self, record: RequestRecord) -> None:
-        """Count one record."""
+    def observe(self, record: RequestRecord, error_category: str | None) -> None:
+        """Count one record that is settled."""
 
     def take_changes(self) -> list[tuple[str, bytes]]:
         """(series, state) of all that changed since the last call."""
@@ -276,7 +276,8 @@ class Ingestor:
         while True:
             rows = []
             for record in batch.records:
-                self._counters.observe(record)
+                verdict = settle(record)
+                self._counters.observe(record, verdict.category)
                 rows.append(to_row(record))
             try:
                 self._store.append(

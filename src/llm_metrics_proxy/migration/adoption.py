@@ -243,7 +243,22 @@ _TEXTS: Final = {
     "app_version": "2.1.0", "outcome": "completed", "method": "POST", "endpoint": "/v1/chat/completions",
     "usage_source": "reported",
 }  # fmt: skip
-_UPDATED: Final = ("tokens_per_second", "app_version", "timestamp", "timestamp_original", "recompute_reason")
+_UPDATED: Final = (
+    "tokens_per_second",
+    "app_version",
+    "timestamp",
+    "timestamp_original",
+    "recompute_reason",
+    "success",
+    "outcome",
+    "error_type",
+    "error_category",
+    "error_phase",
+    "outcome_original",
+    "error_type_original",
+)
+_FAILED: Final = (0, "upstream_error", "unknown", "unknown", "mid_stream", "stream_error", b"1")
+_ENDED: Final = (1, "completed", None, None, None, None, None)
 _FAITHFUL: Final = ("timestamp", "request_id", APP_VERSION_COLUMN)
 
 
@@ -267,9 +282,9 @@ def _rehearsal() -> Iterator[tuple[str, str, tuple[Any, ...]]]:
         yield doing, insert, _record(request_id=f"{20 + number:032}", full=False)
     update = f"UPDATE {TABLE} SET {' = ?, '.join(_UPDATED)} = ?"  # noqa: S608 -- ours
     timestamp = _TEXTS["timestamp"]
-    yield "a recomputed record", update, (2.5, "2.0.0", timestamp, "2025-06-01 12:00:00", None)
-    yield "a record that cannot be recomputed", update, (None, "2.0.0", timestamp, b"1", "not_a_number")
-    yield "a record that an undo puts back", update, (2.5, _TEXTS["app_version"], timestamp, None, None)
+    yield "a recomputed record", update, (2.5, "2.0.0", timestamp, "2025-06-01 12:00:00", None, *_FAILED)
+    yield "a record that cannot be recomputed", update, (None, "2.0.0", timestamp, b"1", "not_a_number", *_FAILED)
+    yield "a record that an undo puts back", update, (2.5, _TEXTS["app_version"], timestamp, None, None, *_ENDED)
 
 
 def _do(connection: apsw.Connection, doing: str, statement: str, parameters: tuple[Any, ...]) -> None:
@@ -298,7 +313,7 @@ def _check_what_was_stored(connection: apsw.Connection) -> None:
         if changed:
             raise _Refusal(f"its column {changed[0]} does not keep text as it is: {row[changed[0]]!r}")
         for column in DERIVED:
-            if isinstance(row[column.name], str):
+            if column.sql_type != "TEXT" and isinstance(row[column.name], str):
                 raise _Refusal(
                     f"its column {column.name} makes text of numbers; rename that column (ALTER TABLE {TABLE} RENAME "
                     f"COLUMN {column.name} TO {column.name}_text), and try again"

@@ -51,7 +51,9 @@ class Migration(NamedTuple):
     ``oracle`` takes the values of ``inputs``, in that order, as they were before, and gives the values of ``changes``,
     in that order, and last the reason code or None. ``distrusted`` is SQL that finds records of a file from another
     program whose stamp claims this version while the record does not follow it. ``shown`` names the metrics that
-    ``migrate plan`` compares before and after.
+    ``migrate plan`` compares before and after. ``keeps_reason``: where no gap holds, the reason of an earlier migration
+    stays, and is among the inputs. ``repeatable``: given its own results, the oracle gives the same values again (and a
+    reason where there was one), so that records can be verified at any time although inputs were overwritten.
     """
 
     version: str
@@ -62,6 +64,8 @@ class Migration(NamedTuple):
     oracle: Oracle
     distrusted: str = "0"
     shown: tuple[str, ...] = ("tokens_per_second",)
+    keeps_reason: bool = False
+    repeatable: bool = False
 
     @property
     def checksum(self) -> str:
@@ -76,9 +80,10 @@ class Migration(NamedTuple):
     def reason_expression(self) -> str:
         """SQL that gives the reason code of a record, or NULL."""
         if not self.gaps:
-            return "NULL"
+            return REASON_COLUMN if self.keeps_reason else "NULL"
+        otherwise = f" ELSE {REASON_COLUMN}" if self.keeps_reason else ""
         whens = " ".join(f"WHEN {gap.condition} THEN '{gap.code}'" for gap in self.gaps)
-        return f"CASE {whens} END"
+        return f"CASE {whens}{otherwise} END"
 
 
 class State(StrEnum):
@@ -140,7 +145,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     added_columns: list[str]  # by the adoption that came just before
     bound_id: int  # records with a greater id arrived later and are not touched
     records_total: int  # with id <= bound_id, when it began
-    records_changed: int
+    records_changed: int  # changes: a record that two migrations concern counts twice
     gaps: dict[str, int]  # records that could not be recomputed, by reason code
     cursor_id: int  # a hint: records up to here are done
     backup: str | None  # name of the backup's file

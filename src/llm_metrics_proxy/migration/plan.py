@@ -8,6 +8,7 @@ import msgspec
 from llm_metrics_proxy.migration.disk import Disk
 from llm_metrics_proxy.migration.model import Change, Fault, Run
 from llm_metrics_proxy.migration.preview import MetricChange
+from llm_metrics_proxy.migration.retyping import Retyped
 from llm_metrics_proxy.record import ALL_COLUMNS, DERIVED, raw_facts
 
 _MEANINGS: Final = {
@@ -38,7 +39,10 @@ class GapCount(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One migration. ``gaps_of``: how many records the gaps were counted over: all, or those of the sample."""
+    """One migration. ``gaps_of``: how many records the gaps were counted over: all, or those of the sample.
+
+    ``types``: what becomes of the errors' types, counted over all of its records, the most frequent first.
+    """
 
     version: str
     summary: str
@@ -46,6 +50,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[str, ...]
     gaps: tuple[GapCount, ...]
     gaps_of: int
+    types: tuple[Retyped, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

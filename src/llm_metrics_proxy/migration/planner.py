@@ -39,6 +39,7 @@ from llm_metrics_proxy.migration.preview import (
     try_out,
     with_all,
 )
+from llm_metrics_proxy.migration.retyping import count_types
 from llm_metrics_proxy.migration.runs import DISTRUSTED, all_runs, get_fact
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import Census, Standing, is_older, standing, take_census
@@ -294,6 +295,7 @@ class _Look:
             changes=tuple(in_words(change) for change in self._sql().changes(k)),
             gaps=tuple(GapCount(gap.code, gap.meaning, gaps[gap.code]) for gap in migration.gaps if gaps.get(gap.code)),
             gaps_of=taken if exact else trial.records,
+            types=count_types(self._source, migration, self._sql().takes(k), ALL_COLUMNS) if exact else (),
         )
 
     def _disk(self, records: int, taken: int, trial: Preview, backup_dir: Path) -> Disk:

@@ -319,7 +319,7 @@ class MigrationService:
         elif result.ended is Ended.DONE and result.run is not None:
             run = result.run
             log.info(
-                "migration %d is done: %d of %d records; backup %s",
+                "migration %d is done: %d changes in %d records; backup %s",
                 run.id,
                 run.records_changed,
                 run.records_total,

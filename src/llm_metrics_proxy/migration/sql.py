@@ -10,13 +10,13 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.migration.model import REASON_COLUMN, Change, Migration
-from llm_metrics_proxy.record import APP_VERSION_COLUMN, DERIVED, KEPT
+from llm_metrics_proxy.record import APP_VERSION_COLUMN, DERIVED, KEPT, RESTATED
 from llm_metrics_proxy.storage.broken_text import BrokenText
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 # What a migration may change without keeping an original: nothing that was observed.
 CALCULATED: Final = frozenset(
-    {APP_VERSION_COLUMN, *(column.name for column in DERIVED), *(column.name for column in KEPT)}
+    {APP_VERSION_COLUMN, *RESTATED, *(column.name for column in DERIVED), *(column.name for column in KEPT)}
 )
 
 

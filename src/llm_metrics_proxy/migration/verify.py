@@ -96,12 +96,13 @@ def _oracle_faults(
     every = [change.column for change in migration.changes]
     keep = [index for index, name in enumerate(every) if name in names]
     all_active = len(keep) == len(every)
+    codes = {gap.code for gap in migration.gaps}  # not the reason of an earlier one, which it may have left
     inputs, oracle, version = len(migration.inputs), migration.oracle, migration.version
     statement, width, found = sql.written(k), len(names) + 2, 0
     for after, through, records in ranges(connection, run.bound_id, lambda: _CHUNK, sql.undo_table(k)):
         for row in read(connection, statement, (after, through), 1 + inputs + width):
             expected = oracle(*row[1 : 1 + inputs])
-            if expected[-1] is not None:
+            if expected[-1] in codes:
                 gaps[str(expected[-1])] += 1
             if not all_active:
                 expected = (*(expected[index] for index in keep), expected[-1])
@@ -244,7 +245,7 @@ def verify_table(
 
 def _checked(migration: Migration, superseded: set[str]) -> list[int]:
     """Which changes can be worked out again at any time: those that rest on raw facts alone."""
-    if not CALCULATED.isdisjoint(migration.inputs):
+    if not migration.repeatable and not CALCULATED.isdisjoint(migration.inputs):
         return []
     return [
         index

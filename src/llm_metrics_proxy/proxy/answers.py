@@ -7,10 +7,16 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from llm_metrics_proxy.proxy.headers import Fields
+from llm_metrics_proxy.wire.rate_limits import read_limits
 
 REQUEST_ID_FIELD: Final = b"x-llm-metrics-request-id: "
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
+
+# Facts of almost every answer: none of them is a limit.
+_USUAL: Final = frozenset(
+    {"date", "connection", "transfer_encoding", "upgrade", "content_length", "content_type", "content_encoding"}
+)
 
 
 class Framing(Enum):
@@ -29,12 +35,15 @@ class ResponseHead(NamedTuple):
     start: bytes
     facts: dict[str, bytes]
     framing: Framing
+    limits: tuple[tuple[str, float | int], ...] = ()  # columns of the record that its fields fill
 
 
 def response_head(status: int, reason: bytes, fields: Fields, method: bytes) -> ResponseHead:
     """Put a parsed head together; ``method`` is the request's."""
     start = b"HTTP/1.1 %d %b\r\n%b" % (status, reason, b"".join(fields.lines))
-    return ResponseHead(status, start, fields.facts, response_framing(status, method, fields.facts))
+    # read here, because a head that was seen before is not taken apart again
+    limits = read_limits(fields.facts) if not _USUAL.issuperset(fields.facts) else ()
+    return ResponseHead(status, start, fields.facts, response_framing(status, method, fields.facts), limits)
 
 
 def response_framing(status: int, method: bytes, facts: dict[str, bytes]) -> Framing:

@@ -199,12 +199,14 @@ class Exchange(msgspec.Struct):
             streamed = facts.content_chunks is not None and status < 400
             self._fail(Outcome.STREAM_ERROR if streamed else Outcome.UPSTREAM_ERROR, f"http_{status}", None)
             if facts.error is not None:
+                record.upstream_error_code, record.upstream_error_type = facts.error.code, facts.error.type
                 record.error_type = facts.error.code or facts.error.type or record.error_type
                 record.error_message = facts.error.message
                 if status < 400 and facts.error.code is None and facts.error.type is None:
                     record.error_type = "error_event" if streamed else "error_body"
         elif facts.content_chunks is not None and not facts.terminal:
-            self._fail(Outcome.STREAM_TRUNCATED, "truncated", "The stream ended without its terminal marker.")
+            word = "malformed" if facts.malformed else "truncated"
+            self._fail(Outcome.STREAM_TRUNCATED, word, "The stream ended without its terminal marker.")
         else:
             record.success = True
             record.outcome = Outcome.COMPLETED

@@ -442,6 +442,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         if server is not None and (server.in_trouble or head.status > 500):
             server.answered(head.status)
         facts = head.facts
+        for column, value in head.limits:
+            setattr(self.exchange.record, column, value)
         coding = facts.get("content_encoding")
         reader = reader_for(self.plan.route.dialect, head.status, facts.get("content_type"))
         decoder = decoder_for(coding) if coding is not None and reader is not None else None

@@ -13,6 +13,7 @@ from llm_metrics_proxy.wire.openai_common import (
     answer_usage,
     cut,
     plain_usage,
+    reason_of_refusal,
     response_facts,
     short_text,
 )
@@ -24,6 +25,7 @@ from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 class _Message(msgspec.Struct, gc=False):
     tool_calls: list[Any] | None = None
     function_call: Any = None
+    refusal: Any = None  # the text of it; only whether there is one matters
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -148,7 +150,15 @@ def _error(answer: _Answer) -> ErrorFacts | None:
 
 
 def _finish_reason(choices: list[_Choice] | list[_PlainChoice]) -> str | None:
-    """Of the choice with the lowest index that gave one."""
+    """Of the choice with the lowest index that gave one; a refusal in any of them is told instead of a common end."""
+    reason = _first_reason(choices)
+    for choice in choices:
+        if choice.message is not None and choice.message.refusal:
+            return reason_of_refusal(reason)
+    return reason
+
+
+def _first_reason(choices: list[_Choice] | list[_PlainChoice]) -> str | None:
     if len(choices) == 1:
         return cut(choices[0].finish_reason)
     given = [choice for choice in choices if choice.finish_reason]

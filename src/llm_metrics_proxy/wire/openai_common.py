@@ -14,6 +14,7 @@ from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, MAX_TOKENS, ErrorFacts, 
 from llm_metrics_proxy.wire.server_times import NO_TIMES, ServerTimes, timings_usage
 
 MAX_COST_USD: Final = 1e6  # of one request: more is nonsense
+_ENDS_OF_TEXT: Final = frozenset({"stop", "length", "completed", "max_output_tokens"})  # chat's, and Responses'
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -222,6 +223,15 @@ def short_text(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**64:
         return str(value)
     return cut(value)
+
+
+def reason_of_refusal(finish_reason: str | None) -> str | None:
+    """The finish reason of an answer with a text in ``refusal``.
+
+    OpenAI ends it with ``stop`` (Responses: ``completed``), as any text, and Anthropic with ``refusal``: both are
+    stored as that. Any other reason, such as a filter's, says more.
+    """
+    return "refusal" if finish_reason in _ENDS_OF_TEXT else finish_reason
 
 
 def small_int(value: int | None) -> int | None:

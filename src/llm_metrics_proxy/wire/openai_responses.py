@@ -10,7 +10,16 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import ErrorFacts, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.openai_common import Usage, cut, finite, response_facts, short_text, small_int, usage_of
+from llm_metrics_proxy.wire.openai_common import (
+    Usage,
+    cut,
+    finite,
+    reason_of_refusal,
+    response_facts,
+    short_text,
+    small_int,
+    usage_of,
+)
 from llm_metrics_proxy.wire.openai_completions import count_prompts
 from llm_metrics_proxy.wire.tolerant import count_items, decode
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
@@ -46,11 +55,18 @@ def read_request(body: bytes) -> RequestFacts:
     )
 
 
+class _Part(msgspec.Struct, gc=False):
+    """A piece of a message: ``output_text`` or ``refusal``. Its text is skipped undecoded."""
+
+    type: Any = None
+
+
 class Item(msgspec.Struct, gc=False):
     """One item of ``output``: a message, reasoning, or a call of some kind."""
 
     type: Any = None
     name: Any = None
+    content: list[_Part] | str | None = None  # of a message, and of reasoning
 
 
 class _Incomplete(msgspec.Struct, gc=False):
@@ -75,6 +91,11 @@ def is_call(item: Item) -> bool:
     return isinstance(item.type, str) and item.type.endswith("_call")
 
 
+def is_refusal(item: Item) -> bool:
+    """The model's message has a part in which it refuses."""
+    return isinstance(item.content, list) and any(part.type == "refusal" for part in item.content)
+
+
 def response_usage(value: object) -> Usage | None:
     """The counts of a response's ``usage``; None without one."""
     if not isinstance(value, dict):
@@ -90,8 +111,16 @@ def response_usage(value: object) -> Usage | None:
     )
 
 
-def finish_reason_of(response: Response) -> str | None:
-    """Why it is incomplete, else its status once it has ended; ``failed`` is told by the error."""
+def finish_reason_of(response: Response, *, refused: bool = False) -> str | None:
+    """Why it is incomplete, else its status once it has ended; ``failed`` is told by the error.
+
+    ``refused``: a refusal was seen; one in ``response`` itself is found here.
+    """
+    reason = _reason_of(response)
+    return reason_of_refusal(reason) if refused or any(map(is_refusal, response.output or ())) else reason
+
+
+def _reason_of(response: Response) -> str | None:
     if response.incomplete_details is not None and response.incomplete_details.reason:
         return cut(response.incomplete_details.reason)
     return cut(response.status) if response.status in {"completed", "incomplete", "cancelled"} else None
@@ -110,6 +139,7 @@ class ResponsesBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = Response
+    max_depth: ClassVar[int] = 5  # the answer, its output, a message, its parts, one of them
 
     def facts_of(self, answer: Response, *, terminal: bool, malformed: bool) -> ResponseFacts:
         """What an answer says."""

@@ -25,6 +25,7 @@ from llm_metrics_proxy.wire.tolerant import decode
 
 _VISIBLE: Final = SAW_TOKEN | SAW_OUTPUT
 _DELTA: Final = ".delta"
+_REFUSAL: Final = "response.refusal.delta"
 _ENDS: Final = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
 _NAMED_CALLS: Final = frozenset({"function_call", "custom_tool_call", "mcp_call"})
 
@@ -42,7 +43,7 @@ class _Event(msgspec.Struct, gc=False):
 class ResponsesStreamReader(EventReader):
     """Reads one stream."""
 
-    __slots__ = ("_finish_reason", "_last", "_tool_calls")
+    __slots__ = ("_finish_reason", "_last", "_refused", "_tool_calls")
 
     kind: ClassVar[type[msgspec.Struct]] = _Event
     rules: ClassVar[FormRules] = FormRules(
@@ -56,6 +57,7 @@ class ResponsesStreamReader(EventReader):
     def __init__(self) -> None:
         super().__init__()
         self._finish_reason: str | None = None
+        self._refused = False
         self._tool_calls: int | None = None  # once the response has begun
         self._last = Response()  # the newest of what is known of it
 
@@ -72,6 +74,7 @@ class ResponsesStreamReader(EventReader):
             return _VISIBLE if event.item.type in _NAMED_CALLS and event.item.name else 0
         if kind.endswith(_DELTA) and event.delta:
             self.only_text = True
+            self._refused = self._refused or kind == _REFUSAL
             return SAW_TOKEN if kind.startswith("response.reasoning") else _VISIBLE
         return 0
 
@@ -92,7 +95,7 @@ class ResponsesStreamReader(EventReader):
             return 0
         if response.output:
             self._tool_calls = sum(map(is_call, response.output))
-        self._finish_reason = finish_reason_of(response)
+        self._finish_reason = finish_reason_of(response, refused=self._refused)
         error = response_error(response)
         return self.end_seen() | (0 if error is None else self.error_seen(error))
 

@@ -14,7 +14,7 @@ from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW
 from llm_metrics_proxy.wire.content_shape import Shape, shape_of
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
-from llm_metrics_proxy.wire.openai_common import Usage, answer_usage, cut, response_facts, short_text
+from llm_metrics_proxy.wire.openai_common import Usage, answer_usage, cut, reason_of_refusal, response_facts, short_text
 from llm_metrics_proxy.wire.openai_tool_calls import ToolCalls
 from llm_metrics_proxy.wire.server_times import openai_times
 from llm_metrics_proxy.wire.sse import SseEvent, SseReader
@@ -75,6 +75,7 @@ class OpenAIStreamReader:
         "_id",
         "_malformed",
         "_model",
+        "_refused",
         "_shape",
         "_stats",
         "_terminal",
@@ -89,6 +90,7 @@ class OpenAIStreamReader:
         self._events = SseReader(max_event_bytes)
         self._model: str | None = None
         self._finish_reason: str | None = None
+        self._refused = False  # some choice brought a refusal
         self._id: str | None = None
         self._tier: str | None = None
         self._usage: Usage | None = None  # the last report
@@ -126,7 +128,7 @@ class OpenAIStreamReader:
         # An event that the end cut short cannot be read, but was not malformed: the missing terminal marker tells.
         return response_facts(
             model=self._model,
-            finish_reason=self._finish_reason,
+            finish_reason=reason_of_refusal(self._finish_reason) if self._refused else self._finish_reason,
             usage=answer_usage(None, self._timings) if self._usage is None else self._usage,
             content_chunks=self._content_chunks,
             terminal=self._terminal,
@@ -182,6 +184,8 @@ class OpenAIStreamReader:
             delta = choice.delta
             if delta is not None:
                 seen |= _news(delta)
+                if delta.refusal:
+                    self._refused = True
                 if delta.tool_calls or delta.function_call:
                     self._tool_calls.take(choice.index, delta.tool_calls, delta.function_call)
             if choice.error:

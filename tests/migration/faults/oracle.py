@@ -15,8 +15,11 @@ import apsw
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.timestamps import normalise
 
-_WRITTEN: Final = frozenset({"app_version", "tokens_per_second", "timestamp", "timestamp_original", "recompute_reason"})
-_NEW: Final = "2.0.0"
+_RESTATED: Final = ("success", "outcome", "error_type")  # of older records, too; the others are the migrations' own
+_ADDED: Final = ("timestamp_original", "recompute_reason", "error_category", "error_phase", "outcome_original",
+                 "error_type_original")  # fmt: skip
+_WRITTEN: Final = frozenset({"app_version", "tokens_per_second", "timestamp", *_RESTATED, *_ADDED})
+_NEW: Final = "3.0.0"
 
 Row = Mapping[str, Any]
 
@@ -75,29 +78,75 @@ def expected(old: Row) -> tuple[float | None, str | None]:
     return tokens * 1000.0 / duration_ms, None
 
 
+def ended(old: Row) -> tuple[str, str | None, str | None, str | None, str | None]:
+    """Outcome, category, type, phase and reason by the taxonomy of 3.0.0, as far as the templates' records need it."""
+    success, status, message = old.get("success"), old.get("status_code"), old.get("error_message")
+    is_error = isinstance(status, int) and status >= 400
+    if success != 0 if isinstance(success, int | float) else isinstance(status, int) and 200 <= status < 400:
+        return "completed", None, None, None, None
+    if isinstance(message, str) and "connection refused" in message:
+        return "network_error", "network", "connect_refused", "connect", None
+    had_token = isinstance(old.get("time_to_first_token_ms"), int | float)
+    phase = "mid_stream" if had_token else "before_first_token"
+    if is_error:
+        return "upstream_error", "upstream", {500: "internal", 502: "bad_gateway"}[status], phase, None
+    says_why = isinstance(message, str) or isinstance(old.get("error_type"), str)
+    reason = "error_not_recognised" if says_why else "error_without_words"
+    return "upstream_error", "unknown", "unknown", phase, reason
+
+
 def is_old(old: Row, now: Row) -> bool:
     """As it was before, and nothing of the migration on it."""
     return (
         all(is_same(old[name], now[name]) for name in old)
-        and now.get("timestamp_original") is None
-        and now.get("recompute_reason") is None
+        and all(now.get(name) is None for name in (*_ADDED, "outcome") if name not in old)
         and ("app_version" in old or now.get("app_version") is None)
     )
 
 
-def is_new(old: Row, now: Row) -> bool:
-    """As version 2.0.0 says, all of it, with the observed values kept."""
-    rate, reason = expected(old)
+def _follows_2_0_0(old: Row, now: Row) -> bool:
+    """Rate, timestamp and origin as version 2.0.0 says, with the observed values kept."""
+    rate, _reason = expected(old)
     timestamp = normalise(old["timestamp"])
     originals = [old["timestamp"]] + [None] * is_same(timestamp, old["timestamp"])
-    reasons = {reason, None} if old.get("app_version") == _NEW else {reason}  # it may have been right before
     return (
-        now["app_version"] == _NEW
-        and is_same(rate, now["tokens_per_second"])
+        is_same(rate, now["tokens_per_second"])
         and is_same(timestamp, now["timestamp"])
         and any(is_same(each, now["timestamp_original"]) for each in originals)
-        and now["recompute_reason"] in reasons
         and ("origin" in old or is_same(now["origin"], old["user"]))
+    )
+
+
+def _reasons(old: Row) -> set[str | None]:
+    """Of version 2.0.0: a record that was right before has none, since it was not recomputed."""
+    _rate, reason = expected(old)
+    return {reason, None} if old.get("app_version") == "2.0.0" else {reason}
+
+
+def is_new(old: Row, now: Row) -> bool:
+    """As versions 2.0.0 and 3.0.0 say, all of it."""
+    outcome, category, kind, phase, unclear = ended(old)
+    success = int(outcome == "completed") if old.get("success") is None else old["success"]
+    told = {"outcome": outcome, "success": success, "error_category": category, "error_type": kind}
+    told |= {"error_phase": phase}
+    for name in ("outcome", "error_type"):
+        told[f"{name}_original"] = None if old.get(name) in {None, told[name]} else old[name]
+    return (
+        now["app_version"] == _NEW
+        and _follows_2_0_0(old, now)
+        and now["recompute_reason"] in ({unclear} if unclear else _reasons(old))
+        and all(is_same(value, now[name]) for name, value in told.items())
+    )
+
+
+def is_between(old: Row, now: Row) -> bool:
+    """A whole record of version 2.0.0, and nothing of 3.0.0 on it: an undo goes back version by version."""
+    of_3 = (*_RESTATED, *(name for name in _ADDED if name not in {"timestamp_original", "recompute_reason"}))
+    return (
+        now["app_version"] == "2.0.0"
+        and _follows_2_0_0(old, now)
+        and now["recompute_reason"] in _reasons(old)
+        and all(is_same(old.get(name), now[name]) for name in of_3)
     )
 
 
@@ -106,9 +155,10 @@ def _difference(old: Row, now: Row) -> str:
     return "; ".join(changed) or "it is as before"
 
 
-def judge(before: Mapping[Any, Row], path: Path, *, must_be: str = "", arrived: int = 0) -> None:
+def judge(before: Mapping[Any, Row], path: Path, *, must_be: str = "", undoing: bool = False, arrived: int = 0) -> None:
     """Fail if a record is lost, doubled, changed or half changed. ``must_be`` old or new: every one is.
 
+    ``undoing``: an undo was on its way, so that a record may be that of a version between.
     ``arrived``: so many records of ``jobs.new_record`` came since, each with the version it was written with.
     """
     after = rows_of(path)
@@ -125,6 +175,7 @@ def judge(before: Mapping[Any, Row], path: Path, *, must_be: str = "", arrived: 
         is_right = (must_be != "old" and now.get("app_version") == _NEW and is_new(old, now)) or (
             must_be != "new" and is_old(old, now)
         )
+        is_right = is_right or (undoing and is_between(old, now))
         assert is_right, f"record {key} is torn: {_difference(old, now)}"
     for key, now in after.items():
         if key not in before:

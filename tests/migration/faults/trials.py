@@ -89,12 +89,12 @@ class Trials:
         assert not failures, f"{len(failures)} of {len(faults)}:\n" + "\n".join(failures[:5])
         return endings
 
-    def finishes(self, before: Mapping[Any, Row], path: Path, **arrived: int) -> Ending:
+    def finishes(self, before: Mapping[Any, Row], path: Path, *, arrived: int = 0) -> Ending:
         """The next start needs no help: it finishes, every record is new, and verification finds nothing."""
         ending = self.nursery.run("finish", path=path)
         assert ending.ended in FINISHED, f"the next start: {ending}"
         assert ending.answer["left"] == [], f"the next start left: {ending}"
-        judge(before, path, must_be="new", **arrived)
+        judge(before, path, must_be="new", arrived=arrived)
         if ending.ended == "done":
             assert ending.answer["has_backup"], f"the run's backup is gone: {ending}"
         if ending.answer["backup"] and not arrived:

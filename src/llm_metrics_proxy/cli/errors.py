@@ -1,0 +1,139 @@
+"""``errors``: what went wrong in a range, how often, and what to do about it."""
+
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from llm_metrics_proxy.analytics import MAX_EXAMPLES, Errors, ErrorsQuery, RequestFilter, read_errors
+from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.output import (
+    MISSING,
+    console,
+    counted,
+    end_quietly_when_the_pipe_closes,
+    plain,
+    print_json,
+    seconds_of,
+)
+from llm_metrics_proxy.cli.selection import open_database, with_selection
+from llm_metrics_proxy.config.sources import Loaded
+
+_RIGHT: Final = {"count", "share", "of all", "requests", "status", "id"}
+_WIDE_COLUMNS: Final = 120
+_FEWEST: Final = 5  # lines of models and servers: the whole lists are in the JSON
+
+
+@with_settings(*READING)
+@with_selection
+def errors(
+    loaded: Loaded,
+    chosen: RequestFilter,
+    *,
+    examples: Annotated[int, typer.Option(min=0, max=MAX_EXAMPLES, help="Show the newest errors, so many.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, unrounded.")] = False,
+) -> None:
+    """Show what went wrong: by type with count, share, newest and what to do; by model, server and phase; how long to
+    wait where a server limits. Answers that are complete but flagged (policy) count too."""
+    end_quietly_when_the_pipe_closes()
+    with open_database(loaded) as reader:
+        result = read_errors(reader, ErrorsQuery(filter=chosen, examples=examples))
+    if json:
+        print_json(msgspec.to_builtins(result))
+    else:
+        print_errors(result)
+
+
+def print_errors(result: Errors) -> None:
+    """Small tables; missing is a dash, never 0."""
+    out = console()
+    out.print(f"Errors {result.errors:,} of {result.requests:,} requests ({_percent(result.share)})")
+    if result.requests:
+        out.print(f"From {result.first_timestamp} to {result.last_timestamp}")
+    if result.errors:
+        _print_types(out, result)
+        _print_places(out, result)
+        _print_retry(out, result)
+        _print_examples(out, result)
+    if result.unclassified:
+        out.print(
+            f"[yellow]{result.unclassified:,} more failed and are not classified yet: records of older versions. "
+            "`llm-metrics-proxy migrate status` says more.[/]",
+            soft_wrap=True,
+        )
+    if result.older_records:
+        out.print(f"Records of older versions: {counted(result.older_records)}", soft_wrap=True)
+
+
+def _print_types(out: Console, result: Errors) -> None:
+    """In a narrow terminal what to do stands in a table of its own, where it has room."""
+    beside = out.width >= _WIDE_COLUMNS
+    titles = ("category", "type", "count", "share", "newest (UTC)", "what to do")
+    table, advice = _table(*titles[: 6 if beside else 5]), _table("type", "what to do")
+    for one in result.types:
+        what_to_do = plain(one.advice)
+        cells = [plain(one.category), plain(one.type), f"{one.n:,}", _percent(one.share), seconds_of(one.newest)]
+        table.add_row(*cells, *([what_to_do] if beside else []))
+        advice.add_row(plain(one.type), what_to_do)
+    _add_rest(table, result.further_errors.get("types", 0), before=1)
+    out.print(table)
+    if not beside:
+        out.print(advice)
+
+
+def _print_places(out: Console, result: Errors) -> None:
+    """By phase, model and server: where to look."""
+    phases = _table("phase", "count", "of all")
+    for phase in result.phases:
+        phases.add_row(plain(phase.phase), f"{phase.n:,}", _percent(phase.share))
+    out.print(phases)
+    models = _table("model", "count", "requests", "share")
+    for model in result.models[:_FEWEST]:
+        models.add_row(plain(model.model), f"{model.n:,}", f"{model.requests:,}", _percent(model.share))
+    _add_rest(models, result.errors - sum(model.n for model in result.models[:_FEWEST]))
+    out.print(models)
+    servers = _table("server", "count", "requests", "share")
+    for server in result.backends[:_FEWEST]:
+        name = plain(server.backend_name or server.backend)
+        servers.add_row(name, f"{server.n:,}", f"{server.requests:,}", _percent(server.share))
+    _add_rest(servers, result.errors - sum(server.n for server in result.backends[:_FEWEST]))
+    out.print(servers)
+
+
+def _print_retry(out: Console, result: Errors) -> None:
+    if result.retry:
+        table = _table("limited by", "model", "not before (UTC)", "how long to wait")
+        for one in result.retry:
+            server = plain(one.backend_name or one.backend)
+            not_before = plain(one.not_before and one.not_before.replace("T", " "))
+            table.add_row(server, plain(one.model), not_before, plain(one.advice))
+        out.print(table)
+
+
+def _print_examples(out: Console, result: Errors) -> None:
+    if result.examples:
+        table = _table("id", "time (UTC)", "model", "status", "type", "message")
+        for one in result.examples:
+            kind = plain(one.error_type)
+            when = seconds_of(one.timestamp)
+            table.add_row(str(one.id), when, plain(one.model), plain(one.status_code), kind, plain(one.message))
+        out.print(table)
+
+
+def _add_rest(table: Table, n: int, *, before: int = 0) -> None:
+    if n:
+        table.add_row(*["…"] * (before + 1), f"{n:,}")
+
+
+def _percent(share: float | None) -> str:
+    return MISSING if share is None else f"{share:.2%}"
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title=" ", title_justify="left")
+    for title in titles:
+        is_prose = title in {"what to do", "how long to wait", "message"}
+        table.add_column(title, justify="right" if title in _RIGHT else "left", no_wrap=not is_prose)
+    return table

@@ -1,0 +1,57 @@
+"""SQL, oracle and the formula of new records agree on any older record, odd values of other programs included."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import apsw
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm_metrics_proxy.migration import failures
+from llm_metrics_proxy.migration.failures_oracle import oracle
+from llm_metrics_proxy.safe_migrations import migrate_to_version_3_0_0
+from llm_metrics_proxy.wire.error_taxonomy import Facts, classify
+from tests.wire.test_error_taxonomy import facts
+
+_COLUMNS = ", ".join(failures.INPUTS)
+_odd = st.none() | st.sampled_from(
+    [b"completed", b"\xff", 0, 1, 3.5, 404, 2**62, -1, "", "a\0timeout", "TIMEOUT", "\u017f"]
+)
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[apsw.Connection]:
+    connection = apsw.Connection(":memory:")
+    connection.execute(f"CREATE TABLE completion_requests ({_COLUMNS})")
+    yield connection
+    connection.close()
+
+
+def _by_sql(table: apsw.Connection, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    migration = migrate_to_version_3_0_0()
+    table.execute("DELETE FROM completion_requests")
+    table.execute(f"INSERT INTO completion_requests VALUES ({', '.join('?' * len(values))})", values)
+    wanted = ", ".join([*(change.expression for change in migration.changes), migration.reason_expression])
+    rows: list[tuple[Any, ...]] = table.execute(f"SELECT {wanted} FROM completion_requests").fetchall()
+    return rows[0]
+
+
+@settings(max_examples=400, deadline=None)
+@given(facts)
+def test_sql_oracle_and_formula_agree(table: apsw.Connection, given_facts: Facts) -> None:
+    values = (*given_facts, None, None, None)
+    verdict = classify(given_facts)
+    expected = oracle(*values)
+    assert _by_sql(table, values) == expected
+    assert (expected[0], *expected[2:5], expected[-1]) == tuple(verdict)
+
+
+@settings(max_examples=400, deadline=None)
+@given(facts, st.dictionaries(st.sampled_from(failures.INPUTS), _odd, max_size=4))
+def test_values_of_the_wrong_type_count_as_missing_in_both(
+    table: apsw.Connection, given_facts: Facts, odd: dict[str, Any]
+) -> None:
+    row = {**given_facts._asdict(), "outcome_original": None, "error_type_original": "x", "recompute_reason": "r"}
+    values = tuple({**row, **odd}[name] for name in failures.INPUTS)
+    assert _by_sql(table, values) == oracle(*values)
