@@ -8,6 +8,7 @@ against, shares nothing with either. Values of other programs' files that have t
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from llm_metrics_proxy.migration.model import Given
 from llm_metrics_proxy.wire.error_clues import CLUES, LEGACY, STATUSES, VAGUE, Clue
 from llm_metrics_proxy.wire.error_taxonomy import (
     CATEGORY_OF,
@@ -107,14 +108,14 @@ _FINAL_KIND = (
 )
 _CATEGORY = (
     "CASE WHEN done THEN CASE WHEN k2 IS NOT NULL THEN 'policy' END WHEN k2 IS NULL THEN 'unknown' "
-    "WHEN k2 = 'internal' AND oc = 'proxy_crashed' THEN 'proxy' "
+    "WHEN k2 = 'internal' AND ending = 'proxy_crashed' THEN 'proxy' "
     f"ELSE {_mapped('k2', CATEGORY_OF, _quoted('upstream'))} END"
 )
-_BEGUN = _BEGAN.format(other="oc <> 'upstream_error'")
+_BEGUN = _BEGAN.format(other="ending <> 'upstream_error'")
 _PHASE = (
     "CASE WHEN done OR k2 IN ('crashed', 'record_lost') THEN NULL "
     f"WHEN k2 IN {_list(sorted(CONNECTING))} THEN 'connect' "
-    "WHEN oc = 'proxy_refused' AND coalesce(k2, '') NOT IN ('saturated', 'shutdown') THEN 'request' "
+    "WHEN ending = 'proxy_refused' AND coalesce(k2, '') NOT IN ('saturated', 'shutdown') THEN 'request' "
     f"WHEN {_BEGUN} THEN 'mid_stream' "
     "WHEN rs OR rh OR NOT rb THEN 'before_first_token' WHEN bc THEN 'connect' ELSE 'request' END"
 )
@@ -142,20 +143,10 @@ _LAYERS: Final[tuple[dict[str, str], ...]] = (
     {"done": _DONE, "said": _first(CLUES)},
     {"said2": _SAID},
     {"k": _KIND},
-    {"oc": _FINAL_OUTCOME, "k2": _FINAL_KIND},
+    {"ending": _FINAL_OUTCOME, "k2": _FINAL_KIND},
     {"category": _CATEGORY, "kind": "CASE WHEN done THEN k2 ELSE coalesce(k2, 'unknown') END", "phase": _PHASE,
-     "reason": _REASON},
+     "why_not": _REASON},
 )  # fmt: skip
-
-
-def _verdict(name: str) -> str:
-    """Materialised: else SQLite puts every layer into the next, as often as it is named, and preparing takes long."""
-    layers = []
-    for number, layer in enumerate(_LAYERS):
-        names = ", ".join(f"{expression} AS {alias}" for alias, expression in layer.items())
-        below = f"*, {names} FROM layer_{number - 1}" if number else names
-        layers.append(f"layer_{number} AS MATERIALIZED (SELECT {below})")
-    return f"(WITH {', '.join(layers)} SELECT {name} FROM layer_{len(_LAYERS) - 1})"  # noqa: S608 -- ours
 
 
 # By far the most records: nothing has to be looked up for them.
@@ -165,19 +156,14 @@ _PLAIN: Final = (
 )
 
 
-def _unless_plain(plain: str, name: str) -> str:
-    return f"CASE WHEN {_PLAIN} THEN {plain} ELSE {_verdict(name)} END"
-
-
-OUTCOME_SQL: Final = _unless_plain("'completed'", "oc")
-SUCCESS_SQL: Final = f"CASE WHEN success IS NULL THEN {OUTCOME_SQL} = 'completed' ELSE success END"
-CATEGORY_SQL: Final = _unless_plain("NULL", "category")
-TYPE_SQL: Final = _unless_plain("NULL", "kind")
-PHASE_SQL: Final = _unless_plain("NULL", "phase")
-REASON_SQL: Final = _unless_plain("NULL", "reason")
+GIVEN: Final = Given(
+    layers=tuple(tuple(layer.items()) for layer in _LAYERS),
+    seen=(("ending", "'completed'"), ("category", "NULL"), ("kind", "NULL"), ("phase", "NULL"), ("why_not", "NULL")),
+    plain=_PLAIN,
+)
 
 
 def original_sql(column: str, now: str) -> str:
-    """SQL that keeps the value of ``column`` where ``now`` replaces it."""
+    """SQL that keeps the value of ``column`` where ``now``, a name of ``GIVEN``, replaces it."""
     replaced = f"{column} IS NOT NULL AND {column} COLLATE BINARY IS NOT {now}"
     return f"CASE WHEN {replaced} THEN {column} ELSE {column}_original END"

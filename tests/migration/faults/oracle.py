@@ -20,6 +20,7 @@ _ADDED: Final = ("timestamp_original", "recompute_reason", "error_category", "er
                  "error_type_original")  # fmt: skip
 _WRITTEN: Final = frozenset({"app_version", "tokens_per_second", "timestamp", *_RESTATED, *_ADDED})
 _NEW: Final = "3.0.0"
+_BY_STATUS: Final[Mapping[Any, str]] = {500: "internal", 502: "bad_gateway"}
 
 Row = Mapping[str, Any]
 
@@ -89,7 +90,7 @@ def ended(old: Row) -> tuple[str, str | None, str | None, str | None, str | None
     had_token = isinstance(old.get("time_to_first_token_ms"), int | float)
     phase = "mid_stream" if had_token else "before_first_token"
     if is_error:
-        return "upstream_error", "upstream", {500: "internal", 502: "bad_gateway"}[status], phase, None
+        return "upstream_error", "upstream", _BY_STATUS[status], phase, None
     says_why = isinstance(message, str) or isinstance(old.get("error_type"), str)
     reason = "error_not_recognised" if says_why else "error_without_words"
     return "upstream_error", "unknown", "unknown", phase, reason
