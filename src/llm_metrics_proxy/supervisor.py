@@ -4,7 +4,9 @@ The rules:
 
 * A child is told its options by one line on its standard input, which then stays open. End of file there means that
   the supervisor is gone, even by ``kill -9``: the child drains and ends by itself, so nothing is ever orphaned.
-* A child has a session of its own. Ctrl-C in a terminal reaches the supervisor only, and the children hear from it.
+* A child has a process group of its own. Ctrl-C in a terminal reaches the supervisor only, and the children hear from
+  it. All are in one session: where Linux groups processes by sessions (``sched_autogroup``), how nice one is counts
+  within a session only, and a migration in a session of its own would get as much of a core as a worker.
 * What dies is started again: after 100 ms, doubling to 5 s, and from 100 ms again after 30 s of health. A worker that
   dies five times in a row before it could listen ends everything with exit code 1.
 * Exit code 2 (settings) or 3 (newer database) is a refusal: trying again cannot help, so it is said and left at that.
@@ -44,6 +46,7 @@ HEALTHY_AFTER_S: Final = 30.0
 MOST_FAILED_STARTS: Final = 5
 REFUSALS: Final = {2: "its settings are unusable", 3: "the database is not one it may write (see above)"}
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_NOT_FOR_CHILDREN: Final = (signal.SIGHUP, signal.SIGTTOU)
 READING_LIMIT_S: Final = 30.0  # for reading the settings again; half a second on a machine that is not overloaded
 UNTOLD_PAUSE_S: Final = 0.05
 
@@ -149,18 +152,19 @@ class Child:
         """Run it and hand it its options. Raises ``OSError`` if the system cannot start a process."""
         self.started_s, self.restart_at_s, self.kill_at_s = now_s, None, None
         self._untold = b""
-        # Inherited by the child, for whom SIGHUP is to mean nothing; one that comes to us meanwhile waits.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        # Inherited by the child, for whom SIGHUP is to mean nothing, and the terminal's wish that only its foreground
+        # writes; what comes to us meanwhile waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_CHILDREN)
         try:
             self.process = subprocess.Popen(
                 self.spec.argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,  # standard output belongs to the command; children speak on standard error
                 pass_fds=self.spec.fds,
-                start_new_session=True,
+                process_group=0,
             )
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _NOT_FOR_CHILDREN)
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it is dead already; its exit code will tell more
             self.process.stdin.write(self.spec.options_json.encode() + b"\n")
