@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.metrics_service import judge
+from llm_metrics_proxy.metrics_service import judge, settle
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 from tests.proxy.client import CHAT, STREAMED_CHAT, post, request
@@ -117,6 +117,14 @@ ANSWERING: dict[str, tuple[Script, Ending]] = {
         [Send(STREAM + chunk(FIRST) + LAST_CHUNK)],
         ("upstream_truncated", "stream", "empty", "before_first_token"),
     ),
+    "broken off before any content": (
+        [Send(STREAM + chunk(FIRST)), Reset()],
+        ("upstream_truncated", "stream", "empty", "before_first_token"),
+    ),
+    "broken off, not streamed": (
+        [Send(json_response(chat_completion())[:-9]), Close()],
+        ("upstream_truncated", "stream", "truncated", "mid_stream"),
+    ),
     "nothing": ([Send(STREAM + LAST_CHUNK)], ("upstream_truncated", "stream", "empty", "before_first_token")),
     "no JSON": (
         [Send(STREAM + chunk(FIRST) + chunk(SECOND) + chunk(b"data: {oops\n\n") + LAST_CHUNK)],
@@ -139,12 +147,25 @@ ANSWERING: dict[str, tuple[Script, Ending]] = {
 }
 
 
-@pytest.mark.parametrize(("script", "expected"), ANSWERING.values(), ids=ANSWERING)
-def test_how_an_answer_ends_gets_its_type(stage: Stage, script: Script, expected: Ending) -> None:
+NOT_STREAMED = {"a refusal", "broken off, not streamed"}
+
+
+@pytest.mark.parametrize(("case", "script", "expected"), [(case, *known) for case, known in ANSWERING.items()])
+def test_how_an_answer_ends_gets_its_type(stage: Stage, case: str, script: Script, expected: Ending) -> None:
     with stage.play(script), stage.proxy.connect() as client:
-        client.send(post(CHAT if script == ANSWERING["a refusal"][0] else STREAMED_CHAT))
+        client.send(post(CHAT if case in NOT_STREAMED else STREAMED_CHAT))
         client.answer()
         assert ending(stage.proxy.record()) == expected
+
+
+@pytest.mark.parametrize("case", ["a refusal", "a streamed refusal"])
+def test_of_a_refusal_the_servers_own_finish_reason_stays(stage: Stage, case: str) -> None:
+    with stage.play(ANSWERING[case][0]), stage.proxy.connect() as client:
+        client.send(post(CHAT if case in NOT_STREAMED else STREAMED_CHAT))
+        client.answer()
+        record = stage.proxy.record()
+    settle(record)
+    assert (record.finish_reason, record.error_type, record.success) == ("stop", "refusal", True)
 
 
 REFUSALS: dict[str, tuple[bytes, Ending]] = {
