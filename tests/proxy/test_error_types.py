@@ -294,14 +294,28 @@ def test_an_answer_that_this_proxys_stop_cuts_off_gets_its_type(
         assert ending(proxy.record()) == expected
 
 
+def test_a_fault_of_this_proxy_is_its_own(tmp_path: Path) -> None:
+    with FakeUpstream([Stall()]) as upstream:
+        backends = [{"name": name, "url": upstream.url} for name in ("one", "two")]
+        proxy = ProxyWorker(tmp_path, "", module="tests.proxy.faulty_worker", backends=backends)
+        try:
+            assert proxy.ask(request(b"GET", b"/v1/models")).status == 502
+            assert ending(proxy.record()) == ("proxy_crashed", "proxy", "internal", "connect")
+            assert "a fault that was put here on purpose" in proxy.log
+        finally:
+            proxy.kill()
+
+
 def test_every_type_is_reached_through_sockets_here_or_where_its_cause_can_be_made() -> None:
-    """A worker's death and a lost record are made in tests/system (kill, full disk); a fault of this proxy, on purpose,
-    nowhere; ``unknown`` is for older records."""
-    elsewhere = {("proxy", "internal"), ("proxy", "crashed"), ("proxy", "record_lost"), ("unknown", "unknown")}
+    """A worker's death is made in tests/system/test_errors.py, a record that is lost in tests/system/test_full_disk.py.
+
+    ``unknown`` is for older records: whatever a worker writes down has a status or a word that is known.
+    """
+    elsewhere = {("proxy", "crashed"), ("proxy", "record_lost"), ("unknown", "unknown")}
     here: set[tuple[str | None, str | None]] = {(category, kind) for _, category, kind in ANSWERS}
     here |= {(expected[1], expected[2]) for _, expected in (*ANSWERING.values(), *REFUSALS.values(), *WAITS.values())}
     here |= {("network", kind) for kind in ("dns", "connect_refused", "connect_failed", "connect_timeout", "tls")}
     here |= {("client", kind) for kind in ("disconnect_before_first_token", "disconnect_mid_stream")}
-    here |= {("proxy", kind) for kind in ("saturated", "shutdown")}
+    here |= {("proxy", kind) for kind in ("saturated", "shutdown", "internal")}
     assert here | elsewhere == {(row.category, row.type) for row in TAXONOMY}
     assert not here & elsewhere
