@@ -14,6 +14,7 @@ from llm_metrics_proxy.wire.error_taxonomy import (
     CATEGORY_OF,
     CONNECTING,
     DEFAULTS,
+    FLAGGED,
     FLAGS,
     IMPLIED,
     OUTCOME_OF,
@@ -90,7 +91,8 @@ _DISCONNECT = (
 _SAID = f"coalesce(said, CASE WHEN s >= 400 THEN NULL WHEN shown IS NOT NULL THEN {_by_status('shown')} ELSE {_first(VAGUE)} END)"  # noqa: E501
 _WORD = f"coalesce({_mapped('word', WORDS)}, {_mapped('o2', DEFAULTS)})"
 _KIND = (
-    f"CASE WHEN done THEN {_mapped('f', {word: str(flag.type) for word, flag in FLAGS.items()})} "
+    f"CASE WHEN done THEN CASE WHEN e IN {_list(FLAGGED)} THEN e "
+    f"ELSE {_mapped('f', {word: str(flag.type) for word, flag in FLAGS.items()})} END "
     f"WHEN o2 IS NULL THEN CASE WHEN word IN {_list(IMPLIED)} THEN word "
     f"ELSE coalesce(said2, {_first(LEGACY)}, {_by_status('s')}, CASE WHEN s IS NOT NULL AND own THEN 'error_event' END) END "  # noqa: E501
     f"WHEN o2 = 'upstream_error' THEN coalesce(said2, {_by_status('s')}, CASE WHEN s IS NOT NULL AND (own OR e IS NOT 'unknown') THEN 'error_event' END) "  # noqa: E501

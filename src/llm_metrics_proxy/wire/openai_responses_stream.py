@@ -17,6 +17,7 @@ from llm_metrics_proxy.wire.openai_responses import (
     Item,
     Response,
     finish_reason_of,
+    has_refusal,
     is_call,
     response_error,
     response_usage,
@@ -69,8 +70,9 @@ class ResponsesStreamReader(EventReader):
         if event.response is not None:
             return self._read_response(event.response, ended=kind in _ENDS)
         if kind == "response.output_item.added" and event.item is not None:
-            if is_call(event.item):
-                self._tool_calls = (self._tool_calls or 0) + 1
+            if not is_call(event.item):
+                return 0
+            self._tool_calls = (self._tool_calls or 0) + 1
             return _VISIBLE if event.item.type in _NAMED_CALLS and event.item.name else 0
         if kind.endswith(_DELTA) and event.delta:
             self.only_text = True
@@ -95,7 +97,8 @@ class ResponsesStreamReader(EventReader):
             return 0
         if response.output:
             self._tool_calls = sum(map(is_call, response.output))
-        self._finish_reason = finish_reason_of(response, refused=self._refused)
+        self._finish_reason = finish_reason_of(response)
+        self._refused = self._refused or has_refusal(response)
         error = response_error(response)
         return self.end_seen() | (0 if error is None else self.error_seen(error))
 
@@ -113,6 +116,7 @@ class ResponsesStreamReader(EventReader):
             tool_call_count=self._tool_calls,
             response_id=last.id,
             service_tier=last.service_tier,
+            refused=self._refused,
         )
 
 
