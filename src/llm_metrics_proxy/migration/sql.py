@@ -145,11 +145,31 @@ class RunSql:
 
     def written(self, k: int) -> str:
         """Rows ``(id, inputs before k…, changed columns after k…, reason after k, stamp after k)``."""
+        inputs = [self.before(name, k) for name in self.migrations[k].inputs]
+        return f"SELECT u{k}.id, {', '.join([*inputs, *self._outcome(k)])} FROM {self.joined(k)}"  # noqa: S608
+
+    def combinations(self, k: int) -> str:
+        """The rows of ``written`` as the oracle tells them apart (``seen_as``), each once, the id left out.
+
+        Compared by their bytes, whatever collation a column has; what 1 and 1.0 have in common ``seen_as`` settles.
+        """
         migration = self.migrations[k]
-        columns = [self.before(name, k) for name in migration.inputs]
-        columns += [self.before(change.column, k + 1) for change in self.changes(k)]
-        columns += [self.before(REASON_COLUMN, k + 1), self.before(APP_VERSION_COLUMN, k + 1)]
-        return f"SELECT u{k}.id, {', '.join(columns)} FROM {self.joined(k)}"  # noqa: S608
+        assert migration.seen_as is not None
+        inputs = [
+            seen.format(self.before(name, k)) for name, seen in zip(migration.inputs, migration.seen_as, strict=True)
+        ]
+        columns = [f"{value} COLLATE BINARY" for value in (*inputs, *self._outcome(k))]
+        return f"SELECT DISTINCT {', '.join(columns)} FROM {self.joined(k)}"  # noqa: S608
+
+    def reasons(self, k: int) -> str:
+        """Rows ``(reason after k, records)`` of those that have one."""
+        reason = self.before(REASON_COLUMN, k + 1)
+        return f"SELECT {reason}, count(*) FROM {self.joined(k)} AND {reason} IS NOT NULL GROUP BY 1"  # noqa: S608
+
+    def _outcome(self, k: int) -> list[str]:
+        """SQL of what migration k left: the changed columns, the reason, the stamp."""
+        names = [*(change.column for change in self.changes(k)), REASON_COLUMN, APP_VERSION_COLUMN]
+        return [self.before(name, k + 1) for name in names]
 
     def conflicts(self, k: int, *, by_stamp: bool = False) -> str:
         """Ids of records whose values are no longer what migration k, the last one left, wrote.
