@@ -38,7 +38,8 @@ class RunSql:
     """The statements of one run: a chain of migrations over the same records.
 
     ``added_columns`` were added by the adoption just before; ``older[k]`` are the stamps that migration k takes, and
-    ``claiming[k]`` those of an adopted file that are taken only where the record does not follow its stamp.
+    ``claiming[k]`` those of an adopted file that are taken only where the record does not follow its stamp;
+    ``claimed[k]`` are those of them that a record had when the run began (by default, all).
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class RunSql:
         added_columns: Sequence[str] = (),
         older: Sequence[Sequence[Any]] = (),
         claiming: Sequence[Sequence[Any]] = (),
+        claimed: Sequence[Sequence[Any]] | None = None,
     ) -> None:
         self.run_id = run_id
         self.migrations = tuple(migrations)
         self._added = frozenset(added_columns)
         self._older = older
         self._claiming = claiming
+        self._claimed = claiming if claimed is None else claimed
 
     def undo_table(self, k: int) -> str:
         """Name of the table with the values from before migration k."""
@@ -73,9 +76,9 @@ class RunSql:
     def takes(self, k: int) -> str:
         """Whether migration k takes a record."""
         older = in_list(self._older[k])
-        if not self._claiming or not self._claiming[k]:
+        if not self._claimed or not self._claimed[k]:
             return older
-        return f"({older} OR ({in_list(self._claiming[k])} AND {self._distrusted(k)}))"
+        return f"({older} OR ({in_list(self._claimed[k])} AND {self._distrusted(k)}))"
 
     def _distrusted(self, k: int) -> str:
         return self.migrations[k].worked_out(self.migrations[k].distrusted)
