@@ -26,6 +26,7 @@ from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.json_body import JsonBodyReader
+from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
 from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
 from llm_metrics_proxy.wire.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader
@@ -52,6 +53,7 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     "anthropic-body": (AnthropicBodyReader, _json(MESSAGE)),
     "anthropic-body-small": (lambda: AnthropicBodyReader(64), _json(MESSAGE)),
     "ollama-body": (OllamaBodyReader, [streams.OLLAMA[-1]]),
+    "ollama-untyped": (OllamaAnswerReader, [streams.OLLAMA[-1], b"".join(streams.OLLAMA)]),
     "responses-body": (ResponsesBodyReader, _json(RESPONSE)),
     "other-body": (OtherBodyReader, _json({"model": "m", "usage": {"input_tokens": 1}, "meta": {"tokens": {}}})),
     "realtime": (RealtimeReader, [CREATED + SOUND + done() + done()]),

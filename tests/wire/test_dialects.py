@@ -31,6 +31,7 @@ from llm_metrics_proxy.wire.dialects import (
 )
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.json_body import JsonBodyReader
+from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
 from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
 from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
@@ -111,7 +112,8 @@ def test_azure_names_the_model_in_the_path(path: str, model: str | None) -> None
         (ANTHROPIC_MESSAGES, b"application/json", AnthropicBodyReader),
         (ANTHROPIC_COUNT_TOKENS, b"application/json", type(None)),
         (OLLAMA_CHAT, b"application/x-ndjson", OllamaStreamReader),
-        (OLLAMA_GENERATE, b"application/json; charset=utf-8", OllamaBodyReader),
+        (OLLAMA_GENERATE, b"application/json; charset=utf-8", OllamaAnswerReader),
+        (OLLAMA_CHAT, None, OllamaAnswerReader),
         (OLLAMA_EMBED, b"application/json", OllamaBodyReader),
         (OPENAI_SPEECH, b"audio/mpeg", type(None)),
         (OPENAI_SPEECH, b"text/event-stream", OtherStreamReader),

@@ -23,6 +23,7 @@ from llm_metrics_proxy.wire.base import EVENT_STREAM, NDJSON, Dialect, ResponseR
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.json_body import JsonBodyReader
 from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaStreamReader
+from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
 from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
 from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
 from llm_metrics_proxy.wire.openai_common import cut
@@ -94,7 +95,7 @@ OLLAMA_CHAT: Final = Dialect(
     operation="chat",
     read_request=ollama_native.read_generation,
     stream_reader=OllamaStreamReader,
-    body_reader=OllamaBodyReader,
+    body_reader=OllamaAnswerReader,
     stream_types=NDJSON,
 )
 OLLAMA_GENERATE: Final = Dialect(
@@ -102,7 +103,7 @@ OLLAMA_GENERATE: Final = Dialect(
     operation="text_completion",
     read_request=ollama_native.read_generation,
     stream_reader=OllamaStreamReader,
-    body_reader=OllamaBodyReader,
+    body_reader=OllamaAnswerReader,
     stream_types=NDJSON,
 )
 OLLAMA_EMBED: Final = Dialect(
