@@ -163,6 +163,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         if self.exchange.state is State.CLOSED:
             return
         if self.in_tunnel:
+            if self.session is not None:
+                self.session.client_ends()
             self.tunnel_ended(monotonic_ns())
             return
         self._drop_upstream()
@@ -491,8 +493,11 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         self.exchange.record.request_bytes = self.received_bytes
         if self.upstream is not None:
             self.upstream.send(data)
-        if self.frames_from_client is not None:
-            self.frames_from_client.feed(data)
+        frames, session = self.frames_from_client, self.session
+        if frames is not None:
+            frames.feed(data)
+            if frames.closing and session is not None:
+                session.client_ends()
 
     def tunnel_from_upstream(self, data: bytes, now: int) -> None:
         """Bytes of the server's protocol."""
@@ -507,16 +512,20 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             upstream.close()
         self._leave_server()
         if self.exchange.state is not State.CLOSED:
-            self._count_frames()
+            self._session_facts()
             self.ctx.recorder.closed(self.exchange.finish(now, now), None, b"", self.client.close)
 
-    def _count_frames(self) -> None:
-        """What passed each way; a direction that was not WebSocket's is unknown."""
+    def _session_facts(self) -> None:
+        """What passed each way, and the newest error. A direction that was not WebSocket's is unknown."""
         record, received, session = self.exchange.record, self.frames_from_client, self.session
         if received is not None and not received.broken:
             record.websocket_frames_received = received.frames
         if session is not None and not session.frames.broken:
             record.websocket_frames_sent = session.frames.frames
+        if session is not None and session.error is not None:  # kept also where the session went on
+            error = session.error
+            record.upstream_error_code, record.upstream_error_type = error.code, error.type
+            record.error_message = error.message
 
     # Ways to end
 
