@@ -15,7 +15,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from llm_metrics_proxy.proxy.acceptance import begin_record
-from llm_metrics_proxy.proxy.exchange import Exchange, State
+from llm_metrics_proxy.proxy.exchange import AWAITING, Exchange
 from llm_metrics_proxy.proxy.inbound import RequestPlan, upstream_end
 from llm_metrics_proxy.proxy.transaction import Transaction
 from llm_metrics_proxy.wire.openai_chat import read_request
@@ -42,7 +42,7 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
     record.request_bytes = length
     record.attempts = 1
     server.open_requests += 1
-    exchange = Exchange(record, now, State.AWAITING, body_complete=now)
+    exchange = Exchange(record, now, AWAITING, body_complete=now)
     if body:
         read = read_request if route.dialect is None else route.dialect.read_request
         exchange.request_facts(read(body))

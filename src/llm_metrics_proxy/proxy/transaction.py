@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from llm_metrics_proxy.proxy.answers import (
+    CHUNKED,
     CONTINUE,
     LAST_CHUNK,
+    NONE,
+    UNTIL_CLOSE,
     Framing,
     ResponseHead,
     client_framing,
@@ -27,9 +30,19 @@ from llm_metrics_proxy.proxy.answers import (
     json_answer,
 )
 from llm_metrics_proxy.proxy.choice import model_in_target
-from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause, Exchange, State
+from llm_metrics_proxy.proxy.exchange import (
+    AWAITING,
+    CLOSED,
+    ENDINGS,
+    RECEIVING,
+    RESPONDING,
+    WAITING,
+    Cause,
+    Exchange,
+)
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_end, upstream_start
 from llm_metrics_proxy.proxy.model_list import MISSING_FIELD, Listing, list_models
+from llm_metrics_proxy.wire.base import EVENT_STREAM
 from llm_metrics_proxy.wire.content_coding import decoder_for
 from llm_metrics_proxy.wire.dialects import reader_for
 from llm_metrics_proxy.wire.openai_chat import read_request
@@ -70,7 +83,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     payload: bytes = b""  # what was sent upstream, kept until an answer begins, for the one retry
     upstream: "Upstream | None" = None
     edits: UsageFilter | None = None
-    framing: Framing = Framing.NONE
+    framing: Framing = NONE
     in_tunnel: bool = False
     frames_from_client: FrameReader | None = None  # of a tunnel
     session: RealtimeReader | None = None
@@ -123,7 +136,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 
     def body_received(self, data: bytes) -> None:
         """Part of the request's body, as it arrives."""
-        if self.refused is not None or self.exchange.state is State.CLOSED:
+        if self.refused is not None or self.exchange.state is CLOSED:
             return
         self.received_bytes += len(data)
         if self.received_bytes > self.limit_bytes:
@@ -139,7 +152,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     def body_ended(self, now: int) -> None:
         """The request's body is complete."""
         self.body_complete = True
-        if self.refused is not None or self.exchange.state is State.CLOSED:
+        if self.refused is not None or self.exchange.state is CLOSED:
             return
         exchange = self.exchange
         exchange.request_complete(now)
@@ -151,8 +164,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         elif self.upstream is not None:
             if self.length is None:
                 self.upstream.send(LAST_CHUNK)
-            if exchange.state is State.WAITING:  # else the answer has begun already
-                exchange.state = State.AWAITING
+            if exchange.state is WAITING:  # else the answer has begun already
+                exchange.state = AWAITING
 
     def bad_body(self, message: str) -> None:
         """What followed the head is not a valid body."""
@@ -160,7 +173,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 
     def client_gone(self) -> None:
         """The client closed its connection: stop the upstream at once, GPU time is money."""
-        if self.exchange.state is State.CLOSED:
+        if self.exchange.state is CLOSED:
             return
         if self.in_tunnel:
             if self.session is not None:
@@ -174,7 +187,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 
     def abandon(self, cause: Cause) -> None:
         """End it from outside: a limit of time, or the end of draining."""
-        if self.exchange.state is not State.CLOSED:
+        if self.exchange.state is not CLOSED:
             self._end(cause)
 
     def client_is_slow(self, *, slow: bool) -> None:
@@ -190,19 +203,19 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     def overdue(self, now: int) -> Cause | None:
         """Which limit of time has passed, if any."""
         options, exchange, server = self.ctx.options, self.exchange, self.server
-        if self.in_tunnel or exchange.state is State.CLOSED:
+        if self.in_tunnel or exchange.state is CLOSED:
             return None
         since, limit_s, cause = exchange.received, 0.0, Cause.INTERNAL
         if self.paused_since:
             since, limit_s, cause = self.paused_since, options.send_timeout_s, Cause.CLIENT_STALLED
-        elif exchange.state is State.RESPONDING and server is not None:
+        elif exchange.state is RESPONDING and server is not None:
             since, limit_s, cause = exchange.last_read, server.backend.limits.idle_timeout_s, Cause.IDLE_TIMEOUT
         elif self.blocked_since and server is not None:
             since, limit_s = self.blocked_since, server.backend.limits.first_byte_timeout_s
             cause = Cause.FIRST_BYTE_TIMEOUT
         elif not self.body_complete:
             since, limit_s, cause = self.upload_activity, options.body_timeout_s, Cause.SLOW_BODY
-        elif exchange.state is State.AWAITING and server is not None:
+        elif exchange.state is AWAITING and server is not None:
             since, limit_s = max(exchange.sent, self.upload_activity), server.backend.limits.first_byte_timeout_s
             cause = Cause.FIRST_BYTE_TIMEOUT
         else:
@@ -214,7 +227,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     @property
     def is_waiting(self) -> bool:
         """Still wants a connection."""
-        return self.upstream is None and self.exchange.state in {State.RECEIVING, State.WAITING}
+        return self.upstream is None and self.exchange.state in {RECEIVING, WAITING}
 
     @property
     def request_is_sent(self) -> bool:
@@ -266,7 +279,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self.payload = b""
             self.client.resume()
             if not self.body_complete:
-                exchange.state = State.RECEIVING
+                exchange.state = RECEIVING
 
     def _head_for_upstream(self) -> bytes:
         request = self.request
@@ -323,7 +336,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
                 exchange.record.retries += 1
                 self._note_failed_attempt(server, cause)
                 exchange.record.attempts = (exchange.record.attempts or 0) + 1
-                exchange.state = State.WAITING
+                exchange.state = WAITING
                 server.pool.acquire(self, fresh=True)
                 return
         if server is not None and upstream is None and self._fail_over(server, cause):
@@ -357,7 +370,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     def _list_models(self) -> None:
         """Every server is asked, with what the client said, and the answer is ours."""
         self.exchange.record.attempts = len(self.ctx.fleet.servers)
-        self.exchange.state = State.WAITING
+        self.exchange.state = WAITING
         task = self.listing = self.ctx.loop.create_task(
             list_models(self.ctx.fleet, self._list_request, self.ctx.options.models_timeout_s)
         )
@@ -369,7 +382,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         return start + upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=0)
 
     def _models_listed(self, task: "asyncio.Task[Listing]") -> None:
-        if self.exchange.state is State.CLOSED or task.cancelled():
+        if self.exchange.state is CLOSED or task.cancelled():
             return
         if task.exception() is not None:
             log.error("the models could not be listed", exc_info=task.exception())
@@ -411,7 +424,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         shown = body if self.edits is None else self._edit(body, ended=ended)
         if shown:
             exchange.record.response_bytes += len(shown)
-            chunked = self.framing is Framing.CHUNKED
+            chunked = self.framing is CHUNKED
             out += b"%x\r\n%b\r\n" % (len(shown), shown) if chunked else shown
         if ended:
             # The last bytes wait for the record; until then, looking at them costs the client nothing.
@@ -420,7 +433,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self.upstream = None
             if self.server is not None:  # nothing comes after this, so that it need not be forgotten
                 self.server.open_requests -= 1
-            if self.framing is Framing.CHUNKED:
+            if self.framing is CHUNKED:
                 out += LAST_CHUNK
             self.ctx.recorder.closed(exchange.finish(monotonic_ns(), read_at), self.client.outlet, out, self._answered)
             return
@@ -436,29 +449,30 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             return
         exchange = self.exchange
         exchange.record.response_bytes += len(body)
-        self.client.write(b"%x\r\n%b\r\n" % (len(body), body) if self.framing is Framing.CHUNKED else body)
+        self.client.write(b"%x\r\n%b\r\n" % (len(body), body) if self.framing is CHUNKED else body)
         exchange.response_body(body, read_at, monotonic_ns())
 
     def _begin_response(self, head: ResponseHead, length: int | None, now: int) -> bytes:
         server = self.server
         if server is not None and (server.in_trouble or head.status > 500):
             server.answered(head.status)
-        facts = head.facts
+        exchange = self.exchange
         for column, value in head.limits:
-            setattr(self.exchange.record, column, value)
-        coding = facts.get("content_encoding")
-        reader = reader_for(self.plan.route.dialect, head.status, facts.get("content_type"))
+            setattr(exchange.record, column, value)
+        coding = head.facts.get("content_encoding")
+        reader = reader_for(self.plan.route.dialect, head.status, head.media)
         decoder = decoder_for(coding) if coding is not None and reader is not None else None
-        self.exchange.response_head(now, head.status, reader, decoder)
+        exchange.response_head(now, head.status, reader, decoder)
         self.payload = b""
-        if self.edits is not None and (coding is not None or not _is_event_stream(facts)):
+        if self.edits is not None and (coding is not None or head.media not in EVENT_STREAM):
             self.edits = None
         self.framing = client_framing(head.framing, self.request.version, edited=self.edits is not None)
-        if self.framing is Framing.UNTIL_CLOSE or not self.body_complete or self.client.is_last:
+        if self.framing is UNTIL_CLOSE or not self.body_complete or self.client.is_last:
             self.keep_alive = False
-        self.exchange.head_sent = True
-        request_id = self.exchange.record.request_id
-        return head_bytes(head, self.framing, length, request_id, self.request.version, keep_alive=self.keep_alive)
+        exchange.head_sent = True
+        return head_bytes(
+            head, self.framing, length, exchange.record.request_id, self.request.version, keep_alive=self.keep_alive
+        )
 
     def _edit(self, body: bytes, *, ended: bool) -> bytes:
         assert self.edits is not None
@@ -511,7 +525,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         if upstream is not None:
             upstream.close()
         self._leave_server()
-        if self.exchange.state is not State.CLOSED:
+        if self.exchange.state is not CLOSED:
             self._session_facts()
             self.ctx.recorder.closed(self.exchange.finish(now, now), None, b"", self.client.close)
 
@@ -531,7 +545,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 
     def _refuse(self, cause: Cause, message: str | None = None) -> None:
         """Refuse a request whose head was accepted; its answer comes when its turn does."""
-        if self.refused is None and self.exchange.state is not State.CLOSED:
+        if self.refused is None and self.exchange.state is not CLOSED:
             self.refused = cause
             self.body = []
             if self.started:
@@ -548,7 +562,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         record = exchange.fail(cause, monotonic_ns(), message)
         recorder = self.ctx.recorder
         if beyond_reach:
-            clean_end = self.framing is Framing.UNTIL_CLOSE
+            clean_end = self.framing is UNTIL_CLOSE
             recorder.closed(record, None, b"", self.client.reset if clean_end else self.client.close)
             return
         status = ENDINGS[cause].status
@@ -593,7 +607,3 @@ _UPGRADED: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 # What programs see as `code` where the record's word would say too little.
 _CODES: Final = {Cause.FORBIDDEN: "path_not_allowed", Cause.TOO_LARGE: "request_too_large"}
-
-
-def _is_event_stream(facts: dict[str, bytes]) -> bool:
-    return facts.get("content_type", b"").partition(b";")[0].strip().lower() == b"text/event-stream"
