@@ -82,6 +82,10 @@ class DeskPool:
         self.upstreams.append(upstream)
         return upstream
 
+    @property
+    def has_idle(self) -> bool:
+        return bool(self.idle)
+
     def take_idle(self) -> Upstream | None:
         if not self.idle:
             return None

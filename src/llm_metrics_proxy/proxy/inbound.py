@@ -146,6 +146,17 @@ def upstream_start(request: InboundRequest, backend: Backend, *, trusted: bool, 
     )
 
 
+def start_for(plan: RequestPlan, server: "Server", *, trusted: bool) -> bytes:
+    """``upstream_start`` for one of the servers that the plan's requests may go to, worked out once for each."""
+    if server is plan.server:
+        return plan.start
+    known = plan.starts.get(server)
+    if known is None:
+        known = upstream_start(plan.request, server.backend, trusted=trusted, plain_answer=False)
+        plan.starts[server] = known
+    return known
+
+
 def upstream_end(request: InboundRequest, *, client_address: bytes, trusted: bool, body_length: int | None) -> bytes:
     """The rest of that head: whom we forward for, and the framing. ``body_length`` None: chunked."""
     if request.websocket:

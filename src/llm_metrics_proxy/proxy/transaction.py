@@ -40,7 +40,7 @@ from llm_metrics_proxy.proxy.exchange import (
     Cause,
     Exchange,
 )
-from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_end, upstream_start
+from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, start_for, upstream_end, upstream_start
 from llm_metrics_proxy.proxy.model_list import MISSING_FIELD, Listing, list_models
 from llm_metrics_proxy.wire.base import EVENT_STREAM
 from llm_metrics_proxy.wire.content_coding import decoder_for
@@ -287,15 +287,13 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             length: int | None = sum(map(len, self.body))
         else:
             length = self.length
-        client, server, plan, edited = self.client, self.server, self.plan, self.edits is not None
-        if server is None or (server is plan.server and not edited):
+        client, server, plan = self.client, self.server, self.plan
+        if server is None:
             start = plan.start
-        elif edited:
+        elif self.edits is not None:
             start = upstream_start(request, server.backend, trusted=client.trusted, plain_answer=True)
         else:
-            known = plan.starts.get(server)
-            start = known or upstream_start(request, server.backend, trusted=client.trusted, plain_answer=False)
-            plan.starts[server] = start
+            start = start_for(plan, server, trusted=client.trusted)
         return start + upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=length)
 
     def _pending_body(self) -> list[bytes]:
