@@ -304,9 +304,9 @@ class Exchange(msgspec.Struct):
         The silence before a time-out or before the client left is the upstream's, not ours.
         """
         overhead = self.forwarding
-        if self.acquired:
-            # Below 0 where a body streamed through (it ended later), or somebody else's connection became free first.
-            overhead += max(self.acquired - max(self.body_complete, self.received) - self.connecting, 0)
+        waited = self.acquired - (self.body_complete or self.received) - self.connecting
+        if waited > 0:  # not so where a body streamed through (it ended later), or another's connection became free
+            overhead += waited
         return _ms(overhead)
 
 
