@@ -75,6 +75,7 @@ class Downstream(asyncio.Protocol):
         "_reader",
         "_since",
         "address",
+        "introduced",
         "outlet",
         "transport",
         "trusted",
@@ -89,6 +90,7 @@ class Downstream(asyncio.Protocol):
         self.outlet: Outlet | None = None
         self.address = b""
         self.trusted = False
+        self.introduced: tuple[RequestPlan, bytes] | None = None  # the newest short way's plan and forwarding lines
         self._phase = _IDLE
         self._since = self._now = monotonic_ns()  # when the phase began, or the head that is being read
         self._current: Work | None = None  # the one whose turn it is

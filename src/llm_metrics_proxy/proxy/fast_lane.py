@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from llm_metrics_proxy.proxy.acceptance import begin_record
 from llm_metrics_proxy.proxy.choice import model_in_target
 from llm_metrics_proxy.proxy.exchange import AWAITING, Exchange
-from llm_metrics_proxy.proxy.inbound import RequestPlan, start_for, upstream_end
+from llm_metrics_proxy.proxy.headers import forwarding_lines
+from llm_metrics_proxy.proxy.inbound import RequestPlan, framing_lines, start_for
 from llm_metrics_proxy.proxy.transaction import Transaction
 from llm_metrics_proxy.wire.openai_chat import read_request
 
@@ -53,11 +54,12 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
     exchange = Exchange(record, now, AWAITING, body_complete=now)
     if facts is not None:
         exchange.request_facts(facts)
-    payload = b"%b%b%b" % (
-        start_for(plan, server, trusted=client.trusted),
-        upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=length),
-        body,
-    )
+    introduced = client.introduced
+    if introduced is None or introduced[0] is not plan:
+        lines = forwarding_lines(request.facts, client.address, trusted=client.trusted)
+        introduced = client.introduced = (plan, lines)
+    start = start_for(plan, server, trusted=client.trusted)
+    payload = b"%b%b%b%b" % (start, introduced[1], framing_lines(request, length), body)
     transaction = Transaction(
         ctx, client, plan, exchange, length, request, request.keep_alive, True, options.max_body_bytes, None,
         started=True,
