@@ -26,6 +26,7 @@ from llm_metrics_proxy.proxy.headers import Refusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan
 from llm_metrics_proxy.proxy.local import LOCAL_PATHS, Reply
 from llm_metrics_proxy.proxy.outlet import Outlet
+from llm_metrics_proxy.proxy.overdue import overdue
 from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
 from llm_metrics_proxy.proxy.request_reader import RequestReader
 from llm_metrics_proxy.proxy.transaction import Transaction
@@ -401,7 +402,7 @@ class Downstream(asyncio.Protocol):
             if not current.started and now - self._since > limit_s * 1e9:
                 self.close()
         elif current is not None:
-            cause = current.overdue(now)
+            cause = overdue(current, now)
             if cause is not None:
                 current.abandon(cause)
                 if cause is Cause.CLIENT_STALLED and self.transport is not None:

@@ -20,7 +20,6 @@ from llm_metrics_proxy.proxy.exchange import AWAITING, Exchange
 from llm_metrics_proxy.proxy.headers import forwarding_lines
 from llm_metrics_proxy.proxy.inbound import RequestPlan, framing_lines, start_for
 from llm_metrics_proxy.proxy.transaction import Transaction
-from llm_metrics_proxy.wire.openai_chat import read_request
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.context import Context
@@ -35,8 +34,7 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
         return None
     request, route, server, facts = plan.request, plan.route, plan.server, None
     if body:
-        read = read_request if route.dialect is None else route.dialect.read_request
-        facts = read(body)
+        facts = route.read_request(body)
     if server is None:
         model = (facts and facts.model) or route.model or model_in_target(request.target)
         server = ctx.fleet.choose(model, route.endpoint, connected=True)

@@ -35,20 +35,19 @@ from llm_metrics_proxy.proxy.exchange import (
     CLOSED,
     ENDINGS,
     RECEIVING,
-    RESPONDING,
     WAITING,
     Cause,
     Exchange,
 )
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, start_for, upstream_end, upstream_start
-from llm_metrics_proxy.proxy.model_list import MISSING_FIELD, Listing, list_models
+from llm_metrics_proxy.proxy.model_list import Listing, list_models
+from llm_metrics_proxy.proxy.request_body import read_body
+from llm_metrics_proxy.proxy.tunnel import Tunnel
 from llm_metrics_proxy.wire.base import EVENT_STREAM
 from llm_metrics_proxy.wire.content_coding import decoder_for
 from llm_metrics_proxy.wire.dialects import reader_for
-from llm_metrics_proxy.wire.openai_chat import read_request
-from llm_metrics_proxy.wire.openai_realtime import RealtimeReader, model_in_query
-from llm_metrics_proxy.wire.usage_injection import UsageFilter, inject_include_usage
-from llm_metrics_proxy.wire.websocket import FrameReader
+from llm_metrics_proxy.wire.openai_realtime import model_in_query
+from llm_metrics_proxy.wire.usage_injection import UsageFilter
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.context import Context
@@ -84,9 +83,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     upstream: "Upstream | None" = None
     edits: UsageFilter | None = None
     framing: Framing = NONE
-    in_tunnel: bool = False
-    frames_from_client: FrameReader | None = None  # of a tunnel
-    session: RealtimeReader | None = None
+    tunnel: Tunnel | None = None
     paused_since: int = 0  # the client takes nothing
     blocked_since: int = 0  # the upstream takes nothing
     server: "Server | None" = None  # that is to answer, while the request counts as open there
@@ -175,9 +172,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         """The client closed its connection: stop the upstream at once, GPU time is money."""
         if self.exchange.state is CLOSED:
             return
-        if self.in_tunnel:
-            if self.session is not None:
-                self.session.client_ends()
+        if self.tunnel is not None:
+            self.tunnel.client_left()
             self.tunnel_ended(monotonic_ns())
             return
         self._drop_upstream()
@@ -199,28 +195,6 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             else:
                 self.exchange.last_read = self.exchange.last_read and monotonic_ns()
                 self.upstream.resume()
-
-    def overdue(self, now: int) -> Cause | None:
-        """Which limit of time has passed, if any."""
-        options, exchange, server = self.ctx.options, self.exchange, self.server
-        if self.in_tunnel or exchange.state is CLOSED:
-            return None
-        since, limit_s, cause = exchange.received, 0.0, Cause.INTERNAL
-        if self.paused_since:
-            since, limit_s, cause = self.paused_since, options.send_timeout_s, Cause.CLIENT_STALLED
-        elif exchange.state is RESPONDING and server is not None:
-            since, limit_s, cause = exchange.last_read, server.backend.limits.idle_timeout_s, Cause.IDLE_TIMEOUT
-        elif self.blocked_since and server is not None:
-            since, limit_s = self.blocked_since, server.backend.limits.first_byte_timeout_s
-            cause = Cause.FIRST_BYTE_TIMEOUT
-        elif not self.body_complete:
-            since, limit_s, cause = self.upload_activity, options.body_timeout_s, Cause.SLOW_BODY
-        elif exchange.state is AWAITING and server is not None:
-            since, limit_s = max(exchange.sent, self.upload_activity), server.backend.limits.first_byte_timeout_s
-            cause = Cause.FIRST_BYTE_TIMEOUT
-        else:
-            return None  # waiting for a connection: the pool has its own limits
-        return cause if now - since > limit_s * 1e9 else None
 
     # From the pool
 
@@ -387,7 +361,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self._end(Cause.INTERNAL)
             return
         listing = task.result()
-        record, missing = self.exchange.record, ",".join(f"{name}:{why}" for name, why in listing.missing)
+        record, missing = self.exchange.record, listing.missing_words
         record.attempt_errors = missing or None
         if missing:
             log.warning("left out of the list of models: %s", missing)
@@ -399,10 +373,10 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         record.response_bytes = len(listing.body)
         self.exchange.finish(now, now)
         record.upstream_status_code = None  # the answer is nobody's but ours
-        names = b",".join(name.encode("latin-1", "replace") for name, _ in listing.missing)
-        extra = MISSING_FIELD + names + b"\r\n" if names else b""
         self.keep_alive = self.keep_alive and self.body_complete and not self.client.is_last
-        answer = json_answer(200, listing.body, record.request_id, self.request.version, self.keep_alive, extra=extra)
+        answer = json_answer(
+            200, listing.body, record.request_id, self.request.version, self.keep_alive, extra=listing.missing_line
+        )
         self.ctx.recorder.closed(record, self.client.outlet, answer, self._answered)
 
     # From the upstream connection
@@ -489,12 +463,11 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         return self.request.websocket
 
     def tunnel_opened(self, head: ResponseHead, now: int) -> None:
-        """Relay the 101; from now on bytes pass as they are, and their frames are counted."""
-        self.in_tunnel = True
-        exchange = self.exchange
-        self.frames_from_client, self.session = FrameReader(max_message_bytes=0), RealtimeReader()
+        """Relay the 101; from now on bytes pass as they are, and are read on the side."""
+        exchange, tunnel = self.exchange, Tunnel()
+        self.tunnel = tunnel
         exchange.record.model = exchange.record.model or model_in_query(self.request.target)
-        exchange.response_head(now, head.status, self.session, None)
+        exchange.response_head(now, head.status, tunnel.reader, None)
         exchange.head_sent = True
         self.client.write(informational_bytes(head, exchange.record.request_id, _UPGRADED))
         self.client.tunnel_opened()
@@ -505,11 +478,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         self.exchange.record.request_bytes = self.received_bytes
         if self.upstream is not None:
             self.upstream.send(data)
-        frames, session = self.frames_from_client, self.session
-        if frames is not None:
-            frames.feed(data)
-            if frames.closing and session is not None:
-                session.client_ends()
+        if self.tunnel is not None:
+            self.tunnel.client_said(data)
 
     def tunnel_from_upstream(self, data: bytes, now: int) -> None:
         """Bytes of the server's protocol."""
@@ -524,20 +494,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             upstream.close()
         self._leave_server()
         if self.exchange.state is not CLOSED:
-            self._session_facts()
+            if self.tunnel is not None:
+                self.tunnel.describe(self.exchange.record)
             self.ctx.recorder.closed(self.exchange.finish(now, now), None, b"", self.client.close)
-
-    def _session_facts(self) -> None:
-        """What passed each way, and the newest error. A direction that was not WebSocket's is unknown."""
-        record, received, session = self.exchange.record, self.frames_from_client, self.session
-        if received is not None and not received.broken:
-            record.websocket_frames_received = received.frames
-        if session is not None and not session.frames.broken:
-            record.websocket_frames_sent = session.frames.frames
-        if session is not None and session.error is not None:  # kept also where the session went on
-            error = session.error
-            record.upstream_error_code, record.upstream_error_type = error.code, error.type
-            record.error_message = error.message
 
     # Ways to end
 
@@ -581,24 +540,12 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self.listing.cancel()
 
     def _read_request(self) -> None:
-        """Facts from a complete JSON body, and the opt-in edit of it."""
         body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
-        self.body = [body] if body else []
-        if not body:
-            return
-        coding = self.request.facts.get("content_encoding")
-        plain = body
-        if coding is not None:
-            decoder = decoder_for(coding)
-            plain = decoder.feed(body) if decoder is not None else body
-        dialect = self.plan.route.dialect
-        read = read_request if dialect is None else dialect.read_request  # every API names model and stream alike
-        self.exchange.request_facts(read(plain))
-        if self.ctx.options.inject_usage and coding is None and dialect is not None and dialect.can_inject_usage:
-            edited = inject_include_usage(body)
-            if edited is not None:
-                self.body = [edited]
-                self.edits = UsageFilter()
+        self.body = []
+        if body:
+            facts, sent, self.edits = read_body(self.plan, body, inject_usage=self.ctx.options.inject_usage)
+            self.exchange.request_facts(facts)
+            self.body = [sent]
 
 
 _UPGRADED: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
