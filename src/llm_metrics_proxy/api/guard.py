@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from llm_metrics_proxy.api.answers import error_response
 
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})  # for supervisors and load balancers, which hold no token
+ASKED_FOR_HEAD: Final = "llm_metrics_proxy.head"  # in the scope: routes that would stream for long need not begin
 _LOCALHOST: Final = "localhost"  # resolved by the machine itself (RFC 6761 section 6.3)
 _HOST: Final = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::[0-9]*)?")  # uri-host [":" port], RFC 9110 section 7.2
 _log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Guard:
                 message = {**message, "body": b""}  # RFC 9110 section 9.3.2: the headers of GET and nothing more
             await send(message)
 
-        inner = {**scope, "method": "GET"} if is_head else scope
+        inner = {**scope, "method": "GET", ASKED_FOR_HEAD: True} if is_head else scope
         try:
             refusal = self._refusal(scope)
             await (self._app if refusal is None else refusal)(inner, receive, guarded_send)
