@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.api.guard import ASKED_FOR_HEAD
+from llm_metrics_proxy.api.scope import ASKED_FOR_HEAD
 from llm_metrics_proxy.api.streaming import Streamed
 
 

@@ -24,6 +24,7 @@ from llm_metrics_proxy.api.dependencies import DATA_ERRORS, readable
 from llm_metrics_proxy.api.export_routes import add_export_routes
 from llm_metrics_proxy.api.guard import OPEN_PATHS, Guard
 from llm_metrics_proxy.api.health import Health, Readiness, assess
+from llm_metrics_proxy.api.live_routes import add_live_routes
 from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, KnownOnly, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
@@ -52,6 +53,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
     _add_metric_routes(app, ports)
     _add_service_routes(app, ports)
     add_export_routes(app, ports)
+    add_live_routes(app, ports)
     app.openapi = lambda: _document(app, with_token=ports.token is not None)  # type: ignore[method-assign]
     return app
 

@@ -18,9 +18,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_metrics_proxy.api.answers import error_response
+from llm_metrics_proxy.api.scope import ASKED_FOR_HEAD
 
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})  # for supervisors and load balancers, which hold no token
-ASKED_FOR_HEAD: Final = "llm_metrics_proxy.head"  # in the scope: routes that would stream for long need not begin
 _LOCALHOST: Final = "localhost"  # resolved by the machine itself (RFC 6761 section 6.3)
 _HOST: Final = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::[0-9]*)?")  # uri-host [":" port], RFC 9110 section 7.2
 _log = logging.getLogger(__name__)

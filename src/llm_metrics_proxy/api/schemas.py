@@ -12,6 +12,7 @@ from llm_metrics_proxy.analytics import Errors, MigrationRun, Notice, RequestFil
 from llm_metrics_proxy.analytics.rows import UNFIT
 from llm_metrics_proxy.api.answers import ErrorAnswer
 from llm_metrics_proxy.api.health import Health, Readiness
+from llm_metrics_proxy.api.live_events import LiveProblem, LiveSkipped, LiveStart, LiveTotals
 from llm_metrics_proxy.api.migrations import MigrationNow
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, Fact, RequestRecord, raw_facts
@@ -79,11 +80,12 @@ RequestPage: Final = msgspec.defstruct(
     forbid_unknown_fields=True,
 )
 _ANSWERS: Final = (RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, ErrorAnswer)
+_EVENTS: Final = (LiveStart, LiveSkipped, LiveTotals, LiveProblem)  # data of /api/v1/live; of `record`: RequestItem
 
 
 def components() -> dict[str, Any]:
     """``components.schemas`` of the OpenAPI document."""
-    _, schemas = msgspec.json.schema_components(_ANSWERS, ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components((*_ANSWERS, *_EVENTS), ref_template="#/components/schemas/{name}")
     return dict(sorted(schemas.items()))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from llm_metrics_proxy.api.guard import ASKED_FOR_HEAD
+from llm_metrics_proxy.api.scope import ASKED_FOR_HEAD
 
 
 class Streamed(StreamingResponse):
