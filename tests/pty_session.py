@@ -21,6 +21,11 @@ from typing import Final, Self
 _LIMIT_S: Final = 60.0
 
 
+def _take_terminal() -> None:
+    """In the child: makes standard input its controlling terminal, from which Ctrl-C comes."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """The child's standard input, output and error are a pseudo-terminal of ``rows`` by ``columns``."""
 
@@ -33,6 +38,7 @@ class Terminal:
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, start_new_session=True,
             stdin=self._terminal, stdout=self._terminal, stderr=self._terminal,
+            preexec_fn=_take_terminal,  # noqa: PLW1509 -- one system call
         )  # fmt: skip
 
     def __enter__(self) -> Self:

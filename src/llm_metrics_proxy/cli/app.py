@@ -16,6 +16,7 @@ from llm_metrics_proxy.cli.proxy import proxy
 from llm_metrics_proxy.cli.requests import requests
 from llm_metrics_proxy.cli.serve import serve
 from llm_metrics_proxy.cli.summary import summary
+from llm_metrics_proxy.cli.top import top
 from llm_metrics_proxy.cli.version import version
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (serve, proxy, metrics, demo, requests, summary, errors, export, doctor, version):
+for verb in (serve, proxy, metrics, demo, requests, summary, errors, top, export, doctor, version):
     app.command()(verb)
 app.add_typer(migrate)
 app.add_typer(backup)
