@@ -178,3 +178,27 @@ def seconds_by_hour(start: datetime, end: datetime, cut: tuple[Segment, ...]) ->
             found[local.hour, local.isoweekday()] += (then - at).total_seconds()
             at = then
     return found
+
+
+def first_moment(midnight: datetime, zone: ZoneInfo) -> datetime:
+    """When a local date begins (given as its naive midnight): later than midnight where clocks skip that."""
+    about = (midnight - _offset(midnight.replace(tzinfo=UTC), zone)).replace(tzinfo=UTC)
+    for segment in segments(about - 2 * _DAY, about + 2 * _DAY, zone):
+        moment = max((midnight - segment.offset).replace(tzinfo=UTC), segment.start)
+        if moment < segment.end:
+            return moment
+    return about
+
+
+def period_before(start: datetime, end: datetime, zone: ZoneInfo) -> datetime:
+    """Where the period of the same length begins that ends at ``start``.
+
+    Whole months of local time are preceded by as many months, whole days and weeks by as many days; they may differ in
+    seconds. Everything else is preceded by as many seconds.
+    """
+    first, last = (_midnight(moment.astimezone(zone).replace(tzinfo=None)) for moment in (start, end))
+    whole = first_moment(first, zone) == start and first_moment(last, zone) == end
+    if whole and first.day == last.day == 1:
+        months = (first.year - last.year) * 12 + first.month - last.month + first.year * 12 + first.month - 1
+        return first_moment(first.replace(year=months // 12, month=months % 12 + 1), zone)
+    return first_moment(first - (last - first), zone) if whole else start - (end - start)

@@ -19,7 +19,7 @@ MAX_TAG_KEY_CHARS: Final = 128
 
 
 class Dimension(NamedTuple):
-    """``kind``: text, flag, number, time. ``column`` is the one of the table that it reads; none: several or a zone.
+    """``kind``: text, flag, number, bin, time. ``column`` is the one of the table that it reads, if it reads one.
 
     ``sql`` is the key of one record, over the table's columns; NULL where the record has no such value. ``order``: keys
     in the order in which people expect them, where that is fixed.
@@ -63,6 +63,11 @@ def search(value: str, edges: Sequence[SqlValue], results: Sequence[int | None])
     above = search(value, edges[middle + 1 :], results[middle + 1 :])
     sql = f"CASE WHEN {value} < ? THEN {below.sql} ELSE {above.sql} END"
     return Clause(sql, (edges[middle], *below.parameters, *above.parameters))
+
+
+def has_order(one: Dimension) -> bool:
+    """Whether its values come in an order of their own, other than by letters or by how many there are."""
+    return one.kind in {"time", "number", "bin"} or bool(one.order)
 
 
 _BANDS: Final = (1, 64, 256, 1024, 4096, 16_384, 65_536)  # tokens; where a band begins
