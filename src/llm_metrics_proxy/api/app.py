@@ -28,6 +28,7 @@ from llm_metrics_proxy.api.live_routes import add_live_routes
 from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, KnownOnly, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_routes import add_query_routes
+from llm_metrics_proxy.api.report_routes import add_report_routes
 from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -55,6 +56,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
     _add_service_routes(app, ports)
     add_export_routes(app, ports)
     add_live_routes(app, ports)
+    add_report_routes(app, ports)
     add_query_routes(app, ports)
     app.openapi = lambda: _document(app, with_token=ports.token is not None)  # type: ignore[method-assign]
     return app
