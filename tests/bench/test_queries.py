@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from bench import queries
 
+from bench import queries
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.sources import sources_of
