@@ -36,7 +36,9 @@ from llm_metrics_proxy.migration.window import Window
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.late import LateStore
+from llm_metrics_proxy.storage.rollup_store import fold_after_insert
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from llm_metrics_proxy.upkeep import Retention, UpkeepService
 
 # The supervisor kills after 60 s. What is not stored by then stays in the journal for the next start.
 DRAIN_TIMEOUT_S: Final = 50.0
@@ -84,9 +86,15 @@ def _ingest_and_answer(
 ) -> None:
     def opened() -> SqliteStore:
         migrations.admit()
-        return SqliteStore(path)
+        return SqliteStore(path, after_insert=fold_after_insert)
 
     store = LateStore(opened)
+    upkeep = UpkeepService(
+        path,
+        Retention(options.retention_days, options.retention_max_bytes),
+        admit=migrations.admit,
+        batch_lock_ms=options.migration_batch_lock_ms,
+    )
     reader = SqliteReader(path, timeout_s=QUERY_TIMEOUT_S)
     try:
         book = CounterBook(options.prometheus_model_limit)
@@ -113,9 +121,11 @@ def _ingest_and_answer(
             migrations=ServicePorts(migrations, MIGRATIONS),
         )
         ingestor.start()
+        upkeep.start()
         try:
             _answer(ports, [socket.socket(fileno=fd) for fd in options.listen_fds], stop)
         finally:
+            upkeep.stop()
             migrations.stop()  # so that the last records need not wait for a batch
             # One that could never be opened will not be within the next seconds either.
             ingestor.stop(drain=store.is_open, timeout_s=DRAIN_TIMEOUT_S)

@@ -45,6 +45,7 @@ _OLD_ROW: Final = f"SELECT requests, succeeded, failed, ones, many FROM rollups 
 _OLD_SKETCH: Final = f"SELECT small, large FROM rollup_sketches WHERE {_AT}"  # noqa: S608
 _ROW: Final = "INSERT OR REPLACE INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SKETCH: Final = "INSERT OR REPLACE INTO rollup_sketches VALUES (?, ?, ?, ?, ?, ?)"
+MIGRATION_RUNS: Final = "SELECT 1 FROM migrations WHERE state IN ('migrating', 'verifying', 'undoing') LIMIT 1"
 TABLES: Final = ("rollups", "rollup_sketches")
 
 Database = apsw.Connection
@@ -95,8 +96,7 @@ def may_fold(connection: Database, state: RollupState) -> bool:
     """Whether rolling up makes sense now: not while a migration is about to change what is rolled up."""
     if not state.is_current:
         return False
-    running = "SELECT 1 FROM migrations WHERE state IN ('migrating', 'verifying', 'undoing') LIMIT 1"
-    return not list(connection.execute(running))
+    return not list(connection.execute(MIGRATION_RUNS))
 
 
 def gather(connection: Database, state: RollupState, records: int, through: int = 2**63 - 1) -> Gathered:
