@@ -195,8 +195,6 @@ class _Collected:
         self._versions: dict[Any, int] = {}
         self._cells: list[Cells] = []
         self._bins: list[Bins] = []
-        self._fields = np.zeros(32, np.bool_)
-        self._fields[list(chosen.moments)] = True
         self._known: dict[bytes, tuple[Any, tuple[Any, ...]] | None] = {}
 
     def _number(self, place: int, dimensions: tuple[Any, ...]) -> int:
@@ -238,14 +236,13 @@ class _Collected:
             version = self._known[row[1]][0]  # type: ignore[index]
             self._versions[version] = self._versions.get(version, 0) + row[2]
         if self._chosen.moments:
-            cells = unpack_cells([row[5:7] for row in chosen], group)
-            self._cells.append(cells.where(self._fields[cells.field]))
+            self._cells.append(unpack_cells([row[5:7] for row in chosen], group, self._chosen.moments))
         if self._chosen.sketches:
             wanted = "bucket, key, small, large"
             rows = now.query(f"SELECT {wanted} FROM rollup_sketches WHERE {condition}", parameters)  # noqa: S608
             chosen, numbers = self._placed(rows, blocks)
-            bins = unpack_bins([row[2:4] for row in chosen], np.array(numbers, np.int64))
-            self._bins.append(bins.where(np.isin(bins.slot // SLOTS, self._chosen.sketches)))
+            group = np.array(numbers, np.int64)
+            self._bins.append(unpack_bins([row[2:4] for row in chosen], group, self._chosen.sketches))
 
     def _placed(
         self, rows: Sequence[tuple[Any, ...]], blocks: tuple[Ints, Ints]

@@ -47,16 +47,17 @@ class Grain(NamedTuple):
 # client, of whom there may be thousands, would be as large as the records themselves, which are read as fast.
 DENSE_DAY: Final = 20_000
 
-_TOTAL: Final = (Kept(QUARTER, LATENCIES), Kept(HOUR, ALL), Kept(DAY, ALL))
+_TOTAL: Final = (Kept(QUARTER, LATENCIES), Kept(HOUR, LATENCIES), Kept(DAY, ALL))
+_MODEL: Final = (Kept(QUARTER, LATENCIES, dense=True), Kept(HOUR, LATENCIES), Kept(DAY, LATENCIES))
 _FINE: Final = (Kept(HOUR, LATENCIES), Kept(DAY, LATENCIES))
-_ENDS: Final = (Kept(HOUR, ()), Kept(DAY, FEW))
+_ENDS: Final = (Kept(QUARTER, (), dense=True), Kept(HOUR, ()), Kept(DAY, FEW))
 _CLIENTS: Final = (Kept(HOUR, (), dense=True), Kept(DAY, FEW))
 _PAIR: Final = (Kept(HOUR, (), dense=True), Kept(DAY, LATENCIES))
 
 GRAINS: Final = (
     Grain(0, (), ALL, _TOTAL),
-    Grain(1, ("model",), MAIN, _FINE),
-    Grain(2, ("backend_name",), MAIN, _FINE),
+    Grain(1, ("model",), MAIN, _MODEL),
+    Grain(2, ("backend_name",), MAIN, _MODEL),
     Grain(3, ("endpoint",), MAIN, _FINE),
     Grain(4, ("streaming",), MAIN, _FINE),
     Grain(5, ("outcome",), FEW, _ENDS),
@@ -67,7 +68,7 @@ GRAINS: Final = (
     Grain(10, ("api_key_id",), MAIN, _CLIENTS),
     Grain(11, ("user",), MAIN, _CLIENTS),
     Grain(12, ("model", "streaming"), MAIN, (Kept(HOUR, LATENCIES, dense=True), Kept(DAY, LATENCIES))),
-    Grain(13, ("model", "origin"), MAIN, _CLIENTS),
+    Grain(13, ("model", "origin"), MAIN, (Kept(DAY, FEW),)),
     Grain(14, ("model", "outcome"), FEW, (Kept(HOUR, (), dense=True), Kept(DAY, ()))),
     Grain(15, ("model", "backend_name"), MAIN, _PAIR),
     Grain(16, ("origin", "streaming"), MAIN, _CLIENTS),

@@ -5,7 +5,7 @@ above ``GAMMA ** (i - 1)`` up to ``GAMMA ** i``, and all of them are told as the
 one. Sketches are added up slot by slot, so that merging loses nothing, in whatever order.
 
 * Slot 0 holds zero and everything below, told as 0: a duration is never negative, unless another program wrote it.
-* The guarantee holds from 1e-7 to 6e10 (in ms: a tenth of a nanosecond to 694 days). What is smaller or larger is in
+* The guarantee holds from 1e-7 to 5e10 (in ms: a tenth of a nanosecond to 578 days). What is smaller or larger is in
   the first or last slot. No answer lies outside the smallest and largest value, which are kept exactly.
 """
 

@@ -104,7 +104,7 @@ FEW: Final = LATENCIES[:2]
 
 
 def _text(column: str) -> str:
-    return f"iif(typeof({column}) = 'blob', 'X''' || hex(substr({column}, 1, 64)) || '''', CAST({column} AS TEXT))"
+    return f"iif(typeof({column}) = 'blob', 'X' || quote(hex(substr({column}, 1, 64))), CAST({column} AS TEXT))"
 
 
 def _flag(column: str) -> str:
