@@ -26,7 +26,7 @@ LEVELS: dict[int, tuple[int, ...]] = (
     dict.fromkeys(range(1, 17), (1, 2)) | dict.fromkeys((0, 1, 2, 5, 6, 7, 8), (0, 1, 2)) | {13: (2,)}
 )
 DENSE = {(grain, 1) for grain in range(9, 17)} | {(grain, 0) for grain in (1, 2, 5, 6, 7, 8)}
-NAMES = [
+NAMES = (
     "response_time_ms",
     "time_to_first_token_ms",
     "time_per_output_token_ms",
@@ -59,7 +59,7 @@ NAMES = [
     "response_bytes",
     "cost_usd",
     "upstream_cost_usd",
-]
+)
 COUNTED = range(22, 30)
 FEW = {0, 1}
 MAIN = {0, 1, 2, 3, 4, 5, 22, 23, 24, 25, 26, 28, 29, 30}
@@ -92,6 +92,17 @@ def _number(name: str, value: Any) -> float | None:
     return float(value)
 
 
+def _key(column: str, value: Any) -> Any:
+    """A dimension's value; other programs may have left anything in its column."""
+    if column in {"is_streaming", "status_code"}:
+        most = 1 if column == "is_streaming" else 999
+        is_number = isinstance(value, int | float) and 0 <= value <= most
+        return int(value) if is_number and value == int(value) else None
+    if isinstance(value, bytes):
+        return f"X'{value[:64].hex().upper()}'"
+    return value if value is None or isinstance(value, str) else str(value)
+
+
 def quarter_of(timestamp: Any) -> int | None:
     """The second at which its quarter of an hour began."""
     try:
@@ -109,7 +120,7 @@ def expected(records: Iterable[Mapping[str, Any]], dense: Mapping[int, bool]) ->
     for record in records:
         quarter = quarter_of(record["timestamp"])
         for columns, grain in TEXTS.items():
-            key = (record["app_version"], *(record[column] for column in columns))
+            key = tuple(_key(column, record[column]) for column in ("app_version", *columns))
             for level in LEVELS[grain]:
                 bucket = NO_TIME if quarter is None else quarter // SECONDS[level] * SECONDS[level]
                 day = None if quarter is None else quarter // 86_400 * 86_400

@@ -37,8 +37,8 @@ FOLD_AT: Final = 4_000  # records behind the cursor at which the ingester rolls 
 FOLD_MOST: Final = 60_000  # above, that is left to the builder, which does it in small steps
 _WIDTH: Final = 3 + len(ALL_KEYS) + len(ALL_FIELDS)
 _SELECT: Final = (
-    f"SELECT id, {selected(ALL_KEYS, ALL_FIELDS)} FROM {TABLE} "  # noqa: S608 -- names are ours
-    "WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+    f"SELECT * FROM (SELECT id, {selected(ALL_KEYS, ALL_FIELDS)} FROM {TABLE} "  # noqa: S608 -- names are ours
+    "WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)"  # inner: broken text makes another LIMIT of it
 )
 _AT: Final = "grain = ? AND level = ? AND bucket = ? AND key = ?"
 _OLD_ROW: Final = f"SELECT requests, succeeded, failed, ones, many FROM rollups WHERE {_AT}"  # noqa: S608
