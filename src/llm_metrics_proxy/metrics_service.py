@@ -25,7 +25,7 @@ _PLAIN_ENDS: Final = frozenset({None, "stop", "length", "tool_calls"})
 
 def judge(record: RequestRecord) -> Verdict:
     """How the request ended, by the taxonomy of 3.0.0. The same again for a record that was ``settled``."""
-    if record.outcome == "completed" and record.finish_reason in _PLAIN_ENDS:
+    if record.outcome == "completed" and record.error_type is None and record.finish_reason in _PLAIN_ENDS:
         return _COMPLETED  # almost all: what ``classify`` would say
     return classify(Facts(*(getattr(record, name) for name in Facts._fields)))
 

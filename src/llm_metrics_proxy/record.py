@@ -86,9 +86,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     outcome: Annotated[str, Fact("how it ended; see the table of outcomes")] = Outcome.PROXY_CRASHED
     status_code: Annotated[int | None, Fact("status sent to the client; none if no head was sent")] = None
     upstream_status_code: Annotated[int | None, Fact("status the server sent")] = None
-    finish_reason: Annotated[
-        str | None, Fact("of the first choice that gave one; refusal where OpenAI says stop beside a refusal's text")
-    ] = None
+    finish_reason: Annotated[str | None, Fact("the server's word, of the first choice that gave one")] = None
     error_type: Annotated[
         str | None, Fact("type of the taxonomy, see errors; before 3.0.0 the server's or this proxy's word")
     ] = None

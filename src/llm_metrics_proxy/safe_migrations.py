@@ -12,16 +12,7 @@ them: both must give the same for every record, or the run is taken back.
 from math import isfinite
 from typing import Final
 
-from llm_metrics_proxy.migration.failures import (
-    CATEGORY_SQL,
-    INPUTS,
-    OUTCOME_SQL,
-    PHASE_SQL,
-    REASON_SQL,
-    SUCCESS_SQL,
-    TYPE_SQL,
-    original_sql,
-)
+from llm_metrics_proxy.migration.failures import GIVEN, INPUTS, original_sql
 from llm_metrics_proxy.migration.failures_oracle import oracle as failures_oracle
 from llm_metrics_proxy.migration.model import Change, Gap, Migration
 from llm_metrics_proxy.migration.timestamps import NEEDS_ORIGINAL_SQL, NORMALISED_SQL, normalise
@@ -98,26 +89,27 @@ def migrate_to_version_3_0_0() -> Migration:
         summary="Every failure has an outcome, a category and a type of the taxonomy; the words of before stay in "
         "outcome_original and error_type_original.",
         changes=(
-            Change("outcome", OUTCOME_SQL),
-            Change("success", SUCCESS_SQL),
-            Change("error_category", CATEGORY_SQL),
-            Change("error_type", TYPE_SQL),
-            Change("error_phase", PHASE_SQL),
-            Change("outcome_original", original_sql("outcome", OUTCOME_SQL)),
-            Change("error_type_original", original_sql("error_type", TYPE_SQL)),
+            Change("outcome", "ending"),
+            Change("success", "CASE WHEN success IS NULL THEN ending = 'completed' ELSE success END"),
+            Change("error_category", "category"),
+            Change("error_type", "kind"),
+            Change("error_phase", "phase"),
+            Change("outcome_original", original_sql("outcome", "ending")),
+            Change("error_type_original", original_sql("error_type", "kind")),
         ),
         gaps=(
-            Gap("error_not_recognised", f"{REASON_SQL} = 'error_not_recognised'",
+            Gap("error_not_recognised", "why_not = 'error_not_recognised'",
                 "neither status nor words of the error are known"),
-            Gap("error_without_words", f"{REASON_SQL} = 'error_without_words'",
+            Gap("error_without_words", "why_not = 'error_without_words'",
                 "the record failed, and says nothing about why"),
         ),
         inputs=INPUTS,
         oracle=failures_oracle,
-        distrusted=f"outcome IS NULL OR error_category IS NOT ({CATEGORY_SQL})",
+        distrusted="outcome IS NULL OR error_category IS NOT category",
         shown=(),
         keeps_reason=True,
         repeatable=True,
+        given=GIVEN,
     )  # fmt: skip
 
 

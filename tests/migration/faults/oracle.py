@@ -20,6 +20,7 @@ _ADDED: Final = ("timestamp_original", "recompute_reason", "error_category", "er
                  "error_type_original")  # fmt: skip
 _WRITTEN: Final = frozenset({"app_version", "tokens_per_second", "timestamp", *_RESTATED, *_ADDED})
 _NEW: Final = "3.0.0"
+_BY_STATUS: Final[Mapping[Any, str]] = {500: "internal", 502: "bad_gateway"}
 
 Row = Mapping[str, Any]
 
@@ -89,7 +90,7 @@ def ended(old: Row) -> tuple[str, str | None, str | None, str | None, str | None
     had_token = isinstance(old.get("time_to_first_token_ms"), int | float)
     phase = "mid_stream" if had_token else "before_first_token"
     if is_error:
-        return "upstream_error", "upstream", {500: "internal", 502: "bad_gateway"}[status], phase, None
+        return "upstream_error", "upstream", _BY_STATUS[status], phase, None
     says_why = isinstance(message, str) or isinstance(old.get("error_type"), str)
     reason = "error_not_recognised" if says_why else "error_without_words"
     return "upstream_error", "unknown", "unknown", phase, reason
@@ -140,7 +141,13 @@ def is_new(old: Row, now: Row) -> bool:
 
 
 def is_between(old: Row, now: Row) -> bool:
-    """A whole record of version 2.0.0, and nothing of 3.0.0 on it: an undo goes back version by version."""
+    """A whole record of version 2.0.0, and nothing of 3.0.0 on it.
+
+    While an undo is interrupted that is as right as old and new: "wholly" means that the values are those of the stamp.
+    Each migration of a run is taken back by itself, the last one first, in batches over all records, because what it
+    overwrote may be what an earlier one wrote; so a record of two migrations goes back by way of the version between,
+    as it was stored there, and the program of that version would read it rightly. Forward, both are one transaction.
+    """
     of_3 = (*_RESTATED, *(name for name in _ADDED if name not in {"timestamp_original", "recompute_reason"}))
     return (
         now["app_version"] == "2.0.0"
@@ -158,13 +165,15 @@ def _difference(old: Row, now: Row) -> str:
 def judge(before: Mapping[Any, Row], path: Path, *, must_be: str = "", undoing: bool = False, arrived: int = 0) -> None:
     """Fail if a record is lost, doubled, changed or half changed. ``must_be`` old or new: every one is.
 
-    ``undoing``: an undo was on its way, so that a record may be that of a version between.
+    ``undoing``: an undo of a finished run was on its way, so that a record may be that of the version between; but then
+    no record is old while another, that both migrations took, still is new.
     ``arrived``: so many records of ``jobs.new_record`` came since, each with the version it was written with.
     """
     after = rows_of(path)
     assert set(before) <= set(after), f"lost: {sorted(set(before) - set(after))[:5]}"
     new_ids = [row.get("request_id") for key, row in after.items() if key not in before]
     assert sorted(map(str, new_ids)) == [f"new-{number:08}" for number in range(arrived)]
+    kinds: set[str] = set()
     for key, old in before.items():
         now = after[key]
         for name in old.keys() - _WRITTEN:
@@ -172,11 +181,17 @@ def judge(before: Mapping[Any, Row], path: Path, *, must_be: str = "", undoing: 
         original = now.get("timestamp_original")
         observed = now["timestamp"] if original is None else original
         assert is_same(observed, old["timestamp"]), f"record {key}: its timestamp {old['timestamp']!r} became {now}"
-        is_right = (must_be != "old" and now.get("app_version") == _NEW and is_new(old, now)) or (
-            must_be != "new" and is_old(old, now)
-        )
-        is_right = is_right or (undoing and is_between(old, now))
-        assert is_right, f"record {key} is torn: {_difference(old, now)}"
+        if must_be != "old" and now.get("app_version") == _NEW and is_new(old, now):
+            found = "new"
+        elif must_be != "new" and is_old(old, now):
+            found = "old"
+        else:
+            assert undoing, f"record {key} is torn: {_difference(old, now)}"
+            assert is_between(old, now), f"record {key} is torn: {_difference(old, now)}"
+            found = "between"
+        if old.get("app_version") != "2.0.0":  # those may have been right, and one migration's alone
+            kinds.add(found)
+    assert not undoing or not {"old", "new"} <= kinds, "the first migration was undone before the second was"
     for key, now in after.items():
         if key not in before:
             assert (now["app_version"], now["tokens_per_second"]) == (APP_VERSION, 200.0), now
