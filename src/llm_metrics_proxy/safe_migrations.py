@@ -146,4 +146,8 @@ def migrate_to_version_4_0_0() -> Migration:
 
 
 # In the order of their versions; a record passes through all that are newer than its stamp.
-MIGRATIONS: Final = (migrate_to_version_2_0_0(), migrate_to_version_3_0_0(), migrate_to_version_4_0_0())
+MIGRATIONS: Final = (
+    migrate_to_version_2_0_0(),
+    migrate_to_version_3_0_0(),
+    migrate_to_version_4_0_0(),
+)
