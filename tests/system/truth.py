@@ -21,7 +21,7 @@ from tests.system.load import Note, Seen
 Row = dict[str, Any]
 _COLUMNS: Final = (
     *("request_id", "outcome", "success", "status_code", "prompt_tokens", "completion_tokens", "total_tokens"),
-    *("user", "origin", "response_bytes", "response_time_ms", "error_type"),
+    *("user", "origin", "response_bytes", "response_time_ms", "error_type", "error_category", "error_phase"),
 )
 
 
