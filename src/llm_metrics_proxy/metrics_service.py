@@ -16,6 +16,8 @@ from llm_metrics_proxy.wire.error_taxonomy import Facts, Verdict, classify
 APP_VERSION: Final = "3.0.0"
 
 Derived = tuple[float | str | None, ...]
+Priced = tuple[float | None, str | None]  # values of ``record.PRICED``
+NOT_PRICED: Final[Priced] = (None, None)
 
 
 _COMPLETED: Final = Verdict("completed")
@@ -63,10 +65,10 @@ derive: Final = FORMULAS[APP_VERSION]
 _RESTATED_AT: Final = tuple(RAW_COLUMNS.index(name) for name in RESTATED)
 
 
-def to_row(record: RequestRecord) -> tuple[str | int | float | None, ...]:
-    """Derive and stamp: the record's values in the order of ``record.COLUMNS`` without ``id``."""
+def to_row(record: RequestRecord, priced: Priced = NOT_PRICED) -> tuple[str | int | float | None, ...]:
+    """Derive, stamp and price: the record's values in the order of ``record.COLUMNS`` without ``id``."""
     raw = list(astuple(record))
     derived = derive(record)
     for place, value in zip(_RESTATED_AT, derived[-len(RESTATED) :], strict=True):
         raw[place] = value
-    return (*raw, *derived[: -len(RESTATED)], APP_VERSION)
+    return (*raw, *derived[: -len(RESTATED)], APP_VERSION, *priced)

@@ -52,7 +52,15 @@ def a_row(
     app_version: str = APP_VERSION,
 ) -> tuple[Any, ...]:
     """A record as it is stored, with this verdict, for ``Database.append``."""
-    return (*(getattr(record, name) for name in RAW_COLUMNS), None, error_category, error_phase, app_version)
+    return (
+        *(getattr(record, name) for name in RAW_COLUMNS),
+        None,
+        error_category,
+        error_phase,
+        app_version,
+        None,
+        None,
+    )
 
 
 class Database:
@@ -66,7 +74,7 @@ class Database:
     def add(self, *records: RequestRecord, app_version: str = "2.0.0", tokens_per_second: float | None = None) -> None:
         """Commit records as one batch."""
         self.append(
-            (*(getattr(record, name) for name in RAW_COLUMNS), tokens_per_second, None, None, app_version)
+            (*(getattr(record, name) for name in RAW_COLUMNS), tokens_per_second, None, None, app_version, None, None)
             for record in records
         )
 

@@ -42,6 +42,8 @@ def row_of(fact: dict[str, Any]) -> tuple[Any, ...]:
         None,
         None,
         fact["app_version"],
+        None,
+        None,
     )
 
 

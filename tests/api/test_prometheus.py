@@ -51,6 +51,8 @@ def test_every_family_is_there_before_the_first_request() -> None:
         "llm_proxy_request_success": "counter",
         "llm_proxy_prompt_tokens": "counter",
         "llm_proxy_generation_tokens": "counter",
+        "llm_proxy_cost_usd": "counter",
+        "llm_proxy_cost_unknown_requests": "counter",
         "llm_proxy_time_to_first_token_seconds": "histogram",
         "llm_proxy_time_per_output_token_seconds": "histogram",
         "llm_proxy_e2e_request_latency_seconds": "histogram",
@@ -121,6 +123,21 @@ def errors(values: Series) -> dict[tuple[str, str, str, str], float]:
         for (name, has), value in values.items()
         if name == "llm_proxy_errors_total"
     }
+
+
+def test_cost_is_counted_where_it_is_known_and_requests_where_it_is_not() -> None:
+    book = CounterBook()
+    book.observe(a_record(model="priced"), None, 0.5)
+    book.observe(a_record(model="priced"), None, 0.25)
+    book.observe(a_record(model="local"), None, None)
+    book.observe(a_record(model="local", prompt_tokens=None, completion_tokens=None), None, None)  # used nothing known
+    book.take_changes()
+    book.confirm()
+    values, _ = scrape(book)
+    assert only(values, "llm_proxy_cost_usd_total", model="priced") == 0.75
+    assert only(values, "llm_proxy_cost_unknown_requests_total", model="priced") == 0
+    assert only(values, "llm_proxy_cost_usd_total", model="local") == 0
+    assert only(values, "llm_proxy_cost_unknown_requests_total", model="local") == 1
 
 
 def test_every_kind_of_error_is_there_at_0_before_the_first_request_and_in_every_new_series() -> None:

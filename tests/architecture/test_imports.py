@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "counters": {"errors", "record", "wire"},  # of wire: the names of outcomes
     "metrics_service": {"errors", "record", "storage.base", "wire"},
+    "pricing": {"globs"},
     "ingestion": {"errors", "record", "storage.base", "journal", "counters", "metrics_service"},
     "analytics": {"errors", "record", "storage.base", "metrics_service", "wire"},  # of wire: the table of errors
     "api": {
@@ -60,6 +61,7 @@ ONLY_IN: dict[str, set[str]] = {
     "uvloop": {"proxy", "cli"},
     "fastapi": {"api"},
     "prometheus_client": {"api"},
+    "genai_prices": {"pricing"},
     "typer": {"cli"},
     "rich": {"cli"},
     "pydantic_settings": {"config"},
@@ -82,6 +84,9 @@ PURE = [
     "proxy/choice.py",
     "proxy/backend_health.py",
     "metrics_service.py",
+    "pricing/rates.py",
+    "pricing/table.py",
+    "pricing/pricer.py",
     "migration/model.py",
     "migration/sql.py",
     "migration/timestamps.py",

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -21,6 +22,7 @@ from llm_metrics_proxy.cli.metrics_process import DRAIN_TIMEOUT_S
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import State
+from llm_metrics_proxy.pricing import PriceRow
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests import legacy
 from tests.cli.conftest import make_record
@@ -36,7 +38,7 @@ class MetricsProcess:
         self.folder = folder
         self._server = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self._server.getsockname()
-        options = MetricsOptions(
+        options = self._options = MetricsOptions(
             db_path=str(folder / "m.db"),
             journal_dir=str(folder / "journal"),
             backup_dir=str(folder / "backups"),
@@ -50,6 +52,12 @@ class MetricsProcess:
         )
         assert self.process.stdin is not None
         self.process.stdin.write(msgspec.json.encode(options) + b"\n")
+        self.process.stdin.flush()
+
+    def tell(self, **changes: Any) -> None:
+        """As after a SIGHUP."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(msgspec.json.encode(msgspec.structs.replace(self._options, **changes)) + b"\n")
         self.process.stdin.flush()
 
     def get(self, path: str, **headers: str) -> tuple[int, bytes]:
@@ -125,6 +133,22 @@ def test_what_is_written_while_it_runs_is_stored_within_a_second_or_two(metrics:
     while metrics.records() < 1:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_later_line_brings_other_prices(metrics: MetricsProcess) -> None:
+    assert metrics.get("/health")[0] == 200
+    metrics.tell(prices=[PriceRow(model="llama", input_usd_per_mtok=1000.0, output_usd_per_mtok=2000.0)])
+    deadline, number = time.monotonic() + 30, 0
+    newest: tuple[Any, ...] = ()
+    while newest != (2.0, "price_table"):  # the line may be read after the first records
+        assert time.monotonic() < deadline
+        write_record(metrics.folder, number := number + 1)
+        while metrics.records() < number:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        reader = SqliteReader(metrics.folder / "m.db")
+        (newest,) = reader.query("SELECT cost_usd, cost_source FROM completion_requests ORDER BY id DESC LIMIT 1")
+        reader.close()
 
 
 @contextmanager

@@ -77,6 +77,18 @@ _COUNTERS: Final = (
         (),
         lambda series: [((), series.generation_tokens)],
     ),
+    _Counter(
+        "cost_usd",
+        "US dollars that requests cost, as priced when they ended, where that is known.",
+        (),
+        lambda series: [((), series.cost_usd)],
+    ),
+    _Counter(
+        "cost_unknown_requests",
+        "Requests that used tokens at an unknown price, as local models do.",
+        (),
+        lambda series: [((), series.not_priced)],
+    ),
 )
 _HISTOGRAM_HELP: Final = {
     "time_to_first_token_seconds": "From the request's head to the first token; streams only.",

@@ -14,7 +14,16 @@ from llm_metrics_proxy.api.answers import ErrorAnswer
 from llm_metrics_proxy.api.health import Health, Readiness
 from llm_metrics_proxy.api.migrations import MigrationNow
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, Fact, RequestRecord, raw_facts
+from llm_metrics_proxy.record import (
+    ALL_COLUMNS,
+    APP_VERSION_COLUMN,
+    DERIVED,
+    KEPT,
+    PRICED,
+    Fact,
+    RequestRecord,
+    raw_facts,
+)
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 
 
@@ -43,7 +52,10 @@ def _record_fields() -> list[tuple[Any, ...]]:
     described = {
         "id": _described(int, Fact("row number in the database")),
         **{name: _described(kinds[name] | None, fact) for name, fact in raw_facts().items()},
-        **{column.name: _described(_KINDS[column.sql_type] | None, column.fact) for column in (*DERIVED, *KEPT)},
+        **{
+            column.name: _described(_KINDS[column.sql_type] | None, column.fact)
+            for column in (*DERIVED, *PRICED, *KEPT)
+        },
         APP_VERSION_COLUMN: _described(str | None, Fact("version whose formulas calculated the derived columns")),
     }
     unfit = Fact(

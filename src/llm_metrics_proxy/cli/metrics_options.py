@@ -1,6 +1,12 @@
-"""What the metrics process is told when it starts: one line of JSON on its standard input."""
+"""What the metrics process is told when it starts: one line of JSON on its standard input. Later lines reload it."""
+
+from typing import Final
 
 import msgspec
+
+from llm_metrics_proxy.pricing import PriceRow
+
+RELOADED_BY_METRICS: Final = ("prices", "public_prices")  # what it takes from a later line; all else stays
 
 
 class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,5 +28,7 @@ class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ingest_batch_rows: int = 10_000
     ingest_interval_ms: int = 200
     prometheus_model_limit: int = 100
+    prices: list[PriceRow] = []
+    public_prices: bool = True
     log_level: str = "info"
     log_format: str = "text"

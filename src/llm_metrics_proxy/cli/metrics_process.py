@@ -1,9 +1,10 @@
 """``python -m llm_metrics_proxy.cli.metrics_process``: the metrics process, a child of the supervisor.
 
-Told what to do by one line of JSON (``MetricsOptions``) on standard input, which stays open: its end means that the
-supervisor is gone, even by ``kill -9``. On that, and on SIGTERM, it answers what was asked, stores what the journal
-still holds, and exits with 0. The exit code is 2 for options that cannot be read, and 3 for a database that is not to
-be written: a newer program's, a foreign one, or an older one that may not be migrated (``auto_migrate``).
+Told what to do by one line of JSON (``MetricsOptions``) on standard input, which stays open: a later line brings new
+prices, and its end means that the supervisor is gone, even by ``kill -9``. On that, and on SIGTERM, it answers what
+was asked, stores what the journal still holds, and exits with 0. The exit code is 2 for options that cannot be read,
+and 3 for a database that is not to be written: a newer program's, a foreign one, or an older one that may not be
+migrated (``auto_migrate``).
 
 A database of an older version is migrated by a thread of its own (``migration.service``). Until that has seen what the
 file is, the store stays shut and records wait in the journal.
@@ -15,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +35,7 @@ from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService
 from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.late import LateStore
@@ -46,8 +49,31 @@ FIRST_LOOK_S: Final = 2.0  # so that an ordinary start says nothing of a store t
 log = logging.getLogger(__name__)
 
 
-def run(options: MetricsOptions, stop: threading.Event) -> None:
-    """Migrate, ingest and answer until ``stop``, then store what remains.
+class Reloads:
+    """Options that are told later, handed to whoever takes them. From two threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._newest: MetricsOptions | None = None
+        self._take: Callable[[MetricsOptions], None] | None = None
+
+    def put(self, options: MetricsOptions) -> None:
+        """The newest; an earlier one that nobody took yet is forgotten."""
+        with self._lock:
+            self._newest = options
+            if self._take is not None:
+                self._take(options)
+
+    def hand_to(self, take: Callable[[MetricsOptions], None]) -> None:
+        """From now on, and what came before."""
+        with self._lock:
+            self._take = take
+            if self._newest is not None:
+                take(self._newest)
+
+
+def run(options: MetricsOptions, stop: threading.Event, reloads: Reloads | None = None) -> None:
+    """Migrate, ingest and answer until ``stop``, then store what remains. ``reloads`` may bring other prices.
 
     Raises ``NewerDatabaseError``, ``ForeignDatabaseError`` or ``MigrationRefusedError`` (without ``auto_migrate``). A
     database that cannot be opened at the moment is told by ``/health`` and tried again.
@@ -58,7 +84,7 @@ def run(options: MetricsOptions, stop: threading.Event) -> None:
     try:
         migrations.wait_until_looked(FIRST_LOOK_S)
         if migrations.refusal is None:
-            _ingest_and_answer(options, path, migrations, stop)
+            _ingest_and_answer(options, path, migrations, stop, reloads or Reloads())
     finally:
         stop.set()
         migrations.stop()
@@ -80,7 +106,7 @@ def migration_options(options: MetricsOptions) -> Options:
 
 
 def _ingest_and_answer(
-    options: MetricsOptions, path: Path, migrations: MigrationService, stop: threading.Event
+    options: MetricsOptions, path: Path, migrations: MigrationService, stop: threading.Event, reloads: Reloads
 ) -> None:
     def opened() -> SqliteStore:
         migrations.admit()
@@ -94,9 +120,12 @@ def _ingest_and_answer(
             store,
             Path(options.journal_dir),
             book,
+            pricer=pricer_of(options),
             batch_rows=options.ingest_batch_rows,
             interval_s=options.ingest_interval_ms / 1000,
         )
+
+        reloads.hand_to(lambda newest: ingestor.use_pricer(pricer_of(newest)))
 
         def status() -> IngestionStatus | None:
             now = ingestor.status()
@@ -124,6 +153,11 @@ def _ingest_and_answer(
         store.close()
 
 
+def pricer_of(options: MetricsOptions) -> Pricer:
+    """By the user's prices, then by the public lists unless they are turned off."""
+    return Pricer(options.prices, use_public_lists=options.public_prices)
+
+
 def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event) -> None:
     """Serve every socket (a host name may have two addresses) until ``stop`` is set."""
     others = [
@@ -140,9 +174,12 @@ def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event
             thread.join()
 
 
-def _stop_at_end_of_input(stop: threading.Event) -> None:
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
+def _listen_to_the_supervisor(stop: threading.Event, reloads: Reloads) -> None:
+    rest = b""
+    while piece := os.read(sys.stdin.fileno(), 65_536):
+        *lines, rest = (rest + piece).split(b"\n")
+        if lines:  # only the newest counts
+            reloads.put(msgspec.json.decode(lines[-1], type=MetricsOptions))
     if not stop.is_set():
         log.warning("the supervisor is gone; storing what is left")
         stop.set()
@@ -163,9 +200,10 @@ def main() -> int:
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
-    threading.Thread(target=_stop_at_end_of_input, args=(stop,), name="stdin", daemon=True).start()
+    reloads = Reloads()
+    threading.Thread(target=_listen_to_the_supervisor, args=(stop, reloads), name="stdin", daemon=True).start()
     try:
-        run(options, stop)
+        run(options, stop, reloads)
     except LlmMetricsProxyError as error:
         log.error("%s", error)  # noqa: TRY400 -- one line for people; the traceback would say nothing more
         return error.exit_code

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from llm_metrics_proxy.config.backends import BackendTables, faults_between
+from llm_metrics_proxy.config.prices import PriceTables
 from llm_metrics_proxy.config.types import (
     MAX_WORKERS,
     Backend,
@@ -328,6 +329,21 @@ class Settings(BaseSettings):
         "Distinct models in labels, since clients choose them; later ones are counted as `other`.",
         ge=1,
         le=10_000,
+    )
+
+    # --- Cost
+    prices: PriceTables = setting(
+        [],
+        "Cost",
+        "Prices of one's own, each a table `[[prices]]` of the file; the first that fits counts, and all of them "
+        "before the public lists. [Cost](topics/cost.md) explains them. Read again on SIGHUP.",
+        allowed="tables with at least model and input_usd_per_mtok or provider, see below",
+        toml_only=True,
+    )
+    public_prices: bool = setting(
+        True,
+        "Cost",
+        "Price requests to providers by the lists that the installed genai-prices bundles. Nothing is fetched.",
     )
 
     # --- Logging

@@ -16,7 +16,7 @@ import msgspec
 
 from llm_metrics_proxy.migration.model import Fault, Migration
 from llm_metrics_proxy.migration.sql import RunSql
-from llm_metrics_proxy.record import DERIVED, KEPT, raw_facts
+from llm_metrics_proxy.record import DERIVED, KEPT, PRICED, raw_facts
 from llm_metrics_proxy.storage.broken_text import read
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted
 
@@ -153,7 +153,7 @@ def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) ->
 def add_missing_columns(sample: apsw.Connection, columns: Sequence[str]) -> None:
     """What a schema step of this program would add to a table that is ours already."""
     own = {name.lower() for name in stored_columns(sample)}
-    types = {column.name: column.sql_type for column in (*DERIVED, *KEPT)}
+    types = {column.name: column.sql_type for column in (*DERIVED, *PRICED, *KEPT)}
     for name in columns:
         if name not in own:
             sample.execute(f"ALTER TABLE {TABLE} ADD COLUMN {quoted(name)} {types.get(name, '')}")
