@@ -167,6 +167,8 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     ratelimit_reset_tokens_ms: Annotated[
         float | None, Fact("until the tokens are allowed again, from the answer's head", "ms")
     ] = None
+    parent_span_id: Annotated[str | None, Fact("16 hex digits of W3C traceparent: the client's span")] = None
+    trace_sampled: Annotated[bool | None, Fact("the client's own trace is kept, by W3C traceparent's flag")] = None
 
 
 class DerivedColumn(NamedTuple):

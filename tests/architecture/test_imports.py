@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "counters": {"errors", "record", "wire"},  # of wire: the names of outcomes
     "metrics_service": {"errors", "record", "storage.base", "wire"},
     "pricing": {"globs"},
+    "telemetry": {"errors", "record"},
     "ingestion": {"errors", "record", "storage.base", "journal", "counters", "metrics_service"},
     "analytics": {"errors", "record", "storage.base", "metrics_service", "wire"},  # of wire: the table of errors
     "api": {
@@ -62,6 +63,7 @@ ONLY_IN: dict[str, set[str]] = {
     "fastapi": {"api"},
     "prometheus_client": {"api"},
     "genai_prices": {"pricing"},
+    "opentelemetry": {"telemetry"},
     "typer": {"cli"},
     "rich": {"cli"},
     "pydantic_settings": {"config"},
@@ -84,6 +86,8 @@ PURE = [
     "proxy/choice.py",
     "proxy/backend_health.py",
     "metrics_service.py",
+    "telemetry/names.py",
+    "telemetry/facts.py",
     "pricing/rates.py",
     "pricing/table.py",
     "pricing/pricer.py",

@@ -24,8 +24,10 @@ from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import State
 from llm_metrics_proxy.pricing import PriceRow
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from llm_metrics_proxy.telemetry import OtlpOptions
 from tests import legacy
 from tests.cli.conftest import make_record
+from tests.telemetry.receiver import Receiver
 
 pytestmark = pytest.mark.system
 COMMAND = [sys.executable, "-P", "-m", "llm_metrics_proxy.cli.metrics_process"]
@@ -34,7 +36,9 @@ COMMAND = [sys.executable, "-P", "-m", "llm_metrics_proxy.cli.metrics_process"]
 class MetricsProcess:
     """One metrics process on a socket of the test's."""
 
-    def __init__(self, folder: Path, *, metrics_host: str = "127.0.0.1", token: str | None = "secret-token") -> None:
+    def __init__(
+        self, folder: Path, *, metrics_host: str = "127.0.0.1", token: str | None = "secret-token", **more: Any
+    ) -> None:
         self.folder = folder
         self._server = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self._server.getsockname()
@@ -45,6 +49,7 @@ class MetricsProcess:
             listen_fds=[self._server.fileno()],
             metrics_host=metrics_host,
             metrics_token=token,
+            **more,
         )
         (folder / "journal").mkdir(exist_ok=True)
         self.process = subprocess.Popen(
@@ -87,10 +92,10 @@ def metrics(tmp_path: Path) -> Iterator[MetricsProcess]:
     started.close()
 
 
-def write_record(folder: Path, number: int) -> None:
+def write_record(folder: Path, number: int, **facts: Any) -> None:
     """What a worker that has ended leaves behind."""
     writer = JournalWriter(folder / "journal", f"{number:016x}", segment_bytes=2**20, max_bytes=2**30)
-    record = make_record(number)
+    record = make_record(number, **facts)
     writer.opened(record)
     writer.closed(record)
     writer.flush()
@@ -149,6 +154,18 @@ def test_a_later_line_brings_other_prices(metrics: MetricsProcess) -> None:
         reader = SqliteReader(metrics.folder / "m.db")
         (newest,) = reader.query("SELECT cost_usd, cost_source FROM completion_requests ORDER BY id DESC LIMIT 1")
         reader.close()
+
+
+def test_what_is_stored_is_sent_to_an_otlp_receiver(tmp_path: Path) -> None:
+    with Receiver().running() as receiver:
+        metrics = MetricsProcess(tmp_path, otlp=OtlpOptions(endpoint=receiver.url, headers={"x-key": "k"}))
+        write_record(tmp_path, 1, dialect="openai_chat")
+        receiver.wait_until(lambda: receiver.spans)
+        metrics.process.send_signal(signal.SIGTERM)
+        assert metrics.process.wait(30) == 0
+        assert receiver.metrics["gen_ai.client.operation.duration"].histogram.data_points[0].count == 1
+        assert receiver.headers[0]["x-key"] == "k"
+        metrics.close()
 
 
 @contextmanager

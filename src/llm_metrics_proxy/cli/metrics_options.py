@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy.pricing import PriceRow
+from llm_metrics_proxy.telemetry import OtlpOptions
 
 RELOADED_BY_METRICS: Final = ("prices", "public_prices")  # what it takes from a later line; all else stays
 
@@ -30,5 +31,6 @@ class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     prometheus_model_limit: int = 100
     prices: list[PriceRow] = []
     public_prices: bool = True
+    otlp: OtlpOptions | None = None
     log_level: str = "info"
     log_format: str = "text"

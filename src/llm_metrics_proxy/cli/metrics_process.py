@@ -40,6 +40,7 @@ from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.late import LateStore
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from llm_metrics_proxy.telemetry import TelemetryExporter
 
 # The supervisor kills after 60 s. What is not stored by then stays in the journal for the next start.
 DRAIN_TIMEOUT_S: Final = 50.0
@@ -116,11 +117,13 @@ def _ingest_and_answer(
     reader = SqliteReader(path, timeout_s=QUERY_TIMEOUT_S)
     try:
         book = CounterBook(options.prometheus_model_limit)
+        telemetry = None if options.otlp is None else TelemetryExporter(options.otlp)
         ingestor = Ingestor(
             store,
             Path(options.journal_dir),
             book,
             pricer=pricer_of(options),
+            on_stored=None if telemetry is None else telemetry.stored,
             batch_rows=options.ingest_batch_rows,
             interval_s=options.ingest_interval_ms / 1000,
         )
@@ -142,12 +145,16 @@ def _ingest_and_answer(
             migrations=ServicePorts(migrations, MIGRATIONS),
         )
         ingestor.start()
+        if telemetry is not None:
+            telemetry.start()
         try:
             _answer(ports, [socket.socket(fileno=fd) for fd in options.listen_fds], stop)
         finally:
             migrations.stop()  # so that the last records need not wait for a batch
             # One that could never be opened will not be within the next seconds either.
             ingestor.stop(drain=store.is_open, timeout_s=DRAIN_TIMEOUT_S)
+            if telemetry is not None:
+                telemetry.stop()
     finally:
         reader.close()
         store.close()

@@ -21,11 +21,13 @@ from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
+from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.pricing import ALWAYS, FOR_EVER, PriceRow
 from llm_metrics_proxy.pricing.public import provider_ids
 from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor import ChildSpec, Plan, Reload
+from llm_metrics_proxy.telemetry import OtlpOptions
 
 # Workers first, so that nothing new arrives; then the metrics process, which stores what they left. The simulated
 # server answers the workers' open requests, so it goes last.
@@ -181,6 +183,7 @@ def metrics_spec(settings: Settings, readers: Listeners, scoreboard: Scoreboard 
         ingest_batch_rows=settings.ingest_batch_rows,
         ingest_interval_ms=settings.ingest_interval_ms,
         prometheus_model_limit=settings.prometheus_model_limit,
+        otlp=otlp_options(settings),
         **reloaded_by_metrics(settings),
         log_level=settings.log_level,
         log_format=settings.log_format,
@@ -196,6 +199,23 @@ def metrics_spec(settings: Settings, readers: Listeners, scoreboard: Scoreboard 
             f"requests are still served, and their records wait in {settings.journal_dir}; there are no metrics until "
             "the cause is removed and this program is started again"
         ),
+    )
+
+
+def otlp_options(settings: Settings) -> OtlpOptions | None:
+    """Where telemetry is sent; none: nowhere."""
+    if settings.otlp_endpoint is None or not (settings.otlp_traces or settings.otlp_metrics):
+        return None
+    given = settings.otlp_headers.get_secret_value().split(",") if settings.otlp_headers else []
+    headers = {name.strip().lower(): value.strip() for name, _, value in (pair.partition("=") for pair in given)}
+    return OtlpOptions(
+        endpoint=settings.otlp_endpoint,
+        headers=headers,
+        traces=settings.otlp_traces,
+        metrics=settings.otlp_metrics,
+        metrics_interval_s=settings.otlp_metrics_interval_s,
+        model_limit=settings.prometheus_model_limit,
+        version=APP_VERSION,
     )
 
 

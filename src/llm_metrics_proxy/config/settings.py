@@ -24,11 +24,13 @@ from llm_metrics_proxy.config.types import (
     FilePath,
     Host,
     Lower,
+    OtlpHeaders,
     PathPatterns,
     Peers,
     ReadableFile,
     Seconds,
     Token,
+    Url,
     UrlPath,
     Whole,
     Workers,
@@ -329,6 +331,28 @@ class Settings(BaseSettings):
         "Distinct models in labels, since clients choose them; later ones are counted as `other`.",
         ge=1,
         le=10_000,
+    )
+
+    # --- OpenTelemetry
+    otlp_endpoint: Url | None = setting(
+        None,
+        "OpenTelemetry",
+        "Receiver of metrics and traces by OTLP over HTTP, such as a collector; `/v1/metrics` and `/v1/traces` are "
+        "added. With none, nothing is sent. [Monitoring](topics/monitoring.md) says what is.",
+        allowed="an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:4318",
+        shown_default="none",
+    )
+    otlp_headers: OtlpHeaders | None = setting(
+        None,
+        "OpenTelemetry",
+        "Headers for it, such as `authorization=Bearer …`. Give keys by environment or file rather than by flag: every "
+        "user of a machine can read a process's flags.",
+        allowed="name=value, several separated by commas",
+    )
+    otlp_traces: bool = setting(True, "OpenTelemetry", "Send a span for each request.")
+    otlp_metrics: bool = setting(True, "OpenTelemetry", "Send histograms of tokens and durations.")
+    otlp_metrics_interval_s: Seconds = setting(
+        60.0, "OpenTelemetry", "Between two sendings of metrics.", unit="s", ge=1, le=3600
     )
 
     # --- Cost

@@ -11,7 +11,7 @@ what is committed. Only then is anything deleted, in an order that can be interr
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -92,15 +92,20 @@ class Ingestor:
         counters: Counters,
         *,
         pricer: Pricer | None = None,
+        on_stored: Callable[[Sequence[tuple[RequestRecord, float | None]]], None] | None = None,
         batch_rows: int = 10_000,
         interval_s: float = 0.2,
         unix_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """A batch ends at the first piece of journal (1 MiB) that fills it; ``interval_s`` is between two looks."""
+        """A batch ends at the first piece of journal (1 MiB) that fills it; ``interval_s`` is between two looks.
+
+        ``on_stored`` is told what each transaction has committed, with its cost in US dollars; it must return at once.
+        """
         self._store = store
         self._folder = JournalFolder(Path(journal_dir))
         self._counters = counters
         self._pricer = pricer or NoPricer()
+        self._on_stored = on_stored
         self._batch_rows = batch_rows
         self._interval_s = interval_s
         self._unix_ms = unix_ms
@@ -295,11 +300,12 @@ class Ingestor:
         rejected = len(batch.undecodable)
         opened, closed = batch.opened(), batch.closed()
         while True:
-            rows = []
+            rows, costs = [], []
             for record in batch.records:
                 verdict, priced = settle(record), self._pricer.price(record)
                 self._counters.observe(record, verdict.category, priced[0])
                 rows.append(to_row(record, priced))
+                costs.append(priced[0])
             try:
                 self._store.append(
                     IngestBatch(
@@ -318,6 +324,8 @@ class Ingestor:
             else:
                 self._counters.confirm()
                 break
+        if self._on_stored is not None and batch.records:
+            self._on_stored(list(zip(batch.records, costs, strict=True)))
         self._open.update({request.request_id.encode(): request for request in opened})
         self._positions.update(batch.positions)
         return rejected
