@@ -97,6 +97,18 @@ PANELS: Final = (
     Panel("Finish reasons", "reqps", ((_rate("request_success_total", "finished_reason"), "{{finished_reason}}"),)),
     Panel("Streamed and not", "reqps", ((_rate("requests_total", "streaming"), "streaming {{streaming}}"),)),
     Panel(
+        "Error budgets",
+        "percentunit",
+        (("llm_proxy_slo_error_budget_left_ratio", "{{slo}}"),),
+        about="What is left of each objective's budget; below 0 it is overdrawn.",
+    ),
+    Panel(
+        "Objectives",
+        "percentunit",
+        (("llm_proxy_slo_good_ratio", "{{slo}}"), ("llm_proxy_slo_objective_ratio", "{{slo}} objective")),
+    ),
+    Panel("Alerts", "none", (("max by (alert) (llm_proxy_alert_firing)", "{{alert}}"),), about="1 while it fires."),
+    Panel(
         "Servers",
         "none",
         (
@@ -164,7 +176,7 @@ def _panel(number: int, panel: Panel, place: dict[str, int]) -> dict[str, Any]:
         "description": panel.about,
         "datasource": _SOURCE,
         "gridPos": place,
-        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "fieldConfig": {"defaults": {"unit": panel.unit}, "overrides": []},
         "targets": [
             {"refId": chr(ord("A") + index), "datasource": _SOURCE, "expr": query, "legendFormat": legend}
             for index, (query, legend) in enumerate(panel.queries)

@@ -26,8 +26,8 @@ def health(**slot_values: int) -> Health:
     return assess("2.0.0", RUNNING, scoreboard.workers(), NOW_UNIX_S * 1000)
 
 
-def scrape(book: CounterBook, state: Health | None = None) -> tuple[Series, dict[str, str]]:
-    body, _ = render(book, state or health(), "")
+def scrape(book: CounterBook, state: Health | None = None, **more: Any) -> tuple[Series, dict[str, str]]:
+    body, _ = render(book, state or health(), "", **more)
     families = list(text_string_to_metric_families(body.decode()))
     samples = [sample for family in families for sample in family.samples]
     values = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
@@ -53,6 +53,12 @@ def test_every_family_is_there_before_the_first_request() -> None:
         "llm_proxy_generation_tokens": "counter",
         "llm_proxy_cost_usd": "counter",
         "llm_proxy_cost_unknown_requests": "counter",
+        "llm_proxy_slo_objective_ratio": "gauge",
+        "llm_proxy_slo_good_ratio": "gauge",
+        "llm_proxy_slo_error_budget_left_ratio": "gauge",
+        "llm_proxy_slo_burn_rate": "gauge",
+        "llm_proxy_alert_firing": "gauge",
+        "llm_proxy_alert_messages_waiting": "gauge",
         "llm_proxy_time_to_first_token_seconds": "histogram",
         "llm_proxy_time_per_output_token_seconds": "histogram",
         "llm_proxy_e2e_request_latency_seconds": "histogram",

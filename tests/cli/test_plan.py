@@ -13,6 +13,7 @@ from llm_metrics_proxy.cli.metrics_process import migration_options
 from llm_metrics_proxy.config.prices import PriceTable
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import load
+from llm_metrics_proxy.config.watch import AlertTable, SloTable
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
 from llm_metrics_proxy.migration.options import Options
@@ -20,6 +21,7 @@ from llm_metrics_proxy.migration.window import Window
 from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.telemetry import OtlpOptions
+from llm_metrics_proxy.watch.rules import About, SloRule
 
 
 def settings(tmp_path: Path, **values: Any) -> Settings:
@@ -105,6 +107,18 @@ def test_headers_that_are_none_are_refused_and_never_shown(headers: str) -> None
     assert refused.value.problems == [
         "otlp_headers = *** (flag --otlp-headers): must be name=value, several separated by commas"
     ]
+
+
+def test_objectives_and_alerts_are_told_as_rules() -> None:
+    slo = SloTable(name="s", objective=0.9, require="response_time_ms < 5", streaming=True)
+    assert plan.slo_rules([slo]) == [
+        SloRule(name="s", objective=0.9, require="response_time_ms<5", window_s=2_592_000, about=About(streaming=True))
+    ]
+    values: dict[str, Any] = {"window": "10m", "for_duration": "1m", "resolve_duration": "2m", "tag": "a=b"}
+    alert = AlertTable(name="a", metric="error_rate", threshold=0.5, webhook="http://h/", **values)
+    (rule,) = plan.alert_rules([alert])
+    assert (rule.window_s, rule.for_s, rule.resolve_s, rule.about) == (600, 60, 120, About(tag="a=b"))
+    assert (rule.metric, rule.op, rule.threshold, rule.webhook) == ("error_rate", ">", 0.5, "http://h/")
 
 
 def test_prices_of_a_provider_that_nobody_knows_are_refused() -> None:

@@ -95,9 +95,11 @@ def test_every_query_of_the_dashboard_has_data_and_every_rule_is_evaluated(tmp_p
         (tmp_path / "f.toml").write_text(
             f"[[backends]]\nname = 'gpu-1'\nurl = '{upstream.url}'\n"
             "[[prices]]\nmodel = '*'\ninput_usd_per_mtok = 1\noutput_usd_per_mtok = 2\n"
+            "[[slos]]\nname = 'answered'\nobjective = 0.9\n"
+            "[[alerts]]\nname = 'errors'\nmetric = 'error_rate'\nthreshold = 0.5\n"
         )
         with (
-            serving(tmp_path, "--config", str(tmp_path / "f.toml")) as (_, _log, hosts),
+            serving(tmp_path, "--config", str(tmp_path / "f.toml"), "--watch-interval-s", "1") as (_, _log, hosts),
             prometheus(tmp_path, hosts["Metrics"]) as (asked, until),
             ThreadPoolExecutor(1) as pool,
         ):

@@ -27,6 +27,8 @@ from llm_metrics_proxy.record import (
     RequestRecord,
     raw_facts,
 )
+from llm_metrics_proxy.watch.evaluation import SloReport
+from llm_metrics_proxy.watch.watcher import AlertReport
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 
 
@@ -39,6 +41,20 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     migrations: list[MigrationRun]  # that ran on this database, newest first
     notices: list[Notice]  # what people are to be told, what asks for attention first
     components: dict[str, str]  # versions of what the program runs on
+
+
+class Slos(msgspec.Struct, frozen=True, kw_only=True):
+    """Every objective of the file, as last measured."""
+
+    app_version: str
+    slos: list[SloReport]
+
+
+class Alerts(msgspec.Struct, frozen=True, kw_only=True):
+    """Every alert of the file, as last measured."""
+
+    app_version: str
+    alerts: list[AlertReport]
 
 
 def _described(kind: Any, fact: Fact) -> Any:
@@ -96,6 +112,7 @@ RequestPage: Final = msgspec.defstruct(
 _ANSWERS: Final = (
     *(RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, ErrorAnswer),
     *(Result, Histogram, Heatmap),
+    *(Slos, Alerts),
 )
 
 

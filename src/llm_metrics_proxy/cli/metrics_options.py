@@ -6,8 +6,10 @@ import msgspec
 
 from llm_metrics_proxy.pricing import PriceRow
 from llm_metrics_proxy.telemetry import OtlpOptions
+from llm_metrics_proxy.watch.rules import AlertRule, SloRule
 
-RELOADED_BY_METRICS: Final = ("prices", "public_prices")  # what it takes from a later line; all else stays
+# What it takes from a later line; all else stays.
+RELOADED_BY_METRICS: Final = ("prices", "public_prices", "slos", "alerts")
 
 
 class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,5 +34,8 @@ class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     prices: list[PriceRow] = []
     public_prices: bool = True
     otlp: OtlpOptions | None = None
+    slos: list[SloRule] = []
+    alerts: list[AlertRule] = []
+    watch_interval_s: float = 15.0
     log_level: str = "info"
     log_format: str = "text"

@@ -1,10 +1,10 @@
 """``python -m llm_metrics_proxy.cli.metrics_process``: the metrics process, a child of the supervisor.
 
 Told what to do by one line of JSON (``MetricsOptions``) on standard input, which stays open: a later line brings new
-prices, and its end means that the supervisor is gone, even by ``kill -9``. On that, and on SIGTERM, it answers what
-was asked, stores what the journal still holds, and exits with 0. The exit code is 2 for options that cannot be read,
-and 3 for a database that is not to be written: a newer program's, a foreign one, or an older one that may not be
-migrated (``auto_migrate``).
+prices, objectives and alerts, and its end means that the supervisor is gone, even by ``kill -9``. On that, and on
+SIGTERM, it answers what was asked, stores what the journal still holds, and exits with 0. The exit code is 2 for
+options that cannot be read, and 3 for a database that is not to be written: a newer program's, a foreign one, or an
+older one that may not be migrated (``auto_migrate``).
 
 A database of an older version is migrated by a thread of its own (``migration.service``). Until that has seen what the
 file is, the store stays shut and records wait in the journal.
@@ -23,6 +23,7 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy import logs
+from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.api.app import create_app
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.server import serve
@@ -38,9 +39,11 @@ from llm_metrics_proxy.migration.window import Window
 from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.storage.alert_store import AlertStore
 from llm_metrics_proxy.storage.late import LateStore
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.telemetry import TelemetryExporter
+from llm_metrics_proxy.watch.watcher import Rules, Watcher
 
 # The supervisor kills after 60 s. What is not stored by then stays in the journal for the next start.
 DRAIN_TIMEOUT_S: Final = 50.0
@@ -128,7 +131,19 @@ def _ingest_and_answer(
             interval_s=options.ingest_interval_ms / 1000,
         )
 
-        reloads.hand_to(lambda newest: ingestor.use_pricer(pricer_of(newest)))
+        watcher = Watcher(
+            sources_of(reader),
+            lambda: AlertStore(path),
+            rules_of(options),
+            interval_s=options.watch_interval_s,
+            ready=lambda: store.is_open and not migrations.blocks_store(),
+        )
+
+        def take(newest: MetricsOptions) -> None:
+            ingestor.use_pricer(pricer_of(newest))
+            watcher.use(rules_of(newest))
+
+        reloads.hand_to(take)
 
         def status() -> IngestionStatus | None:
             now = ingestor.status()
@@ -143,13 +158,17 @@ def _ingest_and_answer(
             allowed_hosts=frozenset({options.metrics_host}),  # an address adds nothing: every one is allowed
             versions={name: number for name, number in versions().items() if name != "app_version"},
             migrations=ServicePorts(migrations, MIGRATIONS),
+            watch=watcher,
+            telemetry=None if telemetry is None else telemetry.status,
         )
         ingestor.start()
         if telemetry is not None:
             telemetry.start()
+        watcher.start()
         try:
             _answer(ports, [socket.socket(fileno=fd) for fd in options.listen_fds], stop)
         finally:
+            watcher.stop()
             migrations.stop()  # so that the last records need not wait for a batch
             # One that could never be opened will not be within the next seconds either.
             ingestor.stop(drain=store.is_open, timeout_s=DRAIN_TIMEOUT_S)
@@ -163,6 +182,11 @@ def _ingest_and_answer(
 def pricer_of(options: MetricsOptions) -> Pricer:
     """By the user's prices, then by the public lists unless they are turned off."""
     return Pricer(options.prices, use_public_lists=options.public_prices)
+
+
+def rules_of(options: MetricsOptions) -> Rules:
+    """What is watched."""
+    return Rules(tuple(options.slos), tuple(options.alerts))
 
 
 def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event) -> None:

@@ -19,6 +19,7 @@ from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.prices import PriceTable
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.config.watch import AlertTable, SloTable
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -28,6 +29,7 @@ from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor import ChildSpec, Plan, Reload
 from llm_metrics_proxy.telemetry import OtlpOptions
+from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
 
 # Workers first, so that nothing new arrives; then the metrics process, which stores what they left. The simulated
 # server answers the workers' open requests, so it goes last.
@@ -184,6 +186,7 @@ def metrics_spec(settings: Settings, readers: Listeners, scoreboard: Scoreboard 
         ingest_interval_ms=settings.ingest_interval_ms,
         prometheus_model_limit=settings.prometheus_model_limit,
         otlp=otlp_options(settings),
+        watch_interval_s=settings.watch_interval_s,
         **reloaded_by_metrics(settings),
         log_level=settings.log_level,
         log_format=settings.log_format,
@@ -221,7 +224,45 @@ def otlp_options(settings: Settings) -> OtlpOptions | None:
 
 def reloaded_by_metrics(settings: Settings) -> dict[str, Any]:
     """What a reload changes in the metrics process. Raises ``SettingsError``."""
-    return {"prices": price_rows(settings.prices), "public_prices": settings.public_prices}
+    return {
+        "prices": price_rows(settings.prices),
+        "public_prices": settings.public_prices,
+        "slos": slo_rules(settings.slos),
+        "alerts": alert_rules(settings.alerts),
+    }
+
+
+def slo_rules(tables: Sequence[SloTable]) -> list[SloRule]:
+    """Objectives as the watcher has them."""
+    return [
+        SloRule(
+            name=table.name,
+            require=table.require,
+            objective=table.objective,
+            window_s=table.window,
+            about=_about(table),
+        )
+        for table in tables
+    ]
+
+
+def alert_rules(tables: Sequence[AlertTable]) -> list[AlertRule]:
+    """Alerts as the watcher has them."""
+    shared = ("name", "metric", "op", "threshold", "require", "min_requests", "webhook")
+    return [
+        AlertRule(
+            window_s=table.window,
+            for_s=table.for_duration,
+            resolve_s=table.resolve_duration,
+            about=_about(table),
+            **{name: getattr(table, name) for name in shared},
+        )
+        for table in tables
+    ]
+
+
+def _about(table: SloTable | AlertTable) -> About:
+    return About(**{name: getattr(table, name) for name in About.__struct_fields__})
 
 
 def price_rows(tables: Sequence[PriceTable]) -> list[PriceRow]:

@@ -37,6 +37,7 @@ from llm_metrics_proxy.config.types import (
     is_loopback,
     setting,
 )
+from llm_metrics_proxy.config.watch import AlertTables, SloTables, faults_among
 
 ENV_PREFIX: Final = "LLM_METRICS_PROXY_"
 CROSS_CHECK: Final = "cross_check"  # pydantic's error type for a fault that lies between settings, not in one
@@ -370,6 +371,32 @@ class Settings(BaseSettings):
         "Price requests to providers by the lists that the installed genai-prices bundles. Nothing is fetched.",
     )
 
+    # --- SLOs and alerts
+    slos: SloTables = setting(
+        [],
+        "SLOs and alerts",
+        "Objectives, each a table `[[slos]]` of the file. [SLOs and alerts](topics/slos-and-alerts.md) explains both. "
+        "Read again on SIGHUP.",
+        allowed="tables with at least name and objective, see below",
+        toml_only=True,
+    )
+    alerts: AlertTables = setting(
+        [],
+        "SLOs and alerts",
+        "What is told, and to whom, when something is wrong; each a table `[[alerts]]` of the file. Read again on "
+        "SIGHUP.",
+        allowed="tables with at least name, metric and threshold, see below",
+        toml_only=True,
+    )
+    watch_interval_s: Seconds = setting(
+        15.0,
+        "SLOs and alerts",
+        "How often each is measured; less often where measuring takes longer than a twentieth of that.",
+        unit="s",
+        ge=1,
+        le=3600,
+    )
+
     # --- Logging
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = setting(
         "info", "Logging", "Least severe message that is written to stderr."
@@ -437,7 +464,17 @@ def _backends_differ(settings: Settings) -> str | None:
     return faults_between(settings.backends)
 
 
+def _slos_differ(settings: Settings) -> str | None:
+    return faults_among(settings.slos)
+
+
+def _alerts_differ(settings: Settings) -> str | None:
+    return faults_among(settings.alerts)
+
+
 CROSS_CHECKS: Final = (
+    CrossCheck("slos", ("slos",), _slos_differ),
+    CrossCheck("alerts", ("alerts",), _alerts_differ),
     CrossCheck("backend", ("backend", "backends"), _one_way_to_name_backends),
     CrossCheck("backends", ("backends",), _backends_differ),
     CrossCheck("metrics_host", ("metrics_host", "metrics_token", "insecure"), _metrics_are_guarded),

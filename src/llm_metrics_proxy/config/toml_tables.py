@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.prices import PriceTable
+from llm_metrics_proxy.config.watch import AlertTable, SloTable
 
 
 class TomlTable(NamedTuple):
@@ -24,4 +25,8 @@ TOML_TABLES: Final = {
         BackendTable, "a backend", "name", frozenset({"add_headers"}), frozenset({"models", "add_headers", "name"})
     ),
     "prices": TomlTable(PriceTable, "a price", "model", explained=frozenset({"model", "backend"})),
+    "slos": TomlTable(SloTable, "an SLO", "name", explained=frozenset({"require"})),
+    "alerts": TomlTable(
+        AlertTable, "an alert", "name", frozenset({"webhook"}), frozenset({"metric", "require", "webhook"})
+    ),
 }
