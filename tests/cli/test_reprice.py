@@ -28,6 +28,19 @@ def test_records_get_todays_prices_and_the_rest_stays_unknown(cli: Cli, store: S
     assert costs(tmp_path) == [("llama", 2.0, "price_table"), ("qwen", None, None), ("llama", 2.0, "price_table")]
 
 
+def test_a_run_is_taken_back_by_its_number(cli: Cli, store: SqliteStore, tmp_path: Path) -> None:
+    store.close()
+    (tmp_path / "f.toml").write_text(TABLE)
+    assert "as repricing 1." in cli("reprice", "--since", "2025-01-01", "--config", "f.toml").out
+    assert cli("reprice", "--undo", "1").out == "2 records have their cost from before repricing 1 again.\n"
+    assert {cost for _, cost, _ in costs(tmp_path)} == {None}
+    cli("reprice", "--since", "2025-01-01", "--config", "f.toml")
+    told = json.loads(cli("reprice", "--undo", "2", "--json").out)["result"]
+    assert (told["restored"], told["conflicts"]) == (2, 0)
+    ran = cli("reprice", "--undo", "5")
+    assert (ran.code, "there was no repricing 5" in ran.err) == (1, True)
+
+
 def test_a_dry_run_tells_in_json_what_would_be(cli: Cli, store: SqliteStore, tmp_path: Path) -> None:
     store.close()
     (tmp_path / "f.toml").write_text(TABLE)

@@ -158,7 +158,7 @@ def test_whoever_must_know_is_told_in_each_transaction_that_changes_records(
 
 
 def test_a_database_that_stays_locked_is_said_to_be(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repricing, "_BUSY_MS", 10)
+    monkeypatch.setattr(repricing, "BUSY_MS", 10)
     holder = apsw.Connection(str(ledger.path))
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreBusyError):

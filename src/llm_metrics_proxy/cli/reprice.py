@@ -24,6 +24,7 @@ from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.storage.repricing import Report, Repriced, Selection
 from llm_metrics_proxy.storage.repricing import reprice as reprice_records
+from llm_metrics_proxy.storage.repricing_undo import take_back
 
 
 @with_settings(*READING, "public_prices")
@@ -33,6 +34,10 @@ def reprice(
     chosen: RequestFilter,
     *,
     missing: Annotated[bool, typer.Option("--missing", help="Only records whose cost is unknown.")] = False,
+    undo: Annotated[
+        int | None,
+        typer.Option("--undo", metavar="ID", help="Take the run of this number back, in place of pricing anything."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change. Writes nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -41,6 +46,9 @@ def reprice(
     What changes is kept to the bit in the tables `repricings` and `repricing_changes`. A known cost is never replaced
     by an unknown one. Exit code 3: a migration runs.
     """
+    if undo is not None:
+        _undo(loaded, undo, json=json)
+        return
     if chosen.start is None:
         raise QueryError("--since", "--since is needed: from when on? For everything, say --since 1970-01-01")
     path = loaded.settings.db_path
@@ -66,6 +74,25 @@ def reprice(
         print_json({"app_version": APP_VERSION, "dry_run": dry_run, "price_lists": pricer.words(), "result": result})
     else:
         _print(result, pricer.words(), dry_run=dry_run)
+    if stop.exit_code is not None and not result.finished:
+        raise typer.Exit(stop.exit_code)
+
+
+def _undo(loaded: Loaded, repricing_id: int, *, json: bool) -> None:
+    path = loaded.settings.db_path
+    with open_database(loaded):
+        pass
+    with Stop().listening() as stop, migration_lock(path):
+        result = take_back(path, repricing_id, stop=stop.event)
+    if json:
+        print_json({"app_version": APP_VERSION, "result": result})
+    else:
+        out = console()
+        out.print(f"{result.restored:,} records have their cost from before repricing {repricing_id} again.")
+        if result.conflicts:
+            out.print(f"{result.conflicts:,} have been priced once more since, and stay as they are.")
+        if not result.finished:
+            out.print("Stopped; run it again to go on.")
     if stop.exit_code is not None and not result.finished:
         raise typer.Exit(stop.exit_code)
 

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -27,7 +28,7 @@ from llm_metrics_proxy.storage.sqlite_schema import look, store_error
 LOCK_TARGET_MS: Final = 50.0
 _FIRST_BATCH: Final = 500
 _LARGEST_BATCH: Final = 20_000
-_BUSY_MS: Final = 10_000  # the ingester's transactions are short; a person can wait
+BUSY_MS: Final = 10_000  # the ingester's transactions are short; a person can wait
 _TEXT: Final = ("timestamp", "dialect", "backend", "backend_name", "model", "response_model", "service_tier")
 _COUNTS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 _NUMBERS: Final = (*_COUNTS, "upstream_cost_usd")
@@ -111,13 +112,26 @@ def reprice(
     try:
         connection = apsw.Connection(str(path), flags=flags)
         try:
-            connection.set_busy_timeout(_BUSY_MS)
+            connection.set_busy_timeout(BUSY_MS)
             run = _Run(connection, price, selection, price_lists, on_change)
             return run.work(stop or threading.Event(), report, dry_run=dry_run)
         finally:
             connection.close()
     except apsw.Error as error:
         raise store_error(path, "pricing records", error) from error
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All of the block or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 class _Run:
@@ -200,8 +214,7 @@ class _Run:
 
     def _write(self, changes: Sequence[_Change], done: Repriced) -> tuple[Repriced, float]:
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             locked = time.perf_counter()
             self._on_change(connection)
             if done.repricing_id is None:
@@ -225,11 +238,6 @@ class _Run:
                 "UPDATE repricings SET records_looked_at = ?, records_changed = ? WHERE id = ?",
                 (done.looked_at, done.changed, run),
             )
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
         lock_ms = (time.perf_counter() - locked) * 1000
         return msgspec.structs.replace(done, largest_lock_ms=max(done.largest_lock_ms, lock_ms)), lock_ms
 
