@@ -48,7 +48,7 @@ def test_a_dry_run_tells_in_json_what_would_be(cli: Cli, store: SqliteStore, tmp
     told = json.loads(ran.out)
     assert told["dry_run"] is True
     assert (told["result"]["changed"], told["result"]["cost_after_usd"]) == (1, 2.0)
-    assert told["price_lists"].startswith("1 rows of the price table, genai-prices ")
+    assert told["price_lists"].startswith("1 row of the price table, genai-prices ")
     assert {cost for _, cost, _ in costs(tmp_path)} == {None}
 
 

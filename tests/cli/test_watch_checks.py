@@ -20,7 +20,7 @@ def settings(folder: Path) -> Settings:
 def test_before_the_first_start_there_is_nothing_wrong(tmp_path: Path) -> None:
     found = alerts(settings(tmp_path))
     assert (found.status, found.check) == (Status.OK, "alerts")
-    assert found.found == "0 SLOs and 2 alerts in the settings (shown: without a webhook, only shown)"
+    assert found.found == "objectives: 0, alerts: 2 in the settings (shown: without a webhook, only shown)"
 
 
 def test_what_fires_and_what_nobody_took_is_shown(tmp_path: Path) -> None:

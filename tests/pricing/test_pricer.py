@@ -149,4 +149,4 @@ def test_forgetting_models_changes_no_price(names: list[str]) -> None:
 
 def test_it_says_by_which_lists_it_prices() -> None:
     assert Pricer(use_public_lists=False).words() == "no price list"
-    assert Pricer([ROW]).words().startswith("1 rows of the price table, genai-prices ")
+    assert Pricer([ROW]).words().startswith("1 row of the price table, genai-prices ")

@@ -1,19 +1,14 @@
 """Routes about objectives and alerts: what is watched, and how it stands."""
 
-from typing import Any
-
 from fastapi import Depends, FastAPI
 from starlette.responses import Response
 
 from llm_metrics_proxy.api.answers import json_response
+from llm_metrics_proxy.api.dependencies import DATA_ERRORS, readable
 from llm_metrics_proxy.api.parameters import KnownOnly
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.schemas import Alerts, Slos, answer
 from llm_metrics_proxy.metrics_service import APP_VERSION
-
-_PARAMETER: dict[int | str, dict[str, Any]] = {
-    422: answer("ErrorAnswer", "A parameter is wrong; the message says which."),
-}
 
 
 def add_watch_routes(app: FastAPI, ports: ApiPorts) -> None:
@@ -23,8 +18,8 @@ def add_watch_routes(app: FastAPI, ports: ApiPorts) -> None:
         "/api/v1/slos",
         summary="Objectives, and how much of each error budget is left",
         tags=["metrics"],
-        dependencies=[Depends(KnownOnly())],
-        responses={200: answer("Slos", "In the order of the file; as last measured."), **_PARAMETER},
+        dependencies=[readable(ports), Depends(KnownOnly())],
+        responses={200: answer("Slos", "In the order of the file; as last measured."), **DATA_ERRORS},
     )
     def read_slos() -> Response:
         return json_response(Slos(app_version=APP_VERSION, slos=[] if ports.watch is None else ports.watch.slos()))
@@ -33,8 +28,8 @@ def add_watch_routes(app: FastAPI, ports: ApiPorts) -> None:
         "/api/v1/alerts",
         summary="Alerts, and which of them fire",
         tags=["metrics"],
-        dependencies=[Depends(KnownOnly())],
-        responses={200: answer("Alerts", "In the order of the file; as last measured."), **_PARAMETER},
+        dependencies=[readable(ports), Depends(KnownOnly())],
+        responses={200: answer("Alerts", "In the order of the file; as last measured."), **DATA_ERRORS},
     )
     def read_alerts() -> Response:
         found = [] if ports.watch is None else ports.watch.alerts()

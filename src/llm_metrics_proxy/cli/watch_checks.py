@@ -18,7 +18,7 @@ _THERE: Final = "SELECT count(*) FROM sqlite_schema WHERE name = 'alert_deliveri
 def alerts(settings: Settings) -> Finding:
     """Does anything fire, and does anybody take what is told? Asks no webhook."""
     silent = [table.name for table in settings.alerts if table.webhook is None]
-    found = f"{len(settings.slos)} SLOs and {len(settings.alerts)} alerts in the settings"
+    found = f"objectives: {len(settings.slos)}, alerts: {len(settings.alerts)} in the settings"
     if silent:
         found += f" ({', '.join(silent)}: without a webhook, only shown)"
     try:

@@ -118,7 +118,8 @@ class Pricer:
 
     def words(self) -> str:
         """Which lists these are, for people."""
-        parts = [f"{len(self._rows)} rows of the price table"] if self._rows else []
+        rows = len(self._rows)
+        parts = [f"{rows} row{'' if rows == 1 else 's'} of the price table"] if rows else []
         if self._use_public:
             parts.append(public.lists_version())
         return ", ".join(parts) or "no price list"
