@@ -1,0 +1,42 @@
+/** New records as the metrics process tells of them, gathered for one drawing at a time. */
+import { useEffect, useRef, useState } from "react";
+
+import { prepend, type TailRow } from "../state/tail";
+import { address, type Parameters_ } from "./client";
+
+const GATHER_MS = 250; // four drawings a second, however many records come
+
+export interface Tail {
+  readonly rows: readonly TailRow[];
+  readonly connected: boolean;
+}
+
+/** Server-sent events; the browser connects again by itself, from the last record that it saw. */
+export function useTail(parameters: Parameters_, running: boolean): Tail {
+  const [rows, setRows] = useState<readonly TailRow[]>([]);
+  const [connected, setConnected] = useState(false);
+  const waiting = useRef<TailRow[]>([]);
+  const key = JSON.stringify(parameters);
+
+  useEffect(() => setRows([]), [key]);
+  useEffect(() => {
+    if (!running) return undefined;
+    const source = new EventSource(address("/api/v1/live", JSON.parse(key) as Parameters_));
+    source.addEventListener("open", () => setConnected(true));
+    source.addEventListener("error", () => setConnected(false));
+    source.addEventListener("record", (event: MessageEvent<string>) => waiting.current.push(JSON.parse(event.data) as TailRow));
+    const timer = setInterval(() => {
+      const arrived = waiting.current;
+      if (arrived.length === 0) return;
+      waiting.current = [];
+      setRows((before) => prepend(before, arrived));
+    }, GATHER_MS);
+    return () => {
+      source.close();
+      clearInterval(timer);
+      waiting.current = [];
+      setConnected(false);
+    };
+  }, [key, running]);
+  return { rows, connected };
+}

@@ -1,0 +1,64 @@
+/** What runs and how it is set: read-only, without secrets. */
+import { useFetched } from "../api/query";
+import { useSpeech } from "../i18n";
+import { Card } from "../parts/card";
+import { Loaded } from "../parts/states";
+
+interface SettingRow {
+  readonly name: string;
+  readonly group: string;
+  readonly value: string | number | boolean | null;
+  readonly source: string;
+  readonly meaning: string;
+}
+interface SettingsAnswer {
+  readonly settings: readonly SettingRow[];
+  readonly components: Readonly<Record<string, string>>;
+}
+
+export default function SettingsView() {
+  const { t } = useSpeech();
+  const answer = useFetched<SettingsAnswer>("/api/v1/settings");
+  return (
+    <Loaded from={answer}>
+      {(data) => {
+        const groups = [...new Set(data.settings.map(({ group }) => group))];
+        return (
+          <div className="grid">
+            {groups.map((group) => (
+              <Card key={group} title={group} className="half">
+                <table>
+                  <tbody>
+                    {data.settings
+                      .filter((row) => row.group === group)
+                      .map((row) => (
+                        <tr key={row.name} title={row.meaning}>
+                          <th scope="row" className="mono">
+                            {row.name}
+                          </th>
+                          <td className="mono">{row.value === null ? "–" : String(row.value)}</td>
+                          <td className="muted">{row.source}</td>
+                        </tr>
+                      ))}
+                  </tbody>
+                </table>
+              </Card>
+            ))}
+            <Card title={t("settings.components")} className="half">
+              <table>
+                <tbody>
+                  {Object.entries(data.components).map(([name, version]) => (
+                    <tr key={name}>
+                      <th scope="row">{name}</th>
+                      <td className="mono">{version}</td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </Card>
+          </div>
+        );
+      }}
+    </Loaded>
+  );
+}
