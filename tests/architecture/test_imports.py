@@ -45,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "listening": {"errors"},
     "supervisor": {"errors", "scoreboard", "logs"},
     "demo": {"errors", "logs"},
+    "dashboard": set(),
 }  # fmt: skip
 
 # The face of storage, and what the migrations of `safe_migrations.py` are written in.

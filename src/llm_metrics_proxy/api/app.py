@@ -25,6 +25,8 @@ from llm_metrics_proxy.api.health import Health, Readiness, assess
 from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, KnownOnly, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
+from llm_metrics_proxy.api.session import Sessions, add_session_routes
+from llm_metrics_proxy.api.site import VIEW_PATHS, add_site_routes
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
@@ -44,6 +46,14 @@ _DATA_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 
 def create_app(ports: ApiPorts) -> FastAPI:
     """The whole API over ``ports``; it starts nothing and opens nothing."""
+    sessions = None if ports.token is None else Sessions(ports.token)
+    guard = Middleware(
+        Guard,
+        token=ports.token,
+        allowed_hosts=ports.allowed_hosts,
+        sessions=sessions,
+        open_paths=frozenset({*VIEW_PATHS, *(f"/{name}" for name in ports.site)}),
+    )
     app = FastAPI(
         title="LLM Metrics Proxy",
         version=APP_VERSION,
@@ -52,11 +62,13 @@ def create_app(ports: ApiPorts) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers=HANDLERS,  # type: ignore[arg-type]
-        middleware=[Middleware(Guard, token=ports.token, allowed_hosts=ports.allowed_hosts)],
+        middleware=[guard],
     )
     _add_record_routes(app, ports)
     _add_metric_routes(app, ports)
     _add_service_routes(app, ports)
+    add_session_routes(app, sessions, APP_VERSION)
+    add_site_routes(app, ports.site)
     app.openapi = lambda: _document(app, with_token=ports.token is not None)  # type: ignore[method-assign]
     return app
 

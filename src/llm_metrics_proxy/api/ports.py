@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from llm_metrics_proxy.analytics import KnownMigration
+from llm_metrics_proxy.api.site import Asset
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.base import Reader
@@ -137,4 +138,5 @@ class ApiPorts:
     allowed_hosts: frozenset[str] = frozenset()
     versions: Mapping[str, str] = field(default_factory=dict)
     migrations: MigrationPorts | None = None  # none: nothing migrates here, and no answer counts older records
+    site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
     clock: Callable[[], float] = time.time  # Unix seconds

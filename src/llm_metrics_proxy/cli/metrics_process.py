@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy import logs
+from llm_metrics_proxy.api import site
 from llm_metrics_proxy.api.app import create_app
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.server import serve
@@ -28,6 +29,7 @@ from llm_metrics_proxy.cli.metrics_options import MetricsOptions
 from llm_metrics_proxy.cli.migration_ports import ServicePorts
 from llm_metrics_proxy.cli.version import versions
 from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.dashboard import SITE
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
 from llm_metrics_proxy.migration.options import Options
@@ -111,6 +113,7 @@ def _ingest_and_answer(
             allowed_hosts=frozenset({options.metrics_host}),  # an address adds nothing: every one is allowed
             versions={name: number for name, number in versions().items() if name != "app_version"},
             migrations=ServicePorts(migrations, MIGRATIONS),
+            site=site.load(SITE),
         )
         ingestor.start()
         try:
