@@ -42,7 +42,7 @@ $(NODE): $(VENV)/bin/python requirements-node.lock
 	@touch $@
 
 $(SITE): $(NODE) $(SITE_SOURCES)
-	sh tools/build-dashboard.sh $(BIN)/python
+	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python
 	@touch $@
 
 dashboard: $(SITE) ## build the dashboard into the package
@@ -51,12 +51,12 @@ check: $(DEV) $(SITE) ## ruff, mypy --strict, import rules, docs and version che
 	$(BIN)/ruff format --check src tests bench tools
 	$(BIN)/ruff check src tests bench tools
 	$(BIN)/mypy
-	sh tools/build-dashboard.sh $(BIN)/python check
+	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python check
 	$(BIN)/pytest -q tests/architecture
 
 dashboard-types: $(DEV) $(NODE) ## the API's types for the dashboard, from its OpenAPI document
 	$(BIN)/python -m tools.openapi dashboard/openapi.json
-	sh tools/build-dashboard.sh $(BIN)/python types
+	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python types
 
 quick: $(DEV) ## the inner loop: everything that starts no whole process, under a minute
 	$(BIN)/pytest -q -x -m "not system and not real_server" $(ARGS)
