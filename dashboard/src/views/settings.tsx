@@ -8,7 +8,7 @@ interface SettingRow {
   readonly name: string;
   readonly group: string;
   readonly value: string | number | boolean | null;
-  readonly source: string;
+  readonly origin: string;
   readonly meaning: string;
 }
 interface SettingsAnswer {
@@ -37,7 +37,7 @@ export default function SettingsView() {
                             {row.name}
                           </th>
                           <td className="mono">{row.value === null ? "–" : String(row.value)}</td>
-                          <td className="muted">{row.source}</td>
+                          <td className="muted">{row.origin}</td>
                         </tr>
                       ))}
                   </tbody>

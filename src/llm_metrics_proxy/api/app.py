@@ -26,6 +26,7 @@ from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters,
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
 from llm_metrics_proxy.api.session import Sessions, add_session_routes
+from llm_metrics_proxy.api.settings import add_settings_routes
 from llm_metrics_proxy.api.site import VIEW_PATHS, add_site_routes
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -67,6 +68,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
     _add_record_routes(app, ports)
     _add_metric_routes(app, ports)
     _add_service_routes(app, ports)
+    add_settings_routes(app, ports)
     add_session_routes(app, sessions, APP_VERSION)
     add_site_routes(app, ports.site)
     app.openapi = lambda: _document(app, with_token=ports.token is not None)  # type: ignore[method-assign]

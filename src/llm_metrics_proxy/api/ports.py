@@ -138,5 +138,6 @@ class ApiPorts:
     allowed_hosts: frozenset[str] = frozenset()
     versions: Mapping[str, str] = field(default_factory=dict)
     migrations: MigrationPorts | None = None  # none: nothing migrates here, and no answer counts older records
+    settings: Sequence[Mapping[str, str]] = ()  # name, group, value, origin, meaning; secrets are hidden already
     site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
     clock: Callable[[], float] = time.time  # Unix seconds

@@ -29,6 +29,24 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     components: dict[str, str]  # versions of what the program runs on
 
 
+class SettingShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting: ``value`` as text, secrets as ``***``; ``origin`` is the flag, variable or file that gave it."""
+
+    name: str
+    group: str
+    value: str
+    origin: str
+    meaning: str
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting of the program that started this process, and the versions of what it is made of."""
+
+    app_version: str
+    settings: list[SettingShown]
+    components: dict[str, str]
+
+
 def _described(kind: Any, fact: Fact) -> Any:
     extra = {"x-unit": fact.unit} if fact.unit else None
     return Annotated[kind, msgspec.Meta(description=fact.meaning, extra_json_schema=extra)]
@@ -78,7 +96,9 @@ RequestPage: Final = msgspec.defstruct(
     kw_only=True,
     forbid_unknown_fields=True,
 )
-_ANSWERS: Final = (RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, ErrorAnswer)
+_ANSWERS: Final = (
+    RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, Settings, ErrorAnswer,
+)  # fmt: skip
 
 
 def components() -> dict[str, Any]:

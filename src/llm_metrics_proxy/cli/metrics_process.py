@@ -113,6 +113,7 @@ def _ingest_and_answer(
             allowed_hosts=frozenset({options.metrics_host}),  # an address adds nothing: every one is allowed
             versions={name: number for name, number in versions().items() if name != "app_version"},
             migrations=ServicePorts(migrations, MIGRATIONS),
+            settings=options.settings,
             site=site.load(SITE),
         )
         ingestor.start()
