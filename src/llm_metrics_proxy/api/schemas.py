@@ -9,6 +9,9 @@ from typing import Annotated, Any, Final, get_type_hints
 import msgspec
 
 from llm_metrics_proxy.analytics import Errors, MigrationRun, Notice, RequestFilter, Summary, VersionNote
+from llm_metrics_proxy.analytics.distribution import Histogram
+from llm_metrics_proxy.analytics.heatmap import Heatmap
+from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.rows import UNFIT
 from llm_metrics_proxy.api.answers import ErrorAnswer
 from llm_metrics_proxy.api.health import Health, Readiness
@@ -97,8 +100,20 @@ RequestPage: Final = msgspec.defstruct(
     forbid_unknown_fields=True,
 )
 _ANSWERS: Final = (
-    RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, Settings, ErrorAnswer,
-)  # fmt: skip
+    RequestItem,
+    RequestPage,
+    Summary,
+    Errors,
+    Versions,
+    MigrationNow,
+    Health,
+    Readiness,
+    Settings,
+    ErrorAnswer,
+    Result,
+    Histogram,
+    Heatmap,
+)
 
 
 def components() -> dict[str, Any]:
