@@ -21,8 +21,10 @@ from llm_metrics_proxy.analytics import (
 from llm_metrics_proxy.api import docs_page, migrations, prometheus
 from llm_metrics_proxy.api.answers import HANDLERS, error_response, json_response
 from llm_metrics_proxy.api.dependencies import DATA_ERRORS, readable
+from llm_metrics_proxy.api.export_routes import add_export_routes
 from llm_metrics_proxy.api.guard import OPEN_PATHS, Guard
 from llm_metrics_proxy.api.health import Health, Readiness, assess
+from llm_metrics_proxy.api.live_routes import add_live_routes
 from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, KnownOnly, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_routes import add_query_routes
@@ -62,6 +64,8 @@ def create_app(ports: ApiPorts) -> FastAPI:
     _add_record_routes(app, ports)
     _add_metric_routes(app, ports)
     _add_service_routes(app, ports)
+    add_export_routes(app, ports)
+    add_live_routes(app, ports)
     add_query_routes(app, ports)
     add_settings_routes(app, ports)
     add_session_routes(app, sessions, APP_VERSION)

@@ -19,6 +19,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_metrics_proxy.api.answers import error_response
+from llm_metrics_proxy.api.scope import ASKED_FOR_HEAD
 from llm_metrics_proxy.api.session import COOKIE, Sessions
 from llm_metrics_proxy.api.session import PATH as SESSION_PATH
 
@@ -78,7 +79,7 @@ class Guard:
                 message = {**message, "body": b""}  # RFC 9110 section 9.3.2: the headers of GET and nothing more
             await send(message)
 
-        inner = {**scope, "method": "GET"} if is_head else scope
+        inner = {**scope, "method": "GET", ASKED_FOR_HEAD: True} if is_head else scope
         try:
             refusal = self._refusal(scope)
             await (self._app if refusal is None else refusal)(inner, receive, guarded_send)

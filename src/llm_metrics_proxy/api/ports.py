@@ -141,3 +141,4 @@ class ApiPorts:
     settings: Sequence[Mapping[str, str]] = ()  # name, group, value, origin, meaning; secrets are hidden already
     site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
     clock: Callable[[], float] = time.time  # Unix seconds
+    stopping: Callable[[], bool] = lambda: False  # true: answers without an end are to end now

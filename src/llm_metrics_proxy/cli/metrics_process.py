@@ -115,6 +115,7 @@ def _ingest_and_answer(
             migrations=ServicePorts(migrations, MIGRATIONS),
             settings=options.settings,
             site=site.load(SITE),
+            stopping=stop.is_set,
         )
         ingestor.start()
         try:
