@@ -15,6 +15,7 @@ import pytest
 from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import Ended
+from llm_metrics_proxy.migration.planner import plan
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.record import RequestRecord
 from tests.analytics.database import Database, a_record
@@ -139,3 +140,13 @@ def _texts(path: Path) -> Iterator[str]:
             for value in row:
                 if isinstance(value, str | bytes):
                     yield value if isinstance(value, str) else value.decode(errors="replace")
+
+
+@each
+def test_a_plan_says_beforehand_how_many_records_the_run_changes(copy: Path) -> None:
+    found = plan(copy, backup_dir=copy.parent / "backups")
+    assert (found.refusal, found.faults) == (None, ())
+    result = engine.migrate(copy, options(copy))
+    changed = result.run.records_changed if result.run is not None else 0
+    assert sum(step.records for step in found.steps) == changed
+    assert found.nothing_to_do == (result.ended is Ended.NOTHING_TO_DO)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.metrics_service import judge
+from llm_metrics_proxy.metrics_service import judge, settle
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 from tests.proxy.client import CHAT, STREAMED_CHAT, post, request
@@ -117,6 +117,14 @@ ANSWERING: dict[str, tuple[Script, Ending]] = {
         [Send(STREAM + chunk(FIRST) + LAST_CHUNK)],
         ("upstream_truncated", "stream", "empty", "before_first_token"),
     ),
+    "broken off before any content": (
+        [Send(STREAM + chunk(FIRST)), Reset()],
+        ("upstream_truncated", "stream", "empty", "before_first_token"),
+    ),
+    "broken off, not streamed": (
+        [Send(json_response(chat_completion())[:-9]), Close()],
+        ("upstream_truncated", "stream", "truncated", "mid_stream"),
+    ),
     "nothing": ([Send(STREAM + LAST_CHUNK)], ("upstream_truncated", "stream", "empty", "before_first_token")),
     "no JSON": (
         [Send(STREAM + chunk(FIRST) + chunk(SECOND) + chunk(b"data: {oops\n\n") + LAST_CHUNK)],
@@ -139,12 +147,25 @@ ANSWERING: dict[str, tuple[Script, Ending]] = {
 }
 
 
-@pytest.mark.parametrize(("script", "expected"), ANSWERING.values(), ids=ANSWERING)
-def test_how_an_answer_ends_gets_its_type(stage: Stage, script: Script, expected: Ending) -> None:
+NOT_STREAMED = {"a refusal", "broken off, not streamed"}
+
+
+@pytest.mark.parametrize(("case", "script", "expected"), [(case, *known) for case, known in ANSWERING.items()])
+def test_how_an_answer_ends_gets_its_type(stage: Stage, case: str, script: Script, expected: Ending) -> None:
     with stage.play(script), stage.proxy.connect() as client:
-        client.send(post(CHAT if script == ANSWERING["a refusal"][0] else STREAMED_CHAT))
+        client.send(post(CHAT if case in NOT_STREAMED else STREAMED_CHAT))
         client.answer()
         assert ending(stage.proxy.record()) == expected
+
+
+@pytest.mark.parametrize("case", ["a refusal", "a streamed refusal"])
+def test_of_a_refusal_the_servers_own_finish_reason_stays(stage: Stage, case: str) -> None:
+    with stage.play(ANSWERING[case][0]), stage.proxy.connect() as client:
+        client.send(post(CHAT if case in NOT_STREAMED else STREAMED_CHAT))
+        client.answer()
+        record = stage.proxy.record()
+    settle(record)
+    assert (record.finish_reason, record.error_type, record.success) == ("stop", "refusal", True)
 
 
 REFUSALS: dict[str, tuple[bytes, Ending]] = {
@@ -273,14 +294,28 @@ def test_an_answer_that_this_proxys_stop_cuts_off_gets_its_type(
         assert ending(proxy.record()) == expected
 
 
+def test_a_fault_of_this_proxy_is_its_own(tmp_path: Path) -> None:
+    with FakeUpstream([Stall()]) as upstream:
+        backends = [{"name": name, "url": upstream.url} for name in ("one", "two")]
+        proxy = ProxyWorker(tmp_path, "", module="tests.proxy.faulty_worker", backends=backends)
+        try:
+            assert proxy.ask(request(b"GET", b"/v1/models")).status == 502
+            assert ending(proxy.record()) == ("proxy_crashed", "proxy", "internal", "connect")
+            assert "a fault that was put here on purpose" in proxy.log
+        finally:
+            proxy.kill()
+
+
 def test_every_type_is_reached_through_sockets_here_or_where_its_cause_can_be_made() -> None:
-    """A worker's death and a lost record are made in tests/system (kill, full disk); a fault of this proxy, on purpose,
-    nowhere; ``unknown`` is for older records."""
-    elsewhere = {("proxy", "internal"), ("proxy", "crashed"), ("proxy", "record_lost"), ("unknown", "unknown")}
+    """A worker's death is made in tests/system/test_errors.py, a record that is lost in tests/system/test_full_disk.py.
+
+    ``unknown`` is for older records: whatever a worker writes down has a status or a word that is known.
+    """
+    elsewhere = {("proxy", "crashed"), ("proxy", "record_lost"), ("unknown", "unknown")}
     here: set[tuple[str | None, str | None]] = {(category, kind) for _, category, kind in ANSWERS}
     here |= {(expected[1], expected[2]) for _, expected in (*ANSWERING.values(), *REFUSALS.values(), *WAITS.values())}
     here |= {("network", kind) for kind in ("dns", "connect_refused", "connect_failed", "connect_timeout", "tls")}
     here |= {("client", kind) for kind in ("disconnect_before_first_token", "disconnect_mid_stream")}
-    here |= {("proxy", kind) for kind in ("saturated", "shutdown")}
+    here |= {("proxy", kind) for kind in ("saturated", "shutdown", "internal")}
     assert here | elsewhere == {(row.category, row.type) for row in TAXONOMY}
     assert not here & elsewhere

@@ -172,6 +172,14 @@ def test_stamps_and_gaps() -> None:
     assert (record.connect_ms, record.upstream_reused) == (None, True)
 
 
+def test_a_refusal_is_a_word_beside_a_complete_answer_and_never_beside_a_failure() -> None:
+    record = exchange_in(State.RESPONDING, streamed(refused=True, finish_reason="stop")).finish(START, START)
+    assert (record.outcome, record.success, record.error_type) == (Outcome.COMPLETED, True, "refusal")
+    assert (record.finish_reason, record.error_message) == ("stop", None)
+    record = exchange_in(State.RESPONDING, streamed(refused=True)).fail(Cause.IDLE_TIMEOUT, START + 90 * MS)
+    assert (record.success, record.error_type) == (False, "idle_timeout")
+
+
 def test_overhead_leaves_out_connecting_and_the_servers_silence() -> None:
     exchange = exchange_in(State.WAITING)
     exchange.upstream_ready(START + 51 * MS, reused=False, connect_ns=48 * MS)

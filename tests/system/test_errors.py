@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,14 +12,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.proxy.client import STREAMED_CHAT, post
 from tests.stack import Stack
-from tests.system.house import eventually
+from tests.system.house import eventually, kill
 from tests.system.scraper import scrape, total
 from tests.upstream import FakeUpstream
 from tests.upstream.conversation import Request
 from tests.upstream.replies import CHUNKED, EVENT_STREAM, chat_events, chunk, error_response, head
 from tests.upstream.server import openai_handler
-from tests.upstream.steps import Close, Script, Send
+from tests.upstream.steps import Close, Script, Send, Stall
 
 pytestmark = pytest.mark.system
 
@@ -104,6 +106,19 @@ def test_three_kinds_of_failures_are_told_apart_wherever_one_looks(tmp_path: Pat
         whole: dict[str, Any] = json.loads(run("errors", stack.data_dir, "--json"))
         assert whole["types"] == answer["types"]
         assert "context_length" in run("requests", stack.data_dir, "--error-category", "request")
+
+
+def test_a_worker_that_dies_leaves_an_error_of_the_proxy_for_each_open_request(tmp_path: Path) -> None:
+    with FakeUpstream([Stall()]) as upstream, Stack(upstream.url, tmp_path) as stack:
+        with socket.create_connection((urlsplit(stack.proxy_url).hostname, urlsplit(stack.proxy_url).port)) as client:
+            client.sendall(post(STREAMED_CHAT))
+            upstream.wait_for_requests(1)
+            for pid in stack.worker_pids():
+                kill(pid)
+            (record,) = stack.records(1, timeout_s=30)
+        assert (record["outcome"], record["success"], record["error_phase"]) == ("proxy_crashed", False, None)
+        (found,) = stack.get("/api/v1/errors")["types"]
+        assert (found["category"], found["type"], found["n"]) == ("proxy", "crashed", 1)
 
 
 def run(verb: str, data_dir: Path, *flags: str) -> str:

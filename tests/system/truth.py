@@ -21,7 +21,7 @@ from tests.system.load import Note, Seen
 Row = dict[str, Any]
 _COLUMNS: Final = (
     *("request_id", "outcome", "success", "status_code", "prompt_tokens", "completion_tokens", "total_tokens"),
-    *("user", "origin", "response_bytes", "response_time_ms", "error_type"),
+    *("user", "origin", "response_bytes", "response_time_ms", "error_type", "error_category", "error_phase"),
 )
 
 
@@ -86,6 +86,7 @@ def compare(notes: Iterable[Note], rows: Iterable[Row]) -> Verdict:
     for note in named:
         row = by_id.pop(str(note.request_id))
         if _says(row, "proxy_crashed", "record_lost"):
+            assert (row["error_category"], row["error_phase"]) == ("proxy", None), row
             lost += 1
         elif note.seen is Seen.LEFT and row["outcome"] == "client_disconnected":
             left += 1
@@ -95,7 +96,7 @@ def compare(notes: Iterable[Note], rows: Iterable[Row]) -> Verdict:
             _assert_as_expected(note, row)
             recorded_unseen += note.seen is Seen.BROKEN and KINDS[note.kind].ends
         else:
-            assert row["success"] == 0, row
+            assert (row["success"], row["error_category"], row["error_phase"]) == (0, "proxy", None), row
             crashed += 1
     unseen = [note for note in notes if note.seen is Seen.NOTHING]
     unseen_recorded = _match_unseen(unseen, list(by_id.values()))

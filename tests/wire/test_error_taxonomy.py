@@ -112,6 +112,12 @@ def test_what_servers_say_is_understood(known: dict[str, Any], category: str, ki
     assert (verdict.category, verdict.type, verdict.outcome) == (category, kind, "upstream_error")
 
 
+def test_a_refusal_that_was_seen_is_flagged_whatever_the_finish_reason_says() -> None:
+    for reason in ("stop", "completed", None):
+        facts = Facts(outcome="completed", success=True, finish_reason=reason, error_type="refusal")
+        assert classify(facts) == Verdict("completed", "policy", "refusal")
+
+
 @pytest.mark.parametrize("reason", ["content_filter", "SAFETY", "refusal"])
 def test_a_filtered_answer_is_complete_and_flagged(reason: str) -> None:
     verdict = classify(Facts(outcome="completed", success=True, finish_reason=reason))

@@ -63,12 +63,16 @@ def refused(refusal: Any, finish_reason: str = "stop", **more: Any) -> bytes:
 
 
 @pytest.mark.parametrize("more", [{}, {"service_tier": 5}, {"padding": "x" * 100_000}], ids=["plain", "odd", "large"])
-def test_a_refusal_is_told_instead_of_a_common_end(more: dict[str, Any]) -> None:
-    assert facts(refused("I cannot help with that.", **more)).finish_reason == "refusal"
-    assert facts(refused("I" * 100_000, "length", **more)).finish_reason == "refusal"
-    assert facts(refused("I cannot", "content_filter", **more)).finish_reason == "content_filter"
-    for nothing in (None, ""):
-        assert facts(refused(nothing, **more)).finish_reason == "stop"
+def test_a_refusal_is_told_beside_a_common_end(more: dict[str, Any]) -> None:
+    for text, reason, is_told in (
+        ("I cannot help with that.", "stop", True),
+        ("I" * 100_000, "length", True),
+        ("I cannot", "content_filter", False),
+        (None, "stop", False),
+        ("", "stop", False),
+    ):
+        told = facts(refused(text, reason, **more))
+        assert (told.finish_reason, told.refused) == (reason, is_told)
 
 
 def test_one_refusal_among_several_choices_is_told() -> None:
@@ -77,7 +81,7 @@ def test_one_refusal_among_several_choices_is_told() -> None:
         {"index": 0, "message": message, "finish_reason": "stop"},
         {"index": 1, "message": {**message, "content": None, "refusal": "No"}, "finish_reason": "stop"},
     ]
-    assert facts(json.dumps({**CHAT, "choices": choices}).encode()).finish_reason == "refusal"
+    assert facts(json.dumps({**CHAT, "choices": choices}).encode()).refused
 
 
 def oracle(body: bytes) -> ResponseFacts:

@@ -43,21 +43,23 @@ def says(*parts: object) -> dict[str, Any]:
     return {"output": [*OUTPUT, {"type": "message", "content": list(parts)}]}
 
 
-def test_a_refusal_is_told_instead_of_a_common_end() -> None:
+def test_a_refusal_is_told_beside_a_common_end() -> None:
     refusal = {"type": "refusal", "refusal": "I cannot help with that."}
     told = facts(ANSWER | says({"type": "output_text", "text": "Well"}, refusal))
-    assert (told.finish_reason, told.error, told.tool_call_count) == ("refusal", None, 1)
+    assert (told.finish_reason, told.refused, told.error, told.tool_call_count) == ("completed", True, None, 1)
     cut_off = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
-    assert facts(ANSWER | says(refusal) | cut_off).finish_reason == "refusal"
+    told = facts(ANSWER | says(refusal) | cut_off)
+    assert (told.finish_reason, told.refused) == ("max_output_tokens", True)
     filtered = {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
-    assert facts(ANSWER | says(refusal) | filtered).finish_reason == "content_filter"
-    assert facts(ANSWER | says({"type": "output_text", "text": "the refusal"})).finish_reason == "completed"
+    told = facts(ANSWER | says(refusal) | filtered)
+    assert (told.finish_reason, told.refused) == ("content_filter", False)
+    assert not facts(ANSWER | says({"type": "output_text", "text": "the refusal"})).refused
 
 
 @pytest.mark.parametrize("content", ["text", None, 7, {"type": "refusal"}, [None], [7], ["refusal"], [[]]])
 def test_content_of_another_kind_is_no_refusal_and_spoils_nothing(content: object) -> None:
     found = facts(ANSWER | {"output": [{"type": "function_call", "name": "f", "content": content}]})
-    assert (found.finish_reason, found.total_tokens, found.tool_call_count) == ("completed", 48, 1)
+    assert (found.refused, found.total_tokens, found.tool_call_count) == (False, 48, 1)
 
 
 @pytest.mark.parametrize(

@@ -52,13 +52,16 @@ def test_what_one_event_shows(event: bytes, bits: int) -> None:
     assert not facts(event).malformed
 
 
-def test_a_refusal_is_told_instead_of_a_common_end() -> None:
+def test_a_refusal_is_told_beside_a_common_end() -> None:
     refusing = [response_delta("response.refusal.delta", text, number) for number, text in enumerate(("I", " cannot"))]
-    assert facts(*refusing, whole("response.completed", status="completed")).finish_reason == "refusal"
+    told = facts(*refusing, whole("response.completed", status="completed"))
+    assert (told.finish_reason, told.refused) == ("completed", True)
     output = [{"type": "message", "content": [{"type": "refusal", "refusal": "I cannot"}]}]
-    assert facts(whole("response.completed", status="completed", output=output)).finish_reason == "refusal"
-    assert facts(*refusing).finish_reason is None
-    assert facts(*refusing, whole("response.failed", status="failed")).finish_reason is None
+    told = facts(whole("response.completed", status="completed", output=output))
+    assert (told.finish_reason, told.refused) == ("completed", True)
+    for ended in ([], [whole("response.failed", status="failed")]):
+        told = facts(*refusing, *ended)
+        assert (told.finish_reason, told.refused) == (None, False)
 
 
 def test_an_incomplete_response_says_why_and_has_its_usage() -> None:

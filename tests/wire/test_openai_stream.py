@@ -232,19 +232,19 @@ def test_the_finish_reason_is_that_of_the_first_choice_that_gave_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "stored"),
-    [("stop", "refusal"), ("length", "refusal"), ("content_filter", "content_filter"), ("tool_calls", "tool_calls")],
+    ("reason", "is_told"), [("stop", True), ("length", True), ("content_filter", False), ("tool_calls", False)]
 )
-def test_a_refusal_is_told_instead_of_a_common_end(told: str, stored: str) -> None:
-    found = facts(chunk(delta(refusal="I cannot")), chunk(delta(refusal=" help.")), chunk(delta(told)), DONE)
-    assert (found.finish_reason, found.content_chunks, found.terminal, found.error) == (stored, 2, True, None)
+def test_a_refusal_is_told_beside_a_common_end(reason: str, is_told: bool) -> None:
+    found = facts(chunk(delta(refusal="I cannot")), chunk(delta(refusal=" help.")), chunk(delta(reason)), DONE)
+    assert (found.finish_reason, found.refused) == (reason, is_told)
+    assert (found.content_chunks, found.terminal, found.error) == (2, True, None)
 
 
 def test_a_refusal_that_is_empty_or_breaks_off_is_none() -> None:
     answered = facts(chunk(delta(content="Yes", refusal=None)), chunk(delta("stop", refusal="")), DONE)
-    assert answered.finish_reason == "stop"
-    assert facts(chunk(delta(refusal="I"))).finish_reason is None
-    assert facts(chunk(delta("stop", content="x")), chunk(delta(index=1, refusal="I"))).finish_reason == "refusal"
+    assert (answered.finish_reason, answered.refused) == ("stop", False)
+    assert not facts(chunk(delta(refusal="I"))).refused
+    assert facts(chunk(delta("stop", content="x")), chunk(delta(index=1, refusal="I"))).refused
 
 
 def test_the_end_marker_alone_is_terminal_and_so_is_a_finish_reason_alone() -> None:

@@ -78,7 +78,8 @@ def _print_step(out: Console, step: Step) -> None:
     lines(out, [("", plain(step.summary)), *(("•", plain(change)) for change in step.changes)])
     if step.gaps:
         of = "" if step.gaps_of == step.records else f", counted over a sample of {step.gaps_of:,}"
-        out.print(f"Cannot be recalculated, and have no value afterwards{of}:")
+        left = "are of the type unknown" if step.types else "have no value"
+        out.print(f"Cannot be recalculated, and {left} afterwards{of}:")
         shown = table("n", "why", "code", numbers=("n",))
         for gap in step.gaps:
             shown.add_row(f"{gap.records:,}", plain(gap.meaning), plain(gap.reason))

@@ -8,11 +8,13 @@ against, shares nothing with either. Values of other programs' files that have t
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from llm_metrics_proxy.migration.model import Given
 from llm_metrics_proxy.wire.error_clues import CLUES, LEGACY, STATUSES, VAGUE, Clue
 from llm_metrics_proxy.wire.error_taxonomy import (
     CATEGORY_OF,
     CONNECTING,
     DEFAULTS,
+    FLAGGED,
     FLAGS,
     IMPLIED,
     OUTCOME_OF,
@@ -89,7 +91,8 @@ _DISCONNECT = (
 _SAID = f"coalesce(said, CASE WHEN s >= 400 THEN NULL WHEN shown IS NOT NULL THEN {_by_status('shown')} ELSE {_first(VAGUE)} END)"  # noqa: E501
 _WORD = f"coalesce({_mapped('word', WORDS)}, {_mapped('o2', DEFAULTS)})"
 _KIND = (
-    f"CASE WHEN done THEN {_mapped('f', {word: str(flag.type) for word, flag in FLAGS.items()})} "
+    f"CASE WHEN done THEN CASE WHEN e IN {_list(FLAGGED)} THEN e "
+    f"ELSE {_mapped('f', {word: str(flag.type) for word, flag in FLAGS.items()})} END "
     f"WHEN o2 IS NULL THEN CASE WHEN word IN {_list(IMPLIED)} THEN word "
     f"ELSE coalesce(said2, {_first(LEGACY)}, {_by_status('s')}, CASE WHEN s IS NOT NULL AND own THEN 'error_event' END) END "  # noqa: E501
     f"WHEN o2 = 'upstream_error' THEN coalesce(said2, {_by_status('s')}, CASE WHEN s IS NOT NULL AND (own OR e IS NOT 'unknown') THEN 'error_event' END) "  # noqa: E501
@@ -107,14 +110,14 @@ _FINAL_KIND = (
 )
 _CATEGORY = (
     "CASE WHEN done THEN CASE WHEN k2 IS NOT NULL THEN 'policy' END WHEN k2 IS NULL THEN 'unknown' "
-    "WHEN k2 = 'internal' AND oc = 'proxy_crashed' THEN 'proxy' "
+    "WHEN k2 = 'internal' AND ending = 'proxy_crashed' THEN 'proxy' "
     f"ELSE {_mapped('k2', CATEGORY_OF, _quoted('upstream'))} END"
 )
-_BEGUN = _BEGAN.format(other="oc <> 'upstream_error'")
+_BEGUN = _BEGAN.format(other="ending <> 'upstream_error'")
 _PHASE = (
     "CASE WHEN done OR k2 IN ('crashed', 'record_lost') THEN NULL "
     f"WHEN k2 IN {_list(sorted(CONNECTING))} THEN 'connect' "
-    "WHEN oc = 'proxy_refused' AND coalesce(k2, '') NOT IN ('saturated', 'shutdown') THEN 'request' "
+    "WHEN ending = 'proxy_refused' AND coalesce(k2, '') NOT IN ('saturated', 'shutdown') THEN 'request' "
     f"WHEN {_BEGUN} THEN 'mid_stream' "
     "WHEN rs OR rh OR NOT rb THEN 'before_first_token' WHEN bc THEN 'connect' ELSE 'request' END"
 )
@@ -142,20 +145,10 @@ _LAYERS: Final[tuple[dict[str, str], ...]] = (
     {"done": _DONE, "said": _first(CLUES)},
     {"said2": _SAID},
     {"k": _KIND},
-    {"oc": _FINAL_OUTCOME, "k2": _FINAL_KIND},
+    {"ending": _FINAL_OUTCOME, "k2": _FINAL_KIND},
     {"category": _CATEGORY, "kind": "CASE WHEN done THEN k2 ELSE coalesce(k2, 'unknown') END", "phase": _PHASE,
-     "reason": _REASON},
+     "why_not": _REASON},
 )  # fmt: skip
-
-
-def _verdict(name: str) -> str:
-    """Materialised: else SQLite puts every layer into the next, as often as it is named, and preparing takes long."""
-    layers = []
-    for number, layer in enumerate(_LAYERS):
-        names = ", ".join(f"{expression} AS {alias}" for alias, expression in layer.items())
-        below = f"*, {names} FROM layer_{number - 1}" if number else names
-        layers.append(f"layer_{number} AS MATERIALIZED (SELECT {below})")
-    return f"(WITH {', '.join(layers)} SELECT {name} FROM layer_{len(_LAYERS) - 1})"  # noqa: S608 -- ours
 
 
 # By far the most records: nothing has to be looked up for them.
@@ -165,19 +158,14 @@ _PLAIN: Final = (
 )
 
 
-def _unless_plain(plain: str, name: str) -> str:
-    return f"CASE WHEN {_PLAIN} THEN {plain} ELSE {_verdict(name)} END"
-
-
-OUTCOME_SQL: Final = _unless_plain("'completed'", "oc")
-SUCCESS_SQL: Final = f"CASE WHEN success IS NULL THEN {OUTCOME_SQL} = 'completed' ELSE success END"
-CATEGORY_SQL: Final = _unless_plain("NULL", "category")
-TYPE_SQL: Final = _unless_plain("NULL", "kind")
-PHASE_SQL: Final = _unless_plain("NULL", "phase")
-REASON_SQL: Final = _unless_plain("NULL", "reason")
+GIVEN: Final = Given(
+    layers=tuple(tuple(layer.items()) for layer in _LAYERS),
+    seen=(("ending", "'completed'"), ("category", "NULL"), ("kind", "NULL"), ("phase", "NULL"), ("why_not", "NULL")),
+    plain=_PLAIN,
+)
 
 
 def original_sql(column: str, now: str) -> str:
-    """SQL that keeps the value of ``column`` where ``now`` replaces it."""
+    """SQL that keeps the value of ``column`` where ``now``, a name of ``GIVEN``, replaces it."""
     replaced = f"{column} IS NOT NULL AND {column} COLLATE BINARY IS NOT {now}"
     return f"CASE WHEN {replaced} THEN {column} ELSE {column}_original END"

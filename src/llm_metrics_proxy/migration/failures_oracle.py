@@ -163,6 +163,8 @@ def _judge(told: _Told) -> tuple[str, str | None]:
             return _of_1x(told)
         end = "completed"
     if end == "completed":
+        if told.error_type in {"refusal", "content_filter"}:  # it was seen, whatever the finish reason says
+            return end, told.error_type
         return end, "content_filter" if told.finish in _FILTERED else "refusal" if told.finish == "refusal" else None
     if end == "upstream_error":
         kind = from_server(told.words, told.message or "", told.status) or from_status(told.status)

@@ -6,7 +6,7 @@ kept for the undo, verified and stamped.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -45,6 +45,36 @@ class Gap(NamedTuple):
     meaning: str
 
 
+class Given(NamedTuple):
+    """Values that are worked out once for each record, under names that the migration's other SQL may use.
+
+    ``layers``, one upon the other, give names to SQL over the record's columns, the names of the layers below going
+    before them. ``seen`` are the names that show outside, each with its SQL for records of which ``plain`` (SQL) holds:
+    for those, which should be nearly all, no layer is looked at.
+    """
+
+    layers: tuple[tuple[tuple[str, str], ...], ...]
+    seen: tuple[tuple[str, str], ...]
+    plain: str
+
+    @property
+    def sql(self) -> str:
+        """One row of the names seen, for FROM in a subquery whose statement has the record."""
+        below = f"(SELECT {_named(self.layers[0])} WHERE ({self.plain}) IS NOT TRUE{_APART})"
+        for layer in self.layers[1:]:
+            below = f"(SELECT *, {_named(layer)} FROM {below}{_APART})"  # noqa: S608 -- ours
+        names = ", ".join(name for name, _expression in self.seen)
+        return f"(SELECT {_named(self.seen)} WHERE {self.plain} UNION ALL SELECT {names} FROM {below})"  # noqa: S608
+
+
+# Else SQLite merges a layer into the next, and works out every name as often as it stands there.
+_APART: Final = " LIMIT -1 OFFSET 0"
+
+
+def _named(layer: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{expression} AS {name}" for name, expression in layer)
+
+
 class Migration(NamedTuple):
     """How records of every older version become records of ``version``. Frozen with that version.
 
@@ -54,6 +84,8 @@ class Migration(NamedTuple):
     ``migrate plan`` compares before and after. ``keeps_reason``: where no gap holds, the reason of an earlier migration
     stays, and is among the inputs. ``repeatable``: given its own results, the oracle gives the same values again (and a
     reason where there was one), so that records can be verified at any time although inputs were overwritten.
+    ``given``: what several expressions rest on, worked out once; its names may stand in all SQL of the migration but
+    ``keep_when``.
     """
 
     version: str
@@ -66,6 +98,7 @@ class Migration(NamedTuple):
     shown: tuple[str, ...] = ("tokens_per_second",)
     keeps_reason: bool = False
     repeatable: bool = False
+    given: Given | None = None
 
     @property
     def checksum(self) -> str:
@@ -73,7 +106,8 @@ class Migration(NamedTuple):
 
         The oracle writes nothing and is left out: its source may be missing, or replaced while this program runs.
         """
-        parts = (self.version, self.changes, self.gaps, self.inputs, self.distrusted)
+        parts: tuple[object, ...] = (self.version, self.changes, self.gaps, self.inputs, self.distrusted)
+        parts += () if self.given is None else (self.given,)  # what was released without has its checksum without
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     @property
@@ -84,6 +118,11 @@ class Migration(NamedTuple):
         otherwise = f" ELSE {REASON_COLUMN}" if self.keeps_reason else ""
         whens = " ".join(f"WHEN {gap.condition} THEN '{gap.code}'" for gap in self.gaps)
         return f"CASE {whens}{otherwise} END"
+
+    def worked_out(self, *expressions: str) -> str:
+        """SQL of a value, or of a row of several for SET, in which the names of ``given`` are known."""
+        listed = ", ".join(expressions)
+        return f"({listed})" if self.given is None else f"(SELECT {listed} FROM {self.given.sql})"  # noqa: S608
 
 
 class State(StrEnum):

@@ -9,12 +9,14 @@ from llm_metrics_proxy.migration.disk import Disk
 from llm_metrics_proxy.migration.model import Change, Fault, Run
 from llm_metrics_proxy.migration.preview import MetricChange
 from llm_metrics_proxy.migration.retyping import Retyped
-from llm_metrics_proxy.record import ALL_COLUMNS, DERIVED, raw_facts
+from llm_metrics_proxy.record import ALL_COLUMNS, DERIVED, KEPT, raw_facts
 
 _MEANINGS: Final = {
     **{name: fact.meaning for name, fact in raw_facts().items()},
-    **{column.name: column.fact.meaning for column in DERIVED},
+    **{column.name: column.fact.meaning for column in (*DERIVED, *KEPT)},
 }
+
+_KEPT: Final = frozenset(column.name for column in KEPT)
 
 
 class StampCount(msgspec.Struct, frozen=True):
@@ -83,6 +85,8 @@ def in_words(change: Change) -> str:
     """What a change does, for people."""
     meaning = _MEANINGS.get(change.column, "")
     what = f"{change.column} is {'corrected' if change.original else 'recomputed'}"
+    if change.column in _KEPT:
+        return f"{change.column} is filled ({meaning})"
     if change.only_if_added:
         sources = ", ".join(name for name in ALL_COLUMNS if re.search(rf"\b{name}\b", change.expression))
         what = f"{change.column} is taken from {sources}, because this file has no such column"

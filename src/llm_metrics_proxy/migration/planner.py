@@ -223,7 +223,8 @@ class _Look:
         """
         sql = self._sql()
         columns = [
-            f"CASE WHEN {sql.takes(k)} THEN coalesce({m.reason_expression if self._is_exact(k) else 'NULL'}, '') END"
+            f"CASE WHEN {sql.takes(k)} THEN "
+            f"coalesce({m.worked_out(m.reason_expression if self._is_exact(k) else 'NULL')}, '') END"
             for k, m in enumerate(self._chain)
         ]
         found: list[dict[str | None, int]] = [{} for _ in self._chain]

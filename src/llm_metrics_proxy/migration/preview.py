@@ -7,6 +7,7 @@ shown before is what comes after.
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import cycle, repeat
 from math import isfinite
 from typing import Any, Final
@@ -16,9 +17,9 @@ import msgspec
 
 from llm_metrics_proxy.migration.model import Fault, Migration
 from llm_metrics_proxy.migration.sql import RunSql
-from llm_metrics_proxy.record import DERIVED, KEPT, raw_facts
+from llm_metrics_proxy.record import DERIVED, raw_facts
 from llm_metrics_proxy.storage.broken_text import read
-from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted, steps
 
 _LARGEST: Final = "1.7976931348623157e308"
 _EVERY: Final = (-(2**63), 2**63 - 1)
@@ -153,10 +154,21 @@ def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) ->
 def add_missing_columns(sample: apsw.Connection, columns: Sequence[str]) -> None:
     """What a schema step of this program would add to a table that is ours already."""
     own = {name.lower() for name in stored_columns(sample)}
-    types = {column.name: column.sql_type for column in (*DERIVED, *KEPT)}
     for name in columns:
         if name not in own:
-            sample.execute(f"ALTER TABLE {TABLE} ADD COLUMN {quoted(name)} {types.get(name, '')}")
+            sample.execute(f"ALTER TABLE {TABLE} ADD COLUMN {quoted(name)} {_declared()[name]}")
+
+
+@cache
+def _declared() -> dict[str, str]:
+    """Types of this program's columns, from its own schema: a STRICT table takes no column without one."""
+    connection = apsw.Connection(":memory:")
+    try:
+        for step in steps():
+            connection.execute(step.sql)
+        return dict(connection.execute("SELECT name, type FROM pragma_table_info(?)", (TABLE,)))
+    finally:
+        connection.close()
 
 
 def _check(

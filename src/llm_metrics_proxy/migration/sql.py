@@ -20,6 +20,10 @@ CALCULATED: Final = frozenset(
 )
 
 
+# Stands in an undo entry for a NULL whose record had an original before: a NULL there says that the original is kept.
+WAS_NULL: Final = f"X'{b'was NULL'.hex()}'"
+
+
 def _literal(stamp: Any) -> str:
     if isinstance(stamp, BrokenText):
         return f"CAST({apsw.format_sql_value(bytes(stamp))} AS TEXT)"
@@ -75,7 +79,10 @@ class RunSql:
         older = in_list(self._older[k])
         if not self._claiming or not self._claiming[k]:
             return older
-        return f"({older} OR ({in_list(self._claiming[k])} AND ({self.migrations[k].distrusted})))"
+        return f"({older} OR ({in_list(self._claiming[k])} AND {self._distrusted(k)}))"
+
+    def _distrusted(self, k: int) -> str:
+        return self.migrations[k].worked_out(self.migrations[k].distrusted)
 
     def left_behind(self, k: int, limit: int) -> str:
         """Ids of records up to ``?1`` that migration k should have taken; those it took are the oracle's to judge."""
@@ -83,14 +90,16 @@ class RunSql:
         if self._claiming and self._claiming[k]:
             taken = f"EXISTS (SELECT 1 FROM {self.undo_table(k)} u WHERE u.id = {TABLE}.id)"  # noqa: S608
             claims = in_list(self._claiming[k])
-            condition = f"({condition} OR ({claims} AND NOT {taken} AND ({self.migrations[k].distrusted})))"
+            condition = f"({condition} OR ({claims} AND NOT {taken} AND {self._distrusted(k)}))"
         return f"SELECT id FROM {TABLE} WHERE id <= ?1 AND {condition} ORDER BY id LIMIT {limit}"  # noqa: S608
 
     def keep(self, k: int) -> str:
         """Copy what migration k will overwrite; ``?1`` < id <= ``?2``."""
         changes = self.changes(k)
         kept = [
-            f"CASE WHEN {change.original} IS NOT NULL THEN {change.column} END" if change.original else change.column
+            f"CASE WHEN {change.original} IS NOT NULL THEN coalesce({change.column}, {WAS_NULL}) END"
+            if change.original
+            else change.column
             for change in changes
         ]
         names = [APP_VERSION_COLUMN, REASON_COLUMN, *(change.column for change in changes)]
@@ -103,16 +112,16 @@ class RunSql:
     def write(self, k: int) -> str:
         """Recompute and stamp the records that ``keep`` has just copied, in the same transaction."""
         migration = self.migrations[k]
-        sets = [f"{APP_VERSION_COLUMN} = '{migration.version}'", f"{REASON_COLUMN} = {migration.reason_expression}"]
+        values = {APP_VERSION_COLUMN: f"'{migration.version}'", REASON_COLUMN: migration.reason_expression}
         for change in self.changes(k):
-            sets.append(f"{change.column} = {change.expression}")
+            values[change.column] = change.expression
             if change.original:
-                sets.append(
-                    f"{change.original} = CASE WHEN {change.original} IS NULL AND ({change.keep_when}) "
+                values[change.original] = (
+                    f"CASE WHEN {change.original} IS NULL AND ({change.keep_when}) "
                     f"THEN {change.column} ELSE {change.original} END"
                 )
         return (
-            f"UPDATE {TABLE} SET {', '.join(sets)} "  # noqa: S608
+            f"UPDATE {TABLE} SET ({', '.join(values)}) = {migration.worked_out(*values.values())} "  # noqa: S608
             f"WHERE id > ?1 AND id <= ?2 AND {self.takes(k)}"
         )
 
@@ -132,7 +141,10 @@ class RunSql:
         if change.original is None:
             return kept
         after = self.before(change.column, j + 1, last)
-        return f"CASE WHEN {kept} IS NOT NULL THEN {kept} ELSE coalesce(r.{change.original}, {after}) END"
+        return (
+            f"CASE WHEN {kept} IS {WAS_NULL} THEN NULL WHEN {kept} IS NOT NULL THEN {kept} "
+            f"ELSE coalesce(r.{change.original}, {after}) END"
+        )
 
     def joined(self, k: int, last: int | None = None) -> str:
         """Records that migration k took, with their undo entries from k to ``last``."""
@@ -163,7 +175,8 @@ class RunSql:
         inner += [f"r.{REASON_COLUMN} AS now_reason", f"r.{APP_VERSION_COLUMN} AS now_version"]
         same = [f"now_{change.column} IS ({change.expression})" for change in self.changes(k)]
         same += [f"now_reason IS ({migration.reason_expression})", f"now_version IS '{migration.version}'"]
-        return f"SELECT id FROM (SELECT {', '.join(inner)} FROM {self.joined(k, k)}) WHERE NOT ({' AND '.join(same)})"  # noqa: S608
+        is_same = migration.worked_out(" AND ".join(same))
+        return f"SELECT id FROM (SELECT {', '.join(inner)} FROM {self.joined(k, k)}) WHERE NOT {is_same}"  # noqa: S608
 
     def restore(self, k: int) -> str:
         """Put the values from before migration k back, except in ``temp.undo_conflicts``; ``?1`` < id <= ``?2``."""

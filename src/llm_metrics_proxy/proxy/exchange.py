@@ -210,6 +210,8 @@ class Exchange(msgspec.Struct):
         else:
             record.success = True
             record.outcome = Outcome.COMPLETED
+            if facts.refused:  # a flag on what is complete, as the taxonomy has it
+                record.error_type = "refusal"
         return self._close(facts, now)
 
     def fail(self, cause: Cause, now: int, message: str | None = None) -> RequestRecord:

@@ -73,6 +73,7 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     server_load_ms: float | None = None
     server_prompt_ms: float | None = None
     server_generation_ms: float | None = None
+    refused: bool = False  # the model refused, which the finish reason does not tell
 
 
 class ResponseReader(Protocol):

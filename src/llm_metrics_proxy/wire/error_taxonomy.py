@@ -69,11 +69,11 @@ TAXONOMY: Final[tuple[Row, ...]] = (
     Row("network", "protocol", "The server's answer is not valid HTTP.", "Check the URL: is it an HTTP server?"),
     Row("stream", "error_event", "An error inside an answer that had begun with success.",
         "The message has the server's words; look into its log."),
-    Row("stream", "truncated", "The answer ended without its terminal marker, or broke off.",
+    Row("stream", "truncated", "The answer had begun, and broke off or ended without its terminal marker.",
         "Look for a crash of the server, or a gateway's time limit."),
     Row("stream", "malformed", "The stream could not be understood and did not end well.",
         "Check whether something between changes the answer."),
-    Row("stream", "empty", "The stream ended with no content and no terminal marker.", "Look into the server's log."),
+    Row("stream", "empty", "The stream ended or broke off before any content.", "Look into the server's log."),
     Row("client", "disconnect_before_first_token", "The client left before the first token (shown as 499).",
         "Compare the client's time limit with time_to_first_token_ms."),
     Row("client", "disconnect_mid_stream", "The client left, or stopped reading, in the middle (shown as 499).",
@@ -135,6 +135,10 @@ class Verdict(NamedTuple):
 
 
 _COMPLETED: Final = Verdict("completed")
+# What the exchange saw itself, such as OpenAI's text of a refusal, goes before the server's finish reason.
+FLAGGED: Final[dict[str, Verdict]] = {
+    kind: Verdict("completed", "policy", kind) for kind in ("content_filter", "refusal")
+}
 FLAGS: Final[dict[str, Verdict]] = {  # finish reasons in lower case
     reason: Verdict("completed", "policy", flag)
     for flag, reasons in {
@@ -180,7 +184,8 @@ def classify(facts: Facts) -> Verdict:
     """The one verdict on a request's facts."""
     outcome = OUTCOME_OF.get(facts.outcome or "")
     if outcome == "completed":
-        return FLAGS.get(lower(facts.finish_reason), _COMPLETED) if facts.finish_reason else _COMPLETED
+        flagged = FLAGGED.get(facts.error_type or "")
+        return flagged or (FLAGS.get(lower(facts.finish_reason), _COMPLETED) if facts.finish_reason else _COMPLETED)
     if outcome is None:
         return _of_older(facts)
     if outcome == "upstream_error":

@@ -8,12 +8,12 @@ from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.openai_common import (
+    ENDS_OF_TEXT,
     PlainUsage,
     Usage,
     answer_usage,
     cut,
     plain_usage,
-    reason_of_refusal,
     response_facts,
     short_text,
 )
@@ -107,6 +107,7 @@ class JsonBodyReader(WholeBodyReader):
             response_id=short_text(answer.id),
             service_tier=short_text(answer.service_tier),
             times=openai_times(answer.timings, answer.stats),
+            refused=_refused(answer.choices),
         )
 
 
@@ -117,9 +118,11 @@ def _plain_facts(answer: _PlainAnswer) -> ResponseFacts:
     model, answer_id = answer.model, answer.id
     finish_reason: str | None = None
     tool_call_count: int | None = None
+    refused = False
     if choices:
         finish_reason = _finish_reason(choices)
         tool_call_count = _tool_call_count(choices)
+        refused = _refused(choices) and finish_reason in ENDS_OF_TEXT
     return ResponseFacts(
         model=model[:MAX_TEXT_CHARS] if model else None,
         finish_reason=finish_reason,
@@ -135,6 +138,7 @@ def _plain_facts(answer: _PlainAnswer) -> ResponseFacts:
         service_tier=cut(answer.service_tier),
         response_id=answer_id[:MAX_TEXT_CHARS] if answer_id else None,
         upstream_cost_usd=usage.cost_usd,
+        refused=refused,
     )
 
 
@@ -149,16 +153,16 @@ def _error(answer: _Answer) -> ErrorFacts | None:
     return None
 
 
-def _finish_reason(choices: list[_Choice] | list[_PlainChoice]) -> str | None:
-    """Of the choice with the lowest index that gave one; a refusal in any of them is told instead of a common end."""
-    reason = _first_reason(choices)
-    for choice in choices:
+def _refused(choices: list[_Choice] | list[_PlainChoice] | None) -> bool:
+    """Some choice holds the text of a refusal."""
+    for choice in choices or ():  # noqa: SIM110 -- a generator costs each answer more than this loop
         if choice.message is not None and choice.message.refusal:
-            return reason_of_refusal(reason)
-    return reason
+            return True
+    return False
 
 
-def _first_reason(choices: list[_Choice] | list[_PlainChoice]) -> str | None:
+def _finish_reason(choices: list[_Choice] | list[_PlainChoice]) -> str | None:
+    """Of the choice with the lowest index that gave one."""
     if len(choices) == 1:
         return cut(choices[0].finish_reason)
     given = [choice for choice in choices if choice.finish_reason]

@@ -14,7 +14,7 @@ from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, MAX_TOKENS, ErrorFacts, 
 from llm_metrics_proxy.wire.server_times import NO_TIMES, ServerTimes, timings_usage
 
 MAX_COST_USD: Final = 1e6  # of one request: more is nonsense
-_ENDS_OF_TEXT: Final = frozenset({"stop", "length", "completed", "max_output_tokens"})  # chat's, and Responses'
+ENDS_OF_TEXT: Final = frozenset({"stop", "length", "completed", "max_output_tokens"})  # chat's, and Responses'
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -184,8 +184,13 @@ def response_facts(
     response_id: str | None = None,
     service_tier: str | None = None,
     times: ServerTimes = NO_TIMES,
+    refused: bool = False,
 ) -> ResponseFacts:
-    """The facts of an answer; ``usage`` is None when it gave no report."""
+    """The facts of an answer; ``usage`` is None when it gave no report; ``refused``: a refusal's text was seen.
+
+    OpenAI ends a refusal with ``stop`` (Responses: ``completed``), as any text. Where the finish reason tells of
+    something else, such as a filter, that says more.
+    """
     counts = usage or _NO_USAGE
     return ResponseFacts(
         model=model,
@@ -210,6 +215,7 @@ def response_facts(
         server_load_ms=times.load_ms,
         server_prompt_ms=times.prompt_ms,
         server_generation_ms=times.generation_ms,
+        refused=refused and finish_reason in ENDS_OF_TEXT,
     )
 
 
@@ -223,15 +229,6 @@ def short_text(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**64:
         return str(value)
     return cut(value)
-
-
-def reason_of_refusal(finish_reason: str | None) -> str | None:
-    """The finish reason of an answer with a text in ``refusal``.
-
-    OpenAI ends it with ``stop`` (Responses: ``completed``), as any text, and Anthropic with ``refusal``: both are
-    stored as that. Any other reason, such as a filter's, says more.
-    """
-    return "refusal" if finish_reason in _ENDS_OF_TEXT else finish_reason
 
 
 def small_int(value: int | None) -> int | None:

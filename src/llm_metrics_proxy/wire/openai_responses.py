@@ -14,7 +14,6 @@ from llm_metrics_proxy.wire.openai_common import (
     Usage,
     cut,
     finite,
-    reason_of_refusal,
     response_facts,
     short_text,
     small_int,
@@ -111,16 +110,13 @@ def response_usage(value: object) -> Usage | None:
     )
 
 
-def finish_reason_of(response: Response, *, refused: bool = False) -> str | None:
-    """Why it is incomplete, else its status once it has ended; ``failed`` is told by the error.
-
-    ``refused``: a refusal was seen; one in ``response`` itself is found here.
-    """
-    reason = _reason_of(response)
-    return reason_of_refusal(reason) if refused or any(map(is_refusal, response.output or ())) else reason
+def has_refusal(response: Response) -> bool:
+    """A message in its output refuses."""
+    return any(map(is_refusal, response.output or ()))
 
 
-def _reason_of(response: Response) -> str | None:
+def finish_reason_of(response: Response) -> str | None:
+    """Why it is incomplete, else its status once it has ended; ``failed`` is told by the error."""
     if response.incomplete_details is not None and response.incomplete_details.reason:
         return cut(response.incomplete_details.reason)
     return cut(response.status) if response.status in {"completed", "incomplete", "cancelled"} else None
@@ -153,4 +149,5 @@ class ResponsesBodyReader(WholeBodyReader):
             tool_call_count=None if answer.output is None else sum(map(is_call, answer.output)),
             response_id=short_text(answer.id),
             service_tier=cut(answer.service_tier),
+            refused=has_refusal(answer),
         )

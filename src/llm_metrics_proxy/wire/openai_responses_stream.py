@@ -17,6 +17,7 @@ from llm_metrics_proxy.wire.openai_responses import (
     Item,
     Response,
     finish_reason_of,
+    has_refusal,
     is_call,
     response_error,
     response_usage,
@@ -95,7 +96,8 @@ class ResponsesStreamReader(EventReader):
             return 0
         if response.output:
             self._tool_calls = sum(map(is_call, response.output))
-        self._finish_reason = finish_reason_of(response, refused=self._refused)
+        self._finish_reason = finish_reason_of(response)
+        self._refused = self._refused or has_refusal(response)
         error = response_error(response)
         return self.end_seen() | (0 if error is None else self.error_seen(error))
 
@@ -113,6 +115,7 @@ class ResponsesStreamReader(EventReader):
             tool_call_count=self._tool_calls,
             response_id=last.id,
             service_tier=last.service_tier,
+            refused=self._refused,
         )
 
 

@@ -14,7 +14,7 @@ from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW
 from llm_metrics_proxy.wire.content_shape import Shape, shape_of
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
-from llm_metrics_proxy.wire.openai_common import Usage, answer_usage, cut, reason_of_refusal, response_facts, short_text
+from llm_metrics_proxy.wire.openai_common import Usage, answer_usage, cut, response_facts, short_text
 from llm_metrics_proxy.wire.openai_tool_calls import ToolCalls
 from llm_metrics_proxy.wire.server_times import openai_times
 from llm_metrics_proxy.wire.sse import SseEvent, SseReader
@@ -128,7 +128,7 @@ class OpenAIStreamReader:
         # An event that the end cut short cannot be read, but was not malformed: the missing terminal marker tells.
         return response_facts(
             model=self._model,
-            finish_reason=reason_of_refusal(self._finish_reason) if self._refused else self._finish_reason,
+            finish_reason=self._finish_reason,
             usage=answer_usage(None, self._timings) if self._usage is None else self._usage,
             content_chunks=self._content_chunks,
             terminal=self._terminal,
@@ -138,6 +138,7 @@ class OpenAIStreamReader:
             response_id=self._id,
             service_tier=self._tier,
             times=openai_times(self._timings, self._stats),
+            refused=self._refused,
         )
 
     def _take(self, event: SseEvent) -> int:

@@ -23,9 +23,15 @@ Template = tuple[Path, dict[Any, Row]]
 def old_file(folder: Path, layout: str = "2.0", records: int = RECORDS, *, journal_mode: str = "DELETE") -> Template:
     """As a 1.x or early 2.x program left it, a few odd records among the ordinary ones."""
     path = folder / "metrics.db"
-    rows = [ordinary(layout, index) for index in range(records)]
+    rows = [_as_1_x_timed(ordinary(layout, index)) for index in range(records)]
     make(path, layout, rows, journal_mode=journal_mode)
     return path, dict(rows_of(path))
+
+
+def _as_1_x_timed(row: dict[str, Any]) -> dict[str, Any]:
+    """The response time stands as time of the tokens where an answer was not streamed."""
+    whole_ms = {"time_to_first_token_ms": row["response_time_ms"], "time_to_last_token_ms": row["response_time_ms"]}
+    return row if row["is_streaming"] or not row["success"] else {**row, **whole_ms}
 
 
 def odd_file(folder: Path, layout: str = "2.0 without types") -> Template:
@@ -51,6 +57,7 @@ def _of_1_0_0(number: int) -> tuple[Any, ...]:
         "timestamp": f"2025-03-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}.{number:06}",
         "total_tokens": None if number % 20 == 7 else 100 + number,
         "response_time_ms": 500.25 + number,
+        "time_to_first_token_ms": 500.25 + number,
         "tokens_per_second": 12345.5 + number,
         "app_version": "1.0.0",
     }
