@@ -4,6 +4,57 @@
  */
 
 export interface paths {
+    "/api/v1/breakdown": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Metrics by model, client, or whatever else */
+        get: operations["read_breakdown_api_v1_breakdown_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Metrics of a period beside those of the period before */
+        get: operations["read_comparison_api_v1_compare_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/distribution": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the values of one metric are spread */
+        get: operations["read_distribution_api_v1_distribution_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/errors": {
         parameters: {
             query?: never;
@@ -21,6 +72,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Records as a file: JSON lines, CSV or Parquet, of any size
+         * @description Every selected record once, in the order of arrival: those that are there when the answer begins. A record that a migration changes meanwhile comes as it was before or as it is after, and its `app_version` says which. An answer that cannot be completed is broken off, without the end of its chunked body. `csv`: RFC 4180; a missing value is nothing, an empty text `""`; a text that a spreadsheet would take for a formula has an apostrophe in front. `parquet`: typed columns, their units in the fields' metadata.
+         */
+        get: operations["read_export_api_v1_export_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/heatmap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One metric over two dimensions */
+        get: operations["read_heatmap_api_v1_heatmap_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * New records and running totals, as they arrive
+         * @description Server-sent events. `start` (`LiveStart`) comes first; `record` (`RequestItem`, its event id is the record's id) for each new record; `totals` (`LiveTotals`) whenever they change, over every record since the stream began; `skipped` (`LiveSkipped`) where more than 200 arrived within 0.25 s: the newest are sent; `problem` (`LiveProblem`) while the database cannot be read. A comment is sent where nothing else was for 10 s. With Last-Event-ID the stream goes on after that record. A client that takes too little is dropped, and can go on in that way.
+         */
+        get: operations["read_live_api_v1_live_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/migrations/current": {
         parameters: {
             query?: never;
@@ -30,6 +138,23 @@ export interface paths {
         };
         /** How far the migration is that runs now, here or by the command line */
         get: operations["read_current_migration_api_v1_migrations_current_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Any metrics by any dimensions */
+        get: operations["read_query_api_v1_query_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -72,6 +197,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How this program is set, without secrets */
+        get: operations["read_settings_api_v1_settings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/summary": {
         parameters: {
             query?: never;
@@ -81,6 +223,23 @@ export interface paths {
         };
         /** What the selected records amount to */
         get: operations["read_summary_api_v1_summary_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/timeseries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Metrics over time, bucket by bucket */
+        get: operations["read_timeseries_api_v1_timeseries_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -185,6 +344,16 @@ export interface components {
             worker: number;
         };
         /**
+         * Bin
+         * @description Values from ``start`` to before ``end``; ``None``: without end to that side.
+         */
+        Bin: {
+            end: number | null;
+            n: number;
+            share: number;
+            start: number | null;
+        };
+        /**
          * Bucket
          * @description What was asked for from ``start`` on, for as long as a bucket is, and ``n`` errors of it.
          */
@@ -204,6 +373,16 @@ export interface components {
             share: number | null;
         };
         /**
+         * Column
+         * @description One dimension or metric of the answer. ``unit`` is empty for words, shares and flags.
+         */
+        Column: {
+            kind: string;
+            meaning: string;
+            name: string;
+            unit: string;
+        };
+        /**
          * Distribution
          * @description One metric over ``n`` records that have it; with ``n`` = 0 all else is ``None``.
          *
@@ -216,6 +395,39 @@ export interface components {
             p95: number | null;
             p99: number | null;
             unit: string;
+        };
+        /**
+         * DistributionQuery
+         * @description Whose values: a column of ``measures.FIELDS``. Raises ``QueryError``.
+         */
+        DistributionQuery: {
+            /**
+             * @default {
+             *       "api_key_id": null,
+             *       "app_version": null,
+             *       "backend": null,
+             *       "backend_name": null,
+             *       "end": null,
+             *       "endpoint": null,
+             *       "error_category": null,
+             *       "error_phase": null,
+             *       "error_type": null,
+             *       "model": null,
+             *       "origin": null,
+             *       "outcome": null,
+             *       "start": null,
+             *       "status_code": null,
+             *       "streaming": null,
+             *       "success": null,
+             *       "tag": null,
+             *       "trace_id": null,
+             *       "user": null,
+             *       "user_agent": null
+             *     }
+             */
+            filter: components["schemas"]["RequestFilter"];
+            /** @default response_time_ms */
+            metric: string;
         };
         /**
          * ErrorAnswer
@@ -316,6 +528,101 @@ export interface components {
             workers: components["schemas"]["WorkerHealth"][];
         };
         /**
+         * Heatmap
+         * @description ``cells[i][j]`` is of ``y[i]`` and ``x[j]``; ``None`` where there is no record.
+         */
+        Heatmap: {
+            app_version: string;
+            bucket: string | null;
+            cells: (components["schemas"]["Measured"] | null)[][];
+            columns: components["schemas"]["Column"][];
+            end: string | null;
+            left_out: number;
+            older_records: {
+                [key: string]: number;
+            };
+            query: components["schemas"]["HeatmapQuery"];
+            records: number;
+            relative_error: number;
+            source: string;
+            start: string | null;
+            x: (string | number | boolean | null)[];
+            y: (string | number | boolean | null)[];
+        };
+        /**
+         * HeatmapQuery
+         * @description ``limit``: of words, such as models, so many are shown on an axis, those with most requests. Raises
+         *         ``QueryError``.
+         */
+        HeatmapQuery: {
+            /** @default null */
+            bucket: string | null;
+            /**
+             * @default {
+             *       "api_key_id": null,
+             *       "app_version": null,
+             *       "backend": null,
+             *       "backend_name": null,
+             *       "end": null,
+             *       "endpoint": null,
+             *       "error_category": null,
+             *       "error_phase": null,
+             *       "error_type": null,
+             *       "model": null,
+             *       "origin": null,
+             *       "outcome": null,
+             *       "start": null,
+             *       "status_code": null,
+             *       "streaming": null,
+             *       "success": null,
+             *       "tag": null,
+             *       "trace_id": null,
+             *       "user": null,
+             *       "user_agent": null
+             *     }
+             */
+            filter: components["schemas"]["RequestFilter"];
+            /** @default 20 */
+            limit: number;
+            /** @default requests */
+            metric: string;
+            /** @default [] */
+            slos: components["schemas"]["Slo"][];
+            /** @default UTC */
+            timezone: string;
+            /** @default hour_of_day */
+            x: string;
+            /** @default weekday */
+            y: string;
+        };
+        /**
+         * Histogram
+         * @description With ``n`` = 0 all numbers of values are ``None`` and there are no bins.
+         */
+        Histogram: {
+            app_version: string;
+            bins: components["schemas"]["Bin"][];
+            coverage: number | null;
+            end: string | null;
+            max: number | null;
+            mean: number | null;
+            meaning: string;
+            min: number | null;
+            n: number;
+            older_records: {
+                [key: string]: number;
+            };
+            percentiles: {
+                [key: string]: number | null;
+            };
+            query: components["schemas"]["DistributionQuery"];
+            records: number;
+            relative_error: number;
+            source: string;
+            start: string | null;
+            unit: string;
+        };
+        /**
          * IngestionHealth
          * @description How records get from the journal into the database.
          */
@@ -330,6 +637,64 @@ export interface components {
             records_rejected: number;
             torn_frames: number;
             unknown_frames: number;
+        };
+        /**
+         * LiveProblem
+         * @description Event ``problem``: the database cannot be read at the moment. The stream goes on when it can.
+         */
+        LiveProblem: {
+            message: string;
+        };
+        /**
+         * LiveSkipped
+         * @description Event ``skipped``: selected records with ``after`` < id <= ``through`` were too many to be sent.
+         */
+        LiveSkipped: {
+            after: number;
+            records: number | null;
+            through: number;
+        };
+        /**
+         * LiveStart
+         * @description The first event, ``start``. Records with greater ids than ``newest_id`` follow as they arrive.
+         */
+        LiveStart: {
+            app_version: string;
+            filter: components["schemas"]["RequestFilter"];
+            newest_id: number;
+        };
+        /**
+         * LiveTokens
+         * @description Tokens added up over the ``n`` records that report them; ``None`` if none did.
+         */
+        LiveTokens: {
+            n: number;
+            sum: number | null;
+        };
+        /**
+         * LiveTotals
+         * @description Event ``totals``: over every selected record that arrived since the stream began, also those skipped.
+         */
+        LiveTotals: {
+            failed: number;
+            open_requests: number | null;
+            requests: number;
+            since: string;
+            succeeded: number;
+            tokens: {
+                [key: string]: components["schemas"]["LiveTokens"];
+            };
+        };
+        /**
+         * Measured
+         * @description One number. ``previous`` and ``change`` are there only where the period before was asked for.
+         */
+        Measured: {
+            change?: number | null;
+            coverage: number | null;
+            n: number;
+            previous?: number | null;
+            value: number | null;
         };
         /**
          * MigrationHealth
@@ -427,6 +792,62 @@ export interface components {
             n: number;
             phase: string | null;
             share: number | null;
+        };
+        /**
+         * Query
+         * @description Which metrics, of which records, grouped by what. Raises ``QueryError`` if that cannot be answered.
+         *
+         *         ``bucket`` belongs to the dimension ``time``; ``None``: the shortest that gives at most 200 buckets. ``order`` is a
+         *         metric or a dimension, descending with ``-`` before it; ``None``: rows in time by time, all others by the first
+         *         metric, largest first. ``limit`` keeps so many groups, the first in that order, each with all its times; the others
+         *         are one row together. ``compare`` adds the values of the period of the same length before.
+         */
+        Query: {
+            /** @default null */
+            bucket: string | null;
+            /** @default false */
+            compare: boolean;
+            /**
+             * @default {
+             *       "api_key_id": null,
+             *       "app_version": null,
+             *       "backend": null,
+             *       "backend_name": null,
+             *       "end": null,
+             *       "endpoint": null,
+             *       "error_category": null,
+             *       "error_phase": null,
+             *       "error_type": null,
+             *       "model": null,
+             *       "origin": null,
+             *       "outcome": null,
+             *       "start": null,
+             *       "status_code": null,
+             *       "streaming": null,
+             *       "success": null,
+             *       "tag": null,
+             *       "trace_id": null,
+             *       "user": null,
+             *       "user_agent": null
+             *     }
+             */
+            filter: components["schemas"]["RequestFilter"];
+            /** @default [] */
+            group_by: string[];
+            /** @default 100 */
+            limit: number;
+            /**
+             * @default [
+             *       "requests"
+             *     ]
+             */
+            metrics: string[];
+            /** @default null */
+            order: string | null;
+            /** @default [] */
+            slos: components["schemas"]["Slo"][];
+            /** @default UTC */
+            timezone: string;
         };
         /**
          * Readiness
@@ -531,7 +952,7 @@ export interface components {
             error_type: string | null;
             /** @description error_type as first stored, where a migration replaced it */
             error_type_original: string | number | null;
-            /** @description of the first choice that gave one; refusal where OpenAI says stop beside a refusal's text */
+            /** @description the server's word, of the first choice that gave one */
             finish_reason: string | null;
             /** @description row number in the database */
             id: number;
@@ -553,6 +974,8 @@ export interface components {
             outcome: string | null;
             /** @description outcome as first stored, where a migration replaced it */
             outcome_original: string | number | null;
+            /** @description (completion_tokens - 1) * 1000 / (TTLT - TTFT): speed of generation; none as TPOT */
+            output_tokens_per_second: number | null;
             /** @description reported input tokens, cached ones included */
             prompt_tokens: number | null;
             /** @description time this proxy added: waiting for a connection, forwarding, finishing */
@@ -611,14 +1034,22 @@ export interface components {
             tags: string | null;
             /** @description sampling temperature asked for */
             temperature: number | null;
+            /** @description TPOT: (TTLT - TTFT) / (completion_tokens - 1); none unless streamed, with 2 tokens or more */
+            time_per_output_token_ms: number | null;
             /** @description first byte of the response body */
             time_to_first_byte_ms: number | null;
             /** @description as TTFT, visible content only; streams only */
             time_to_first_output_ms: number | null;
+            /** @description time_to_first_output_ms as first stored, where the answer was not streamed */
+            time_to_first_output_ms_original: string | number | null;
             /** @description TTFT: first event with content, reasoning, tool call or refusal; streams only */
             time_to_first_token_ms: number | null;
+            /** @description time_to_first_token_ms as first stored, where the answer was not streamed */
+            time_to_first_token_ms_original: string | number | null;
             /** @description TTLT: last event that carried a token; streams only */
             time_to_last_token_ms: number | null;
+            /** @description time_to_last_token_ms as first stored, where the answer was not streamed */
+            time_to_last_token_ms_original: string | number | null;
             /** @description when the head was parsed, ISO 8601 in UTC with microseconds, ends in Z */
             timestamp: string | null;
             /** @description timestamp as first stored, where a migration normalised it */
@@ -677,6 +1108,27 @@ export interface components {
             };
         };
         /**
+         * Result
+         * @description All numbers from one snapshot. Missing is ``None``, never 0.
+         */
+        Result: {
+            app_version: string;
+            bucket: string | null;
+            columns: components["schemas"]["Column"][];
+            end: string | null;
+            older_records: {
+                [key: string]: number;
+            };
+            previous_start: string | null;
+            query: components["schemas"]["Query"];
+            records: number;
+            relative_error: number;
+            rows: components["schemas"]["Row"][];
+            source: string;
+            start: string | null;
+            timezone: string;
+        };
+        /**
          * RetryAdvice
          * @description What ``n`` limited answers of one server and model say about waiting; durations are milliseconds.
          *
@@ -701,6 +1153,52 @@ export interface components {
             retry_after_n: number;
             wait_ms: number | null;
             wait_source: string | null;
+        };
+        /**
+         * Row
+         * @description One group. ``merged``: so many groups beyond the limit are together in this row, and its key is null but for
+         *         time; 0 for a group of its own.
+         */
+        Row: {
+            key: {
+                [key: string]: string | number | boolean | null;
+            };
+            /** @default 0 */
+            merged: number;
+            values: {
+                [key: string]: components["schemas"]["Measured"];
+            };
+        };
+        /**
+         * SettingShown
+         * @description One setting: ``value`` as text, secrets as ``***``; ``origin`` is the flag, variable or file that gave it.
+         */
+        SettingShown: {
+            group: string;
+            meaning: string;
+            name: string;
+            origin: string;
+            value: string;
+        };
+        /**
+         * Settings
+         * @description Every setting of the program that started this process, and the versions of what it is made of.
+         */
+        Settings: {
+            app_version: string;
+            components: {
+                [key: string]: string;
+            };
+            settings: components["schemas"]["SettingShown"][];
+        };
+        /**
+         * Slo
+         * @description A request meets it if its value in ``column`` compares so with ``limit``; one without a value does not.
+         */
+        Slo: {
+            column: string;
+            comparison: string;
+            limit: number;
         };
         /**
          * Summary
@@ -817,6 +1315,298 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    read_breakdown_api_v1_breakdown_get: {
+        parameters: {
+            query?: {
+                /** @description Records from this moment on. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                start?: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. */
+                origin?: string;
+                /** @description host:port of the LLM server. */
+                backend?: string;
+                /** @description The path without its query, exactly. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. */
+                status_code?: number;
+                /** @description How the request ended. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. */
+                backend_name?: string;
+                /** @description `user` of the request's body, exactly. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                tag?: string;
+                /** @description IANA time zone whose clocks and calendar divide time. */
+                timezone?: string;
+                /** @description What a good request keeps to, for `goodput`; several must all be met. */
+                slo?: string[];
+                /** @description Dimensions, separated by commas, such as `model`, `origin`, `hour_of_day`, `tag:<key>` or `bin:<column>`. */
+                by?: string;
+                /** @description What to measure, separated by commas: such as `requests`, `total_tokens`, or a column with a statistic (`mean`, `min`, `max`, `sum`, `count`, `p0.1` to `p99.9`), as in `response_time_ms.p95`. */
+                metrics?: string;
+                /** @description A metric or dimension of the query to sort by; descending with `-` in front. */
+                order?: string;
+                /** @description Groups shown; all others are one row together. */
+                limit?: number;
+                /** @description Add the values of the period of the same length before. */
+                compare?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Rows, each with its numbers; all from one snapshot. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Result"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_comparison_api_v1_compare_get: {
+        parameters: {
+            query: {
+                /** @description Where the period begins. ISO 8601; a time without a zone is UTC. */
+                start: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. */
+                origin?: string;
+                /** @description host:port of the LLM server. */
+                backend?: string;
+                /** @description The path without its query, exactly. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. */
+                status_code?: number;
+                /** @description How the request ended. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. */
+                backend_name?: string;
+                /** @description `user` of the request's body, exactly. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                tag?: string;
+                /** @description IANA time zone whose clocks and calendar divide time. */
+                timezone?: string;
+                /** @description What a good request keeps to, for `goodput`; several must all be met. */
+                slo?: string[];
+                /** @description Dimensions, separated by commas, such as `model`, `origin`, `hour_of_day`, `tag:<key>` or `bin:<column>`. */
+                by?: string;
+                /** @description What to measure, separated by commas: such as `requests`, `total_tokens`, or a column with a statistic (`mean`, `min`, `max`, `sum`, `count`, `p0.1` to `p99.9`), as in `response_time_ms.p95`. */
+                metrics?: string;
+                /** @description A metric or dimension of the query to sort by; descending with `-` in front. */
+                order?: string;
+                /** @description Groups shown; all others are one row together. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Rows, each with its numbers; all from one snapshot. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Result"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_distribution_api_v1_distribution_get: {
+        parameters: {
+            query?: {
+                /** @description Records from this moment on. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                start?: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. */
+                origin?: string;
+                /** @description host:port of the LLM server. */
+                backend?: string;
+                /** @description The path without its query, exactly. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. */
+                status_code?: number;
+                /** @description How the request ended. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. */
+                backend_name?: string;
+                /** @description `user` of the request's body, exactly. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                tag?: string;
+                /** @description A column with numbers, such as `response_time_ms`. */
+                metric?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Percentiles and a histogram, from one snapshot. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Histogram"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     read_what_went_wrong_api_v1_errors_get: {
         parameters: {
             query?: {
@@ -877,7 +1667,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "app_version": "3.0.0",
+                     *       "app_version": "4.0.0",
                      *       "backends": [
                      *         {
                      *           "backend": "10.0.0.5:8000",
@@ -1050,6 +1840,315 @@ export interface operations {
             };
         };
     };
+    read_export_api_v1_export_get: {
+        parameters: {
+            query: {
+                /** @description Records from this moment on. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                start?: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. */
+                origin?: string;
+                /** @description host:port of the LLM server. */
+                backend?: string;
+                /** @description The path without its query, exactly. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. */
+                status_code?: number;
+                /** @description How the request ended. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. */
+                backend_name?: string;
+                /** @description `user` of the request's body, exactly. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                tag?: string;
+                /** @description What to make of them. */
+                format: "jsonl" | "csv" | "parquet";
+                /** @description Names separated by commas, in the order they are to come in; all without it. */
+                columns?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file; the header x-llm-metrics-app-version names the program's version. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apache.parquet": string;
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Too many exports are under way; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_heatmap_api_v1_heatmap_get: {
+        parameters: {
+            query?: {
+                /** @description Records from this moment on. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                start?: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. */
+                origin?: string;
+                /** @description host:port of the LLM server. */
+                backend?: string;
+                /** @description The path without its query, exactly. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. */
+                status_code?: number;
+                /** @description How the request ended. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. */
+                backend_name?: string;
+                /** @description `user` of the request's body, exactly. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                tag?: string;
+                /** @description IANA time zone whose clocks and calendar divide time. */
+                timezone?: string;
+                /** @description What a good request keeps to, for `goodput`; several must all be met. */
+                slo?: string[];
+                /** @description One metric, as in /api/v1/query. */
+                metric?: string;
+                /** @description The dimension across: `time`, such as `model`, `origin`, `hour_of_day`, `tag:<key>` or `bin:<column>`. */
+                x?: string;
+                /** @description The dimension down: `time`, such as `model`, `origin`, `hour_of_day`, `tag:<key>` or `bin:<column>`. */
+                y?: string;
+                /** @description Length of the buckets of time; one that suits the range without it. */
+                bucket?: "minute" | "5m" | "15m" | "hour" | "day" | "week" | "month";
+                /** @description Of words, such as models: how many lines, the most frequent first. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A matrix, from one snapshot. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Heatmap"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_live_api_v1_live_get: {
+        parameters: {
+            query?: {
+                /** @description Records from this moment on. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                start?: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. */
+                origin?: string;
+                /** @description host:port of the LLM server. */
+                backend?: string;
+                /** @description The path without its query, exactly. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. */
+                status_code?: number;
+                /** @description How the request ended. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. */
+                backend_name?: string;
+                /** @description `user` of the request's body, exactly. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                tag?: string;
+                /** @description Begin after the record with this id; for clients that cannot send Last-Event-ID. */
+                last_event_id?: number;
+                /** @description Else begin with the newest records, so many. */
+                replay?: number;
+            };
+            header?: {
+                /** @description Id of the last event seen; browsers send it. */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events, without end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Too many listen already; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     read_current_migration_api_v1_migrations_current_get: {
         parameters: {
             query?: never;
@@ -1066,6 +2165,110 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MigrationNow"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_query_api_v1_query_get: {
+        parameters: {
+            query?: {
+                /** @description Records from this moment on. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                start?: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. */
+                origin?: string;
+                /** @description host:port of the LLM server. */
+                backend?: string;
+                /** @description The path without its query, exactly. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. */
+                status_code?: number;
+                /** @description How the request ended. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. */
+                backend_name?: string;
+                /** @description `user` of the request's body, exactly. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                tag?: string;
+                /** @description IANA time zone whose clocks and calendar divide time. */
+                timezone?: string;
+                /** @description What a good request keeps to, for `goodput`; several must all be met. */
+                slo?: string[];
+                /** @description What to measure, separated by commas: such as `requests`, `total_tokens`, or a column with a statistic (`mean`, `min`, `max`, `sum`, `count`, `p0.1` to `p99.9`), as in `response_time_ms.p95`. */
+                metrics?: string;
+                /** @description Dimensions, separated by commas: `time`, such as `model`, `origin`, `hour_of_day`, `tag:<key>` or `bin:<column>`. */
+                group_by?: string;
+                /** @description Length of the buckets of time; one that suits the range without it. */
+                bucket?: "minute" | "5m" | "15m" | "hour" | "day" | "week" | "month";
+                /** @description A metric or dimension of the query to sort by; descending with `-` in front. */
+                order?: string;
+                /** @description Groups shown; all others are one row together. */
+                limit?: number;
+                /** @description Add the values of the period of the same length before. */
+                compare?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Rows, each with its numbers; all from one snapshot. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Result"];
                 };
             };
             /** @description The header Host names somebody else. */
@@ -1248,6 +2451,35 @@ export interface operations {
             };
         };
     };
+    read_settings_api_v1_settings_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every setting, and what runs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     read_summary_api_v1_summary_get: {
         parameters: {
             query?: {
@@ -1305,6 +2537,110 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Summary"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_timeseries_api_v1_timeseries_get: {
+        parameters: {
+            query?: {
+                /** @description Records from this moment on. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                start?: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. */
+                origin?: string;
+                /** @description host:port of the LLM server. */
+                backend?: string;
+                /** @description The path without its query, exactly. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. */
+                status_code?: number;
+                /** @description How the request ended. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. */
+                backend_name?: string;
+                /** @description `user` of the request's body, exactly. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                tag?: string;
+                /** @description IANA time zone whose clocks and calendar divide time. */
+                timezone?: string;
+                /** @description What a good request keeps to, for `goodput`; several must all be met. */
+                slo?: string[];
+                /** @description What to measure, separated by commas: such as `requests`, `total_tokens`, or a column with a statistic (`mean`, `min`, `max`, `sum`, `count`, `p0.1` to `p99.9`), as in `response_time_ms.p95`. */
+                metrics?: string;
+                /** @description One series per value of this dimension, such as `model`, `origin`, `hour_of_day`, `tag:<key>` or `bin:<column>`. */
+                by?: string;
+                /** @description Length of the buckets of time; one that suits the range without it. */
+                bucket?: "minute" | "5m" | "15m" | "hour" | "day" | "week" | "month";
+                /** @description A metric or dimension of the query to sort by; descending with `-` in front. */
+                order?: string;
+                /** @description Series shown; all others are one together. */
+                limit?: number;
+                /** @description Add the values of the period of the same length before. */
+                compare?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Rows, each with its numbers; all from one snapshot. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Result"];
                 };
             };
             /** @description The header Host names somebody else. */
