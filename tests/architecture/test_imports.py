@@ -42,9 +42,10 @@ ALLOWED: dict[str, set[str]] = {
     "analytics": {"errors", "record", "storage.base", "metrics_service", "wire"},  # of wire: the table of errors
     "export": {"errors", "record", "storage.base", "analytics", "metrics_service", "export.parquet"},
     "export.parquet": {"export", "metrics_service"},
+    "reports": {"errors", "record", "storage.base", "analytics", "metrics_service"},
     "api": {
         "errors", "record", "storage.base", "scoreboard", "counters", "analytics", "metrics_service", "ingestion",
-        "wire", "export",
+        "wire", "export", "reports",
     },
     "config": {"errors", "scoreboard", "globs"},
     "listening": {"errors"},
@@ -67,6 +68,7 @@ ONLY_IN: dict[str, set[str]] = {
     "fastapi": {"api"},
     "prometheus_client": {"api"},
     "pyarrow": {"export.parquet"},
+    "jinja2": {"reports"},
     "typer": {"cli"},
     "rich": {"cli"},
     "pydantic_settings": {"config"},

@@ -28,6 +28,7 @@ from llm_metrics_proxy.api.live_routes import add_live_routes
 from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, KnownOnly, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_routes import add_query_routes
+from llm_metrics_proxy.api.report_routes import add_report_routes
 from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
 from llm_metrics_proxy.api.session import Sessions, add_session_routes
 from llm_metrics_proxy.api.settings import add_settings_routes
@@ -66,6 +67,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
     _add_service_routes(app, ports)
     add_export_routes(app, ports)
     add_live_routes(app, ports)
+    add_report_routes(app, ports)
     add_query_routes(app, ports)
     add_settings_routes(app, ports)
     add_session_routes(app, sessions, APP_VERSION)

@@ -19,6 +19,7 @@ from llm_metrics_proxy.api.live_events import LiveProblem, LiveSkipped, LiveStar
 from llm_metrics_proxy.api.migrations import MigrationNow
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, Fact, RequestRecord, raw_facts
+from llm_metrics_proxy.reports import Report
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 
 
@@ -101,19 +102,8 @@ RequestPage: Final = msgspec.defstruct(
     forbid_unknown_fields=True,
 )
 _ANSWERS: Final = (
-    RequestItem,
-    RequestPage,
-    Summary,
-    Errors,
-    Versions,
-    MigrationNow,
-    Health,
-    Readiness,
-    Settings,
-    ErrorAnswer,
-    Result,
-    Histogram,
-    Heatmap,
+    *(RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, Settings, ErrorAnswer),
+    *(Result, Histogram, Heatmap, Report),
 )
 _EVENTS: Final = (LiveStart, LiveSkipped, LiveTotals, LiveProblem)  # data of /api/v1/live; of `record`: RequestItem
 
