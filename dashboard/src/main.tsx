@@ -1,16 +1,27 @@
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
-import { ApiError } from "./api/client";
+import { ApiError, needsToken } from "./api/client";
 import { router } from "./app/router";
+import { SESSION } from "./app/session";
 import { ThemeOf } from "./app/theme";
 import { Spoken } from "./i18n";
-import "./theme.css";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/frame.css";
+import "./styles/parts.css";
+import "./styles/views.css";
 
 const MOST_TRIES = 2;
-const client = new QueryClient({
+const client: QueryClient = new QueryClient({
+  queryCache: new QueryCache({
+    // a session that ended while the page was open: the frame asks again, and shows the form
+    onError: (error, query) => {
+      if (needsToken(error) && query.queryKey[0] !== SESSION) void client.invalidateQueries({ queryKey: [SESSION] });
+    },
+  }),
   defaultOptions: {
     queries: {
       staleTime: 4000,

@@ -10,6 +10,11 @@ export class ApiError extends Error {
   }
 }
 
+/** The answer to whoever is not signed in. */
+export function needsToken(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 401;
+}
+
 export type Parameters_ = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
 
 export function address(path: string, parameters: Parameters_ = {}): string {

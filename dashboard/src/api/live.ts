@@ -9,22 +9,32 @@ const GATHER_MS = 250; // four drawings a second, however many records come
 export interface Tail {
   readonly rows: readonly TailRow[];
   readonly connected: boolean;
+  /** Records that came too fast for the server to tell of each. */
+  readonly skipped: number;
 }
 
 /** Server-sent events; the browser connects again by itself, from the last record that it saw. */
 export function useTail(parameters: Parameters_, running: boolean): Tail {
   const [rows, setRows] = useState<readonly TailRow[]>([]);
   const [connected, setConnected] = useState(false);
+  const [skipped, setSkipped] = useState(0);
   const waiting = useRef<TailRow[]>([]);
   const key = JSON.stringify(parameters);
 
-  useEffect(() => setRows([]), [key]);
+  useEffect(() => {
+    setRows([]);
+    setSkipped(0);
+  }, [key]);
   useEffect(() => {
     if (!running) return undefined;
     const source = new EventSource(address("/api/v1/live", JSON.parse(key) as Parameters_));
     source.addEventListener("open", () => setConnected(true));
     source.addEventListener("error", () => setConnected(false));
     source.addEventListener("record", (event: MessageEvent<string>) => waiting.current.push(JSON.parse(event.data) as TailRow));
+    source.addEventListener("skipped", (event: MessageEvent<string>) => {
+      const { records, after, through } = JSON.parse(event.data) as { records: number | null; after: number; through: number };
+      setSkipped((before) => before + (records ?? through - after));
+    });
     const timer = setInterval(() => {
       const arrived = waiting.current;
       if (arrived.length === 0) return;
@@ -38,5 +48,5 @@ export function useTail(parameters: Parameters_, running: boolean): Tail {
       setConnected(false);
     };
   }, [key, running]);
-  return { rows, connected };
+  return { rows, connected, skipped };
 }

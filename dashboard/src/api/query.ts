@@ -3,8 +3,8 @@ import { keepPreviousData, useQuery, type UseQueryResult } from "@tanstack/react
 
 import { useView } from "../app/view";
 import { filtersOf } from "../state/search";
-import { instants } from "../state/range";
-import { get, type Parameters_ } from "./client";
+import { bucketFor, instants, lengthMs } from "../state/range";
+import { address, get, type Parameters_ } from "./client";
 
 export interface Cell {
   readonly value: number | null;
@@ -20,6 +20,8 @@ export interface Cell {
 export interface Row {
   readonly key: Readonly<Record<string, string | number | boolean | null>>;
   readonly values: Readonly<Record<string, Cell>>;
+  /** Of the row of all others: how many groups it stands for; else 0. */
+  readonly merged: number;
 }
 
 export interface Column {
@@ -58,8 +60,11 @@ export function useSelection(): Parameters_ {
   return { ...filtersOf(search), ...instants(range, nowMs) };
 }
 
+/** An answer, and where it came from, so that others can ask the same. */
+export type Asked = UseQueryResult<Answer> & { readonly address: string };
+
 /** The answer to a question about what the view selects. The last one stays while the next is on its way. */
-export function useAnswer(question: Question): UseQueryResult<Answer> {
+export function useAnswer(question: Question): Asked {
   const { zone } = useView();
   const parameters: Parameters_ = {
     ...useSelection(),
@@ -71,18 +76,34 @@ export function useAnswer(question: Question): UseQueryResult<Answer> {
     compare: question.compare === true ? "previous" : undefined,
     timezone: zone,
   };
-  return useQuery({
+  const result = useQuery({
     queryKey: ["query", parameters],
     queryFn: ({ signal }) => get<Answer>("/api/v1/query", parameters, signal),
     placeholderData: keepPreviousData,
   });
+  return { ...result, address: address("/api/v1/query", parameters) };
 }
 
-export function useFetched<T>(path: string, parameters: Parameters_ = {}, everyMs?: number): UseQueryResult<T> {
+/** The width of buckets for the range; for all records, by how long they reach, which a question finds out. */
+export function useBucket(wanted?: number): string {
+  const { range } = useView();
+  const length = lengthMs(range);
+  const all = useQuery({
+    queryKey: ["extent"],
+    queryFn: ({ signal }) => get<Answer>("/api/v1/query", { metrics: "requests" }, signal),
+    enabled: length === null,
+    staleTime: 60_000,
+  });
+  const [start, end] = [all.data?.start ?? null, all.data?.end ?? null];
+  return bucketFor(length ?? (start === null || end === null ? null : Date.parse(end) - Date.parse(start)), wanted);
+}
+
+/** Asked again every `everyMs`, which may depend on what the last answer was. */
+export function useFetched<T>(path: string, parameters: Parameters_ = {}, everyMs?: number | ((last: T | undefined) => number)): UseQueryResult<T> {
   return useQuery({
     queryKey: [path, parameters],
     queryFn: ({ signal }) => get<T>(path, parameters, signal),
     placeholderData: keepPreviousData,
-    ...(everyMs === undefined ? {} : { refetchInterval: everyMs }),
+    ...(everyMs === undefined ? {} : { refetchInterval: typeof everyMs === "number" ? everyMs : (query: { state: { data: T | undefined } }) => everyMs(query.state.data) }),
   });
 }

@@ -163,6 +163,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A report, for people who were not there
+         * @description Summary in sentences, figures beside those of the period before, charts, the busiest models and clients, errors and what to do about them, the slowest requests. Without `start` it is about the last 7 days.
+         */
+        get: operations["read_report_api_v1_report_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/requests": {
         parameters: {
             query?: never;
@@ -373,6 +393,27 @@ export interface components {
             share: number | null;
         };
         /**
+         * Cell
+         * @description One number of a group; ``change`` against the period before, where there is one.
+         */
+        Cell: {
+            change: number | null;
+            n: number;
+            value: number | null;
+        };
+        /**
+         * Chart
+         * @description Something over time. ``kind``: stacked (values add up) or lines.
+         */
+        Chart: {
+            kind: string;
+            name: string;
+            points: components["schemas"]["Point"][];
+            series: string[];
+            title: string;
+            unit: string;
+        };
+        /**
          * Column
          * @description One dimension or metric of the answer. ``unit`` is empty for words, shares and flags.
          */
@@ -505,6 +546,23 @@ export interface components {
             upstream_status_code: number | null;
         };
         /**
+         * Figure
+         * @description One number of the whole range, and the same of the period before.
+         *
+         *         ``change`` is (value - previous) / |previous|; ``better`` says which way is an improvement: up, down or neither.
+         */
+        Figure: {
+            better: string;
+            change: number | null;
+            coverage: number | null;
+            label: string;
+            n: number;
+            name: string;
+            previous: number | null;
+            unit: string;
+            value: number | null;
+        };
+        /**
          * GapCount
          * @description ``n`` records could not be recalculated for this reason; ``meaning`` is none for codes of other programs.
          */
@@ -512,6 +570,16 @@ export interface components {
             meaning: string | null;
             n: number;
             reason: string;
+        };
+        /**
+         * Group
+         * @description One line of a table. ``merged``: it is so many groups together, those that the table had no room for.
+         */
+        Group: {
+            cells: components["schemas"]["Cell"][];
+            key: string | null;
+            merged: number;
+            share: number | null;
         };
         /**
          * Health
@@ -794,6 +862,15 @@ export interface components {
             share: number | null;
         };
         /**
+         * Point
+         * @description One bucket of time; ``values`` stand in the order of the chart's series.
+         */
+        Point: {
+            requests: number;
+            start: string;
+            values: (number | null)[];
+        };
+        /**
          * Query
          * @description Which metrics, of which records, grouped by what. Raises ``QueryError`` if that cannot be answered.
          *
@@ -857,6 +934,32 @@ export interface components {
             app_version: string;
             ready: boolean;
             reasons: string[];
+        };
+        /**
+         * Report
+         * @description Missing is ``None``, never 0. Times are ISO 8601 in UTC; charts are bucketed by the calendar of ``timezone``.
+         */
+        Report: {
+            app_version: string;
+            bucket: string | null;
+            charts: components["schemas"]["Chart"][];
+            end: string;
+            errors: components["schemas"]["Errors"];
+            figures: components["schemas"]["Figure"][];
+            filter: components["schemas"]["RequestFilter"];
+            generated_at: string;
+            older_records: {
+                [key: string]: number;
+            };
+            previous_start: string | null;
+            records: number;
+            relative_error: number;
+            slowest: Record<string, never>[];
+            source: string;
+            start: string;
+            summary: string[];
+            tables: components["schemas"]["Table"][];
+            timezone: string;
         };
         /**
          * RequestFilter
@@ -1235,6 +1338,17 @@ export interface components {
             tokens: {
                 [key: string]: components["schemas"]["TokenSum"];
             };
+        };
+        /**
+         * Table
+         * @description The busiest values of one dimension; ``metrics`` and ``units`` are those of the cells.
+         */
+        Table: {
+            dimension: string;
+            groups: components["schemas"]["Group"][];
+            metrics: string[];
+            title: string;
+            units: string[];
         };
         /**
          * TokenSum
@@ -2269,6 +2383,100 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Result"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_report_api_v1_report_get: {
+        parameters: {
+            query?: {
+                /** @description Records from this moment on. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                start?: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. */
+                origin?: string;
+                /** @description host:port of the LLM server. */
+                backend?: string;
+                /** @description The path without its query, exactly. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. */
+                status_code?: number;
+                /** @description How the request ended. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. */
+                backend_name?: string;
+                /** @description `user` of the request's body, exactly. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                tag?: string;
+                /** @description How to show it. */
+                format?: "html" | "md" | "json";
+                /** @description IANA zone whose clocks and calendar it follows. */
+                timezone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                    "text/html": string;
+                    "text/markdown": string;
                 };
             };
             /** @description The header Host names somebody else. */

@@ -156,7 +156,7 @@ export function Filters() {
           </button>
         </form>
       ) : (
-        <button type="button" className="button bare" onClick={() => setOpen(true)}>
+        <button type="button" id="add-filter" className="button bare" aria-keyshortcuts="/" onClick={() => setOpen(true)}>
           + {t("filter.add")}
         </button>
       )}
@@ -170,12 +170,12 @@ export function Filters() {
 }
 
 export function LiveSwitch() {
-  const { t } = useSpeech();
-  const { live, setLive, range } = useView();
+  const { t, locale } = useSpeech();
+  const { live, setLive, range, nowMs, zone } = useView();
   if (range.kind === "fixed") return null;
   return (
-    <button type="button" className="button" aria-pressed={live} onClick={() => setLive(!live)}>
-      <span className={`dot ${live ? "good" : ""}`} style={{ display: "inline-block", marginInlineEnd: 7 }} />
+    <button type="button" className="button" aria-pressed={live} aria-keyshortcuts="p" title={`${t(live ? "live.pause" : "live.resume")} · ${t("live.updated", { time: moment(nowMs, locale, zone) })}`} onClick={() => setLive(!live)}>
+      <span className={`dot ${live ? "good" : ""}`} />
       {t(live ? "live.on" : "live.paused")}
     </button>
   );

@@ -22,33 +22,41 @@ interface MigrationAnswer {
 const EVERY_MS = 5000;
 
 export function HealthLine() {
-  const { t, locale } = useSpeech();
-  const { zone } = useView();
+  const { t } = useSpeech();
   const health = useFetched<HealthAnswer>("/health", {}, EVERY_MS);
-  if (health.error !== null) {
-    return (
-      <div className="note bad" role="alert">
-        {t("state.stale", { time: health.dataUpdatedAt === 0 ? "–" : moment(health.dataUpdatedAt, locale, zone) })}
-      </div>
-    );
-  }
-  const well = health.data?.status === "ok";
+  const well = health.data?.status === "ok" && health.error === null;
   return (
     <div className="health" role="status">
       <span className={`dot ${health.data === undefined ? "" : well ? "good" : "warn"}`} />
-      {health.data !== undefined && <strong>{t(well ? "health.ok" : "health.degraded")}</strong>}
+      {health.data !== undefined && <strong>{t(health.error !== null ? "health.down" : well ? "health.ok" : "health.degraded")}</strong>}
       <span className="muted">{health.data?.reasons.join(" · ")}</span>
     </div>
   );
 }
 
+/** In every view: numbers that stay on the page when nothing answers any more are old, and say so. */
+export function StaleNote() {
+  const { t, locale } = useSpeech();
+  const { zone } = useView();
+  const health = useFetched<HealthAnswer>("/health", {}, EVERY_MS);
+  if (health.error === null) return null;
+  return (
+    <div className="note bad" role="alert">
+      {t("state.stale", { time: health.dataUpdatedAt === 0 ? "–" : moment(health.dataUpdatedAt, locale, zone) })}
+    </div>
+  );
+}
+
+const MIGRATING_MS = 1000;
+const often = (last: MigrationAnswer | undefined) => (last === undefined || last.phase === "idle" ? EVERY_MS : MIGRATING_MS);
+
 export function MigrationNote() {
   const { t, locale } = useSpeech();
-  const now = useFetched<MigrationAnswer>("/api/v1/migrations/current", {}, EVERY_MS);
+  const now = useFetched<MigrationAnswer>("/api/v1/migrations/current", {}, often);
   const data = now.data;
   if (data === undefined || (data.phase === "idle" && data.problem === null)) return null;
   return (
-    <div className={data.problem === null ? "note" : "note bad"} role="status">
+    <div className={data.problem === null ? "note" : "note bad"} role="status" data-phase={data.phase}>
       {data.problem ?? t("state.migrating", { phase: data.text || data.phase, done: count(data.done, locale), total: count(data.total, locale) })}
       {data.percent !== null && <progress max={100} value={data.percent} aria-label={data.phase} />}
     </div>
@@ -58,5 +66,5 @@ export function MigrationNote() {
 export function MixedNote({ older }: { older: Readonly<Record<string, number>> }) {
   const { t } = useSpeech();
   const n = Object.values(older).reduce((sum, each) => sum + each, 0);
-  return n === 0 ? null : <div className="note">{t("state.mixed", { count: n })}</div>;
+  return n === 0 ? null : <span className="muted">{t("state.mixed", { count: n })}</span>;
 }

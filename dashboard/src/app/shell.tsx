@@ -1,20 +1,22 @@
-/** The frame around every view: navigation, language, theme, zone, and the keys that reach them. */
+/** The frame around every view: navigation, range and filters, what must be known before numbers are believed. */
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useState } from "react";
 
-import { useFetched } from "../api/query";
-import { signOut } from "../api/client";
-import { type Language, LANGUAGES, useSpeech } from "../i18n";
-import { Loading, needsToken } from "../parts/states";
-import { type Theme, THEMES } from "../state/search";
+import { address, needsToken } from "../api/client";
+import { useSelection } from "../api/query";
+import { useSpeech } from "../i18n";
+import { Loading } from "../parts/states";
 import { Filters, LiveSwitch, RangePicker } from "./controls";
-import { MigrationNote } from "./health";
+import { MigrationNote, StaleNote } from "./health";
+import { KeysHelp, useKeys } from "./keys";
+import { Preferences } from "./preferences";
+import { useSession } from "./session";
 import { SignIn } from "./signin";
-import { useTheme } from "./theme";
 import { useView } from "./view";
 import { VIEWS } from "./views";
 
 const Palette = lazy(() => import("./palette"));
+const RequestDetail = lazy(() => import("../views/request_detail"));
 
 function Brand() {
   return (
@@ -27,70 +29,47 @@ function Brand() {
   );
 }
 
-function Preferences({ version, signedIn }: { version: string; signedIn: boolean }) {
-  const { t, language, choose } = useSpeech();
-  const theme = useTheme();
-  const { zone, change } = useView();
+function Views({ path }: { path: string }) {
+  const { t } = useSpeech();
   return (
-    <div className="side-foot">
-      <label>
-        {t("theme.label")}
-        <select className="select" value={theme.chosen} onChange={(event) => theme.choose(event.target.value as Theme)}>
-          {THEMES.map((each) => (
-            <option key={each} value={each}>
-              {t(`theme.${each}`)}
-            </option>
-          ))}
-        </select>
-      </label>
-      <label>
-        {t("language.label")}
-        <select className="select" value={language} onChange={(event) => choose(event.target.value as Language)}>
-          {Object.entries(LANGUAGES).map(([code, name]) => (
-            <option key={code} value={code} lang={code}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
-      <label>
-        {t("zone.label")}
-        <select className="select" value={zone} onChange={(event) => change({ tz: event.target.value })}>
-          {[...new Set([zone, "UTC", ...Intl.supportedValuesOf("timeZone")])].map((name) => (
-            <option key={name}>{name}</option>
-          ))}
-        </select>
-      </label>
-      <span>{version}</span>
-      {signedIn && (
-        <button type="button" className="button bare" onClick={() => void signOut().then(() => location.reload())}>
-          {t("signin.out")}
-        </button>
-      )}
-    </div>
+    <nav className="nav" aria-label={t("nav.views")}>
+      <ul>
+        {VIEWS.map((view) => (
+          <li key={view.path}>
+            <Link to={view.path} search={(before: Record<string, unknown>) => before as never} aria-current={view.path === path ? "page" : undefined}>
+              {t(view.label)}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </nav>
+  );
+}
+
+/** The same range and filters as a page to print or to send. */
+function ReportLink() {
+  const { t } = useSpeech();
+  const { zone } = useView();
+  return (
+    <a className="button" href={address("/api/v1/report", { ...useSelection(), timezone: zone })} target="_blank" rel="noreferrer">
+      {t("report.open")}
+    </a>
   );
 }
 
 export function Shell() {
   const { t } = useSpeech();
+  const { search } = useView();
   const path = useRouterState({ select: (state) => state.location.pathname });
-  const [palette, setPalette] = useState(false);
-  const session = useFetched<{ app_version: string; signed_in: boolean }>("/session");
+  const [dialog, setDialog] = useState<"palette" | "help" | null>(null);
+  const close = useCallback(() => setDialog(null), []);
+  const session = useSession();
   const current = VIEWS.find((view) => view.path === path);
+  useKeys(setDialog);
 
   useEffect(() => {
     document.title = current === undefined ? t("app.title") : `${t(current.label)} · ${t("app.title")}`;
   }, [current, t]);
-  useEffect(() => {
-    const pressed = (event: KeyboardEvent) => {
-      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
-        event.preventDefault();
-        setPalette(true);
-      }
-    };
-    addEventListener("keydown", pressed);
-    return () => removeEventListener("keydown", pressed);
-  }, []);
 
   if (needsToken(session.error)) return <SignIn />;
   if (session.data === undefined) return session.error === null ? <Loading /> : <p className="centre">{t("health.down")}</p>;
@@ -99,39 +78,33 @@ export function Shell() {
       <a className="skip" href="#content">
         {t("nav.skip")}
       </a>
-      <nav className="side" aria-label={t("app.title")}>
+      <header className="side">
         <Brand />
-        <ul className="nav">
-          {VIEWS.map((view) => (
-            <li key={view.path}>
-              <Link to={view.path} search={(before: Record<string, unknown>) => before as never} aria-current={view.path === path ? "page" : undefined}>
-                {t(view.label)}
-              </Link>
-            </li>
-          ))}
-        </ul>
-        <Preferences version={session.data.app_version} signedIn={session.data.signed_in} />
-      </nav>
+        <Views path={path} />
+        <Preferences session={session.data} showKeys={() => setDialog("help")} />
+      </header>
       <main className="main" id="content" tabIndex={-1}>
         <div className="bar">
           <h1>{t(current?.label ?? "app.title")}</h1>
-          <button type="button" className="button bare" onClick={() => setPalette(true)} aria-keyshortcuts="Control+K">
+          <button type="button" className="button bare" onClick={() => setDialog("palette")} aria-keyshortcuts="Control+K">
             {t("palette.open")} <kbd>Ctrl K</kbd>
           </button>
-          <RangePicker />
+          <ReportLink />
           <LiveSwitch />
+          <RangePicker />
         </div>
         <Filters />
+        <StaleNote />
         <MigrationNote />
         <Suspense fallback={<Loading />}>
           <Outlet />
         </Suspense>
       </main>
-      {palette && (
-        <Suspense fallback={null}>
-          <Palette close={() => setPalette(false)} />
-        </Suspense>
-      )}
+      <Suspense fallback={null}>
+        {dialog === "palette" && <Palette close={close} />}
+        {dialog === "help" && <KeysHelp close={close} />}
+        {search.id !== undefined && <RequestDetail key={search.id} id={search.id} />}
+      </Suspense>
     </div>
   );
 }

@@ -26,7 +26,10 @@ export function SignIn() {
   return (
     <main className="centre signin">
       <form className="card form" onSubmit={submit}>
-        <h1>{t("app.title")}</h1>
+        <div>
+          <h1>{t("signin.title")}</h1>
+          <p className="muted">{t("app.title")}</p>
+        </div>
         <label>
           {t("signin.token")}
           <input className="select" type="password" name="token" required autoFocus autoComplete="current-password" aria-describedby="token-hint" />

@@ -35,7 +35,7 @@ export function Viewed({ children }: { children: ReactNode }) {
   const [nowMs, setNowMs] = useState(() => Date.now());
   const rangeText = formatRange(range);
 
-  useEffect(() => setNowMs(Date.now()), [rangeText]);
+  useEffect(() => setNowMs(Date.now()), [rangeText, live]);
   useEffect(() => {
     if (!live || range.kind === "fixed") return undefined;
     const timer = setInterval(() => {

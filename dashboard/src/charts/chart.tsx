@@ -7,6 +7,7 @@ import type { EChartsCoreOption } from "echarts/core";
 import { type RefObject, useEffect, useRef } from "react";
 
 import { useTheme } from "../app/theme";
+import { useSpeech } from "../i18n";
 
 echarts.use([
   AriaComponent,
@@ -62,6 +63,7 @@ export function Chart({ option, label, onZoom, onPick, handle }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const chart = useRef<echarts.ECharts | null>(null);
   const { drawn } = useTheme();
+  const { t } = useSpeech();
 
   useEffect(() => {
     const element = box.current;
@@ -105,5 +107,5 @@ export function Chart({ option, label, onZoom, onPick, handle }: ChartProps) {
     };
   }, [onZoom, onPick]);
 
-  return <div className="chart" ref={box} role="img" aria-label={label} />;
+  return <div className="chart" ref={box} role="img" aria-label={label} title={onZoom === undefined ? undefined : t("chart.zoomHint")} />;
 }

@@ -8,9 +8,20 @@ export interface Series {
   readonly name: string;
   /** (Unix milliseconds, value), in order of time; `null` is a gap. */
   readonly points: readonly (readonly [number, number | null])[];
+  /** Which of the eight colours of series, from 0. */
+  readonly colour: number;
 }
 
 type Name = (row: Row) => string;
+
+/**
+ * A name from outside for a canvas, which knows no isolation: marks of direction and control characters are shown as
+ * such, and `{a|b}`, which the canvas would read as a style, stays as it is written.
+ */
+export function plain(name: string): string {
+  // eslint-disable-next-line no-control-regex
+  return name.replaceAll(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, "\ufffd").replaceAll("{", "{\u2060");
+}
 
 /** One series per value of `name`, or one per metric where the answer has no other dimension than time. */
 export function seriesOf(answer: Answer, metrics: readonly { metric: string; name: string }[], name?: Name): Series[] {
@@ -24,7 +35,7 @@ export function seriesOf(answer: Answer, metrics: readonly { metric: string; nam
       points.push([at, row.values[each.metric]?.value ?? null]);
     }
   }
-  return [...found].map(([key, points]) => ({ name: key, points }));
+  return [...found].map(([key, points], colour) => ({ name: key, points, colour }));
 }
 
 export interface Axes {
@@ -88,7 +99,7 @@ function spoken(axes: Axes) {
     if (first === undefined) return "";
     const lines = hovered
       .filter(({ value }) => value[1] !== null && value[1] !== 0)
-      .map(({ seriesName, value }) => `${seriesName.slice(0, 48)}   ${axes.value(value[1] ?? 0)}`);
+      .map(({ seriesName, value }) => `${plain(seriesName).slice(0, 48)}   ${axes.value(value[1] ?? 0)}`);
     return [axes.moment(first.value[0]), ...lines].join("\n");
   };
 }
@@ -96,20 +107,20 @@ function spoken(axes: Axes) {
 const BRUSH = { brushType: "lineX", xAxisIndex: 0, toolbox: [], throttleType: "debounce", throttleDelay: 0 };
 
 /** Values that add up: bars stacked on each other. */
-export function stacked(series: readonly Series[], paint: Paint, axes: Axes, colours: Readonly<Record<string, string>> = {}): EChartsCoreOption {
+export function stacked(series: readonly Series[], paint: Paint, axes: Axes): EChartsCoreOption {
   return {
     ...frame(paint),
     ...timeAxes(paint, axes),
     brush: BRUSH,
     tooltip: { ...tooltip(paint), formatter: spoken(axes) },
-    series: series.map(({ name, points }) => ({
+    series: series.map(({ name, points, colour }) => ({
       name,
       type: "bar",
       stack: "all",
       barCategoryGap: "12%",
       large: points.length > 2000,
       data: points,
-      ...(colours[name] === undefined ? {} : { itemStyle: { color: colours[name] } }),
+      itemStyle: { color: paint.series[colour % paint.series.length] },
     })),
   };
 }
@@ -121,9 +132,10 @@ export function lines(series: readonly Series[], paint: Paint, axes: Axes): ECha
     ...timeAxes(paint, axes),
     brush: BRUSH,
     tooltip: { ...tooltip(paint), formatter: spoken(axes) },
-    series: series.map(({ name, points }, index) => ({
+    series: series.map(({ name, points, colour }, index) => ({
       name,
       type: "line",
+      itemStyle: { color: paint.series[colour % paint.series.length] },
       data: points,
       showSymbol: points.filter(([, value]) => value !== null).length < 3,
       symbolSize: 5,
@@ -144,14 +156,14 @@ export function ranking(bands: readonly Band[], paint: Paint, value: (value: num
   const shown = bands.filter((band) => band.value !== null).toReversed();
   return {
     ...frame(paint),
-    tooltip: { ...tooltip(paint), trigger: "item", formatter: ({ name, value: at }: { name: string; value: number }) => `${name.slice(0, 80)}\n${value(at)}` },
+    tooltip: { ...tooltip(paint), trigger: "item", formatter: ({ name, value: at }: { name: string; value: number }) => `${plain(name).slice(0, 80)}\n${value(at)}` },
     xAxis: { type: "value", splitLine: { lineStyle: { color: paint.line } }, axisLabel: { color: paint.muted, fontSize: AXIS_LABEL, formatter: value, hideOverlap: true } },
     yAxis: {
       type: "category",
       data: shown.map(({ name }) => name),
       axisLine: { show: false },
       axisTick: { show: false },
-      axisLabel: { color: paint.text, fontSize: 12, width: 170, overflow: "truncate" },
+      axisLabel: { color: paint.text, fontSize: 12, width: 150, overflow: "truncate", formatter: (name: string) => plain(name).slice(0, 60) },
     },
     series: [{ type: "bar", barMaxWidth: 18, data: shown.map((band) => band.value), itemStyle: { color: paint.accent, borderRadius: [0, 3, 3, 0] } }],
   };

@@ -1,3 +1,6 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
 import { IntlMessageFormat } from "intl-messageformat";
 import { describe, expect, it } from "vitest";
 
@@ -41,4 +44,16 @@ it("takes the person's choice, then the browser's, then English", () => {
   expect(preferred("ja", ["de"])).toBe("ja");
   expect(preferred(null, ["pt-BR", "de-AT"])).toBe("de");
   expect(preferred("xx", ["pt"])).toBe("en");
+});
+
+/** Keys that are put together at run time, by what comes before the part that varies. */
+const BUILT = ["range.", "theme.", "phase.", "explore."];
+
+it("every message is used somewhere", () => {
+  const root = join(import.meta.dirname, "..");
+  const sources = readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => /\.tsx?$/.test(entry.name) && !entry.parentPath.endsWith("i18n"))
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"))
+    .join("\n");
+  expect(KEYS.filter((key) => !sources.includes(`"${key}"`) && !BUILT.some((start) => key.startsWith(start)))).toEqual([]);
 });

@@ -1,18 +1,16 @@
 /** The largest values of one dimension; a click on one filters the page by it. */
-import type * as echarts from "echarts/core";
-import { useCallback, useMemo, useRef } from "react";
+import { useCallback, useMemo } from "react";
 
 import { useAnswer } from "../api/query";
 import { useView } from "../app/view";
-import { Chart, type Paint } from "../charts/chart";
+import type { Paint } from "../charts/chart";
 import { ranking } from "../charts/options";
 import { withUnit } from "../format/numbers";
 import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/en";
 import { type FilterName, FILTERS } from "../state/search";
-import { Card } from "./card";
-import { Loaded } from "./states";
-import { plainTable } from "./tables";
+import { ChartCard } from "./chart_card";
+import { nameOf } from "./names";
 
 interface Props {
   readonly title: Key;
@@ -29,15 +27,14 @@ const FEW = 8;
 export function BreakdownCard({ title, dimension, metric, className = "half", limit = FEW, errorsOnly = false }: Props) {
   const { t, locale } = useSpeech();
   const { change } = useView();
-  const handle = useRef<echarts.ECharts | null>(null);
   const answer = useAnswer({ metrics: metric === "requests" ? [metric] : [metric, "requests"], groupBy: [dimension], order: `-${metric}`, limit: limit + 1 });
   const unit = answer.data?.columns.find(({ name }) => name === metric)?.unit ?? "";
   const bands = useMemo(
     () =>
       (answer.data?.rows ?? [])
-        .filter((row) => !(errorsOnly && row.key[dimension] === null) && row.values[metric]?.value !== null)
+        .filter((row) => row.merged === 0 && !(errorsOnly && row.key[dimension] === null) && (row.values[metric]?.value ?? null) !== null)
         .slice(0, limit)
-        .map((row) => ({ name: row.key[dimension] === null ? t("table.none") : String(row.key[dimension]), value: row.values[metric]?.value ?? null })),
+        .map((row) => ({ name: nameOf(row, dimension, t), value: row.values[metric]?.value ?? null })),
     [answer.data, dimension, metric, errorsOnly, limit, t],
   );
   const option = useCallback((paint: Paint) => ranking(bands, paint, (value) => withUnit(value, unit, locale)), [bands, unit, locale]);
@@ -47,11 +44,7 @@ export function BreakdownCard({ title, dimension, metric, className = "half", li
     },
     [change, dimension, t],
   );
-  return (
-    <Card title={t(title)} className={className} table={answer.data && plainTable(answer.data)} handle={handle}>
-      <Loaded from={answer} empty={() => bands.length === 0}>
-        {() => <Chart option={option} label={`${t(title)}: ${bands.map(({ name, value }) => `${name} ${withUnit(value, unit, locale)}`).join(", ")}`} onPick={pick} handle={handle} />}
-      </Loaded>
-    </Card>
-  );
+  const label = `${t(title)}: ${bands.map(({ name, value }) => `${name} ${withUnit(value, unit, locale)}`).join(", ")}`;
+  const nothing = bands.length > 0 ? undefined : t(errorsOnly ? "errors.none" : "state.unknown");
+  return <ChartCard title={t(title)} className={className} answer={answer} option={option} label={label} nothing={nothing} onPick={pick} />;
 }

@@ -1,102 +1,109 @@
-/** A titled box whose drawing can be read as a table, too, and saved. */
+/** A titled box whose drawing can be read as a table, too, saved, and asked for again from a terminal. */
 import type * as echarts from "echarts/core";
-import { type ReactNode, type RefObject, useId, useState } from "react";
+import { type ReactNode, type RefObject, useId, useRef, useState } from "react";
 
+import { address } from "../api/client";
+import type { Asked } from "../api/query";
+import { useSession } from "../app/session";
 import { useSpeech } from "../i18n";
-import { csv, save } from "./save";
-
-export interface Table {
-  readonly head: readonly string[];
-  readonly rows: readonly (readonly (string | number | boolean | null)[])[];
-  /** How a cell is shown; files get the value itself. */
-  readonly show?: (value: string | number | boolean | null, column: number) => string;
-}
+import { copy, curl } from "./copy";
+import { asJson, DataTable, type Table } from "./data_table";
+import { Legend, type LegendItem } from "./legend";
+import { csv, fileName, save } from "./save";
+import { plainTable } from "./tables";
 
 interface CardProps {
   readonly title: string;
   readonly className?: string;
   readonly tools?: ReactNode;
+  /** What is shown; its table and its address are offered in the menu. */
+  readonly answer?: Asked;
+  /** For what is no answer to a question: the path that gave it. */
+  readonly source?: string;
   readonly table?: Table | undefined;
+  readonly legend?: readonly LegendItem[];
   readonly handle?: RefObject<echarts.ECharts | null>;
   readonly children: ReactNode;
 }
 
-function fileName(title: string): string {
-  return title.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-");
-}
-
-export function Card({ title, className = "", tools, table, handle, children }: CardProps) {
-  const { t } = useSpeech();
+export function Card({ title, className = "", tools, answer, source, table = answer?.data && plainTable(answer.data), legend, handle, children }: CardProps) {
   const [asTable, setAsTable] = useState(false);
   const id = useId();
-  const picture = () => {
-    const url = handle?.current?.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: getComputedStyle(document.documentElement).getPropertyValue("--surface") });
-    if (url !== undefined) void fetch(url).then(async (answer) => save(`${fileName(title)}.png`, "image/png", await answer.blob()));
-  };
   return (
     <section className={`card ${className}`} aria-labelledby={id}>
       <header>
         <h2 id={id}>{title}</h2>
         {tools}
-        {table !== undefined && (
-          <details className="menu">
-            <summary className="button bare" aria-label={`${title}: …`}>
-              ⋯
-            </summary>
-            <div className="menu-items">
-              <button type="button" className="button bare" onClick={() => setAsTable(!asTable)}>
-                {t(asTable ? "chart.asChart" : "chart.asTable")}
-              </button>
-              {handle !== undefined && !asTable && (
-                <button type="button" className="button bare" onClick={picture}>
-                  {t("chart.savePng")}
-                </button>
-              )}
-              <button type="button" className="button bare" onClick={() => save(`${fileName(title)}.csv`, "text/csv", csv(table.head, table.rows))}>
-                {t("chart.saveCsv")}
-              </button>
-              <button type="button" className="button bare" onClick={() => save(`${fileName(title)}.json`, "application/json", asJson(table))}>
-                {t("chart.saveJson")}
-              </button>
-            </div>
-          </details>
-        )}
+        <Menu title={title} table={table} asked={answer?.address ?? (source === undefined ? undefined : address(source))} handle={asTable ? undefined : handle} {...(handle === undefined ? {} : { asTable, setAsTable })} />
       </header>
-      {asTable && table !== undefined ? <DataTable table={table} /> : children}
+      {asTable && table !== undefined ? (
+        <DataTable table={table} label={title} />
+      ) : (
+        <>
+          {legend !== undefined && <Legend items={legend} />}
+          {children}
+        </>
+      )}
     </section>
   );
 }
 
-function asJson(table: Table): string {
-  return JSON.stringify(table.rows.map((row) => Object.fromEntries(table.head.map((name, column) => [name, row[column]]))), null, 2);
+interface MenuProps {
+  readonly title: string;
+  readonly table: Table | undefined;
+  readonly asked: string | undefined;
+  readonly handle: CardProps["handle"] | undefined;
+  readonly asTable?: boolean;
+  readonly setAsTable?: (on: boolean) => void;
 }
 
-export function DataTable({ table }: { table: Table }) {
-  const show = table.show ?? ((value) => (value === null ? "–" : String(value)));
+function Menu({ title, table, asked, handle, asTable, setAsTable }: MenuProps) {
+  const { t } = useSpeech();
+  const session = useSession();
+  const box = useRef<HTMLDetailsElement>(null);
+  if (table === undefined && asked === undefined) return null;
+  const picture = () => {
+    const url = handle?.current?.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: getComputedStyle(document.documentElement).getPropertyValue("--surface") });
+    if (url !== undefined) void fetch(url).then(async (answer) => save(fileName(title, "png"), "image/png", await answer.blob()));
+  };
+  const items: readonly (readonly [string, (() => unknown) | undefined])[] = [
+    [t(asTable === true ? "chart.asChart" : "chart.asTable"), setAsTable && table && (() => setAsTable(asTable !== true))],
+    [t("chart.savePng"), handle && picture],
+    [t("chart.saveCsv"), table && (() => save(fileName(title, "csv"), "text/csv", csv(table.head, table.rows)))],
+    [t("chart.saveJson"), table && (() => save(fileName(title, "json"), "application/json", asJson(table)))],
+    [t("table.copyCurl"), asked === undefined ? undefined : (() => copy(curl(location.origin, asked, session.data?.signed_in === true)))],
+  ];
+  const close = () => {
+    if (box.current !== null) box.current.open = false;
+  };
   return (
-    <div className="scroll" tabIndex={0} style={{ maxHeight: 420 }}>
-      <table>
-        <thead>
-          <tr>
-            {table.head.map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {table.rows.map((row, index) => (
-            <tr key={index}>
-              {row.map((value, column) => (
-                <td key={column} className={typeof value === "number" ? "number" : ""}>
-                  {show(value, column)}
-                </td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <details
+      className="menu"
+      ref={box}
+      onBlur={(event) => !event.currentTarget.contains(event.relatedTarget) && close()}
+      onKeyDown={(event) => event.key === "Escape" && close()}
+    >
+      <summary className="button bare" aria-label={`${title}: ${t("chart.menu")}`}>
+        ⋯
+      </summary>
+      <div className="menu-items">
+        {items.map(
+          ([label, act]) =>
+            act !== undefined && (
+              <button
+                key={label}
+                type="button"
+                className="button bare"
+                onClick={() => {
+                  close();
+                  act();
+                }}
+              >
+                {label}
+              </button>
+            ),
+        )}
+      </div>
+    </details>
   );
 }

@@ -8,8 +8,8 @@ import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/en";
 import { type FilterName, FILTERS } from "../state/search";
 import { Card } from "./card";
+import { nameOf } from "./names";
 import { Loaded } from "./states";
-import { plainTable } from "./tables";
 
 export interface ComparedMetric {
   readonly metric: string;
@@ -30,10 +30,10 @@ export function Comparison({ title, dimension, metrics, limit = 50 }: Props) {
   const answer = useAnswer({ metrics: metrics.map(({ metric }) => metric), groupBy: [dimension], order, limit });
   const filterable = FILTERS.includes(dimension as FilterName);
   return (
-    <Card title={t(title)} table={answer.data && plainTable(answer.data)}>
+    <Card title={t(title)} answer={answer}>
       <Loaded from={answer} empty={(data) => data.records === 0}>
         {(data) => (
-          <div className="scroll" tabIndex={0} role="region" aria-label={t(title)}>
+          <div className="scroll table-box" tabIndex={0} role="region" aria-label={t(title)}>
             <table>
               <thead>
                 <tr>
@@ -53,11 +53,11 @@ export function Comparison({ title, dimension, metrics, limit = 50 }: Props) {
               <tbody>
                 {data.rows.map((row, index) => {
                   const value = row.key[dimension];
-                  const name = value === null || value === undefined ? t("table.none") : String(value);
+                  const name = nameOf(row, dimension, t);
                   return (
                     <tr key={`${index} ${name}`}>
                       <th scope="row">
-                        {filterable && value !== null && value !== undefined ? (
+                        {filterable && row.merged === 0 && value !== null && value !== undefined ? (
                           <button type="button" className="link" onClick={() => change({ [dimension]: name })} title={name}>
                             <span className="name">{name}</span>
                           </button>

@@ -20,3 +20,9 @@ export function csv(head: readonly string[], rows: readonly (readonly Value[])[]
   };
   return [head, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
 }
+
+/** A name for the file of something that is called `title`, in any language. */
+export function fileName(title: string, suffix: string): string {
+  const words = title.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-").replaceAll(/^-|-$/g, "");
+  return `${words.slice(0, 80) || "numbers"}.${suffix}`;
+}

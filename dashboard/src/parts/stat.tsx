@@ -50,9 +50,11 @@ export function Stat({ label, hint, cell, show, good, trend }: StatProps) {
       <dd>
         <div className="value">{show(cell?.value, locale)}</div>
         <div className="beside">
-          {moved(cell?.change, good, locale)}
-          {cell?.previous !== null && cell?.previous !== undefined && <span>{t("metric.previous", { value: show(cell.previous, locale) })}</span>}
-          {cell !== undefined && <span>{t("metric.n", { n: count(cell.n, locale) })}</span>}
+          <span>
+            {moved(cell?.change, good, locale)}
+            {cell?.previous !== null && cell?.previous !== undefined && ` ${t("metric.previous", { value: show(cell.previous, locale) })}`}
+          </span>
+          {cell !== undefined && <span title={t("metric.coverage", { share: percent(cell.coverage, locale) })}>{t("metric.n", { n: count(cell.n, locale) })}</span>}
         </div>
         <svg viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true">
           {sparkline(trend).map((points) => (

@@ -2,7 +2,6 @@
 import type { ReactNode } from "react";
 import type { UseQueryResult } from "@tanstack/react-query";
 
-import { ApiError } from "../api/client";
 import { useSpeech } from "../i18n";
 
 export function Empty() {
@@ -47,8 +46,4 @@ export function Loaded<T>({ from, empty, children }: { from: UseQueryResult<T>; 
   if (from.data !== undefined) return empty?.(from.data) === true ? <Empty /> : children(from.data);
   if (from.error !== null) return <Failed error={from.error} retry={() => void from.refetch()} />;
   return <Loading />;
-}
-
-export function needsToken(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 401;
 }

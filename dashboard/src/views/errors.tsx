@@ -1,11 +1,10 @@
 /** What broke, where, since when, and what to do about it. */
-import type * as echarts from "echarts/core";
-import { useCallback, useMemo, useRef } from "react";
+import { useCallback, useMemo } from "react";
 
-import { useAnswer, useFetched, useSelection } from "../api/query";
+import { useAnswer, useBucket, useFetched, useSelection } from "../api/query";
 import type { components } from "../api/schema";
 import { useView } from "../app/view";
-import { Chart, type Paint } from "../charts/chart";
+import type { Paint } from "../charts/chart";
 import { useAxes, useZoom } from "../charts/hooks";
 import { seriesOf, stacked } from "../charts/options";
 import { count, duration, percent } from "../format/numbers";
@@ -13,40 +12,32 @@ import { moment } from "../format/times";
 import { useSpeech } from "../i18n";
 import { BreakdownCard } from "../parts/breakdown";
 import { Card } from "../parts/card";
+import { ChartCard } from "../parts/chart_card";
+import { nameOf } from "../parts/names";
 import { Loaded } from "../parts/states";
-import { plainTable } from "../parts/tables";
-import { bucketFor, lengthMs } from "../state/range";
 
 type Errors = components["schemas"]["Errors"];
 
 function OverTime() {
   const { t, locale } = useSpeech();
-  const { range } = useView();
   const axes = useAxes((value) => count(value, locale));
   const zoom = useZoom();
-  const handle = useRef<echarts.ECharts | null>(null);
-  const answer = useAnswer({ metrics: ["requests"], groupBy: ["time", "error_category"], bucket: bucketFor(lengthMs(range)) });
+  const answer = useAnswer({ metrics: ["requests"], groupBy: ["time", "error_category"], bucket: useBucket() });
   const series = useMemo(() => {
     if (answer.data === undefined) return [];
-    const failed = { ...answer.data, rows: answer.data.rows.filter((row) => row.key["error_category"] !== null) };
-    return seriesOf(failed, [{ metric: "requests", name: "" }], (row) => String(row.key["error_category"]));
-  }, [answer.data]);
+    const failed = { ...answer.data, rows: answer.data.rows.filter((row) => row.key["error_category"] !== null || row.merged > 0) };
+    return seriesOf(failed, [{ metric: "requests", name: "" }], (row) => nameOf(row, "error_category", t));
+  }, [answer.data, t]);
   const option = useCallback((paint: Paint) => stacked(series, paint, axes), [series, axes]);
-  return (
-    <Card title={t("chart.errorsOverTime")} table={answer.data && plainTable(answer.data)} handle={handle}>
-      <Loaded from={answer} empty={(data) => data.records === 0}>
-        {() => (series.length === 0 ? <p className="centre">{t("errors.none")}</p> : <Chart option={option} label={t("chart.errorsOverTime")} onZoom={zoom} handle={handle} />)}
-      </Loaded>
-    </Card>
-  );
+  return <ChartCard title={t("chart.errorsOverTime")} answer={answer} option={option} legend={series} nothing={series.length > 0 ? undefined : t("errors.none")} onZoom={zoom} />;
 }
 
 function Types({ errors }: { errors: Errors }) {
   const { t, locale } = useSpeech();
   const { change } = useView();
   return (
-    <Card title={t("errors.type")}>
-      <div className="scroll" tabIndex={0} role="region" aria-label={t("errors.type")}>
+    <Card title={t("errors.advice")} source="/api/v1/errors">
+      <div className="scroll" tabIndex={0} role="region" aria-label={t("errors.advice")}>
         <table>
           <thead>
             <tr>
@@ -65,13 +56,15 @@ function Types({ errors }: { errors: Errors }) {
               <tr key={`${row.category}/${row.type ?? ""}`}>
                 <th scope="row">
                   <button type="button" className="link" onClick={() => change({ error_category: row.category, error_type: row.type ?? undefined })}>
-                    {row.category}/{row.type ?? "–"}
+                    <span className="code">
+                      {row.category}/{row.type ?? "–"}
+                    </span>
                   </button>
                 </th>
                 <td className="number">{count(row.n, locale)}</td>
                 <td className="number">{percent(row.share, locale)}</td>
                 <td>
-                  <span>{row.meaning}</span> <span className="muted">{row.advice}</span>
+                  {row.meaning} <span className="muted">{row.advice}</span>
                 </td>
               </tr>
             ))}
@@ -86,7 +79,7 @@ function Examples({ errors }: { errors: Errors }) {
   const { t, locale } = useSpeech();
   const { zone, change } = useView();
   return (
-    <Card title={t("errors.examples")}>
+    <Card title={t("errors.examples")} source="/api/v1/errors">
       <div className="scroll" tabIndex={0} role="region" aria-label={t("errors.examples")}>
         <table>
           <thead>
@@ -107,14 +100,16 @@ function Examples({ errors }: { errors: Errors }) {
                   </button>
                 </td>
                 <td>
-                  {example.error_category}/{example.error_type}
+                  <span className="code">
+                    {example.error_category}/{example.error_type}
+                  </span>
                 </td>
                 <td>
                   <span className="name" title={example.model ?? ""}>
                     {example.model ?? "–"}
                   </span>
                 </td>
-                <td className="number">{example.status_code ?? "–"}</td>
+                <td>{example.status_code ?? "–"}</td>
                 <td className="message">{example.message ?? ""}</td>
               </tr>
             ))}
@@ -130,24 +125,24 @@ export default function ErrorsView() {
   const answer = useFetched<Errors>("/api/v1/errors", { ...useSelection(), examples: 20 });
   return (
     <>
-      <Loaded from={answer}>
-        {(errors) => (
-          <p className="lead">
-            <strong>{count(errors.errors, locale)}</strong> {t("metric.errors")} · {percent(errors.share, locale)} · {t("metric.n", { n: count(errors.requests, locale) })}
-            {errors.retry[0]?.wait_ms != null && ` · ${t("errors.wait", { time: duration(errors.retry[0].wait_ms, locale) })}`}
-          </p>
+      <p className="lead">
+        {answer.data !== undefined && (
+          <>
+            <strong>{count(answer.data.errors, locale)}</strong> {t("metric.errors")} · {percent(answer.data.share, locale)} · {t("metric.n", { n: count(answer.data.requests, locale) })}
+            {answer.data.retry[0]?.wait_ms != null && ` · ${t("errors.wait", { time: duration(answer.data.retry[0].wait_ms, locale) })}`}
+          </>
         )}
-      </Loaded>
+      </p>
       <div className="grid">
         <OverTime />
         <BreakdownCard title="errors.category" dimension="error_category" metric="requests" className="third" errorsOnly />
-        <BreakdownCard title="errors.type" dimension="error_type" metric="requests" className="third" errorsOnly />
-        <BreakdownCard title="table.model" dimension="model" metric="error_rate" className="third" />
+        <BreakdownCard title="errors.phase" dimension="error_phase" metric="requests" className="third" errorsOnly />
+        <BreakdownCard title="errors.rateByModel" dimension="model" metric="error_rate" className="third" />
         <Loaded from={answer}>
           {(errors) => (
             <>
-              <Types errors={errors} />
-              <Examples errors={errors} />
+              {errors.types.length > 0 && <Types errors={errors} />}
+              {errors.examples.length > 0 && <Examples errors={errors} />}
             </>
           )}
         </Loaded>

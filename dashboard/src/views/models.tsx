@@ -2,7 +2,7 @@
 import { duration } from "../format/numbers";
 import { BreakdownCard } from "../parts/breakdown";
 import { Comparison, type ComparedMetric } from "../parts/comparison";
-import { PercentilesOverTime } from "./overview";
+import { PercentilesOverTime } from "../parts/percentiles";
 
 export const SIDE_BY_SIDE: readonly ComparedMetric[] = [
   { metric: "requests", label: "metric.requests" },
@@ -21,8 +21,9 @@ export default function Models() {
   return (
     <div className="grid">
       <Comparison title="table.model" dimension="model" metrics={SIDE_BY_SIDE} />
-      <BreakdownCard title="metric.tokens" dimension="model" metric="total_tokens" />
-      <BreakdownCard title="metric.output_speed" dimension="model" metric="output_tokens_per_second.p50" />
+      <BreakdownCard title="metric.tokens" dimension="model" metric="total_tokens" className="third" />
+      <BreakdownCard title="metric.output_speed" dimension="model" metric="output_tokens_per_second.p50" className="third" />
+      <BreakdownCard title="chart.costByModel" dimension="model" metric="cost_usd" className="third" />
       <PercentilesOverTime title="chart.ttftOverTime" column="time_to_first_token_ms" show={duration} />
       <PercentilesOverTime title="chart.latencyOverTime" column="response_time_ms" show={duration} />
       <Comparison title="table.backend" dimension="backend_name" metrics={SIDE_BY_SIDE} />

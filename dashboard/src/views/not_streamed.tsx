@@ -3,7 +3,7 @@ import { Selected } from "../app/selected";
 import { bytes, duration, rate } from "../format/numbers";
 import { Comparison } from "../parts/comparison";
 import { HistogramCard } from "../parts/histogram";
-import { PercentilesOverTime } from "./overview";
+import { PercentilesOverTime } from "../parts/percentiles";
 
 export default function NotStreamed() {
   return (

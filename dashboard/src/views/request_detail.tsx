@@ -2,11 +2,14 @@
 import { useEffect, useRef, useState } from "react";
 
 import { useFetched } from "../api/query";
+import { useSession } from "../app/session";
 import { useView } from "../app/view";
 import { duration } from "../format/numbers";
 import { moment } from "../format/times";
 import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/en";
+import { Bars } from "../parts/bars";
+import { copy, curl } from "../parts/copy";
 import { Loaded } from "../parts/states";
 import { waterfall } from "../state/waterfall";
 
@@ -17,43 +20,30 @@ function Timeline({ record }: { record: RecordRow }) {
   const bars = waterfall(record);
   const total = bars.at(-1)?.endMs ?? 0;
   if (total === 0) return null;
-  return (
-    <ol className="waterfall" aria-label={t("request.timeline")}>
-      {bars.map((bar, index) => (
-        <li key={bar.phase}>
-          <span>{t(`phase.${bar.phase}` as Key)}</span>
-          <span className="track">
-            <span
-              className="fill"
-              style={{
-                marginInlineStart: `${(bar.startMs / total) * 100}%`,
-                width: `${Math.max(0.4, ((bar.endMs - bar.startMs) / total) * 100)}%`,
-                background: `var(--series-${(index % 8) + 1})`,
-              }}
-            />
-          </span>
-          <span className="number">{duration(bar.endMs - bar.startMs, locale)}</span>
-        </li>
-      ))}
-    </ol>
-  );
+  const rows = bars.map((bar, index) => ({
+    name: t(`phase.${bar.phase}` as Key),
+    text: duration(bar.endMs - bar.startMs, locale),
+    from: bar.startMs / total,
+    share: (bar.endMs - bar.startMs) / total,
+    colour: index,
+  }));
+  return <Bars className="waterfall" label={t("request.timeline")} rows={rows} />;
 }
 
-export function RequestDetail({ id }: { id: string }) {
+export default function RequestDetail({ id }: { id: string }) {
   const { t, locale } = useSpeech();
   const { change, zone } = useView();
   const dialog = useRef<HTMLDialogElement>(null);
+  const session = useSession();
   const [copied, setCopied] = useState(false);
   const answer = useFetched<RecordRow>(`/api/v1/requests/${encodeURIComponent(id)}`);
   useEffect(() => dialog.current?.showModal(), []);
-  const copy = () => {
-    void navigator.clipboard.writeText(`curl -s '${location.origin}/api/v1/requests/${encodeURIComponent(id)}'`).then(() => setCopied(true));
-  };
+  const take = () => void copy(curl(location.origin, `/api/v1/requests/${encodeURIComponent(id)}`, session.data?.signed_in === true)).then(() => setCopied(true));
   return (
     <dialog ref={dialog} className="detail" aria-label={t("request.facts")} onClose={() => change({ id: undefined })}>
       <div className="bar">
         <h2 className="mono">{id}</h2>
-        <button type="button" className="button" onClick={copy}>
+        <button type="button" className="button" onClick={take}>
           {t(copied ? "table.copied" : "table.copyCurl")}
         </button>
         <button type="button" className="button" onClick={() => dialog.current?.close()}>

@@ -24,27 +24,30 @@ export default function SettingsView() {
       {(data) => {
         const groups = [...new Set(data.settings.map(({ group }) => group))];
         return (
-          <div className="grid">
+          <div className="columns-of-cards">
             {groups.map((group) => (
-              <Card key={group} title={group} className="half">
+              <Card key={group} title={group} source="/api/v1/settings">
                 <table>
                   <tbody>
                     {data.settings
                       .filter((row) => row.group === group)
                       .map((row) => (
-                        <tr key={row.name} title={row.meaning}>
-                          <th scope="row" className="mono">
-                            {row.name}
+                        <tr key={row.name}>
+                          <th scope="row">
+                            <span className="mono">{row.name}</span>
+                            <p className="meaning">{row.meaning}</p>
                           </th>
-                          <td className="mono">{row.value === null ? "–" : String(row.value)}</td>
-                          <td className="muted">{row.origin}</td>
+                          <td className="mono">
+                            {row.value === null ? "–" : String(row.value)}
+                            <p className="meaning">{row.origin}</p>
+                          </td>
                         </tr>
                       ))}
                   </tbody>
                 </table>
               </Card>
             ))}
-            <Card title={t("settings.components")} className="half">
+            <Card title={t("settings.components")}>
               <table>
                 <tbody>
                   {Object.entries(data.components).map(([name, version]) => (

@@ -2,7 +2,7 @@
 import { duration, rate } from "../format/numbers";
 import { Comparison } from "../parts/comparison";
 import { HistogramCard } from "../parts/histogram";
-import { PercentilesOverTime } from "./overview";
+import { PercentilesOverTime } from "../parts/percentiles";
 import { Selected } from "../app/selected";
 
 export default function Streaming() {

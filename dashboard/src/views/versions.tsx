@@ -5,12 +5,25 @@ import { useView } from "../app/view";
 import { count, duration } from "../format/numbers";
 import { moment } from "../format/times";
 import { useSpeech } from "../i18n";
+import type { Key } from "../i18n/en";
+import { Bars } from "../parts/bars";
 import { Card } from "../parts/card";
 import { Loaded } from "../parts/states";
 
 type Versions = components["schemas"]["Versions"];
 
 const EVERY_MS = 5000;
+const SOURCE = "/api/v1/versions";
+
+const RUN_COLUMNS: readonly (readonly [Key, boolean])[] = [
+  ["versions.run", false],
+  ["versions.state", false],
+  ["versions.to", false],
+  ["table.time", false],
+  ["versions.changed", true],
+  ["versions.speed", true],
+  ["versions.backup", false],
+];
 
 function Notices({ versions }: { versions: Versions }) {
   return versions.notices.map((notice) => (
@@ -29,16 +42,8 @@ function Records({ versions }: { versions: Versions }) {
   const entries = Object.entries(versions.records_by_version);
   const all = entries.reduce((sum, [, n]) => sum + n, 0);
   return (
-    <Card title={t("versions.records")} className="half" table={{ head: ["app_version", "records"], rows: entries }}>
-      <ul className="bars">
-        {entries.map(([version, n]) => (
-          <li key={version}>
-            <span>{version}</span>
-            <meter min={0} max={all} value={n} aria-label={version} />
-            <span className="number">{count(n, locale)}</span>
-          </li>
-        ))}
-      </ul>
+    <Card title={t("versions.records")} className="half" source={SOURCE} table={{ head: ["app_version", "records"], rows: entries }}>
+      <Bars label={t("versions.records")} rows={entries.map(([version, n]) => ({ name: version, text: count(n, locale), share: all === 0 ? 0 : n / all }))} />
     </Card>
   );
 }
@@ -47,17 +52,17 @@ function Runs({ versions }: { versions: Versions }) {
   const { t, locale } = useSpeech();
   const { zone } = useView();
   return (
-    <Card title={t("versions.runs")}>
+    <Card title={t("versions.runs")} className="half" source={SOURCE}>
       {versions.migrations.length === 0 ? (
-        <p className="muted">–</p>
+        <p className="muted">{t("versions.noRuns")}</p>
       ) : (
         <div className="scroll" tabIndex={0} role="region" aria-label={t("versions.runs")}>
           <table>
             <thead>
               <tr>
-                {["#", "state", "to", t("table.time"), t("metric.requests"), "records/s", "backup"].map((name) => (
-                  <th key={name} scope="col">
-                    {name}
+                {RUN_COLUMNS.map(([key, number]) => (
+                  <th key={key} scope="col" className={number ? "number" : ""}>
+                    {t(key)}
                   </th>
                 ))}
               </tr>
@@ -65,12 +70,14 @@ function Runs({ versions }: { versions: Versions }) {
             <tbody>
               {versions.migrations.map((run) => (
                 <tr key={run.id}>
-                  <td className="number">{run.id}</td>
+                  <td>{run.id}</td>
                   <td>{run.state}</td>
                   <td>{run.to_version}</td>
                   <td>{moment(run.started_at, locale, zone)}</td>
                   <td className="number">{count(run.records_changed, locale)}</td>
-                  <td className="number">{run.busy_ms > 0 ? count(run.records_changed / (run.busy_ms / 1000), locale) : "–"} · {duration(run.busy_ms, locale)}</td>
+                  <td className="number">
+                    {run.busy_ms > 0 ? count(run.records_changed / (run.busy_ms / 1000), locale) : "–"} · {duration(run.busy_ms, locale)}
+                  </td>
                   <td className="mono">{run.backup ?? "–"}</td>
                 </tr>
               ))}
@@ -84,7 +91,7 @@ function Runs({ versions }: { versions: Versions }) {
 
 export default function VersionsView() {
   const { t } = useSpeech();
-  const answer = useFetched<Versions>("/api/v1/versions", {}, EVERY_MS);
+  const answer = useFetched<Versions>(SOURCE, {}, EVERY_MS);
   return (
     <Loaded from={answer}>
       {(versions) => (
@@ -93,12 +100,14 @@ export default function VersionsView() {
           <Notices versions={versions} />
           <div className="grid">
             <Records versions={versions} />
-            <Card title={t("versions.history")} className="half">
+            <Runs versions={versions} />
+            <Card title={t("versions.history")} source={SOURCE}>
               <dl className="history">
                 {versions.history.toReversed().map((note) => (
                   <div key={note.version}>
                     <dt>{note.version}</dt>
                     <dd>
+                      <code className="formula mono">tokens_per_second = {note.tokens_per_second}</code>
                       {note.changes}
                       {note.breaking_changes?.map((change) => <p key={change}>{change}</p>)}
                     </dd>
@@ -106,7 +115,6 @@ export default function VersionsView() {
                 ))}
               </dl>
             </Card>
-            <Runs versions={versions} />
           </div>
         </>
       )}
