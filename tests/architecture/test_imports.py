@@ -77,6 +77,8 @@ PURE = [
     "proxy/inbound.py",
     "proxy/answers.py",
     "proxy/plans.py",
+    "proxy/request_body.py",
+    "proxy/tunnel.py",
     "proxy/policy.py",
     "proxy/routing.py",
     "proxy/choice.py",

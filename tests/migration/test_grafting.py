@@ -47,7 +47,7 @@ class Builder:
         with transaction(self.connection):
             fence = Fence(self.connection)
         self.grafting = Grafting(
-            self.connection, fence, self.pace, report=quiet, interrupted=self._interrupted, pause=between
+            self.connection, fence, self.pace, report=quiet, interrupted=self._interrupted, between=between
         )
 
     def _interrupted(self) -> bool:

@@ -54,10 +54,10 @@ def statements(
             ]
             for k, m in enumerate(chain)
         ]
-    # what no record claimed when the run began need not be asked of each: the statements become short enough for apsw to
-    # keep them prepared, which it does up to 16 KiB
+    # What no record claimed when the run began need not be asked of each: that makes most statements short enough for
+    # apsw to keep them prepared, which it does up to 16 KiB.
     claimed = [[stamp for stamp in stamps if describe_stamp(stamp) in run.from_versions] for stamps in claiming]
-    return RunSql(run.id, chain, run.added_columns, older, claiming, claimed)
+    return RunSql(run.id, chain, run.added_columns, older, claiming, claimed=claimed)
 
 
 def _written(connection: apsw.Connection, run: Run, migration: Migration) -> tuple[Change, ...]:

@@ -56,7 +56,6 @@ class Execution:
             self._index_pace,
             report=report,
             interrupted=self._interrupted,
-            pause=self._pause,
         )
 
     def go_on(self, run: Run, sql: RunSql, newest: str | None) -> Result:

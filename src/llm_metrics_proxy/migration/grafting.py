@@ -16,13 +16,12 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.migration.adoption import Index, affinity, indexes
-from llm_metrics_proxy.migration.batches import Interrupted, Pace, Teller, id_ranges_end, transaction
+from llm_metrics_proxy.migration.batches import Interrupted, Pace, id_ranges_end, transaction
 from llm_metrics_proxy.migration.lock import Fence
-from llm_metrics_proxy.migration.model import Phase, Report
+from llm_metrics_proxy.migration.model import Phase, Progress, Report
 from llm_metrics_proxy.migration.runs import get_fact, set_fact
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
-_DOING: Final = "building an index"
 _FIRST_ID: Final = -(2**63)
 _EMPTIED: Final = 20_000
 _SPOILT: Final = "spoilt"  # sorts after every id, as text does after numbers
@@ -44,10 +43,11 @@ class Grafting:
         *,
         report: Report,
         interrupted: Interrupted,
-        pause: Callable[[], None],
+        between: Callable[[], None] = lambda: None,
     ) -> None:
+        """``between`` is called after each batch."""
         self._connection, self._fence, self._pace = connection, fence, pace
-        self._report, self._interrupted, self._pause = report, interrupted, pause
+        self._report, self._interrupted, self._between = report, interrupted, between
 
     def is_under_way(self) -> bool:
         """Entries of some index have been made, and it is not there yet."""
@@ -61,24 +61,19 @@ class Grafting:
         if get_fact(self._connection, _fact(index)) is None and not self._begin(index):
             self._make_at_once(index)
             return True
-        teller = Teller(self._report, Phase.MIGRATING, self._one(f"SELECT count(*) FROM {TABLE}"))  # noqa: S608
-        teller.tell(0, force=True, detail=_DOING)
-        done = 0
+        self._report(Progress(phase=Phase.MIGRATING, detail="building an index"))
         while not self._exists(index):
             if self._interrupted():
                 return False
-            size = self._pace.records
             try:
-                go_on = self._batch(index, size)
+                go_on = self._batch(index)
             except apsw.ConstraintError:  # NULL, or two records alike in what is to be unique
                 go_on = False
             if not go_on:
                 self._throw_away(index)
                 self._make_at_once(index)
                 return True
-            done += size
-            teller.tell(done, detail=_DOING)
-            self._pause()
+            self._between()
         if not self._is_whole(index):
             with transaction(self._connection, self._pace):
                 self._fence.check(self._connection)
@@ -120,7 +115,7 @@ class Grafting:
             set_fact(self._connection, _fact(index), after)
         return True
 
-    def _batch(self, index: Index, records: int) -> bool:
+    def _batch(self, index: Index) -> bool:
         """The entries of some more records, and the index after the last; false: they are spoilt."""
         connection = self._connection
         try:
@@ -130,7 +125,7 @@ class Grafting:
                 if after == _SPOILT:
                     return False
                 last = self._one(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}")  # noqa: S608
-                through = max(after, id_ranges_end(connection, TABLE, after, last, records))
+                through = max(after, id_ranges_end(connection, TABLE, after, last, self._pace.records))
                 having = f" AND {index.column} IS NOT NULL" if index.is_partial else ""
                 connection.execute(
                     f"INSERT INTO {_entries(index)} SELECT {index.column}, id FROM {TABLE} "  # noqa: S608

@@ -49,6 +49,7 @@ class RunSql:
         added_columns: Sequence[str] = (),
         older: Sequence[Sequence[Any]] = (),
         claiming: Sequence[Sequence[Any]] = (),
+        *,
         claimed: Sequence[Sequence[Any]] | None = None,
     ) -> None:
         self.run_id = run_id
