@@ -51,8 +51,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """3,000 records of four days around a change of clocks; dense and sparse days; 200 are not rolled up yet."""
     path, random = tmp_path_factory.mktemp("rollups") / "metrics.db", Random(11)
     store = SqliteStore(path)
-    hours = [random.choice((10, 28, 75)) for _ in range(3000)]
-    store.append(IngestBatch(rows=[a_row_of(random, hours=each) for each in hours]))
+    rows = [a_row_of(random, hours=random.choice((10, 28, 75))) for _ in range(3000)]
+    # "2026-03-29 10:00" lies in a closed range as a text, and nowhere as a time: docs/topics/rollups.md
+    store.append(IngestBatch(rows=[row for row in rows if " " not in row[1]]))
     store.close()
     connection = apsw.Connection(str(path))
     write_state(connection, RollupState(tables=FINGERPRINT))
@@ -116,7 +117,7 @@ QUERIES = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(QUERIES)
 def test_every_count_and_sum_is_that_of_the_records(reader: SqliteReader, query: Query) -> None:
     source, records = RollupSource(reader), RecordsSource(reader)
@@ -191,10 +192,10 @@ def planned(query: Query) -> Any:
         Query(metrics=("connect_ms.mean",), group_by=("model",)),
         Query(metrics=("proxy_overhead_ms.p95",), group_by=("outcome",)),
         Query(filter=RequestFilter(success=True)),
-        Query(group_by=("time",), bucket="5m"),
-        Query(filter=RequestFilter(start=FIRST, end=FIRST + timedelta(minutes=20))),
+        Query(group_by=("time",), bucket="5m", filter=RequestFilter(start=FIRST, end=LAST)),
+        Query(filter=RequestFilter(start=FIRST, end=FIRST + timedelta(minutes=14))),
     ],
-    ids=str,
+    ids=lambda query: "-".join([*query.metrics, *query.group_by]),
 )
 def test_what_roll_ups_do_not_know_is_left_to_records(reader: SqliteReader, query: Query) -> None:
     assert not RollupSource(reader).can_answer(planned(query))
