@@ -4,7 +4,6 @@ Three families have a name of their own choosing behind a colon: ``tag:<key>`` a
 and weekday have no SQL here: they depend on the range and the zone, see ``calendar``.
 """
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -76,11 +75,6 @@ _BAND_NAMES: Final = (
     *(f"{low}-{high - 1}" for low, high in pairwise(_BANDS)),
     f"{_BANDS[-1]}+",
 )
-
-
-def band_of(tokens: int) -> str:
-    """The band of a length in tokens."""
-    return _BAND_NAMES[bisect_right(_BANDS, tokens)]
 
 
 def _band(column: str) -> str:

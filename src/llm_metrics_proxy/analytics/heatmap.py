@@ -118,7 +118,7 @@ def _axis(name: str, rows: Sequence[Row], limit: int) -> list[Key]:
         missing = [key for key in found if key is None]
         values = whole or [key for key in found if key is not None]
         return [*sorted(values, key=lambda key: _place(key, one.order)), *missing]
-    return [key for key, _ in sorted(found.items(), key=lambda each: (-each[1], str(each[0])))[:limit]]
+    return [key for key, _ in sorted(found.items(), key=lambda each: (-each[1], each[0] is None, str(each[0])))[:limit]]
 
 
 def _place(key: Key, order: Sequence[str]) -> tuple[float, str]:
