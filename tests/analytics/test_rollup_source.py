@@ -172,7 +172,7 @@ def test_percentiles_are_within_one_percent_of_those_of_duckdb(plain: Path, grou
     assert (result.source, result.relative_error) == ("both", 0.01)
     found = {}
     for row in result.rows:
-        key = [duck.label_of(v, "day", zone) if k == "time" else v for k, v in row.key.items()]
+        key = [duck.label_of(str(v), "day", zone) if k == "time" else v for k, v in row.key.items()]
         if row.values["requests"].value:
             found[tuple(key)] = {name: (each.value, each.n) for name, each in row.values.items()}
     assert_same(found, duck.answer(oracle.records_in(plain), query))

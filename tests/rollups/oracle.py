@@ -175,7 +175,9 @@ def stored(path: Path) -> dict[Place, Told]:
                 field, n, low, high = struct.unpack("<BI8xdd", many[entry : entry + 29])
                 total = struct.unpack("<q" if field in COUNTED else "<d", many[entry + 5 : entry + 13])[0]
                 fields[NAMES[field]] = (n, total, low, high)
-            found[Place(grain, level, bucket, tuple(msgspec.msgpack.decode(key)))] = Told(*counts, fields)
+            found[Place(grain, level, bucket, tuple(msgspec.msgpack.decode(key)))] = Told(
+                counts[0], counts[1], counts[2], fields
+            )
     finally:
         connection.close()
     return found

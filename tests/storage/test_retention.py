@@ -5,6 +5,7 @@ from random import Random
 import apsw
 import pytest
 
+from llm_metrics_proxy.migration.batches import transaction
 from llm_metrics_proxy.rollups.grains import DAY
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage import rollup_store
@@ -47,7 +48,7 @@ def roll_up(connection: apsw.Connection) -> None:
 
 
 def prune(connection: apsw.Connection, before: int, records: int = 1000) -> int:
-    with connection:
+    with transaction(connection):
         return prune_some(connection, before, records)
 
 

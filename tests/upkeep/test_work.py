@@ -44,7 +44,7 @@ def opened_at(path: Path, retention: Retention = FOREVER, now: datetime = FIRST)
 
 def everything(upkeep: Upkeep) -> list[Worked]:
     """Until there is nothing to do."""
-    done = []
+    done: list[Worked] = []
     while (worked := upkeep.step(leftovers=True)) is not Worked.NOTHING:
         done.append(worked)
     return done

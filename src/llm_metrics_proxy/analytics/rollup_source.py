@@ -6,7 +6,7 @@ are and added. All from one snapshot, in which a record is either rolled up or b
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -358,7 +358,7 @@ class _Collected:
         return Reading(found, list(self._versions.items()))
 
 
-def _fields_by_group(cells: Cells, bins: Bins, groups: int, sketched: frozenset[int]) -> list[Mapping[int, Moments]]:
+def _fields_by_group(cells: Cells, bins: Bins, groups: int, sketched: frozenset[int]) -> list[dict[int, Moments]]:
     found: list[dict[int, Moments]] = [{} for _ in range(groups)]
     code = bins.group * 32 + bins.slot // SLOTS
     slots = bins.slot % SLOTS
