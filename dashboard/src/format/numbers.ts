@@ -72,6 +72,12 @@ const FORMATS: Record<string, (value: number | null | undefined, locale: string)
   "requests/s": rate,
 };
 
+/** The unit of a column of an answer. The API gives none with a ratio, which people read as percent. */
+export function unitOf(columns: readonly { readonly name: string; readonly unit: string }[] | undefined, metric: string): string {
+  const unit = columns?.find(({ name }) => name === metric)?.unit ?? "";
+  return unit === "" && metric.endsWith("_rate") ? "ratio" : unit;
+}
+
 /** By the unit that the API gives with a column. */
 export function withUnit(value: number | null | undefined, unit: string, locale: string): string {
   return (FORMATS[unit] ?? count)(value, locale);

@@ -5,7 +5,7 @@ import { useAnswer } from "../api/query";
 import { useView } from "../app/view";
 import type { Paint } from "../charts/chart";
 import { ranking } from "../charts/options";
-import { withUnit } from "../format/numbers";
+import { unitOf, withUnit } from "../format/numbers";
 import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/en";
 import { type FilterName, FILTERS } from "../state/search";
@@ -28,7 +28,7 @@ export function BreakdownCard({ title, dimension, metric, className = "half", li
   const { t, locale } = useSpeech();
   const { change } = useView();
   const answer = useAnswer({ metrics: metric === "requests" ? [metric] : [metric, "requests"], groupBy: [dimension], order: `-${metric}`, limit: limit + 1 });
-  const unit = answer.data?.columns.find(({ name }) => name === metric)?.unit ?? "";
+  const unit = unitOf(answer.data?.columns, metric);
   const bands = useMemo(
     () =>
       (answer.data?.rows ?? [])

@@ -3,7 +3,7 @@ import { useState } from "react";
 
 import { useAnswer } from "../api/query";
 import { useView } from "../app/view";
-import { withUnit } from "../format/numbers";
+import { unitOf, withUnit } from "../format/numbers";
 import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/en";
 import { type FilterName, FILTERS } from "../state/search";
@@ -67,7 +67,7 @@ export function Comparison({ title, dimension, metrics, limit = 50 }: Props) {
                       </th>
                       {metrics.map(({ metric }) => {
                         const cell = row.values[metric];
-                        const unit = data.columns.find((column) => column.name === metric)?.unit ?? "";
+                        const unit = unitOf(data.columns, metric);
                         return (
                           <td key={metric} className="number" title={cell === undefined ? undefined : t("metric.n", { n: cell.n })}>
                             {withUnit(cell?.value, unit, locale)}

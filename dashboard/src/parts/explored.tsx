@@ -5,7 +5,7 @@ import { type Answer, useAnswer, useBucket } from "../api/query";
 import type { Paint } from "../charts/chart";
 import { useAxes, useZoom } from "../charts/hooks";
 import { heatmap, lines, ranking, type Series, seriesOf, stacked } from "../charts/options";
-import { withUnit } from "../format/numbers";
+import { unitOf, withUnit } from "../format/numbers";
 import { useSpeech } from "../i18n";
 import { ChartCard } from "./chart_card";
 import { nameOf } from "./names";
@@ -18,10 +18,6 @@ const HOURS = Array.from({ length: 24 }, (_, hour) => String(hour).padStart(2, "
 const A_MONDAY = Date.UTC(2024, 0, 1);
 const DAY_MS = 86_400_000;
 
-function unitOf(answer: Answer | undefined, metric: string): string {
-  return answer?.columns.find(({ name }) => name === metric)?.unit ?? "";
-}
-
 function before(answer: Answer, metric: string, name: string): Series {
   return { name, colour: 1, points: answer.rows.map((row) => [Date.parse(String(row.key["time"])), row.values[metric]?.previous ?? null]) };
 }
@@ -31,7 +27,7 @@ export function OverTime({ metric, by, bars, compare }: { metric: string; by: st
   const zoom = useZoom();
   const bucket = useBucket();
   const answer = useAnswer({ metrics: [metric], groupBy: by === null ? ["time"] : ["time", by], bucket, limit: MOST_SERIES, compare: compare && by === null });
-  const unit = unitOf(answer.data, metric);
+  const unit = unitOf(answer.data?.columns, metric);
   const axes = useAxes((value) => withUnit(value, unit, locale), unit);
   const series = useMemo(() => {
     if (answer.data === undefined) return [];
@@ -48,7 +44,7 @@ export function OverTime({ metric, by, bars, compare }: { metric: string; by: st
 export function WeekMap({ metric }: { metric: string }) {
   const { locale } = useSpeech();
   const answer = useAnswer({ metrics: [metric], groupBy: ["weekday", "hour_of_day"], limit: 200 });
-  const unit = unitOf(answer.data, metric);
+  const unit = unitOf(answer.data?.columns, metric);
   const days = useMemo(() => {
     const format = new Intl.DateTimeFormat(locale, { weekday: "short", timeZone: "UTC" });
     return Array.from({ length: 7 }, (_, day) => format.format(A_MONDAY + day * DAY_MS));
@@ -66,7 +62,7 @@ export function WeekMap({ metric }: { metric: string }) {
 export function Ranked({ metric, by }: { metric: string; by: string }) {
   const { t, locale } = useSpeech();
   const answer = useAnswer({ metrics: [metric], groupBy: [by], order: `-${metric}`, limit: MOST_BARS });
-  const unit = unitOf(answer.data, metric);
+  const unit = unitOf(answer.data?.columns, metric);
   const option = useCallback(
     (paint: Paint) => {
       const bands = (answer.data?.rows ?? []).map((row) => ({ name: nameOf(row, by, t), value: row.values[metric]?.value ?? null }));
