@@ -54,6 +54,18 @@ def test_only_what_is_asked_for_is_cut() -> None:
     assert len(plan(Query(group_by=("weekday",)), FACTS).current.segments) == 1
 
 
+def test_a_range_of_millennia_is_too_long_to_tell_hours_in() -> None:
+    ever = RequestFilter(start=datetime(1, 1, 1, tzinfo=UTC), end=datetime(9999, 1, 1, tzinfo=UTC))
+    with pytest.raises(QueryError, match="ask for a shorter one") as error:
+        plan(Query(group_by=("hour_of_day",), filter=ever, timezone="Europe/Berlin"), FACTS)
+    assert error.value.parameter == "end"
+    until_now = replace(ever, end=NOON)
+    assert (
+        len(plan(Query(group_by=("weekday",), filter=until_now, timezone="Europe/Berlin"), FACTS).current.segments)
+        < 300
+    )
+
+
 def test_all_metrics_needs_are_collected() -> None:
     query = Query(metrics=("success_rate", "response_time_ms.p95", "total_tokens", "concurrency_max"))
     assert plan(query, FACTS).current.needs == Needs(

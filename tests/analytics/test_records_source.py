@@ -296,6 +296,20 @@ def test_the_span_is_that_of_times_that_can_be_read(tmp_path: Path, database: Da
         RecordsSource(SqliteReader(tmp_path / "absent.db")).span()
 
 
+def test_as_many_buckets_and_cells_as_there_may_be_are_answered(database: Database) -> None:
+    database.add(a_record(0), a_record(3600 * 1900))
+    query = Query(
+        group_by=("time", "hour_of_day", "weekday", "bin:response_time_ms"),
+        filter=RequestFilter(start=NOON, end=NOON + timedelta(hours=1990)),
+        bucket="hour",
+        timezone="America/St_Johns",
+        compare=True,
+    )
+    answer = ask([RecordsSource(database.reader)], query, NOW)
+    assert len(answer.rows) == 1991 * 2  # half an hour at either end; two series
+    assert sum(row.values["requests"].n for row in answer.rows) == 2
+
+
 def test_merged_groups_add_up_and_have_no_percentiles() -> None:
     nothing = ExactMoments()
     one, other = ExactMoments(2, 5.0, 1.0, 4.0, {0.5: 2.5}), ExactMoments(1, 9.0, 9.0, 9.0, {0.5: 9.0})

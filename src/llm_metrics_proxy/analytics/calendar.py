@@ -133,7 +133,8 @@ def buckets(start: datetime, end: datetime, name: str, zone: ZoneInfo) -> tuple[
         advice = f"ask for a shorter range or for bucket={longer[0]}" if longer else "ask for a shorter range"
         raise QueryError("bucket", f"the range has more than {MAX_BUCKETS} buckets of this length ({name}); {advice}")
     found: dict[tuple[datetime, timedelta | None], list[tuple[datetime, datetime]]] = {}
-    for segment in segments(max(start, _FIRST) - kind.about - 2 * _DAY, end, zone):
+    before = kind.about if kind.elapsed else kind.about + 2 * _DAY  # enough to see where the first bucket begins
+    for segment in segments(max(start, _FIRST) - before, end, zone):
         for label, piece in _pieces(segment, kind):
             spans = found.setdefault((label, segment.offset if kind.elapsed else None), [])
             joins = spans and spans[-1][1] == piece[0]

@@ -21,6 +21,8 @@ from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.source import Needs, Plan
 from llm_metrics_proxy.errors import QueryError
 
+MAX_SEGMENTS: Final = 2000  # of constant offset: some thousand years, and far below SQLite's number of parameters
+
 
 class Facts(msgspec.Struct, frozen=True):
     """What planning has to know beside the query: the span of what is stored, and the time it is."""
@@ -65,10 +67,13 @@ def cut_buckets(plan: Plan, query: Query, _: Facts) -> Plan:
 
 
 def cut_segments(plan: Plan, query: Query, _: Facts) -> Plan:
-    """Where hours and weekdays count from."""
+    """Where hours and weekdays count from. Raises ``QueryError``."""
     if not {"hour_of_day", "weekday"} & set(plan.group_by) or plan.start is None or plan.end is None:
         return plan
-    return replace(plan, segments=segments(plan.start, plan.end, ZoneInfo(query.timezone)))
+    found = segments(plan.start, plan.end, ZoneInfo(query.timezone))
+    if len(found) > MAX_SEGMENTS:
+        raise QueryError("end", "clocks change too often in so long a range to tell its hours; ask for a shorter one")
+    return replace(plan, segments=found)
 
 
 def collect_needs(plan: Plan, query: Query, _: Facts) -> Plan:

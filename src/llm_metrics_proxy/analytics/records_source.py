@@ -124,11 +124,19 @@ class RecordsSource:
         keys = max(1, *(len(plan.group_by) for plan in plans))
         values = max(1, *(len(one.values) for one in compiled))
         chosen = [one.chosen() for one in compiled]
-        selects = list(chain.from_iterable(one.selects(keys, values) for one in compiled))
+        counted = [[other.filter for other in plans].index(plan.filter) for plan in plans]  # each filter once
+        selects = [
+            select
+            for index, one in enumerate(compiled)
+            for select in one.selects(keys, values, versions=counted[index] == index)
+        ]
         sql = f"WITH {', '.join(clause.sql for clause in chosen)} {' UNION ALL '.join(each.sql for each in selects)}"
         parameters = tuple(chain.from_iterable(clause.parameters for clause in (*chosen, *selects)))
         rows = read(self._reader, sql, parameters, columns=2 + keys + values)
-        return [one.reading([row for row in rows if row[0] == index], keys) for index, one in enumerate(compiled)]
+        readings = [one.reading([row for row in rows if row[0] == index], keys) for index, one in enumerate(compiled)]
+        return [
+            Reading(reading.groups, readings[first].versions) for reading, first in zip(readings, counted, strict=True)
+        ]
 
 
 class _Compiled:
@@ -200,8 +208,8 @@ class _Compiled:
         sql = f"{local_s} / 3600 % 24" if name == "hour_of_day" else f"({local_s} / 86400 + 3) % 7 + 1"
         return Clause(sql, offset.parameters)
 
-    def selects(self, keys: int, values: int) -> Iterator[Clause]:
-        """Groups, peaks, versions: each so many keys and values wide."""
+    def selects(self, keys: int, values: int, *, versions: bool) -> Iterator[Clause]:
+        """Groups, peaks, and versions if asked for: each so many keys and values wide."""
         table = f"chosen{self._index}"
         by = f"GROUP BY {', '.join(self._keys)}" if self._keys else ""
         shown = ", ".join([*self._keys, *["NULL"] * (keys - len(self._keys))])
@@ -211,6 +219,8 @@ class _Compiled:
         yield Clause(f"{start}, '{_GROUP}', {shown}, {padded} FROM {table} {by} LIMIT {MAX_GROUPS + 1})", ())
         if self._plan.needs.peak:
             yield Clause(f"{start}, '{_PEAK}', {shown}, max(open){rest} FROM {self._running()} {by})", ())
+        if not versions:
+            return
         clause = where(self._plan.filter)
         version = f"app_version{', NULL' * (keys - 1)}, count(*){rest}"
         yield Clause(

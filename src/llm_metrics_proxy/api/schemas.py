@@ -17,6 +17,7 @@ from llm_metrics_proxy.api.answers import ErrorAnswer
 from llm_metrics_proxy.api.health import Health, Readiness
 from llm_metrics_proxy.api.live_events import LiveProblem, LiveSkipped, LiveStart, LiveTotals
 from llm_metrics_proxy.api.migrations import MigrationNow
+from llm_metrics_proxy.api.query_examples import QUERY_EXAMPLES
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, Fact, RequestRecord, raw_facts
 from llm_metrics_proxy.reports import Report
@@ -183,4 +184,5 @@ def _errors_example() -> dict[str, Any]:
     }
 
 
-EXAMPLES: Final = {"/api/v1/errors": _errors_example()}  # answers that are worth seeing before asking, by path
+# Answers that are worth seeing before asking, by path.
+EXAMPLES: Final = {"/api/v1/errors": _errors_example(), **QUERY_EXAMPLES}
