@@ -223,8 +223,8 @@ def test_a_stop_ends_every_stream_well_and_waits_for_nobody_who_takes_nothing(
         well.until("start")
         # more than the sockets' buffers hold, less than what may wait: the answer is stuck in a write
         for _ in range(50):
-            database.add(*(a_record(number, error_message="x" * 500) for number in range(100)))
-            well.records(100)
+            database.add(*(a_record(number, error_message="x" * 500) for number in range(90)))
+            well.records(90)
         stopping.set()
         stop.set()
         while well.next() is not None:

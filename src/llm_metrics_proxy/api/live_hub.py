@@ -22,9 +22,12 @@ from llm_metrics_proxy.errors import StoreError
 
 TICK_S: Final = 0.25
 MAX_LISTENERS: Final = 32
-MAX_RECORDS: Final = 200  # in full per look: 800 a second, at about 2 kB each
+MAX_RECORDS: Final = 100  # in full per look: 400 a second, at about 2 kB each
+_RECORDS_OF_ALL: Final = 400  # per look, whatever the number of channels
+_REST: Final = 9  # times as long as a look took: live streams get a tenth of one core at most, ingestion the rest
 MAX_WAITING_BYTES: Final = 2 * 1024 * 1024  # a whole replay, or several full looks
 _TOTALS_EVERY_S: Final = 1.0  # where only the number of open requests changes
+_LONGEST_REST_S: Final = 2.0
 _LAST_WORDS_S: Final = 0.5  # how long a stop waits for connections that take nothing
 
 
@@ -180,8 +183,10 @@ class Hub:
         """Until nobody listens. Whatever ends it ends the streams too, and clients come back."""
         try:
             while self._channels and not self._ports.stopping():
+                began_s = asyncio.get_running_loop().time()
                 await self._look_again()
-                await asyncio.sleep(TICK_S)
+                took_s = asyncio.get_running_loop().time() - began_s
+                await asyncio.sleep(max(TICK_S, min(_REST * took_s, _LONGEST_REST_S)))
         finally:
             await self._end_all()
 
@@ -195,10 +200,11 @@ class Hub:
     async def _tick(self) -> None:
         newest = await asyncio.to_thread(newest_id, self._ports.reader)
         open_requests, now_s = self._open_requests(), asyncio.get_running_loop().time()
+        limit = max(1, min(MAX_RECORDS, _RECORDS_OF_ALL // max(1, len(self._channels))))
         for selection, channel in list(self._channels.items()):
             after, told, sums = channel.through, b"", Sums()
             if newest > after:
-                told, sums = await asyncio.to_thread(self._look, selection, after, newest, MAX_RECORDS)
+                told, sums = await asyncio.to_thread(self._look, selection, after, newest, limit)
             channel.through = newest  # less than before where a backup was restored
             for listener in list(channel.listeners):
                 if told:

@@ -17,6 +17,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 8, 10, 26
 _PER_LABEL: Final = 80  # of width
 _SHORT_DAYS: Final = 2  # up to so many, hours are told apart
 _Y_LINES: Final = 4
+_MOST_TIMES: Final = 1e6  # smaller values stand on the lowest line
+_LEAST: Final = 1e-6  # less is drawn as nothing
 _LOGARITHMIC_FROM: Final = 40  # times the smallest value: below, a straight scale shows more
 _NICE: Final = (1, 2, 2.5, 5, 10)
 
@@ -61,10 +63,10 @@ def scale(values: Sequence[float], *, from_zero: bool) -> Scale:
     high = max(values, default=0.0)
     low = min(values, default=0.0)
     if not from_zero and low > 0 and high / low >= _LOGARITHMIC_FROM:
-        powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+        powers = range(floor(log10(max(low, high / _MOST_TIMES))), ceil(log10(high)) + 1)
         return Scale(tuple(10.0**power for power in powers), logarithmic=True)
     low = min(low, 0.0)
-    if high <= low:
+    if high - low < _LEAST:
         high = low + 1
     rough = (high - low) / _Y_LINES
     power = 10.0 ** floor(log10(rough))

@@ -75,7 +75,7 @@ def _groups(table: Table) -> str:
         titles,
         [
             (
-                f"{count(group.merged)} other{'' if group.merged == 1 else 's'}" if group.merged else text(group.key),
+                "all others" if group.merged else text(group.key),
                 *(shown(cell.value, unit) for cell, unit in zip(group.cells, table.units, strict=True)),
                 "" if group.share is None else percent(group.share),
             )

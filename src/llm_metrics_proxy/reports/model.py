@@ -52,7 +52,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a table. ``merged``: it is so many groups together, those that the table had no room for."""
+    """One line of a table. ``merged``: it is so many groups together, those that the table had no room for; groups of
+    the period before that are gone now are among them."""
 
     key: str | None
     merged: int
