@@ -7,9 +7,8 @@ from typing import Final, cast
 import httptools
 
 from bench import payload
-from bench.streamer import BODY, EVENTS
+from bench.streamer import KINDS
 
-_BODY_CRC: Final = zlib.crc32(BODY)
 _AT_ONCE: Final = 64  # connections being opened at the same time
 
 
@@ -55,9 +54,14 @@ async def _open(port: int, request: bytes) -> Stream:
     return stream
 
 
-async def read_streams(port: int, count: int, interval_s: float, limit_s: float) -> int:
-    """Read ``count`` paced streams, begun evenly over one interval; the number of events. Raises if a byte is wrong."""
-    request = payload.raw(port, payload.body(stream=True, user="paced"))
+async def read_streams(port: int, count: int, interval_s: float, limit_s: float, kind: str = "paced") -> int:
+    """Read ``count`` streams of a kind of ``KINDS``, begun evenly over one interval; the number of events.
+
+    Raises if a byte is wrong.
+    """
+    request = payload.raw(port, payload.body(stream=True, user=kind))
+    body = KINDS[kind].body
+    wanted = (len(body), zlib.crc32(body))
 
     async def one(index: int) -> Stream:
         await asyncio.sleep(interval_s * index / count)
@@ -67,10 +71,10 @@ async def read_streams(port: int, count: int, interval_s: float, limit_s: float)
 
     async with asyncio.timeout(limit_s):
         streams = await asyncio.gather(*(one(index) for index in range(count)))
-    wrong = sum((stream.body_bytes, stream.crc) != (len(BODY), _BODY_CRC) for stream in streams)
+    wrong = sum((stream.body_bytes, stream.crc) != wanted for stream in streams)
     if wrong:
         raise AssertionError(f"{wrong} of {count} streams did not arrive as they were sent")
-    return count * len(EVENTS)
+    return count * len(KINDS[kind].events)
 
 
 async def hold_idle_streams(port: int, count: int, limit_s: float) -> list[Stream]:
@@ -86,7 +90,7 @@ async def hold_idle_streams(port: int, count: int, limit_s: float) -> list[Strea
 
     async with asyncio.timeout(limit_s):
         streams = await asyncio.gather(*(one() for _ in range(count)))
-    wrong = sum(stream.body_bytes != len(EVENTS[0]) for stream in streams)
+    wrong = sum(stream.body_bytes != len(KINDS["paced"].events[0]) for stream in streams)
     if wrong:
         raise AssertionError(f"{wrong} of {count} idle streams did not begin as they were sent")
     return streams

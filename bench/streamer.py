@@ -2,27 +2,25 @@
 
     python -m bench.streamer PORT INTERVAL_MS
 
-The request's ``user`` says which kind: ``paced`` sends ``CHUNKS`` events, one at each interval; ``idle`` sends the
-first one and then nothing, until the client leaves.
+The request's ``user`` says which kind: ``paced`` and ``large`` send the events of the kind of that name in ``KINDS``,
+one at each interval; ``idle`` sends the first paced one and then nothing, until the client leaves.
 """
 
 import asyncio
 import sys
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import uvloop
 
-CHUNKS: Final = 100
 HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
 )
 
 
-def event(index: int) -> bytes:
-    """About 200 bytes, as OpenAI's are; the last one has the finish reason and ``[DONE]`` behind it."""
-    last = index == CHUNKS - 1
-    delta, reason = ("{}", '"stop"') if last else (f'{{"content":" w{index:03d}"}}', "null")
+def event(text: str, *, last: bool = False) -> bytes:
+    """As OpenAI's are, about 200 bytes beside the text; the last one has the finish reason and ``[DONE]`` behind it."""
+    delta, reason = ("{}", '"stop"') if last else (f'{{"content":" {text}"}}', "null")
     data = (
         'data: {"id":"chatcmpl-9c1f0a7b52d84e6fb3a1","object":"chat.completion.chunk","created":1750000000,'
         f'"model":"bench-model","system_fingerprint":"fp_44709d6fcb","choices":[{{"index":0,"delta":{delta},"finish_reason":{reason}}}]}}\n\n'
@@ -30,9 +28,24 @@ def event(index: int) -> bytes:
     return (data + "data: [DONE]\n\n" * last).encode()
 
 
-EVENTS: Final = tuple(event(index) for index in range(CHUNKS))
-BODY: Final = b"".join(EVENTS)
-_FRAMES: Final = tuple(b"%x\r\n%b\r\n" % (len(data), data) for data in EVENTS)
+class Kind(NamedTuple):
+    """The events of one kind of stream, and the same as chunks of HTTP."""
+
+    events: tuple[bytes, ...]
+    frames: tuple[bytes, ...]
+    body: bytes
+
+
+def _kind(texts: list[str]) -> Kind:
+    events = (*map(event, texts), event("", last=True))
+    return Kind(events, tuple(b"%x\r\n%b\r\n" % (len(data), data) for data in events), b"".join(events))
+
+
+_LARGE_TEXT: Final = "The quick brown fox jumps over the lazy dog. " * 1450  # 65,250 bytes: 64 KiB with the rest
+KINDS: Final = {
+    "paced": _kind([f"w{index:03d}" for index in range(99)]),
+    "large": _kind([f"{index:02d} {_LARGE_TEXT}" for index in range(39)]),
+}
 
 
 class Streamer(asyncio.Protocol):
@@ -43,6 +56,7 @@ class Streamer(asyncio.Protocol):
         self._interval_s = interval_s
         self._unread = bytearray()
         self._timer: asyncio.TimerHandle | None = None
+        self._frames = KINDS["paced"].frames
         self._index = 0
         self._next = 0.0
 
@@ -61,15 +75,16 @@ class Streamer(asyncio.Protocol):
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
         if len(rest) >= length:
             self._unread.clear()
-            self._transport.write(HEAD + _FRAMES[0])
+            self._frames = KINDS["large" if b'"large"' in rest else "paced"].frames
+            self._transport.write(HEAD + self._frames[0])
             if b'"idle"' not in rest:
                 self._index, self._next = 1, self._loop.time() + self._interval_s
                 self._timer = self._loop.call_at(self._next, self._send)
 
     def _send(self) -> None:
-        frame = _FRAMES[self._index]
+        frame = self._frames[self._index]
         self._index += 1
-        if self._index == CHUNKS:
+        if self._index == len(self._frames):
             self._transport.write(frame + b"0\r\n\r\n")
             return
         self._transport.write(frame)

@@ -19,13 +19,14 @@ from typing import Any, Final
 from tests.wire import streams
 from tests.wire.test_anthropic_messages import ANSWER as MESSAGE
 from tests.wire.test_json_body import CHAT
-from tests.wire.test_openai_realtime import CREATED, SOUND, done
+from tests.wire.test_openai_realtime import CREATED, SOUND, done, failed, told
 from tests.wire.test_openai_responses import ANSWER as RESPONSE
 
 from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.json_body import JsonBodyReader
+from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
 from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
 from llm_metrics_proxy.wire.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader
@@ -52,9 +53,10 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     "anthropic-body": (AnthropicBodyReader, _json(MESSAGE)),
     "anthropic-body-small": (lambda: AnthropicBodyReader(64), _json(MESSAGE)),
     "ollama-body": (OllamaBodyReader, [streams.OLLAMA[-1]]),
+    "ollama-untyped": (OllamaAnswerReader, [streams.OLLAMA[-1], b"".join(streams.OLLAMA)]),
     "responses-body": (ResponsesBodyReader, _json(RESPONSE)),
     "other-body": (OtherBodyReader, _json({"model": "m", "usage": {"input_tokens": 1}, "meta": {"tokens": {}}})),
-    "realtime": (RealtimeReader, [CREATED + SOUND + done() + done()]),
+    "realtime": (RealtimeReader, [CREATED + SOUND + done() + told() + done() + failed()]),
     "error-body": (ErrorBodyReader, _json({"error": {"message": "sk-abcdef123456", "code": 7}}, {"detail": [{}]})),
 }
 

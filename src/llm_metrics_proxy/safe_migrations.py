@@ -23,6 +23,7 @@ from llm_metrics_proxy.migration.token_times import (
     OUTPUT_TOKENS_PER_SECOND_SQL,
     TIME_PER_OUTPUT_TOKEN_SQL,
     TIMES,
+    WHOLE,
     streamed_only,
 )
 from llm_metrics_proxy.migration.token_times import INPUTS as TOKEN_TIMES_INPUTS
@@ -142,6 +143,7 @@ def migrate_to_version_4_0_0() -> Migration:
         shown=("time_to_first_token_ms", "time_per_output_token_ms", "output_tokens_per_second"),
         keeps_reason=True,
         repeatable=True,
+        given=WHOLE,
     )
 
 

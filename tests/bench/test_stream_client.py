@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 from bench.stream_client import hold_idle_streams, read_streams
-from bench.streamer import BODY, CHUNKS, EVENTS, Streamer
+from bench.streamer import KINDS, Streamer
 
 from tests.upstream import CHUNKED, EVENT_STREAM, Close, FakeUpstream, Script, Send, chunked, head
+
+PACED, LARGE = KINDS["paced"], KINDS["large"]
 
 
 async def _streamer(interval_s: float) -> asyncio.Server:
@@ -18,14 +20,21 @@ def _port(server: asyncio.Server) -> int:
     return port
 
 
-def test_paced_streams_arrive_whole() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_streams_of_each_kind_arrive_whole(kind: str) -> None:
     async def main() -> int:
         async with await _streamer(0.001) as server:
-            return await read_streams(_port(server), 3, 0.001, limit_s=10)
+            return await read_streams(_port(server), 3, 0.001, limit_s=20, kind=kind)
 
-    assert asyncio.run(main()) == 3 * CHUNKS
-    assert BODY.endswith(b"data: [DONE]\n\n")
-    assert 180 < len(EVENTS[0]) < 260
+    assert asyncio.run(main()) == 3 * len(KINDS[kind].events)
+    assert KINDS[kind].body.endswith(b"data: [DONE]\n\n")
+
+
+def test_events_are_as_large_as_they_are_called() -> None:
+    assert {len(PACED.events), len(LARGE.events)} == {100, 40}
+    assert all(180 < len(event) < 260 for event in PACED.events)
+    assert all(65_400 < len(event) < 65_600 for event in LARGE.events[:-1])
+    assert len(set(LARGE.events)) == len(LARGE.events)
 
 
 def test_idle_streams_begin_and_stay_open() -> None:
@@ -33,7 +42,7 @@ def test_idle_streams_begin_and_stay_open() -> None:
         async with await _streamer(0.001) as server:
             streams = await hold_idle_streams(_port(server), 5, limit_s=10)
             await asyncio.sleep(0.05)
-            assert [stream.body_bytes for stream in streams] == [len(EVENTS[0])] * 5
+            assert [stream.body_bytes for stream in streams] == [len(PACED.events[0])] * 5
             assert not any(stream.ended.done() for stream in streams)
             for stream in streams:
                 stream.transport.abort()
@@ -42,7 +51,7 @@ def test_idle_streams_begin_and_stay_open() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("body", [BODY[:-1], BODY.replace(b"w050", b"w051"), b""])
+@pytest.mark.parametrize("body", [PACED.body[:-1], PACED.body.replace(b"w050", b"w051"), b""])
 def test_a_single_wrong_byte_is_noticed(body: bytes) -> None:
     script = [Send(head(200, EVENT_STREAM, CHUNKED) + chunked(*[body] * bool(body)))]
     with FakeUpstream(script) as upstream, pytest.raises(AssertionError, match="2 of 2 streams did not arrive"):

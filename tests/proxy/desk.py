@@ -68,9 +68,9 @@ class DeskPool:
 
     max_header_bytes = 65536
 
-    def __init__(self, plans: Plans[ResponseHead]) -> None:
+    def __init__(self, plans: Plans[ResponseHead], upstreams: list[Upstream]) -> None:
         self.plans = plans
-        self.upstreams: list[Upstream] = []
+        self.upstreams = upstreams  # of every pool of the desk, in the order in which they were made
         self.idle: list[Upstream] = []
 
     def acquire(self, transaction: object, *, fresh: bool = False) -> Upstream:
@@ -81,6 +81,10 @@ class DeskPool:
         upstream.connection_made(Transport())  # type: ignore[arg-type]
         self.upstreams.append(upstream)
         return upstream
+
+    @property
+    def has_idle(self) -> bool:
+        return bool(self.idle)
 
     def take_idle(self) -> Upstream | None:
         if not self.idle:
@@ -143,14 +147,20 @@ class CountingIds:
 
 
 class Desk:
-    """One worker's worth of data plane. ``learns``: whether heads seen before take the fast path."""
+    """One worker's worth of data plane. ``learns``: whether heads seen before take the fast path.
+
+    ``pool`` is the first backend's.
+    """
 
     def __init__(self, *, learns: bool, **options: Any) -> None:
         told = ProxyOptions(backend="http://server:1", listen_fds=[], journal_dir="", secret_file="", **options)
         self.recorder = DeskRecorder()
-        self.pool = DeskPool(Plans() if learns else Forgetful())
         fleet = Fleet(None, backends_of(told))  # type: ignore[arg-type]
-        fleet.servers[0].pool = self.pool  # type: ignore[assignment]
+        upstreams: list[Upstream] = []
+        self.pools = [DeskPool(Plans() if learns else Forgetful(), upstreams) for _ in fleet.servers]
+        self.pool = self.pools[0]
+        for server, pool in zip(fleet.servers, self.pools, strict=True):
+            server.pool = pool  # type: ignore[assignment]
         self.context = Context(
             loop=None,  # type: ignore[arg-type]
             options=told,

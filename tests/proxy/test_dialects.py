@@ -132,6 +132,43 @@ def test_a_stream_is_read_and_timed(stage: Stage, name: str, cut: int | None) ->
     assert list(times) == sorted(times, key=lambda each: each or 0.0)
 
 
+@pytest.mark.parametrize("name", ["ollama_chat", "ollama_generate"])
+@pytest.mark.parametrize("media_type", ["application/json", "application/json; charset=utf-8", "text/plain", None])
+@pytest.mark.parametrize("says_so", [True, False])
+def test_ollamas_lines_are_a_stream_whatever_their_content_type(
+    stage: Stage, name: str, media_type: str | None, says_so: bool
+) -> None:
+    """Ollama streams unless asked not to; held after its first line, which is the first token."""
+    case, gate = CASES[name], Gate()
+    first, rest = case.events[0], b"".join(case.events[1:])
+    fields: list[Field] = [("content-type", media_type)] if media_type else []
+    script: list[Step] = [Send(head(200, *fields, CHUNKED) + chunk(first)), gate.wait(), Send(chunk(rest) + LAST_CHUNK)]
+    body = json.dumps({**case.asked, "stream": True} if says_so else case.asked).encode()
+    with stage.play(script), stage.proxy.connect() as client:
+        client.send(post(body, path=case.path))
+        client.read_until(first)
+        gate.open()
+        client.read_until(LAST_CHUNK)
+    record = stage.proxy.record()
+    assert_facts(record, name)
+    assert (record.outcome, record.is_streaming, record.content_chunks) == (
+        "completed", True, len(case.events) - 1
+    )  # fmt: skip
+    assert record.time_to_first_token_ms is not None
+    assert record.time_to_first_output_ms is not None
+    assert record.time_to_last_token_ms is not None
+    assert record.time_to_first_token_ms < record.time_to_first_output_ms <= record.time_to_last_token_ms
+
+
+@pytest.mark.parametrize("events", [1, 3])
+def test_ollamas_lines_under_the_wrong_type_that_break_off_are_truncated(stage: Stage, events: int) -> None:
+    case = CASES["ollama_chat"]._replace(media_type=("content-type", "application/json"))
+    with stage.play([*stream_of(case, case.events[:events], end=b""), Close()]):
+        assert not stage.proxy.ask(asked(case, stream=True)).whole
+    record = stage.proxy.record()
+    assert (record.outcome, record.error_type, record.content_chunks) == ("stream_truncated", "truncated", events)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_reasoning_is_a_token_and_no_output(stage: Stage, name: str) -> None:
     """Held at the first visible event: until then there was reasoning, and no output."""

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.proxy import fast_lane
+from llm_metrics_proxy.proxy.options import BackendOptions
 from tests.proxy.desk import Desk
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
@@ -85,6 +86,41 @@ def test_without_an_idle_connection_the_long_way_waits_for_one(taken: list[bool]
     converse(desk, ask())
     assert taken == [False]
     assert [record.upstream_reused for record in desk.recorder.records] == [False, False]
+
+
+SEVERAL = [BackendOptions(name=name, url=f"http://{name}:1", models=["m"]) for name in ("one", "two")]
+
+
+def test_of_several_backends_the_body_chooses_one_on_the_short_way(taken: list[bool]) -> None:
+    desk = Desk(learns=True, backends=SEVERAL)
+    converse(desk, *[ask()] * 6)
+    assert taken == [False] + [True] * 4  # the second server has no connection before its first request
+    records = desk.recorder.records
+    assert [record.backend_name for record in records] == ["one", "two"] * 3
+    assert [record.backend for record in records] == ["one:1", "two:1"] * 3
+    assert [record.upstream_reused for record in records] == [False, False] + [True] * 4
+    assert {(record.model, record.attempts, record.outcome) for record in records} == {("m", 1, "completed")}
+    assert all(b"Host: one:1\r\n" in sent or b"Host: two:1\r\n" in sent for sent in desk.sent_upstream)
+    assert len(desk.sent_upstream) == 2
+
+
+def test_a_server_without_an_idle_connection_keeps_its_turn(taken: list[bool]) -> None:
+    desk = Desk(learns=True, backends=SEVERAL)
+    converse(desk, *[ask()] * 4)
+    taken.clear()
+    for _ in range(3):
+        desk.pools[0].idle.clear()
+        converse(desk, ask(), ask())
+    assert taken == [False, True] * 3
+    assert [record.backend_name for record in desk.recorder.records[4:]] == ["one", "two"] * 3
+
+
+def test_a_model_of_nobody_goes_the_long_way_to_its_refusal(taken: list[bool]) -> None:
+    desk = Desk(learns=True, backends=SEVERAL)
+    for _ in range(2):
+        assert desk.say(ask(body=b'{"model":"other"}')).startswith(b"HTTP/1.1 404 ")
+    assert taken == [False]
+    assert [record.error_type for record in desk.recorder.records] == ["no_backend_for_model"] * 2
 
 
 def test_a_client_that_leaves_aborts_the_upstream_and_is_recorded(taken: list[bool]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from llm_metrics_proxy.proxy.options import BackendOptions
 from llm_metrics_proxy.proxy.plans import Plans, whole_message
 from llm_metrics_proxy.record import RequestRecord
 from tests.proxy.desk import Desk
@@ -117,6 +118,36 @@ def test_the_fast_path_and_the_parser_say_the_same(dialogue: list[tuple[bytes, b
     slow.leave()
     assert fast.sent_upstream == slow.sent_upstream
     assert [facts(record) for record in fast.recorder.records] == [facts(record) for record in slow.recorder.records]
+
+
+SEVERAL = [
+    BackendOptions(name="one", url="http://one:1/base", models=["m*"], add_headers={"X-Private": "theirs"}),
+    BackendOptions(name="two", url="http://two:2", models=["m"], weight=2),
+    BackendOptions(name="rest", url="http://rest:3"),
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(dialogues())
+@example([(POST.replace(b"2\r", b"13\r").replace(b"{}", b'{"model":"m"}'), ANSWER + b"{}")] * 7)
+@example([(POST, ANSWER + b"{}")] * 3)
+def test_the_fast_path_and_the_parser_choose_the_same_of_several_backends(
+    dialogue: list[tuple[bytes, bytes | None]],
+) -> None:
+    fast, slow = (Desk(learns=learns, backends=SEVERAL) for learns in (True, False))
+    for request, answer in dialogue:
+        request = request.replace(b"/v1/models", b"/one/v1/embeddings")  # noqa: PLW2901 -- that list is made in tasks
+        assert fast.say(request) == slow.say(request)
+        if answer is not None:
+            assert fast.answer(answer) == slow.answer(answer)
+        assert [server.credit for server in fast.context.fleet.servers] == [
+            server.credit for server in slow.context.fleet.servers
+        ]
+    fast.leave()
+    slow.leave()
+    assert fast.sent_upstream == slow.sent_upstream
+    assert [facts(record) for record in fast.recorder.records] == [facts(record) for record in slow.recorder.records]
+    assert {server.open_requests for server in fast.context.fleet.servers} == {0}
 
 
 def test_the_fast_path_is_taken_at_all() -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from llm_metrics_proxy.metrics_service import judge
+from llm_metrics_proxy.record import RequestRecord
 from tests.proxy.client import get, post
 from tests.proxy.conftest import Stage
 from tests.upstream import (
@@ -20,6 +22,8 @@ from tests.upstream import (
     head,
     openai_handler,
 )  # fmt: skip
+from tests.wire.test_openai_realtime import failed, told
+from tests.wire.test_websocket import CLOSE as CLOSE_FRAME
 from tests.wire.test_websocket import event, frame
 
 pytestmark = pytest.mark.system
@@ -181,3 +185,76 @@ def test_what_is_no_websocket_passes_all_the_same_and_its_frames_are_unknown(sta
     assert (record.websocket_frames_received, record.websocket_frames_sent, record.outcome) == (
         None, None, "completed"
     )  # fmt: skip
+
+
+CREATED = event("session.created", session={"model": "gpt-realtime"})
+DONE = event("response.done", response={"status": "completed", "usage": {"input_tokens": 10, "output_tokens": 5}})
+LEAVING = frame(b"", CLOSE_FRAME)
+
+
+def held(stage: Stage, said: bytes, *, by_server: bool, closing: bool) -> RequestRecord:
+    """The record of a session in which the server said that, ended by either side, with close frames or without."""
+    farewell = LEAVING if closing else b""
+    by_client = frame(b"", CLOSE_FRAME, mask=b"abcd") if closing else b""
+    if by_server:
+        script: list[Step] = [Send(AGREED + said + farewell), Close()]
+    else:
+        script = [Send(AGREED + said), *((Receive(len(by_client)), Send(farewell)) if closing else ()), Stall()]
+    with stage.play(script), stage.proxy.connect() as client:
+        client.send(ASK)
+        client.head()
+        assert client.read(len(said)) == said
+        if by_server:
+            assert client.ends() == farewell
+        else:
+            client.send(by_client)
+            assert client.read(len(farewell)) == farewell
+            client.close()
+        return stage.proxy.record()
+
+
+@pytest.mark.parametrize("closing", [True, False])
+@pytest.mark.parametrize("by_server", [True, False])
+@pytest.mark.parametrize("after", [DONE, CREATED])
+def test_a_session_that_goes_on_after_an_error_is_complete_and_keeps_its_words(
+    stage: Stage, by_server: bool, closing: bool, after: bytes
+) -> None:
+    record = held(stage, CREATED + told() + after, by_server=by_server, closing=closing)
+    assert (record.outcome, record.success, record.error_type) == ("completed", True, None)
+    assert (record.upstream_error_code, record.upstream_error_type, record.error_message) == (
+        "invalid_value", "invalid_request_error", "No such voice"
+    )  # fmt: skip
+    verdict = judge(record)
+    assert (verdict.outcome, verdict.category, verdict.type) == ("completed", None, None)
+
+
+@pytest.mark.parametrize("closing", [True, False])
+@pytest.mark.parametrize("by_server", [True, False])
+@pytest.mark.parametrize(
+    ("said", "category", "kind"),
+    [
+        (CREATED + failed(), "limit", "quota"),
+        (told(), "request", "invalid"),
+        (told({"message": "Something broke", "type": None, "code": None}), "stream", "error_event"),
+    ],
+    ids=["a failed response", "an error with words", "an error without"],
+)
+def test_a_session_that_came_to_nothing_but_an_error_failed(
+    stage: Stage, said: bytes, category: str, kind: str, by_server: bool, closing: bool
+) -> None:
+    record = held(stage, said, by_server=by_server, closing=closing)
+    assert (record.outcome, record.status_code) == ("upstream_error", 101)
+    assert record.error_message
+    verdict = judge(record)
+    assert (verdict.outcome, verdict.category, verdict.type) == ("upstream_error", category, kind)
+    assert (record.websocket_frames_sent or 0) >= 1
+
+
+@pytest.mark.parametrize("closing", [True, False])
+@pytest.mark.parametrize(("by_server", "outcome"), [(True, "upstream_error"), (False, "completed")])
+def test_after_answers_it_is_a_failure_only_if_the_server_ended_it_with_an_error(
+    stage: Stage, by_server: bool, outcome: str, closing: bool
+) -> None:
+    error = {"type": "invalid_request_error", "code": "session_expired", "message": "60 minutes are over."}
+    record = held(stage, CREATED + DONE + told(error), by_server=by_server, closing=closing)
+    assert (record.outcome, record.upstream_error_code, record.total_tokens) == (outcome, "session_expired", 15)

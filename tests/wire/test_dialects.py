@@ -6,7 +6,7 @@ from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.wire import dialects
 from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
 from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
-from llm_metrics_proxy.wire.base import Dialect
+from llm_metrics_proxy.wire.base import EVENT_STREAM, Dialect
 from llm_metrics_proxy.wire.dialects import (
     ANTHROPIC_COUNT_TOKENS,
     ANTHROPIC_MESSAGES,
@@ -25,12 +25,13 @@ from llm_metrics_proxy.wire.dialects import (
     OPENAI_TRANSLATIONS,
     RERANK,
     dialect_for,
-    is_event_stream,
+    media_type,
     model_in_path,
     reader_for,
 )
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.json_body import JsonBodyReader
+from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
 from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
 from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
@@ -111,7 +112,8 @@ def test_azure_names_the_model_in_the_path(path: str, model: str | None) -> None
         (ANTHROPIC_MESSAGES, b"application/json", AnthropicBodyReader),
         (ANTHROPIC_COUNT_TOKENS, b"application/json", type(None)),
         (OLLAMA_CHAT, b"application/x-ndjson", OllamaStreamReader),
-        (OLLAMA_GENERATE, b"application/json; charset=utf-8", OllamaBodyReader),
+        (OLLAMA_GENERATE, b"application/json; charset=utf-8", OllamaAnswerReader),
+        (OLLAMA_CHAT, None, OllamaAnswerReader),
         (OLLAMA_EMBED, b"application/json", OllamaBodyReader),
         (OPENAI_SPEECH, b"audio/mpeg", type(None)),
         (OPENAI_SPEECH, b"text/event-stream", OtherStreamReader),
@@ -123,7 +125,7 @@ def test_azure_names_the_model_in_the_path(path: str, model: str | None) -> None
 def test_each_kind_of_body_has_its_reader_and_sound_has_none(
     dialect: Dialect, content_type: bytes | None, kind: type
 ) -> None:
-    assert type(reader_for(dialect, 200, content_type)) is kind
+    assert type(reader_for(dialect, 200, media_type(content_type))) is kind
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -165,11 +167,12 @@ def test_anything_else_has_no_dialect(method: str, path: str) -> None:
     ],
 )
 def test_the_answers_content_type_decides_who_reads_it(content_type: bytes | None, expected: bool) -> None:
-    assert is_event_stream(content_type) is expected
+    media = media_type(content_type)
+    assert (media in EVENT_STREAM) is expected
     for dialect in (OPENAI_CHAT, OPENAI_COMPLETIONS):
         kind = OpenAIStreamReader if expected else JsonBodyReader
-        assert isinstance(reader_for(dialect, 200, content_type), kind)
-    assert isinstance(reader_for(OPENAI_EMBEDDINGS, 200, content_type), JsonBodyReader)
+        assert isinstance(reader_for(dialect, 200, media), kind)
+    assert isinstance(reader_for(OPENAI_EMBEDDINGS, 200, media), JsonBodyReader)
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 503, 599])
@@ -178,7 +181,7 @@ def test_an_error_status_is_read_as_an_error_with_and_without_a_dialect(
     status: int, content_type: bytes | None
 ) -> None:
     for dialect in (OPENAI_CHAT, OPENAI_EMBEDDINGS, None):
-        assert isinstance(reader_for(dialect, status, content_type), ErrorBodyReader)
+        assert isinstance(reader_for(dialect, status, media_type(content_type)), ErrorBodyReader)
 
 
 @pytest.mark.parametrize("status", [101, 204, 205, 301, 304, 307])

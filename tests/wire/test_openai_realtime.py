@@ -3,10 +3,10 @@
 import pytest
 
 from llm_metrics_proxy.record import UsageSource
-from llm_metrics_proxy.wire.base import ResponseFacts
+from llm_metrics_proxy.wire.base import ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.openai_realtime import RealtimeReader, model_in_query
 from tests.wire.streams import facts_of
-from tests.wire.test_websocket import event, frame
+from tests.wire.test_websocket import CLOSE, event, frame
 
 USAGE = {
     "total_tokens": 253, "input_tokens": 132, "output_tokens": 121,
@@ -44,9 +44,82 @@ def test_nonsense_is_refused_and_the_other_reports_stay() -> None:
     assert (found.prompt_tokens, found.completion_tokens, found.usage_rejected) == (132, 242, True)
 
 
-def test_an_error_event_does_not_end_the_session() -> None:
-    found = facts(event("error", error={"message": "No such voice"}), done())
-    assert (found.error, found.total_tokens) == (None, 253)
+NO_VOICE = {"type": "invalid_request_error", "code": "invalid_value", "message": "No such voice", "param": "voice"}
+VOICE_ERROR = ErrorFacts(code="invalid_value", type="invalid_request_error", message="No such voice")
+SPENT = {"type": "insufficient_quota", "code": "insufficient_quota", "message": "You exceeded your current quota"}
+SPENT_ERROR = ErrorFacts(code="insufficient_quota", type="insufficient_quota", message=SPENT["message"])
+LIMITS = event("rate_limits.updated", rate_limits=[{"name": "requests", "remaining": 9}])
+CLOSING = frame(b"", CLOSE)
+
+
+def failed(error: object = SPENT, usage: object = None) -> bytes:
+    details = {"type": "failed", "error": error}
+    return event("response.done", response={"status": "failed", "status_details": details, "usage": usage})
+
+
+def told(error: object = NO_VOICE) -> bytes:
+    return event("error", event_id="event_1", error=error)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [done(), SOUND, CREATED, event("session.updated"), event("input_audio_buffer.speech_started"), LIMITS + SOUND],
+)
+@pytest.mark.parametrize("error", [told(), failed()])
+def test_an_error_does_not_fail_a_session_that_goes_on(error: bytes, after: bytes) -> None:
+    assert facts(CREATED, error, after, CLOSING).error is None
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ((told(),), VOICE_ERROR),
+        ((CREATED, failed()), SPENT_ERROR),
+        ((CREATED, done(), told(), LIMITS), VOICE_ERROR),
+        ((CREATED, told(), done(), failed()), SPENT_ERROR),
+        ((told(), failed(None)), ErrorFacts()),
+        ((told("odd"),), ErrorFacts(message="odd")),
+        ((event("response.done", response={"status": "failed", "status_details": 7}),), ErrorFacts()),
+    ],
+)
+@pytest.mark.parametrize("end", [CLOSING, b""])
+def test_an_error_that_was_the_servers_last_word_fails_the_session(
+    said: tuple[bytes, ...], error: ErrorFacts, end: bytes
+) -> None:
+    assert facts(*said, end).error == error
+
+
+@pytest.mark.parametrize(
+    ("said", "by_client", "failed"),
+    [
+        ((done(), told()), True, False),  # nothing to cancel, say: the session had come to something
+        ((told(),), True, True),  # it came to nothing else
+        ((failed(),), True, True),
+        ((done(), told(), CLOSING), True, True),  # the server had ended it before
+        ((done(), told()), False, True),
+    ],
+)
+def test_who_ended_the_session_counts(said: tuple[bytes, ...], by_client: bool, failed: bool) -> None:
+    reader = RealtimeReader()
+    for piece in said:
+        reader.feed(piece)
+    if by_client:
+        reader.client_ends()
+        reader.feed(CLOSING)  # the server's answer to it
+        reader.client_ends()
+    assert (reader.finish().error is not None) is failed
+    assert reader.error is not None
+
+
+def test_the_newest_error_is_kept_and_its_secrets_are_not() -> None:
+    reader = RealtimeReader()
+    reader.feed(told() + told({"message": "bad key sk-abcdef0123456789"}) + done())
+    assert reader.error == ErrorFacts(message="bad key sk-***")
+    assert reader.finish().error is None
+
+
+def test_a_failed_response_is_paid_for_too() -> None:
+    assert facts(done(), failed(usage=USAGE), done()).total_tokens == 3 * 253
 
 
 def test_what_is_no_json_or_no_websocket_is_passed_over() -> None:

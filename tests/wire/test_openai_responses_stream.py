@@ -37,6 +37,7 @@ def test_a_stream_with_reasoning_text_and_a_call() -> None:
         (named("response.output_item.added", item={"type": "function_call", "name": "f"}), VISIBLE),
         (named("response.output_item.added", item={"type": "web_search_call"}), 0),
         (named("response.output_item.added", item={"type": "message"}), 0),
+        (named("response.output_item.added", item={"type": {"no": "word"}, "name": "f"}), 0),
         (named("response.something_new", delta_of="x"), 0),
         (COMPLETED, SAW_TERMINAL),
         (whole("response.incomplete", status="incomplete"), SAW_TERMINAL),

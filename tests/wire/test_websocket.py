@@ -130,3 +130,14 @@ def test_random_bytes_raise_nothing(pieces: list[bytes]) -> None:
 def event(kind: str, **members: Any) -> bytes:
     """A server's event in a frame; for the tests of sessions."""
     return frame(json.dumps({"type": kind, "event_id": "e", **members}).encode())
+
+
+@pytest.mark.parametrize(
+    ("stream", "closing"), [(frame(b"x"), False), (frame(b"", PING), False), (frame(b"", CLOSE), True)]
+)
+def test_a_close_frame_is_a_sides_last_word(stream: bytes, closing: bool) -> None:
+    for pieces in three_ways(stream):
+        reader = FrameReader()
+        for piece in pieces:
+            reader.feed(piece)
+        assert reader.closing is closing

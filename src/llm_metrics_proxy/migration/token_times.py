@@ -10,6 +10,8 @@ against, shares nothing with this. Frozen with 4.0.0.
 
 from typing import Final
 
+from llm_metrics_proxy.migration.model import Given
+
 FIRST: Final = "time_to_first_token_ms"
 OUTPUT: Final = "time_to_first_output_ms"
 LAST: Final = "time_to_last_token_ms"
@@ -26,10 +28,16 @@ def _is_number(column: str) -> str:
 
 
 # A plus takes the column's type away, which could make text of the numbers that it is compared with.
-_WHOLE: Final = (
+_WAS_WHOLE: Final = (
     f"CASE WHEN {_is_number('content_chunks')} THEN 0 "
     f"WHEN {_is_number('is_streaming')} AND +is_streaming IN (0, 1) THEN +is_streaming = 0 "
     f"ELSE {_is_number(FIRST)} AND {_is_number('response_time_ms')} AND +{FIRST} >= +response_time_ms END"
+)
+# ``whole``: the answer came in one piece. Worked out once for each record, and not at all where both flags are plain.
+WHOLE: Final = Given(
+    layers=((("whole", _WAS_WHOLE),),),
+    seen=(("whole", "1"),),
+    plain="content_chunks IS NULL AND +is_streaming IS 0",
 )
 _HAS_TIMES: Final = f"({_is_number(FIRST)} AND {_is_number(LAST)})"
 _HAS_TOKENS: Final = _is_number("completion_tokens")
@@ -39,7 +47,7 @@ _AFTER_FIRST: Final = "((completion_tokens - 1) * 1.0)"
 _RATE: Final = f"{_AFTER_FIRST} * 1000.0 / {_GENERATING_MS}"
 _POSSIBLE: Final = f"(+{FIRST} >= 0 AND {_GENERATING_MS} > 0)"
 _FINITE: Final = f"({_GENERATING_MS} <= {_LARGEST} AND {_RATE} <= {_LARGEST})"
-_KNOWN: Final = f"NOT ({_WHOLE}) AND {_HAS_TIMES} AND {_HAS_TOKENS} AND +completion_tokens >= 2"
+_KNOWN: Final = f"NOT whole AND {_HAS_TIMES} AND {_HAS_TOKENS} AND +completion_tokens >= 2"
 
 
 def _if_known(value: str) -> str:
@@ -48,10 +56,10 @@ def _if_known(value: str) -> str:
 
 TIME_PER_OUTPUT_TOKEN_SQL: Final = _if_known(f"{_GENERATING_MS} / {_AFTER_FIRST}")
 OUTPUT_TOKENS_PER_SECOND_SQL: Final = _if_known(_RATE)
-NOT_STREAMED_SQL: Final = f"({_WHOLE})"
+NOT_STREAMED_SQL: Final = "whole"
 # Reasons are owed for complete streams alone: nothing else is expected to have a speed. The first that holds counts.
 _STREAM: Final = (
-    f"outcome COLLATE BINARY IS 'completed' AND NOT ({_WHOLE}) "
+    f"outcome COLLATE BINARY IS 'completed' AND NOT whole "
     f"AND ({_is_number('content_chunks')} OR +is_streaming IS 1 OR {_is_number(FIRST)})"
 )
 _STREAM_OF_TOKENS: Final = f"{_STREAM} AND {_HAS_TOKENS} AND +completion_tokens >= 2"
@@ -62,7 +70,7 @@ NO_SPEED_SQL: Final = {
     "speed_not_finite": f"{_STREAM_OF_TOKENS} AND {_FINITE} IS NOT 1",
 }
 FOLLOWS_SQL: Final = (
-    f"NOT (({_WHOLE}) AND coalesce({FIRST}, {OUTPUT}, {LAST}) IS NOT NULL) "
+    f"NOT (whole AND coalesce({FIRST}, {OUTPUT}, {LAST}) IS NOT NULL) "
     f"AND time_per_output_token_ms IS ({TIME_PER_OUTPUT_TOKEN_SQL}) "
     f"AND output_tokens_per_second IS ({OUTPUT_TOKENS_PER_SECOND_SQL})"
 )
@@ -70,4 +78,4 @@ FOLLOWS_SQL: Final = (
 
 def streamed_only(column: str) -> str:
     """SQL: the column's value as it is, or NULL where the answer was not streamed."""
-    return f"CASE WHEN {_WHOLE} THEN NULL ELSE {column} END"
+    return f"CASE WHEN whole THEN NULL ELSE {column} END"

@@ -29,6 +29,8 @@ def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestP
     tags, trace_id = tags_of(facts), trace_of(facts)
     backend_name = None if server is None else server.backend.terms.name
     route = ctx.policy.route(head.method, head.path)
+    asks_for_models = (head.method, head.path) == (b"GET", MODELS_PATH) and not head.websocket
+    merges_models = asks_for_models and server is None and len(fleet.servers) > 1
     return RequestPlan(
         request=head,
         route=route,
@@ -38,19 +40,14 @@ def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestP
         user_agent=agent_of(facts),
         api_key_id=ctx.key_ids.of(facts),
         start=b"" if server is None else upstream_start(head, server.backend, trusted=trusted, plain_answer=False),
-        fast=route.allowed and server is not None and head.is_json and "content_encoding" not in facts,
+        fast=route.allowed and head.is_json and "content_encoding" not in facts and not merges_models,
         tags=tags,
         trace_id=trace_id,
         server=server,
         backend=None if server is None else server.backend.address.label,
         backend_name=backend_name,
         says_more=(tags or trace_id or backend_name) is not None,
-        merges_models=(
-            server is None
-            and len(fleet.servers) > 1
-            and (head.method, head.path) == (b"GET", MODELS_PATH)
-            and not head.websocket
-        ),
+        merges_models=merges_models,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from llm_metrics_proxy.proxy.headers import Fields
+from llm_metrics_proxy.wire.dialects import media_type
 from llm_metrics_proxy.wire.rate_limits import read_limits
 
 REQUEST_ID_FIELD: Final = b"x-llm-metrics-request-id: "
@@ -28,6 +29,9 @@ class Framing(Enum):
     UNTIL_CLOSE = auto()
 
 
+NONE, LENGTH, CHUNKED, UNTIL_CLOSE = Framing  # CPython 3.11 takes 45 ns to look one up in its class
+
+
 class ResponseHead(NamedTuple):
     """An upstream's head, parsed. ``start`` is what of it goes on: status line and end-to-end fields."""
 
@@ -35,31 +39,34 @@ class ResponseHead(NamedTuple):
     start: bytes
     facts: dict[str, bytes]
     framing: Framing
+    media: bytes  # of its Content-Type, see ``media_type``
     limits: tuple[tuple[str, float | int], ...] = ()  # columns of the record that its fields fill
 
 
 def response_head(status: int, reason: bytes, fields: Fields, method: bytes) -> ResponseHead:
     """Put a parsed head together; ``method`` is the request's."""
     start = b"HTTP/1.1 %d %b\r\n%b" % (status, reason, b"".join(fields.lines))
+    facts = fields.facts
     # read here, because a head that was seen before is not taken apart again
-    limits = read_limits(fields.facts) if not _USUAL.issuperset(fields.facts) else ()
-    return ResponseHead(status, start, fields.facts, response_framing(status, method, fields.facts), limits)
+    media = media_type(facts.get("content_type"))
+    limits = read_limits(facts) if not _USUAL.issuperset(facts) else ()
+    return ResponseHead(status, start, facts, response_framing(status, method, facts), media, limits)
 
 
 def response_framing(status: int, method: bytes, facts: dict[str, bytes]) -> Framing:
     """How a response's body is framed (RFC 9112 section 6.3)."""
     if method == b"HEAD" or status in {204, 304} or status < 200:
-        return Framing.NONE
+        return NONE
     if "transfer_encoding" in facts:
-        return Framing.CHUNKED
-    return Framing.LENGTH if "content_length" in facts else Framing.UNTIL_CLOSE
+        return CHUNKED
+    return LENGTH if "content_length" in facts else UNTIL_CLOSE
 
 
 def client_framing(upstream: Framing, version: str, *, edited: bool) -> Framing:
     """How the same body is framed for the client. ``edited``: its length may change on the way."""
-    if upstream is Framing.NONE or (upstream is Framing.LENGTH and not edited):
+    if upstream is NONE or (upstream is LENGTH and not edited):
         return upstream
-    return Framing.CHUNKED if version == "1.1" else Framing.UNTIL_CLOSE
+    return CHUNKED if version == "1.1" else UNTIL_CLOSE
 
 
 def head_bytes(
@@ -69,9 +76,9 @@ def head_bytes(
 
     ``length`` is the body's, or what an answer to HEAD tells of it.
     """
-    if framing is Framing.CHUNKED:
+    if framing is CHUNKED:
         extra = b"Transfer-Encoding: chunked\r\n"
-    elif length is not None and framing is not Framing.UNTIL_CLOSE and head.status != 204:  # RFC 9110 section 8.6
+    elif length is not None and framing is not UNTIL_CLOSE and head.status != 204:  # RFC 9110 section 8.6
         extra = b"Content-Length: %d\r\n" % length
     else:
         extra = b""

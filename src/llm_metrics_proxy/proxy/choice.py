@@ -121,18 +121,25 @@ def choose(loads: Sequence[Load]) -> tuple[int, list[int]]:
     With all ejected, the one that failed the fewest times in a row, and of these the one whose failure is oldest.
     """
     credited = [load.credit for load in loads]
-    well = [index for index, load in enumerate(loads) if not load.ejected]
-    if not well:
+    least: list[int] = []  # loaded, all of them equally
+    for index, load in enumerate(loads):
+        if load.ejected:
+            continue
+        if least:
+            # Cross-multiplied, so that equal is equal: 1/3 and 2/6 as floats need not be.
+            other = loads[least[0]]
+            mine, its = load.open_requests * other.weight, other.open_requests * load.weight
+            if mine > its:
+                continue
+            if mine < its:
+                least.clear()
+        least.append(index)
+    if not least:
         return min(range(len(loads)), key=lambda index: (loads[index].failures, loads[index].failed_ns)), credited
-    # Cross-multiplied, so that equal is equal: 1/3 and 2/6 as floats need not be.
-    least = well[0]
-    for index in well[1:]:
-        if loads[index].open_requests * loads[least].weight < loads[least].open_requests * loads[index].weight:
-            least = index
-    open_requests, weight = loads[least].open_requests, loads[least].weight
-    equal = [index for index in well if loads[index].open_requests * weight == open_requests * loads[index].weight]
-    for index in equal:
+    gained = 0
+    for index in least:
         credited[index] += loads[index].weight
-    taken = max(equal, key=lambda index: credited[index])
-    credited[taken] -= sum(loads[index].weight for index in equal)
+        gained += loads[index].weight
+    taken = max(least, key=credited.__getitem__)
+    credited[taken] -= gained
     return taken, credited

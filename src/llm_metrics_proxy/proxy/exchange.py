@@ -30,6 +30,9 @@ class State(Enum):
     CLOSED = auto()
 
 
+RECEIVING, WAITING, AWAITING, RESPONDING, CLOSED = State  # CPython 3.11 takes 45 ns to look one up in its class
+
+
 class Cause(StrEnum):
     """Why an exchange ended, other than by the upstream's answer being complete. The value is the `error_type`."""
 
@@ -90,6 +93,7 @@ ENDINGS: Final[dict[Cause, Ending]] = {
     Cause.INTERNAL: Ending(Outcome.PROXY_ERROR, 502, "This proxy failed; its log says why."),
 }
 
+_COMPLETED: Final = Outcome.COMPLETED
 _PLAIN_FACTS: Final = ResponseFacts(terminal=True)
 
 
@@ -101,7 +105,7 @@ class Exchange(msgspec.Struct):
 
     record: RequestRecord
     received: int
-    state: State = State.RECEIVING
+    state: State = RECEIVING
     reader: ResponseReader | None = None
     decoder: Decoder | None = None
     head_sent: bool = False  # the client has part of an answer; from now on a fault can only abort
@@ -139,8 +143,8 @@ class Exchange(msgspec.Struct):
     def request_complete(self, now: int) -> None:
         """The last byte of the request's body was read."""
         self.body_complete = now
-        if self.state is State.RECEIVING:
-            self.state = State.WAITING
+        if self.state is RECEIVING:
+            self.state = WAITING
 
     def upstream_ready(self, now: int, *, reused: bool, connect_ns: int) -> None:
         """A connection is ours. After a retry the later one counts."""
@@ -152,12 +156,12 @@ class Exchange(msgspec.Struct):
     def request_sent(self, now: int) -> None:
         """Everything (or, for a streamed upload, the head) was handed to the upstream's socket."""
         self.sent = now
-        self.state = State.AWAITING
+        self.state = AWAITING
 
     def response_head(self, now: int, status: int, reader: ResponseReader | None, decoder: Decoder | None) -> None:
         """The final response's head was parsed. ``reader`` takes the decoded body, if anybody can read it."""
         self.headers = self.last_read = now
-        self.state = State.RESPONDING
+        self.state = RESPONDING
         self.record.upstream_status_code = status
         self.reader = reader
         self.decoder = decoder
@@ -209,7 +213,7 @@ class Exchange(msgspec.Struct):
             self._fail(Outcome.STREAM_TRUNCATED, word, "The stream ended without its terminal marker.")
         else:
             record.success = True
-            record.outcome = Outcome.COMPLETED
+            record.outcome = _COMPLETED
             if facts.refused:  # a flag on what is complete, as the taxonomy has it
                 record.error_type = "refusal"
         return self._close(facts, now)
@@ -219,7 +223,7 @@ class Exchange(msgspec.Struct):
         facts = self._facts()
         record = self.record
         ending = ENDINGS[cause]
-        if self.head_sent and self.state is State.RESPONDING:
+        if self.head_sent and self.state is RESPONDING:
             record.status_code = record.upstream_status_code
             if cause is Cause.CLIENT_GONE and facts.terminal and facts.content_chunks is not None:
                 # SDKs hang up at the end marker, before the last empty chunk: they have all there is.
@@ -227,7 +231,7 @@ class Exchange(msgspec.Struct):
         self._fail(ending.outcome, cause.value, message or ending.message)
         if cause is Cause.CLIENT_GONE:
             record.error_type = "disconnect_mid_stream" if self.first_byte else "disconnect_before_first_token"
-        elif cause in {Cause.RESET, Cause.PROTOCOL} and self.state is State.RESPONDING:
+        elif cause in {Cause.RESET, Cause.PROTOCOL} and self.state is RESPONDING:
             record.outcome = Outcome.STREAM_TRUNCATED
             record.error_type = "truncated" if cause is Cause.RESET else cause.value
             record.error_message = message or "The LLM server broke off in the middle of its answer."
@@ -293,7 +297,7 @@ class Exchange(msgspec.Struct):
             record.inter_chunk_max_ms = _ms(self.largest_gap) if self.tokens_seen > 1 else None
         record.response_time_ms = _ms(now - received)
         record.proxy_overhead_ms = self._overhead_ms()
-        self.state = State.CLOSED
+        self.state = CLOSED
         return record
 
     def _overhead_ms(self) -> float:
@@ -302,9 +306,9 @@ class Exchange(msgspec.Struct):
         The silence before a time-out or before the client left is the upstream's, not ours.
         """
         overhead = self.forwarding
-        if self.acquired:
-            # Below 0 where a body streamed through (it ended later), or somebody else's connection became free first.
-            overhead += max(self.acquired - max(self.body_complete, self.received) - self.connecting, 0)
+        waited = self.acquired - (self.body_complete or self.received) - self.connecting
+        if waited > 0:  # not so where a body streamed through (it ended later), or another's connection became free
+            overhead += waited
         return _ms(overhead)
 
 

@@ -1,7 +1,7 @@
 """The short way for the commonest request: a known head, a whole body, nobody before it, an idle connection.
 
-What of this follows from the head alone (it may pass, its body is plain JSON, one server is to answer it) is
-``RequestPlan.fast``.
+What of this follows from the head alone (it may pass, its body is plain JSON) is ``RequestPlan.fast``. Where the head
+does not name the server, the body does: it is here in whole, so the choice costs no more than making it.
 
 Such a request passes through every station of ``Transaction`` within one read, and each would only find out that there
 is nothing to wait for. Here its transaction is made as it stands after the last station, the request already sent;
@@ -15,10 +15,11 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from llm_metrics_proxy.proxy.acceptance import begin_record
-from llm_metrics_proxy.proxy.exchange import Exchange, State
-from llm_metrics_proxy.proxy.inbound import RequestPlan, upstream_end
+from llm_metrics_proxy.proxy.choice import model_in_target
+from llm_metrics_proxy.proxy.exchange import AWAITING, Exchange
+from llm_metrics_proxy.proxy.headers import forwarding_lines
+from llm_metrics_proxy.proxy.inbound import RequestPlan, framing_lines, start_for
 from llm_metrics_proxy.proxy.transaction import Transaction
-from llm_metrics_proxy.wire.openai_chat import read_request
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.context import Context
@@ -31,26 +32,32 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
     length = len(body)
     if options.inject_usage or options.journal_when_full != "drop_records" or length > options.max_body_bytes:
         return None
-    server = plan.server
+    request, route, server, facts = plan.request, plan.route, plan.server, None
+    if body:
+        facts = route.read_request(body)
     if server is None:
-        return None
+        model = (facts and facts.model) or route.model or model_in_target(request.target)
+        server = ctx.fleet.choose(model, route.endpoint, connected=True)
+        if server is None:
+            return None
     upstream = server.pool.take_idle()
     if upstream is None:
         return None
-    request, route = plan.request, plan.route
     record = begin_record(ctx, client, plan)
+    if plan.server is None:
+        record.backend, record.backend_name = server.backend.address.label, server.backend.terms.name
     record.request_bytes = length
     record.attempts = 1
     server.open_requests += 1
-    exchange = Exchange(record, now, State.AWAITING, body_complete=now)
-    if body:
-        read = read_request if route.dialect is None else route.dialect.read_request
-        exchange.request_facts(read(body))
-    payload = b"%b%b%b" % (
-        plan.start,
-        upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=length),
-        body,
-    )
+    exchange = Exchange(record, now, AWAITING, body_complete=now)
+    if facts is not None:
+        exchange.request_facts(facts)
+    introduced = client.introduced
+    if introduced is None or introduced[0] is not plan:
+        lines = forwarding_lines(request.facts, client.address, trusted=client.trusted)
+        introduced = client.introduced = (plan, lines)
+    start = start_for(plan, server, trusted=client.trusted)
+    payload = b"%b%b%b%b" % (start, introduced[1], framing_lines(request, length), body)
     transaction = Transaction(
         ctx, client, plan, exchange, length, request, request.keep_alive, True, options.max_body_bytes, None,
         started=True,

@@ -120,7 +120,7 @@ class Fleet:
         self._terms = [server.backend.terms for server in servers]
         unconditional = len(servers) == 1 and not self._terms[0].models and self._terms[0].dialect is None
         self.only = servers[0] if unconditional else None  # whatever a request asks for, this one is to answer it
-        self._eligible: dict[tuple[str | None, str], list[int]] = {}
+        self._serving: dict[tuple[str | None, str], list[Server]] = {}
 
     def replace(self, backends: Sequence[Backend]) -> None:
         """From now on these. One that stays as it is keeps its connections and its health; one that goes finishes what
@@ -141,17 +141,25 @@ class Fleet:
     def serving(self, model: str | None, path: str) -> list[Server]:
         """Those that may answer a request for a model at a path."""
         key = (model, path)
-        found = self._eligible.get(key)
+        found = self._serving.get(key)
         if found is None:
-            found = eligible(self._terms, model, family_of(path))
-            if len(self._eligible) >= _MOST_REMEMBERED:
-                self._eligible.clear()
-            self._eligible[key] = found
-        return [self.servers[index] for index in found]
+            found = [self.servers[index] for index in eligible(self._terms, model, family_of(path))]
+            if len(self._serving) >= _MOST_REMEMBERED:
+                self._serving.clear()
+            self._serving[key] = found
+        return found
 
-    def choose(self, model: str | None, path: str, tried: Sequence[Server]) -> Server | None:
-        """The one to ask next, of those that were not tried yet."""
-        servers = [server for server in self.serving(model, path) if server not in tried]
+    def choose(
+        self, model: str | None, path: str, tried: Sequence[Server] = (), *, connected: bool = False
+    ) -> Server | None:
+        """The one to ask next, of those that were not tried yet.
+
+        ``connected``: only if it has an idle connection. If it has none, nobody is chosen and nothing has changed, so
+        that another call chooses the same one.
+        """
+        servers = self.serving(model, path)
+        if tried:
+            servers = [server for server in servers if server not in tried]
         if len(servers) < 2:
             return servers[0] if servers else None
         loads = [
@@ -166,9 +174,12 @@ class Fleet:
             for server in servers
         ]
         index, credited = choose(loads)
+        chosen = servers[index]
+        if connected and not chosen.pool.has_idle:
+            return None
         for server, credit in zip(servers, credited, strict=True):
             server.credit = credit
-        return servers[index]
+        return chosen
 
     def sweep(self, now: int) -> None:
         """Called a few times a second: idle connections, probes that are due, retired servers that are done."""

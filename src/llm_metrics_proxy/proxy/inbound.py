@@ -146,14 +146,28 @@ def upstream_start(request: InboundRequest, backend: Backend, *, trusted: bool, 
     )
 
 
+def start_for(plan: RequestPlan, server: "Server", *, trusted: bool) -> bytes:
+    """``upstream_start`` for one of the servers that the plan's requests may go to, worked out once for each."""
+    if server is plan.server:
+        return plan.start
+    known = plan.starts.get(server)
+    if known is None:
+        known = upstream_start(plan.request, server.backend, trusted=trusted, plain_answer=False)
+        plan.starts[server] = known
+    return known
+
+
 def upstream_end(request: InboundRequest, *, client_address: bytes, trusted: bool, body_length: int | None) -> bytes:
     """The rest of that head: whom we forward for, and the framing. ``body_length`` None: chunked."""
+    return forwarding_lines(request.facts, client_address, trusted=trusted) + framing_lines(request, body_length)
+
+
+def framing_lines(request: InboundRequest, body_length: int | None) -> bytes:
+    """How the body is framed for the upstream, with the blank line that ends the head."""
     if request.websocket:
-        framing = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-    elif body_length is None:
-        framing = b"Transfer-Encoding: chunked\r\n"
-    elif body_length or "content_length" in request.facts:
-        framing = b"Content-Length: %d\r\n" % body_length
-    else:
-        framing = b""
-    return forwarding_lines(request.facts, client_address, trusted=trusted) + framing + b"\r\n"
+        return b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    if body_length is None:
+        return b"Transfer-Encoding: chunked\r\n\r\n"
+    if body_length or "content_length" in request.facts:
+        return b"Content-Length: %d\r\n\r\n" % body_length
+    return b"\r\n"

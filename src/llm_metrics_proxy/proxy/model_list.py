@@ -27,6 +27,17 @@ class Listing(NamedTuple):
     body: bytes | None
     missing: list[tuple[str, str]]
 
+    @property
+    def missing_words(self) -> str:
+        """``name:why`` of each, separated by commas; empty if none is missing."""
+        return ",".join(f"{name}:{why}" for name, why in self.missing)
+
+    @property
+    def missing_line(self) -> bytes:
+        """The line of the answer's head that names them; empty if none is missing."""
+        names = b",".join(name.encode("latin-1", "replace") for name, _ in self.missing)
+        return MISSING_FIELD + names + b"\r\n" if names else b""
+
 
 async def list_models(fleet: "Fleet", request_to: "Callable[[Server], bytes]", timeout_s: float) -> Listing:
     """Ask every server at the same time. An ejected one is asked too: if it is back, this tells."""

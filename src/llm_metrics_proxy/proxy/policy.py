@@ -7,13 +7,14 @@ path as sent.
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import Dialect
+from llm_metrics_proxy.wire import openai_chat
+from llm_metrics_proxy.wire.base import Dialect, RequestFacts
 from llm_metrics_proxy.wire.dialects import dialect_for, model_in_path
 
 _ENDPOINT_CHARS: Final = 256
@@ -100,6 +101,7 @@ class Route(msgspec.Struct, frozen=True):
     allowed: bool
     endpoint: str
     dialect: Dialect | None
+    read_request: Callable[[bytes], RequestFacts]  # of a JSON body
     model: str | None = None  # if the path names it
 
 
@@ -122,11 +124,14 @@ class PathPolicy:
             return known
         text = path.decode("latin-1")
         verb = method.decode("latin-1")
+        dialect = dialect_for(verb, text)
         route = Route(
             allowed=self._allow_all
             or (len(path) <= _MAX_PATH_BYTES and all(self._passes(verb, reading) for reading in _readings(path))),
             endpoint=text[:_ENDPOINT_CHARS],
-            dialect=dialect_for(verb, text),
+            dialect=dialect,
+            # every API names model and stream alike
+            read_request=openai_chat.read_request if dialect is None else dialect.read_request,
             model=model_in_path(text),
         )
         if len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:

@@ -51,6 +51,11 @@ class Pool:
             self._waiting.append((monotonic(), owner))
         return None
 
+    @property
+    def has_idle(self) -> bool:
+        """There is a connection to be taken, unless it was closed a moment ago."""
+        return bool(self._idle)
+
     def take_idle(self) -> Upstream | None:
         """The newest idle connection, which is the least likely to have been closed meanwhile."""
         while self._idle:

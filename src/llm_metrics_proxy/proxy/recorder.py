@@ -38,6 +38,7 @@ class Recorder:
         self._fsync_always = fsync == "always"
         self._endings: list[Ending] = []
         self._scheduled = False
+        self._opened = 0  # in this turn
         self._next_complaint = 0.0
         self._was_blocked = False
         self._publish()
@@ -50,10 +51,9 @@ class Recorder:
     def opened(self, record: RequestRecord) -> None:
         """A request was accepted; should this process die now, this is what will be known of it."""
         self._writer.opened(record)
-        words = self._slot.words
-        words[REQUESTS] += 1
-        words[OPEN_REQUESTS] += 1
-        self._schedule()
+        self._opened += 1
+        if not self._scheduled:
+            self._schedule()
 
     def closed(
         self,
@@ -64,17 +64,17 @@ class Recorder:
     ) -> None:
         """A request ended: record it, then write its ``last_bytes``, then call ``then``."""
         self._writer.closed(record)
-        self._slot.words[OPEN_REQUESTS] -= 1
         self._endings.append((outlet, last_bytes, then))
-        self._schedule()
+        if not self._scheduled:
+            self._schedule()
 
     def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._end_turn)
+        self._scheduled = True
+        self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
         self._scheduled = False
+        self._count()
         self._writer.flush()
         if self._writer.is_blocked or self._was_blocked:
             # What only this memory holds is counted before a client has its end: a successor takes over the count.
@@ -88,6 +88,13 @@ class Recorder:
             self._loop.run_in_executor(None, self.sync).add_done_callback(lambda _: self._hand_out(endings))
         else:
             self._hand_out(endings)
+
+    def _count(self) -> None:
+        """Live counters, once a turn: before anybody who was answered in it can look."""
+        opened, self._opened = self._opened, 0
+        words = self._slot.words
+        words[REQUESTS] += opened
+        words[OPEN_REQUESTS] += opened - len(self._endings)
 
     @staticmethod
     def _hand_out(endings: list[Ending]) -> None:
@@ -127,6 +134,7 @@ class Recorder:
 
     def close(self) -> None:
         """Write what is left and give the journal up; what still cannot be written is counted and told now."""
+        self._count()
         self._writer.flush()
         endings, self._endings = self._endings, []
         self._hand_out(endings)

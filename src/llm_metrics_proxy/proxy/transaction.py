@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from llm_metrics_proxy.proxy.answers import (
+    CHUNKED,
     CONTINUE,
     LAST_CHUNK,
+    NONE,
+    UNTIL_CLOSE,
     Framing,
     ResponseHead,
     client_framing,
@@ -27,15 +30,24 @@ from llm_metrics_proxy.proxy.answers import (
     json_answer,
 )
 from llm_metrics_proxy.proxy.choice import model_in_target
-from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause, Exchange, State
-from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_end, upstream_start
-from llm_metrics_proxy.proxy.model_list import MISSING_FIELD, Listing, list_models
+from llm_metrics_proxy.proxy.exchange import (
+    AWAITING,
+    CLOSED,
+    ENDINGS,
+    RECEIVING,
+    WAITING,
+    Cause,
+    Exchange,
+)
+from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, start_for, upstream_end, upstream_start
+from llm_metrics_proxy.proxy.model_list import Listing, list_models
+from llm_metrics_proxy.proxy.request_body import read_body
+from llm_metrics_proxy.proxy.tunnel import Tunnel
+from llm_metrics_proxy.wire.base import EVENT_STREAM
 from llm_metrics_proxy.wire.content_coding import decoder_for
 from llm_metrics_proxy.wire.dialects import reader_for
-from llm_metrics_proxy.wire.openai_chat import read_request
-from llm_metrics_proxy.wire.openai_realtime import RealtimeReader, model_in_query
-from llm_metrics_proxy.wire.usage_injection import UsageFilter, inject_include_usage
-from llm_metrics_proxy.wire.websocket import FrameReader
+from llm_metrics_proxy.wire.openai_realtime import model_in_query
+from llm_metrics_proxy.wire.usage_injection import UsageFilter
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.context import Context
@@ -70,10 +82,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     payload: bytes = b""  # what was sent upstream, kept until an answer begins, for the one retry
     upstream: "Upstream | None" = None
     edits: UsageFilter | None = None
-    framing: Framing = Framing.NONE
-    in_tunnel: bool = False
-    frames_from_client: FrameReader | None = None  # of a tunnel
-    session: RealtimeReader | None = None
+    framing: Framing = NONE
+    tunnel: Tunnel | None = None
     paused_since: int = 0  # the client takes nothing
     blocked_since: int = 0  # the upstream takes nothing
     server: "Server | None" = None  # that is to answer, while the request counts as open there
@@ -123,7 +133,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 
     def body_received(self, data: bytes) -> None:
         """Part of the request's body, as it arrives."""
-        if self.refused is not None or self.exchange.state is State.CLOSED:
+        if self.refused is not None or self.exchange.state is CLOSED:
             return
         self.received_bytes += len(data)
         if self.received_bytes > self.limit_bytes:
@@ -139,7 +149,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     def body_ended(self, now: int) -> None:
         """The request's body is complete."""
         self.body_complete = True
-        if self.refused is not None or self.exchange.state is State.CLOSED:
+        if self.refused is not None or self.exchange.state is CLOSED:
             return
         exchange = self.exchange
         exchange.request_complete(now)
@@ -151,8 +161,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         elif self.upstream is not None:
             if self.length is None:
                 self.upstream.send(LAST_CHUNK)
-            if exchange.state is State.WAITING:  # else the answer has begun already
-                exchange.state = State.AWAITING
+            if exchange.state is WAITING:  # else the answer has begun already
+                exchange.state = AWAITING
 
     def bad_body(self, message: str) -> None:
         """What followed the head is not a valid body."""
@@ -160,9 +170,10 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 
     def client_gone(self) -> None:
         """The client closed its connection: stop the upstream at once, GPU time is money."""
-        if self.exchange.state is State.CLOSED:
+        if self.exchange.state is CLOSED:
             return
-        if self.in_tunnel:
+        if self.tunnel is not None:
+            self.tunnel.client_left()
             self.tunnel_ended(monotonic_ns())
             return
         self._drop_upstream()
@@ -172,7 +183,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 
     def abandon(self, cause: Cause) -> None:
         """End it from outside: a limit of time, or the end of draining."""
-        if self.exchange.state is not State.CLOSED:
+        if self.exchange.state is not CLOSED:
             self._end(cause)
 
     def client_is_slow(self, *, slow: bool) -> None:
@@ -185,34 +196,12 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
                 self.exchange.last_read = self.exchange.last_read and monotonic_ns()
                 self.upstream.resume()
 
-    def overdue(self, now: int) -> Cause | None:
-        """Which limit of time has passed, if any."""
-        options, exchange, server = self.ctx.options, self.exchange, self.server
-        if self.in_tunnel or exchange.state is State.CLOSED:
-            return None
-        since, limit_s, cause = exchange.received, 0.0, Cause.INTERNAL
-        if self.paused_since:
-            since, limit_s, cause = self.paused_since, options.send_timeout_s, Cause.CLIENT_STALLED
-        elif exchange.state is State.RESPONDING and server is not None:
-            since, limit_s, cause = exchange.last_read, server.backend.limits.idle_timeout_s, Cause.IDLE_TIMEOUT
-        elif self.blocked_since and server is not None:
-            since, limit_s = self.blocked_since, server.backend.limits.first_byte_timeout_s
-            cause = Cause.FIRST_BYTE_TIMEOUT
-        elif not self.body_complete:
-            since, limit_s, cause = self.upload_activity, options.body_timeout_s, Cause.SLOW_BODY
-        elif exchange.state is State.AWAITING and server is not None:
-            since, limit_s = max(exchange.sent, self.upload_activity), server.backend.limits.first_byte_timeout_s
-            cause = Cause.FIRST_BYTE_TIMEOUT
-        else:
-            return None  # waiting for a connection: the pool has its own limits
-        return cause if now - since > limit_s * 1e9 else None
-
     # From the pool
 
     @property
     def is_waiting(self) -> bool:
         """Still wants a connection."""
-        return self.upstream is None and self.exchange.state in {State.RECEIVING, State.WAITING}
+        return self.upstream is None and self.exchange.state in {RECEIVING, WAITING}
 
     @property
     def request_is_sent(self) -> bool:
@@ -264,7 +253,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self.payload = b""
             self.client.resume()
             if not self.body_complete:
-                exchange.state = State.RECEIVING
+                exchange.state = RECEIVING
 
     def _head_for_upstream(self) -> bytes:
         request = self.request
@@ -272,15 +261,13 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             length: int | None = sum(map(len, self.body))
         else:
             length = self.length
-        client, server, plan, edited = self.client, self.server, self.plan, self.edits is not None
-        if server is None or (server is plan.server and not edited):
+        client, server, plan = self.client, self.server, self.plan
+        if server is None:
             start = plan.start
-        elif edited:
+        elif self.edits is not None:
             start = upstream_start(request, server.backend, trusted=client.trusted, plain_answer=True)
         else:
-            known = plan.starts.get(server)
-            start = known or upstream_start(request, server.backend, trusted=client.trusted, plain_answer=False)
-            plan.starts[server] = start
+            start = start_for(plan, server, trusted=client.trusted)
         return start + upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=length)
 
     def _pending_body(self) -> list[bytes]:
@@ -321,7 +308,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
                 exchange.record.retries += 1
                 self._note_failed_attempt(server, cause)
                 exchange.record.attempts = (exchange.record.attempts or 0) + 1
-                exchange.state = State.WAITING
+                exchange.state = WAITING
                 server.pool.acquire(self, fresh=True)
                 return
         if server is not None and upstream is None and self._fail_over(server, cause):
@@ -355,7 +342,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     def _list_models(self) -> None:
         """Every server is asked, with what the client said, and the answer is ours."""
         self.exchange.record.attempts = len(self.ctx.fleet.servers)
-        self.exchange.state = State.WAITING
+        self.exchange.state = WAITING
         task = self.listing = self.ctx.loop.create_task(
             list_models(self.ctx.fleet, self._list_request, self.ctx.options.models_timeout_s)
         )
@@ -367,14 +354,14 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         return start + upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=0)
 
     def _models_listed(self, task: "asyncio.Task[Listing]") -> None:
-        if self.exchange.state is State.CLOSED or task.cancelled():
+        if self.exchange.state is CLOSED or task.cancelled():
             return
         if task.exception() is not None:
             log.error("the models could not be listed", exc_info=task.exception())
             self._end(Cause.INTERNAL)
             return
         listing = task.result()
-        record, missing = self.exchange.record, ",".join(f"{name}:{why}" for name, why in listing.missing)
+        record, missing = self.exchange.record, listing.missing_words
         record.attempt_errors = missing or None
         if missing:
             log.warning("left out of the list of models: %s", missing)
@@ -386,10 +373,10 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         record.response_bytes = len(listing.body)
         self.exchange.finish(now, now)
         record.upstream_status_code = None  # the answer is nobody's but ours
-        names = b",".join(name.encode("latin-1", "replace") for name, _ in listing.missing)
-        extra = MISSING_FIELD + names + b"\r\n" if names else b""
         self.keep_alive = self.keep_alive and self.body_complete and not self.client.is_last
-        answer = json_answer(200, listing.body, record.request_id, self.request.version, self.keep_alive, extra=extra)
+        answer = json_answer(
+            200, listing.body, record.request_id, self.request.version, self.keep_alive, extra=listing.missing_line
+        )
         self.ctx.recorder.closed(record, self.client.outlet, answer, self._answered)
 
     # From the upstream connection
@@ -409,7 +396,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         shown = body if self.edits is None else self._edit(body, ended=ended)
         if shown:
             exchange.record.response_bytes += len(shown)
-            chunked = self.framing is Framing.CHUNKED
+            chunked = self.framing is CHUNKED
             out += b"%x\r\n%b\r\n" % (len(shown), shown) if chunked else shown
         if ended:
             # The last bytes wait for the record; until then, looking at them costs the client nothing.
@@ -418,7 +405,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self.upstream = None
             if self.server is not None:  # nothing comes after this, so that it need not be forgotten
                 self.server.open_requests -= 1
-            if self.framing is Framing.CHUNKED:
+            if self.framing is CHUNKED:
                 out += LAST_CHUNK
             self.ctx.recorder.closed(exchange.finish(monotonic_ns(), read_at), self.client.outlet, out, self._answered)
             return
@@ -434,29 +421,30 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             return
         exchange = self.exchange
         exchange.record.response_bytes += len(body)
-        self.client.write(b"%x\r\n%b\r\n" % (len(body), body) if self.framing is Framing.CHUNKED else body)
+        self.client.write(b"%x\r\n%b\r\n" % (len(body), body) if self.framing is CHUNKED else body)
         exchange.response_body(body, read_at, monotonic_ns())
 
     def _begin_response(self, head: ResponseHead, length: int | None, now: int) -> bytes:
         server = self.server
         if server is not None and (server.in_trouble or head.status > 500):
             server.answered(head.status)
-        facts = head.facts
+        exchange = self.exchange
         for column, value in head.limits:
-            setattr(self.exchange.record, column, value)
-        coding = facts.get("content_encoding")
-        reader = reader_for(self.plan.route.dialect, head.status, facts.get("content_type"))
+            setattr(exchange.record, column, value)
+        coding = head.facts.get("content_encoding")
+        reader = reader_for(self.plan.route.dialect, head.status, head.media)
         decoder = decoder_for(coding) if coding is not None and reader is not None else None
-        self.exchange.response_head(now, head.status, reader, decoder)
+        exchange.response_head(now, head.status, reader, decoder)
         self.payload = b""
-        if self.edits is not None and (coding is not None or not _is_event_stream(facts)):
+        if self.edits is not None and (coding is not None or head.media not in EVENT_STREAM):
             self.edits = None
         self.framing = client_framing(head.framing, self.request.version, edited=self.edits is not None)
-        if self.framing is Framing.UNTIL_CLOSE or not self.body_complete or self.client.is_last:
+        if self.framing is UNTIL_CLOSE or not self.body_complete or self.client.is_last:
             self.keep_alive = False
-        self.exchange.head_sent = True
-        request_id = self.exchange.record.request_id
-        return head_bytes(head, self.framing, length, request_id, self.request.version, keep_alive=self.keep_alive)
+        exchange.head_sent = True
+        return head_bytes(
+            head, self.framing, length, exchange.record.request_id, self.request.version, keep_alive=self.keep_alive
+        )
 
     def _edit(self, body: bytes, *, ended: bool) -> bytes:
         assert self.edits is not None
@@ -475,12 +463,11 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         return self.request.websocket
 
     def tunnel_opened(self, head: ResponseHead, now: int) -> None:
-        """Relay the 101; from now on bytes pass as they are, and their frames are counted."""
-        self.in_tunnel = True
-        exchange = self.exchange
-        self.frames_from_client, self.session = FrameReader(max_message_bytes=0), RealtimeReader()
+        """Relay the 101; from now on bytes pass as they are, and are read on the side."""
+        exchange, tunnel = self.exchange, Tunnel()
+        self.tunnel = tunnel
         exchange.record.model = exchange.record.model or model_in_query(self.request.target)
-        exchange.response_head(now, head.status, self.session, None)
+        exchange.response_head(now, head.status, tunnel.reader, None)
         exchange.head_sent = True
         self.client.write(informational_bytes(head, exchange.record.request_id, _UPGRADED))
         self.client.tunnel_opened()
@@ -491,8 +478,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         self.exchange.record.request_bytes = self.received_bytes
         if self.upstream is not None:
             self.upstream.send(data)
-        if self.frames_from_client is not None:
-            self.frames_from_client.feed(data)
+        if self.tunnel is not None:
+            self.tunnel.client_said(data)
 
     def tunnel_from_upstream(self, data: bytes, now: int) -> None:
         """Bytes of the server's protocol."""
@@ -506,23 +493,16 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         if upstream is not None:
             upstream.close()
         self._leave_server()
-        if self.exchange.state is not State.CLOSED:
-            self._count_frames()
+        if self.exchange.state is not CLOSED:
+            if self.tunnel is not None:
+                self.tunnel.describe(self.exchange.record)
             self.ctx.recorder.closed(self.exchange.finish(now, now), None, b"", self.client.close)
-
-    def _count_frames(self) -> None:
-        """What passed each way; a direction that was not WebSocket's is unknown."""
-        record, received, session = self.exchange.record, self.frames_from_client, self.session
-        if received is not None and not received.broken:
-            record.websocket_frames_received = received.frames
-        if session is not None and not session.frames.broken:
-            record.websocket_frames_sent = session.frames.frames
 
     # Ways to end
 
     def _refuse(self, cause: Cause, message: str | None = None) -> None:
         """Refuse a request whose head was accepted; its answer comes when its turn does."""
-        if self.refused is None and self.exchange.state is not State.CLOSED:
+        if self.refused is None and self.exchange.state is not CLOSED:
             self.refused = cause
             self.body = []
             if self.started:
@@ -539,7 +519,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         record = exchange.fail(cause, monotonic_ns(), message)
         recorder = self.ctx.recorder
         if beyond_reach:
-            clean_end = self.framing is Framing.UNTIL_CLOSE
+            clean_end = self.framing is UNTIL_CLOSE
             recorder.closed(record, None, b"", self.client.reset if clean_end else self.client.close)
             return
         status = ENDINGS[cause].status
@@ -560,31 +540,15 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self.listing.cancel()
 
     def _read_request(self) -> None:
-        """Facts from a complete JSON body, and the opt-in edit of it."""
         body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
-        self.body = [body] if body else []
-        if not body:
-            return
-        coding = self.request.facts.get("content_encoding")
-        plain = body
-        if coding is not None:
-            decoder = decoder_for(coding)
-            plain = decoder.feed(body) if decoder is not None else body
-        dialect = self.plan.route.dialect
-        read = read_request if dialect is None else dialect.read_request  # every API names model and stream alike
-        self.exchange.request_facts(read(plain))
-        if self.ctx.options.inject_usage and coding is None and dialect is not None and dialect.can_inject_usage:
-            edited = inject_include_usage(body)
-            if edited is not None:
-                self.body = [edited]
-                self.edits = UsageFilter()
+        self.body = []
+        if body:
+            facts, sent, self.edits = read_body(self.plan, body, inject_usage=self.ctx.options.inject_usage)
+            self.exchange.request_facts(facts)
+            self.body = [sent]
 
 
 _UPGRADED: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 # What programs see as `code` where the record's word would say too little.
 _CODES: Final = {Cause.FORBIDDEN: "path_not_allowed", Cause.TOO_LARGE: "request_too_large"}
-
-
-def _is_event_stream(facts: dict[str, bytes]) -> bool:
-    return facts.get("content_type", b"").partition(b";")[0].strip().lower() == b"text/event-stream"

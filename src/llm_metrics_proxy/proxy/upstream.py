@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
-from llm_metrics_proxy.proxy.answers import Framing, ResponseHead, response_head
+from llm_metrics_proxy.proxy.answers import LENGTH, NONE, UNTIL_CLOSE, ResponseHead, response_head
 from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.headers import RESPONSE_RULES, Field, sort_fields
 from llm_metrics_proxy.proxy.outlet import Outlet
@@ -85,7 +85,7 @@ class Upstream(asyncio.Protocol):
         self._head: ResponseHead | None = None
         self._head_bytes = 0
         self._informational = 0
-        self._framing = Framing.NONE
+        self._framing = NONE
         self._length: int | None = None
         self._in_head = True
         self._complete = False
@@ -182,7 +182,7 @@ class Upstream(asyncio.Protocol):
         elif self._head is not None and self._head.status < 200:
             self._fail(Cause.PROTOCOL, f"The LLM server answered with status {self._head.status:03d} unasked.")
             return
-        if message is not None and self._complete and self._keep_alive and self._framing is Framing.LENGTH:
+        if message is not None and self._complete and self._keep_alive and self._framing is LENGTH:
             assert self._head is not None
             self._pool.plans.learn(message, self._head)
         self._hand_over(owner, now)
@@ -200,7 +200,7 @@ class Upstream(asyncio.Protocol):
             parts.clear()
         if self._complete:
             self.owner = None
-            reusable = self._keep_alive and self._framing is not Framing.UNTIL_CLOSE and owner.request_is_sent
+            reusable = self._keep_alive and self._framing is not UNTIL_CLOSE and owner.request_is_sent
             owner.response(head, self._length, body, ended=True, read_at=now)
             self._pool.release(self, reusable=reusable)
         elif head is not None or body:
@@ -214,7 +214,7 @@ class Upstream(asyncio.Protocol):
             owner.upstream_failed(cause, message, answered=True)
 
     def eof_received(self) -> bool:
-        if self.owner is not None and self._framing is Framing.UNTIL_CLOSE and not self._in_head and not self._complete:
+        if self.owner is not None and self._framing is UNTIL_CLOSE and not self._in_head and not self._complete:
             self._complete = True
             self._keep_alive = False
             self._hand_over(self.owner, monotonic_ns())

@@ -19,10 +19,11 @@ from llm_metrics_proxy.wire import (
 )
 from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
 from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
-from llm_metrics_proxy.wire.base import EVENT_STREAM, NDJSON, Dialect, ResponseReader
+from llm_metrics_proxy.wire.base import NDJSON, Dialect, ResponseReader
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.json_body import JsonBodyReader
 from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaStreamReader
+from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
 from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
 from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
 from llm_metrics_proxy.wire.openai_common import cut
@@ -94,7 +95,7 @@ OLLAMA_CHAT: Final = Dialect(
     operation="chat",
     read_request=ollama_native.read_generation,
     stream_reader=OllamaStreamReader,
-    body_reader=OllamaBodyReader,
+    body_reader=OllamaAnswerReader,
     stream_types=NDJSON,
 )
 OLLAMA_GENERATE: Final = Dialect(
@@ -102,7 +103,7 @@ OLLAMA_GENERATE: Final = Dialect(
     operation="text_completion",
     read_request=ollama_native.read_generation,
     stream_reader=OllamaStreamReader,
-    body_reader=OllamaBodyReader,
+    body_reader=OllamaAnswerReader,
     stream_types=NDJSON,
 )
 OLLAMA_EMBED: Final = Dialect(
@@ -199,8 +200,9 @@ def model_in_path(path: str) -> str | None:
     return cut(unquote(path[len(_AZURE_PREFIX) :].partition("/")[0]))
 
 
-def reader_for(dialect: Dialect | None, status: int, content_type: bytes | None) -> ResponseReader | None:
-    """The reader of a final response's body, by what the answer says of itself, whatever the request asked for.
+def reader_for(dialect: Dialect | None, status: int, media: bytes) -> ResponseReader | None:
+    """The reader of a final response's body, by what the answer says of itself, whatever the request asked for;
+    ``media`` is its ``media_type``.
 
     None: the body has no facts for us (no dialect, a redirect, no content, sound or pictures). An error status is read
     without a dialect too; its reader sees for itself whether JSON, an event stream, HTML or text came.
@@ -210,18 +212,13 @@ def reader_for(dialect: Dialect | None, status: int, content_type: bytes | None)
     if dialect is None or not 200 <= status < 300 or status in _NO_CONTENT:
         return None
     make: Callable[[], ResponseReader] | None = dialect.body_reader
-    media_type = _media_type(content_type)
-    if dialect.stream_reader is not None and media_type in dialect.stream_types:
+    if dialect.stream_reader is not None and media in dialect.stream_types:
         make = dialect.stream_reader
-    elif dialect.only_json and media_type not in _JSON:
+    elif dialect.only_json and media not in _JSON:
         return None
     return None if make is None else make()
 
 
-def is_event_stream(content_type: bytes | None) -> bool:
-    """Whether a Content-Type names ``text/event-stream``, with any parameters."""
-    return _media_type(content_type) in EVENT_STREAM
-
-
-def _media_type(content_type: bytes | None) -> bytes:
+def media_type(content_type: bytes | None) -> bytes:
+    """A Content-Type in lower case and without its parameters; empty if there is none."""
     return b"" if content_type is None else content_type.partition(b";")[0].strip().lower()

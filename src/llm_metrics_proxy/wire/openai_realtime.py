@@ -2,6 +2,10 @@
 
 Source: OpenAI's API reference, "Realtime server events": ``response.done`` carries the usage of one response. A session
 has many; each is paid for, its input anew every time, so their counts are summed.
+
+"Most errors are recoverable and the session will stay open": so an ``error`` event, or a response with the status
+``failed``, does not fail a session that goes on. It does where it was the server's last word and the session came to
+nothing else: the server ended it then, or no response had ended well before.
 """
 
 from typing import Any, Final
@@ -9,18 +13,26 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import SAW_TERMINAL, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.openai_common import Usage, cut, response_facts, usage_of
 from llm_metrics_proxy.wire.openai_responses import Item, is_call
 from llm_metrics_proxy.wire.tolerant import decode
 from llm_metrics_proxy.wire.websocket import FrameReader
 
 _ENDS: Final = frozenset({"response.done", "response.completed", "response.incomplete", "response.failed"})
-_HINTS: Final = (b'"response.', b'"session.')  # most messages are sound, and long: they are not decoded
+_HINTS: Final = (b'"response.', b'"session.', b'"error"')  # most messages are sound, and long: they are not decoded
+_BESIDE: Final = frozenset({"rate_limits.updated"})  # comes by itself: no sign that a session goes on
 _MAX_QUERY_BYTES: Final = 8192
 
 
+class _Details(msgspec.Struct, gc=False):
+    error: Any = None
+
+
 class _Response(msgspec.Struct, gc=False):
+    status: str | None = None
+    status_details: _Details | None = None
     usage: Any = None
     output: list[Item] | None = None
 
@@ -33,15 +45,23 @@ class _Event(msgspec.Struct, gc=False):
     type: str | None = None
     session: _Session | None = None
     response: _Response | None = None
+    error: Any = None
 
 
 class RealtimeReader:
-    """Reads what the server sends of one session, as a ``ResponseReader``; ``frames`` counts its frames."""
+    """Reads what the server sends of one session, as a ``ResponseReader``; ``frames`` counts its frames.
 
-    __slots__ = ("_model", "_tool_calls", "_usage", "frames")
+    ``error`` is the newest error that the server told of, whether or not it failed the session.
+    """
+
+    __slots__ = ("_answered", "_client_ended", "_goes_on", "_model", "_tool_calls", "_usage", "error", "frames")
 
     def __init__(self) -> None:
         self.frames = FrameReader()
+        self.error: ErrorFacts | None = None
+        self._goes_on = True  # the server's last word was no error
+        self._answered = False  # a response ended well
+        self._client_ended = False
         self._model: str | None = None
         self._tool_calls: int | None = None
         self._usage: Usage | None = None
@@ -53,33 +73,59 @@ class RealtimeReader:
             seen |= self._take(message)
         return seen
 
+    def client_ends(self) -> None:
+        """The client ended the session, by a close frame or without one. Told after the server's end, it is no news."""
+        self._client_ended = self._client_ended or not self.frames.closing
+
     def finish(self) -> ResponseFacts:
         """The sums over the session. It may end at any time, so any end is ``terminal``."""
+        failed = not self._goes_on and not (self._client_ended and self._answered)
         return response_facts(
             model=self._model,
             finish_reason=None,
             usage=self._usage,
             terminal=True,
             malformed=self.frames.broken,
-            error=None,  # an error event refuses one message; the session goes on
+            error=self.error if failed else None,
             tool_call_count=self._tool_calls,
         )
 
     def _take(self, message: bytes) -> int:
-        if b".delta" in message[:256] or not any(hint in message for hint in _HINTS):
+        is_delta = b".delta" in message[:256]
+        if is_delta or not any(hint in message for hint in _HINTS):
+            if not self._goes_on:
+                self._goes_on = is_delta or _type_of(message) not in _BESIDE
             return 0
         event = decode(_Event, message)
         if event is None:
             return 0
+        if event.type == "error":
+            return self._error_seen(event.error)
+        self._goes_on = self._goes_on or event.type not in _BESIDE
         if event.session is not None:
             self._model = self._model or cut(event.session.model)
-        if event.type not in _ENDS or event.response is None:
-            return 0
-        self._tool_calls = (self._tool_calls or 0) + sum(map(is_call, event.response.output or ()))
-        usage = _usage(event.response.usage)
+        return self._response_ended(event.response) if event.type in _ENDS and event.response is not None else 0
+
+    def _response_ended(self, response: _Response) -> int:
+        self._tool_calls = (self._tool_calls or 0) + sum(map(is_call, response.output or ()))
+        usage = _usage(response.usage)
         if usage is not None:
             self._usage = usage if self._usage is None else _sum(self._usage, usage)
+        if response.status == "failed":
+            details = response.status_details
+            return SAW_TERMINAL | self._error_seen(None if details is None else details.error)
+        self._answered = True
         return SAW_TERMINAL
+
+    def _error_seen(self, value: object) -> int:
+        self.error = error_facts(value) or ErrorFacts()
+        self._goes_on = False
+        return SAW_ERROR
+
+
+def _type_of(message: bytes) -> str | None:
+    event = decode(_Event, message)
+    return None if event is None else event.type
 
 
 def _usage(value: object) -> Usage | None:

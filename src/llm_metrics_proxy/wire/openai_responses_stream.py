@@ -70,8 +70,9 @@ class ResponsesStreamReader(EventReader):
         if event.response is not None:
             return self._read_response(event.response, ended=kind in _ENDS)
         if kind == "response.output_item.added" and event.item is not None:
-            if is_call(event.item):
-                self._tool_calls = (self._tool_calls or 0) + 1
+            if not is_call(event.item):
+                return 0
+            self._tool_calls = (self._tool_calls or 0) + 1
             return _VISIBLE if event.item.type in _NAMED_CALLS and event.item.name else 0
         if kind.endswith(_DELTA) and event.delta:
             self.only_text = True

@@ -10,7 +10,7 @@ from typing import Final
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 
 _LONGEST_HEADER_BYTES: Final = 14
-_TEXT, _CONTINUATION, _FIRST_CONTROL = 1, 0, 8
+_TEXT, _CONTINUATION, _CLOSE, _FIRST_CONTROL = 1, 0, 8, 8
 _OPCODES: Final = frozenset({0, 1, 2, 8, 9, 10})
 
 
@@ -20,7 +20,17 @@ class FrameReader:
     What is no frame sets ``broken``: where the next one begins is then unknown, and nothing more is read.
     """
 
-    __slots__ = ("_final", "_header", "_keeping", "_left", "_max_message_bytes", "_message", "broken", "frames")
+    __slots__ = (
+        "_final",
+        "_header",
+        "_keeping",
+        "_left",
+        "_max_message_bytes",
+        "_message",
+        "broken",
+        "closing",
+        "frames",
+    )
 
     def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         """``max_message_bytes`` 0: messages are not wanted."""
@@ -31,6 +41,7 @@ class FrameReader:
         self._keeping = False  # the current frame's payload belongs to _message
         self._message: bytearray | None = None  # an unfinished text message; None: there is none, or it is not wanted
         self.frames = 0
+        self.closing = False  # a close frame began: this side has said its last
         self.broken = False
 
     def __repr__(self) -> str:
@@ -77,6 +88,7 @@ class FrameReader:
         masked = header_bytes in {6, 8, 14}
         if is_control:
             self._keeping = False
+            self.closing = self.closing or opcode == _CLOSE
             return
         if opcode != _CONTINUATION:
             wanted = opcode == _TEXT and not first & 0x40 and not masked

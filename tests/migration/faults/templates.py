@@ -12,7 +12,7 @@ from llm_metrics_proxy.record import COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.legacy import ODD_ROWS, make, ordinary
-from tests.migration.faults.jobs import new_record
+from tests.migration.faults.jobs import as_1_x_timed, new_record
 from tests.migration.faults.oracle import Row, rows_of
 
 RECORDS: Final = 668
@@ -23,15 +23,9 @@ Template = tuple[Path, dict[Any, Row]]
 def old_file(folder: Path, layout: str = "2.0", records: int = RECORDS, *, journal_mode: str = "DELETE") -> Template:
     """As a 1.x or early 2.x program left it, a few odd records among the ordinary ones."""
     path = folder / "metrics.db"
-    rows = [_as_1_x_timed(ordinary(layout, index)) for index in range(records)]
+    rows = [as_1_x_timed(ordinary(layout, index)) for index in range(records)]
     make(path, layout, rows, journal_mode=journal_mode)
     return path, dict(rows_of(path))
-
-
-def _as_1_x_timed(row: dict[str, Any]) -> dict[str, Any]:
-    """The response time stands as time of the tokens where an answer was not streamed."""
-    whole_ms = {"time_to_first_token_ms": row["response_time_ms"], "time_to_last_token_ms": row["response_time_ms"]}
-    return row if row["is_streaming"] or not row["success"] else {**row, **whole_ms}
 
 
 def odd_file(folder: Path, layout: str = "2.0 without types") -> Template:
