@@ -73,7 +73,7 @@ export function useAnswer(question: Question): Asked {
     bucket: question.bucket,
     order: question.order,
     limit: question.limit,
-    compare: question.compare === true ? "previous" : undefined,
+    compare: question.compare === true ? true : undefined,
     timezone: zone,
   };
   const result = useQuery({

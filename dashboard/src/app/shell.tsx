@@ -65,6 +65,7 @@ export function Shell() {
   const close = useCallback(() => setDialog(null), []);
   const session = useSession();
   const current = VIEWS.find((view) => view.path === path);
+  const selects = current?.selects === true;
   useKeys(setDialog);
 
   useEffect(() => {
@@ -89,11 +90,15 @@ export function Shell() {
           <button type="button" className="button bare" onClick={() => setDialog("palette")} aria-keyshortcuts="Control+K">
             {t("palette.open")} <kbd>Ctrl K</kbd>
           </button>
-          <ReportLink />
-          <LiveSwitch />
-          <RangePicker />
+          {selects && (
+            <>
+              <ReportLink />
+              <LiveSwitch />
+              <RangePicker />
+            </>
+          )}
         </div>
-        <Filters />
+        {selects && <Filters />}
         <StaleNote />
         <MigrationNote />
         <Suspense fallback={<Loading />}>

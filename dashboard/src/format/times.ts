@@ -1,9 +1,10 @@
 /** Moments and axes in the zone and language that the page has. */
 
-type Style = "moment" | "clock" | "day";
+type Style = "moment" | "row" | "clock" | "day";
 
 const STYLES: Record<Style, Intl.DateTimeFormatOptions> = {
   moment: { dateStyle: "medium", timeStyle: "medium" },
+  row: { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" },
   clock: { hour: "2-digit", minute: "2-digit" },
   day: { month: "short", day: "numeric" },
 };
@@ -19,6 +20,12 @@ function formatter(style: Style, locale: string, zone: string): Intl.DateTimeFor
 export function moment(at: string | number, locale: string, zone: string): string {
   const date = new Date(at);
   return Number.isNaN(date.getTime()) ? String(at) : formatter("moment", locale, zone).format(date);
+}
+
+/** A moment in a table of near ones: without its year. */
+export function rowMoment(at: string, locale: string, zone: string): string {
+  const date = new Date(at);
+  return Number.isNaN(date.getTime()) ? at : formatter("row", locale, zone).format(date);
 }
 
 /** A label of a time axis: the clock, and at midnight the day. */

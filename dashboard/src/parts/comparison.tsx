@@ -30,7 +30,7 @@ export function Comparison({ title, dimension, metrics, limit = 50 }: Props) {
   const answer = useAnswer({ metrics: metrics.map(({ metric }) => metric), groupBy: [dimension], order, limit });
   const filterable = FILTERS.includes(dimension as FilterName);
   return (
-    <Card title={t(title)} answer={answer}>
+    <Card title={t(title)} className="compared" answer={answer}>
       <Loaded from={answer} empty={(data) => data.records === 0}>
         {(data) => (
           <div className="scroll table-box" tabIndex={0} role="region" aria-label={t(title)}>

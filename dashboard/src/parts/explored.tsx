@@ -37,7 +37,7 @@ export function OverTime({ metric, by, bars, compare }: { metric: string; by: st
   }, [answer.data, metric, by, compare, t]);
   const stacking = bars && ADDS_UP.has(metric) && !compare;
   const option = useCallback((paint: Paint) => (stacking ? stacked(series, paint, axes) : lines(series, paint, axes)), [stacking, series, axes]);
-  return <ChartCard title={by === null ? metric : `${metric} · ${by}`} answer={answer} option={option} legend={series} onZoom={zoom} />;
+  return <ChartCard className="tall" title={by === null ? metric : `${metric} · ${by}`} answer={answer} option={option} legend={series} onZoom={zoom} />;
 }
 
 /** Days of the week by hours of the day, in the zone of the page. */
@@ -56,7 +56,7 @@ export function WeekMap({ metric }: { metric: string }) {
     },
     [answer.data, metric, unit, locale, days],
   );
-  return <ChartCard title={metric} answer={answer} option={option} />;
+  return <ChartCard className="tall" title={metric} answer={answer} option={option} />;
 }
 
 export function Ranked({ metric, by }: { metric: string; by: string }) {
@@ -70,5 +70,5 @@ export function Ranked({ metric, by }: { metric: string; by: string }) {
     },
     [answer.data, metric, by, unit, locale, t],
   );
-  return <ChartCard title={`${metric} · ${by}`} answer={answer} option={option} />;
+  return <ChartCard className="tall" title={`${metric} · ${by}`} answer={answer} option={option} />;
 }

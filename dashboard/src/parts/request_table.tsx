@@ -4,7 +4,7 @@ import { useEffect, useRef } from "react";
 
 import type { Record_ } from "../api/records";
 import { useView } from "../app/view";
-import { moment } from "../format/times";
+import { rowMoment } from "../format/times";
 import { useSpeech } from "../i18n";
 import type { RequestColumn } from "./request_columns";
 
@@ -31,7 +31,7 @@ export function RequestTable({ rows, columns, onEnd }: Props) {
 
   const text = (row: Record_, { name, show }: RequestColumn): string => {
     const value = row[name] ?? null;
-    if (name === "timestamp") return moment(String(value), locale, zone);
+    if (name === "timestamp") return rowMoment(String(value), locale, zone);
     if (show !== undefined) return show(typeof value === "number" ? value : null, locale);
     return value === null ? "–" : String(value);
   };

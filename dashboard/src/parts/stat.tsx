@@ -1,6 +1,6 @@
 /** One number that people look at first: what it is now, what it rests on, how it moved, and what it was before. */
 import type { Cell } from "../api/query";
-import { count, percent } from "../format/numbers";
+import { count, percent, rate } from "../format/numbers";
 import { useSpeech } from "../i18n";
 
 export interface StatProps {
@@ -31,13 +31,15 @@ export function sparkline(values: readonly (number | null)[]): string[] {
   return pieces.filter((piece) => piece.length > 1).map((piece) => piece.join(" "));
 }
 
+const MANY_TIMES = 9; // from ten times on, percent say less than a factor
+
 function moved(change: number | null | undefined, good: StatProps["good"], locale: string) {
   if (change === null || change === undefined || !Number.isFinite(change)) return null;
   const up = change >= 0;
   const tone = good === "none" || Math.abs(change) < 0.005 ? "" : `${up ? "up" : "down"}-${(up ? "up" : "down") === good ? "good" : "bad"}`;
   return (
     <span className={tone}>
-      {up ? "▲" : "▼"} {percent(Math.abs(change), locale)}
+      {up ? "▲" : "▼"} {change >= MANY_TIMES ? `× ${rate(change + 1, locale)}` : percent(Math.abs(change), locale)}{" "}
     </span>
   );
 }
@@ -52,9 +54,9 @@ export function Stat({ label, hint, cell, show, good, trend }: StatProps) {
         <div className="beside">
           <span>
             {moved(cell?.change, good, locale)}
-            {cell?.previous !== null && cell?.previous !== undefined && ` ${t("metric.previous", { value: show(cell.previous, locale) })}`}
+            {cell !== undefined && <span title={t("metric.coverage", { share: percent(cell.coverage, locale) })}>{t("metric.n", { n: count(cell.n, locale) })}</span>}
           </span>
-          {cell !== undefined && <span title={t("metric.coverage", { share: percent(cell.coverage, locale) })}>{t("metric.n", { n: count(cell.n, locale) })}</span>}
+          <span>{cell?.previous !== null && cell?.previous !== undefined && t("metric.previous", { value: show(cell.previous, locale) })}</span>
         </div>
         <svg viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true">
           {sparkline(trend).map((points) => (

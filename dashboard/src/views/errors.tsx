@@ -1,4 +1,5 @@
 /** What broke, where, since when, and what to do about it. */
+import type { UseQueryResult } from "@tanstack/react-query";
 import { useCallback, useMemo } from "react";
 
 import { useAnswer, useBucket, useFetched, useSelection } from "../api/query";
@@ -10,6 +11,7 @@ import { seriesOf, stacked } from "../charts/options";
 import { count, duration, percent } from "../format/numbers";
 import { moment } from "../format/times";
 import { useSpeech } from "../i18n";
+import { Bars } from "../parts/bars";
 import { BreakdownCard } from "../parts/breakdown";
 import { Card } from "../parts/card";
 import { ChartCard } from "../parts/chart_card";
@@ -30,6 +32,26 @@ function OverTime() {
   }, [answer.data, t]);
   const option = useCallback((paint: Paint) => stacked(series, paint, axes), [series, axes]);
   return <ChartCard title={t("chart.errorsOverTime")} answer={answer} option={option} legend={series} nothing={series.length > 0 ? undefined : t("errors.none")} onZoom={zoom} />;
+}
+
+/** How far the requests had come; in the order in which a request goes. */
+function Phases({ answer }: { answer: UseQueryResult<Errors> }) {
+  const { t, locale } = useSpeech();
+  const known = answer.data?.phases ?? [];
+  const most = Math.max(1, ...known.map(({ n }) => n));
+  return (
+    <Card title={t("errors.phase")} className="third" source="/api/v1/errors">
+      <Loaded from={answer}>
+        {() =>
+          known.length === 0 ? (
+            <p className="centre">{t("errors.none")}</p>
+          ) : (
+            <Bars label={t("errors.phase")} rows={known.map(({ phase, n }) => ({ name: phase ?? t("table.none"), text: count(n, locale), share: n / most }))} />
+          )
+        }
+      </Loaded>
+    </Card>
+  );
 }
 
 function Types({ errors }: { errors: Errors }) {
@@ -136,7 +158,7 @@ export default function ErrorsView() {
       <div className="grid">
         <OverTime />
         <BreakdownCard title="errors.category" dimension="error_category" metric="requests" className="third" errorsOnly />
-        <BreakdownCard title="errors.phase" dimension="error_phase" metric="requests" className="third" errorsOnly />
+        <Phases answer={answer} />
         <BreakdownCard title="errors.rateByModel" dimension="model" metric="error_rate" className="third" />
         <Loaded from={answer}>
           {(errors) => (

@@ -68,7 +68,7 @@ export default function Explore() {
       </div>
       <div className="grid">
         {kind === "histogram" && column !== undefined && COLUMNS.includes(column) ? (
-          <HistogramCard title="explore.histogram" column={column} className="" />
+          <HistogramCard title="explore.histogram" column={column} className="tall" />
         ) : kind === "heatmap" ? (
           <WeekMap metric={metric} />
         ) : kind === "ranking" ? (

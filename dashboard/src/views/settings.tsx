@@ -16,6 +16,11 @@ interface SettingsAnswer {
   readonly components: Readonly<Record<string, string>>;
 }
 
+/** The settings' own texts mark names with backticks. */
+function Meaning({ text }: { text: string }) {
+  return text.split("`").map((part, index) => (index % 2 === 0 ? part : <code key={index}>{part}</code>));
+}
+
 export default function SettingsView() {
   const { t } = useSpeech();
   const answer = useFetched<SettingsAnswer>("/api/v1/settings");
@@ -35,7 +40,9 @@ export default function SettingsView() {
                         <tr key={row.name}>
                           <th scope="row">
                             <span className="mono">{row.name}</span>
-                            <p className="meaning">{row.meaning}</p>
+                            <p className="meaning">
+                              <Meaning text={row.meaning} />
+                            </p>
                           </th>
                           <td className="mono">
                             {row.value === null ? "–" : String(row.value)}
