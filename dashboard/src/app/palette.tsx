@@ -21,11 +21,14 @@ export default function Palette({ close }: { close: () => void }) {
     act();
   };
   // the browser's own dialog: it holds the focus, closes by Escape, and needs no style that the page's policy forbids
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    dialog.current?.showModal();
+    dialog.current?.querySelector("input")?.focus();
+  }, []);
   return (
     <dialog ref={dialog} className="palette" aria-label={t("palette.open")} onClose={close} onClick={(event) => event.target === event.currentTarget && close()}>
       <Command label={t("palette.open")}>
-        <Command.Input placeholder={t("palette.search")} autoFocus />
+        <Command.Input placeholder={t("palette.search")} />
         <Command.List>
           <Command.Empty>{t("palette.none")}</Command.Empty>
           {VIEWS.map((view) => (

@@ -171,7 +171,7 @@ export function ranking(bands: readonly Band[], paint: Paint, value: (value: num
 
 /** Hour of the day by weekday, or any two dimensions. */
 export function heatmap(cells: readonly (readonly [number, number, number | null])[], across: readonly string[], down: readonly string[], paint: Paint, value: (value: number) => string): EChartsCoreOption {
-  const values = cells.map(([, , each]) => each ?? 0);
+  const most = Math.max(...cells.map(([, , each]) => each ?? 0)) || 1;
   const axis = { axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: paint.muted, fontSize: AXIS_LABEL } };
   return {
     ...frame(paint),
@@ -182,7 +182,19 @@ export function heatmap(cells: readonly (readonly [number, number, number | null
     },
     xAxis: { type: "category", data: [...across], ...axis },
     yAxis: { type: "category", data: [...down], inverse: true, ...axis },
-    visualMap: { show: false, min: 0, max: Math.max(1, ...values), inRange: { color: [paint.surface, paint.accent] } },
+    grid: { left: 8, right: 12, top: 40, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+    visualMap: {
+      min: 0,
+      max: most,
+      orient: "horizontal",
+      top: 0,
+      right: 8,
+      itemWidth: 10,
+      itemHeight: 120,
+      text: [value(most), value(0)],
+      textStyle: { color: paint.muted, fontSize: AXIS_LABEL },
+      inRange: { color: [paint.surface, paint.accent] },
+    },
     series: [{ type: "heatmap", data: cells.filter(([, , each]) => each !== null), itemStyle: { borderColor: paint.surface, borderWidth: 1 } }],
   };
 }

@@ -13,7 +13,7 @@ export interface RequestColumn {
 }
 
 export const REQUEST_COLUMNS: readonly RequestColumn[] = [
-  { name: "timestamp", label: "table.time", widthPx: 140 },
+  { name: "timestamp", label: "table.time", widthPx: 148 },
   { name: "model", label: "table.model", widthPx: 150 },
   { name: "outcome", label: "table.outcome", widthPx: 132 },
   { name: "status_code", label: "table.status", widthPx: 66 },

@@ -1,7 +1,7 @@
 /** Is it healthy, is it fast, who uses it, what does it cost, what broke: without a click. */
 import { useCallback, useMemo } from "react";
 
-import { type Answer, useAnswer, useBucket } from "../api/query";
+import { type Answer, type Cell, useAnswer, useBucket } from "../api/query";
 import { HealthLine, MixedNote } from "../app/health";
 import { useView } from "../app/view";
 import type { Paint } from "../charts/chart";
@@ -42,6 +42,8 @@ const OUTCOME_COLOURS: Readonly<Record<string, number>> = {
   proxy_crashed: 0,
 };
 const TREND_POINTS = 24;
+/** Where no record was selected there are no rows, either. */
+const NOTHING: Cell = { value: 0, n: 0, coverage: null };
 
 function Figures() {
   const { t } = useSpeech();
@@ -63,7 +65,7 @@ function Figures() {
             key={metric}
             label={t(label)}
             {...hintOf(totals.data, metric)}
-            cell={row?.values[metric]}
+            cell={row?.values[metric] ?? (metric === "requests" && totals.data !== undefined ? NOTHING : undefined)}
             show={show}
             good={good}
             trend={trends.data?.rows.map((each) => each.values[metric]?.value ?? null) ?? []}
@@ -99,7 +101,7 @@ export default function Overview() {
       <Figures />
       <div className="grid">
         <RequestsOverTime />
-        <BreakdownCard title="errors.category" dimension="error_category" metric="requests" className="third" errorsOnly />
+        <BreakdownCard title="chart.errorsOverTime" dimension="error_category" metric="requests" className="third" errorsOnly />
         <PercentilesOverTime title="chart.latencyOverTime" column="response_time_ms" show={duration} />
         <PercentilesOverTime title="chart.ttftOverTime" column="time_to_first_token_ms" show={duration} />
         <BreakdownCard title="nav.models" dimension="model" metric="requests" className="third" />
