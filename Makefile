@@ -10,7 +10,7 @@ SITE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -t
 ARGS   ?=
 BENCH_RECORDS ?= 10000000
 
-.PHONY: run test quick check format bench bench-migrate real-llm golden freeze lock clean help
+.PHONY: run test browser dashboard dashboard-types quick check format bench bench-migrate real-llm golden freeze lock clean help
 .DELETE_ON_ERROR:
 
 help: ## list the verbs
@@ -45,6 +45,10 @@ $(SITE): $(NODE) $(SITE_SOURCES)
 	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python
 	@touch $@
 
+browser: $(DEV) $(SITE) ## the dashboard in Chromium
+	sh tools/install-chromium.sh
+	$(BIN)/pytest -q tests/browser $(ARGS)
+
 dashboard: $(SITE) ## build the dashboard into the package
 
 check: $(DEV) $(SITE) ## ruff, mypy --strict, import rules, docs and version checks
@@ -63,6 +67,7 @@ quick: $(DEV) ## the inner loop: everything that starts no whole process, under 
 
 test: check ## all set-up, the checks, then every test
 	sh tools/install-litellm.sh
+	sh tools/install-chromium.sh
 	$(BIN)/pytest -q $(ARGS)
 
 bench: $(DEV) ## ratios against nginx, LiteLLM and a 40-line aiohttp proxy
