@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browser.browsing import DESKTOP, Visit
+from tests.browser.browsing import DESKTOP, PATIENCE_MS, Visit
 from tests.browser.records import a_day, write
 from tests.browser.served import chromium_path, served
 
@@ -32,6 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # Of the package, not of the session: while it is open there is an event loop in this thread, which other tests need.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium_path(), args=list(_FLAGS))
         yield opened

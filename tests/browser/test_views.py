@@ -22,22 +22,15 @@ def asked(site: str, path: str, **parameters: str) -> Any:
 
 
 @pytest.mark.parametrize("path", VIEWS)
-def test_a_view_draws_what_it_has_and_fits_its_window(visit: Visit, path: str) -> None:
+def test_a_view_draws_what_it_has_and_fits_a_desk_and_a_telephone(visit: Visit, path: str) -> None:
     page = visit.go(path, range=ALL)
     expect(page.locator(f'.nav a[aria-current=page][href^="{path}"]')).to_be_visible()
-    assert page.locator(".card, .requests").count() > 0
+    assert page.locator(".card").count() > 0
     assert page.get_by_role("alert").count() == 0
     assert overflow_px(page) == 0
-
-
-@pytest.mark.parametrize("path", VIEWS)
-def test_a_view_fits_a_telephone(open_at: Open, site: str, path: str) -> None:
-    visit = open_at(site, viewport=PHONE, has_touch=True)
-    page = visit.go(path, range=ALL)
+    page.set_viewport_size(PHONE)
+    expect(page.locator("h1")).to_be_in_viewport()
     assert overflow_px(page) == 0
-    box = page.locator("h1").bounding_box()
-    assert box is not None
-    assert box["x"] + box["width"] <= PHONE["width"]
 
 
 def test_the_overview_answers_without_a_click(visit: Visit, site: str) -> None:
@@ -81,7 +74,7 @@ def test_every_drawing_can_be_read_as_a_table_and_saved(visit: Visit) -> None:
     card.get_by_label("Requests by outcome: more").click()
     with page.expect_download() as saved:
         card.get_by_role("button", name="Save CSV").click()
-    text = saved.value.path().read_text()
+    text = saved.value.path().read_bytes().decode()
     assert text.startswith("time,outcome,requests\r\n")
     assert text.count("\r\n") > 20
     card.get_by_label("Requests by outcome: more").click()
@@ -106,7 +99,7 @@ def test_every_drawing_can_be_read_as_a_table_and_saved(visit: Visit) -> None:
 def test_explore_draws_any_metric_in_any_way(visit: Visit, kind: str, metric: str) -> None:
     by = {} if kind in {"histogram", "heatmap"} else {"by": "model"}
     page = visit.go("/explore", range=ALL, metric=metric, **{"as": kind}, **by)
-    expect(page.locator("canvas")).to_be_visible()
+    expect(page.locator("canvas").first).to_be_visible()
     if kind in {"line", "bar"}:
         assert {text.strip() for text in page.locator(".legend li").all_inner_texts()} == MODELS
 
