@@ -58,10 +58,12 @@ def test_the_palette_finds_views_ranges_and_themes(visit: Visit) -> None:
     page = visit.go("/", range=ALL)
     for typed, seen in (("terminal", "html[data-theme=terminal]"), ("stream", "h1:text-is('Streaming')")):
         page.keyboard.press("Control+k")
+        expect(page.locator("dialog").get_by_role("combobox")).to_be_focused()
         page.keyboard.type(typed)
         page.keyboard.press("Enter")
         expect(page.locator(seen)).to_be_visible()
     page.keyboard.press("Control+k")
+    expect(page.locator("dialog").get_by_role("combobox")).to_be_focused()
     page.keyboard.type("7 days")
     page.keyboard.press("Enter")
     expect(page.locator(".segments [aria-pressed=true]").first).to_contain_text("7d")

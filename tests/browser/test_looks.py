@@ -14,7 +14,8 @@ AXE: Final = Path(__file__).parents[2] / "dashboard" / "node_modules" / "axe-cor
 # WCAG 2.2 at A and AA, and what axe calls best practice.
 _RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LANGUAGES: Final = {
-    "en": "Overview", "de": "Übersicht", "fr": "Vue d", "es": "Resumen", "ja": "概要", "ko": "개요", "zh": "概览", "ru": "Обзор",
+    "en": "Overview", "de": "Überblick", "fr": "Vue d", "es": "Resumen", "ja": "概要", "ko": "개요", "zh": "概览",
+    "ru": "Обзор",
 }  # fmt: skip
 
 
@@ -41,6 +42,7 @@ def test_dialogs_violate_no_rule_of_axe(visit: Visit) -> None:
         found = page.evaluate("(rules) => axe.run({ runOnly: rules }).then((result) => result.violations)", _RULES)
         assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == []
         page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
     page.locator(".requests .body .link").first.click()
     expect(page.locator("dialog .facts")).to_be_visible()
     found = page.evaluate("(rules) => axe.run({ runOnly: rules }).then((result) => result.violations)", _RULES)

@@ -118,7 +118,7 @@ export interface paths {
         };
         /**
          * New records and running totals, as they arrive
-         * @description Server-sent events. `start` (`LiveStart`) comes first; `record` (`RequestItem`, its event id is the record's id) for each new record; `totals` (`LiveTotals`) whenever they change, over every record since the stream began; `skipped` (`LiveSkipped`) where more than 200 arrived within 0.25 s: the newest are sent; `problem` (`LiveProblem`) while the database cannot be read. A comment is sent where nothing else was for 10 s. With Last-Event-ID the stream goes on after that record. A client that takes too little is dropped, and can go on in that way.
+         * @description Server-sent events. `start` (`LiveStart`) comes first; `record` (`RequestItem`, its event id is the record's id) for each new record; `totals` (`LiveTotals`) whenever they change, over every record since the stream began; `skipped` (`LiveSkipped`) where more than 100 arrived within 0.25 s: the newest are sent; `problem` (`LiveProblem`) while the database cannot be read. A comment is sent where nothing else was for 10 s. With Last-Event-ID the stream goes on after that record. A client that takes too little is dropped, and can go on in that way.
          */
         get: operations["read_live_api_v1_live_get"];
         put?: never;
@@ -573,7 +573,8 @@ export interface components {
         };
         /**
          * Group
-         * @description One line of a table. ``merged``: it is so many groups together, those that the table had no room for.
+         * @description One line of a table. ``merged``: it is so many groups together, those that the table had no room for; groups of
+         *         the period before that are gone now are among them.
          */
         Group: {
             cells: components["schemas"]["Cell"][];
@@ -1499,6 +1500,132 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "app_version": "4.0.0",
+                     *       "bucket": null,
+                     *       "columns": [
+                     *         {
+                     *           "kind": "dimension",
+                     *           "meaning": "model that was asked for",
+                     *           "name": "model",
+                     *           "unit": ""
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "records selected",
+                     *           "name": "requests",
+                     *           "unit": "requests"
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "completed / (completed + failed), 0 to 1",
+                     *           "name": "success_rate",
+                     *           "unit": ""
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "percentile 95 of: last byte handed to the client's socket; none if crashed",
+                     *           "name": "response_time_ms.p95",
+                     *           "unit": "ms"
+                     *         }
+                     *       ],
+                     *       "end": "2026-03-01T14:00:00Z",
+                     *       "older_records": {},
+                     *       "previous_start": null,
+                     *       "query": {
+                     *         "bucket": null,
+                     *         "compare": false,
+                     *         "filter": {
+                     *           "api_key_id": null,
+                     *           "app_version": null,
+                     *           "backend": null,
+                     *           "backend_name": null,
+                     *           "end": "2026-03-01T14:00:00Z",
+                     *           "endpoint": null,
+                     *           "error_category": null,
+                     *           "error_phase": null,
+                     *           "error_type": null,
+                     *           "model": null,
+                     *           "origin": null,
+                     *           "outcome": null,
+                     *           "start": "2026-03-01T12:00:00Z",
+                     *           "status_code": null,
+                     *           "streaming": null,
+                     *           "success": null,
+                     *           "tag": null,
+                     *           "trace_id": null,
+                     *           "user": null,
+                     *           "user_agent": null
+                     *         },
+                     *         "group_by": [
+                     *           "model"
+                     *         ],
+                     *         "limit": 100,
+                     *         "metrics": [
+                     *           "requests",
+                     *           "success_rate",
+                     *           "response_time_ms.p95"
+                     *         ],
+                     *         "order": null,
+                     *         "slos": [],
+                     *         "timezone": "UTC"
+                     *       },
+                     *       "records": 50,
+                     *       "relative_error": 0,
+                     *       "rows": [
+                     *         {
+                     *           "key": {
+                     *             "model": "llama3.1:8b"
+                     *           },
+                     *           "merged": 0,
+                     *           "values": {
+                     *             "requests": {
+                     *               "coverage": 1,
+                     *               "n": 45,
+                     *               "value": 45
+                     *             },
+                     *             "response_time_ms.p95": {
+                     *               "coverage": 1,
+                     *               "n": 45,
+                     *               "value": 1900
+                     *             },
+                     *             "success_rate": {
+                     *               "coverage": 1,
+                     *               "n": 45,
+                     *               "value": 0.95
+                     *             }
+                     *           }
+                     *         },
+                     *         {
+                     *           "key": {
+                     *             "model": "qwen3:32b"
+                     *           },
+                     *           "merged": 0,
+                     *           "values": {
+                     *             "requests": {
+                     *               "coverage": 1,
+                     *               "n": 5,
+                     *               "value": 5
+                     *             },
+                     *             "response_time_ms.p95": {
+                     *               "coverage": 1,
+                     *               "n": 5,
+                     *               "value": 5200
+                     *             },
+                     *             "success_rate": {
+                     *               "coverage": 1,
+                     *               "n": 5,
+                     *               "value": 0.8
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "source": "records",
+                     *       "start": "2026-03-01T12:00:00Z",
+                     *       "timezone": "UTC"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Result"];
                 };
             };
@@ -1599,6 +1726,105 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "app_version": "4.0.0",
+                     *       "bucket": null,
+                     *       "columns": [
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "records selected",
+                     *           "name": "requests",
+                     *           "unit": "requests"
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "completed / (completed + failed), 0 to 1",
+                     *           "name": "success_rate",
+                     *           "unit": ""
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "percentile 95 of: last byte handed to the client's socket; none if crashed",
+                     *           "name": "response_time_ms.p95",
+                     *           "unit": "ms"
+                     *         }
+                     *       ],
+                     *       "end": "2026-03-01T14:00:00Z",
+                     *       "older_records": {},
+                     *       "previous_start": "2026-03-01T10:00:00Z",
+                     *       "query": {
+                     *         "bucket": null,
+                     *         "compare": true,
+                     *         "filter": {
+                     *           "api_key_id": null,
+                     *           "app_version": null,
+                     *           "backend": null,
+                     *           "backend_name": null,
+                     *           "end": "2026-03-01T14:00:00Z",
+                     *           "endpoint": null,
+                     *           "error_category": null,
+                     *           "error_phase": null,
+                     *           "error_type": null,
+                     *           "model": null,
+                     *           "origin": null,
+                     *           "outcome": null,
+                     *           "start": "2026-03-01T12:00:00Z",
+                     *           "status_code": null,
+                     *           "streaming": null,
+                     *           "success": null,
+                     *           "tag": null,
+                     *           "trace_id": null,
+                     *           "user": null,
+                     *           "user_agent": null
+                     *         },
+                     *         "group_by": [],
+                     *         "limit": 100,
+                     *         "metrics": [
+                     *           "requests",
+                     *           "success_rate",
+                     *           "response_time_ms.p95"
+                     *         ],
+                     *         "order": null,
+                     *         "slos": [],
+                     *         "timezone": "UTC"
+                     *       },
+                     *       "records": 50,
+                     *       "relative_error": 0,
+                     *       "rows": [
+                     *         {
+                     *           "key": {},
+                     *           "merged": 0,
+                     *           "values": {
+                     *             "requests": {
+                     *               "change": 0.25,
+                     *               "coverage": 1,
+                     *               "n": 50,
+                     *               "previous": 40,
+                     *               "value": 50
+                     *             },
+                     *             "response_time_ms.p95": {
+                     *               "change": 0.15,
+                     *               "coverage": 1,
+                     *               "n": 50,
+                     *               "previous": 1800,
+                     *               "value": 2070
+                     *             },
+                     *             "success_rate": {
+                     *               "change": -0.06000000000000005,
+                     *               "coverage": 1,
+                     *               "n": 50,
+                     *               "previous": 1,
+                     *               "value": 0.94
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "source": "records",
+                     *       "start": "2026-03-01T12:00:00Z",
+                     *       "timezone": "UTC"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Result"];
                 };
             };
@@ -1689,6 +1915,82 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "app_version": "4.0.0",
+                     *       "bins": [
+                     *         {
+                     *           "end": 1000,
+                     *           "n": 10,
+                     *           "share": 0.2,
+                     *           "start": 700
+                     *         },
+                     *         {
+                     *           "end": 1500,
+                     *           "n": 30,
+                     *           "share": 0.6,
+                     *           "start": 1000
+                     *         },
+                     *         {
+                     *           "end": 2000,
+                     *           "n": 10,
+                     *           "share": 0.2,
+                     *           "start": 1500
+                     *         }
+                     *       ],
+                     *       "coverage": 1,
+                     *       "end": "2026-03-01T14:00:00Z",
+                     *       "max": 1990,
+                     *       "mean": 1240,
+                     *       "meaning": "last byte handed to the client's socket; none if crashed",
+                     *       "min": 710,
+                     *       "n": 50,
+                     *       "older_records": {},
+                     *       "percentiles": {
+                     *         "p0.1": 711.28,
+                     *         "p1": 722.8,
+                     *         "p10": 838,
+                     *         "p25": 1030,
+                     *         "p5": 774,
+                     *         "p50": 1350,
+                     *         "p75": 1670,
+                     *         "p90": 1862,
+                     *         "p95": 1926,
+                     *         "p99": 1977.2,
+                     *         "p99.9": 1988.7200000000003
+                     *       },
+                     *       "query": {
+                     *         "filter": {
+                     *           "api_key_id": null,
+                     *           "app_version": null,
+                     *           "backend": null,
+                     *           "backend_name": null,
+                     *           "end": "2026-03-01T14:00:00Z",
+                     *           "endpoint": null,
+                     *           "error_category": null,
+                     *           "error_phase": null,
+                     *           "error_type": null,
+                     *           "model": null,
+                     *           "origin": null,
+                     *           "outcome": null,
+                     *           "start": "2026-03-01T12:00:00Z",
+                     *           "status_code": null,
+                     *           "streaming": null,
+                     *           "success": null,
+                     *           "tag": null,
+                     *           "trace_id": null,
+                     *           "user": null,
+                     *           "user_agent": null
+                     *         },
+                     *         "metric": "response_time_ms"
+                     *       },
+                     *       "records": 50,
+                     *       "relative_error": 0,
+                     *       "source": "records",
+                     *       "start": "2026-03-01T12:00:00Z",
+                     *       "unit": "ms"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Histogram"];
                 };
             };
@@ -2127,6 +2429,100 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "app_version": "4.0.0",
+                     *       "bucket": "hour",
+                     *       "cells": [
+                     *         [
+                     *           {
+                     *             "coverage": 1,
+                     *             "n": 25,
+                     *             "value": 25
+                     *           },
+                     *           {
+                     *             "coverage": 1,
+                     *             "n": 20,
+                     *             "value": 20
+                     *           }
+                     *         ],
+                     *         [
+                     *           {
+                     *             "coverage": 1,
+                     *             "n": 5,
+                     *             "value": 5
+                     *           },
+                     *           null
+                     *         ]
+                     *       ],
+                     *       "columns": [
+                     *         {
+                     *           "kind": "dimension",
+                     *           "meaning": "model that was asked for",
+                     *           "name": "model",
+                     *           "unit": ""
+                     *         },
+                     *         {
+                     *           "kind": "dimension",
+                     *           "meaning": "when the request began, by `bucket`; the key is the bucket's first moment",
+                     *           "name": "time",
+                     *           "unit": ""
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "records selected",
+                     *           "name": "requests",
+                     *           "unit": "requests"
+                     *         }
+                     *       ],
+                     *       "end": "2026-03-01T14:00:00Z",
+                     *       "left_out": 0,
+                     *       "older_records": {},
+                     *       "query": {
+                     *         "bucket": "hour",
+                     *         "filter": {
+                     *           "api_key_id": null,
+                     *           "app_version": null,
+                     *           "backend": null,
+                     *           "backend_name": null,
+                     *           "end": "2026-03-01T14:00:00Z",
+                     *           "endpoint": null,
+                     *           "error_category": null,
+                     *           "error_phase": null,
+                     *           "error_type": null,
+                     *           "model": null,
+                     *           "origin": null,
+                     *           "outcome": null,
+                     *           "start": "2026-03-01T12:00:00Z",
+                     *           "status_code": null,
+                     *           "streaming": null,
+                     *           "success": null,
+                     *           "tag": null,
+                     *           "trace_id": null,
+                     *           "user": null,
+                     *           "user_agent": null
+                     *         },
+                     *         "limit": 20,
+                     *         "metric": "requests",
+                     *         "slos": [],
+                     *         "timezone": "UTC",
+                     *         "x": "time",
+                     *         "y": "model"
+                     *       },
+                     *       "records": 50,
+                     *       "relative_error": 0,
+                     *       "source": "records",
+                     *       "start": "2026-03-01T12:00:00Z",
+                     *       "x": [
+                     *         "2026-03-01T12:00:00Z",
+                     *         "2026-03-01T13:00:00Z"
+                     *       ],
+                     *       "y": [
+                     *         "llama3.1:8b",
+                     *         "qwen3:32b"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Heatmap"];
                 };
             };
@@ -2382,6 +2778,132 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "app_version": "4.0.0",
+                     *       "bucket": "hour",
+                     *       "columns": [
+                     *         {
+                     *           "kind": "dimension",
+                     *           "meaning": "when the request began, by `bucket`; the key is the bucket's first moment",
+                     *           "name": "time",
+                     *           "unit": ""
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "records selected",
+                     *           "name": "requests",
+                     *           "unit": "requests"
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "completed / (completed + failed), 0 to 1",
+                     *           "name": "success_rate",
+                     *           "unit": ""
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "percentile 95 of: last byte handed to the client's socket; none if crashed",
+                     *           "name": "response_time_ms.p95",
+                     *           "unit": "ms"
+                     *         }
+                     *       ],
+                     *       "end": "2026-03-01T14:00:00Z",
+                     *       "older_records": {},
+                     *       "previous_start": null,
+                     *       "query": {
+                     *         "bucket": "hour",
+                     *         "compare": false,
+                     *         "filter": {
+                     *           "api_key_id": null,
+                     *           "app_version": null,
+                     *           "backend": null,
+                     *           "backend_name": null,
+                     *           "end": "2026-03-01T14:00:00Z",
+                     *           "endpoint": null,
+                     *           "error_category": null,
+                     *           "error_phase": null,
+                     *           "error_type": null,
+                     *           "model": null,
+                     *           "origin": null,
+                     *           "outcome": null,
+                     *           "start": "2026-03-01T12:00:00Z",
+                     *           "status_code": null,
+                     *           "streaming": null,
+                     *           "success": null,
+                     *           "tag": null,
+                     *           "trace_id": null,
+                     *           "user": null,
+                     *           "user_agent": null
+                     *         },
+                     *         "group_by": [
+                     *           "time"
+                     *         ],
+                     *         "limit": 100,
+                     *         "metrics": [
+                     *           "requests",
+                     *           "success_rate",
+                     *           "response_time_ms.p95"
+                     *         ],
+                     *         "order": null,
+                     *         "slos": [],
+                     *         "timezone": "UTC"
+                     *       },
+                     *       "records": 50,
+                     *       "relative_error": 0,
+                     *       "rows": [
+                     *         {
+                     *           "key": {
+                     *             "time": "2026-03-01T12:00:00Z"
+                     *           },
+                     *           "merged": 0,
+                     *           "values": {
+                     *             "requests": {
+                     *               "coverage": 1,
+                     *               "n": 30,
+                     *               "value": 30
+                     *             },
+                     *             "response_time_ms.p95": {
+                     *               "coverage": 1,
+                     *               "n": 30,
+                     *               "value": 2100
+                     *             },
+                     *             "success_rate": {
+                     *               "coverage": 1,
+                     *               "n": 30,
+                     *               "value": 0.9
+                     *             }
+                     *           }
+                     *         },
+                     *         {
+                     *           "key": {
+                     *             "time": "2026-03-01T13:00:00Z"
+                     *           },
+                     *           "merged": 0,
+                     *           "values": {
+                     *             "requests": {
+                     *               "coverage": 1,
+                     *               "n": 20,
+                     *               "value": 20
+                     *             },
+                     *             "response_time_ms.p95": {
+                     *               "coverage": 1,
+                     *               "n": 20,
+                     *               "value": 1650
+                     *             },
+                     *             "success_rate": {
+                     *               "coverage": 1,
+                     *               "n": 20,
+                     *               "value": 1
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "source": "records",
+                     *       "start": "2026-03-01T12:00:00Z",
+                     *       "timezone": "UTC"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Result"];
                 };
             };
@@ -2848,6 +3370,132 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "app_version": "4.0.0",
+                     *       "bucket": "hour",
+                     *       "columns": [
+                     *         {
+                     *           "kind": "dimension",
+                     *           "meaning": "when the request began, by `bucket`; the key is the bucket's first moment",
+                     *           "name": "time",
+                     *           "unit": ""
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "records selected",
+                     *           "name": "requests",
+                     *           "unit": "requests"
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "completed / (completed + failed), 0 to 1",
+                     *           "name": "success_rate",
+                     *           "unit": ""
+                     *         },
+                     *         {
+                     *           "kind": "metric",
+                     *           "meaning": "percentile 95 of: last byte handed to the client's socket; none if crashed",
+                     *           "name": "response_time_ms.p95",
+                     *           "unit": "ms"
+                     *         }
+                     *       ],
+                     *       "end": "2026-03-01T14:00:00Z",
+                     *       "older_records": {},
+                     *       "previous_start": null,
+                     *       "query": {
+                     *         "bucket": "hour",
+                     *         "compare": false,
+                     *         "filter": {
+                     *           "api_key_id": null,
+                     *           "app_version": null,
+                     *           "backend": null,
+                     *           "backend_name": null,
+                     *           "end": "2026-03-01T14:00:00Z",
+                     *           "endpoint": null,
+                     *           "error_category": null,
+                     *           "error_phase": null,
+                     *           "error_type": null,
+                     *           "model": null,
+                     *           "origin": null,
+                     *           "outcome": null,
+                     *           "start": "2026-03-01T12:00:00Z",
+                     *           "status_code": null,
+                     *           "streaming": null,
+                     *           "success": null,
+                     *           "tag": null,
+                     *           "trace_id": null,
+                     *           "user": null,
+                     *           "user_agent": null
+                     *         },
+                     *         "group_by": [
+                     *           "time"
+                     *         ],
+                     *         "limit": 10,
+                     *         "metrics": [
+                     *           "requests",
+                     *           "success_rate",
+                     *           "response_time_ms.p95"
+                     *         ],
+                     *         "order": null,
+                     *         "slos": [],
+                     *         "timezone": "UTC"
+                     *       },
+                     *       "records": 50,
+                     *       "relative_error": 0,
+                     *       "rows": [
+                     *         {
+                     *           "key": {
+                     *             "time": "2026-03-01T12:00:00Z"
+                     *           },
+                     *           "merged": 0,
+                     *           "values": {
+                     *             "requests": {
+                     *               "coverage": 1,
+                     *               "n": 30,
+                     *               "value": 30
+                     *             },
+                     *             "response_time_ms.p95": {
+                     *               "coverage": 1,
+                     *               "n": 30,
+                     *               "value": 2100
+                     *             },
+                     *             "success_rate": {
+                     *               "coverage": 1,
+                     *               "n": 30,
+                     *               "value": 0.9
+                     *             }
+                     *           }
+                     *         },
+                     *         {
+                     *           "key": {
+                     *             "time": "2026-03-01T13:00:00Z"
+                     *           },
+                     *           "merged": 0,
+                     *           "values": {
+                     *             "requests": {
+                     *               "coverage": 1,
+                     *               "n": 20,
+                     *               "value": 20
+                     *             },
+                     *             "response_time_ms.p95": {
+                     *               "coverage": 1,
+                     *               "n": 20,
+                     *               "value": 1650
+                     *             },
+                     *             "success_rate": {
+                     *               "coverage": 1,
+                     *               "n": 20,
+                     *               "value": 1
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "source": "records",
+                     *       "start": "2026-03-01T12:00:00Z",
+                     *       "timezone": "UTC"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Result"];
                 };
             };

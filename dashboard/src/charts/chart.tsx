@@ -1,6 +1,6 @@
 /** One ECharts canvas that follows its box, the theme and its option. Only what is drawn somewhere is imported. */
 import { BarChart, HeatmapChart, LineChart } from "echarts/charts";
-import { AriaComponent, BrushComponent, DatasetComponent, GridComponent, TooltipComponent, VisualMapContinuousComponent } from "echarts/components";
+import { BrushComponent, DatasetComponent, GridComponent, TooltipComponent, VisualMapContinuousComponent } from "echarts/components";
 import * as echarts from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import type { EChartsCoreOption } from "echarts/core";
@@ -10,7 +10,6 @@ import { useTheme } from "../app/theme";
 import { useSpeech } from "../i18n";
 
 echarts.use([
-  AriaComponent,
   BarChart,
   BrushComponent,
   CanvasRenderer,

@@ -51,7 +51,6 @@ function frame(paint: Paint): EChartsCoreOption {
     textStyle: { fontFamily: paint.font, color: paint.muted },
     color: [...paint.series],
     grid: { left: 8, right: 12, top: 12, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-    aria: { enabled: true },
   };
 }
 

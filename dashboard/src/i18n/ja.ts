@@ -1,3 +1,4 @@
+/** Japanese: the same keys as English, or it does not compile. */
 import type { Messages } from "./en";
 
 export const ja: Messages = {

@@ -1,3 +1,4 @@
+/** Korean: the same keys as English, or it does not compile. */
 import type { Messages } from "./en";
 
 export const ko: Messages = {

@@ -1,3 +1,4 @@
+/** Russian: the same keys as English, or it does not compile. */
 import type { Messages } from "./en";
 
 export const ru: Messages = {

@@ -1,3 +1,4 @@
+/** Chinese (simplified): the same keys as English, or it does not compile. */
 import type { Messages } from "./en";
 
 export const zh: Messages = {

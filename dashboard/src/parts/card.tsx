@@ -1,6 +1,6 @@
 /** A titled box whose drawing can be read as a table, too, saved, and asked for again from a terminal. */
 import type * as echarts from "echarts/core";
-import { type ReactNode, type RefObject, useId, useRef, useState } from "react";
+import { type ReactNode, type RefObject, useId, useState } from "react";
 
 import { address } from "../api/client";
 import type { Asked } from "../api/query";
@@ -9,6 +9,7 @@ import { useSpeech } from "../i18n";
 import { copy, curl } from "./copy";
 import { asJson, DataTable, type Table } from "./data_table";
 import { Legend, type LegendItem } from "./legend";
+import { Menu } from "./menu";
 import { csv, fileName, save } from "./save";
 import { plainTable } from "./tables";
 
@@ -34,7 +35,7 @@ export function Card({ title, className = "", tools, answer, source, table = ans
       <header>
         <h2 id={id}>{title}</h2>
         {tools}
-        <Menu title={title} table={table} asked={answer?.address ?? (source === undefined ? undefined : address(source))} handle={asTable ? undefined : handle} {...(handle === undefined ? {} : { asTable, setAsTable })} />
+        <CardMenu title={title} table={table} asked={answer?.address ?? (source === undefined ? undefined : address(source))} handle={asTable ? undefined : handle} {...(handle === undefined ? {} : { asTable, setAsTable })} />
       </header>
       {asTable && table !== undefined ? (
         <DataTable table={table} label={title} />
@@ -57,10 +58,9 @@ interface MenuProps {
   readonly setAsTable?: (on: boolean) => void;
 }
 
-function Menu({ title, table, asked, handle, asTable, setAsTable }: MenuProps) {
+function CardMenu({ title, table, asked, handle, asTable, setAsTable }: MenuProps) {
   const { t } = useSpeech();
   const session = useSession();
-  const box = useRef<HTMLDetailsElement>(null);
   if (table === undefined && asked === undefined) return null;
   const picture = () => {
     const url = handle?.current?.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: getComputedStyle(document.documentElement).getPropertyValue("--surface") });
@@ -73,37 +73,16 @@ function Menu({ title, table, asked, handle, asTable, setAsTable }: MenuProps) {
     [t("chart.saveJson"), table && (() => save(fileName(title, "json"), "application/json", asJson(table)))],
     [t("table.copyCurl"), asked === undefined ? undefined : (() => copy(curl(location.origin, asked, session.data?.signed_in === true)))],
   ];
-  const close = () => {
-    if (box.current !== null) box.current.open = false;
-  };
   return (
-    <details
-      className="menu"
-      ref={box}
-      onBlur={(event) => !event.currentTarget.contains(event.relatedTarget) && close()}
-      onKeyDown={(event) => event.key === "Escape" && close()}
-    >
-      <summary className="button bare" aria-label={`${title}: ${t("chart.menu")}`}>
-        ⋯
-      </summary>
-      <div className="menu-items">
-        {items.map(
-          ([label, act]) =>
-            act !== undefined && (
-              <button
-                key={label}
-                type="button"
-                className="button bare"
-                onClick={() => {
-                  close();
-                  act();
-                }}
-              >
-                {label}
-              </button>
-            ),
-        )}
-      </div>
-    </details>
+    <Menu label="⋯" name={`${title}: ${t("chart.menu")}`} bare>
+      {items.map(
+        ([label, act]) =>
+          act !== undefined && (
+            <button key={label} type="button" className="button bare" onClick={act}>
+              {label}
+            </button>
+          ),
+      )}
+    </Menu>
   );
 }

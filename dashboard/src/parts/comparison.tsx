@@ -33,7 +33,7 @@ export function Comparison({ title, dimension, metrics, limit = 50 }: Props) {
     <Card title={t(title)} className="compared" answer={answer}>
       <Loaded from={answer} empty={(data) => data.records === 0}>
         {(data) => (
-          <div className="scroll table-box" tabIndex={0} role="region" aria-label={t(title)}>
+          <div className="scroll table-box" tabIndex={0} role="group" aria-label={t(title)}>
             <table>
               <thead>
                 <tr>

@@ -12,7 +12,7 @@ export function DataTable({ table, label }: { table: Table; label: string }) {
   const { locale } = useSpeech();
   const show = (value: Value) => (value === null ? "–" : typeof value === "number" ? value.toLocaleString(locale, { maximumSignificantDigits: 6 }) : String(value));
   return (
-    <div className="scroll table-box" tabIndex={0} role="region" aria-label={label}>
+    <div className="scroll table-box" tabIndex={0} role="group" aria-label={label}>
       <table>
         <thead>
           <tr>

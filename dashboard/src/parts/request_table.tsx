@@ -39,7 +39,7 @@ export function RequestTable({ rows, columns, onEnd }: Props) {
   const cellClass = (column: RequestColumn) => `${column.show === undefined ? "" : "number"} ${column.name === "outcome" ? "outcome" : ""}`.trim();
 
   return (
-    <div className="card requests" ref={box} tabIndex={0} role="region" aria-label={t("nav.requests")}>
+    <div className="card requests" ref={box} tabIndex={0} role="group" aria-label={t("nav.requests")}>
       <div role="table" aria-label={t("nav.requests")} aria-rowcount={rows.length + 1} style={{ minWidth: columns.reduce((sum, { widthPx }) => sum + widthPx, 16) }}>
         <div role="rowgroup" className="head">
           <div role="row" aria-rowindex={1} className="tr" style={template}>

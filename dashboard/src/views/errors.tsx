@@ -59,7 +59,7 @@ function Types({ errors }: { errors: Errors }) {
   const { change } = useView();
   return (
     <Card title={t("errors.advice")} source="/api/v1/errors">
-      <div className="scroll" tabIndex={0} role="region" aria-label={t("errors.advice")}>
+      <div className="scroll" tabIndex={0} role="group" aria-label={t("errors.advice")}>
         <table>
           <thead>
             <tr>
@@ -102,7 +102,7 @@ function Examples({ errors }: { errors: Errors }) {
   const { zone, change } = useView();
   return (
     <Card title={t("errors.examples")} source="/api/v1/errors">
-      <div className="scroll" tabIndex={0} role="region" aria-label={t("errors.examples")}>
+      <div className="scroll" tabIndex={0} role="group" aria-label={t("errors.examples")}>
         <table>
           <thead>
             <tr>

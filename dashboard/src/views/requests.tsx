@@ -8,6 +8,7 @@ import { useView } from "../app/view";
 import { count } from "../format/numbers";
 import { useSpeech } from "../i18n";
 import { copy, curl } from "../parts/copy";
+import { Menu } from "../parts/menu";
 import { columnsOf, REQUEST_COLUMNS, withColumn } from "../parts/request_columns";
 import { RequestTable } from "../parts/request_table";
 import { Empty, Failed, Loading } from "../parts/states";
@@ -35,30 +36,24 @@ export default function Requests() {
           {skipped > 0 && ` · ${t("table.skipped", { count: count(skipped, locale) })}`}
           {skipped === 0 && cut && ` · ${t("table.cut")}`}
         </span>
-        <details className="menu">
-          <summary className="button">{t("table.columns")}</summary>
-          <div className="menu-items">
-            {REQUEST_COLUMNS.map(({ name, label }) => (
-              <label key={name}>
-                <input type="checkbox" checked={columns.some((column) => column.name === name)} onChange={(event) => change({ columns: withColumn(columns, name, event.target.checked) })} />{" "}
-                {label === undefined ? name : t(label)}
-              </label>
-            ))}
-          </div>
-        </details>
-        <details className="menu">
-          <summary className="button">{t("table.export")}</summary>
-          <div className="menu-items">
-            {FILES.map((format) => (
-              <a key={format} className="button bare" href={address("/api/v1/export", { ...selection, format })} download>
-                {format}
-              </a>
-            ))}
-            <button type="button" className="button bare" onClick={() => void copy(curl(location.origin, address("/api/v1/requests", selection), session.data?.signed_in === true))}>
-              {t("table.copyCurl")}
-            </button>
-          </div>
-        </details>
+        <Menu label={t("table.columns")}>
+          {REQUEST_COLUMNS.map(({ name, label }) => (
+            <label key={name}>
+              <input type="checkbox" checked={columns.some((column) => column.name === name)} onChange={(event) => change({ columns: withColumn(columns, name, event.target.checked) })} />{" "}
+              {label === undefined ? name : t(label)}
+            </label>
+          ))}
+        </Menu>
+        <Menu label={t("table.export")}>
+          {FILES.map((format) => (
+            <a key={format} className="button bare" href={address("/api/v1/export", { ...selection, format })} download>
+              {format}
+            </a>
+          ))}
+          <button type="button" className="button bare" onClick={() => void copy(curl(location.origin, address("/api/v1/requests", selection), session.data?.signed_in === true))}>
+            {t("table.copyCurl")}
+          </button>
+        </Menu>
       </div>
       {pages.error !== null && rows.length === 0 && <Failed error={pages.error} retry={() => void pages.refetch()} />}
       {pages.isPending && rows.length === 0 && <Loading />}

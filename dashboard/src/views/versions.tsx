@@ -56,7 +56,7 @@ function Runs({ versions }: { versions: Versions }) {
       {versions.migrations.length === 0 ? (
         <p className="muted">{t("versions.noRuns")}</p>
       ) : (
-        <div className="scroll" tabIndex={0} role="region" aria-label={t("versions.runs")}>
+        <div className="scroll" tabIndex={0} role="group" aria-label={t("versions.runs")}>
           <table>
             <thead>
               <tr>
