@@ -3,7 +3,7 @@
 import gzip
 from pathlib import Path
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 import pytest
 
 from llm_metrics_proxy.api.site import CONTENT_SECURITY_POLICY, VIEW_PATHS, Asset, coding_for, load

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Route, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Route, ViewportSize, expect
 
 VIEWS: Final = (
     "/", "/models", "/clients", "/streaming", "/not-streamed", "/errors", "/requests", "/explore", "/versions",
@@ -12,8 +12,8 @@ VIEWS: Final = (
 )  # fmt: skip
 THEMES: Final = ("light", "dark", "terminal")
 PATIENCE_MS: Final = 30_000
-DESKTOP: Final = {"width": 1440, "height": 1000}
-PHONE: Final = {"width": 390, "height": 844}
+DESKTOP: Final[ViewportSize] = {"width": 1440, "height": 1000}
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 # What the page's policy forbids is told to the page itself; kept there until the test asks.
 _LISTEN: Final = """
 globalThis.forbidden = [];

@@ -63,7 +63,7 @@ FAILURES: Final[tuple[tuple[float, dict[str, Any]], ...]] = (
 
 def _busy(day_fraction: float) -> float:
     """How busy an hour is, from 0.15 at night to 1 in the afternoon."""
-    return 0.15 + 0.85 * max(0.0, math.sin((day_fraction - 0.27) * math.pi / 0.62)) ** 0.7
+    return 0.15 + 0.85 * math.pow(max(0.0, math.sin((day_fraction - 0.27) * math.pi / 0.62)), 0.7)
 
 
 def _moments(chosen: random.Random, many: int, end: datetime) -> Iterator[datetime]:
