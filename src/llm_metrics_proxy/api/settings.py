@@ -4,6 +4,7 @@ from fastapi import Depends, FastAPI
 from starlette.responses import Response
 
 from llm_metrics_proxy.api.answers import json_response
+from llm_metrics_proxy.api.dependencies import DATA_ERRORS
 from llm_metrics_proxy.api.parameters import KnownOnly
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.schemas import Settings, SettingShown, answer
@@ -18,7 +19,7 @@ def add_settings_routes(app: FastAPI, ports: ApiPorts) -> None:
         summary="How this program is set, without secrets",
         tags=["service"],
         dependencies=[Depends(KnownOnly())],
-        responses={200: answer("Settings", "Every setting, and what runs.")},
+        responses={200: answer("Settings", "Every setting, and what runs."), 422: DATA_ERRORS[422]},
     )
     async def read_settings() -> Response:
         shown = [SettingShown(**row) for row in ports.settings]
