@@ -170,7 +170,9 @@ def test_no_route_ignores_a_parameter_that_it_does_not_have(database: Database, 
     assert client(database).get(path).status_code == 422
 
 
-@pytest.mark.parametrize("path", ["/elsewhere", "/api", "/api/v1/requests/", "/api/v1/requests/77", "/api/v1/requests/a%2Fb"])
+@pytest.mark.parametrize(
+    "path", ["/elsewhere", "/api", "/api/v1/requests/", "/api/v1/requests/77", "/api/v1/requests/a%2Fb"]
+)
 def test_what_is_not_there_is_404_in_the_one_shape(database: Database, path: str) -> None:
     response = client(database).get(path)
     assert response.status_code == 404
