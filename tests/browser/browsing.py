@@ -53,8 +53,8 @@ class Visit:
 
     def assert_blameless(self) -> None:
         """No error, no request elsewhere, nothing that the policy forbids."""
-        forbidden = self.page.evaluate("globalThis.forbidden")
-        assert (self.problems, forbidden) == ([], [])
+        found = [*self.problems, *self.page.evaluate("globalThis.forbidden")]
+        assert not found, "\n".join(found)
 
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
