@@ -9,6 +9,8 @@ const GATHER_MS = 250; // four drawings a second, however many records come
 export interface Tail {
   readonly rows: readonly TailRow[];
   readonly connected: boolean;
+  /** How often the stream has begun, or failed to: what is stored is asked for after that, so that nothing lies between. */
+  readonly begun: number;
   /** Records that came too fast for the server to tell of each. */
   readonly skipped: number;
 }
@@ -18,18 +20,23 @@ export function useTail(parameters: Parameters_, running: boolean): Tail {
   const [rows, setRows] = useState<readonly TailRow[]>([]);
   const [connected, setConnected] = useState(false);
   const [skipped, setSkipped] = useState(0);
+  const [begun, setBegun] = useState(0);
   const waiting = useRef<TailRow[]>([]);
   const key = JSON.stringify(parameters);
 
   useEffect(() => {
+    if (!running) return undefined; // a reader who paused keeps what is there
     setRows([]);
     setSkipped(0);
-  }, [key]);
-  useEffect(() => {
-    if (!running) return undefined;
     const source = new EventSource(address("/api/v1/live", JSON.parse(key) as Parameters_));
-    source.addEventListener("open", () => setConnected(true));
-    source.addEventListener("error", () => setConnected(false));
+    source.addEventListener("start", () => {
+      setConnected(true);
+      setBegun((before) => before + 1);
+    });
+    source.addEventListener("error", () => {
+      setConnected(false);
+      setBegun((before) => Math.max(1, before));
+    });
     source.addEventListener("record", (event: MessageEvent<string>) => waiting.current.push(JSON.parse(event.data) as TailRow));
     source.addEventListener("skipped", (event: MessageEvent<string>) => {
       const { records, after, through } = JSON.parse(event.data) as { records: number | null; after: number; through: number };
@@ -48,5 +55,5 @@ export function useTail(parameters: Parameters_, running: boolean): Tail {
       setConnected(false);
     };
   }, [key, running]);
-  return { rows, connected, skipped };
+  return { rows, connected, begun, skipped };
 }

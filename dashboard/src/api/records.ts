@@ -15,12 +15,10 @@ type Page = components["schemas"]["RequestPage"];
 
 const PAGE = 200;
 
-/** Pages belong to the moment at which live began, and do not move under a reader; pausing keeps all as it is. */
-function useAnchor(key: string, live: boolean): number {
+/** Pages belong to one moment and do not move under a reader: when the stream began, or when the tail was let go. */
+function useAnchor(key: string, begun: number, whole: boolean): number {
   const [anchor, setAnchor] = useState(() => Date.now());
-  useEffect(() => {
-    if (live) setAnchor(Date.now());
-  }, [live, key]);
+  useEffect(() => setAnchor(Date.now()), [key, begun, whole]);
   return anchor;
 }
 
@@ -29,25 +27,28 @@ export function useRecords() {
   const filters = filtersOf(search);
   const running = live && range.kind === "relative";
   const key = JSON.stringify([filters, formatRange(range)]);
-  const anchor = useAnchor(key, running);
+  const tail = useTail(filters, running);
+  // so many have come that some lie between the tail and the pages: what follows the tail would not be what came before it
+  const cut = tail.rows.length >= MOST_ROWS || tail.skipped > 0;
+  const whole = cut && !running;
+  const anchor = useAnchor(key, tail.begun, whole);
   const selection = useMemo(() => ({ ...(JSON.parse(key) as [Record<string, string>])[0], ...instants(range, anchor) }), [key, range, anchor]);
   const pages = useInfiniteQuery({
-    queryKey: ["requests", selection],
+    queryKey: ["requests", selection, anchor],
     queryFn: ({ pageParam, signal }) => get<Page>("/api/v1/requests", { ...selection, limit: PAGE, cursor: pageParam }, signal),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor ?? null,
     staleTime: Infinity,
+    gcTime: 0, // pages of a moment that is over are never asked for again
+    enabled: !running || tail.begun > 0,
     placeholderData: keepPreviousData,
   });
-  const tail = useTail(filters, running);
-  // so many have come that some lie between the tail and the pages: what follows the tail would not be what came before it
-  const cut = tail.rows.length >= MOST_ROWS || tail.skipped > 0;
   const rows = useMemo(() => {
-    if (cut) return tail.rows as readonly Record_[];
+    if (cut && !whole) return tail.rows as readonly Record_[];
     const stored = (pages.data?.pages ?? []).flatMap((page) => page.items as unknown as Record_[]);
-    if (tail.rows.length === 0) return stored;
+    if (tail.rows.length === 0 || whole) return stored;
     const ids = new Set(tail.rows.map((row) => row.id));
     return [...(tail.rows as readonly Record_[]), ...stored.filter((row) => !ids.has(Number(row["id"])))];
-  }, [pages.data, tail.rows, cut]);
-  return { pages, rows, connected: tail.connected, skipped: tail.skipped, cut, selection };
+  }, [pages.data, tail.rows, cut, whole]);
+  return { pages, rows, connected: tail.connected, skipped: whole ? 0 : tail.skipped, cut: cut && !whole, selection };
 }

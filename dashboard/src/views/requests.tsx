@@ -34,7 +34,7 @@ export default function Requests() {
           <span className={`dot ${following && connected ? "good" : ""}`} />
           {t(following ? (connected ? "live.on" : "state.loading") : "live.paused")} · {t("table.shown", { count: count(rows.length, locale) })}
           {skipped > 0 && ` · ${t("table.skipped", { count: count(skipped, locale) })}`}
-          {skipped === 0 && cut && ` · ${t("table.cut")}`}
+          {cut && ` · ${t("table.cut")}`}
         </span>
         <Menu label={t("table.columns")}>
           {REQUEST_COLUMNS.map(({ name, label }) => (
