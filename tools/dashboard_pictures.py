@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tools.dashboard_pictures docs/images
 
-They are as the browser takes them. Those in the docs were brought to a palette of 250 colours afterwards, by any program
-that can, so that each stays below 120 kB.
+They are as the browser takes them. Those in the docs were brought to a palette of 250 colours afterwards, by any
+program that can, so that each stays below 120 kB.
 """
 
 import sys

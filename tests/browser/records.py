@@ -120,7 +120,8 @@ def a_day(many: int, end: datetime, seed: int = 7) -> Iterator[RequestRecord]:
         yield RequestRecord(
             request_id=f"{seed:04x}{number:028x}", timestamp=stored_time(at), method="POST",
             endpoint="/v1/chat/completions", dialect="openai_chat", backend="127.0.0.1:8000",
-            backend_name=f"gpu-{1 + number % 2}", model=model.name, response_model=model.name, origin=origin, user=f"user-{chosen.randint(1, 30)}", attempts=1,
+            backend_name=f"gpu-{1 + number % 2}", model=model.name, response_model=model.name,
+            origin=origin, user=f"user-{chosen.randint(1, 30)}", attempts=1,
             user_agent="OpenAI/Python 2.1", api_key_id=f"{chosen.randint(1, 5) * 7919:012x}", is_streaming=streaming,
             request_bytes=chosen.randint(400, 20_000), body_complete_ms=chosen.uniform(0.1, 1.2),
             upstream_acquired_ms=1.3, request_sent_ms=1.6, proxy_overhead_ms=chosen.lognormvariate(-1.2, 0.4),
