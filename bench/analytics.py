@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import http.client
 import json
+import os
 import shutil
 import socket
 import statistics
@@ -25,7 +26,7 @@ from urllib.parse import urlencode
 import apsw
 import duckdb
 import msgspec
-import psutil
+import psutil  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.table import Table
 
@@ -45,31 +46,39 @@ from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 
 RANGES: Final = {"1 h": 1.0, "6 h": 6.0, "24 h": 24.0, "7 d": 168.0, "30 d": 720.0, "all": None}  # hours
 PER_SECOND: Final = 2_000
-_EVERYDAY: Final = (
-    "requests,success_rate,response_time_ms.p50,response_time_ms.p95,time_to_first_token_ms.p95,total_tokens"
-)
+_PERCENTILES: Final = "response_time_ms.p50,response_time_ms.p95,time_to_first_token_ms.p95"
+_EVERYDAY: Final = f"requests,success_rate,{_PERCENTILES},total_tokens"
+_BERLIN: Final = {"timezone": "Europe/Berlin"}
 _FEW: Final = "requests,success_rate,total_tokens,response_time_ms.mean"
 # name -> parameters of the API, and the same in DuckDB: what to group by, and the aggregates
 QUESTIONS: Final[dict[str, tuple[dict[str, str], str, str]]] = {
     "totals with percentiles": ({"metrics": _EVERYDAY}, "", "percentiles"),
     "traffic over time": ({"metrics": _FEW, "group_by": "time"}, "time", "few"),
     "percentiles over time": ({"metrics": _EVERYDAY, "group_by": "time"}, "time", "percentiles"),
-    "days of Berlin": ({"metrics": _EVERYDAY, "group_by": "time", "bucket": "day", "timezone": "Europe/Berlin"}, "day", "percentiles"),
+    "days of Berlin": (
+        {"metrics": _EVERYDAY, "group_by": "time", "bucket": "day", **_BERLIN}, "day", "percentiles"
+    ),
     "by model": ({"metrics": _EVERYDAY, "group_by": "model"}, "model", "percentiles"),
     "by backend": ({"metrics": _EVERYDAY, "group_by": "backend_name"}, "backend_name", "percentiles"),
-    "models over time": ({"metrics": "requests,total_tokens", "group_by": "time,model", "limit": "10"}, "time, model", "few"),
-    "one model over time": ({"metrics": _EVERYDAY, "group_by": "time", "model": "qwen3:8b"}, "time", "percentiles"),
+    "models over time": (
+        {"metrics": "requests,total_tokens", "group_by": "time,model", "limit": "10"}, "time, model", "few"
+    ),
+    "one model over time": (
+        {"metrics": _EVERYDAY, "group_by": "time", "model": "qwen3:8b"}, "time", "percentiles"
+    ),
     "by origin": ({"metrics": _FEW, "group_by": "origin"}, "origin", "few"),
     "by API key": ({"metrics": _FEW, "group_by": "api_key_id"}, "api_key_id", "few"),
     "by user (2,000)": ({"metrics": "requests,total_tokens", "group_by": "user"}, '"user"', "few"),
-    "errors by type": ({"metrics": "requests", "group_by": "error_category,error_type"}, "error_category, error_type", "few"),
+    "errors by type": (
+        {"metrics": "requests", "group_by": "error_category,error_type"}, "error_category, error_type", "few"
+    ),
     "compared with before": ({"metrics": _EVERYDAY, "compare": "true"}, "", "percentiles"),
-    "weekday and hour": ({"metrics": "requests", "group_by": "weekday,hour_of_day", "timezone": "Europe/Berlin"}, "hours", "few"),
+    "weekday and hour": ({"metrics": "requests", "group_by": "weekday,hour_of_day", **_BERLIN}, "hours", "few"),
 }  # fmt: skip
 _DUCK: Final = {
     "few": "count(*), avg(success), sum(total_tokens), avg(response_time_ms)",
-    "percentiles": "count(*), avg(success), quantile_cont(response_time_ms, 0.5), quantile_cont(response_time_ms, 0.95), "
-    "quantile_cont(time_to_first_token_ms, 0.95), sum(total_tokens)",
+    "percentiles": "count(*), avg(success), sum(total_tokens), quantile_cont(response_time_ms, [0.5, 0.95]), "
+    "quantile_cont(time_to_first_token_ms, 0.95)",
 }
 
 
@@ -226,8 +235,8 @@ def _timed(question: Callable[[], object]) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-def ingestion(records: int, *, rolling_up: bool) -> float:
-    """Records per second from a full journal into a fresh database."""
+def ingestion(records: int, *, rolling_up: bool) -> tuple[float, float]:
+    """Records per second, and per second of CPU, from a full journal into a fresh database."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
         analytics_traffic.fill(folder / "journal", records)
@@ -236,13 +245,13 @@ def ingestion(records: int, *, rolling_up: bool) -> float:
         write_state(connection, RollupState(tables=FINGERPRINT))
         connection.close()
         ingestor = Ingestor(store, folder / "journal", CounterBook())
-        begun = time.perf_counter()
+        begun, begun_cpu = time.perf_counter(), time.process_time()
         while ingestor.step():
             pass
-        elapsed = time.perf_counter() - begun
+        elapsed, elapsed_cpu = time.perf_counter() - begun, time.process_time() - begun_cpu
         ingestor.stop(drain=False)
         store.close()
-    return records / elapsed
+    return records / elapsed, records / elapsed_cpu
 
 
 def percentile(values: Sequence[float], fraction: float) -> float:
@@ -261,17 +270,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     out = Console(width=150)
     analytics_data.make(given.folder, given.records)
+    out.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     for rolling_up in (False, True):
+        per_s, per_cpu_s = ingestion(200_000, rolling_up=rolling_up)
         words = "with" if rolling_up else "without"
-        out.print(f"ingestion {words} roll-ups: {ingestion(200_000, rolling_up=rolling_up):,.0f} records/s")
+        out.print(f"ingestion {words} roll-ups: {per_s:,.0f} records/s, {per_cpu_s:,.0f} per second of CPU")
     with tempfile.TemporaryDirectory(prefix="run-", dir=given.folder) as scratch:
         path = Path(scratch) / "metrics.db"
         shutil.copyfile(given.folder / "metrics.db", path)
         found, most, rate, sources = ours(Path(scratch), path, given.turns)
     everything = [ms for by_range in found.values() for each in by_range.values() for ms in each]
     out.print(
-        f"{len(everything)} questions while {rate:,.0f} records/s were stored: median {statistics.median(everything):,.0f} ms, "
-        f"p95 {percentile(everything, 0.95):,.0f} ms; at most {most / 1024**2:,.0f} MiB of memory"
+        f"{len(everything)} questions while {rate:,.0f} records/s were stored: median "
+        f"{statistics.median(everything):,.0f} ms, p95 {percentile(everything, 0.95):,.0f} ms; at most "
+        f"{most / 1024**2:,.0f} MiB of memory; load {os.getloadavg()[0]:.1f}"
     )
     table = Table("question: median ms (r: from records alone)", *RANGES)
     for name, by_range in found.items():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics import rollup_source
 from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.distribution import DistributionQuery, distribute
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.planning import Facts, plan
 from llm_metrics_proxy.analytics.query import Query
@@ -120,22 +121,15 @@ QUERIES = st.builds(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(QUERIES)
 def test_every_count_and_sum_is_that_of_the_records(reader: SqliteReader, query: Query) -> None:
-    source, records = RollupSource(reader), RecordsSource(reader)
-    found = ask((_Always(source), records), query, NOW)
+    records = RecordsSource(reader)
+    found = ask((_Always(reader), records), query, NOW)
     assert_same(values_of(found), values_of(ask((records,), query, NOW)))
 
 
-class _Always:
+class _Always(RollupSource):
     """The source, asked whether or not it thinks that records are faster."""
 
-    def __init__(self, source: RollupSource) -> None:
-        self._source = source
-        self.name, self.relative_error = source.name, source.relative_error
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
-
-    def can_answer(self, plan: Any) -> bool:
+    def is_worth_it(self, plan: Any) -> bool:
         return True
 
 
@@ -198,14 +192,26 @@ def planned(query: Query) -> Any:
     ids=lambda query: "-".join([*query.metrics, *query.group_by]),
 )
 def test_what_roll_ups_do_not_know_is_left_to_records(reader: SqliteReader, query: Query) -> None:
-    assert not RollupSource(reader).can_answer(planned(query))
+    source = RollupSource(reader)
+    assert not (source.can_answer(planned(query)) and source.is_worth_it(planned(query)))
     assert ask((RollupSource(reader), RecordsSource(reader)), query, NOW).source == "records"
 
 
 def test_few_records_are_read_as_they_are(reader: SqliteReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert RollupSource(reader).can_answer(planned(Query()))
+    assert RollupSource(reader).is_worth_it(planned(Query()))
     monkeypatch.setattr(rollup_source, "FEW_RECORDS", 5000)
-    assert not RollupSource(reader).can_answer(planned(Query()))
+    assert not RollupSource(reader).is_worth_it(planned(Query()))
+
+
+def test_a_comparison_with_hardly_any_records_does_not_make_the_other_slow(
+    reader: SqliteReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollup_source, "FEW_RECORDS", 100)
+    selection = RequestFilter(start=FIRST, end=FIRST + timedelta(hours=40))
+    query = Query(metrics=WITHOUT_SKETCHES, filter=selection, compare=True)
+    found = ask((RollupSource(reader), RecordsSource(reader)), query, NOW)
+    assert found.source == "both"
+    assert_same(values_of(found), values_of(ask((RecordsSource(reader),), query, NOW)))
 
 
 def test_only_an_open_range_has_records_whose_time_cannot_be_read(reader: SqliteReader, path: Path) -> None:
@@ -298,3 +304,27 @@ def test_a_file_without_roll_ups_has_none(tmp_path: Path) -> None:
     assert not RollupSource(reader).can_answer(planned(Query()))
     assert RollupSource(reader).span() is None
     reader.close()
+
+
+def test_a_histogram_follows_from_the_sketch(plain: Path) -> None:
+    reader = SqliteReader(plain)
+    question = DistributionQuery(metric="response_time_ms", filter=RequestFilter(start=FIRST, end=LAST))
+    found = distribute((RollupSource(reader), RecordsSource(reader)), question, NOW)
+    exact = distribute((RecordsSource(reader),), question, NOW)
+    nothing = distribute(
+        (_Always(reader), RecordsSource(reader)),
+        DistributionQuery(metric="response_time_ms", filter=RequestFilter(model="there is none")),
+        NOW,
+    )
+    reader.close()
+    assert (found.source, found.n, found.coverage) == ("both", exact.n, exact.coverage)
+    assert found.mean == pytest.approx(exact.mean)
+    for name, value in exact.percentiles.items():
+        assert found.percentiles[name] == pytest.approx(value, rel=0.0101)
+    # a value within one percent of an edge may be in the neighbour
+    reached = below = 0
+    for one, other in zip(found.bins, exact.bins, strict=False):
+        reached, below = reached + one.n, below + other.n
+        assert abs(reached - below) <= 0.03 * exact.n
+    assert sum(one.n for one in found.bins) == exact.n
+    assert (nothing.n, nothing.bins) == (0, [])

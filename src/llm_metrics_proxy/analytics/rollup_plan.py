@@ -14,6 +14,7 @@ from llm_metrics_proxy.rollups.grains import GRAINS, VERSION, Grain
 from llm_metrics_proxy.rollups.values import BY_NAME
 
 MAX_PLACES: Final = 100_000  # hours of eleven years
+_BIN: Final = "bin:"
 _COUNTS: Final = frozenset({"succeeded", "failed"})
 # Field of a filter -> dimension; all that roll-ups can tell apart. `app_version` is in every key.
 _FILTERS: Final = {
@@ -44,6 +45,7 @@ class Chosen(NamedTuple):
     order: tuple[int, ...]  # of (*times, *grouping) as the plan's group_by has them
     moments: tuple[int, ...]
     sketches: tuple[int, ...]
+    bins_of: int | None = None  # the field whose values are sorted into bins, which is all that is asked for
 
     @property
     def needs_dense(self) -> bool:
@@ -73,17 +75,35 @@ def choose(plan: Plan) -> Chosen | None:
     conditions = _conditions(plan.filter)
     if conditions is None:
         return None
+    binned = next((name for name in plan.group_by if name.startswith(_BIN)), None)
+    if binned is not None:
+        return _choose_for_bins(plan, binned.removeprefix(_BIN), conditions)
     times = tuple(name for name in plan.group_by if name in IN_TIME)
     grouping = tuple(name for name in plan.group_by if name not in IN_TIME)
     asked = ({*conditions, *grouping}) - {VERSION}
     moments = tuple(sorted(BY_NAME[name].number for name in needs.moments))
     sketches = tuple(sorted({BY_NAME[name].number for name, _ in needs.quantiles}))
     order = tuple((*times, *grouping).index(name) for name in plan.group_by)
+    grain = _smallest(asked, moments, sketches)
+    return None if grain is None else Chosen(grain, conditions, times, grouping, order, moments, sketches)
+
+
+def _choose_for_bins(plan: Plan, column: str, conditions: Mapping[str, Any]) -> Chosen | None:
+    """A histogram follows from a sketch: only whole, and only how many records each bin has."""
+    needs = plan.needs
+    if len(plan.group_by) > 1 or needs.counts or needs.moments or column not in BY_NAME:
+        return None
+    number = BY_NAME[column].number
+    grain = _smallest({*conditions} - {VERSION}, (number,), (number,))
+    return None if grain is None else Chosen(grain, conditions, (), (), (), (number,), (number,), number)
+
+
+def _smallest(dimensions: Set[str], moments: Sequence[int], sketches: Sequence[int]) -> Grain | None:
+    """The grain with the fewest dimensions that has all of these, and the sketches at some level."""
     for grain in sorted(GRAINS, key=lambda one: len(one.dimensions)):
-        if asked <= set(grain.dimensions) and set(moments) <= set(grain.moments):
-            chosen = Chosen(grain, conditions, times, grouping, order, moments, sketches)
-            if chosen.steps(None):
-                return chosen
+        has_sketches = any(set(sketches) <= set(kept.sketches) for kept in grain.kept)
+        if dimensions <= set(grain.dimensions) and set(moments) <= set(grain.moments) and has_sketches:
+            return grain
     return None
 
 

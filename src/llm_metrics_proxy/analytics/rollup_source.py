@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
+from llm_metrics_proxy.analytics.dimensions import BIN_EDGES
 from llm_metrics_proxy.analytics.filters import RequestFilter, aware, stored_time, where
 from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.rollup_plan import Chosen, choose, stretches_of
@@ -24,8 +25,8 @@ from llm_metrics_proxy.rollups.columns import Columns, of_rows, selected
 from llm_metrics_proxy.rollups.cover import US, Cover, cover
 from llm_metrics_proxy.rollups.grains import DAY, NO_TIME, VERSION, Level
 from llm_metrics_proxy.rollups.groups import Bins, Cells, joined_bins, joined_cells, unpack_bins, unpack_cells
-from llm_metrics_proxy.rollups.partial import Moments, Partial, Sketch
-from llm_metrics_proxy.rollups.sketch import RELATIVE_ERROR, SLOTS, Ints
+from llm_metrics_proxy.rollups.partial import NONE, Moments, Partial, Sketch
+from llm_metrics_proxy.rollups.sketch import RELATIVE_ERROR, SLOTS, VALUES, Ints
 from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
 from llm_metrics_proxy.rollups.values import WHOLE
 from llm_metrics_proxy.storage.base import Reader, Snapshot, SqlValue
@@ -48,16 +49,15 @@ class RollupSource:
         self._records = RecordsSource(reader)
 
     def can_answer(self, plan: Plan) -> bool:
-        """Roll-ups are complete, keep what is asked for, and cover the better part of the range."""
-        chosen = choose(plan)
-        if chosen is None:
-            return False
+        """Roll-ups are complete, and keep what is asked for."""
         with self._reader.snapshot() as now:
-            state = _usable_state(now)
-            if state is None:
-                return False
-            covered = _covered(now, plan, chosen, state)
-            return covered is not None and _is_worth_it(now, plan, covered, state)
+            return _found(now, plan) is not None
+
+    def is_worth_it(self, plan: Plan) -> bool:
+        """Most of the range needs no records, and it has more of them than are read, exactly, in a few milliseconds."""
+        with self._reader.snapshot() as now:
+            found = _found(now, plan)
+            return found is not None and _is_worth_it(now, plan, *found)
 
     def span(self) -> tuple[datetime, datetime] | None:
         """Days that were pruned and are in the roll-ups alone. Raises ``StoreError``."""
@@ -85,6 +85,16 @@ class RollupSource:
 
 def _has_tables(now: Snapshot) -> bool:
     return bool(now.query("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'rollup_days'"))
+
+
+def _found(now: Snapshot, plan: Plan) -> "tuple[Covered, RollupState] | None":
+    """How the plan's range is covered; ``None`` if roll-ups cannot answer it at this moment."""
+    chosen = choose(plan)
+    state = _usable_state(now) if chosen is not None else None
+    if chosen is None or state is None:
+        return None
+    covered = _covered(now, plan, chosen, state)
+    return None if covered is None else (covered, state)
 
 
 def _usable_state(now: Snapshot) -> RollupState | None:
@@ -120,7 +130,6 @@ class Covered(NamedTuple):
 
 
 def _is_worth_it(now: Snapshot, plan: Plan, covered: Covered, state: RollupState) -> bool:
-    """Most of the range needs no records, and it has so many that reading them all, which is exact, takes longer."""
     exact = stretches_of(plan, None, None)
     if exact is None or 2 * covered.cover.edges.microseconds > exact[0].microseconds:
         return False
@@ -190,7 +199,8 @@ class _Collected:
 
     def __init__(self, plan: Plan, chosen: Chosen, times: Sequence[tuple[Any, ...]]) -> None:
         self._plan, self._chosen, self._times = plan, chosen, times
-        self._numbers: dict[tuple[Any, ...], int] = {}
+        # without dimensions there is one group, be it of no records
+        self._numbers: dict[tuple[Any, ...], int] = {} if chosen.times or chosen.grouping else {(): 0}
         self._counts: list[tuple[Ints, Ints]] = []  # group, (requests, succeeded, failed)
         self._versions: dict[Any, int] = {}
         self._cells: list[Cells] = []
@@ -354,8 +364,23 @@ class _Collected:
             Partial(requests, succeeded, failed, of_group)
             for (requests, succeeded, failed), of_group in zip(counts.tolist(), fields, strict=True)
         ]
-        found = [Group(key, partials[number]) for key, number in self._numbers.items()]
+        if self._chosen.bins_of is not None:
+            found = _binned(partials[0], self._chosen.bins_of)
+        else:
+            found = [Group(key, partials[number]) for key, number in self._numbers.items()]
         return Reading(found, list(self._versions.items()))
+
+
+def _binned(whole: Partial, field: int) -> list[Group]:
+    """The one group by bins of a field: a value within 1 % of where a bin begins may be counted in its neighbour."""
+    moments = whole.fields.get(field, NONE)
+    counts: dict[int | None, int] = {None: whole.requests - moments.n} if whole.requests > moments.n else {}
+    if moments.sketch is not None:
+        slots, amounts = moments.sketch.added_up()
+        for slot, amount in zip(slots.tolist(), amounts.tolist(), strict=True):
+            index = bisect_right(BIN_EDGES, float(VALUES[slot])) - 1
+            counts[index] = counts.get(index, 0) + amount
+    return [Group((index,), Partial(amount, 0, 0, {})) for index, amount in counts.items()]
 
 
 def _fields_by_group(cells: Cells, bins: Bins, groups: int, sketched: frozenset[int]) -> list[dict[int, Moments]]:
