@@ -145,6 +145,7 @@ def ours(folder: Path, path: Path, turns: int) -> tuple[dict[str, dict[str, list
     found: dict[str, dict[str, list[float]]] = {name: {} for name in QUESTIONS}
     sources: dict[str, str] = {}
     most = 0
+    clock = time.monotonic()  # of the traffic's times, or a little ahead: a request begins before it is stored
     with metrics_process(folder, path) as (port, process), traffic(folder):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         _wait_until_it_ingests(path, connection)
@@ -152,7 +153,7 @@ def ours(folder: Path, path: Path, turns: int) -> tuple[dict[str, dict[str, list
         for turn in range(turns):
             for name, (parameters, _, _) in QUESTIONS.items():
                 for label, hours in RANGES.items():
-                    now = END + timedelta(seconds=time.monotonic() - begun)
+                    now = END + timedelta(seconds=time.monotonic() - clock)
                     ms, result = answer(connection, parameters | spans(hours, now, turn))
                     found[name].setdefault(label, []).append(ms)
                     sources[f"{name}, {label}"] = result["source"]

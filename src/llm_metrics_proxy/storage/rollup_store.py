@@ -35,6 +35,7 @@ from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 FOLD_AT: Final = 4_000  # records behind the cursor at which the ingester rolls up
 FOLD_MOST: Final = 60_000  # above, that is left to the builder, which does it in small steps
+FOLD_AT_ONCE: Final = 10_000  # what is held in memory, about 40 MB
 _WIDTH: Final = 3 + len(ALL_KEYS) + len(ALL_FIELDS)
 _SELECT: Final = (
     f"SELECT * FROM (SELECT id, {selected(ALL_KEYS, ALL_FIELDS)} FROM {TABLE} "  # noqa: S608 -- names are ours
@@ -89,7 +90,9 @@ def _fold(connection: Database) -> None:
     else:
         behind = last - state.cursor_id  # at least as many as there are
     if FOLD_AT <= behind <= FOLD_MOST:
-        add(connection, gather(connection, state, FOLD_MOST))
+        while add(connection, gathered := gather(connection, read_state(connection), FOLD_AT_ONCE)):
+            if gathered.records < FOLD_AT_ONCE:
+                return
 
 
 def may_fold(connection: Database, state: RollupState) -> bool:
