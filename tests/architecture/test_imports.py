@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "migration": {
         "errors", "record", "storage.base", "storage", "metrics_service", "migration.model", "migration.timestamps",
-        "safe_migrations",
+        "safe_migrations", "rollups",
     },
     "upkeep": {"errors", "storage", "storage.base", "rollups", "migration"},
     "counters": {"errors", "record", "wire"},  # of wire: the names of outcomes

@@ -143,6 +143,16 @@ def test_too_many_bytes_take_the_oldest_days_but_never_today(path: Path) -> None
     assert "2026-03-29" in left
 
 
+def test_what_was_pruned_since_is_no_fault_of_an_undo(tmp_path: Path) -> None:
+    path = shutil.copyfile(GOLDEN / "1.0.0.db", tmp_path / "metrics.db")
+    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    upkeep = opened_at(path, Retention(days=1), datetime(2027, 1, 1, tzinfo=UTC))
+    assert Worked.PRUNED in everything(upkeep)
+    upkeep.close()
+    undone = engine.undo(path, options(path))
+    assert (undone.ended, undone.faults, undone.conflicts) == (Ended.UNDONE, (), ())
+
+
 def test_without_a_retention_nothing_is_pruned(path: Path) -> None:
     upkeep = opened_at(path, FOREVER, datetime(2099, 1, 1, tzinfo=UTC))
     everything(upkeep)

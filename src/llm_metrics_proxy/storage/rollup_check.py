@@ -39,21 +39,28 @@ class Checked(NamedTuple):
 
 def check(connection: apsw.Connection, days: int, seed: int) -> Checked:
     """Compare so many days, chosen by ``seed``, from one snapshot. Raises ``apsw.Error``."""
-    with connection:  # a savepoint, and so one snapshot
-        state = read_state(connection)
-        if not state.is_current:
-            return Checked([], 0, False, None)
-        stored = "SELECT DISTINCT bucket FROM rollups WHERE grain = 0 AND level = ? AND bucket >= ? ORDER BY bucket"
-        there = [day for (day,) in connection.execute(stored, (DAY.number, max(state.kept_before, NO_TIME + 1)))]
-        rows, names = 0, []
-        for day in sorted(Random(seed).sample(there, min(days, len(there)))):  # noqa: S311 -- a sample, no secret
-            compared, fault = _compare(connection, day, state.cursor_id)
-            if compared:
-                rows += compared
-                names.append(_name(day))
-            if fault is not None:
-                return Checked(names, rows, True, f"{_name(day)}: {fault}")
-        return Checked(names, rows, True, None)
+    connection.execute("BEGIN")
+    try:
+        return _check(connection, days, seed)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _check(connection: apsw.Connection, days: int, seed: int) -> Checked:
+    state = read_state(connection)
+    if not state.is_current:
+        return Checked([], 0, False, None)
+    stored = "SELECT DISTINCT bucket FROM rollups WHERE grain = 0 AND level = ? AND bucket >= ? ORDER BY bucket"
+    there = [day for (day,) in connection.execute(stored, (DAY.number, max(state.kept_before, NO_TIME + 1)))]
+    rows, names = 0, []
+    for day in sorted(Random(seed).sample(there, min(days, len(there)))):  # noqa: S311 -- a sample, no secret
+        compared, fault = _compare(connection, day, state.cursor_id)
+        if compared:
+            rows += compared
+            names.append(_name(day))
+        if fault is not None:
+            return Checked(names, rows, True, f"{_name(day)}: {fault}")
+    return Checked(names, rows, True, None)
 
 
 def _name(day: int) -> str:
