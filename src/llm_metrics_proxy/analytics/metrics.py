@@ -56,4 +56,10 @@ DISTRIBUTIONS: Final = (
 )
 # max_tokens is what a client asked for, not what anything used: adding it up means nothing.
 TOKEN_SUMS: Final = _raw("tokens", _count, without=frozenset({"max_tokens"}))
+BYTES: Final = _raw("bytes", _count)
+COSTS: Final = tuple(
+    Metric(name, "USD", fact.meaning, _finite(name))
+    for name, fact in (*raw_facts().items(), *((column.name, column.fact) for column in DERIVED))
+    if fact.unit == "USD"
+)
 PERCENTILES: Final = (0.5, 0.95, 0.99)

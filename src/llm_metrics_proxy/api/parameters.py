@@ -1,6 +1,7 @@
 """Query parameters as FastAPI reads and documents them, and how they become query values."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import Request
@@ -23,7 +24,7 @@ def _read_flag(text: object) -> object:
 # A parameter is absent or has a value: null is no third thing, so it is kept out of the schema.
 _Absent = SkipJsonSchema[None]
 _Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT_CHARS)] | _Absent
-_Flag = Annotated[bool, BeforeValidator(_read_flag)] | _Absent
+Flag = Annotated[bool, BeforeValidator(_read_flag)] | _Absent
 _Status = Annotated[int, Field(ge=100, le=599)] | _Absent
 
 
@@ -50,8 +51,8 @@ class FilterParameters(BaseModel):
     origin: Annotated[_Text, Field(description="Who asked, exactly as recorded.")] = None
     backend: Annotated[_Text, Field(description="host:port of the LLM server.")] = None
     endpoint: Annotated[_Text, Field(description="The path without its query, exactly.")] = None
-    streaming: Annotated[_Flag, Field(description="Whether the request asked for a stream.")] = None
-    success: Annotated[_Flag, Field(description="Whether the outcome is `completed`.")] = None
+    streaming: Annotated[Flag, Field(description="Whether the request asked for a stream.")] = None
+    success: Annotated[Flag, Field(description="Whether the outcome is `completed`.")] = None
     status_code: Annotated[_Status, Field(description="The status that the client got.")] = None
     outcome: Annotated[_Text, _one_of("outcome", "How the request ended.")] = None
     error_category: Annotated[_Text, _one_of("error_category", "Where the fault lies.")] = None
@@ -93,13 +94,14 @@ class ErrorsParameters(FilterParameters):
 
 
 class KnownOnly:
-    """A dependency that refuses parameters which the route does not have, and any that is given twice.
+    """A dependency that refuses parameters which the route does not have, and those given twice that may not be.
 
     A mistyped ``modle=`` would otherwise select everything, and look like an answer.
     """
 
-    def __init__(self, parameters: type[BaseModel] | None = None) -> None:
+    def __init__(self, parameters: type[BaseModel] | None = None, *, repeatable: Sequence[str] = ()) -> None:
         self._known = tuple(parameters.model_fields) if parameters else ()
+        self._repeatable = repeatable
 
     def __call__(self, request: Request) -> None:
         """Raises ``QueryError``."""
@@ -107,5 +109,5 @@ class KnownOnly:
             if name not in self._known:
                 known = f"known are: {', '.join(self._known)}" if self._known else "there are none here"
                 raise QueryError(name[:64], f"there is no parameter {name[:64]!r}; {known}")
-            if times > 1:
+            if times > 1 and name not in self._repeatable:
                 raise QueryError(name, f"{name} is given {times} times; once is enough")

@@ -9,10 +9,14 @@ from typing import Annotated, Any, Final, get_type_hints
 import msgspec
 
 from llm_metrics_proxy.analytics import Errors, MigrationRun, Notice, RequestFilter, Summary, VersionNote
+from llm_metrics_proxy.analytics.distribution import Histogram
+from llm_metrics_proxy.analytics.heatmap import Heatmap
+from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.rows import UNFIT
 from llm_metrics_proxy.api.answers import ErrorAnswer
 from llm_metrics_proxy.api.health import Health, Readiness
 from llm_metrics_proxy.api.migrations import MigrationNow
+from llm_metrics_proxy.api.query_examples import QUERY_EXAMPLES
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, Fact, RequestRecord, raw_facts
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
@@ -78,7 +82,10 @@ RequestPage: Final = msgspec.defstruct(
     kw_only=True,
     forbid_unknown_fields=True,
 )
-_ANSWERS: Final = (RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, ErrorAnswer)
+_ANSWERS: Final = (
+    *(RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, ErrorAnswer),
+    *(Result, Histogram, Heatmap),
+)
 
 
 def components() -> dict[str, Any]:
@@ -156,4 +163,5 @@ def _errors_example() -> dict[str, Any]:
     }
 
 
-EXAMPLES: Final = {"/api/v1/errors": _errors_example()}  # answers that are worth seeing before asking, by path
+# Answers that are worth seeing before asking, by path.
+EXAMPLES: Final = {"/api/v1/errors": _errors_example(), **QUERY_EXAMPLES}
