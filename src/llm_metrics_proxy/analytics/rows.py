@@ -97,31 +97,41 @@ _BY_COLUMN: Final[dict[str, Callable[[Any], Any]]] = {
     **{column.name: _READINGS[_KINDS[column.sql_type]] if column.sql_type != "ANY" else _as_is for column in KEPT},
 }
 _AT_ONCE: Final[dict[Callable[[Any], Any], type]] = {_text: str, _whole: int}  # of this type, it fits as it is
-_IN_ORDER: Final = tuple(
-    (name, _AT_ONCE.get(reading, type(None)), reading) for name, reading in ((n, _BY_COLUMN[n]) for n in ALL_COLUMNS)
-)
 
 
-def item(row: Sequence[Any]) -> dict[str, Any]:
-    """A record with the values of ``record.ALL_COLUMNS`` as an object for JSON; flags are ``bool``.
+def reading(column: str) -> Callable[[Any], Any]:
+    """What turns a stored value of a column into one that fits it, or into ``None``."""
+    return _BY_COLUMN[column]
+
+
+def items_of(columns: Sequence[str]) -> Callable[[Sequence[Any]], dict[str, Any]]:
+    """What turns a row with the values of ``columns`` into an object for JSON; flags are ``bool``.
 
     Where a value does not fit its column, the object has one more key, ``unfit_values``: what is stored, by column.
     """
-    shown: dict[str, Any] = {}
-    unfit: dict[str, str] = {}
-    for (name, kind, reading), value in zip(_IN_ORDER, row, strict=True):
-        if value is None or type(value) is kind:
-            shown[name] = value
-        else:
-            shown[name] = read_value = reading(value)
-            if read_value is None:
-                unfit[name] = _literal(value)
-    if unfit:
-        shown[UNFIT] = unfit
-    return shown
+    in_order = tuple((name, _AT_ONCE.get(_BY_COLUMN[name], type(None)), _BY_COLUMN[name]) for name in columns)
+
+    def item_of(row: Sequence[Any]) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        unfit: dict[str, str] = {}
+        for (name, kind, read_as), value in zip(in_order, row, strict=True):
+            if value is None or type(value) is kind:
+                shown[name] = value
+            else:
+                shown[name] = read_value = read_as(value)
+                if read_value is None:
+                    unfit[name] = literal(value)
+        if unfit:
+            shown[UNFIT] = unfit
+        return shown
+
+    return item_of
 
 
-def _literal(value: Any) -> str:
+item: Final = items_of(ALL_COLUMNS)  # a whole record, as the API shows it
+
+
+def literal(value: Any) -> str:
     """As SQL writes it, so that '5', 5 and X'35' stay apart; cut to ``MAX_UNFIT_CHARS``."""
     if isinstance(value, bytes):
         text = f"X'{value[:MAX_UNFIT_CHARS].hex().upper()}'"

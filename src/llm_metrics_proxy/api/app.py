@@ -21,11 +21,14 @@ from llm_metrics_proxy.analytics import (
 from llm_metrics_proxy.api import docs_page, migrations, prometheus
 from llm_metrics_proxy.api.answers import HANDLERS, error_response, json_response
 from llm_metrics_proxy.api.dependencies import DATA_ERRORS, readable
+from llm_metrics_proxy.api.export_routes import add_export_routes
 from llm_metrics_proxy.api.guard import OPEN_PATHS, Guard
 from llm_metrics_proxy.api.health import Health, Readiness, assess
+from llm_metrics_proxy.api.live_routes import add_live_routes
 from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, KnownOnly, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_routes import add_query_routes
+from llm_metrics_proxy.api.report_routes import add_report_routes
 from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -51,6 +54,9 @@ def create_app(ports: ApiPorts) -> FastAPI:
     _add_record_routes(app, ports)
     _add_metric_routes(app, ports)
     _add_service_routes(app, ports)
+    add_export_routes(app, ports)
+    add_live_routes(app, ports)
+    add_report_routes(app, ports)
     add_query_routes(app, ports)
     app.openapi = lambda: _document(app, with_token=ports.token is not None)  # type: ignore[method-assign]
     return app

@@ -10,8 +10,12 @@ from pydantic.json_schema import SkipJsonSchema
 
 from llm_metrics_proxy.analytics import MAX_EXAMPLES, MAX_LIMIT, WORDS, ErrorsQuery, RequestFilter, parse_time
 from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.export import FORMATS, ExportQuery, choose
 
+MAX_REPLAY: Final = 500  # 1.1 MB
+_MAX_ID: Final = 2**63 - 1
 _MAX_TEXT_CHARS: Final = 512
+_MAX_COLUMNS_CHARS: Final = 4096  # the names of all columns take half of that
 
 
 def _read_flag(text: object) -> object:
@@ -91,6 +95,30 @@ class ErrorsParameters(FilterParameters):
     def to_query(self) -> ErrorsQuery:
         """The query value. Raises ``QueryError``."""
         return ErrorsQuery(filter=self.to_filter(), examples=self.examples)
+
+
+class ExportParameters(FilterParameters):
+    """A filter, and what file to make of the records."""
+
+    format: Annotated[str, Field(description="What to make of them.", json_schema_extra={"enum": list(FORMATS)})]
+    columns: Annotated[
+        Annotated[str, Field(min_length=1, max_length=_MAX_COLUMNS_CHARS)] | _Absent,
+        Field(description="Names separated by commas, in the order they are to come in; all without it."),
+    ] = None
+
+    def to_query(self) -> ExportQuery:
+        """The query value. Raises ``QueryError``."""
+        return ExportQuery(format=self.format, columns=choose(self.columns), filter=self.to_filter())
+
+
+class LiveParameters(FilterParameters):
+    """A filter, and which records of before to begin with."""
+
+    last_event_id: Annotated[
+        Annotated[int, Field(ge=0, le=_MAX_ID)] | _Absent,
+        Field(description="Begin after the record with this id; for clients that cannot send Last-Event-ID."),
+    ] = None
+    replay: Annotated[int, Field(ge=0, le=MAX_REPLAY, description="Else begin with the newest records, so many.")] = 0
 
 
 class KnownOnly:

@@ -138,3 +138,4 @@ class ApiPorts:
     versions: Mapping[str, str] = field(default_factory=dict)
     migrations: MigrationPorts | None = None  # none: nothing migrates here, and no answer counts older records
     clock: Callable[[], float] = time.time  # Unix seconds
+    stopping: Callable[[], bool] = lambda: False  # true: answers without an end are to end now

@@ -15,10 +15,12 @@ from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.rows import UNFIT
 from llm_metrics_proxy.api.answers import ErrorAnswer
 from llm_metrics_proxy.api.health import Health, Readiness
+from llm_metrics_proxy.api.live_events import LiveProblem, LiveSkipped, LiveStart, LiveTotals
 from llm_metrics_proxy.api.migrations import MigrationNow
 from llm_metrics_proxy.api.query_examples import QUERY_EXAMPLES
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, Fact, RequestRecord, raw_facts
+from llm_metrics_proxy.reports import Report
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 
 
@@ -84,13 +86,14 @@ RequestPage: Final = msgspec.defstruct(
 )
 _ANSWERS: Final = (
     *(RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, ErrorAnswer),
-    *(Result, Histogram, Heatmap),
+    *(Result, Histogram, Heatmap, Report),
 )
+_EVENTS: Final = (LiveStart, LiveSkipped, LiveTotals, LiveProblem)  # data of /api/v1/live; of `record`: RequestItem
 
 
 def components() -> dict[str, Any]:
     """``components.schemas`` of the OpenAPI document."""
-    _, schemas = msgspec.json.schema_components(_ANSWERS, ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components((*_ANSWERS, *_EVENTS), ref_template="#/components/schemas/{name}")
     return dict(sorted(schemas.items()))
 
 

@@ -111,6 +111,7 @@ def _ingest_and_answer(
             allowed_hosts=frozenset({options.metrics_host}),  # an address adds nothing: every one is allowed
             versions={name: number for name, number in versions().items() if name != "app_version"},
             migrations=ServicePorts(migrations, MIGRATIONS),
+            stopping=stop.is_set,
         )
         ingestor.start()
         try:

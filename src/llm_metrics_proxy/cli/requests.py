@@ -93,7 +93,7 @@ def _text(name: str) -> Cell:
     return lambda record: plain(record[name])
 
 
-def _how_it_ended(record: dict[str, Any]) -> str:
+def how_it_ended(record: dict[str, Any]) -> str:
     """What went wrong, also where the answer was complete but flagged; else the finish reason, else the outcome."""
     ended = "ok" if record["success"] else record["outcome"]
     return plain(record["error_type"] or (None if record["success"] is False else record["finish_reason"]) or ended)
@@ -123,7 +123,7 @@ _COLUMNS: Final = (
     Column("model", 24, _text("model"), least=12),
     Column("origin", 20, _text("origin"), least=10, drop=4),
     Column("status", 6, _text("status_code")),
-    Column("end", 16, _how_it_ended, least=8),
+    Column("end", 16, how_it_ended, least=8),
     Column("TTFT ms", _NUMBER_WIDTH, _number("time_to_first_token_ms"), drop=1),
     Column("total ms", _NUMBER_WIDTH, _number("response_time_ms")),
     Column("in tok", _NUMBER_WIDTH, _number("prompt_tokens"), drop=3),
