@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
-from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.record import RequestRecord, was_streamed
 from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES
 
 OTHER: Final = "other"
@@ -163,8 +163,10 @@ class CounterBook:
             series.generation_tokens += tokens
 
         first, last = record.time_to_first_token_ms, record.time_to_last_token_ms
-        per_token = None
-        if first is not None and last is not None and tokens is not None and tokens > 1:
+        per_token = None  # as the formula of 4.0.0 has it
+        if not was_streamed(record):
+            first = None
+        elif first is not None and last is not None and tokens is not None and tokens > 1 and last > first >= 0:
             per_token = (last - first) / (tokens - 1)
         values = (first, per_token, record.response_time_ms, record.proxy_overhead_ms)  # in the order of BOUNDS_MS
         histograms = series.histograms

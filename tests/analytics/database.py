@@ -8,7 +8,7 @@ from typing import Any
 
 from llm_metrics_proxy.analytics.filters import stored_time
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import RAW_COLUMNS, RequestRecord
+from llm_metrics_proxy.record import DERIVED, RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 
@@ -52,7 +52,9 @@ def a_row(
     app_version: str = APP_VERSION,
 ) -> tuple[Any, ...]:
     """A record as it is stored, with this verdict, for ``Database.append``."""
-    return (*(getattr(record, name) for name in RAW_COLUMNS), None, error_category, error_phase, app_version)
+    told = {"error_category": error_category, "error_phase": error_phase}
+    derived = (told.get(column.name) for column in DERIVED)
+    return (*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version)
 
 
 class Database:
@@ -65,10 +67,8 @@ class Database:
 
     def add(self, *records: RequestRecord, app_version: str = "2.0.0", tokens_per_second: float | None = None) -> None:
         """Commit records as one batch."""
-        self.append(
-            (*(getattr(record, name) for name in RAW_COLUMNS), tokens_per_second, None, None, app_version)
-            for record in records
-        )
+        derived = (tokens_per_second, *(None for _column in DERIVED[1:]))
+        self.append((*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version) for record in records)
 
     def append(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Commit rows in the order of ``record.COLUMNS`` without ``id``."""

@@ -13,7 +13,7 @@ from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS
 from llm_metrics_proxy.analytics.summary import MAX_ERROR_TYPES, summarise
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import COLUMNS, RAW_COLUMNS, Outcome
+from llm_metrics_proxy.record import COLUMNS, DERIVED, RAW_COLUMNS, Outcome
 from tests.analytics.database import NOON, Database, a_record
 
 EVERYTHING = RequestFilter()
@@ -38,9 +38,7 @@ def row_of(fact: dict[str, Any]) -> tuple[Any, ...]:
     record = a_record(fact["seconds"], success=fact["outcome"] == "completed", **given_facts)
     return (
         *(getattr(record, name) for name in RAW_COLUMNS),
-        fact["tokens_per_second"],
-        None,
-        None,
+        *(fact.get(column.name) for column in DERIVED),
         fact["app_version"],
     )
 

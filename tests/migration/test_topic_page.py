@@ -46,7 +46,9 @@ def test_an_older_file_is_known_by_what_the_page_says() -> None:
 
 
 def test_the_undo_by_hand_puts_every_value_back_and_is_left_alone(tmp_path: Path) -> None:
-    path = make(tmp_path / "metrics.db", 200)
+    in_one_piece = "time_to_first_token_ms = response_time_ms, time_to_last_token_ms = response_time_ms"
+    some = f"UPDATE completion_requests SET is_streaming = id % 2, {in_one_piece} WHERE id % 5 <> 0"
+    path = make(tmp_path / "metrics.db", 200, script=some)
     (script,) = re.findall(r"^Undo run 1 without.+?^```sql\n(.+?)^```", PAGE, re.M | re.S)
     names = [name for (name,) in execute(path, "SELECT name FROM pragma_table_info('completion_requests')")]
     before = content(path, names)

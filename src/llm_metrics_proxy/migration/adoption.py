@@ -18,7 +18,7 @@ import apsw
 
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.migration.legacy import Inspection, has_rowid_id, schema_of
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, COLUMNS, DERIVED, RAW_COLUMNS
+from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, COLUMNS, DERIVED, RAW_COLUMNS, STREAM_TIMES
 from llm_metrics_proxy.storage.sqlite_schema import LEDGER, TABLE, quoted, steps
 
 _ORIGINAL_ID: Final = "id_original"
@@ -256,9 +256,15 @@ _UPDATED: Final = (
     "error_phase",
     "outcome_original",
     "error_type_original",
+    *STREAM_TIMES,
+    "time_per_output_token_ms",
+    "output_tokens_per_second",
+    *(f"{name}_original" for name in STREAM_TIMES),
 )
 _FAILED: Final = (0, "upstream_error", "unknown", "unknown", "mid_stream", "stream_error", b"1")
 _ENDED: Final = (1, "completed", None, None, None, None, None)
+_NOT_STREAMED: Final = (None, None, None, None, None, 1.5, "1.5", b"1")
+_STREAMED: Final = (1.5, 1.5, 1.5, 2.5, 2.5, None, None, None)
 _FAITHFUL: Final = ("timestamp", "request_id", APP_VERSION_COLUMN)
 
 
@@ -282,9 +288,17 @@ def _rehearsal() -> Iterator[tuple[str, str, tuple[Any, ...]]]:
         yield doing, insert, _record(request_id=f"{20 + number:032}", full=False)
     update = f"UPDATE {TABLE} SET {' = ?, '.join(_UPDATED)} = ?"  # noqa: S608 -- ours
     timestamp = _TEXTS["timestamp"]
-    yield "a recomputed record", update, (2.5, "2.0.0", timestamp, "2025-06-01 12:00:00", None, *_FAILED)
-    yield "a record that cannot be recomputed", update, (None, "2.0.0", timestamp, b"1", "not_a_number", *_FAILED)
-    yield "a record that an undo puts back", update, (2.5, _TEXTS["app_version"], timestamp, None, None, *_ENDED)
+    yield "a recomputed record", update, (2.5, "2.0.0", timestamp, "2025-06-01 12:00:00", None, *_FAILED, *_STREAMED)
+    yield (
+        "a record that cannot be recomputed",
+        update,
+        (None, "2.0.0", timestamp, b"1", "not_a_number", *_FAILED, *_NOT_STREAMED),
+    )
+    yield (
+        "a record that an undo puts back",
+        update,
+        (2.5, _TEXTS["app_version"], timestamp, None, None, *_ENDED, *_STREAMED),
+    )
 
 
 def _do(connection: apsw.Connection, doing: str, statement: str, parameters: tuple[Any, ...]) -> None:

@@ -84,8 +84,7 @@ class Migration(NamedTuple):
     ``migrate plan`` compares before and after. ``keeps_reason``: where no gap holds, the reason of an earlier migration
     stays, and is among the inputs. ``repeatable``: given its own results, the oracle gives the same values again (and a
     reason where there was one), so that records can be verified at any time although inputs were overwritten.
-    ``given``: what several expressions rest on, worked out once; its names may stand in all SQL of the migration but
-    ``keep_when``.
+    ``given``: what several expressions rest on, worked out once; its names may stand in all SQL of the migration.
     """
 
     version: str

@@ -20,6 +20,10 @@ CALCULATED: Final = frozenset(
 )
 
 
+# Stands in an undo entry for a NULL whose record had an original before: a NULL there says that the original is kept.
+WAS_NULL: Final = f"X'{b'was NULL'.hex()}'"
+
+
 def _literal(stamp: Any) -> str:
     if isinstance(stamp, BrokenText):
         return f"CAST({apsw.format_sql_value(bytes(stamp))} AS TEXT)"
@@ -93,7 +97,9 @@ class RunSql:
         """Copy what migration k will overwrite; ``?1`` < id <= ``?2``."""
         changes = self.changes(k)
         kept = [
-            f"CASE WHEN {change.original} IS NOT NULL THEN {change.column} END" if change.original else change.column
+            f"CASE WHEN {change.original} IS NOT NULL THEN coalesce({change.column}, {WAS_NULL}) END"
+            if change.original
+            else change.column
             for change in changes
         ]
         names = [APP_VERSION_COLUMN, REASON_COLUMN, *(change.column for change in changes)]
@@ -135,7 +141,10 @@ class RunSql:
         if change.original is None:
             return kept
         after = self.before(change.column, j + 1, last)
-        return f"CASE WHEN {kept} IS NOT NULL THEN {kept} ELSE coalesce(r.{change.original}, {after}) END"
+        return (
+            f"CASE WHEN {kept} IS {WAS_NULL} THEN NULL WHEN {kept} IS NOT NULL THEN {kept} "
+            f"ELSE coalesce(r.{change.original}, {after}) END"
+        )
 
     def joined(self, k: int, last: int | None = None) -> str:
         """Records that migration k took, with their undo entries from k to ``last``."""

@@ -15,7 +15,7 @@ import apsw
 
 from llm_metrics_proxy.migration.batches import Interrupted, Teller, ranges
 from llm_metrics_proxy.migration.model import Fault, Migration, Phase, Report, Run, describe_stamp
-from llm_metrics_proxy.migration.sql import CALCULATED, RunSql
+from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.storage.backup_copy import settles_class
 from llm_metrics_proxy.storage.base import SqlValue
@@ -132,7 +132,12 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
     try:
         connection.execute("ATTACH ? AS kept", (f"{backup.absolute().as_uri()}?immutable=1",))
         chain = sql.migrations if sql else ()
-        originals = {change.column: change.original for m in chain for change in m.changes if change.original}
+        kept_in = {
+            change.column: (change.original, sql.undo_table(k))
+            for k, m in enumerate(chain)
+            for change in m.changes
+            if sql and change.original
+        }
         # a generated column follows the columns that it is made of, the calculated ones too
         columns: list[Any] = connection.execute(
             "SELECT name, type FROM pragma_table_xinfo(?, 'kept') WHERE hidden NOT IN (2, 3)", (TABLE,)
@@ -140,7 +145,7 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
         names = {name for name, _type in columns}
         filled = {c.column for k in range(len(chain)) for c in sql.changes(k) if c.only_if_added} if sql else set()
         compared = {
-            name: _same(name, declared, originals.get(name), names)
+            name: _same(name, declared, names, *kept_in.get(name, (None, "")))
             for name, declared in columns
             if name != "id" and not (sql and (name in CALCULATED or name in filled))
         }
@@ -165,13 +170,16 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
         connection.close()
 
 
-def _same(name: str, declared: str, original: str | None, names: set[str]) -> str:
+def _same(name: str, declared: str, names: set[str], original: str | None, undo_table: str) -> str:
     """SQL: the column ``name`` of ``a``, the database, is what it is in ``b``, the backup."""
     now, then = f"a.{quoted(name)}", f"b.{quoted(name)}"
     if original:
-        # one that had been corrected before keeps both; else what is now the original was the value
-        had = f"b.{quoted(original)}" if original in names else "NULL"
-        now = f"CASE WHEN {had} IS NOT NULL THEN {now} ELSE coalesce(a.{quoted(original)}, {now}) END"
+        had = f"b.{quoted(original)} IS NOT NULL" if original in names else "0"
+        # where the original was in use before, the undo entry alone knows the value that was overwritten
+        entry = f"main.{undo_table} WHERE id = b.id"
+        kept = f"SELECT nullif({quoted(name)}, {WAS_NULL}) FROM {entry}"  # noqa: S608 -- ours
+        before = f"CASE WHEN EXISTS (SELECT 1 FROM {entry}) THEN ({kept}) ELSE {now} END"  # noqa: S608
+        now = f"CASE WHEN {had} THEN {before} ELSE coalesce(a.{quoted(original)}, {now}) END"
     elif settles_class(declared):
         return f"{now} IS {then} COLLATE BINARY"
     return f"{now} IS {then} COLLATE BINARY AND typeof({now}) = typeof({then})"
@@ -228,7 +236,8 @@ def verify_table(
                 superseded = {change.column for m in later for change in m.changes}
                 if is_older(stamp, migration.version):
                     continue
-                statement = _stamped(migration, stamp, superseded, names)
+                followed = [m for m in migrations if not is_older(stamp, m.version)]
+                statement = _stamped(migration, followed, stamp, superseded, names)
                 if statement is None:
                     continue
                 for after, through, _size in ranges(connection, bound, lambda: _CHUNK):
@@ -254,11 +263,14 @@ def _checked(migration: Migration, superseded: set[str]) -> list[int]:
     ]
 
 
-def _stamped(migration: Migration, stamp: Any, superseded: set[str], names: set[str]) -> str | None:
+def _stamped(
+    migration: Migration, followed: Sequence[Migration], stamp: Any, superseded: set[str], names: set[str]
+) -> str | None:
     checked = [migration.changes[index] for index in _checked(migration, superseded)]
     if not checked:
         return None
-    originals = {change.column: change.original for change in migration.changes if change.original in names}
+    # a later migration may have corrected what this one read
+    originals = {change.column: change.original for m in followed for change in m.changes if change.original in names}
     columns = [f"coalesce({originals[name]}, {name})" if name in originals else name for name in migration.inputs]
     columns += [change.column for change in checked]
     return (
