@@ -44,6 +44,7 @@ quick: $(DEV) ## the inner loop: everything that starts no whole process, under 
 
 test: check ## all set-up, the checks, then every test
 	sh tools/install-litellm.sh
+	sh tools/install-prometheus.sh
 	$(BIN)/pytest -q $(ARGS)
 
 bench: $(DEV) ## ratios against nginx, LiteLLM and a 40-line aiohttp proxy

@@ -80,6 +80,8 @@ class Series(msgspec.Struct, array_like=True):
     generation_tokens: int = 0
     histograms: dict[str, Histogram] = msgspec.field(default_factory=_empty_histograms)
     classified: dict[str, dict[str, int]] = {}  # error category -> type -> count
+    cost_usd: float = 0.0  # of those whose cost is known
+    not_priced: int = 0  # requests that used tokens at an unknown price
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -130,7 +132,7 @@ class CounterBook:
         self._endpoints = _Label(label_limit)
         self._finish_reasons = _Label(label_limit)
 
-    def observe(self, record: RequestRecord, error_category: str | None = None) -> None:
+    def observe(self, record: RequestRecord, error_category: str | None = None, cost_usd: float | None = None) -> None:
         """Count one record that ended, whatever its end, and is settled: its outcome and type are those of the table
         of errors, as ``error_category`` is. Missing values are left out, never counted as 0."""
         key = (record.model or "", record.backend or "", record.endpoint, record.is_streaming)
@@ -161,6 +163,10 @@ class CounterBook:
         tokens = record.completion_tokens
         if tokens is not None and tokens > 0:
             series.generation_tokens += tokens
+        if cost_usd is not None:
+            series.cost_usd += cost_usd
+        elif record.prompt_tokens or tokens:
+            series.not_priced += 1
 
         first, last = record.time_to_first_token_ms, record.time_to_last_token_ms
         per_token = None  # as the formula of 4.0.0 has it

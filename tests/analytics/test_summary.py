@@ -40,6 +40,8 @@ def row_of(fact: dict[str, Any]) -> tuple[Any, ...]:
         *(getattr(record, name) for name in RAW_COLUMNS),
         *(fact.get(column.name) for column in DERIVED),
         fact["app_version"],
+        None,
+        None,
     )
 
 

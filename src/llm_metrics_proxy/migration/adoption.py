@@ -18,7 +18,15 @@ import apsw
 
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.migration.legacy import Inspection, has_rowid_id, schema_of
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, COLUMNS, DERIVED, RAW_COLUMNS, STREAM_TIMES
+from llm_metrics_proxy.record import (
+    ALL_COLUMNS,
+    APP_VERSION_COLUMN,
+    COLUMNS,
+    DERIVED,
+    PRICED,
+    RAW_COLUMNS,
+    STREAM_TIMES,
+)
 from llm_metrics_proxy.storage.sqlite_schema import LEDGER, TABLE, quoted, steps
 
 _ORIGINAL_ID: Final = "id_original"
@@ -326,7 +334,7 @@ def _check_what_was_stored(connection: apsw.Connection) -> None:
         changed = [name for name in _FAITHFUL if row[name] != wanted[name]]
         if changed:
             raise _Refusal(f"its column {changed[0]} does not keep text as it is: {row[changed[0]]!r}")
-        for column in DERIVED:
+        for column in (*DERIVED, *PRICED):
             if column.sql_type != "TEXT" and isinstance(row[column.name], str):
                 raise _Refusal(
                     f"its column {column.name} makes text of numbers; rename that column (ALTER TABLE {TABLE} RENAME "
