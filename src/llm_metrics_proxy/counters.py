@@ -168,13 +168,7 @@ class CounterBook:
         elif record.prompt_tokens or tokens:
             series.not_priced += 1
 
-        first, last = record.time_to_first_token_ms, record.time_to_last_token_ms
-        per_token = None  # as the formula of 4.0.0 has it
-        if not was_streamed(record):
-            first = None
-        elif first is not None and last is not None and tokens is not None and tokens > 1 and last > first >= 0:
-            per_token = (last - first) / (tokens - 1)
-        values = (first, per_token, record.response_time_ms, record.proxy_overhead_ms)  # in the order of BOUNDS_MS
+        values = (*_token_times(record), record.response_time_ms, record.proxy_overhead_ms)  # in the order of BOUNDS_MS
         histograms = series.histograms
         for (name, bounds), value in zip(_BOUNDS, values, strict=True):
             # Negative, infinite and NaN are no durations, and would make the sum go down or stay infinite.
@@ -238,6 +232,16 @@ class CounterBook:
 def outcomes_with_zeros(series: Series) -> dict[str, int]:
     """Counts of every outcome there is: a rate over the first error needs the 0 before it."""
     return {**dict.fromkeys(OUTCOMES, 0), **series.outcomes}
+
+
+def _token_times(record: RequestRecord) -> tuple[float | None, float | None]:
+    """Time to first token and time per output token in milliseconds, as the formulas of 4.0.0 have them."""
+    if not was_streamed(record):
+        return None, None
+    first, last, tokens = record.time_to_first_token_ms, record.time_to_last_token_ms, record.completion_tokens
+    if first is not None and last is not None and tokens is not None and tokens > 1 and last > first >= 0:
+        return first, (last - first) / (tokens - 1)
+    return first, None
 
 
 def _key_text(key: _Labels) -> str:

@@ -19,7 +19,8 @@ ALLOWED: dict[str, set[str]] = {
     "journal": {"errors", "record"},
     "proxy": {"errors", "record", "scoreboard", "logs", "globs", "wire", "journal"},
     "storage.base": {"errors", "record"},
-    "storage": {"errors", "record", "storage.base", "metrics_service"},
+    "rollups": {"record"},
+    "storage": {"errors", "record", "storage.base", "metrics_service", "rollups"},
     # What a migration is made of; the migrations, which are frozen and know nothing else; the engine, which knows them.
     "migration.model": {"storage.base"},
     "migration.timestamps": {"storage.base"},
@@ -34,15 +35,17 @@ ALLOWED: dict[str, set[str]] = {
     },
     "migration": {
         "errors", "record", "storage.base", "storage", "metrics_service", "migration.model", "migration.timestamps",
-        "safe_migrations",
+        "safe_migrations", "rollups",
     },
+    "upkeep": {"errors", "storage", "storage.base", "rollups", "migration"},
     "counters": {"errors", "record", "wire"},  # of wire: the names of outcomes
     "metrics_service": {"errors", "record", "storage.base", "wire"},
     "pricing": {"globs"},
     "telemetry": {"errors", "record"},
     "watch": {"errors", "storage.base", "analytics", "metrics_service"},
     "ingestion": {"errors", "record", "storage.base", "journal", "counters", "metrics_service"},
-    "analytics": {"errors", "record", "storage.base", "metrics_service", "wire"},  # of wire: the table of errors
+    # of wire: the table of errors
+    "analytics": {"errors", "record", "storage.base", "metrics_service", "wire", "rollups"},
     "export": {"errors", "record", "storage.base", "analytics", "metrics_service", "export.parquet"},
     "export.parquet": {"export", "metrics_service"},
     "reports": {"errors", "record", "storage.base", "analytics", "metrics_service"},
@@ -65,7 +68,7 @@ OF_ITS_OWN = {
 
 # What only one room may know of the world outside.
 ONLY_IN: dict[str, set[str]] = {
-    "apsw": {"storage", "migration", "cli"},
+    "apsw": {"storage", "migration", "upkeep", "cli"},
     "httptools": {"proxy", "cli"},
     "uvloop": {"proxy", "cli"},
     "fastapi": {"api"},
@@ -77,6 +80,7 @@ ONLY_IN: dict[str, set[str]] = {
     "typer": {"cli"},
     "rich": {"cli"},
     "pydantic_settings": {"config"},
+    "numpy": {"rollups", "storage", "analytics"},  # those that read roll-ups; never the workers
     "semver": {"metrics_service", "storage", "migration", "analytics", "cli"},
     "sqlite3": set(),
 }
@@ -86,6 +90,7 @@ PURE = [
     "wire",
     "record.py",
     "globs.py",
+    "rollups",
     "proxy/exchange.py",
     "proxy/headers.py",
     "proxy/inbound.py",

@@ -222,7 +222,9 @@ def test_an_old_database_is_migrated_and_what_arrived_meanwhile_is_stored(tmp_pa
     while json.loads(metrics.get("/health")[1])["status"] != "ok" or metrics.records() < 501:
         assert time.monotonic() < deadline, metrics.get("/health")
         time.sleep(0.05)
-    assert json.loads(metrics.get("/api/v1/migrations/current")[1])["phase"] == "idle"
+    while json.loads(metrics.get("/api/v1/migrations/current")[1])["phase"] != "idle":
+        assert time.monotonic() < deadline, metrics.get("/api/v1/migrations/current")
+        time.sleep(0.05)
     metrics.process.terminate()
     assert metrics.process.wait(60) == 0
     metrics.close()

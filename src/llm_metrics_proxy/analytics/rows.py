@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, Final, get_args, get_type_hints
 
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, PRICED, RequestRecord
-from llm_metrics_proxy.storage.base import Reader, SqlValue
+from llm_metrics_proxy.storage.base import Reader, Snapshot, SqlValue
 
 UNFIT: Final = "unfit_values"
 NO_VALUE: Final = "(none)"
@@ -25,7 +25,7 @@ def described(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def read(reader: Reader, sql: str, parameters: Sequence[SqlValue] = (), *, columns: int) -> list[tuple[Any, ...]]:
+def read(reader: Snapshot, sql: str, parameters: Sequence[SqlValue] = (), *, columns: int) -> list[tuple[Any, ...]]:
     """All rows of a statement with so many ``columns``; bytes of its text that are no Unicode become U+FFFD.
 
     A statement whose order matters needs a LIMIT: it may be asked inside another one. Raises ``StoreError``.

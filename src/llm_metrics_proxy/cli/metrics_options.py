@@ -24,6 +24,8 @@ class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     migration_batch_lock_ms: int = 50
     migration_pause_ms: int = 0
     migration_window: str | None = None
+    retention_days: int = 0
+    retention_max_bytes: int = 0
     scoreboard_fd: int | None = None
     metrics_host: str = "127.0.0.1"
     metrics_token: str | None = None

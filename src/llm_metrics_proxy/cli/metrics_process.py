@@ -41,13 +41,18 @@ from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.alert_store import AlertStore
 from llm_metrics_proxy.storage.late import LateStore
+from llm_metrics_proxy.storage.rollup_store import fold_after_insert
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.telemetry import TelemetryExporter
+from llm_metrics_proxy.upkeep import Retention, UpkeepService
 from llm_metrics_proxy.watch.watcher import Rules, Watcher
 
 # The supervisor kills after 60 s. What is not stored by then stays in the journal for the next start.
 DRAIN_TIMEOUT_S: Final = 50.0
 QUERY_TIMEOUT_S: Final = 30.0
+# apsw gives up the interpreter's lock at every row, and has to wait this long for it while another thread calculates:
+# with Python's 5 ms, an answer of a few hundred rows takes a second while records are rolled up.
+SWITCH_S: Final = 0.0005
 FIRST_LOOK_S: Final = 2.0  # so that an ordinary start says nothing of a store that is not open yet
 
 log = logging.getLogger(__name__)
@@ -114,9 +119,15 @@ def _ingest_and_answer(
 ) -> None:
     def opened() -> SqliteStore:
         migrations.admit()
-        return SqliteStore(path)
+        return SqliteStore(path, after_insert=fold_after_insert)
 
     store = LateStore(opened)
+    upkeep = UpkeepService(
+        path,
+        Retention(options.retention_days, options.retention_max_bytes),
+        admit=migrations.admit,
+        batch_lock_ms=options.migration_batch_lock_ms,
+    )
     reader = SqliteReader(path, timeout_s=QUERY_TIMEOUT_S)
     try:
         book = CounterBook(options.prometheus_model_limit)
@@ -166,10 +177,12 @@ def _ingest_and_answer(
         if telemetry is not None:
             telemetry.start()
         watcher.start()
+        upkeep.start()
         try:
             _answer(ports, [socket.socket(fileno=fd) for fd in options.listen_fds], stop)
         finally:
             watcher.stop()
+            upkeep.stop()
             migrations.stop()  # so that the last records need not wait for a batch
             # One that could never be opened will not be within the next seconds either.
             ingestor.stop(drain=store.is_open, timeout_s=DRAIN_TIMEOUT_S)
@@ -226,6 +239,7 @@ def main() -> int:
     except msgspec.DecodeError as error:
         sys.stderr.write(f"this process is started by `llm-metrics-proxy serve` or `metrics`, not by hand ({error})\n")
         return 2
+    sys.setswitchinterval(SWITCH_S)
     logs.setup(options.log_level, options.log_format, "metrics")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start and stop are ours to tell
     os.nice(options.metrics_nice)

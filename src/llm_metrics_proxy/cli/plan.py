@@ -178,6 +178,8 @@ def metrics_spec(settings: Settings, readers: Listeners, scoreboard: Scoreboard 
         migration_batch_lock_ms=settings.migration_batch_lock_ms,
         migration_pause_ms=settings.migration_pause_ms,
         migration_window=settings.migration_window,
+        retention_days=settings.retention_days,
+        retention_max_bytes=settings.retention_max_bytes,
         scoreboard_fd=None if scoreboard is None else scoreboard.fd,
         metrics_host=settings.metrics_host,
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,

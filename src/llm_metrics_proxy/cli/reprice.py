@@ -25,6 +25,7 @@ from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.storage.repricing import Report, Repriced, Selection
 from llm_metrics_proxy.storage.repricing import reprice as reprice_records
 from llm_metrics_proxy.storage.repricing_undo import take_back
+from llm_metrics_proxy.storage.rollup_state import reset
 
 
 @with_settings(*READING, "public_prices")
@@ -61,7 +62,14 @@ def reprice(
 
     def work(stop: threading.Event, report: Report) -> Repriced:
         return reprice_records(
-            path, pricer.price, selection, price_lists=pricer.words(), dry_run=dry_run, stop=stop, report=report
+            path,
+            pricer.price,
+            selection,
+            price_lists=pricer.words(),
+            dry_run=dry_run,
+            stop=stop,
+            report=report,
+            on_change=reset,
         )
 
     with Stop().listening() as stop, _shown() as report:
@@ -83,7 +91,7 @@ def _undo(loaded: Loaded, repricing_id: int, *, json: bool) -> None:
     with open_database(loaded):
         pass
     with Stop().listening() as stop, migration_lock(path):
-        result = take_back(path, repricing_id, stop=stop.event)
+        result = take_back(path, repricing_id, stop=stop.event, on_change=reset)
     if json:
         print_json({"app_version": APP_VERSION, "result": result})
     else:

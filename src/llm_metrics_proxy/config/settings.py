@@ -168,6 +168,25 @@ class Settings(BaseSettings):
         le=1000,
     )
 
+    retention_days: Whole = setting(
+        0,
+        "Storage",
+        "Days for which records are kept, whole days in UTC; 0: forever. What is known of them together, the roll-ups, "
+        "stays; see [Roll-ups](topics/rollups.md).",
+        unit="days",
+        ge=0,
+        le=36_500,
+    )
+    retention_max_bytes: Bytes = setting(
+        0,
+        "Storage",
+        "Size of what the database holds at which the oldest days of records are deleted; 0: no limit. The file does "
+        "not shrink: new records fill the room.",
+        unit="bytes",
+        ge=0,
+        le=1024 * _GIB,
+    )
+
     # --- Migrations
     auto_migrate: bool = setting(
         True,

@@ -22,6 +22,7 @@ from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.undo import begin_undo, go_on_undoing
 from llm_metrics_proxy.migration.verify import StoppedError, differences_from_backup, verify_run
 from llm_metrics_proxy.storage import backup as backups
+from llm_metrics_proxy.storage import rollup_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _LOOK_S: Final = 1.0  # between two looks at the clock while the window is closed
@@ -129,6 +130,8 @@ class Execution:
             if kept:
                 self._connection.execute(sql.write(k), (after, through))
             taken += kept
+        if taken:
+            rollup_state.reset(self._connection)
         return taken
 
     def _formula_fault(self, sql: RunSql, after: int, through: int, error: apsw.Error) -> Fault:

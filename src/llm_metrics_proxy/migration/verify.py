@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,11 @@ from llm_metrics_proxy.migration.batches import Interrupted, Teller, ranges
 from llm_metrics_proxy.migration.model import Fault, Migration, Phase, Report, Run, describe_stamp
 from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
 from llm_metrics_proxy.migration.versions import is_older
+from llm_metrics_proxy.rollups.state import NOTHING
 from llm_metrics_proxy.storage.backup_copy import settles_class
 from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted
 
 _CHUNK: Final = 50_000
@@ -153,10 +156,11 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
         faults = []
         if records != run.records_total:
             faults.append(Fault("backup", None, f"it holds {records:,} records, and {run.records_total:,} were there"))
+        pruned = "0" if sql else _was_pruned(connection)
         statement = (
             f"SELECT b.id, a.id IS NULL FROM kept.{TABLE} b LEFT JOIN main.{TABLE} a ON a.id = b.id "  # noqa: S608
-            f"WHERE b.id > ?1 AND b.id <= ?2 AND (a.id IS NULL OR NOT ({' AND '.join(compared.values()) or '1'})) "
-            f"LIMIT {_FAULTS}"
+            f"WHERE b.id > ?1 AND b.id <= ?2 "
+            f"AND iif(a.id IS NULL, NOT {pruned}, NOT ({' AND '.join(compared.values()) or '1'})) LIMIT {_FAULTS}"
         )
         for after, through, size in ranges(connection, run.bound_id, lambda: _CHUNK, f"kept.{TABLE}"):
             found: list[Any] = connection.execute(statement, (after, through)).fetchall()
@@ -168,6 +172,18 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
         return faults
     finally:
         connection.close()
+
+
+def _was_pruned(connection: apsw.Connection) -> str:
+    """SQL: the record that is gone was deleted by the retention, and not lost.
+
+    By the date alone: the backup may have local times, which a migration made UTC.
+    """
+    there = connection.execute("SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = 'rollup_state'")
+    kept_before = read_state(connection).kept_before if list(there) else NOTHING
+    if kept_before == NOTHING:
+        return "0"
+    return f"(substr(b.timestamp, 1, 10) <= '{datetime.fromtimestamp(kept_before, UTC):%Y-%m-%d}')"
 
 
 def _same(name: str, declared: str, names: set[str], original: str | None, undo_table: str) -> str:

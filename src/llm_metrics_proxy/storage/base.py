@@ -5,6 +5,7 @@ journal position that was read up to, and the counters of Prometheus stand or fa
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -105,11 +106,21 @@ class AlertMemory(Protocol):
         """Release the file."""
 
 
+class Snapshot(Protocol):
+    """A database as it is at one moment; used by one thread."""
+
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
+        """All rows of one read-only statement."""
+
+
 class Reader(Protocol):
     """The reading side; safe to use from several threads."""
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
         """All rows of one read-only statement, from one consistent snapshot."""
+
+    def snapshot(self) -> AbstractContextManager["Snapshot"]:
+        """Several statements from one consistent snapshot."""
 
     def close(self) -> None:
         """Release every connection."""
