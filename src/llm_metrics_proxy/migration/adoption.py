@@ -59,17 +59,31 @@ def _ours() -> tuple[dict[str, tuple[str, bool]], tuple[str, ...], dict[str, str
     return columns, others, {each.name: each.sql for each in schema if each.kind == "index" and each.table == TABLE}
 
 
-def index_steps() -> list[str]:
-    """Statements that make the indexes of ``completion_requests`` where they are missing; each its own transaction.
+class Index(NamedTuple):
+    """One index of ``completion_requests``; where ``is_partial``, of the records that have a value in ``column``."""
 
-    Records from before the adoption have no ``request_id``, so only the others are indexed by it.
-    """
+    name: str
+    column: str
+    is_unique: bool
+    is_partial: bool
+    sql: str
+
+
+def indexes() -> list[Index]:
+    """Those that an adopted file is to have. Records from before have no ``request_id``: only the others are in it."""
     found = []
     for name, sql in _ours()[2].items():
-        create, definition = sql.split(name, 1)
-        unless_null = " WHERE request_id IS NOT NULL" if "UNIQUE" in create else ""
-        found.append(f"{create}IF NOT EXISTS {name}{definition}{unless_null}")
+        is_unique = sql.startswith("CREATE UNIQUE")
+        column = sql.removesuffix(")").rsplit("(", 1)[1]
+        found.append(
+            Index(name, column, is_unique, is_unique, f"{sql} WHERE {column} IS NOT NULL" if is_unique else sql)
+        )
     return found
+
+
+def index_steps() -> list[str]:
+    """Statements that make the indexes of ``completion_requests`` where they are missing; each its own transaction."""
+    return [index.sql.replace(index.name, f"IF NOT EXISTS {index.name}", 1) for index in indexes()]
 
 
 def rehearse(inspection: Inspection) -> None:
@@ -167,7 +181,7 @@ def _copy_table(connection: apsw.Connection) -> None:
     defined, targets = ["id INTEGER PRIMARY KEY"], []
     for column in columns:
         name = kept if column.name.lower() == "id" else column.name
-        defined.append(f"{quoted(name)} {_affinity(column.declared, strict=strict)}")
+        defined.append(f"{quoted(name)} {affinity(column.declared, strict=strict)}")
         targets.append(quoted(name))
     sources = [quoted(column.name) for column in columns]
     # otherwise SQLite looks through every view and trigger, and refuses where an old one is broken
@@ -187,7 +201,7 @@ def _copy_table(connection: apsw.Connection) -> None:
         connection.pragma("legacy_alter_table", legacy_alter)
 
 
-def _affinity(declared: str, *, strict: bool) -> str:
+def affinity(declared: str, *, strict: bool) -> str:
     """A type with the affinity that SQLite gives ``declared``, by its rules in their order."""
     upper = declared.upper()
     if strict and upper == "ANY":
