@@ -79,7 +79,7 @@ class Life:
     def steps(self, most: int, retention: Retention = FOREVER) -> list[Worked]:
         upkeep = Upkeep(self.path, retention, batch_lock_ms=50, unix_s=NOW.timestamp)
         try:
-            done = []
+            done: list[Worked] = []
             while len(done) < most and (worked := upkeep.step(leftovers=self.random.random() < 0.9)):
                 done.append(worked)
                 if worked is Worked.NOTHING and not upkeep.behind():
