@@ -35,6 +35,7 @@ NOW: Final = datetime(2026, 4, 2, tzinfo=UTC)
 LAST: Final = FIRST + timedelta(hours=75)
 METRICS: Final = (
     "requests", "success_rate", "error_rate", "prompt_tokens", "request_bytes", "response_time_ms.mean",
+    "total_tokens", "cost_usd", "cost_usd.max", "cost_usd.count",
     "response_time_ms.min", "response_time_ms.max", "response_time_ms.sum", "time_to_first_token_ms.count",
     "response_time_ms.p50", "response_time_ms.p95", "time_to_first_token_ms.p1",
 )  # fmt: skip
@@ -101,7 +102,7 @@ def assert_same(found: dict[Any, Any], wanted: dict[Any, Any]) -> None:
 
 QUERIES = st.builds(
     lambda group, time, zone, bucket, condition, start, hours: Query(
-        metrics=WITHOUT_SKETCHES,
+        metrics=(*WITHOUT_SKETCHES, "requests_per_second", "concurrency_mean"),
         group_by=(*time, *group),
         bucket=bucket if "time" in time else None,
         timezone=zone,

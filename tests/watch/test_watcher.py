@@ -33,7 +33,7 @@ class Desk:
         self.site = site
         self.memory = AlertStore(site.path)
         self.watcher = Watcher(
-            site.sources, lambda: self.memory, Rules((), alerts), clock=site.clock, post=post, interval_s=1
+            site.sources, site.reader, lambda: self.memory, Rules((), alerts), clock=site.clock, post=post, interval_s=1
         )
 
     def look(self, now: float) -> str:
@@ -191,7 +191,9 @@ def test_its_threads_measure_and_tell_by_themselves(site: Site) -> None:
         rules = Rules((slo,), (a_rule(webhook=receiver.url),))
         site.add(0, good=False)
         site.now = 5.0
-        watcher = Watcher(site.sources, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock)
+        watcher = Watcher(
+            site.sources, site.reader, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock
+        )
         assert watcher.slos()[0].measured_at is None
         watcher.start()
         try:
@@ -211,7 +213,9 @@ def test_a_receiver_that_hangs_stops_neither_measuring_nor_the_end(site: Site) -
         site.add(0, good=False)
         site.now = 5.0
         rules = Rules((), (a_rule(webhook=receiver.url),))
-        watcher = Watcher(site.sources, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock)
+        watcher = Watcher(
+            site.sources, site.reader, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock
+        )
         watcher.start()
         wait_until(lambda: watcher.alerts()[0].phase == Phase.FIRING)
         site.now = 120.0
@@ -227,8 +231,8 @@ def test_nothing_is_measured_before_the_database_is_ready(site: Site) -> None:
     site.add(0, good=False)
     site.now = 5.0
     watcher = Watcher(
-        site.sources, lambda: AlertStore(site.path), Rules((), (a_rule(),)), interval_s=0.1, ready=lambda: bool(ready),
-        clock=site.clock,
+        site.sources, site.reader, lambda: AlertStore(site.path), Rules((), (a_rule(),)), interval_s=0.1,
+        ready=lambda: bool(ready), clock=site.clock,
     )  # fmt: skip
     watcher.start()
     try:

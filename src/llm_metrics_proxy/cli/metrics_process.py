@@ -144,6 +144,7 @@ def _ingest_and_answer(
 
         watcher = Watcher(
             sources_of(reader),
+            reader,
             lambda: AlertStore(path),
             rules_of(options),
             interval_s=options.watch_interval_s,
