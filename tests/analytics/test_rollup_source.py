@@ -269,7 +269,14 @@ def test_days_that_were_pruned_are_still_told(tmp_path: Path) -> None:
         assert prune_some(connection, int(datetime(2026, 3, 30, tzinfo=UTC).timestamp()), 1000)
     connection.close()
     after = ask((RollupSource(reader), RecordsSource(reader)), query, NOW)
+    by_tag = ask((RollupSource(reader), RecordsSource(reader)), Query(group_by=("tag:a",)), NOW)
+    spread = distribute((RollupSource(reader), RecordsSource(reader)), DistributionQuery(metric="connect_ms"), NOW)
+    since = RequestFilter(start=datetime(2026, 3, 30, tzinfo=UTC))
+    later = ask((RollupSource(reader), RecordsSource(reader)), Query(group_by=("tag:a",), filter=since), NOW)
     reader.close()
+    assert (before.pruned_before, after.pruned_before, spread.pruned_before, later.pruned_before) == (None,) * 4
+    assert by_tag.pruned_before == since.start  # what only records can tell lacks those
+    assert by_tag.records < after.records
     assert after.start is not None
     assert after.start.date() == FIRST.date()
     assert after.source == "both"

@@ -193,6 +193,12 @@ class Watcher:
             last = self._measured.get(rule.name, _Measured(None, 0, None, None))
             self._measured[rule.name] = last._replace(error=str(error))
             return False
+        except Exception as error:  # the thread's boundary: a bug in one rule keeps no other from being watched
+            last = self._measured.get(rule.name, _Measured(None, 0, None, None))
+            if last.error != _bug(error):
+                log.exception("alert %s met a bug", rule.name)
+            self._measured[rule.name] = last._replace(error=_bug(error))
+            return True
         self._measured[rule.name] = _Measured(value, n, _shown(now), None)
         return True
 
@@ -258,6 +264,11 @@ class Watcher:
         except (LlmMetricsProxyError, OSError) as error:
             last = self._slo_reports.get(rule.name, unmeasured(rule))
             report = msgspec.structs.replace(last, error=str(error))
+        except Exception as error:  # as for alerts
+            last = self._slo_reports.get(rule.name, unmeasured(rule))
+            if last.error != _bug(error):
+                log.exception("objective %s met a bug", rule.name)
+            report = msgspec.structs.replace(last, error=_bug(error))
         self._slo_reports = {**self._slo_reports, rule.name: report}
 
     def _next(self, began: float) -> float:
@@ -311,6 +322,10 @@ class Watcher:
         if failures == 0:
             log.warning("alert %s: its receiver did not take it, and is asked again: %s", delivery.name, error)
         memory.failed(delivery, error)
+
+
+def _bug(error: Exception) -> str:
+    return f"a bug: {type(error).__name__}: {error}"
 
 
 def _last(waiting: Sequence[AlertDelivery], name: str) -> str | None:
