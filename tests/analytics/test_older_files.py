@@ -28,7 +28,7 @@ ASKED: Final[dict[str, Callable[[SqliteReader, RequestFilter], Any]]] = {
 ALL: Final = RequestFilter()
 # By columns that not every file has, and values that none has.
 NOBODY: Final = [
-    RequestFilter(**{name: "none"})
+    msgspec.convert({name: "none"}, RequestFilter)
     for name in ("backend_name", "user", "user_agent", "api_key_id", "trace_id", "origin")
 ] + [RequestFilter(tag="no=body")]
 
