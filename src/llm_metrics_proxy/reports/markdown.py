@@ -35,8 +35,8 @@ def markdown(report: Report) -> str:
     if report.pruned_before is not None:
         parts.append(
             f"> Most records from before {moment(report.pruned_before, zone)} were deleted by the retention: what went "
-            "wrong and the slowest requests are those of what is left. All other numbers are from roll-ups, which count "
-            "them."
+            "wrong and the slowest requests are those of what is left. All other numbers are from roll-ups, which "
+            "count them."
         )
     parts.append("\n".join(f"- {_plain(sentence)}" for sentence in report.summary))
     if report.records:
