@@ -28,11 +28,13 @@ class Pace:
     """How many records the next batch takes, so that it holds the write lock for about ``target_ms``.
 
     A batch that took too long is answered at once, a short one by careful growth: a disk that stalls now and then
-    must not make the lock long afterwards.
+    must not make the lock long afterwards. ``least`` is for work whose cost hardly falls with the number of records:
+    batches of a few would hold the lock nearly as long each, and come to no end.
     """
 
-    def __init__(self, target_ms: float) -> None:
-        self.records = _FIRST_BATCH
+    def __init__(self, target_ms: float, *, least: int = 1) -> None:
+        self.records = max(_FIRST_BATCH, least)
+        self._least = least
         self.largest_ms = 0.0
         self.busy_ms = 0.0
         self._target_ms = target_ms
@@ -42,7 +44,7 @@ class Pace:
         self.largest_ms = max(self.largest_ms, held_ms)
         self.busy_ms += held_ms
         factor = min(1.5, max(0.25, 0.7 * self._target_ms / max(held_ms, 0.01)))
-        self.records = max(1, min(_MOST, int(self.records * factor) + (factor > 1)))
+        self.records = max(self._least, min(_MOST, int(self.records * factor) + (factor > 1)))
 
 
 class Log:
