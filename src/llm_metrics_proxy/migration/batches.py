@@ -20,6 +20,8 @@ _TELL_EVERY_S: Final = 0.1
 _BUSY_PATIENCE_S: Final = 60.0
 _LOG_PAGES: Final = 4096
 _GAP_S: Final = 0.001
+_WORK_S: Final = 0.02  # between two gaps; after every one of very small batches, a busy writer would have it all
+_ASK_EVERY_S: Final = 0.0005
 
 Interrupted = Callable[[], bool]
 
@@ -55,7 +57,7 @@ class Log:
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
-        self._connection, self._pages = connection, 0
+        self._connection, self._pages, self._rested_at = connection, 0, 0.0
         connection.set_wal_hook(self._committed)  # instead of SQLite's own
 
     def _committed(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
@@ -68,7 +70,9 @@ class Log:
             self._pages = 0
             with suppress(apsw.Error):  # as SQLite does: what is wrong with the disk shows when it has to be written
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        time.sleep(_GAP_S)
+        if time.monotonic() - self._rested_at > _WORK_S:
+            time.sleep(_GAP_S)
+            self._rested_at = time.monotonic()
 
 
 class Teller:
@@ -110,16 +114,22 @@ def transaction(connection: apsw.Connection, pace: Pace | None = None) -> Iterat
 
 
 def _begin(connection: apsw.Connection) -> None:
+    """Ask often: SQLite would soon ask ten times a second only, and hardly ever meet the gaps of a busy writer."""
     deadline = time.monotonic() + _BUSY_PATIENCE_S
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except apsw.BusyError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+    patience_ms = connection.pragma("busy_timeout")
+    connection.set_busy_timeout(0)
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_ASK_EVERY_S)
+            else:
+                return
+    finally:
+        connection.set_busy_timeout(patience_ms)
 
 
 def id_ranges_end(connection: apsw.Connection, table: str, after: int, bound: int, records: int) -> int:
