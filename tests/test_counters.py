@@ -97,6 +97,20 @@ def test_nonsense_durations_never_reach_a_sum(nonsense: float) -> None:
     assert series.prompt_tokens == 0
 
 
+def test_times_of_tokens_are_those_of_streams_and_no_time_for_tokens_that_came_at_once() -> None:
+    book = CounterBook()
+    count(book, a_record(is_streaming=False, content_chunks=None))
+    count(book, a_record(time_to_last_token_ms=120.0))
+    count(book, a_record(time_to_last_token_ms=119.0))
+    histograms = dict.fromkeys(BOUNDS_MS, 0)
+    for _key, series in book.snapshot():
+        for name, histogram in series.histograms.items():
+            histograms[name] += sum(histogram.buckets)
+    assert histograms["time_to_first_token_seconds"] == 2
+    assert histograms["time_per_output_token_seconds"] == 0
+    assert histograms["e2e_request_latency_seconds"] == 3
+
+
 def test_errors_are_counted_by_category_and_type_and_have_no_finish_reason() -> None:
     book = CounterBook()
     failed: Any = {"success": False, "finish_reason": None, "outcome": "upstream_error"}

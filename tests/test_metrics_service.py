@@ -1,13 +1,14 @@
 """The formulas and the stamp."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS, derive, to_row
-from llm_metrics_proxy.record import COLUMNS, DERIVED, RESTATED
+from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS, derive, settle, to_row
+from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, DERIVED, RESTATED, STREAM_TIMES, RequestRecord
 from tests.journal_parts import an_ended_record
 
 
@@ -43,10 +44,73 @@ def test_tokens_per_second_is_none_exactly_when_an_input_is_not_positive(tokens:
         assert value == tokens * 1000 / ms
 
 
-def test_every_formula_version_gives_every_derived_column() -> None:
-    for formula in FORMULAS.values():
-        known = len(formula(an_ended_record(1)))
-        assert known == (1 if formula is FORMULAS["2.0.0"] else len(DERIVED) + len(RESTATED))
+def test_a_formula_gives_what_its_version_knew_and_the_newest_all_that_is_calculated() -> None:
+    known = [len(formula(an_ended_record(1))) for formula in FORMULAS.values()]
+    assert known == sorted(known)
+    assert (known[0], len(FORMULAS["3.0.0"](an_ended_record(1))), known[-1]) == (1, 6, len(BY_FORMULA))
+    assert {column.name for column in DERIVED} <= set(BY_FORMULA)
+    assert set(BY_FORMULA) - {column.name for column in DERIVED} == {*RESTATED, *STREAM_TIMES}
+
+
+def a_stream(**facts: Any) -> RequestRecord:
+    """101 tokens within a second, the first of them after 200 ms."""
+    told = {"is_streaming": True, "content_chunks": 90, "completion_tokens": 101}
+    times = {"time_to_first_token_ms": 200.0, "time_to_first_output_ms": 250.0, "time_to_last_token_ms": 1200.0}
+    return an_ended_record(1, **{**told, **times, **facts})
+
+
+def of_4_0_0(record: RequestRecord) -> dict[str, Any]:
+    return dict(zip(BY_FORMULA, FORMULAS["4.0.0"](record), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("facts", "per_token_ms", "per_second"),
+    [
+        ({}, 10.0, 100.0),
+        ({"completion_tokens": 2}, 1000.0, 1.0),
+        ({"completion_tokens": 1}, None, None),
+        ({"completion_tokens": 0}, None, None),
+        ({"completion_tokens": None}, None, None),
+        ({"completion_tokens": -7}, None, None),
+        ({"time_to_first_token_ms": None}, None, None),
+        ({"time_to_last_token_ms": None}, None, None),
+        ({"time_to_last_token_ms": 200.0}, None, None),  # all in one read: no time passed that could be measured
+        ({"time_to_last_token_ms": 199.0}, None, None),
+        ({"time_to_first_token_ms": -1.0}, None, None),
+        ({"time_to_first_token_ms": 0.0}, 12.0, 100 * 1000 / 1200),
+        ({"time_to_last_token_ms": math.inf}, None, None),
+        ({"time_to_last_token_ms": math.nan}, None, None),
+        ({"time_to_first_token_ms": math.nan}, None, None),
+        ({"time_to_first_token_ms": 0.0, "time_to_last_token_ms": 5e-324}, None, None),  # no finite speed
+        ({"is_streaming": False}, 10.0, 100.0),  # nobody asked for a stream, and one came
+        ({"content_chunks": None}, 10.0, 100.0),
+        ({"content_chunks": None, "is_streaming": False}, None, None),
+        ({"success": False, "outcome": "stream_error"}, 10.0, 100.0),  # as far as it came
+    ],
+)
+def test_how_fast_tokens_came_by_4_0_0(
+    facts: dict[str, Any], per_token_ms: float | None, per_second: float | None
+) -> None:
+    values = of_4_0_0(a_stream(**facts))
+    assert values["time_per_output_token_ms"] == per_token_ms
+    assert values["output_tokens_per_second"] == per_second
+
+
+def test_only_streams_have_times_of_tokens_whatever_a_frame_says() -> None:
+    whole = a_stream(is_streaming=False, content_chunks=None, success=False, outcome="stream_error")
+    row = dict(zip(COLUMNS[1:], to_row(whole), strict=True))
+    assert [row[name] for name in STREAM_TIMES] == [None, None, None]
+    assert (row["outcome"], row["error_phase"]) == ("upstream_error", "mid_stream"), "errors are told as by 3.0.0"
+    streamed = dict(zip(COLUMNS[1:], to_row(a_stream()), strict=True))
+    assert [streamed[name] for name in STREAM_TIMES] == [200.0, 250.0, 1200.0]
+    assert (streamed["time_per_output_token_ms"], streamed["tokens_per_second"]) == (10.0, 20.0)
+
+
+def test_a_settled_record_gives_the_same_row() -> None:
+    for facts in ({}, {"outcome": "stream_error", "success": False}, {"is_streaming": False, "content_chunks": None}):
+        first, again = a_stream(**facts), a_stream(**facts)
+        settle(again)
+        assert to_row(first) == to_row(again)
 
 
 def test_the_programs_own_version_has_a_formula() -> None:

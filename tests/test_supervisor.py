@@ -51,8 +51,11 @@ if "scoreboard_fd" in options and options.get("listens", True):
     Scoreboard(options["scoreboard_fd"]).slot(0).set("pid", os.getpid())
 say("started")
 say(f"value={options.get('value')}")
-say(f"sid={os.getsid(0)}")
+say(f"pgid={os.getpgid(0)} sid={os.getsid(0)}")
+say(f"blocked={sorted(s.name for s in signal.pthread_sigmask(signal.SIG_BLOCK, ()))}".replace(" ", ""))
 say(f"files={resource.getrlimit(resource.RLIMIT_NOFILE)}".replace(" ", ""))
+while options.get("exits_after", "") not in open(options["log"]).read():
+    time.sleep(0.01)
 if "exit" in options:
     sys.exit(options["exit"])
 server = socket.socket(fileno=options["listen_fd"]) if "listen_fd" in options else None
@@ -225,7 +228,12 @@ def test_a_stop_drains_the_workers_before_the_metrics_process_is_told(start: Sta
 def test_ctrl_c_in_a_terminal_reaches_the_children_only_through_the_supervisor(start: Start) -> None:
     supervisor = start({"a": {}})
     pid = supervisor.pid("a")
-    assert supervisor.wait_for(r"a sid=(\d+)")[0][1] == str(pid)
+    said = supervisor.wait_for(r"a pgid=(\d+) sid=(\d+)")[0]
+    assert said[1] == str(pid)
+    assert said[2] == str(os.getsid(supervisor.process.pid)), "niceness counts within a session only, on most desktops"
+    assert supervisor.wait_for(r"a blocked=(\S+)")[0][1] == "['SIGHUP','SIGTTOU']", (
+        "what a terminal sends the background"
+    )
     os.killpg(supervisor.process.pid, signal.SIGINT)
     assert supervisor.wait() == 0
     assert [match[1] for match in supervisor.said(r"a (SIG\w+)")] == ["SIGTERM"]
@@ -394,7 +402,7 @@ def test_a_refusal_of_what_others_can_do_without_is_said_and_left_at_that(start:
 
 
 def test_a_refusal_of_what_nothing_works_without_ends_everything_with_its_exit_code(start: Start) -> None:
-    supervisor = start({"m": {"spec": {"stop_group": 1}}, "w": {"exit": 2}})
+    supervisor = start({"m": {"spec": {"stop_group": 1}}, "w": {"exit": 2, "exits_after": "m started"}})
     supervisor.pid("m")
     assert supervisor.wait() == 2
     assert len(supervisor.said("w started")) == 1

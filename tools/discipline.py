@@ -13,7 +13,7 @@ from semver import Version
 from llm_metrics_proxy import safe_migrations
 from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS
 from llm_metrics_proxy.migration.model import Migration
-from llm_metrics_proxy.record import DERIVED, RESTATED, RequestRecord
+from llm_metrics_proxy.record import BY_FORMULA, RequestRecord
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite_schema import Step, steps
 from tools import fingerprint
@@ -141,12 +141,11 @@ def golden_databases_stay(it: Sources) -> list[str]:
 def migrations_compute_what_the_formulas_do(it: Sources) -> list[str]:
     """A migrated record and a new one mean the same. The two are written apart; here they meet."""
     complaints = []
-    names = [*(column.name for column in DERIVED), *RESTATED]
     for migration in it.migrations:
         written = [change.column for change in migration.changes]
-        shared = [name for name in names if name in written]
+        shared = [name for name in BY_FORMULA if name in written]
         for record in fingerprint.inputs():
-            live = dict(zip(names, it.formulas[migration.version](record), strict=False))
+            live = dict(zip(BY_FORMULA, it.formulas[migration.version](record), strict=False))
             migrated = dict(zip(written, migration.oracle(*_values(record, migration.inputs)), strict=False))
             if [live.get(name) for name in shared] != [migrated[name] for name in shared]:
                 complaints.append(f"the migration to {migration.version} and its formula differ for {record}")

@@ -71,6 +71,14 @@ class BackupError(LlmMetricsProxyError):
     """A backup cannot be made, is not what its description says, or cannot be restored."""
 
 
+class ExportError(LlmMetricsProxyError):
+    """A file of records or a report cannot be written; what stood in its place is untouched."""
+
+
+class ApiUnreachableError(LlmMetricsProxyError):
+    """A running metrics API cannot be asked: nothing answers there, or it refuses."""
+
+
 class QueryError(LlmMetricsProxyError):
     """A question to the metrics cannot be answered as asked; ``parameter`` names the part that is wrong."""
 

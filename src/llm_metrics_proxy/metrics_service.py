@@ -6,16 +6,19 @@ version, never an edit.
 """
 
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from msgspec.structs import astuple
 
-from llm_metrics_proxy.record import RAW_COLUMNS, RESTATED, RequestRecord
+from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, DERIVED, RequestRecord, was_streamed
 from llm_metrics_proxy.wire.error_taxonomy import Facts, Verdict, classify
 
-APP_VERSION: Final = "3.0.0"
+APP_VERSION: Final = "4.0.0"
 
 Derived = tuple[float | str | None, ...]
+Priced = tuple[float | None, str | None]  # values of ``record.PRICED``
+NOT_PRICED: Final[Priced] = (None, None)
 
 
 _COMPLETED: Final = Verdict("completed")
@@ -51,22 +54,41 @@ def _derive_3_0_0(record: RequestRecord) -> Derived:
     return (*_derive_2_0_0(record), verdict.category, verdict.phase, success, verdict.outcome, verdict.type)
 
 
-# Each gives the values of ``record.DERIVED`` and then of ``record.RESTATED``, in that order, as many as it knows.
+def _derive_4_0_0(record: RequestRecord) -> Derived:
+    """As before, and how fast tokens came: a time for each after the first, and its inverse. Streams alone have them.
+
+    The first token is left out of both, since the time before it is the prompt's. None where no time passed between
+    the first and the last, or where that is nonsense.
+    """
+    first, output, last = record.time_to_first_token_ms, record.time_to_first_output_ms, record.time_to_last_token_ms
+    if not was_streamed(record):
+        first = output = last = None
+    per_token = per_second = None
+    tokens = record.completion_tokens
+    if first is not None and last is not None and tokens is not None and tokens >= 2 and first >= 0:
+        generating_ms, after_first = last - first, float(tokens - 1)
+        if 0 < generating_ms < inf and (rate := after_first * 1000.0 / generating_ms) < inf:
+            per_token, per_second = generating_ms / after_first, rate
+    return (*_derive_3_0_0(record), per_token, per_second, first, output, last)
+
+
+# Each gives the values of ``record.BY_FORMULA``, in that order, as many as its version knew.
 FORMULAS: Final[dict[str, Callable[[RequestRecord], Derived]]] = {
     "2.0.0": _derive_2_0_0,
     "2.1.0": _derive_2_0_0,
     "2.2.0": _derive_2_0_0,
     "3.0.0": _derive_3_0_0,
+    "4.0.0": _derive_4_0_0,
 }
 
 derive: Final = FORMULAS[APP_VERSION]
-_RESTATED_AT: Final = tuple(RAW_COLUMNS.index(name) for name in RESTATED)
+_NOT_YET: Final = (None,) * len(DERIVED)
+_PLACES: Final = tuple(COLUMNS.index(name) - 1 for name in BY_FORMULA)
 
 
-def to_row(record: RequestRecord) -> tuple[str | int | float | None, ...]:
-    """Derive and stamp: the record's values in the order of ``record.COLUMNS`` without ``id``."""
-    raw = list(astuple(record))
-    derived = derive(record)
-    for place, value in zip(_RESTATED_AT, derived[-len(RESTATED) :], strict=True):
-        raw[place] = value
-    return (*raw, *derived[: -len(RESTATED)], APP_VERSION)
+def to_row(record: RequestRecord, priced: Priced = NOT_PRICED) -> tuple[str | int | float | None, ...]:
+    """Derive, stamp and price: the record's values in the order of ``record.COLUMNS`` without ``id``."""
+    row = [*astuple(record), *_NOT_YET, APP_VERSION, *priced]
+    for place, value in zip(_PLACES, derive(record), strict=True):
+        row[place] = value
+    return tuple(row)

@@ -4,7 +4,8 @@ This is the only list of columns. The DDL, the journal, the API and ``docs/metri
 
 * ``RequestRecord`` holds the raw facts in the journal's order. MessagePack carries it as an array, so fields are
   **only ever appended**: an older frame that lacks the last fields still decodes, to their defaults.
-* ``DERIVED`` names the columns that ``metrics_service`` calculates, ``KEPT`` those that only migrations write.
+* ``DERIVED`` names the columns that ``metrics_service`` calculates, ``PRICED`` those that a price list fills in when
+  the record is stored, ``KEPT`` those that only migrations write.
 
 All durations are milliseconds on a monotonic clock, counted from ``received`` (the request's head was parsed), unless
 the meaning says otherwise. ``None`` means unknown or not applicable; it is never written as 0.
@@ -164,6 +165,8 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     ratelimit_reset_tokens_ms: Annotated[
         float | None, Fact("until the tokens are allowed again, from the answer's head", "ms")
     ] = None
+    parent_span_id: Annotated[str | None, Fact("16 hex digits of W3C traceparent: the client's span")] = None
+    trace_sampled: Annotated[bool | None, Fact("the client's own trace is kept, by W3C traceparent's flag")] = None
 
 
 class DerivedColumn(NamedTuple):
@@ -184,22 +187,59 @@ DERIVED: Final = (
     DerivedColumn(
         "error_phase", "TEXT", Fact("where it failed: request, connect, before_first_token, mid_stream; none: unknown")
     ),
+    DerivedColumn(
+        "time_per_output_token_ms",
+        "REAL",
+        Fact("TPOT: (TTLT - TTFT) / (completion_tokens - 1); none unless streamed, with 2 tokens or more", "ms"),
+    ),
+    DerivedColumn(
+        "output_tokens_per_second",
+        "REAL",
+        Fact("(completion_tokens - 1) * 1000 / (TTLT - TTFT): speed of generation; none as TPOT", "tokens/s"),
+    ),
 )
-# Raw columns whose values in the journal are the exchange's words: formulas from 3.0.0 on replace them, in this order.
+# Raw columns whose values in the journal are the exchange's words: formulas from 3.0.0 on replace them.
 RESTATED: Final = ("success", "outcome", "error_type")
+# Raw columns that only a streamed answer has: formulas from 4.0.0 on give NULL for all others, whatever was written.
+STREAM_TIMES: Final = ("time_to_first_token_ms", "time_to_first_output_ms", "time_to_last_token_ms")
+# What a formula calculates, in its order: a version that calculates more puts it behind what there was.
+BY_FORMULA: Final = (
+    "tokens_per_second", "error_category", "error_phase", *RESTATED,
+    "time_per_output_token_ms", "output_tokens_per_second", *STREAM_TIMES,
+)  # fmt: skip
+# As priced when the record was stored: prices are no formulas, and another price list makes no other version.
+PRICED: Final = (
+    DerivedColumn("cost_usd", "REAL", Fact("what it cost, as priced when it was stored; none: unknown", "USD")),
+    DerivedColumn("cost_source", "TEXT", Fact("who said so: upstream, price_table or genai_prices; none: nobody")),
+)
 # Written by migrations alone; NULL in every record that none had to touch.
 KEPT: Final = (
     DerivedColumn("timestamp_original", "ANY", Fact("timestamp as first stored, where a migration normalised it")),
     DerivedColumn("recompute_reason", "TEXT", Fact("why a migration could not recompute the record; see migrations")),
     DerivedColumn("outcome_original", "ANY", Fact("outcome as first stored, where a migration replaced it")),
     DerivedColumn("error_type_original", "ANY", Fact("error_type as first stored, where a migration replaced it")),
+    *(
+        DerivedColumn(f"{name}_original", "ANY", Fact(f"{name} as first stored, where the answer was not streamed"))
+        for name in STREAM_TIMES
+    ),
 )
 APP_VERSION_COLUMN: Final = "app_version"
 
 RAW_COLUMNS: Final[tuple[str, ...]] = RequestRecord.__struct_fields__
 # What an insert fills, in order; a table has the kept columns behind them.
-COLUMNS: Final[tuple[str, ...]] = ("id", *RAW_COLUMNS, *(column.name for column in DERIVED), APP_VERSION_COLUMN)
+COLUMNS: Final[tuple[str, ...]] = (
+    "id",
+    *RAW_COLUMNS,
+    *(column.name for column in DERIVED),
+    APP_VERSION_COLUMN,
+    *(column.name for column in PRICED),
+)
 ALL_COLUMNS: Final[tuple[str, ...]] = (*COLUMNS, *(column.name for column in KEPT))
+
+
+def was_streamed(record: RequestRecord) -> bool:
+    """Whether the answer was a stream: events were read from it, or it never got so far and a stream was asked for."""
+    return record.content_chunks is not None or record.is_streaming
 
 
 def raw_facts() -> dict[str, Fact]:

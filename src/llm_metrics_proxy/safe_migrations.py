@@ -12,10 +12,24 @@ them: both must give the same for every record, or the run is taken back.
 from math import isfinite
 from typing import Final
 
-from llm_metrics_proxy.migration.failures import GIVEN, INPUTS, original_sql
+from llm_metrics_proxy.migration.failures import GIVEN, INPUTS, SEEN_AS, original_sql
 from llm_metrics_proxy.migration.failures_oracle import oracle as failures_oracle
 from llm_metrics_proxy.migration.model import Change, Gap, Migration
 from llm_metrics_proxy.migration.timestamps import NEEDS_ORIGINAL_SQL, NORMALISED_SQL, normalise
+from llm_metrics_proxy.migration.token_times import (
+    FOLLOWS_SQL,
+    NO_SPEED_SQL,
+    NOT_STREAMED_SQL,
+    OUTPUT_TOKENS_PER_SECOND_SQL,
+    SEEN_WHERE,
+    TIME_PER_OUTPUT_TOKEN_SQL,
+    TIMES,
+    WHOLE,
+    streamed_only,
+)
+from llm_metrics_proxy.migration.token_times import INPUTS as TOKEN_TIMES_INPUTS
+from llm_metrics_proxy.migration.token_times import SEEN_AS as TOKEN_TIMES_SEEN_AS
+from llm_metrics_proxy.migration.token_times_oracle import oracle as token_times_oracle
 from llm_metrics_proxy.storage.base import SqlValue
 
 _LARGEST = "1.7976931348623157e308"  # the largest finite number: SQLite has no word for "is finite"
@@ -99,8 +113,48 @@ def migrate_to_version_3_0_0() -> Migration:
         keeps_reason=True,
         repeatable=True,
         given=GIVEN,
+        seen_as=SEEN_AS,
     )  # fmt: skip
 
 
+def migrate_to_version_4_0_0() -> Migration:
+    """Times of tokens where there was a stream, and nowhere else; how fast tokens came."""
+    return Migration(
+        version="4.0.0",
+        summary="Times to first and last token are those of streams alone: where an answer was not streamed, older "
+        "programs wrote its response time there. Time per output token and output tokens per second are new.",
+        changes=(
+            *(
+                Change(column, streamed_only(column), original=f"{column}_original", keep_when=NOT_STREAMED_SQL)
+                for column in TIMES
+            ),
+            Change("time_per_output_token_ms", TIME_PER_OUTPUT_TOKEN_SQL),
+            Change("output_tokens_per_second", OUTPUT_TOKENS_PER_SECOND_SQL),
+        ),
+        gaps=tuple(
+            Gap(code, NO_SPEED_SQL[code], meaning)
+            for code, meaning in {
+                "no_completion_tokens": "a stream, and how many tokens it brought is not known",
+                "no_token_times": "a stream, and when its tokens came is not known",
+                "no_time_between_tokens": "a stream whose tokens all came at one moment, or at times that cannot be",
+                "speed_not_finite": "a stream whose times or tokens are too large or too small for a finite speed",
+            }.items()
+        ),
+        inputs=TOKEN_TIMES_INPUTS,
+        oracle=token_times_oracle,
+        distrusted=f"NOT ({FOLLOWS_SQL})",
+        shown=("time_to_first_token_ms", "time_per_output_token_ms", "output_tokens_per_second"),
+        keeps_reason=True,
+        repeatable=True,
+        given=WHOLE,
+        seen_as=TOKEN_TIMES_SEEN_AS,
+        seen_where=SEEN_WHERE,
+    )
+
+
 # In the order of their versions; a record passes through all that are newer than its stamp.
-MIGRATIONS: Final = (migrate_to_version_2_0_0(), migrate_to_version_3_0_0())
+MIGRATIONS: Final = (
+    migrate_to_version_2_0_0(),
+    migrate_to_version_3_0_0(),
+    migrate_to_version_4_0_0(),
+)

@@ -8,7 +8,7 @@ from typing import Any
 
 from llm_metrics_proxy.analytics.filters import stored_time
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import RAW_COLUMNS, RequestRecord
+from llm_metrics_proxy.record import DERIVED, RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 
@@ -50,9 +50,13 @@ def a_row(
     error_category: str | None = None,
     error_phase: str | None = None,
     app_version: str = APP_VERSION,
+    cost_usd: float | None = None,
 ) -> tuple[Any, ...]:
-    """A record as it is stored, with this verdict, for ``Database.append``."""
-    return (*(getattr(record, name) for name in RAW_COLUMNS), None, error_category, error_phase, app_version)
+    """A record as it is stored, with this verdict and cost, for ``Database.append``."""
+    told = {"error_category": error_category, "error_phase": error_phase}
+    derived = (told.get(column.name) for column in DERIVED)
+    priced = (None, None) if cost_usd is None else (cost_usd, "price_table")
+    return (*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version, *priced)
 
 
 class Database:
@@ -65,9 +69,9 @@ class Database:
 
     def add(self, *records: RequestRecord, app_version: str = "2.0.0", tokens_per_second: float | None = None) -> None:
         """Commit records as one batch."""
+        derived = (tokens_per_second, *(None for _column in DERIVED[1:]))
         self.append(
-            (*(getattr(record, name) for name in RAW_COLUMNS), tokens_per_second, None, None, app_version)
-            for record in records
+            (*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version, None, None) for record in records
         )
 
     def append(self, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -1,6 +1,7 @@
 import math
 import statistics
 from collections import Counter
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,8 +14,10 @@ from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS
 from llm_metrics_proxy.analytics.summary import MAX_ERROR_TYPES, summarise
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import COLUMNS, RAW_COLUMNS, Outcome
-from tests.analytics.database import NOON, Database, a_record
+from llm_metrics_proxy.record import COLUMNS, DERIVED, RAW_COLUMNS, Outcome
+from llm_metrics_proxy.storage.base import Snapshot
+from llm_metrics_proxy.storage.sqlite import SqliteReader
+from tests.analytics.database import NOON, Database, a_record, a_row
 
 EVERYTHING = RequestFilter()
 durations = st.none() | st.floats(0, 1e9) | st.sampled_from([math.inf, 1.0, 2.0])
@@ -38,10 +41,10 @@ def row_of(fact: dict[str, Any]) -> tuple[Any, ...]:
     record = a_record(fact["seconds"], success=fact["outcome"] == "completed", **given_facts)
     return (
         *(getattr(record, name) for name in RAW_COLUMNS),
-        fact["tokens_per_second"],
-        None,
-        None,
+        *(fact.get(column.name) for column in DERIVED),
         fact["app_version"],
+        None,
+        None,
     )
 
 
@@ -98,6 +101,23 @@ def test_every_number_equals_that_of_plain_python(rows: list[dict[str, Any]], se
             assert result == pytest.approx(percentile(values, fraction), rel=1e-9)
 
 
+def test_cost_is_that_of_the_records_whose_cost_is_known(database: Database) -> None:
+    database.append(a_row(a_record(number), cost_usd=cost) for number, cost in enumerate((None, 0.25, 0.0, 0.5)))
+    cost = summarise(database.reader, EVERYTHING).cost_usd
+    assert (cost.n, cost.sum) == (3, 0.75)
+    none = summarise(database.reader, RequestFilter(model="nobody")).cost_usd
+    assert (none.n, none.sum) == (0, None)
+
+
+@pytest.mark.parametrize("golden", ["2.0.0", "2.1.0", "2.2.0", "3.0.0"])
+def test_a_file_that_lacks_newer_columns_is_summed_up_without_them(golden: str) -> None:
+    reader = SqliteReader(Path(__file__).parents[1] / "fixtures" / "databases" / f"{golden}.db")
+    answer = summarise(reader, RequestFilter())
+    reader.close()
+    assert (answer.requests, answer.cost_usd.n, answer.distributions["output_tokens_per_second"].n) == (41, 0, 0)
+    assert answer.distributions["response_time_ms"].n == 41
+
+
 def test_nothing_selected_gives_nulls_and_no_zero_that_looks_like_a_measurement(database: Database) -> None:
     database.add(a_record())
     answer = summarise(database.reader, RequestFilter(model="nobody"))
@@ -145,9 +165,12 @@ def test_all_numbers_are_from_one_statement_and_so_from_one_snapshot(database: D
             statements.append(sql)
             return database.reader.query(sql, parameters)
 
+        def snapshot(self) -> AbstractContextManager[Snapshot]:
+            return database.reader.snapshot()
+
         def close(self) -> None:
             database.reader.close()
 
     database.add(a_record())
     summarise(Watching(), EVERYTHING)
-    assert len(statements) == 1
+    assert len([sql for sql in statements if "pragma_table_info" not in sql]) == 1  # that one asks for columns

@@ -17,9 +17,9 @@ from tests.api.service import ports
 
 
 @contextmanager
-def running(app: Any) -> Iterator[tuple[int, threading.Event, threading.Thread]]:
-    """The API in a thread, on a port of the kernel's choice."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def running(app: Any, port: int = 0) -> Iterator[tuple[int, threading.Event, threading.Thread]]:
+    """The API in a thread, on a port of the kernel's choice or on this one."""
+    listener = socket.create_server(("127.0.0.1", port))
     stop = threading.Event()
     thread = threading.Thread(target=serve, args=(app, listener, stop))
     thread.start()

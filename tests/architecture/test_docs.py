@@ -24,6 +24,11 @@ def test_every_error_type_stands_in_the_docs_as_the_taxonomy_defines_it() -> Non
     assert page == write_docs.with_errors(page), "run: .venv/bin/python -m tools.write_docs"
 
 
+def test_every_metric_and_dimension_of_a_query_stands_in_the_docs() -> None:
+    page = (ROOT / "docs" / "topics" / "analytics.md").read_text()
+    assert page == write_docs.with_queries(page), "run: .venv/bin/python -m tools.write_docs"
+
+
 def test_every_outcome_is_explained() -> None:
     assert write_docs.undocumented_outcomes((ROOT / "docs" / "metrics.md").read_text()) == []
 

@@ -28,7 +28,7 @@ Cli = Callable[..., Ran]
 def cli(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
     """Run a command line in an empty folder; SIGPIPE is left alone, as it would end the tests."""
     monkeypatch.chdir(tmp_path)
-    for verb in ("backup", "errors", "migrate", "requests", "summary", "version"):
+    for verb in ("backup", "errors", "export", "migrate", "query", "report", "requests", "summary", "version"):
         monkeypatch.setattr(f"llm_metrics_proxy.cli.{verb}.end_quietly_when_the_pipe_closes", lambda: None)
 
     def run_it(*arguments: str) -> Ran:

@@ -52,7 +52,19 @@ def test_mistakes_are_told_in_one_line_each(cli: Cli, arguments: list[str], code
 
 def test_help_lists_every_verb(cli: Cli) -> None:
     out = cli("--help").out
-    for verb in ("serve", "proxy", "metrics", "demo", "requests", "summary", "doctor", "version", "migrate", "backup"):
+    for verb in (
+        "serve",
+        "proxy",
+        "metrics",
+        "demo",
+        "requests",
+        "summary",
+        "query",
+        "doctor",
+        "version",
+        "migrate",
+        "backup",
+    ):
         assert f" {verb} " in out
 
 

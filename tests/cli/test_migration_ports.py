@@ -27,3 +27,4 @@ def test_every_migration_of_this_program_is_known_with_the_reasons_it_can_give(t
     gaps = {each.version: each.gaps for each in known}
     assert gaps["2.0.0"]["no_total_tokens"] == "the record has no total of tokens"
     assert set(gaps["3.0.0"]) == {"error_not_recognised", "error_without_words"}
+    assert gaps["4.0.0"]["no_token_times"] == "a stream, and when its tokens came is not known"

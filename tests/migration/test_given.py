@@ -99,7 +99,9 @@ def test_what_is_given_is_a_part_of_the_checksum_where_there_is_any() -> None:
 
 def test_the_statements_stay_small() -> None:
     """Each is prepared anew for every batch: a verdict that stood in each of seven columns took 250 KB and 8 ms."""
-    sql = RunSql(1, MIGRATIONS, older=[["1.0.0"], ["1.0.0", "2.0.0"]], claiming=[[], ["3.0.0"]])
+    stamps = ["1.0.0", *(migration.version for migration in MIGRATIONS)]
+    older = [stamps[: k + 1] for k in range(len(MIGRATIONS))]
+    sql = RunSql(1, MIGRATIONS, older=older, claiming=[[migration.version] for migration in MIGRATIONS])
     for k in range(len(MIGRATIONS)):
         for statement in (sql.write(k), sql.keep(k), sql.conflicts(k), sql.left_behind(k, 1)):
             assert len(statement) < 64_000

@@ -16,7 +16,7 @@ from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import Change, Ended
 from llm_metrics_proxy.migration.plan import Plan
 from llm_metrics_proxy.migration.planner import plan
-from llm_metrics_proxy.migration.preview import Figures
+from llm_metrics_proxy.migration.preview import Figures, MetricChange
 from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0_0
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
@@ -38,6 +38,12 @@ def planned(path: Path, **more: Any) -> Plan:
     assert sorted(each.name for each in path.parent.iterdir()) == names
     assert msgspec.json.decode(msgspec.json.encode(found), type=Plan) == found
     return found
+
+
+def shown(found: Plan, name: str = "tokens_per_second") -> MetricChange:
+    """One metric of the table before and after."""
+    (metric,) = (metric for metric in found.metrics if metric.metric == name)
+    return metric
 
 
 def gaps(found: Plan) -> dict[str, int]:
@@ -98,7 +104,7 @@ def test_odd_records_are_counted_as_the_run_counts_them(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "metrics.db", "2.0 without types", legacy.ODD_ROWS)
     before = by_model(path)
     found = planned(path)
-    (metric,) = found.metrics
+    metric = shown(found)
     result = engine.migrate(path, options(path))
     assert result.run is not None
     assert (result.ended, result.run.records_changed) == (Ended.DONE, sum(step.records for step in found.steps))
@@ -121,7 +127,7 @@ def test_the_table_is_by_model_the_most_frequent_first(tmp_path: Path) -> None:
         {**row, "model": None},
         *({**row, "model": "a", "tokens_per_second": None},) * 2,
     ]
-    (metric,) = planned(legacy.make(tmp_path / "metrics.db", "1.1", rows)).metrics
+    metric = shown(planned(legacy.make(tmp_path / "metrics.db", "1.1", rows)))
     assert (metric.metric, metric.unit) == ("tokens_per_second", "tokens/s")
     assert [(each.model, each.records, each.before.n, each.after.n) for each in metric.by_model] == [
         ("b", 3, 3, 3),
@@ -133,6 +139,26 @@ def test_the_table_is_by_model_the_most_frequent_first(tmp_path: Path) -> None:
     assert metric.by_model[1].before == Figures(0, None, None, None, 0)
 
 
+def test_times_to_first_token_are_shown_with_and_without_those_that_were_response_times(tmp_path: Path) -> None:
+    row = {"response_time_ms": 2000.0, "timestamp": "2025-01-01", "success": 1, "completion_tokens": 101}
+    streamed = {**row, "is_streaming": 1, "time_to_first_token_ms": 100.0, "time_to_last_token_ms": 1100.0}
+    whole = {**row, "is_streaming": 0, "time_to_first_token_ms": 2000.0, "time_to_last_token_ms": 2000.0}
+    rows = [*({**streamed, "model": "a"},) * 3, {**whole, "model": "a"}, {**whole, "model": "b"}]
+    found = planned(legacy.make(tmp_path / "metrics.db", "1.1", rows))
+    first = shown(found, "time_to_first_token_ms")
+    assert [each.model for each in first.by_model] == ["a", "b"]
+    assert first.overall.before == Figures(5, 860.0, 100.0, 2000.0, 0)
+    assert first.overall.after == first.by_model[0].after == Figures(3, 100.0, 100.0, 100.0, 0)
+    assert first.by_model[1].after == Figures(0, None, None, None, 0)
+    for name, value in (("time_per_output_token_ms", 10.0), ("output_tokens_per_second", 100.0)):
+        metric = shown(found, name)
+        assert (metric.unit, metric.overall.before.n) == ("ms" if name.endswith("_ms") else "tokens/s", 0)
+        assert metric.overall.after == Figures(3, value, value, value, 0)
+    changes = [change for change in found.steps[-1].changes if change.startswith("time_to_first_token_ms")]
+    assert len(changes) == 1
+    assert changes[0].endswith("the value as it was stays in time_to_first_token_ms_original")
+
+
 def test_the_sample_is_spread_evenly_over_the_records(tmp_path: Path) -> None:
     row = {"response_time_ms": 2000.0, "total_tokens": 100, "timestamp": "2025-01-01"}
     rows = [{**row, "id": index * index, "model": f"tenth {index // 100}"} for index in range(1, 1000)]
@@ -140,7 +166,7 @@ def test_the_sample_is_spread_evenly_over_the_records(tmp_path: Path) -> None:
     found = planned(path, sample_records=100)
     assert found.steps[0].records == 999
     assert 90 <= found.sample_records <= 100
-    (metric,) = found.metrics
+    metric = shown(found)
     assert len(metric.by_model) == 10
     assert {each.records for each in metric.by_model} <= {9, 10, 11}
 
@@ -256,7 +282,7 @@ def test_a_table_with_rules_of_its_own_is_sampled_or_refused(tmp_path: Path) -> 
             "INSERT INTO completion_requests (timestamp, total_tokens, response_time_ms, model) "
             "VALUES ('2025-01-01', 7, 7.0, 'a'), ('2025-01-01', 8, 4.0, 'b')",
         )
-    (metric,) = planned(tmp_path / "fits.db").metrics
+    metric = shown(planned(tmp_path / "fits.db"))
     assert metric.overall.after == Figures(2, 1500.0, 1500.0, 1950.0, 0)
     refused = planned(tmp_path / "not.db")
     assert "UNIQUE constraint failed: completion_requests.model" in (refused.refusal or "")
@@ -269,7 +295,11 @@ def test_text_that_is_no_unicode_is_migrated_as_the_plan_says(tmp_path: Path) ->
     execute(path, f"UPDATE completion_requests SET timestamp = {broken}, model = {broken} WHERE id IN (3, 4)")
     execute(path, f"UPDATE completion_requests SET app_version = {broken} WHERE id = 4")
     found = planned(path)
-    assert (found.faults, [step.records for step in found.steps], found.sample_records) == ((), [20, 20], 20)
+    assert (found.faults, [step.records for step in found.steps], found.sample_records) == (
+        (),
+        [20] * len(MIGRATIONS),
+        20,
+    )
     assert sum(stamp.records for stamp in found.stamps if stamp.standing == "unreadable") == 1
     result = engine.migrate(path, options(path))
     assert result.run is not None

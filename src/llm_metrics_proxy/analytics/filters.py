@@ -126,10 +126,14 @@ def _stored(value: datetime | bool | int | str) -> SqlValue:
     return int(value) if isinstance(value, bool) else value
 
 
+def aware(moment: datetime) -> datetime:
+    """In UTC; a naive time is UTC already."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
 def stored_time(moment: datetime) -> str:
     """As the column ``timestamp`` holds it: UTC, six decimals, Z; of one width, so that text order is time order."""
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return f"{aware(moment).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 # Stricter than datetime.fromisoformat, which takes any character between date and time, and a run of digits for both.

@@ -5,12 +5,12 @@ infinities, NULL, and text that is no UTF-8. A value that does not fit its colum
 told apart from a missing one by name in ``unfit_values``, as SQL would write it; it counts in no sum and no mean.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, get_args, get_type_hints
 
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, RequestRecord
-from llm_metrics_proxy.storage.base import Reader, SqlValue
+from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, PRICED, RequestRecord
+from llm_metrics_proxy.storage.base import Reader, Snapshot, SqlValue
 
 UNFIT: Final = "unfit_values"
 NO_VALUE: Final = "(none)"
@@ -25,7 +25,7 @@ def described(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def read(reader: Reader, sql: str, parameters: Sequence[SqlValue] = (), *, columns: int) -> list[tuple[Any, ...]]:
+def read(reader: Snapshot, sql: str, parameters: Sequence[SqlValue] = (), *, columns: int) -> list[tuple[Any, ...]]:
     """All rows of a statement with so many ``columns``; bytes of its text that are no Unicode become U+FFFD.
 
     A statement whose order matters needs a LIMIT: it may be asked inside another one. Raises ``StoreError``.
@@ -53,6 +53,12 @@ def columns_there(reader: Reader) -> dict[str, str]:
     """
     there = {name.lower() for (name,) in reader.query(_COLUMNS_THERE)}
     return {name: f'"{name}"' if name in there else "NULL" for name in ALL_COLUMNS}
+
+
+def whole_table(names: Mapping[str, str], hint: str = "") -> str:
+    """The table as a FROM clause has it, as if it had every column; ``names`` are those of ``columns_there``."""
+    there = ", ".join(f"{sql} AS {name}" for name, sql in names.items())
+    return f"(SELECT {there} FROM completion_requests {hint})"  # noqa: S608 -- names are ours
 
 
 def _text(value: Any) -> Any:
@@ -92,36 +98,46 @@ _KINDS: Final = {"TEXT": str, "REAL": float, "INTEGER": int}
 _BY_COLUMN: Final[dict[str, Callable[[Any], Any]]] = {
     "id": _whole,
     **{name: _reading(hint) for name, hint in get_type_hints(RequestRecord).items()},
-    **{column.name: _READINGS[_KINDS[column.sql_type]] for column in DERIVED},
+    **{column.name: _READINGS[_KINDS[column.sql_type]] for column in (*DERIVED, *PRICED)},
     APP_VERSION_COLUMN: _text,
     **{column.name: _READINGS[_KINDS[column.sql_type]] if column.sql_type != "ANY" else _as_is for column in KEPT},
 }
 _AT_ONCE: Final[dict[Callable[[Any], Any], type]] = {_text: str, _whole: int}  # of this type, it fits as it is
-_IN_ORDER: Final = tuple(
-    (name, _AT_ONCE.get(reading, type(None)), reading) for name, reading in ((n, _BY_COLUMN[n]) for n in ALL_COLUMNS)
-)
 
 
-def item(row: Sequence[Any]) -> dict[str, Any]:
-    """A record with the values of ``record.ALL_COLUMNS`` as an object for JSON; flags are ``bool``.
+def reading(column: str) -> Callable[[Any], Any]:
+    """What turns a stored value of a column into one that fits it, or into ``None``."""
+    return _BY_COLUMN[column]
+
+
+def items_of(columns: Sequence[str]) -> Callable[[Sequence[Any]], dict[str, Any]]:
+    """What turns a row with the values of ``columns`` into an object for JSON; flags are ``bool``.
 
     Where a value does not fit its column, the object has one more key, ``unfit_values``: what is stored, by column.
     """
-    shown: dict[str, Any] = {}
-    unfit: dict[str, str] = {}
-    for (name, kind, reading), value in zip(_IN_ORDER, row, strict=True):
-        if value is None or type(value) is kind:
-            shown[name] = value
-        else:
-            shown[name] = read_value = reading(value)
-            if read_value is None:
-                unfit[name] = _literal(value)
-    if unfit:
-        shown[UNFIT] = unfit
-    return shown
+    in_order = tuple((name, _AT_ONCE.get(_BY_COLUMN[name], type(None)), _BY_COLUMN[name]) for name in columns)
+
+    def item_of(row: Sequence[Any]) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        unfit: dict[str, str] = {}
+        for (name, kind, read_as), value in zip(in_order, row, strict=True):
+            if value is None or type(value) is kind:
+                shown[name] = value
+            else:
+                shown[name] = read_value = read_as(value)
+                if read_value is None:
+                    unfit[name] = literal(value)
+        if unfit:
+            shown[UNFIT] = unfit
+        return shown
+
+    return item_of
 
 
-def _literal(value: Any) -> str:
+item: Final = items_of(ALL_COLUMNS)  # a whole record, as the API shows it
+
+
+def literal(value: Any) -> str:
     """As SQL writes it, so that '5', 5 and X'35' stay apart; cut to ``MAX_UNFIT_CHARS``."""
     if isinstance(value, bytes):
         text = f"X'{value[:MAX_UNFIT_CHARS].hex().upper()}'"

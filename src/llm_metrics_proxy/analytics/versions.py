@@ -11,7 +11,7 @@ import msgspec
 from semver import Version
 
 from llm_metrics_proxy.analytics.filters import RequestFilter, where
-from llm_metrics_proxy.analytics.rows import described, read
+from llm_metrics_proxy.analytics.rows import columns_there, described, read, whole_table
 from llm_metrics_proxy.storage.base import Reader
 
 
@@ -77,6 +77,28 @@ VERSION_HISTORY: Final = (
         ),
         migrates=True,
     ),
+    VersionNote(
+        version="4.0.0",
+        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        changes="Times of tokens are those of streams alone: older programs wrote the response time as time to first "
+        "and last token where an answer was not streamed; now there is none, and the value as it was stays in "
+        "time_to_first_token_ms_original, time_to_first_output_ms_original and time_to_last_token_ms_original. New: "
+        "time_per_output_token_ms = (time_to_last_token_ms - time_to_first_token_ms) / (completion_tokens - 1) and "
+        "output_tokens_per_second = (completion_tokens - 1) * 1000 / (time_to_last_token_ms - time_to_first_token_ms), "
+        "the speed at which answers are written, for streams with two tokens or more. tokens_per_second is as before.",
+        breaking_changes=(
+            (
+                "time_to_first_token_ms is missing where the answer was not streamed; records of 1.x had the response "
+                "time there, so their means were too high. The same goes for time_to_last_token_ms and "
+                "time_to_first_output_ms; what was there stays in the column with _original behind its name."
+            ),
+            (
+                "time_per_output_token_ms and output_tokens_per_second are new, for older records too. They leave "
+                "prompts and waiting out, so they are no tokens_per_second, which has not changed."
+            ),
+        ),
+        migrates=True,
+    ),
 )
 # Records of this version and later are read alike. A prerelease of it is older.
 CURRENT_SINCE: Final = max((Version.parse(note.version) for note in VERSION_HISTORY if note.migrates), default=None)
@@ -126,7 +148,8 @@ def older_records(reader: Reader, selection: RequestFilter) -> dict[str, int]:
 
 def _counts(reader: Reader, selection: RequestFilter) -> list[tuple[Any, ...]]:
     clause = where(selection)
-    sql = f"SELECT app_version, count(*) FROM completion_requests{clause.sql} GROUP BY app_version"  # noqa: S608
+    table = whole_table(columns_there(reader))
+    sql = f"SELECT app_version, count(*) FROM {table}{clause.sql} GROUP BY app_version"  # noqa: S608 -- names are ours
     return read(reader, sql, clause.parameters, columns=2)
 
 

@@ -20,11 +20,17 @@ from llm_metrics_proxy.analytics import (
 )
 from llm_metrics_proxy.api import docs_page, migrations, prometheus
 from llm_metrics_proxy.api.answers import HANDLERS, error_response, json_response
+from llm_metrics_proxy.api.dependencies import DATA_ERRORS, readable
+from llm_metrics_proxy.api.export_routes import add_export_routes
 from llm_metrics_proxy.api.guard import OPEN_PATHS, Guard
 from llm_metrics_proxy.api.health import Health, Readiness, assess
+from llm_metrics_proxy.api.live_routes import add_live_routes
 from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, KnownOnly, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
+from llm_metrics_proxy.api.query_routes import add_query_routes
+from llm_metrics_proxy.api.report_routes import add_report_routes
 from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
+from llm_metrics_proxy.api.watch_routes import add_watch_routes
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
@@ -32,14 +38,6 @@ _DESCRIPTION: Final = (
     "The records of an LLM metrics proxy, and what they amount to. Missing is null, never 0; every mean and percentile "
     "comes with `n`, the number of records it rests on. Times are ISO 8601 in UTC; `start` is inclusive, `end` is not."
 )
-_DATA_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    422: answer("ErrorAnswer", "A parameter is wrong; the message says which and why."),
-    503: answer(
-        "ErrorAnswer",
-        "The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After "
-        "says when to ask again.",
-    ),
-}
 
 
 def create_app(ports: ApiPorts) -> FastAPI:
@@ -57,18 +55,13 @@ def create_app(ports: ApiPorts) -> FastAPI:
     _add_record_routes(app, ports)
     _add_metric_routes(app, ports)
     _add_service_routes(app, ports)
+    add_export_routes(app, ports)
+    add_live_routes(app, ports)
+    add_report_routes(app, ports)
+    add_query_routes(app, ports)
+    add_watch_routes(app, ports)
     app.openapi = lambda: _document(app, with_token=ports.token is not None)  # type: ignore[method-assign]
     return app
-
-
-def _readable(ports: ApiPorts) -> Any:
-    """A dependency of every route that reads records: refuses while the database cannot be read yet."""
-
-    def check() -> None:
-        if ports.migrations is not None and ports.migrations.blocks_store():
-            raise migrations.MigrationBlocksDataError(ports.migrations.progress())
-
-    return Depends(check)
 
 
 def _add_record_routes(app: FastAPI, ports: ApiPorts) -> None:
@@ -76,8 +69,8 @@ def _add_record_routes(app: FastAPI, ports: ApiPorts) -> None:
         "/api/v1/requests",
         summary="Records, newest first, page by page",
         tags=["records"],
-        dependencies=[_readable(ports), Depends(KnownOnly(ListParameters))],
-        responses={200: answer("RequestPage", "A page; ask for the next with `next_cursor`."), **_DATA_ERRORS},
+        dependencies=[readable(ports), Depends(KnownOnly(ListParameters))],
+        responses={200: answer("RequestPage", "A page; ask for the next with `next_cursor`."), **DATA_ERRORS},
     )
     def read_requests(parameters: Annotated[ListParameters, Query()]) -> Response:
         selection = parameters.to_filter()
@@ -96,11 +89,11 @@ def _add_record_routes(app: FastAPI, ports: ApiPorts) -> None:
         "/api/v1/requests/{id}",
         summary="One record, by its id or its request_id",
         tags=["records"],
-        dependencies=[_readable(ports), Depends(KnownOnly())],
+        dependencies=[readable(ports), Depends(KnownOnly())],
         responses={
             200: answer("RequestItem", "The record."),
             404: answer("ErrorAnswer", "There is no such record."),
-            **_DATA_ERRORS,
+            **DATA_ERRORS,
         },
     )
     def read_request(
@@ -117,8 +110,8 @@ def _add_metric_routes(app: FastAPI, ports: ApiPorts) -> None:
         "/api/v1/summary",
         summary="What the selected records amount to",
         tags=["metrics"],
-        dependencies=[_readable(ports), Depends(KnownOnly(FilterParameters))],
-        responses={200: answer("Summary", "All numbers from one snapshot."), **_DATA_ERRORS},
+        dependencies=[readable(ports), Depends(KnownOnly(FilterParameters))],
+        responses={200: answer("Summary", "All numbers from one snapshot."), **DATA_ERRORS},
     )
     def read_summary(parameters: Annotated[FilterParameters, Query()]) -> Response:
         return json_response(summarise(ports.reader, parameters.to_filter()))
@@ -127,10 +120,10 @@ def _add_metric_routes(app: FastAPI, ports: ApiPorts) -> None:
         "/api/v1/errors",
         summary="What went wrong, how often, since when, and what to do about it",
         tags=["metrics"],
-        dependencies=[_readable(ports), Depends(KnownOnly(ErrorsParameters))],
+        dependencies=[readable(ports), Depends(KnownOnly(ErrorsParameters))],
         responses={
             200: answer("Errors", "All counts from one snapshot."),
-            **_DATA_ERRORS,
+            **DATA_ERRORS,
         },
     )
     def read_what_went_wrong(parameters: Annotated[ErrorsParameters, Query()]) -> Response:
@@ -140,8 +133,8 @@ def _add_metric_routes(app: FastAPI, ports: ApiPorts) -> None:
         "/api/v1/versions",
         summary="How the meaning of numbers changed, and which records follow which version",
         tags=["metrics"],
-        dependencies=[_readable(ports), Depends(KnownOnly())],
-        responses={200: answer("Versions", "History, counts, migrations and notices."), **_DATA_ERRORS},
+        dependencies=[readable(ports), Depends(KnownOnly())],
+        responses={200: answer("Versions", "History, counts, migrations and notices."), **DATA_ERRORS},
     )
     def read_versions() -> Response:
         known = ports.migrations
@@ -165,8 +158,8 @@ def _add_metric_routes(app: FastAPI, ports: ApiPorts) -> None:
         dependencies=[Depends(KnownOnly())],
         responses={
             200: answer("MigrationNow", "The phase is `idle` when nothing runs."),
-            422: _DATA_ERRORS[422],
-            503: _DATA_ERRORS[503],
+            422: DATA_ERRORS[422],
+            503: DATA_ERRORS[503],
         },
     )
     def read_current_migration() -> Response:
@@ -218,7 +211,9 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
         responses={200: {"description": "Text format or OpenMetrics.", "content": {"text/plain": {}}}},
     )
     def read_metrics(request: Request) -> Response:
-        body, content_type = prometheus.render(ports.book, health(), request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        telemetry = None if ports.telemetry is None else ports.telemetry()
+        body, content_type = prometheus.render(ports.book, health(), accept, watch=ports.watch, telemetry=telemetry)
         return Response(body, headers={"Content-Type": content_type})
 
     @app.get("/docs", include_in_schema=False)

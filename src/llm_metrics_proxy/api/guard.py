@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_metrics_proxy.api.answers import error_response
+from llm_metrics_proxy.api.scope import ASKED_FOR_HEAD
 
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})  # for supervisors and load balancers, which hold no token
 _LOCALHOST: Final = "localhost"  # resolved by the machine itself (RFC 6761 section 6.3)
@@ -62,7 +63,7 @@ class Guard:
                 message = {**message, "body": b""}  # RFC 9110 section 9.3.2: the headers of GET and nothing more
             await send(message)
 
-        inner = {**scope, "method": "GET"} if is_head else scope
+        inner = {**scope, "method": "GET", ASKED_FOR_HEAD: True} if is_head else scope
         try:
             refusal = self._refusal(scope)
             await (self._app if refusal is None else refusal)(inner, receive, guarded_send)

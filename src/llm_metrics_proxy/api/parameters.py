@@ -1,6 +1,7 @@
 """Query parameters as FastAPI reads and documents them, and how they become query values."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import Request
@@ -9,8 +10,12 @@ from pydantic.json_schema import SkipJsonSchema
 
 from llm_metrics_proxy.analytics import MAX_EXAMPLES, MAX_LIMIT, WORDS, ErrorsQuery, RequestFilter, parse_time
 from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.export import FORMATS, ExportQuery, choose
 
+MAX_REPLAY: Final = 500  # 1.1 MB
+_MAX_ID: Final = 2**63 - 1
 _MAX_TEXT_CHARS: Final = 512
+_MAX_COLUMNS_CHARS: Final = 4096  # the names of all columns take half of that
 
 
 def _read_flag(text: object) -> object:
@@ -23,7 +28,7 @@ def _read_flag(text: object) -> object:
 # A parameter is absent or has a value: null is no third thing, so it is kept out of the schema.
 _Absent = SkipJsonSchema[None]
 _Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT_CHARS)] | _Absent
-_Flag = Annotated[bool, BeforeValidator(_read_flag)] | _Absent
+Flag = Annotated[bool, BeforeValidator(_read_flag)] | _Absent
 _Status = Annotated[int, Field(ge=100, le=599)] | _Absent
 
 
@@ -50,8 +55,8 @@ class FilterParameters(BaseModel):
     origin: Annotated[_Text, Field(description="Who asked, exactly as recorded.")] = None
     backend: Annotated[_Text, Field(description="host:port of the LLM server.")] = None
     endpoint: Annotated[_Text, Field(description="The path without its query, exactly.")] = None
-    streaming: Annotated[_Flag, Field(description="Whether the request asked for a stream.")] = None
-    success: Annotated[_Flag, Field(description="Whether the outcome is `completed`.")] = None
+    streaming: Annotated[Flag, Field(description="Whether the request asked for a stream.")] = None
+    success: Annotated[Flag, Field(description="Whether the outcome is `completed`.")] = None
     status_code: Annotated[_Status, Field(description="The status that the client got.")] = None
     outcome: Annotated[_Text, _one_of("outcome", "How the request ended.")] = None
     error_category: Annotated[_Text, _one_of("error_category", "Where the fault lies.")] = None
@@ -92,14 +97,39 @@ class ErrorsParameters(FilterParameters):
         return ErrorsQuery(filter=self.to_filter(), examples=self.examples)
 
 
+class ExportParameters(FilterParameters):
+    """A filter, and what file to make of the records."""
+
+    format: Annotated[str, Field(description="What to make of them.", json_schema_extra={"enum": list(FORMATS)})]
+    columns: Annotated[
+        Annotated[str, Field(min_length=1, max_length=_MAX_COLUMNS_CHARS)] | _Absent,
+        Field(description="Names separated by commas, in the order they are to come in; all without it."),
+    ] = None
+
+    def to_query(self) -> ExportQuery:
+        """The query value. Raises ``QueryError``."""
+        return ExportQuery(format=self.format, columns=choose(self.columns), filter=self.to_filter())
+
+
+class LiveParameters(FilterParameters):
+    """A filter, and which records of before to begin with."""
+
+    last_event_id: Annotated[
+        Annotated[int, Field(ge=0, le=_MAX_ID)] | _Absent,
+        Field(description="Begin after the record with this id; for clients that cannot send Last-Event-ID."),
+    ] = None
+    replay: Annotated[int, Field(ge=0, le=MAX_REPLAY, description="Else begin with the newest records, so many.")] = 0
+
+
 class KnownOnly:
-    """A dependency that refuses parameters which the route does not have, and any that is given twice.
+    """A dependency that refuses parameters which the route does not have, and those given twice that may not be.
 
     A mistyped ``modle=`` would otherwise select everything, and look like an answer.
     """
 
-    def __init__(self, parameters: type[BaseModel] | None = None) -> None:
+    def __init__(self, parameters: type[BaseModel] | None = None, *, repeatable: Sequence[str] = ()) -> None:
         self._known = tuple(parameters.model_fields) if parameters else ()
+        self._repeatable = repeatable
 
     def __call__(self, request: Request) -> None:
         """Raises ``QueryError``."""
@@ -107,5 +137,5 @@ class KnownOnly:
             if name not in self._known:
                 known = f"known are: {', '.join(self._known)}" if self._known else "there are none here"
                 raise QueryError(name[:64], f"there is no parameter {name[:64]!r}; {known}")
-            if times > 1:
+            if times > 1 and name not in self._repeatable:
                 raise QueryError(name, f"{name} is given {times} times; once is enough")

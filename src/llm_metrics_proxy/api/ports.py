@@ -10,6 +10,8 @@ from llm_metrics_proxy.analytics import KnownMigration
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.base import Reader
+from llm_metrics_proxy.watch.evaluation import SloReport
+from llm_metrics_proxy.watch.watcher import AlertReport
 
 
 class ServiceStatus(Protocol):
@@ -119,6 +121,28 @@ class MigrationPorts(Protocol):
         """The migrations of this program, in order."""
 
 
+class WatchPorts(Protocol):
+    """What is watched, from memory, at once."""
+
+    def slos(self) -> list[SloReport]:
+        """Every objective, in the order of the file."""
+
+    def alerts(self) -> list[AlertReport]:
+        """Every alert, in the order of the file."""
+
+
+class Telemetry(Protocol):
+    """How sending telemetry fares."""
+
+    @property
+    def spans_sent(self) -> int:
+        """That the receiver took."""
+
+    @property
+    def dropped(self) -> int:
+        """Records and spans that it did not get."""
+
+
 @dataclass(frozen=True)
 class ApiPorts:
     """``token``: bearer token that every path but /health and /ready needs; none: no token is asked for.
@@ -137,4 +161,7 @@ class ApiPorts:
     allowed_hosts: frozenset[str] = frozenset()
     versions: Mapping[str, str] = field(default_factory=dict)
     migrations: MigrationPorts | None = None  # none: nothing migrates here, and no answer counts older records
+    watch: WatchPorts | None = None  # none: nothing is watched here
+    telemetry: Callable[[], Telemetry] | None = None  # none: none is sent
     clock: Callable[[], float] = time.time  # Unix seconds
+    stopping: Callable[[], bool] = lambda: False  # true: answers without an end are to end now

@@ -9,12 +9,29 @@ from typing import Annotated, Any, Final, get_type_hints
 import msgspec
 
 from llm_metrics_proxy.analytics import Errors, MigrationRun, Notice, RequestFilter, Summary, VersionNote
+from llm_metrics_proxy.analytics.distribution import Histogram
+from llm_metrics_proxy.analytics.heatmap import Heatmap
+from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.rows import UNFIT
 from llm_metrics_proxy.api.answers import ErrorAnswer
 from llm_metrics_proxy.api.health import Health, Readiness
+from llm_metrics_proxy.api.live_events import LiveProblem, LiveSkipped, LiveStart, LiveTotals
 from llm_metrics_proxy.api.migrations import MigrationNow
+from llm_metrics_proxy.api.query_examples import QUERY_EXAMPLES
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, Fact, RequestRecord, raw_facts
+from llm_metrics_proxy.record import (
+    ALL_COLUMNS,
+    APP_VERSION_COLUMN,
+    DERIVED,
+    KEPT,
+    PRICED,
+    Fact,
+    RequestRecord,
+    raw_facts,
+)
+from llm_metrics_proxy.reports import Report
+from llm_metrics_proxy.watch.evaluation import SloReport
+from llm_metrics_proxy.watch.watcher import AlertReport
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 
 
@@ -27,6 +44,20 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     migrations: list[MigrationRun]  # that ran on this database, newest first
     notices: list[Notice]  # what people are to be told, what asks for attention first
     components: dict[str, str]  # versions of what the program runs on
+
+
+class Slos(msgspec.Struct, frozen=True, kw_only=True):
+    """Every objective of the file, as last measured."""
+
+    app_version: str
+    slos: list[SloReport]
+
+
+class Alerts(msgspec.Struct, frozen=True, kw_only=True):
+    """Every alert of the file, as last measured."""
+
+    app_version: str
+    alerts: list[AlertReport]
 
 
 def _described(kind: Any, fact: Fact) -> Any:
@@ -43,7 +74,10 @@ def _record_fields() -> list[tuple[Any, ...]]:
     described = {
         "id": _described(int, Fact("row number in the database")),
         **{name: _described(kinds[name] | None, fact) for name, fact in raw_facts().items()},
-        **{column.name: _described(_KINDS[column.sql_type] | None, column.fact) for column in (*DERIVED, *KEPT)},
+        **{
+            column.name: _described(_KINDS[column.sql_type] | None, column.fact)
+            for column in (*DERIVED, *PRICED, *KEPT)
+        },
         APP_VERSION_COLUMN: _described(str | None, Fact("version whose formulas calculated the derived columns")),
     }
     unfit = Fact(
@@ -78,12 +112,17 @@ RequestPage: Final = msgspec.defstruct(
     kw_only=True,
     forbid_unknown_fields=True,
 )
-_ANSWERS: Final = (RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, ErrorAnswer)
+_ANSWERS: Final = (
+    *(RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, ErrorAnswer),
+    *(Result, Histogram, Heatmap, Report),
+    *(Slos, Alerts),
+)
+_EVENTS: Final = (LiveStart, LiveSkipped, LiveTotals, LiveProblem)  # data of /api/v1/live; of `record`: RequestItem
 
 
 def components() -> dict[str, Any]:
     """``components.schemas`` of the OpenAPI document."""
-    _, schemas = msgspec.json.schema_components(_ANSWERS, ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components((*_ANSWERS, *_EVENTS), ref_template="#/components/schemas/{name}")
     return dict(sorted(schemas.items()))
 
 
@@ -156,4 +195,5 @@ def _errors_example() -> dict[str, Any]:
     }
 
 
-EXAMPLES: Final = {"/api/v1/errors": _errors_example()}  # answers that are worth seeing before asking, by path
+# Answers that are worth seeing before asking, by path.
+EXAMPLES: Final = {"/api/v1/errors": _errors_example(), **QUERY_EXAMPLES}

@@ -3,17 +3,42 @@
 import asyncio
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from llm_metrics_proxy.api.scope import ABORT
 
 _GRACE_S: Final = 5  # answers under way when the stop comes
 _KEEP_ALIVE_S: Final = 30
 _BACKLOG: Final = 256
+_RESET: Final = struct.pack("ii", 1, 0)  # linger for no time (socket(7))
 _MAX_HEAD_BYTES: Final = 64 * 1024
+
+
+class _Protocol(H11Protocol):
+    """Lets the application break its connection off: an answer without an end, to a client that takes nothing, can be
+    ended in no other way, as closing waits until what was written is taken."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        inner = self.app
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await inner({**scope, ABORT: self._abort}, receive, send)
+
+        self.app = app
+
+    def _abort(self) -> None:
+        """With a reset: else the system goes on offering megabytes that it holds to somebody who takes none."""
+        if not self.transport.is_closing():
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -40,7 +65,7 @@ def serve(app: ASGIApp, sock: socket.socket, stop: threading.Event | Callable[[]
     """
     config = uvicorn.Config(
         app,
-        http="h11",  # slower than httptools, which nobody will notice here, but it bounds a request's head
+        http=_Protocol,  # h11: slower than httptools, which nobody will notice here, but it bounds a request's head
         h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         ws="none",
         lifespan="off",

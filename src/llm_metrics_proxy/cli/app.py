@@ -9,12 +9,17 @@ from llm_metrics_proxy.cli.backup import backup
 from llm_metrics_proxy.cli.demo import demo
 from llm_metrics_proxy.cli.doctor import doctor
 from llm_metrics_proxy.cli.errors import errors
+from llm_metrics_proxy.cli.export import export
 from llm_metrics_proxy.cli.metrics import metrics
 from llm_metrics_proxy.cli.migrate import migrate
 from llm_metrics_proxy.cli.proxy import proxy
+from llm_metrics_proxy.cli.query import query
+from llm_metrics_proxy.cli.report import report
+from llm_metrics_proxy.cli.reprice import reprice
 from llm_metrics_proxy.cli.requests import requests
 from llm_metrics_proxy.cli.serve import serve
 from llm_metrics_proxy.cli.summary import summary
+from llm_metrics_proxy.cli.top import top
 from llm_metrics_proxy.cli.version import version
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 
@@ -29,7 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (serve, proxy, metrics, demo, requests, summary, errors, doctor, version):
+for verb in (
+    *(serve, proxy, metrics, demo, requests, summary, query, errors, top, export, report, reprice, doctor, version),
+):
     app.command()(verb)
 app.add_typer(migrate)
 app.add_typer(backup)

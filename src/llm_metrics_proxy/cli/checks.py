@@ -18,7 +18,7 @@ import msgspec
 
 from llm_metrics_proxy import listening
 from llm_metrics_proxy.analytics import records_by_version
-from llm_metrics_proxy.cli import backend_checks, discovery, migration_checks, plan, secret_file
+from llm_metrics_proxy.cli import backend_checks, discovery, migration_checks, plan, secret_file, watch_checks
 from llm_metrics_proxy.cli.finding import Finding, Status, nearest_folder
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.types import DEMO
@@ -193,6 +193,7 @@ def secret(settings: Settings) -> Finding:
 
 CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     backend,
+    backend_checks.tls,
     database,
     migration_checks.migrations,
     migration_checks.backups,
@@ -203,6 +204,7 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     clock,
     ports,
     descriptors,
+    watch_checks.alerts,
 )
 
 

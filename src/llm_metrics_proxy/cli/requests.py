@@ -46,6 +46,8 @@ def requests(
     with open_database(loaded) as reader:
         newest_id = _newest_id(reader)
         records = list_requests(reader, chosen, limit).items
+        if not records and not json:
+            console().print("No requests yet." if chosen == RequestFilter() else "No request is like that.")
         if follow:  # like `tail -f`: the newest stands last
             show(records[::-1], True)
             for later in arriving(reader, chosen, newest_id):
@@ -93,7 +95,7 @@ def _text(name: str) -> Cell:
     return lambda record: plain(record[name])
 
 
-def _how_it_ended(record: dict[str, Any]) -> str:
+def how_it_ended(record: dict[str, Any]) -> str:
     """What went wrong, also where the answer was complete but flagged; else the finish reason, else the outcome."""
     ended = "ok" if record["success"] else record["outcome"]
     return plain(record["error_type"] or (None if record["success"] is False else record["finish_reason"]) or ended)
@@ -123,7 +125,7 @@ _COLUMNS: Final = (
     Column("model", 24, _text("model"), least=12),
     Column("origin", 20, _text("origin"), least=10, drop=4),
     Column("status", 6, _text("status_code")),
-    Column("end", 16, _how_it_ended, least=8),
+    Column("end", 16, how_it_ended, least=8),
     Column("TTFT ms", _NUMBER_WIDTH, _number("time_to_first_token_ms"), drop=1),
     Column("total ms", _NUMBER_WIDTH, _number("response_time_ms")),
     Column("in tok", _NUMBER_WIDTH, _number("prompt_tokens"), drop=3),
@@ -154,8 +156,6 @@ def _least_width(columns: list[Column]) -> int:
 
 def _print_table(records: list[dict[str, Any]], first: bool) -> None:
     out = console()
-    if first and not records:
-        out.print("No requests yet.")
     columns = layout(out.width)
     table = Table(box=None, show_header=first, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for column, width in columns:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import msgspec
 
-from llm_metrics_proxy.migration.adoption import index_steps
-from llm_metrics_proxy.migration.batches import Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.batches import Log, Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.grafting import Grafting
 from llm_metrics_proxy.migration.lock import Fence
 from llm_metrics_proxy.migration.model import Ended, Fault, Phase, Progress, Report, Result, Run, State
 from llm_metrics_proxy.migration.options import Options
@@ -22,6 +23,7 @@ from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.undo import begin_undo, go_on_undoing
 from llm_metrics_proxy.migration.verify import StoppedError, differences_from_backup, verify_run
 from llm_metrics_proxy.storage import backup as backups
+from llm_metrics_proxy.storage import rollup_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _LOOK_S: Final = 1.0  # between two looks at the clock while the window is closed
@@ -47,23 +49,35 @@ class Execution:
         self._path, self._connection, self._options = path, connection, options
         self._report, self._stop, self._deadline = report, stop, deadline
         self._other_code = other_code
-        self._pace = Pace(options.batch_lock_ms)
+        self._pace, self._index_pace = Pace(options.batch_lock_ms), Pace(options.batch_lock_ms)
+        self._log = Log(connection)
         with transaction(connection):
             self._fence = Fence(connection)
+        self._grafting = Grafting(
+            connection,
+            self._fence,
+            self._index_pace,
+            report=report,
+            interrupted=lambda: self._interrupted() or not self._window_opens(),
+            between=self._between,
+        )
 
     def go_on(self, run: Run, sql: RunSql, newest: str | None) -> Result:
         """To the end, or until told to stop. ``newest``: the version that records follow after a whole run."""
         if run.state is State.MIGRATING:
-            if self._options.staged:
-                self._build_indexes()
+            # what was begun comes first: its entries are those of records that do not change meanwhile
+            if (self._options.staged or self._grafting.is_under_way()) and not self._build_indexes():
+                return self._stopped(run)
             try:
                 walked = self._walk(run, sql)
             except _FormulaError as error:
                 return self._take_back(run, sql, (error.fault,))
             if walked is None:
                 return self._stopped(run)
-            largest_ms = max(walked.largest_lock_ms, self._build_indexes())
-            run = self._change(walked, state=State.VERIFYING, largest_lock_ms=largest_ms)
+            if not self._build_indexes():
+                return self._stopped(run)
+            busy_ms, largest_ms = walked.busy_ms + self._index_pace.busy_ms, self._longest_ms(walked)
+            run = self._change(walked, state=State.VERIFYING, busy_ms=busy_ms, largest_lock_ms=largest_ms)
         if run.state is State.VERIFYING:
             try:
                 faults, gaps = self._verify(run, sql)
@@ -97,7 +111,7 @@ class Execution:
         teller = Teller(self._report, Phase.MIGRATING, run.records_total, done)
         before_ms = run.busy_ms
         for after, through, _records in ranges(connection, bound, lambda: self._pace.records, after=run.cursor_id):
-            if self._interrupted() or not self._window_opens(teller, done):
+            if self._interrupted() or not self._window_opens(done, run.records_total):
                 return None
             taken = 0
             try:
@@ -116,9 +130,10 @@ class Execution:
                 raise _FormulaError(self._formula_fault(sql, after, through, error)) from error
             done += _records
             teller.tell(min(done, run.records_total), force=self._options.pause_ms > 0)
-            self._pause()
+            self._between()
         teller.tell(run.records_total, force=True)
-        return run
+        # how long a batch took is known after it: the last one's time is in no row yet
+        return msgspec.structs.replace(run, busy_ms=before_ms + self._pace.busy_ms)
 
     def _batch(self, sql: RunSql, after: int, through: int) -> int:
         """Everything for the records of one range, in the transaction that is open; how many changes were made."""
@@ -129,6 +144,8 @@ class Execution:
             if kept:
                 self._connection.execute(sql.write(k), (after, through))
             taken += kept
+        if taken:
+            rollup_state.reset(self._connection)
         return taken
 
     def _formula_fault(self, sql: RunSql, after: int, through: int, error: apsw.Error) -> Fault:
@@ -148,28 +165,29 @@ class Execution:
             self._batch(sql, after, through)
             self._connection.execute("ROLLBACK; BEGIN")  # nothing of a try stays
 
-    def _window_opens(self, teller: Teller, done: int) -> bool:
+    def _window_opens(self, done: int = 0, total: int = 0) -> bool:
         """Wait for the hours in which work is allowed; false if told to stop meanwhile."""
         window = self._options.window
         while window is not None and (wait_s := window.seconds_until_open(datetime.now().astimezone())) > 0:
-            teller.tell(done, force=True, phase=Phase.PAUSED, detail=f"until {window}")
+            self._report(Progress(phase=Phase.PAUSED, done=done, total=total, detail=f"until {window}"))
             if self._stop.wait(min(wait_s, _LOOK_S)) or self._interrupted():
                 return False
         return True
 
-    def _pause(self) -> None:
+    def _between(self) -> None:
+        """After each batch of whatever kind."""
+        self._log.between()
         if self._options.pause_ms:
             self._stop.wait(self._options.pause_ms / 1000)
 
-    def _build_indexes(self) -> float:
-        """The indexes that an adopted file lacks; the longest that one held the lock, in milliseconds."""
-        clock = Pace(self._options.batch_lock_ms)
-        for statement in index_steps():
-            self._report(Progress(phase=Phase.MIGRATING, detail="building an index"))
-            with transaction(self._connection, clock):
-                self._fence.check(self._connection)
-                self._connection.execute(statement)
-        return clock.largest_ms
+    def _build_indexes(self) -> bool:
+        """The indexes that an adopted file lacks; false: interrupted."""
+        are_there = self._grafting.build()
+        self._log.between()
+        return are_there
+
+    def _longest_ms(self, run: Run) -> float:
+        return max(run.largest_lock_ms, self._pace.largest_ms, self._index_pace.largest_ms)
 
     def _backup_of(self, run: Run) -> Path:
         """The run's backup; a new one where somebody removed it: it still proves what was observed."""
@@ -211,6 +229,7 @@ class Execution:
                 with transaction(connection):
                     self._fence.check(connection)
                     connection.execute(f"DELETE FROM {table} WHERE id > ? AND id <= ?", (after, through))  # noqa: S608
+                self._log.between()
             with transaction(connection):
                 self._fence.check(connection)
                 connection.execute(f"DROP TABLE {table}")
@@ -226,6 +245,8 @@ class Execution:
         return self._undo(run, sql, faults)
 
     def _undo(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> Result:
+        if self._grafting.is_under_way() and not self._build_indexes():
+            return self._stopped(run)
         undone = go_on_undoing(
             self._connection,
             run,
@@ -234,7 +255,7 @@ class Execution:
             self._pace,
             report=self._report,
             interrupted=self._interrupted,
-            pause=self._pause,
+            pause=self._between,
             by_stamp=self._other_code,
         )
         if undone is None:

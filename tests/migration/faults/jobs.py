@@ -18,7 +18,7 @@ from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.base import IngestBatch, SqlValue
 from llm_metrics_proxy.storage.restore import restore as put_in_place
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from tests.legacy import insert_rows
+from tests.legacy import insert_rows, ordinary
 from tests.migration.faults import plain
 from tests.migration.faults.clock import shift_clock
 from tests.migration.faults.disk import Disk
@@ -192,12 +192,19 @@ def write_as_of_old(path: str, *, until: str, layout: str, most: int = 4000) -> 
     stored = 0
     try:
         connection.set_busy_timeout(30_000)
+        ((there,),) = connection.execute("SELECT count(*) FROM completion_requests")
         while not Path(until).exists() and stored < most:
-            insert_rows(connection, layout, 1)
+            insert_rows(connection, layout, [as_1_x_timed(ordinary(layout, there + stored))])
             stored += 1
     finally:
         connection.close()
     return {"stored": stored}
+
+
+def as_1_x_timed(row: dict[str, Any]) -> dict[str, Any]:
+    """The response time stands as time of the tokens where an answer was not streamed."""
+    whole_ms = {"time_to_first_token_ms": row["response_time_ms"], "time_to_last_token_ms": row["response_time_ms"]}
+    return row if row["is_streaming"] or not row["success"] else {**row, **whole_ms}
 
 
 def new_record(number: int) -> tuple[SqlValue, ...]:

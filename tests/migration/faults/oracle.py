@@ -16,10 +16,12 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.timestamps import normalise
 
 _RESTATED: Final = ("success", "outcome", "error_type")  # of older records, too; the others are the migrations' own
-_ADDED: Final = ("timestamp_original", "recompute_reason", "error_category", "error_phase", "outcome_original",
-                 "error_type_original")  # fmt: skip
-_WRITTEN: Final = frozenset({"app_version", "tokens_per_second", "timestamp", *_RESTATED, *_ADDED})
-_NEW: Final = "3.0.0"
+_OF_3: Final = ("error_category", "error_phase", "outcome_original", "error_type_original")
+_TIMES: Final = ("time_to_first_token_ms", "time_to_first_output_ms", "time_to_last_token_ms")
+_OF_4: Final = ("time_per_output_token_ms", "output_tokens_per_second", *(f"{name}_original" for name in _TIMES))
+_ADDED: Final = ("timestamp_original", "recompute_reason", *_OF_3, *_OF_4)
+_WRITTEN: Final = frozenset({"app_version", "tokens_per_second", "timestamp", *_RESTATED, *_TIMES, *_ADDED})
+_NEW: Final = "4.0.0"
 _BY_STATUS: Final[Mapping[Any, str]] = {500: "internal", 502: "bad_gateway"}
 
 Row = Mapping[str, Any]
@@ -124,36 +126,78 @@ def _reasons(old: Row) -> set[str | None]:
     return {reason, None} if old.get("app_version") == "2.0.0" else {reason}
 
 
-def is_new(old: Row, now: Row) -> bool:
-    """As versions 2.0.0 and 3.0.0 say, all of it."""
-    outcome, category, kind, phase, unclear = ended(old)
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) else None
+
+
+def came(old: Row) -> tuple[dict[str, Any], str | None]:
+    """Times, speed and reason by 4.0.0, as columns; no record of the templates has ``content_chunks``."""
+    first, last, tokens = (_number(old.get(name)) for name in (_TIMES[0], _TIMES[2], "completion_tokens"))
+    flag, response_ms = old.get("is_streaming"), _number(old.get("response_time_ms"))
+    says = isinstance(flag, int | float) and flag in (0, 1)
+    in_time = first is not None and (response_ms is None or first < response_ms)
+    streamed = bool(flag) if says else in_time or first is None
+    told: dict[str, Any] = dict.fromkeys(_OF_4)
+    for name in _TIMES:
+        told[name] = old.get(name) if streamed else None
+        told[f"{name}_original"] = None if streamed else old.get(name)
+    if not streamed or not (says or in_time):
+        return told, None
+    if tokens is None:
+        return told, "no_completion_tokens"
+    if tokens < 2:
+        return told, None
+    if first is None or last is None:
+        return told, "no_token_times"
+    if first < 0 or not last - first > 0:
+        return told, "no_time_between_tokens"
+    per_second = float(tokens - 1) * 1000.0 / (last * 1.0 - first)
+    if math.isinf(last) or math.isinf(per_second):
+        return told, "speed_not_finite"
+    told["time_per_output_token_ms"] = (last * 1.0 - first) / float(tokens - 1)
+    told["output_tokens_per_second"] = per_second
+    return told, None
+
+
+def _follows_3_0_0(old: Row, now: Row) -> bool:
+    """Rate and timestamp as before, and how it ended as version 3.0.0 says."""
+    outcome, category, kind, phase, _unclear = ended(old)
     success = int(outcome == "completed") if old.get("success") is None else old["success"]
     told = {"outcome": outcome, "success": success, "error_category": category, "error_type": kind}
     told |= {"error_phase": phase}
     for name in ("outcome", "error_type"):
         told[f"{name}_original"] = None if old.get(name) in {None, told[name]} else old[name]
+    return _follows_2_0_0(old, now) and all(is_same(value, now[name]) for name, value in told.items())
+
+
+def _reasons_of_3(old: Row) -> set[str | None]:
+    unclear = ended(old)[-1]
+    return {unclear} if unclear else _reasons(old)
+
+
+def is_new(old: Row, now: Row) -> bool:
+    """As versions 2.0.0, 3.0.0 and 4.0.0 say, all of it."""
+    told, owed = came(old)
+    reasons = {owed} if owed and ended(old)[0] == "completed" else _reasons_of_3(old)
     return (
         now["app_version"] == _NEW
-        and _follows_2_0_0(old, now)
-        and now["recompute_reason"] in ({unclear} if unclear else _reasons(old))
+        and _follows_3_0_0(old, now)
+        and now["recompute_reason"] in reasons
         and all(is_same(value, now[name]) for name, value in told.items())
     )
 
 
 def is_between(old: Row, now: Row) -> bool:
-    """A whole record of version 2.0.0, and nothing of 3.0.0 on it.
-
-    While an undo is interrupted that is as right as old and new: "wholly" means that the values are those of the stamp.
-    Each migration of a run is taken back by itself, the last one first, in batches over all records, because what it
-    overwrote may be what an earlier one wrote; so a record of two migrations goes back by way of the version between,
-    as it was stored there, and the program of that version would read it rightly. Forward, both are one transaction.
-    """
-    of_3 = (*_RESTATED, *(name for name in _ADDED if name not in {"timestamp_original", "recompute_reason"}))
+    """A whole record of version 2.0.0 or 3.0.0, and nothing of what came later: an undo goes back one by one."""
+    if not all(is_same(old.get(name), now[name]) for name in (*_TIMES, *_OF_4)):
+        return False
+    if now["app_version"] == "3.0.0":
+        return _follows_3_0_0(old, now) and now["recompute_reason"] in _reasons_of_3(old)
     return (
         now["app_version"] == "2.0.0"
         and _follows_2_0_0(old, now)
         and now["recompute_reason"] in _reasons(old)
-        and all(is_same(old.get(name), now[name]) for name in of_3)
+        and all(is_same(old.get(name), now[name]) for name in (*_RESTATED, *_OF_3))
     )
 
 
@@ -178,9 +222,10 @@ def judge(before: Mapping[Any, Row], path: Path, *, must_be: str = "", undoing: 
         now = after[key]
         for name in old.keys() - _WRITTEN:
             assert is_same(old[name], now[name]), f"record {key}: {name} was {old[name]!r} and is {now[name]!r}"
-        original = now.get("timestamp_original")
-        observed = now["timestamp"] if original is None else original
-        assert is_same(observed, old["timestamp"]), f"record {key}: its timestamp {old['timestamp']!r} became {now}"
+        for name in ("timestamp", *_TIMES):
+            original = now.get(f"{name}_original")
+            observed = now.get(name) if original is None else original
+            assert is_same(observed, old.get(name)), f"record {key}: its {name} {old.get(name)!r} became {now}"
         if must_be != "old" and now.get("app_version") == _NEW and is_new(old, now):
             found = "new"
         elif must_be != "new" and is_old(old, now):

@@ -12,7 +12,7 @@ from llm_metrics_proxy.record import COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.legacy import ODD_ROWS, make, ordinary
-from tests.migration.faults.jobs import new_record
+from tests.migration.faults.jobs import as_1_x_timed, new_record
 from tests.migration.faults.oracle import Row, rows_of
 
 RECORDS: Final = 668
@@ -23,7 +23,7 @@ Template = tuple[Path, dict[Any, Row]]
 def old_file(folder: Path, layout: str = "2.0", records: int = RECORDS, *, journal_mode: str = "DELETE") -> Template:
     """As a 1.x or early 2.x program left it, a few odd records among the ordinary ones."""
     path = folder / "metrics.db"
-    rows = [ordinary(layout, index) for index in range(records)]
+    rows = [as_1_x_timed(ordinary(layout, index)) for index in range(records)]
     make(path, layout, rows, journal_mode=journal_mode)
     return path, dict(rows_of(path))
 
@@ -51,6 +51,7 @@ def _of_1_0_0(number: int) -> tuple[Any, ...]:
         "timestamp": f"2025-03-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}.{number:06}",
         "total_tokens": None if number % 20 == 7 else 100 + number,
         "response_time_ms": 500.25 + number,
+        "time_to_first_token_ms": 500.25 + number,
         "tokens_per_second": 12345.5 + number,
         "app_version": "1.0.0",
     }

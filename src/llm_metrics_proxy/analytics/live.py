@@ -1,0 +1,106 @@
+"""What arrived since the last look: the records themselves, as many as a person can follow, and sums over all of them.
+
+A record is stored when its request ends, and gets the next id. So ids are the order of arrival, and a look begins
+where the last one ended. What a look costs is bounded: of many records the newest ``limit`` are read in full and the
+others only added up, inside SQLite. Twenty thousand a second would otherwise be turned into text for nobody.
+"""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Final, NamedTuple, TypeVar
+
+from llm_metrics_proxy.analytics.filters import RequestFilter, where
+from llm_metrics_proxy.analytics.metrics import COST, TOKEN_SUMS
+from llm_metrics_proxy.analytics.rows import columns_there, items_of, read, whole_table
+from llm_metrics_proxy.record import ALL_COLUMNS
+from llm_metrics_proxy.storage.base import Reader
+
+LOOK_BACK_IDS: Final = 50_000  # how far a search for earlier records goes: some 25 ms
+_BY_ID: Final = "NOT INDEXED"  # along the ids, which the range of a look is about
+_Number = TypeVar("_Number", int, float)
+_item: Final = items_of(ALL_COLUMNS)
+_NAMES: Final = tuple(metric.name for metric in TOKEN_SUMS)
+_COUNTS: Final = ", ".join(
+    [
+        "count(*)",
+        "count(*) FILTER (WHERE success = 1)",
+        "count(*) FILTER (WHERE success = 0)",
+        *(f"count({metric.sql}), sum({metric.sql})" for metric in (*TOKEN_SUMS, COST)),
+    ]
+)
+
+
+class Sums(NamedTuple):
+    """Over some records. ``tokens``: by name, over how many records that report them, and the sum (``None``: of none);
+    ``cost_usd`` likewise, over those whose cost is known.
+
+    Neither need ``succeeded`` and ``failed`` add up to ``requests``: older programs did not always say.
+    """
+
+    requests: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    tokens: Mapping[str, tuple[int, int | None]] = dict.fromkeys(_NAMES, (0, None))
+    cost_usd: tuple[int, float | None] = (0, None)
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Over the records of both."""
+        tokens = {
+            name: (n + other.tokens[name][0], _added(total, other.tokens[name][1]))
+            for name, (n, total) in self.tokens.items()
+        }
+        cost_usd = (self.cost_usd[0] + other.cost_usd[0], _added(self.cost_usd[1], other.cost_usd[1]))
+        return Sums(
+            self.requests + other.requests,
+            self.succeeded + other.succeeded,
+            self.failed + other.failed,
+            tokens,
+            cost_usd,
+        )
+
+
+def _added(one: _Number | None, other: _Number | None) -> _Number | None:
+    return other if one is None else one if other is None else one + other
+
+
+class Arrived(NamedTuple):
+    """The selected records with ``after`` < id <= ``through``; of more than the limit, ``records`` are the newest.
+
+    ``records``: as ``rows.item`` shows them, in the order of arrival. ``sums`` are over all of them.
+    """
+
+    after: int
+    through: int
+    records: list[dict[str, Any]]
+    sums: Sums
+
+
+def newest_id(reader: Reader) -> int:
+    """0 if there is no record. Raises ``StoreError``."""
+    return int(reader.query("SELECT coalesce(max(id), 0) FROM completion_requests")[0][0])
+
+
+def arrived(reader: Reader, selection: RequestFilter, after: int, through: int, limit: int) -> Arrived:
+    """Raises ``StoreError``."""
+    clause = where(selection).also("id > ? AND id <= ?", after, through)
+    names = columns_there(reader)
+    table = f"FROM {whole_table(names, _BY_ID)}{clause.sql}"
+    ((*counts,),) = reader.query(f"SELECT {_COUNTS} {table}", clause.parameters)
+    requests, succeeded, failed, *sums = counts
+    *tokens, (priced, cost_usd) = zip(sums[::2], sums[1::2], strict=True)
+    known = (priced, cost_usd if cost_usd is not None and isfinite(cost_usd) else None)
+    found = Sums(requests, succeeded, failed, dict(zip(_NAMES, tokens, strict=True)), known)
+    return Arrived(after, through, _newest(reader, table, clause.parameters, limit) if requests else [], found)
+
+
+def earlier(reader: Reader, selection: RequestFilter, through: int, limit: int) -> list[dict[str, Any]]:
+    """The newest ``limit`` selected records up to id ``through``, in the order of arrival; sought among the last
+    ``LOOK_BACK_IDS`` only, so that a rare model does not cost a walk over all records. Raises ``StoreError``."""
+    clause = where(selection).also("id > ? AND id <= ?", through - LOOK_BACK_IDS, through)
+    table = f"FROM {whole_table(columns_there(reader), _BY_ID)}{clause.sql}"
+    return _newest(reader, table, clause.parameters, limit)
+
+
+def _newest(reader: Reader, table: str, parameters: tuple[Any, ...], limit: int) -> list[dict[str, Any]]:
+    sql = f"SELECT {', '.join(ALL_COLUMNS)} {table} ORDER BY id DESC LIMIT ?"
+    return [_item(row) for row in read(reader, sql, (*parameters, limit), columns=len(ALL_COLUMNS))[::-1]]

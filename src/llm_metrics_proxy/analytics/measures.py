@@ -1,0 +1,162 @@
+"""The metrics of a query, one row each: name, unit, meaning, what it needs to know of a group, and how it follows.
+
+Two kinds of names: those of ``NAMED``, and ``<column>.<statistic>`` for every column of ``FIELDS``, such as
+``response_time_ms.p95``. A metric never reads records itself: a source gives counts and moments (see ``source``), so
+that records and roll-ups answer by the same formulas.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from llm_metrics_proxy.analytics.metrics import BYTES, COSTS, DISTRIBUTIONS, TOKEN_SUMS, Metric
+from llm_metrics_proxy.analytics.source import Needs, Partial
+from llm_metrics_proxy.analytics.suggestions import unknown
+from llm_metrics_proxy.errors import QueryError
+
+SUMS: Final = {metric.name: metric for metric in (*TOKEN_SUMS, *COSTS, *BYTES)}  # their bare name means the sum
+FIELDS: Final[dict[str, Metric]] = {metric.name: metric for metric in DISTRIBUTIONS} | SUMS
+
+Value = tuple[float | None, int]  # the number, and of how many records it is
+
+
+class Measure(NamedTuple):
+    """One metric. ``value`` takes a group and the seconds of the range that the group is about."""
+
+    name: str
+    unit: str
+    meaning: str
+    needs: Needs
+    value: Callable[[Partial, float], Value]
+
+
+def _requests(group: Partial, _: float) -> Value:
+    requests = group.count("requests")
+    return requests, requests
+
+
+def _share_of_ended(name: str) -> Callable[[Partial, float], Value]:
+    def share(group: Partial, _: float) -> Value:
+        ended = group.count("succeeded") + group.count("failed")
+        return (group.count(name) / ended if ended else None), ended
+
+    return share
+
+
+def _requests_per_second(group: Partial, seconds: float) -> Value:
+    requests = group.count("requests")
+    return (requests / seconds if seconds > 0 else None), requests
+
+
+def _concurrency_mean(group: Partial, seconds: float) -> Value:
+    open_ms = group.moments("response_time_ms")
+    return (open_ms.sum / 1000 / seconds if open_ms.sum is not None and seconds > 0 else None), open_ms.n
+
+
+def _concurrency_max(group: Partial, _: float) -> Value:
+    return group.peak(), group.moments("response_time_ms").n
+
+
+def _goodput(group: Partial, _: float) -> Value:
+    requests = group.count("requests")
+    return (group.count("good") / requests if requests else None), requests
+
+
+_ENDED: Final = Needs(counts=frozenset({"succeeded", "failed"}))
+_OPEN: Final = Needs(moments=frozenset({"response_time_ms"}))
+
+_ROWS: Final = (
+    Measure("requests", "requests", "records selected", Needs(), _requests),
+    Measure("success_rate", "", "completed / (completed + failed), 0 to 1", _ENDED, _share_of_ended("succeeded")),
+    Measure("error_rate", "", "failed / (completed + failed), 0 to 1", _ENDED, _share_of_ended("failed")),
+    Measure(
+        "requests_per_second",
+        "requests/s",
+        "requests that began / seconds of the range, bucket, hours or weekdays that they are grouped by",
+        Needs(),
+        _requests_per_second,
+    ),
+    Measure(
+        "concurrency_mean",
+        "requests",
+        "sum of response_time_ms of the requests that began in the range / its length (Little's law)",
+        _OPEN,
+        _concurrency_mean,
+    ),
+    Measure(
+        "concurrency_max",
+        "requests",
+        "most requests open at once, of those that began in the range and have one value of every dimension but time; "
+        "counted whenever one begins",
+        Needs(moments=frozenset({"response_time_ms"}), peak=True),
+        _concurrency_max,
+    ),
+    Measure(
+        "goodput",
+        "",
+        "completed requests that meet every SLO given / all requests, 0 to 1; what lacks the value meets none",
+        Needs(counts=frozenset({"good"})),
+        _goodput,
+    ),
+)
+
+
+def _moment(column: str, statistic: str) -> Callable[[Partial, float], Value]:
+    def read(group: Partial, _: float) -> Value:
+        moments = group.moments(column)
+        if statistic == "mean":
+            return (moments.sum / moments.n if moments.sum is not None and moments.n else None), moments.n
+        value: float | None = moments.n if statistic == "count" else getattr(moments, statistic)
+        return value, moments.n
+
+    return read
+
+
+def _quantile(column: str, fraction: float) -> Callable[[Partial, float], Value]:
+    def read(group: Partial, _: float) -> Value:
+        moments = group.moments(column)
+        return moments.quantile(fraction), moments.n
+
+    return read
+
+
+STATISTICS: Final = {
+    "mean": "arithmetic mean",
+    "min": "smallest",
+    "max": "largest",
+    "sum": "sum",
+    "count": "records that have the value",
+}
+_PERCENTILE: Final = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)", re.ASCII)
+NAMED: Final[dict[str, Measure]] = {row.name: row for row in _ROWS} | {
+    name: Measure(
+        name, metric.unit, f"sum of: {metric.meaning}", Needs(moments=frozenset({name})), _moment(name, "sum")
+    )
+    for name, metric in SUMS.items()
+}
+_PERCENTILES_SHOWN: Final = ("p50", "p95", "p99")
+
+
+def measure(name: str, parameter: str = "metrics") -> Measure:
+    """The metric of this name. Raises ``QueryError`` that names ``parameter`` and what may have been meant."""
+    if name in NAMED:
+        return NAMED[name]
+    column, dot, statistic = name.partition(".")
+    if column not in FIELDS:
+        raise QueryError(parameter, unknown("metric", column, dict.fromkeys((*NAMED, *FIELDS))))
+    if not dot:
+        raise QueryError(parameter, f"{column} needs a statistic, such as {column}.mean or {column}.p95")
+    metric, unit = FIELDS[column], FIELDS[column].unit
+    if statistic in STATISTICS:
+        unit = "requests" if statistic == "count" else unit
+        meaning, needs = STATISTICS[statistic], Needs(moments=frozenset({column}))
+        return Measure(name, unit, f"{meaning} of: {metric.meaning}", needs, _moment(column, statistic))
+    percentile = _PERCENTILE.fullmatch(statistic)
+    if percentile is None or not 0.1 <= float(percentile[1]) <= 99.9:
+        known = (*STATISTICS, *_PERCENTILES_SHOWN)
+        raise QueryError(
+            parameter, f"{unknown(f'statistic of {column}', statistic, known)} (percentiles run from p0.1 to p99.9)"
+        )
+    fraction = round(float(percentile[1]) / 100, 6)
+    needs = Needs(moments=frozenset({column}), quantiles=frozenset({(column, fraction)}))
+    return Measure(name, unit, f"percentile {percentile[1]} of: {metric.meaning}", needs, _quantile(column, fraction))

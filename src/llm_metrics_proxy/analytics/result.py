@@ -1,0 +1,56 @@
+"""The answer to a query, as a frozen value in the shape in which JSON has it."""
+
+from datetime import datetime
+
+import msgspec
+
+from llm_metrics_proxy.analytics.query import Query
+
+Key = str | int | float | bool | None
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One dimension or metric of the answer. ``unit`` is empty for words, shares and flags."""
+
+    name: str
+    kind: str  # dimension or metric
+    unit: str
+    meaning: str
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One number. ``previous`` and ``change`` are there only where the period before was asked for."""
+
+    value: float | None  # null: no record has it
+    n: int  # records it rests on
+    coverage: float | None  # n / records of this row; null where there are none
+    previous: float | msgspec.UnsetType | None = msgspec.UNSET
+    change: float | msgspec.UnsetType | None = msgspec.UNSET  # (value - previous) / |previous|
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One group. ``merged``: so many groups beyond the limit are together in this row, and its key is null but for
+    time; 0 for a group of its own."""
+
+    key: dict[str, Key]
+    values: dict[str, Measured]
+    merged: int = 0
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """All numbers from one snapshot. Missing is ``None``, never 0."""
+
+    app_version: str  # whose formulas and definitions these numbers follow
+    query: Query
+    start: datetime | None  # the range, in UTC; null where nothing is stored and none was asked for
+    end: datetime | None
+    previous_start: datetime | None  # the period before ends where this one starts; null unless compared
+    timezone: str
+    bucket: str | None
+    source: str  # records, rollups or both
+    relative_error: float  # of percentiles; 0: exact
+    records: int  # selected
+    older_records: dict[str, int]  # those whose formulas were replaced since: not comparable with the others
+    columns: list[Column]
+    rows: list[Row]
+    pruned_before: datetime | None = None  # of the range up to here, most records were deleted and are not in it

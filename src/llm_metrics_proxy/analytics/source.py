@@ -1,0 +1,140 @@
+"""What answers a query: the protocol between planning and the tables that hold the numbers.
+
+Planning turns a ``Query`` into a ``Plan``: one period, what to group by, and what has to be known of each group. A
+source gives, for one or several plans and from one snapshot, a ``Reading`` each: groups with a ``Partial``, which all
+metrics are calculated from (see ``measures``). The source of records reads ``completion_requests``; that of roll-ups
+reads their tables, and says of what it cannot know (``can_answer``) that it cannot.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol, Self
+
+import msgspec
+
+from llm_metrics_proxy.analytics.calendar import Bucket, Segment
+from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.slos import Slo
+
+
+class Needs(msgspec.Struct, frozen=True, kw_only=True):
+    """What has to be known of every group, beside how many records it has."""
+
+    counts: frozenset[str] = frozenset()  # of: succeeded, failed, good (meets every SLO of the plan)
+    moments: frozenset[str] = frozenset()  # columns of ``measures.FIELDS``: n, sum, min, max
+    quantiles: frozenset[tuple[str, float]] = frozenset()  # column and fraction; the column is in moments too
+    peak: bool = False  # the most requests open at once
+
+    def __or__(self, other: "Needs") -> "Needs":
+        return Needs(
+            counts=self.counts | other.counts,
+            moments=self.moments | other.moments,
+            quantiles=self.quantiles | other.quantiles,
+            peak=self.peak or other.peak,
+        )
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One period of a query, resolved: everything that a source must know, and no more.
+
+    ``filter`` has the conditions with its own start and end, which may be open. ``start`` and ``end`` say which range
+    the answer is about; they are aware and in UTC, or both ``None`` where no record has a time.
+    """
+
+    filter: RequestFilter
+    start: datetime | None
+    end: datetime | None
+    group_by: tuple[str, ...]  # names of ``dimensions``, each once
+    needs: Needs
+    buckets: tuple[Bucket, ...] = ()  # of the dimension `time`
+    segments: tuple[Segment, ...] = ()  # of constant offset from UTC, for `hour_of_day` and `weekday`
+    slos: tuple[Slo, ...] = ()
+
+
+class Moments(Protocol):
+    """One column over a group: of ``n`` records that have a finite value. All else is ``None`` where ``n`` is 0."""
+
+    @property
+    def n(self) -> int:
+        """Records that have the value."""
+
+    @property
+    def sum(self) -> float | None:
+        """Their sum; whole numbers stay whole."""
+
+    @property
+    def min(self) -> float | None:
+        """The smallest."""
+
+    @property
+    def max(self) -> float | None:
+        """The largest."""
+
+    def quantile(self, fraction: float) -> float | None:
+        """Linear between the two nearest values, or within ``Source.relative_error`` of it; ``None``: not known, as
+        for groups of exact percentiles that were merged."""
+
+
+class Partial(Protocol):
+    """What is known of one group; as many as needed can be merged into one."""
+
+    def count(self, name: str) -> int:
+        """``requests``, or one of ``Needs.counts``."""
+
+    def moments(self, column: str) -> Moments:
+        """Of one column of ``Needs.moments``."""
+
+    def peak(self) -> int | None:
+        """The most requests open at once; ``None`` where that is not known, as for merged groups."""
+
+    def merged(self, other: Self) -> Self:
+        """This group and the other as one."""
+
+
+class Group(NamedTuple):
+    """``key`` has one value per name of ``Plan.group_by``; ``None``: records that have no such value.
+
+    Of ``time`` it is the index in ``Plan.buckets`` (``None``: a time that cannot be read), of ``hour_of_day`` 0 to 23,
+    of ``weekday`` 1 to 7, of ``streaming`` 0 or 1, of ``bin:<column>`` the index in ``dimensions.BIN_EDGES`` of where
+    the bin begins (-1: below all), of ``status_code`` a number, of all else text.
+    """
+
+    key: tuple[Any, ...]
+    partial: Partial
+
+
+class Reading(NamedTuple):
+    """The answer to one plan. ``versions``: records selected by the ``app_version`` that they carry, as stored."""
+
+    groups: Sequence[Group]
+    versions: Sequence[tuple[Any, int]]
+
+
+class Source(Protocol):
+    """Where numbers come from. Safe to use from several threads."""
+
+    @property
+    def name(self) -> str:
+        """``records``, ``rollups``, or ``both``."""
+
+    @property
+    def relative_error(self) -> float:
+        """Of percentiles; 0 where they are exact."""
+
+    def can_answer(self, plan: Plan) -> bool:
+        """Whether it knows all that the plan asks for, at this moment. Raises ``StoreError``."""
+
+    def is_worth_it(self, plan: Plan) -> bool:
+        """Whether it is better than the sources after it, of a plan that it can answer. Raises ``StoreError``."""
+
+    def span(self) -> tuple[datetime, datetime] | None:
+        """A range that has every record stored whose time can be read, to the second; ``None``: there is none.
+
+        Raises ``StoreError``.
+        """
+
+    def read(self, plans: Sequence[Plan]) -> Iterable[Reading]:
+        """One reading per plan, in their order, all from one snapshot.
+
+        Raises ``StoreError``, and ``QueryError`` where a plan has more groups than are held in memory.
+        """

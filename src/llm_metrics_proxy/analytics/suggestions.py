@@ -1,0 +1,15 @@
+"""What a mistyped name may have meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+_SHOWN_CHARS: Final = 64  # of what was asked for: it may be anything
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """One sentence: there is no such thing, what comes close, or all that there is."""
+    names = list(known)
+    close = get_close_matches(name[:_SHOWN_CHARS].lower(), names, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(names)}"
+    return f"there is no {kind} {name[:_SHOWN_CHARS]!r}; {hint}"

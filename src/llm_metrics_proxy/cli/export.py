@@ -1,0 +1,111 @@
+"""``export``: the selected records as a file for other programs."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.output import duration, end_quietly_when_the_pipe_closes
+from llm_metrics_proxy.cli.selection import open_database, with_selection
+from llm_metrics_proxy.cli.written import STANDARD_OUTPUT, written
+from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.errors import ExportError
+from llm_metrics_proxy.export import FORMATS, ExportQuery, Piece, choose
+from llm_metrics_proxy.export import export as pieces_of
+
+_DEFAULT: Final = "jsonl"
+_MIB: Final = 1024 * 1024
+_SETTLED_S: Final = 1.0  # a rate of less time is no rate
+
+
+@with_settings(*READING)
+@with_selection
+def export(
+    loaded: Loaded,
+    chosen: RequestFilter,
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
+    ] = STANDARD_OUTPUT,
+    format: Annotated[  # noqa: A002 -- the flag's name
+        str | None,
+        typer.Option(metavar="|".join(FORMATS), help=f"[default: by the end of FILE's name, else {_DEFAULT}]"),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Which columns, in this order. [default: all]")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+) -> None:
+    """Write records to a file: JSON lines, CSV or Parquet. Any number of them; memory stays small."""
+    end_quietly_when_the_pipe_closes()
+    query = ExportQuery(format=format or format_of(output), columns=choose(columns), filter=chosen)
+    if output == STANDARD_OUTPUT and not FORMATS[query.format].is_text and sys.stdout.isatty():
+        raise ExportError(f"{query.format} is no text for a terminal: name a file with --output, or pipe it on")
+    messages = Console(stderr=True, highlight=False, emoji=False)
+    started = time.monotonic()
+    with open_database(loaded) as reader, shown(messages) as report, written(output, force=force) as file:
+        size, last = 0, Piece(b"", 0, 0.0, {})
+        for piece in pieces_of(reader, query):
+            file.write(piece.data)
+            size, last = size + len(piece.data), piece
+            report(piece)
+    _tell(messages, last, size, time.monotonic() - started, output)
+
+
+def format_of(output: str) -> str:
+    """By how the file's name ends."""
+    ending = Path(output).suffix.removeprefix(".").lower()
+    return ending if ending in FORMATS else _DEFAULT
+
+
+def _tell(messages: Console, last: Piece, size: int, took_s: float, output: str) -> None:
+    """On a terminal what was done; anywhere, what the file lacks."""
+    if messages.is_terminal and output != STANDARD_OUTPUT:
+        rate = f", {last.records / took_s:,.0f}/s" if took_s >= _SETTLED_S else ""
+        messages.print(
+            f"{last.records:,} records, {size / _MIB:,.1f} MiB in {duration(took_s)}{rate}: {output}",
+            markup=False,
+            soft_wrap=True,
+        )
+    if last.unfit:
+        counts = ", ".join(f"{name} {n:,}" for name, n in sorted(last.unfit.items()))
+        messages.print(
+            f"Values that do not fit their column, and are missing in the file: {counts}", markup=False, soft_wrap=True
+        )
+
+
+@contextmanager
+def shown(messages: Console) -> Iterator[Callable[[Piece], None]]:
+    """Draws how far it is on one line of standard error, if that is a terminal."""
+    if not messages.is_terminal:
+        yield lambda _piece: None
+        return
+    bars = Progress(
+        TextColumn("exporting"), BarColumn(bar_width=24), TextColumn("{task.fields[figures]}"),
+        console=messages, transient=True,
+    )  # fmt: skip
+    task = bars.add_task("", total=1.0, figures="")
+    started = time.monotonic()
+
+    def report(piece: Piece) -> None:
+        bars.update(task, completed=piece.share, figures=figures(piece, time.monotonic() - started))
+
+    with bars:
+        yield report
+
+
+def figures(piece: Piece, took_s: float) -> str:
+    """Percent, records, how fast, how long still; only what is known."""
+    parts = [f"{piece.share:>4.0%}", f"{piece.records:,} records"]
+    if took_s >= _SETTLED_S and piece.share > 0:
+        parts.append(f"{piece.records / took_s:,.0f}/s")
+        parts.append(f"{duration(max(1.0, round(took_s / piece.share - took_s)))} left")
+    return "  ".join(parts)

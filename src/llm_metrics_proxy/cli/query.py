@@ -1,0 +1,204 @@
+"""``query``: any metrics by any dimensions, as a table, with a line of bars for what goes over time."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.calendar import BUCKETS
+from llm_metrics_proxy.analytics.query import MAX_ROWS, Query
+from llm_metrics_proxy.analytics.result import Key, Measured, Result, Row
+from llm_metrics_proxy.analytics.slos import parse_slo
+from llm_metrics_proxy.analytics.sources import sources_of
+from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.output import (
+    MISSING,
+    console,
+    counted,
+    end_quietly_when_the_pipe_closes,
+    plain,
+    print_json,
+    rounded,
+)
+from llm_metrics_proxy.cli.selection import open_database, with_selection
+from llm_metrics_proxy.config.sources import Loaded
+
+_PANEL: Final = "What to show"
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_MOST_LINES: Final = 10  # lines of bars: more would push the table away
+_DEFAULT: Final = ("requests,success_rate,response_time_ms.p50,response_time_ms.p95,total_tokens",)
+_SHARES: Final = {"success_rate", "error_rate", "goodput"}
+
+
+def _flag(text: str, *declarations: str, metavar: str | None = None, **more: Any) -> Any:
+    return typer.Option(*declarations, help=text, metavar=metavar, rich_help_panel=_PANEL, **more)
+
+
+@with_settings(*READING)
+@with_selection
+def query(
+    loaded: Loaded,
+    chosen: RequestFilter,
+    *,
+    metrics: Annotated[
+        list[str], _flag("Metrics, such as requests or response_time_ms.p95; several by commas.", metavar="METRICS")
+    ] = list(_DEFAULT),  # noqa: B006 -- Typer copies it
+    by: Annotated[
+        list[str] | None, _flag("Dimensions, such as model, time, hour_of_day or tag:<key>.", metavar="DIMENSIONS")
+    ] = None,
+    bucket: Annotated[str | None, _flag("Length of the buckets of time.", metavar="|".join(BUCKETS))] = None,
+    timezone: Annotated[str, _flag("IANA zone whose calendar divides time, such as Europe/Berlin.")] = "UTC",
+    order: Annotated[str | None, _flag("Metric or dimension to sort by; with - in front, descending.")] = None,
+    limit: Annotated[int, _flag("Show so many groups; all others are one row.", min=1, max=MAX_ROWS)] = 20,
+    compare: Annotated[bool, _flag("Beside the period of the same length before.", "--compare")] = False,
+    slo: Annotated[
+        list[str] | None, _flag("For goodput, such as time_to_first_token_ms<500; repeatable.", metavar="SLO")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, unrounded.")] = False,
+) -> None:
+    """Measure anything by anything. A percentage behind a number says how many of the records have it, if not all."""
+    asked = Query(
+        metrics=_words(metrics),
+        group_by=_words(by or ()),
+        filter=chosen,
+        bucket=bucket,
+        timezone=timezone,
+        order=order,
+        limit=limit,
+        compare=compare,
+        slos=tuple(parse_slo(text) for text in slo or ()),
+    )
+    end_quietly_when_the_pipe_closes()
+    with open_database(loaded) as reader:
+        result = ask(sources_of(reader), asked, datetime.now(UTC))
+    if json:
+        print_json(msgspec.to_builtins(result))
+    else:
+        print_result(result)
+
+
+def _words(lists: Sequence[str]) -> tuple[str, ...]:
+    """Flags may be repeated, and each may be several words separated by commas."""
+    return tuple(word.strip() for text in lists for word in text.split(","))
+
+
+def print_result(result: Result) -> None:
+    """A heading, bars over time, the table, and what must be known to read it. Missing is a dash, never 0."""
+    out = console()
+    out.print(f"Requests {result.records:,}   {_range(result)}")
+    if "time" in result.query.group_by:
+        _print_bars(out, result)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title=" ", title_justify="left")
+    for name in result.query.group_by:
+        table.add_column(name)
+    for column in result.columns[len(result.query.group_by) :]:
+        table.add_column(f"{column.name} ({column.unit})" if _is_unit(column.unit) else column.name, justify="right")
+        if result.query.compare:
+            table.add_column("before", justify="right")
+            table.add_column("change", justify="right")
+    for row in result.rows:
+        table.add_row(*_keys(result, row), *_cells(result, row))
+    out.print(table)
+    if result.relative_error:
+        out.print(f"Percentiles are within {result.relative_error:.0%} of the exact ones.")
+    if result.pruned_before is not None:
+        out.print(
+            f"[yellow]Incomplete: most records from before {result.pruned_before:%Y-%m-%d} UTC were deleted by the "
+            "retention, and roll-ups cannot answer this.[/]",
+            soft_wrap=True,
+        )
+    out.print(f"Formulas of version {result.app_version}")
+    if result.older_records:
+        out.print(
+            f"[yellow]Not comparable: {counted(result.older_records)} follow older formulas, and numbers mix them with "
+            "the others; `llm-metrics-proxy migrate status` says more.[/]",
+            soft_wrap=True,
+        )
+
+
+def _is_unit(unit: str) -> bool:
+    return unit not in {"", "requests"}
+
+
+def _range(result: Result) -> str:
+    if result.start is None or result.end is None:
+        return ""
+    zone = ZoneInfo(result.timezone)
+    start, end = (moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") for moment in (result.start, result.end))
+    return f"{start} to {end} ({plain(result.timezone)})"
+
+
+def _print_bars(out: Console, result: Result) -> None:
+    """The first metric of every series, from its smallest to its largest value."""
+    name = result.query.metrics[0]
+    series: dict[tuple[str, ...], list[float | None]] = {}
+    for row in sorted(result.rows, key=lambda row: str(row.key["time"])):
+        if row.key["time"] is not None:
+            of_series = _keys(result, row, without="time")
+            series.setdefault(tuple(of_series), []).append(row.values[name].value)
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for title, values in list(series.items())[:_MOST_LINES]:
+        known = [value for value in values if value is not None]
+        least, most = (rounded(min(known)), rounded(max(known))) if known else (MISSING, MISSING)
+        table.add_row(plain(name), *title, bars(values, max(out.width - 60, 20)), f"{least} to {most}")
+    out.print(table)
+
+
+def bars(values: Sequence[float | None], width: int) -> str:
+    """One bar per value, or the largest of several where there is no room for all; a gap where none is known."""
+    each = -(-len(values) // width) if values else 1
+    groups = [[one for one in values[at : at + each] if one is not None] for at in range(0, len(values), each)]
+    heights = [max(group) if group else None for group in groups]
+    top = max((height for height in heights if height is not None), default=0)
+    if top <= 0:
+        return "".join(" " if height is None else _BARS[0] for height in heights)
+    levels = len(_BARS) - 1
+    return "".join(" " if height is None else _BARS[round(max(height, 0) / top * levels)] for height in heights)
+
+
+def _keys(result: Result, row: Row, without: str = "") -> list[str]:
+    names = [name for name in result.query.group_by if name != without]
+    if row.merged:
+        together = f"({row.merged:,} other{'s' if row.merged > 1 else ''})"
+        first = next(name for name in result.query.group_by if name != "time")
+        return [together if name == first else _key(result, name, row.key[name]) for name in names]
+    return [_key(result, name, row.key[name]) for name in names]
+
+
+def _key(result: Result, name: str, value: Key) -> str:
+    if name == "time" and isinstance(value, str):
+        local = datetime.fromisoformat(value).astimezone(ZoneInfo(result.timezone))
+        return local.strftime("%Y-%m-%d" if result.bucket in {"day", "week", "month"} else "%Y-%m-%d %H:%M %z")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else plain(value)
+
+
+def _cells(result: Result, row: Row) -> list[str]:
+    cells = []
+    for name, one in row.values.items():
+        cells.append(_number(name, one.value) + _coverage(one))
+        if result.query.compare:
+            previous = one.previous if one.previous is not msgspec.UNSET else None
+            change = one.change if one.change is not msgspec.UNSET else None
+            cells += [_number(name, previous), MISSING if change is None else f"{change:+.1%}"]
+    return cells
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return MISSING
+    if name in _SHARES:
+        return f"{value:.2%}"
+    return f"{value:,}" if isinstance(value, int) else rounded(value)
+
+
+def _coverage(one: Measured) -> str:
+    return "" if one.coverage is None or one.coverage == 1 or one.value is None else f" ({one.coverage:.0%})"

@@ -1,0 +1,59 @@
+"""Files that people asked for: whole under their name or not there, and never in the place of another by accident."""
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from llm_metrics_proxy.errors import ExportError
+
+STANDARD_OUTPUT: Final = "-"
+PARTIAL: Final = ".partial"
+
+
+@contextmanager
+def written(output: str, *, force: bool) -> Iterator[BinaryIO]:
+    """Where to write: standard output, or ``FILE.partial``, which becomes ``FILE`` when the block ends well.
+
+    Else it is removed again. Raises ``ExportError`` if the file is there and not ``force``, or cannot be written.
+    """
+    if output == STANDARD_OUTPUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    target = Path(output)
+    _refuse_to_replace(target, force=force)
+    partial = target.with_name(target.name + PARTIAL)
+    try:
+        with partial.open("ab") as file:  # a file that another export is writing must not be emptied
+            _own(file, partial)
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                _refuse_to_replace(target, force=force)
+                partial.replace(target)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise ExportError(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _refuse_to_replace(target: Path, *, force: bool) -> None:
+    if target.is_dir():
+        raise ExportError(f"{target} is a folder: name a file in it")
+    if target.exists() and not force:
+        raise ExportError(f"{target} is there already: choose another name, or replace it with --force")
+
+
+def _own(file: BinaryIO, partial: Path) -> None:
+    """What a killed export left is written over; what a running one writes is not. The kernel tells the two apart."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ExportError(f"another export is writing {partial} at this moment") from None
+    file.truncate(0)

@@ -1,0 +1,12 @@
+"""Records as files for other programs: JSON lines, CSV and Parquet, of any size in constant memory.
+
+A format is a row of the table in ``formats``: bytes in front, bytes for a page of rows, bytes behind. Where the pages
+come from (``pages``) and what fits a column (``values``) is the same for all. Imported by ``api`` and ``cli``; only
+``parquet`` knows pyarrow, and is loaded when somebody asks for that format.
+"""
+
+from llm_metrics_proxy.export.columns import choose
+from llm_metrics_proxy.export.formats import FORMATS, Format
+from llm_metrics_proxy.export.stream import ExportQuery, Piece, export
+
+__all__ = ["FORMATS", "ExportQuery", "Format", "Piece", "choose", "export"]

@@ -1,0 +1,84 @@
+"""CSV as RFC 4180 has it: a header, CRLF at the end of each record, quotes doubled inside quotes; UTF-8 without a mark.
+
+Two things the RFC leaves open:
+
+* A missing value is nothing between two commas; an empty text is a pair of quotes. (Python's own writer can tell them
+  apart from 3.12 on only.)
+* Spreadsheets take a cell that begins with ``= + - @``, a tab or a line break for a formula, also inside quotes, and
+  models, origins and error messages are texts that strangers choose. Such a text gets an apostrophe in front, and so
+  does one that would look like the result: taking one apostrophe off every cell that ``GUARDED`` matches gives back
+  exactly what is stored. Numbers are never touched. The other formats hold texts as they are.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from llm_metrics_proxy.export.columns import COLUMNS
+from llm_metrics_proxy.export.values import fit
+
+# The last four are the full-width forms, which spreadsheets of some languages read alike.
+_STARTS: Final = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+_DANGEROUS: Final = re.compile(f"'*[{_STARTS}]")
+GUARDED: Final = re.compile(f"'+[{_STARTS}]")
+_NEEDS_QUOTES: Final = re.compile(r'[",\r\n]|^$|^\s|\s$')
+
+
+def text_cell(text: str) -> str:
+    """A text as a cell."""
+    if _DANGEROUS.match(text):
+        text = f"'{text}"
+    if _NEEDS_QUOTES.search(text):
+        doubled = text.replace('"', '""')
+        return f'"{doubled}"'
+    return text
+
+
+def _cells(values: Sequence[Any], cell: Callable[[Any], str]) -> list[str]:
+    """Most texts are the same few over and over, so each is written once per page."""
+    written = {value: cell(value) for value in set(values) if value is not None}
+    written[None] = ""
+    return [written[value] for value in values]
+
+
+def _numbers(values: Sequence[Any]) -> list[str]:
+    """The shortest digits that give the same number back."""
+    return ["" if value is None else repr(value) for value in values]
+
+
+_FLAGS: Final = {True: "true", False: "false", None: ""}
+
+
+class CommaSeparated:
+    """What does not fit its column is missing, and counted in ``unfit``."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._columns = [COLUMNS[name] for name in names]
+        self.unfit: Counter[str] = Counter()
+
+    def head(self) -> bytes:
+        """The names of the columns."""
+        return ",".join(column.name for column in self._columns).encode() + b"\r\n"
+
+    def page(self, rows: Sequence[Sequence[Any]]) -> bytes:
+        """One line per row, unless a text has line breaks."""
+        if not rows:
+            return b""
+        cells = []
+        for column, stored in zip(self._columns, zip(*rows, strict=True), strict=True):
+            values, unfit = fit(column, stored)
+            if unfit:
+                self.unfit[column.name] += unfit
+            if column.kind == "flag":
+                cells.append([_FLAGS[value] for value in values])
+            elif column.kind in ("integer", "number"):
+                cells.append(_numbers(values))
+            else:
+                cells.append(_cells(values, text_cell))
+        lines = [",".join(line) for line in zip(*cells, strict=True)]
+        return "\r\n".join(lines).encode() + b"\r\n"
+
+    def tail(self) -> bytes:
+        """Nothing."""
+        return b""

@@ -1,0 +1,48 @@
+"""An export as a stream of bytes, with how far it is."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.export.formats import FORMATS
+from llm_metrics_proxy.export.pages import bounds, pages
+from llm_metrics_proxy.record import ALL_COLUMNS
+from llm_metrics_proxy.storage.base import Reader
+
+
+class ExportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which records, which of their columns (see ``columns.choose``), and as what. Raises ``QueryError``."""
+
+    format: str
+    columns: tuple[str, ...] = ALL_COLUMNS
+    filter: RequestFilter = RequestFilter()
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise QueryError("format", f"there is no format {self.format[:64]!r}; there are: {', '.join(FORMATS)}")
+
+
+class Piece(NamedTuple):
+    """The next bytes of the file, perhaps none, and what has been done with them."""
+
+    data: bytes
+    records: int  # so far
+    share: float  # of the records to be looked at, 0 to 1
+    unfit: Mapping[str, int]  # so far, by column: values that do not fit it, and are missing in the file
+
+
+def export(reader: Reader, query: ExportQuery) -> Iterator[Piece]:
+    """The file, page by page. The set of records is fixed when the first piece is asked for. Raises ``StoreError``."""
+    encoder = FORMATS[query.format].encoder(query.columns)
+    within, records = bounds(reader, query.filter), 0
+    yield Piece(encoder.head(), 0, 0.0, encoder.unfit)
+    if within is not None:
+        ids = within.last - within.first + 1
+        for page in pages(reader, query.filter, query.columns, within):
+            records += len(page.rows)
+            share = (page.through - within.first + 1) / ids
+            yield Piece(encoder.page(page.rows), records, share, encoder.unfit)
+    yield Piece(encoder.tail(), records, 1.0, encoder.unfit)

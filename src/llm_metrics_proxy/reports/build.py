@@ -1,0 +1,265 @@
+"""The questions of a report, and the one value that their answers make.
+
+They are several questions, each from a snapshot of its own, about one range with a fixed end. A request that began in
+the range and is stored while the report is made can be in a later answer and not in an earlier one.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from llm_metrics_proxy.analytics import ErrorsQuery, RequestFilter, read_errors
+from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.filters import aware, stored_time
+from llm_metrics_proxy.analytics.measures import measure
+from llm_metrics_proxy.analytics.query import Query, check_timezone
+from llm_metrics_proxy.analytics.result import Measured, Result, Row
+from llm_metrics_proxy.analytics.slowest import slowest
+from llm_metrics_proxy.analytics.sources import sources_of
+from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.reports.model import Cell, Chart, Figure, Group, Point, Report, Table
+from llm_metrics_proxy.reports.sentences import sentences
+from llm_metrics_proxy.storage.base import Reader
+
+DEFAULT_DAYS: Final = 7
+TABLE_ROWS: Final = 8
+OUTCOMES_SHOWN: Final = 8  # as many as the taxonomy has
+SLOWEST: Final = 10
+EXAMPLES: Final = 5
+
+# Metric, label, and which way is better.
+_FIGURES: Final = (
+    ("requests", "Requests", ""),
+    ("success_rate", "Success rate", "up"),
+    ("response_time_ms.p50", "Response time, median", "down"),
+    ("response_time_ms.p95", "Response time, p95", "down"),
+    ("time_to_first_token_ms.p50", "First token, median", "down"),
+    ("time_to_first_token_ms.p95", "First token, p95", "down"),
+    ("output_tokens_per_second.p50", "Output speed, median", "up"),
+    ("prompt_tokens", "Prompt tokens", ""),
+    ("completion_tokens", "Completion tokens", ""),
+    ("cached_tokens", "Cached tokens", ""),
+    ("cost_usd", "Cost", "down"),
+    ("requests_per_second", "Requests per second", ""),
+    ("concurrency_max", "Most requests at once", ""),
+    ("proxy_overhead_ms.p95", "Added by the proxy, p95", "down"),
+)
+# Name, title, kind, and metric by label.
+_CHARTS: Final[tuple[tuple[str, str, str, Mapping[str, str]], ...]] = (
+    (
+        "response_time", "Response time", "lines",
+        {"median": "response_time_ms.p50", "p95": "response_time_ms.p95", "p99": "response_time_ms.p99"},
+    ),
+    (
+        "first_token", "Time to first token (streams)", "lines",
+        {"median": "time_to_first_token_ms.p50", "p95": "time_to_first_token_ms.p95"},
+    ),
+    (
+        "output_speed", "Output speed (streams)", "lines",
+        {"median": "output_tokens_per_second.p50", "slowest 5%": "output_tokens_per_second.p5"},
+    ),
+    ("tokens", "Tokens", "stacked", {"prompt": "prompt_tokens", "completion": "completion_tokens"}),
+    ("cost", "Cost, where known", "stacked", {"cost": "cost_usd"}),
+)  # fmt: skip
+_TABLES: Final = (
+    ("model", "Models"),
+    ("origin", "Clients by origin"),
+    ("api_key_id", "Clients by key"),
+    ("user", "Users"),
+    ("backend_name", "Servers"),
+)
+_COLUMNS: Final = (
+    "requests", "error_rate", "response_time_ms.p95", "time_to_first_token_ms.p50", "output_tokens_per_second.p50",
+    "total_tokens", "cost_usd",
+)  # fmt: skip
+# By client there are no roll-ups of the median speed: with it, records of the whole range would be read for it alone.
+_CLIENT_COLUMNS: Final = tuple(
+    "output_tokens_per_second.mean" if name == "output_tokens_per_second.p50" else name for name in _COLUMNS
+)
+_CLIENTS: Final = frozenset({"origin", "api_key_id", "user"})
+
+
+class ReportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which records, and by which calendar. Raises ``QueryError``."""
+
+    filter: RequestFilter = RequestFilter()
+    timezone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        check_timezone(self.timezone)
+
+
+def available(names: Sequence[str]) -> tuple[str, ...]:
+    """Those metrics that this version has."""
+    found = []
+    for name in names:
+        try:
+            measure(name)
+        except QueryError:
+            continue
+        found.append(name)
+    return tuple(found)
+
+
+def settled(selection: RequestFilter, now: datetime) -> RequestFilter:
+    """The range of a report has two ends: without a start, the last seven days. Raises ``QueryError``."""
+    end = now if selection.end is None else aware(selection.end)
+    try:
+        start = end - timedelta(days=DEFAULT_DAYS) if selection.start is None else aware(selection.start)
+    except OverflowError as error:
+        raise QueryError("end", "the week before that end would begin before the calendar does") from error
+    if start >= end:
+        raise QueryError("start", "start must be before the end of the report, which is now unless it is given")
+    return replace(selection, start=start, end=end)
+
+
+def build(reader: Reader, query: ReportQuery, now: datetime) -> Report:
+    """``now`` is aware. Raises ``QueryError`` and ``StoreError``."""
+    selection = settled(query.filter, now)
+    sources = sources_of(reader)
+
+    def asked(metrics: Sequence[str], *group_by: str, limit: int = 100, compare: bool = False) -> Result:
+        one = Query(
+            metrics=available(metrics),
+            group_by=group_by,
+            filter=selection,
+            timezone=query.timezone,
+            limit=limit,
+            compare=compare,
+        )
+        return ask(sources, one, now)
+
+    names = available([name for name, *_ in _FIGURES])
+    peaks = [name for name in names if measure(name).needs.peak]
+    totals = asked([name for name in names if name not in peaks], compare=True)
+    of_records = asked(
+        ["requests", *peaks], compare=True
+    )  # apart: all else comes from roll-ups where the range is long
+    over_time = asked(["requests", *(name for *_, series in _CHARTS for name in series.values())], "time")
+    by_outcome = asked(["requests"], "time", "outcome", limit=OUTCOMES_SHOWN)
+    tables = [
+        _table(
+            title,
+            asked(_CLIENT_COLUMNS if dimension in _CLIENTS else _COLUMNS, dimension, limit=TABLE_ROWS, compare=True),
+            totals.records,
+        )
+        for dimension, title in _TABLES
+    ]
+    assert selection.start is not None
+    assert selection.end is not None
+    report = Report(
+        app_version=APP_VERSION,
+        generated_at=stored_time(now.astimezone(UTC)),
+        start=stored_time(selection.start),
+        end=stored_time(selection.end),
+        previous_start=None if totals.previous_start is None else stored_time(totals.previous_start),
+        timezone=query.timezone,
+        bucket=over_time.bucket,
+        filter=selection,
+        records=totals.records,
+        older_records=totals.older_records,
+        source=totals.source,
+        relative_error=max(totals.relative_error, over_time.relative_error),
+        pruned_before=None if of_records.pruned_before is None else stored_time(of_records.pruned_before),
+        summary=[],
+        figures=_figures([totals] if of_records.pruned_before is not None else [totals, of_records]),
+        charts=[_outcomes(by_outcome), *_charts(over_time)],
+        tables=[table for table in tables if any(group.key is not None for group in table.groups)],
+        errors=read_errors(reader, ErrorsQuery(filter=selection, examples=EXAMPLES)),
+        slowest=slowest(reader, selection, SLOWEST),
+    )
+    return replace(report, summary=sentences(report))
+
+
+def _known(value: float | msgspec.UnsetType | None) -> float | None:
+    return None if isinstance(value, msgspec.UnsetType) else value
+
+
+def _figures(results: Sequence[Result]) -> list[Figure]:
+    """In the order of the table, each from the first result that has it."""
+    values = {name: one for result in reversed(results) for name, one in result.rows[0].values.items()}
+    units = {column.name: column.unit for result in results for column in result.columns}
+    return [
+        Figure(
+            name=name,
+            label=label,
+            unit=units[name],
+            value=values[name].value,
+            n=values[name].n,
+            coverage=values[name].coverage,
+            previous=_known(values[name].previous),
+            change=_known(values[name].change),
+            better=better,
+        )
+        for name, label, better in _FIGURES
+        if name in values
+    ]
+
+
+def _charts(over_time: Result) -> list[Chart]:
+    """Those of which anything is known."""
+    rows = [row for row in over_time.rows if row.key["time"] is not None]
+    units = {column.name: column.unit for column in over_time.columns}
+    charts = []
+    for name, title, kind, series in _CHARTS:
+        there = {label: metric for label, metric in series.items() if metric in units}
+        points = [_point(row, [row.values[metric].value for metric in there.values()]) for row in rows]
+        if any(value is not None for point in points for value in point.values):
+            unit = units[next(iter(there.values()))]
+            charts.append(Chart(name=name, title=title, kind=kind, unit=unit, series=list(there), points=points))
+    return charts
+
+
+def _point(row: Row, values: list[float | None]) -> Point:
+    return Point(start=str(row.key["time"]), requests=row.values["requests"].n, values=values)
+
+
+def _outcomes(by_outcome: Result) -> Chart:
+    """Requests over time, by how they ended; those that ended well first, so that errors stand on top of them."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in by_outcome.rows:
+        if row.key["time"] is not None:
+            word = "others" if row.merged else "(none)" if row.key["outcome"] is None else str(row.key["outcome"])
+            counts.setdefault(str(row.key["time"]), {})[word] = row.values["requests"].n
+    totals: dict[str, int] = {}
+    for bucket in counts.values():
+        for word, n in bucket.items():
+            totals[word] = totals.get(word, 0) + n
+    series = sorted((word for word, n in totals.items() if n), key=lambda word: (word != "completed", -totals[word]))
+    points = [
+        Point(start=start, requests=sum(found.values()), values=[float(found.get(word, 0)) for word in series])
+        for start, found in counts.items()
+    ]
+    return Chart(
+        name="outcomes", title="Requests by outcome", kind="stacked", unit="requests", series=series, points=points
+    )
+
+
+def _table(title: str, result: Result, records: int) -> Table:
+    metrics = [column for column in result.columns if column.kind == "metric"]
+    (dimension,) = result.query.group_by
+    groups = [
+        Group(
+            key=None if row.key[dimension] is None else str(row.key[dimension]),
+            merged=row.merged,
+            share=row.values["requests"].n / records if records else None,
+            cells=[_cell(row.values[metric.name]) for metric in metrics],
+        )
+        for row in result.rows
+        if row.values["requests"].n
+    ]
+    return Table(
+        dimension=dimension,
+        title=title,
+        metrics=[metric.name for metric in metrics],
+        units=[metric.unit for metric in metrics],
+        groups=groups,
+    )
+
+
+def _cell(measured: Measured) -> Cell:
+    return Cell(value=measured.value, n=measured.n, change=_known(measured.change))

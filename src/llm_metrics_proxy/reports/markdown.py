@@ -1,0 +1,129 @@
+"""A report as Markdown, for pull requests, wikis and chats."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from llm_metrics_proxy.reports.headings import HEADINGS
+from llm_metrics_proxy.reports.model import Report, Table
+from llm_metrics_proxy.reports.numbers import changed, count, moment, name, percent, shown
+
+# What begins markup, HTML, a link or a cell of a table; GitHub makes links of bare addresses, too.
+_SPECIAL: Final = re.compile(r"[\\`*_{}\[\]<>#|~&$!@]|:(?=//)|(?<=www)\.")
+_LISTED_TYPES: Final = 12
+
+
+def text(value: str | None) -> str:
+    """A text that somebody else chose, as that text and nothing more."""
+    return _SPECIAL.sub(lambda found: f"\\{found[0]}", name(value))
+
+
+def _plain(sentence: str) -> str:
+    return _SPECIAL.sub(lambda found: f"\\{found[0]}", sentence)
+
+
+def markdown(report: Report) -> str:
+    """The document; ends in a line break."""
+    zone = report.timezone
+    parts = [
+        "# LLM traffic report",
+        f"{moment(report.start, zone)} to {moment(report.end, zone)}, {_plain(zone)}",
+    ]
+    if report.older_records:
+        older = ", ".join(f"{text(version)}: {count(n)}" for version, n in report.older_records.items())
+        parts.append(f"> Not comparable: some records still follow formulas of older versions ({older}).")
+    if report.pruned_before is not None:
+        parts.append(
+            f"> Most records from before {moment(report.pruned_before, zone)} were deleted by the retention: what went "
+            "wrong and the slowest requests are those of what is left. All other numbers are from roll-ups, which "
+            "count them."
+        )
+    parts.append("\n".join(f"- {_plain(sentence)}" for sentence in report.summary))
+    if report.records:
+        parts += ["## Figures", _figures(report)]
+        for table in report.tables:
+            parts += [f"## {table.title}", _groups(table)]
+        parts += ["## What went wrong", *_errors(report), "## The slowest requests", _slowest(report)]
+    exact = f"within {percent(report.relative_error)}" if report.relative_error else "exact"
+    parts.append(
+        f"Computed {moment(report.generated_at, zone)} by version {report.app_version} from {count(report.records)} "
+        f"records; percentiles are {exact}. n: records that have the value."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
+    """The first ``texts`` columns are words, the others numbers."""
+    marks = [":--" if place < texts else "--:" for place in range(len(titles))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (titles, marks, *rows))
+
+
+def _figures(report: Report) -> str:
+    return _table(
+        ("figure", "value", "before", "change", "n", "of requests"),
+        [
+            (
+                one.label,
+                shown(one.value, one.unit),
+                shown(one.previous, one.unit),
+                changed(one),
+                count(one.n),
+                "" if one.coverage is None else percent(one.coverage),
+            )
+            for one in report.figures
+        ],
+    )
+
+
+def _groups(table: Table) -> str:
+    titles = [table.dimension, *(HEADINGS[metric] for metric in table.metrics), "share"]
+    return _table(
+        titles,
+        [
+            (
+                "all others" if group.merged else text(group.key),
+                *(shown(cell.value, unit) for cell, unit in zip(group.cells, table.units, strict=True)),
+                "" if group.share is None else percent(group.share),
+            )
+            for group in table.groups
+        ],
+    )
+
+
+def _errors(report: Report) -> list[str]:
+    errors = report.errors
+    if not errors.errors or errors.share is None:
+        return ["Nothing, as far as the records say."]
+    rows = [
+        (
+            text(one.type),
+            text(one.category),
+            _plain(one.advice or ""),
+            count(one.n),
+            "" if one.share is None else percent(one.share),
+        )
+        for one in errors.types[:_LISTED_TYPES]
+    ]
+    return [
+        f"{count(errors.errors)} of {count(errors.requests)} requests ({percent(errors.share)}).",
+        _table(("error", "category", "what to do", "count", "share"), rows, texts=3),
+    ]
+
+
+def _slowest(report: Report) -> str:
+    return _table(
+        ("began", "model", "client", "end", "took", "first token", "output tokens"),
+        [
+            (
+                moment(one["timestamp"], report.timezone),
+                text(one["model"]),
+                text(one["origin"] or one["user"]),
+                text(one["error_type"] or one["finish_reason"] or one["outcome"]),
+                shown(one["response_time_ms"], "ms"),
+                shown(one["time_to_first_token_ms"], "ms"),
+                shown(one["completion_tokens"], "tokens"),
+            )
+            for one in report.slowest
+        ],
+        texts=4,
+    )

@@ -1,0 +1,95 @@
+"""A report as a frozen value: what its JSON is, and all that its other forms are made of."""
+
+from typing import Any
+
+import msgspec
+
+from llm_metrics_proxy.analytics import Errors, RequestFilter
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One number of the whole range, and the same of the period before.
+
+    ``change`` is (value - previous) / |previous|; ``better`` says which way is an improvement: up, down or neither.
+    """
+
+    name: str  # the metric, as /api/v1/query knows it
+    label: str
+    unit: str
+    value: float | None  # none: no record has it
+    n: int  # records it rests on
+    coverage: float | None  # n / records selected
+    previous: float | None
+    change: float | None
+    better: str
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One bucket of time; ``values`` stand in the order of the chart's series."""
+
+    start: str
+    requests: int
+    values: list[float | None]
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
+    """Something over time. ``kind``: stacked (values add up) or lines."""
+
+    name: str
+    title: str
+    kind: str
+    unit: str
+    series: list[str]
+    points: list[Point]
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One number of a group; ``change`` against the period before, where there is one."""
+
+    value: float | None
+    n: int
+    change: float | None
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a table. ``merged``: it is so many groups together, those that the table had no room for; groups of
+    the period before that are gone now are among them."""
+
+    key: str | None
+    merged: int
+    share: float | None  # of all requests selected
+    cells: list[Cell]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """The busiest values of one dimension; ``metrics`` and ``units`` are those of the cells."""
+
+    dimension: str
+    title: str
+    metrics: list[str]
+    units: list[str]
+    groups: list[Group]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Missing is ``None``, never 0. Times are ISO 8601 in UTC; charts are bucketed by the calendar of ``timezone``."""
+
+    app_version: str  # whose formulas and definitions these numbers follow
+    generated_at: str
+    start: str
+    end: str
+    previous_start: str | None  # the period before ends where this one starts
+    timezone: str
+    bucket: str | None
+    filter: RequestFilter
+    records: int
+    older_records: dict[str, int]  # those whose formulas were replaced since, by app_version
+    source: str  # records, rollups or both
+    relative_error: float  # of percentiles; 0: exact
+    pruned_before: str | None = None  # most records from before were deleted: errors and the slowest lack them
+    summary: list[str]  # in sentences
+    figures: list[Figure]
+    charts: list[Chart]
+    tables: list[Table]
+    errors: Errors
+    slowest: list[dict[str, Any]]  # as /api/v1/requests shows records

@@ -1,0 +1,406 @@
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple
+
+import apsw
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm_metrics_proxy.analytics import records_source
+from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.calendar import BUCKETS
+from llm_metrics_proxy.analytics.dimensions import DIMENSIONS
+from llm_metrics_proxy.analytics.filters import WORDS, RequestFilter, stored_time
+from llm_metrics_proxy.analytics.measures import FIELDS, NAMED, STATISTICS
+from llm_metrics_proxy.analytics.planning import Facts, plan
+from llm_metrics_proxy.analytics.query import Query
+from llm_metrics_proxy.analytics.records_source import ExactMoments, ExactPartial, RecordsSource
+from llm_metrics_proxy.analytics.result import Result
+from llm_metrics_proxy.analytics.slos import Slo
+from llm_metrics_proxy.errors import QueryError, StoreError
+from llm_metrics_proxy.export import ExportQuery, export
+from llm_metrics_proxy.record import ALL_COLUMNS
+from llm_metrics_proxy.storage.base import Snapshot
+from llm_metrics_proxy.storage.sqlite import SqliteReader
+from tests.analytics import duck
+from tests.analytics import odd as odd_table
+from tests.analytics.database import NOON, Database, a_record, a_row
+from tests.rollups.records import changed
+
+NOW: Final = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+class Place(NamedTuple):
+    """A zone, and a moment at which its clocks changed."""
+
+    zone: str
+    change: datetime
+
+
+PLACES: Final = (
+    Place("UTC", datetime(2026, 3, 1, tzinfo=UTC)),
+    Place("Europe/Berlin", datetime(2026, 3, 29, 1, tzinfo=UTC)),
+    Place("Europe/Berlin", datetime(2025, 10, 26, 1, tzinfo=UTC)),
+    Place("America/St_Johns", datetime(2010, 11, 7, 2, 31, tzinfo=UTC)),  # 00:01 becomes 23:01
+    Place("America/St_Johns", datetime(2011, 3, 13, 3, 31, tzinfo=UTC)),
+    Place("Asia/Kathmandu", datetime(1985, 12, 31, 18, 30, tzinfo=UTC)),  # +5:30 becomes +5:45
+    Place("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),  # 30 December was left out
+    Place("Australia/Lord_Howe", datetime(2025, 4, 5, 15, tzinfo=UTC)),  # half an hour
+)
+METRICS: Final = (
+    *NAMED,
+    *(f"{column}.{statistic}" for column in FIELDS for statistic in (*STATISTICS, "p0.1", "p50", "p95", "p99.9")),
+)
+GROUPS: Final = (*DIMENSIONS, "tag:team", "tag:a", "bin:response_time_ms", "bin:prompt_tokens")
+SLOS: Final = (Slo("response_time_ms", "<", 500.0), Slo("time_to_first_token_ms", "<=", 200.0))
+
+ODD: Final = ("", "abc", "12", b"\x00\xff", float("inf"), float("-inf"), -3, 2.5, 1e300)
+NAMES: Final = (None, None, "a", "b", "", "it's", "é%_", 7)
+TAGS: Final = (None, "team=x", "a=1,team=y", "a=,b=2", "xteam=z", "steam=1,team=2", "")
+DAY_US: Final = 86_400 * 10**6
+
+
+def a_fact(random: Random, change: datetime) -> dict[str, Any]:
+    """A record as other programs may leave it: much is missing, and some is nonsense. Most is close to the change."""
+
+    def number(*values: Any) -> Any:
+        return random.choice((None, None, random.choice(ODD), *values, *values))
+
+    at_us = random.choice((0, -1, 1, random.randint(-4, 4) * 30 * 60 * 10**6, random.randint(-3 * DAY_US, 3 * DAY_US)))
+    return {
+        "timestamp": random.choice((*[stored_time(change + timedelta(microseconds=at_us))] * 9, None, 12, "abc", b"x")),
+        "tags": random.choice(TAGS),
+        "is_streaming": random.choice((0, 1, None, 2, "1")),
+        "success": random.choice((0, 1, 1, 1, None, 2)),
+        "status_code": random.choice((200, 200, 429, 500, None, 200.0, 1e6, "x")),
+        **{name: random.choice(NAMES) for name in duck.TEXTS if name != "tags"},
+        **{name: number(0.0, 500.0, 1.0, random.randint(0, 10**9) / 1000) for name in duck.NUMBERS},
+        **{name: number(0, 1500.0, 2**40, random.randint(0, 100_000)) for name in duck.COUNTS},
+    }
+
+
+def ask_of(rows: Sequence[Mapping[str, Any]], query: Query) -> Result:
+    """Put the rows into a table without types, as an adopted file may be, and ask."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "metrics.db"
+        connection = apsw.Connection(str(path))
+        connection.execute(f"CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, {', '.join(ALL_COLUMNS[1:])})")
+        connection.execute("CREATE INDEX by_time ON completion_requests (timestamp)")
+        for row in rows:
+            marks = ", ".join("?" * len(row))
+            connection.execute(
+                f"INSERT INTO completion_requests ({', '.join(row)}) VALUES ({marks})", tuple(row.values())
+            )
+        connection.close()
+        reader = SqliteReader(path)
+        try:
+            return ask([RecordsSource(reader)], query, NOW)
+        finally:
+            reader.close()
+
+
+def by_key(result: Result) -> dict[tuple[Any, ...], dict[str, tuple[Any, int]]]:
+    """As the witness has it; buckets and series of nothing are left out."""
+    query, found = result.query, {}
+    for row in result.rows:
+        key = []
+        for name in query.group_by:
+            value = row.key[name]
+            if name == "time" and value is not None:
+                assert query.bucket is not None
+                value = duck.label_of(str(value), query.bucket, query.timezone)
+            if name.startswith("bin:") and value is not None:
+                value = str(value)
+            key.append(value)
+        assert tuple(key) not in found
+        found[tuple(key)] = {name: (one.value, one.n) for name, one in row.values.items()}
+        requests = row.values["requests"].n
+        for one in row.values.values():
+            assert one.coverage == (one.n / requests if requests else None)
+    return {key: values for key, values in found.items() if values["requests"][1]}
+
+
+def same(ours: Any, theirs: Any) -> bool:
+    if ours is None or theirs is None:
+        return ours is None and theirs is None
+    return bool(float(ours) == pytest.approx(float(theirs), rel=1e-9, abs=1e-9))
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.integers(0, 40),
+    st.sampled_from(PLACES),
+    st.lists(st.sampled_from(GROUPS), max_size=3, unique=True),
+    st.lists(st.sampled_from(METRICS), min_size=1, max_size=10, unique=True),
+    st.sampled_from([*BUCKETS]),
+    st.tuples(st.integers(0, 4000), st.integers(0, 4000)),
+)
+def test_every_metric_by_every_dimension_equals_what_duckdb_says(
+    seed: int,
+    records: int,
+    place: Place,
+    group_by: list[str],
+    metrics: list[str],
+    bucket: str,
+    around: tuple[int, int],
+) -> None:
+    before, after = around if bucket not in {"minute", "5m"} else (around[0] % 700, around[1] % 700)
+    query = Query(
+        metrics=tuple(dict.fromkeys(("requests", *metrics))),
+        group_by=tuple(group_by),
+        filter=RequestFilter(
+            start=place.change - timedelta(minutes=before), end=place.change + timedelta(minutes=after + 1)
+        ),
+        bucket=bucket if "time" in group_by else None,
+        timezone=place.zone,
+        limit=10_000,
+        slos=SLOS,
+    )
+    random = Random(seed)
+    rows = [a_fact(random, place.change) for _ in range(records)]
+    ours, theirs = by_key(ask_of(rows, query)), duck.answer(rows, query)
+    assert ours.keys() == theirs.keys()
+    for key, values in theirs.items():
+        for name, (value, n) in values.items():
+            found = ours[key][name]
+            assert (key, name, found[1]) == (key, name, n)
+            assert same(found[0], value), (key, name, found[0], value)
+
+
+NOT_NULL: Final = ("endpoint", "outcome", "app_version")
+
+
+def a_stored_row(random: Random, change: datetime) -> tuple[Any, ...]:
+    """A record as this program stores it: of the right types, with much that is missing."""
+
+    def number(*values: Any) -> Any:
+        return random.choice((None, *values))
+
+    at_us = random.choice((0, -1, 1, random.randint(-4, 4) * 30 * 60 * 10**6, random.randint(-3 * DAY_US, 3 * DAY_US)))
+    words = {
+        name: random.choice(("a", "b", "", "it's", "é%_", *([] if name in NOT_NULL else [None])))
+        for name in duck.TEXTS
+        if name != "tags"
+    }
+    facts = {
+        "timestamp": stored_time(change + timedelta(microseconds=at_us)),
+        "tags": random.choice(TAGS),
+        "is_streaming": random.choice((0, 1)),
+        "success": random.choice((0, 1, 1)),
+        "status_code": random.choice((200, 429, 500, None)),
+        **words,
+        **{name: number(0.0, 500.0, random.randint(0, 10**9) / 1000) for name in duck.NUMBERS},
+        **{name: number(0, 1500, 2**40, random.randint(0, 100_000)) for name in duck.COUNTS},
+        **{name: random.choice((0, 1500, 2**40)) for name in ("request_bytes", "response_bytes")},
+    }
+    return changed(a_row(a_record()), **facts, request_id=f"{random.getrandbits(128):032x}")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from((0, 1, 2, 30)),
+    st.sampled_from(PLACES),
+    st.lists(st.sampled_from(GROUPS), max_size=2, unique=True),
+    st.sampled_from([*BUCKETS]),
+)
+def test_every_metric_is_what_duckdb_says_of_the_exported_file(
+    seed: int, records: int, place: Place, group_by: list[str], bucket: str
+) -> None:
+    minutes = timedelta(minutes=3000 if bucket not in {"minute", "5m"} else 700)
+    random = Random(seed)
+    metrics = ("requests", *random.sample([name for name in METRICS if name != "requests"], 25))
+    query = Query(
+        metrics=metrics,
+        group_by=tuple(group_by),
+        filter=RequestFilter(start=place.change - minutes, end=place.change + minutes),
+        bucket=bucket if "time" in group_by else None,
+        timezone=place.zone,
+        limit=10_000,
+        slos=SLOS,
+    )
+    with TemporaryDirectory() as folder:
+        database = Database(Path(folder))
+        database.append([a_stored_row(random, place.change) for _ in range(records)])
+        ours = by_key(ask([RecordsSource(database.reader)], query, NOW))
+        exported = Path(folder) / "records.parquet"
+        exported.write_bytes(b"".join(piece.data for piece in export(database.reader, ExportQuery(format="parquet"))))
+        database.close()
+        theirs = duck.answer_of(duck.table_of_parquet(exported), query)
+    assert ours.keys() == theirs.keys()
+    for key, values in theirs.items():
+        for name, (value, n) in values.items():
+            found = ours[key][name]
+            assert (key, name, found[1]) == (key, name, n)
+            assert same(found[0], value), (key, name, found[0], value)
+
+
+STRINGS: Final = (
+    "'",
+    '"',
+    "';DROP TABLE completion_requests;--",
+    "\x00",
+    "%_",
+    "a'||'b",
+    ") OR (1=1",
+    "{where}",
+    "?1",
+    ":a",
+)
+
+
+@pytest.mark.parametrize("text", STRINGS)
+def test_words_from_outside_are_only_ever_values(database: Database, text: str) -> None:
+    tag = text.replace("=", "") or "x"
+    database.add(a_record(0, model=text, tags=f"{tag}={text}"), a_record(1, model="other"))
+    source = RecordsSource(database.reader)
+    found = ask([source], Query(group_by=("model", f"tag:{tag}"), filter=RequestFilter(model=text)), NOW)
+    if "\x00" not in text:  # SQLite's instr ends at a NUL
+        assert [row.key for row in found.rows] == [{"model": text, f"tag:{tag}": text}]
+    assert found.records == 1
+    for field in RequestFilter.__struct_fields__:
+        if field in {"start", "end", "streaming", "success", "status_code", *WORDS}:
+            continue
+        given: dict[str, Any] = {field: f"{text}={text}" if field == "tag" else text}
+        selection = RequestFilter(**given)
+        assert ask([source], Query(group_by=("model",), filter=selection), NOW).records <= 1
+    assert ask([source], Query(), NOW).records == 2
+
+
+def test_all_numbers_are_from_one_statement_and_so_from_one_snapshot(database: Database) -> None:
+    database.add(a_record(), a_record(1, model="b"))
+    asked = []
+
+    class Watching:
+        def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+            asked.append(sql)
+            return database.reader.query(sql, parameters)
+
+        def snapshot(self) -> AbstractContextManager[Snapshot]:
+            return database.reader.snapshot()
+
+        def close(self) -> None:
+            database.reader.close()
+
+    plans = plan(
+        Query(
+            metrics=("response_time_ms.p95", "concurrency_max", "requests"),
+            group_by=("time", "model"),
+            filter=RequestFilter(start=NOON, end=NOON + timedelta(hours=1)),
+            compare=True,
+        ),
+        Facts(None, NOON),
+    ).plans
+    readings = RecordsSource(Watching()).read(plans)
+    assert len(plans) == len(readings) == 3  # now, before, and the order of models
+    assert len([sql for sql in asked if "pragma" not in sql]) == 1
+    assert [sum(n for _, n in reading.versions) for reading in readings] == [2, 0, 2]
+
+
+def test_more_groups_than_memory_holds_are_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    database.add(*(a_record(number, user=f"u{number}") for number in range(6)))
+    monkeypatch.setattr(records_source, "MAX_GROUPS", 5)
+    source = RecordsSource(database.reader)
+    with pytest.raises(QueryError, match=r"more than 5 groups; ask for a shorter range, a filter, or fewer dimensions"):
+        ask([source], Query(group_by=("user",)), NOW)
+    narrower = Query(group_by=("user",), filter=RequestFilter(start=NOON + timedelta(seconds=1)))
+    assert len(ask([source], narrower, NOW).rows) == 5
+
+
+def test_a_file_that_lacks_newer_columns_is_answered_without_them(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.db"
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, timestamp TEXT, model TEXT, app_version TEXT)"
+    )
+    connection.execute("INSERT INTO completion_requests VALUES (1, '2026-03-01T12:00:00.000000Z', 'a', '1.0.0')")
+    connection.close()
+    reader = SqliteReader(path)
+    query = Query(
+        metrics=("requests", "total_tokens", "success_rate", "concurrency_max"), group_by=("model", "tag:team")
+    )
+    answer = ask([RecordsSource(reader)], query, NOW)
+    reader.close()
+    (row,) = answer.rows
+    assert row.key == {"model": "a", "tag:team": None}
+    assert {name: (one.value, one.n) for name, one in row.values.items()} == {
+        "requests": (1, 1), "total_tokens": (None, 0), "success_rate": (None, 0), "concurrency_max": (None, 0),
+    }  # fmt: skip
+    assert answer.older_records == {"1.0.0": 1}
+
+
+@pytest.mark.parametrize("declared", odd_table.TYPES)
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
+def test_a_file_full_of_nonsense_is_answered_by_every_dimension(tmp_path: Path, declared: str, encoding: str) -> None:
+    records = odd_table.make(tmp_path / "odd.db", declared, encoding=encoding)
+    reader = SqliteReader(tmp_path / "odd.db")
+    source = RecordsSource(reader)
+    everything = tuple(NAMED)
+    for name in GROUPS:
+        query = Query(
+            metrics=everything, group_by=(name,), bucket="day" if name == "time" else None, slos=SLOS, limit=10_000
+        )
+        if name == "time":
+            query = msgspec.structs.replace(query, bucket="month", filter=RequestFilter(start=NOON - timedelta(days=9)))
+        answer = ask([source], query, NOON)
+        assert sum(row.values["requests"].n for row in answer.rows) == answer.records
+        assert name == "time" or answer.records == records
+        for row in answer.rows:
+            for one in row.values.values():
+                assert one.value is None or math.isfinite(one.value)
+    reader.close()
+
+
+def test_the_span_is_that_of_times_that_can_be_read(tmp_path: Path, database: Database) -> None:
+    assert RecordsSource(database.reader).span() is None
+    database.add(a_record(0.5), a_record(100.25))
+    assert RecordsSource(database.reader).span() == (NOON, NOON + timedelta(seconds=101))
+    odd_table.make(tmp_path / "odd.db")
+    reader = SqliteReader(tmp_path / "odd.db")
+    assert RecordsSource(reader).span() == (NOON, NOON + timedelta(seconds=1))
+    reader.close()
+    with pytest.raises(StoreError):
+        RecordsSource(SqliteReader(tmp_path / "absent.db")).span()
+
+
+def test_as_many_buckets_and_cells_as_there_may_be_are_answered(database: Database) -> None:
+    database.add(a_record(0), a_record(3600 * 1900))
+    query = Query(
+        group_by=("time", "hour_of_day", "weekday", "bin:response_time_ms"),
+        filter=RequestFilter(start=NOON, end=NOON + timedelta(hours=1990)),
+        bucket="hour",
+        timezone="America/St_Johns",
+        compare=True,
+    )
+    answer = ask([RecordsSource(database.reader)], query, NOW)
+    assert len(answer.rows) == 1991 * 2  # half an hour at either end; two series
+    assert sum(row.values["requests"].n for row in answer.rows) == 2
+
+
+def test_merged_groups_add_up_and_have_no_percentiles() -> None:
+    nothing = ExactMoments()
+    one, other = ExactMoments(2, 5.0, 1.0, 4.0, {0.5: 2.5}), ExactMoments(1, 9.0, 9.0, 9.0, {0.5: 9.0})
+    both = one.merged(other)
+    assert (both.n, both.sum, both.min, both.max, both.quantile(0.5)) == (3, 14.0, 1.0, 9.0, None)
+    assert one.merged(nothing) == nothing.merged(one) == one
+    assert ExactMoments(1, None, 1.0, 1.0).merged(other).sum is None  # a sum that no number can hold
+    groups = ExactPartial({"requests": 2}, {"a": one}, 7), ExactPartial({"requests": 1, "good": 1}, {"b": other}, 5)
+    merged = groups[0].merged(groups[1])
+    assert (merged.count("requests"), merged.count("good"), merged.peak()) == (3, 1, None)
+    assert merged.moments("a") == one
+    assert merged.moments("b") == other
+
+
+def test_percentiles_of_one_and_of_equal_values_are_those_values() -> None:
+    for values in ([5.0], [5.0, 5.0, 5.0]):
+        rows = [{"timestamp": stored_time(NOON), "response_time_ms": value} for value in values]
+        (row,) = ask_of(rows, Query(metrics=("response_time_ms.p0.1", "response_time_ms.p99.9"))).rows
+        assert [one.value for one in row.values.values()] == [5.0, 5.0]

@@ -1,0 +1,190 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.calendar import BUCKETS, MAX_BUCKETS
+from llm_metrics_proxy.analytics.distribution import DistributionQuery, Histogram, distribute
+from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.heatmap import Heatmap, HeatmapQuery, map_heat
+from llm_metrics_proxy.analytics.query import Query
+from llm_metrics_proxy.analytics.result import Result
+from llm_metrics_proxy.analytics.slos import Slo
+from llm_metrics_proxy.analytics.sources import sources_of
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from tests.analytics.database import NOON, Database, a_record
+from tests.api.service import NOW_UNIX_S, client
+
+NOW: Final = datetime.fromtimestamp(NOW_UNIX_S, UTC)
+SHAPES: Final[dict[str, Any]] = {
+    "/api/v1/query": Result,
+    "/api/v1/timeseries": Result,
+    "/api/v1/breakdown": Result,
+    "/api/v1/compare": Result,
+    "/api/v1/distribution": Histogram,
+    "/api/v1/heatmap": Heatmap,
+}
+START: Final = {"start": "2026-03-01T12:00:00Z", "end": "2026-03-01T13:00:00Z"}
+HOUR: Final = RequestFilter(start=NOON, end=NOON + timedelta(hours=1))
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    database.add(
+        *(a_record(number * 60, model="ab"[number % 2], success=number % 5 > 0, tags="team=x") for number in range(50))
+    )
+    return database
+
+
+@pytest.mark.parametrize("path", SHAPES)
+def test_every_answer_has_the_shape_that_the_document_promises(filled: Database, path: str) -> None:
+    response = client(filled).get(path, params=START)
+    assert response.status_code == 200
+    answer = msgspec.json.decode(response.content, type=SHAPES[path])
+    assert (answer.app_version, answer.records, answer.source) == (APP_VERSION, 50, "records")
+
+
+@pytest.mark.parametrize("path", SHAPES)
+def test_the_example_of_the_document_has_the_shape_of_an_answer(database: Database, path: str) -> None:
+    document = client(database).get("/openapi.json").json()
+    example = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+    assert msgspec.json.decode(msgspec.json.encode(example), type=SHAPES[path]).app_version == APP_VERSION
+
+
+def test_a_whole_query_reaches_the_question(filled: Database) -> None:
+    parameters: dict[str, Any] = {
+        **START,
+        "metrics": "goodput, response_time_ms.p99.9",
+        "group_by": "time,tag:team",
+        "bucket": "15m",
+        "timezone": "Asia/Kathmandu",
+        "order": "-goodput",
+        "limit": 3,
+        "compare": "true",
+        "slo": ["response_time_ms<2000", "time_to_first_token_ms<=120"],
+        "model": "a",
+    }
+    body = client(filled).get("/api/v1/query", params=parameters).content
+    query = Query(
+        metrics=("goodput", "response_time_ms.p99.9"),
+        group_by=("time", "tag:team"),
+        filter=msgspec.structs.replace(HOUR, model="a"),
+        bucket="15m",
+        timezone="Asia/Kathmandu",
+        order="-goodput",
+        limit=3,
+        compare=True,
+        slos=(Slo("response_time_ms", "<", 2000.0), Slo("time_to_first_token_ms", "<=", 120.0)),
+    )
+    assert msgspec.json.decode(body, type=Result) == ask(sources_of(filled.reader), query, NOW)
+
+
+def test_the_everyday_questions_are_queries_with_their_shape(filled: Database) -> None:
+    http = client(filled)
+    asked: dict[str, Any] = {
+        name: msgspec.json.decode(http.get(f"/api/v1/{name}", params={**START, **more}).content, type=Result)
+        for name, more in {
+            "timeseries": {"by": "model", "bucket": "5m"},
+            "breakdown": {"by": "model,streaming"},
+            "compare": {},
+        }.items()
+    }
+    assert (asked["timeseries"].query.group_by, len(asked["timeseries"].rows)) == (("time", "model"), 24)
+    assert (asked["breakdown"].query.group_by, len(asked["breakdown"].rows)) == (("model", "streaming"), 2)
+    assert asked["compare"].previous_start == NOON - timedelta(hours=1)
+    assert asked["compare"].rows[0].values["requests"].previous == 0
+    assert all("response_time_ms.p95" in one.query.metrics for one in asked.values())
+
+
+def test_spread_and_heat_are_what_analytics_says(filled: Database) -> None:
+    http, sources = client(filled), sources_of(filled.reader)
+    spread = http.get("/api/v1/distribution", params={**START, "metric": "total_tokens"}).content
+    query = DistributionQuery(metric="total_tokens", filter=HOUR)
+    assert msgspec.json.decode(spread, type=Histogram) == distribute(sources, query, NOW)
+    heat = http.get("/api/v1/heatmap", params={**START, "metric": "success_rate", "y": "model"}).content
+    of_models = HeatmapQuery(metric="success_rate", y="model", filter=HOUR)
+    assert msgspec.json.decode(heat, type=Heatmap) == map_heat(sources, of_models, NOW)
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter", "message"),
+    [
+        ("query?metrics=reqests", "metrics", "did you mean requests"),
+        ("query?metrics=requests,", "metrics", "there is no metric ''"),
+        ("query?metrics=response_time_ms", "metrics", "needs a statistic"),
+        ("query?group_by=modle", "group_by", "did you mean model?"),
+        ("query?group_by=time&bucket=fortnight", "bucket", "there is no bucket 'fortnight'; there are: minute, 5m"),
+        ("query?bucket=hour", "bucket", "add it to group_by"),
+        ("query?timezone=Mars/Olympus", "timezone", "give an IANA name such as Europe/Berlin"),
+        ("query?order=-model", "order", "there is no metric or dimension 'model'"),
+        ("query?limit=0", "limit", "greater than or equal to 1"),
+        ("query?compare=yes", "compare", "it must be true or false"),
+        ("query?compare=true", "start", "say when this one starts"),
+        ("query?metrics=goodput", "slo", "goodput needs an SLO"),
+        ("query?slo=fast", "slo", "'fast' is no SLO"),
+        ("query?by=model", "by", "there is no parameter 'by'; known are:"),
+        ("query?metrics=requests&metrics=requests", "metrics", "metrics is given 2 times; once is enough"),
+        ("query?start=2020-01-01&group_by=time&bucket=minute", "bucket", f"more than {MAX_BUCKETS} buckets"),
+        ("timeseries?by=time", "group_by", "time is named twice"),
+        ("breakdown?by=", "by", "at least 1 character"),
+        ("compare", "start", "Field required"),
+        ("compare?start=0001-01-01", "start", "before the calendar does"),
+        ("distribution?metric=success_rate", "metric", "there is no metric with a distribution 'success_rate'"),
+        ("heatmap?x=model&y=model", "y", "they must differ"),
+        ("heatmap?metric=heat", "metrics", "there is no metric 'heat'"),
+    ],
+)
+def test_a_wrong_question_is_refused_and_told_why(filled: Database, query: str, parameter: str, message: str) -> None:
+    response = client(filled).get(f"/api/v1/{query}")
+    assert response.status_code == 422
+    error = response.json()["error"]
+    assert (error["type"], error["parameter"]) == ("invalid_request", parameter)
+    assert message in error["message"]
+
+
+INJECTIONS: Final = (
+    "'",
+    "';DROP TABLE completion_requests;--",
+    '"',
+    ") OR 1=1--",
+    "x' UNION SELECT 1--",
+    "%00",
+    "?1",
+    "\x00",
+)
+
+
+@pytest.mark.parametrize("path", SHAPES)
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_sql_in_any_parameter_is_a_word_or_is_refused(filled: Database, path: str, text: str) -> None:
+    http = client(filled)
+    document = http.get("/openapi.json").json()
+    names = [one["name"] for one in document["paths"][path]["get"]["parameters"]]
+    assert len(names) > 20
+    for name in names:
+        response = http.get(path, params={**START, name: text})
+        assert response.status_code in {200, 422}
+        if response.status_code == 200:
+            assert response.json()["records"] == 0  # it is the value of a filter, and nothing has it
+    for name, shape in (
+        ("group_by", "tag:{}"),
+        ("by", "tag:{}"),
+        ("x", "tag:{}"),
+        ("metric", "{}.p50"),
+        ("order", "-{}"),
+    ):
+        if name in names:
+            assert http.get(path, params={**START, name: shape.format(text)}).status_code in {200, 422}
+    assert http.get("/api/v1/summary").json()["requests"] == 50
+
+
+def test_lists_and_buckets_are_documented(database: Database) -> None:
+    document = client(database).get("/openapi.json").json()
+    described = {one["name"]: one for one in document["paths"]["/api/v1/query"]["get"]["parameters"]}
+    assert described["bucket"]["schema"]["enum"] == list(BUCKETS)
+    assert described["slo"]["schema"]["type"] == "array"
+    assert all(one["description"] for one in described.values())
+    required = {one["name"] for one in document["paths"]["/api/v1/compare"]["get"]["parameters"] if one["required"]}
+    assert required == {"start"}

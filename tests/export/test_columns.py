@@ -1,0 +1,51 @@
+import pytest
+
+from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.export.columns import COLUMNS, choose
+from llm_metrics_proxy.record import ALL_COLUMNS, raw_facts
+
+
+def test_every_column_of_the_table_can_be_exported_with_its_unit_and_meaning() -> None:
+    assert tuple(COLUMNS) == ALL_COLUMNS
+    for name, fact in raw_facts().items():
+        assert (COLUMNS[name].unit, COLUMNS[name].meaning) == (fact.unit, fact.meaning)
+    assert all(column.meaning for column in COLUMNS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("id", "integer"),
+        ("timestamp", "time"),
+        ("model", "text"),
+        ("is_streaming", "flag"),
+        ("prompt_tokens", "integer"),
+        ("response_time_ms", "number"),
+        ("tokens_per_second", "number"),
+        ("error_category", "text"),
+        ("app_version", "text"),
+        ("timestamp_original", "any"),
+    ],
+)
+def test_a_column_has_the_kind_that_the_record_gives_it(name: str, kind: str) -> None:
+    assert COLUMNS[name].kind == kind
+
+
+def test_columns_come_in_the_order_asked_for() -> None:
+    assert choose("model, id") == ("model", "id")
+    assert choose(None) == ALL_COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modle", "there is no column 'modle'; there are: id, request_id,"),
+        ("id,,model", "there is no column ''"),
+        ("id;DROP TABLE completion_requests", "there is no column 'id;DROP TABLE"),
+        ("id,model,id", "the column id is named 2 times"),
+    ],
+)
+def test_a_wrong_name_is_told_with_those_that_there_are(text: str, message: str) -> None:
+    with pytest.raises(QueryError, match=message) as caught:
+        choose(text)
+    assert caught.value.parameter == "columns"

@@ -1,0 +1,295 @@
+"""SQL, oracle and the formula of new records agree on any older record; and what a run does to a file, and back."""
+
+import shutil
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS, to_row
+from llm_metrics_proxy.migration import engine, token_times
+from llm_metrics_proxy.migration.model import Ended
+from llm_metrics_proxy.migration.preview import try_out
+from llm_metrics_proxy.migration.sql import RunSql
+from llm_metrics_proxy.migration.token_times import TIMES
+from llm_metrics_proxy.migration.token_times_oracle import oracle
+from llm_metrics_proxy.migration.versions import is_older
+from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, RAW_COLUMNS, Outcome, RequestRecord
+from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_4_0_0
+from llm_metrics_proxy.storage.sqlite_schema import steps
+from tests import legacy
+from tests.migration.databases import content, execute, options
+
+_COLUMNS: Final = ", ".join(token_times.INPUTS)
+NEW: Final = ("time_per_output_token_ms", "output_tokens_per_second")
+KEPT: Final = tuple(f"{name}_original" for name in TIMES)
+_some_ms = st.sampled_from([0.0, 0.001, 200.0, 1200.0, 1300.0, 1e300, float("inf"), -5.0])
+_number = st.integers(-3, 4) | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | _some_ms
+_odd = st.none() | st.sampled_from(["", "1", "abc", "200.5", b"", b"1", b"\xff"])
+
+
+def bits(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """With types, and floats by their bits."""
+    return tuple((type(value), struct.pack("<d", value) if isinstance(value, float) else value) for value in values)
+
+
+@pytest.fixture(scope="module", params=["", "BLOB", "REAL", "INTEGER", "NUMERIC"])
+def table(request: pytest.FixtureRequest) -> Iterator[apsw.Connection]:
+    connection = apsw.Connection(":memory:")
+    typed = ", ".join(f"{name} {request.param}" for name in token_times.INPUTS)
+    connection.execute(f"CREATE TABLE completion_requests ({typed})")
+    yield connection
+    connection.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        dict.fromkeys(token_times.INPUTS, _number | _odd)
+        | {
+            "is_streaming": st.sampled_from([0, 1]) | _number | _odd,
+            "content_chunks": st.none() | _number | _odd,
+            "outcome": st.sampled_from(["completed", "timeout", None, b"completed"]),
+            "recompute_reason": st.sampled_from([None, "no_total_tokens"]),
+        }
+    )
+)
+@example({"is_streaming": 1, "time_to_first_token_ms": 1, "time_to_last_token_ms": 4, "completion_tokens": 3})
+@example({"is_streaming": 1, "time_to_first_token_ms": 2**53, "time_to_last_token_ms": 2**53 + 1,
+          "completion_tokens": 2**63 - 1, "outcome": "completed"})  # fmt: skip
+def test_sql_and_oracle_agree_to_the_bit(table: apsw.Connection, given_values: dict[str, Any]) -> None:
+    migration = migrate_to_version_4_0_0()
+    table.execute("DELETE FROM completion_requests")
+    table.execute(
+        f"INSERT INTO completion_requests VALUES ({', '.join('?' * len(token_times.INPUTS))})",
+        tuple(given_values.get(name) for name in token_times.INPUTS),
+    )
+    (stored,) = table.execute(f"SELECT {_COLUMNS} FROM completion_requests")  # as the columns' types made them
+    expressions = [*(change.expression for change in migration.changes), migration.reason_expression]
+    wanted = ", ".join(map(migration.worked_out, expressions))
+    (written,) = table.execute(f"SELECT {wanted} FROM completion_requests")
+    expected = oracle(*stored)
+    assert bits(written) == bits(expected)
+    table.execute("ALTER TABLE completion_requests ADD COLUMN time_per_output_token_ms")
+    table.execute("ALTER TABLE completion_requests ADD COLUMN output_tokens_per_second")
+    try:
+        columns = [change.column for change in migration.changes]
+        sets = ", ".join(f"{name} = ?" for name in columns)
+        table.execute(f"UPDATE completion_requests SET {sets}", expected[:-1])
+        ((follows,),) = table.execute(
+            f"SELECT NOT {migration.worked_out(migration.distrusted)} FROM completion_requests"
+        )
+        assert follows == 1, "what it has written is not distrusted"
+    finally:
+        for name in NEW:
+            table.execute(f"ALTER TABLE completion_requests DROP COLUMN {name}")
+
+
+_ms = st.none() | st.floats(0, 1e7) | _some_ms
+_tokens = st.none() | st.integers(0, 3) | st.integers(0, 2**40)
+records = st.builds(
+    RequestRecord,
+    request_id=st.just("0" * 32), timestamp=st.just("2026-01-01T00:00:00.000000Z"), method=st.just("POST"),
+    endpoint=st.just("/v1/x"), model=st.none() | st.just("m"), is_streaming=st.booleans(),
+    outcome=st.sampled_from([Outcome.COMPLETED, *Outcome]), status_code=st.sampled_from([None, 200, 404, 500]),
+    finish_reason=st.sampled_from([None, "stop", "refusal"]), error_type=st.sampled_from([None, "quota", "odd"]),
+    content_chunks=st.none() | st.integers(0, 3), total_tokens=_tokens, completion_tokens=_tokens,
+    response_time_ms=_ms, time_to_first_byte_ms=_ms, time_to_first_token_ms=_ms, time_to_first_output_ms=_ms,
+    time_to_last_token_ms=_ms,
+)  # fmt: skip
+
+
+def settled_success(record: RequestRecord) -> RequestRecord:
+    """What every program writes: the flag says what the outcome does."""
+    record.success = record.outcome == Outcome.COMPLETED
+    return record
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(records.map(settled_success), min_size=1, max_size=8), st.sampled_from(["1.0.0", "2.2.0", "2.0.0-rc.1"])
+)
+def test_a_new_record_is_what_the_migrations_make_of_the_same_facts(older: list[RequestRecord], stamp: str) -> None:
+    connection = apsw.Connection(":memory:")
+    try:
+        for step in steps():
+            connection.execute(step.sql)
+        names = (*RAW_COLUMNS, "tokens_per_second", "app_version")
+        connection.execute("DROP INDEX completion_requests_request_id")
+        connection.executemany(
+            f"INSERT INTO completion_requests ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+            [(*msgspec.structs.astuple(record), *FORMULAS["2.0.0"](record), stamp) for record in older],
+        )
+        stamps = (stamp, *(migration.version for migration in MIGRATIONS))
+        taken = [[each for each in stamps if is_older(each, migration.version)] for migration in MIGRATIONS]
+        tried = try_out(connection, RunSql(1, MIGRATIONS, older=taken), ())
+        assert (tried.faults, tried.records) == ((), len(older))
+        compared = [*BY_FORMULA, "app_version"]
+        migrated = list(connection.execute(f"SELECT {', '.join(compared)} FROM completion_requests ORDER BY id"))
+    finally:
+        connection.close()
+    for record, row in zip(older, migrated, strict=True):
+        new = dict(zip(COLUMNS[1:], to_row(record), strict=True))
+        assert [new[name] for name in compared] == [
+            _as_new(name, value, new) for name, value in zip(compared, row, strict=True)
+        ]
+
+
+def _as_new(name: str, value: Any, new: dict[str, Any]) -> Any:
+    """The one known difference, of 2.0.0: its migration gives no rate that is infinite or rests on an infinite time."""
+    was_refused = name == "tokens_per_second" and value is None
+    return new[name] if was_refused and INF in (new[name], new["response_time_ms"]) else value
+
+
+INF: Final = float("inf")
+_STREAM: Final[dict[str, Any]] = {
+    "timestamp": "2025-03-01T10:00:00.250000Z", "success": 1, "status_code": 200, "response_time_ms": 1300.0,
+    "model": "llama", "is_streaming": 1, "prompt_tokens": 20, "completion_tokens": 101, "total_tokens": 121,
+    "finish_reason": "stop", "time_to_first_token_ms": 200.0, "time_to_last_token_ms": 1200.0,
+}  # fmt: skip
+_WHOLE: Final = {**_STREAM, "is_streaming": 0, "time_to_first_token_ms": 1300.0, "time_to_last_token_ms": 1300.0}
+_ODD_VALUES: Final = (
+    None, 0, 0.0, -0.0, 1, 1.0, -1, 1300, 1e308, 5e-324, INF, -INF, 2**63 - 1, -(2**63), 2**53 + 1, "", "abc", "12",
+    "é\0x", b"", b"\x00\xff",
+)  # fmt: skip
+_ODD_FLAGS: Final = (None, 0, 1, 0.0, 1.0, 2, "true", "false", "0", b"1", INF)
+# Whatever may stand in one of the columns that count, in a stream, in an answer in one piece, and where nobody knows.
+ODD: Final[tuple[dict[str, Any], ...]] = tuple(
+    {**base, "is_streaming": flag, name: odd}
+    for base in (_STREAM, _WHOLE, {**_WHOLE, "success": 0, "status_code": 500})
+    for flag in _ODD_FLAGS
+    for name in ("time_to_first_token_ms", "time_to_last_token_ms", "completion_tokens", "response_time_ms")
+    for odd in _ODD_VALUES
+)
+
+
+def migrated(path: Path, versions: int = len(MIGRATIONS)) -> None:
+    """By the first so many migrations; every record verified."""
+    chain = MIGRATIONS[:versions]
+    result = engine.migrate(path, options(path), migrations=chain, app_version=chain[-1].version)
+    assert (result.ended, result.faults) == (Ended.DONE, ()), result
+    assert engine.verify(path, migrations=chain, app_version=chain[-1].version) == ()
+
+
+def columns_of(path: Path) -> list[str]:
+    return [name for (name,) in execute(path, "SELECT name FROM pragma_table_info('completion_requests')")]
+
+
+def test_what_1_x_wrote_for_answers_in_one_piece_goes_aside_and_streams_get_a_speed(tmp_path: Path) -> None:
+    path = legacy.make(tmp_path / "metrics.db", "1.1", [_STREAM, _WHOLE, {**_STREAM, "completion_tokens": None}])
+    migrated(path)
+    names = ", ".join((*TIMES, *KEPT, *NEW, "tokens_per_second", "recompute_reason"))
+    stream, whole, uncounted = execute(path, f"SELECT {names} FROM completion_requests ORDER BY id")
+    rate = 121 * 1000 / 1300.0
+    assert stream == (200.0, None, 1200.0, None, None, None, 10.0, 100.0, rate, None)
+    assert whole == (None, None, None, 1300.0, None, 1300.0, None, None, rate, None)
+    assert uncounted == (200.0, None, 1200.0, None, None, None, None, None, rate, "no_completion_tokens")
+
+
+@pytest.mark.parametrize("layout", ["2.0 without types", "2.0"])
+def test_odd_values_are_migrated_verified_and_come_back_to_the_bit(tmp_path: Path, layout: str) -> None:
+    path = legacy.make(tmp_path / "metrics.db", layout, ODD)
+    names = columns_of(path)
+    before = content(path, names)
+    migrated(path)
+    left = f"SELECT count(*) FROM completion_requests WHERE app_version IS NOT '{APP_VERSION}'"
+    assert execute(path, left) == [(0,)]
+    kept = [f"coalesce({original}, {name})" for name, original in zip(TIMES, KEPT, strict=True) if name in names]
+    raw = [name for name in TIMES if name in names]
+    for old, new in zip(raw, kept, strict=True):
+        values = execute(path, f"SELECT id, typeof({new}), {new} FROM completion_requests ORDER BY id")
+        place = names.index(old) * 2
+        assert [(kind, value) for _id, kind, value in values] == [
+            (row[place + 1], struct.unpack("<d", row[place])[0] if row[place + 1] == "real" else row[place])
+            for row in before.values()
+        ]
+    result = engine.undo(path, options(path))
+    assert (result.ended, result.faults, result.conflicts) == (Ended.UNDONE, (), ())
+    assert content(path, names) == before
+    assert execute(
+        path, f"SELECT {', '.join(f'count({name})' for name in (*KEPT, *NEW))} FROM completion_requests"
+    ) == [(0,) * 5]
+
+
+def test_one_version_after_the_other_is_what_all_at_once_is(tmp_path: Path) -> None:
+    (tmp_path / "at once").mkdir()
+    at_once = legacy.make(tmp_path / "at once" / "metrics.db", "2.0 without types", [*legacy.ODD_ROWS, *ODD[::3]])
+    in_steps = Path(shutil.copytree(at_once.parent, tmp_path / "in steps")) / "metrics.db"
+    migrated(at_once)
+    for versions in range(1, len(MIGRATIONS) + 1):
+        migrated(in_steps, versions)
+    assert len(engine.history(in_steps)) == len(MIGRATIONS)
+    assert content(in_steps) == content(at_once)
+
+
+def test_a_phase_that_3_0_0_told_from_a_time_stands_though_the_time_went_aside(tmp_path: Path) -> None:
+    """``migrate verify`` asks the oracle of 3.0.0 what it said when the time was still there."""
+    failed = {**_WHOLE, "success": 0, "status_code": 500, "total_tokens": None}
+    path = legacy.make(tmp_path / "metrics.db", "2.0", [failed])
+    migrated(path)
+    told = execute(path, "SELECT time_to_first_token_ms, error_phase FROM completion_requests")
+    assert told == [(None, "mid_stream")]
+    assert engine.verify(path) == ()
+
+
+def test_a_table_that_came_from_a_migrated_database_keeps_its_originals_and_comes_back(tmp_path: Path) -> None:
+    """Copied by hand into a file that is not ours: originals in use, with and without a value beside them."""
+    path = legacy.make(tmp_path / "metrics.db", "2.0 without types", [_WHOLE, _WHOLE, _WHOLE])
+    execute(path, "ALTER TABLE completion_requests ADD COLUMN time_to_first_token_ms_original")
+    execute(path, "UPDATE completion_requests SET time_to_first_token_ms_original = '7', time_to_first_token_ms = NULL "
+            "WHERE id = 1")  # fmt: skip
+    execute(path, "UPDATE completion_requests SET time_to_first_token_ms_original = 7 WHERE id = 2")
+    before = content(path)
+    names = columns_of(path)
+    migrated(path)
+    times = "SELECT time_to_first_token_ms, time_to_first_token_ms_original FROM completion_requests ORDER BY id"
+    assert execute(path, times) == [(None, "7"), (None, 7), (None, 1300.0)]
+    result = engine.undo(path, options(path))
+    assert (result.ended, result.faults, result.conflicts) == (Ended.UNDONE, (), ())
+    assert content(path, names) == before
+
+
+def test_a_stamp_of_4_0_0_in_another_program_s_file_is_held_against_the_record(tmp_path: Path) -> None:
+    path = legacy.make(tmp_path / "metrics.db", "2.0", [_STREAM, _STREAM, _WHOLE])
+    migrated(path)
+    copied = tmp_path / "copied" / "metrics.db"
+    copied.parent.mkdir()
+    execute(
+        copied, f"ATTACH '{path}' AS ours; CREATE TABLE completion_requests AS SELECT * FROM ours.completion_requests"
+    )
+    execute(copied, "UPDATE completion_requests SET output_tokens_per_second = 1 WHERE id = 2")
+    execute(copied, "UPDATE completion_requests SET time_to_last_token_ms = 1300.0 WHERE id = 3")
+    migrated(copied)
+    assert [(run.records_changed, run.distrusts_stamps) for run in engine.history(copied)] == [(2, True)]
+    values = "SELECT output_tokens_per_second, time_to_last_token_ms FROM completion_requests ORDER BY rowid"
+    assert execute(copied, values) == [(100.0, 1200.0), (100.0, 1200.0), (None, None)]
+
+
+def test_a_time_that_somebody_changed_since_is_left_alone_by_an_undo(tmp_path: Path) -> None:
+    path = legacy.make(tmp_path / "metrics.db", "2.0", [_WHOLE, _WHOLE])
+    migrated(path)
+    execute(path, "UPDATE completion_requests SET time_to_first_token_ms = 5.0 WHERE id = 2")
+    result = engine.undo(path, options(path))
+    assert (result.ended, result.conflicts) == (Ended.UNDONE, (2,))
+    assert execute(path, "SELECT time_to_first_token_ms, app_version FROM completion_requests ORDER BY id") == [
+        (1300.0, None), (5.0, "4.0.0"),
+    ]  # fmt: skip
+
+
+def test_a_lost_original_is_found_by_verification_and_all_is_taken_back(tmp_path: Path) -> None:
+    path = legacy.make(tmp_path / "metrics.db", "2.0", [_STREAM, _WHOLE])
+    names = columns_of(path)
+    before = content(path, names)
+    good = migrate_to_version_4_0_0()
+    first, *others = good.changes
+    forgetful = good._replace(changes=(first._replace(keep_when="0"), *others))
+    result = engine.migrate(path, options(path), migrations=(*MIGRATIONS[:-1], forgetful))
+    assert result.ended is Ended.ROLLED_BACK
+    assert "time_to_first_token_ms was 1300.0 and is now None" in result.faults[0].message
+    assert content(path, names)[1] == before[1]
