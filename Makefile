@@ -10,7 +10,7 @@ SITE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -t
 ARGS   ?=
 BENCH_RECORDS ?= 10000000
 
-.PHONY: run test browser dashboard dashboard-types quick check format bench bench-migrate real-llm golden freeze lock clean help
+.PHONY: run test browser dashboard dashboard-types quick check format bench bench-migrate bench-analytics real-llm golden freeze lock clean help
 .DELETE_ON_ERROR:
 
 help: ## list the verbs
@@ -68,6 +68,7 @@ quick: $(DEV) ## the inner loop: everything that starts no whole process, under 
 test: check ## all set-up, the checks, then every test
 	sh tools/install-litellm.sh
 	sh tools/install-chromium.sh
+	sh tools/install-prometheus.sh
 	$(BIN)/pytest -q $(ARGS)
 
 bench: $(DEV) ## ratios against nginx, LiteLLM and a 40-line aiohttp proxy
@@ -76,6 +77,9 @@ bench: $(DEV) ## ratios against nginx, LiteLLM and a 40-line aiohttp proxy
 
 bench-migrate: $(DEV) ## a migration of BENCH_RECORDS=10000000 records against one bare UPDATE of them
 	$(BIN)/python -m bench.migration --records $(BENCH_RECORDS) $(ARGS)
+
+bench-analytics: $(DEV) ## everyday questions about BENCH_RECORDS=10000000 records, beside DuckDB and plain SQL
+	$(BIN)/python -m bench.analytics --records $(BENCH_RECORDS) $(ARGS)
 
 real-llm: $(DEV) ## llama.cpp with a tiny random model behind the proxy (compiles for minutes)
 	sh tools/install-llama-cpp.sh

@@ -14,11 +14,13 @@ from pathlib import Path
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.ingestion import Ingestor
 from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.pricing import Pricer, PriceRow
 from llm_metrics_proxy.proxy.identity import RequestIds
 from llm_metrics_proxy.record import Outcome, RequestRecord, UsageSource
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 
 _OPEN_AT_ONCE = 64
+_PRICES = (PriceRow(model="*", input_usd_per_mtok=0.5, output_usd_per_mtok=1.5),)  # so that every record is priced
 _MODELS = ("llama3.2:3b", "qwen2.5-coder:32b", "gpt-4o-mini", "mistral-small")
 
 
@@ -84,7 +86,7 @@ def measure(records: int, folder: Path) -> float:
     journal = folder / "journal"
     write_journal(journal, records)
     store = SqliteStore(folder / "metrics.db")
-    ingestor = Ingestor(store, journal, CounterBook())
+    ingestor = Ingestor(store, journal, CounterBook(), pricer=Pricer(_PRICES))
     begun = time.perf_counter()
     while ingestor.step():
         pass

@@ -121,9 +121,17 @@ def speed(turns: Sequence[dict[str, dict[str, Any]]], records: int) -> list[Figu
             theirs=bare,
         ),
     ]
+    cpu = {
+        "ours": [turn["migrate"]["cpu_seconds"] for turn in turns],
+        "theirs": [turn["update"]["cpu_seconds"] for turn in turns],
+    }
+    figures.append(against("migration.cpu_ratio", "CPU time of all of it", "s", peer=peer, **cpu))
     for name, words in _PHASES.items():
         seconds = [each.get(name, 0.0) for each in phases]
         figures.append(against(f"migration.{name}", f"  of it {words}", "s", ours=seconds, peer=peer, theirs=bare))
+        spent = [turn["migrate"]["cpu_phases"].get(name, 0.0) for turn in turns]
+        what = f"  of it {words}, CPU time"
+        figures.append(against(f"migration.{name}.cpu", what, "s", ours=spent, peer=peer, theirs=cpu["theirs"]))
     undone = [turn["undo"]["seconds"] for turn in turns]
     figures.append(against("migration.undo", "undo of all of it", "s", ours=undone, peer=peer, theirs=bare))
     rates = [records / seconds for seconds in whole]

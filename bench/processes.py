@@ -48,12 +48,12 @@ def running(
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A child on ``core`` that listens on ``port`` once the block begins; its output goes to ``log``.
 
-    ``core`` ``None``: where the scheduler likes. It is told to stop by SIGTERM and killed with its whole session if
+    ``core`` ``None``: where the scheduler likes. It is told to stop by SIGTERM and killed with its process group if
     that takes more than ten seconds.
     """
     with log.open("wb") as output, contextlib.nullcontext() if core is None else pinned(core):
         child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, process_group=0,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip
     try:

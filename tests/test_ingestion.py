@@ -15,7 +15,7 @@ from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.errors import JournalError, StoreBusyError, StoreError
 from llm_metrics_proxy.ingestion import REJECTED_NAME, Ingestor, ingestor
 from llm_metrics_proxy.journal import JournalFolder, JournalWriter, frames
-from llm_metrics_proxy.record import Outcome
+from llm_metrics_proxy.record import Outcome, RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.journal_parts import WORKER, a_record, an_ended_record
@@ -410,6 +410,33 @@ def test_a_full_database_loses_nothing(site: Site) -> None:
     assert (len(site.outcomes()), site.counted()) == (500, 500)
 
 
+class Flat:
+    """A price for everything."""
+
+    def __init__(self, usd: float) -> None:
+        self.usd = usd
+
+    def price(self, record: RequestRecord) -> tuple[float, str]:
+        return self.usd, f"by {record.model}"
+
+
+def test_records_are_stored_with_the_price_of_their_time(site: Site) -> None:
+    writer = site.writer()
+    ask = "SELECT cost_usd, cost_source FROM completion_requests ORDER BY id"
+    serve(writer, 1)
+    site.ingestor.step()
+    site.ingestor.use_pricer(Flat(0.5))
+    writer.closed(an_ended_record(2, model="m"))
+    writer.flush()
+    site.ingestor.step()
+    site.ingestor.use_pricer(Flat(0.25))
+    writer.closed(an_ended_record(3, model="m"))
+    writer.flush()
+    site.ingestor.step()
+    assert site.reader.query(ask) == [(None, None), (0.5, "by m"), (0.25, "by m")]
+    assert sum(series.cost_usd for _, series in site.book.snapshot()) == 0.75
+
+
 class TestThread:
     def test_records_are_there_soon_and_stop_drains(self, site: Site) -> None:
         site.ingestor.start()
@@ -468,7 +495,7 @@ class TestThread:
     def test_a_bug_is_shown_and_ends_nothing(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ingestor, "RETRY_FIRST_S", 0.01)
         with monkeypatch.context() as patch:
-            patch.setattr(ingestor, "to_row", lambda _: 1 // 0)
+            patch.setattr(ingestor, "to_row", lambda *_: 1 // 0)
             serve(site.writer(), 1)
             site.ingestor.start()
             wait_until(lambda: "ZeroDivisionError" in str(site.ingestor.status().last_error))

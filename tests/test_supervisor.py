@@ -51,7 +51,8 @@ if "scoreboard_fd" in options and options.get("listens", True):
     Scoreboard(options["scoreboard_fd"]).slot(0).set("pid", os.getpid())
 say("started")
 say(f"value={options.get('value')}")
-say(f"sid={os.getsid(0)}")
+say(f"pgid={os.getpgid(0)} sid={os.getsid(0)}")
+say(f"blocked={sorted(s.name for s in signal.pthread_sigmask(signal.SIG_BLOCK, ()))}".replace(" ", ""))
 say(f"files={resource.getrlimit(resource.RLIMIT_NOFILE)}".replace(" ", ""))
 if "exit" in options:
     sys.exit(options["exit"])
@@ -225,7 +226,12 @@ def test_a_stop_drains_the_workers_before_the_metrics_process_is_told(start: Sta
 def test_ctrl_c_in_a_terminal_reaches_the_children_only_through_the_supervisor(start: Start) -> None:
     supervisor = start({"a": {}})
     pid = supervisor.pid("a")
-    assert supervisor.wait_for(r"a sid=(\d+)")[0][1] == str(pid)
+    said = supervisor.wait_for(r"a pgid=(\d+) sid=(\d+)")[0]
+    assert said[1] == str(pid)
+    assert said[2] == str(os.getsid(supervisor.process.pid)), "niceness counts within a session only, on most desktops"
+    assert supervisor.wait_for(r"a blocked=(\S+)")[0][1] == "['SIGHUP','SIGTTOU']", (
+        "what a terminal sends the background"
+    )
     os.killpg(supervisor.process.pid, signal.SIGINT)
     assert supervisor.wait() == 0
     assert [match[1] for match in supervisor.said(r"a (SIG\w+)")] == ["SIGTERM"]

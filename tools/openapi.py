@@ -21,6 +21,9 @@ class _NoReader:
     def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         raise NotImplementedError
 
+    def snapshot(self) -> Any:
+        raise NotImplementedError
+
     def close(self) -> None:
         """Nothing is held."""
 

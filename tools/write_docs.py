@@ -5,7 +5,7 @@ from pathlib import Path
 from llm_metrics_proxy.analytics.dimensions import DIMENSIONS
 from llm_metrics_proxy.analytics.measures import FIELDS, NAMED
 from llm_metrics_proxy.config import table as settings_table
-from llm_metrics_proxy.record import APP_VERSION_COLUMN, DERIVED, KEPT, raw_facts
+from llm_metrics_proxy.record import APP_VERSION_COLUMN, DERIVED, KEPT, PRICED, raw_facts
 from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES, TAXONOMY
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -20,6 +20,7 @@ def columns_table() -> str:
     rows += [(name, fact.unit, fact.meaning, "raw") for name, fact in raw_facts().items()]
     rows += [(column.name, column.fact.unit, column.fact.meaning, "derived") for column in DERIVED]
     rows.append((APP_VERSION_COLUMN, "", "version of the formulas that calculated this row's derived columns", "stamp"))
+    rows += [(column.name, column.fact.unit, column.fact.meaning, "priced") for column in PRICED]
     rows += [(column.name, column.fact.unit, column.fact.meaning, "kept") for column in KEPT]
     lines = ["| column | unit | kind | meaning |", "| --- | --- | --- | --- |"]
     lines += [f"| `{name}` | {unit} | {kind} | {meaning} |" for name, unit, meaning, kind in rows]

@@ -80,6 +80,8 @@ class Series(msgspec.Struct, array_like=True):
     generation_tokens: int = 0
     histograms: dict[str, Histogram] = msgspec.field(default_factory=_empty_histograms)
     classified: dict[str, dict[str, int]] = {}  # error category -> type -> count
+    cost_usd: float = 0.0  # of those whose cost is known
+    not_priced: int = 0  # requests that used tokens at an unknown price
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -130,7 +132,7 @@ class CounterBook:
         self._endpoints = _Label(label_limit)
         self._finish_reasons = _Label(label_limit)
 
-    def observe(self, record: RequestRecord, error_category: str | None = None) -> None:
+    def observe(self, record: RequestRecord, error_category: str | None = None, cost_usd: float | None = None) -> None:
         """Count one record that ended, whatever its end, and is settled: its outcome and type are those of the table
         of errors, as ``error_category`` is. Missing values are left out, never counted as 0."""
         key = (record.model or "", record.backend or "", record.endpoint, record.is_streaming)
@@ -161,14 +163,12 @@ class CounterBook:
         tokens = record.completion_tokens
         if tokens is not None and tokens > 0:
             series.generation_tokens += tokens
+        if cost_usd is not None:
+            series.cost_usd += cost_usd
+        elif record.prompt_tokens or tokens:
+            series.not_priced += 1
 
-        first, last = record.time_to_first_token_ms, record.time_to_last_token_ms
-        per_token = None  # as the formula of 4.0.0 has it
-        if not was_streamed(record):
-            first = None
-        elif first is not None and last is not None and tokens is not None and tokens > 1 and last > first >= 0:
-            per_token = (last - first) / (tokens - 1)
-        values = (first, per_token, record.response_time_ms, record.proxy_overhead_ms)  # in the order of BOUNDS_MS
+        values = (*_token_times(record), record.response_time_ms, record.proxy_overhead_ms)  # in the order of BOUNDS_MS
         histograms = series.histograms
         for (name, bounds), value in zip(_BOUNDS, values, strict=True):
             # Negative, infinite and NaN are no durations, and would make the sum go down or stay infinite.
@@ -232,6 +232,16 @@ class CounterBook:
 def outcomes_with_zeros(series: Series) -> dict[str, int]:
     """Counts of every outcome there is: a rate over the first error needs the 0 before it."""
     return {**dict.fromkeys(OUTCOMES, 0), **series.outcomes}
+
+
+def _token_times(record: RequestRecord) -> tuple[float | None, float | None]:
+    """Time to first token and time per output token in milliseconds, as the formulas of 4.0.0 have them."""
+    if not was_streamed(record):
+        return None, None
+    first, last, tokens = record.time_to_first_token_ms, record.time_to_last_token_ms, record.completion_tokens
+    if first is not None and last is not None and tokens is not None and tokens > 1 and last > first >= 0:
+        return first, (last - first) / (tokens - 1)
+    return first, None
 
 
 def _key_text(key: _Labels) -> str:

@@ -17,6 +17,8 @@ from llm_metrics_proxy.wire.error_taxonomy import Facts, Verdict, classify
 APP_VERSION: Final = "4.0.0"
 
 Derived = tuple[float | str | None, ...]
+Priced = tuple[float | None, str | None]  # values of ``record.PRICED``
+NOT_PRICED: Final[Priced] = (None, None)
 
 
 _COMPLETED: Final = Verdict("completed")
@@ -84,9 +86,9 @@ _NOT_YET: Final = (None,) * len(DERIVED)
 _PLACES: Final = tuple(COLUMNS.index(name) - 1 for name in BY_FORMULA)
 
 
-def to_row(record: RequestRecord) -> tuple[str | int | float | None, ...]:
-    """Derive and stamp: the record's values in the order of ``record.COLUMNS`` without ``id``."""
-    row = [*astuple(record), *_NOT_YET, APP_VERSION]
+def to_row(record: RequestRecord, priced: Priced = NOT_PRICED) -> tuple[str | int | float | None, ...]:
+    """Derive, stamp and price: the record's values in the order of ``record.COLUMNS`` without ``id``."""
+    row = [*astuple(record), *_NOT_YET, APP_VERSION, *priced]
     for place, value in zip(_PLACES, derive(record), strict=True):
         row[place] = value
     return tuple(row)

@@ -4,7 +4,8 @@ This is the only list of columns. The DDL, the journal, the API and ``docs/metri
 
 * ``RequestRecord`` holds the raw facts in the journal's order. MessagePack carries it as an array, so fields are
   **only ever appended**: an older frame that lacks the last fields still decodes, to their defaults.
-* ``DERIVED`` names the columns that ``metrics_service`` calculates, ``KEPT`` those that only migrations write.
+* ``DERIVED`` names the columns that ``metrics_service`` calculates, ``PRICED`` those that a price list fills in when
+  the record is stored, ``KEPT`` those that only migrations write.
 
 All durations are milliseconds on a monotonic clock, counted from ``received`` (the request's head was parsed), unless
 the meaning says otherwise. ``None`` means unknown or not applicable; it is never written as 0.
@@ -164,6 +165,8 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     ratelimit_reset_tokens_ms: Annotated[
         float | None, Fact("until the tokens are allowed again, from the answer's head", "ms")
     ] = None
+    parent_span_id: Annotated[str | None, Fact("16 hex digits of W3C traceparent: the client's span")] = None
+    trace_sampled: Annotated[bool | None, Fact("the client's own trace is kept, by W3C traceparent's flag")] = None
 
 
 class DerivedColumn(NamedTuple):
@@ -204,6 +207,11 @@ BY_FORMULA: Final = (
     "tokens_per_second", "error_category", "error_phase", *RESTATED,
     "time_per_output_token_ms", "output_tokens_per_second", *STREAM_TIMES,
 )  # fmt: skip
+# As priced when the record was stored: prices are no formulas, and another price list makes no other version.
+PRICED: Final = (
+    DerivedColumn("cost_usd", "REAL", Fact("what it cost, as priced when it was stored; none: unknown", "USD")),
+    DerivedColumn("cost_source", "TEXT", Fact("who said so: upstream, price_table or genai_prices; none: nobody")),
+)
 # Written by migrations alone; NULL in every record that none had to touch.
 KEPT: Final = (
     DerivedColumn("timestamp_original", "ANY", Fact("timestamp as first stored, where a migration normalised it")),
@@ -219,7 +227,13 @@ APP_VERSION_COLUMN: Final = "app_version"
 
 RAW_COLUMNS: Final[tuple[str, ...]] = RequestRecord.__struct_fields__
 # What an insert fills, in order; a table has the kept columns behind them.
-COLUMNS: Final[tuple[str, ...]] = ("id", *RAW_COLUMNS, *(column.name for column in DERIVED), APP_VERSION_COLUMN)
+COLUMNS: Final[tuple[str, ...]] = (
+    "id",
+    *RAW_COLUMNS,
+    *(column.name for column in DERIVED),
+    APP_VERSION_COLUMN,
+    *(column.name for column in PRICED),
+)
 ALL_COLUMNS: Final[tuple[str, ...]] = (*COLUMNS, *(column.name for column in KEPT))
 
 

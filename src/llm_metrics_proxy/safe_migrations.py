@@ -12,7 +12,7 @@ them: both must give the same for every record, or the run is taken back.
 from math import isfinite
 from typing import Final
 
-from llm_metrics_proxy.migration.failures import GIVEN, INPUTS, original_sql
+from llm_metrics_proxy.migration.failures import GIVEN, INPUTS, SEEN_AS, original_sql
 from llm_metrics_proxy.migration.failures_oracle import oracle as failures_oracle
 from llm_metrics_proxy.migration.model import Change, Gap, Migration
 from llm_metrics_proxy.migration.timestamps import NEEDS_ORIGINAL_SQL, NORMALISED_SQL, normalise
@@ -111,6 +111,7 @@ def migrate_to_version_3_0_0() -> Migration:
         keeps_reason=True,
         repeatable=True,
         given=GIVEN,
+        seen_as=SEEN_AS,
     )  # fmt: skip
 
 

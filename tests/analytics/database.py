@@ -54,7 +54,7 @@ def a_row(
     """A record as it is stored, with this verdict, for ``Database.append``."""
     told = {"error_category": error_category, "error_phase": error_phase}
     derived = (told.get(column.name) for column in DERIVED)
-    return (*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version)
+    return (*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version, None, None)
 
 
 class Database:
@@ -68,7 +68,9 @@ class Database:
     def add(self, *records: RequestRecord, app_version: str = "2.0.0", tokens_per_second: float | None = None) -> None:
         """Commit records as one batch."""
         derived = (tokens_per_second, *(None for _column in DERIVED[1:]))
-        self.append((*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version) for record in records)
+        self.append(
+            (*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version, None, None) for record in records
+        )
 
     def append(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Commit rows in the order of ``record.COLUMNS`` without ``id``."""

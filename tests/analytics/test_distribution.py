@@ -1,3 +1,4 @@
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from llm_metrics_proxy.analytics.distribution import SHOWN, DistributionQuery, H
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.storage.base import Snapshot
 from tests.analytics.database import NOON, Database, a_record
 
 NOW = NOON + timedelta(hours=1)
@@ -55,6 +57,9 @@ def test_both_parts_are_asked_for_in_one_statement(database: Database) -> None:
         def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
             asked.append(sql)
             return database.reader.query(sql, parameters)
+
+        def snapshot(self) -> AbstractContextManager[Snapshot]:
+            return database.reader.snapshot()
 
         def close(self) -> None:
             database.reader.close()

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -25,6 +26,7 @@ from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.slos import Slo
 from llm_metrics_proxy.errors import QueryError, StoreError
 from llm_metrics_proxy.record import ALL_COLUMNS
+from llm_metrics_proxy.storage.base import Snapshot
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.analytics import duck
 from tests.analytics import odd as odd_table
@@ -211,6 +213,9 @@ def test_all_numbers_are_from_one_statement_and_so_from_one_snapshot(database: D
         def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
             asked.append(sql)
             return database.reader.query(sql, parameters)
+
+        def snapshot(self) -> AbstractContextManager[Snapshot]:
+            return database.reader.snapshot()
 
         def close(self) -> None:
             database.reader.close()

@@ -1,6 +1,7 @@
 import math
 import statistics
 from collections import Counter
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +15,7 @@ from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS
 from llm_metrics_proxy.analytics.summary import MAX_ERROR_TYPES, summarise
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import COLUMNS, DERIVED, RAW_COLUMNS, Outcome
+from llm_metrics_proxy.storage.base import Snapshot
 from tests.analytics.database import NOON, Database, a_record
 
 EVERYTHING = RequestFilter()
@@ -40,6 +42,8 @@ def row_of(fact: dict[str, Any]) -> tuple[Any, ...]:
         *(getattr(record, name) for name in RAW_COLUMNS),
         *(fact.get(column.name) for column in DERIVED),
         fact["app_version"],
+        None,
+        None,
     )
 
 
@@ -142,6 +146,9 @@ def test_all_numbers_are_from_one_statement_and_so_from_one_snapshot(database: D
         def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
             statements.append(sql)
             return database.reader.query(sql, parameters)
+
+        def snapshot(self) -> AbstractContextManager[Snapshot]:
+            return database.reader.snapshot()
 
         def close(self) -> None:
             database.reader.close()

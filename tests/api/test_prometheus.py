@@ -26,8 +26,8 @@ def health(**slot_values: int) -> Health:
     return assess("2.0.0", RUNNING, scoreboard.workers(), NOW_UNIX_S * 1000)
 
 
-def scrape(book: CounterBook, state: Health | None = None) -> tuple[Series, dict[str, str]]:
-    body, _ = render(book, state or health(), "")
+def scrape(book: CounterBook, state: Health | None = None, **more: Any) -> tuple[Series, dict[str, str]]:
+    body, _ = render(book, state or health(), "", **more)
     families = list(text_string_to_metric_families(body.decode()))
     samples = [sample for family in families for sample in family.samples]
     values = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
@@ -51,6 +51,14 @@ def test_every_family_is_there_before_the_first_request() -> None:
         "llm_proxy_request_success": "counter",
         "llm_proxy_prompt_tokens": "counter",
         "llm_proxy_generation_tokens": "counter",
+        "llm_proxy_cost_usd": "counter",
+        "llm_proxy_cost_unknown_requests": "counter",
+        "llm_proxy_slo_objective_ratio": "gauge",
+        "llm_proxy_slo_good_ratio": "gauge",
+        "llm_proxy_slo_error_budget_left_ratio": "gauge",
+        "llm_proxy_slo_burn_rate": "gauge",
+        "llm_proxy_alert_firing": "gauge",
+        "llm_proxy_alert_messages_waiting": "gauge",
         "llm_proxy_time_to_first_token_seconds": "histogram",
         "llm_proxy_time_per_output_token_seconds": "histogram",
         "llm_proxy_e2e_request_latency_seconds": "histogram",
@@ -121,6 +129,21 @@ def errors(values: Series) -> dict[tuple[str, str, str, str], float]:
         for (name, has), value in values.items()
         if name == "llm_proxy_errors_total"
     }
+
+
+def test_cost_is_counted_where_it_is_known_and_requests_where_it_is_not() -> None:
+    book = CounterBook()
+    book.observe(a_record(model="priced"), None, 0.5)
+    book.observe(a_record(model="priced"), None, 0.25)
+    book.observe(a_record(model="local"), None, None)
+    book.observe(a_record(model="local", prompt_tokens=None, completion_tokens=None), None, None)  # used nothing known
+    book.take_changes()
+    book.confirm()
+    values, _ = scrape(book)
+    assert only(values, "llm_proxy_cost_usd_total", model="priced") == 0.75
+    assert only(values, "llm_proxy_cost_unknown_requests_total", model="priced") == 0
+    assert only(values, "llm_proxy_cost_usd_total", model="local") == 0
+    assert only(values, "llm_proxy_cost_unknown_requests_total", model="local") == 1
 
 
 def test_every_kind_of_error_is_there_at_0_before_the_first_request_and_in_every_new_series() -> None:

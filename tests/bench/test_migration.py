@@ -98,11 +98,20 @@ def test_seconds_are_told_by_phase_and_indexes_apart() -> None:
 
 def test_ratios_compare_neighbours_with_and_without_the_backup() -> None:
     def turn(bare: float, whole: float, backup: float) -> dict[str, dict[str, Any]]:
-        migrated = {"seconds": whole, "phases": {"backing_up": backup}, "largest_lock_ms": 60.0, "peak_mib": 90.0}
-        return {"update": {"seconds": bare}, "migrate": migrated, "undo": {"seconds": 1.0, "peak_mib": 250.0}}
+        migrated = {
+            "seconds": whole, "cpu_seconds": 2 * whole, "phases": {"backing_up": backup},
+            "cpu_phases": {"backing_up": backup / 2}, "largest_lock_ms": 60.0, "peak_mib": 90.0,
+        }  # fmt: skip
+        return {
+            "update": {"seconds": bare, "cpu_seconds": bare},
+            "migrate": migrated,
+            "undo": {"seconds": 1.0, "peak_mib": 250.0},
+        }
 
     figures = {figure.key: figure for figure in speed([turn(2, 6, 1), turn(4, 10, 2), turn(2, 7, 1)], 1_000)}
     assert figures["migration.ratio"].compared == 3.0
     assert figures["migration.without_backup"].compared == 2.5
+    assert figures["migration.cpu_ratio"].compared == 6.0
+    assert figures["migration.backing_up.cpu"].compared == 0.25
     assert reached("migration.ratio", figures["migration.ratio"].compared) is True
     assert reached("migration.memory", figures["migration.memory"].compared) is False

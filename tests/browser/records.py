@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from llm_metrics_proxy.analytics.filters import stored_time
 from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.record import RequestRecord
-from llm_metrics_proxy.storage.base import IngestBatch
+from llm_metrics_proxy.storage.base import IngestBatch, SqlValue
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 
 DAY_S: Final = 86_400
@@ -141,11 +141,16 @@ def hostile(end: datetime) -> Iterator[RequestRecord]:
         )  # fmt: skip
 
 
+def _row(record: RequestRecord) -> tuple[SqlValue, ...]:
+    cost = record.upstream_cost_usd  # the upstream's own word is what the pricer takes first
+    return to_row(record, (cost, None if cost is None else "upstream"))
+
+
 def write(path: Path, records: Iterator[RequestRecord]) -> None:
     """Into a database of this version, new or not."""
     store = SqliteStore(path)
     try:
-        while rows := [to_row(record) for record in itertools.islice(records, BATCH)]:
+        while rows := [_row(record) for record in itertools.islice(records, BATCH)]:
             store.append(IngestBatch(rows=rows))
     finally:
         store.close()

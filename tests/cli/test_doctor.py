@@ -46,3 +46,8 @@ def test_a_failed_check_is_exit_code_1_with_what_to_do(cli: Cli) -> None:
     assert "FAILED" in ran.out
     assert "→ start it, or name another with --backend" in ran.out
     assert json.loads(cli("doctor", "--json", *FREE, "--backend", "http://127.0.0.1:9").out)["ok"] is False
+
+
+def test_a_deep_look_compares_roll_ups_too(cli: Cli) -> None:
+    document = json.loads(cli("doctor", "--deep", "--json", *FREE).out)
+    assert [finding["check"] for finding in document["findings"]][-1] == "rollups"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -21,9 +22,12 @@ from llm_metrics_proxy.cli.metrics_process import DRAIN_TIMEOUT_S
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import State
+from llm_metrics_proxy.pricing import PriceRow
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from llm_metrics_proxy.telemetry import OtlpOptions
 from tests import legacy
 from tests.cli.conftest import make_record
+from tests.telemetry.receiver import Receiver
 
 pytestmark = pytest.mark.system
 COMMAND = [sys.executable, "-P", "-m", "llm_metrics_proxy.cli.metrics_process"]
@@ -32,17 +36,20 @@ COMMAND = [sys.executable, "-P", "-m", "llm_metrics_proxy.cli.metrics_process"]
 class MetricsProcess:
     """One metrics process on a socket of the test's."""
 
-    def __init__(self, folder: Path, *, metrics_host: str = "127.0.0.1", token: str | None = "secret-token") -> None:
+    def __init__(
+        self, folder: Path, *, metrics_host: str = "127.0.0.1", token: str | None = "secret-token", **more: Any
+    ) -> None:
         self.folder = folder
         self._server = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self._server.getsockname()
-        options = MetricsOptions(
+        options = self._options = MetricsOptions(
             db_path=str(folder / "m.db"),
             journal_dir=str(folder / "journal"),
             backup_dir=str(folder / "backups"),
             listen_fds=[self._server.fileno()],
             metrics_host=metrics_host,
             metrics_token=token,
+            **more,
         )
         (folder / "journal").mkdir(exist_ok=True)
         self.process = subprocess.Popen(
@@ -50,6 +57,12 @@ class MetricsProcess:
         )
         assert self.process.stdin is not None
         self.process.stdin.write(msgspec.json.encode(options) + b"\n")
+        self.process.stdin.flush()
+
+    def tell(self, **changes: Any) -> None:
+        """As after a SIGHUP."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(msgspec.json.encode(msgspec.structs.replace(self._options, **changes)) + b"\n")
         self.process.stdin.flush()
 
     def get(self, path: str, **headers: str) -> tuple[int, bytes]:
@@ -79,10 +92,10 @@ def metrics(tmp_path: Path) -> Iterator[MetricsProcess]:
     started.close()
 
 
-def write_record(folder: Path, number: int) -> None:
+def write_record(folder: Path, number: int, **facts: Any) -> None:
     """What a worker that has ended leaves behind."""
     writer = JournalWriter(folder / "journal", f"{number:016x}", segment_bytes=2**20, max_bytes=2**30)
-    record = make_record(number)
+    record = make_record(number, **facts)
     writer.opened(record)
     writer.closed(record)
     writer.flush()
@@ -125,6 +138,34 @@ def test_what_is_written_while_it_runs_is_stored_within_a_second_or_two(metrics:
     while metrics.records() < 1:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_later_line_brings_other_prices(metrics: MetricsProcess) -> None:
+    assert metrics.get("/health")[0] == 200
+    metrics.tell(prices=[PriceRow(model="llama", input_usd_per_mtok=1000.0, output_usd_per_mtok=2000.0)])
+    deadline, number = time.monotonic() + 30, 0
+    newest: tuple[Any, ...] = ()
+    while newest != (2.0, "price_table"):  # the line may be read after the first records
+        assert time.monotonic() < deadline
+        write_record(metrics.folder, number := number + 1)
+        while metrics.records() < number:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        reader = SqliteReader(metrics.folder / "m.db")
+        (newest,) = reader.query("SELECT cost_usd, cost_source FROM completion_requests ORDER BY id DESC LIMIT 1")
+        reader.close()
+
+
+def test_what_is_stored_is_sent_to_an_otlp_receiver(tmp_path: Path) -> None:
+    with Receiver().running() as receiver:
+        metrics = MetricsProcess(tmp_path, otlp=OtlpOptions(endpoint=receiver.url, headers={"x-key": "k"}))
+        write_record(tmp_path, 1, dialect="openai_chat")
+        receiver.wait_until(lambda: receiver.spans)
+        metrics.process.send_signal(signal.SIGTERM)
+        assert metrics.process.wait(30) == 0
+        assert receiver.metrics["gen_ai.client.operation.duration"].histogram.data_points[0].count == 1
+        assert receiver.headers[0]["x-key"] == "k"
+        metrics.close()
 
 
 @contextmanager
@@ -181,7 +222,9 @@ def test_an_old_database_is_migrated_and_what_arrived_meanwhile_is_stored(tmp_pa
     while json.loads(metrics.get("/health")[1])["status"] != "ok" or metrics.records() < 501:
         assert time.monotonic() < deadline, metrics.get("/health")
         time.sleep(0.05)
-    assert json.loads(metrics.get("/api/v1/migrations/current")[1])["phase"] == "idle"
+    while json.loads(metrics.get("/api/v1/migrations/current")[1])["phase"] != "idle":
+        assert time.monotonic() < deadline, metrics.get("/api/v1/migrations/current")
+        time.sleep(0.05)
     metrics.process.terminate()
     assert metrics.process.wait(60) == 0
     metrics.close()

@@ -13,6 +13,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from llm_metrics_proxy.cli import plan
+from llm_metrics_proxy.cli.metrics_options import MetricsOptions
 from llm_metrics_proxy.cli.reload import read_again
 from llm_metrics_proxy.cli.reload_options import RELOADED
 from llm_metrics_proxy.config.settings import Settings
@@ -79,6 +80,32 @@ def test_what_can_change_does_and_what_cannot_is_named(tmp_path: Path) -> None:
     for name in FIXED_AT_START:
         assert getattr(options, name) == getattr(started.before, name), name
     assert needs_restart == ["metrics_port", "data_dir", "db_path", "backup_dir", "journal_dir", "journal_fsync"]
+
+
+def test_the_metrics_process_gets_new_prices_and_keeps_the_rest(tmp_path: Path) -> None:
+    file = tmp_path / "file.toml"
+    file.write_text(f"data_dir = '{tmp_path}/data'\nmetrics_port = 0\n")
+    loaded = load({}, {}, file)
+    readers = plan.listen_for_readers(loaded.settings)
+    child = plan.metrics_spec(loaded, readers, None)
+    reload = plan.reload_plan(loaded, [child])
+    assert reload is not None
+    assert reload.children == ["metrics"]
+    row = "[[prices]]\nmodel = 'a'\ninput_usd_per_mtok = 1\n"
+    file.write_text(f"data_dir = '{tmp_path}/elsewhere'\nmetrics_port = 0\npublic_prices = false\n" + row)
+    request = ReloadRequest(told_json=reload.told_json, options={"metrics": child.options_json})
+    answer = read_again(request, {})
+    before, after = (
+        msgspec.json.decode(text, type=MetricsOptions) for text in (child.options_json, answer.options["metrics"])
+    )
+    assert [row.model for row in after.prices] == ["a"]
+    assert msgspec.structs.replace(after, prices=[], public_prices=True, settings=before.settings) == before
+    told = {shown["name"]: shown["value"] for shown in after.settings}
+    assert (told["prices"], told["public_prices"]) == ("a", "false")
+    assert told["data_dir"] == {shown["name"]: shown["value"] for shown in before.settings}["data_dir"]
+    assert answer.needs_restart == ["data_dir", "db_path", "backup_dir", "journal_dir"]
+    for each in readers.groups[0]:
+        each.close()
 
 
 def test_a_flag_stays_stronger_than_the_file(tmp_path: Path) -> None:

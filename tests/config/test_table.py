@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.settings import Settings
-from llm_metrics_proxy.config.table import backend_rows, markdown, rows
+from llm_metrics_proxy.config.table import markdown, rows, table_rows
+from llm_metrics_proxy.config.toml_tables import TOML_TABLES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -27,9 +27,10 @@ def test_every_setting_is_documented_in_full() -> None:
             assert (name in markdown()) == (not row.toml_only or name.startswith("|"))
 
 
-def test_every_key_of_a_backend_is_documented_in_full() -> None:
-    assert list(backend_rows()) == list(BackendTable.model_fields)
-    for row in backend_rows().values():
+@pytest.mark.parametrize("table", TOML_TABLES)
+def test_every_key_of_a_table_is_documented_in_full(table: str) -> None:
+    assert list(table_rows(table)) == list(TOML_TABLES[table].model.model_fields)
+    for row in table_rows(table).values():
         for words in (row.default, row.allowed, row.meaning):
             assert words, row.name
         assert row.meaning.endswith("."), row.name
@@ -56,7 +57,7 @@ def test_every_number_says_its_range() -> None:
 
 def test_rows_know_what_kind_of_flag_they_need() -> None:
     table = rows()
-    assert [name for name, row in table.items() if row.is_secret] == ["metrics_token"]
+    assert [name for name, row in table.items() if row.is_secret] == ["metrics_token", "otlp_headers"]
     assert [name for name, row in table.items() if row.is_list] == ["allow_paths", "trusted_proxies"]
     assert table["insecure"].flags == "--insecure/--no-insecure"
     assert table["data_dir"].flags == "--data-dir"

@@ -1,3 +1,4 @@
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import apsw
@@ -7,6 +8,7 @@ from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.analytics.filters import parse_time
 from llm_metrics_proxy.export import pages as module
 from llm_metrics_proxy.export.pages import Bounds, bounds, pages
+from llm_metrics_proxy.storage.base import Snapshot
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.analytics.database import Database, a_record
 
@@ -88,6 +90,9 @@ def test_a_page_walks_along_the_ids_and_never_sorts(database: Database) -> None:
         def query(self, sql: str, parameters: object = ()) -> list[tuple[object, ...]]:
             seen.append(sql)
             return database.reader.query(sql, parameters)  # type: ignore[arg-type]
+
+        def snapshot(self) -> AbstractContextManager[Snapshot]:
+            return database.reader.snapshot()
 
         def close(self) -> None:
             """Nothing of its own."""

@@ -9,7 +9,7 @@ from llm_metrics_proxy.cli.app import run
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.migration.timestamps import normalise
-from llm_metrics_proxy.record import DERIVED, KEPT
+from llm_metrics_proxy.record import DERIVED, KEPT, PRICED
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite_schema import LAST_LEGACY_SCHEMA, LEGACY_NEEDS, LEGACY_NEEDS_ONE_OF
 from tests.migration.databases import content, execute, make, options
@@ -56,7 +56,7 @@ def test_the_undo_by_hand_puts_every_value_back_and_is_left_alone(tmp_path: Path
     assert content(path, names) != before
     execute(path, script)
     assert content(path, names) == before
-    added = [column.name for column in (*DERIVED, *KEPT) if column.name not in names]
+    added = [column.name for column in (*DERIVED, *PRICED, *KEPT) if column.name not in names]
     for name in (*added, "outcome"):
         assert execute(path, f"SELECT count({name}) FROM completion_requests") == [(0,)], name
     assert execute(path, "SELECT name FROM sqlite_schema WHERE name GLOB 'migration_undo_*'") == []

@@ -322,3 +322,4 @@ def test_tags_are_recorded_and_kept_from_the_server_and_a_trace_is_recorded_and_
     record = stage.proxy.record()
     assert record.tags == "env=prod,run=7,team=red"
     assert record.trace_id == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert (record.parent_span_id, record.trace_sampled) == ("00f067aa0ba902b7", True)

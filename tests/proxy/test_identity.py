@@ -98,12 +98,14 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 @pytest.mark.parametrize(
-    ("value", "trace_id"),
+    ("value", "trace"),
     [
         (None, None),
-        (f"00-{TRACE}-{PARENT}-01", TRACE),
+        (f"00-{TRACE}-{PARENT}-01", (TRACE, PARENT, True)),
+        (f"00-{TRACE}-{PARENT}-00", (TRACE, PARENT, False)),
+        (f"00-{TRACE}-{PARENT}-02", (TRACE, PARENT, False)),
         (f"00-{TRACE}-{PARENT}-01-more", None),
-        (f"cc-{TRACE}-{PARENT}-01-more", TRACE),
+        (f"cc-{TRACE}-{PARENT}-01-more", (TRACE, PARENT, True)),
         (f"ff-{TRACE}-{PARENT}-01", None),
         (f"00-{TRACE.upper()}-{PARENT}-01", None),
         (f"00-{'0' * 32}-{PARENT}-01", None),
@@ -112,5 +114,5 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
         ("nonsense", None),
     ],
 )
-def test_traces(value: str | None, trace_id: str | None) -> None:
-    assert trace_of({} if value is None else {"traceparent": value.encode()}) == trace_id
+def test_traces(value: str | None, trace: tuple[str, str, bool] | None) -> None:
+    assert trace_of({} if value is None else {"traceparent": value.encode()}) == trace

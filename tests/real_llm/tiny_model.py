@@ -9,7 +9,7 @@ every text possible, and some common pieces.
 import sys
 
 import gguf  # type: ignore[import-not-found]
-import numpy as np  # type: ignore[import-not-found]
+import numpy as np
 
 LAYERS, WIDTH, HEADS, FEED_FORWARD, CONTEXT_TOKENS = 2, 64, 4, 128, 4096
 LETTERS = "▁ e t a o i n s h r d l u c m w f g y p b v k"

@@ -10,7 +10,7 @@ import pytest
 
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, RAW_COLUMNS, RequestRecord
+from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, PRICED, RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import apply_steps, look, refuse_orphaned_wal, steps
 from tests.legacy import LAYOUTS, leave_hot_journal, leave_wal, make
@@ -50,7 +50,7 @@ def test_the_table_has_exactly_the_records_columns(tmp_path: Path) -> None:
         types = get_args(hints[name]) or (hints[name],)
         (value_type,) = (each for each in types if each is not NoneType)
         assert found[name] == (SQL_TYPES[value_type], NoneType not in types), name
-    for column in (*DERIVED, *KEPT):
+    for column in (*DERIVED, *PRICED, *KEPT):
         assert found[column.name] == (column.sql_type, False)
     assert found[APP_VERSION_COLUMN] == ("TEXT", True)
     connection.close()

@@ -69,3 +69,18 @@ def test_the_first_line_shows_its_token_when_it_is_whole() -> None:
 
 def test_an_error_in_an_object_of_its_own_is_told() -> None:
     assert facts(b'{"error":"no such model"}').error == ErrorFacts(message="no such model")
+
+
+@pytest.mark.parametrize("begun", [b"", WHOLE])
+def test_blank_lines_without_end_are_not_held(begun: bytes) -> None:
+    reader = OllamaAnswerReader()
+    reader.feed(begun)
+    for _ in range(1000):
+        reader.feed(b"\r\n" * 512)
+        assert len(reader._held) <= 66 * 1024
+    assert reader.finish() == facts(begun)
+
+
+def test_a_stream_that_was_kept_alive_for_long_is_a_stream() -> None:
+    found = facts(*[b"\n" * 1024] * 200, b"".join(OLLAMA))
+    assert found == facts_of(OllamaStreamReader, b"".join(OLLAMA))

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/v1/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Alerts, and which of them fire */
+        get: operations["read_alerts_api_v1_alerts_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/breakdown": {
         parameters: {
             query?: never;
@@ -234,6 +251,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/slos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Objectives, and how much of each error budget is left */
+        get: operations["read_slos_api_v1_slos_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/summary": {
         parameters: {
             query?: never;
@@ -340,6 +374,67 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * About
+         * @description Which requests a rule is about; ``None``: every one.
+         */
+        About: {
+            /** @default null */
+            api_key_id: string | null;
+            /** @default null */
+            backend_name: string | null;
+            /** @default null */
+            endpoint: string | null;
+            /** @default null */
+            model: string | null;
+            /** @default null */
+            origin: string | null;
+            /** @default null */
+            streaming: boolean | null;
+            /** @default null */
+            tag: string | null;
+            /** @default null */
+            user: string | null;
+        };
+        /**
+         * AlertReport
+         * @description One alert as it is now.
+         */
+        AlertReport: {
+            /** @default null */
+            error: string | null;
+            filter: components["schemas"]["About"];
+            for_s: number;
+            /** @default null */
+            last_delivery_error: string | null;
+            /** @default null */
+            measured_at: string | null;
+            metric: string;
+            /** @default 0 */
+            n: number;
+            name: string;
+            op: string;
+            /** @default ok */
+            phase: string;
+            resolve_s: number;
+            /** @default null */
+            since: string | null;
+            threshold: number;
+            /** @default null */
+            value: number | null;
+            /** @default 0 */
+            waiting: number;
+            webhook: string | null;
+            window_s: number;
+        };
+        /**
+         * Alerts
+         * @description Every alert of the file, as last measured.
+         */
+        Alerts: {
+            alerts: components["schemas"]["AlertReport"][];
+            app_version: string;
+        };
         /**
          * BackendCount
          * @description ``n`` errors among the ``requests`` that a server was to answer; ``share`` is of these.
@@ -1042,6 +1137,10 @@ export interface components {
             connect_ms: number | null;
             /** @description stream events that carried content; a chunk is not a token */
             content_chunks: number | null;
+            /** @description who said so: upstream, price_table or genai_prices; none: nobody */
+            cost_source: string | null;
+            /** @description what it cost, as priced when it was stored; none: unknown */
+            cost_usd: number | null;
             /** @description wire format that was read, such as openai_chat; none: only forwarded */
             dialect: string | null;
             /** @description path without the query, cut to 256 characters */
@@ -1080,6 +1179,8 @@ export interface components {
             outcome_original: string | number | null;
             /** @description (completion_tokens - 1) * 1000 / (TTLT - TTFT): speed of generation; none as TPOT */
             output_tokens_per_second: number | null;
+            /** @description 16 hex digits of W3C traceparent: the client's span */
+            parent_span_id: string | null;
             /** @description reported input tokens, cached ones included */
             prompt_tokens: number | null;
             /** @description time this proxy added: waiting for a connection, forwarding, finishing */
@@ -1170,6 +1271,8 @@ export interface components {
             total_tokens: number | null;
             /** @description 32 hex digits of W3C traceparent, if it is valid */
             trace_id: string | null;
+            /** @description the client's own trace is kept, by W3C traceparent's flag */
+            trace_sampled: boolean | null;
             /** @description only where columns hold what does not fit them (text or bytes for a number, an infinity), as records of other programs may: what is stored, as SQL writes it, by column; the column itself is null then and counts nowhere */
             unfit_values?: {
                 [key: string]: string;
@@ -1305,6 +1408,39 @@ export interface components {
             limit: number;
         };
         /**
+         * SloReport
+         * @description One objective, measured. What rests on no record is null.
+         */
+        SloReport: {
+            /** @default null */
+            burn_rate_1h: number | null;
+            /** @default null */
+            error: string | null;
+            /** @default null */
+            error_budget_left: number | null;
+            filter: components["schemas"]["About"];
+            /** @default null */
+            good_ratio: number | null;
+            /** @default null */
+            measured_at: string | null;
+            /** @default null */
+            met: boolean | null;
+            name: string;
+            objective: number;
+            /** @default 0 */
+            requests: number;
+            require: string;
+            window_s: number;
+        };
+        /**
+         * Slos
+         * @description Every objective of the file, as last measured.
+         */
+        Slos: {
+            app_version: string;
+            slos: components["schemas"]["SloReport"][];
+        };
+        /**
          * Summary
          * @description What the selected records amount to. Missing is ``None``, never 0.
          *
@@ -1430,6 +1566,53 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    read_alerts_api_v1_alerts_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In the order of the file; as last measured. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alerts"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     read_breakdown_api_v1_breakdown_get: {
         parameters: {
             query?: {
@@ -3210,6 +3393,53 @@ export interface operations {
             };
             /** @description A parameter is wrong; the message says which and why. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_slos_api_v1_slos_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In the order of the file; as last measured. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Slos"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

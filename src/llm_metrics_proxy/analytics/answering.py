@@ -55,8 +55,12 @@ def whole_span(sources: Iterable[Source]) -> tuple[datetime, datetime] | None:
 
 
 def source_for(sources: Sequence[Source], plans: Sequence[Plan]) -> Source:
-    """The first that can answer all plans, else the last."""
-    return next((one for one in sources if all(one.can_answer(plan) for plan in plans)), sources[-1])
+    """The first that can answer all plans and is worth asking for one of them, else the last."""
+    return next((one for one in sources if _suits(one, plans)), sources[-1])
+
+
+def _suits(source: Source, plans: Sequence[Plan]) -> bool:
+    return all(source.can_answer(plan) for plan in plans) and any(source.is_worth_it(plan) for plan in plans)
 
 
 def columns(query: Query) -> list[Column]:

@@ -7,7 +7,7 @@ token count that a server reports. A new column of that kind is a new metric wit
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from llm_metrics_proxy.record import DERIVED, raw_facts
+from llm_metrics_proxy.record import DERIVED, PRICED, raw_facts
 
 
 class Metric(NamedTuple):
@@ -59,7 +59,7 @@ TOKEN_SUMS: Final = _raw("tokens", _count, without=frozenset({"max_tokens"}))
 BYTES: Final = _raw("bytes", _count)
 COSTS: Final = tuple(
     Metric(name, "USD", fact.meaning, _finite(name))
-    for name, fact in (*raw_facts().items(), *((column.name, column.fact) for column in DERIVED))
+    for name, fact in (*raw_facts().items(), *((column.name, column.fact) for column in (*DERIVED, *PRICED)))
     if fact.unit == "USD"
 )
 PERCENTILES: Final = (0.5, 0.95, 0.99)

@@ -107,6 +107,10 @@ class RecordsSource:
         """Records tell everything."""
         return True
 
+    def is_worth_it(self, plan: Plan) -> bool:  # noqa: ARG002
+        """There is no other source after it."""
+        return True
+
     def span(self) -> tuple[datetime, datetime] | None:
         """From the second of the oldest record to the one behind that of the newest."""
         one = f"SELECT {_UNIX_S} AS unix_s FROM completion_requests WHERE {_READABLE} AND unix_s NOT NULL"  # noqa: S608

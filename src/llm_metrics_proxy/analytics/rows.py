@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, Final, get_args, get_type_hints
 
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, RequestRecord
-from llm_metrics_proxy.storage.base import Reader, SqlValue
+from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, PRICED, RequestRecord
+from llm_metrics_proxy.storage.base import Reader, Snapshot, SqlValue
 
 UNFIT: Final = "unfit_values"
 NO_VALUE: Final = "(none)"
@@ -25,7 +25,7 @@ def described(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def read(reader: Reader, sql: str, parameters: Sequence[SqlValue] = (), *, columns: int) -> list[tuple[Any, ...]]:
+def read(reader: Snapshot, sql: str, parameters: Sequence[SqlValue] = (), *, columns: int) -> list[tuple[Any, ...]]:
     """All rows of a statement with so many ``columns``; bytes of its text that are no Unicode become U+FFFD.
 
     A statement whose order matters needs a LIMIT: it may be asked inside another one. Raises ``StoreError``.
@@ -92,7 +92,7 @@ _KINDS: Final = {"TEXT": str, "REAL": float, "INTEGER": int}
 _BY_COLUMN: Final[dict[str, Callable[[Any], Any]]] = {
     "id": _whole,
     **{name: _reading(hint) for name, hint in get_type_hints(RequestRecord).items()},
-    **{column.name: _READINGS[_KINDS[column.sql_type]] for column in DERIVED},
+    **{column.name: _READINGS[_KINDS[column.sql_type]] for column in (*DERIVED, *PRICED)},
     APP_VERSION_COLUMN: _text,
     **{column.name: _READINGS[_KINDS[column.sql_type]] if column.sql_type != "ANY" else _as_is for column in KEPT},
 }

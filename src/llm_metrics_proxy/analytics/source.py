@@ -124,6 +124,9 @@ class Source(Protocol):
     def can_answer(self, plan: Plan) -> bool:
         """Whether it knows all that the plan asks for, at this moment. Raises ``StoreError``."""
 
+    def is_worth_it(self, plan: Plan) -> bool:
+        """Whether it is better than the sources after it, of a plan that it can answer. Raises ``StoreError``."""
+
     def span(self) -> tuple[datetime, datetime] | None:
         """A range that has every record stored whose time can be read, to the second; ``None``: there is none.
 

@@ -7,4 +7,6 @@ from llm_metrics_proxy.storage.base import Reader
 
 def sources_of(reader: Reader) -> tuple[Source, ...]:
     """The last one can answer everything."""
-    return (RecordsSource(reader),)
+    from llm_metrics_proxy.analytics.rollup_source import RollupSource  # noqa: PLC0415 -- numpy, for whoever asks
+
+    return (RollupSource(reader), RecordsSource(reader))

@@ -33,6 +33,7 @@ from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
 from llm_metrics_proxy.api.session import Sessions, add_session_routes
 from llm_metrics_proxy.api.settings import add_settings_routes
 from llm_metrics_proxy.api.site import VIEW_PATHS, add_site_routes
+from llm_metrics_proxy.api.watch_routes import add_watch_routes
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
@@ -69,6 +70,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
     add_live_routes(app, ports)
     add_report_routes(app, ports)
     add_query_routes(app, ports)
+    add_watch_routes(app, ports)
     add_settings_routes(app, ports)
     add_session_routes(app, sessions, APP_VERSION)
     add_site_routes(app, ports.site)
@@ -223,7 +225,9 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
         responses={200: {"description": "Text format or OpenMetrics.", "content": {"text/plain": {}}}},
     )
     def read_metrics(request: Request) -> Response:
-        body, content_type = prometheus.render(ports.book, health(), request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        telemetry = None if ports.telemetry is None else ports.telemetry()
+        body, content_type = prometheus.render(ports.book, health(), accept, watch=ports.watch, telemetry=telemetry)
         return Response(body, headers={"Content-Type": content_type})
 
     @app.get("/docs", include_in_schema=False)

@@ -11,6 +11,8 @@ from llm_metrics_proxy.api.site import Asset
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.base import Reader
+from llm_metrics_proxy.watch.evaluation import SloReport
+from llm_metrics_proxy.watch.watcher import AlertReport
 
 
 class ServiceStatus(Protocol):
@@ -120,6 +122,28 @@ class MigrationPorts(Protocol):
         """The migrations of this program, in order."""
 
 
+class WatchPorts(Protocol):
+    """What is watched, from memory, at once."""
+
+    def slos(self) -> list[SloReport]:
+        """Every objective, in the order of the file."""
+
+    def alerts(self) -> list[AlertReport]:
+        """Every alert, in the order of the file."""
+
+
+class Telemetry(Protocol):
+    """How sending telemetry fares."""
+
+    @property
+    def spans_sent(self) -> int:
+        """That the receiver took."""
+
+    @property
+    def dropped(self) -> int:
+        """Records and spans that it did not get."""
+
+
 @dataclass(frozen=True)
 class ApiPorts:
     """``token``: bearer token that every path but /health and /ready needs; none: no token is asked for.
@@ -138,7 +162,10 @@ class ApiPorts:
     allowed_hosts: frozenset[str] = frozenset()
     versions: Mapping[str, str] = field(default_factory=dict)
     migrations: MigrationPorts | None = None  # none: nothing migrates here, and no answer counts older records
-    settings: Sequence[Mapping[str, str]] = ()  # name, group, value, origin, meaning; secrets are hidden already
+    # name, group, value, origin, meaning of each; secrets are hidden already
+    settings: Callable[[], Sequence[Mapping[str, str]]] = tuple
     site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
+    watch: WatchPorts | None = None  # none: nothing is watched here
+    telemetry: Callable[[], Telemetry] | None = None  # none: none is sent
     clock: Callable[[], float] = time.time  # Unix seconds
     stopping: Callable[[], bool] = lambda: False  # true: answers without an end are to end now

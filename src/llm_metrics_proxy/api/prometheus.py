@@ -14,10 +14,13 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from llm_metrics_proxy.api.health import BackendHealth, Health, IngestionHealth, WorkerHealth
+from llm_metrics_proxy.api.ports import Telemetry, WatchPorts
 from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook, Series, SeriesKey, outcomes_with_zeros
+from llm_metrics_proxy.watch.evaluation import SloReport
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 
 PREFIX: Final = "llm_proxy_"
+FIRING: Final = "firing"
 _LABELS: Final = ("model", "backend", "endpoint", "streaming")
 _Samples = Iterable[tuple[tuple[str, ...], float]]
 
@@ -77,6 +80,18 @@ _COUNTERS: Final = (
         (),
         lambda series: [((), series.generation_tokens)],
     ),
+    _Counter(
+        "cost_usd",
+        "US dollars that requests cost, as priced when they ended, where that is known.",
+        (),
+        lambda series: [((), series.cost_usd)],
+    ),
+    _Counter(
+        "cost_unknown_requests",
+        "Requests that used tokens at an unknown price, as local models do.",
+        (),
+        lambda series: [((), series.not_priced)],
+    ),
 )
 _HISTOGRAM_HELP: Final = {
     "time_to_first_token_seconds": "From the request's head to the first token; streams only.",
@@ -105,12 +120,28 @@ _INGESTION_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[IngestionHeal
 )
 
 
-class ProxyCollector(Collector):
-    """One scrape: ``book`` and ``health`` as they are when ``collect`` runs."""
+_SLO_METRICS: Final[tuple[tuple[str, str, Callable[[SloReport], float | None]], ...]] = (
+    ("slo_objective_ratio", "The share of requests that has to be good.", lambda slo: slo.objective),
+    ("slo_good_ratio", "The share of requests that is, over the objective's window.", lambda slo: slo.good_ratio),
+    (
+        "slo_error_budget_left_ratio",
+        "What is left of the error budget; below 0: it is overdrawn.",
+        lambda slo: slo.error_budget_left,
+    ),
+    ("slo_burn_rate", "How many times too fast the last hour used the error budget.", lambda slo: slo.burn_rate_1h),
+)
 
-    def __init__(self, book: CounterBook, health: Health) -> None:
+
+class ProxyCollector(Collector):
+    """One scrape: everything as it is when ``collect`` runs."""
+
+    def __init__(
+        self, book: CounterBook, health: Health, watch: WatchPorts | None = None, telemetry: Telemetry | None = None
+    ) -> None:
         self._book = book
         self._health = health
+        self._watch = watch
+        self._telemetry = telemetry
 
     def collect(self) -> Iterator[Metric]:
         """Every family, also those that have no series yet."""
@@ -121,6 +152,30 @@ class ProxyCollector(Collector):
         yield from _counter_families(snapshot)
         yield from _histogram_families(snapshot)
         yield from self._live_families()
+        yield from self._watched_families()
+        if self._telemetry is not None:
+            sent, dropped = self._telemetry.spans_sent, self._telemetry.dropped
+            yield CounterMetricFamily(PREFIX + "otlp_spans", "Spans that the receiver took.", sent)
+            yield CounterMetricFamily(PREFIX + "otlp_dropped", "Records and spans that it did not get.", dropped)
+
+    def _watched_families(self) -> Iterator[Metric]:
+        """What is not known yet has no series: a gauge of 0 would be a number."""
+        slos, alerts = (self._watch.slos(), self._watch.alerts()) if self._watch is not None else ([], [])
+        for name, text, value in _SLO_METRICS:
+            family = GaugeMetricFamily(PREFIX + name, text, labels=("slo",))
+            for slo in slos:
+                if (measured := value(slo)) is not None:
+                    family.add_metric((slo.name,), measured)
+            yield family
+        firing = GaugeMetricFamily(PREFIX + "alert_firing", "1 while the alert fires.", labels=("alert",))
+        waiting = GaugeMetricFamily(
+            PREFIX + "alert_messages_waiting", "Messages that the alert's webhook has not taken yet.", labels=("alert",)
+        )
+        for alert in alerts:
+            firing.add_metric((alert.name,), alert.phase == FIRING)
+            waiting.add_metric((alert.name,), alert.waiting)
+        yield firing
+        yield waiting
 
     def _live_families(self) -> Iterator[Metric]:
         workers, ingestion = self._health.workers, self._health.ingestion
@@ -181,7 +236,14 @@ def _label_values(key: SeriesKey) -> tuple[str, ...]:
     return (key.model, key.backend, key.endpoint, "true" if key.streaming else "false")
 
 
-def render(book: CounterBook, health: Health, accept: str) -> tuple[bytes, str]:
+def render(
+    book: CounterBook,
+    health: Health,
+    accept: str,
+    *,
+    watch: WatchPorts | None = None,
+    telemetry: Telemetry | None = None,
+) -> tuple[bytes, str]:
     """Body and content type: the text format, or OpenMetrics if ``accept`` asks for it."""
     encoder, content_type = choose_encoder(accept)
-    return encoder(ProxyCollector(book, health)), content_type
+    return encoder(ProxyCollector(book, health, watch, telemetry)), content_type

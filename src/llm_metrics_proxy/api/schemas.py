@@ -19,8 +19,19 @@ from llm_metrics_proxy.api.live_events import LiveProblem, LiveSkipped, LiveStar
 from llm_metrics_proxy.api.migrations import MigrationNow
 from llm_metrics_proxy.api.query_examples import QUERY_EXAMPLES
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, Fact, RequestRecord, raw_facts
+from llm_metrics_proxy.record import (
+    ALL_COLUMNS,
+    APP_VERSION_COLUMN,
+    DERIVED,
+    KEPT,
+    PRICED,
+    Fact,
+    RequestRecord,
+    raw_facts,
+)
 from llm_metrics_proxy.reports import Report
+from llm_metrics_proxy.watch.evaluation import SloReport
+from llm_metrics_proxy.watch.watcher import AlertReport
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 
 
@@ -53,6 +64,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     components: dict[str, str]
 
 
+class Slos(msgspec.Struct, frozen=True, kw_only=True):
+    """Every objective of the file, as last measured."""
+
+    app_version: str
+    slos: list[SloReport]
+
+
+class Alerts(msgspec.Struct, frozen=True, kw_only=True):
+    """Every alert of the file, as last measured."""
+
+    app_version: str
+    alerts: list[AlertReport]
+
+
 def _described(kind: Any, fact: Fact) -> Any:
     extra = {"x-unit": fact.unit} if fact.unit else None
     return Annotated[kind, msgspec.Meta(description=fact.meaning, extra_json_schema=extra)]
@@ -67,7 +92,10 @@ def _record_fields() -> list[tuple[Any, ...]]:
     described = {
         "id": _described(int, Fact("row number in the database")),
         **{name: _described(kinds[name] | None, fact) for name, fact in raw_facts().items()},
-        **{column.name: _described(_KINDS[column.sql_type] | None, column.fact) for column in (*DERIVED, *KEPT)},
+        **{
+            column.name: _described(_KINDS[column.sql_type] | None, column.fact)
+            for column in (*DERIVED, *PRICED, *KEPT)
+        },
         APP_VERSION_COLUMN: _described(str | None, Fact("version whose formulas calculated the derived columns")),
     }
     unfit = Fact(
@@ -105,6 +133,7 @@ RequestPage: Final = msgspec.defstruct(
 _ANSWERS: Final = (
     *(RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, Settings, ErrorAnswer),
     *(Result, Histogram, Heatmap, Report),
+    *(Slos, Alerts),
 )
 _EVENTS: Final = (LiveStart, LiveSkipped, LiveTotals, LiveProblem)  # data of /api/v1/live; of `record`: RequestItem
 

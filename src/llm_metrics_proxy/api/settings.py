@@ -22,5 +22,5 @@ def add_settings_routes(app: FastAPI, ports: ApiPorts) -> None:
         responses={200: answer("Settings", "Every setting, and what runs."), 422: DATA_ERRORS[422]},
     )
     async def read_settings() -> Response:
-        shown = [SettingShown(**row) for row in ports.settings]
+        shown = [SettingShown(**row) for row in ports.settings()]
         return json_response(Settings(app_version=APP_VERSION, settings=shown, components=dict(ports.versions)))

@@ -15,6 +15,7 @@ from llm_metrics_proxy.cli.migrate import migrate
 from llm_metrics_proxy.cli.proxy import proxy
 from llm_metrics_proxy.cli.query import query
 from llm_metrics_proxy.cli.report import report
+from llm_metrics_proxy.cli.reprice import reprice
 from llm_metrics_proxy.cli.requests import requests
 from llm_metrics_proxy.cli.serve import serve
 from llm_metrics_proxy.cli.summary import summary
@@ -33,7 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (serve, proxy, metrics, demo, requests, summary, query, errors, top, export, report, doctor, version):
+for verb in (
+    *(serve, proxy, metrics, demo, requests, summary, query, errors, top, export, report, reprice, doctor, version),
+):
     app.command()(verb)
 app.add_typer(migrate)
 app.add_typer(backup)

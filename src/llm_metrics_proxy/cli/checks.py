@@ -18,7 +18,7 @@ import msgspec
 
 from llm_metrics_proxy import listening
 from llm_metrics_proxy.analytics import records_by_version
-from llm_metrics_proxy.cli import backend_checks, discovery, migration_checks, plan, secret_file
+from llm_metrics_proxy.cli import backend_checks, discovery, migration_checks, plan, secret_file, watch_checks
 from llm_metrics_proxy.cli.finding import Finding, Status, nearest_folder
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.types import DEMO
@@ -203,6 +203,7 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     clock,
     ports,
     descriptors,
+    watch_checks.alerts,
 )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from llm_metrics_proxy.cli import rollup_checks
 from llm_metrics_proxy.cli.checks import CHECKS
 from llm_metrics_proxy.cli.finding import Finding, Status
 from llm_metrics_proxy.cli.flags import with_settings
@@ -20,10 +21,13 @@ _MARKS: Final = {Status.OK: "[green]ok[/]", Status.WARNING: "[yellow]warning[/]"
 def doctor(
     loaded: Loaded,
     *,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also make the roll-ups of some days again, and compare them.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object, with every setting.")] = False,
 ) -> None:
     """Check configuration, backend, database, journal, disk, clock, ports and limits; exit 1 if a check fails."""
-    findings = [check(loaded.settings) for check in CHECKS]
+    findings = [check(loaded.settings) for check in (*CHECKS, *((rollup_checks.rollups,) if deep else ()))]
     if json:
         ok = not any(finding.status is Status.FAILED for finding in findings)
         print_json({"ok": ok, "app_version": APP_VERSION, "findings": findings, "settings": settings_shown(loaded)})

@@ -18,4 +18,4 @@ def metrics(loaded: Loaded) -> None:
     child = plan.metrics_spec(loaded, readers, None)
     out = console()
     out.print(f"Metrics {readers.url}; API docs: {readers.url}/docs; database: {settings.db_path}")
-    become(plan.assemble(settings, [child], [readers], None))
+    become(plan.assemble(settings, [child], [readers], None, plan.reload_plan(loaded, [child])))

@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from pydantic import SecretStr
@@ -16,18 +16,26 @@ from llm_metrics_proxy.cli import secret_file
 from llm_metrics_proxy.cli.metrics_options import MetricsOptions
 from llm_metrics_proxy.cli.reload_options import ReloadTold, fixed_settings
 from llm_metrics_proxy.config.backends import BackendTable
+from llm_metrics_proxy.config.prices import PriceTable
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded, shown
 from llm_metrics_proxy.config.table import rows
+from llm_metrics_proxy.config.watch import AlertTable, SloTable
 from llm_metrics_proxy.demo.options import DemoOptions
-from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.pricing import ALWAYS, FOR_EVER, PriceRow
+from llm_metrics_proxy.pricing.public import provider_ids
 from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor import ChildSpec, Plan, Reload
+from llm_metrics_proxy.telemetry import OtlpOptions
+from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
 
 # Workers first, so that nothing new arrives; then the metrics process, which stores what they left. The simulated
 # server answers the workers' open requests, so it goes last.
 _WORKERS, _METRICS, _DEMO = 0, 1, 2
+METRICS: Final = "metrics"  # the name of that process
 _KILL_GRACE_S: Final = 5.0  # a worker that has drained still closes its journal
 _LAST_INGESTION_S: Final = 60.0  # killed later, it loses nothing: the journal is read on at the next start
 _DEMO_STOP_S: Final = 5.0
@@ -172,6 +180,8 @@ def metrics_spec(loaded: Loaded, readers: Listeners, scoreboard: Scoreboard | No
         migration_batch_lock_ms=settings.migration_batch_lock_ms,
         migration_pause_ms=settings.migration_pause_ms,
         migration_window=settings.migration_window,
+        retention_days=settings.retention_days,
+        retention_max_bytes=settings.retention_max_bytes,
         scoreboard_fd=None if scoreboard is None else scoreboard.fd,
         metrics_host=settings.metrics_host,
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,
@@ -180,11 +190,14 @@ def metrics_spec(loaded: Loaded, readers: Listeners, scoreboard: Scoreboard | No
         ingest_interval_ms=settings.ingest_interval_ms,
         prometheus_model_limit=settings.prometheus_model_limit,
         settings=settings_table(loaded),
+        otlp=otlp_options(settings),
+        watch_interval_s=settings.watch_interval_s,
+        **reloaded_by_metrics(settings),
         log_level=settings.log_level,
         log_format=settings.log_format,
     )
     return ChildSpec(
-        name="metrics",
+        name=METRICS,
         argv=_module("llm_metrics_proxy.cli.metrics_process"),
         options_json=_line(options),
         fds=fds if scoreboard is None else [*fds, scoreboard.fd],
@@ -211,6 +224,86 @@ def settings_table(loaded: Loaded) -> list[dict[str, str]]:
     ]
 
 
+def otlp_options(settings: Settings) -> OtlpOptions | None:
+    """Where telemetry is sent; none: nowhere."""
+    if settings.otlp_endpoint is None or not (settings.otlp_traces or settings.otlp_metrics):
+        return None
+    given = settings.otlp_headers.get_secret_value().split(",") if settings.otlp_headers else []
+    headers = {name.strip().lower(): value.strip() for name, _, value in (pair.partition("=") for pair in given)}
+    return OtlpOptions(
+        endpoint=settings.otlp_endpoint,
+        headers=headers,
+        traces=settings.otlp_traces,
+        metrics=settings.otlp_metrics,
+        metrics_interval_s=settings.otlp_metrics_interval_s,
+        model_limit=settings.prometheus_model_limit,
+        version=APP_VERSION,
+    )
+
+
+def reloaded_by_metrics(settings: Settings) -> dict[str, Any]:
+    """What a reload changes in the metrics process. Raises ``SettingsError``."""
+    return {
+        "prices": price_rows(settings.prices),
+        "public_prices": settings.public_prices,
+        "slos": slo_rules(settings.slos),
+        "alerts": alert_rules(settings.alerts),
+    }
+
+
+def slo_rules(tables: Sequence[SloTable]) -> list[SloRule]:
+    """Objectives as the watcher has them."""
+    return [
+        SloRule(
+            name=table.name,
+            require=table.require,
+            objective=table.objective,
+            window_s=table.window,
+            about=_about(table),
+        )
+        for table in tables
+    ]
+
+
+def alert_rules(tables: Sequence[AlertTable]) -> list[AlertRule]:
+    """Alerts as the watcher has them."""
+    shared = ("name", "metric", "op", "threshold", "require", "min_requests", "webhook")
+    return [
+        AlertRule(
+            window_s=table.window,
+            for_s=table.for_duration,
+            resolve_s=table.resolve_duration,
+            about=_about(table),
+            **{name: getattr(table, name) for name in shared},
+        )
+        for table in tables
+    ]
+
+
+def _about(table: SloTable | AlertTable) -> About:
+    return About(**{name: getattr(table, name) for name in About.__struct_fields__})
+
+
+def price_rows(tables: Sequence[PriceTable]) -> list[PriceRow]:
+    """The user's prices as the pricer has them. Raises ``SettingsError`` for a provider that nobody knows."""
+    if any(table.provider for table in tables):
+        known = provider_ids()
+        problems = [
+            f"prices[{index}].provider = {table.provider!r} (model {table.model}): genai-prices knows no such one, "
+            f"only {', '.join(sorted(known))}"
+            for index, table in enumerate(tables)
+            if table.provider is not None and table.provider not in known
+        ]
+        if problems:
+            raise SettingsError(problems)
+    return [_price_row(table) for table in tables]
+
+
+def _price_row(table: PriceTable) -> PriceRow:
+    shared = {name: getattr(table, name) for name in PriceTable.model_fields if not name.startswith("valid_")}
+    return PriceRow(from_=table.valid_from or ALWAYS, until=table.valid_until or FOR_EVER, **shared)
+
+
 def demo_spec(demo: Listeners, *, traffic_to: str | None) -> ChildSpec:
     """The simulated server; with ``traffic_to``, simulated clients of that proxy too."""
     fd = demo.fds[0]
@@ -225,8 +318,9 @@ def demo_spec(demo: Listeners, *, traffic_to: str | None) -> ChildSpec:
     )
 
 
-def reload_plan(loaded: Loaded, workers: Sequence[ChildSpec]) -> Reload | None:
-    """How the settings are read again; ``None`` where no file was named, so that nothing can have changed."""
+def reload_plan(loaded: Loaded, children: Sequence[ChildSpec]) -> Reload | None:
+    """How workers and the metrics process are told of settings that are read again; ``None`` where no file was named,
+    so that nothing can have changed."""
     if loaded.config_file is None:
         return None
     told = ReloadTold(
@@ -239,7 +333,7 @@ def reload_plan(loaded: Loaded, workers: Sequence[ChildSpec]) -> Reload | None:
     return Reload(
         argv=_module("llm_metrics_proxy.cli.reload"),
         told_json=_line(told),
-        children=[worker.name for worker in workers],
+        children=[child.name for child in children],
     )
 
 

@@ -1,4 +1,4 @@
-"""A short-lived process: reads the settings again, as SIGHUP asks, and says what each worker is to be told now.
+"""A short-lived process: reads the settings again, as SIGHUP asks, and says what each process is to be told now.
 
 The supervisor starts it, because it holds none of the libraries that read settings. It gets a ``ReloadRequest`` on
 standard input, and answers a ``ReloadAnswer`` on standard output, or exit code 2 after having logged what is wrong.
@@ -13,7 +13,8 @@ import msgspec
 
 from llm_metrics_proxy import logs
 from llm_metrics_proxy.cli import plan
-from llm_metrics_proxy.cli.reload_options import ReloadTold, fixed_settings
+from llm_metrics_proxy.cli.metrics_options import MetricsOptions
+from llm_metrics_proxy.cli.reload_options import RELOADED, ReloadTold, fixed_settings
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded, load
 from llm_metrics_proxy.config.types import DEMO
@@ -25,19 +26,28 @@ log = logging.getLogger(__name__)
 
 
 def read_again(request: ReloadRequest, environment: dict[str, str]) -> ReloadAnswer:
-    """New options for every worker. Raises ``SettingsError``."""
+    """New options for every worker and the metrics process. Raises ``SettingsError``."""
     told = msgspec.json.decode(request.told_json, type=ReloadTold)
     loaded = load(told.flags, environment, Path(told.config_file))
     fixed = fixed_settings(loaded.settings)
     waiting = [name for name in told.fixed if told.fixed[name] != fixed.get(name)]
     options = {
-        name: msgspec.json.encode(_for_worker(loaded, msgspec.json.decode(text, type=ProxyOptions))).decode()
+        name: (_for_metrics if name == plan.METRICS else _for_worker)(loaded, text)
         for name, text in request.options.items()
     }
     return ReloadAnswer(options=options, needs_restart=waiting)
 
 
-def _for_worker(loaded: Loaded, now: ProxyOptions) -> ProxyOptions:
+def _for_metrics(loaded: Loaded, told: str) -> str:
+    now = msgspec.json.decode(told, type=MetricsOptions)
+    before = {row["name"]: row for row in now.settings}  # what waits for a restart is shown as it still is
+    shown = [row if row["name"] in RELOADED else before[row["name"]] for row in plan.settings_table(loaded)]
+    new = {**plan.reloaded_by_metrics(loaded.settings), "settings": shown}
+    return msgspec.json.encode(msgspec.structs.replace(now, **new)).decode()
+
+
+def _for_worker(loaded: Loaded, told: str) -> str:
+    now = msgspec.json.decode(told, type=ProxyOptions)
     wanted = plan.proxy_options(
         loaded.settings,
         backend=_backend(loaded.settings, now),
@@ -46,7 +56,7 @@ def _for_worker(loaded: Loaded, now: ProxyOptions) -> ProxyOptions:
         scoreboard_fd=now.scoreboard_fd,
         api_keys=loaded.api_keys,
     )
-    return reloaded(now, wanted)
+    return msgspec.json.encode(reloaded(now, wanted)).decode()
 
 
 def _backend(settings: Settings, now: ProxyOptions) -> str:

@@ -60,10 +60,11 @@ def serve(
         url = demo.url
     workers = plan.worker_specs(settings, url, clients, scoreboard, loaded.api_keys)
     children += workers
-    children.append(plan.metrics_spec(loaded, readers, scoreboard))
+    reloaded = [*workers, plan.metrics_spec(loaded, readers, scoreboard)]
+    children.append(reloaded[-1])
 
     print_start_block(settings, Backend(url, backend.note), clients.url, readers.url, simulated=backend.url is None)
-    become(plan.assemble(settings, children, listeners, scoreboard, plan.reload_plan(loaded, workers)))
+    become(plan.assemble(settings, children, listeners, scoreboard, plan.reload_plan(loaded, reloaded)))
 
 
 def choose_backend(settings: Settings, origin: str) -> Backend:

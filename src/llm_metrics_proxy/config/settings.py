@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from llm_metrics_proxy.config.backends import BackendTables, faults_between
+from llm_metrics_proxy.config.prices import PriceTables
 from llm_metrics_proxy.config.types import (
     MAX_WORKERS,
     Backend,
@@ -23,17 +24,20 @@ from llm_metrics_proxy.config.types import (
     FilePath,
     Host,
     Lower,
+    OtlpHeaders,
     PathPatterns,
     Peers,
     ReadableFile,
     Seconds,
     Token,
+    Url,
     UrlPath,
     Whole,
     Workers,
     is_loopback,
     setting,
 )
+from llm_metrics_proxy.config.watch import AlertTables, SloTables, faults_among
 
 ENV_PREFIX: Final = "LLM_METRICS_PROXY_"
 CROSS_CHECK: Final = "cross_check"  # pydantic's error type for a fault that lies between settings, not in one
@@ -162,6 +166,25 @@ class Settings(BaseSettings):
         "migration is done. Those made by `backup create` stay.",
         ge=1,
         le=1000,
+    )
+
+    retention_days: Whole = setting(
+        0,
+        "Storage",
+        "Days for which records are kept, whole days in UTC; 0: forever. What is known of them together, the roll-ups, "
+        "stays; see [Roll-ups](topics/rollups.md).",
+        unit="days",
+        ge=0,
+        le=36_500,
+    )
+    retention_max_bytes: Bytes = setting(
+        0,
+        "Storage",
+        "Size of what the database holds at which the oldest days of records are deleted; 0: no limit. The file does "
+        "not shrink: new records fill the room.",
+        unit="bytes",
+        ge=0,
+        le=1024 * _GIB,
     )
 
     # --- Migrations
@@ -330,6 +353,69 @@ class Settings(BaseSettings):
         le=10_000,
     )
 
+    # --- OpenTelemetry
+    otlp_endpoint: Url | None = setting(
+        None,
+        "OpenTelemetry",
+        "Receiver of metrics and traces by OTLP over HTTP, such as a collector; `/v1/metrics` and `/v1/traces` are "
+        "added. With none, nothing is sent. [Monitoring](topics/monitoring.md) says what is.",
+        allowed="an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:4318",
+        shown_default="none",
+    )
+    otlp_headers: OtlpHeaders | None = setting(
+        None,
+        "OpenTelemetry",
+        "Headers for it, such as `authorization=Bearer …`. Give keys by environment or file rather than by flag: every "
+        "user of a machine can read a process's flags.",
+        allowed="name=value, several separated by commas",
+    )
+    otlp_traces: bool = setting(True, "OpenTelemetry", "Send a span for each request.")
+    otlp_metrics: bool = setting(True, "OpenTelemetry", "Send histograms of tokens and durations.")
+    otlp_metrics_interval_s: Seconds = setting(
+        60.0, "OpenTelemetry", "Between two sendings of metrics.", unit="s", ge=1, le=3600
+    )
+
+    # --- Cost
+    prices: PriceTables = setting(
+        [],
+        "Cost",
+        "Prices of one's own, each a table `[[prices]]` of the file; the first that fits counts, and all of them "
+        "before the public lists. [Cost](topics/cost.md) explains them. Read again on SIGHUP.",
+        allowed="tables with at least model and input_usd_per_mtok or provider, see below",
+        toml_only=True,
+    )
+    public_prices: bool = setting(
+        True,
+        "Cost",
+        "Price requests to providers by the lists that the installed genai-prices bundles. Nothing is fetched.",
+    )
+
+    # --- SLOs and alerts
+    slos: SloTables = setting(
+        [],
+        "SLOs and alerts",
+        "Objectives, each a table `[[slos]]` of the file. [SLOs and alerts](topics/slos-and-alerts.md) explains both. "
+        "Read again on SIGHUP.",
+        allowed="tables with at least name and objective, see below",
+        toml_only=True,
+    )
+    alerts: AlertTables = setting(
+        [],
+        "SLOs and alerts",
+        "What is told, and to whom, when something is wrong; each a table `[[alerts]]` of the file. Read again on "
+        "SIGHUP.",
+        allowed="tables with at least name, metric and threshold, see below",
+        toml_only=True,
+    )
+    watch_interval_s: Seconds = setting(
+        15.0,
+        "SLOs and alerts",
+        "How often each is measured; less often where measuring takes longer than a twentieth of that.",
+        unit="s",
+        ge=1,
+        le=3600,
+    )
+
     # --- Logging
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = setting(
         "info", "Logging", "Least severe message that is written to stderr."
@@ -397,7 +483,17 @@ def _backends_differ(settings: Settings) -> str | None:
     return faults_between(settings.backends)
 
 
+def _slos_differ(settings: Settings) -> str | None:
+    return faults_among(settings.slos)
+
+
+def _alerts_differ(settings: Settings) -> str | None:
+    return faults_among(settings.alerts)
+
+
 CROSS_CHECKS: Final = (
+    CrossCheck("slos", ("slos",), _slos_differ),
+    CrossCheck("alerts", ("alerts",), _alerts_differ),
     CrossCheck("backend", ("backend", "backends"), _one_way_to_name_backends),
     CrossCheck("backends", ("backends",), _backends_differ),
     CrossCheck("metrics_host", ("metrics_host", "metrics_token", "insecure"), _metrics_are_guarded),

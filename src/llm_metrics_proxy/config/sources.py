@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
-from llm_metrics_proxy.config.backends import BackendTable, keys_of
+from llm_metrics_proxy.config.backends import keys_of
 from llm_metrics_proxy.config.settings import CROSS_CHECK, ENV_PREFIX, Settings
-from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, Row, backend_rows, rows
+from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, Row, rows, table_rows
 from llm_metrics_proxy.config.toml_lines import TomlLines
+from llm_metrics_proxy.config.toml_tables import TOML_TABLES
 from llm_metrics_proxy.errors import SettingsError
 
 DEFAULT: Final = "default"
@@ -151,9 +152,9 @@ def _validate(given: Mapping[str, Given], table: Mapping[str, Row], problems: li
     wrong = {str(fault["loc"][0]) for fault in faults if fault["loc"]} & given.keys()
     for name, row in table.items():
         if name in wrong:
-            inner = [fault for fault in faults if fault["loc"][:1] == (name,) and len(fault["loc"]) > 2]
-            if name == "backends" and inner:
-                problems.extend(dict.fromkeys(_backend_problem(fault, given[name]) for fault in inner))
+            inner = [fault for fault in faults if fault["loc"][:1] == (name,) and _is_inside(fault)]
+            if name in TOML_TABLES and inner:
+                problems.extend(dict.fromkeys(_table_problem(name, fault, given[name]) for fault in inner))
             else:
                 problems.append(_problem(row, given[name], f"must be {row.allowed}"))
     if wrong:  # contradictions are only looked for among values that are right, so look again without the wrong ones
@@ -174,22 +175,29 @@ def _attempt(given: Mapping[str, Given]) -> tuple[Settings | None, Sequence[Any]
         return None, error.errors(include_url=False)
 
 
-def _backend_problem(fault: Any, given: Given) -> str:
-    """One line for a key of a table ``[[backends]]``: on which line it stands, and what is wrong with it."""
-    _, index, key, *_ = fault["loc"]
-    table = given.value[index]
-    lines, known = given.lines, backend_rows()
-    line = (
-        None if lines is None else lines.of_table("backends", index, None if fault["type"] == "missing" else str(key))
-    )
-    what, where = f"backends[{index}].{key}", f"({given.file}{_on(line)})"
+def _is_inside(fault: Any) -> bool:
+    """About one table of an array: a key of it, or what its keys say together."""
+    return len(fault["loc"]) > 2 or (len(fault["loc"]) == 2 and fault["type"] == "value_error")
+
+
+def _table_problem(name: str, fault: Any, given: Given) -> str:
+    """One line for a key of a table such as ``[[backends]]``: on which line it stands, and what is wrong with it."""
+    _, index, *inside = fault["loc"]
+    key = str(inside[0]) if inside else None
+    at_head = key is None or fault["type"] == "missing"
+    line = None if given.lines is None else given.lines.of_table(name, index, None if at_head else key)
+    what, where = f"{name}[{index}]", f"({given.file}{_on(line)})"
+    reason = fault.get("ctx", {}).get("error")
+    if key is None:
+        return f"{what} {where}: {reason}"
+    kind, known = TOML_TABLES[name], table_rows(name)
+    what += f".{key}"
     if fault["type"] == "missing":
         return f"{what} {where}: is missing; it must be {known[key].allowed}"
     if fault["type"] == "extra_forbidden":
-        return f"{what} {where}: is no key of a backend{_did_you_mean(str(key), known)}"
-    value = "***" if key == "add_headers" else shown(known[key], table[key])
-    reason = fault.get("ctx", {}).get("error")
-    because = f"{reason}; it " if isinstance(reason, ValueError) and key in {"models", "add_headers", "name"} else ""
+        return f"{what} {where}: is no key of {kind.noun}{_did_you_mean(key, known)}"
+    value = "***" if key in kind.hidden else shown(known[key], given.value[index][key])
+    because = f"{reason}; it " if isinstance(reason, ValueError) and key in kind.explained else ""
     return f"{what} = {value} {where}: {because}must be {known[key].allowed}"
 
 
@@ -205,8 +213,9 @@ def shown(row: Row, value: Any) -> str:
         return "***"
     if isinstance(value, bool):
         return str(value).lower()
-    if row.name == "backends" and isinstance(value, list):  # names alone: the headers that they add may be secret
-        names = [each.name if isinstance(each, BackendTable) else each.get("name") for each in _tables(value)]
+    if row.name in TOML_TABLES and isinstance(value, list):  # names alone: what else they hold may be secret
+        label = TOML_TABLES[row.name].label
+        names = [getattr(each, label) if isinstance(each, BaseModel) else each.get(label) for each in _tables(value)]
         return ", ".join(map(str, names)) or "none"
     text = repr(str(value)) if isinstance(value, str | Path) else repr(value)
     if row.name in {
@@ -219,4 +228,4 @@ def shown(row: Row, value: Any) -> str:
 
 
 def _tables(value: list[Any]) -> list[Any]:
-    return [each for each in value if isinstance(each, dict | BackendTable)]
+    return [each for each in value if isinstance(each, dict | BaseModel)]

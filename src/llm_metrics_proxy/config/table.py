@@ -12,8 +12,8 @@ from annotated_types import Ge, Le
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.settings import ENV_PREFIX, Settings
+from llm_metrics_proxy.config.toml_tables import TOML_TABLES
 
 CONFIG_FLAG: Final = "--config"
 CONFIG_ENVIRONMENT: Final = ENV_PREFIX + "CONFIG"
@@ -40,8 +40,8 @@ Signals: `SIGTERM` and `SIGINT` stop gracefully (open requests end, then the las
 stops at once. `SIGHUP` has the file read again: see [Backends](topics/backends.md#reload).
 """
 
-_BACKEND_KEYS: Final = """
-Keys of a table `[[backends]]`:
+_TABLE_KEYS: Final = """
+Keys of a table `[[%s]]`:
 
 | key | default | unit | allowed | meaning |
 |---|---|---|---|---|
@@ -75,9 +75,9 @@ def rows() -> dict[str, Row]:
     return {name: _row(name, field) for name, field in Settings.model_fields.items()}
 
 
-def backend_rows() -> dict[str, Row]:
-    """Every key of a table ``[[backends]]``, described like a setting."""
-    return {name: _row(name, field) for name, field in BackendTable.model_fields.items()}
+def table_rows(table: str) -> dict[str, Row]:
+    """Every key of a table such as ``[[backends]]``, described like a setting."""
+    return {name: _row(name, field) for name, field in TOML_TABLES[table].model.model_fields.items()}
 
 
 def markdown() -> str:
@@ -100,11 +100,11 @@ def markdown() -> str:
                     row.meaning,
                 )
                 parts.append(_line(cells))
-        if group == "Backends":
-            parts.append(_BACKEND_KEYS)
+        for name in (row.name for row in table.values() if row.group == group and row.name in TOML_TABLES):
+            parts.append(_TABLE_KEYS % name)
             parts += [
                 _line((f"`{row.name}`", row.default, row.unit, row.allowed, row.meaning))
-                for row in backend_rows().values()
+                for row in table_rows(name).values()
             ]
     return "".join(parts)
 

@@ -126,6 +126,15 @@ def _secret(value: str) -> str:
     return value
 
 
+def _otlp_headers(value: str) -> str:
+    pairs = [pair.partition("=") for pair in value.split(",")]
+    if not all(re.fullmatch(r"[A-Za-z0-9-]+", name.strip()) and given.strip().isascii() for name, _, given in pairs):
+        raise ValueError("not headers")
+    if not all(given.strip().isprintable() and given.strip() for _, _, given in pairs):
+        raise ValueError("not headers")
+    return value
+
+
 def _peer(value: str) -> str:
     return str(ipaddress.ip_network(value.strip(), strict=False))
 
@@ -174,6 +183,7 @@ Bytes = Annotated[int, BeforeValidator(_size)]
 Workers = Annotated[int, BeforeValidator(_workers)]
 Host = Annotated[str, _text(_host)]
 Backend = Annotated[str, _text(_backend)]
+OtlpHeaders = Annotated[SecretStr, _text(_otlp_headers)]
 Token = Annotated[SecretStr, _text(_secret)]
 Url = Annotated[str, _text(_url)]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[\x21-\x7e]*$")]

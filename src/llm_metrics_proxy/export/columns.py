@@ -3,7 +3,16 @@
 from typing import Final, NamedTuple, get_args, get_type_hints
 
 from llm_metrics_proxy.errors import QueryError
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, Fact, RequestRecord, raw_facts
+from llm_metrics_proxy.record import (
+    ALL_COLUMNS,
+    APP_VERSION_COLUMN,
+    DERIVED,
+    KEPT,
+    PRICED,
+    Fact,
+    RequestRecord,
+    raw_facts,
+)
 
 TIME: Final = "timestamp"
 _KINDS: Final = {bool: "flag", int: "integer", float: "number", str: "text"}  # bool stands before int, a kind of it
@@ -28,7 +37,7 @@ def _columns() -> dict[str, Column]:
     hints, facts = get_type_hints(RequestRecord), raw_facts()
     kinds = {"id": "integer", **{name: _kind(hint) for name, hint in hints.items()}, TIME: "time"}
     facts["id"] = Fact("row number in the database, in the order of arrival")
-    for column in (*DERIVED, *KEPT):
+    for column in (*DERIVED, *PRICED, *KEPT):
         kinds[column.name], facts[column.name] = _BY_SQL_TYPE[column.sql_type], column.fact
     kinds[APP_VERSION_COLUMN] = "text"
     facts[APP_VERSION_COLUMN] = Fact("version whose formulas calculated the derived columns")

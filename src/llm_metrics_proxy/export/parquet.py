@@ -2,7 +2,8 @@
 
 The schema is fixed by ``record``, whatever the records hold. What does not fit its column is NULL; how often is told in
 the file's metadata, key ``unfit_values``, as JSON by column. A row group is written as soon as it is full, so memory
-does not grow with the number of records, but for the list of row groups at the end of the file (some 20 kB each).
+does not grow with the number of records, but for the list of row groups that is the end of the file: 70 kB each in
+memory until then, 4.4 MB a million records.
 """
 
 import io

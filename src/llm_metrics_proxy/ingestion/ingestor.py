@@ -11,7 +11,7 @@ what is committed. Only then is anything deleted, in an order that can be interr
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from llm_metrics_proxy.errors import JournalError, LlmMetricsProxyError, Records
 from llm_metrics_proxy.ingestion.batch import Batch
 from llm_metrics_proxy.journal.frames import encode, storable
 from llm_metrics_proxy.journal.reader import JournalFolder
-from llm_metrics_proxy.metrics_service import settle, to_row
+from llm_metrics_proxy.metrics_service import NOT_PRICED, Priced, settle, to_row
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosition, Store
 
@@ -41,14 +41,29 @@ class Counters(Protocol):
     def load(self, rows: list[tuple[str, bytes]]) -> None:
         """Replace the content with what is stored."""
 
-    def observe(self, record: RequestRecord, error_category: str | None) -> None:
-        """Count one record that is settled."""
+    def observe(self, record: RequestRecord, error_category: str | None, cost_usd: float | None) -> None:
+        """Count one record that is settled and priced."""
 
     def take_changes(self) -> list[tuple[str, bytes]]:
         """(series, state) of all that changed since the last call."""
 
     def confirm(self) -> None:
         """Those changes are committed, and may be shown."""
+
+
+class Pricer(Protocol):
+    """What the ingester needs of ``pricing.Pricer``."""
+
+    def price(self, record: RequestRecord) -> Priced:
+        """Cost in US dollars, and who said so; None, None where it is unknown."""
+
+
+class NoPricer:
+    """Knows no prices."""
+
+    def price(self, record: RequestRecord) -> Priced:  # noqa: ARG002 -- the port's signature
+        """Unknown."""
+        return NOT_PRICED
 
 
 class IngestionStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,14 +91,21 @@ class Ingestor:
         journal_dir: Path | str,
         counters: Counters,
         *,
+        pricer: Pricer | None = None,
+        on_stored: Callable[[Sequence[tuple[RequestRecord, float | None]]], None] | None = None,
         batch_rows: int = 10_000,
         interval_s: float = 0.2,
         unix_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """A batch ends at the first piece of journal (1 MiB) that fills it; ``interval_s`` is between two looks."""
+        """A batch ends at the first piece of journal (1 MiB) that fills it; ``interval_s`` is between two looks.
+
+        ``on_stored`` is told what each transaction has committed, with its cost in US dollars; it must return at once.
+        """
         self._store = store
         self._folder = JournalFolder(Path(journal_dir))
         self._counters = counters
+        self._pricer = pricer or NoPricer()
+        self._on_stored = on_stored
         self._batch_rows = batch_rows
         self._interval_s = interval_s
         self._unix_ms = unix_ms
@@ -121,6 +143,10 @@ class Ingestor:
             self._thread = None
         self._folder.release()
         self._is_reader = False
+
+    def use_pricer(self, pricer: Pricer) -> None:
+        """Price what is ingested from now on by this one; from any thread."""
+        self._pricer = pricer
 
     def status(self) -> IngestionStatus:
         """How it fares; from any thread."""
@@ -274,11 +300,12 @@ class Ingestor:
         rejected = len(batch.undecodable)
         opened, closed = batch.opened(), batch.closed()
         while True:
-            rows = []
+            rows, costs = [], []
             for record in batch.records:
-                verdict = settle(record)
-                self._counters.observe(record, verdict.category)
-                rows.append(to_row(record))
+                verdict, priced = settle(record), self._pricer.price(record)
+                self._counters.observe(record, verdict.category, priced[0])
+                rows.append(to_row(record, priced))
+                costs.append(priced[0])
             try:
                 self._store.append(
                     IngestBatch(
@@ -297,6 +324,8 @@ class Ingestor:
             else:
                 self._counters.confirm()
                 break
+        if self._on_stored is not None and batch.records:
+            self._on_stored(list(zip(batch.records, costs, strict=True)))
         self._open.update({request.request_id.encode(): request for request in opened})
         self._positions.update(batch.positions)
         return rejected

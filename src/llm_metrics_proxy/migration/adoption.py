@@ -18,7 +18,15 @@ import apsw
 
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.migration.legacy import Inspection, has_rowid_id, schema_of
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, COLUMNS, DERIVED, RAW_COLUMNS, STREAM_TIMES
+from llm_metrics_proxy.record import (
+    ALL_COLUMNS,
+    APP_VERSION_COLUMN,
+    COLUMNS,
+    DERIVED,
+    PRICED,
+    RAW_COLUMNS,
+    STREAM_TIMES,
+)
 from llm_metrics_proxy.storage.sqlite_schema import LEDGER, TABLE, quoted, steps
 
 _ORIGINAL_ID: Final = "id_original"
@@ -51,17 +59,31 @@ def _ours() -> tuple[dict[str, tuple[str, bool]], tuple[str, ...], dict[str, str
     return columns, others, {each.name: each.sql for each in schema if each.kind == "index" and each.table == TABLE}
 
 
-def index_steps() -> list[str]:
-    """Statements that make the indexes of ``completion_requests`` where they are missing; each its own transaction.
+class Index(NamedTuple):
+    """One index of ``completion_requests``; where ``is_partial``, of the records that have a value in ``column``."""
 
-    Records from before the adoption have no ``request_id``, so only the others are indexed by it.
-    """
+    name: str
+    column: str
+    is_unique: bool
+    is_partial: bool
+    sql: str
+
+
+def indexes() -> list[Index]:
+    """Those that an adopted file is to have. Records from before have no ``request_id``: only the others are in it."""
     found = []
     for name, sql in _ours()[2].items():
-        create, definition = sql.split(name, 1)
-        unless_null = " WHERE request_id IS NOT NULL" if "UNIQUE" in create else ""
-        found.append(f"{create}IF NOT EXISTS {name}{definition}{unless_null}")
+        is_unique = sql.startswith("CREATE UNIQUE")
+        column = sql.removesuffix(")").rsplit("(", 1)[1]
+        found.append(
+            Index(name, column, is_unique, is_unique, f"{sql} WHERE {column} IS NOT NULL" if is_unique else sql)
+        )
     return found
+
+
+def index_steps() -> list[str]:
+    """Statements that make the indexes of ``completion_requests`` where they are missing; each its own transaction."""
+    return [index.sql.replace(index.name, f"IF NOT EXISTS {index.name}", 1) for index in indexes()]
 
 
 def rehearse(inspection: Inspection) -> None:
@@ -159,7 +181,7 @@ def _copy_table(connection: apsw.Connection) -> None:
     defined, targets = ["id INTEGER PRIMARY KEY"], []
     for column in columns:
         name = kept if column.name.lower() == "id" else column.name
-        defined.append(f"{quoted(name)} {_affinity(column.declared, strict=strict)}")
+        defined.append(f"{quoted(name)} {affinity(column.declared, strict=strict)}")
         targets.append(quoted(name))
     sources = [quoted(column.name) for column in columns]
     # otherwise SQLite looks through every view and trigger, and refuses where an old one is broken
@@ -179,7 +201,7 @@ def _copy_table(connection: apsw.Connection) -> None:
         connection.pragma("legacy_alter_table", legacy_alter)
 
 
-def _affinity(declared: str, *, strict: bool) -> str:
+def affinity(declared: str, *, strict: bool) -> str:
     """A type with the affinity that SQLite gives ``declared``, by its rules in their order."""
     upper = declared.upper()
     if strict and upper == "ANY":
@@ -326,7 +348,7 @@ def _check_what_was_stored(connection: apsw.Connection) -> None:
         changed = [name for name in _FAITHFUL if row[name] != wanted[name]]
         if changed:
             raise _Refusal(f"its column {changed[0]} does not keep text as it is: {row[changed[0]]!r}")
-        for column in DERIVED:
+        for column in (*DERIVED, *PRICED):
             if column.sql_type != "TEXT" and isinstance(row[column.name], str):
                 raise _Refusal(
                     f"its column {column.name} makes text of numbers; rename that column (ALTER TABLE {TABLE} RENAME "

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from llm_metrics_proxy.errors import MigrationRefusedError
-from llm_metrics_proxy.migration.model import Change, Migration, Run, chain_checksum
+from llm_metrics_proxy.migration.model import Change, Migration, Run, chain_checksum, describe_stamp
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import Standing, is_older, standing
 
@@ -54,7 +54,10 @@ def statements(
             ]
             for k, m in enumerate(chain)
         ]
-    return RunSql(run.id, chain, run.added_columns, older, claiming)
+    # What no record claimed when the run began need not be asked of each: that makes most statements short enough for
+    # apsw to keep them prepared, which it does up to 16 KiB.
+    claimed = [[stamp for stamp in stamps if describe_stamp(stamp) in run.from_versions] for stamps in claiming]
+    return RunSql(run.id, chain, run.added_columns, older, claiming, claimed=claimed)
 
 
 def _written(connection: apsw.Connection, run: Run, migration: Migration) -> tuple[Change, ...]:

@@ -12,16 +12,17 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.adoption import index_steps
 from llm_metrics_proxy.migration.batches import Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.grafting import Grafting
 from llm_metrics_proxy.migration.lock import Fence
-from llm_metrics_proxy.migration.model import Ended, Fault, Phase, Progress, Report, Result, Run, State
+from llm_metrics_proxy.migration.model import Ended, Fault, Phase, Report, Result, Run, State
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, change_run, now, set_fact
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.undo import begin_undo, go_on_undoing
 from llm_metrics_proxy.migration.verify import StoppedError, differences_from_backup, verify_run
 from llm_metrics_proxy.storage import backup as backups
+from llm_metrics_proxy.storage import rollup_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _LOOK_S: Final = 1.0  # between two looks at the clock while the window is closed
@@ -47,23 +48,32 @@ class Execution:
         self._path, self._connection, self._options = path, connection, options
         self._report, self._stop, self._deadline = report, stop, deadline
         self._other_code = other_code
-        self._pace = Pace(options.batch_lock_ms)
+        self._pace, self._index_pace = Pace(options.batch_lock_ms), Pace(options.batch_lock_ms)
         with transaction(connection):
             self._fence = Fence(connection)
+        self._grafting = Grafting(
+            connection,
+            self._fence,
+            self._index_pace,
+            report=report,
+            interrupted=self._interrupted,
+        )
 
     def go_on(self, run: Run, sql: RunSql, newest: str | None) -> Result:
         """To the end, or until told to stop. ``newest``: the version that records follow after a whole run."""
         if run.state is State.MIGRATING:
-            if self._options.staged:
-                self._build_indexes()
+            # what was begun comes first: its entries are those of records that do not change meanwhile
+            if (self._options.staged or self._grafting.is_under_way()) and not self._build_indexes():
+                return self._stopped(run)
             try:
                 walked = self._walk(run, sql)
             except _FormulaError as error:
                 return self._take_back(run, sql, (error.fault,))
             if walked is None:
                 return self._stopped(run)
-            largest_ms = max(walked.largest_lock_ms, self._build_indexes())
-            run = self._change(walked, state=State.VERIFYING, largest_lock_ms=largest_ms)
+            if not self._build_indexes():
+                return self._stopped(run)
+            run = self._change(walked, state=State.VERIFYING, largest_lock_ms=self._longest_ms(walked))
         if run.state is State.VERIFYING:
             try:
                 faults, gaps = self._verify(run, sql)
@@ -129,6 +139,8 @@ class Execution:
             if kept:
                 self._connection.execute(sql.write(k), (after, through))
             taken += kept
+        if taken:
+            rollup_state.reset(self._connection)
         return taken
 
     def _formula_fault(self, sql: RunSql, after: int, through: int, error: apsw.Error) -> Fault:
@@ -161,15 +173,12 @@ class Execution:
         if self._options.pause_ms:
             self._stop.wait(self._options.pause_ms / 1000)
 
-    def _build_indexes(self) -> float:
-        """The indexes that an adopted file lacks; the longest that one held the lock, in milliseconds."""
-        clock = Pace(self._options.batch_lock_ms)
-        for statement in index_steps():
-            self._report(Progress(phase=Phase.MIGRATING, detail="building an index"))
-            with transaction(self._connection, clock):
-                self._fence.check(self._connection)
-                self._connection.execute(statement)
-        return clock.largest_ms
+    def _build_indexes(self) -> bool:
+        """The indexes that an adopted file lacks; false: interrupted."""
+        return self._grafting.build()
+
+    def _longest_ms(self, run: Run) -> float:
+        return max(run.largest_lock_ms, self._pace.largest_ms, self._index_pace.largest_ms)
 
     def _backup_of(self, run: Run) -> Path:
         """The run's backup; a new one where somebody removed it: it still proves what was observed."""
@@ -226,6 +235,8 @@ class Execution:
         return self._undo(run, sql, faults)
 
     def _undo(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> Result:
+        if self._grafting.is_under_way() and not self._build_indexes():
+            return self._stopped(run)
         undone = go_on_undoing(
             self._connection,
             run,

@@ -29,6 +29,20 @@ INPUTS: Final = (
 )  # fmt: skip
 
 
+_ANY: Final = "{}"
+_WHOLE: Final = "CASE WHEN typeof({0}) = 'integer' THEN {0} END"
+_WHETHER_TEXT: Final = "CASE WHEN typeof({}) = 'text' THEN '' END"
+_WHETHER_NUMBER: Final = "CASE WHEN typeof({}) IN ('integer', 'real') THEN 1 END"
+_WHETHER_ZERO: Final = "CASE WHEN typeof({0}) = 'integer' THEN {0} <> 0 END"
+# What the oracle can tell apart of each input: of times, whether there is one.
+SEEN_AS: Final = (
+    _ANY, _ANY, _WHOLE, _WHOLE, _ANY, _ANY, _ANY,
+    _ANY, _ANY, _WHETHER_TEXT, _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_NUMBER,
+    _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_ZERO, _ANY,
+    _ANY, _ANY,
+)  # fmt: skip
+
+
 def _text(column: str) -> str:
     return f"CASE WHEN typeof({column}) = 'text' THEN {column} END"
 

@@ -84,7 +84,11 @@ class Migration(NamedTuple):
     ``migrate plan`` compares before and after. ``keeps_reason``: where no gap holds, the reason of an earlier migration
     stays, and is among the inputs. ``repeatable``: given its own results, the oracle gives the same values again (and a
     reason where there was one), so that records can be verified at any time although inputs were overwritten.
-    ``given``: what several expressions rest on, worked out once; its names may stand in all SQL of the migration.
+    ``seen_as``: for an oracle to which many records are alike. One SQL template for each input, ``{}`` standing for it,
+    that gives a value which the oracle cannot tell from it, always of one storage class where that matters; records
+    that are the same by these are verified as one. None: record by record.
+    ``given``: what several expressions rest on, worked out once; its names may stand in all SQL of the migration but
+    ``keep_when``.
     """
 
     version: str
@@ -98,6 +102,7 @@ class Migration(NamedTuple):
     keeps_reason: bool = False
     repeatable: bool = False
     given: Given | None = None
+    seen_as: tuple[str, ...] | None = None
 
     @property
     def checksum(self) -> str:

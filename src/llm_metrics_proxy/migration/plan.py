@@ -9,11 +9,11 @@ from llm_metrics_proxy.migration.disk import Disk
 from llm_metrics_proxy.migration.model import Change, Fault, Run
 from llm_metrics_proxy.migration.preview import MetricChange
 from llm_metrics_proxy.migration.retyping import Retyped
-from llm_metrics_proxy.record import ALL_COLUMNS, DERIVED, KEPT, raw_facts
+from llm_metrics_proxy.record import ALL_COLUMNS, DERIVED, KEPT, PRICED, raw_facts
 
 _MEANINGS: Final = {
     **{name: fact.meaning for name, fact in raw_facts().items()},
-    **{column.name: column.fact.meaning for column in (*DERIVED, *KEPT)},
+    **{column.name: column.fact.meaning for column in (*DERIVED, *PRICED, *KEPT)},
 }
 
 _KEPT: Final = frozenset(column.name for column in KEPT)

@@ -17,7 +17,7 @@ import msgspec
 
 from llm_metrics_proxy.migration.model import Fault, Migration
 from llm_metrics_proxy.migration.sql import RunSql
-from llm_metrics_proxy.record import DERIVED, raw_facts
+from llm_metrics_proxy.record import DERIVED, PRICED, raw_facts
 from llm_metrics_proxy.storage.broken_text import read
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted, steps
 
@@ -27,7 +27,7 @@ _FAULTS: Final = 10
 _TABLE_SQL: Final = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE"
 _UNITS: Final = {
     **{name: fact.unit for name, fact in raw_facts().items()},
-    **{column.name: column.fact.unit for column in DERIVED},
+    **{column.name: column.fact.unit for column in (*DERIVED, *PRICED)},
 }
 
 

@@ -44,7 +44,9 @@ from llm_metrics_proxy.safe_migrations import MIGRATIONS
 
 RETRY_S: Final = 30.0
 LOOK_S: Final = 3.0
-_NICER: Final = 10  # than the process: whoever serves or takes in records goes first
+# Than the process: whoever serves or takes in records goes first. Not SCHED_IDLE, which was no politer when measured:
+# a thread that gets nothing while all cores are busy holds Python's lock and SQLite's meanwhile.
+_NICER: Final = 10
 # While nothing is known yet, a lock is likely to be a short one.
 _FIRST_WAITS_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 

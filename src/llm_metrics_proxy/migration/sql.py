@@ -42,7 +42,8 @@ class RunSql:
     """The statements of one run: a chain of migrations over the same records.
 
     ``added_columns`` were added by the adoption just before; ``older[k]`` are the stamps that migration k takes, and
-    ``claiming[k]`` those of an adopted file that are taken only where the record does not follow its stamp.
+    ``claiming[k]`` those of an adopted file that are taken only where the record does not follow its stamp;
+    ``claimed[k]`` are those of them that a record had when the run began (by default, all).
     """
 
     def __init__(
@@ -52,12 +53,15 @@ class RunSql:
         added_columns: Sequence[str] = (),
         older: Sequence[Sequence[Any]] = (),
         claiming: Sequence[Sequence[Any]] = (),
+        *,
+        claimed: Sequence[Sequence[Any]] | None = None,
     ) -> None:
         self.run_id = run_id
         self.migrations = tuple(migrations)
         self._added = frozenset(added_columns)
         self._older = older
         self._claiming = claiming
+        self._claimed = claiming if claimed is None else claimed
 
     def undo_table(self, k: int) -> str:
         """Name of the table with the values from before migration k."""
@@ -77,9 +81,9 @@ class RunSql:
     def takes(self, k: int) -> str:
         """Whether migration k takes a record."""
         older = in_list(self._older[k])
-        if not self._claiming or not self._claiming[k]:
+        if not self._claimed or not self._claimed[k]:
             return older
-        return f"({older} OR ({in_list(self._claiming[k])} AND {self._distrusted(k)}))"
+        return f"({older} OR ({in_list(self._claimed[k])} AND {self._distrusted(k)}))"
 
     def _distrusted(self, k: int) -> str:
         return self.migrations[k].worked_out(self.migrations[k].distrusted)
@@ -154,11 +158,31 @@ class RunSql:
 
     def written(self, k: int) -> str:
         """Rows ``(id, inputs before k…, changed columns after k…, reason after k, stamp after k)``."""
+        inputs = [self.before(name, k) for name in self.migrations[k].inputs]
+        return f"SELECT u{k}.id, {', '.join([*inputs, *self._outcome(k)])} FROM {self.joined(k)}"  # noqa: S608
+
+    def combinations(self, k: int) -> str:
+        """The rows of ``written`` as the oracle tells them apart (``seen_as``), each once, the id left out.
+
+        Compared by their bytes, whatever collation a column has; what 1 and 1.0 have in common ``seen_as`` settles.
+        """
         migration = self.migrations[k]
-        columns = [self.before(name, k) for name in migration.inputs]
-        columns += [self.before(change.column, k + 1) for change in self.changes(k)]
-        columns += [self.before(REASON_COLUMN, k + 1), self.before(APP_VERSION_COLUMN, k + 1)]
-        return f"SELECT u{k}.id, {', '.join(columns)} FROM {self.joined(k)}"  # noqa: S608
+        assert migration.seen_as is not None
+        inputs = [
+            seen.format(self.before(name, k)) for name, seen in zip(migration.inputs, migration.seen_as, strict=True)
+        ]
+        columns = [f"{value} COLLATE BINARY" for value in (*inputs, *self._outcome(k))]
+        return f"SELECT DISTINCT {', '.join(columns)} FROM {self.joined(k)}"  # noqa: S608
+
+    def reasons(self, k: int) -> str:
+        """Rows ``(reason after k, records)`` of those that have one."""
+        reason = self.before(REASON_COLUMN, k + 1)
+        return f"SELECT {reason}, count(*) FROM {self.joined(k)} AND {reason} IS NOT NULL GROUP BY 1"  # noqa: S608
+
+    def _outcome(self, k: int) -> list[str]:
+        """SQL of what migration k left: the changed columns, the reason, the stamp."""
+        names = [*(change.column for change in self.changes(k)), REASON_COLUMN, APP_VERSION_COLUMN]
+        return [self.before(name, k + 1) for name in names]
 
     def conflicts(self, k: int, *, by_stamp: bool = False) -> str:
         """Ids of records whose values are no longer what migration k, the last one left, wrote.

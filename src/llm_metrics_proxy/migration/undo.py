@@ -16,6 +16,7 @@ from llm_metrics_proxy.migration.model import Phase, Report, Run, State
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, change_run, get_fact, now, set_fact
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import is_older
+from llm_metrics_proxy.storage import rollup_state
 
 HELD: Final = "held"  # a person took records back: the automatic migration leaves them alone
 _UNDO_TO: Final = "undo_to"
@@ -70,6 +71,8 @@ def go_on_undoing(
                     f"INSERT OR IGNORE INTO temp.undo_conflicts {sql.conflicts(k, by_stamp=by_stamp)}", (after, through)
                 )
                 connection.execute(sql.restore(k), (after, through))
+                if connection.changes():
+                    rollup_state.reset(connection)
                 connection.execute(sql.forget(k), (after, through))
                 done += connection.changes()
             teller.tell(done)

@@ -8,21 +8,26 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
 from llm_metrics_proxy.migration.batches import Interrupted, Teller, ranges
-from llm_metrics_proxy.migration.model import Fault, Migration, Phase, Report, Run, describe_stamp
+from llm_metrics_proxy.migration.model import REASON_COLUMN, Fault, Migration, Phase, Report, Run, describe_stamp
 from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
 from llm_metrics_proxy.migration.versions import is_older
+from llm_metrics_proxy.record import APP_VERSION_COLUMN
+from llm_metrics_proxy.rollups.state import NOTHING
 from llm_metrics_proxy.storage.backup_copy import settles_class
 from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted
 
-_CHUNK: Final = 50_000
+_CHUNK: Final = 20_000
 _FAULTS: Final = 10  # of each kind; one is enough to take the run back, some more help to see why
 _BUSY_TIMEOUT_MS: Final = 10_000
 
@@ -36,26 +41,36 @@ def verify_run(
 ) -> tuple[tuple[Fault, ...], dict[str, int]]:
     """What is wrong after the batches of a run, nothing if all is well; and records by why they have no value.
 
-    The comparison with the backup happens inside SQLite, and so beside the oracle's in Python, each on a connection
-    of its own. Raises ``StoppedError`` or ``apsw.Error``.
+    The witnesses are heard beside each other, each in a thread and on a connection of its own: SQLite, which does the
+    most of it, does not need Python's lock. Raises ``StoppedError`` or ``apsw.Error``.
     """
-    teller = Teller(report, Phase.VERIFYING, 2 * run.records_total)
-    done = [0, 0]
+    steps = range(len(sql.migrations))
+    teller = Teller(report, Phase.VERIFYING, (1 + len(steps)) * run.records_total)
+    done = [0] * (1 + len(steps))
+    given_up = threading.Event()
 
     def counted(index: int) -> Callable[[int], None]:
         def count(records: int) -> None:
-            done[index] += records
-            teller.tell(min(sum(done), 2 * run.records_total))
-            if interrupted():
+            done[index] = min(done[index] + records, run.records_total)
+            teller.tell(sum(done))
+            if given_up.is_set() or interrupted():
                 raise StoppedError
 
         return count
 
-    with ThreadPoolExecutor(1, thread_name_prefix="verify") as pool:
-        raw = pool.submit(raw_faults, path, backup, run, sql, counted(0))
-        gaps: Counter[str] = Counter()
-        calculated = list(_run_faults(path, run, sql, counted(1), gaps))
-        return (*calculated, *raw.result()), dict(gaps)
+    with ThreadPoolExecutor(len(done), thread_name_prefix="verify") as pool:
+        try:
+            raw = pool.submit(raw_faults, path, backup, run, sql, counted(0))
+            heard = [pool.submit(_step_faults, path, run, sql, k, counted(1 + k)) for k in steps]
+            faults = _count_faults(path, run, sql)
+            gaps: Counter[str] = Counter()
+            for each in heard:
+                found, reasons = each.result()
+                faults += found
+                gaps += reasons
+            return (*faults, *raw.result()), dict(gaps)
+        finally:
+            given_up.set()  # one that failed ends the others too
 
 
 def _open(path: Path) -> apsw.Connection:
@@ -69,50 +84,88 @@ def _one(connection: apsw.Connection, sql: str, parameters: Sequence[SqlValue] =
     return rows[0][0]
 
 
-def _run_faults(path: Path, run: Run, sql: RunSql, count: Callable[[int], None], gaps: Counter[str]) -> Iterator[Fault]:
+def _count_faults(path: Path, run: Run, sql: RunSql) -> list[Fault]:
+    """Nothing came and nothing went, and all that was changed can be undone."""
     connection = _open(path)
     try:
+        faults = []
         records = _one(connection, f"SELECT count(*) FROM {TABLE} WHERE id <= ?", (run.bound_id,))  # noqa: S608
         if records != run.records_total:
-            yield Fault("count", None, f"there were {run.records_total:,} records and are now {records:,}")
-        kept = 0
-        for k, migration in enumerate(sql.migrations):
-            for (record_id,) in connection.execute(sql.left_behind(k, _FAULTS), (run.bound_id,)):
-                yield Fault("left behind", record_id, f"the record was not migrated to {migration.version}")
-            kept += _one(connection, f"SELECT count(*) FROM {sql.undo_table(k)}")  # noqa: S608
-            yield from _oracle_faults(connection, run, sql, k, count=count, gaps=gaps)
+            faults.append(Fault("count", None, f"there were {run.records_total:,} records and are now {records:,}"))
+        tables = [sql.undo_table(k) for k in range(len(sql.migrations))]
+        kept = sum(_one(connection, f"SELECT count(*) FROM {table}") for table in tables)  # noqa: S608
         if kept != run.records_changed:
-            yield Fault("undo", None, f"{run.records_changed:,} changes were made, {kept:,} can be undone")
+            faults.append(Fault("undo", None, f"{run.records_changed:,} changes were made, {kept:,} can be undone"))
+        return faults
     finally:
         connection.close()
 
 
-def _oracle_faults(
-    connection: apsw.Connection, run: Run, sql: RunSql, k: int, *, count: Callable[[int], None], gaps: Counter[str]
-) -> Iterator[Fault]:
-    """Hold every value that migration k wrote against its oracle."""
-    migration = sql.migrations[k]
-    names = [change.column for change in sql.changes(k)]
-    every = [change.column for change in migration.changes]
-    keep = [index for index, name in enumerate(every) if name in names]
-    all_active = len(keep) == len(every)
+def _step_faults(
+    path: Path, run: Run, sql: RunSql, k: int, count: Callable[[int], None]
+) -> tuple[list[Fault], Counter[str]]:
+    """Hold every value that migration k wrote against its oracle; and records by the reasons that it gave."""
+    migration, gaps = sql.migrations[k], Counter[str]()
     codes = {gap.code for gap in migration.gaps}  # not the reason of an earlier one, which it may have left
-    inputs, oracle, version = len(migration.inputs), migration.oracle, migration.version
-    statement, width, found = sql.written(k), len(names) + 2, 0
-    for after, through, records in ranges(connection, run.bound_id, lambda: _CHUNK, sql.undo_table(k)):
-        for row in read(connection, statement, (after, through), 1 + inputs + width):
-            expected = oracle(*row[1 : 1 + inputs])
-            if expected[-1] in codes:
-                gaps[str(expected[-1])] += 1
-            if not all_active:
-                expected = (*(expected[index] for index in keep), expected[-1])
-            if (*expected, version) != row[1 + inputs :]:
-                labels = (*names, "recompute_reason", "app_version")
-                yield Fault("oracle", row[0], _difference(labels, (*expected, version), row[1 + inputs :]))
-                found += 1
-                if found >= _FAULTS:
-                    return
-        count(records)
+    connection = _open(path)
+    try:
+        left = connection.execute(sql.left_behind(k, _FAULTS), (run.bound_id,))
+        words = f"the record was not migrated to {migration.version}"
+        faults = [Fault("left behind", record_id, words) for (record_id,) in left]
+        oracle = _Oracle(connection, sql, k)
+        for after, through, records in ranges(connection, run.bound_id, lambda: _CHUNK, sql.undo_table(k)):
+            faults += islice(oracle.faults(after, through), _FAULTS)
+            if len(faults) >= _FAULTS:
+                break
+            for reason, number in read(connection, sql.reasons(k), (after, through), 2):
+                if reason in codes:
+                    gaps[reason] += number
+            count(records)
+        return faults, gaps
+    finally:
+        connection.close()
+
+
+class _Oracle:
+    """The oracle of migration k beside what is stored."""
+
+    def __init__(self, connection: apsw.Connection, sql: RunSql, k: int) -> None:
+        self._connection, self._sql, self._k = connection, sql, k
+        migration = sql.migrations[k]
+        names = [change.column for change in sql.changes(k)]
+        every = [change.column for change in migration.changes]
+        self._labels = (*names, REASON_COLUMN, APP_VERSION_COLUMN)
+        self._active = None if names == every else [*(every.index(name) for name in names), -1]
+
+    def faults(self, after: int, through: int) -> Iterator[Fault]:
+        """What differs in the records of a range of ids. Alike ones are asked about once, if the migration says how."""
+        if self._sql.migrations[self._k].seen_as is None:
+            yield from self._by_record(after, through)
+            return
+        found = next(self._differences(self._sql.combinations(self._k), 0, after, through), None)
+        if found is None:
+            return
+        named = list(islice(self._by_record(after, through), _FAULTS))  # which records it is
+        yield from named or [Fault("oracle", None, f"of records {after + 1} to {through}, {found[1]}")]
+
+    def _by_record(self, after: int, through: int) -> Iterator[Fault]:
+        for row, words in self._differences(self._sql.written(self._k), 1, after, through):
+            yield Fault("oracle", row[0], words)
+
+    def _differences(
+        self, statement: str, before: int, after: int, through: int
+    ) -> Iterator[tuple[tuple[Any, ...], str]]:
+        """Rows in which the values after the inputs, of which ``before`` others come, are not the oracle's."""
+        migration, active = self._sql.migrations[self._k], self._active
+        oracle, stamp, split = migration.oracle, (migration.version,), before + len(migration.inputs)
+        width = split + len(self._labels)
+        for row in read(self._connection, statement, (after, through), width):
+            expected = oracle(*row[before:split])
+            if active is not None:
+                expected = tuple([expected[index] for index in active])
+            should = expected + stamp
+            if should != row[split:]:
+                yield row, _difference(self._labels, should, row[split:])
 
 
 def _difference(labels: Sequence[str], expected: Sequence[SqlValue], actual: Sequence[SqlValue]) -> str:
@@ -153,10 +206,11 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
         faults = []
         if records != run.records_total:
             faults.append(Fault("backup", None, f"it holds {records:,} records, and {run.records_total:,} were there"))
+        pruned = "0" if sql else _was_pruned(connection)
         statement = (
             f"SELECT b.id, a.id IS NULL FROM kept.{TABLE} b LEFT JOIN main.{TABLE} a ON a.id = b.id "  # noqa: S608
-            f"WHERE b.id > ?1 AND b.id <= ?2 AND (a.id IS NULL OR NOT ({' AND '.join(compared.values()) or '1'})) "
-            f"LIMIT {_FAULTS}"
+            f"WHERE b.id > ?1 AND b.id <= ?2 "
+            f"AND iif(a.id IS NULL, NOT {pruned}, NOT ({' AND '.join(compared.values()) or '1'})) LIMIT {_FAULTS}"
         )
         for after, through, size in ranges(connection, run.bound_id, lambda: _CHUNK, f"kept.{TABLE}"):
             found: list[Any] = connection.execute(statement, (after, through)).fetchall()
@@ -168,6 +222,18 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
         return faults
     finally:
         connection.close()
+
+
+def _was_pruned(connection: apsw.Connection) -> str:
+    """SQL: the record that is gone was deleted by the retention, and not lost.
+
+    By the date alone: the backup may have local times, which a migration made UTC.
+    """
+    there = connection.execute("SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = 'rollup_state'")
+    kept_before = read_state(connection).kept_before if list(there) else NOTHING
+    if kept_before == NOTHING:
+        return "0"
+    return f"(substr(b.timestamp, 1, 10) <= '{datetime.fromtimestamp(kept_before, UTC):%Y-%m-%d}')"
 
 
 def _same(name: str, declared: str, names: set[str], original: str | None, undo_table: str) -> str:

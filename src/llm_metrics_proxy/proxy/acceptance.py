@@ -26,7 +26,7 @@ def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestP
         server = fleet.by_name[named[0]]
         head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
     facts = head.facts
-    tags, trace_id = tags_of(facts), trace_of(facts)
+    tags, trace = tags_of(facts), trace_of(facts)
     backend_name = None if server is None else server.backend.terms.name
     route = ctx.policy.route(head.method, head.path)
     asks_for_models = (head.method, head.path) == (b"GET", MODELS_PATH) and not head.websocket
@@ -42,11 +42,11 @@ def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestP
         start=b"" if server is None else upstream_start(head, server.backend, trusted=trusted, plain_answer=False),
         fast=route.allowed and head.is_json and "content_encoding" not in facts and not merges_models,
         tags=tags,
-        trace_id=trace_id,
+        trace=trace,
         server=server,
         backend=None if server is None else server.backend.address.label,
         backend_name=backend_name,
-        says_more=(tags or trace_id or backend_name) is not None,
+        says_more=(tags or trace or backend_name) is not None,
         merges_models=merges_models,
     )
 
@@ -67,7 +67,9 @@ def begin_record(ctx: "Context", client: "Downstream", plan: RequestPlan) -> Req
         client_address=client.address.decode() if ctx.options.record_client_address else None,
     )
     if plan.says_more:
-        record.backend_name, record.tags, record.trace_id = plan.backend_name, plan.tags, plan.trace_id
+        record.backend_name, record.tags = plan.backend_name, plan.tags
+        if plan.trace is not None:
+            record.trace_id, record.parent_span_id, record.trace_sampled = plan.trace
     return record
 
 

@@ -4,7 +4,7 @@ import hmac
 import os
 import re
 import time
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 _CHARS: Final = 256
@@ -105,13 +105,23 @@ def tags_of(facts: dict[str, bytes]) -> str | None:
     return ",".join(f"{key}={tags[key]}" for key in sorted(tags)) or None
 
 
-def trace_of(facts: dict[str, bytes]) -> str | None:
-    """The trace's id from ``traceparent``, which goes on to the server as it came; ``None`` unless it is valid."""
+class Trace(NamedTuple):
+    """What ``traceparent`` says: 32 and 16 hex digits, and whether the client keeps the trace."""
+
+    trace_id: str
+    parent_span_id: str
+    sampled: bool
+
+
+def trace_of(facts: dict[str, bytes]) -> Trace | None:
+    """The trace from ``traceparent``, which goes on to the server as it came; ``None`` unless it is valid."""
     value = facts.get("traceparent")
     match = _TRACEPARENT.fullmatch(value.decode("latin-1").strip()) if value else None
     if match is None or match[1] == "ff" or (match[1] == "00" and match[5]):
         return None
-    return match[2] if match[2].strip("0") and match[3].strip("0") else None
+    if not match[2].strip("0") or not match[3].strip("0"):
+        return None
+    return Trace(match[2], match[3], bool(int(match[4], 16) & 1))
 
 
 def _text(value: bytes) -> str:

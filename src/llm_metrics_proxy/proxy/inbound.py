@@ -18,6 +18,7 @@ from llm_metrics_proxy.proxy.headers import (
     without_fields,
     without_forwarded,
 )
+from llm_metrics_proxy.proxy.identity import Trace
 from llm_metrics_proxy.proxy.policy import Route
 from llm_metrics_proxy.proxy.routing import Backend
 
@@ -63,7 +64,7 @@ class RequestPlan(msgspec.Struct, frozen=True):
     start: bytes  # of the head for the upstream, see ``upstream_start``
     fast: bool  # may take the short way, see ``fast_lane``
     tags: str | None = None
-    trace_id: str | None = None
+    trace: Trace | None = None
     server: "Server | None" = None  # the one that the head names; none: the body has a say, see ``choice``
     backend: str | None = None  # of that server: host:port
     backend_name: str | None = None

@@ -4,8 +4,9 @@ The metrics process is the only writer. One ``IngestBatch`` is one transaction: 
 journal position that was read up to, and the counters of Prometheus stand or fall together.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -61,11 +62,65 @@ class Store(Protocol):
         """Checkpoint and release the file."""
 
 
+class StoredAlert(NamedTuple):
+    """Where an alert is; times are Unix seconds."""
+
+    phase: str
+    since: float | None
+    well_since: float | None
+
+
+class AlertDelivery(NamedTuple):
+    """Something to be told. ``event_id`` is the same in every attempt."""
+
+    id: int
+    event_id: str
+    name: str
+    body: str
+    created_at: float
+    attempts: int
+    last_error: str | None
+
+
+class AlertMemory(Protocol):
+    """States of alerts, and what is still to be told of them; for one thread. Every method raises ``StoreError``."""
+
+    def states(self) -> dict[str, StoredAlert]:
+        """Every alert's state by its name."""
+
+    def keep(
+        self, states: Mapping[str, StoredAlert], events: Mapping[str, tuple[str, str]], now: float, forget: set[str]
+    ) -> None:
+        """One transaction: states by name, what they give to tell as (name, body) by event id, names to forget."""
+
+    def deliveries(self) -> list[AlertDelivery]:
+        """What is to be told, the oldest first."""
+
+    def failed(self, delivery: AlertDelivery, error: str) -> None:
+        """One more attempt that its receiver did not take."""
+
+    def done(self, delivery: AlertDelivery) -> None:
+        """It was taken, or nobody waits for it any more."""
+
+    def close(self) -> None:
+        """Release the file."""
+
+
+class Snapshot(Protocol):
+    """A database as it is at one moment; used by one thread."""
+
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
+        """All rows of one read-only statement."""
+
+
 class Reader(Protocol):
     """The reading side; safe to use from several threads."""
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
         """All rows of one read-only statement, from one consistent snapshot."""
+
+    def snapshot(self) -> AbstractContextManager["Snapshot"]:
+        """Several statements from one consistent snapshot."""
 
     def close(self) -> None:
         """Release every connection."""

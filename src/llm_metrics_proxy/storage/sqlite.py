@@ -7,7 +7,8 @@ drop each other's POSIX locks on the same file. So nothing here, in tests or els
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from operator import length_hint
 from pathlib import Path
 from typing import Any, Final
@@ -45,9 +46,13 @@ class SqliteStore:
     what it covers. All others are synced at the next checkpoint, and until then the journal still has their records.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        """Create or open the file. Raises ``StoreError``, ``NewerDatabaseError`` or ``StoreBusyError``."""
+    def __init__(self, path: Path | str, *, after_insert: Callable[[apsw.Connection], None] | None = None) -> None:
+        """Create or open the file. Raises ``StoreError``, ``NewerDatabaseError`` or ``StoreBusyError``.
+
+        ``after_insert`` is called in the transaction that stores records, after its rows: the roll-ups' part of it.
+        """
         self.path = Path(path)
+        self._after_insert = after_insert
         self._connection = self._open()
 
     def _open(self) -> apsw.Connection:
@@ -111,6 +116,8 @@ class SqliteStore:
                 [(each.worker_id, each.segment, each.offset_bytes, each.done) for each in batch.positions],
             )
             connection.executemany("INSERT OR REPLACE INTO counters (series, state) VALUES (?, ?)", batch.counters)
+            if self._after_insert is not None and batch.rows:
+                self._after_insert(connection)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:  # SQLite has rolled back by itself after some errors
@@ -185,11 +192,25 @@ class SqliteReader:
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
         """All rows of one read-only statement, from one consistent snapshot. Raises ``StoreError``."""
+        with self._lease() as connection:
+            return list(connection.execute(sql, parameters))
+
+    @contextmanager
+    def snapshot(self) -> Iterator["SqliteSnapshot"]:
+        """Several statements from one consistent snapshot; ``timeout_s`` bounds all of them. Raises ``StoreError``."""
+        with self._lease() as connection:
+            connection.execute("BEGIN")
+            yield SqliteSnapshot(connection)
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _lease(self) -> Iterator[apsw.Connection]:
+        """A connection that is given back if all went well, and closed if not."""
         try:
             lease = self._borrow()
             try:
                 lease.deadline = time.monotonic() + self._timeout_s if self._timeout_s else None
-                rows = list(lease.connection.execute(sql, parameters))
+                yield lease.connection
             except BaseException:
                 lease.connection.close(True)
                 raise
@@ -200,7 +221,6 @@ class SqliteReader:
         except apsw.Error as error:
             raise store_error(self.path, "a query", error) from error
         self._idle.append(lease)
-        return rows
 
     def close(self) -> None:
         """Release every connection."""
@@ -219,6 +239,17 @@ class SqliteReader:
             if lease.file == file:
                 return lease
             lease.connection.close()  # it reads a file that has been replaced since
+
+
+class SqliteSnapshot:
+    """``storage.base.Snapshot``: a connection in the middle of a read transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
+        """All rows of one read-only statement."""
+        return list(self._connection.execute(sql, parameters))
 
 
 class _Lease:

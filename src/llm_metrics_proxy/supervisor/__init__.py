@@ -4,7 +4,9 @@ The rules:
 
 * A child is told its options by one line on its standard input, which then stays open. End of file there means that
   the supervisor is gone, even by ``kill -9``: the child drains and ends by itself, so nothing is ever orphaned.
-* A child has a session of its own. Ctrl-C in a terminal reaches the supervisor only, and the children hear from it.
+* A child has a process group of its own. Ctrl-C in a terminal reaches the supervisor only, and the children hear from
+  it. All are in one session: where Linux groups processes by sessions (``sched_autogroup``), how nice one is counts
+  within a session only, and a migration in a session of its own would get as much of a core as a worker.
 * What dies is started again: after 100 ms, doubling to 5 s, and from 100 ms again after 30 s of health. A worker that
   dies five times in a row before it could listen ends everything with exit code 1.
 * Exit code 2 (settings) or 3 (newer database) is a refusal: trying again cannot help, so it is said and left at that.

@@ -12,6 +12,7 @@ from llm_metrics_proxy.supervisor.plan import ChildSpec
 
 FIRST_DELAY_S: Final = 0.1
 LONGEST_DELAY_S: Final = 5.0
+_NOT_FOR_CHILDREN: Final = (signal.SIGHUP, signal.SIGTTOU)
 
 
 def restart_delay_s(failures: int) -> float:
@@ -40,18 +41,19 @@ class Child:
         """Run it and hand it its options. Raises ``OSError`` if the system cannot start a process."""
         self.started_s, self.restart_at_s, self.kill_at_s = now_s, None, None
         self._untold = b""
-        # Inherited by the child, for whom SIGHUP is to mean nothing; one that comes to us meanwhile waits.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        # Inherited by the child, for whom SIGHUP is to mean nothing, and the terminal's wish that only its foreground
+        # writes; what comes to us meanwhile waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_CHILDREN)
         try:
             self.process = subprocess.Popen(
                 self.spec.argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,  # standard output belongs to the command; children speak on standard error
                 pass_fds=self.spec.fds,
-                start_new_session=True,
+                process_group=0,
             )
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _NOT_FOR_CHILDREN)
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it is dead already; its exit code will tell more
             self.process.stdin.write(self.spec.options_json.encode() + b"\n")

@@ -12,7 +12,8 @@ from llm_metrics_proxy.wire.ollama_native import Line, OllamaBodyReader
 from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decoder_of
 
-_MAX_FIRST_LINE_BYTES: Final = 64 * 1024  # a stream's first line holds one token
+_MAX_HELD_BYTES: Final = 64 * 1024  # a stream's first line holds one token
+_BLANK: Final = b" \t\r\n"  # between the values of JSON (RFC 8259 section 2); before the first, sent to keep alive
 
 
 class OllamaAnswerReader:
@@ -27,7 +28,7 @@ class OllamaAnswerReader:
     def feed(self, data: bytes) -> int:
         """Take the next bytes; what was held shows its bits together with those that decided."""
         if self._reader is None:
-            data = self._held + data
+            data = (self._held + data).lstrip(_BLANK)
             self._reader = _reader_of(data)
             if self._reader is None:
                 self._held = data
@@ -45,13 +46,14 @@ class OllamaAnswerReader:
 
 def _reader_of(begun: bytes) -> ResponseReader | None:
     """Who reads an answer that begins so; ``None``: it cannot be told yet."""
-    line, end, rest = begun.lstrip().partition(b"\n")
+    line, end, rest = begun.partition(b"\n")
+    undecided = OllamaBodyReader() if len(begun) > _MAX_HELD_BYTES else None  # blank lines may follow without end
     if not end:
-        return OllamaBodyReader() if len(line) > _MAX_FIRST_LINE_BYTES else None
+        return undecided
     try:
         first = decoder_of(Line)(line)
     except UNREADABLE:
         return OllamaBodyReader()  # an object over several lines, or odd: the body's reader makes the best of it
     if first.done is False or (rest and not rest.isspace()):
         return OllamaStreamReader()
-    return None
+    return undecided

@@ -1,0 +1,110 @@
+"""``python -m bench.migration_floor``: what a migration that keeps its promises costs at the least, part by part.
+
+Each part is the cheapest way that this engine (SQLite, driven from Python) has of doing only that, on the same records,
+in CPU time as a multiple of one bare UPDATE of them: nothing is decided, told, paced, or done in small transactions.
+
+    --records 500000     of the file that is made for it
+    --turns 3            medians are shown
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import apsw
+
+from bench import migration_child, migration_file
+from llm_metrics_proxy.storage import backup as backups
+
+_ADDED: Final = 34  # columns that an adoption adds to such a file
+_WIDER: Final = "; ".join(f"ALTER TABLE completion_requests ADD COLUMN added_{n} BLOB" for n in range(_ADDED))
+_RAW: Final = (
+    "timestamp", "success", "status_code", "response_time_ms", "model", "origin", "is_streaming", "max_tokens",
+    "temperature", "top_p", "message_count", "prompt_tokens", "completion_tokens", "total_tokens", "finish_reason",
+    "time_to_first_token_ms", "time_to_last_token_ms", "error_type", "error_message",
+)  # fmt: skip
+_UNDO: Final = (
+    "CREATE TABLE kept_before (id INTEGER PRIMARY KEY, app_version, recompute_reason, tokens_per_second, timestamp); "
+    "INSERT INTO kept_before SELECT id, app_version, NULL, tokens_per_second, NULL FROM completion_requests"
+)
+_STAMPS: Final = "SELECT app_version, count(*) FROM completion_requests GROUP BY app_version"
+_FETCH: Final = (
+    "SELECT id, timestamp, total_tokens, response_time_ms, tokens_per_second, finish_reason, app_version "
+    "FROM completion_requests"
+)
+
+
+def main() -> int:
+    """Measure and print, as Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m bench.migration_floor")
+    parser.add_argument("--records", type=int, default=500_000)
+    parser.add_argument("--turns", type=int, default=3)
+    arguments = parser.parse_args()
+    spent: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        source = Path(name) / "legacy.db"
+        migration_file.make(source, arguments.records)
+        for _ in range(arguments.turns):
+            for what, seconds in _turn(source, Path(name) / "turn").items():
+                spent.setdefault(what, []).append(seconds)
+    bare, *rest = [(what, median(seconds)) for what, seconds in spent.items()]
+    rest.append(("all of these", sum(seconds for _what, seconds in rest)))
+    lines = ["| what | CPU time, µs a record | ÷ bare UPDATE |", "| --- | --- | --- |"]
+    for what, seconds in (bare, *rest):
+        lines.append(f"| {what} | {seconds / arguments.records * 1e6:.2f} | {seconds / bare[1]:.1f} |")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _turn(source: Path, folder: Path) -> dict[str, float]:
+    """CPU seconds of each part, the bare UPDATE first."""
+    spent: dict[str, float] = {}
+    path = migration_file.copy(source, folder / "bare.db")
+    spent["one bare UPDATE"] = migration_child.update(path)["cpu_seconds"]
+    path = migration_file.copy(source, folder / "metrics.db")
+    kept = folder / "backups"
+    spent["counting records by version"] = _timed(path, _STAMPS)
+    spent["a backup that is proved"] = _cpu_s(lambda: backups.create(path, kept, reason="bench", app_version="0.0.0"))
+    _timed(path, _WIDER)
+    spent["an undo entry for each record"] = _timed(path, _UNDO)
+    spent["the same UPDATE in an adopted file"] = migration_child.update(path)["cpu_seconds"]
+    backup = next(kept.glob("*.db"))
+    same = " AND ".join(f"a.{name} IS b.{name}" for name in _RAW)
+    spent["comparing what was observed with the backup"] = _timed(
+        path,
+        f"ATTACH '{backup}' AS kept; SELECT b.id FROM kept.completion_requests b "
+        f"JOIN main.completion_requests a ON a.id = b.id WHERE NOT ({same})",
+    )
+    spent["handing each record to Python, unseen"] = _timed(path, _FETCH)
+    for each in sorted(folder.rglob("*"), reverse=True):
+        if each.is_file():
+            each.unlink()
+    return spent
+
+
+def _timed(path: Path, sql: str) -> float:
+    connection = apsw.Connection(str(path))
+    try:
+        return _cpu_s(lambda: _exhaust(connection, sql))
+    finally:
+        connection.close()
+
+
+def _exhaust(connection: apsw.Connection, sql: str) -> None:
+    for _row in connection.execute(sql):
+        pass
+
+
+def _cpu_s(work: Callable[[], object]) -> float:
+    start_s = time.process_time()
+    work()
+    return time.process_time() - start_s
+
+
+if __name__ == "__main__":
+    sys.exit(main())

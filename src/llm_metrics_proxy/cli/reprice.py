@@ -1,0 +1,132 @@
+"""``reprice``: other prices for records that are stored already."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.analytics.filters import where
+from llm_metrics_proxy.cli import plan
+from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.migrate_progress import Stop
+from llm_metrics_proxy.cli.output import console, print_json
+from llm_metrics_proxy.cli.selection import open_database, with_selection
+from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration.lock import migration_lock
+from llm_metrics_proxy.pricing import Pricer
+from llm_metrics_proxy.storage.repricing import Report, Repriced, Selection
+from llm_metrics_proxy.storage.repricing import reprice as reprice_records
+from llm_metrics_proxy.storage.repricing_undo import take_back
+from llm_metrics_proxy.storage.rollup_state import reset
+
+
+@with_settings(*READING, "public_prices")
+@with_selection
+def reprice(
+    loaded: Loaded,
+    chosen: RequestFilter,
+    *,
+    missing: Annotated[bool, typer.Option("--missing", help="Only records whose cost is unknown.")] = False,
+    undo: Annotated[
+        int | None,
+        typer.Option("--undo", metavar="ID", help="Take the run of this number back, in place of pricing anything."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change. Writes nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Price stored records by the prices of today's settings, each as of its own time; `--since` is needed.
+
+    What changes is kept to the bit in the tables `repricings` and `repricing_changes`. A known cost is never replaced
+    by an unknown one. Exit code 3: a migration runs.
+    """
+    if undo is not None:
+        _undo(loaded, undo, json=json)
+        return
+    if chosen.start is None:
+        raise QueryError("--since", "--since is needed: from when on? For everything, say --since 1970-01-01")
+    path = loaded.settings.db_path
+    with open_database(loaded):
+        pass  # it is there, and ours
+    pricer = Pricer(plan.price_rows(loaded.settings.prices), use_public_lists=loaded.settings.public_prices)
+    clause = where(chosen)
+    words = msgspec.json.encode({**msgspec.to_builtins(chosen), "missing": missing}).decode()
+    selection = Selection(clause.sql, clause.parameters, words, only_unknown=missing)
+
+    def work(stop: threading.Event, report: Report) -> Repriced:
+        return reprice_records(
+            path,
+            pricer.price,
+            selection,
+            price_lists=pricer.words(),
+            dry_run=dry_run,
+            stop=stop,
+            report=report,
+            on_change=reset,
+        )
+
+    with Stop().listening() as stop, _shown() as report:
+        if dry_run:
+            result = work(stop.event, report)
+        else:
+            with migration_lock(path):
+                result = work(stop.event, report)
+    if json:
+        print_json({"app_version": APP_VERSION, "dry_run": dry_run, "price_lists": pricer.words(), "result": result})
+    else:
+        _print(result, pricer.words(), dry_run=dry_run)
+    if stop.exit_code is not None and not result.finished:
+        raise typer.Exit(stop.exit_code)
+
+
+def _undo(loaded: Loaded, repricing_id: int, *, json: bool) -> None:
+    path = loaded.settings.db_path
+    with open_database(loaded):
+        pass
+    with Stop().listening() as stop, migration_lock(path):
+        result = take_back(path, repricing_id, stop=stop.event, on_change=reset)
+    if json:
+        print_json({"app_version": APP_VERSION, "result": result})
+    else:
+        out = console()
+        out.print(f"{result.restored:,} records have their cost from before repricing {repricing_id} again.")
+        if result.conflicts:
+            out.print(f"{result.conflicts:,} have been priced once more since, and stay as they are.")
+        if not result.finished:
+            out.print("Stopped; run it again to go on.")
+    if stop.exit_code is not None and not result.finished:
+        raise typer.Exit(stop.exit_code)
+
+
+def _print(result: Repriced, price_lists: str, *, dry_run: bool) -> None:
+    out = console()
+    would = "would be priced anew" if dry_run else "were priced anew"
+    out.print(f"By {price_lists}: {result.looked_at:,} records looked at, {result.changed:,} {would}.")
+    out.print(f"Cost before {result.cost_before_usd:,.6f} USD, after {result.cost_after_usd:,.6f} USD.")
+    out.print(f"Unknown before and after: {result.unknown:,}; known, and kept as they were: {result.kept:,}.")
+    if result.repricing_id is not None:
+        out.print(f"What changed is in repricing_changes, as repricing {result.repricing_id}.")
+    if not result.finished:
+        out.print("Stopped; what was changed stays. Run it again to go on.")
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[Repriced], None]]:
+    """One line on standard error if that is a terminal, and else nothing."""
+    screen = Console(stderr=True, highlight=False, emoji=False)
+    if not screen.is_terminal:
+        yield lambda _: None
+        return
+    bars = Progress(
+        TextColumn("pricing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=screen, transient=True
+    )
+    task = bars.add_task("", total=None)
+    with bars:
+        yield lambda done: bars.update(task, completed=done.looked_at, total=done.records or None)

@@ -1,0 +1,44 @@
+"""What ``doctor --deep`` looks at for roll-ups: are they what the records say?"""
+
+from secrets import randbits
+from typing import Final
+
+import apsw
+
+from llm_metrics_proxy.cli.finding import Finding, Status
+from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, look
+
+DAYS: Final = 10  # that are compared, chosen anew each time
+_STEP: Final = 6  # of the schema, which brings the tables
+_NAME: Final = "rollups"
+
+
+def rollups(settings: Settings) -> Finding:
+    """Do roll-ups of some days, made again from their records, come out the same?"""
+    from llm_metrics_proxy.storage import rollup_check  # noqa: PLC0415 -- numpy, which no other verb waits for
+
+    path = settings.db_path
+    try:
+        if _STEP not in look(path):
+            return Finding(_NAME, Status.OK, "none yet; the metrics process makes them")
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            checked = rollup_check.check(connection, DAYS, randbits(32))
+        finally:
+            connection.close()
+    except (LlmMetricsProxyError, apsw.Error) as error:
+        return Finding(_NAME, Status.WARNING, str(error), "the check `database` says more")
+    if checked.fault is not None:
+        advice = "please report it; a migration, or a new version's tables, make all of them anew"
+        return Finding(_NAME, Status.FAILED, checked.fault, advice)
+    if not checked.is_complete:
+        return Finding(_NAME, Status.OK, "they are being made; until then, records answer")
+    if not checked.days:
+        return Finding(_NAME, Status.OK, "no day that could be compared")
+    return Finding(
+        _NAME, Status.OK, f"{checked.rows:,} rows of {len(checked.days)} days are what the records say: "
+        f"{', '.join(checked.days)}"
+    )  # fmt: skip

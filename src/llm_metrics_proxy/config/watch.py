@@ -1,0 +1,174 @@
+"""Objectives and alerts: the tables ``[[slos]]`` and ``[[alerts]]`` of the file, and what is checked about them."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from llm_metrics_proxy.analytics.measures import measure
+from llm_metrics_proxy.analytics.slos import parse_slo
+from llm_metrics_proxy.config.types import setting
+from llm_metrics_proxy.errors import QueryError
+
+MOST: Final = 100  # of each kind
+COMPLETED: Final = "completed"
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION: Final = "a duration such as 30s, 5m, 1h or 30d"
+_GROUP: Final = "SLOs and alerts"
+
+
+def _duration(value: object) -> object:
+    match = re.fullmatch(r"(\d{1,6})([smhdw])", value, re.ASCII) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("that is no duration")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("that is no number")  # noqa: TRY004 -- pydantic reports ValueError, not TypeError
+    return value
+
+
+def _requirement(value: object) -> object:
+    if isinstance(value, str) and value != COMPLETED:
+        try:
+            return str(parse_slo(value))
+        except QueryError as error:
+            raise ValueError(str(error)) from error
+    return value
+
+
+def _metric(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            measure(value)
+        except QueryError as error:
+            raise ValueError(str(error)) from error
+    return value
+
+
+def _webhook(value: object) -> object:
+    if isinstance(value, str):
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.fragment:
+            raise ValueError("that is no address to post to")
+        if not re.fullmatch(r"[\x21-\x7e]+", value):
+            raise ValueError("that is no address to post to")
+    return value
+
+
+Duration = Annotated[int, BeforeValidator(_duration), Field(ge=1, le=366 * 86_400)]
+Hold = Annotated[int, BeforeValidator(_duration), Field(ge=0, le=7 * 86_400)]
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", strict=True)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=256, strict=True)]
+Requirement = Annotated[str, BeforeValidator(_requirement), StringConstraints(strict=True)]
+
+
+def _condition(meaning: str, allowed: str) -> Any:
+    return setting(None, _GROUP, meaning, allowed=allowed, shown_default="every one")
+
+
+class _About(BaseModel):
+    """Which requests a rule is about."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name = setting(
+        ..., _GROUP, "What it is called.", allowed="up to 63 of a-z, 0-9, dot, dash and underscore; each name once"
+    )
+    model: Text | None = _condition("Only requests for this model.", "a model's name")
+    backend_name: Text | None = _condition("Only requests to this server.", "a name of [[backends]]")
+    endpoint: Text | None = _condition("Only this path.", "a path, such as /v1/chat/completions")
+    origin: Text | None = _condition("Only requests of this origin.", "an origin, as records show it")
+    user: Text | None = _condition("Only requests of this user.", "a user, as records show it")
+    api_key_id: Text | None = _condition("Only requests with this key.", "an id of a key, as records show it")
+    tag: Text | None = _condition("Only requests with this tag.", "k=v, several separated by commas")
+    streaming: bool | None = _condition("Only streams, or only what is none.", "true or false")
+
+    @model_validator(mode="after")
+    def _has_good_tags(self) -> "_About":
+        if self.tag is not None and not all("=" in part for part in self.tag.split(",")):
+            raise ValueError(f"tag = {self.tag!r}: give k=v, or several separated by commas")
+        return self
+
+
+class SloTable(_About):
+    """One table ``[[slos]]``."""
+
+    require: Requirement = setting(
+        COMPLETED,
+        _GROUP,
+        "What a request has to be: `completed`, or completed and with a value that compares so, such as "
+        "`time_to_first_token_ms < 500`. One that lacks the value does not meet it.",
+        allowed="completed, or a column of metrics, <, <=, > or >=, and a number",
+    )
+    objective: Number = setting(..., _GROUP, "The share of requests that has to be so.", ge=0.5, le=0.99999)
+    window: Duration = setting(
+        30 * 86_400, _GROUP, "Over how long, back from now.", allowed=_DURATION, shown_default="30d"
+    )
+
+
+class AlertTable(_About):
+    """One table ``[[alerts]]``."""
+
+    metric: Annotated[str, BeforeValidator(_metric), StringConstraints(strict=True)] = setting(
+        ...,
+        _GROUP,
+        "A metric of queries, such as `error_rate`, `requests`, `cost_usd`, `response_time_ms.p95` or `goodput`.",
+        allowed="a metric of queries",
+    )
+    require: Requirement | None = setting(
+        None,
+        _GROUP,
+        "For `goodput`: what a request has to be, as in `[[slos]]`.",
+        allowed="a column of metrics, <, <=, > or >=, and a number",
+        shown_default="none",
+    )
+    op: Literal[">", ">=", "<", "<="] = setting(">", _GROUP, "How the metric compares when something is wrong.")
+    threshold: Number = setting(..., _GROUP, "With which number.", ge=-1e15, le=1e15)
+    window: Duration = setting(300, _GROUP, "Over how long, back from now.", allowed=_DURATION, shown_default="5m")
+    for_duration: Hold = setting(
+        0, _GROUP, "How long it has to be so before it fires.", allowed=_DURATION, shown_default="0s"
+    )
+    resolve_duration: Hold = setting(
+        0,
+        _GROUP,
+        "How long it has to be well again before it is resolved; against alerts that come and go.",
+        allowed=_DURATION,
+        shown_default="0s",
+    )
+    min_requests: Annotated[int, BeforeValidator(_number)] = setting(
+        1, _GROUP, "With fewer records behind the number, nothing is wrong.", ge=0, le=1_000_000
+    )
+    webhook: Annotated[str, BeforeValidator(_webhook), StringConstraints(strict=True)] | None = setting(
+        None,
+        _GROUP,
+        "Where to post JSON when it fires and when it is resolved. Never shown.",
+        allowed="an http:// or https:// URL without user and fragment",
+        shown_default="none: only shown",
+    )
+
+    @model_validator(mode="after")
+    def _says_what_is_good(self) -> "AlertTable":
+        if (self.metric == "goodput") != (self.require is not None):
+            raise ValueError("metric goodput and require belong together: give both or neither")
+        if self.require == COMPLETED:
+            raise ValueError("for what is completed, take the metric success_rate or error_rate in place of goodput")
+        return self
+
+
+SloTables = list[SloTable]
+AlertTables = list[AlertTable]
+
+
+def faults_among(tables: Sequence[SloTable | AlertTable]) -> str | None:
+    """What is wrong with the tables of one kind together."""
+    names = [table.name for table in tables]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return f"two are named {twice!r}: a name is for one"
+    return f"there are {len(names)}; at most {MOST} can be" if len(names) > MOST else None

@@ -1,0 +1,175 @@
+"""Which price counts for a request. Pure but for the public lists, which are loaded when they are first needed.
+
+    the server's own cost  →  the first row of the user's table that fits  →  the public lists  →  unknown
+
+The model that the answer named is tried before the one that was asked for, because it is the one that is billed.
+A server that nobody is known to sell (a local one, a gateway) has no public price, and then the cost is unknown: not 0.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from math import inf
+from typing import Final, NamedTuple, Protocol
+
+from llm_metrics_proxy.pricing import public
+from llm_metrics_proxy.pricing.rates import Tariff, Tokens, always, cost_usd
+from llm_metrics_proxy.pricing.table import ALWAYS, FOR_EVER, PriceRow
+
+UPSTREAM: Final = "upstream"
+PRICE_TABLE: Final = "price_table"
+GENAI_PRICES: Final = "genai_prices"
+SOURCES: Final = (UPSTREAM, PRICE_TABLE, GENAI_PRICES)
+UNKNOWN: Final[tuple[float | None, str | None]] = (None, None)
+
+# Their answers have no output tokens to count.
+_ONLY_INPUT: Final = frozenset({"openai_embeddings", "ollama_embed", "rerank", "openai_moderations"})
+# Who is behind an address that no list knows, where only one can be: nobody else runs these models.
+_BY_DIALECT: Final = {"anthropic_messages": ("anthropic", "claude")}
+_MOST_KNOWN: Final = 10_000  # clients choose models' names; beyond this the cache begins anew
+
+
+class Facts(Protocol):
+    """What a price depends on; ``record.RequestRecord`` has it all."""
+
+    @property
+    def timestamp(self) -> str: ...
+    @property
+    def dialect(self) -> str | None: ...
+    @property
+    def backend(self) -> str | None: ...
+    @property
+    def backend_name(self) -> str | None: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def response_model(self) -> str | None: ...
+    @property
+    def service_tier(self) -> str | None: ...
+    @property
+    def prompt_tokens(self) -> int | None: ...
+    @property
+    def completion_tokens(self) -> int | None: ...
+    @property
+    def cached_tokens(self) -> int | None: ...
+    @property
+    def cache_write_tokens(self) -> int | None: ...
+    @property
+    def reasoning_tokens(self) -> int | None: ...
+    @property
+    def upstream_cost_usd(self) -> float | None: ...
+
+
+class _Offer(NamedTuple):
+    """A tariff that fits, from one time to another."""
+
+    tariff: Tariff
+    source: str
+    from_: str = ALWAYS
+    until: str = FOR_EVER
+
+
+_Key = tuple[str | None, str | None, str | None, str | None, str | None, str | None]
+
+
+class Pricer:
+    """Prices records, one after the other. Not for several threads at once."""
+
+    def __init__(self, rows: Sequence[PriceRow] = (), *, use_public_lists: bool = True) -> None:
+        """``rows``: the user's own table, in its order."""
+        self._rows = tuple(rows)
+        self._use_public = use_public_lists
+        self._known: dict[_Key, tuple[_Offer, ...]] = {}
+
+    def price(self, record: Facts) -> tuple[float | None, str | None]:
+        """Cost in US dollars and who said so; both None where it is unknown."""
+        told = record.upstream_cost_usd
+        if told is not None and 0 <= told < inf:
+            return told, UPSTREAM
+        tokens = record.prompt_tokens
+        if tokens is None:
+            return UNKNOWN
+        key = (
+            record.response_model,
+            record.model,
+            record.backend,
+            record.backend_name,
+            record.dialect,
+            record.service_tier,
+        )
+        offers = self._known.get(key)
+        if offers is None:
+            offers = self._remember(key)
+        timestamp = record.timestamp
+        for tariff, source, from_, until in offers:
+            if from_ <= timestamp < until:
+                output = record.completion_tokens
+                if output is None and record.dialect in _ONLY_INPUT:
+                    output = 0
+                usage = Tokens(
+                    tokens,
+                    output,
+                    record.cached_tokens or 0,
+                    record.cache_write_tokens or 0,
+                    record.reasoning_tokens or 0,
+                )
+                usd = cost_usd(tariff.at(timestamp), usage)
+                return UNKNOWN if usd is None else (usd, source)
+        return UNKNOWN
+
+    def words(self) -> str:
+        """Which lists these are, for people."""
+        rows = len(self._rows)
+        parts = [f"{rows} row{'' if rows == 1 else 's'} of the price table"] if rows else []
+        if self._use_public:
+            parts.append(public.lists_version())
+        return ", ".join(parts) or "no price list"
+
+    def _remember(self, key: _Key) -> tuple[_Offer, ...]:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        offers = self._known[key] = tuple(self._offers(key))
+        return offers
+
+    def _offers(self, key: _Key) -> list[_Offer]:
+        response_model, model, backend, backend_name, dialect, service_tier = key
+        names = list(dict.fromkeys(name for name in (response_model, model) if name))
+        offers = []
+        for name in names:
+            for row in self._rows:
+                if not row.fits(name, backend_name, backend):
+                    continue
+                if row.provider is None:
+                    offers.append(_Offer(always(row.rates()), PRICE_TABLE, row.from_, row.until))
+                elif (tariff := _first(row.provider, names, service_tier)) is not None:
+                    offers.append(_Offer(tariff, GENAI_PRICES, row.from_, row.until))
+        if self._use_public and backend is not None:
+            for provider in _providers(backend, dialect, names):
+                if (tariff := _first(provider, names, service_tier)) is not None:
+                    offers.append(_Offer(tariff, GENAI_PRICES))
+                    break
+        return offers
+
+
+def _first(provider: str, names: Sequence[str], service_tier: str | None) -> Tariff | None:
+    found = (public.tariff(provider, name, service_tier) for name in names)
+    return next((tariff for tariff in found if tariff is not None), None)
+
+
+def _providers(backend: str, dialect: str | None, names: Sequence[str]) -> list[str]:
+    """Who may be behind a server; nobody if it is a local one."""
+    host = backend.rpartition(":")[0].strip("[]") or backend
+    if is_local(host):
+        return []
+    known = public.provider_of_host(host)
+    if known is not None:
+        return [known]
+    provider, family = _BY_DIALECT.get(dialect or "", ("", ""))
+    return [provider] if provider and any(family in name.lower() for name in names) else []
+
+
+def is_local(host: str) -> bool:
+    """A machine of one's own: an address that the internet does not route, or a name that only its network knows."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.rpartition(".")[2].lower() in {"local", "internal", "lan", "localhost", "home"}

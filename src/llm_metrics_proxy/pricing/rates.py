@@ -1,0 +1,89 @@
+"""Prices of one model, and what a number of tokens costs at them. Pure.
+
+Input tokens are the total: those read from a cache and those written to one are part of it, as reasoning tokens are
+part of the output. Prices are in US dollars per million tokens.
+"""
+
+from bisect import bisect_right
+from math import isfinite
+from typing import Final, NamedTuple
+
+_MILLION: Final = 1e6
+
+
+class Level(NamedTuple):
+    """Prices that hold for all tokens of a request whose input has more than ``above`` tokens.
+
+    ``input`` and ``output`` may be None: the model has no such price, and a request with such tokens is not priced.
+    What has no price of its own costs as much as what it is part of; whoever makes a level fills that in.
+    """
+
+    input: float | None
+    cached: float | None
+    written: float | None
+    output: float | None
+    reasoning: float | None
+    per_request: float = 0.0  # US dollars
+    above: int = -1
+
+
+Rates = tuple[Level, ...]  # by ``above``, the first from 0 tokens on
+
+
+class Tokens(NamedTuple):
+    """What a request used. ``output`` is None where nobody counted it."""
+
+    input: int
+    output: int | None
+    cached: int = 0
+    written: int = 0
+    reasoning: int = 0
+
+
+def cost_usd(rates: Rates, tokens: Tokens) -> float | None:
+    """What the tokens cost, or None: a price is missing, or the counts contradict each other (parts above the whole).
+
+    The price of a level holds for all tokens of the request, as providers bill long contexts.
+    """
+    total, output, cached, written, reasoning = tokens
+    level = rates[0]
+    if len(rates) > 1:
+        for each in rates[1:]:
+            if total > each.above:
+                level = each
+    plain = total - cached - written
+    if output is None or plain < 0 or cached < 0 or written < 0 or not 0 <= reasoning <= output:
+        return None
+    usd = level.per_request
+    if total:
+        if level.input is None or level.cached is None or level.written is None:
+            return None
+        usd += (plain * level.input + cached * level.cached + written * level.written) / _MILLION
+    if output:
+        if level.output is None or level.reasoning is None:
+            return None
+        usd += ((output - reasoning) * level.output + reasoning * level.reasoning) / _MILLION
+    return usd if isfinite(usd) else None
+
+
+class Tariff(NamedTuple):
+    """Rates over time: a grid of UTC days from which they hold and UTC times of day from which they hold.
+
+    Both lists begin with an empty text, which stands before every time. Timestamps are ISO 8601 in UTC, as records
+    have them, so texts compare as times do.
+    """
+
+    grid: tuple[tuple[Rates, ...], ...]  # by day, then by time of day
+    days: tuple[str, ...] = ("",)  # 2026-01-31
+    times: tuple[str, ...] = ("",)  # 16:30:00
+
+    def at(self, timestamp: str) -> Rates:
+        """The rates of a moment."""
+        day = bisect_right(self.days, timestamp[:10]) - 1 if len(self.days) > 1 else 0
+        time = bisect_right(self.times, timestamp[11:19]) - 1 if len(self.times) > 1 else 0
+        return self.grid[day][time]
+
+
+def always(rates: Rates) -> Tariff:
+    """The same rates at any time."""
+    return Tariff(((rates,),))

@@ -1,0 +1,51 @@
+"""The user's own prices: rows, in the order of the file, the first that fits counts. Pure.
+
+A row names models by a pattern and may name backends and a time. It has prices, or the name of a provider whose public
+list is to be used, which is how a gateway under one's own address is told to be priced as what stands behind it.
+"""
+
+from typing import Final
+
+import msgspec
+
+from llm_metrics_proxy.globs import matches
+from llm_metrics_proxy.pricing.rates import Level, Rates
+
+ALWAYS: Final = ""  # before every time, as text
+FOR_EVER: Final = "~"  # after every time
+
+
+class PriceRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One row. Prices are US dollars per million tokens; ``from_`` is inclusive and ``until`` is not, both ISO 8601 in
+    UTC as records have them. Without a price for cached or written input, that costs as other input does."""
+
+    model: str
+    backend: str | None = None
+    provider: str | None = None
+    input_usd_per_mtok: float | None = None
+    output_usd_per_mtok: float | None = None
+    cached_usd_per_mtok: float | None = None
+    cache_write_usd_per_mtok: float | None = None
+    from_: str = ALWAYS
+    until: str = FOR_EVER
+
+    def fits(self, model: str, backend_name: str | None, backend: str | None) -> bool:
+        """Is the row about this model of this server? ``backend``: its name in the settings, or its host:port."""
+        if not matches(self.model, model):
+            return False
+        return self.backend is None or any(matches(self.backend, name) for name in (backend_name, backend) if name)
+
+    def rates(self) -> Rates:
+        """Its prices. A model that only takes in (embeddings) needs no price for output."""
+        taken = self.input_usd_per_mtok
+        cached, written = self.cached_usd_per_mtok, self.cache_write_usd_per_mtok
+        output = self.output_usd_per_mtok
+        return (
+            Level(
+                input=taken,
+                cached=taken if cached is None else cached,
+                written=taken if written is None else written,
+                output=output,
+                reasoning=output,
+            ),
+        )

@@ -1,0 +1,239 @@
+"""From records to groups: what a batch adds to the roll-ups.
+
+Records are sorted once per grain; coarser levels follow from the finest one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_metrics_proxy.rollups.columns import Columns, Key
+from llm_metrics_proxy.rollups.grains import DAY, GRAINS, NO_TIME, Grain, Kept, Level, key_names
+from llm_metrics_proxy.rollups.groups import Bins, Cells, joined_bins
+from llm_metrics_proxy.rollups.sketch import SLOTS, Floats, Ints, slots_of
+from llm_metrics_proxy.rollups.values import FIELDS, KEYS
+
+ALL_KEYS: Final = tuple(KEYS)
+ALL_FIELDS: Final = tuple(field.number for field in FIELDS)
+_IS_WHOLE: Final = np.array([field.whole for field in FIELDS])
+
+
+class Place(NamedTuple):
+    """Which row of the roll-ups: ``bucket`` in seconds since 1970 (or ``NO_TIME``), ``key`` as ``key_names`` says."""
+
+    grain: int
+    level: int
+    bucket: int
+    key: tuple[Any, ...]
+
+
+class Tally(NamedTuple):
+    """Groups with their counts, cells and bins; the k-th of ``places`` is group k. Cells and bins are reduced."""
+
+    places: list[Place]
+    requests: Ints
+    succeeded: Ints
+    failed: Ints
+    cells: Cells
+    bins: Bins
+
+
+class Grouped(NamedTuple):
+    """Records, or groups, sorted into ``groups`` groups."""
+
+    group: Ints  # of each
+    groups: int
+
+
+def roll_up(columns: Columns, dense_days: Set[int], grains: Sequence[Grain] = GRAINS) -> list[Tally]:
+    """All that these records add, one tally per grain and level. Days are named by their first second."""
+    if not columns.size:
+        return []
+    slots = slots_by_field(columns.fields)
+    filled: dict[tuple[int, ...], Filled] = {}
+    tallies: list[Tally] = []
+    for grain in grains:
+        if grain.moments not in filled:
+            filled[grain.moments] = Filled.of(columns.fields, grain.moments)
+        tallies += _of_grain(columns, grain, filled[grain.moments], slots, dense_days)
+    return tallies
+
+
+def slots_by_field(fields: Mapping[int, Floats]) -> dict[int, Ints]:
+    """Field and slot of every value in one number; -1 where there is none."""
+    found = {}
+    for number, values in fields.items():
+        missing = np.isnan(values)
+        slots = slots_of(np.where(missing, 0.0, values)).astype(np.int64) + number * SLOTS
+        found[number] = np.where(missing, -1, slots)
+    return found
+
+
+def combined(keys: Iterable[Key]) -> Ints | int:
+    """One number per record for its values of several dimensions."""
+    code: Ints | int = 0
+    for key in keys:
+        code = code * len(key.values) + key.codes
+    return code
+
+
+def days_in(columns: Columns) -> list[int]:
+    """The days on which the records began, those whose time cannot be read left out."""
+    return [day for day in np.unique(floored(columns.quarter, DAY)).tolist() if day != NO_TIME]
+
+
+def _of_grain(
+    columns: Columns, grain: Grain, filled: "Filled", slots: Mapping[int, Ints], dense_days: Set[int]
+) -> list[Tally]:
+    finest, *coarser = grain.kept
+    keys = [columns.keys[name] for name in key_names(grain)]
+    starts, when = np.unique(floored(columns.quarter, finest.level), return_inverse=True)
+    code = combined([*keys, Key(when, list(starts))])
+    _, first, group = np.unique(code, return_index=True, return_inverse=True)
+    groups = len(first)
+    places = [
+        Place(grain.number, finest.level.number, bucket, key)
+        for bucket, *key_ in zip(
+            starts[when[first]].tolist(),
+            *([key.values[c] for c in key.codes[first].tolist()] for key in keys),
+            strict=True,
+        )
+        for key in (tuple(key_),)
+    ]
+    sketched = sorted({number for kept in grain.kept for number in kept.sketches})
+    order = np.argsort(group.astype(np.uint16) if groups < 2**16 else group, kind="stable")  # then by radix
+    base = Tally(
+        places,
+        np.bincount(group, minlength=groups),
+        np.bincount(group[columns.outcome == 1], minlength=groups),
+        np.bincount(group[columns.outcome == 0], minlength=groups),
+        cells_of(filled, group, order),
+        bins_of(slots, sketched, group),
+    )
+    tallies = [_kept(base, finest, sketched, dense_days)]
+    for kept in coarser:
+        base = coarsened(base, kept.level)
+        tallies.append(_kept(base, kept, sketched, dense_days))
+    return tallies
+
+
+def floored(seconds: Ints, level: Level) -> Ints:
+    """The bucket of each; ``NO_TIME`` stays."""
+    return np.where(seconds == NO_TIME, NO_TIME, seconds - seconds % level.seconds)
+
+
+class Filled(NamedTuple):
+    """Values of several fields, one row each, with what leaves a sum, a minimum or a maximum as it is where missing."""
+
+    numbers: Ints
+    present: NDArray[np.float64]
+    zero: Floats
+    high: Floats
+    low: Floats
+
+    @classmethod
+    def of(cls, fields: Mapping[int, Floats], numbers: Iterable[int]) -> Self:
+        """Of those fields that have any value."""
+        there = [number for number in numbers if not np.isnan(fields[number]).all()]
+        values = np.array([fields[number] for number in there] or np.zeros((0, 0)), np.float64)
+        missing = np.isnan(values)
+        return cls(
+            np.array(there, np.int64),
+            (~missing).astype(np.float64),
+            np.where(missing, 0.0, values),
+            np.where(missing, np.inf, values),
+            np.where(missing, -np.inf, values),
+        )
+
+
+def cells_of(filled: Filled, group: Ints, order: Ints) -> Cells:
+    """The cells of records; ``order`` sorts them by ``group``, of which each number from 0 on has a record.
+
+    Sums of whole numbers are exact up to 2 ** 53, far above what one batch can hold of any real ones.
+    """
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    if not len(filled.numbers):
+        return Cells.none()
+    n = np.add.reduceat(filled.present[:, order], starts, axis=1).astype(np.int64)
+    sums = np.add.reduceat(filled.zero[:, order], starts, axis=1)
+    low = np.minimum.reduceat(filled.high[:, order], starts, axis=1)
+    high = np.maximum.reduceat(filled.low[:, order], starts, axis=1)
+    field, found = np.nonzero(n)
+    numbers = filled.numbers[field]
+    is_whole = _IS_WHOLE[numbers]
+    total = sums[field, found]
+    cells = Cells(
+        found,
+        numbers,
+        n[field, found],
+        np.where(is_whole, 0.0, total),
+        np.where(is_whole, total, 0.0).astype(np.int64),
+        low[field, found],
+        high[field, found],
+    )
+    return cells.reduced()
+
+
+def bins_of(slots: Mapping[int, Ints], numbers: Iterable[int], group: Ints) -> Bins:
+    """The bins of records."""
+    parts = []
+    for number in numbers:
+        present = slots[number] >= 0
+        if present.any():
+            parts.append(_counted(group[present], slots[number][present]))
+    return joined_bins(parts).reduced()
+
+
+def _counted(group: Ints, slot: Ints) -> Bins:
+    width = len(FIELDS) * SLOTS
+    code, count = np.unique(group * width + slot, return_counts=True)
+    return Bins(code // width, code % width, count)
+
+
+def coarsened(tally: Tally, level: Level) -> Tally:
+    """The same at a coarser level."""
+    number_of: dict[Place, int] = {}
+    numbers = []
+    for place in tally.places:
+        bucket = place.bucket if place.bucket == NO_TIME else place.bucket - place.bucket % level.seconds
+        coarse = place._replace(level=level.number, bucket=bucket)
+        numbers.append(number_of.setdefault(coarse, len(number_of)))
+    return regrouped(tally, list(number_of), np.array(numbers, np.int64))
+
+
+def regrouped(tally: Tally, places: list[Place], numbers: Ints) -> Tally:
+    """Groups added up: the k-th old one goes to the group ``numbers[k]``."""
+    requests, succeeded, failed = (np.zeros(len(places), np.int64) for _ in range(3))
+    for target, source in ((requests, tally.requests), (succeeded, tally.succeeded), (failed, tally.failed)):
+        np.add.at(target, numbers, source)
+    return Tally(
+        places,
+        requests,
+        succeeded,
+        failed,
+        tally.cells.regrouped(numbers).reduced(),
+        tally.bins.regrouped(numbers).reduced(),
+    )
+
+
+def _kept(tally: Tally, kept: Kept, sketched: Sequence[int], dense_days: Set[int]) -> Tally:
+    """What of it is kept at that level: the bins of some fields, the groups of some days."""
+    if len(kept.sketches) != len(sketched):
+        bins = tally.bins.where(np.isin(tally.bins.slot // SLOTS, kept.sketches)) if kept.sketches else Bins.none()
+        tally = tally._replace(bins=bins)
+    if not kept.dense:
+        return tally
+    stay = np.array([place.bucket - place.bucket % DAY.seconds in dense_days for place in tally.places], np.bool_)
+    if stay.all():
+        return tally
+    number = np.cumsum(stay) - 1
+    return Tally(
+        [place for place, stays in zip(tally.places, stay.tolist(), strict=True) if stays],
+        tally.requests[stay],
+        tally.succeeded[stay],
+        tally.failed[stay],
+        tally.cells.where(stay[tally.cells.group]).regrouped(number),
+        tally.bins.where(stay[tally.bins.group]).regrouped(number),
+    )

@@ -1,0 +1,115 @@
+"""Records as columns: what is selected of each record, and the arrays that become of the rows."""
+
+from calendar import timegm
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_metrics_proxy.rollups.grains import NO_TIME, QUARTER_S
+from llm_metrics_proxy.rollups.sketch import Floats, Ints
+from llm_metrics_proxy.rollups.values import BY_NAME, FIELDS, KEYS, MINUTE_SQL
+
+_MONTH_DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+class Key(NamedTuple):
+    """One dimension of some records: for each the place of its value in ``values``."""
+
+    codes: Ints
+    values: list[Any]
+
+
+class Columns(NamedTuple):
+    """Some records. ``fields``: values by number, NaN where missing; ``keys``: by dimension."""
+
+    size: int
+    quarter: Ints  # seconds since 1970 at which its quarter of an hour began, or NO_TIME
+    outcome: Ints  # 1: succeeded, 0: failed, -1: says neither
+    keys: dict[str, Key]
+    fields: dict[int, Floats]
+
+
+def selected(keys: Iterable[str], fields: Iterable[int]) -> str:
+    """The SELECT list, in the order in which ``of_rows`` reads it."""
+    by_number = {field.number: field for field in FIELDS}
+    parts = [MINUTE_SQL, "iif(+success IN (0, 1), CAST(success AS INTEGER), -1)"]
+    parts += [KEYS[name] for name in keys]
+    parts += [by_number[number].sql for number in fields]
+    return ", ".join(parts)
+
+
+def of_rows(rows: Sequence[Sequence[Any]], keys: Sequence[str], fields: Sequence[int]) -> Columns:
+    """Arrays of rows that were selected with ``selected(keys, fields)``."""
+    if not rows:
+        empty = np.zeros(0, np.int64)
+        return Columns(
+            0, empty, empty, {name: Key(empty, []) for name in keys}, {number: np.zeros(0) for number in fields}
+        )
+    columns = list(zip(*rows, strict=True))
+    size, values = len(rows), iter(columns[2:])
+    quarters = _Known(quarter_of)
+    return Columns(
+        size,
+        np.fromiter((quarters[minute] for minute in columns[0]), np.int64, size),
+        np.array(columns[1], np.int64),
+        {name: _key(next(values)) for name in keys},
+        {number: _numbers(next(values)) for number in fields},
+    )
+
+
+def _numbers(column: tuple[Any, ...]) -> Floats:
+    if column.count(None) == len(column):
+        return np.full(len(column), np.nan)
+    return np.array(column, np.float64)  # None becomes NaN
+
+
+class _Known(dict[Any, Any]):
+    """A function's results, each calculated once."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def __missing__(self, key: Any) -> Any:
+        value = self[key] = self._function(key)
+        return value
+
+
+def _key(column: tuple[Any, ...]) -> Key:
+    values = list(dict.fromkeys(column))
+    if len(values) == 1:
+        return Key(np.zeros(len(column), np.int64), values)
+    code = {value: index for index, value in enumerate(values)}
+    return Key(np.fromiter((code[value] for value in column), np.int64, len(column)), values)
+
+
+def quarter_of(minute: str | None) -> int:
+    """Seconds since 1970 at which the quarter of an hour of ``YYYY-MM-DDTHH:MM`` began; ``NO_TIME`` if it is none."""
+    if minute is None:
+        return NO_TIME
+    year, month, day = int(minute[:4]), int(minute[5:7]), int(minute[8:10])
+    hour, minutes = int(minute[11:13]), int(minute[14:16])
+    if not (year and 1 <= month <= 12 and 1 <= day <= _MONTH_DAYS[month - 1] and hour < 24 and minutes < 60):
+        return NO_TIME
+    if (month, day) == (2, 29) and (year % 4 or (not year % 100 and year % 400)):
+        return NO_TIME
+    seconds = timegm((year, month, day, hour, minutes, 0))
+    return seconds - seconds % QUARTER_S
+
+
+def chosen(columns: Columns, mask: NDArray[np.bool_]) -> Columns:
+    """Those of the records."""
+    return Columns(
+        int(mask.sum()),
+        columns.quarter[mask],
+        columns.outcome[mask],
+        {name: Key(key.codes[mask], key.values) for name, key in columns.keys.items()},
+        {number: values[mask] for number, values in columns.fields.items()},
+    )
+
+
+def is_whole(name: str) -> bool:
+    """Whether the field's values are integers."""
+    return BY_NAME[name].whole

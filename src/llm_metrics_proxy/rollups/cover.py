@@ -1,0 +1,119 @@
+"""A range of time as whole buckets of roll-ups, as coarse as can be, and the pieces left over at its ends.
+
+Times are whole microseconds since 1970. A stretch is one piece of time that goes to one place of the answer; stretches
+do not overlap.
+"""
+
+from collections.abc import Sequence, Set
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_metrics_proxy.rollups.grains import DAY, Level
+from llm_metrics_proxy.rollups.sketch import Ints
+
+US: Final = 1_000_000
+FOREVER: Final = 2**40 // DAY.seconds * DAY.seconds * US  # so far from 1970 an open range reaches: 34,000 years
+
+
+class Stretches(NamedTuple):
+    """``start`` to before ``end``; ``place`` is the caller's number of each."""
+
+    start: Ints
+    end: Ints
+    place: Ints
+
+    def where(self, chosen: NDArray[Any]) -> "Stretches":
+        """The chosen ones."""
+        return Stretches(self.start[chosen], self.end[chosen], self.place[chosen])
+
+    @property
+    def microseconds(self) -> int:
+        """All of them together."""
+        return int((self.end - self.start).sum())
+
+
+class Cover(NamedTuple):
+    """``blocks``: by level, stretches of whole buckets; ``edges``: what has to be read from records."""
+
+    blocks: list[tuple[Level, Stretches]]
+    edges: Stretches
+
+
+class Step(NamedTuple):
+    """A level that may be used: on those days (their first seconds) alone, or on all."""
+
+    level: Level
+    days: Set[int] | None = None
+
+
+def cover(stretches: Stretches, steps: Sequence[Step], kept_before: int) -> Cover:
+    """``steps``: the coarsest level first. Before ``kept_before`` (seconds) there are no records to read edges from:
+    there a bucket counts, with all that is in it, where it begins.
+    """
+    blocks, left = [], stretches
+    for step in steps:
+        if step.days is not None:
+            left = _cut_at_days(left)
+        width = step.level.seconds * US
+        low, high = -(-left.start // width) * width, left.end // width * width
+        there = low < high
+        if step.days is not None:
+            there &= np.array(
+                [start // US // DAY.seconds * DAY.seconds in step.days for start in left.start.tolist()], bool
+            )
+        if there.any():
+            blocks.append((step.level, Stretches(low[there], high[there], left.place[there])))
+        left = _rest(left, low, high, there)
+    if steps and kept_before * US > -FOREVER and len(left.start):
+        rounded, left = _rounded(left, steps, kept_before * US)
+        blocks += rounded
+    return Cover(blocks, left)
+
+
+def _rest(left: Stretches, low: Ints, high: Ints, there: NDArray[np.bool_]) -> Stretches:
+    """What is before and behind the whole buckets, and all of a stretch without any; in order."""
+    parts = [
+        left.where(~there),
+        Stretches(left.start[there], low[there], left.place[there]),
+        Stretches(high[there], left.end[there], left.place[there]),
+    ]
+    joined = Stretches(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    joined = joined.where(joined.start < joined.end)
+    return joined.where(np.argsort(joined.start, kind="stable"))
+
+
+def _cut_at_days(left: Stretches) -> Stretches:
+    """No stretch goes over the end of a day in UTC."""
+    width = DAY.seconds * US
+    pieces = []
+    for start, end, place in zip(*(column.tolist() for column in left), strict=True):
+        at = start
+        while at < end:
+            following = min(end, (at // width + 1) * width)
+            pieces.append((at, following, place))
+            at = following
+    table = np.array(pieces, np.int64).reshape(-1, 3)
+    return Stretches(table[:, 0], table[:, 1], table[:, 2])
+
+
+def _rounded(left: Stretches, steps: Sequence[Step], kept: int) -> tuple[list[tuple[Level, Stretches]], Stretches]:
+    """Pieces before ``kept`` as the buckets that begin in them; and the others."""
+    old = Stretches(left.start, np.minimum(left.end, kept), left.place)
+    old = old.where(old.start < old.end)
+    new = Stretches(np.maximum(left.start, kept), left.end, left.place)
+    blocks = []
+    for start, end, place in zip(*(column.tolist() for column in old), strict=True):
+        day = start // US // DAY.seconds * DAY.seconds
+        level = next(step.level for step in reversed(steps) if step.days is None or day in step.days)
+        width = level.seconds * US
+        low, high = -(-start // width) * width, -(-end // width) * width
+        if low < high:
+            blocks.append((level, Stretches(*(np.array([each], np.int64) for each in (low, high, place)))))
+    return blocks, new.where(new.start < new.end)
+
+
+def fully_covered(cover_: Cover) -> bool:
+    """Nothing has to be read from records."""
+    return not len(cover_.edges.start)

@@ -1,0 +1,106 @@
+"""States of alerts, and what is still to be told of them, in the database: changed together or not at all.
+
+The database's other writer is the ingester; transactions here are single rows, so neither holds up the other.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from llm_metrics_proxy.errors import StoreError
+from llm_metrics_proxy.storage.base import AlertDelivery, SqlValue, StoredAlert
+from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
+
+MOST_WAITING: Final = 1000  # deliveries; the oldest give way
+_TABLE_THERE: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'alert_states'"
+
+
+class AlertStore:
+    """For one thread at a time. The file has to be one that the store has opened; until then methods raise."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Opens nothing yet."""
+        self.path = Path(path)
+        self._connection: apsw.Connection | None = None
+
+    def states(self) -> dict[str, StoredAlert]:
+        """Every alert's state by its name."""
+        rows = self._run("SELECT name, phase, since, well_since FROM alert_states")
+        return {name: StoredAlert(*rest) for name, *rest in rows}
+
+    def keep(
+        self, states: Mapping[str, StoredAlert], events: Mapping[str, tuple[str, str]], now: float, forget: set[str]
+    ) -> None:
+        """One transaction: states by name, what they give to tell as (name, body) by event id, names to forget."""
+        connection = self._opened()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO alert_states (name, phase, since, well_since, updated_at) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    ((name, *state, now) for name, state in states.items()),
+                )
+                connection.executemany("DELETE FROM alert_states WHERE name = ?", ((name,) for name in forget))
+                connection.executemany(
+                    "INSERT OR IGNORE INTO alert_deliveries (event_id, name, body, created_at, attempts) "
+                    "VALUES (?, ?, ?, ?, 0)",
+                    ((event_id, name, body, now) for event_id, (name, body) in events.items()),
+                )
+                connection.execute(
+                    "DELETE FROM alert_deliveries WHERE id <= (SELECT max(id) FROM alert_deliveries) - ?",
+                    (MOST_WAITING,),
+                )
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except apsw.Error as error:
+            raise self._trouble(error) from error
+
+    def deliveries(self) -> list[AlertDelivery]:
+        """What is to be told, the oldest first."""
+        rows = self._run(
+            "SELECT id, event_id, name, body, created_at, attempts, last_error FROM alert_deliveries ORDER BY id"
+        )
+        return [AlertDelivery(*row) for row in rows]
+
+    def failed(self, delivery: AlertDelivery, error: str) -> None:
+        """One more attempt that its receiver did not take."""
+        self._run(
+            "UPDATE alert_deliveries SET attempts = attempts + 1, last_error = ? WHERE id = ?", (error, delivery.id)
+        )
+
+    def done(self, delivery: AlertDelivery) -> None:
+        """It was taken, or nobody waits for it any more."""
+        self._run("DELETE FROM alert_deliveries WHERE id = ?", (delivery.id,))
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _run(self, sql: str, parameters: tuple[SqlValue, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return list(self._opened().execute(sql, parameters))
+        except apsw.Error as error:
+            raise self._trouble(error) from error
+
+    def _opened(self) -> apsw.Connection:
+        if self._connection is None:
+            connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            if not list(connection.execute(_TABLE_THERE)):
+                connection.close()
+                raise StoreError(f"The database {self.path} has no tables for alerts yet.")
+            self._connection = connection
+        return self._connection
+
+    def _trouble(self, error: apsw.Error) -> StoreError:
+        """The file may have been replaced: it is opened anew next time."""
+        self.close()
+        return store_error(self.path, "keeping the state of alerts", error)

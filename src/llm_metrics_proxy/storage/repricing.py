@@ -1,0 +1,277 @@
+"""Other prices for records that are stored already: in batches of short transactions, with an exact account.
+
+One transaction holds the new costs of a batch, what they were before (``repricing_changes``) and how far the run has
+come (``repricings``). Interrupted anywhere, what is committed is whole, and another run changes what still differs.
+A cost that is known is never replaced by an unknown one: a price list that no longer knows a model says nothing.
+
+The caller holds the lock of migrations, so that nobody else changes stored records meanwhile.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import apsw
+import msgspec
+
+from llm_metrics_proxy.errors import StoreError
+from llm_metrics_proxy.metrics_service import APP_VERSION, Priced
+from llm_metrics_proxy.storage.base import SqlValue
+from llm_metrics_proxy.storage.sqlite import SqliteStore
+from llm_metrics_proxy.storage.sqlite_schema import look, store_error
+
+LOCK_TARGET_MS: Final = 50.0
+_FIRST_BATCH: Final = 500
+_LARGEST_BATCH: Final = 20_000
+BUSY_MS: Final = 10_000  # the ingester's transactions are short; a person can wait
+_TEXT: Final = ("timestamp", "dialect", "backend", "backend_name", "model", "response_model", "service_tier")
+_COUNTS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
+_NUMBERS: Final = (*_COUNTS, "upstream_cost_usd")
+_COSTS: Final = ("cost_usd", "cost_source")
+_COLUMNS_THERE: Final = "SELECT name FROM pragma_table_info('completion_requests')"
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
+
+
+class StoredFacts(NamedTuple):
+    """What a price depends on, as far as it fits its column: an adopted file may hold anything."""
+
+    timestamp: str
+    dialect: str | None
+    backend: str | None
+    backend_name: str | None
+    model: str | None
+    response_model: str | None
+    service_tier: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    upstream_cost_usd: float | None
+
+
+class Repriced(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run did, or would do. ``cost_…_usd`` are sums over the records whose cost is known then."""
+
+    repricing_id: int | None = None  # none: nothing was changed
+    finished: bool = True
+    records: int = 0  # that the selection is about; 0: not counted yet
+    looked_at: int = 0
+    changed: int = 0
+    kept: int = 0  # their cost is known, and the price lists of today have none
+    unknown: int = 0  # before and after
+    cost_before_usd: float = 0.0
+    cost_after_usd: float = 0.0
+    largest_lock_ms: float = 0.0
+
+
+Price = Callable[[StoredFacts], Priced]
+Report = Callable[[Repriced], None]
+
+
+class _Change(NamedTuple):
+    record_id: int
+    old: tuple[Any, Any]
+    new: Priced
+
+
+class Selection(NamedTuple):
+    """`` WHERE …`` (or nothing), the values of its placeholders, and the same in words, to be kept with the run."""
+
+    sql: str
+    parameters: tuple[SqlValue, ...]
+    words: str
+    only_unknown: bool = False  # only records without a cost
+
+
+def reprice(
+    path: Path,
+    price: Price,
+    selection: Selection,
+    *,
+    price_lists: str,
+    dry_run: bool = False,
+    stop: threading.Event | None = None,
+    report: Report = lambda _: None,
+    on_change: Callable[[apsw.Connection], None] = lambda _: None,
+) -> Repriced:
+    """Price the selected records anew. ``on_change`` runs in each transaction that changes records, before it does.
+
+    Raises ``StoreError`` and its kinds; a database that needs a migration first is one of them.
+    """
+    if not look(path):
+        raise StoreError(f"{path} holds no records yet; `llm-metrics-proxy serve` fills it")
+    if not dry_run:
+        SqliteStore(path).close()  # applies the schema's newest steps
+    flags = apsw.SQLITE_OPEN_READONLY if dry_run else apsw.SQLITE_OPEN_READWRITE
+    try:
+        connection = apsw.Connection(str(path), flags=flags)
+        try:
+            connection.set_busy_timeout(BUSY_MS)
+            run = _Run(connection, price, selection, price_lists, on_change)
+            return run.work(stop or threading.Event(), report, dry_run=dry_run)
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise store_error(path, "pricing records", error) from error
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All of the block or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+class _Run:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        price: Price,
+        selection: Selection,
+        price_lists: str,
+        on_change: Callable[[apsw.Connection], None],
+    ) -> None:
+        self._connection = connection
+        self._price = price
+        self._selection = selection
+        self._price_lists = price_lists
+        self._on_change = on_change
+        self._started_at = datetime.now(UTC).isoformat()
+        self._encoding = str(self._one("PRAGMA encoding"))
+        self._bound = int(self._one("SELECT coalesce(max(id), 0) FROM completion_requests"))
+        there = {str(name).lower() for (name,) in connection.execute(_COLUMNS_THERE)}
+        columns = [_column(name, there) for name in (*_TEXT, *_NUMBERS, *_COSTS)]
+        self._where = selection.sql
+        if selection.only_unknown and "cost_usd" in there:  # a file that lacks it knows no cost
+            self._where += f"{' AND' if self._where else ' WHERE'} cost_usd IS NULL"
+        # NOT INDEXED: by the primary key, in which batches go on, and never sorting all again by another index.
+        self._select = (
+            f"SELECT id, {', '.join(columns)} FROM completion_requests NOT INDEXED "  # noqa: S608 -- names are ours
+            f"WHERE id > ? AND id <= ?{self._where.replace(' WHERE ', ' AND ', 1)} ORDER BY id LIMIT ?"
+        )
+
+    def work(self, stop: threading.Event, report: Report, *, dry_run: bool) -> Repriced:
+        done = Repriced(records=self._records())
+        cursor, batch = 0, _FIRST_BATCH
+        while not stop.is_set():
+            parameters = (cursor, self._bound, *self._selection.parameters, batch)
+            rows = list(self._connection.execute(self._select, parameters))
+            if not rows:
+                return self._finish(done)
+            cursor = rows[-1][0]
+            changes, done = self._look_at(rows, done)
+            if changes and not dry_run:
+                done, lock_ms = self._write(changes, done)
+                if lock_ms > 0:
+                    batch = max(1, min(_LARGEST_BATCH, int(batch * min(2.0, LOCK_TARGET_MS / lock_ms))))
+            else:
+                batch = min(_LARGEST_BATCH, batch * 2)
+            report(done)
+        return self._finish(msgspec.structs.replace(done, finished=False))
+
+    def _look_at(self, rows: Sequence[tuple[Any, ...]], done: Repriced) -> tuple[list[_Change], Repriced]:
+        changes, before, after, kept, unknown = [], done.cost_before_usd, done.cost_after_usd, 0, 0
+        for record_id, *facts, old_cost, old_source in rows:
+            new = self._price(self._facts(facts))
+            known = isinstance(old_cost, int | float)
+            if new[0] is None:
+                kept, unknown = kept + known, unknown + (not known)
+                new = (old_cost, old_source) if known else new
+            elif (old_cost, old_source) != new or not known:
+                changes.append(_Change(record_id, (old_cost, old_source), new))
+            before += old_cost if known else 0.0
+            after += new[0] or 0.0
+        return changes, msgspec.structs.replace(
+            done,
+            looked_at=done.looked_at + len(rows),
+            changed=done.changed + len(changes),
+            kept=done.kept + kept,
+            unknown=done.unknown + unknown,
+            cost_before_usd=before,
+            cost_after_usd=after,
+        )
+
+    def _facts(self, values: Sequence[Any]) -> StoredFacts:
+        texts = [None if text is None else text.decode(self._encoding, "replace") for text in values[: len(_TEXT)]]
+        *counts, told = values[len(_TEXT) :]
+        counts = [_whole(value) for value in counts]
+        if texts[0] is None or not _MOMENT.fullmatch(texts[0]):
+            counts[0] = None  # nobody knows which prices held then
+        cost = told if isinstance(told, int | float) else None
+        return StoredFacts._make((texts[0] or "", *texts[1:], *counts, cost))
+
+    def _write(self, changes: Sequence[_Change], done: Repriced) -> tuple[Repriced, float]:
+        connection = self._connection
+        with transaction(connection):
+            locked = time.perf_counter()
+            self._on_change(connection)
+            if done.repricing_id is None:
+                connection.execute(
+                    "INSERT INTO repricings (state, started_at, app_version, selection, price_lists, bound_id, "
+                    "records_looked_at, records_changed) VALUES ('running', ?, ?, ?, ?, ?, 0, 0)",
+                    (self._started_at, APP_VERSION, self._selection.words, self._price_lists, self._bound),
+                )
+                done = msgspec.structs.replace(done, repricing_id=connection.last_insert_rowid())
+            run = done.repricing_id
+            connection.executemany(
+                "UPDATE completion_requests SET cost_usd = ?, cost_source = ? WHERE id = ?",
+                ((*change.new, change.record_id) for change in changes),
+            )
+            connection.executemany(
+                "INSERT INTO repricing_changes (repricing_id, record_id, old_cost_usd, old_cost_source, new_cost_usd, "
+                "new_cost_source) VALUES (?, ?, ?, ?, ?, ?)",
+                ((run, change.record_id, *change.old, *change.new) for change in changes),
+            )
+            connection.execute(
+                "UPDATE repricings SET records_looked_at = ?, records_changed = ? WHERE id = ?",
+                (done.looked_at, done.changed, run),
+            )
+        lock_ms = (time.perf_counter() - locked) * 1000
+        return msgspec.structs.replace(done, largest_lock_ms=max(done.largest_lock_ms, lock_ms)), lock_ms
+
+    def _finish(self, done: Repriced) -> Repriced:
+        if done.repricing_id is not None:
+            self._connection.execute(
+                "UPDATE repricings SET state = ?, finished_at = ?, records_looked_at = ? WHERE id = ?",
+                (
+                    "done" if done.finished else "stopped",
+                    datetime.now(UTC).isoformat(),
+                    done.looked_at,
+                    done.repricing_id,
+                ),
+            )
+        return done
+
+    def _records(self) -> int:
+        sql = f"SELECT count(*) FROM completion_requests{self._where}"  # noqa: S608 -- values are parameters
+        return int(next(iter(self._connection.execute(sql, self._selection.parameters)))[0])
+
+    def _one(self, sql: str) -> Any:
+        rows: Iterator[tuple[Any, ...]] = iter(self._connection.execute(sql))
+        return next(rows)[0]
+
+
+def _column(name: str, there: set[str]) -> str:
+    """Text as bytes: in an adopted file it may be no Unicode."""
+    if name not in there:
+        return "NULL"
+    return f"iif(typeof({name}) = 'text', CAST({name} AS BLOB), NULL)" if name in _TEXT else name
+
+
+def _whole(value: Any) -> int | None:
+    """1500.0 is a count too: some programs keep counts in columns of REAL."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value < 2**40 else None

@@ -1,0 +1,98 @@
+"""Taking a run of ``repricing`` back: every record gets its exact cost from before, if nobody priced it since.
+
+The caller holds the lock of migrations, so that nobody else changes stored records meanwhile.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from llm_metrics_proxy.errors import StoreError
+from llm_metrics_proxy.storage.repricing import BUSY_MS, transaction
+from llm_metrics_proxy.storage.sqlite import SqliteStore
+from llm_metrics_proxy.storage.sqlite_schema import look, store_error
+
+TAKEN_BACK: Final = "taken_back"
+_STATE: Final = "SELECT state FROM repricings WHERE id = ?"
+_UNDO_BATCH: Final = 1000
+_CHANGES: Final = (
+    "SELECT record_id, old_cost_usd, old_cost_source, new_cost_usd, new_cost_source FROM repricing_changes "
+    "WHERE repricing_id = ? AND record_id > ? ORDER BY record_id LIMIT ?"
+)
+_RESTORE: Final = (
+    "UPDATE completion_requests SET cost_usd = ?, cost_source = ? WHERE id = ? AND cost_usd IS ? AND cost_source IS ?"
+)
+
+
+class TakenBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What an undo did. ``conflicts``: records whose cost is another one since; they stay as they are."""
+
+    repricing_id: int
+    restored: int = 0
+    conflicts: int = 0
+    finished: bool = True
+
+
+def take_back(
+    path: Path,
+    repricing_id: int,
+    *,
+    stop: threading.Event | None = None,
+    on_change: Callable[[apsw.Connection], None] = lambda _: None,
+) -> TakenBack:
+    """Give every record that the run changed its cost from before, to the bit, where it still has what the run wrote.
+
+    Raises ``StoreError``; also if there was no such run.
+    """
+    if not look(path):
+        raise StoreError(f"{path} holds no records yet; `llm-metrics-proxy serve` fills it")
+    SqliteStore(path).close()
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.set_busy_timeout(BUSY_MS)
+            state = next((state for (state,) in connection.execute(_STATE, (repricing_id,))), None)
+            if state == TAKEN_BACK:
+                raise StoreError(f"repricing {repricing_id} was taken back already")
+            if state is None:
+                known = [number for (number,) in connection.execute("SELECT id FROM repricings ORDER BY id")]
+                raise StoreError(f"there was no repricing {repricing_id}; there were: {known or 'none'}")
+            return _take_back(connection, repricing_id, stop or threading.Event(), on_change)
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise store_error(path, "taking a repricing back", error) from error
+
+
+def _take_back(
+    connection: apsw.Connection,
+    repricing_id: int,
+    stop: threading.Event,
+    on_change: Callable[[apsw.Connection], None],
+) -> TakenBack:
+    done, cursor = TakenBack(repricing_id=repricing_id), 0
+    while not stop.is_set():
+        parameters = (repricing_id, cursor, _UNDO_BATCH)
+        changes = list(connection.execute(_CHANGES, parameters))
+        if not changes:
+            connection.execute("UPDATE repricings SET state = ? WHERE id = ?", (TAKEN_BACK, repricing_id))
+            return done
+        cursor = changes[-1][0]
+        with transaction(connection):
+            on_change(connection)
+            before = connection.total_changes()
+            connection.executemany(_RESTORE, ((*old, number, *new) for number, *old, new in map(_parted, changes)))
+            restored = connection.total_changes() - before
+        done = msgspec.structs.replace(
+            done, restored=done.restored + restored, conflicts=done.conflicts + len(changes) - restored
+        )
+    return msgspec.structs.replace(done, finished=False)
+
+
+def _parted(change: tuple[Any, ...]) -> tuple[Any, ...]:
+    number, old_cost, old_source, new_cost, new_source = change
+    return number, old_cost, old_source, (new_cost, new_source)

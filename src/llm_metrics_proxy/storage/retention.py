@@ -1,0 +1,67 @@
+"""Old records are deleted, and their roll-ups stay: whole days in UTC, the oldest first, in small steps.
+
+A record goes only after it was rolled up, and never the one with the greatest id: SQLite would give that id again, and
+a record behind it would count as rolled up. Records whose time cannot be read stay too. Deleted records leave free
+pages in the file, which new records fill; the file itself does not shrink (SQLite's VACUUM does that).
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from llm_metrics_proxy.rollups.columns import quarter_of
+from llm_metrics_proxy.rollups.grains import DAY, NO_TIME
+from llm_metrics_proxy.rollups.values import MINUTE_SQL
+from llm_metrics_proxy.storage.rollup_state import read_state, write_state
+from llm_metrics_proxy.storage.rollup_store import MIGRATION_RUNS
+from llm_metrics_proxy.storage.sqlite_schema import TABLE
+
+_TIMES: Final = "timestamp >= '0000-' AND timestamp < ?"
+
+
+def used_bytes(connection: apsw.Connection) -> int:
+    """Of the file, without its free pages."""
+    ((pages, free, size),) = connection.execute(
+        "SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+    )
+    return int((pages - free) * size)
+
+
+def oldest_day(connection: apsw.Connection) -> int | None:
+    """The day (its first second) of the oldest record that can be pruned; ``None`` if there is none."""
+    # each minute once: records of odd times, which stay, may come first
+    rows = connection.execute(
+        f"SELECT {MINUTE_SQL} AS minute FROM {TABLE} WHERE timestamp >= '0000-' AND timestamp < ':' "  # noqa: S608
+        "ORDER BY timestamp LIMIT 1000"
+    )
+    for (minute,) in rows:
+        quarter = quarter_of(minute)
+        if quarter != NO_TIME:
+            return quarter - quarter % DAY.seconds
+    return None
+
+
+def prune_some(connection: apsw.Connection, before: int, records: int) -> int:
+    """Delete some records that began before the day ``before`` (seconds), in the caller's transaction; how many.
+
+    0 also while records are not rolled up, or a migration is under way that wants to prove what they were.
+    """
+    assert before % DAY.seconds == 0
+    state = read_state(connection)
+    if not state.is_current or list(connection.execute(MIGRATION_RUNS)):
+        return 0
+    end = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%dT")
+    rows: Any = connection.execute(
+        f"SELECT id, {MINUTE_SQL} FROM {TABLE} WHERE {_TIMES} AND +id <= ? "  # noqa: S608 -- names are ours
+        f"AND id != (SELECT max(id) FROM {TABLE}) ORDER BY timestamp LIMIT ?",
+        (end, state.cursor_id, records),
+    )
+    ids = [(id_,) for id_, minute in rows if quarter_of(minute) != NO_TIME]
+    if not ids:
+        return 0
+    if state.kept_before < before:
+        write_state(connection, msgspec.structs.replace(state, kept_before=before))
+    connection.executemany(f"DELETE FROM {TABLE} WHERE id = ?", ids)  # noqa: S608
+    return len(ids)

@@ -1,0 +1,149 @@
+"""Whether roll-ups are what the records say: some days are made again from the records, and compared.
+
+Counts, n, the smallest and the largest value, whole sums and sketches must be the same; sums of fractions to the last
+digits, which depend on the order of adding. Days that were pruned have nothing to be compared with.
+"""
+
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, Final, NamedTuple
+
+import apsw
+import numpy as np
+
+from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Place, Tally, roll_up
+from llm_metrics_proxy.rollups.columns import of_rows, selected
+from llm_metrics_proxy.rollups.grains import DAY, NO_TIME
+from llm_metrics_proxy.rollups.groups import Bins, Cells, unpack_bins, unpack_cells
+from llm_metrics_proxy.storage import broken_text
+from llm_metrics_proxy.storage.rollup_state import read_state
+from llm_metrics_proxy.storage.rollup_store import key_bytes
+from llm_metrics_proxy.storage.sqlite_schema import TABLE
+
+MOST_RECORDS: Final = 200_000  # of one day: about a second, and 300 MB
+_SELECT: Final = (
+    f"SELECT {selected(ALL_KEYS, ALL_FIELDS)} FROM {TABLE} "  # noqa: S608 -- names are ours
+    "WHERE timestamp >= ? AND timestamp < ? AND +id <= ? LIMIT ?"
+)
+_WIDTH: Final = 2 + len(ALL_KEYS) + len(ALL_FIELDS)
+
+
+class Checked(NamedTuple):
+    """Of one look: days and rows that were compared, and what was found, in words."""
+
+    days: list[str]
+    rows: int
+    is_complete: bool  # roll-ups are not being made anew
+    fault: str | None
+
+
+def check(connection: apsw.Connection, days: int, seed: int) -> Checked:
+    """Compare so many days, chosen by ``seed``, from one snapshot. Raises ``apsw.Error``."""
+    connection.execute("BEGIN")
+    try:
+        return _check(connection, days, seed)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _check(connection: apsw.Connection, days: int, seed: int) -> Checked:
+    state = read_state(connection)
+    if not state.is_current:
+        return Checked([], 0, False, None)
+    stored = "SELECT DISTINCT bucket FROM rollups WHERE grain = 0 AND level = ? AND bucket >= ? ORDER BY bucket"
+    there = [day for (day,) in connection.execute(stored, (DAY.number, max(state.kept_before, NO_TIME + 1)))]
+    rows, names = 0, []
+    for day in sorted(Random(seed).sample(there, min(days, len(there)))):  # noqa: S311 -- a sample, no secret
+        compared, fault = _compare(connection, day, state.cursor_id)
+        if compared:
+            rows += compared
+            names.append(_name(day))
+        if fault is not None:
+            return Checked(names, rows, True, f"{_name(day)}: {fault}")
+    return Checked(names, rows, True, None)
+
+
+def _name(day: int) -> str:
+    return datetime.fromtimestamp(day, UTC).strftime("%Y-%m-%d")
+
+
+def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, str | None]:
+    """Rows compared, and the first difference. A day with too many records is left out."""
+    span = (f"{_name(day)}T", f"{_name(day + DAY.seconds)}T")
+    found = list(broken_text.read(connection, f"SELECT * FROM ({_SELECT})", (*span, cursor, MOST_RECORDS + 1), _WIDTH))  # noqa: S608
+    if len(found) > MOST_RECORDS:
+        return 0, None
+    columns = of_rows(found, ALL_KEYS, ALL_FIELDS)
+    dense = {day for (each,) in connection.execute("SELECT dense FROM rollup_days WHERE day = ?", (day,)) if each}
+    compared = 0
+    for tally in roll_up(columns, dense):
+        tally = _of_day(tally, day)  # noqa: PLW2901
+        if not tally.places:
+            continue
+        fault = _difference(connection, tally, day)
+        if fault is not None:
+            return compared, fault
+        compared += len(tally.places)
+    return compared, None
+
+
+def _of_day(tally: Tally, day: int) -> Tally:
+    """Without odd times, which are in the range as texts."""
+    stay = np.array([day <= place.bucket < day + DAY.seconds for place in tally.places], np.bool_)
+    number = np.cumsum(stay) - 1
+    return Tally(
+        [place for place, stays in zip(tally.places, stay.tolist(), strict=True) if stays],
+        tally.requests[stay],
+        tally.succeeded[stay],
+        tally.failed[stay],
+        tally.cells.where(stay[tally.cells.group]).regrouped(number),
+        tally.bins.where(stay[tally.bins.group]).regrouped(number),
+    )
+
+
+def _difference(connection: apsw.Connection, made: Tally, day: int) -> str | None:
+    """What differs at one grain and level on that day, in words."""
+    first = made.places[0]
+    where = (first.grain, first.level, day, day + DAY.seconds)
+    condition = "grain = ? AND level = ? AND bucket >= ? AND bucket < ? ORDER BY bucket, key"
+    wanted = "bucket, key, requests, succeeded, failed, ones, many"
+    rows: list[Any] = list(connection.execute(f"SELECT {wanted} FROM rollups WHERE {condition}", where))  # noqa: S608
+    number = {(place.bucket, key_bytes(place.key)): index for index, place in enumerate(made.places)}
+    stored = {(bucket, key) for bucket, key, *_ in rows}
+    if stored != number.keys():
+        return f"grain {first.grain}, level {first.level}: {len(stored)} rows are stored and {len(number)} should be"
+    order = np.array([number[bucket, key] for bucket, key, *_ in rows], np.int64)
+    counts = np.array([row[2:5] for row in rows], np.int64)
+    made_counts = np.stack((made.requests, made.succeeded, made.failed), axis=1)[order]
+    if not np.array_equal(counts, made_counts):
+        return _at(made, int(order[np.flatnonzero((counts != made_counts).any(axis=1))[0]]), "counts")
+    different = _cells_differ(unpack_cells([row[5:7] for row in rows], order).reduced(), made.cells)
+    if different is not None:
+        return _at(made, different, "sums")
+    wanted = "bucket, key, small, large"
+    rows = list(connection.execute(f"SELECT {wanted} FROM rollup_sketches WHERE {condition}", where))  # noqa: S608
+    order = np.array([number[bucket, key] for bucket, key, *_ in rows], np.int64)
+    bins = unpack_bins([row[2:4] for row in rows], order).reduced()
+    return None if _same(bins, made.bins) else f"grain {first.grain}, level {first.level}: sketches differ"
+
+
+def _cells_differ(stored: Cells, made: Cells) -> int | None:
+    """The group of the first cell that differs."""
+    exact = ("group", "field", "n", "whole", "min", "max")
+    if len(stored.group) != len(made.group):
+        return int((made.group if len(made.group) else stored.group)[0])
+    same = np.ones(len(made.group), np.bool_)
+    for name in exact:
+        same &= getattr(stored, name) == getattr(made, name)
+    scale = np.maximum(np.abs(made.min), np.abs(made.max)) * made.n
+    same &= np.abs(stored.sum - made.sum) <= 1e-9 * scale
+    return None if same.all() else int(made.group[np.flatnonzero(~same)[0]])
+
+
+def _same(one: Bins, other: Bins) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def _at(made: Tally, group: int, what: str) -> str:
+    place: Place = made.places[group]
+    return f"grain {place.grain}, level {place.level}, bucket {place.bucket}, key {place.key}: {what} differ"

@@ -1,0 +1,233 @@
+"""Roll-ups in SQLite: records are gathered, and what they add is written, with the cursor, in one transaction.
+
+``gather`` only reads, and takes the time it needs; ``write`` holds the write lock and checks that what was gathered is
+still true. The ingester does both at once, in the transaction that stores the records.
+
+Roll-ups follow behind the records by a few thousand at most: a batch of the ingester touches a row for nearly every
+model, client and error that there is, however few records it has, and writing 1,500 rows five times a second is what
+would cost. Nobody sees it: who reads takes the records behind the cursor as they are.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import apsw
+import msgspec
+import numpy as np
+
+from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Place, Tally, days_in, roll_up
+from llm_metrics_proxy.rollups.columns import chosen, of_rows, selected
+from llm_metrics_proxy.rollups.grains import DAY, DENSE_DAY, NO_TIME
+from llm_metrics_proxy.rollups.groups import (
+    joined_bins,
+    joined_cells,
+    pack_bins,
+    pack_cells,
+    unpack_bins,
+    unpack_cells,
+)
+from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, RollupState
+from llm_metrics_proxy.storage import broken_text
+from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
+from llm_metrics_proxy.storage.sqlite_schema import TABLE
+
+FOLD_AT: Final = 4_000  # records behind the cursor at which the ingester rolls up
+FOLD_MOST: Final = 60_000  # above, that is left to the builder, which does it in small steps
+FOLD_AT_ONCE: Final = 10_000  # what is held in memory, about 40 MB
+_WIDTH: Final = 3 + len(ALL_KEYS) + len(ALL_FIELDS)
+_SELECT: Final = (
+    f"SELECT * FROM (SELECT id, {selected(ALL_KEYS, ALL_FIELDS)} FROM {TABLE} "  # noqa: S608 -- names are ours
+    "WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)"  # inner: broken text makes another LIMIT of it
+)
+_AT: Final = "grain = ? AND level = ? AND bucket = ? AND key = ?"
+_OLD_ROW: Final = f"SELECT requests, succeeded, failed, ones, many FROM rollups WHERE {_AT}"  # noqa: S608
+_OLD_SKETCH: Final = f"SELECT small, large FROM rollup_sketches WHERE {_AT}"  # noqa: S608
+_ROW: Final = "INSERT OR REPLACE INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SKETCH: Final = "INSERT OR REPLACE INTO rollup_sketches VALUES (?, ?, ?, ?, ?, ?)"
+MIGRATION_RUNS: Final = "SELECT 1 FROM migrations WHERE state IN ('migrating', 'verifying', 'undoing') LIMIT 1"
+TABLES: Final = ("rollups", "rollup_sketches")
+
+Database = apsw.Connection
+log = logging.getLogger(__name__)
+
+
+class Gathered(msgspec.Struct, frozen=True, kw_only=True):
+    """What the records with ``after`` < id <= ``through`` add, while the state is of ``epoch``."""
+
+    epoch: int
+    after: int
+    through: int
+    records: int
+    days: dict[int, bool]  # on which they began, and whether each is dense
+    tallies: list[Tally]
+
+
+def fold_after_insert(connection: Database) -> None:
+    """In the ingester's transaction, after its rows: roll up what has come together.
+
+    A bug in here must not keep records from being stored: what was written of the roll-ups is undone, and the builder
+    meets the same bug where it can be told. Trouble of the database (``apsw.Error``) is the transaction's.
+    """
+    try:
+        with connection:  # a savepoint
+            _fold(connection)
+    except apsw.Error:
+        raise
+    except Exception:
+        log.exception("records were stored without being rolled up")
+
+
+def _fold(connection: Database) -> None:
+    ((last,),) = connection.execute(f"SELECT max(id) FROM {TABLE}")  # noqa: S608
+    state = read_state(connection)
+    if last is None or not may_fold(connection, state):
+        return
+    if state.cursor_id == NOTHING:
+        ((first,),) = connection.execute(f"SELECT min(id) FROM {TABLE}")  # noqa: S608
+        behind = last - first + 1
+    else:
+        behind = last - state.cursor_id  # at least as many as there are
+    if FOLD_AT <= behind <= FOLD_MOST:
+        while add(connection, gathered := gather(connection, read_state(connection), FOLD_AT_ONCE)):
+            if gathered.records < FOLD_AT_ONCE:
+                return
+
+
+def may_fold(connection: Database, state: RollupState) -> bool:
+    """Whether rolling up makes sense now: not while a migration is about to change what is rolled up."""
+    if not state.is_current:
+        return False
+    return not list(connection.execute(MIGRATION_RUNS))
+
+
+def gather(connection: Database, state: RollupState, records: int, through: int = 2**63 - 1) -> Gathered:
+    """The next records behind the cursor, so many at most, as what they add. Raises ``apsw.Error``."""
+    parameters = (state.cursor_id, through, records)
+    rows = list(broken_text.read(connection, _SELECT, parameters, _WIDTH))
+    columns = of_rows([row[1:] for row in rows], ALL_KEYS, ALL_FIELDS)
+    if rows and state.kept_before > NOTHING and rows[0][0] <= state.kept_through_id:
+        ids = np.array([row[0] for row in rows], np.int64)
+        is_kept = (columns.quarter != NO_TIME) & (columns.quarter < state.kept_before) & (ids <= state.kept_through_id)
+        columns = chosen(columns, ~is_kept)
+    last = rows[-1][0] if rows else state.cursor_id
+    days = {day: _is_dense(connection, day) for day in days_in(columns)}
+    dense = {day for day, is_dense in days.items() if is_dense}
+    return Gathered(
+        epoch=state.epoch,
+        after=state.cursor_id,
+        through=last,
+        records=len(rows),
+        days=days,
+        tallies=roll_up(columns, dense),
+    )
+
+
+def _is_dense(connection: Database, day: int) -> bool:
+    """As it was decided when the first record of the day was rolled up, or is to be decided now."""
+    for (dense,) in connection.execute("SELECT dense FROM rollup_days WHERE day = ?", (day,)):
+        return bool(dense)
+    before = "SELECT coalesce(sum(requests), 0) FROM rollups WHERE grain = 0 AND level = 2 AND bucket = ?"
+    ((yesterday,),) = connection.execute(before, (day - DAY.seconds,))
+    if yesterday >= DENSE_DAY:
+        return True
+    stored = f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE timestamp >= ? AND timestamp < ? LIMIT {DENSE_DAY})"  # noqa: S608
+    begin, end = (datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT") for seconds in (day, day + DAY.seconds))
+    ((today,),) = connection.execute(stored, (begin, end))
+    return int(today) >= DENSE_DAY
+
+
+def add(connection: Database, gathered: Gathered) -> bool:
+    """Write it in the caller's transaction; false if records or the cursor changed since it was gathered."""
+    state = read_state(connection)
+    if (state.epoch, state.cursor_id) != (gathered.epoch, gathered.after) or not state.is_current:
+        return False
+    if any(_is_dense(connection, day) != dense for day, dense in gathered.days.items()):
+        return False
+    connection.executemany("INSERT OR IGNORE INTO rollup_days VALUES (?, ?)", list(gathered.days.items()))
+    if gathered.tallies:
+        _merge(connection, gathered.tallies)
+    if gathered.through != gathered.after:
+        write_state(connection, msgspec.structs.replace(state, cursor_id=gathered.through))
+    return True
+
+
+def key_bytes(key: Sequence[Any]) -> bytes:
+    """A key as it is stored: MessagePack of its values, in the order of ``grains.key_names``."""
+    return msgspec.msgpack.encode(
+        [bytes(value).decode(errors="replace") if isinstance(value, bytes) else value for value in key]
+    )
+
+
+def _at(place: Place) -> tuple[int, int, int, bytes]:
+    return (place.grain, place.level, place.bucket, key_bytes(place.key))
+
+
+def _merge(connection: Database, tallies: Sequence[Tally]) -> None:
+    """Read the rows that are touched, add, and write them back."""
+    ats: list[tuple[int, int, int, bytes]] = []
+    numbers, cells, bins = [], [], []
+    number_of: dict[tuple[int, int, int, bytes], int] = {}
+    for tally in tallies:
+        # broken text can make one key of two
+        found = np.fromiter(
+            (number_of.setdefault(_at(place), len(number_of)) for place in tally.places), np.int64, len(tally.places)
+        )
+        numbers.append(found)
+        cells.append(tally.cells.regrouped(found))
+        bins.append(tally.bins.regrouped(found))
+    ats = list(number_of)
+    counts = np.zeros((len(ats), 3), np.int64)
+    for found, tally in zip(numbers, tallies, strict=True):
+        for column, added in enumerate((tally.requests, tally.succeeded, tally.failed)):
+            np.add.at(counts[:, column], found, added)
+    places, packed = [], []
+    execute = connection.execute
+    for number, at in enumerate(ats):
+        for requests, succeeded, failed, ones, many in execute(_OLD_ROW, at):
+            counts[number] += (requests, succeeded, failed)
+            places.append(number)
+            packed.append((ones, many))
+    all_cells = joined_cells([*cells, unpack_cells(packed, np.array(places, np.int64))]).reduced()
+    rows = [
+        (*at, *count, *bytes_)
+        for at, count, bytes_ in zip(ats, counts.tolist(), pack_cells(all_cells, len(ats)), strict=True)
+    ]
+    connection.executemany(_ROW, rows)
+    _merge_sketches(connection, ats, joined_bins(bins))
+
+
+def _merge_sketches(connection: Database, ats: Sequence[tuple[int, int, int, bytes]], bins: Any) -> None:
+    touched = np.unique(bins.group).tolist()
+    places, packed = [], []
+    for number in touched:
+        for small_large in connection.execute(_OLD_SKETCH, ats[number]):
+            places.append(number)
+            packed.append(small_large)
+    merged = joined_bins([bins, unpack_bins(packed, np.array(places, np.int64))]).reduced()
+    all_bytes = pack_bins(merged, len(ats))
+    connection.executemany(_SKETCH, [(*ats[number], *all_bytes[number]) for number in touched])
+
+
+def begin_anew(connection: Database) -> None:
+    """In the caller's transaction: what is there was made by other tables than this program's."""
+    reset(connection, tables=FINGERPRINT)
+
+
+def clear_some(connection: Database, rows: int) -> bool:
+    """Delete some rows from before a reset, in the caller's transaction; whether none is left."""
+    state = read_state(connection)
+    if not state.clearing:
+        return True
+    for table in TABLES:
+        connection.execute(
+            f"DELETE FROM {table} WHERE (grain, level, bucket, key) IN (SELECT grain, level, bucket, key FROM {table} "  # noqa: S608
+            "WHERE bucket >= ? OR bucket = ? LIMIT ?)",
+            (state.kept_before, NO_TIME, rows),
+        )
+        if connection.changes() >= rows:
+            return False
+    connection.execute("DELETE FROM rollup_days WHERE day >= ?", (state.kept_before,))
+    write_state(connection, msgspec.structs.replace(state, clearing=False))
+    return True

@@ -1,0 +1,104 @@
+"""One piece of upkeep at a time, each a short transaction: roll up, clear, prune."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import apsw
+
+from llm_metrics_proxy.migration.batches import Pace, transaction
+from llm_metrics_proxy.rollups.grains import DAY
+from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
+from llm_metrics_proxy.storage.retention import oldest_day, prune_some, used_bytes
+from llm_metrics_proxy.storage.rollup_state import read_state
+from llm_metrics_proxy.storage.rollup_store import FOLD_MOST, Gathered, add, begin_anew, clear_some, gather, may_fold
+from llm_metrics_proxy.storage.sqlite_schema import TABLE
+
+_MOST: Final = 5_000  # records in memory at once
+_CACHE_KIB: Final = 16 * 1024
+
+
+class Worked(StrEnum):
+    """What a step did."""
+
+    NOTHING = "nothing"
+    BEGAN_ANEW = "began_anew"
+    CLEARED = "cleared"
+    ROLLED_UP = "rolled_up"
+    OVERTAKEN = "overtaken"  # records or roll-ups changed meanwhile; nothing was written
+    PRUNED = "pruned"
+
+
+class Retention(NamedTuple):
+    """How long records are kept; 0: forever, and as many as there are."""
+
+    days: int = 0
+    max_bytes: int = 0
+
+
+class Upkeep:
+    """Owns a connection; used by one thread."""
+
+    def __init__(self, path: Path, retention: Retention, *, batch_lock_ms: float, unix_s: Callable[[], float]) -> None:
+        """Open the file, which must be there and ours. Raises ``apsw.Error``."""
+        self._retention, self._unix_s = retention, unix_s
+        self._rolling, self._clearing, self._pruning = (Pace(batch_lock_ms) for _ in range(3))
+        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        self._connection.set_busy_timeout(1000)
+        self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    def state(self) -> RollupState:
+        """As it is stored."""
+        return read_state(self._connection)
+
+    def behind(self) -> int:
+        """Records that are not rolled up, up to a few more than the ingester rolls up by itself."""
+        counted = f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE id > ? LIMIT ?)"  # noqa: S608
+        ((count,),) = self._connection.execute(counted, (self.state().cursor_id, FOLD_MOST + 1))
+        return int(count)
+
+    def step(self, *, leftovers: bool) -> Worked:
+        """Do the next piece of work. ``leftovers``: roll up records too that the ingester would take along later.
+
+        Raises ``apsw.Error``; what was committed is whole.
+        """
+        connection, state = self._connection, self.state()
+        if state.tables != FINGERPRINT:
+            with transaction(connection):
+                begin_anew(connection)
+            return Worked.BEGAN_ANEW
+        if state.clearing:
+            with transaction(connection, self._clearing):
+                clear_some(connection, self._clearing.records)
+            return Worked.CLEARED
+        if may_fold(connection, state) and (behind := self.behind()) and (leftovers or behind > FOLD_MOST):
+            return self._roll_up(gather(connection, state, min(self._rolling.records, _MOST)))
+        return self._prune() if may_fold(connection, state) else Worked.NOTHING
+
+    def _roll_up(self, gathered: Gathered) -> Worked:
+        with transaction(self._connection, self._rolling):
+            return Worked.ROLLED_UP if add(self._connection, gathered) else Worked.OVERTAKEN
+
+    def _prune(self) -> Worked:
+        before = self._prunable_before()
+        if before is None:
+            return Worked.NOTHING
+        with transaction(self._connection, self._pruning):
+            return Worked.PRUNED if prune_some(self._connection, before, self._pruning.records) else Worked.NOTHING
+
+    def _prunable_before(self) -> int | None:
+        """The end of the oldest day, if its records are to go; days that are not over stay."""
+        if not self._retention.days and not self._retention.max_bytes:
+            return None
+        oldest = oldest_day(self._connection)
+        if oldest is None:
+            return None
+        end, now = oldest + DAY.seconds, int(self._unix_s())
+        too_old = bool(self._retention.days) and end <= now - self._retention.days * DAY.seconds
+        too_many = bool(self._retention.max_bytes) and used_bytes(self._connection) > self._retention.max_bytes
+        return end if too_old or (too_many and end <= now) else None

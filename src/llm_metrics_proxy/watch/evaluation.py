@@ -1,0 +1,86 @@
+"""A rule as a query over the records of its window, and the answer as a report."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.query import Query
+from llm_metrics_proxy.analytics.slos import parse_slo
+from llm_metrics_proxy.analytics.source import Source
+from llm_metrics_proxy.watch.rules import COMPLETED, About, AlertRule, SloRule
+
+BURN_WINDOW_S: Final = 3600
+
+
+class SloReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One objective, measured. What rests on no record is null."""
+
+    name: str
+    require: str
+    objective: float
+    window_s: int
+    filter: About
+    requests: int = 0
+    good_ratio: float | None = None
+    met: bool | None = None
+    error_budget_left: float | None = None  # 1: nothing used; 0: all of it; below 0: more than all
+    burn_rate_1h: float | None = None  # 1: at this pace the budget lasts exactly one window
+    measured_at: str | None = None  # null: not yet, since this process started
+    error: str | None = None  # why it could not be measured last time
+
+
+def unmeasured(rule: SloRule) -> SloReport:
+    """A report without numbers."""
+    return SloReport(
+        name=rule.name, require=rule.require, objective=rule.objective, window_s=rule.window_s, filter=rule.about
+    )
+
+
+def measure_slo(sources: Sequence[Source], rule: SloRule, now: datetime) -> SloReport:
+    """Over its window, and over the last hour for the burn rate. Raises ``StoreError`` and ``QueryError``."""
+    good, requests = _good(sources, rule, rule.window_s, now)
+    recent, _ = _good(sources, rule, min(BURN_WINDOW_S, rule.window_s), now)
+    allowed = 1 - rule.objective
+    return msgspec.structs.replace(
+        unmeasured(rule),
+        requests=requests,
+        good_ratio=good,
+        met=None if good is None else good >= rule.objective,
+        error_budget_left=None if good is None else 1 - (1 - good) / allowed,
+        burn_rate_1h=None if recent is None else (1 - recent) / allowed,
+        measured_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )
+
+
+def measure_alert(sources: Sequence[Source], rule: AlertRule, now: datetime) -> tuple[float | None, int]:
+    """The metric's value, and how many records it rests on. Raises ``StoreError`` and ``QueryError``."""
+    slos = () if rule.require is None else (parse_slo(rule.require),)
+    query = Query(metrics=(rule.metric,), filter=_filter(rule.about, rule.window_s, now), slos=slos)
+    return _one(sources, query, rule.metric, now)
+
+
+def _good(sources: Sequence[Source], rule: SloRule, window_s: int, now: datetime) -> tuple[float | None, int]:
+    if rule.require == COMPLETED:
+        metric, query = "success_rate", Query(metrics=("success_rate",), filter=_filter(rule.about, window_s, now))
+    else:
+        slos = (parse_slo(rule.require),)
+        metric = "goodput"
+        query = Query(metrics=("goodput",), filter=_filter(rule.about, window_s, now), slos=slos)
+    return _one(sources, query, metric, now)
+
+
+def _one(sources: Sequence[Source], query: Query, metric: str, now: datetime) -> tuple[float | None, int]:
+    rows = ask(sources, query, now).rows
+    if not rows:
+        return None, 0
+    measured = rows[0].values[metric]
+    return measured.value, measured.n
+
+
+def _filter(about: About, window_s: int, now: datetime) -> RequestFilter:
+    start = now - timedelta(seconds=window_s)
+    return RequestFilter(start=start, end=now + timedelta(microseconds=1), **msgspec.structs.asdict(about))

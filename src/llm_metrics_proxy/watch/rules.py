@@ -1,0 +1,67 @@
+"""What is watched, as frozen values: they travel as JSON from the settings to the metrics process. Pure."""
+
+import operator
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+COMPLETED: Final = "completed"
+COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which requests a rule is about; ``None``: every one."""
+
+    model: str | None = None
+    backend_name: str | None = None
+    endpoint: str | None = None
+    origin: str | None = None
+    user: str | None = None
+    api_key_id: str | None = None
+    tag: str | None = None
+    streaming: bool | None = None
+
+
+class SloRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``objective``: the share of requests, 0 to 1, that has to be as ``require`` says, over ``window_s``."""
+
+    name: str
+    require: str = COMPLETED
+    objective: float
+    window_s: int
+    about: About = About()
+
+
+class AlertRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something is wrong while ``metric`` over ``window_s`` compares so with ``threshold``."""
+
+    name: str
+    metric: str
+    op: str
+    threshold: float
+    window_s: int
+    require: str | None = None  # for the metric goodput
+    for_s: int = 0
+    resolve_s: int = 0
+    min_requests: int = 1
+    webhook: str | None = None
+    about: About = About()
+
+    def holds(self, value: float | None, n: int) -> bool:
+        """Is something wrong? Not where nothing, or too little, is known."""
+        return value is not None and n >= self.min_requests and COMPARE[self.op](value, self.threshold)
+
+    @property
+    def shown_webhook(self) -> str | None:
+        """Its address as far as anybody may see it: a path or a query can be a secret."""
+        if self.webhook is None:
+            return None
+        parts = urlsplit(self.webhook)
+        return f"{parts.scheme}://{parts.hostname}/…"

@@ -1,0 +1,339 @@
+"""The threads that watch: one measures alerts, one measures objectives, one tells what alerts have to tell.
+
+They are apart so that none waits for another: an objective over a month may take seconds to measure, and a receiver may
+hang. Each measures a rule again after ``interval_s``, or after twenty times as long as it took, if that is longer, so
+that watching never takes more than a small part of the machine.
+
+States and what is to be told are kept in the database in one transaction, so a restart forgets no incident and tells of
+none twice; only telling itself can happen twice, with the same id (see ``webhook``).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from llm_metrics_proxy.analytics.source import Source
+from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.storage.base import AlertDelivery, AlertMemory, StoredAlert
+from llm_metrics_proxy.watch import webhook
+from llm_metrics_proxy.watch.evaluation import SloReport, measure_alert, measure_slo, unmeasured
+from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
+from llm_metrics_proxy.watch.states import AlertState, Change, Phase, step
+
+log = logging.getLogger(__name__)
+
+LONGEST_SHARE: Final = 20.0  # of the time that measuring may take: one part in so many
+_LOOK_S: Final = 0.5  # between two looks at what is due
+_AGAIN_S: Final = 1.0  # after trouble
+
+
+class AlertReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert as it is now."""
+
+    name: str
+    metric: str
+    op: str
+    threshold: float
+    window_s: int
+    for_s: int
+    resolve_s: int
+    filter: About
+    webhook: str | None  # whose host only is shown
+    phase: str = Phase.OK
+    since: str | None = None  # when the phase began
+    value: float | None = None  # as last measured
+    n: int = 0  # records it rests on
+    measured_at: str | None = None
+    error: str | None = None  # why it could not be measured last time
+    waiting: int = 0  # messages that its receiver has not taken yet
+    last_delivery_error: str | None = None
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What a webhook gets, as JSON. ``id`` is the same in every attempt to tell it."""
+
+    id: str
+    alert: str
+    state: str  # firing or resolved
+    incident: str  # when it began to fire: both messages of an incident have it
+    at: str
+    metric: str
+    op: str
+    threshold: float
+    value: float | None
+    n: int
+    window_s: int
+    filter: About
+    app_version: str = APP_VERSION
+
+
+class Rules(NamedTuple):
+    """Everything that is watched."""
+
+    slos: tuple[SloRule, ...] = ()
+    alerts: tuple[AlertRule, ...] = ()
+
+
+class _Measured(NamedTuple):
+    value: float | None
+    n: int
+    at: str | None
+    error: str | None
+
+
+class Post(Protocol):
+    """``webhook.post``."""
+
+    def __call__(self, url: str, body: str, event_id: str) -> str | None:
+        """Why it was not taken, or ``None``."""
+
+
+class Watcher:
+    """``reports`` from any thread; ``use`` takes other rules at any time."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        memory: Callable[[], AlertMemory],
+        rules: Rules,
+        *,
+        interval_s: float = 15.0,
+        ready: Callable[[], bool] = lambda: True,
+        post: Post = webhook.post,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``memory`` makes one store for each thread that needs it. Nothing is measured until ``ready``."""
+        self._sources = sources
+        self._memory = memory
+        self._rules = rules
+        self._interval_s = interval_s
+        self._ready = ready
+        self._post = post
+        self._clock = clock
+        self._states: dict[str, AlertState] = {}
+        self._loaded = False
+        self._measured: dict[str, _Measured] = {}
+        self._slo_reports: dict[str, SloReport] = {}
+        self._waiting: dict[str, tuple[int, str | None]] = {}
+        self._failures: dict[str, tuple[int, float]] = {}  # by address: in a row, and when to try again
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    # -- from outside
+
+    def start(self) -> None:
+        """Begin to watch."""
+        loops = {"alerts": self._watch_alerts, "slos": self._watch_slos, "webhooks": self._deliver_on}
+        for name, loop in loops.items():
+            thread = threading.Thread(target=loop, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """End the threads; one that waits for a receiver is left behind."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def use(self, rules: Rules) -> None:
+        """Watch these from now on. An alert that stays keeps its state."""
+        self._rules = rules
+
+    def slos(self) -> list[SloReport]:
+        """Every objective, in the order of the file."""
+        return [self._slo_reports.get(rule.name, unmeasured(rule)) for rule in self._rules.slos]
+
+    def alerts(self) -> list[AlertReport]:
+        """Every alert, in the order of the file."""
+        return [self._alert_report(rule) for rule in self._rules.alerts]
+
+    # -- alerts
+
+    def _watch_alerts(self) -> None:
+        memory, due = self._memory(), dict[str, float]()
+        while not self._stop.wait(_LOOK_S):
+            for rule in self._rules.alerts:
+                if not self._ready() or self._stop.is_set():
+                    break
+                if time.monotonic() < due.get(rule.name, 0.0):
+                    continue
+                began = time.monotonic()
+                well = self.watch_alert(rule, memory)
+                due[rule.name] = self._next(began) if well else time.monotonic() + min(self._interval_s, _AGAIN_S)
+        memory.close()
+
+    def watch_alert(self, rule: AlertRule, memory: AlertMemory) -> bool:
+        """Measure it, and keep what follows; whether that went well. Trouble is shown in its report, and changes no
+        state: the database may be locked by the ingester's batch, and is asked again soon."""
+        now = self._clock()
+        moment = datetime.fromtimestamp(now, UTC)
+        try:
+            self._load(memory)
+            value, n = measure_alert(self._sources, rule, moment)
+            before = self._states.get(rule.name, AlertState())
+            after, change = step(rule, before, rule.holds(value, n), now)
+            if after != before or rule.name not in self._states:
+                events = {} if change is None else _events(rule, change, value, n, moment)
+                self._keep(memory, rule.name, after, events, now)
+            if change is not None:
+                told = "fires" if change.phase == Phase.FIRING else "is resolved"
+                log.warning("alert %s %s: %s is %s", rule.name, told, rule.metric, value)
+        except (LlmMetricsProxyError, OSError) as error:
+            last = self._measured.get(rule.name, _Measured(None, 0, None, None))
+            self._measured[rule.name] = last._replace(error=str(error))
+            return False
+        self._measured[rule.name] = _Measured(value, n, _shown(now), None)
+        return True
+
+    def _load(self, memory: AlertMemory) -> None:
+        if self._loaded:
+            return
+        self._states = {
+            name: AlertState(phase=Phase(stored.phase), since=stored.since, well_since=stored.well_since)
+            for name, stored in memory.states().items()
+        }
+        self._loaded = True
+
+    def _keep(
+        self, memory: AlertMemory, name: str, state: AlertState, events: dict[str, tuple[str, str]], now: float
+    ) -> None:
+        gone = self._states.keys() - {rule.name for rule in self._rules.alerts}
+        memory.keep({name: StoredAlert(state.phase, state.since, state.well_since)}, events, now, set(gone))
+        self._states = {other: kept for other, kept in self._states.items() if other not in gone} | {name: state}
+
+    def _alert_report(self, rule: AlertRule) -> AlertReport:
+        state = self._states.get(rule.name, AlertState())
+        measured = self._measured.get(rule.name, _Measured(None, 0, None, None))
+        waiting, last_error = self._waiting.get(rule.name, (0, None))
+        return AlertReport(
+            name=rule.name,
+            metric=rule.metric,
+            op=rule.op,
+            threshold=rule.threshold,
+            window_s=rule.window_s,
+            for_s=rule.for_s,
+            resolve_s=rule.resolve_s,
+            filter=rule.about,
+            webhook=rule.shown_webhook,
+            phase=state.phase,
+            since=None if state.since is None else _shown(state.since),
+            value=measured.value,
+            n=measured.n,
+            measured_at=measured.at,
+            error=measured.error,
+            waiting=waiting,
+            last_delivery_error=last_error,
+        )
+
+    # -- objectives
+
+    def _watch_slos(self) -> None:
+        due: dict[str, float] = {}
+        while not self._stop.wait(_LOOK_S):
+            for rule in self._rules.slos:
+                if not self._ready() or self._stop.is_set():
+                    break
+                if time.monotonic() < due.get(rule.name, 0.0):
+                    continue
+                began = time.monotonic()
+                self.watch_slo(rule)
+                due[rule.name] = self._next(began)
+
+    def watch_slo(self, rule: SloRule) -> None:
+        """Measure it. Trouble is shown beside the last numbers."""
+        try:
+            report = measure_slo(self._sources, rule, datetime.fromtimestamp(self._clock(), UTC))
+        except (LlmMetricsProxyError, OSError) as error:
+            last = self._slo_reports.get(rule.name, unmeasured(rule))
+            report = msgspec.structs.replace(last, error=str(error))
+        self._slo_reports = {**self._slo_reports, rule.name: report}
+
+    def _next(self, began: float) -> float:
+        now = time.monotonic()
+        return now + max(self._interval_s, LONGEST_SHARE * (now - began))
+
+    # -- telling
+
+    def _deliver_on(self) -> None:
+        memory = self._memory()
+        while not self._stop.wait(_LOOK_S):
+            if self._ready() and self._rules.alerts:
+                self.deliver(memory)
+        memory.close()
+
+    def deliver(self, memory: AlertMemory) -> None:
+        """Tell what is to be told, once each. A receiver that does not take it costs one attempt, and then its turn
+        comes later and later: what others are to be told does not wait for it."""
+        urls = {rule.name: rule.webhook for rule in self._rules.alerts}
+        try:
+            for delivery in memory.deliveries():
+                if self._stop.is_set():
+                    break
+                self._deliver(memory, delivery, urls.get(delivery.name))
+            waiting = memory.deliveries()
+        except (LlmMetricsProxyError, OSError) as error:
+            log.debug("alerts cannot be told at the moment: %s", error)
+            return
+        self._waiting = {
+            name: (sum(one.name == name for one in waiting), _last(waiting, name))
+            for name in {delivery.name for delivery in waiting}
+        }
+
+    def _deliver(self, memory: AlertMemory, delivery: AlertDelivery, url: str | None) -> None:
+        if url is None:  # its rule, or the rule's webhook, is gone
+            memory.done(delivery)
+            return
+        failures, not_before = self._failures.get(url, (0, 0.0))
+        if time.monotonic() < not_before:
+            return
+        error = self._post(url, delivery.body, delivery.event_id)
+        if error is None:
+            self._failures.pop(url, None)
+            memory.done(delivery)
+            return
+        self._failures[url] = (failures + 1, time.monotonic() + webhook.retry_after_s(failures + 1))
+        if self._clock() - delivery.created_at > webhook.GIVE_UP_S:
+            log.error("alert %s: its receiver did not take %s for a day: %s", delivery.name, delivery.event_id, error)
+            memory.done(delivery)
+            return
+        if failures == 0:
+            log.warning("alert %s: its receiver did not take it, and is asked again: %s", delivery.name, error)
+        memory.failed(delivery, error)
+
+
+def _last(waiting: Sequence[AlertDelivery], name: str) -> str | None:
+    return next((one.last_error for one in reversed(waiting) if one.name == name and one.last_error), None)
+
+
+def _events(
+    rule: AlertRule, change: Change, value: float | None, n: int, moment: datetime
+) -> dict[str, tuple[str, str]]:
+    """Nothing to be told to nobody."""
+    if rule.webhook is None:
+        return {}
+    incident = _shown(change.incident)
+    message = Message(
+        id=f"{rule.name}/{incident}/{change.phase}",
+        alert=rule.name,
+        state=change.phase,
+        incident=incident,
+        at=_shown(moment.timestamp()),
+        metric=rule.metric,
+        op=rule.op,
+        threshold=rule.threshold,
+        value=value,
+        n=n,
+        window_s=rule.window_s,
+        filter=rule.about,
+    )
+    return {message.id: (rule.name, msgspec.json.encode(message).decode())}
+
+
+def _shown(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

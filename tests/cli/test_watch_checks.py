@@ -1,0 +1,39 @@
+"""``doctor`` about objectives and alerts."""
+
+import time
+from pathlib import Path
+
+from llm_metrics_proxy.cli.finding import Status
+from llm_metrics_proxy.cli.watch_checks import PATIENCE_S, alerts
+from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.config.watch import AlertTable
+from llm_metrics_proxy.storage.alert_store import AlertStore
+from llm_metrics_proxy.storage.base import StoredAlert
+from llm_metrics_proxy.storage.sqlite import SqliteStore
+
+
+def settings(folder: Path) -> Settings:
+    told = AlertTable(name="told", metric="error_rate", threshold=0.1, webhook="http://h/secret")
+    return Settings(data_dir=folder, alerts=[told, told.model_copy(update={"name": "shown", "webhook": None})])
+
+
+def test_before_the_first_start_there_is_nothing_wrong(tmp_path: Path) -> None:
+    found = alerts(settings(tmp_path))
+    assert (found.status, found.check) == (Status.OK, "alerts")
+    assert found.found == "objectives: 0, alerts: 2 in the settings (shown: without a webhook, only shown)"
+
+
+def test_what_fires_and_what_nobody_took_is_shown(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "metrics.db").close()
+    store, now = AlertStore(tmp_path / "metrics.db"), time.time()
+    store.keep({"told": StoredAlert("firing", now, None)}, {"id": ("told", "{}")}, now, set())
+    found = alerts(settings(tmp_path))
+    assert found.status is Status.OK
+    assert found.found.endswith("; firing: told; not taken yet: told: 1 (not tried yet)")
+    store.failed(store.deliveries()[0], "it answered with status 500")
+    store.keep({}, {"old": ("told", "{}")}, now - PATIENCE_S - 60, set())
+    found = alerts(settings(tmp_path))
+    assert found.status is Status.WARNING
+    assert "told: 2 (it answered with status 500)" in found.found
+    assert "secret" not in found.found + found.advice
+    store.close()

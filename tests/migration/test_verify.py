@@ -1,0 +1,96 @@
+"""Verification by combinations: what is held against an oracle once stands for every record that is alike."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.migration.model import Ended, Migration, Result
+from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from tests import legacy
+
+BY_COMBINATION: Final = [migration for migration in MIGRATIONS if migration.seen_as is not None]
+ODD: Final = st.one_of(
+    st.none(),
+    st.sampled_from([0, 1, -1, 200, 404, 2**63 - 1, 0.0, -0.0, 1.0, 404.0, 1e308, b"", b"stop", b"\xff"]),
+    st.sampled_from(
+        ["", "completed", "upstream_error", "client_disconnected", "proxy_error", "record_lost", "unknown", "truncated",
+         "no_models", "no_backend_for_model", "refusal", "STOP", "stop\0", "overloaded_error", "é", "500"]
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("migration", BY_COMBINATION, ids=lambda migration: migration.version)
+def test_the_oracle_cannot_tell_a_record_from_what_is_seen_of_it(migration: Migration) -> None:
+    templates = migration.seen_as
+    assert templates is not None
+    assert len(templates) == len(migration.inputs)
+    connection = apsw.Connection(":memory:")
+    seen = ", ".join(template.format(f"?{number}") for number, template in enumerate(templates, 1))
+
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
+    @given(st.tuples(*[ODD] * len(templates)))
+    def holds(values: tuple[Any, ...]) -> None:
+        alike = connection.execute(f"SELECT {seen}", values).fetchall()[0]
+        assert migration.oracle(*values) == migration.oracle(*alike)
+
+    holds()
+    connection.close()
+
+
+def spoilt(path: Path, tmp_path: Path, spoil: str) -> Result:
+    """A migration of ``path``, in which ``spoil`` happens between the batches and the verification."""
+    done = [False]
+
+    def report(progress: Any) -> None:
+        if progress.phase == "verifying" and not done[0]:
+            done[0] = True
+            connection = apsw.Connection(str(path))
+            connection.set_busy_timeout(10_000)
+            connection.execute(spoil)
+            connection.close()
+
+    return engine.migrate(path, Options(backup_dir=tmp_path / "backups"), report=report)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        ("SET error_type = 'TIMEOUT' WHERE id = (SELECT max(id) FROM completion_requests WHERE error_type = 'timeout')",
+         "error_type is 'TIMEOUT' and should be 'timeout'"),
+        ("SET error_type = CAST(error_type AS BLOB) WHERE error_type = 'timeout'",
+         "error_type is b'timeout' and should be 'timeout'"),
+        ("SET error_category = 'upstream' WHERE id = 7", "error_category is 'upstream' and should be None"),
+        ("SET outcome = 'timeout' WHERE id = 7", "outcome is 'timeout' and should be 'completed'"),
+        ("SET recompute_reason = 'odd' WHERE id = 7", "recompute_reason is 'odd'"),
+        ("SET app_version = '3.0.0 ' WHERE id = 7", "app_version is '3.0.0 ' and should be '3.0.0'"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("collation", ["BINARY", "NOCASE"])
+def test_one_record_that_differs_from_those_like_it_is_named(
+    tmp_path: Path, spoil: str, words: str, collation: str
+) -> None:
+    """In columns that compare without case too: a difference in case is one."""
+    path = legacy.make(tmp_path / "metrics.db", "1.1", 0)
+    connection = apsw.Connection(str(path))
+    sql = str(connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'completion_requests'").fetchall()[0][0])
+    connection.execute("DROP TABLE completion_requests")
+    connection.execute(sql.replace("error_type TEXT", f"error_type TEXT COLLATE {collation}"))
+    for number in range(1, 60):
+        failed = number % 5 == 0
+        connection.execute(
+            "INSERT INTO completion_requests (id, timestamp, success, status_code, response_time_ms, total_tokens, "
+            "error_type) VALUES (?, '2025-06-01T12:00:00', ?, ?, 10.0, 5, ?)",
+            (number, not failed, 504 if failed else 200, "timeout" if failed else None),
+        )
+    connection.close()
+    result = spoilt(path, tmp_path, f"UPDATE completion_requests {spoil}")
+    assert result.ended is Ended.ROLLED_BACK
+    assert [fault.check for fault in result.faults[:1]] == ["oracle"]
+    assert words in result.faults[0].message
+    assert result.faults[0].record_id is not None

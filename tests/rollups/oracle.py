@@ -1,0 +1,213 @@
+"""Roll-ups as a person would make them: record by record, in plain Python, with no code of the product's.
+
+``expected`` goes through a table of records; ``stored`` reads what the database has, byte by byte.
+"""
+
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+import msgspec
+
+SECONDS = {0: 900, 1: 3600, 2: 86_400}
+NO_TIME = -(2**40)
+TEXTS = {
+    (): 0, ("model",): 1, ("backend_name",): 2, ("endpoint",): 3, ("is_streaming",): 4, ("outcome",): 5,
+    ("error_category", "error_type"): 6, ("status_code",): 7, ("finish_reason",): 8, ("origin",): 9,
+    ("api_key_id",): 10, ("user",): 11, ("model", "is_streaming"): 12, ("model", "origin"): 13,
+    ("model", "outcome"): 14, ("model", "backend_name"): 15, ("origin", "is_streaming"): 16,
+}  # fmt: skip
+# grain -> levels; those in DENSE are there on dense days alone
+LEVELS: dict[int, tuple[int, ...]] = (
+    dict.fromkeys(range(1, 17), (1, 2)) | dict.fromkeys((0, 1, 2, 5, 6, 7, 8), (0, 1, 2)) | {13: (2,)}
+)
+DENSE = {(grain, 1) for grain in range(9, 17)} | {(grain, 0) for grain in (1, 2, 5, 6, 7, 8)}
+NAMES = (
+    "response_time_ms",
+    "time_to_first_token_ms",
+    "time_per_output_token_ms",
+    "output_tokens_per_second",
+    "tokens_per_second",
+    "proxy_overhead_ms",
+    "time_to_first_byte_ms",
+    "time_to_first_output_ms",
+    "time_to_last_token_ms",
+    "inter_chunk_max_ms",
+    "body_complete_ms",
+    "connect_ms",
+    "upstream_acquired_ms",
+    "request_sent_ms",
+    "response_headers_ms",
+    "server_total_ms",
+    "server_load_ms",
+    "server_prompt_ms",
+    "server_generation_ms",
+    "retry_after_ms",
+    "ratelimit_reset_requests_ms",
+    "ratelimit_reset_tokens_ms",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cache_write_tokens",
+    "request_bytes",
+    "response_bytes",
+    "cost_usd",
+    "upstream_cost_usd",
+)
+COUNTED = range(22, 30)
+FEW = {0, 1}
+MAIN = {0, 1, 2, 3, 4, 5, 22, 23, 24, 25, 26, 28, 29, 30}
+MOMENTS = {0: set(range(32))} | {grain: FEW if grain in {5, 6, 7, 8, 14} else MAIN for grain in range(1, 17)}
+
+
+class Place(NamedTuple):
+    """One row."""
+
+    grain: int
+    level: int
+    bucket: int
+    key: tuple[Any, ...]
+
+
+class Told(NamedTuple):
+    """What is known of a row: counts, and (n, sum, min, max) by field."""
+
+    requests: int
+    succeeded: int
+    failed: int
+    fields: dict[str, tuple[int, float, float, float]]
+
+
+def _number(name: str, value: Any) -> float | None:
+    if isinstance(value, str | bytes) or value is None or value in (float("inf"), float("-inf")):
+        return None
+    if NAMES.index(name) in COUNTED:
+        return int(value) if value == int(value) and 0 <= value <= 2**40 else None
+    return float(value)
+
+
+def _key(column: str, value: Any) -> Any:
+    """A dimension's value; other programs may have left anything in its column."""
+    if column in {"is_streaming", "status_code"}:
+        most = 1 if column == "is_streaming" else 999
+        is_number = isinstance(value, int | float) and 0 <= value <= most
+        return int(value) if is_number and value == int(value) else None
+    if isinstance(value, bytes):
+        return f"X'{value[:64].hex().upper()}'"
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+def quarter_of(timestamp: Any) -> int | None:
+    """The second at which its quarter of an hour began."""
+    try:
+        if not isinstance(timestamp, str) or len(timestamp) != 27 or timestamp[10] != "T" or timestamp[26] != "Z":
+            return None
+        seconds = int(datetime.strptime(timestamp[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        return None
+    return seconds - seconds % 900
+
+
+def expected(records: Iterable[Mapping[str, Any]], dense: Mapping[int, bool]) -> dict[Place, Told]:
+    """All rows that there should be."""
+    members: defaultdict[Place, list[Mapping[str, Any]]] = defaultdict(list)
+    for record in records:
+        quarter = quarter_of(record["timestamp"])
+        for columns, grain in TEXTS.items():
+            key = tuple(_key(column, record[column]) for column in ("app_version", *columns))
+            for level in LEVELS[grain]:
+                bucket = NO_TIME if quarter is None else quarter // SECONDS[level] * SECONDS[level]
+                day = None if quarter is None else quarter // 86_400 * 86_400
+                if (grain, level) in DENSE and (day is None or not dense[day]):
+                    continue
+                members[Place(grain, level, bucket, key)].append(record)
+    return {place: _told(place.grain, records) for place, records in members.items()}
+
+
+def _told(grain: int, records: list[Mapping[str, Any]]) -> Told:
+    fields = {}
+    for number in MOMENTS[grain]:
+        name = NAMES[number]
+        values = [value for record in records if (value := _number(name, record.get(name))) is not None]
+        if values:
+            fields[name] = (len(values), sum(values), min(values), max(values))
+    return Told(len(records), sum(r["success"] == 1 for r in records), sum(r["success"] == 0 for r in records), fields)
+
+
+def records_in(path: Path) -> list[dict[str, Any]]:
+    """Every record, by column."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        cursor = connection.execute("SELECT * FROM completion_requests ORDER BY id")
+        names = [column[0] for column in cursor.get_description()]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+    except apsw.ExecutionCompleteError:
+        return []
+    finally:
+        connection.close()
+
+
+def dense_days(path: Path) -> dict[int, bool]:
+    """What was decided about each day."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return {day: bool(dense) for day, dense in connection.execute("SELECT day, dense FROM rollup_days")}
+    finally:
+        connection.close()
+
+
+def stored(path: Path) -> dict[Place, Told]:
+    """All rows that there are."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    found = {}
+    try:
+        for grain, level, bucket, key, *counts, ones, many in connection.execute("SELECT * FROM rollups"):
+            fields: dict[str, tuple[int, float, float, float]] = {}
+            for field, value in struct.iter_unpack("<Bd", ones):
+                fields[NAMES[field]] = (1, value, value, value)
+            for entry in range(0, len(many), 29):
+                field, n, low, high = struct.unpack("<BI8xdd", many[entry : entry + 29])
+                total = struct.unpack("<q" if field in COUNTED else "<d", many[entry + 5 : entry + 13])[0]
+                fields[NAMES[field]] = (n, total, low, high)
+            found[Place(grain, level, bucket, tuple(msgspec.msgpack.decode(key)))] = Told(
+                counts[0], counts[1], counts[2], fields
+            )
+    finally:
+        connection.close()
+    return found
+
+
+def sketches(path: Path) -> dict[tuple[Place, str], dict[int, int]]:
+    """Values by slot, of every row and field that has a sketch."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    found: defaultdict[tuple[Place, str], dict[int, int]] = defaultdict(dict)
+    try:
+        for grain, level, bucket, key, small, large in connection.execute("SELECT * FROM rollup_sketches"):
+            place = Place(grain, level, bucket, tuple(msgspec.msgpack.decode(key)))
+            for code, count in (*struct.iter_unpack("<HB", small), *struct.iter_unpack("<HI", large)):
+                slots = found[place, NAMES[code // 2048]]
+                slots[code % 2048] = slots.get(code % 2048, 0) + count
+    finally:
+        connection.close()
+    return dict(found)
+
+
+def assert_alike(found: Mapping[Place, Told], wanted: Mapping[Place, Told]) -> None:
+    """Everything exactly, but sums of fractions, whose last digits depend on the order of adding."""
+    assert found.keys() == wanted.keys()
+    for place, told in wanted.items():
+        assert found[place][:3] == told[:3], place
+        assert found[place].fields.keys() == told.fields.keys(), place
+        for name, (n, total, low, high) in told.fields.items():
+            got = found[place].fields[name]
+            assert (got[0], got[2], got[3]) == (n, low, high), (place, name)
+            if NAMES.index(name) in COUNTED:
+                assert got[1] == total, (place, name)
+            else:
+                assert abs(got[1] - total) <= 1e-9 * max(abs(low), abs(high)) * n, (place, name)

@@ -1,0 +1,73 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_metrics_proxy.rollups.cover import FOREVER, US, Cover, Step, Stretches, cover
+from llm_metrics_proxy.rollups.grains import DAY, HOUR, NO_TIME, QUARTER
+
+NEVER = -(2**63)
+DAY_US = DAY.seconds * US
+MOMENTS = st.one_of(
+    st.integers(0, 6 * DAY_US),
+    st.integers(0, 6 * 96).map(lambda quarters: quarters * QUARTER.seconds * US),
+    st.integers(0, 6).map(lambda days: days * DAY_US),
+)
+DENSE = st.sets(st.integers(0, 6).map(lambda day: day * DAY.seconds))
+
+
+def stretches(moments: list[int]) -> Stretches:
+    """Between every two moments that follow each other, one place each."""
+    ordered = sorted(set(moments))
+    starts, ends = np.array(ordered[:-1], np.int64), np.array(ordered[1:], np.int64)
+    return Stretches(starts, ends, np.arange(len(starts)))
+
+
+def pieces(found: Cover) -> list[tuple[int, int, int]]:
+    """All that is covered, by blocks or edges, in order of time."""
+    parts = [*(block for _, block in found.blocks), found.edges]
+    return sorted(piece for part in parts for piece in zip(*(column.tolist() for column in part), strict=True))
+
+
+@given(st.lists(MOMENTS, min_size=2, max_size=8), DENSE)
+def test_blocks_and_edges_are_the_range_once_and_in_its_places(moments: list[int], dense: set[int]) -> None:
+    given_ = stretches(moments)
+    found = cover(given_, [Step(DAY), Step(HOUR), Step(QUARTER, dense)], NEVER)
+    at = {place: start for start, place in zip(given_.start.tolist(), given_.place.tolist(), strict=True)}
+    for start, end, place in pieces(found):
+        assert at[place] == start
+        at[place] = end
+    assert list(at.values()) == given_.end.tolist()
+    for level, block in found.blocks:
+        for start, end, _ in zip(*(column.tolist() for column in block), strict=True):
+            assert start % (level.seconds * US) == end % (level.seconds * US) == 0
+            assert level is not QUARTER or start // DAY_US * DAY.seconds in dense
+
+
+def test_the_coarsest_buckets_that_fit_are_taken() -> None:
+    found = cover(stretches([23 * 3600 * US, 3 * DAY_US + 20 * 60 * US]), [Step(DAY), Step(HOUR), Step(QUARTER)], NEVER)
+    lengths = [(level.name, block.microseconds // US // level.seconds) for level, block in found.blocks]
+    assert lengths == [("day", 2), ("hour", 1), ("quarter", 1)]
+    assert found.edges.microseconds == 5 * 60 * US
+
+
+def test_an_endless_range_has_no_edges_and_leaves_out_what_has_no_time() -> None:
+    found = cover(stretches([-FOREVER, FOREVER]), [Step(DAY), Step(HOUR)], NEVER)
+    ((level, block),) = found.blocks
+    assert level is DAY
+    assert not len(found.edges.start)
+    assert int(block.start[0]) // US > NO_TIME
+
+
+def test_where_records_are_gone_a_bucket_counts_where_it_begins() -> None:
+    kept = 3 * DAY.seconds
+    begin, end = DAY_US + 70 * 60 * US, 2 * DAY_US + 100 * 60 * US
+    found = cover(stretches([begin, end]), [Step(DAY), Step(HOUR)], kept)
+    assert not len(found.edges.start)
+    hours = [(start // US, stop // US) for start, stop, _ in pieces(found)]
+    assert hours[0][0] == DAY.seconds + 2 * 3600
+    assert hours[-1][1] == 2 * DAY.seconds + 2 * 3600
+
+
+def test_what_is_not_gone_has_its_edges_all_the_same() -> None:
+    found = cover(stretches([2 * DAY_US, 4 * DAY_US + US]), [Step(DAY)], 3 * DAY.seconds)
+    assert found.edges.microseconds == US

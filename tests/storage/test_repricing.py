@@ -1,0 +1,199 @@
+"""Prices for records that are stored already: exact, resumable, and with an account of every change."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from llm_metrics_proxy.errors import StoreBusyError, StoreError
+from llm_metrics_proxy.metrics_service import Priced, to_row
+from llm_metrics_proxy.storage import repricing
+from llm_metrics_proxy.storage.base import IngestBatch
+from llm_metrics_proxy.storage.repricing import Repriced, Selection, StoredFacts, reprice
+from llm_metrics_proxy.storage.sqlite import SqliteStore
+from tests.journal_parts import an_ended_record
+
+ALL = Selection("", (), "{}")
+
+
+def by_model(facts: StoredFacts) -> Priced:
+    """Known for one model only."""
+    if facts.model != "known" or facts.prompt_tokens is None:
+        return (None, None)
+    return (facts.prompt_tokens / 1000, "price_table")
+
+
+class Ledger:
+    """A database with a few records, and what is in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fill(self, *rows: tuple[dict[str, Any], Priced]) -> None:
+        store = SqliteStore(self.path)
+        store.append(
+            IngestBatch(rows=[to_row(an_ended_record(n, **facts), priced) for n, (facts, priced) in enumerate(rows)])
+        )
+        store.close()
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return list(connection.execute(sql))
+        finally:
+            connection.close()
+
+    def costs(self) -> list[tuple[Any, ...]]:
+        return self.ask("SELECT cost_usd, cost_source FROM completion_requests ORDER BY id")
+
+    def change(self, sql: str) -> None:
+        connection = apsw.Connection(str(self.path))
+        connection.execute(sql)
+        connection.close()
+
+    def run(self, price: Any = by_model, selection: Selection = ALL, **options: Any) -> Repriced:
+        return reprice(self.path, price, selection, price_lists="lists of a test", **options)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    ledger = Ledger(tmp_path / "m.db")
+    ledger.fill(
+        ({"model": "known", "prompt_tokens": 1000}, (None, None)),
+        ({"model": "known", "prompt_tokens": 2000}, (9.0, "genai_prices")),
+        ({"model": "known", "prompt_tokens": 3000}, (3.0, "price_table")),
+        ({"model": "gone", "prompt_tokens": 1000}, (7.0, "genai_prices")),
+        ({"model": "gone", "prompt_tokens": 1000}, (None, None)),
+    )
+    return ledger
+
+
+AFTER = [(1.0, "price_table"), (2.0, "price_table"), (3.0, "price_table"), (7.0, "genai_prices"), (None, None)]
+
+
+def test_what_differs_is_changed_and_what_is_known_is_never_forgotten(ledger: Ledger) -> None:
+    done = ledger.run()
+    assert ledger.costs() == AFTER
+    assert (done.records, done.looked_at, done.changed, done.kept, done.unknown) == (5, 5, 2, 1, 1)
+    assert (done.cost_before_usd, done.cost_after_usd, done.finished) == (19.0, 13.0, True)
+
+
+def test_every_change_is_on_record_to_the_bit(ledger: Ledger) -> None:
+    done = ledger.run()
+    assert ledger.ask("SELECT * FROM repricing_changes ORDER BY record_id") == [
+        (done.repricing_id, 1, None, None, 1.0, "price_table"),
+        (done.repricing_id, 2, 9.0, "genai_prices", 2.0, "price_table"),
+    ]
+    columns = "state, selection, price_lists, bound_id, records_looked_at, records_changed, finished_at IS NULL"
+    assert ledger.ask(f"SELECT {columns} FROM repricings") == [("done", "{}", "lists of a test", 5, 5, 2, 0)]
+
+
+def test_no_other_column_changes(ledger: Ledger) -> None:
+    names = [name for (name,) in ledger.ask("SELECT name FROM pragma_table_info('completion_requests')")]
+    others = ", ".join(f"typeof({name}), {name}" for name in names if not name.startswith("cost_"))
+    before = ledger.ask(f"SELECT {others} FROM completion_requests ORDER BY id")
+    ledger.run()
+    assert ledger.ask(f"SELECT {others} FROM completion_requests ORDER BY id") == before
+
+
+def test_run_again_it_changes_nothing_and_leaves_no_second_account(ledger: Ledger) -> None:
+    ledger.run()
+    again = ledger.run()
+    assert (again.changed, again.repricing_id) == (0, None)
+    assert ledger.ask("SELECT count(*) FROM repricings") == [(1,)]
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(ledger: Ledger) -> None:
+    before = ledger.path.read_bytes()
+    done = ledger.run(dry_run=True)
+    assert ledger.path.read_bytes() == before
+    assert (done.changed, done.cost_after_usd, done.repricing_id) == (2, 13.0, None)
+
+
+def test_only_what_was_selected_is_looked_at(ledger: Ledger) -> None:
+    done = ledger.run(selection=Selection(" WHERE prompt_tokens >= ?", (2000,), "{}"))
+    assert (done.looked_at, done.changed) == (2, 1)
+    assert ledger.costs()[0] == (None, None)
+
+
+def test_only_unknown_costs_can_be_asked_for(ledger: Ledger) -> None:
+    done = ledger.run(selection=ALL._replace(only_unknown=True))
+    assert (done.looked_at, done.changed) == (2, 1)
+    assert ledger.costs()[:2] == [(1.0, "price_table"), (9.0, "genai_prices")]
+
+
+def test_stopped_between_two_batches_it_keeps_what_it_did_and_goes_on_next_time(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repricing, "_FIRST_BATCH", 1)
+    stop = threading.Event()
+    done = ledger.run(stop=stop, report=lambda _: stop.set())
+    assert (done.finished, done.changed) == (False, 1)
+    assert ledger.ask("SELECT state, records_changed FROM repricings") == [("stopped", 1)]
+    assert ledger.run().finished
+    assert ledger.costs() == AFTER
+
+
+def test_a_transaction_that_fails_takes_its_account_with_it(ledger: Ledger) -> None:
+    def refuse(_: apsw.Connection) -> None:
+        raise StoreError("no")
+
+    before = ledger.costs()
+    with pytest.raises(StoreError, match="no"):
+        ledger.run(on_change=refuse)
+    assert ledger.costs() == before
+    assert ledger.ask("SELECT count(*) FROM repricings") == [(0,)]
+
+
+def test_whoever_must_know_is_told_in_each_transaction_that_changes_records(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repricing, "_FIRST_BATCH", 1)
+    monkeypatch.setattr(repricing, "_LARGEST_BATCH", 1)
+    told = []
+    ledger.run(on_change=lambda connection: told.append(connection.in_transaction))
+    assert told == [True, True]
+
+
+def test_a_database_that_stays_locked_is_said_to_be(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repricing, "BUSY_MS", 10)
+    holder = apsw.Connection(str(ledger.path))
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreBusyError):
+        ledger.run()
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert ledger.run().changed == 2
+
+
+def test_odd_values_of_other_programs_are_unknown_and_break_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "m.db")
+    ledger.fill(*[({"model": "known", "prompt_tokens": 1000}, (None, None)) for _ in range(3)])
+    ledger.change("UPDATE completion_requests SET timestamp = CAST(X'FF41' AS TEXT) WHERE id = 1")
+    ledger.change("UPDATE completion_requests SET model = CAST(X'FF41' AS TEXT) WHERE id = 2")
+    seen: list[StoredFacts] = []
+
+    def look(facts: StoredFacts) -> Priced:
+        seen.append(facts)
+        return by_model(facts)
+
+    assert ledger.run(look).changed == 1
+    assert seen[0].prompt_tokens is None  # nobody knows which prices held then
+    assert seen[1].model == "�A"
+    assert ledger.costs() == [(None, None), (None, None), (1.0, "price_table")]
+
+
+def test_a_file_without_records_is_said_to_have_none(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="holds no records yet"):
+        Ledger(tmp_path / "none.db").run()
+
+
+def test_a_database_from_before_the_columns_can_be_tried_dry(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    path.write_bytes((Path(__file__).parents[1] / "fixtures" / "databases" / "2.1.0.db").read_bytes())
+    before = path.read_bytes()
+    done = Ledger(path).run(lambda _: (1.0, "price_table"), dry_run=True, selection=ALL._replace(only_unknown=True))
+    assert done.changed == done.looked_at == done.records > 0
+    assert path.read_bytes() == before

@@ -1,0 +1,110 @@
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import apsw
+import pytest
+
+from llm_metrics_proxy.errors import StoreBusyError
+from llm_metrics_proxy.storage.base import IngestBatch
+from llm_metrics_proxy.storage.sqlite import SqliteStore
+from llm_metrics_proxy.upkeep import Retention, UpkeepService
+from tests.rollups import oracle
+from tests.rollups.records import a_row_of
+
+
+def store(path: Path, count: int, seed: int) -> None:
+    random = Random(seed)
+    opened = SqliteStore(path)
+    opened.append(IngestBatch(rows=[a_row_of(random) for _ in range(count)]))
+    opened.close()
+
+
+def service(path: Path, admit: Callable[[], None] = lambda: None) -> UpkeepService:
+    return UpkeepService(path, Retention(), admit=admit, look_s=0.01, leftovers_s=0.01, retry_s=0.01)
+
+
+def wait_until_rolled_up(path: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(10_000)
+        rows = list(
+            connection.execute(
+                "SELECT 1 FROM rollup_state WHERE NOT clearing "
+                "AND cursor_id = (SELECT max(id) FROM completion_requests)"
+            )
+        )
+        connection.close()
+        if rows:
+            return
+        time.sleep(0.02)
+    raise AssertionError("records were not rolled up")
+
+
+def test_it_rolls_up_what_is_there_and_what_comes(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.db"
+    store(path, 50, 1)
+    running = service(path)
+    running.start()
+    try:
+        wait_until_rolled_up(path)
+        store(path, 20, 2)
+        wait_until_rolled_up(path)
+    finally:
+        running.stop()
+    oracle.assert_alike(oracle.stored(path), oracle.expected(oracle.records_in(path), oracle.dense_days(path)))
+
+
+def test_it_waits_until_the_file_may_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.db"
+    store(path, 10, 1)
+    asked, allowed = threading.Event(), threading.Event()
+
+    def admit() -> None:
+        asked.set()
+        if not allowed.is_set():
+            raise StoreBusyError("not yet")
+
+    running = service(path, admit)
+    running.start()
+    try:
+        assert asked.wait(60)
+        assert oracle.stored(path) == {}
+        allowed.set()
+        wait_until_rolled_up(path)
+    finally:
+        running.stop()
+
+
+def test_a_file_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.db"
+    running = service(path)
+    running.start()
+    try:
+        store(path, 10, 1)
+        wait_until_rolled_up(path)
+    finally:
+        running.stop()
+
+
+def test_trouble_is_told_once_and_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "metrics.db"
+    store(path, 10, 1)
+    connection = apsw.Connection(str(path))
+    connection.execute("ALTER TABLE rollups RENAME TO elsewhere")
+    running = service(path)
+    running.start()
+    try:
+        deadline = time.monotonic() + 60
+        while "roll-ups and retention wait" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        connection.execute("ALTER TABLE elsewhere RENAME TO rollups")
+        wait_until_rolled_up(path)
+    finally:
+        running.stop()
+        connection.close()
+    assert caplog.text.count("roll-ups and retention wait") == 1
