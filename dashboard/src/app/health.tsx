@@ -1,8 +1,10 @@
 /** Whether all is well, in one line; and what else a reader of numbers must know before believing them. */
 import { useFetched } from "../api/query";
+import { useAlerts } from "../api/watch";
 import { count } from "../format/numbers";
 import { moment } from "../format/times";
 import { useSpeech } from "../i18n";
+import { isFiring } from "../state/watched";
 import { useView } from "./view";
 
 interface HealthAnswer {
@@ -24,12 +26,18 @@ const EVERY_MS = 5000;
 export function HealthLine() {
   const { t } = useSpeech();
   const health = useFetched<HealthAnswer>("/health", {}, EVERY_MS);
-  const well = health.data?.status === "ok" && health.error === null;
+  const firing = (useAlerts().data?.alerts ?? []).filter(isFiring);
+  const well = health.data?.status === "ok" && health.error === null && firing.length === 0;
   return (
     <div className="health" role="status">
       <span className={`dot ${health.data === undefined ? "" : well ? "good" : "warn"}`} />
       {health.data !== undefined && <strong>{t(health.error !== null ? "health.down" : well ? "health.ok" : "health.degraded")}</strong>}
       <span className="muted">{health.data?.reasons.join(" · ")}</span>
+      {firing.length > 0 && (
+        <span className="firing">
+          {t("alerts.firing")}: <strong className="name">{firing.map(({ name }) => name).join(", ")}</strong>
+        </span>
+      )}
     </div>
   );
 }

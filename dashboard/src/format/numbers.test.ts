@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 
-import { bytes, count, duration, MISSING, percent, usd } from "./numbers";
+import { bytes, count, duration, MISSING, percent, speed, usd } from "./numbers";
 
 describe("numbers", () => {
   it("missing is not 0", () => {
-    for (const format of [count, duration, bytes, usd, percent]) {
+    for (const format of [count, duration, bytes, usd, percent, speed]) {
       expect(format(null, "en")).toBe(MISSING);
       expect(format(0, "en")).not.toBe(MISSING);
     }
@@ -22,5 +22,6 @@ describe("numbers", () => {
   ])("%d ms", (ms, text) => expect(duration(ms, "en")).toBe(text));
   it("small amounts of money show", () => expect(usd(0.00042, "en")).toBe("$0.00042"));
   it("in another language", () => expect(count(1234.4, "de")).toBe("1.234"));
+  it("speeds say of what", () => expect(speed(71.94, "de")).toBe("71,9 tok/s"));
   it("sizes", () => expect(bytes(1_500_000, "en")).toBe("1.5 MB"));
 });

@@ -63,12 +63,17 @@ export function rate(value: number | null | undefined, locale: string): string {
   return formatter(locale, { maximumSignificantDigits: 3 }).format(value);
 }
 
+/** Tokens per second. */
+export function speed(value: number | null | undefined, locale: string): string {
+  return value === null || value === undefined ? MISSING : `${rate(value, locale)} tok/s`;
+}
+
 const FORMATS: Record<string, (value: number | null | undefined, locale: string) => string> = {
   ms: duration,
   bytes,
   USD: usd,
   ratio: percent,
-  "tokens/s": rate,
+  "tokens/s": speed,
   "requests/s": rate,
 };
 

@@ -5,7 +5,7 @@ type Style = "moment" | "row" | "clock" | "day";
 const STYLES: Record<Style, Intl.DateTimeFormatOptions> = {
   moment: { dateStyle: "medium", timeStyle: "medium" },
   row: { month: "short", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit" },
-  clock: { hour: "2-digit", minute: "2-digit" },
+  clock: { hour: "numeric", minute: "2-digit" },
   day: { month: "short", day: "numeric" },
 };
 const cache = new Map<string, Intl.DateTimeFormat>();

@@ -32,18 +32,26 @@ export function Failed({ error, retry }: { error: unknown; retry?: () => void })
 }
 
 /** Room is kept while it loads, so that nothing jumps. */
-export function Loading() {
+export function Loading({ compact = false }: { compact?: boolean }) {
   const { t } = useSpeech();
   return (
-    <div className="centre" aria-busy="true">
+    <div className={compact ? "centre compact" : "centre"} aria-busy="true">
       <span className="visually-hidden">{t("state.loading")}</span>
     </div>
   );
 }
 
+interface LoadedProps<T> {
+  readonly from: UseQueryResult<T>;
+  readonly empty?: (data: T) => boolean;
+  /** What comes is short: no room is kept for a chart. */
+  readonly compact?: boolean;
+  readonly children: (data: T) => ReactNode;
+}
+
 /** The data if there are any, even old ones; `Failed` only where there is nothing to show. */
-export function Loaded<T>({ from, empty, children }: { from: UseQueryResult<T>; empty?: (data: T) => boolean; children: (data: T) => ReactNode }) {
+export function Loaded<T>({ from, empty, compact, children }: LoadedProps<T>) {
   if (from.data !== undefined) return empty?.(from.data) === true ? <Empty /> : children(from.data);
   if (from.error !== null) return <Failed error={from.error} retry={() => void from.refetch()} />;
-  return <Loading />;
+  return <Loading compact={compact === true} />;
 }

@@ -1,6 +1,6 @@
 /** Answers that came in one piece: no first token to wait for, the whole response time counts. */
 import { Selected } from "../app/selected";
-import { bytes, duration, rate } from "../format/numbers";
+import { bytes, duration, speed } from "../format/numbers";
 import { Comparison } from "../parts/comparison";
 import { HistogramCard } from "../parts/histogram";
 import { PercentilesOverTime } from "../parts/percentiles";
@@ -11,7 +11,7 @@ export default function NotStreamed() {
       <div className="grid">
         <PercentilesOverTime title="metric.response_time" column="response_time_ms" show={duration} />
         <HistogramCard title="metric.response_time" column="response_time_ms" />
-        <PercentilesOverTime title="metric.tokens_per_second" column="tokens_per_second" show={rate} />
+        <PercentilesOverTime title="metric.tokens_per_second" column="tokens_per_second" show={speed} />
         <PercentilesOverTime title="metric.response_bytes" column="response_bytes" show={bytes} />
         <Comparison
           title="table.endpoint"

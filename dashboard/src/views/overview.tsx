@@ -7,7 +7,7 @@ import { useView } from "../app/view";
 import type { Paint } from "../charts/chart";
 import { useAxes, useZoom } from "../charts/hooks";
 import { seriesOf, stacked } from "../charts/options";
-import { count, duration, percent, rate, usd } from "../format/numbers";
+import { count, duration, percent, speed, usd } from "../format/numbers";
 import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/en";
 import { BreakdownCard } from "../parts/breakdown";
@@ -26,7 +26,7 @@ const FIGURES: readonly Figure[] = [
   { metric: "success_rate", label: "metric.success_rate", show: percent, good: "up" },
   { metric: "time_to_first_token_ms.p50", label: "metric.ttft_p50", show: duration, good: "down" },
   { metric: "response_time_ms.p95", label: "metric.response_time_p95", show: duration, good: "down" },
-  { metric: "output_tokens_per_second.p50", label: "metric.output_speed", show: rate, good: "up" },
+  { metric: "output_tokens_per_second.p50", label: "metric.output_speed", show: speed, good: "up" },
   { metric: "total_tokens", label: "metric.tokens", show: count, good: "none" },
   { metric: "cost_usd", label: "metric.cost", show: usd, good: "none" },
 ];

@@ -1,8 +1,9 @@
-/** What runs and how it is set: read-only, without secrets. */
+/** What is watched, what runs, and how it is set: read-only, without secrets. */
 import { useFetched } from "../api/query";
 import { useSpeech } from "../i18n";
 import { Card } from "../parts/card";
 import { Loaded } from "../parts/states";
+import { AlertsCard, SlosCard } from "../parts/watched";
 
 interface SettingRow {
   readonly name: string;
@@ -29,44 +30,50 @@ export default function SettingsView() {
       {(data) => {
         const groups = [...new Set(data.settings.map(({ group }) => group))];
         return (
-          <div className="columns-of-cards">
-            {groups.map((group) => (
-              <Card key={group} title={group} source="/api/v1/settings">
+          <>
+            <div className="grid watched-cards">
+              <SlosCard />
+              <AlertsCard />
+            </div>
+            <div className="columns-of-cards">
+              {groups.map((group) => (
+                <Card key={group} title={group} source="/api/v1/settings">
+                  <table>
+                    <tbody>
+                      {data.settings
+                        .filter((row) => row.group === group)
+                        .map((row) => (
+                          <tr key={row.name}>
+                            <th scope="row">
+                              <span className="mono">{row.name}</span>
+                              <p className="meaning">
+                                <Meaning text={row.meaning} />
+                              </p>
+                            </th>
+                            <td className="mono">
+                              {row.value === null ? "–" : String(row.value)}
+                              <p className="meaning">{row.origin}</p>
+                            </td>
+                          </tr>
+                        ))}
+                    </tbody>
+                  </table>
+                </Card>
+              ))}
+              <Card title={t("settings.components")}>
                 <table>
                   <tbody>
-                    {data.settings
-                      .filter((row) => row.group === group)
-                      .map((row) => (
-                        <tr key={row.name}>
-                          <th scope="row">
-                            <span className="mono">{row.name}</span>
-                            <p className="meaning">
-                              <Meaning text={row.meaning} />
-                            </p>
-                          </th>
-                          <td className="mono">
-                            {row.value === null ? "–" : String(row.value)}
-                            <p className="meaning">{row.origin}</p>
-                          </td>
-                        </tr>
-                      ))}
+                    {Object.entries(data.components).map(([name, version]) => (
+                      <tr key={name}>
+                        <th scope="row">{name}</th>
+                        <td className="mono">{version}</td>
+                      </tr>
+                    ))}
                   </tbody>
                 </table>
               </Card>
-            ))}
-            <Card title={t("settings.components")}>
-              <table>
-                <tbody>
-                  {Object.entries(data.components).map(([name, version]) => (
-                    <tr key={name}>
-                      <th scope="row">{name}</th>
-                      <td className="mono">{version}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </Card>
-          </div>
+            </div>
+          </>
         );
       }}
     </Loaded>

@@ -1,5 +1,5 @@
 /** Answers that were streamed: when the first token came, and how fast the others followed. */
-import { duration, rate } from "../format/numbers";
+import { duration, speed } from "../format/numbers";
 import { Comparison } from "../parts/comparison";
 import { HistogramCard } from "../parts/histogram";
 import { PercentilesOverTime } from "../parts/percentiles";
@@ -11,7 +11,7 @@ export default function Streaming() {
       <div className="grid">
         <PercentilesOverTime title="metric.ttft" column="time_to_first_token_ms" show={duration} />
         <HistogramCard title="metric.ttft" column="time_to_first_token_ms" />
-        <PercentilesOverTime title="metric.output_speed" column="output_tokens_per_second" show={rate} />
+        <PercentilesOverTime title="metric.output_speed" column="output_tokens_per_second" show={speed} />
         <HistogramCard title="metric.tpot" column="time_per_output_token_ms" />
         <PercentilesOverTime title="metric.longest_gap" column="inter_chunk_max_ms" show={duration} />
         <HistogramCard title="metric.output_speed" column="output_tokens_per_second" />
