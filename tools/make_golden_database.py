@@ -80,6 +80,13 @@ ASKS: Final = (
     Ask(_CHAT, b'{"model": "demo-small", "messages": ['),  # no JSON
     Ask(_CHAT, {"model": "\u65e5\u672c\u8a9e-\U0001f600", "messages": []}, {"user-agent": "golden/1.0"}),
 )
+# For releases that know prices.
+SETTINGS: Final = """
+[[prices]]
+model = "demo-large"
+input_usd_per_mtok = 2.0
+output_usd_per_mtok = 8.0
+"""
 WITHOUT_SERVER: Final = (_chat(), _chat(_USAGE))  # asked when the server is gone
 
 
@@ -89,7 +96,12 @@ def make(source: Path, folder: Path) -> Path:
         place = Path(scratch)
         with _started(source, place, "demo", "--port", "0", "--speed", "20", "--fault-rate", "0") as demo:
             server = _announced(demo, place / "demo.log", r"(http://\S+?);? ")
+            flags: tuple[str, ...]
             flags = ("--backend", server, "--port", "0", "--metrics-port", "0", "--data-dir", str(place / "data"))
+            if (source / "llm_metrics_proxy" / "pricing").exists():
+                settings = place / "settings.toml"
+                settings.write_text(SETTINGS)
+                flags = (*flags, "--config", str(settings))
             with _started(source, place, "serve", "--workers", "2", *flags) as serve:
                 log = place / "serve.log"
                 proxy = _announced(serve, log, r"^\s*Proxy\s+(http://\S+)")
@@ -102,6 +114,8 @@ def make(source: Path, folder: Path) -> Path:
                     _send(proxy, ask)
                 expected = len(ASKS) + len(WITHOUT_SERVER)
                 _wait(lambda: _records(metrics) == expected, f"{expected} records", serve, log)
+                database = place / "data" / "metrics.db"
+                _wait(lambda: _is_rolled_up(database, expected), "roll-ups of all records", serve, log)
         return _keep(place / "data" / "metrics.db", folder)
 
 
@@ -180,6 +194,17 @@ def _is_ready(url: str) -> bool:
 
 def _records(metrics: str) -> int:
     return len((_get(metrics, "/api/v1/requests?limit=1000") or {"items": []})["items"])
+
+
+def _is_rolled_up(database: Path, records: int) -> bool:
+    """Also of a release that knows no roll-ups."""
+    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        if not list(connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rollup_state'")):
+            return True
+        return list(connection.execute("SELECT 1 FROM rollup_state WHERE cursor_id >= ?", (records,))) != []
+    finally:
+        connection.close()
 
 
 def _keep(database: Path, folder: Path) -> Path:
