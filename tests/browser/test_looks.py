@@ -70,7 +70,9 @@ def test_all_languages_switch_the_page_and_its_numbers(visit: Visit) -> None:
         assert overflow_px(page) == 0
     select.select_option("de")
     share = page.locator(".stat").nth(1).locator(".value")
-    expect(share).to_have_text(re.compile(r"^\d+(,\d+)?\u00a0%$"))  # a comma if there are decimals, and room before the %
+    expect(share).to_have_text(
+        re.compile(r"^\d+(,\d+)?\u00a0%$")
+    )  # a comma if there are decimals, and room before the %
     page.reload()
     expect(page.locator("h1")).to_contain_text(LANGUAGES["de"])
 
