@@ -35,7 +35,7 @@ from llm_metrics_proxy.storage.sqlite import SqliteStore
 
 PER_SECOND: Final = 200
 RANGES: Final = ("24h", "1h", "7d", "30d", "90d", "all")
-_FLAGS: Final = (
+FLAGS: Final = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 _LIMIT_S: Final = 900.0
@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         address = stack.enter_context(served(folder, "--log-level", "info"))
         out.print(f"all records are rolled up ({wait_until_rolled_up(path):.0f} s)")
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(_FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
         out.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         if given.what == "first":
             for chosen in RANGES:

@@ -25,6 +25,7 @@ const client: QueryClient = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 4000,
+      gcTime: 60_000, // every step of the range is another question
       refetchOnWindowFocus: true,
       // what is wrong with the question stays wrong; what is wrong with the server may pass
       retry: (failures, error) => failures < MOST_TRIES && !(error instanceof ApiError && error.status >= 400 && error.status < 500),

@@ -33,10 +33,10 @@ async function refusal(response: Response): Promise<ApiError> {
   return new ApiError(response.status, error?.message ?? response.statusText, error?.type ?? "unknown");
 }
 
-/** Raises `ApiError` for an answer that is none, with status 0 where there was no answer. */
-export async function get<T>(path: string, parameters: Parameters_ = {}, signal?: AbortSignal): Promise<T> {
+/** Raises `ApiError` for an answer that is none, with status 0 where there was no answer. `maxAgeS`: how old it may be. */
+export async function get<T>(path: string, parameters: Parameters_ = {}, signal?: AbortSignal, maxAgeS = 0): Promise<T> {
   const response = await fetch(address(path, parameters), {
-    headers: { Accept: "application/json" },
+    headers: { Accept: "application/json", ...(maxAgeS >= 1 ? { "Cache-Control": `max-age=${Math.floor(maxAgeS)}` } : {}) },
     credentials: "same-origin",
     ...(signal === undefined ? {} : { signal }),
   }).catch((error: unknown) => {

@@ -3,7 +3,7 @@ import { keepPreviousData, useQuery, type UseQueryResult } from "@tanstack/react
 
 import { useView } from "../app/view";
 import { filtersOf } from "../state/search";
-import { bucketFor, instants, lengthMs } from "../state/range";
+import { bucketFor, instants, lengthMs, stepMs } from "../state/range";
 import { address, get, type Parameters_ } from "./client";
 
 export interface Cell {
@@ -65,7 +65,7 @@ export type Asked = UseQueryResult<Answer> & { readonly address: string };
 
 /** The answer to a question about what the view selects. The last one stays while the next is on its way. */
 export function useAnswer(question: Question): Asked {
-  const { zone } = useView();
+  const { zone, range, nowMs } = useView();
   const parameters: Parameters_ = {
     ...useSelection(),
     metrics: question.metrics.join(","),
@@ -77,8 +77,8 @@ export function useAnswer(question: Question): Asked {
     timezone: zone,
   };
   const result = useQuery({
-    queryKey: ["query", parameters],
-    queryFn: ({ signal }) => get<Answer>("/api/v1/query", parameters, signal),
+    queryKey: ["query", nowMs, parameters], // the range of all records has no moment among its parameters
+    queryFn: ({ signal }) => get<Answer>("/api/v1/query", parameters, signal, stepMs(range) / 2000),
     placeholderData: keepPreviousData,
   });
   return { ...result, address: address("/api/v1/query", parameters) };
@@ -90,7 +90,7 @@ export function useBucket(wanted?: number): string {
   const length = lengthMs(range);
   const all = useQuery({
     queryKey: ["extent"],
-    queryFn: ({ signal }) => get<Answer>("/api/v1/query", { metrics: "requests" }, signal),
+    queryFn: ({ signal }) => get<Answer>("/api/v1/query", { metrics: "requests" }, signal, 30),
     enabled: length === null,
     staleTime: 60_000,
   });

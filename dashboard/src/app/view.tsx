@@ -2,14 +2,14 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
 
-import { formatRange, lengthMs, type Range } from "../state/range";
+import { formatRange, type Range, stepMs, stepped } from "../state/range";
 import { localZone, parseSearch, rangeOf, type Search } from "../state/search";
 
 export interface View {
   readonly search: Search;
   readonly range: Range;
   readonly zone: string;
-  /** Moves on its own while live; questions that were asked at one moment stay the same question. */
+  /** Moves on its own while live, by whole steps of the range: questions asked within one are the same question. */
   readonly nowMs: number;
   readonly live: boolean;
   readonly setLive: (live: boolean) => void;
@@ -19,29 +19,34 @@ export interface View {
 
 export const ViewContext = createContext<View | null>(null);
 
-/** Short ranges move often, long ones rarely: a point of the chart is wider than the step. */
-export function everyMs(range: Range): number {
-  const span = lengthMs(range);
-  if (span === null) return 60_000;
-  return Math.min(60_000, Math.max(5000, span / 720));
-}
-
 export function Viewed({ children }: { children: ReactNode }) {
   const raw = useSearch({ strict: false });
   const navigate = useNavigate();
   const search = useMemo(() => parseSearch(raw as Record<string, unknown>), [raw]);
   const range = useMemo(() => rangeOf(search), [search]);
   const [live, setLive] = useState(true);
-  const [nowMs, setNowMs] = useState(() => Date.now());
+  const [nowMs, setNowMs] = useState(() => stepped(Date.now(), range));
   const rangeText = formatRange(range);
 
-  useEffect(() => setNowMs(Date.now()), [rangeText, live]);
+  useEffect(() => setNowMs(stepped(Date.now(), range)), [rangeText, live]);
   useEffect(() => {
     if (!live || range.kind === "fixed") return undefined;
-    const timer = setInterval(() => {
-      if (document.visibilityState === "visible") setNowMs(Date.now());
-    }, everyMs(range));
-    return () => clearInterval(timer);
+    let timer = 0;
+    const show = () => {
+      if (document.visibilityState === "visible") setNowMs(stepped(Date.now(), range));
+    };
+    const wait = () => {
+      timer = window.setTimeout(() => {
+        show();
+        wait();
+      }, stepMs(range) - (Date.now() % stepMs(range)));
+    };
+    wait();
+    document.addEventListener("visibilitychange", show); // nobody asks for a page that nobody sees
+    return () => {
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", show);
+    };
   }, [live, range]);
 
   const change = useCallback<View["change"]>(

@@ -38,6 +38,19 @@ export function lengthMs(range: Range): number | null {
   return range.kind === "fixed" ? Date.parse(range.end) - Date.parse(range.start) : SPAN_MS[range.span];
 }
 
+const SHORTEST_STEP_MS = 5000;
+
+/** How often a range moves: a point of its chart is wider than the step. */
+export function stepMs(range: Range): number {
+  const span = lengthMs(range);
+  return span === null ? MINUTE_MS : Math.min(MINUTE_MS, Math.max(SHORTEST_STEP_MS, span / 720));
+}
+
+/** The beginning of the step: whoever looks at the same range asks the same question then, and is answered once. */
+export function stepped(nowMs: number, range: Range): number {
+  return Math.floor(nowMs / stepMs(range)) * stepMs(range);
+}
+
 /** From a URL: `24h`, or `2026-01-01T00:00:00Z..2026-01-02T00:00:00Z`. `null`: it is neither. */
 export function parseRange(text: string): Range | null {
   const span = RELATIVE.find((each) => each === text);
@@ -54,7 +67,7 @@ export function formatRange(range: Range): string {
 }
 
 /** The coarsest bucket that still draws at least `wanted` points, as the API names it. */
-export function bucketFor(spanMs: number | null, wanted = 48): string {
+export function bucketFor(spanMs: number | null, wanted = 30): string {
   if (spanMs === null) return "day";
   const table: readonly (readonly [string, number])[] = [
     ["day", DAY_MS],

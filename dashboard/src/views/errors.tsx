@@ -18,13 +18,16 @@ import { ChartCard } from "../parts/chart_card";
 import { nameOf } from "../parts/names";
 import { Loaded } from "../parts/states";
 
+/** No finer: hours of errors are rolled up on every day. */
+const HOURS_OF_A_DAY = 24;
+
 type Errors = components["schemas"]["Errors"];
 
 function OverTime() {
   const { t, locale } = useSpeech();
   const axes = useAxes((value) => count(value, locale));
   const zoom = useZoom();
-  const answer = useAnswer({ metrics: ["requests"], groupBy: ["time", "error_category"], bucket: useBucket() });
+  const answer = useAnswer({ metrics: ["requests"], groupBy: ["time", "error_category"], bucket: useBucket(HOURS_OF_A_DAY) });
   const series = useMemo(() => {
     if (answer.data === undefined) return [];
     const failed = { ...answer.data, rows: answer.data.rows.filter((row) => row.key["error_category"] !== null || row.merged > 0) };

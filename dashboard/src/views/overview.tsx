@@ -85,7 +85,7 @@ function RequestsOverTime() {
   const { t, locale } = useSpeech();
   const axes = useAxes((value) => count(value, locale));
   const zoom = useZoom();
-  const answer = useAnswer({ metrics: ["requests"], groupBy: ["time", "outcome"], bucket: useBucket() });
+  const answer = useAnswer({ metrics: ["requests"], groupBy: ["time", "outcome"], bucket: useBucket(TREND_POINTS) }); // no finer: hours of outcomes are rolled up on every day
   const series = useMemo(() => {
     if (answer.data === undefined) return [];
     const found = seriesOf(answer.data, [{ metric: "requests", name: "" }], (row) => nameOf(row, "outcome", t));
