@@ -84,14 +84,18 @@ class Tabs:
             thread.join()
 
     def _overview(self, number: int) -> None:
-        """One after the other when they are due; every reader at another moment, whenever the turn begins."""
+        """One after the other when they are due. Every reader at another moment, so that a short turn has its share."""
         phase = number / OVERVIEWS
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         due = [time.time() + each.every_s - (time.time() - phase * each.every_s) % each.every_s for each in self._asked]
         while not self._stop.wait(max(0.0, min(due) - time.time())):
             place = due.index(min(due))
-            start = quote((datetime.now(UTC) - _DAY).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
-            connection.request("GET", _START.sub(f"start={start}", self._asked[place].path))
+            minute = datetime.now(UTC).replace(second=0, microsecond=0)  # as the page steps, and what it takes
+            start = quote((minute - _DAY).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+            path, headers = _START.sub(f"start={start}", self._asked[place].path), {}
+            if path.startswith(_QUERY):
+                headers = {"Cache-Control": "max-age=30"}
+            connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             response.read()
             assert response.status == 200, self._asked[place]

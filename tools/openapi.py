@@ -13,6 +13,7 @@ from typing import Any
 from llm_metrics_proxy.api.app import create_app
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.metrics_service import APP_VERSION
 
 
 class _NoReader:
@@ -32,8 +33,8 @@ def document() -> str:
     """The document as the file has it."""
     app = create_app(ApiPorts(reader=_NoReader(), book=CounterBook(), service_status=lambda: None))
     found = app.openapi()
-    found["info"]["version"] = "current"  # else every release would differ
-    return json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    text = json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    return text.replace(f'"{APP_VERSION}"', '"current"')  # in examples, too; else every release would differ
 
 
 if __name__ == "__main__":

@@ -1685,7 +1685,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "app_version": "4.0.0",
+                     *       "app_version": "current",
                      *       "bucket": null,
                      *       "columns": [
                      *         {
@@ -1911,7 +1911,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "app_version": "4.0.0",
+                     *       "app_version": "current",
                      *       "bucket": null,
                      *       "columns": [
                      *         {
@@ -2100,7 +2100,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "app_version": "4.0.0",
+                     *       "app_version": "current",
                      *       "bins": [
                      *         {
                      *           "end": 1000,
@@ -2266,7 +2266,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "app_version": "4.0.0",
+                     *       "app_version": "current",
                      *       "backends": [
                      *         {
                      *           "backend": "10.0.0.5:8000",
@@ -2614,7 +2614,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "app_version": "4.0.0",
+                     *       "app_version": "current",
                      *       "bucket": "hour",
                      *       "cells": [
                      *         [
@@ -2963,7 +2963,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "app_version": "4.0.0",
+                     *       "app_version": "current",
                      *       "bucket": "hour",
                      *       "columns": [
                      *         {
@@ -3611,7 +3611,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "app_version": "4.0.0",
+                     *       "app_version": "current",
                      *       "bucket": "hour",
                      *       "columns": [
                      *         {
