@@ -24,6 +24,34 @@ _RECORDS: Final = 6_000
 _SEARCH: Final = {"/explore": {"metric": "requests", "as": "bar", "by": "model"}}
 
 
+_SETTINGS: Final = """
+[[slos]]
+name = "answered"
+objective = 0.97
+window = "2d"
+
+[[slos]]
+name = "fast-first-token"
+require = "time_to_first_token_ms < 1000"
+objective = 0.99
+window = "2d"
+streaming = true
+
+[[alerts]]
+name = "many-errors"
+metric = "error_rate"
+threshold = 0.2
+window = "15m"
+min_requests = 10
+
+[[alerts]]
+name = "slow-answers"
+metric = "response_time_ms.p95"
+threshold = 60000
+window = "1h"
+"""
+
+
 def _picture(browser: Browser, address: str, path: str, theme: str, target: Path) -> None:
     context = browser.new_context(viewport=_SIZE, locale="en-US", timezone_id="Europe/Berlin")
     context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
@@ -42,7 +70,8 @@ def main(folder: Path) -> None:
         now = datetime.now(UTC)
         write(Path(made) / "metrics.db", a_day(_RECORDS - 800, now - timedelta(days=1), seed=8))
         write(Path(made) / "metrics.db", a_day(_RECORDS, now))
-        with served(Path(made)) as address:
+        (Path(made) / "settings.toml").write_text(_SETTINGS)
+        with served(Path(made), "--config", str(Path(made) / "settings.toml")) as address:
             browser = playwright.chromium.launch(
                 executable_path=chromium_path(), args=["--no-sandbox", "--disable-gpu"]
             )

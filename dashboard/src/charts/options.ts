@@ -156,7 +156,7 @@ export function ranking(bands: readonly Band[], paint: Paint, value: (value: num
   return {
     ...frame(paint),
     tooltip: { ...tooltip(paint), trigger: "item", formatter: ({ name, value: at }: { name: string; value: number }) => `${plain(name).slice(0, 80)}\n${value(at)}` },
-    xAxis: { type: "value", splitLine: { lineStyle: { color: paint.line } }, axisLabel: { color: paint.muted, fontSize: AXIS_LABEL, formatter: value, hideOverlap: true } },
+    xAxis: { type: "value", splitNumber: 3, splitLine: { lineStyle: { color: paint.line } }, axisLabel: { color: paint.muted, fontSize: AXIS_LABEL, formatter: value, hideOverlap: true } },
     yAxis: {
       type: "category",
       data: shown.map(({ name }) => name),
@@ -204,7 +204,7 @@ export function histogram(bins: readonly { from: number; n: number }[], paint: P
   return {
     ...frame(paint),
     tooltip: { ...tooltip(paint), trigger: "item", formatter: ({ name, value }: { name: string; value: number }) => `≥ ${name}\n${many(value)}` },
-    xAxis: { type: "category", data: bins.map(({ from }) => edge(from)), axisTick: { show: false }, axisLine: { lineStyle: { color: paint.line } }, axisLabel: { ...label, hideOverlap: true } },
+    xAxis: { type: "category", data: bins.map(({ from }) => edge(from)), axisTick: { show: false }, axisLine: { lineStyle: { color: paint.line } }, axisLabel: { ...label, hideOverlap: true, alignMaxLabel: "right" } },
     yAxis: { type: "value", splitNumber: 4, splitLine: { lineStyle: { color: paint.line } }, axisLabel: { ...label, formatter: many } },
     series: [{ type: "bar", barCategoryGap: "6%", data: bins.map(({ n }) => n), itemStyle: { color: paint.accent } }],
   };

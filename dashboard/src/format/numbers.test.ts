@@ -18,7 +18,8 @@ describe("numbers", () => {
     [0.4213, "0.421 ms"],
     [37.06, "37.1 ms"],
     [1234, "1.23 sec"],
-    [90_000, "1.5 min"],
+    [90_000, "90 sec"],
+    [150_000, "2.5 min"],
   ])("%d ms", (ms, text) => expect(duration(ms, "en")).toBe(text));
   it("small amounts of money show", () => expect(usd(0.00042, "en")).toBe("$0.00042"));
   it("in another language", () => expect(count(1234.4, "de")).toBe("1.234"));

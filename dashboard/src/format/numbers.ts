@@ -29,7 +29,7 @@ export function percent(value: number | null | undefined, locale: string): strin
 const DURATIONS: readonly (readonly [number, number, string])[] = [
   [86_400_000, 86_400_000, "day"],
   [3_600_000, 3_600_000, "hour"],
-  [60_000, 60_000, "minute"],
+  [120_000, 60_000, "minute"],
   [1000, 1000, "second"],
 ];
 

@@ -1,5 +1,5 @@
 /** Columns of the table of requests: which there are, what they are called, how wide they are, how they are shown. */
-import { bytes, count, duration, rate, usd } from "../format/numbers";
+import { bytes, count, duration, speed, usd } from "../format/numbers";
 import type { Key } from "../i18n/en";
 
 type Show = (value: number | null, locale: string) => string;
@@ -19,7 +19,7 @@ export const REQUEST_COLUMNS: readonly RequestColumn[] = [
   { name: "status_code", label: "table.status", widthPx: 66 },
   { name: "response_time_ms", label: "metric.response_time", widthPx: 118, show: duration },
   { name: "time_to_first_token_ms", label: "metric.ttft", widthPx: 136, show: duration },
-  { name: "output_tokens_per_second", label: "metric.output_speed", widthPx: 108, show: rate },
+  { name: "output_tokens_per_second", label: "metric.output_speed", widthPx: 108, show: speed },
   { name: "prompt_tokens", label: "metric.prompt_tokens", widthPx: 82, show: count },
   { name: "completion_tokens", label: "metric.completion_tokens", widthPx: 92, show: count },
   { name: "origin", label: "table.origin", widthPx: 128 },
@@ -32,7 +32,7 @@ export const REQUEST_COLUMNS: readonly RequestColumn[] = [
   { name: "is_streaming", label: "nav.streaming", widthPx: 100 },
   { name: "finish_reason", widthPx: 110 },
   { name: "total_tokens", label: "metric.tokens", widthPx: 88, show: count },
-  { name: "tokens_per_second", label: "metric.tokens_per_second", widthPx: 130, show: rate },
+  { name: "tokens_per_second", label: "metric.tokens_per_second", widthPx: 130, show: speed },
   { name: "cost_usd", label: "metric.cost", widthPx: 90, show: usd },
   { name: "request_bytes", widthPx: 120, show: bytes },
   { name: "response_bytes", label: "metric.response_bytes", widthPx: 130, show: bytes },

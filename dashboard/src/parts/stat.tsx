@@ -39,7 +39,7 @@ function moved(change: number | null | undefined, good: StatProps["good"], local
   const tone = good === "none" || Math.abs(change) < 0.005 ? "" : `${up ? "up" : "down"}-${(up ? "up" : "down") === good ? "good" : "bad"}`;
   return (
     <span className={tone}>
-      {up ? "▲" : "▼"} {change >= MANY_TIMES ? `× ${rate(change + 1, locale)}` : percent(Math.abs(change), locale)}{" "}
+      {Math.abs(change) < 0.0005 ? "±" : up ? "▲" : "▼"} {change >= MANY_TIMES ? `× ${rate(change + 1, locale)}` : percent(Math.abs(change), locale)}{" "}
     </span>
   );
 }
