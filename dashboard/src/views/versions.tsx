@@ -42,7 +42,7 @@ function Records({ versions }: { versions: Versions }) {
   const entries = Object.entries(versions.records_by_version);
   const all = entries.reduce((sum, [, n]) => sum + n, 0);
   return (
-    <Card title={t("versions.records")} className="half" source={SOURCE} table={{ head: ["app_version", "records"], rows: entries }}>
+    <Card title={t("versions.records")} className="third" source={SOURCE} table={{ head: ["app_version", "records"], rows: entries }}>
       <Bars label={t("versions.records")} rows={entries.map(([version, n]) => ({ name: version, text: count(n, locale), share: all === 0 ? 0 : n / all }))} />
     </Card>
   );
@@ -52,12 +52,12 @@ function Runs({ versions }: { versions: Versions }) {
   const { t, locale } = useSpeech();
   const { zone } = useView();
   return (
-    <Card title={t("versions.runs")} className="half" source={SOURCE}>
+    <Card title={t("versions.runs")} className="two-thirds" source={SOURCE}>
       {versions.migrations.length === 0 ? (
         <p className="muted">{t("versions.noRuns")}</p>
       ) : (
         <div className="scroll" tabIndex={0} role="group" aria-label={t("versions.runs")}>
-          <table>
+          <table className="runs">
             <thead>
               <tr>
                 {RUN_COLUMNS.map(([key, number]) => (
