@@ -54,6 +54,8 @@ say(f"value={options.get('value')}")
 say(f"pgid={os.getpgid(0)} sid={os.getsid(0)}")
 say(f"blocked={sorted(s.name for s in signal.pthread_sigmask(signal.SIG_BLOCK, ()))}".replace(" ", ""))
 say(f"files={resource.getrlimit(resource.RLIMIT_NOFILE)}".replace(" ", ""))
+while options.get("exits_after", "") not in open(options["log"]).read():
+    time.sleep(0.01)
 if "exit" in options:
     sys.exit(options["exit"])
 server = socket.socket(fileno=options["listen_fd"]) if "listen_fd" in options else None
@@ -400,7 +402,7 @@ def test_a_refusal_of_what_others_can_do_without_is_said_and_left_at_that(start:
 
 
 def test_a_refusal_of_what_nothing_works_without_ends_everything_with_its_exit_code(start: Start) -> None:
-    supervisor = start({"m": {"spec": {"stop_group": 1}}, "w": {"exit": 2}})
+    supervisor = start({"m": {"spec": {"stop_group": 1}}, "w": {"exit": 2, "exits_after": "m started"}})
     supervisor.pid("m")
     assert supervisor.wait() == 2
     assert len(supervisor.said("w started")) == 1

@@ -21,12 +21,14 @@ from llm_metrics_proxy.migration.token_times import (
     NO_SPEED_SQL,
     NOT_STREAMED_SQL,
     OUTPUT_TOKENS_PER_SECOND_SQL,
+    SEEN_WHERE,
     TIME_PER_OUTPUT_TOKEN_SQL,
     TIMES,
     WHOLE,
     streamed_only,
 )
 from llm_metrics_proxy.migration.token_times import INPUTS as TOKEN_TIMES_INPUTS
+from llm_metrics_proxy.migration.token_times import SEEN_AS as TOKEN_TIMES_SEEN_AS
 from llm_metrics_proxy.migration.token_times_oracle import oracle as token_times_oracle
 from llm_metrics_proxy.storage.base import SqlValue
 
@@ -145,6 +147,8 @@ def migrate_to_version_4_0_0() -> Migration:
         keeps_reason=True,
         repeatable=True,
         given=WHOLE,
+        seen_as=TOKEN_TIMES_SEEN_AS,
+        seen_where=SEEN_WHERE,
     )
 
 

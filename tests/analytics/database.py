@@ -50,11 +50,13 @@ def a_row(
     error_category: str | None = None,
     error_phase: str | None = None,
     app_version: str = APP_VERSION,
+    cost_usd: float | None = None,
 ) -> tuple[Any, ...]:
-    """A record as it is stored, with this verdict, for ``Database.append``."""
+    """A record as it is stored, with this verdict and cost, for ``Database.append``."""
     told = {"error_category": error_category, "error_phase": error_phase}
     derived = (told.get(column.name) for column in DERIVED)
-    return (*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version, None, None)
+    priced = (None, None) if cost_usd is None else (cost_usd, "price_table")
+    return (*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version, *priced)
 
 
 class Database:

@@ -5,6 +5,7 @@ Time is DuckDB's own: local times by its ICU zones, and the length of a bucket b
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -146,9 +147,24 @@ def _measure(name: str, slos: Sequence[Slo]) -> tuple[str, str]:
     return f"quantile_cont({column}::DOUBLE, {float(statistic[1:]) / 100})", f"count({column})"
 
 
+def table_of_parquet(path: Path) -> duckdb.DuckDBPyConnection:
+    """The same table, of an exported file."""
+    connection = duckdb.connect()
+    connection.execute("SET timezone = 'UTC'")
+    names = [f'"{name}"' for name in (*TEXTS, *NUMBERS, *COUNTS, "status_code")]
+    flags = [f"{name}::BIGINT AS {name}" for name in FLAGS]
+    shown = ", ".join((*names, *flags, "timestamp AS ts"))
+    connection.execute(f"CREATE TABLE records AS SELECT {shown} FROM read_parquet('{path}')")
+    return connection
+
+
 def answer(facts: Sequence[Mapping[str, Any]], query: Query) -> dict[tuple[Any, ...], dict[str, tuple[Any, int]]]:
     """Value and n of every metric by key, of groups that have records. The range is of whole minutes."""
-    connection = table_of(facts)
+    return answer_of(table_of(facts), query)
+
+
+def answer_of(connection: duckdb.DuckDBPyConnection, query: Query) -> dict[tuple[Any, ...], dict[str, tuple[Any, int]]]:
+    """The same, of a connection with the table ``records``, which is closed."""
     start, end = query.filter.start, query.filter.end
     assert start is not None
     assert end is not None

@@ -8,9 +8,10 @@ from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.live import Arrived, Sums, arrived, earlier, newest_id
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.analytics import odd
-from tests.analytics.database import Database, a_record
+from tests.analytics.database import Database, a_record, a_row
 
 ALL = RequestFilter()
+GOLDEN = Path(__file__).parents[1] / "fixtures" / "databases"
 
 
 def test_an_empty_database_has_no_newest_record(database: Database) -> None:
@@ -37,6 +38,24 @@ def test_of_more_than_the_limit_the_newest_are_read_and_all_are_added_up(databas
     assert (sums.requests, sums.succeeded, sums.failed) == (30, 20, 10)
     assert (sums.tokens["prompt_tokens"], sums.tokens["completion_tokens"]) == ((20, 200), (20, 2020))
     assert sums.tokens["cached_tokens"] == (0, None)
+
+
+def test_costs_are_added_up_where_they_are_known(database: Database) -> None:
+    database.append(a_row(a_record(number), cost_usd=cost) for number, cost in enumerate((None, 0.25, 0.0, None, 0.5)))
+    assert arrived(database.reader, ALL, 0, 5, 0).sums.cost_usd == (3, 0.75)
+    assert arrived(database.reader, ALL, 0, 1, 0).sums.cost_usd == (0, None)
+    first, rest = arrived(database.reader, ALL, 0, 2, 0).sums, arrived(database.reader, ALL, 2, 5, 0).sums
+    assert first.plus(rest).cost_usd == (3, 0.75)
+
+
+@pytest.mark.parametrize("golden", ["2.0.0", "3.0.0"])
+def test_a_file_that_lacks_newer_columns_is_followed_without_them(golden: str) -> None:
+    reader = SqliteReader(GOLDEN / f"{golden}.db")
+    found = arrived(reader, ALL, 0, newest_id(reader), 5)
+    assert len(earlier(reader, ALL, newest_id(reader), 3)) == 3
+    reader.close()
+    assert (found.sums.requests, len(found.records), found.sums.cost_usd) == (41, 5, (0, None))
+    assert found.records[0]["cost_usd"] is None
 
 
 def test_sums_of_two_looks_are_those_of_one(database: Database) -> None:

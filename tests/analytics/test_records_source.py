@@ -25,12 +25,14 @@ from llm_metrics_proxy.analytics.records_source import ExactMoments, ExactPartia
 from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.slos import Slo
 from llm_metrics_proxy.errors import QueryError, StoreError
+from llm_metrics_proxy.export import ExportQuery, export
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.base import Snapshot
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.analytics import duck
 from tests.analytics import odd as odd_table
-from tests.analytics.database import NOON, Database, a_record
+from tests.analytics.database import NOON, Database, a_record, a_row
+from tests.rollups.records import changed
 
 NOW: Final = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -165,6 +167,74 @@ def test_every_metric_by_every_dimension_equals_what_duckdb_says(
     random = Random(seed)
     rows = [a_fact(random, place.change) for _ in range(records)]
     ours, theirs = by_key(ask_of(rows, query)), duck.answer(rows, query)
+    assert ours.keys() == theirs.keys()
+    for key, values in theirs.items():
+        for name, (value, n) in values.items():
+            found = ours[key][name]
+            assert (key, name, found[1]) == (key, name, n)
+            assert same(found[0], value), (key, name, found[0], value)
+
+
+NOT_NULL: Final = ("endpoint", "outcome", "app_version")
+
+
+def a_stored_row(random: Random, change: datetime) -> tuple[Any, ...]:
+    """A record as this program stores it: of the right types, with much that is missing."""
+
+    def number(*values: Any) -> Any:
+        return random.choice((None, *values))
+
+    at_us = random.choice((0, -1, 1, random.randint(-4, 4) * 30 * 60 * 10**6, random.randint(-3 * DAY_US, 3 * DAY_US)))
+    words = {
+        name: random.choice(("a", "b", "", "it's", "é%_", *([] if name in NOT_NULL else [None])))
+        for name in duck.TEXTS
+        if name != "tags"
+    }
+    facts = {
+        "timestamp": stored_time(change + timedelta(microseconds=at_us)),
+        "tags": random.choice(TAGS),
+        "is_streaming": random.choice((0, 1)),
+        "success": random.choice((0, 1, 1)),
+        "status_code": random.choice((200, 429, 500, None)),
+        **words,
+        **{name: number(0.0, 500.0, random.randint(0, 10**9) / 1000) for name in duck.NUMBERS},
+        **{name: number(0, 1500, 2**40, random.randint(0, 100_000)) for name in duck.COUNTS},
+        **{name: random.choice((0, 1500, 2**40)) for name in ("request_bytes", "response_bytes")},
+    }
+    return changed(a_row(a_record()), **facts, request_id=f"{random.getrandbits(128):032x}")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from((0, 1, 2, 30)),
+    st.sampled_from(PLACES),
+    st.lists(st.sampled_from(GROUPS), max_size=2, unique=True),
+    st.sampled_from([*BUCKETS]),
+)
+def test_every_metric_is_what_duckdb_says_of_the_exported_file(
+    seed: int, records: int, place: Place, group_by: list[str], bucket: str
+) -> None:
+    minutes = timedelta(minutes=3000 if bucket not in {"minute", "5m"} else 700)
+    random = Random(seed)
+    metrics = ("requests", *random.sample([name for name in METRICS if name != "requests"], 25))
+    query = Query(
+        metrics=metrics,
+        group_by=tuple(group_by),
+        filter=RequestFilter(start=place.change - minutes, end=place.change + minutes),
+        bucket=bucket if "time" in group_by else None,
+        timezone=place.zone,
+        limit=10_000,
+        slos=SLOS,
+    )
+    with TemporaryDirectory() as folder:
+        database = Database(Path(folder))
+        database.append([a_stored_row(random, place.change) for _ in range(records)])
+        ours = by_key(ask([RecordsSource(database.reader)], query, NOW))
+        exported = Path(folder) / "records.parquet"
+        exported.write_bytes(b"".join(piece.data for piece in export(database.reader, ExportQuery(format="parquet"))))
+        database.close()
+        theirs = duck.answer_of(duck.table_of_parquet(exported), query)
     assert ours.keys() == theirs.keys()
     for key, values in theirs.items():
         for name, (value, n) in values.items():

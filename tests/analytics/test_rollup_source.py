@@ -35,6 +35,7 @@ NOW: Final = datetime(2026, 4, 2, tzinfo=UTC)
 LAST: Final = FIRST + timedelta(hours=75)
 METRICS: Final = (
     "requests", "success_rate", "error_rate", "prompt_tokens", "request_bytes", "response_time_ms.mean",
+    "total_tokens", "cost_usd", "cost_usd.max", "cost_usd.count",
     "response_time_ms.min", "response_time_ms.max", "response_time_ms.sum", "time_to_first_token_ms.count",
     "response_time_ms.p50", "response_time_ms.p95", "time_to_first_token_ms.p1",
 )  # fmt: skip
@@ -101,7 +102,7 @@ def assert_same(found: dict[Any, Any], wanted: dict[Any, Any]) -> None:
 
 QUERIES = st.builds(
     lambda group, time, zone, bucket, condition, start, hours: Query(
-        metrics=WITHOUT_SKETCHES,
+        metrics=(*WITHOUT_SKETCHES, "requests_per_second", "concurrency_mean"),
         group_by=(*time, *group),
         bucket=bucket if "time" in time else None,
         timezone=zone,
@@ -268,7 +269,14 @@ def test_days_that_were_pruned_are_still_told(tmp_path: Path) -> None:
         assert prune_some(connection, int(datetime(2026, 3, 30, tzinfo=UTC).timestamp()), 1000)
     connection.close()
     after = ask((RollupSource(reader), RecordsSource(reader)), query, NOW)
+    by_tag = ask((RollupSource(reader), RecordsSource(reader)), Query(group_by=("tag:a",)), NOW)
+    spread = distribute((RollupSource(reader), RecordsSource(reader)), DistributionQuery(metric="connect_ms"), NOW)
+    since = RequestFilter(start=datetime(2026, 3, 30, tzinfo=UTC))
+    later = ask((RollupSource(reader), RecordsSource(reader)), Query(group_by=("tag:a",), filter=since), NOW)
     reader.close()
+    assert (before.pruned_before, after.pruned_before, spread.pruned_before, later.pruned_before) == (None,) * 4
+    assert by_tag.pruned_before == since.start  # what only records can tell lacks those
+    assert by_tag.records < after.records
     assert after.start is not None
     assert after.start.date() == FIRST.date()
     assert after.source == "both"

@@ -16,7 +16,8 @@ from llm_metrics_proxy.analytics.summary import MAX_ERROR_TYPES, summarise
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import COLUMNS, DERIVED, RAW_COLUMNS, Outcome
 from llm_metrics_proxy.storage.base import Snapshot
-from tests.analytics.database import NOON, Database, a_record
+from llm_metrics_proxy.storage.sqlite import SqliteReader
+from tests.analytics.database import NOON, Database, a_record, a_row
 
 EVERYTHING = RequestFilter()
 durations = st.none() | st.floats(0, 1e9) | st.sampled_from([math.inf, 1.0, 2.0])
@@ -98,6 +99,23 @@ def test_every_number_equals_that_of_plain_python(rows: list[dict[str, Any]], se
         assert found.mean == pytest.approx(statistics.fmean(values), rel=1e-12)
         for fraction, result in ((0.5, found.p50), (0.95, found.p95), (0.99, found.p99)):
             assert result == pytest.approx(percentile(values, fraction), rel=1e-9)
+
+
+def test_cost_is_that_of_the_records_whose_cost_is_known(database: Database) -> None:
+    database.append(a_row(a_record(number), cost_usd=cost) for number, cost in enumerate((None, 0.25, 0.0, 0.5)))
+    cost = summarise(database.reader, EVERYTHING).cost_usd
+    assert (cost.n, cost.sum) == (3, 0.75)
+    none = summarise(database.reader, RequestFilter(model="nobody")).cost_usd
+    assert (none.n, none.sum) == (0, None)
+
+
+@pytest.mark.parametrize("golden", ["2.0.0", "2.1.0", "2.2.0", "3.0.0"])
+def test_a_file_that_lacks_newer_columns_is_summed_up_without_them(golden: str) -> None:
+    reader = SqliteReader(Path(__file__).parents[1] / "fixtures" / "databases" / f"{golden}.db")
+    answer = summarise(reader, RequestFilter())
+    reader.close()
+    assert (answer.requests, answer.cost_usd.n, answer.distributions["output_tokens_per_second"].n) == (41, 0, 0)
+    assert answer.distributions["response_time_ms"].n == 41
 
 
 def test_nothing_selected_gives_nulls_and_no_zero_that_looks_like_a_measurement(database: Database) -> None:

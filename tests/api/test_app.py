@@ -2,6 +2,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import hypothesis
 import msgspec
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+from starlette.testclient import TestClient
 
 from llm_metrics_proxy.analytics import WORDS, Errors, ErrorsQuery, RequestFilter, Summary, read_errors, summarise
 from llm_metrics_proxy.api import create_app
@@ -306,3 +308,57 @@ def test_the_api_holds_to_its_own_document_whatever_it_is_sent(database: Databas
     paths = schema.raw_schema["paths"]
     assert set(tried) == {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
     assert tried["GET /api/v1/requests"] >= 10
+
+
+def _paths(http: TestClient) -> dict[str, list[str]]:
+    """Every path of the document with the names of its parameters."""
+    document = http.get("/openapi.json", headers={"Authorization": "Bearer secret"}).json()
+    return {
+        path: [one["name"] for one in operations["get"].get("parameters", [])]
+        for path, operations in document["paths"].items()
+    }
+
+
+INJECTIONS: tuple[str, ...] = (
+    "'",
+    "';DROP TABLE completion_requests;--",
+    '"',
+    ") OR 1=1--",
+    "x' UNION SELECT 1--",
+    "\x00",
+    "=1 OR 1=1",
+    "1;DROP TABLE completion_requests",
+)
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_sql_in_any_parameter_of_any_route_is_a_word_or_is_refused(database: Database, text: str) -> None:
+    database.add(*(a_record(number) for number in range(5)))
+    stopping: Any = {"stopping": lambda: True}  # so that answers without an end have one
+    http = client(database, **stopping)
+    tried = 0
+    for path, names in _paths(http).items():
+        needed = {"format": "jsonl"} if path == "/api/v1/export" else {}
+        for name in names:
+            if name == "Last-Event-ID":
+                response = http.get(path, headers={name: text.replace("\x00", "0")})
+            else:
+                response = http.get(path.replace("{id}", quote(text, safe="")), params={**needed, name: text})
+            assert response.status_code in {200, 404, 422}, (path, name)
+            tried += 1
+    assert tried > 200
+    assert http.get("/api/v1/summary").json()["requests"] == 5
+
+
+def test_with_a_token_set_every_route_of_the_document_needs_it(database: Database) -> None:
+    http = client(database, token="secret", stopping=lambda: True)
+    asked = {path: http.get(path.replace("{id}", "1")).status_code for path in _paths(http)}
+    assert len(asked) >= 17
+    assert {path for path, status in asked.items() if status != 401} == {"/health", "/ready"}
+
+
+def test_every_route_of_the_document_is_kept_from_pages_under_other_names(database: Database) -> None:
+    http = client(database, allowed_hosts=frozenset({"localhost"}), stopping=lambda: True)
+    headers = {"Host": "evil.example"}
+    asked = {path: http.get(path.replace("{id}", "1"), headers=headers).status_code for path in _paths(http)}
+    assert {path: status for path, status in asked.items() if status != 421} == {}

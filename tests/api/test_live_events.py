@@ -34,11 +34,12 @@ def test_what_is_no_record_has_no_id() -> None:
 
 
 def test_totals_tell_over_how_many_records_tokens_are_added_up() -> None:
-    sums = Sums(3, 2, 1, {**Sums().tokens, "prompt_tokens": (2, 30)})
+    sums = Sums(3, 2, 1, {**Sums().tokens, "prompt_tokens": (2, 30)}, (1, 0.5))
     data = json.loads(lines(events.totals(sums, "2026-03-01T12:00:00.000000Z", 4))[1].removeprefix("data: "))
     assert (data["requests"], data["succeeded"], data["failed"], data["open_requests"]) == (3, 2, 1, 4)
     assert data["tokens"]["prompt_tokens"] == {"n": 2, "sum": 30}
     assert data["tokens"]["cached_tokens"] == {"n": 0, "sum": None}
+    assert data["cost_usd"] == {"n": 1, "sum": 0.5}
 
 
 def test_a_heartbeat_is_a_comment() -> None:

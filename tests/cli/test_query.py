@@ -1,13 +1,16 @@
 """``query`` on a real database."""
 
 import json
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
-from llm_metrics_proxy.cli.query import bars
+from llm_metrics_proxy.analytics import Query, ask, sources_of
+from llm_metrics_proxy.cli.query import bars, print_result
 from llm_metrics_proxy.metrics_service import APP_VERSION, to_row
 from llm_metrics_proxy.storage.base import IngestBatch
-from llm_metrics_proxy.storage.sqlite import SqliteStore
+from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.cli.conftest import Cli, make_record, words
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -43,6 +46,18 @@ def test_comparing_shows_the_period_before_and_the_change(cli: Cli) -> None:
     flags = ("--since", "2026-01-01T00:02", "--until", "2026-01-01T00:04", "--metrics", "requests,success_rate")
     rows = [line.split() for line in cli("query", *flags, "--compare").out.splitlines()]
     assert words("2 1 +100.0% 50.00% 100.00% -50.0%") in rows
+
+
+def test_what_the_retention_deleted_is_told_where_roll_ups_cannot_help(
+    store: SqliteStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader = SqliteReader(store.path)
+    whole = ask(sources_of(reader), Query(), datetime(2026, 1, 2, tzinfo=UTC))
+    reader.close()
+    print_result(whole)
+    assert "Incomplete" not in capsys.readouterr().out
+    print_result(msgspec.structs.replace(whole, pruned_before=datetime(2026, 1, 1, tzinfo=UTC)))
+    assert "Incomplete: most records from before 2026-01-01 UTC were deleted" in capsys.readouterr().out
 
 
 def test_json_has_every_number_with_what_it_rests_on(cli: Cli) -> None:

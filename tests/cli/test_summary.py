@@ -30,6 +30,14 @@ def test_words_of_other_programs_are_no_markup(cli: Cli, store: SqliteStore) -> 
     assert ["upstream_error", "[red]over�[2Jloaded", "1"] in [line.split() for line in cli("summary").out.splitlines()]
 
 
+def test_cost_is_told_where_it_is_known(cli: Cli, store: SqliteStore) -> None:
+    assert "USD" not in cli("summary").out
+    assert json.loads(cli("summary", "--json").out)["cost_usd"] == {"n": 0, "sum": None}
+    store.append(IngestBatch(rows=[a_row(make_record(number), cost_usd=0.25) for number in (4, 5)]))
+    assert "Cost 0.500000 USD of 2 requests; what the others cost is not known" in cli("summary").out
+    assert json.loads(cli("summary", "--json").out)["cost_usd"] == {"n": 2, "sum": 0.5}
+
+
 def test_json_is_unrounded_and_missing_is_null(cli: Cli) -> None:
     document = json.loads(cli("summary", "--json").out)
     assert document["success_rate"] == 2 / 3

@@ -30,11 +30,14 @@ def shown(*records: dict[str, Any], **facts: Any) -> Snapshot:
 
 
 def test_figures_models_and_newest_requests_are_all_there() -> None:
-    lines = drawn(shown(a_request(1), a_request(1, success=False, error_type="overloaded"), open_requests=7))
+    lines = drawn(
+        shown(a_request(1, cost_usd=0.25), a_request(1, success=False, error_type="overloaded"), open_requests=7)
+    )
     text = "\n".join(lines)
     assert "metrics.db  last 10 s" in lines[0]
     assert "0.2 requests/s   2 requests   7 open   1 (50.0%) errors" in lines[1]
     assert "model-1" in text
+    assert "0.2500 USD, where known" in lines[1]
     assert "overloaded" in text
     assert text.index("overloaded") < text.index("stop")  # the newest first
 

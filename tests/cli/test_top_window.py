@@ -44,6 +44,19 @@ def test_by_model_the_busiest_comes_first_with_its_own_figures() -> None:
     assert second.output_tokens_per_second.p50 == 100.0
 
 
+def test_cost_is_added_up_where_it_is_known() -> None:
+    window = Window(10)
+    window.add(
+        0.0, [a_request(cost_usd=0.5), a_request(cost_usd=None), a_request(model="local"), a_request(cost_usd=0.25)], 4
+    )
+    shown = window.snapshot(10.0, source="s")
+    assert (shown.cost_usd.n, shown.cost_usd.sum) == (2, 0.75)
+    assert [(line.model, line.cost_usd.n, line.cost_usd.sum) for line in shown.models] == [
+        ("llama", 2, 0.75),
+        ("local", 0, None),
+    ]
+
+
 def test_what_was_too_much_to_look_at_counts_in_the_rate_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(top_window, "MAX_RECORDS", 5)
     window = Window(10)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.migration.batches import Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.batches import Log, Pace, Teller, ranges, transaction
 from llm_metrics_proxy.migration.model import Phase, Progress
 
 
@@ -57,6 +57,41 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
         connection.execute("INSERT INTO t VALUES (1)")
     assert pace.busy_ms > 0
     connection.close()
+
+
+def test_the_log_is_put_back_between_transactions_and_not_within_a_commit(tmp_path: Path) -> None:
+    path = tmp_path / "some.db"
+    connection = apsw.Connection(str(path))
+    connection.pragma("journal_mode", "WAL")
+    connection.execute("CREATE TABLE t (x)")
+    log = Log(connection)
+    log.between()
+    empty_bytes = path.stat().st_size
+    with transaction(connection):
+        connection.execute("INSERT INTO t VALUES (zeroblob(4096 * 4096))")
+    assert path.stat().st_size == empty_bytes, "the lock is free, and nothing is synced yet"
+    log.between()
+    assert path.stat().st_size > 4096 * 4096
+    connection.close()
+
+
+def test_a_log_that_cannot_be_put_back_stays_and_nothing_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "some.db"
+    connection, reader = apsw.Connection(str(path)), apsw.Connection(str(path))
+    connection.pragma("journal_mode", "WAL")
+    connection.execute("CREATE TABLE t (x)")
+    log = Log(connection)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
+    for _ in range(2):
+        with transaction(connection):
+            connection.execute("INSERT INTO t VALUES (zeroblob(4096 * 4096))")
+        log.between()
+    reader.execute("COMMIT")
+    assert reader.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
+    reader.close()
+    connection.close()
+    assert not path.with_name("some.db-wal").exists()
 
 
 def test_progress_has_a_rate_only_once_something_was_done() -> None:

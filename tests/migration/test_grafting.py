@@ -1,6 +1,11 @@
 """Indexes in small transactions: what comes out is what CREATE INDEX makes, whatever happens in between."""
 
+import shutil
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,9 +66,13 @@ class Builder:
             self.connection.close()
 
 
-def adopted(path: Path, *, timestamp: str = "timestamp TEXT NOT NULL", nulls: bool = False) -> Path:
-    """A file of 1.x in which every odd timestamp stands, adopted, without indexes."""
+def adopted(
+    path: Path, *pragmas: str, timestamp: str = "timestamp TEXT NOT NULL", nulls: bool = False, journal: str = "WAL"
+) -> Path:
+    """A file of 1.x in which every odd timestamp stands, adopted, without indexes. ``pragmas``: as it was made."""
     connection = apsw.Connection(str(path))
+    for pragma in pragmas:
+        connection.execute(f"PRAGMA {pragma}")
     connection.execute(f"CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, {timestamp}, model TEXT, "
                        "total_tokens INTEGER, odd TEXT UNIQUE)")  # fmt: skip
     for number in range(RECORDS):
@@ -72,7 +81,7 @@ def adopted(path: Path, *, timestamp: str = "timestamp TEXT NOT NULL", nulls: bo
         connection.execute(
             "INSERT INTO completion_requests (id, timestamp) VALUES (?, ?)", (number * 3 - 300, value)
         )  # some ids are negative, and there are gaps
-    connection.pragma("journal_mode", "WAL")
+    assert connection.pragma("journal_mode", journal).upper() == journal
     with connection:
         adopt(connection, inspect(path), app_version="3.0.0", backup=None)
     connection.close()
@@ -217,6 +226,138 @@ def test_two_records_with_one_request_are_refused_as_ever(path: Path) -> None:
     execute(path, "UPDATE completion_requests SET request_id = 'other' WHERE id = 900")
     assert Builder(path).build()
     as_sqlite_makes_it(path)
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+@pytest.mark.parametrize(
+    "pragma",
+    [
+        "page_size = 512", "page_size = 65536", "encoding = 'UTF-16le'", "encoding = 'UTF-16be'", "auto_vacuum = FULL",
+        "auto_vacuum = INCREMENTAL", "secure_delete = ON",
+    ],
+)  # fmt: skip
+def test_every_kind_of_file_gets_it_and_can_be_tidied_up_after(tmp_path: Path, pragma: str, journal: str) -> None:
+    path = adopted(tmp_path / "metrics.db", pragma, journal=journal)
+    assert not Builder(path, stop_after=4).build()
+    assert execute(path, "PRAGMA integrity_check") == execute(path, "PRAGMA quick_check") == [("ok",)], "half of it too"
+    assert Builder(path).build()
+    assert execute(path, "PRAGMA quick_check") == [("ok",)]
+    as_sqlite_makes_it(path)
+    after = ("PRAGMA incremental_vacuum", "VACUUM", "REINDEX", "ANALYZE", "PRAGMA integrity_check")
+    assert execute(path, *after) == [("ok",)]
+    assert execute(path, "DROP TABLE completion_requests", "VACUUM", "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_an_index_that_is_larger_than_the_cache_is_sound(tmp_path: Path) -> None:
+    """Its pages are written before the transaction ends, several levels of them."""
+    path = adopted(tmp_path / "metrics.db", "page_size = 512")
+    doubled = "INSERT INTO completion_requests (timestamp) SELECT hex(timestamp) || id FROM completion_requests"
+    execute(path, *[doubled] * 4)
+    builder = Builder(path)
+    builder.connection.pragma("cache_size", 10)
+    builder.pace.records = 4000
+    assert builder.build()
+    as_sqlite_makes_it(path)
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_a_transaction_that_is_given_up_leaves_the_entries_of_before(tmp_path: Path, journal: str) -> None:
+    """The very last one too, in which the table has become the index already."""
+    path = adopted(tmp_path / "metrics.db", journal=journal)
+    for refused in range(20):
+        builder, commits = Builder(path), iter(range(100))
+        builder.connection.set_commit_hook(lambda: next(commits) == refused)  # noqa: B023 -- used within the round
+        try:
+            done = builder.build()
+        except apsw.ConstraintError:
+            done = False
+        assert execute(path, "PRAGMA integrity_check") == [("ok",)]
+        if done and next(commits) <= refused:
+            break
+        is_there = execute(path, "SELECT 1 FROM sqlite_schema WHERE name = 'completion_requests_timestamp'")
+        assert not is_there or refused > 0
+    as_sqlite_makes_it(path)
+
+
+_READS_AND_WRITES = """
+import sys, apsw
+connection = apsw.Connection(sys.argv[1])
+connection.set_busy_timeout(30_000)
+number = 0
+print("ready", flush=True)
+while not __import__("select").select([sys.stdin], [], [], 0.001)[0]:
+    number += 1
+    values = (f"2026-01-01T{number:06}", f"other-{number}")
+    connection.execute("INSERT INTO completion_requests (timestamp, request_id) VALUES (?, ?)", values)
+    found = connection.execute("SELECT count(*), count(request_id) FROM completion_requests").fetchall()
+    assert found == [(700 + number, number)], found
+    one = "SELECT timestamp FROM completion_requests WHERE request_id = ?"
+    assert connection.execute(one, values[1:]).fetchall() == [values[:1]]
+print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_another_process_reads_and_writes_all_the_while(tmp_path: Path, journal: str) -> None:
+    path = adopted(tmp_path / "metrics.db", journal=journal)
+    with subprocess.Popen(
+        [sys.executable, "-c", _READS_AND_WRITES, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        builder = Builder(path, lambda: time.sleep(0.01))
+        builder.connection.set_busy_timeout(30_000)
+        assert builder.build()
+        words, _ = other.communicate("stop")
+    assert other.returncode == 0
+    assert execute(path, "SELECT count(*) FROM completion_requests WHERE request_id IS NOT NULL") == [(int(words),)]
+    as_sqlite_makes_it(path)
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_killed_before_any_statement_the_next_one_finishes(tmp_path: Path, journal: str) -> None:
+    source = adopted(tmp_path / "source.db", journal=journal)
+    path, again, killed = tmp_path / "metrics.db", tmp_path / "again.db", 0
+    for number in range(5, 1000, 4):
+        shutil.copyfile(source, path)
+        killed += _is_killed_at(path, number)
+        for file in (path, path.with_name("metrics.db-wal"), path.with_name("metrics.db-journal")):
+            if file.exists():
+                shutil.copyfile(file, file.with_name(file.name.replace("metrics", "again")))
+        assert execute(path, "PRAGMA integrity_check") == [("ok",)]
+        assert Builder(again).build()
+        assert execute(again, "PRAGMA integrity_check") == [("ok",)]
+        if killed != (number - 1) // 4:
+            break
+        if number % 5 == 0:
+            as_sqlite_makes_it(again)
+        for file in tmp_path.glob("*.db-*"):
+            file.unlink()
+        for file in (*tmp_path.glob("other.db"), again):
+            file.unlink(missing_ok=True)
+    assert killed >= 15
+    as_sqlite_makes_it(path)
+
+
+def _is_killed_at(path: Path, number: int) -> bool:
+    """Whether the builder had so many statements: SIGKILL before that one, in a process of its own."""
+    words = [sys.executable, "-c", _IS_KILLED, str(path), str(number)]
+    return subprocess.run(words, cwd=Path(__file__).parents[2], check=False).returncode == -signal.SIGKILL
+
+
+_IS_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.migration.test_grafting import Builder
+builder, left = Builder(Path(sys.argv[1])), [int(sys.argv[2])]
+def count(*_words):
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return True
+builder.connection.exec_trace = count
+assert builder.build()
+"""
 
 
 def test_an_undo_after_an_interruption_leaves_nothing_of_it(tmp_path: Path) -> None:

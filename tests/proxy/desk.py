@@ -5,6 +5,7 @@ of its own, so that a test can compare two of them byte by byte, thousands of ti
 """
 
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import Any
 
 from llm_metrics_proxy.proxy.answers import ResponseHead
@@ -111,10 +112,17 @@ class DeskRecorder:
     def __init__(self) -> None:
         self.open = 0
         self.records: list[RequestRecord] = []
+        self._sendings: list[tuple[Any, Any, bytes]] = []
         self._endings: list[tuple[Any, bytes, Callable[[], None] | None]] = []
 
     def opened(self, record: RequestRecord) -> None:
         self.open += 1
+
+    def send(self, exchange: Any, outlet: Any, data: bytes) -> None:
+        self._sendings.append((exchange, outlet, data))
+
+    def flush(self) -> None:
+        """The slow way writes at once."""
 
     def closed(
         self, record: RequestRecord, transport: Any = None, last_bytes: bytes = b"",
@@ -126,7 +134,11 @@ class DeskRecorder:
         self._endings.append((transport, last_bytes, then))
 
     def end_turn(self) -> None:
-        while self._endings:
+        while self._sendings or self._endings:
+            sendings, self._sendings = self._sendings, []
+            for exchange, outlet, data in sendings:
+                outlet.write(data)
+                exchange.sent = monotonic_ns()
             endings, self._endings = self._endings, []
             for transport, last_bytes, then in endings:
                 if transport is not None:

@@ -154,11 +154,30 @@ def test_killed_in_the_middle_the_request_is_on_record_as_opened(tmp_path: Path)
         with proxy.connect() as client:
             client.send(post())
             upstream.wait_for_requests(1)
-            eventually(lambda: len(proxy.opened()) == 1)
             proxy.kill()
             client.ends()
         assert proxy.closed() == []
         assert len(proxy.opened()) == 1
+
+
+@pytest.mark.parametrize("kind", ["json", "upload"])
+def test_the_server_never_sees_a_request_that_the_journal_does_not_know(tmp_path: Path, kind: str) -> None:
+    """Whichever way it goes: the short one, the long one over a new connection, and in pieces."""
+    known: list[bool] = []
+
+    def handler(_request: Request) -> Script:
+        known.append(len(worker[0].opened()) > len(known))
+        return [Send(json_response({"usage": None}))]
+
+    ask = post() if kind == "json" else post(b"x" * 1000, b"Content-Type: audio/wav", path=b"/v1/audio/transcriptions")
+    with FakeUpstream(handler) as upstream, ProxyWorker(tmp_path, upstream.url) as proxy:
+        worker = [proxy]
+        for _connection in range(3):
+            with proxy.connect() as client:
+                for _request in range(30):
+                    client.send(ask)
+                    assert client.answer().status == 200
+    assert known == [True] * 90
 
 
 def test_killed_right_after_the_last_byte_the_record_is_whole(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ import logging
 import os
 from collections.abc import Coroutine
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any, cast
 
 import pytest
 
 from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.proxy.exchange import Exchange
 from llm_metrics_proxy.proxy.outlet import Outlet
 from llm_metrics_proxy.proxy.recorder import Recorder
 from llm_metrics_proxy.record import RequestRecord
@@ -55,6 +57,37 @@ class Bench:
 
 def run(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(story, 5))
+
+
+def test_a_request_waits_for_its_opened_frame(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        exchange = Exchange(record(1), monotonic_ns())
+        bench.recorder.opened(record(1))
+        bench.recorder.send(exchange, bench.outlet, b"request")
+        assert (bench.transport.notes, bench.transport.journal_bytes(), exchange.sent) == ([], 0, 0)
+        await asyncio.sleep(0)
+        [(data, journal_bytes)] = bench.transport.notes
+        assert data == b"request"
+        assert journal_bytes == bench.transport.journal_bytes() > 0
+        assert exchange.sent > exchange.received
+
+    run(story())
+
+
+def test_who_cannot_wait_flushes_what_was_opened(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        bench.recorder.flush()  # nothing was opened
+        assert bench.transport.journal_bytes() == 0
+        bench.recorder.opened(record(1))
+        bench.recorder.flush()
+        written = bench.transport.journal_bytes()
+        assert written > 0
+        await asyncio.sleep(0.01)
+        assert bench.transport.journal_bytes() == written  # and not once more
+
+    run(story())
 
 
 @pytest.mark.parametrize("fsync", ["never", "always"])

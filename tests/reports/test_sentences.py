@@ -24,6 +24,14 @@ def test_the_summary_says_what_happened_with_numbers_and_what_they_rest_on(datab
     )
 
 
+def test_what_happened_once_happened_one_time(database: Database) -> None:
+    two_weeks(database)
+    report = report_of(database)
+    (worst, *_) = report.errors.types
+    once = replace(report, errors=replace(report.errors, types=[replace(worst, n=1)]))
+    assert sentences(once)[1].endswith("overloaded (upstream): 1 time.")
+
+
 def test_more_and_fewer_are_told_apart(database: Database) -> None:
     two_weeks(database)
     report = report_of(database)

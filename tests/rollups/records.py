@@ -43,7 +43,12 @@ def a_row_of(random: Random, *, hours: float = 30, odd: bool = True) -> tuple[An
         proxy_overhead_ms=number(0.01, 2),
         connect_ms=number(0.1, 20),
     )
-    row = a_row(record, error_category=None if succeeded else "limit", app_version=random.choice(("3.0.0", "2.2.0")))
+    row = a_row(
+        record,
+        error_category=None if succeeded else "limit",
+        app_version=random.choice(("3.0.0", "2.2.0")),
+        cost_usd=number(0, 0.5),
+    )
     if odd and random.random() < 0.05:
         row = changed(row, timestamp=random.choice(("", "abc", "2026-02-30T10:00:00.000000Z", "2026-03-29 10:00")))
     return row

@@ -83,6 +83,21 @@ def test_after_a_reset_the_days_that_were_pruned_are_still_told(path: Path, conn
     oracle.assert_alike(oracle.stored(path), before)
 
 
+def test_a_day_that_is_being_rolled_up_again_is_not_pruned_halfway(path: Path, connection: apsw.Connection) -> None:
+    before = oracle.stored(path)
+    with connection:
+        reset(connection)
+    while read_state(connection).clearing:
+        with connection:
+            clear_some(connection, 1000)
+    with connection:
+        assert add(connection, gather(connection, read_state(connection), 40))  # of both days, half of the records
+    assert prune(connection, TOMORROW) == 0
+    roll_up(connection)
+    assert prune(connection, TOMORROW) > 0
+    oracle.assert_alike(oracle.stored(path), before)
+
+
 def test_a_late_record_of_a_pruned_day_is_added(path: Path, connection: apsw.Connection) -> None:
     while prune(connection, TOMORROW):
         pass

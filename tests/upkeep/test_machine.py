@@ -125,6 +125,7 @@ class RollUps(RuleBasedStateMachine):
         with self._connection:
             done = prune_some(self._connection, day + DAY.seconds, records)
         if done:
+            assert max(self._counted) >= self._kept_through  # all is counted that was before the last change
             self._kept_before = max(self._kept_before, day + DAY.seconds)
 
     @invariant()

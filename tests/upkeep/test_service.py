@@ -1,3 +1,4 @@
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from llm_metrics_proxy.errors import StoreBusyError
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.upkeep import Retention, UpkeepService
+from llm_metrics_proxy.upkeep import service as service_module
 from tests.rollups import oracle
 from tests.rollups.records import a_row_of
 
@@ -108,3 +110,24 @@ def test_trouble_is_told_once_and_tried_again(tmp_path: Path, caplog: pytest.Log
         running.stop()
         connection.close()
     assert caplog.text.count("roll-ups and retention wait") == 1
+
+
+@pytest.mark.parametrize(("few", "told"), [(50, []), (10, ["are being rolled up", "all records are rolled up"])])
+def test_it_tells_of_the_work_when_answers_are_slow_until_it_is_done(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, few: int, told: list[str]
+) -> None:
+    monkeypatch.setattr(service_module, "FOLD_MOST", few)
+    path = tmp_path / "metrics.db"
+    store(path, 50, 1)
+    running = service(path)
+    with caplog.at_level(logging.INFO, service_module.__name__):
+        running.start()
+        try:
+            wait_until_rolled_up(path)
+            deadline = time.monotonic() + 60
+            while len(caplog.messages) < len(told) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        finally:
+            running.stop()
+    assert len(caplog.messages) == len(told)
+    assert all(words in message for words, message in zip(told, caplog.messages, strict=True))

@@ -8,7 +8,9 @@ import apsw
 import pytest
 
 from llm_metrics_proxy.storage.alert_store import AlertStore
+from llm_metrics_proxy.watch import watcher as watcher_module
 from llm_metrics_proxy.watch import webhook
+from llm_metrics_proxy.watch.evaluation import measure_alert, measure_slo
 from llm_metrics_proxy.watch.rules import AlertRule, SloRule
 from llm_metrics_proxy.watch.states import Phase
 from llm_metrics_proxy.watch.watcher import Rules, Watcher
@@ -33,7 +35,7 @@ class Desk:
         self.site = site
         self.memory = AlertStore(site.path)
         self.watcher = Watcher(
-            site.sources, lambda: self.memory, Rules((), alerts), clock=site.clock, post=post, interval_s=1
+            site.sources, site.reader, lambda: self.memory, Rules((), alerts), clock=site.clock, post=post, interval_s=1
         )
 
     def look(self, now: float) -> str:
@@ -191,7 +193,9 @@ def test_its_threads_measure_and_tell_by_themselves(site: Site) -> None:
         rules = Rules((slo,), (a_rule(webhook=receiver.url),))
         site.add(0, good=False)
         site.now = 5.0
-        watcher = Watcher(site.sources, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock)
+        watcher = Watcher(
+            site.sources, site.reader, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock
+        )
         assert watcher.slos()[0].measured_at is None
         watcher.start()
         try:
@@ -211,7 +215,9 @@ def test_a_receiver_that_hangs_stops_neither_measuring_nor_the_end(site: Site) -
         site.add(0, good=False)
         site.now = 5.0
         rules = Rules((), (a_rule(webhook=receiver.url),))
-        watcher = Watcher(site.sources, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock)
+        watcher = Watcher(
+            site.sources, site.reader, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock
+        )
         watcher.start()
         wait_until(lambda: watcher.alerts()[0].phase == Phase.FIRING)
         site.now = 120.0
@@ -227,8 +233,8 @@ def test_nothing_is_measured_before_the_database_is_ready(site: Site) -> None:
     site.add(0, good=False)
     site.now = 5.0
     watcher = Watcher(
-        site.sources, lambda: AlertStore(site.path), Rules((), (a_rule(),)), interval_s=0.1, ready=lambda: bool(ready),
-        clock=site.clock,
+        site.sources, site.reader, lambda: AlertStore(site.path), Rules((), (a_rule(),)), interval_s=0.1,
+        ready=lambda: bool(ready), clock=site.clock,
     )  # fmt: skip
     watcher.start()
     try:
@@ -238,3 +244,31 @@ def test_nothing_is_measured_before_the_database_is_ready(site: Site) -> None:
     finally:
         watcher.stop(LIMIT_S)
     assert BEGAN.isoformat()[:10] in str(watcher.alerts()[0].since)
+
+
+def test_a_bug_in_one_rule_keeps_no_other_from_being_watched(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+
+    def broken(measure: Any) -> Any:
+        def measured(sources: Any, hours: Any, rule: Any, now: Any) -> Any:
+            return 1 / 0 if rule.name == "bad" else measure(sources, hours, rule, now)
+
+        return measured
+
+    monkeypatch.setattr(watcher_module, "measure_alert", broken(measure_alert))
+    monkeypatch.setattr(watcher_module, "measure_slo", broken(measure_slo))
+    site.add(0, good=False)
+    site.now = 5.0
+    slos = tuple(SloRule(name=name, objective=0.9, window_s=3600) for name in ("bad", "good"))
+    rules = Rules(slos, (a_rule(name="bad"), a_rule(name="good")))
+    watcher = Watcher(site.sources, site.reader, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock)
+    watcher.start()
+    try:
+        wait_until(lambda: watcher.alerts()[1].phase == Phase.FIRING)
+        wait_until(lambda: watcher.slos()[1].good_ratio == 0.0)
+    finally:
+        watcher.stop(LIMIT_S)
+    assert "a bug: ZeroDivisionError" in str(watcher.alerts()[0].error)
+    assert "a bug: ZeroDivisionError" in str(watcher.slos()[0].error)
+    assert [record.message for record in caplog.records].count("alert bad met a bug") == 1  # told once

@@ -18,7 +18,7 @@ from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.retry_advice import RetryAdvice
 from llm_metrics_proxy.analytics.slos import Slo, parse_slo
 from llm_metrics_proxy.analytics.sources import sources_of
-from llm_metrics_proxy.analytics.summary import Distribution, ErrorCount, Summary, TokenSum, summarise
+from llm_metrics_proxy.analytics.summary import CostSum, Distribution, ErrorCount, Summary, TokenSum, summarise
 from llm_metrics_proxy.analytics.versions import VERSION_HISTORY, VersionNote, older_records, records_by_version
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "MAX_LIMIT",
     "VERSION_HISTORY",
     "WORDS",
+    "CostSum",
     "Distribution",
     "DistributionQuery",
     "ErrorCount",

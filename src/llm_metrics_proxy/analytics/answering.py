@@ -45,7 +45,17 @@ def ask(sources: Sequence[Source], query: Query, now: datetime) -> Result:
             Period(planned.previous, previous) if planned.previous is not None and previous is not None else None,
             ranking,
         ),
+        pruned_before=pruned_before(sources, source, planned.plans),
     )
+
+
+def pruned_before(sources: Sequence[Source], source: Source, plans: Sequence[Plan]) -> datetime | None:
+    """Until when records of the range were deleted, and only other sources than this one still tell of them."""
+    if source is not sources[-1]:
+        return None
+    starts = [plan.start for plan in plans if plan.start is not None]
+    ends = [span[1] for one in sources[:-1] if (span := one.span()) is not None]
+    return max((end for end in ends if any(start < end for start in starts)), default=None)
 
 
 def whole_span(sources: Iterable[Source]) -> tuple[datetime, datetime] | None:

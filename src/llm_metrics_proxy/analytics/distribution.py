@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.analytics.answering import source_for, whole_span
+from llm_metrics_proxy.analytics.answering import pruned_before, source_for, whole_span
 from llm_metrics_proxy.analytics.dimensions import BIN_EDGES
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.measures import FIELDS
@@ -64,6 +64,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
     max: float | None
     percentiles: dict[str, float | None]  # p0.1 to p99.9
     bins: list[Bin]  # from the first to the last that has values, without gaps
+    pruned_before: datetime | None = None  # of the range up to here, most records were deleted and are not in it
 
 
 def distribute(sources: Sequence[Source], query: DistributionQuery, now: datetime) -> Histogram:
@@ -94,6 +95,7 @@ def distribute(sources: Sequence[Source], query: DistributionQuery, now: datetim
         max=moments.max,
         percentiles={f"p{percent}": moments.quantile(round(float(percent) / 100, 6)) for percent in SHOWN},
         bins=_bins(of_bins),
+        pruned_before=pruned_before(sources, source, (whole,)),
     )
 
 

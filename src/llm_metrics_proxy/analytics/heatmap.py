@@ -80,6 +80,7 @@ class Heatmap(msgspec.Struct, frozen=True, kw_only=True):
     x: list[Key]
     y: list[Key]
     cells: list[list[Measured | None]]
+    pruned_before: datetime | None = None  # of the range up to here, most records were deleted and are not in it
 
 
 def map_heat(sources: Sequence[Source], query: HeatmapQuery, now: datetime) -> Heatmap:
@@ -104,6 +105,7 @@ def map_heat(sources: Sequence[Source], query: HeatmapQuery, now: datetime) -> H
         x=x,
         y=y,
         cells=[[of[at_y, at_x][query.metric] if (at_y, at_x) in of else None for at_x in x] for at_y in y],
+        pruned_before=result.pruned_before,
     )
 
 

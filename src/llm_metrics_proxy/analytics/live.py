@@ -6,15 +6,18 @@ others only added up, inside SQLite. Twenty thousand a second would otherwise be
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from math import isfinite
+from typing import Any, Final, NamedTuple, TypeVar
 
 from llm_metrics_proxy.analytics.filters import RequestFilter, where
-from llm_metrics_proxy.analytics.metrics import TOKEN_SUMS
-from llm_metrics_proxy.analytics.rows import columns_there, items_of, read
+from llm_metrics_proxy.analytics.metrics import COST, TOKEN_SUMS
+from llm_metrics_proxy.analytics.rows import columns_there, items_of, read, whole_table
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.base import Reader
 
 LOOK_BACK_IDS: Final = 50_000  # how far a search for earlier records goes: some 25 ms
+_BY_ID: Final = "NOT INDEXED"  # along the ids, which the range of a look is about
+_Number = TypeVar("_Number", int, float)
 _item: Final = items_of(ALL_COLUMNS)
 _NAMES: Final = tuple(metric.name for metric in TOKEN_SUMS)
 _COUNTS: Final = ", ".join(
@@ -22,13 +25,14 @@ _COUNTS: Final = ", ".join(
         "count(*)",
         "count(*) FILTER (WHERE success = 1)",
         "count(*) FILTER (WHERE success = 0)",
-        *(f"count({metric.sql}), sum({metric.sql})" for metric in TOKEN_SUMS),
+        *(f"count({metric.sql}), sum({metric.sql})" for metric in (*TOKEN_SUMS, COST)),
     ]
 )
 
 
 class Sums(NamedTuple):
-    """Over some records. ``tokens``: by name, over how many records that report them, and the sum (``None``: of none).
+    """Over some records. ``tokens``: by name, over how many records that report them, and the sum (``None``: of none);
+    ``cost_usd`` likewise, over those whose cost is known.
 
     Neither need ``succeeded`` and ``failed`` add up to ``requests``: older programs did not always say.
     """
@@ -37,6 +41,7 @@ class Sums(NamedTuple):
     succeeded: int = 0
     failed: int = 0
     tokens: Mapping[str, tuple[int, int | None]] = dict.fromkeys(_NAMES, (0, None))
+    cost_usd: tuple[int, float | None] = (0, None)
 
     def plus(self, other: "Sums") -> "Sums":
         """Over the records of both."""
@@ -44,12 +49,17 @@ class Sums(NamedTuple):
             name: (n + other.tokens[name][0], _added(total, other.tokens[name][1]))
             for name, (n, total) in self.tokens.items()
         }
+        cost_usd = (self.cost_usd[0] + other.cost_usd[0], _added(self.cost_usd[1], other.cost_usd[1]))
         return Sums(
-            self.requests + other.requests, self.succeeded + other.succeeded, self.failed + other.failed, tokens
+            self.requests + other.requests,
+            self.succeeded + other.succeeded,
+            self.failed + other.failed,
+            tokens,
+            cost_usd,
         )
 
 
-def _added(one: int | None, other: int | None) -> int | None:
+def _added(one: _Number | None, other: _Number | None) -> _Number | None:
     return other if one is None else one if other is None else one + other
 
 
@@ -73,24 +83,24 @@ def newest_id(reader: Reader) -> int:
 def arrived(reader: Reader, selection: RequestFilter, after: int, through: int, limit: int) -> Arrived:
     """Raises ``StoreError``."""
     clause = where(selection).also("id > ? AND id <= ?", after, through)
-    table = f"FROM completion_requests NOT INDEXED{clause.sql}"
+    names = columns_there(reader)
+    table = f"FROM {whole_table(names, _BY_ID)}{clause.sql}"
     ((*counts,),) = reader.query(f"SELECT {_COUNTS} {table}", clause.parameters)
-    requests, succeeded, failed, *tokens = counts
-    sums = Sums(
-        requests, succeeded, failed, dict(zip(_NAMES, zip(tokens[::2], tokens[1::2], strict=True), strict=True))
-    )
-    return Arrived(after, through, _newest(reader, table, clause.parameters, limit) if requests else [], sums)
+    requests, succeeded, failed, *sums = counts
+    *tokens, (priced, cost_usd) = zip(sums[::2], sums[1::2], strict=True)
+    known = (priced, cost_usd if cost_usd is not None and isfinite(cost_usd) else None)
+    found = Sums(requests, succeeded, failed, dict(zip(_NAMES, tokens, strict=True)), known)
+    return Arrived(after, through, _newest(reader, table, clause.parameters, limit) if requests else [], found)
 
 
 def earlier(reader: Reader, selection: RequestFilter, through: int, limit: int) -> list[dict[str, Any]]:
     """The newest ``limit`` selected records up to id ``through``, in the order of arrival; sought among the last
     ``LOOK_BACK_IDS`` only, so that a rare model does not cost a walk over all records. Raises ``StoreError``."""
     clause = where(selection).also("id > ? AND id <= ?", through - LOOK_BACK_IDS, through)
-    return _newest(reader, f"FROM completion_requests NOT INDEXED{clause.sql}", clause.parameters, limit)
+    table = f"FROM {whole_table(columns_there(reader), _BY_ID)}{clause.sql}"
+    return _newest(reader, table, clause.parameters, limit)
 
 
 def _newest(reader: Reader, table: str, parameters: tuple[Any, ...], limit: int) -> list[dict[str, Any]]:
-    there = columns_there(reader)
-    columns = ", ".join(there[name] for name in ALL_COLUMNS)
-    sql = f"SELECT {columns} {table} ORDER BY id DESC LIMIT ?"
+    sql = f"SELECT {', '.join(ALL_COLUMNS)} {table} ORDER BY id DESC LIMIT ?"
     return [_item(row) for row in read(reader, sql, (*parameters, limit), columns=len(ALL_COLUMNS))[::-1]]

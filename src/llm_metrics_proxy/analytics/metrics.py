@@ -62,4 +62,5 @@ COSTS: Final = tuple(
     for name, fact in (*raw_facts().items(), *((column.name, column.fact) for column in (*DERIVED, *PRICED)))
     if fact.unit == "USD"
 )
+COST: Final = next(metric for metric in COSTS if metric.name == "cost_usd")
 PERCENTILES: Final = (0.5, 0.95, 0.99)

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from llm_metrics_proxy.analytics.dimensions import IN_TIME, dimension, search
 from llm_metrics_proxy.analytics.filters import Clause, stored_time, where
 from llm_metrics_proxy.analytics.measures import FIELDS
-from llm_metrics_proxy.analytics.rows import columns_there, read
+from llm_metrics_proxy.analytics.rows import columns_there, read, whole_table
 from llm_metrics_proxy.analytics.source import Group, Plan, Reading
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.storage.base import Reader
@@ -148,8 +148,7 @@ class _Compiled:
 
     def __init__(self, index: int, plan: Plan, names: Mapping[str, str]) -> None:
         self._index, self._plan = index, plan
-        there = ", ".join(f"{sql} AS {name}" for name, sql in names.items())
-        self._records = f"(SELECT {there} FROM completion_requests)"  # noqa: S608 -- as if it had every column
+        self._records = whole_table(names)
         self._keys = [f"k{number}" for number in range(len(plan.group_by))]
         self._counts = ("requests", *sorted(plan.needs.counts))
         self._columns = sorted(plan.needs.moments)

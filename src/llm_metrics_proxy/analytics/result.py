@@ -53,3 +53,4 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     older_records: dict[str, int]  # those whose formulas were replaced since: not comparable with the others
     columns: list[Column]
     rows: list[Row]
+    pruned_before: datetime | None = None  # of the range up to here, most records were deleted and are not in it

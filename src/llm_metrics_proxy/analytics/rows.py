@@ -5,7 +5,7 @@ infinities, NULL, and text that is no UTF-8. A value that does not fit its colum
 told apart from a missing one by name in ``unfit_values``, as SQL would write it; it counts in no sum and no mean.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, get_args, get_type_hints
 
@@ -53,6 +53,12 @@ def columns_there(reader: Reader) -> dict[str, str]:
     """
     there = {name.lower() for (name,) in reader.query(_COLUMNS_THERE)}
     return {name: f'"{name}"' if name in there else "NULL" for name in ALL_COLUMNS}
+
+
+def whole_table(names: Mapping[str, str], hint: str = "") -> str:
+    """The table as a FROM clause has it, as if it had every column; ``names`` are those of ``columns_there``."""
+    there = ", ".join(f"{sql} AS {name}" for name, sql in names.items())
+    return f"(SELECT {there} FROM completion_requests {hint})"  # noqa: S608 -- names are ours
 
 
 def _text(value: Any) -> Any:

@@ -16,8 +16,8 @@ from typing import Any, Final
 import msgspec
 
 from llm_metrics_proxy.analytics.filters import RequestFilter, where
-from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, PERCENTILES, TOKEN_SUMS
-from llm_metrics_proxy.analytics.rows import described, read
+from llm_metrics_proxy.analytics.metrics import COST, DISTRIBUTIONS, PERCENTILES, TOKEN_SUMS
+from llm_metrics_proxy.analytics.rows import columns_there, described, read, whole_table
 from llm_metrics_proxy.analytics.versions import by_name, older_among
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import Outcome
@@ -45,6 +45,13 @@ class TokenSum(msgspec.Struct, frozen=True, kw_only=True):
 
     n: int
     sum: int | None
+
+
+class CostSum(msgspec.Struct, frozen=True, kw_only=True):
+    """US dollars over the ``n`` records whose cost is known; ``None`` if none is."""
+
+    n: int
+    sum: float | None
 
 
 class ErrorCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +85,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     further_errors: int  # records of errors that the list had no room for
     distributions: dict[str, Distribution]
     tokens: dict[str, TokenSum]
+    cost_usd: CostSum  # as priced when they were stored
     app_versions: dict[str, int]  # records by the version whose formulas calculated their derived columns
     older_records: dict[str, int]  # those of them whose formulas were replaced since: not comparable with the others
 
@@ -85,13 +93,15 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 def summarise(reader: Reader, selection: RequestFilter) -> Summary:
     """Every number of the answer comes from the same snapshot. Raises ``StoreError``."""
     clause = where(selection)
-    rows = read(reader, _SQL.format(where=clause.sql), clause.parameters * 2, columns=_WIDTH)
+    sql = _SQL.format(table=whole_table(columns_there(reader)), where=clause.sql)
+    rows = read(reader, sql, clause.parameters * 2, columns=_WIDTH)
     totals = next(row for row in rows if row[0] == _TOTALS)
     groups = [row[1 : 2 + len(_GROUP_COLUMNS)] for row in rows if row[0] == _GROUP]
 
     values = iter(totals[1 + len(_GROUP_COLUMNS) :])
     requests, streamed, not_streamed, succeeded, failed, first, last = islice(values, len(_TOTAL_COLUMNS))
     tokens = {metric.name: TokenSum(n=next(values), sum=next(values)) for metric in TOKEN_SUMS}
+    cost = CostSum(n=next(values), sum=_finite(next(values)))
     distributions = {metric.name: _distribution(metric.unit, values) for metric in DISTRIBUTIONS}
     errors = _errors(groups)
     return Summary(
@@ -110,6 +120,7 @@ def summarise(reader: Reader, selection: RequestFilter) -> Summary:
         further_errors=sum(error.n for error in errors[MAX_ERROR_TYPES:]),
         distributions=distributions,
         tokens=tokens,
+        cost_usd=cost,
         app_versions=by_name((group[2], group[-1]) for group in groups),
         older_records=older_among((group[2], group[-1]) for group in groups),
     )
@@ -126,21 +137,22 @@ _TOTAL_COLUMNS: Final = (
     "min(timestamp) FILTER (WHERE timestamp >= '0000-' AND timestamp < ':')",  # what a time begins with; see filters
     "max(timestamp) FILTER (WHERE timestamp >= '0000-' AND timestamp < ':')",
 )
+_SUMS: Final = (*TOKEN_SUMS, COST)
 _GROUP_COLUMNS: Final = ("outcome", "error_type", "app_version", "success = 0")
 _WIDTH: Final = (
-    1 + len(_GROUP_COLUMNS) + len(_TOTAL_COLUMNS) + 2 * len(TOKEN_SUMS) + (2 + len(PERCENTILES)) * len(DISTRIBUTIONS)
+    1 + len(_GROUP_COLUMNS) + len(_TOTAL_COLUMNS) + 2 * len(_SUMS) + (2 + len(PERCENTILES)) * len(DISTRIBUTIONS)
 )
 
 
 def _statement() -> str:
-    """The SQL with ``{where}`` still to be filled in, twice.
+    """The SQL with ``{table}`` and ``{where}`` still to be filled in, twice each.
 
     ``LIMIT -1`` limits nothing: it keeps SQLite from flattening the inner query, so that each value is read and
     checked once and not again in each of its five aggregates (3.7 s instead of 3.0).
     """
-    inner = [f"{metric.sql} AS {metric.name}" for metric in (*TOKEN_SUMS, *DISTRIBUTIONS)]
+    inner = [f"{metric.sql} AS {metric.name}" for metric in (*_SUMS, *DISTRIBUTIONS)]
     outer = [*_TOTAL_COLUMNS]
-    for metric in TOKEN_SUMS:
+    for metric in _SUMS:
         outer += [f"count({metric.name})", f"sum({metric.name})"]
     for metric in DISTRIBUTIONS:
         outer += [f"count({metric.name})", f"avg({metric.name})"]
@@ -151,9 +163,9 @@ def _statement() -> str:
     # S608: every name comes from our own list of columns; values only ever travel as parameters.
     return (
         f"SELECT '{_TOTALS}', {no_group}{', '.join(outer)} FROM "  # noqa: S608
-        f"(SELECT timestamp, is_streaming, success, {', '.join(inner)} FROM completion_requests{{where}} LIMIT -1) "
+        f"(SELECT timestamp, is_streaming, success, {', '.join(inner)} FROM {{table}}{{where}} LIMIT -1) "
         f"UNION ALL SELECT '{_GROUP}', {group}, count(*){no_values} "
-        f"FROM completion_requests{{where}} GROUP BY {group}"
+        f"FROM {{table}}{{where}} GROUP BY {group}"
     )
 
 
@@ -162,8 +174,13 @@ _SQL: Final = _statement()
 
 def _distribution(unit: str, values: Iterator[Any]) -> Distribution:
     n, *numbers = islice(values, 2 + len(PERCENTILES))
-    mean, p50, p95, p99 = (value if value is not None and isfinite(value) else None for value in numbers)
+    mean, p50, p95, p99 = map(_finite, numbers)
     return Distribution(unit=unit, n=n, mean=mean, p50=p50, p95=p95, p99=p99)
+
+
+def _finite(value: float | None) -> float | None:
+    """Sums of what is close to the largest number are none."""
+    return value if value is not None and isfinite(value) else None
 
 
 def _count(groups: Sequence[Sequence[Any]], column: int) -> Counter[str]:

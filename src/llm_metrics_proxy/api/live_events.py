@@ -38,6 +38,13 @@ class LiveTokens(msgspec.Struct, frozen=True, kw_only=True):
     sum: int | None
 
 
+class LiveCost(msgspec.Struct, frozen=True, kw_only=True):
+    """US dollars over the ``n`` records whose cost is known; ``None`` if none is."""
+
+    n: int
+    sum: float | None
+
+
 class LiveTotals(msgspec.Struct, frozen=True, kw_only=True):
     """Event ``totals``: over every selected record that arrived since the stream began, also those skipped."""
 
@@ -46,6 +53,7 @@ class LiveTotals(msgspec.Struct, frozen=True, kw_only=True):
     succeeded: int
     failed: int
     tokens: dict[str, LiveTokens]
+    cost_usd: LiveCost
     open_requests: int | None  # being served now, selected or not; none: not known
 
 
@@ -88,6 +96,7 @@ def totals(sums: Sums, since: str, open_requests: int | None) -> bytes:
         succeeded=sums.succeeded,
         failed=sums.failed,
         tokens=tokens,
+        cost_usd=LiveCost(n=sums.cost_usd[0], sum=sums.cost_usd[1]),
         open_requests=open_requests,
     )
     return _event(b"totals", data)

@@ -2,11 +2,12 @@
 
 import os
 import select
+import signal
 import sys
 import termios
 import time
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -17,29 +18,47 @@ _QUIT: Final = frozenset({b"q", b"Q", b"\x04", b""})  # also Ctrl-D, and the end
 def quit_key() -> Iterator[Callable[[float], bool]]:
     """A function that waits so many seconds, and returns early and true when the person wants to leave.
 
-    Without a terminal on standard input nobody can; it only waits.
+    Ctrl-C counts as such a key; a second one, while the first has to wait for something, is ``KeyboardInterrupt`` as
+    ever. Without a terminal on standard input there is Ctrl-C alone.
     """
-    if not sys.stdin.isatty():
-        yield _wait
-        return
-    fd = sys.stdin.fileno()
-    before = termios.tcgetattr(fd)
+    with _interrupted() as interrupted:
+        if not sys.stdin.isatty():
+            yield lambda timeout_s: _pressed([interrupted], timeout_s)
+            return
+        fd = sys.stdin.fileno()
+        before = termios.tcgetattr(fd)
+        try:
+            tty.setcbreak(fd)  # Ctrl-C stays a signal
+            yield lambda timeout_s: _pressed([fd, interrupted], timeout_s)
+        finally:
+            termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _interrupted() -> Iterator[int]:
+    """A file descriptor from which a quitting key can be read after Ctrl-C.
+
+    ``KeyboardInterrupt`` is raised wherever Python happens to be. In a finaliser it is printed and forgotten.
+    """
+    woken, wake = os.pipe()
+
+    def note(_signum: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.write(wake, b"q")
+
+    before = signal.signal(signal.SIGINT, note)
     try:
-        tty.setcbreak(fd)  # Ctrl-C stays a signal
-        yield lambda timeout_s: _pressed(fd, timeout_s)
+        yield woken
     finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGINT, before)
+        os.close(woken)
+        os.close(wake)
 
 
-def _wait(timeout_s: float) -> bool:
-    time.sleep(timeout_s)
-    return False
-
-
-def _pressed(fd: int, timeout_s: float) -> bool:
+def _pressed(fds: Sequence[int], timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
     while (left_s := deadline - time.monotonic()) > 0:
-        ready, _, _ = select.select([fd], [], [], left_s)
-        if ready and os.read(fd, 1) in _QUIT:
+        ready, _, _ = select.select(fds, [], [], left_s)
+        if any(os.read(fd, 1) in _QUIT for fd in ready):
             return True
     return False

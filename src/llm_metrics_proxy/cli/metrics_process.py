@@ -146,6 +146,7 @@ def _ingest_and_answer(
 
         watcher = Watcher(
             sources_of(reader),
+            reader,
             lambda: AlertStore(path),
             rules_of(options),
             interval_s=options.watch_interval_s,

@@ -108,6 +108,12 @@ def print_result(result: Result) -> None:
     out.print(table)
     if result.relative_error:
         out.print(f"Percentiles are within {result.relative_error:.0%} of the exact ones.")
+    if result.pruned_before is not None:
+        out.print(
+            f"[yellow]Incomplete: most records from before {result.pruned_before:%Y-%m-%d} UTC were deleted by the "
+            "retention, and roll-ups cannot answer this.[/]",
+            soft_wrap=True,
+        )
     out.print(f"Formulas of version {result.app_version}")
     if result.older_records:
         out.print(

@@ -57,6 +57,9 @@ def print_summary(result: Summary) -> None:
     for name, total in result.tokens.items():
         tokens.add_row(name, MISSING if total.sum is None else f"{total.sum:,}", f"{total.n:,}")
     out.print(tokens)
+    if result.cost_usd.sum is not None:
+        share = "" if result.cost_usd.n == result.requests else "; what the others cost is not known"
+        out.print(f"Cost {result.cost_usd.sum:,.6f} USD of {result.cost_usd.n:,} requests{share}")
 
     if result.errors:
         errors = _table("outcome", "error type", "n")

@@ -59,13 +59,16 @@ def _figures(snapshot: Snapshot) -> Text:
     for value, name, style in figures:
         text.append(value, style)
         text.append(f" {name}   ")
+    if snapshot.cost_usd.sum is not None:
+        text.append(f"{snapshot.cost_usd.sum:,.4f}", "bold")
+        text.append(" USD, where known   ")
     if snapshot.unseen:
         text.append(f"{snapshot.unseen:,} more counted only", "yellow")
     return text
 
 
 def _models(models: list[ModelLine], further: int) -> Table:
-    titles = ("model", "req/s", "requests", "TTFT p50 ms", "TTFT p95 ms", "out tok/s p50", "errors")
+    titles = ("model", "req/s", "requests", "TTFT p50 ms", "TTFT p95 ms", "out tok/s p50", "USD", "errors")
     table = _table(titles)
     for one in models:
         ttft, speed = one.time_to_first_token_ms, one.output_tokens_per_second
@@ -74,6 +77,7 @@ def _models(models: list[ModelLine], further: int) -> Table:
             f"{one.requests_per_second:,.1f}",
             f"{one.requests:,}",
             *map(rounded, (ttft.p50, ttft.p95, speed.p50)),
+            MISSING if one.cost_usd.sum is None else f"{one.cost_usd.sum:,.4f}",
         )
         table.add_row(plain(one.model), *numbers, errors)
     if further:

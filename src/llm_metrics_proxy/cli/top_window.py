@@ -4,7 +4,7 @@ Pure: the time is passed in, as seconds of any clock. A record counts when its r
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any, Final
 
@@ -24,6 +24,13 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
     p95: float | None
 
 
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """US dollars over the ``n`` records whose cost is known; ``None`` if none is."""
+
+    n: int
+    sum: float | None
+
+
 class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
     """One model in the window."""
 
@@ -33,6 +40,7 @@ class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
     errors: int
     time_to_first_token_ms: Percentiles  # streams only
     output_tokens_per_second: Percentiles  # streams only
+    cost_usd: Cost
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +54,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     unseen: int
     errors: int
     error_rate: float | None  # errors / requests looked at; none if there was none
+    cost_usd: Cost
     open_requests: int | None
     models: list[ModelLine]  # the busiest first
     newest: list[dict[str, Any]]  # as the API shows records; the newest first
@@ -109,11 +118,18 @@ class Window:
             unseen=requests - len(seen),
             errors=errors,
             error_rate=errors / len(seen) if seen else None,
+            cost_usd=cost(seen),
             open_requests=open_requests,
             models=_models(seen, length_s),
             newest=[dict(record) for record in reversed(self._newest)],
             problem=problem,
         )
+
+
+def cost(records: Iterable[Record]) -> Cost:
+    """Added up; a server of an older version tells none."""
+    known = [float(value) for record in records if (value := record.get("cost_usd")) is not None]
+    return Cost(n=len(known), sum=sum(known) if known else None)
 
 
 def failed(record: Record) -> bool:
@@ -126,8 +142,10 @@ def _models(seen: Sequence[Record], length_s: float) -> list[ModelLine]:
     speed: defaultdict[str | None, list[float]] = defaultdict(list)
     requests: Counter[str | None] = Counter()
     errors: Counter[str | None] = Counter()
+    of_model: defaultdict[str | None, list[Record]] = defaultdict(list)
     for record in seen:
         model = record.get("model")
+        of_model[model].append(record)
         requests[model] += 1
         errors[model] += failed(record)
         first_ms, tokens_per_second = record.get("time_to_first_token_ms"), output_speed(record)
@@ -144,6 +162,7 @@ def _models(seen: Sequence[Record], length_s: float) -> list[ModelLine]:
             errors=errors[model],
             time_to_first_token_ms=percentiles(ttft[model]),
             output_tokens_per_second=percentiles(speed[model]),
+            cost_usd=cost(of_model[model]),
         )
         for model, n in ordered
     ]

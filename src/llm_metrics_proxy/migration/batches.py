@@ -6,7 +6,7 @@ a record is wholly old or wholly new at every moment, and an interruption costs 
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import apsw
@@ -18,6 +18,8 @@ _FIRST_BATCH: Final = 500
 _MOST: Final = 50_000
 _TELL_EVERY_S: Final = 0.1
 _BUSY_PATIENCE_S: Final = 60.0
+_LOG_PAGES: Final = 4096
+_GAP_S: Final = 0.001
 
 Interrupted = Callable[[], bool]
 
@@ -41,6 +43,30 @@ class Pace:
         self.busy_ms += held_ms
         factor = min(1.5, max(0.25, 0.7 * self._target_ms / max(held_ms, 0.01)))
         self.records = max(1, min(_MOST, int(self.records * factor) + (factor > 1)))
+
+
+class Log:
+    """The write-ahead log, put back into the database between transactions.
+
+    SQLite would do it within the COMMIT that makes the log long enough. The lock is free by then, but who measures how
+    long the transaction took would take it for held, and make batches small: a sync may last longer than ten of them.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection, self._pages = connection, 0
+        connection.set_wal_hook(self._committed)  # instead of SQLite's own
+
+    def _committed(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
+        self._pages = pages
+        return apsw.SQLITE_OK
+
+    def between(self) -> None:
+        """After a transaction: put the log back if it is long, and let others have the lock, who ask now and then."""
+        if self._pages >= _LOG_PAGES:
+            self._pages = 0
+            with suppress(apsw.Error):  # as SQLite does: what is wrong with the disk shows when it has to be written
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        time.sleep(_GAP_S)
 
 
 class Teller:

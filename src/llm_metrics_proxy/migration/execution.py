@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import msgspec
 
-from llm_metrics_proxy.migration.batches import Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.batches import Log, Pace, Teller, ranges, transaction
 from llm_metrics_proxy.migration.grafting import Grafting
 from llm_metrics_proxy.migration.lock import Fence
-from llm_metrics_proxy.migration.model import Ended, Fault, Phase, Report, Result, Run, State
+from llm_metrics_proxy.migration.model import Ended, Fault, Phase, Progress, Report, Result, Run, State
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, change_run, now, set_fact
 from llm_metrics_proxy.migration.sql import RunSql
@@ -49,6 +50,7 @@ class Execution:
         self._report, self._stop, self._deadline = report, stop, deadline
         self._other_code = other_code
         self._pace, self._index_pace = Pace(options.batch_lock_ms), Pace(options.batch_lock_ms)
+        self._log = Log(connection)
         with transaction(connection):
             self._fence = Fence(connection)
         self._grafting = Grafting(
@@ -56,7 +58,8 @@ class Execution:
             self._fence,
             self._index_pace,
             report=report,
-            interrupted=self._interrupted,
+            interrupted=lambda: self._interrupted() or not self._window_opens(),
+            between=self._between,
         )
 
     def go_on(self, run: Run, sql: RunSql, newest: str | None) -> Result:
@@ -73,7 +76,8 @@ class Execution:
                 return self._stopped(run)
             if not self._build_indexes():
                 return self._stopped(run)
-            run = self._change(walked, state=State.VERIFYING, largest_lock_ms=self._longest_ms(walked))
+            busy_ms, largest_ms = walked.busy_ms + self._index_pace.busy_ms, self._longest_ms(walked)
+            run = self._change(walked, state=State.VERIFYING, busy_ms=busy_ms, largest_lock_ms=largest_ms)
         if run.state is State.VERIFYING:
             try:
                 faults, gaps = self._verify(run, sql)
@@ -107,7 +111,7 @@ class Execution:
         teller = Teller(self._report, Phase.MIGRATING, run.records_total, done)
         before_ms = run.busy_ms
         for after, through, _records in ranges(connection, bound, lambda: self._pace.records, after=run.cursor_id):
-            if self._interrupted() or not self._window_opens(teller, done):
+            if self._interrupted() or not self._window_opens(done, run.records_total):
                 return None
             taken = 0
             try:
@@ -126,9 +130,10 @@ class Execution:
                 raise _FormulaError(self._formula_fault(sql, after, through, error)) from error
             done += _records
             teller.tell(min(done, run.records_total), force=self._options.pause_ms > 0)
-            self._pause()
+            self._between()
         teller.tell(run.records_total, force=True)
-        return run
+        # how long a batch took is known after it: the last one's time is in no row yet
+        return msgspec.structs.replace(run, busy_ms=before_ms + self._pace.busy_ms)
 
     def _batch(self, sql: RunSql, after: int, through: int) -> int:
         """Everything for the records of one range, in the transaction that is open; how many changes were made."""
@@ -160,16 +165,18 @@ class Execution:
             self._batch(sql, after, through)
             self._connection.execute("ROLLBACK; BEGIN")  # nothing of a try stays
 
-    def _window_opens(self, teller: Teller, done: int) -> bool:
+    def _window_opens(self, done: int = 0, total: int = 0) -> bool:
         """Wait for the hours in which work is allowed; false if told to stop meanwhile."""
         window = self._options.window
         while window is not None and (wait_s := window.seconds_until_open(datetime.now().astimezone())) > 0:
-            teller.tell(done, force=True, phase=Phase.PAUSED, detail=f"until {window}")
+            self._report(Progress(phase=Phase.PAUSED, done=done, total=total, detail=f"until {window}"))
             if self._stop.wait(min(wait_s, _LOOK_S)) or self._interrupted():
                 return False
         return True
 
-    def _pause(self) -> None:
+    def _between(self) -> None:
+        """After each batch of whatever kind."""
+        self._log.between()
         if self._options.pause_ms:
             self._stop.wait(self._options.pause_ms / 1000)
 
@@ -220,6 +227,7 @@ class Execution:
                 with transaction(connection):
                     self._fence.check(connection)
                     connection.execute(f"DELETE FROM {table} WHERE id > ? AND id <= ?", (after, through))  # noqa: S608
+                self._log.between()
             with transaction(connection):
                 self._fence.check(connection)
                 connection.execute(f"DROP TABLE {table}")
@@ -245,7 +253,7 @@ class Execution:
             self._pace,
             report=self._report,
             interrupted=self._interrupted,
-            pause=self._pause,
+            pause=self._between,
             by_stamp=self._other_code,
         )
         if undone is None:

@@ -45,7 +45,7 @@ class Grafting:
         interrupted: Interrupted,
         between: Callable[[], None] = lambda: None,
     ) -> None:
-        """``between`` is called after each batch."""
+        """``between`` is called from one batch to the next."""
         self._connection, self._fence, self._pace = connection, fence, pace
         self._report, self._interrupted, self._between = report, interrupted, between
 
@@ -73,7 +73,8 @@ class Grafting:
                 self._throw_away(index)
                 self._make_at_once(index)
                 return True
-            self._between()
+            if not self._exists(index):
+                self._between()
         if not self._is_whole(index):
             with transaction(self._connection, self._pace):
                 self._fence.check(self._connection)
@@ -168,6 +169,7 @@ class Grafting:
                     f"DELETE FROM {entries} WHERE (value, id) IN (SELECT value, id FROM {entries} LIMIT {_EMPTIED})"  # noqa: S608
                 )
                 left = connection.changes() > 0
+            self._between()
         with transaction(connection, self._pace):
             self._fence.check(connection)
             self._take_triggers_away(index)

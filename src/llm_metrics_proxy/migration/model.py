@@ -86,7 +86,8 @@ class Migration(NamedTuple):
     reason where there was one), so that records can be verified at any time although inputs were overwritten.
     ``seen_as``: for an oracle to which many records are alike. One SQL template for each input, ``{}`` standing for it,
     that gives a value which the oracle cannot tell from it, always of one storage class where that matters; records
-    that are the same by these are verified as one. None: record by record.
+    that are the same by these are verified as one. None: record by record. ``seen_where``: so are records of which this
+    SQL template, ``{name}`` standing for the input of that name, is not true.
     ``given``: what several expressions rest on, worked out once; its names may stand in all SQL of the migration but
     ``keep_when``.
     """
@@ -103,6 +104,7 @@ class Migration(NamedTuple):
     repeatable: bool = False
     given: Given | None = None
     seen_as: tuple[str, ...] | None = None
+    seen_where: str = "1"
 
     @property
     def checksum(self) -> str:

@@ -161,6 +161,15 @@ class RunSql:
         inputs = [self.before(name, k) for name in self.migrations[k].inputs]
         return f"SELECT u{k}.id, {', '.join([*inputs, *self._outcome(k)])} FROM {self.joined(k)}"  # noqa: S608
 
+    def written_apart(self, k: int) -> str:
+        """Those rows of ``written`` for which no combination stands; empty: none can be."""
+        where = self.migrations[k].seen_where
+        return "" if where == "1" else f"{self.written(k)} AND ({self._seen_where(k)}) IS NOT TRUE"
+
+    def _seen_where(self, k: int) -> str:
+        migration = self.migrations[k]
+        return migration.seen_where.format_map({name: f"({self.before(name, k)})" for name in migration.inputs})
+
     def combinations(self, k: int) -> str:
         """The rows of ``written`` as the oracle tells them apart (``seen_as``), each once, the id left out.
 
@@ -172,7 +181,7 @@ class RunSql:
             seen.format(self.before(name, k)) for name, seen in zip(migration.inputs, migration.seen_as, strict=True)
         ]
         columns = [f"{value} COLLATE BINARY" for value in (*inputs, *self._outcome(k))]
-        return f"SELECT DISTINCT {', '.join(columns)} FROM {self.joined(k)}"  # noqa: S608
+        return f"SELECT DISTINCT {', '.join(columns)} FROM {self.joined(k)} AND {self._seen_where(k)}"  # noqa: S608
 
     def reasons(self, k: int) -> str:
         """Rows ``(reason after k, records)`` of those that have one."""

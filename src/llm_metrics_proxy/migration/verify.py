@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -135,35 +136,37 @@ class _Oracle:
         names = [change.column for change in sql.changes(k)]
         every = [change.column for change in migration.changes]
         self._labels = (*names, REASON_COLUMN, APP_VERSION_COLUMN)
-        self._active = None if names == every else [*(every.index(name) for name in names), -1]
+        active = [*(every.index(name) for name in names), -1]
+        # all that it gives, as it is: the commonest by far
+        self._of_this_file = None if names == every else itemgetter(*active) if names else lambda given: given[-1:]
 
     def faults(self, after: int, through: int) -> Iterator[Fault]:
         """What differs in the records of a range of ids. Alike ones are asked about once, if the migration says how."""
-        if self._sql.migrations[self._k].seen_as is None:
-            yield from self._by_record(after, through)
+        sql, k = self._sql, self._k
+        if sql.migrations[k].seen_as is None:
+            yield from self._by_record(sql.written(k), after, through)
             return
-        found = next(self._differences(self._sql.combinations(self._k), 0, after, through), None)
-        if found is None:
-            return
-        named = list(islice(self._by_record(after, through), _FAULTS))  # which records it is
-        yield from named or [Fault("oracle", None, f"of records {after + 1} to {through}, {found[1]}")]
+        found = next(self._differences(sql.combinations(k), 0, after, through), None)
+        if found is not None:
+            named = list(islice(self._by_record(sql.written(k), after, through), _FAULTS))  # which records it is
+            yield from named or [Fault("oracle", None, f"of records {after + 1} to {through}, {found[1]}")]
+        elif apart := sql.written_apart(k):
+            yield from self._by_record(apart, after, through)
 
-    def _by_record(self, after: int, through: int) -> Iterator[Fault]:
-        for row, words in self._differences(self._sql.written(self._k), 1, after, through):
+    def _by_record(self, statement: str, after: int, through: int) -> Iterator[Fault]:
+        for row, words in self._differences(statement, 1, after, through):
             yield Fault("oracle", row[0], words)
 
     def _differences(
         self, statement: str, before: int, after: int, through: int
     ) -> Iterator[tuple[tuple[Any, ...], str]]:
         """Rows in which the values after the inputs, of which ``before`` others come, are not the oracle's."""
-        migration, active = self._sql.migrations[self._k], self._active
+        migration, of_this_file = self._sql.migrations[self._k], self._of_this_file
         oracle, stamp, split = migration.oracle, (migration.version,), before + len(migration.inputs)
         width = split + len(self._labels)
         for row in read(self._connection, statement, (after, through), width):
             expected = oracle(*row[before:split])
-            if active is not None:
-                expected = tuple([expected[index] for index in active])
-            should = expected + stamp
+            should = (expected if of_this_file is None else of_this_file(expected)) + stamp
             if should != row[split:]:
                 yield row, _difference(self._labels, should, row[split:])
 

@@ -174,17 +174,11 @@ class Downstream(asyncio.Protocol):
 
     def _after_read(self) -> None:
         if self._incoming is not None:
-            self._note_opened(self._incoming)  # its body is still to come
+            self._incoming.note_opened()  # its body is still to come
         self._advance()
         # One that waits for its turn is not read to its end ahead of time: sixteen could hold a GiB.
         if self._queue and (self._incoming is not None or len(self._queue) >= _MAX_PIPELINED):
             self.pause("queue")
-
-    def _note_opened(self, work: Work) -> None:
-        """Should we die before it ends, this is its record."""
-        if isinstance(work, Transaction) and not work.opened:
-            work.opened = True
-            self._ctx.recorder.opened(work.exchange.record)
 
     def eof_received(self) -> bool:
         # A client that shuts down its sending side counts as gone, as with nginx: it cannot be told from one that left.
@@ -244,7 +238,7 @@ class Downstream(asyncio.Protocol):
         more_may_follow = incoming.keep_alive
         if not self._reader.stopped:
             incoming.body_ended(self._now)
-            self._note_opened(incoming)
+            incoming.note_opened()
         return more_may_follow
 
     def malformed(self, error: httptools.HttpParserError) -> None:
@@ -254,7 +248,7 @@ class Downstream(asyncio.Protocol):
         if isinstance(incoming, Transaction):
             self._reader.stopped = True
             incoming.keep_alive = False
-            self._note_opened(incoming)
+            incoming.note_opened()
             incoming.bad_body(f"The request's body is not valid HTTP: {error}.")
         elif isinstance(error, httptools.HttpParserInvalidMethodError):
             self.head_refused(Refusal(501, "method_not_supported", "This method is not supported."))

@@ -72,6 +72,6 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
     ctx.recorder.opened(record)
     record.upstream_reused = True
     exchange.acquired = monotonic_ns()
-    upstream.begin(transaction, request.method, payload)
-    exchange.sent = monotonic_ns()
+    exchange.sent = monotonic_ns()  # is put right when it is so
+    ctx.recorder.send(exchange, upstream.take(transaction, request.method), payload)
     return transaction

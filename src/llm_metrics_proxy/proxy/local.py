@@ -49,6 +49,9 @@ class Reply:
         """The request is complete."""
         self._complete = True
 
+    def note_opened(self) -> None:
+        """It leaves no record."""
+
     def start(self) -> None:
         """It is this answer's turn."""
         if not self._complete:

@@ -1,8 +1,9 @@
-"""Writes the journal once per turn of the event loop, and hands out last bytes only after that.
+"""Writes the journal once per turn of the event loop; bytes that a record must go before wait for that.
 
 A client that has seen the end of its answer has a record: the closed frame is in the page cache (with
 ``journal_fsync=always``: on the disk) before the last bytes are written to the client's socket. So the last bytes of
-every answer that ends in this turn wait for the end of the turn, where one ``write`` serves them all.
+every answer that ends in this turn wait for the end of the turn, where one ``write`` serves them all. So do requests on
+the short way: no LLM server ever works on a request of which the journal knows nothing, whoever dies when.
 """
 
 import asyncio
@@ -10,9 +11,11 @@ import errno
 import logging
 import os
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import Final
 
 from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.proxy.exchange import Exchange
 from llm_metrics_proxy.proxy.outlet import Outlet
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.scoreboard import OPEN_REQUESTS, REQUESTS, Slot
@@ -36,6 +39,7 @@ class Recorder:
         self._written_before = slot.get("records_written")
         self._dropped_before = slot.get("records_dropped") + slot.get("records_waiting")
         self._fsync_always = fsync == "always"
+        self._sendings: list[tuple[Exchange, Outlet, bytes]] = []
         self._endings: list[Ending] = []
         self._scheduled = False
         self._opened = 0  # in this turn
@@ -54,6 +58,15 @@ class Recorder:
         self._opened += 1
         if not self._scheduled:
             self._schedule()
+
+    def send(self, exchange: Exchange, outlet: Outlet, data: bytes) -> None:
+        """Write a whole request, opened in this turn, once its frame is in the journal."""
+        self._sendings.append((exchange, outlet, data))
+
+    def flush(self) -> None:
+        """What was opened in this turn is in the journal when this returns, unless that cannot be written."""
+        if self._opened:
+            self._writer.flush()
 
     def closed(
         self,
@@ -76,6 +89,8 @@ class Recorder:
         self._scheduled = False
         self._count()
         self._writer.flush()
+        if self._sendings:
+            self._send()
         if self._writer.is_blocked or self._was_blocked:
             # What only this memory holds is counted before a client has its end: a successor takes over the count.
             self._was_blocked = self._writer.is_blocked
@@ -88,6 +103,12 @@ class Recorder:
             self._loop.run_in_executor(None, self.sync).add_done_callback(lambda _: self._hand_out(endings))
         else:
             self._hand_out(endings)
+
+    def _send(self) -> None:
+        sendings, self._sendings = self._sendings, []
+        for exchange, outlet, data in sendings:
+            outlet.write(data)
+            exchange.sent = monotonic_ns()
 
     def _count(self) -> None:
         """Live counters, once a turn: before anybody who was answered in it can look."""

@@ -74,7 +74,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     limit_bytes: int
     refused: Cause | None = None
     started: bool = False
-    opened: bool = False  # its opened frame is in the journal
+    opened: bool = False  # the recorder has its opened frame
     body: list[bytes] = []
     body_complete: bool = False
     received_bytes: int = 0
@@ -116,6 +116,12 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         return f"<Transaction {self.exchange!r} buffered={self.buffered} upstream={self.upstream!r}>"
 
     # From the client's connection
+
+    def note_opened(self) -> None:
+        """Should we die before it ends, what is known by now is its record."""
+        if not self.opened:
+            self.opened = True
+            self.ctx.recorder.opened(self.exchange.record)
 
     def start(self) -> None:
         """It is this request's turn to be answered. Called once."""
@@ -247,6 +253,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         if not self.payload:
             self.payload = self._head_for_upstream() + b"".join(self._pending_body())
             self.body = []
+        self.note_opened()
+        self.ctx.recorder.flush()
         upstream.begin(self, self.request.method, self.payload)
         exchange.request_sent(monotonic_ns())
         if not self.buffered:

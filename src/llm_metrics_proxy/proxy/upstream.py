@@ -95,13 +95,17 @@ class Upstream(asyncio.Protocol):
 
     def begin(self, owner: Owner, method: bytes, data: bytes) -> None:
         """Send a request (or, for a streamed upload, its head) on this connection, which from now on has an owner."""
+        self.take(owner, method).write(data)
+
+    def take(self, owner: Owner, method: bytes) -> Outlet:
+        """This connection has an owner from now on, who writes the request to what is returned."""
         assert self._outlet is not None
         if self._untouched:
             self._method = method
         else:
             self._expect(method)
         self.owner = owner
-        self._outlet.write(data)
+        return self._outlet
 
     def send(self, data: bytes) -> None:
         """More of the request's body."""

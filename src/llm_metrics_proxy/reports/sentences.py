@@ -52,7 +52,8 @@ def _success(report: Report) -> str:
     if report.errors.types:
         worst = report.errors.types[0]
         failed = (
-            f" The most frequent error was {isolated(worst.type)} ({isolated(worst.category)}): {count(worst.n)} times."
+            f" The most frequent error was {isolated(worst.type)} ({isolated(worst.category)}): {count(worst.n)} "
+            f"{'time' if worst.n == 1 else 'times'}."
         )
     return f"{percent(one.value)} of requests succeeded{_before(one)}, of {count(one.n)} whose end is known.{failed}"
 

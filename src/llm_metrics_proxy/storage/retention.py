@@ -52,6 +52,8 @@ def prune_some(connection: apsw.Connection, before: int, records: int) -> int:
     state = read_state(connection)
     if not state.is_current or list(connection.execute(MIGRATION_RUNS)):
         return 0
+    if state.cursor_id < state.kept_through_id:
+        return 0  # a record of that day behind the cursor would count as one whose roll-ups were kept through a reset
     end = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%dT")
     rows: Any = connection.execute(
         f"SELECT id, {MINUTE_SQL} FROM {TABLE} WHERE {_TIMES} AND +id <= ? "  # noqa: S608 -- names are ours

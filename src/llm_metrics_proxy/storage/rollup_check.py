@@ -4,6 +4,8 @@ Counts, n, the smallest and the largest value, whole sums and sketches must be t
 digits, which depend on the order of adding. Days that were pruned have nothing to be compared with.
 """
 
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -12,15 +14,17 @@ import apsw
 import numpy as np
 
 from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Place, Tally, roll_up
-from llm_metrics_proxy.rollups.columns import of_rows, selected
+from llm_metrics_proxy.rollups.columns import of_rows, quarter_of, selected
 from llm_metrics_proxy.rollups.grains import DAY, NO_TIME
 from llm_metrics_proxy.rollups.groups import Bins, Cells, unpack_bins, unpack_cells
+from llm_metrics_proxy.rollups.state import NOTHING
 from llm_metrics_proxy.storage import broken_text
 from llm_metrics_proxy.storage.rollup_state import read_state
-from llm_metrics_proxy.storage.rollup_store import key_bytes
+from llm_metrics_proxy.storage.rollup_store import FOLD_MOST, key_bytes
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 MOST_RECORDS: Final = 200_000  # of one day: about a second, and 300 MB
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SELECT: Final = (
     f"SELECT {selected(ALL_KEYS, ALL_FIELDS)} FROM {TABLE} "  # noqa: S608 -- names are ours
     "WHERE timestamp >= ? AND timestamp < ? AND +id <= ? LIMIT ?"
@@ -51,7 +55,9 @@ def _check(connection: apsw.Connection, days: int, seed: int) -> Checked:
     if not state.is_current:
         return Checked([], 0, False, None)
     stored = "SELECT DISTINCT bucket FROM rollups WHERE grain = 0 AND level = ? AND bucket >= ? ORDER BY bucket"
-    there = [day for (day,) in connection.execute(stored, (DAY.number, max(state.kept_before, NO_TIME + 1)))]
+    first = max(state.kept_before, NO_TIME + 1)
+    rolled_up = {day for (day,) in connection.execute(stored, (DAY.number, first))}
+    there = sorted(rolled_up | {day for day in _days_of_records(connection) if day >= first})
     rows, names = 0, []
     for day in sorted(Random(seed).sample(there, min(days, len(there)))):  # noqa: S311 -- a sample, no secret
         compared, fault = _compare(connection, day, state.cursor_id)
@@ -60,7 +66,29 @@ def _check(connection: apsw.Connection, days: int, seed: int) -> Checked:
             names.append(_name(day))
         if fault is not None:
             return Checked(names, rows, True, f"{_name(day)}: {fault}")
-    return Checked(names, rows, True, None)
+    ((behind,),) = connection.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE id > ? LIMIT ?)",  # noqa: S608 -- names are ours
+        (state.cursor_id, FOLD_MOST + 1),
+    )
+    return Checked(names, rows, behind <= FOLD_MOST and (state.cursor_id > NOTHING or not behind), None)
+
+
+def _days_of_records(connection: apsw.Connection) -> Iterator[int]:
+    """On which records began: one step in the index of times for each."""
+    at = "0000-"
+    following = f"SELECT min(timestamp) FROM {TABLE} WHERE timestamp >= ? AND timestamp < ':'"  # noqa: S608
+    while True:
+        try:
+            ((found,),) = connection.execute(following, (at,))
+        except UnicodeDecodeError:  # no time of ours, and what comes after it is left to the roll-ups' own days
+            return
+        if found is None:
+            return
+        day = found[:10]
+        quarter = quarter_of(f"{day}T00:00") if _DAY.fullmatch(day) else NO_TIME
+        if quarter != NO_TIME:
+            yield quarter
+        at = max(f"{day}T~", f"{found}\0")  # behind all times of that day
 
 
 def _name(day: int) -> str:
@@ -84,6 +112,12 @@ def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, s
         if fault is not None:
             return compared, fault
         compared += len(tally.places)
+    if not compared:
+        span_s = (day, day + DAY.seconds)
+        left = connection.execute("SELECT count(*) FROM rollups WHERE bucket >= ? AND bucket < ?", span_s)
+        ((rows,),) = left
+        if rows:
+            return 0, f"{rows} rows are stored, and no record is"
     return compared, None
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import apsw
 
 from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.storage.rollup_store import FOLD_MOST
 from llm_metrics_proxy.upkeep.work import Retention, Upkeep, Worked
 
 LOOK_S: Final = 3.0
@@ -109,7 +110,7 @@ class UpkeepService:
                 self._stop.wait(time.monotonic() - begun)  # half of the time is everybody else's
 
     def _tell_progress(self, upkeep: Upkeep, worked: Worked) -> None:
-        if worked in (Worked.BEGAN_ANEW, Worked.CLEARED) and not self._is_building:
+        if worked in (Worked.BEGAN_ANEW, Worked.CLEARED) and not self._is_building and upkeep.behind() > FOLD_MOST:
             self._is_building = True
             log.info("records are being rolled up; until that is done, long ranges are answered slowly")
         elif worked is Worked.NOTHING and self._is_building and not upkeep.behind():

@@ -8,6 +8,7 @@ import msgspec
 
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.slos import parse_slo
 from llm_metrics_proxy.analytics.source import Source
@@ -40,10 +41,10 @@ def unmeasured(rule: SloRule) -> SloReport:
     )
 
 
-def measure_slo(sources: Sequence[Source], rule: SloRule, now: datetime) -> SloReport:
+def measure_slo(sources: Sequence[Source], hours: GoodHours, rule: SloRule, now: datetime) -> SloReport:
     """Over its window, and over the last hour for the burn rate. Raises ``StoreError`` and ``QueryError``."""
-    good, requests = _good(sources, rule, rule.window_s, now)
-    recent, _ = _good(sources, rule, min(BURN_WINDOW_S, rule.window_s), now)
+    good, requests = _good(sources, hours, rule, rule.window_s, now)
+    recent, _ = _good(sources, hours, rule, min(BURN_WINDOW_S, rule.window_s), now)
     allowed = 1 - rule.objective
     return msgspec.structs.replace(
         unmeasured(rule),
@@ -56,21 +57,29 @@ def measure_slo(sources: Sequence[Source], rule: SloRule, now: datetime) -> SloR
     )
 
 
-def measure_alert(sources: Sequence[Source], rule: AlertRule, now: datetime) -> tuple[float | None, int]:
+def measure_alert(
+    sources: Sequence[Source], hours: GoodHours, rule: AlertRule, now: datetime
+) -> tuple[float | None, int]:
     """The metric's value, and how many records it rests on. Raises ``StoreError`` and ``QueryError``."""
-    slos = () if rule.require is None else (parse_slo(rule.require),)
-    query = Query(metrics=(rule.metric,), filter=_filter(rule.about, rule.window_s, now), slos=slos)
-    return _one(sources, query, rule.metric, now)
+    selection = _filter(rule.about, rule.window_s, now)
+    if rule.metric == "goodput" and rule.require is not None:
+        return _share(hours, selection, rule.require)
+    return _one(sources, Query(metrics=(rule.metric,), filter=selection), rule.metric, now)
 
 
-def _good(sources: Sequence[Source], rule: SloRule, window_s: int, now: datetime) -> tuple[float | None, int]:
-    if rule.require == COMPLETED:
-        metric, query = "success_rate", Query(metrics=("success_rate",), filter=_filter(rule.about, window_s, now))
-    else:
-        slos = (parse_slo(rule.require),)
-        metric = "goodput"
-        query = Query(metrics=("goodput",), filter=_filter(rule.about, window_s, now), slos=slos)
-    return _one(sources, query, metric, now)
+def _good(
+    sources: Sequence[Source], hours: GoodHours, rule: SloRule, window_s: int, now: datetime
+) -> tuple[float | None, int]:
+    selection = _filter(rule.about, window_s, now)
+    if rule.require != COMPLETED:
+        return _share(hours, selection, rule.require)
+    return _one(sources, Query(metrics=("success_rate",), filter=selection), "success_rate", now)
+
+
+def _share(hours: GoodHours, selection: RequestFilter, require: str) -> tuple[float | None, int]:
+    """``goodput``, from memory as far as it goes."""
+    requests, good = hours.measure(selection, (parse_slo(require),))
+    return (good / requests if requests else None), requests
 
 
 def _one(sources: Sequence[Source], query: Query, metric: str, now: datetime) -> tuple[float | None, int]:

@@ -17,10 +17,11 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.analytics.source import Source
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.storage.base import AlertDelivery, AlertMemory, StoredAlert
+from llm_metrics_proxy.storage.base import AlertDelivery, AlertMemory, Reader, StoredAlert
 from llm_metrics_proxy.watch import webhook
 from llm_metrics_proxy.watch.evaluation import SloReport, measure_alert, measure_slo, unmeasured
 from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
@@ -100,6 +101,7 @@ class Watcher:
     def __init__(
         self,
         sources: Sequence[Source],
+        reader: Reader,
         memory: Callable[[], AlertMemory],
         rules: Rules,
         *,
@@ -110,6 +112,8 @@ class Watcher:
     ) -> None:
         """``memory`` makes one store for each thread that needs it. Nothing is measured until ``ready``."""
         self._sources = sources
+        self._reader = reader
+        self._alert_hours, self._slo_hours = GoodHours(reader), GoodHours(reader)  # each for its thread
         self._memory = memory
         self._rules = rules
         self._interval_s = interval_s
@@ -144,6 +148,7 @@ class Watcher:
     def use(self, rules: Rules) -> None:
         """Watch these from now on. An alert that stays keeps its state."""
         self._rules = rules
+        self._alert_hours, self._slo_hours = GoodHours(self._reader), GoodHours(self._reader)
 
     def slos(self) -> list[SloReport]:
         """Every objective, in the order of the file."""
@@ -175,7 +180,7 @@ class Watcher:
         moment = datetime.fromtimestamp(now, UTC)
         try:
             self._load(memory)
-            value, n = measure_alert(self._sources, rule, moment)
+            value, n = measure_alert(self._sources, self._alert_hours, rule, moment)
             before = self._states.get(rule.name, AlertState())
             after, change = step(rule, before, rule.holds(value, n), now)
             if after != before or rule.name not in self._states:
@@ -188,6 +193,12 @@ class Watcher:
             last = self._measured.get(rule.name, _Measured(None, 0, None, None))
             self._measured[rule.name] = last._replace(error=str(error))
             return False
+        except Exception as error:  # the thread's boundary: a bug in one rule keeps no other from being watched
+            last = self._measured.get(rule.name, _Measured(None, 0, None, None))
+            if last.error != _bug(error):
+                log.exception("alert %s met a bug", rule.name)
+            self._measured[rule.name] = last._replace(error=_bug(error))
+            return True
         self._measured[rule.name] = _Measured(value, n, _shown(now), None)
         return True
 
@@ -248,10 +259,16 @@ class Watcher:
     def watch_slo(self, rule: SloRule) -> None:
         """Measure it. Trouble is shown beside the last numbers."""
         try:
-            report = measure_slo(self._sources, rule, datetime.fromtimestamp(self._clock(), UTC))
+            now = datetime.fromtimestamp(self._clock(), UTC)
+            report = measure_slo(self._sources, self._slo_hours, rule, now)
         except (LlmMetricsProxyError, OSError) as error:
             last = self._slo_reports.get(rule.name, unmeasured(rule))
             report = msgspec.structs.replace(last, error=str(error))
+        except Exception as error:  # as for alerts
+            last = self._slo_reports.get(rule.name, unmeasured(rule))
+            if last.error != _bug(error):
+                log.exception("objective %s met a bug", rule.name)
+            report = msgspec.structs.replace(last, error=_bug(error))
         self._slo_reports = {**self._slo_reports, rule.name: report}
 
     def _next(self, began: float) -> float:
@@ -305,6 +322,10 @@ class Watcher:
         if failures == 0:
             log.warning("alert %s: its receiver did not take it, and is asked again: %s", delivery.name, error)
         memory.failed(delivery, error)
+
+
+def _bug(error: Exception) -> str:
+    return f"a bug: {type(error).__name__}: {error}"
 
 
 def _last(waiting: Sequence[AlertDelivery], name: str) -> str | None:

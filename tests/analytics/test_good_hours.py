@@ -1,0 +1,167 @@
+"""Followed in memory, an objective is what the records say, whatever was done to them since it was last measured."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import apsw
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.good_hours import Counted, GoodHours
+from llm_metrics_proxy.analytics.query import Query
+from llm_metrics_proxy.analytics.records_source import RecordsSource
+from llm_metrics_proxy.analytics.slos import parse_slo
+from llm_metrics_proxy.rollups.grains import DAY
+from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
+from llm_metrics_proxy.storage.base import IngestBatch, Reader, Snapshot
+from llm_metrics_proxy.storage.retention import prune_some
+from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
+from llm_metrics_proxy.storage.rollup_store import add, gather
+from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from tests.rollups.records import FIRST, a_row_of, changed
+
+SLOS: Final = (parse_slo("response_time_ms<2500"), parse_slo("time_to_first_token_ms<=250"))
+FILTERS: Final = (RequestFilter(), RequestFilter(model="gpt-4o"), RequestFilter(streaming=True, origin="nobody"))
+
+
+class Watched:
+    """A database that goes on, and the memory of whoever watches it."""
+
+    def __init__(self, folder: str, seed: int) -> None:
+        self.random = Random(seed)
+        self.path = Path(folder) / "metrics.db"
+        self.store = SqliteStore(self.path)
+        self.connection = apsw.Connection(str(self.path))
+        self.reader = SqliteReader(self.path)
+        self.hours = GoodHours(self.reader)
+        self.at = FIRST + timedelta(hours=20)
+        write_state(self.connection, RollupState(tables=FINGERPRINT))
+
+    def close(self) -> None:
+        self.reader.close()
+        self.connection.close()
+        self.store.close()
+
+    def records(self) -> None:
+        rows = [a_row_of(self.random, hours=self.random.choice((20, 60))) for _ in range(40)]
+        self.store.append(IngestBatch(rows=rows))
+
+    def time(self) -> None:
+        self.at += timedelta(minutes=self.random.choice((1, 59, 60, 200)))
+
+    def clock_goes_back(self) -> None:
+        self.at -= timedelta(minutes=self.random.choice((1, 200)))
+
+    def change(self) -> None:
+        with self.connection:
+            self.connection.execute("UPDATE completion_requests SET response_time_ms = 2499 WHERE id % 3 = 0")
+            reset(self.connection)
+
+    def prune(self) -> None:
+        with self.connection:
+            add(self.connection, gather(self.connection, read_state(self.connection), 10_000))
+            prune_some(self.connection, int(FIRST.timestamp()) // DAY.seconds * DAY.seconds + DAY.seconds, 20)
+
+    def assert_right(self, window: timedelta) -> None:
+        for each in FILTERS:
+            selection = RequestFilter(
+                start=self.at - window, end=self.at, model=each.model, streaming=each.streaming, origin=each.origin
+            )
+            query = Query(metrics=("goodput",), filter=selection, slos=SLOS)
+            wanted = ask((RecordsSource(self.reader),), query, self.at).rows[0].values["goodput"]
+            found = self.hours.measure(selection, SLOS)
+            assert found.requests == wanted.n
+            assert (found.good / found.requests if found.requests else None) == wanted.value
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(0, 2**16),
+    st.sampled_from((timedelta(minutes=30), timedelta(hours=5), timedelta(hours=26, minutes=7, microseconds=1))),
+    st.lists(st.sampled_from(("records", "time", "time", "clock_goes_back", "change", "prune")), max_size=12),
+)
+def test_whatever_happens_it_is_what_the_records_say(seed: int, window: timedelta, deeds: list[str]) -> None:
+    with TemporaryDirectory() as folder:
+        watched = Watched(folder, seed)
+        watched.records()
+        watched.assert_right(window)
+        for deed in deeds:
+            getattr(watched, deed)()
+            watched.assert_right(window)
+        watched.close()
+
+
+class _Counting:
+    """A reader that tells which statements were asked."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.asked: list[tuple[str, Any]] = []
+
+    def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        return self._reader.query(sql, parameters)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        with self._reader.snapshot() as now:
+            self._now = now
+            yield self._Asking(self, now)
+
+    class _Asking:
+        def __init__(self, owner: "_Counting", now: Snapshot) -> None:
+            self._owner, self._now = owner, now
+
+        def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+            self._owner.asked.append((sql, parameters))
+            return self._now.query(sql, parameters)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def test_a_month_is_read_once_and_then_only_what_is_new(tmp_path: Path) -> None:
+    store, random = SqliteStore(tmp_path / "m.db"), Random(1)
+    store.append(IngestBatch(rows=[a_row_of(random, odd=False) for _ in range(50)]))
+    reader = _Counting(SqliteReader(tmp_path / "m.db"))
+    hours, at = GoodHours(reader), FIRST + timedelta(hours=40)
+    month = RequestFilter(start=at - timedelta(days=30), end=at)
+    first = hours.measure(month, SLOS)
+    assert first.requests == 50
+    store.append(IngestBatch(rows=[a_row_of(random, odd=False)]))
+    reader.asked.clear()
+    assert hours.measure(month, SLOS).requests == 51
+    by_hour = [parameters for sql, parameters in reader.asked if "GROUP BY 1" in sql]
+    assert [parameters[-1] for parameters in by_hour] == [50]  # the last id that was counted
+    reader.close()
+    store.close()
+
+
+def test_a_file_without_roll_ups_is_read_each_time() -> None:
+    reader = SqliteReader(Path(__file__).parents[1] / "fixtures" / "databases" / "3.0.0.db")
+    end = datetime(2026, 11, 26, tzinfo=UTC)
+    found = GoodHours(reader).measure(RequestFilter(start=end - timedelta(days=30), end=end), ())
+    reader.close()
+    assert found.requests == 41
+    assert Counted().plus(found) == found
+
+
+def test_times_that_are_none_are_in_no_hour(tmp_path: Path) -> None:
+    store, random = SqliteStore(tmp_path / "m.db"), Random(1)
+    store.append(IngestBatch(rows=[a_row_of(random, odd=False) for _ in range(3)]))
+    reader = SqliteReader(tmp_path / "m.db")
+    hours, at = GoodHours(reader), FIRST + timedelta(hours=40)
+    window = RequestFilter(start=at - timedelta(days=3), end=at)
+    assert hours.measure(window, ()).requests == 3
+    odd = ("", "abc", ":", "2026-03-29 10:00", "2026-03-29T10:00")  # the last two lie in the range as texts
+    store.append(IngestBatch(rows=[changed(a_row_of(random, odd=False), timestamp=text) for text in odd]))
+    assert hours.measure(window, ()).requests == 5
+    assert GoodHours(reader).measure(window, ()).requests == 5
+    reader.close()
+    store.close()
