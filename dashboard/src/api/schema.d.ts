@@ -519,6 +519,14 @@ export interface components {
             unit: string;
         };
         /**
+         * CostSum
+         * @description US dollars over the ``n`` records whose cost is known; ``None`` if none is.
+         */
+        CostSum: {
+            n: number;
+            sum: number | null;
+        };
+        /**
          * Distribution
          * @description One metric over ``n`` records that have it; with ``n`` = 0 all else is ``None``.
          *
@@ -705,6 +713,8 @@ export interface components {
             older_records: {
                 [key: string]: number;
             };
+            /** @default null */
+            pruned_before: string | null;
             query: components["schemas"]["HeatmapQuery"];
             records: number;
             relative_error: number;
@@ -779,6 +789,8 @@ export interface components {
             percentiles: {
                 [key: string]: number | null;
             };
+            /** @default null */
+            pruned_before: string | null;
             query: components["schemas"]["DistributionQuery"];
             records: number;
             relative_error: number;
@@ -801,6 +813,14 @@ export interface components {
             records_rejected: number;
             torn_frames: number;
             unknown_frames: number;
+        };
+        /**
+         * LiveCost
+         * @description US dollars over the ``n`` records whose cost is known; ``None`` if none is.
+         */
+        LiveCost: {
+            n: number;
+            sum: number | null;
         };
         /**
          * LiveProblem
@@ -840,6 +860,7 @@ export interface components {
          * @description Event ``totals``: over every selected record that arrived since the stream began, also those skipped.
          */
         LiveTotals: {
+            cost_usd: components["schemas"]["LiveCost"];
             failed: number;
             open_requests: number | null;
             requests: number;
@@ -1327,6 +1348,8 @@ export interface components {
                 [key: string]: number;
             };
             previous_start: string | null;
+            /** @default null */
+            pruned_before: string | null;
             query: components["schemas"]["Query"];
             records: number;
             relative_error: number;
@@ -1452,6 +1475,7 @@ export interface components {
             app_versions: {
                 [key: string]: number;
             };
+            cost_usd: components["schemas"]["CostSum"];
             distributions: {
                 [key: string]: components["schemas"]["Distribution"];
             };
@@ -1716,6 +1740,7 @@ export interface operations {
                      *       "end": "2026-03-01T14:00:00Z",
                      *       "older_records": {},
                      *       "previous_start": null,
+                     *       "pruned_before": null,
                      *       "query": {
                      *         "bucket": null,
                      *         "compare": false,
@@ -1936,6 +1961,7 @@ export interface operations {
                      *       "end": "2026-03-01T14:00:00Z",
                      *       "older_records": {},
                      *       "previous_start": "2026-03-01T10:00:00Z",
+                     *       "pruned_before": null,
                      *       "query": {
                      *         "bucket": null,
                      *         "compare": true,
@@ -2142,6 +2168,7 @@ export interface operations {
                      *         "p99": 1977.2,
                      *         "p99.9": 1988.7200000000003
                      *       },
+                     *       "pruned_before": null,
                      *       "query": {
                      *         "filter": {
                      *           "api_key_id": null,
@@ -2661,6 +2688,7 @@ export interface operations {
                      *       "end": "2026-03-01T14:00:00Z",
                      *       "left_out": 0,
                      *       "older_records": {},
+                     *       "pruned_before": null,
                      *       "query": {
                      *         "bucket": "hour",
                      *         "filter": {
@@ -2994,6 +3022,7 @@ export interface operations {
                      *       "end": "2026-03-01T14:00:00Z",
                      *       "older_records": {},
                      *       "previous_start": null,
+                     *       "pruned_before": null,
                      *       "query": {
                      *         "bucket": "hour",
                      *         "compare": false,
@@ -3642,6 +3671,7 @@ export interface operations {
                      *       "end": "2026-03-01T14:00:00Z",
                      *       "older_records": {},
                      *       "previous_start": null,
+                     *       "pruned_before": null,
                      *       "query": {
                      *         "bucket": "hour",
                      *         "compare": false,
