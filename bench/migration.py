@@ -3,6 +3,7 @@
     --records 10000000       of the file that is made for it (130 bytes each; a run needs about six times the file)
     --turns 1                UPDATE and migration take turns; a ratio is the median of those of neighbours
     --latency-turns 3        0: leave out what clients notice
+    --latency-records 3000000  of the file whose migration they are beside: it has to last longer than a measurement
 
 What is timed is ``engine.migrate`` whole: look, back up, adopt, batches with undo entries, indexes, verification. Each
 piece of work is a process of its own on a fresh copy. The longest wait of another writer is found in a turn of its own,
@@ -21,11 +22,12 @@ from typing import Any, Final
 
 import msgspec
 
-from bench import migration_file, migration_latency
+from bench import migration_file, migration_floor, migration_latency
 from bench.figures import Figure, Unavailable, against, alone
 from bench.targets import TARGETS, reached
 
 RECORDS: Final = 10_000_000
+_FLOOR_RECORDS: Final = 500_000
 _PHASES: Final = {
     "checking": "looking and checking",
     "backing_up": "backup",
@@ -47,9 +49,13 @@ def main() -> int:
         migration_file.make(source, arguments.records)
         turns = [_turn(source, folder / "turn") for _ in range(arguments.turns)]
         figures = speed(turns, arguments.records)
+        figures += floor(folder / "floor", min(arguments.records, _FLOOR_RECORDS))
         figures += waits(source, folder / "waits")
         if arguments.latency_turns:
             _say("latency beside a migration …")
+            if arguments.latency_records < arguments.records:
+                source.unlink()
+                migration_file.make(source, arguments.latency_records)
             try:
                 figures += migration_latency.measure(source, folder, arguments.latency_turns, arguments.latency_seconds)
             except Unavailable as reason:
@@ -67,6 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--records", type=int, default=RECORDS)
     parser.add_argument("--turns", type=int, default=1, help="of UPDATE and migration (default 1)")
     parser.add_argument("--latency-turns", type=int, default=3, help="0: leave it out (default 3)")
+    parser.add_argument("--latency-records", type=int, default=3_000_000, help="at most (default 3,000,000)")
     parser.add_argument("--latency-seconds", type=float, default=10.0, help="of each measurement (default 10)")
     parser.add_argument("--folder", help="where to work (default: the system's folder for temporary files)")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
@@ -141,6 +148,16 @@ def speed(turns: Sequence[dict[str, dict[str, Any]]], records: int) -> list[Figu
     locks = [turn["migrate"]["largest_lock_ms"] for turn in turns]
     figures.append(alone("migration.batch_lock", "largest write lock of a batch, as the engine counts", "ms", locks))
     return figures
+
+
+def floor(folder: Path, records: int) -> list[Figure]:
+    """What keeping the promises costs at the least, in bare UPDATEs."""
+    _say("what it costs at the least …")
+    folder.mkdir()
+    bare, *rest = migration_floor.measure(folder, records, turns=3).values()
+    least = [sum(parts) for parts in zip(*rest, strict=True)]
+    words = "the least that these promises cost, CPU time"
+    return [against("migration.floor", words, "s", ours=least, peer="bare UPDATE", theirs=bare)]
 
 
 def waits(source: Path, folder: Path) -> list[Figure]:

@@ -173,4 +173,4 @@ def test_all_numbers_are_from_one_statement_and_so_from_one_snapshot(database: D
 
     database.add(a_record())
     summarise(Watching(), EVERYTHING)
-    assert len(statements) == 1
+    assert len([sql for sql in statements if "pragma_table_info" not in sql]) == 1  # that one asks for columns

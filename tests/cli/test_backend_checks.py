@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.cli import checks
+from llm_metrics_proxy.cli import backend_checks, checks
 from llm_metrics_proxy.cli.finding import Status
 from llm_metrics_proxy.config.settings import Settings
 from tests.proxy.client import post
@@ -65,3 +65,27 @@ def test_what_the_running_proxy_passes_over_is_told(tmp_path: Path) -> None:
             finding = checks.backend(settings)
     assert finding.status is Status.WARNING
     assert "the proxy that runs passes over: gone (connect_refused)" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "names"),
+    [
+        ({"backend": "http://a:1", "upstream_tls_verify": False}, Status.OK, ""),
+        ({"backend": "https://a:1"}, Status.OK, ""),
+        ({"backend": "https://a:1", "upstream_tls_verify": False}, Status.WARNING, "backend"),
+        ({"backends": [table("a", "https://a:1"), table("b", "https://b:1", tls_verify=False)]}, Status.WARNING, "b"),
+        (
+            {
+                "backends": [table("a", "https://a:1"), table("b", "https://b:1", tls_verify=True)],
+                "upstream_tls_verify": False,
+            },
+            Status.WARNING,
+            "a",
+        ),
+        ({"backends": [table("a", "http://a:1", tls_verify=False)]}, Status.OK, ""),
+    ],
+)
+def test_certificates_that_nobody_checks_are_told(values: dict[str, Any], status: Status, names: str) -> None:
+    finding = backend_checks.tls(Settings(port=0, metrics_port=0, **values))
+    assert finding.status is status
+    assert (finding.found.rpartition(": ")[2] if finding.advice else "") == names

@@ -73,7 +73,7 @@ def test_flags_choose_records(cli: Cli, flags: list[str], ids: list[int]) -> Non
 
 
 def test_nothing_chosen_is_said(cli: Cli) -> None:
-    assert cli("requests", "--model", "none").out == "No requests yet.\n"
+    assert cli("requests", "--model", "none").out.strip() == "No request is like that."
 
 
 def test_bad_flags_are_one_line(cli: Cli) -> None:

@@ -1,5 +1,6 @@
 """Where ``top`` has its records from, on a real database and a real API."""
 
+import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -128,6 +129,26 @@ def test_after_a_restart_of_the_api_it_goes_on_where_it_was(
         assert [record["id"] for record in update.records] == [2]
         assert feed.problem is None
         feed.close()
+
+
+def test_who_is_told_to_stop_while_it_connects_again_stops(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(top_feed, "_AGAIN_S", 0.05)
+    with running(create_app(ports(database))) as (port, _, _):
+        feed = ApiFeed(f"http://127.0.0.1:{port}", None, "")
+        feed.first(60)
+        connect = feed._connect
+
+        def connect_late() -> Any:
+            feed._closed.set()  # as `close` does, which then shuts the socket that is there, or none
+            return connect()
+
+        monkeypatch.setattr(feed, "_connect", connect_late)
+        assert feed._socket is not None
+        feed._socket.shutdown(socket.SHUT_RDWR)
+        assert feed._thread is not None
+        feed._thread.join(60)
+        assert not feed._thread.is_alive()
+        assert feed._socket.fileno() == -1
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8002", "ftp://host", "http://", "nonsense"])

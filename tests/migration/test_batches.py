@@ -30,6 +30,16 @@ def test_one_stall_is_answered_at_once_and_forgotten_slowly() -> None:
     assert (pace.largest_ms, pace.busy_ms) == (1000, 1010)
 
 
+def test_what_costs_as_much_for_few_records_is_not_done_for_fewer_than_the_least() -> None:
+    pace = Pace(50, least=300)
+    for _ in range(20):
+        pace.took(10_000)
+    assert pace.records == 300
+    pace.took(1)
+    assert pace.records == 451
+    assert Pace(50, least=9000).records == 9000
+
+
 @given(st.sets(st.integers(-(2**62), 2**62), max_size=50), st.integers(1, 20), st.integers(-(2**62), 2**62))
 def test_ranges_cover_every_id_up_to_the_bound_once(ids: set[int], size: int, bound: int) -> None:
     connection = apsw.Connection(":memory:")

@@ -51,6 +51,49 @@ def test_records_are_recomputed_stamped_and_verified(legacy: Path) -> None:
     assert engine.verify(legacy) == ()
 
 
+def test_what_an_older_program_writes_between_the_look_and_the_backup_is_migrated_too(legacy: Path) -> None:
+    """With a stamp that the look did not see."""
+    insert = (
+        "INSERT INTO completion_requests (timestamp, total_tokens, response_time_ms, success, app_version) "
+        "VALUES ('2025-06-01T12:00:00', 50, 250.0, 1, '1.7.3')"
+    )
+    late = iter([insert])
+
+    def report(progress: Progress) -> None:
+        if progress.phase is Phase.CHECKING:
+            execute(legacy, next(late, "SELECT 1"))
+
+    result = engine.migrate(legacy, options(legacy), report=report)
+    assert result.ended is Ended.DONE, result
+    assert result.run is not None
+    assert (result.run.records_total, result.run.from_versions) == (1001, {"1.0.0": 1000, "1.7.3": 1})
+    last = execute(legacy, "SELECT app_version, tokens_per_second FROM completion_requests ORDER BY id DESC LIMIT 1")
+    assert last == [(APP_VERSION, 200.0)]
+    assert engine.undo(legacy, options(legacy)).ended is Ended.UNDONE
+    assert execute(legacy, "SELECT DISTINCT app_version FROM completion_requests") == [("1.0.0",), ("1.7.3",)]
+
+
+def test_what_a_newer_program_writes_between_the_look_and_the_backup_refuses_the_run(legacy: Path) -> None:
+    def report(progress: Progress) -> None:
+        if progress.phase is Phase.CHECKING:
+            execute(
+                legacy, "INSERT INTO completion_requests (timestamp, success, app_version) VALUES ('x', 1, '99.0.0')"
+            )
+
+    with pytest.raises(NewerDatabaseError, match=r"99\.0\.0"):
+        engine.migrate(legacy, options(legacy), report=report)
+    assert execute(legacy, "SELECT app_version, count(*) FROM completion_requests GROUP BY 1") == [
+        ("1.0.0", 1000), ("99.0.0", 1)
+    ]  # fmt: skip
+    assert engine.history(legacy) == []
+
+
+def test_how_long_one_batch_took_is_stored_too(legacy: Path) -> None:
+    run = engine.migrate(legacy, options(legacy, batch_lock_ms=10_000)).run
+    assert run is not None
+    assert run.busy_ms >= run.largest_lock_ms > 0
+
+
 def test_running_it_again_changes_nothing(legacy: Path) -> None:
     engine.migrate(legacy, options(legacy))
     before = content(legacy)

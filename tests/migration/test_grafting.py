@@ -156,6 +156,21 @@ def test_what_arrives_meanwhile_is_in_it(path: Path) -> None:
     as_sqlite_makes_it(path)
 
 
+def test_a_writer_that_is_faster_than_a_batch_is_caught_up_with(path: Path) -> None:
+    """Each time one is done, more records have come than it took."""
+    builder = Builder(path)
+    took, insert = builder.pace.took, "INSERT INTO completion_requests (timestamp) SELECT 'now' FROM {0} LIMIT 250"
+
+    def took_and_more(held_ms: float) -> None:
+        took(held_ms)
+        execute(path, insert.format("completion_requests") if builder.pace.transactions < 60 else "SELECT 1")
+
+    builder.pace.took = took_and_more  # type: ignore[method-assign]
+    assert builder.build()
+    assert builder.pace.transactions < 60, "without ever larger batches, more than 150"
+    as_sqlite_makes_it(path)
+
+
 @pytest.mark.parametrize(
     "meddling",
     [

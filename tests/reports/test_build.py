@@ -1,14 +1,23 @@
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import apsw
 import duckdb
 import pytest
 
+from llm_metrics_proxy.analytics import rollup_source
 from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.export import ExportQuery, export
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.reports import rendered
 from llm_metrics_proxy.reports.build import ReportQuery, available, settled
 from llm_metrics_proxy.reports.model import Report
+from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
+from llm_metrics_proxy.storage.retention import prune_some
+from llm_metrics_proxy.storage.rollup_state import read_state, write_state
+from llm_metrics_proxy.storage.rollup_store import add, gather
 from tests.analytics.database import NOON, Database, a_record
 from tests.reports.traffic import HOSTILE, NOW, hostile, report_of, two_weeks
 
@@ -142,3 +151,53 @@ def test_a_range_that_cannot_be_is_refused() -> None:
 
 def test_metrics_that_this_version_lacks_are_left_out() -> None:
     assert available(["requests", "no_such_metric.p50", "success_rate"]) == ("requests", "success_rate")
+
+
+def test_after_pruning_all_parts_of_a_report_still_count_the_same_requests(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollup_source, "FEW_RECORDS", 0)
+    two_weeks(database)
+    whole_days = {"start": datetime(2026, 3, 1, tzinfo=UTC)}
+    before = report_of(database, filter=dict(whole_days))
+    connection = apsw.Connection(str(database.path))
+    write_state(connection, RollupState(tables=FINGERPRINT))
+    with connection:
+        add(connection, gather(connection, read_state(connection), 10_000))
+    with connection:
+        assert prune_some(connection, int(datetime(2026, 3, 5, tzinfo=UTC).timestamp()), 10_000)
+    connection.close()
+    after = report_of(database, filter=dict(whole_days))
+    assert (before.pruned_before, after.pruned_before) == (None, "2026-03-05T00:00:00.000000Z")
+    assert after.records == before.records
+    for table in after.tables:
+        assert sum(group.cells[0].n for group in table.groups) == after.records, table.title
+    assert values(after)["requests"] == values(before)["requests"]
+    assert "concurrency_max" not in values(after)  # what is left says nothing of it
+    assert len(after.slowest) <= len(before.slowest)
+    for form in ("html", "md"):
+        assert "deleted by the retention" in rendered(after, form).decode()
+        assert "deleted by the retention" not in rendered(before, form).decode()
+
+
+def test_a_long_range_is_answered_by_roll_ups_but_for_what_only_records_know(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollup_source, "FEW_RECORDS", 0)
+    two_weeks(database)
+    connection = apsw.Connection(str(database.path))
+    write_state(connection, RollupState(tables=FINGERPRINT))
+    with connection:
+        add(connection, gather(connection, read_state(connection), 10_000))
+    connection.close()
+    asked: list[tuple[str, ...]] = []
+    read = RecordsSource.read
+
+    def told(self: RecordsSource, plans: Any) -> Any:
+        asked.extend(tuple(sorted(plan.needs.moments)) for plan in plans)
+        return read(self, plans)
+
+    monkeypatch.setattr(RecordsSource, "read", told)
+    report = report_of(database)
+    assert report.source == "both"
+    assert asked == [("response_time_ms",)] * 2  # the peak of concurrency, of both periods

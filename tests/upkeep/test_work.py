@@ -61,6 +61,17 @@ def test_records_from_before_roll_ups_are_all_rolled_up(path: Path, upkeep: Upke
     assert_as_recomputed(path)
 
 
+def test_on_a_machine_that_is_too_slow_it_comes_to_an_end_all_the_same(path: Path) -> None:
+    store, random = SqliteStore(path), Random(4)
+    store.append(IngestBatch(rows=[a_row_of(random) for _ in range(1500)]))
+    store.close()
+    slow = Upkeep(path, FOREVER, batch_lock_ms=0.001, unix_s=FIRST.timestamp)  # every batch takes far too long
+    done = everything(slow)
+    slow.close()
+    assert done.count(Worked.ROLLED_UP) <= 4
+    assert_as_recomputed(path)
+
+
 def test_it_goes_on_where_another_one_ended(path: Path, upkeep: Upkeep) -> None:
     upkeep.step(leftovers=True)
     connection = apsw.Connection(str(path))

@@ -32,7 +32,7 @@ from llm_metrics_proxy.analytics.error_answer import (
 from llm_metrics_proxy.analytics.filters import RequestFilter, where
 from llm_metrics_proxy.analytics.requests import newest
 from llm_metrics_proxy.analytics.retry_advice import LIMITED, MAX_LIMITED, advise
-from llm_metrics_proxy.analytics.rows import columns_there, described, read
+from llm_metrics_proxy.analytics.rows import columns_there, described, read, whole_table
 from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -66,9 +66,10 @@ def read_errors(reader: Reader, query: ErrorsQuery) -> Errors:
     """Raises ``StoreError``."""
     names = columns_there(reader)
     clause = where(query.filter)
-    span = _span(reader, query.filter)
+    table = whole_table(names)
+    span = _span(reader, table, query.filter)
     width_s = None if span is None else width_for(*span)
-    sql = _SQL.format(where=clause.sql, width=width_s or _DAY_S, **names)
+    sql = _SQL.format(table=table, where=clause.sql, width=width_s or _DAY_S, **names)
     rows = [_Row(*row) for row in read(reader, sql, clause.parameters, columns=len(_Row._fields))]
 
     (totals,) = [row for row in rows if row.kind == _TOTAL]
@@ -144,7 +145,7 @@ _GROUPS: Final = (
 
 
 def _statement() -> str:
-    """The SQL with names of columns, ``{where}`` and ``{width}`` still to be filled in.
+    """The SQL with names of columns, ``{table}``, ``{where}`` and ``{width}`` still to be filled in.
 
     The selected records are gone over once, into a table of the few values that matter; the groups come from that.
     """
@@ -152,7 +153,7 @@ def _statement() -> str:
     chosen = (
         f"SELECT {_WRONG} AS wrong, success = 0 AS failed, timestamp, app_version, {{error_category}} AS category, "  # noqa: S608
         "{error_type} AS type, {error_phase} AS phase, model, backend, {backend_name} AS backend_name, "
-        f"{_UNIX_S} AS unix_s FROM completion_requests{{where}}"
+        f"{_UNIX_S} AS unix_s FROM {{table}}{{where}}"
     )
     groups = " UNION ALL ".join(
         f"SELECT * FROM (SELECT '{kind}', {key}, {second}, count(*), {n} AS n, {oldest}, {latest} FROM chosen {rest})"  # noqa: S608
@@ -164,10 +165,10 @@ def _statement() -> str:
 _SQL: Final = _statement()
 
 
-def _span(reader: Reader, selection: RequestFilter) -> tuple[int, int] | None:
+def _span(reader: Reader, table: str, selection: RequestFilter) -> tuple[int, int] | None:
     """Unix seconds of the oldest and newest record whose time can be read."""
     clause = where(selection)
-    sql = f"SELECT min({_UNIX_S}), max({_UNIX_S}) FROM completion_requests{clause.sql}"  # noqa: S608
+    sql = f"SELECT min({_UNIX_S}), max({_UNIX_S}) FROM {table}{clause.sql}"  # noqa: S608
     ((oldest, latest),) = reader.query(sql, clause.parameters)
     return None if oldest is None else (oldest, latest)
 

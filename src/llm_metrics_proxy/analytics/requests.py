@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 
 from llm_metrics_proxy.analytics.filters import Clause, RequestFilter, where
-from llm_metrics_proxy.analytics.rows import columns_there, item, read
+from llm_metrics_proxy.analytics.rows import columns_there, item, read, whole_table
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.base import Reader
@@ -53,24 +53,24 @@ def list_requests(reader: Reader, selection: RequestFilter, limit: int = 100, cu
     """At most ``limit`` (1 to ``MAX_LIMIT``) records after ``cursor``. Raises ``QueryError`` or ``StoreError``."""
     if not 1 <= limit <= MAX_LIMIT:
         raise QueryError("limit", f"limit must be from 1 to {MAX_LIMIT}; it is {limit}")
-    clause, columns, wanted = where(selection), _columns(reader), limit + 1  # one more tells whether a page follows
+    clause, table, wanted = where(selection), _table(reader), limit + 1  # one more tells whether a page follows
     if cursor is None:
-        rows = _rows(reader, columns, clause, wanted)
+        rows = _rows(reader, table, clause, wanted)
     else:
-        rows = _rows_after(reader, columns, clause, wanted, read_cursor(cursor))
+        rows = _rows_after(reader, table, clause, wanted, read_cursor(cursor))
     next_cursor = make_cursor(*rows[limit - 1][:3]) if len(rows) > limit else None
     return Page([item(row[3:]) for row in rows[:limit]], next_cursor)
 
 
-def _rows_after(reader: Reader, columns: str, clause: Clause, wanted: int, last: _Position) -> list[tuple[Any, ...]]:
+def _rows_after(reader: Reader, table: str, clause: Clause, wanted: int, last: _Position) -> list[tuple[Any, ...]]:
     """NULL compares with nothing, so records without a timestamp, the last of all, are a question of their own: one
     condition for both would keep SQLite from walking along the index."""
     if last.timestamp is None:
-        return _rows(reader, columns, clause.also("timestamp IS NULL AND id < ?", last.id), wanted)
+        return _rows(reader, table, clause.also("timestamp IS NULL AND id < ?", last.id), wanted)
     place = "CAST(? AS TEXT)" if last.is_text else "?"
-    rows = _rows(reader, columns, clause.also(f"(timestamp, id) < ({place}, ?)", last.timestamp, last.id), wanted)
+    rows = _rows(reader, table, clause.also(f"(timestamp, id) < ({place}, ?)", last.timestamp, last.id), wanted)
     if len(rows) < wanted:
-        rows += _rows(reader, columns, clause.also("timestamp IS NULL"), wanted - len(rows))
+        rows += _rows(reader, table, clause.also("timestamp IS NULL"), wanted - len(rows))
     return rows
 
 
@@ -83,25 +83,24 @@ def get_request(reader: Reader, key: int | str) -> dict[str, Any] | None:
         clause = Clause(" WHERE id = ?", (int(text),))
     else:
         return None
-    rows = _rows(reader, _columns(reader), clause, 1)
+    rows = _rows(reader, _table(reader), clause, 1)
     return item(rows[0][3:]) if rows else None
 
 
 def newest(reader: Reader, clause: Clause, limit: int) -> list[dict[str, Any]]:
     """At most ``limit`` records that a condition of ours selects, newest first. Raises ``StoreError``."""
-    return [item(row[3:]) for row in _rows(reader, _columns(reader), clause, limit)]
+    return [item(row[3:]) for row in _rows(reader, _table(reader), clause, limit)]
 
 
-def _columns(reader: Reader) -> str:
-    there = columns_there(reader)
-    return ", ".join(there[name] for name in ALL_COLUMNS)
+def _table(reader: Reader) -> str:
+    return whole_table(columns_there(reader))
 
 
-def _rows(reader: Reader, columns: str, clause: Clause, limit: int) -> list[tuple[Any, ...]]:
+def _rows(reader: Reader, table: str, clause: Clause, limit: int) -> list[tuple[Any, ...]]:
     """Newest first; before the columns stands what a cursor holds: timestamp, whether it is text, id."""
     stored = "iif(typeof(timestamp) = 'text', CAST(timestamp AS BLOB), timestamp), typeof(timestamp) = 'text'"
     order = "ORDER BY timestamp DESC, id DESC LIMIT ?"
-    sql = f"SELECT {stored}, id, {columns} FROM completion_requests{clause.sql} {order}"  # noqa: S608 -- names are ours
+    sql = f"SELECT {stored}, id, {', '.join(ALL_COLUMNS)} FROM {table}{clause.sql} {order}"  # noqa: S608 -- names are ours
     return read(reader, sql, (*clause.parameters, limit), columns=len(ALL_COLUMNS) + 3)
 
 

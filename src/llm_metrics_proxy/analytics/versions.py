@@ -11,7 +11,7 @@ import msgspec
 from semver import Version
 
 from llm_metrics_proxy.analytics.filters import RequestFilter, where
-from llm_metrics_proxy.analytics.rows import described, read
+from llm_metrics_proxy.analytics.rows import columns_there, described, read, whole_table
 from llm_metrics_proxy.storage.base import Reader
 
 
@@ -153,7 +153,8 @@ def older_records(reader: Reader, selection: RequestFilter) -> dict[str, int]:
 
 def _counts(reader: Reader, selection: RequestFilter) -> list[tuple[Any, ...]]:
     clause = where(selection)
-    sql = f"SELECT app_version, count(*) FROM completion_requests{clause.sql} GROUP BY app_version"  # noqa: S608
+    table = whole_table(columns_there(reader))
+    sql = f"SELECT app_version, count(*) FROM {table}{clause.sql} GROUP BY app_version"  # noqa: S608 -- names are ours
     return read(reader, sql, clause.parameters, columns=2)
 
 

@@ -33,6 +33,24 @@ def backends(settings: Settings) -> Finding:
     return Finding("backend", Status.OK, found)
 
 
+def tls(settings: Settings) -> Finding:
+    """Is every https backend the one that its certificate says?"""
+    urls = {table.name: (str(table.url), _verifies(settings, table)) for table in settings.backends}
+    if not urls:
+        urls = {"backend": (settings.backend or "", settings.upstream_tls_verify)}
+    over_tls = {name: verifies for name, (url, verifies) in urls.items() if url.startswith("https:")}
+    anybody = [name for name, verifies in over_tls.items() if not verifies]
+    if anybody:
+        advice = "name the certificate's issuer with upstream_ca_file or ca_file, and turn tls_verify on again"
+        found = f"certificates are not checked, so anybody in between can read keys and prompts: {', '.join(anybody)}"
+        return Finding("tls", Status.WARNING, found, advice)
+    return Finding("tls", Status.OK, f"{len(over_tls)} https backends, all checked" if over_tls else "no https backend")
+
+
+def _verifies(settings: Settings, table: BackendTable) -> bool:
+    return settings.upstream_tls_verify if table.tls_verify is None else table.tls_verify
+
+
 async def _ask_all(settings: Settings) -> dict[str, Found | str]:
     tables = settings.backends
     answers = await asyncio.gather(
@@ -53,7 +71,7 @@ def manners(settings: Settings, table: BackendTable) -> Manners:
     elif key:
         lines.append(f"Authorization: Bearer {key}\r\n")
     context = ssl.create_default_context(cafile=table.ca_file or settings.upstream_ca_file)
-    if not (settings.upstream_tls_verify if table.tls_verify is None else table.tls_verify):
+    if not _verifies(settings, table):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return Manners("".join(lines), context, table.tls_server_name)

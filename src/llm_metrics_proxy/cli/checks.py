@@ -193,6 +193,7 @@ def secret(settings: Settings) -> Finding:
 
 CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     backend,
+    backend_checks.tls,
     database,
     migration_checks.migrations,
     migration_checks.backups,

@@ -46,6 +46,8 @@ def requests(
     with open_database(loaded) as reader:
         newest_id = _newest_id(reader)
         records = list_requests(reader, chosen, limit).items
+        if not records and not json:
+            console().print("No requests yet." if chosen == RequestFilter() else "No request is like that.")
         if follow:  # like `tail -f`: the newest stands last
             show(records[::-1], True)
             for later in arriving(reader, chosen, newest_id):
@@ -154,8 +156,6 @@ def _least_width(columns: list[Column]) -> int:
 
 def _print_table(records: list[dict[str, Any]], first: bool) -> None:
     out = console()
-    if first and not records:
-        out.print("No requests yet.")
     columns = layout(out.width)
     table = Table(box=None, show_header=first, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for column, width in columns:

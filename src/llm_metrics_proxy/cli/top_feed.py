@@ -212,6 +212,8 @@ class ApiFeed:
         while not self._closed.is_set():
             try:
                 stream = stream or self._connect()
+                if self._closed.is_set():
+                    return  # told to stop while it connected: that shut another socket, or none
                 for event in self._read(stream.response):
                     self._events.put(event)
                 message = f"{self.name} has ended the stream"

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from llm_metrics_proxy.analytics.filters import RequestFilter, where
-from llm_metrics_proxy.analytics.rows import columns_there, read
+from llm_metrics_proxy.analytics.rows import columns_there, read, whole_table
 from llm_metrics_proxy.storage.base import Reader
 
 PAGE_ROWS: Final = 2_000  # of 95 columns: about 6 MB as Python values
@@ -52,11 +52,10 @@ def bounds(reader: Reader, selection: RequestFilter) -> Bounds | None:
 
 def pages(reader: Reader, selection: RequestFilter, names: Sequence[str], within: Bounds) -> Iterator[Page]:
     """Every selected record within the bounds once, lowest id first. Raises ``StoreError``."""
-    there = columns_there(reader)
-    columns = ", ".join(("id", *(there[name] for name in names)))
+    table, columns = whole_table(columns_there(reader), "NOT INDEXED"), ", ".join(("id", *names))
     clause = where(selection).also("id > ? AND id <= ?")
     sql = (
-        f"SELECT {columns} FROM completion_requests NOT INDEXED{clause.sql} "  # noqa: S608 -- names are ours
+        f"SELECT {columns} FROM {table}{clause.sql} "  # noqa: S608 -- names are ours
         f"ORDER BY id LIMIT {PAGE_ROWS}"
     )
     done = within.first - 1

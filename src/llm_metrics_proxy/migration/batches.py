@@ -20,6 +20,8 @@ _TELL_EVERY_S: Final = 0.1
 _BUSY_PATIENCE_S: Final = 60.0
 _LOG_PAGES: Final = 4096
 _GAP_S: Final = 0.001
+_WORK_S: Final = 0.02  # between two gaps; after every one of very small batches, a busy writer would have it all
+_ASK_EVERY_S: Final = 0.0005
 
 Interrupted = Callable[[], bool]
 
@@ -28,11 +30,13 @@ class Pace:
     """How many records the next batch takes, so that it holds the write lock for about ``target_ms``.
 
     A batch that took too long is answered at once, a short one by careful growth: a disk that stalls now and then
-    must not make the lock long afterwards.
+    must not make the lock long afterwards. ``least`` is for work whose cost hardly falls with the number of records:
+    batches of a few would hold the lock nearly as long each, and come to no end.
     """
 
-    def __init__(self, target_ms: float) -> None:
-        self.records = _FIRST_BATCH
+    def __init__(self, target_ms: float, *, least: int = 1) -> None:
+        self.records = max(_FIRST_BATCH, least)
+        self._least = least
         self.largest_ms = 0.0
         self.busy_ms = 0.0
         self._target_ms = target_ms
@@ -42,7 +46,7 @@ class Pace:
         self.largest_ms = max(self.largest_ms, held_ms)
         self.busy_ms += held_ms
         factor = min(1.5, max(0.25, 0.7 * self._target_ms / max(held_ms, 0.01)))
-        self.records = max(1, min(_MOST, int(self.records * factor) + (factor > 1)))
+        self.records = max(self._least, min(_MOST, int(self.records * factor) + (factor > 1)))
 
 
 class Log:
@@ -53,7 +57,7 @@ class Log:
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
-        self._connection, self._pages = connection, 0
+        self._connection, self._pages, self._rested_at = connection, 0, 0.0
         connection.set_wal_hook(self._committed)  # instead of SQLite's own
 
     def _committed(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
@@ -66,7 +70,9 @@ class Log:
             self._pages = 0
             with suppress(apsw.Error):  # as SQLite does: what is wrong with the disk shows when it has to be written
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        time.sleep(_GAP_S)
+        if time.monotonic() - self._rested_at > _WORK_S:
+            time.sleep(_GAP_S)
+            self._rested_at = time.monotonic()
 
 
 class Teller:
@@ -108,16 +114,22 @@ def transaction(connection: apsw.Connection, pace: Pace | None = None) -> Iterat
 
 
 def _begin(connection: apsw.Connection) -> None:
+    """Ask often: SQLite would soon ask ten times a second only, and hardly ever meet the gaps of a busy writer."""
     deadline = time.monotonic() + _BUSY_PATIENCE_S
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except apsw.BusyError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+    patience_ms = connection.pragma("busy_timeout")
+    connection.set_busy_timeout(0)
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_ASK_EVERY_S)
+            else:
+                return
+    finally:
+        connection.set_busy_timeout(patience_ms)
 
 
 def id_ranges_end(connection: apsw.Connection, table: str, after: int, bound: int, records: int) -> int:

@@ -22,7 +22,7 @@ from llm_metrics_proxy.migration.batches import transaction
 from llm_metrics_proxy.migration.chain import known_checksums, refuse_unknown, statements
 from llm_metrics_proxy.migration.disk import disk_needs
 from llm_metrics_proxy.migration.execution import Execution
-from llm_metrics_proxy.migration.legacy import Found
+from llm_metrics_proxy.migration.legacy import Found, fingerprint
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import (
     Ended,
@@ -96,7 +96,7 @@ def migrate(
         with migration_lock(path, wait=options.wait_for_lock, stop=stop, report=report):
             work = _Work(path, options, migrations=migrations, app_version=app_version, report=report, stop=stop)
             try:
-                return work.migrate(seen if looked.still_holds(path) else None)
+                return work.migrate(looked if looked.still_holds(path) else None)
             finally:
                 work.close()
 
@@ -172,15 +172,16 @@ class _Work:
         self._app_version, self._report, self._stop = app_version, report, stop
         self._deadline = time.monotonic() + options.max_seconds if options.max_seconds is not None else None
         self._connection: apsw.Connection | None = None
+        self._before_look: tuple[object, ...] = ()
 
     def close(self) -> None:
         """Release the database; its log is written back if nobody else has it open."""
         if self._connection is not None:
             self._connection.close()
 
-    def migrate(self, seen: Survey | None) -> Result:
-        """Go on with an unfinished run, or begin one. ``seen``: a look that still holds, if there is one."""
-        seen = seen or self._look(quick=self._options.automatic)
+    def migrate(self, looked: Look | None) -> Result:
+        """Go on with an unfinished run, or begin one. ``looked``: a look that still holds, if there is one."""
+        seen = self._look(quick=self._options.automatic) if looked is None else self._taken(looked)
         if seen.status.has_work and seen.status.counted_above_id:
             seen = self._look()  # a run says how many records of every version there were
         while (run := seen.status.unfinished) is not None:
@@ -219,7 +220,7 @@ class _Work:
         if seen.status.needs_adoption and not seen.inspection.has_rowid_id:
             self._adopt_by_copy(seen)
             seen = self._look()
-        return self._execute(self._begin(seen), seen)
+        return self._execute(*self._begin(seen))
 
     def undo(self, to_version: str | None) -> Result:
         """Take the last run back."""
@@ -255,9 +256,14 @@ class _Work:
         return execution.go_on(run, self._sql(run, seen), self._newest)
 
     def _look(self, *, quick: bool = False) -> Survey:
+        self._before_look = fingerprint(self._path)
         seen = survey(self._path, self._migrations, app_version=self._app_version, quick=quick)
         _refuse(self._path, seen, self._app_version)
         return seen
+
+    def _taken(self, looked: Look) -> Survey:
+        self._before_look = looked.before
+        return looked.seen
 
     def _sql(self, run: Run, seen: Survey) -> RunSql:
         stamps = [stamp for stamp, _count in seen.census.counts]
@@ -311,9 +317,14 @@ class _Work:
             added = adopt(connection, seen.inspection, app_version=self._app_version, backup=backup.name)
             set_fact(connection, DISTRUSTED, json.dumps(added))
 
-    def _begin(self, seen: Survey) -> Run:
-        """Back up; then, in one transaction, adopt the file if it has to be, and write down the run."""
+    def _begin(self, seen: Survey) -> tuple[Run, Survey]:
+        """Back up; then, in one transaction, adopt the file if it has to be, and write down the run.
+
+        With the look that the run rests on: another one where a program wrote to the file since ``seen``.
+        """
         backup = self._back_up(seen)
+        if fingerprint(self._path) != self._before_look or backup.records != sum(n for _, n in seen.census.counts):
+            seen = self._look()  # records of a run may not have stamps that it has not seen
         adopted = seen.status.needs_adoption or seen.distrusted is not None
         chain = [m for m in self._migrations if m.version in seen.status.pending or adopted]
         self._report(Progress(phase=Phase.ADOPTING))
@@ -353,7 +364,7 @@ class _Work:
             sql = self._sql(run, seen)
             for k in range(len(chain)):
                 connection.execute(sql.create_undo_table(k))
-        return run
+        return run, seen
 
     def _last_in(self, backup: str) -> int:
         """The greatest id in the backup: what arrived since is no part of the run."""

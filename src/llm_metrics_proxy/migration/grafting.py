@@ -48,6 +48,7 @@ class Grafting:
         """``between`` is called from one batch to the next."""
         self._connection, self._fence, self._pace = connection, fence, pace
         self._report, self._interrupted, self._between = report, interrupted, between
+        self._stretch = 1
 
     def is_under_way(self) -> bool:
         """Entries of some index have been made, and it is not there yet."""
@@ -62,6 +63,7 @@ class Grafting:
             self._make_at_once(index)
             return True
         self._report(Progress(phase=Phase.MIGRATING, detail="building an index"))
+        goal, self._stretch = self._one(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}"), 1  # noqa: S608
         while not self._exists(index):
             if self._interrupted():
                 return False
@@ -73,8 +75,12 @@ class Grafting:
                 self._throw_away(index)
                 self._make_at_once(index)
                 return True
-            if not self._exists(index):
+            if (through := get_fact(self._connection, _fact(index))) is None or through == _SPOILT:
+                continue
+            if through < goal:
                 self._between()
+            else:  # what came since must be caught up with, whoever writes: no more rests, and ever larger batches
+                self._stretch *= 2
         if not self._is_whole(index):
             with transaction(self._connection, self._pace):
                 self._fence.check(self._connection)
@@ -126,7 +132,7 @@ class Grafting:
                 if after == _SPOILT:
                     return False
                 last = self._one(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}")  # noqa: S608
-                through = max(after, id_ranges_end(connection, TABLE, after, last, self._pace.records))
+                through = max(after, id_ranges_end(connection, TABLE, after, last, self._pace.records * self._stretch))
                 having = f" AND {index.column} IS NOT NULL" if index.is_partial else ""
                 connection.execute(
                     f"INSERT INTO {_entries(index)} SELECT {index.column}, id FROM {TABLE} "  # noqa: S608

@@ -76,6 +76,11 @@ _COLUMNS: Final = (
     "requests", "error_rate", "response_time_ms.p95", "time_to_first_token_ms.p50", "output_tokens_per_second.p50",
     "total_tokens", "cost_usd",
 )  # fmt: skip
+# By client there are no roll-ups of the median speed: with it, records of the whole range would be read for it alone.
+_CLIENT_COLUMNS: Final = tuple(
+    "output_tokens_per_second.mean" if name == "output_tokens_per_second.p50" else name for name in _COLUMNS
+)
+_CLIENTS: Final = frozenset({"origin", "api_key_id", "user"})
 
 
 class ReportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,11 +133,20 @@ def build(reader: Reader, query: ReportQuery, now: datetime) -> Report:
         )
         return ask(sources, one, now)
 
-    totals = asked([name for name, *_ in _FIGURES], compare=True)
+    names = available([name for name, *_ in _FIGURES])
+    peaks = [name for name in names if measure(name).needs.peak]
+    totals = asked([name for name in names if name not in peaks], compare=True)
+    of_records = asked(
+        ["requests", *peaks], compare=True
+    )  # apart: all else comes from roll-ups where the range is long
     over_time = asked(["requests", *(name for *_, series in _CHARTS for name in series.values())], "time")
     by_outcome = asked(["requests"], "time", "outcome", limit=OUTCOMES_SHOWN)
     tables = [
-        _table(title, asked(_COLUMNS, dimension, limit=TABLE_ROWS, compare=True), totals.records)
+        _table(
+            title,
+            asked(_CLIENT_COLUMNS if dimension in _CLIENTS else _COLUMNS, dimension, limit=TABLE_ROWS, compare=True),
+            totals.records,
+        )
         for dimension, title in _TABLES
     ]
     assert selection.start is not None
@@ -150,8 +164,9 @@ def build(reader: Reader, query: ReportQuery, now: datetime) -> Report:
         older_records=totals.older_records,
         source=totals.source,
         relative_error=max(totals.relative_error, over_time.relative_error),
+        pruned_before=None if of_records.pruned_before is None else stored_time(of_records.pruned_before),
         summary=[],
-        figures=_figures(totals),
+        figures=_figures([totals] if of_records.pruned_before is not None else [totals, of_records]),
         charts=[_outcomes(by_outcome), *_charts(over_time)],
         tables=[table for table in tables if any(group.key is not None for group in table.groups)],
         errors=read_errors(reader, ErrorsQuery(filter=selection, examples=EXAMPLES)),
@@ -164,23 +179,24 @@ def _known(value: float | msgspec.UnsetType | None) -> float | None:
     return None if isinstance(value, msgspec.UnsetType) else value
 
 
-def _figures(totals: Result) -> list[Figure]:
-    (row,) = totals.rows
-    units = {column.name: column.unit for column in totals.columns}
+def _figures(results: Sequence[Result]) -> list[Figure]:
+    """In the order of the table, each from the first result that has it."""
+    values = {name: one for result in reversed(results) for name, one in result.rows[0].values.items()}
+    units = {column.name: column.unit for result in results for column in result.columns}
     return [
         Figure(
             name=name,
             label=label,
             unit=units[name],
-            value=row.values[name].value,
-            n=row.values[name].n,
-            coverage=row.values[name].coverage,
-            previous=_known(row.values[name].previous),
-            change=_known(row.values[name].change),
+            value=values[name].value,
+            n=values[name].n,
+            coverage=values[name].coverage,
+            previous=_known(values[name].previous),
+            change=_known(values[name].change),
             better=better,
         )
         for name, label, better in _FIGURES
-        if name in row.values
+        if name in values
     ]
 
 

@@ -32,6 +32,12 @@ def markdown(report: Report) -> str:
     if report.older_records:
         older = ", ".join(f"{text(version)}: {count(n)}" for version, n in report.older_records.items())
         parts.append(f"> Not comparable: some records still follow formulas of older versions ({older}).")
+    if report.pruned_before is not None:
+        parts.append(
+            f"> Most records from before {moment(report.pruned_before, zone)} were deleted by the retention: what went "
+            "wrong and the slowest requests are those of what is left. All other numbers are from roll-ups, which "
+            "count them."
+        )
     parts.append("\n".join(f"- {_plain(sentence)}" for sentence in report.summary))
     if report.records:
         parts += ["## Figures", _figures(report)]

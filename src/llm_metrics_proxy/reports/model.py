@@ -86,6 +86,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     older_records: dict[str, int]  # those whose formulas were replaced since, by app_version
     source: str  # records, rollups or both
     relative_error: float  # of percentiles; 0: exact
+    pruned_before: str | None = None  # most records from before were deleted: errors and the slowest lack them
     summary: list[str]  # in sentences
     figures: list[Figure]
     charts: list[Chart]
