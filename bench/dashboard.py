@@ -28,7 +28,7 @@ from rich.console import Console
 from tests.browser.browsing import DESKTOP
 from tests.browser.served import chromium_path, served
 
-from bench.analytics_data import PIECE, Traffic, rows_of
+from bench.analytics_data import DAYS, PIECE, Traffic, rows_of
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.sqlite import SqliteStore
@@ -72,10 +72,10 @@ _FRAMES: Final = """(seconds) => new Promise((resolve) => {
 })"""
 
 
-def make(path: Path, records: int) -> None:
+def make(path: Path, records: int, days: int = DAYS) -> None:
     """Write the file, without roll-ups; its last record is of now."""
     end = datetime.now(UTC)
-    traffic, random, first = Traffic(records, end=end), np.random.default_rng(3), 1
+    traffic, random, first = Traffic(records, end=end, days=days), np.random.default_rng(3), 1
     store = SqliteStore(path)
     waiting: list[Any] = []
     hours = traffic.hours()
@@ -199,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.dashboard", description=__doc__)
     parser.add_argument("what", choices=("first", "tail", "memory"))
     parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--days", type=int, default=DAYS, help="over which the records are spread")
     parser.add_argument("--turns", type=int, default=5, help="how often the first view is opened over each range")
     parser.add_argument("--seconds", type=int, default=20, help="of watching frames")
     parser.add_argument("--minutes", type=int, default=30, help="of watching memory")
@@ -211,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = folder / "metrics.db"
         if not path.exists() or datetime.fromtimestamp(path.stat().st_mtime, UTC) < datetime.now(UTC) - timedelta(1):
             path.unlink(missing_ok=True)
-            make(path, given.records)
+            make(path, given.records, given.days)
         address = stack.enter_context(served(folder, "--log-level", "info"))
         out.print(f"all records are rolled up ({wait_until_rolled_up(path):.0f} s)")
         playwright = stack.enter_context(sync_playwright())

@@ -30,8 +30,6 @@ from bench.dashboard import FLAGS, make, wait_until_rolled_up
 from bench.processes import LOAD_CORE, TEST_CORE, cpu_s, pinned, settle
 from bench.throughput import Wrk
 
-OVERVIEWS: Final = 15
-LISTS: Final = 5
 CONNECTIONS: Final = 64
 # How often the page asks each, in seconds; all else once a minute, the overview's range being a day.
 _EVERY_S: Final = {"/health": 5.0, "/api/v1/migrations/current": 5.0, "/api/v1/alerts": 15.0}
@@ -65,17 +63,17 @@ def questions(port: int) -> list[Question]:
 class Tabs:
     """Twenty readers; they look between ``open`` and ``close``."""
 
-    def __init__(self, port: int, asked: Sequence[Question]) -> None:
+    def __init__(self, port: int, asked: Sequence[Question], overviews: int, lists: int) -> None:
         self.answers = 0
-        self._port, self._asked = port, asked
+        self._port, self._asked, self._overviews, self._lists = port, asked, overviews, lists
         self._stop = threading.Event()
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[None]:
         """Inside, they look."""
         self._stop.clear()
-        threads = [threading.Thread(target=self._overview, args=(number,)) for number in range(OVERVIEWS)]
-        threads += [threading.Thread(target=self._list) for _ in range(LISTS)]
+        threads = [threading.Thread(target=self._overview, args=(number,)) for number in range(self._overviews)]
+        threads += [threading.Thread(target=self._list) for _ in range(self._lists)]
         for thread in threads:
             thread.start()
         yield
@@ -85,7 +83,7 @@ class Tabs:
 
     def _overview(self, number: int) -> None:
         """One after the other when they are due. Every reader at another moment, so that a short turn has its share."""
-        phase = number / OVERVIEWS
+        phase = number / self._overviews
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         due = [time.time() + each.every_s - (time.time() - phase * each.every_s) % each.every_s for each in self._asked]
         while not self._stop.wait(max(0.0, min(due) - time.time())):
@@ -118,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--overviews", type=int, default=15, help="readers of the first view")
+    parser.add_argument("--lists", type=int, default=5, help="readers of the live list")
     parser.add_argument("--database", type=Path, help="a file of `bench.dashboard`, which is copied")
     parser.add_argument("--same-core", action="store_true", help="the metrics process on the worker's core")
     given = parser.parse_args(arguments)
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         wait_until_rolled_up(path)
         ours.move_recorder(TEST_CORE if given.same_core else LOAD_CORE)
         assert ours.metrics_port is not None
-        wrk, tabs = Wrk(folder), Tabs(ours.metrics_port, questions(ours.metrics_port))
+        wrk, tabs = Wrk(folder), Tabs(ours.metrics_port, questions(ours.metrics_port), given.overviews, given.lists)
         wrk.requests_per_s(ours, CONNECTIONS, 2.0)
         rates: dict[str, list[float]] = {"alone": [], "watched": []}
         used = dict.fromkeys(rates, 0.0)
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ratios = sorted(one / other for one, other in zip(watched, alone, strict=True))
         out.print(
             f"{statistics.median(alone):,.0f} requests/s alone, {statistics.median(watched):,.0f} with "
-            f"{OVERVIEWS + LISTS} readers: {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
+            f"{given.overviews + given.lists} readers: {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
         )
         out.print(
             f"{tabs.answers} answers to them; CPU of the metrics process {used['alone']:.1f} s alone, "
