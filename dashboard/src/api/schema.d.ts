@@ -1069,6 +1069,8 @@ export interface components {
                 [key: string]: number;
             };
             previous_start: string | null;
+            /** @default null */
+            pruned_before: string | null;
             records: number;
             relative_error: number;
             slowest: Record<string, never>[];
