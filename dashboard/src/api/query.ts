@@ -1,7 +1,7 @@
 /** Questions to the metrics engine: the shape of its answer, and the hook that every view asks through. */
 import { keepPreviousData, useQuery, type UseQueryResult } from "@tanstack/react-query";
 
-import { useView } from "../app/view";
+import { QUERIES, useView } from "../app/view";
 import { filtersOf } from "../state/search";
 import { bucketFor, instants, lengthMs, stepMs } from "../state/range";
 import { address, get, type Parameters_ } from "./client";
@@ -77,7 +77,7 @@ export function useAnswer(question: Question): Asked {
     timezone: zone,
   };
   const result = useQuery({
-    queryKey: ["query", nowMs, parameters], // the range of all records has no moment among its parameters
+    queryKey: [QUERIES, nowMs, parameters], // the range of all records has no moment among its parameters
     queryFn: ({ signal }) => get<Answer>("/api/v1/query", parameters, signal, stepMs(range) / 2000),
     placeholderData: keepPreviousData,
   });

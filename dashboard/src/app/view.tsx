@@ -1,4 +1,5 @@
 /** What every view knows: the link's words, the range, the zone, and the moment that it shows. */
+import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
 
@@ -17,6 +18,9 @@ export interface View {
   readonly change: (words: { readonly [Name in keyof Search]?: Search[Name] | undefined }) => void;
 }
 
+/** What the keys of all questions begin with that move with the moment shown. */
+export const QUERIES = "query";
+
 export const ViewContext = createContext<View | null>(null);
 
 export function Viewed({ children }: { children: ReactNode }) {
@@ -24,6 +28,7 @@ export function Viewed({ children }: { children: ReactNode }) {
   const navigate = useNavigate();
   const search = useMemo(() => parseSearch(raw as Record<string, unknown>), [raw]);
   const range = useMemo(() => rangeOf(search), [search]);
+  const client = useQueryClient();
   const [live, setLive] = useState(true);
   const [nowMs, setNowMs] = useState(() => stepped(Date.now(), range));
   const rangeText = formatRange(range);
@@ -33,7 +38,8 @@ export function Viewed({ children }: { children: ReactNode }) {
     if (!live || range.kind === "fixed") return undefined;
     let timer = 0;
     const show = () => {
-      if (document.visibilityState === "visible") setNowMs(stepped(Date.now(), range));
+      // nobody asks for a page that nobody sees, nor anew while answers are on their way: a server that is slow would be slower
+      if (document.visibilityState === "visible" && client.isFetching({ queryKey: [QUERIES] }) === 0) setNowMs(stepped(Date.now(), range));
     };
     const wait = () => {
       timer = window.setTimeout(() => {
@@ -42,12 +48,12 @@ export function Viewed({ children }: { children: ReactNode }) {
       }, stepMs(range) - (Date.now() % stepMs(range)));
     };
     wait();
-    document.addEventListener("visibilitychange", show); // nobody asks for a page that nobody sees
+    document.addEventListener("visibilitychange", show);
     return () => {
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", show);
     };
-  }, [live, range]);
+  }, [client, live, range]);
 
   const change = useCallback<View["change"]>(
     (words) => {
