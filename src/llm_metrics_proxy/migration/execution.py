@@ -182,7 +182,9 @@ class Execution:
 
     def _build_indexes(self) -> bool:
         """The indexes that an adopted file lacks; false: interrupted."""
-        return self._grafting.build()
+        are_there = self._grafting.build()
+        self._log.between()
+        return are_there
 
     def _longest_ms(self, run: Run) -> float:
         return max(run.largest_lock_ms, self._pace.largest_ms, self._index_pace.largest_ms)

@@ -181,7 +181,7 @@ class RunSql:
             seen.format(self.before(name, k)) for name, seen in zip(migration.inputs, migration.seen_as, strict=True)
         ]
         columns = [f"{value} COLLATE BINARY" for value in (*inputs, *self._outcome(k))]
-        return f"SELECT DISTINCT {', '.join(columns)} FROM {self.joined(k)} AND {self._seen_where(k)}"  # noqa: S608
+        return f"SELECT DISTINCT {', '.join(columns)} FROM {self.joined(k)} AND ({self._seen_where(k)})"  # noqa: S608
 
     def reasons(self, k: int) -> str:
         """Rows ``(reason after k, records)`` of those that have one."""
