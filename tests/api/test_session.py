@@ -1,5 +1,9 @@
 """Signing in with a browser."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
@@ -86,3 +90,28 @@ def test_addresses_that_failed_are_remembered_in_bounds_and_forgotten_in_time() 
     assert attempts.wait_s("10.9.9.9") > 0 == attempts.wait_s("10.9.9.8")
     now[0] += WINDOW_S
     assert attempts.wait_s("10.9.9.9") == 0
+
+
+def test_guesses_at_one_moment_count_one_by_one(database: Database) -> None:
+    """Each of them has begun before the first one fails."""
+    app = client(database, token=TOKEN).app
+
+    async def story() -> list[int]:
+        begun, guesses = asyncio.Event(), 4 * MOST_ATTEMPTS
+        waiting = 0
+
+        async def body() -> AsyncIterator[bytes]:
+            nonlocal waiting
+            yield b'{"token": '
+            waiting += 1
+            if waiting == guesses:
+                begun.set()
+            await asyncio.wait_for(begun.wait(), 60)
+            yield b'"guess"}'
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
+            answers = await asyncio.gather(*(http.post("/session", content=body()) for _ in range(guesses)))
+        return [answer.status_code for answer in answers]
+
+    codes = asyncio.run(story())
+    assert (codes.count(401), codes.count(429)) == (MOST_ATTEMPTS, 3 * MOST_ATTEMPTS)

@@ -93,16 +93,16 @@ def add_session_routes(app: FastAPI, sessions: Sessions | None, app_version: str
     async def sign_in(request: Request) -> Response:
         if sessions is None:
             return error_response(404, "not_found", "no token is set, so that there is nothing to sign in to")
-        address = request.client.host if request.client else ""
-        wait_s = sessions.attempts.wait_s(address)
-        if wait_s > 0:
-            headers = {"Retry-After": str(int(wait_s) + 1)}
-            return error_response(429, "too_many_attempts", f"try again in {wait_s:.0f} s", headers=headers)
         body = b""
         async for chunk in request.stream():
             body += chunk
             if len(body) > _MOST_BODY_BYTES:
                 return error_response(413, "too_large", 'the body is to be {"token": "…"} and no more')
+        address = request.client.host if request.client else ""
+        wait_s = sessions.attempts.wait_s(address)  # nothing is awaited from here on: attempts at once count one by one
+        if wait_s > 0:
+            headers = {"Retry-After": str(int(wait_s) + 1)}
+            return error_response(429, "too_many_attempts", f"try again in {wait_s:.0f} s", headers=headers)
         try:
             given = msgspec.json.decode(body, type=_Given).token
         except (msgspec.DecodeError, UnicodeDecodeError):
