@@ -4,16 +4,19 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
+NODE   := $(VENV)/.installed-node
+SITE   := src/llm_metrics_proxy/dashboard/site/index.html
+SITE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -type f -print)
 ARGS   ?=
 BENCH_RECORDS ?= 10000000
 
-.PHONY: run test quick check format bench bench-migrate bench-analytics real-llm golden freeze lock clean help
+.PHONY: run test browser dashboard dashboard-types quick check format bench bench-migrate bench-analytics real-llm golden freeze lock clean help
 .DELETE_ON_ERROR:
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-run: $(STAMP) ## start everything; ARGS="--backend http://host:port" names an LLM server
+run: $(STAMP) $(SITE) ## start everything; ARGS="--backend http://host:port" names an LLM server
 	@$(BIN)/llm-metrics-proxy serve $(ARGS)
 
 # Debian splits venv out of python3; root may add it, everybody else is told the package's name.
@@ -33,17 +36,38 @@ $(DEV): $(STAMP) requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
-check: $(DEV) ## ruff, mypy --strict, import rules, docs and version checks
+# The dashboard is built with Node from a wheel, in the same virtual environment.
+$(NODE): $(VENV)/bin/python requirements-node.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-node.lock
+	@touch $@
+
+$(SITE): $(NODE) $(SITE_SOURCES)
+	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python
+	@touch $@
+
+browser: $(DEV) $(SITE) ## the dashboard in Chromium
+	sh tools/install-chromium.sh
+	$(BIN)/pytest -q tests/browser $(ARGS)
+
+dashboard: $(SITE) ## build the dashboard into the package
+
+check: $(DEV) $(SITE) ## ruff, mypy --strict, import rules, docs and version checks
 	$(BIN)/ruff format --check src tests bench tools
 	$(BIN)/ruff check src tests bench tools
 	$(BIN)/mypy
+	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python check
 	$(BIN)/pytest -q tests/architecture
+
+dashboard-types: $(DEV) $(NODE) ## the API's types for the dashboard, from its OpenAPI document
+	$(BIN)/python -m tools.openapi dashboard/openapi.json
+	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python types
 
 quick: $(DEV) ## the inner loop: everything that starts no whole process, under a minute
 	$(BIN)/pytest -q -x -m "not system and not real_server" $(ARGS)
 
 test: check ## all set-up, the checks, then every test
 	sh tools/install-litellm.sh
+	sh tools/install-chromium.sh
 	sh tools/install-prometheus.sh
 	$(BIN)/pytest -q $(ARGS)
 
@@ -75,4 +99,4 @@ lock: ## renew the hashed locks (versions and hashes only)
 	sh tools/lock.sh
 
 clean: ## remove what was made here; data/ stays
-	rm -rf $(VENV) .venv-litellm .venv-llama-cpp .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-litellm .venv-llama-cpp .mypy_cache .pytest_cache .ruff_cache .hypothesis dashboard/node_modules src/llm_metrics_proxy/dashboard/site

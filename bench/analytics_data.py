@@ -49,10 +49,10 @@ _TEXT: Final = pa.string()
 class Traffic:
     """A source of pieces of traffic."""
 
-    def __init__(self, records: int, seed: int = 7) -> None:
+    def __init__(self, records: int, seed: int = 7, end: datetime = END, days: int = DAYS) -> None:
         self._random = np.random.default_rng(seed)
         self._model_speed = self._random.uniform(20, 120, len(MODELS))  # tokens/s
-        self._weights = _hours(records)
+        self._weights = _hours(records, end, days)
 
     def hours(self) -> list[tuple[float, int]]:
         """(seconds since 1970, records) of every hour."""
@@ -136,9 +136,9 @@ class Traffic:
         return columns
 
 
-def _hours(records: int) -> list[tuple[float, int]]:
+def _hours(records: int, end: datetime, days: int) -> list[tuple[float, int]]:
     """How many records every hour has: nights are quiet, weekends half."""
-    hours = [END - timedelta(hours=back) for back in range(DAYS * 24, 0, -1)]
+    hours = [end - timedelta(hours=back) for back in range(days * 24, 0, -1)]
     weights = [
         (1 + 0.9 * np.sin((hour.hour - 8) / 24 * 2 * np.pi)) * (0.5 if hour.weekday() >= 5 else 1.0) + 0.1
         for hour in hours

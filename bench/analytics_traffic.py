@@ -1,12 +1,13 @@
-"""``python -m bench.analytics_traffic JOURNAL PER_SECOND``: a worker's journal, written at a steady rate until killed.
+"""``python -m bench.analytics_traffic JOURNAL PER_SECOND [now]``: a worker's journal, written at a steady rate until
+killed.
 
-Records are those of ``analytics_data``, with times that go on where its records end.
+Records are those of ``analytics_data``, with times that go on where its records end, or that are those of the clock.
 """
 
 import secrets
 import sys
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ def records(count: int) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def write(folder: Path, per_second: float) -> None:
+def write(folder: Path, per_second: float, first: datetime = END) -> None:
     """Until the process ends."""
     facts, writer = records(_DIFFERENT), JournalWriter(folder, secrets.token_hex(8))
     begun, written, run = time.monotonic(), 0, secrets.token_hex(8)
@@ -40,7 +41,7 @@ def write(folder: Path, per_second: float) -> None:
         for number in range(written, int(elapsed * per_second)):
             one = dict(facts[number % len(facts)])
             one["request_id"] = f"{run}{number:016x}"
-            one["timestamp"] = stored_time(END + timedelta(seconds=number / per_second))
+            one["timestamp"] = stored_time(first + timedelta(seconds=number / per_second))
             record = RequestRecord(**one)
             writer.opened(record)
             writer.closed(record)
@@ -65,4 +66,4 @@ def fill(folder: Path, count: int) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), float(sys.argv[2]))
+    write(Path(sys.argv[1]), float(sys.argv[2]), datetime.now(UTC) if sys.argv[3:] == ["now"] else END)

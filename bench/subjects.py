@@ -31,6 +31,7 @@ class Subject(NamedTuple):
     pids: tuple[int, ...]
     recorder_pids: tuple[int, ...] = ()  # ours only: the metrics process
     database: Path | None = None
+    metrics_port: int | None = None
 
     def move_recorder(self, core: int) -> None:
         """Pin the metrics process."""
@@ -145,4 +146,4 @@ def ours(folder: Path, upstream: int) -> Iterator[Subject]:
         assert workers, "the worker was not found among the children of serve"
         assert recorders, "the metrics process was not found among the children of serve"
         move(workers, TEST_CORE)
-        yield Subject("ours", port, workers, recorders, data / "metrics.db")
+        yield Subject("ours", port, workers, recorders, data / "metrics.db", metrics_port)

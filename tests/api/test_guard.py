@@ -51,7 +51,14 @@ def test_supervisors_need_no_token(database: Database, path: str) -> None:
 
 def test_paths_that_only_look_like_open_ones_need_the_token(database: Database) -> None:
     http = client(database, token=TOKEN)
-    for path in ("/health/", "//health", "/health/../metrics", "/HEALTH", "/health%2F..%2Fmetrics"):
+    for path in (
+        "/health/",
+        "/errors/",
+        "/assets/../metrics",
+        "/health/../metrics",
+        "/HEALTH",
+        "/health%2F..%2Fmetrics",
+    ):
         assert http.get(path).status_code == 401
 
 

@@ -57,6 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "listening": {"errors"},
     "supervisor": {"errors", "scoreboard", "logs"},
     "demo": {"errors", "logs"},
+    "dashboard": set(),
 }  # fmt: skip
 
 # The face of storage, what the migrations of `safe_migrations.py` are written in, and who alone may load pyarrow.

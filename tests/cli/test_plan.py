@@ -12,7 +12,8 @@ from llm_metrics_proxy.cli.metrics_options import MetricsOptions
 from llm_metrics_proxy.cli.metrics_process import migration_options
 from llm_metrics_proxy.config.prices import PriceTable
 from llm_metrics_proxy.config.settings import Settings
-from llm_metrics_proxy.config.sources import load
+from llm_metrics_proxy.config.sources import Loaded, load
+from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.config.watch import AlertTable, SloTable
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
@@ -26,6 +27,10 @@ from llm_metrics_proxy.watch.rules import About, SloRule
 
 def settings(tmp_path: Path, **values: Any) -> Settings:
     return Settings(**{"data_dir": tmp_path / "data", "port": 0, "metrics_port": 0, "workers": 2, **values})
+
+
+def loaded(chosen: Settings) -> Loaded:
+    return Loaded(chosen, dict.fromkeys(rows(), "flag"), None)
 
 
 def close(*listeners: plan.Listeners) -> None:
@@ -58,12 +63,14 @@ def test_each_worker_is_told_its_own_socket_and_slot_and_every_setting(tmp_path:
 def test_the_metrics_process_gets_the_token_by_its_standard_input_only(tmp_path: Path) -> None:
     chosen = settings(tmp_path, metrics_token="secret-token")
     readers = plan.listen_for_readers(chosen)
-    spec = plan.metrics_spec(chosen, readers, None)
+    spec = plan.metrics_spec(loaded(chosen), readers, None)
     options = msgspec.json.decode(spec.options_json, type=MetricsOptions)
     assert (options.metrics_token, options.listen_fds, options.scoreboard_fd) == ("secret-token", readers.fds, None)
     assert options.metrics_host == chosen.metrics_host
     assert "secret-token" not in " ".join(spec.argv)
     assert spec.without_it is not None
+    shown = {row["name"]: row["value"] for row in options.settings}
+    assert (shown["metrics_token"], shown["metrics_port"]) == ("***", str(chosen.metrics_port))
     close(readers)
 
 
@@ -77,7 +84,7 @@ def test_the_metrics_process_is_told_how_to_migrate(tmp_path: Path) -> None:
         migration_window="22:00-06:00",
     )
     readers = plan.listen_for_readers(chosen)
-    told = msgspec.json.decode(plan.metrics_spec(chosen, readers, None).options_json, type=MetricsOptions)
+    told = msgspec.json.decode(plan.metrics_spec(loaded(chosen), readers, None).options_json, type=MetricsOptions)
     close(readers)
     assert not told.auto_migrate
     options = migration_options(told)
@@ -134,7 +141,7 @@ def test_processes_stop_in_the_order_in_which_records_flow(tmp_path: Path) -> No
     simulated = plan.demo_spec(demo, traffic_to=clients.url)
     children = [
         *plan.worker_specs(chosen, demo.url, clients, board),
-        plan.metrics_spec(chosen, readers, board),
+        plan.metrics_spec(loaded(chosen), readers, board),
         simulated,
     ]
     assert [child.stop_group for child in children] == [0, 0, 1, 2]

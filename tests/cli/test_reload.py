@@ -87,7 +87,7 @@ def test_the_metrics_process_gets_new_prices_and_keeps_the_rest(tmp_path: Path) 
     file.write_text(f"data_dir = '{tmp_path}/data'\nmetrics_port = 0\n")
     loaded = load({}, {}, file)
     readers = plan.listen_for_readers(loaded.settings)
-    child = plan.metrics_spec(loaded.settings, readers, None)
+    child = plan.metrics_spec(loaded, readers, None)
     reload = plan.reload_plan(loaded, [child])
     assert reload is not None
     assert reload.children == ["metrics"]
@@ -99,7 +99,10 @@ def test_the_metrics_process_gets_new_prices_and_keeps_the_rest(tmp_path: Path) 
         msgspec.json.decode(text, type=MetricsOptions) for text in (child.options_json, answer.options["metrics"])
     )
     assert [row.model for row in after.prices] == ["a"]
-    assert msgspec.structs.replace(after, prices=[], public_prices=True) == before
+    assert msgspec.structs.replace(after, prices=[], public_prices=True, settings=before.settings) == before
+    told = {shown["name"]: shown["value"] for shown in after.settings}
+    assert (told["prices"], told["public_prices"]) == ("a", "false")
+    assert told["data_dir"] == {shown["name"]: shown["value"] for shown in before.settings}["data_dir"]
     assert answer.needs_restart == ["data_dir", "db_path", "backup_dir", "journal_dir"]
     for each in readers.groups[0]:
         each.close()

@@ -99,6 +99,11 @@ VERSION_HISTORY: Final = (
         ),
         migrates=True,
     ),
+    VersionNote(
+        version="4.1.0",
+        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        changes="No number changes. The metrics process serves a dashboard at /, which was 404 before.",
+    ),
 )
 # Records of this version and later are read alike. A prerelease of it is older.
 CURRENT_SINCE: Final = max((Version.parse(note.version) for note in VERSION_HISTORY if note.migrates), default=None)

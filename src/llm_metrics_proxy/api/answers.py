@@ -38,7 +38,12 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """``value`` (structs, dicts, lists, scalars) as JSON. Infinities, which JSON lacks, become null."""
-    return Response(_encode(value), status, headers, media_type="application/json")
+    return Response(encoded(value), status, headers, media_type="application/json")
+
+
+def encoded(value: Any) -> bytes:
+    """The body of ``json_response``."""
+    return _encode(value)
 
 
 def error_response(

@@ -30,6 +30,9 @@ from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_routes import add_query_routes
 from llm_metrics_proxy.api.report_routes import add_report_routes
 from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
+from llm_metrics_proxy.api.session import Sessions, add_session_routes
+from llm_metrics_proxy.api.settings import add_settings_routes
+from llm_metrics_proxy.api.site import VIEW_PATHS, add_site_routes
 from llm_metrics_proxy.api.watch_routes import add_watch_routes
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -42,6 +45,14 @@ _DESCRIPTION: Final = (
 
 def create_app(ports: ApiPorts) -> FastAPI:
     """The whole API over ``ports``; it starts nothing and opens nothing."""
+    sessions = None if ports.token is None else Sessions(ports.token)
+    guard = Middleware(
+        Guard,
+        token=ports.token,
+        allowed_hosts=ports.allowed_hosts,
+        sessions=sessions,
+        open_paths=frozenset({*VIEW_PATHS, *(f"/{name}" for name in ports.site)}),
+    )
     app = FastAPI(
         title="LLM Metrics Proxy",
         version=APP_VERSION,
@@ -50,7 +61,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers=HANDLERS,  # type: ignore[arg-type]
-        middleware=[Middleware(Guard, token=ports.token, allowed_hosts=ports.allowed_hosts)],
+        middleware=[guard],
     )
     _add_record_routes(app, ports)
     _add_metric_routes(app, ports)
@@ -60,6 +71,9 @@ def create_app(ports: ApiPorts) -> FastAPI:
     add_report_routes(app, ports)
     add_query_routes(app, ports)
     add_watch_routes(app, ports)
+    add_settings_routes(app, ports)
+    add_session_routes(app, sessions, APP_VERSION)
+    add_site_routes(app, ports.site)
     app.openapi = lambda: _document(app, with_token=ports.token is not None)  # type: ignore[method-assign]
     return app
 

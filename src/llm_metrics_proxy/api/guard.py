@@ -15,10 +15,13 @@ from collections.abc import Set
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_metrics_proxy.api.answers import error_response
 from llm_metrics_proxy.api.scope import ASKED_FOR_HEAD
+from llm_metrics_proxy.api.session import COOKIE, Sessions
+from llm_metrics_proxy.api.session import PATH as SESSION_PATH
 
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})  # for supervisors and load balancers, which hold no token
 _LOCALHOST: Final = "localhost"  # resolved by the machine itself (RFC 6761 section 6.3)
@@ -38,10 +41,23 @@ _HEADERS: Final = {
 class Guard:
     """Wraps the whole application. A route may set its own value of any of the security headers."""
 
-    def __init__(self, app: ASGIApp, token: str | None, allowed_hosts: Set[str] = frozenset()) -> None:
-        """``allowed_hosts``: names to be asked by without a token, beside IP addresses and localhost."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: str | None,
+        allowed_hosts: Set[str] = frozenset(),
+        sessions: Sessions | None = None,
+        open_paths: Set[str] = frozenset(),
+    ) -> None:
+        """``allowed_hosts``: names to be asked by without a token, beside IP addresses and localhost.
+
+        ``sessions`` know browsers that have signed in. ``open_paths``: files that hold no data, such as the page that
+        asks for the token.
+        """
         self._app = app
         self._token = None if token is None else token.encode()
+        self._sessions = sessions
+        self._open_paths = OPEN_PATHS | open_paths
         self._names = {_LOCALHOST, *(name.lower() for name in allowed_hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +94,11 @@ class Guard:
         headers = Headers(scope=scope)
         if self._token is None:
             return None if self._is_known(headers.getlist("host")) else _misdirected()
-        if scope["path"] in OPEN_PATHS or _knows_token(headers, self._token):
+        if scope["path"] in self._open_paths or _knows_token(headers, self._token):
+            return None
+        if scope["path"] == SESSION_PATH and scope["method"] in {"POST", "DELETE"}:
+            return None  # it asks for the token itself
+        if self._sessions is not None and self._sessions.knows(_cookie(headers)):
             return None
         return _unauthorised()
 
@@ -98,6 +118,10 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _cookie(headers: Headers) -> str | None:
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE)
 
 
 def _knows_token(headers: Headers, token: bytes) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from llm_metrics_proxy.analytics import KnownMigration
+from llm_metrics_proxy.api.site import Asset
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.base import Reader
@@ -161,6 +162,9 @@ class ApiPorts:
     allowed_hosts: frozenset[str] = frozenset()
     versions: Mapping[str, str] = field(default_factory=dict)
     migrations: MigrationPorts | None = None  # none: nothing migrates here, and no answer counts older records
+    # name, group, value, origin, meaning of each; secrets are hidden already
+    settings: Callable[[], Sequence[Mapping[str, str]]] = tuple
+    site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
     watch: WatchPorts | None = None  # none: nothing is watched here
     telemetry: Callable[[], Telemetry] | None = None  # none: none is sent
     clock: Callable[[], float] = time.time  # Unix seconds

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -12,8 +12,9 @@ from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.distribution import distribute
 from llm_metrics_proxy.analytics.heatmap import map_heat
 from llm_metrics_proxy.analytics.sources import sources_of
-from llm_metrics_proxy.api.answers import json_response
+from llm_metrics_proxy.api.answers import encoded, json_response
 from llm_metrics_proxy.api.dependencies import DATA_ERRORS, readable
+from llm_metrics_proxy.api.kept_answers import KeptAnswers, max_age_s
 from llm_metrics_proxy.api.parameters import KnownOnly
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_parameters import (
@@ -31,7 +32,7 @@ _Route = TypeVar("_Route", bound=Callable[..., Response])
 
 def add_query_routes(app: FastAPI, ports: ApiPorts) -> None:
     """Six routes over the same sources."""
-    sources = sources_of(ports.reader)
+    sources, kept = sources_of(ports.reader), KeptAnswers()
 
     def now() -> datetime:
         return datetime.fromtimestamp(ports.clock(), UTC)
@@ -50,8 +51,11 @@ def add_query_routes(app: FastAPI, ports: ApiPorts) -> None:
     in_rows = "Rows, each with its numbers; all from one snapshot."
 
     @route("query", "Any metrics by any dimensions", QueryParameters, "Result", in_rows)
-    def read_query(parameters: Annotated[QueryParameters, Query()]) -> Response:
-        return json_response(ask(sources, parameters.to_query(), now()))
+    def read_query(request: Request, parameters: Annotated[QueryParameters, Query()]) -> Response:
+        age_s = max_age_s(request.headers.get("cache-control", ""))
+        found = kept.get(request.url.query, age_s, lambda: encoded(ask(sources, parameters.to_query(), now())))
+        headers = {"Age": str(found.age_s)} if age_s else None
+        return Response(found.body, headers=headers, media_type="application/json")
 
     @route("timeseries", "Metrics over time, bucket by bucket", TimeseriesParameters, "Result", in_rows)
     def read_timeseries(parameters: Annotated[TimeseriesParameters, Query()]) -> Response:

@@ -46,6 +46,24 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     components: dict[str, str]  # versions of what the program runs on
 
 
+class SettingShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting: ``value`` as text, secrets as ``***``; ``origin`` is the flag, variable or file that gave it."""
+
+    name: str
+    group: str
+    value: str
+    origin: str
+    meaning: str
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting of the program that started this process, and the versions of what it is made of."""
+
+    app_version: str
+    settings: list[SettingShown]
+    components: dict[str, str]
+
+
 class Slos(msgspec.Struct, frozen=True, kw_only=True):
     """Every objective of the file, as last measured."""
 
@@ -113,7 +131,7 @@ RequestPage: Final = msgspec.defstruct(
     forbid_unknown_fields=True,
 )
 _ANSWERS: Final = (
-    *(RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, ErrorAnswer),
+    *(RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, Settings, ErrorAnswer),
     *(Result, Histogram, Heatmap, Report),
     *(Slos, Alerts),
 )

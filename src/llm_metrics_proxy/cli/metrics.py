@@ -15,7 +15,7 @@ def metrics(loaded: Loaded) -> None:
     logs.setup(settings.log_level, settings.log_format, "metrics")
     plan.prepare_folders(settings)
     readers = plan.listen_for_readers(settings)
-    child = plan.metrics_spec(settings, readers, None)
+    child = plan.metrics_spec(loaded, readers, None)
     out = console()
     out.print(f"Metrics {readers.url}; API docs: {readers.url}/docs; database: {settings.db_path}")
     become(plan.assemble(settings, [child], [readers], None, plan.reload_plan(loaded, [child])))

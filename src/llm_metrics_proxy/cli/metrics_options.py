@@ -33,6 +33,7 @@ class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ingest_batch_rows: int = 10_000
     ingest_interval_ms: int = 200
     prometheus_model_limit: int = 100
+    settings: list[dict[str, str]] = []  # as people may see them: name, group, value, origin, meaning
     prices: list[PriceRow] = []
     public_prices: bool = True
     otlp: OtlpOptions | None = None

@@ -24,6 +24,7 @@ import msgspec
 
 from llm_metrics_proxy import logs
 from llm_metrics_proxy.analytics.sources import sources_of
+from llm_metrics_proxy.api import site
 from llm_metrics_proxy.api.app import create_app
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.server import serve
@@ -31,6 +32,7 @@ from llm_metrics_proxy.cli.metrics_options import MetricsOptions
 from llm_metrics_proxy.cli.migration_ports import ServicePorts
 from llm_metrics_proxy.cli.version import versions
 from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.dashboard import SITE
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
 from llm_metrics_proxy.migration.options import Options
@@ -151,7 +153,10 @@ def _ingest_and_answer(
             ready=lambda: store.is_open and not migrations.blocks_store(),
         )
 
+        shown = [options.settings]
+
         def take(newest: MetricsOptions) -> None:
+            shown[:] = [newest.settings]
             ingestor.use_pricer(pricer_of(newest))
             watcher.use(rules_of(newest))
 
@@ -170,6 +175,8 @@ def _ingest_and_answer(
             allowed_hosts=frozenset({options.metrics_host}),  # an address adds nothing: every one is allowed
             versions={name: number for name, number in versions().items() if name != "app_version"},
             migrations=ServicePorts(migrations, MIGRATIONS),
+            settings=lambda: shown[-1],
+            site=site.load(SITE),
             stopping=stop.is_set,
             watch=watcher,
             telemetry=None if telemetry is None else telemetry.status,

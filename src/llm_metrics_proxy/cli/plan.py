@@ -18,7 +18,8 @@ from llm_metrics_proxy.cli.reload_options import ReloadTold, fixed_settings
 from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.prices import PriceTable
 from llm_metrics_proxy.config.settings import Settings
-from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.config.sources import Loaded, shown
+from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.config.watch import AlertTable, SloTable
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
@@ -165,8 +166,9 @@ def worker_specs(
     return specs
 
 
-def metrics_spec(settings: Settings, readers: Listeners, scoreboard: Scoreboard | None) -> ChildSpec:
+def metrics_spec(loaded: Loaded, readers: Listeners, scoreboard: Scoreboard | None) -> ChildSpec:
     """The metrics process. ``scoreboard`` is ``None`` when no workers run beside it."""
+    settings = loaded.settings
     fds = [member.fileno() for group in readers.groups for member in group]
     options = MetricsOptions(
         db_path=str(settings.db_path.absolute()),
@@ -187,6 +189,7 @@ def metrics_spec(settings: Settings, readers: Listeners, scoreboard: Scoreboard 
         ingest_batch_rows=settings.ingest_batch_rows,
         ingest_interval_ms=settings.ingest_interval_ms,
         prometheus_model_limit=settings.prometheus_model_limit,
+        settings=settings_table(loaded),
         otlp=otlp_options(settings),
         watch_interval_s=settings.watch_interval_s,
         **reloaded_by_metrics(settings),
@@ -205,6 +208,20 @@ def metrics_spec(settings: Settings, readers: Listeners, scoreboard: Scoreboard 
             "the cause is removed and this program is started again"
         ),
     )
+
+
+def settings_table(loaded: Loaded) -> list[dict[str, str]]:
+    """Every setting as it may be shown: secrets are hidden here, before another process hears of them."""
+    return [
+        {
+            "name": name,
+            "group": row.group,
+            "value": shown(row, getattr(loaded.settings, name)).strip("'"),
+            "origin": loaded.origins[name],
+            "meaning": row.meaning,
+        }
+        for name, row in rows().items()
+    ]
 
 
 def otlp_options(settings: Settings) -> OtlpOptions | None:

@@ -14,7 +14,7 @@ import msgspec
 from llm_metrics_proxy import logs
 from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.cli.metrics_options import MetricsOptions
-from llm_metrics_proxy.cli.reload_options import ReloadTold, fixed_settings
+from llm_metrics_proxy.cli.reload_options import RELOADED, ReloadTold, fixed_settings
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded, load
 from llm_metrics_proxy.config.types import DEMO
@@ -40,7 +40,10 @@ def read_again(request: ReloadRequest, environment: dict[str, str]) -> ReloadAns
 
 def _for_metrics(loaded: Loaded, told: str) -> str:
     now = msgspec.json.decode(told, type=MetricsOptions)
-    return msgspec.json.encode(msgspec.structs.replace(now, **plan.reloaded_by_metrics(loaded.settings))).decode()
+    before = {row["name"]: row for row in now.settings}  # what waits for a restart is shown as it still is
+    shown = [row if row["name"] in RELOADED else before[row["name"]] for row in plan.settings_table(loaded)]
+    new = {**plan.reloaded_by_metrics(loaded.settings), "settings": shown}
+    return msgspec.json.encode(msgspec.structs.replace(now, **new)).decode()
 
 
 def _for_worker(loaded: Loaded, told: str) -> str:

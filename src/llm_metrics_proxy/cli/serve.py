@@ -60,7 +60,7 @@ def serve(
         url = demo.url
     workers = plan.worker_specs(settings, url, clients, scoreboard, loaded.api_keys)
     children += workers
-    reloaded = [*workers, plan.metrics_spec(settings, readers, scoreboard)]
+    reloaded = [*workers, plan.metrics_spec(loaded, readers, scoreboard)]
     children.append(reloaded[-1])
 
     print_start_block(settings, Backend(url, backend.note), clients.url, readers.url, simulated=backend.url is None)

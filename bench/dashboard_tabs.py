@@ -1,0 +1,170 @@
+"""``python -m bench.dashboard_tabs``: what the proxy loses while twenty people look at the dashboard.
+
+A browser opens the page once and its questions are noted; twenty clients then ask the same as often as the page does,
+fifteen of them as the overview, five as the live list. They are no browsers, since those run on other machines. Turns
+with and without them alternate, and wrk keeps the worker busy. The database begins with a million records.
+"""
+
+import argparse
+import contextlib
+import http.client
+import os
+import re
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+import apsw
+from playwright.sync_api import sync_playwright
+from rich.console import Console
+from tests.browser.served import chromium_path
+
+from bench import subjects
+from bench.dashboard import FLAGS, make, wait_until_rolled_up
+from bench.processes import LOAD_CORE, TEST_CORE, cpu_s, pinned, settle
+from bench.throughput import Wrk
+
+CONNECTIONS: Final = 64
+# How often the page asks each, in seconds; all else once a minute, the overview's range being a day.
+_EVERY_S: Final = {"/health": 5.0, "/api/v1/migrations/current": 5.0, "/api/v1/alerts": 15.0}
+_QUERY: Final = "/api/v1/query"
+_DAY: Final = timedelta(days=1)
+_START: Final = re.compile(r"start=[^&]*")
+
+
+class Question(NamedTuple):
+    """One address, and how often a page asks it."""
+
+    path: str
+    every_s: float
+
+
+def questions(port: int) -> list[Question]:
+    """What the overview asks, from the page itself."""
+    base, found = f"http://127.0.0.1:{port}", set()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
+        page = browser.new_page()
+        page.on("request", lambda request: found.add(request.url.removeprefix(base)))
+        page.goto(base)
+        page.wait_for_timeout(3000)
+        browser.close()
+    paths = sorted(path for path in found if path.startswith((*_EVERY_S, _QUERY)))
+    assert sum(path.startswith(_QUERY) for path in paths) >= 9, paths
+    return [Question(path, _EVERY_S.get(path.partition("?")[0], 60.0)) for path in paths]
+
+
+class Tabs:
+    """Twenty readers; they look between ``open`` and ``close``."""
+
+    def __init__(self, port: int, asked: Sequence[Question], overviews: int, lists: int) -> None:
+        self.answers = 0
+        self._port, self._asked, self._overviews, self._lists = port, asked, overviews, lists
+        self._stop = threading.Event()
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """Inside, they look."""
+        self._stop.clear()
+        threads = [threading.Thread(target=self._overview, args=(number,)) for number in range(self._overviews)]
+        threads += [threading.Thread(target=self._list) for _ in range(self._lists)]
+        for thread in threads:
+            thread.start()
+        yield
+        self._stop.set()
+        for thread in threads:
+            thread.join()
+
+    def _overview(self, number: int) -> None:
+        """One after the other when they are due. Every reader at another moment, so that a short turn has its share."""
+        phase = number / self._overviews
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        due = [time.time() + each.every_s - (time.time() - phase * each.every_s) % each.every_s for each in self._asked]
+        while not self._stop.wait(max(0.0, min(due) - time.time())):
+            place = due.index(min(due))
+            minute = datetime.now(UTC).replace(second=0, microsecond=0)  # as the page steps, and what it takes
+            start = quote((minute - _DAY).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+            path, headers = _START.sub(f"start={start}", self._asked[place].path), {}
+            if path.startswith(_QUERY):
+                headers = {"Cache-Control": "max-age=30"}
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 200, self._asked[place]
+            self.answers += 1
+            due[place] += self._asked[place].every_s
+        connection.close()
+
+    def _list(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection.request("GET", "/api/v1/live")
+        response = connection.getresponse()
+        while not self._stop.is_set() and response.read1(65_536):
+            pass
+        connection.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the file if it is not there, measure in turns, print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.dashboard_tabs", description=__doc__)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--pairs", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--overviews", type=int, default=15, help="readers of the first view")
+    parser.add_argument("--lists", type=int, default=5, help="readers of the live list")
+    parser.add_argument("--database", type=Path, help="a file of `bench.dashboard`, which is copied")
+    parser.add_argument("--same-core", action="store_true", help="the metrics process on the worker's core")
+    given = parser.parse_args(arguments)
+    out = Console(width=150)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        path = folder / "data" / "metrics.db"
+        path.parent.mkdir()
+        if given.database is None:
+            make(path, given.records)
+        else:
+            source = apsw.Connection(str(given.database), flags=apsw.SQLITE_OPEN_READONLY)
+            source.execute("VACUUM INTO ?", (str(path),))
+            source.close()
+        upstream = stack.enter_context(subjects.nginx_upstream(folder))
+        ours = stack.enter_context(subjects.ours(folder, upstream))
+        wait_until_rolled_up(path)
+        ours.move_recorder(TEST_CORE if given.same_core else LOAD_CORE)
+        assert ours.metrics_port is not None
+        wrk, tabs = Wrk(folder), Tabs(ours.metrics_port, questions(ours.metrics_port), given.overviews, given.lists)
+        wrk.requests_per_s(ours, CONNECTIONS, 2.0)
+        rates: dict[str, list[float]] = {"alone": [], "watched": []}
+        used = dict.fromkeys(rates, 0.0)
+        out.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+        for turn in range(given.pairs):
+            for kind in ("alone", "watched") if turn % 2 else ("watched", "alone"):
+                before = cpu_s(ours.recorder_pids)
+                with pinned(LOAD_CORE), tabs.looking() if kind == "watched" else contextlib.nullcontext():
+                    rate = wrk.run(ours, CONNECTIONS, given.seconds)
+                settle((*ours.pids, *ours.recorder_pids))
+                used[kind] += cpu_s(ours.recorder_pids) - before
+                rates[kind].append(rate)
+        alone, watched = rates["alone"], rates["watched"]
+        ratios = sorted(one / other for one, other in zip(watched, alone, strict=True))
+        readers = given.overviews + given.lists
+        out.print(
+            f"{statistics.median(alone):,.0f} requests/s alone, {statistics.median(watched):,.0f} with {readers} "
+            f"readers: {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
+        )
+        # More requests are more to store, too: what the readers cost is what is above that.
+        stored_s = used["alone"] * sum(watched) / sum(alone)
+        share = (used["watched"] - stored_s) / (given.pairs * given.seconds)
+        out.print(
+            f"{tabs.answers} answers to them; CPU of the metrics process {used['alone']:.1f} s alone, "
+            f"{used['watched']:.1f} s with them, of which {stored_s:.1f} s for storing: {share:.1%} of a core for them"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+/** The one place that talks to the metrics API. Answers are JSON; errors carry the API's own words. */
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly kind: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The answer to whoever is not signed in. */
+export function needsToken(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 401;
+}
+
+export type Parameters_ = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
+
+export function address(path: string, parameters: Parameters_ = {}): string {
+  const words = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value === null || value === undefined || value === "") continue;
+    for (const each of Array.isArray(value) ? value : [value]) words.append(name, String(each));
+  }
+  const query = words.toString();
+  return query === "" ? path : `${path}?${query}`;
+}
+
+async function refusal(response: Response): Promise<ApiError> {
+  const body: unknown = await response.json().catch(() => null);
+  const error = (body as { error?: { message?: string; type?: string } } | null)?.error;
+  return new ApiError(response.status, error?.message ?? response.statusText, error?.type ?? "unknown");
+}
+
+/** Raises `ApiError` for an answer that is none, with status 0 where there was no answer. `maxAgeS`: how old it may be. */
+export async function get<T>(path: string, parameters: Parameters_ = {}, signal?: AbortSignal, maxAgeS = 0): Promise<T> {
+  const response = await fetch(address(path, parameters), {
+    headers: { Accept: "application/json", ...(maxAgeS >= 1 ? { "Cache-Control": `max-age=${Math.floor(maxAgeS)}` } : {}) },
+    credentials: "same-origin",
+    ...(signal === undefined ? {} : { signal }),
+  }).catch((error: unknown) => {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, String(error), "network");
+  });
+  if (!response.ok) throw await refusal(response);
+  return (await response.json()) as T;
+}
+
+/** Sign in with the token of the settings; the cookie that comes back cannot be read by scripts. */
+export async function signIn(token: string): Promise<void> {
+  const response = await fetch("/session", {
+    method: "POST",
+    credentials: "same-origin",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ token }),
+  });
+  if (!response.ok) throw await refusal(response);
+}
+
+export async function signOut(): Promise<void> {
+  await fetch("/session", { method: "DELETE", credentials: "same-origin" });
+}

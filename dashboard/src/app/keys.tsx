@@ -1,0 +1,93 @@
+/** The keys of the page, and the dialog that tells of them. */
+import { useNavigate } from "@tanstack/react-router";
+import { useEffect, useRef, useState } from "react";
+
+import { useSpeech } from "../i18n";
+import type { Key } from "../i18n/en";
+import { pressed } from "../state/keys";
+import { useView } from "./view";
+import { VIEWS } from "./views";
+
+const KEPT = "single-keys";
+const WAITS_MS = 1500;
+
+export function singleKeys(): boolean {
+  return localStorage.getItem(KEPT) !== "off";
+}
+
+function isElsewhere(target: EventTarget | null): boolean {
+  return document.querySelector("dialog[open]") !== null || (target instanceof HTMLElement && target.closest("input:not([type=checkbox]), select, textarea") !== null);
+}
+
+export function useKeys(open: (dialog: "palette" | "help") => void): void {
+  const navigate = useNavigate();
+  const { live, setLive } = useView();
+  const before = useRef<{ key: string; at: number } | null>(null);
+  useEffect(() => {
+    const heard = (event: KeyboardEvent) => {
+      const waiting = before.current !== null && event.timeStamp - before.current.at < WAITS_MS ? before.current.key : null;
+      const given = { key: event.key, ctrl: event.ctrlKey || event.metaKey, alt: event.altKey, elsewhere: isElsewhere(event.target) };
+      const { act, waits } = pressed(given, waiting, singleKeys());
+      before.current = waits === null ? null : { key: waits, at: event.timeStamp };
+      if (act === null) return;
+      event.preventDefault();
+      if (act.kind === "palette" || act.kind === "help") open(act.kind);
+      else if (act.kind === "live") setLive(!live);
+      else if (act.kind === "filter") document.getElementById("add-filter")?.click();
+      else if (act.kind === "go") {
+        const view = VIEWS.find(({ shortcut }) => shortcut === act.letter);
+        if (view !== undefined) void navigate({ to: view.path, search: (words: Record<string, unknown>) => words as never });
+      }
+    };
+    addEventListener("keydown", heard);
+    return () => removeEventListener("keydown", heard);
+  }, [navigate, live, setLive, open]);
+}
+
+const OTHERS: readonly (readonly [readonly string[], Key])[] = [
+  [["Ctrl", "K"], "palette.open"],
+  [["/"], "filter.add"],
+  [["p"], "keys.live"],
+  [["?"], "keys.title"],
+];
+
+export function KeysHelp({ close }: { close: () => void }) {
+  const { t } = useSpeech();
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [single, setSingle] = useState(singleKeys);
+  useEffect(() => dialog.current?.showModal(), []);
+  const rows = [...VIEWS.map(({ shortcut, label }) => [["g", shortcut], label] as const), ...OTHERS];
+  return (
+    <dialog ref={dialog} aria-label={t("keys.title")} onClose={close}>
+      <h2>{t("keys.title")}</h2>
+      <dl className="keys">
+        {rows.map(([keys, label]) => (
+          <div key={label} className="pair">
+            <dt>
+              {keys.map((key) => (
+                <kbd key={key}>{key}</kbd>
+              ))}
+            </dt>
+            <dd>{t(label)}</dd>
+          </div>
+        ))}
+      </dl>
+      <div className="form">
+        <label className="check">
+          <input
+            type="checkbox"
+            checked={single}
+            onChange={(event) => {
+              localStorage.setItem(KEPT, event.target.checked ? "on" : "off");
+              setSingle(event.target.checked);
+            }}
+          />{" "}
+          {t("keys.single")}
+        </label>
+        <button type="button" className="button" onClick={() => dialog.current?.close()}>
+          {t("request.close")}
+        </button>
+      </div>
+    </dialog>
+  );
+}

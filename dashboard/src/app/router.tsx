@@ -1,0 +1,20 @@
+/** One route per view, made from the table. Words of the link are checked here, before anything sees them. */
+import { createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
+
+import { parseSearch } from "../state/search";
+import { Shell } from "./shell";
+import { Viewed } from "./view";
+import { VIEWS } from "./views";
+
+const root = createRootRoute({
+  validateSearch: parseSearch as (raw: Record<string, unknown>) => Record<string, unknown>,
+  component: () => (
+    <Viewed>
+      <Shell />
+    </Viewed>
+  ),
+});
+
+const routes = VIEWS.map(({ path, component }) => createRoute({ getParentRoute: () => root, path, component }));
+
+export const router = createRouter({ routeTree: root.addChildren(routes), defaultPreload: "intent" });

@@ -1,0 +1,28 @@
+import { describe, expect, it } from "vitest";
+
+import { bytes, count, duration, MISSING, percent, speed, usd } from "./numbers";
+
+describe("numbers", () => {
+  it("missing is not 0", () => {
+    for (const format of [count, duration, bytes, usd, percent, speed]) {
+      expect(format(null, "en")).toBe(MISSING);
+      expect(format(0, "en")).not.toBe(MISSING);
+    }
+  });
+  it("what is not all is not 100 %", () => {
+    expect(percent(0.99996, "en")).not.toBe("100%");
+    expect(percent(0.99999999, "en")).not.toBe("100%");
+    expect(percent(1, "en")).toBe("100%");
+  });
+  it.each([
+    [0.4213, "0.421 ms"],
+    [37.06, "37.1 ms"],
+    [1234, "1.23 sec"],
+    [90_000, "90 sec"],
+    [150_000, "2.5 min"],
+  ])("%d ms", (ms, text) => expect(duration(ms, "en")).toBe(text));
+  it("small amounts of money show", () => expect(usd(0.00042, "en")).toBe("$0.00042"));
+  it("in another language", () => expect(count(1234.4, "de")).toBe("1.234"));
+  it("speeds say of what", () => expect(speed(71.94, "de")).toBe("71,9 tok/s"));
+  it("sizes", () => expect(bytes(1_500_000, "en")).toBe("1.5 MB"));
+});

@@ -1,0 +1,88 @@
+/** The language of the page: chosen by a person, else by the browser. Each language is loaded when it is needed. */
+import { IntlMessageFormat } from "intl-messageformat";
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
+
+import { en, type Key, type Messages } from "./en";
+
+export const LANGUAGES = {
+  en: "English",
+  de: "Deutsch",
+  fr: "Français",
+  es: "Español",
+  ja: "日本語",
+  ko: "한국어",
+  zh: "中文",
+  ru: "Русский",
+} as const;
+export type Language = keyof typeof LANGUAGES;
+
+const LOADERS: Record<Language, () => Promise<Messages>> = {
+  en: () => Promise.resolve(en),
+  de: () => import("./de").then((module) => module.de),
+  fr: () => import("./fr").then((module) => module.fr),
+  es: () => import("./es").then((module) => module.es),
+  ja: () => import("./ja").then((module) => module.ja),
+  ko: () => import("./ko").then((module) => module.ko),
+  zh: () => import("./zh").then((module) => module.zh),
+  ru: () => import("./ru").then((module) => module.ru),
+};
+
+export type Values = Readonly<Record<string, string | number>>;
+export interface Speech {
+  readonly language: Language;
+  /** BCP 47, for numbers and dates: the browser's own region if it speaks the chosen language. */
+  readonly locale: string;
+  readonly t: (key: Key, values?: Values) => string;
+  readonly choose: (language: Language) => void;
+}
+
+const KEPT = "language";
+
+export function preferred(kept: string | null, offered: readonly string[]): Language {
+  const wishes = [...(kept === null ? [] : [kept]), ...offered].map((tag) => tag.split("-")[0] ?? "");
+  return (wishes.find((tag) => tag in LANGUAGES) as Language | undefined) ?? "en";
+}
+
+/** A message with its values. A fault in a translation shows the English text rather than none. */
+export function say(messages: Messages, key: Key, locale: string, values: Values): string {
+  try {
+    return String(new IntlMessageFormat(messages[key], locale).format(values));
+  } catch {
+    return String(new IntlMessageFormat(en[key], "en").format(values));
+  }
+}
+
+const Context = createContext<Speech | null>(null);
+
+export function Spoken({ children }: { children: ReactNode }) {
+  const [language, setLanguage] = useState(() => preferred(localStorage.getItem(KEPT), navigator.languages));
+  const [messages, setMessages] = useState<{ language: Language; texts: Messages } | null>(null);
+  useEffect(() => {
+    let current = true;
+    void LOADERS[language]().then((texts) => current && setMessages({ language, texts }));
+    document.documentElement.lang = language;
+    return () => {
+      current = false;
+    };
+  }, [language]);
+  const speech = useMemo<Speech>(() => {
+    const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
+    const texts = messages?.texts ?? en;
+    return {
+      language,
+      locale,
+      t: (key, values) => (values === undefined ? texts[key] : say(texts, key, locale, values)),
+      choose: (chosen) => {
+        localStorage.setItem(KEPT, chosen);
+        setLanguage(chosen);
+      },
+    };
+  }, [language, messages]);
+  return messages === null ? null : <Context.Provider value={speech}>{children}</Context.Provider>;
+}
+
+export function useSpeech(): Speech {
+  const speech = useContext(Context);
+  if (speech === null) throw new Error("useSpeech outside of <Spoken>");
+  return speech;
+}

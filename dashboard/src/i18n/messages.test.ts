@@ -1,0 +1,59 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { IntlMessageFormat } from "intl-messageformat";
+import { describe, expect, it } from "vitest";
+
+import { de } from "./de";
+import { en, type Key } from "./en";
+import { es } from "./es";
+import { fr } from "./fr";
+import { LANGUAGES, preferred, say } from "./index";
+import { ja } from "./ja";
+import { ko } from "./ko";
+import { ru } from "./ru";
+import { zh } from "./zh";
+
+const TABLES = { en, de, fr, es, ja, ko, zh, ru };
+const KEYS = Object.keys(en) as Key[];
+const names = (text: string) => [...text.matchAll(/\{(\w+)/g)].map(([, name]) => name).sort();
+
+describe.each(Object.entries(TABLES))("%s", (language, table) => {
+  it("has every message and no other", () => expect(Object.keys(table).sort()).toEqual([...KEYS].sort()));
+  it("can be formatted, with the same values", () => {
+    for (const key of KEYS) {
+      expect(() => new IntlMessageFormat(table[key], language), key).not.toThrow();
+      expect([key, ...new Set(names(table[key]))]).toEqual([key, ...new Set(names(en[key]))]);
+    }
+  });
+  it("says nothing twice as in English but names", () => {
+    if (language === "en") return;
+    const same = KEYS.filter((key) => table[key] === en[key] && /[a-z] [a-z]/.test(en[key]) && key !== "app.title");
+    expect(same).toEqual([]);
+  });
+});
+
+it("every language offered has a table", () => expect(Object.keys(TABLES).sort()).toEqual(Object.keys(LANGUAGES).sort()));
+it("counts as each language does", () => {
+  expect(say(ru, "state.mixed", "ru", { count: 2 })).toContain("2 записи следуют");
+  expect(say(ru, "state.mixed", "ru", { count: 5 })).toContain("5 записей следуют");
+  expect(say(en, "state.mixed", "en", { count: 1 })).toContain("one record follows".replace("one", "1"));
+});
+it("a fault in a translation shows English", () => expect(say({ ...de, "live.updated": "{broken" }, "live.updated", "de", { time: "1" })).toBe("Updated 1"));
+it("takes the person's choice, then the browser's, then English", () => {
+  expect(preferred("ja", ["de"])).toBe("ja");
+  expect(preferred(null, ["pt-BR", "de-AT"])).toBe("de");
+  expect(preferred("xx", ["pt"])).toBe("en");
+});
+
+/** Keys that are put together at run time, by what comes before the part that varies. */
+const BUILT = ["range.", "theme.", "phase.", "explore."];
+
+it("every message is used somewhere", () => {
+  const root = join(import.meta.dirname, "..");
+  const sources = readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => /\.tsx?$/.test(entry.name) && !entry.parentPath.endsWith("i18n"))
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"))
+    .join("\n");
+  expect(KEYS.filter((key) => !sources.includes(`"${key}"`) && !BUILT.some((start) => key.startsWith(start)))).toEqual([]);
+});

@@ -1,0 +1,84 @@
+/** What a link carries: the range, the filters, and how a view is set. Pure: a URL's words to a value and back. */
+import { DEFAULT_RANGE, formatRange, parseRange, type Range } from "./range";
+
+/** The filters of the API that people use, in the order in which chips stand. */
+export const FILTERS = [
+  "model",
+  "backend_name",
+  "endpoint",
+  "origin",
+  "api_key_id",
+  "user",
+  "tag",
+  "streaming",
+  "outcome",
+  "error_category",
+  "error_type",
+  "error_phase",
+  "status_code",
+  "app_version",
+  "trace_id",
+] as const;
+export type FilterName = (typeof FILTERS)[number];
+export type Filters = Readonly<Partial<Record<FilterName, string>>>;
+
+export const THEMES = ["system", "light", "dark", "terminal"] as const;
+export type Theme = (typeof THEMES)[number];
+
+/** Keys are short where they stand in every link. What is at its default is left out of the URL. */
+export interface Search extends Partial<Record<FilterName, string>> {
+  readonly range?: string;
+  readonly tz?: string;
+  /** Which record is shown beside the list, by its request_id. */
+  readonly id?: string;
+  /** Explore: metric, dimension, kind of drawing, comparison. */
+  readonly metric?: string;
+  readonly by?: string;
+  readonly as?: string;
+  readonly compare?: boolean;
+  /** Columns of the table of requests, separated by commas. */
+  readonly columns?: string;
+}
+
+const TEXTS = ["tz", "id", "metric", "by", "as", "columns"] as const;
+const LONGEST = 512; // what the API takes as one value, and more than any name that it stores
+
+function text(value: unknown): string | undefined {
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  return typeof value === "string" && value !== "" && value.length <= LONGEST ? value : undefined;
+}
+
+/** Whatever stands in a URL, as a `Search`: unknown keys and impossible values are dropped, never an error. */
+export function parseSearch(raw: Record<string, unknown>): Search {
+  const found: Record<string, string | boolean> = {};
+  for (const key of [...FILTERS, ...TEXTS]) {
+    const value = text(raw[key]);
+    if (value !== undefined) found[key] = value;
+  }
+  const range = parseRange(text(raw["range"]) ?? "");
+  if (range !== null && formatRange(range) !== formatRange(DEFAULT_RANGE)) found["range"] = formatRange(range);
+  if (found["tz"] !== undefined && !isZone(String(found["tz"]))) delete found["tz"];
+  if (raw["compare"] === true || raw["compare"] === "true") found["compare"] = true;
+  return found as Search;
+}
+
+export function rangeOf(search: Search): Range {
+  return parseRange(search.range ?? "") ?? DEFAULT_RANGE;
+}
+
+export function filtersOf(search: Search): Filters {
+  return Object.fromEntries(FILTERS.flatMap((name) => (search[name] === undefined ? [] : [[name, search[name]]])));
+}
+
+export function isZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function localZone(): string {
+  return new Intl.DateTimeFormat().resolvedOptions().timeZone;
+}

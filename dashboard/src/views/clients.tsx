@@ -1,0 +1,60 @@
+/** Who asks: by origin, key, user, or a tag of one's own. */
+import { useState } from "react";
+
+import { useView } from "../app/view";
+import { useSpeech } from "../i18n";
+import type { Key } from "../i18n/en";
+import { BreakdownCard } from "../parts/breakdown";
+import { Comparison } from "../parts/comparison";
+import { SIDE_BY_SIDE } from "./models";
+
+const DIMENSIONS: readonly (readonly [string, Key])[] = [
+  ["origin", "table.origin"],
+  ["api_key_id", "table.key"],
+  ["user", "table.user"],
+  ["tag", "table.tag"],
+];
+
+export default function Clients() {
+  const { t } = useSpeech();
+  const { search, change } = useView();
+  const by = search.by ?? "origin";
+  const [family, tag = ""] = by.split(":", 2);
+  const [typed, setTyped] = useState(tag);
+  const label = DIMENSIONS.find(([name]) => name === family)?.[1] ?? "table.origin";
+  return (
+    <>
+      <div className="bar">
+        <div className="segments" role="group" aria-label={t("explore.dimension")}>
+          {DIMENSIONS.map(([name, key]) => (
+            <button key={name} type="button" aria-pressed={family === name} onClick={() => change({ by: name === "origin" ? undefined : name })}>
+              {t(key)}
+            </button>
+          ))}
+        </div>
+        {family === "tag" && (
+          <form
+            className="row"
+            onSubmit={(event) => {
+              event.preventDefault();
+              change({ by: typed === "" ? "tag" : `tag:${typed}` });
+            }}
+          >
+            <input className="select" aria-label={t("table.tag")} placeholder="team" value={typed} onChange={(event) => setTyped(event.target.value)} />
+            <button type="submit" className="button">
+              {t("range.apply")}
+            </button>
+          </form>
+        )}
+      </div>
+      {by !== "tag" && (
+        <div className="grid">
+          <Comparison key={by} title={label} dimension={by} metrics={SIDE_BY_SIDE} limit={200} />
+          <BreakdownCard title="metric.requests" dimension={by} metric="requests" className="third" />
+          <BreakdownCard title="metric.tokens" dimension={by} metric="total_tokens" className="third" />
+          <BreakdownCard title="metric.cost" dimension={by} metric="cost_usd" className="third" />
+        </div>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,177 @@
+/** What broke, where, since when, and what to do about it. */
+import type { UseQueryResult } from "@tanstack/react-query";
+import { useCallback, useMemo } from "react";
+
+import { useAnswer, useBucket, useFetched, useSelection } from "../api/query";
+import type { components } from "../api/schema";
+import { useView } from "../app/view";
+import type { Paint } from "../charts/chart";
+import { useAxes, useZoom } from "../charts/hooks";
+import { seriesOf, stacked } from "../charts/options";
+import { count, duration, percent } from "../format/numbers";
+import { moment } from "../format/times";
+import { useSpeech } from "../i18n";
+import { Bars } from "../parts/bars";
+import { BreakdownCard } from "../parts/breakdown";
+import { Card } from "../parts/card";
+import { ChartCard } from "../parts/chart_card";
+import { nameOf } from "../parts/names";
+import { Loaded } from "../parts/states";
+
+/** No finer: hours of errors are rolled up on every day. */
+const HOURS_OF_A_DAY = 24;
+
+type Errors = components["schemas"]["Errors"];
+
+function OverTime() {
+  const { t, locale } = useSpeech();
+  const axes = useAxes((value) => count(value, locale));
+  const zoom = useZoom();
+  const answer = useAnswer({ metrics: ["requests"], groupBy: ["time", "error_category"], bucket: useBucket(HOURS_OF_A_DAY) });
+  const series = useMemo(() => {
+    if (answer.data === undefined) return [];
+    const failed = { ...answer.data, rows: answer.data.rows.filter((row) => row.key["error_category"] !== null || row.merged > 0) };
+    return seriesOf(failed, [{ metric: "requests", name: "" }], (row) => nameOf(row, "error_category", t));
+  }, [answer.data, t]);
+  const option = useCallback((paint: Paint) => stacked(series, paint, axes), [series, axes]);
+  return <ChartCard title={t("chart.errorsOverTime")} answer={answer} option={option} legend={series} nothing={series.length > 0 ? undefined : t("errors.none")} onZoom={zoom} />;
+}
+
+/** How far the requests had come; in the order in which a request goes. */
+function Phases({ answer }: { answer: UseQueryResult<Errors> }) {
+  const { t, locale } = useSpeech();
+  const known = answer.data?.phases ?? [];
+  const most = Math.max(1, ...known.map(({ n }) => n));
+  return (
+    <Card title={t("errors.phase")} className="third" source="/api/v1/errors">
+      <Loaded from={answer}>
+        {() =>
+          known.length === 0 ? (
+            <p className="centre">{t("errors.none")}</p>
+          ) : (
+            <Bars label={t("errors.phase")} rows={known.map(({ phase, n }) => ({ name: phase ?? t("table.none"), text: count(n, locale), share: n / most }))} />
+          )
+        }
+      </Loaded>
+    </Card>
+  );
+}
+
+function Types({ errors }: { errors: Errors }) {
+  const { t, locale } = useSpeech();
+  const { change } = useView();
+  return (
+    <Card title={t("errors.advice")} source="/api/v1/errors">
+      <div className="scroll" tabIndex={0} role="group" aria-label={t("errors.advice")}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">{t("errors.type")}</th>
+              <th scope="col" className="number">
+                {t("metric.errors")}
+              </th>
+              <th scope="col" className="number">
+                {t("metric.share")}
+              </th>
+              <th scope="col">{t("errors.advice")}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {errors.types.map((row) => (
+              <tr key={`${row.category}/${row.type ?? ""}`}>
+                <th scope="row">
+                  <button type="button" className="link" onClick={() => change({ error_category: row.category, error_type: row.type ?? undefined })}>
+                    <span className="code">
+                      {row.category}/{row.type ?? "–"}
+                    </span>
+                  </button>
+                </th>
+                <td className="number">{count(row.n, locale)}</td>
+                <td className="number">{percent(row.share, locale)}</td>
+                <td>
+                  {row.meaning} <span className="muted">{row.advice}</span>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Card>
+  );
+}
+
+function Examples({ errors }: { errors: Errors }) {
+  const { t, locale } = useSpeech();
+  const { zone, change } = useView();
+  return (
+    <Card title={t("errors.examples")} source="/api/v1/errors">
+      <div className="scroll" tabIndex={0} role="group" aria-label={t("errors.examples")}>
+        <table>
+          <thead>
+            <tr>
+              {(["table.time", "errors.type", "table.model", "table.status", "table.message"] as const).map((key) => (
+                <th key={key} scope="col">
+                  {t(key)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {errors.examples.map((example) => (
+              <tr key={example.id}>
+                <td>
+                  <button type="button" className="link" onClick={() => change({ id: String(example.id) })}>
+                    {moment(String(example.timestamp), locale, zone)}
+                  </button>
+                </td>
+                <td>
+                  <span className="code">
+                    {example.error_category}/{example.error_type}
+                  </span>
+                </td>
+                <td>
+                  <span className="name" title={example.model ?? ""}>
+                    {example.model ?? "–"}
+                  </span>
+                </td>
+                <td>{example.status_code ?? "–"}</td>
+                <td className="message">{example.message ?? ""}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Card>
+  );
+}
+
+export default function ErrorsView() {
+  const { t, locale } = useSpeech();
+  const answer = useFetched<Errors>("/api/v1/errors", { ...useSelection(), examples: 20 });
+  return (
+    <>
+      <p className="lead">
+        {answer.data !== undefined && (
+          <>
+            <strong>{count(answer.data.errors, locale)}</strong> {t("metric.errors")} · {percent(answer.data.share, locale)} · {t("metric.n", { n: count(answer.data.requests, locale) })}
+            {answer.data.retry[0]?.wait_ms != null && ` · ${t("errors.wait", { time: duration(answer.data.retry[0].wait_ms, locale) })}`}
+          </>
+        )}
+      </p>
+      <div className="grid">
+        <OverTime />
+        <BreakdownCard title="errors.category" dimension="error_category" metric="requests" className="third" errorsOnly />
+        <Phases answer={answer} />
+        <BreakdownCard title="errors.rateByModel" dimension="model" metric="error_rate" className="third" />
+        <Loaded from={answer}>
+          {(errors) => (
+            <>
+              {errors.types.length > 0 && <Types errors={errors} />}
+              {errors.examples.length > 0 && <Examples errors={errors} />}
+            </>
+          )}
+        </Loaded>
+      </div>
+    </>
+  );
+}

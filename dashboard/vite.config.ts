@@ -1,0 +1,43 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+
+import react from "@vitejs/plugin-react";
+import type { Plugin } from "vite";
+import { defineConfig } from "vitest/config";
+
+const OUT = "../src/llm_metrics_proxy/dashboard/site";
+
+/** Every file once as `.br` and `.gz`, as hard as it can be done: the server never compresses. */
+function packed(): Plugin {
+  return {
+    name: "packed",
+    apply: "build",
+    closeBundle() {
+      for (const entry of readdirSync(OUT, { recursive: true, withFileTypes: true })) {
+        if (!entry.isFile() || !/\.(js|css|html|svg)$/.test(entry.name)) continue;
+        const path = join(entry.parentPath, entry.name);
+        const content = readFileSync(path);
+        writeFileSync(`${path}.br`, brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
+        writeFileSync(`${path}.gz`, gzipSync(content, { level: 9 }));
+      }
+    },
+  };
+}
+
+// Served by the metrics process at /; assets bear a hash, so that browsers may keep them for ever.
+export default defineConfig({
+  plugins: [react(), packed()],
+  base: "/",
+  build: {
+    outDir: OUT,
+    emptyOutDir: true,
+    target: "es2022",
+    sourcemap: false,
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false }, // it would be an inline script, which the Content-Security-Policy forbids
+    chunkSizeWarningLimit: 650, // ECharts; tests hold the compressed size of the first view
+  },
+  server: { proxy: { "/api": "http://127.0.0.1:8002", "/health": "http://127.0.0.1:8002", "/session": "http://127.0.0.1:8002" } },
+  test: { environment: "node", include: ["src/**/*.test.ts"] },
+});

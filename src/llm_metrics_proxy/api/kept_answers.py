@@ -1,0 +1,85 @@
+"""Answers kept for readers who say that a somewhat older one will do: ``Cache-Control: max-age=5`` in the request.
+
+Twenty people with the same dashboard ask the same at the same moment; one of them is waited for and all are answered.
+Who does not send the header (RFC 9111 section 5.2.1.1) gets an answer of now, as ever, and nothing is kept of it.
+"""
+
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Final, NamedTuple
+
+MAX_AGE_S: Final = 60  # asked for more, an answer is still no older than that
+MOST_BYTES: Final = 8 * 1024 * 1024
+_MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age=(\d{1,9})\s*(?:,|$)", re.IGNORECASE)
+
+
+class Kept(NamedTuple):
+    """An answer's body, and the whole seconds since it was asked for."""
+
+    body: bytes
+    age_s: int
+
+
+class _Entry:
+    """``future`` is there from the moment at which somebody began to answer."""
+
+    def __init__(self, begun_s: float) -> None:
+        self.begun_s = begun_s
+        self.future: Future[bytes] = Future()
+
+
+def max_age_s(cache_control: str) -> int:
+    """How old an answer may be, by a request's header Cache-Control; 0: not at all."""
+    found = _MAX_AGE.search(cache_control)
+    return 0 if found is None else min(int(found[1]), MAX_AGE_S)
+
+
+class KeptAnswers:
+    """Used from many threads. Those made longest ago go first where there is no room."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, most_bytes: int = MOST_BYTES) -> None:
+        self._clock, self._most_bytes = clock, most_bytes
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: str, age_s: int, make: Callable[[], bytes]) -> Kept:
+        """The answer to ``key``, no older than ``age_s``, else a new one of ``make``; raises what that raises."""
+        if age_s <= 0:
+            return Kept(make(), 0)
+        with self._lock:
+            entry = self._entries.get(key)
+            is_ours = entry is None or self._clock() - entry.begun_s >= age_s
+            if entry is None or is_ours:
+                self._forget(key)
+                entry = self._entries[key] = _Entry(self._clock())
+        if is_ours:
+            self._make(key, entry, make)
+        body = entry.future.result()
+        return Kept(body, int(self._clock() - entry.begun_s))
+
+    def _make(self, key: str, entry: _Entry, make: Callable[[], bytes]) -> None:
+        try:
+            body = make()
+        except BaseException as error:
+            with self._lock:
+                if self._entries.get(key) is entry:
+                    del self._entries[key]
+            entry.future.set_exception(error)
+            raise
+        with self._lock:
+            entry.future.set_result(body)
+            if self._entries.get(key) is entry:
+                self._bytes += len(body)
+            while self._bytes > self._most_bytes:
+                self._forget(next(key for key, each in self._entries.items() if each.future.done()))
+
+    def _forget(self, key: str) -> None:
+        """Needs the lock. What is still being made is left to those who wait for it, and counts for nothing."""
+        entry = self._entries.pop(key, None)
+        if entry is not None and entry.future.done():
+            self._bytes -= len(entry.future.result())

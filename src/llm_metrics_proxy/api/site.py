@@ -1,0 +1,104 @@
+"""The dashboard's files, served from memory: a page for every view, and assets that browsers may keep for ever.
+
+Assets are named by their content, so that a new build has new names; the page itself is asked for anew each time. They
+are compressed once, when they are built (``.br`` and ``.gz`` beside each), and never per request.
+"""
+
+import hashlib
+import mimetypes
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from fastapi import FastAPI, Request
+from starlette.responses import HTMLResponse, Response
+
+INDEX: Final = "index.html"
+ASSETS: Final = "assets/"
+# Where views live in the address bar. A reload there must give the page; all else stays 404.
+VIEW_PATHS: Final = (
+    "/", "/models", "/clients", "/streaming", "/not-streamed", "/errors", "/requests", "/explore", "/versions",
+    "/settings",
+)  # fmt: skip
+# Scripts and styles from here alone; charts are drawn on a canvas and saved as blobs; nothing may frame the page.
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_NOT_BUILT: Final = (
+    "<!doctype html><title>LLM Metrics Proxy</title><p>The dashboard is not part of this installation: run "
+    "<code>make dashboard</code> in the sources. The API is described at <a href='docs'>docs</a>."
+)
+
+
+class Asset(NamedTuple):
+    """One file in every coding that there is of it; ``identity`` always is."""
+
+    media_type: str
+    etag: str
+    codings: Mapping[str, bytes]
+
+
+def load(folder: Path) -> dict[str, Asset]:
+    """Every file below ``folder`` by its path; empty where nothing was built. Raises ``OSError``."""
+    found: dict[str, Asset] = {}
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        if not path.is_file() or path.suffix in {".br", ".gz"}:
+            continue
+        content = path.read_bytes()
+        codings = {"identity": content}
+        for coding, suffix in (("br", ".br"), ("gzip", ".gz")):
+            packed = path.with_name(path.name + suffix)
+            if packed.is_file():
+                codings[coding] = packed.read_bytes()
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        found[path.relative_to(folder).as_posix()] = Asset(kind, etag, codings)
+    return found
+
+
+def coding_for(accepted: str, asset: Asset) -> str:
+    """The smallest coding that the header Accept-Encoding allows (RFC 9110 section 12.5.3)."""
+    allowed = {"identity"}
+    for part in accepted.lower().split(","):
+        name, _, rest = part.strip().partition(";")
+        weight = rest.strip().removeprefix("q=")
+        if not weight or weight.strip("0.") != "":  # a weight of 0 forbids
+            allowed.add(name.strip())
+    return min((name for name in asset.codings if name in allowed), key=lambda name: len(asset.codings[name]))
+
+
+def add_site_routes(app: FastAPI, site: Mapping[str, Asset]) -> None:
+    """Last of all routes: what nothing else answers."""
+
+    def file(name: str, request: Request) -> Response:
+        asset = site.get(name)
+        if asset is None:
+            return HTMLResponse(_NOT_BUILT, 200 if name == INDEX else 404)
+        coding = coding_for(request.headers.get("accept-encoding", ""), asset)
+        headers = {
+            "Content-Type": asset.media_type,
+            "Cache-Control": _FOR_EVER if name.startswith(ASSETS) else "no-cache",
+            "ETag": asset.etag,
+            "Vary": "Accept-Encoding",
+        }
+        if name == INDEX:
+            headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        if request.headers.get("if-none-match") == asset.etag:
+            return Response(status_code=304, headers=headers)
+        if coding != "identity":
+            headers["Content-Encoding"] = coding
+        return Response(asset.codings[coding], headers=headers)
+
+    async def page(request: Request) -> Response:
+        return file(INDEX, request)
+
+    async def asset(request: Request) -> Response:
+        return file(request.url.path.removeprefix("/"), request)
+
+    for path in VIEW_PATHS:
+        app.add_api_route(path, page, include_in_schema=False, response_class=Response)
+    for name in site:
+        if name != INDEX:
+            app.add_api_route(f"/{name}", asset, include_in_schema=False, response_class=Response)

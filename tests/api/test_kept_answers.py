@@ -1,0 +1,124 @@
+import threading
+
+import pytest
+
+from llm_metrics_proxy.api.kept_answers import MAX_AGE_S, Kept, KeptAnswers, max_age_s
+from tests.analytics.database import Database, a_record
+from tests.api.service import client
+
+PATIENCE_S = 30
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.mark.parametrize(
+    ("header", "age_s"),
+    [
+        ("", 0),
+        ("no-cache", 0),
+        ("max-age=0", 0),
+        ("max-age=5", 5),
+        ("no-transform, Max-Age=7", 7),
+        ("max-age=100000", MAX_AGE_S),
+        ("max-age=-1", 0),
+        ("max-age=1.5", 0),
+        ("x-max-age=5", 0),
+    ],
+)
+def test_the_header_says_how_old_an_answer_may_be(header: str, age_s: int) -> None:
+    assert max_age_s(header) == age_s
+
+
+def test_an_answer_is_made_once_for_all_who_take_one_of_its_age() -> None:
+    clock, made = Clock(), list[int]()
+
+    def make() -> bytes:
+        made.append(1)
+        return b"%d" % len(made)
+
+    kept = KeptAnswers(clock)
+    assert kept.get("a", 5, make) == Kept(b"1", 0)
+    clock.now_s += 4
+    assert kept.get("a", 5, make) == Kept(b"1", 4)
+    assert kept.get("a", 4, make) == Kept(b"2", 0)  # too old for this one
+    assert kept.get("b", 5, make) == Kept(b"3", 0)
+    assert kept.get("a", 0, make) == Kept(b"4", 0)  # who takes none that is older gets one of now
+    assert kept.get("a", 5, make) == Kept(b"2", 0)  # which was not kept
+
+
+def test_who_asks_while_an_answer_is_being_made_waits_for_it() -> None:
+    kept, begun, go_on = KeptAnswers(), threading.Event(), threading.Event()
+    made, found = list[int](), list[bytes]()
+
+    def make() -> bytes:
+        made.append(1)
+        begun.set()
+        assert go_on.wait(PATIENCE_S)
+        return b"slow"
+
+    threads = [
+        threading.Thread(target=lambda: found.append(kept.get("a", MAX_AGE_S, make).body)) for _asker in range(5)
+    ]
+    threads[0].start()
+    assert begun.wait(PATIENCE_S)
+    for thread in threads[1:]:
+        thread.start()
+    go_on.set()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert (found, made) == ([b"slow"] * 5, [1])
+
+
+def test_a_failure_is_told_and_not_kept() -> None:
+    kept = KeptAnswers()
+
+    def fail() -> bytes:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        kept.get("a", 5, fail)
+    assert kept.get("a", 5, lambda: b"yes").body == b"yes"
+
+
+def test_what_is_kept_has_a_bound() -> None:
+    kept, made = KeptAnswers(Clock(), most_bytes=25), list[str]()
+
+    def asking(key: str, size: int = 10) -> None:
+        def make() -> bytes:
+            made.append(key)
+            return b"x" * size
+
+        assert len(kept.get(key, 5, make).body) == size
+
+    for key in ("a", "b", "c"):
+        asking(key)
+    asking("b")
+    asking("c")
+    assert made == ["a", "b", "c"]
+    asking("a")  # was let go for c
+    asking("large", 30)
+    asking("large", 30)  # more than there is room for
+    assert made == ["a", "b", "c", "a", "large", "large"]
+    asking("b")  # gone for it, as all were
+    asking("b")
+    assert made[-2:] == ["large", "b"]
+
+
+def test_the_route_keeps_answers_only_for_who_says_so(database: Database) -> None:
+    database.add(a_record(1))
+    http, older = client(database), {"Cache-Control": "max-age=60"}
+    first = http.get("/api/v1/query?metrics=requests", headers=older)
+    assert (first.json()["records"], first.headers["Age"]) == (1, "0")
+    database.add(a_record(2))
+    again = http.get("/api/v1/query?metrics=requests", headers=older)
+    assert again.json()["records"] == 1
+    now = http.get("/api/v1/query?metrics=requests")
+    assert (now.json()["records"], now.headers.get("Age")) == (2, None)
+    assert http.get("/api/v1/query?metrics=requests&limit=5", headers=older).json()["records"] == 2
+    assert http.get("/api/v1/query?metrics=nothing", headers=older).status_code == 422

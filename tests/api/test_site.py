@@ -1,0 +1,72 @@
+"""The dashboard's files, from memory, in the coding that the browser takes."""
+
+import gzip
+from pathlib import Path
+
+import brotli  # type: ignore[import-untyped]
+import pytest
+
+from llm_metrics_proxy.api.site import CONTENT_SECURITY_POLICY, VIEW_PATHS, Asset, coding_for, load
+from tests.analytics.database import Database
+from tests.api.service import client
+
+PAGE = b"<!doctype html><div id=root></div>" * 20
+SCRIPT = b"console.log(1);" * 50
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    site = tmp_path / "site"
+    (site / "assets").mkdir(parents=True)
+    for name, content in (("index.html", PAGE), ("assets/main-1a2b.js", SCRIPT), ("favicon.svg", b"<svg/>")):
+        (site / name).write_bytes(content)
+        (site / f"{name}.br").write_bytes(brotli.compress(content))
+        (site / f"{name}.gz").write_bytes(gzip.compress(content))
+    return site
+
+
+@pytest.mark.parametrize("path", VIEW_PATHS)
+def test_every_view_is_the_page_and_is_asked_for_anew(database: Database, folder: Path, path: str) -> None:
+    response = client(database, site=load(folder)).get(path)
+    assert (response.status_code, response.content) == (200, PAGE)
+    assert response.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["content-type"].startswith("text/html")
+
+
+def test_assets_may_be_kept_for_ever_and_are_compressed_already(database: Database, folder: Path) -> None:
+    http = client(database, site=load(folder))
+    for accepted, coding in (("br, gzip", "br"), ("gzip", "gzip"), ("identity", None), ("br;q=0, gzip;q=0.5", "gzip")):
+        response = http.get("/assets/main-1a2b.js", headers={"Accept-Encoding": accepted})
+        assert response.content == SCRIPT
+        assert response.headers.get("content-encoding") == coding
+        assert "immutable" in response.headers["cache-control"]
+        assert response.headers["vary"] == "Accept-Encoding"
+
+
+def test_what_the_browser_has_is_not_sent_again(database: Database, folder: Path) -> None:
+    http = client(database, site=load(folder))
+    etag = http.get("/").headers["etag"]
+    again = http.get("/", headers={"If-None-Match": etag})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_nothing_outside_of_the_site_is_served(database: Database, folder: Path) -> None:
+    (folder.parent / "secret.txt").write_text("no")
+    http = client(database, site=load(folder))
+    for path in ("/../secret.txt", "/assets/../../secret.txt", "/assets/%2e%2e/%2e%2e/secret.txt", "/assets/", "/x.js"):
+        assert http.get(path).status_code == 404
+
+
+def test_an_installation_without_it_says_how_to_build_it(database: Database, tmp_path: Path) -> None:
+    assert load(tmp_path / "missing") == {}
+    response = client(database).get("/")
+    assert response.status_code == 200
+    assert "make dashboard" in response.text
+
+
+def test_the_smallest_coding_allowed_is_taken() -> None:
+    asset = Asset("text/css", '"x"', {"identity": b"12345", "br": b"1", "gzip": b"12"})
+    assert coding_for("gzip, br", asset) == "br"
+    assert coding_for("", asset) == coding_for("br;q=0.0", asset) == "identity"
+    assert coding_for("GZIP;q=0.2", asset) == "gzip"

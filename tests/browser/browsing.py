@@ -1,0 +1,81 @@
+"""A page of the dashboard, and what it must never do while it is looked at."""
+
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlencode, urlsplit
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Route, ViewportSize, expect
+
+VIEWS: Final = (
+    "/", "/models", "/clients", "/streaming", "/not-streamed", "/errors", "/requests", "/explore", "/versions",
+    "/settings",
+)  # fmt: skip
+THEMES: Final = ("light", "dark", "terminal")
+PATIENCE_MS: Final = 30_000
+DESKTOP: Final[ViewportSize] = {"width": 1440, "height": 1000}
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
+# What the page's policy forbids is told to the page itself; kept there until the test asks.
+_LISTEN: Final = """
+globalThis.forbidden = [];
+addEventListener("securitypolicyviolation", (event) => {
+  forbidden.push(`${event.violatedDirective} ${event.blockedURI}`);
+});
+"""
+
+
+class Visit:
+    """A page with a memory: ``problems`` is all that should not have happened."""
+
+    def __init__(self, context: BrowserContext, base: str, tolerates: Callable[[str], bool] = lambda _: False) -> None:
+        self.base = base
+        self.problems: list[str] = []
+        self.requested: list[str] = []
+        self._tolerates = tolerates
+        context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(_LISTEN)
+        context.route(lambda url: urlsplit(url).netloc != urlsplit(base).netloc, self._elsewhere)
+        self.page: Page = context.new_page()
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self._problem(f"error: {error}"))
+        self.page.on("request", self._asked)
+
+    def go(self, path: str, **search: str) -> Page:
+        """Open a view and wait until nothing on it loads any more."""
+        self.page.goto(self.base + path + (f"?{urlencode(search)}" if search else ""))
+        return self.settled()
+
+    def settled(self) -> Page:
+        """Wait until nothing on the page loads any more."""
+        expect(self.page.locator("h1")).to_be_visible()
+        expect(self.page.locator(".main :is(.card, .lead)").first).to_be_visible()
+        expect(self.page.locator("[aria-busy=true]")).to_have_count(0)
+        return self.page
+
+    def assert_blameless(self) -> None:
+        """No error, no request elsewhere, nothing that the policy forbids."""
+        found = [*self.problems, *self.page.evaluate("globalThis.forbidden")]
+        assert not found, "\n".join(found)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self._problem(f"console: {message.text} {message.location.get('url', '')}")
+
+    def _problem(self, text: str) -> None:
+        if not self._tolerates(text):
+            self.problems.append(text)
+
+    def _asked(self, request: Request) -> None:
+        self.requested.append(urlsplit(request.url).path)
+
+    def _elsewhere(self, route: Route) -> None:
+        if route.request.url.startswith(("data:", "blob:")):
+            route.continue_()
+            return
+        self.problems.append(f"asked another host: {route.request.url}")
+        route.abort()
+
+
+def overflow_px(page: Page) -> int:
+    """How far the page reaches beyond its right edge."""
+    found: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return found

@@ -1,0 +1,24 @@
+"""When nothing answers any more, the numbers stay, and say that they are old."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Open
+from tests.browser.records import a_day, write
+from tests.browser.served import served
+
+
+def unanswered(text: str) -> bool:
+    """What Chromium says of a server that is gone."""
+    return "ERR_CONNECTION" in text or "ERR_EMPTY" in text or "ERR_INCOMPLETE" in text
+
+
+def test_a_metrics_process_that_ends_leaves_its_last_numbers(open_at: Open, tmp_path: Path) -> None:
+    write(tmp_path / "metrics.db", a_day(200, datetime.now(UTC)))
+    with served(tmp_path) as address:
+        page = open_at(address, tolerates=unanswered).go("/", range="all")
+        expect(page.locator(".stat .value").first).to_have_text("200")
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    expect(page.locator(".stat .value").first).to_have_text("200")

@@ -1,0 +1,42 @@
+"""Write the API's OpenAPI document, from which the dashboard's types are generated.
+
+    python -m tools.openapi dashboard/openapi.json
+
+A test holds the file against the program: whoever changes the API runs this and `npm run types`.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from llm_metrics_proxy.api.app import create_app
+from llm_metrics_proxy.api.ports import ApiPorts
+from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.metrics_service import APP_VERSION
+
+
+class _NoReader:
+    """Nothing is asked: a document needs no database."""
+
+    def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        raise NotImplementedError
+
+    def snapshot(self) -> Any:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def document() -> str:
+    """The document as the file has it."""
+    app = create_app(ApiPorts(reader=_NoReader(), book=CounterBook(), service_status=lambda: None))
+    found = app.openapi()
+    text = json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    return text.replace(f'"{APP_VERSION}"', '"current"')  # in examples, too; else every release would differ
+
+
+if __name__ == "__main__":
+    (target,) = sys.argv[1:]
+    Path(target).write_text(document(), encoding="utf-8")
