@@ -201,6 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--days", type=int, default=DAYS, help="over which the records are spread")
     parser.add_argument("--turns", type=int, default=5, help="how often the first view is opened over each range")
+    parser.add_argument("--ranges", nargs="+", choices=RANGES, default=RANGES)
     parser.add_argument("--seconds", type=int, default=20, help="of watching frames")
     parser.add_argument("--minutes", type=int, default=30, help="of watching memory")
     parser.add_argument("--folder", type=Path, help="keep the database here, and take it from here within the day")
@@ -219,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
         out.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         if given.what == "first":
-            for chosen in RANGES:
+            for chosen in given.ranges:
                 found = first_view(browser, address, chosen, given.turns)
                 words = ", ".join(
                     f"{name} {statistics.median(values):,.0f} ms (at most {max(values):,.0f})"

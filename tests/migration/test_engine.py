@@ -17,6 +17,7 @@ from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0
 from tests.migration.chain import CHAIN
 from tests.migration.databases import content, execute, make, options
 
+NEWEST = MIGRATIONS[-1].version  # to which records come, whatever version the program has
 NAMES = ("timestamp", "success", "response_time_ms", "model", "total_tokens", "extra", "is_streaming", "finish_reason")
 ALL = (*NAMES, "tokens_per_second", "app_version", "timestamp_original", "recompute_reason")
 
@@ -40,7 +41,7 @@ def test_records_are_recomputed_stamped_and_verified(legacy: Path) -> None:
     for tokens, duration_ms, rate, reason in rows:
         wanted = (None, "error_without_words") if tokens is None else (tokens * 1000 / duration_ms, None)
         assert (rate, reason) == wanted, "those without tokens failed, too, and the last reason is kept"
-    assert execute(legacy, "SELECT DISTINCT app_version FROM completion_requests") == [(APP_VERSION,)]
+    assert execute(legacy, "SELECT DISTINCT app_version FROM completion_requests") == [(NEWEST,)]
     ended = "SELECT DISTINCT success, outcome, error_category, error_type FROM completion_requests ORDER BY success"
     assert execute(legacy, ended) == [(0, "upstream_error", "unknown", "unknown"), (1, "completed", None, None)]
     after = content(legacy, ("timestamp_original", *NAMES[1:]))
@@ -68,7 +69,7 @@ def test_what_an_older_program_writes_between_the_look_and_the_backup_is_migrate
     assert result.run is not None
     assert (result.run.records_total, result.run.from_versions) == (1001, {"1.0.0": 1000, "1.7.3": 1})
     last = execute(legacy, "SELECT app_version, tokens_per_second FROM completion_requests ORDER BY id DESC LIMIT 1")
-    assert last == [(APP_VERSION, 200.0)]
+    assert last == [(NEWEST, 200.0)]
     assert engine.undo(legacy, options(legacy)).ended is Ended.UNDONE
     assert execute(legacy, "SELECT DISTINCT app_version FROM completion_requests") == [("1.0.0",), ("1.7.3",)]
 
@@ -207,7 +208,7 @@ def test_a_stop_is_obeyed_after_a_batch_and_the_next_call_goes_on(tmp_path: Path
     result = engine.migrate(legacy, options(legacy, batch_lock_ms=1, pause_ms=150), report=report, stop=stop)
     assert result.ended is Ended.STOPPED
     versions = dict(execute(legacy, "SELECT app_version, count(*) FROM completion_requests GROUP BY 1"))
-    assert set(versions) == {"1.0.0", APP_VERSION}
+    assert set(versions) == {"1.0.0", NEWEST}
     assert result.run is not None
     again = engine.migrate(legacy, options(legacy))
     assert again.run is not None
@@ -325,7 +326,7 @@ def test_stamps_of_a_legacy_file_prove_nothing(tmp_path: Path) -> None:
     assert taken == [[(60,)], *[[(100,)]] * (len(MIGRATIONS) - 1)], "40 follow 2.0.0 as they say"
     assert result.run.records_changed == 100 * len(MIGRATIONS) - 40
     assert engine.verify(path) == ()
-    assert execute(path, "SELECT DISTINCT app_version FROM completion_requests") == [(APP_VERSION,)]
+    assert execute(path, "SELECT DISTINCT app_version FROM completion_requests") == [(NEWEST,)]
 
 
 def test_a_writer_beside_it_keeps_its_records(legacy: Path) -> None:

@@ -12,7 +12,6 @@ import apsw
 import pytest
 
 from llm_metrics_proxy.errors import ForeignDatabaseError, MigrationRefusedError, NewerDatabaseError, StoreError
-from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Change, Ended, Phase, State
@@ -97,7 +96,9 @@ def test_an_old_database_is_brought_up_to_date_and_the_store_opens(old: Path) ->
         it.service.admit()
         SqliteStore(old).close()
     assert engine.verify(old) == ()
-    assert ask(old, f"SELECT count(*) FROM completion_requests WHERE app_version = '{APP_VERSION}'") == RECORDS
+    assert (
+        ask(old, f"SELECT count(*) FROM completion_requests WHERE app_version = '{MIGRATIONS[-1].version}'") == RECORDS
+    )
     assert not it.ended.is_set()
 
 

@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apsw
@@ -241,3 +242,39 @@ class TestReader:
         path.unlink()
         SqliteStore(path).close()
         assert count(reader) == 0
+
+
+def test_only_so_many_ask_at_once_and_the_others_wait_for_their_turn(store: SqliteStore, path: Path) -> None:
+    reader = SqliteReader(path, timeout_s=30, most=2)
+    inside, leave = threading.Barrier(3), threading.Event()
+
+    def ask() -> Rows:
+        with reader.snapshot() as snapshot:
+            inside.wait(30)
+            leave.wait(30)
+            reader.query("SELECT 1")  # who is in needs no second place
+            return snapshot.query("SELECT 2")
+
+    with ThreadPoolExecutor(3) as pool:
+        busy = [pool.submit(ask) for _ in range(2)]
+        inside.wait(30)
+        waiting = pool.submit(reader.query, "SELECT 3")
+        with pytest.raises(TimeoutError):
+            waiting.result(0.1)
+        leave.set()
+        assert waiting.result(30) == [(3,)]
+        assert [each.result(30) for each in busy] == [[(2,)], [(2,)]]
+    reader.close()
+
+
+def test_who_finds_no_place_in_time_is_told_and_a_failed_question_gives_its_place_back(
+    store: SqliteStore, path: Path
+) -> None:
+    reader = SqliteReader(path, timeout_s=0.05, most=1)
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            reader.query("SELECT nothing FROM nowhere")
+    with reader.snapshot(), ThreadPoolExecutor(1) as pool, pytest.raises(StoreBusyError, match="1 other questions"):
+        pool.submit(reader.query, "SELECT 1").result(30)
+    assert reader.query("SELECT 1") == [(1,)]
+    reader.close()

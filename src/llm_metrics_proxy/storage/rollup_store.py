@@ -1,7 +1,7 @@
 """Roll-ups in SQLite: records are gathered, and what they add is written, with the cursor, in one transaction.
 
-``gather`` only reads, and takes the time it needs; ``write`` holds the write lock and checks that what was gathered is
-still true. The ingester does both at once, in the transaction that stores the records.
+``gather`` and ``merge`` only read, and take the time they need; ``write`` holds the write lock, and checks that what
+was read is still true. The ingester does all of it at once, in the transaction that stores the records.
 
 Roll-ups follow behind the records by a few thousand at most: a batch of the ingester touches a row for nearly every
 model, client and error that there is, however few records it has, and writing 1,500 rows five times a second is what
@@ -62,6 +62,17 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     days: dict[int, bool]  # on which they began, and whether each is dense
     tallies: list[Tally]
+
+
+class Merged(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of the roll-ups as they are to be, once what was gathered is added to what was there."""
+
+    epoch: int
+    after: int
+    through: int
+    days: dict[int, bool]
+    rows: list[tuple[Any, ...]]
+    sketches: list[tuple[Any, ...]]
 
 
 def fold_after_insert(connection: Database) -> None:
@@ -139,17 +150,39 @@ def _is_dense(connection: Database, day: int) -> bool:
 
 
 def add(connection: Database, gathered: Gathered) -> bool:
-    """Write it in the caller's transaction; false if records or the cursor changed since it was gathered."""
+    """``merge`` and ``write``, in the caller's transaction."""
+    return write(connection, merge(connection, gathered))
+
+
+def merge(connection: Database, gathered: Gathered) -> Merged:
+    """Read the rows that are touched, and add. Raises ``apsw.Error``."""
+    rows, sketches = _merge(connection, gathered.tallies) if gathered.tallies else ([], [])
+    return Merged(
+        epoch=gathered.epoch,
+        after=gathered.after,
+        through=gathered.through,
+        days=gathered.days,
+        rows=rows,
+        sketches=sketches,
+    )
+
+
+def write(connection: Database, merged: Merged) -> bool:
+    """In the caller's transaction; false if records, roll-ups or the cursor changed since they were read.
+
+    Whoever adds to a row moves the cursor, and whoever removes one has made another epoch before: while both are as
+    they were, so is every row.
+    """
     state = read_state(connection)
-    if (state.epoch, state.cursor_id) != (gathered.epoch, gathered.after) or not state.is_current:
+    if (state.epoch, state.cursor_id) != (merged.epoch, merged.after) or not state.is_current:
         return False
-    if any(_is_dense(connection, day) != dense for day, dense in gathered.days.items()):
+    if any(_is_dense(connection, day) != dense for day, dense in merged.days.items()):
         return False
-    connection.executemany("INSERT OR IGNORE INTO rollup_days VALUES (?, ?)", list(gathered.days.items()))
-    if gathered.tallies:
-        _merge(connection, gathered.tallies)
-    if gathered.through != gathered.after:
-        write_state(connection, msgspec.structs.replace(state, cursor_id=gathered.through))
+    connection.executemany("INSERT OR IGNORE INTO rollup_days VALUES (?, ?)", list(merged.days.items()))
+    connection.executemany(_ROW, merged.rows)
+    connection.executemany(_SKETCH, merged.sketches)
+    if merged.through != merged.after:
+        write_state(connection, msgspec.structs.replace(state, cursor_id=merged.through))
     return True
 
 
@@ -164,8 +197,8 @@ def _at(place: Place) -> tuple[int, int, int, bytes]:
     return (place.grain, place.level, place.bucket, key_bytes(place.key))
 
 
-def _merge(connection: Database, tallies: Sequence[Tally]) -> None:
-    """Read the rows that are touched, add, and write them back."""
+def _merge(connection: Database, tallies: Sequence[Tally]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Rows and sketches."""
     ats: list[tuple[int, int, int, bytes]] = []
     numbers, cells, bins = [], [], []
     number_of: dict[tuple[int, int, int, bytes], int] = {}
@@ -194,11 +227,12 @@ def _merge(connection: Database, tallies: Sequence[Tally]) -> None:
         (*at, *count, *bytes_)
         for at, count, bytes_ in zip(ats, counts.tolist(), pack_cells(all_cells, len(ats)), strict=True)
     ]
-    connection.executemany(_ROW, rows)
-    _merge_sketches(connection, ats, joined_bins(bins))
+    return rows, _merge_sketches(connection, ats, joined_bins(bins))
 
 
-def _merge_sketches(connection: Database, ats: Sequence[tuple[int, int, int, bytes]], bins: Any) -> None:
+def _merge_sketches(
+    connection: Database, ats: Sequence[tuple[int, int, int, bytes]], bins: Any
+) -> list[tuple[Any, ...]]:
     touched = np.unique(bins.group).tolist()
     places, packed = [], []
     for number in touched:
@@ -207,7 +241,7 @@ def _merge_sketches(connection: Database, ats: Sequence[tuple[int, int, int, byt
             packed.append(small_large)
     merged = joined_bins([bins, unpack_bins(packed, np.array(places, np.int64))]).reduced()
     all_bytes = pack_bins(merged, len(ats))
-    connection.executemany(_SKETCH, [(*ats[number], *all_bytes[number]) for number in touched])
+    return [(*ats[number], *all_bytes[number]) for number in touched]
 
 
 def begin_anew(connection: Database) -> None:

@@ -5,6 +5,7 @@ drop each other's POSIX locks on the same file. So nothing here, in tests or els
 """
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.errors import RecordsRefusedError, StoreError
+from llm_metrics_proxy.errors import RecordsRefusedError, StoreBusyError, StoreError
 from llm_metrics_proxy.record import COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosition, SqlValue
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, apply_steps, look, store_error
@@ -34,6 +35,7 @@ _ROW_ERRORS: Final = (
     TypeError,
     UnicodeEncodeError,
 )
+MOST_AT_ONCE: Final = 8  # questions
 _CACHE_KIB: Final = 32 * 1024  # holds the ends of both indexes, where nearly every insertion lands
 _CHECKPOINT_PAGES: Final = 8192  # 32 MiB of WAL: index pages changed by several batches are written back once
 _PROGRESS_STEPS: Final = 10_000  # virtual machine steps, about 0.2 ms, between two looks at the clock
@@ -182,13 +184,20 @@ class SqliteStore:
 
 
 class SqliteReader:
-    """``storage.base.Reader``: read-only connections, as many as are in use at once. Safe in several threads."""
+    """``storage.base.Reader``: read-only connections, as many as are in use at once. Safe in several threads.
 
-    def __init__(self, path: Path | str, *, timeout_s: float | None = None) -> None:
-        """``timeout_s`` bounds each query. The file need not exist yet; a query then says so."""
+    Only so many threads ask at once, since each needs memory for its pages and for sorting: forty big questions took
+    more than 2 GiB. The others wait for their turn.
+    """
+
+    def __init__(self, path: Path | str, *, timeout_s: float | None = None, most: int = MOST_AT_ONCE) -> None:
+        """``timeout_s`` bounds each query, and before it the wait for one of ``most`` places. The file need not exist
+        yet; a query then says so."""
         self.path = Path(path)
         self._timeout_s = timeout_s
         self._idle: deque[_Lease] = deque()  # its append and pop are atomic
+        self._most, self._places = most, threading.BoundedSemaphore(most)
+        self._thread = threading.local()  # who has a place asks several questions from it
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
         """All rows of one read-only statement, from one consistent snapshot. Raises ``StoreError``."""
@@ -206,6 +215,27 @@ class SqliteReader:
     @contextmanager
     def _lease(self) -> Iterator[apsw.Connection]:
         """A connection that is given back if all went well, and closed if not."""
+        with self._place():
+            yield from self._leased()
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if getattr(self._thread, "has_place", False):
+            yield
+            return
+        if not self._places.acquire(timeout=self._timeout_s):
+            raise StoreBusyError(
+                f"{self._most} other questions are being answered, and none was done within {self._timeout_s:g} s; "
+                "ask again later, or for shorter ranges."
+            )
+        self._thread.has_place = True
+        try:
+            yield
+        finally:
+            self._thread.has_place = False
+            self._places.release()
+
+    def _leased(self) -> Iterator[apsw.Connection]:
         try:
             lease = self._borrow()
             try:

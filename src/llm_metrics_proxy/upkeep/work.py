@@ -12,13 +12,22 @@ from llm_metrics_proxy.rollups.grains import DAY
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage.retention import oldest_day, prune_some, used_bytes
 from llm_metrics_proxy.storage.rollup_state import read_state
-from llm_metrics_proxy.storage.rollup_store import FOLD_MOST, Gathered, add, begin_anew, clear_some, gather, may_fold
+from llm_metrics_proxy.storage.rollup_store import (
+    FOLD_MOST,
+    Merged,
+    begin_anew,
+    clear_some,
+    gather,
+    may_fold,
+    merge,
+    write,
+)
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _MOST: Final = 5_000  # records in memory at once
-# Rolled up at once even where that takes too long: 5 records touch 70 rows, 500 touch 1,000. On a machine that is busy,
-# batches shrank to 3 records otherwise, 60 a second.
-_LEAST: Final = 500
+# Rolled up at once even where writing takes too long: 5 records touch 70 rows, 500 touch 1,000. On a machine that is
+# busy, batches shrank to 3 records otherwise, 60 a second.
+_LEAST: Final = 2_000
 _CACHE_KIB: Final = 16 * 1024
 
 
@@ -81,12 +90,22 @@ class Upkeep:
                 clear_some(connection, self._clearing.records)
             return Worked.CLEARED
         if may_fold(connection, state) and (behind := self.behind()) and (leftovers or behind > FOLD_MOST):
-            return self._roll_up(gather(connection, state, min(self._rolling.records, _MOST)))
+            return self._roll_up(self._merged())
         return self._prune() if may_fold(connection, state) else Worked.NOTHING
 
-    def _roll_up(self, gathered: Gathered) -> Worked:
+    def _merged(self) -> Merged:
+        """What comes next, from one state of the database; nobody waits meanwhile."""
+        connection = self._connection
+        connection.execute("BEGIN")
+        try:
+            records = min(self._rolling.records, _MOST)
+            return merge(connection, gather(connection, self.state(), records))
+        finally:
+            connection.execute("ROLLBACK")
+
+    def _roll_up(self, merged: Merged) -> Worked:
         with transaction(self._connection, self._rolling):
-            return Worked.ROLLED_UP if add(self._connection, gathered) else Worked.OVERTAKEN
+            return Worked.ROLLED_UP if write(self._connection, merged) else Worked.OVERTAKEN
 
     def _prune(self) -> Worked:
         before = self._prunable_before()
