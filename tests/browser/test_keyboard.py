@@ -54,6 +54,21 @@ def test_the_help_tells_the_keys_and_turns_them_off(visit: Visit) -> None:
     expect(page.locator("h1")).to_have_text("Settings")
 
 
+def test_a_key_right_after_escape_opens_what_it_says(visit: Visit) -> None:
+    """A browser tells of a dialog's end in a later task: the next dialog may be open by then."""
+    page = visit.go("/settings")
+    again = """([key, ctrlKey]) => {
+      document.querySelector("dialog").close();
+      dispatchEvent(new KeyboardEvent("keydown", { key, ctrlKey }));
+    }"""
+    page.keyboard.press("Control+k")
+    for key, ctrl, words in (("k", True, ""), ("?", False, "Explore"), ("k", True, "")):
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.evaluate(again, [key, ctrl])
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        expect(page.get_by_role("dialog")).to_contain_text(words)
+
+
 def test_the_palette_finds_views_ranges_and_themes(visit: Visit) -> None:
     page = visit.go("/", range=ALL)
     for typed, seen in (("terminal", "html[data-theme=terminal]"), ("stream", "h1:text-is('Streaming')")):

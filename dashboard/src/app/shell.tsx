@@ -1,6 +1,6 @@
 /** The frame around every view: navigation, range and filters, what must be known before numbers are believed. */
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
-import { lazy, Suspense, useCallback, useEffect, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useRef, useState } from "react";
 
 import { address, needsToken } from "../api/client";
 import { useSelection } from "../api/query";
@@ -57,16 +57,28 @@ function ReportLink() {
   );
 }
 
+type DialogKind = "palette" | "help";
+
+/** The one that is open. A browser tells of a dialog's end a little later: by then the next one may be open. */
+function useDialog() {
+  const [dialog, setDialog] = useState<{ kind: DialogKind; nth: number; close: () => void } | null>(null);
+  const count = useRef(0);
+  const open = useCallback((kind: DialogKind) => {
+    const nth = ++count.current;
+    setDialog({ kind, nth, close: () => setDialog((now) => (now?.nth === nth ? null : now)) });
+  }, []);
+  return { dialog, open };
+}
+
 export function Shell() {
   const { t } = useSpeech();
   const { search } = useView();
   const path = useRouterState({ select: (state) => state.location.pathname });
-  const [dialog, setDialog] = useState<"palette" | "help" | null>(null);
-  const close = useCallback(() => setDialog(null), []);
+  const { dialog, open } = useDialog();
   const session = useSession();
   const current = VIEWS.find((view) => view.path === path);
   const selects = current?.selects === true;
-  useKeys(setDialog);
+  useKeys(open);
 
   useEffect(() => {
     document.title = current === undefined ? t("app.title") : `${t(current.label)} · ${t("app.title")}`;
@@ -82,12 +94,12 @@ export function Shell() {
       <header className="side">
         <Brand />
         <Views path={path} />
-        <Preferences session={session.data} showKeys={() => setDialog("help")} />
+        <Preferences session={session.data} showKeys={() => open("help")} />
       </header>
       <main className="main" id="content" tabIndex={-1}>
         <div className="bar">
           <h1>{t(current?.label ?? "app.title")}</h1>
-          <button type="button" className="button bare" onClick={() => setDialog("palette")} aria-keyshortcuts="Control+K">
+          <button type="button" className="button bare" onClick={() => open("palette")} aria-keyshortcuts="Control+K">
             {t("palette.open")} <kbd>Ctrl K</kbd>
           </button>
           {selects && (
@@ -106,8 +118,8 @@ export function Shell() {
         </Suspense>
       </main>
       <Suspense fallback={null}>
-        {dialog === "palette" && <Palette close={close} />}
-        {dialog === "help" && <KeysHelp close={close} />}
+        {dialog?.kind === "palette" && <Palette key={dialog.nth} close={dialog.close} />}
+        {dialog?.kind === "help" && <KeysHelp key={dialog.nth} close={dialog.close} />}
         {search.id !== undefined && <RequestDetail key={search.id} id={search.id} />}
       </Suspense>
     </div>
