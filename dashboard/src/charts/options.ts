@@ -67,7 +67,7 @@ function tooltip(paint: Paint): Record<string, unknown> {
   };
 }
 
-function timeAxes(paint: Paint, axes: Axes): EChartsCoreOption {
+function timeAxes(paint: Paint, axes: Axes, series: readonly Series[]): EChartsCoreOption {
   const label = { color: paint.muted, fontSize: AXIS_LABEL };
   return {
     xAxis: {
@@ -81,6 +81,7 @@ function timeAxes(paint: Paint, axes: Axes): EChartsCoreOption {
       type: "value",
       min: 0,
       splitNumber: 4,
+      ...steps(series.flatMap(({ points }) => points.map(([, value]) => value))),
       splitLine: { lineStyle: { color: paint.line } },
       axisLabel: { ...label, formatter: axes.value },
     },
@@ -109,7 +110,7 @@ const BRUSH = { brushType: "lineX", xAxisIndex: 0, toolbox: [], throttleType: "d
 export function stacked(series: readonly Series[], paint: Paint, axes: Axes): EChartsCoreOption {
   return {
     ...frame(paint),
-    ...timeAxes(paint, axes),
+    ...timeAxes(paint, axes, series),
     brush: BRUSH,
     tooltip: { ...tooltip(paint), formatter: spoken(axes) },
     series: series.map(({ name, points, colour }) => ({
@@ -128,7 +129,7 @@ export function stacked(series: readonly Series[], paint: Paint, axes: Axes): EC
 export function lines(series: readonly Series[], paint: Paint, axes: Axes): EChartsCoreOption {
   return {
     ...frame(paint),
-    ...timeAxes(paint, axes),
+    ...timeAxes(paint, axes, series),
     brush: BRUSH,
     tooltip: { ...tooltip(paint), formatter: spoken(axes) },
     series: series.map(({ name, points, colour }, index) => ({
@@ -150,13 +151,18 @@ export interface Band {
   readonly value: number | null;
 }
 
+/** Of what is counted there are no halves: an axis would say 0, 1, 1. */
+function steps(values: readonly (number | null)[]): { minInterval?: number } {
+  return values.every((value) => value === null || Number.isInteger(value)) ? { minInterval: 1 } : {};
+}
+
 /** The few largest of something. */
 export function ranking(bands: readonly Band[], paint: Paint, value: (value: number) => string): EChartsCoreOption {
   const shown = bands.filter((band) => band.value !== null).toReversed();
   return {
     ...frame(paint),
     tooltip: { ...tooltip(paint), trigger: "item", formatter: ({ name, value: at }: { name: string; value: number }) => `${plain(name).slice(0, 80)}\n${value(at)}` },
-    xAxis: { type: "value", splitNumber: 3, splitLine: { lineStyle: { color: paint.line } }, axisLabel: { color: paint.muted, fontSize: AXIS_LABEL, formatter: value, hideOverlap: true } },
+    xAxis: { type: "value", splitNumber: 3, ...steps(shown.map(({ value: each }) => each)), splitLine: { lineStyle: { color: paint.line } }, axisLabel: { color: paint.muted, fontSize: AXIS_LABEL, formatter: value, hideOverlap: true } },
     yAxis: {
       type: "category",
       data: shown.map(({ name }) => name),
@@ -205,7 +211,7 @@ export function histogram(bins: readonly { from: number; n: number }[], paint: P
     ...frame(paint),
     tooltip: { ...tooltip(paint), trigger: "item", formatter: ({ name, value }: { name: string; value: number }) => `≥ ${name}\n${many(value)}` },
     xAxis: { type: "category", data: bins.map(({ from }) => edge(from)), axisTick: { show: false }, axisLine: { lineStyle: { color: paint.line } }, axisLabel: { ...label, hideOverlap: true, alignMaxLabel: "right" } },
-    yAxis: { type: "value", splitNumber: 4, splitLine: { lineStyle: { color: paint.line } }, axisLabel: { ...label, formatter: many } },
+    yAxis: { type: "value", splitNumber: 4, minInterval: 1, splitLine: { lineStyle: { color: paint.line } }, axisLabel: { ...label, formatter: many } },
     series: [{ type: "bar", barCategoryGap: "6%", data: bins.map(({ n }) => n), itemStyle: { color: paint.accent } }],
   };
 }
