@@ -39,6 +39,18 @@ class Tally(NamedTuple):
     cells: Cells
     bins: Bins
 
+    def where(self, stay: Any) -> "Tally":
+        """The groups for which the mask ``stay`` says so, numbered anew."""
+        number = np.cumsum(stay) - 1
+        return Tally(
+            [place for place, stays in zip(self.places, stay.tolist(), strict=True) if stays],
+            self.requests[stay],
+            self.succeeded[stay],
+            self.failed[stay],
+            self.cells.where(stay[self.cells.group]).regrouped(number),
+            self.bins.where(stay[self.bins.group]).regrouped(number),
+        )
+
 
 class Grouped(NamedTuple):
     """Records, or groups, sorted into ``groups`` groups."""
@@ -226,14 +238,4 @@ def _kept(tally: Tally, kept: Kept, sketched: Sequence[int], dense_days: Set[int
     if not kept.dense:
         return tally
     stay = np.array([place.bucket - place.bucket % DAY.seconds in dense_days for place in tally.places], np.bool_)
-    if stay.all():
-        return tally
-    number = np.cumsum(stay) - 1
-    return Tally(
-        [place for place, stays in zip(tally.places, stay.tolist(), strict=True) if stays],
-        tally.requests[stay],
-        tally.succeeded[stay],
-        tally.failed[stay],
-        tally.cells.where(stay[tally.cells.group]).regrouped(number),
-        tally.bins.where(stay[tally.bins.group]).regrouped(number),
-    )
+    return tally if stay.all() else tally.where(stay)

@@ -124,15 +124,7 @@ def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, s
 def _of_day(tally: Tally, day: int) -> Tally:
     """Without odd times, which are in the range as texts."""
     stay = np.array([day <= place.bucket < day + DAY.seconds for place in tally.places], np.bool_)
-    number = np.cumsum(stay) - 1
-    return Tally(
-        [place for place, stays in zip(tally.places, stay.tolist(), strict=True) if stays],
-        tally.requests[stay],
-        tally.succeeded[stay],
-        tally.failed[stay],
-        tally.cells.where(stay[tally.cells.group]).regrouped(number),
-        tally.bins.where(stay[tally.bins.group]).regrouped(number),
-    )
+    return tally.where(stay)
 
 
 def _difference(connection: apsw.Connection, made: Tally, day: int) -> str | None:
