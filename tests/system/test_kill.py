@@ -100,12 +100,17 @@ def test_a_killed_supervisor_leaves_children_that_drain_and_end_and_the_next_one
 
 def test_an_orphan_that_hangs_is_named_by_the_next_start_and_loses_nothing_once_it_goes_on(house: House) -> None:
     with house.load("slow", "plain") as load:
-        with house.live() as stack:
+        with house.live() as stack, contextlib.ExitStack() as held:
             eventually(lambda: load.count(Seen.WHOLE) > 50, "50 answers")
             orphans = stack.worker_pids()
+            # Stopped first, they would be continued by the kernel: it sends SIGCONT to a stopped process group whose
+            # last parent ends. So they are kept from seeing its death, by their standard input, until they are stopped.
+            for pid in orphans:
+                held.callback(os.close, os.open(f"/proc/{pid}/fd/0", os.O_WRONLY))
+            stack.kill_supervisor()
             for pid in orphans:
                 os.kill(pid, signal.SIGSTOP)
-            stack.kill_supervisor()
+            eventually(lambda: all(psutil.Process(pid).status() == "stopped" for pid in orphans), "stopped workers")
         stack = house.live()
         with pytest.raises(AssertionError, match="the process ended with 1"), stack:
             pass
