@@ -15,8 +15,13 @@ export function singleKeys(): boolean {
   return localStorage.getItem(KEPT) !== "off";
 }
 
+const FIELDS = "input:not([type=checkbox]), select, textarea";
+
+/** A field of a dialog that was closed just now has the keys until the browser draws again; they are not meant for it. */
 function isElsewhere(target: EventTarget | null): boolean {
-  return document.querySelector("dialog[open]") !== null || (target instanceof HTMLElement && target.closest("input:not([type=checkbox]), select, textarea") !== null);
+  if (document.querySelector("dialog[open]") !== null) return true;
+  const field = target instanceof HTMLElement ? target.closest(FIELDS) : null;
+  return field !== null && field.closest("dialog:not([open])") === null;
 }
 
 export function useKeys(open: (dialog: "palette" | "help") => void): void {
