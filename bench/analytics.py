@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import apsw
@@ -39,6 +39,7 @@ from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.cli.metrics_options import MetricsOptions
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.ingestion import Ingestor
+from llm_metrics_proxy.process_memory import collect_rarely
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage.rollup_state import write_state
 from llm_metrics_proxy.storage.rollup_store import fold_after_insert
@@ -75,6 +76,8 @@ QUESTIONS: Final[dict[str, tuple[dict[str, str], str, str]]] = {
     "compared with before": ({"metrics": _EVERYDAY, "compare": "true"}, "", "percentiles"),
     "weekday and hour": ({"metrics": "requests", "group_by": "weekday,hour_of_day", **_BERLIN}, "hours", "few"),
 }  # fmt: skip
+# Answers of a fixed shape, over everything that is stored.
+WHOLE: Final = ("/api/v1/summary", "/api/v1/errors?examples=20", "/api/v1/versions")
 _DUCK: Final = {
     "few": "count(*), avg(success), sum(total_tokens), avg(response_time_ms)",
     "percentiles": "count(*), avg(success), sum(total_tokens), quantile_cont(response_time_ms, [0.5, 0.95]), "
@@ -122,15 +125,15 @@ def traffic(folder: Path) -> Iterator[None]:
         child.wait()
 
 
-def answer(connection: http.client.HTTPConnection, parameters: dict[str, str]) -> tuple[float, dict[str, Any]]:
+def answer(connection: http.client.HTTPConnection, path: str) -> tuple[float, dict[str, Any]]:
     """Milliseconds until the whole answer was there, and the answer."""
     begun = time.perf_counter()
-    connection.request("GET", "/api/v1/query?" + urlencode(parameters))
+    connection.request("GET", path)
     response = connection.getresponse()
     body = response.read()
     elapsed_ms = (time.perf_counter() - begun) * 1000
     if response.status != 200:
-        raise RuntimeError(f"{parameters}: {response.status} {body[:300]!r}")
+        raise RuntimeError(f"{path}: {response.status} {body[:300]!r}")
     return elapsed_ms, json.loads(body)
 
 
@@ -140,8 +143,20 @@ def spans(hours: float | None, now: datetime, turn: int) -> dict[str, str]:
     return {"start": begin.isoformat(), "end": now.isoformat()}
 
 
-def ours(folder: Path, path: Path, turns: int) -> tuple[dict[str, dict[str, list[float]]], int, float, dict[str, str]]:
-    """Milliseconds by question and range; the process's most memory; records/s taken in meanwhile; who answered."""
+class Ours(NamedTuple):
+    """Milliseconds by question and range, and of what is asked of everything; the process's most memory; records/s
+    taken in meanwhile; who answered."""
+
+    found: dict[str, dict[str, list[float]]]
+    whole: dict[str, list[float]]
+    most_bytes: int
+    rate: float
+    sources: dict[str, str]
+
+
+def ours(folder: Path, path: Path, turns: int) -> Ours:
+    """Everything asked of the metrics process while records come."""
+    whole: dict[str, list[float]] = {asked: [] for asked in WHOLE}
     found: dict[str, dict[str, list[float]]] = {name: {} for name in QUESTIONS}
     sources: dict[str, str] = {}
     most = 0
@@ -154,12 +169,15 @@ def ours(folder: Path, path: Path, turns: int) -> tuple[dict[str, dict[str, list
             for name, (parameters, _, _) in QUESTIONS.items():
                 for label, hours in RANGES.items():
                     now = END + timedelta(seconds=time.monotonic() - clock)
-                    ms, result = answer(connection, parameters | spans(hours, now, turn))
+                    asked = urlencode(parameters | spans(hours, now, turn))
+                    ms, result = answer(connection, f"/api/v1/query?{asked}")
                     found[name].setdefault(label, []).append(ms)
                     sources[f"{name}, {label}"] = result["source"]
                     most = max(most, process.memory_info().rss)
+            for asked, times in whole.items():
+                times.append(answer(connection, asked)[0])
         rate = (_records(path) - before) / (time.monotonic() - begun)
-    return found, most, rate, sources
+    return Ours(found, whole, most, rate, sources)
 
 
 def _wait_until_it_ingests(path: Path, connection: http.client.HTTPConnection) -> None:
@@ -168,7 +186,7 @@ def _wait_until_it_ingests(path: Path, connection: http.client.HTTPConnection) -
         if time.monotonic() > deadline:
             raise RuntimeError("nothing is ingested; see metrics.log")
         time.sleep(0.2)
-    answer(connection, {"metrics": "requests"})
+    answer(connection, "/api/v1/query?metrics=requests")
 
 
 def _records(path: Path) -> int:
@@ -238,6 +256,7 @@ def _timed(question: Callable[[], object]) -> float:
 
 def ingestion(records: int, *, rolling_up: bool) -> tuple[float, float]:
     """Records per second, and per second of CPU, from a full journal into a fresh database."""
+    collect_rarely()  # as the metrics process does
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
         analytics_traffic.fill(folder / "journal", records)
@@ -279,13 +298,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="run-", dir=given.folder) as scratch:
         path = Path(scratch) / "metrics.db"
         shutil.copyfile(given.folder / "metrics.db", path)
-        found, most, rate, sources = ours(Path(scratch), path, given.turns)
+        found, whole, most, rate, sources = ours(Path(scratch), path, given.turns)
     everything = [ms for by_range in found.values() for each in by_range.values() for ms in each]
     out.print(
         f"{len(everything)} questions while {rate:,.0f} records/s were stored: median "
         f"{statistics.median(everything):,.0f} ms, p95 {percentile(everything, 0.95):,.0f} ms; at most "
         f"{most / 1024**2:,.0f} MiB of memory; load {os.getloadavg()[0]:.1f}"
     )
+    for asked, times in whole.items():
+        out.print(f"{asked}, of everything: median {statistics.median(times):,.0f} ms, at most {max(times):,.0f} ms")
     table = Table("question: median ms (r: from records alone)", *RANGES)
     for name, by_range in found.items():
         cells = [

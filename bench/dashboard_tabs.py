@@ -157,6 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{statistics.median(alone):,.0f} requests/s alone, {statistics.median(watched):,.0f} with {readers} "
             f"readers: {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
         )
+        if len(ratios) > 1:  # what such a run can tell apart on this machine
+            error = statistics.stdev(ratios) / len(ratios) ** 0.5
+            out.print(f"mean {statistics.fmean(ratios):.3f} ± {1.96 * error:.3f} (95 %, {len(ratios)} pairs)")
         # More requests are more to store, too: what the readers cost is what is above that.
         stored_s = used["alone"] * sum(watched) / sum(alone)
         share = (used["watched"] - stored_s) / (given.pairs * given.seconds)

@@ -9,14 +9,33 @@ import pytest
 
 from llm_metrics_proxy.analytics import ErrorsQuery, RequestFilter, list_requests, older_records, read_errors, summarise
 from llm_metrics_proxy.analytics.slowest import slowest
+from llm_metrics_proxy.cli.requests import arriving
 from llm_metrics_proxy.export.pages import Bounds, pages
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.sqlite import SqliteReader
+
+
+class _NobodyCameError(Exception):
+    """Instead of waiting for ever."""
+
+
+def arrived(reader: SqliteReader, chosen: RequestFilter) -> list[dict[str, Any]]:
+    """What ``requests --follow`` shows without waiting."""
+
+    def pause(_: float) -> None:
+        raise _NobodyCameError
+
+    try:
+        return next(arriving(reader, chosen, -1, pause=pause))
+    except _NobodyCameError:
+        return []
+
 
 _FOLDER: Final = Path(__file__).parents[1] / "fixtures" / "databases"
 FILES: Final = sorted(path.name for path in _FOLDER.glob("*.db"))
 ASKED: Final[dict[str, Callable[[SqliteReader, RequestFilter], Any]]] = {
     "requests": lambda reader, chosen: list_requests(reader, chosen).items,
+    "followed": arrived,
     "slowest": lambda reader, chosen: slowest(reader, chosen, 10),
     "summary": lambda reader, chosen: summarise(reader, chosen).requests,
     "errors": lambda reader, chosen: read_errors(reader, ErrorsQuery(filter=chosen)).requests,

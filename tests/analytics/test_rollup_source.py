@@ -7,11 +7,12 @@ from random import Random
 from typing import Any, Final
 
 import apsw
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.analytics import rollup_source
+from llm_metrics_proxy.analytics import rollup_collected, rollup_range
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.distribution import DistributionQuery, distribute
 from llm_metrics_proxy.analytics.filters import RequestFilter
@@ -29,7 +30,7 @@ from llm_metrics_proxy.storage.rollup_store import add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.analytics import duck
 from tests.rollups import oracle
-from tests.rollups.records import FIRST, a_row_of
+from tests.rollups.records import FIRST, a_row_of, changed
 
 NOW: Final = datetime(2026, 4, 2, tzinfo=UTC)
 LAST: Final = FIRST + timedelta(hours=75)
@@ -61,16 +62,20 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_state(connection, RollupState(tables=FINGERPRINT))
     with pytest.MonkeyPatch.context() as patch, connection:
         patch.setattr(rollup_store, "DENSE_DAY", 600)
+        patch.setattr(rollup_store, "DENSE_QUARTER", 20)
         assert add(connection, gather(connection, read_state(connection), 2800))
     connection.close()
-    assert set(oracle.dense_days(path).values()) == {True, False}
+    assert set(oracle.decided(path).days.values()) == {True, False}
+    assert len(oracle.decided(path).quarters) > 30
     return path
 
 
 @pytest.fixture(autouse=True)
 def always_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few thousand records would be read as they are."""
-    monkeypatch.setattr(rollup_source, "FEW_RECORDS", 0)
+    """A few thousand records would be read as they are, and some thousand rows at once."""
+    monkeypatch.setattr(rollup_range, "FEW_RECORDS", 0)
+    monkeypatch.setattr(rollup_collected, "PAGE", 50)
+    monkeypatch.setattr(rollup_collected, "MOST_ENTRIES", 200)
 
 
 @pytest.fixture
@@ -125,6 +130,52 @@ def test_every_count_and_sum_is_that_of_the_records(reader: SqliteReader, query:
     records = RecordsSource(reader)
     found = ask((_Always(reader), records), query, NOW)
     assert_same(values_of(found), values_of(ask((records,), query, NOW)))
+
+
+SHORT: Final = st.builds(
+    lambda group, bucket, condition, start, hours: Query(
+        metrics=("requests", "success_rate", "total_tokens", "response_time_ms.sum"),
+        group_by=("time", *group) if bucket else group,
+        bucket=bucket,
+        filter=RequestFilter(start=start, end=start + timedelta(hours=hours), **condition),
+        limit=1000,
+    ),
+    st.sampled_from(((), ("model",), ("outcome",), ("error_category",), ("origin",), ("model", "outcome"), ("user",))),
+    st.sampled_from((None, "minute", "5m", "15m")),
+    st.sampled_from(CONDITIONS),
+    st.datetimes(FIRST.replace(tzinfo=None), datetime(2026, 3, 29, 6), timezones=st.just(UTC)),
+    st.floats(0.01, 8),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SHORT)
+def test_minutes_of_dense_quarters_say_what_records_say(reader: SqliteReader, query: Query) -> None:
+    records = RecordsSource(reader)
+    found = ask((_Always(reader), records), query, NOW)
+    assert_same(values_of(found), values_of(ask((records,), query, NOW)))
+
+
+def test_minutes_answer_for_an_hour_of_much_traffic(tmp_path: Path) -> None:
+    path, random = tmp_path / "metrics.db", Random(13)
+    store = SqliteStore(path)
+    store.append(IngestBatch(rows=[a_row_of(random, hours=1.5, odd=False) for _ in range(6000)]))
+    store.close()
+    connection = apsw.Connection(str(path))
+    write_state(connection, RollupState(tables=FINGERPRINT))
+    with pytest.MonkeyPatch.context() as patch, connection:
+        patch.setattr(rollup_store, "DENSE_QUARTER", 500)
+        assert add(connection, gather(connection, read_state(connection), 5900))
+    connection.close()
+    start = FIRST + timedelta(minutes=7, seconds=20)
+    reader = SqliteReader(path)
+    for group, metrics in (((), METRICS), (("model",), METRICS), (("outcome",), WITHOUT_SKETCHES[:3])):
+        selection = RequestFilter(start=start, end=start + timedelta(minutes=60))
+        query = Query(metrics=metrics, group_by=("time", *group), bucket="minute", filter=selection, limit=1000)
+        found = ask((RollupSource(reader), RecordsSource(reader)), query, NOW)
+        assert found.source == "both"
+        assert_same(values_of(found), values_of(ask((RecordsSource(reader),), query, NOW)))
+    reader.close()
 
 
 class _Always(RollupSource):
@@ -188,7 +239,7 @@ def planned(query: Query) -> Any:
         Query(metrics=("proxy_overhead_ms.p95",), group_by=("outcome",)),
         Query(filter=RequestFilter(success=True)),
         Query(group_by=("time",), bucket="5m", filter=RequestFilter(start=FIRST, end=LAST)),
-        Query(filter=RequestFilter(start=FIRST, end=FIRST + timedelta(minutes=14))),
+        Query(filter=RequestFilter(start=FIRST, end=FIRST + timedelta(seconds=50))),
     ],
     ids=lambda query: "-".join([*query.metrics, *query.group_by]),
 )
@@ -198,16 +249,53 @@ def test_what_roll_ups_do_not_know_is_left_to_records(reader: SqliteReader, quer
     assert ask((RollupSource(reader), RecordsSource(reader)), query, NOW).source == "records"
 
 
+def test_hours_of_hardly_any_records_before_much_traffic_do_not_count(tmp_path: Path) -> None:
+    """The last hour by the minute: 50 minutes are edges, and 10 have nearly all records."""
+    path, random = tmp_path / "metrics.db", Random(14)
+    store = SqliteStore(path)
+    quiet = [a_row_of(random, hours=0.75, odd=False) for _ in range(40)]
+    busy = [
+        changed(a_row_of(random, odd=False), timestamp=f"2026-03-28T20:{random.randrange(45, 55)}:07.000000Z")
+        for _ in range(3000)
+    ]
+    store.append(IngestBatch(rows=[*quiet, *busy]))
+    store.close()
+    connection = apsw.Connection(str(path))
+    write_state(connection, RollupState(tables=FINGERPRINT))
+    with pytest.MonkeyPatch.context() as patch, connection:
+        patch.setattr(rollup_store, "DENSE_QUARTER", 500)
+        assert add(connection, gather(connection, read_state(connection), 3040))
+    connection.close()
+    reader = SqliteReader(path)
+    query = Query(metrics=METRICS, group_by=("time",), bucket="minute", filter=RequestFilter(start=FIRST))
+    found = ask((RollupSource(reader), RecordsSource(reader)), query, FIRST + timedelta(hours=1))
+    assert found.source == "both"
+    assert_same(values_of(found), values_of(ask((RecordsSource(reader),), query, FIRST + timedelta(hours=1))))
+    early = msgspec.structs.replace(query, filter=RequestFilter(start=FIRST, end=FIRST + timedelta(minutes=45)))
+    assert ask((RollupSource(reader), RecordsSource(reader)), early, FIRST + timedelta(hours=1)).source == "records"
+    reader.close()
+
+
+def test_an_open_end_does_not_make_a_range_long(reader: SqliteReader) -> None:
+    """Of users there are percentiles of days alone, so that the last hours would be read record by record."""
+    query = Query(
+        metrics=("response_time_ms.p50",), group_by=("user",), filter=RequestFilter(start=LAST - timedelta(hours=5))
+    )
+    assert ask((RollupSource(reader), RecordsSource(reader)), query, NOW).source == "records"
+    longer = Query(metrics=("response_time_ms.p50",), group_by=("user",), filter=RequestFilter(start=FIRST))
+    assert ask((RollupSource(reader), RecordsSource(reader)), longer, NOW).source == "both"
+
+
 def test_few_records_are_read_as_they_are(reader: SqliteReader, monkeypatch: pytest.MonkeyPatch) -> None:
     assert RollupSource(reader).is_worth_it(planned(Query()))
-    monkeypatch.setattr(rollup_source, "FEW_RECORDS", 5000)
+    monkeypatch.setattr(rollup_range, "FEW_RECORDS", 5000)
     assert not RollupSource(reader).is_worth_it(planned(Query()))
 
 
 def test_a_comparison_with_hardly_any_records_does_not_make_the_other_slow(
     reader: SqliteReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollup_source, "FEW_RECORDS", 100)
+    monkeypatch.setattr(rollup_range, "FEW_RECORDS", 100)
     selection = RequestFilter(start=FIRST, end=FIRST + timedelta(hours=40))
     query = Query(metrics=WITHOUT_SKETCHES, filter=selection, compare=True)
     found = ask((RollupSource(reader), RecordsSource(reader)), query, NOW)
@@ -219,7 +307,7 @@ def test_only_an_open_range_has_records_whose_time_cannot_be_read(reader: Sqlite
     everything = ask((RollupSource(reader),), Query(), NOW)
     assert everything.records == len(oracle.records_in(path))
     closed = Query(filter=RequestFilter(start=FIRST - timedelta(days=1), end=NOW))
-    readable = [record for record in oracle.records_in(path) if oracle.quarter_of(record["timestamp"]) is not None]
+    readable = [record for record in oracle.records_in(path) if oracle.minute_of(record["timestamp"]) is not None]
     assert ask((RollupSource(reader),), closed, NOW).records == len(readable) < everything.records
 
 
@@ -237,7 +325,7 @@ def test_while_roll_ups_are_incomplete_records_answer(tmp_path: Path, monkeypatc
     assert not RollupSource(reader).can_answer(planned(Query()))
     connection = apsw.Connection(str(path))
     write_state(connection, RollupState(tables=FINGERPRINT))
-    monkeypatch.setattr(rollup_source, "MAX_TAIL", 10)
+    monkeypatch.setattr(rollup_range, "MAX_TAIL", 10)
     assert not RollupSource(reader).can_answer(planned(Query()))
     with connection:
         add(connection, gather(connection, read_state(connection), 40))

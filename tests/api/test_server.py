@@ -130,6 +130,10 @@ class Slow:
         time.sleep(0.5)
         return [("2.0.0", 1)] if "GROUP BY" in sql else []
 
+    @contextmanager
+    def snapshot(self) -> Iterator["Slow"]:
+        yield self
+
     def close(self) -> None:
         """Nothing is open."""
 

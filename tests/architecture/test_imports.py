@@ -14,6 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "record": set(),
     "scoreboard": set(),
     "logs": set(),
+    "process_memory": set(),
     "globs": set(),
     "wire": {"errors", "record"},
     "journal": {"errors", "record"},

@@ -5,7 +5,7 @@ import apsw
 import duckdb
 import pytest
 
-from llm_metrics_proxy.analytics import rollup_source
+from llm_metrics_proxy.analytics import rollup_range
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.errors import QueryError
@@ -156,7 +156,7 @@ def test_metrics_that_this_version_lacks_are_left_out() -> None:
 def test_after_pruning_all_parts_of_a_report_still_count_the_same_requests(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollup_source, "FEW_RECORDS", 0)
+    monkeypatch.setattr(rollup_range, "FEW_RECORDS", 0)
     two_weeks(database)
     whole_days = {"start": datetime(2026, 3, 1, tzinfo=UTC)}
     before = report_of(database, filter=dict(whole_days))
@@ -183,7 +183,7 @@ def test_after_pruning_all_parts_of_a_report_still_count_the_same_requests(
 def test_a_long_range_is_answered_by_roll_ups_but_for_what_only_records_know(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollup_source, "FEW_RECORDS", 0)
+    monkeypatch.setattr(rollup_range, "FEW_RECORDS", 0)
     two_weeks(database)
     connection = apsw.Connection(str(database.path))
     write_state(connection, RollupState(tables=FINGERPRINT))

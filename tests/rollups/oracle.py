@@ -5,7 +5,7 @@
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,19 +13,29 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
-SECONDS = {0: 900, 1: 3600, 2: 86_400}
+SECONDS = {0: 900, 1: 3600, 2: 86_400, 3: 60}
 NO_TIME = -(2**40)
 TEXTS = {
     (): 0, ("model",): 1, ("backend_name",): 2, ("endpoint",): 3, ("is_streaming",): 4, ("outcome",): 5,
     ("error_category", "error_type"): 6, ("status_code",): 7, ("finish_reason",): 8, ("origin",): 9,
     ("api_key_id",): 10, ("user",): 11, ("model", "is_streaming"): 12, ("model", "origin"): 13,
     ("model", "outcome"): 14, ("model", "backend_name"): 15, ("origin", "is_streaming"): 16,
+    ("endpoint", "is_streaming"): 17,
+    ("model", "backend_name", "backend", "outcome", "error_category", "error_type", "error_phase"): 18,
 }  # fmt: skip
-# grain -> levels; those in DENSE are there on dense days alone
+# grain -> levels; those in DENSE are there on dense days, or in dense quarters, alone
 LEVELS: dict[int, tuple[int, ...]] = (
-    dict.fromkeys(range(1, 17), (1, 2)) | dict.fromkeys((0, 1, 2, 5, 6, 7, 8), (0, 1, 2)) | {13: (2,)}
+    dict.fromkeys((0, 1, 2, 5, 6, 7, 8), (3, 0, 1, 2))
+    | dict.fromkeys((3, 4, 9, 12, 14, 17), (3, 1, 2))
+    | dict.fromkeys((10, 15, 16, 18), (0, 1, 2))
+    | {11: (1, 2), 13: (2,)}
 )
-DENSE = {(grain, 1) for grain in range(9, 17)} | {(grain, 0) for grain in (1, 2, 5, 6, 7, 8)}
+DENSE = (
+    {(grain, 1): 86_400 for grain in (*range(9, 17), 18)}
+    | {(grain, 0): 86_400 for grain in (1, 2, 5, 6, 7, 8)}
+    | {(grain, 0): 900 for grain in (10, 15, 16, 18)}
+    | {(grain, 3): 900 for grain in LEVELS}
+)
 NAMES = (
     "response_time_ms",
     "time_to_first_token_ms",
@@ -63,7 +73,11 @@ NAMES = (
 COUNTED = range(22, 30)
 FEW = {0, 1}
 MAIN = {0, 1, 2, 3, 4, 5, 22, 23, 24, 25, 26, 28, 29, 30}
-MOMENTS = {0: set(range(32))} | {grain: FEW if grain in {5, 6, 7, 8, 14} else MAIN for grain in range(1, 17)}
+MOMENTS = (
+    {0: set(range(32)), 4: MAIN | {9}, 12: MAIN | {9}, 18: set[int]()}
+    | dict.fromkeys((5, 6, 7, 8, 14), FEW)
+    | dict.fromkeys((1, 2, 3, 9, 10, 11, 13, 15, 16, 17), MAIN)
+)
 
 
 class Place(NamedTuple):
@@ -103,28 +117,42 @@ def _key(column: str, value: Any) -> Any:
     return value if value is None or isinstance(value, str) else str(value)
 
 
-def quarter_of(timestamp: Any) -> int | None:
-    """The second at which its quarter of an hour began."""
+class Decided(NamedTuple):
+    """Which days and quarters, by their first second, are dense."""
+
+    days: Mapping[int, bool]
+    quarters: Set[int]
+
+    def is_dense(self, moment: int | None, width: int) -> bool:
+        """Whether the day or the quarter is, that has the moment."""
+        if moment is None:
+            return False
+        begin = moment // width * width
+        return self.days[begin] if width == 86_400 else begin in self.quarters
+
+
+def minute_of(timestamp: Any) -> int | None:
+    """The second at which its minute began."""
     try:
         if not isinstance(timestamp, str) or len(timestamp) != 27 or timestamp[10] != "T" or timestamp[26] != "Z":
             return None
         seconds = int(datetime.strptime(timestamp[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=UTC).timestamp())
     except ValueError:
         return None
-    return seconds - seconds % 900
+    return seconds
 
 
-def expected(records: Iterable[Mapping[str, Any]], dense: Mapping[int, bool]) -> dict[Place, Told]:
+def expected(records: Iterable[Mapping[str, Any]], decided: Decided) -> dict[Place, Told]:
     """All rows that there should be."""
     members: defaultdict[Place, list[Mapping[str, Any]]] = defaultdict(list)
     for record in records:
-        quarter = quarter_of(record["timestamp"])
+        minute = minute_of(record["timestamp"])
         for columns, grain in TEXTS.items():
             key = tuple(_key(column, record[column]) for column in ("app_version", *columns))
             for level in LEVELS[grain]:
-                bucket = NO_TIME if quarter is None else quarter // SECONDS[level] * SECONDS[level]
-                day = None if quarter is None else quarter // 86_400 * 86_400
-                if (grain, level) in DENSE and (day is None or not dense[day]):
+                bucket = NO_TIME if minute is None else minute // SECONDS[level] * SECONDS[level]
+                width = DENSE.get((grain, level))
+                if width is not None and not decided.is_dense(minute, width):
                     continue
                 members[Place(grain, level, bucket, key)].append(record)
     return {place: _told(place.grain, records) for place, records in members.items()}
@@ -153,11 +181,13 @@ def records_in(path: Path) -> list[dict[str, Any]]:
         connection.close()
 
 
-def dense_days(path: Path) -> dict[int, bool]:
-    """What was decided about each day."""
+def decided(path: Path) -> Decided:
+    """About each day, and about quarters: those are dense of which there are minutes."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    minutes = "SELECT bucket FROM rollups WHERE grain = 0 AND level = 3"
     try:
-        return {day: bool(dense) for day, dense in connection.execute("SELECT day, dense FROM rollup_days")}
+        days = {day: bool(dense) for day, dense in connection.execute("SELECT day, dense FROM rollup_days")}
+        return Decided(days, {minute // 900 * 900 for (minute,) in connection.execute(minutes)})
     finally:
         connection.close()
 

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.rollups.columns import chosen, of_rows, quarter_of
+from llm_metrics_proxy.rollups.columns import chosen, of_rows, seconds_of
 from llm_metrics_proxy.rollups.grains import NO_TIME
 
 
 @given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)))
-def test_the_quarter_of_an_hour_is_that_of_the_calendar(moment: datetime) -> None:
+def test_the_minute_is_that_of_the_calendar(moment: datetime) -> None:
     seconds = round((moment.replace(second=0, microsecond=0) - datetime(1970, 1, 1)).total_seconds())
-    assert quarter_of(moment.isoformat()[:16]) == seconds // 900 * 900
+    assert seconds_of(moment.isoformat()[:16]) == seconds // 60 * 60
 
 
 @pytest.mark.parametrize(
@@ -21,19 +21,19 @@ def test_the_quarter_of_an_hour_is_that_of_the_calendar(moment: datetime) -> Non
      "2026-04-30T23:60", "0000-01-01T00:00", "2100-02-29T00:00"],
 )  # fmt: skip
 def test_what_is_no_time_has_a_place_of_its_own(minute: str | None) -> None:
-    assert quarter_of(minute) == NO_TIME
+    assert seconds_of(minute) == NO_TIME
 
 
 def test_the_29th_of_february_is_there_in_leap_years() -> None:
-    assert quarter_of("2024-02-29T00:07") == int(datetime(2024, 2, 29, tzinfo=UTC).timestamp())
-    assert quarter_of("2000-02-29T00:00") != NO_TIME
+    assert seconds_of("2024-02-29T00:07") == int(datetime(2024, 2, 29, 0, 7, tzinfo=UTC).timestamp())
+    assert seconds_of("2000-02-29T00:00") != NO_TIME
 
 
 def test_rows_become_arrays_and_missing_values_stay_missing() -> None:
     rows = [("2026-03-01T12:20", 1, "a", 5.0, None), (None, -1, None, None, None), ("2026-03-01T12:20", 0, "a", 7, 3)]
     columns = of_rows(rows, ["model"], [0, 22])
-    noon = int(datetime(2026, 3, 1, 12, 15, tzinfo=UTC).timestamp())
-    assert columns.quarter.tolist() == [noon, NO_TIME, noon]
+    noon = int(datetime(2026, 3, 1, 12, 20, tzinfo=UTC).timestamp())
+    assert columns.minute.tolist() == [noon, NO_TIME, noon]
     assert columns.outcome.tolist() == [1, -1, 0]
     assert [columns.keys["model"].values[code] for code in columns.keys["model"].codes] == ["a", None, "a"]
     assert np.isnan(columns.fields[0]).tolist() == [False, True, False]

@@ -1,18 +1,35 @@
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.rollups.cover import FOREVER, US, Cover, Step, Stretches, cover
-from llm_metrics_proxy.rollups.grains import DAY, HOUR, NO_TIME, QUARTER
+from llm_metrics_proxy.rollups.cover import FOREVER, US, Cover, Step, Stretches, Within, cover
+from llm_metrics_proxy.rollups.grains import DAY, HOUR, MINUTE, NO_TIME, QUARTER
 
 NEVER = -(2**63)
 DAY_US = DAY.seconds * US
 MOMENTS = st.one_of(
     st.integers(0, 6 * DAY_US),
     st.integers(0, 6 * 96).map(lambda quarters: quarters * QUARTER.seconds * US),
+    st.integers(0, 6 * 1440).map(lambda minutes: minutes * MINUTE.seconds * US),
     st.integers(0, 6).map(lambda days: days * DAY_US),
 )
 DENSE = st.sets(st.integers(0, 6).map(lambda day: day * DAY.seconds))
+QUARTERS = st.sets(st.integers(0, 6 * 96).map(lambda quarter: quarter * QUARTER.seconds), max_size=300)
+# what the grains have: quarters always, on some days, and not at all; hours on some days alone
+SHAPES = st.sampled_from(("total", "model", "fine", "clients"))
+
+
+def steps(shape: str, days: set[int], quarters: set[int]) -> list[Step]:
+    """Of such a grain, the coarsest first."""
+    minutes = Step(MINUTE, Within(QUARTER, quarters))
+    return {
+        "total": [Step(DAY), Step(HOUR), Step(QUARTER), minutes],
+        "model": [Step(DAY), Step(HOUR), Step(QUARTER, Within(DAY, days)), minutes],
+        "fine": [Step(DAY), Step(HOUR), minutes],
+        "clients": [Step(DAY), Step(HOUR, Within(DAY, days)), Step(QUARTER, Within(QUARTER, quarters))],
+    }[shape]
 
 
 def stretches(moments: list[int]) -> Stretches:
@@ -28,10 +45,13 @@ def pieces(found: Cover) -> list[tuple[int, int, int]]:
     return sorted(piece for part in parts for piece in zip(*(column.tolist() for column in part), strict=True))
 
 
-@given(st.lists(MOMENTS, min_size=2, max_size=8), DENSE)
-def test_blocks_and_edges_are_the_range_once_and_in_its_places(moments: list[int], dense: set[int]) -> None:
+@given(st.lists(MOMENTS, min_size=2, max_size=8), SHAPES, DENSE, QUARTERS)
+def test_blocks_and_edges_are_the_range_once_and_in_its_places(
+    moments: list[int], shape: str, dense: set[int], quarters: set[int]
+) -> None:
     given_ = stretches(moments)
-    found = cover(given_, [Step(DAY), Step(HOUR), Step(QUARTER, dense)], NEVER)
+    within = {step.level: step.within for step in steps(shape, dense, quarters)}
+    found = cover(given_, steps(shape, dense, quarters), NEVER)
     at = {place: start for start, place in zip(given_.start.tolist(), given_.place.tolist(), strict=True)}
     for start, end, place in pieces(found):
         assert at[place] == start
@@ -40,7 +60,26 @@ def test_blocks_and_edges_are_the_range_once_and_in_its_places(moments: list[int
     for level, block in found.blocks:
         for start, end, _ in zip(*(column.tolist() for column in block), strict=True):
             assert start % (level.seconds * US) == end % (level.seconds * US) == 0
-            assert level is not QUARTER or start // DAY_US * DAY.seconds in dense
+            allowed = within[level]
+            assert allowed is None or start // US // allowed.level.seconds * allowed.level.seconds in allowed.buckets
+
+
+@given(st.lists(MOMENTS, min_size=2, max_size=8), SHAPES, DENSE, QUARTERS, st.integers(0, 6))
+def test_where_records_are_gone_no_moment_is_counted_twice(
+    moments: list[int], shape: str, dense: set[int], quarters: set[int], kept_day: int
+) -> None:
+    """Ranges that follow each other count each moment once, and lose none but at the beginning of all."""
+    given_, kept = stretches(moments), kept_day * DAY_US
+    found = cover(given_, steps(shape, dense, quarters), kept_day * DAY.seconds)
+    parts = sorted((start, end) for start, end, _ in pieces(found))
+    assert all(one[1] <= other[0] for one, other in pairwise(parts))
+    first, last = (int(given_.start[0]), int(given_.end[-1])) if len(given_.start) else (0, 0)
+    counted = sum(end - start for start, end in parts)
+    reaches = max([last, *(end for _, end in parts)])
+    begins = min([last, *(start for start, _ in parts)])
+    assert counted == reaches - begins
+    assert first >= kept or begins - first < DAY_US
+    assert all(start >= kept for start in found.edges.start.tolist())
 
 
 def test_the_coarsest_buckets_that_fit_are_taken() -> None:

@@ -4,8 +4,8 @@ from llm_metrics_proxy.rollups.values import ALL
 
 def test_numbers_are_stored_and_so_never_change() -> None:
     assert [grain.dimensions for grain in GRAINS[:4]] == [(), ("model",), ("backend_name",), ("endpoint",)]
-    assert [grain.number for grain in GRAINS] == list(range(17))
-    assert [(level.number, level.seconds) for level in LEVELS] == [(0, 900), (1, 3600), (2, 86_400)]
+    assert [grain.number for grain in GRAINS] == list(range(19))
+    assert [(level.number, level.seconds) for level in LEVELS] == [(0, 900), (1, 3600), (2, 86_400), (3, 60)]
 
 
 def test_every_grain_has_days_and_the_finest_level_first() -> None:
@@ -13,7 +13,7 @@ def test_every_grain_has_days_and_the_finest_level_first() -> None:
         levels = [kept.level for kept in grain.kept]
         assert levels[-1] is DAY
         assert levels == sorted(levels, key=lambda level: level.seconds)
-        assert not grain.kept[-1].dense
+        assert grain.kept[-1].dense is None
 
 
 def test_only_the_total_knows_everything() -> None:

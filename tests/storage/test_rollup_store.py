@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,16 +20,17 @@ from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_stat
 from llm_metrics_proxy.storage.rollup_store import add, clear_some, fold_after_insert, gather
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.rollups import oracle
-from tests.rollups.records import a_row_of, changed
+from tests.rollups.records import FIRST, a_row_of, changed
 
 Row = tuple[Any, ...]
 
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh database whose roll-ups begin at once, and whose days are dense from 40 records on."""
+    """A fresh database whose roll-ups begin at once, and whose days are dense from 40 records on, quarters from 4."""
     monkeypatch.setattr(rollup_store, "FOLD_AT", 1)
     monkeypatch.setattr(rollup_store, "DENSE_DAY", 40)
+    monkeypatch.setattr(rollup_store, "DENSE_QUARTER", 4)
     path = tmp_path / "metrics.db"
     SqliteStore(path).close()
     connection = apsw.Connection(str(path))
@@ -67,20 +69,38 @@ def state(connection: apsw.Connection) -> RollupState:
 def assert_as_recomputed(path: Path, cursor: int | None = None) -> None:
     """What is stored is what the oracle makes of the records up to the cursor."""
     records = [record for record in oracle.records_in(path) if cursor is None or record["id"] <= cursor]
-    oracle.assert_alike(oracle.stored(path), oracle.expected(records, oracle.dense_days(path)))
+    oracle.assert_alike(oracle.stored(path), oracle.expected(records, oracle.decided(path)))
 
 
 @pytest.mark.parametrize("size", [1, 7, 300])
 def test_batches_of_any_size_leave_what_a_person_would_add_up(path: Path, size: int) -> None:
     store(path, cut(rows(60 if size == 1 else 300), size))
     assert_as_recomputed(path)
-    assert set(oracle.dense_days(path).values()) <= {False, True}
+    assert set(oracle.decided(path).days.values()) <= {False, True}
 
 
 def test_dense_days_have_the_hours_of_clients_and_sparse_ones_do_not(path: Path) -> None:
     store(path, [rows(200, hours=1), rows(5, seed=2, hours=100)])
-    days = oracle.dense_days(path)
-    assert set(days.values()) == {False, True}
+    assert set(oracle.decided(path).days.values()) == {False, True}
+    assert_as_recomputed(path)
+
+
+def test_quarters_of_an_hour_that_are_dense_have_minutes(path: Path, connection: apsw.Connection) -> None:
+    store(path, [rows(40, hours=0.5, odd=False), rows(3, seed=2, hours=0.2, odd=False), rows(30, seed=3, hours=20)])
+    quarter = int(FIRST.timestamp())
+    assert oracle.decided(path).quarters >= {quarter, quarter + 900}
+    sparse = {quarter for (quarter,) in connection.execute("SELECT bucket FROM rollups WHERE grain = 0 AND level = 0")}
+    assert sparse - oracle.decided(path).quarters - {oracle.NO_TIME}
+    assert_as_recomputed(path)
+
+
+def test_a_quarter_after_a_dense_one_is_dense_and_what_was_decided_stays(path: Path) -> None:
+    late = [changed(row, timestamp="2026-03-28T21:00:00.000000Z") for row in rows(9, odd=False)]
+    dense = [changed(row, timestamp="2026-03-28T22:00:00.000000Z") for row in rows(4, odd=False)]
+    after = [changed(row, timestamp="2026-03-28T22:15:00.000000Z") for row in rows(1, odd=False)]
+    store(path, [late[:1], late[1:], dense, after])
+    begin = int(datetime(2026, 3, 28, 22, tzinfo=UTC).timestamp())
+    assert oracle.decided(path).quarters == {begin, begin + 900}  # that of 21:00 began with one record
     assert_as_recomputed(path)
 
 
@@ -211,7 +231,7 @@ from llm_metrics_proxy.storage import rollup_store
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.rollups.records import a_row_of
-rollup_store.FOLD_AT, rollup_store.DENSE_DAY = 1, 40
+rollup_store.FOLD_AT, rollup_store.DENSE_DAY, rollup_store.DENSE_QUARTER = 1, 40, 4
 random = Random(int(sys.argv[2]))
 import tests.analytics.database as database
 import itertools

@@ -61,8 +61,8 @@ class RollUps(RuleBasedStateMachine):
                 self._counted.add(id_)
 
     def _is_kept(self, id_: int, record: dict[str, Any]) -> bool:
-        quarter = oracle.quarter_of(record["timestamp"])
-        return quarter is not None and quarter < self._kept_before and id_ <= self._kept_through
+        minute = oracle.minute_of(record["timestamp"])
+        return minute is not None and minute < self._kept_before and id_ <= self._kept_through
 
     @rule(count=st.integers(1, 30), hours=st.sampled_from([1, 30, 60]), roll_up_at=st.sampled_from([1, 40, 1000]))
     def store(self, count: int, hours: int, roll_up_at: int) -> None:
@@ -104,8 +104,8 @@ class RollUps(RuleBasedStateMachine):
             reset(self._connection)
         cursor = max(self._counted, default=NOTHING)
         for id_ in self._counted:
-            quarter = oracle.quarter_of(self._records[id_]["timestamp"])
-            if quarter is not None and quarter < self._kept_before:
+            minute = oracle.minute_of(self._records[id_]["timestamp"])
+            if minute is not None and minute < self._kept_before:
                 self._kept.append(self._records[id_])
         self._kept_through = max(self._kept_through, cursor)
         self._counted.clear()
@@ -134,9 +134,9 @@ class RollUps(RuleBasedStateMachine):
         if state.clearing:
             return
         counted = [*self._kept, *(self._records[id_] for id_ in self._counted)]
-        days = oracle.dense_days(self._path)
+        decided = oracle.decided(self._path)
         found = oracle.stored(self._path)
-        oracle.assert_alike(found, oracle.expected(counted, days))
+        oracle.assert_alike(found, oracle.expected(counted, decided))
 
 
 RollUps.TestCase.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)

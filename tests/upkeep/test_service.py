@@ -57,7 +57,7 @@ def test_it_rolls_up_what_is_there_and_what_comes(tmp_path: Path) -> None:
         wait_until_rolled_up(path)
     finally:
         running.stop()
-    oracle.assert_alike(oracle.stored(path), oracle.expected(oracle.records_in(path), oracle.dense_days(path)))
+    oracle.assert_alike(oracle.stored(path), oracle.expected(oracle.records_in(path), oracle.decided(path)))
 
 
 def test_it_waits_until_the_file_may_be_written(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.analytics import rollup_source
+from llm_metrics_proxy.analytics import rollup_range
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.query import Query
@@ -159,7 +159,7 @@ def test_in_any_order_roll_ups_answer_as_records_do(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, monkeypatch.context() as patch:
         patch.setattr(rollup_store, "FOLD_AT", 40)
-        patch.setattr(rollup_source, "FEW_RECORDS", 0)
+        patch.setattr(rollup_range, "FEW_RECORDS", 0)
         life = Life(Path(folder), seed)
         for deed in deeds:
             getattr(life, deed)()

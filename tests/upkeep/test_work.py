@@ -51,7 +51,7 @@ def everything(upkeep: Upkeep) -> list[Worked]:
 
 
 def assert_as_recomputed(path: Path) -> None:
-    oracle.assert_alike(oracle.stored(path), oracle.expected(oracle.records_in(path), oracle.dense_days(path)))
+    oracle.assert_alike(oracle.stored(path), oracle.expected(oracle.records_in(path), oracle.decided(path)))
 
 
 def test_records_from_before_roll_ups_are_all_rolled_up(path: Path, upkeep: Upkeep) -> None:
@@ -137,11 +137,11 @@ def test_days_beyond_the_retention_are_pruned_and_others_stay(path: Path) -> Non
     assert Worked.PRUNED in everything(upkeep)
     upkeep.close()
     left = [record["timestamp"] for record in oracle.records_in(path)]
-    readable = [timestamp for timestamp in before if oracle.quarter_of(timestamp) is not None]
+    readable = [timestamp for timestamp in before if oracle.minute_of(timestamp) is not None]
     assert {timestamp for timestamp in readable if timestamp >= "2026-03-29"} <= set(left)
     assert not {timestamp for timestamp in readable if timestamp < "2026-03-29"} & set(left)
-    assert [timestamp for timestamp in before if oracle.quarter_of(timestamp) is None] == [
-        timestamp for timestamp in left if oracle.quarter_of(timestamp) is None
+    assert [timestamp for timestamp in before if oracle.minute_of(timestamp) is None] == [
+        timestamp for timestamp in left if oracle.minute_of(timestamp) is None
     ]
 
 

@@ -530,7 +530,8 @@ export interface components {
          * Distribution
          * @description One metric over ``n`` records that have it; with ``n`` = 0 all else is ``None``.
          *
-         *         Percentiles interpolate linearly between the two nearest values (SQL's ``percentile_cont``).
+         *         Percentiles interpolate linearly between the two nearest values (SQL's ``percentile_cont``), or are within
+         *         ``Summary.relative_error`` of that.
          */
         Distribution: {
             mean: number | null;
@@ -623,9 +624,11 @@ export interface components {
                 [key: string]: number;
             };
             phases: components["schemas"]["PhaseCount"][];
+            pruned_before: string | null;
             requests: number;
             retry: components["schemas"]["RetryAdvice"][];
             share: number | null;
+            source: string;
             types: components["schemas"]["TypeCount"][];
             unclassified: number;
         };
@@ -1494,7 +1497,10 @@ export interface components {
             outcomes: {
                 [key: string]: number;
             };
+            pruned_before: string | null;
+            relative_error: number;
             requests: number;
+            source: string;
             streamed: number;
             succeeded: number;
             success_rate: number | null;
@@ -2390,6 +2396,7 @@ export interface operations {
                      *           "share": 0.025
                      *         }
                      *       ],
+                     *       "pruned_before": null,
                      *       "requests": 40,
                      *       "retry": [
                      *         {
@@ -2413,6 +2420,7 @@ export interface operations {
                      *         }
                      *       ],
                      *       "share": 0.05,
+                     *       "source": "records",
                      *       "types": [
                      *         {
                      *           "advice": "Wait for retry_after_ms, send less at once, or add a backend.",

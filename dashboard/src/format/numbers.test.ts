@@ -22,6 +22,7 @@ describe("numbers", () => {
     [150_000, "2.5 min"],
   ])("%d ms", (ms, text) => expect(duration(ms, "en")).toBe(text));
   it("small amounts of money show", () => expect(usd(0.00042, "en")).toBe("$0.00042"));
+  it("cents have two digits", () => expect([0.8, 0.64, 0.012, 0.996, 3.5].map((value) => usd(value, "en"))).toEqual(["$0.80", "$0.64", "$0.012", "$1.00", "$3.50"]));
   it("in another language", () => expect(count(1234.4, "de")).toBe("1.234"));
   it("speeds say of what", () => expect(speed(71.94, "de")).toBe("71,9 tok/s"));
   it("sizes", () => expect(bytes(1_500_000, "en")).toBe("1.5 MB"));

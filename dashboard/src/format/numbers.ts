@@ -53,8 +53,8 @@ export function bytes(value: number | null | undefined, locale: string): string 
 /** Small amounts keep two significant digits: $0.00042 is not $0.00. */
 export function usd(value: number | null | undefined, locale: string): string {
   if (value === null || value === undefined) return MISSING;
-  const small = value !== 0 && Math.abs(value) < 1;
-  const digits: Intl.NumberFormatOptions = small ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 2 };
+  const small = value !== 0 && Math.abs(value) < 0.995; // what rounds to a dollar is one
+  const digits: Intl.NumberFormatOptions = small ? { minimumSignificantDigits: 2, maximumSignificantDigits: 2 } : { maximumFractionDigits: 2 };
   return formatter(locale, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", ...digits }).format(value);
 }
 

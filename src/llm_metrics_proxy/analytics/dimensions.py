@@ -97,6 +97,7 @@ _ROWS: Final = (
     Dimension("outcome", "text", "how the request ended", "outcome", _text("outcome")),
     Dimension("error_category", "text", "where the fault lies", "error_category", _text("error_category")),
     Dimension("error_type", "text", "what went wrong", "error_type", _text("error_type")),
+    Dimension("error_phase", "text", "how far the request had come by then", "error_phase", _text("error_phase")),
     Dimension("finish_reason", "text", "why the answer ended", "finish_reason", _text("finish_reason")),
     Dimension("status_code", "number", "status that the client got", "status_code", _status("status_code")),
     Dimension("app_version", "text", "version whose formulas calculated it", "app_version", _text("app_version")),

@@ -1,5 +1,6 @@
 """The shape of the answer about errors: counts with their shares, examples, and what to do. Frozen values only."""
 
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -89,7 +90,9 @@ class Errors(msgspec.Struct, frozen=True, kw_only=True):
 
     app_version: str  # whose definitions this answer follows
     filter: RequestFilter
-    first_timestamp: str | None  # of the oldest and newest record selected: the range actually covered
+    source: str  # of the counts. records; both: roll-ups, and records where those end
+    pruned_before: datetime | None  # records of the range from before were deleted, and this answer lacks them
+    first_timestamp: str | None  # of the oldest and newest record selected that is left: the range actually covered
     last_timestamp: str | None
     requests: int
     errors: int

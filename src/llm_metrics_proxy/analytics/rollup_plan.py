@@ -1,6 +1,6 @@
 """Which roll-ups answer a plan, and where in time: pure, no table is read."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -9,8 +9,8 @@ import numpy as np
 from llm_metrics_proxy.analytics.dimensions import IN_TIME
 from llm_metrics_proxy.analytics.filters import RequestFilter, aware, stored_time
 from llm_metrics_proxy.analytics.source import Plan
-from llm_metrics_proxy.rollups.cover import FOREVER, US, Step, Stretches
-from llm_metrics_proxy.rollups.grains import GRAINS, VERSION, Grain
+from llm_metrics_proxy.rollups.cover import FOREVER, US, Step, Stretches, Within
+from llm_metrics_proxy.rollups.grains import GRAINS, VERSION, Grain, Level
 from llm_metrics_proxy.rollups.values import BY_NAME
 
 MAX_PLACES: Final = 100_000  # hours of eleven years
@@ -26,8 +26,10 @@ _FILTERS: Final = {
     "outcome": "outcome",
     "error_category": "error_category",
     "error_type": "error_type",
+    "error_phase": "error_phase",
     "app_version": VERSION,
     "backend_name": "backend_name",
+    "backend": "backend",
     "user": "user",
     "api_key_id": "api_key_id",
 }
@@ -47,23 +49,22 @@ class Chosen(NamedTuple):
     sketches: tuple[int, ...]
     bins_of: int | None = None  # the field whose values are sorted into bins, which is all that is asked for
 
-    @property
-    def needs_dense(self) -> bool:
-        """A level may be there on some days alone."""
-        return any(kept.dense for kept in self.grain.kept)
+    def needs_dense(self, level: Level) -> bool:
+        """Some buckets may be there within some of that level alone: some days, or some quarters of an hour."""
+        return any(kept.dense is level for kept in self.grain.kept)
 
     def ordered(self, times: tuple[Any, ...], dimensions: tuple[Any, ...]) -> tuple[Any, ...]:
         """The key of a group, as the plan has it."""
         both = (*times, *dimensions)
         return tuple(both[place] for place in self.order)
 
-    def steps(self, dense: Set[int] | None) -> list[Step]:
-        """The levels that have the sketches asked for, the coarsest first."""
+    def steps(self, dense: Mapping[Level, Container[int]]) -> list[Step]:
+        """The levels that have the sketches asked for, the coarsest first. ``dense``: days and quarters, if any are."""
         kept = sorted(self.grain.kept, key=lambda one: -one.level.seconds)
         return [
-            Step(one.level, (dense or set()) if one.dense else None)
+            Step(one.level, None if one.dense is None else Within(one.dense, dense[one.dense]))
             for one in kept
-            if set(self.sketches) <= set(one.sketches)
+            if set(self.sketches) <= set(one.sketches) and (one.dense is None or one.dense in dense)
         ]
 
 

@@ -159,6 +159,8 @@ def _errors_example() -> dict[str, Any]:
     return {
         "app_version": APP_VERSION,
         "filter": msgspec.to_builtins(RequestFilter(model="llama3.1:8b")),
+        "source": "records",
+        "pruned_before": None,
         "first_timestamp": "2026-03-01T12:00:00.104220Z",
         "last_timestamp": "2026-03-01T12:00:59.918330Z",
         "requests": 40,

@@ -15,6 +15,7 @@ from llm_metrics_proxy.cli.output import (
     counted,
     end_quietly_when_the_pipe_closes,
     plain,
+    print_how_exact,
     print_json,
     seconds_of,
 )
@@ -63,6 +64,7 @@ def print_errors(result: Errors) -> None:
             "`llm-metrics-proxy migrate status` says more.[/]",
             soft_wrap=True,
         )
+    print_how_exact(out, 0.0, result.pruned_before)
     if result.older_records:
         out.print(f"Records of older versions: {counted(result.older_records)}", soft_wrap=True)
 

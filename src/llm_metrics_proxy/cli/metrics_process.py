@@ -39,6 +39,7 @@ from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService
 from llm_metrics_proxy.migration.window import Window
 from llm_metrics_proxy.pricing import Pricer
+from llm_metrics_proxy.process_memory import collect_rarely, give_back_large_blocks
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.alert_store import AlertStore
@@ -247,6 +248,8 @@ def main() -> int:
     except msgspec.DecodeError as error:
         sys.stderr.write(f"this process is started by `llm-metrics-proxy serve` or `metrics`, not by hand ({error})\n")
         return 2
+    give_back_large_blocks()
+    collect_rarely()
     sys.setswitchinterval(SWITCH_S)
     logs.setup(options.log_level, options.log_format, "metrics")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start and stop are ours to tell

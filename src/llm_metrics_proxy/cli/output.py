@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -47,6 +48,18 @@ def seconds_of(timestamp: str | None) -> str:
 def counted(versions: dict[str, int]) -> str:
     """Records by version, in one line."""
     return ", ".join(f"{plain(version) or repr(version)} {count:,}" for version, count in versions.items())
+
+
+def print_how_exact(out: Console, relative_error: float, pruned_before: datetime | None) -> None:
+    """What roll-ups and the retention mean for the numbers above."""
+    if relative_error:
+        out.print(f"Percentiles are within {relative_error:.0%} of the exact ones.")
+    if pruned_before is not None:
+        out.print(
+            f"[yellow]Incomplete: most records from before {pruned_before:%Y-%m-%d} UTC were deleted by the "
+            "retention, and roll-ups cannot answer this.[/]",
+            soft_wrap=True,
+        )
 
 
 def duration(seconds: float) -> str:

@@ -24,6 +24,7 @@ from llm_metrics_proxy.cli.output import (
     counted,
     end_quietly_when_the_pipe_closes,
     plain,
+    print_how_exact,
     print_json,
     rounded,
 )
@@ -106,14 +107,7 @@ def print_result(result: Result) -> None:
     for row in result.rows:
         table.add_row(*_keys(result, row), *_cells(result, row))
     out.print(table)
-    if result.relative_error:
-        out.print(f"Percentiles are within {result.relative_error:.0%} of the exact ones.")
-    if result.pruned_before is not None:
-        out.print(
-            f"[yellow]Incomplete: most records from before {result.pruned_before:%Y-%m-%d} UTC were deleted by the "
-            "retention, and roll-ups cannot answer this.[/]",
-            soft_wrap=True,
-        )
+    print_how_exact(out, result.relative_error, result.pruned_before)
     out.print(f"Formulas of version {result.app_version}")
     if result.older_records:
         out.print(

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from llm_metrics_proxy.analytics import MAX_LIMIT, RequestFilter, get_request, list_requests
 from llm_metrics_proxy.analytics.filters import where
+from llm_metrics_proxy.analytics.rows import columns_there, whole_table
 from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.output import (
     MISSING,
@@ -61,9 +62,10 @@ def arriving(
 ) -> Iterator[list[dict[str, Any]]]:
     """Records stored after ``after_id``, in that order, for ever. A record is stored when its request ends, so the
     order is not that of the timestamps, and a page by timestamp would miss long requests."""
+    table = whole_table(columns_there(reader))
     while True:
         clause = where(chosen).also("id > ?", after_id)
-        sql = f"SELECT id FROM completion_requests{clause.sql} ORDER BY id LIMIT {_FOLLOW_BATCH}"  # noqa: S608
+        sql = f"SELECT id FROM {table}{clause.sql} ORDER BY id LIMIT {_FOLLOW_BATCH}"  # noqa: S608
         ids = [row[0] for row in reader.query(sql, clause.parameters)]
         if ids:
             after_id = ids[-1]

@@ -14,6 +14,7 @@ from llm_metrics_proxy.cli.output import (
     counted,
     end_quietly_when_the_pipe_closes,
     plain,
+    print_how_exact,
     print_json,
     rounded,
 )
@@ -68,6 +69,7 @@ def print_summary(result: Summary) -> None:
         if result.further_errors:
             errors.add_row("…", "further types", f"{result.further_errors:,}")
         out.print(errors)
+    print_how_exact(out, result.relative_error, result.pruned_before)
     out.print(f"Formulas of version {result.app_version}; records by version: {counted(result.app_versions)}")
     if result.older_records:
         out.print(

@@ -34,9 +34,8 @@ def markdown(report: Report) -> str:
         parts.append(f"> Not comparable: some records still follow formulas of older versions ({older}).")
     if report.pruned_before is not None:
         parts.append(
-            f"> Most records from before {moment(report.pruned_before, zone)} were deleted by the retention: what went "
-            "wrong and the slowest requests are those of what is left. All other numbers are from roll-ups, which "
-            "count them."
+            f"> Most records from before {moment(report.pruned_before, zone)} were deleted by the retention: "
+            f"{_lacking(report)} are those of what is left. All other numbers are from roll-ups, which count them."
         )
     parts.append("\n".join(f"- {_plain(sentence)}" for sentence in report.summary))
     if report.records:
@@ -56,6 +55,12 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1)
     """The first ``texts`` columns are words, the others numbers."""
     marks = [":--" if place < texts else "--:" for place in range(len(titles))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (titles, marks, *rows))
+
+
+def _lacking(report: Report) -> str:
+    """What is from records alone."""
+    errors = "examples of" if report.errors.pruned_before is None else "all about"
+    return f"{errors} what went wrong and the slowest requests"
 
 
 def _figures(report: Report) -> str:

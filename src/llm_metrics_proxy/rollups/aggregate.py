@@ -3,14 +3,14 @@
 Records are sorted once per grain; coarser levels follow from the finest one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llm_metrics_proxy.rollups.columns import Columns, Key
-from llm_metrics_proxy.rollups.grains import DAY, GRAINS, NO_TIME, Grain, Kept, Level, key_names
+from llm_metrics_proxy.rollups.grains import GRAINS, MINUTE, NO_TIME, QUARTER, Dense, Grain, Kept, Level, key_names
 from llm_metrics_proxy.rollups.groups import Bins, Cells, joined_bins
 from llm_metrics_proxy.rollups.sketch import SLOTS, Floats, Ints, slots_of
 from llm_metrics_proxy.rollups.values import FIELDS, KEYS
@@ -59,18 +59,36 @@ class Grouped(NamedTuple):
     groups: int
 
 
-def roll_up(columns: Columns, dense_days: Set[int], grains: Sequence[Grain] = GRAINS) -> list[Tally]:
-    """All that these records add, one tally per grain and level. Days are named by their first second."""
+def roll_up(columns: Columns, dense: Dense, grains: Sequence[Grain] = GRAINS) -> list[Tally]:
+    """All that these records add, one tally per grain and level."""
     if not columns.size:
         return []
-    slots = slots_by_field(columns.fields)
-    filled: dict[tuple[int, ...], Filled] = {}
-    tallies: list[Tally] = []
-    for grain in grains:
-        if grain.moments not in filled:
-            filled[grain.moments] = Filled.of(columns.fields, grain.moments)
-        tallies += _of_grain(columns, grain, filled[grain.moments], slots, dense_days)
-    return tallies
+    batch = _Batch(columns, dense)
+    return [tally for grain in grains for tally in _of_grain(batch, grain)]
+
+
+class _Batch:
+    """Some records, and what several grains need of them, each made once."""
+
+    def __init__(self, columns: Columns, dense: Dense) -> None:
+        self.columns, self.dense = columns, dense
+        self.slots = slots_by_field(columns.fields)
+        self._filled: dict[tuple[int, ...], Filled] = {}
+        self._times: dict[Level, Key] = {}
+
+    def filled(self, moments: tuple[int, ...]) -> "Filled":
+        """The values of those fields."""
+        if moments not in self._filled:
+            self._filled[moments] = Filled.of(self.columns.fields, moments)
+        return self._filled[moments]
+
+    def time(self, finest: Level) -> Key:
+        """The bucket of each record by which it is sorted, for grains whose finest level that is."""
+        if finest not in self._times:
+            buckets = _finest_buckets(self.columns.minute, finest, self.dense)
+            starts, codes = np.unique(buckets, return_inverse=True)
+            self._times[finest] = Key(codes, starts.tolist())
+        return self._times[finest]
 
 
 def slots_by_field(fields: Mapping[int, Floats]) -> dict[int, Ints]:
@@ -91,24 +109,23 @@ def combined(keys: Iterable[Key]) -> Ints | int:
     return code
 
 
-def days_in(columns: Columns) -> list[int]:
-    """The days on which the records began, those whose time cannot be read left out."""
-    return [day for day in np.unique(floored(columns.quarter, DAY)).tolist() if day != NO_TIME]
+def buckets_in(columns: Columns, level: Level) -> list[int]:
+    """The buckets in which the records began, those whose time cannot be read left out."""
+    return [begin for begin in np.unique(floored(columns.minute, level)).tolist() if begin != NO_TIME]
 
 
-def _of_grain(
-    columns: Columns, grain: Grain, filled: "Filled", slots: Mapping[int, Ints], dense_days: Set[int]
-) -> list[Tally]:
+def _of_grain(batch: _Batch, grain: Grain) -> list[Tally]:
+    columns, dense = batch.columns, batch.dense
     finest, *coarser = grain.kept
     keys = [columns.keys[name] for name in key_names(grain)]
-    starts, when = np.unique(floored(columns.quarter, finest.level), return_inverse=True)
-    code = combined([*keys, Key(when, list(starts))])
+    time = batch.time(finest.level)
+    code = combined([*keys, time])
     _, first, group = np.unique(code, return_index=True, return_inverse=True)
     groups = len(first)
     places = [
         Place(grain.number, finest.level.number, bucket, key)
         for bucket, *key_ in zip(
-            starts[when[first]].tolist(),
+            [time.values[code] for code in time.codes[first].tolist()],
             *([key.values[c] for c in key.codes[first].tolist()] for key in keys),
             strict=True,
         )
@@ -121,14 +138,29 @@ def _of_grain(
         np.bincount(group, minlength=groups),
         np.bincount(group[columns.outcome == 1], minlength=groups),
         np.bincount(group[columns.outcome == 0], minlength=groups),
-        cells_of(filled, group, order),
-        bins_of(slots, sketched, group),
+        cells_of(batch.filled(grain.moments), group, order),
+        bins_of(batch.slots, sketched, group),
     )
-    tallies = [_kept(base, finest, sketched, dense_days)]
+    tallies = [_kept(base, finest, sketched, dense)]
     for kept in coarser:
         base = coarsened(base, kept.level)
-        tallies.append(_kept(base, kept, sketched, dense_days))
+        tallies.append(_kept(base, kept, sketched, dense))
     return tallies
+
+
+def _finest_buckets(minute: Ints, finest: Level, dense: Dense) -> Ints:
+    """Of each record the bucket by which it is sorted: minutes only where they are kept, so as not to make more groups
+    than are needed; but none so long that one could not tell of which quarter it is.
+    """
+    bucket = floored(minute, finest)
+    if finest is not MINUTE:
+        return bucket
+    return np.where(_is_in(minute, QUARTER, dense), bucket, floored(minute, QUARTER))
+
+
+def _is_in(seconds: Ints, level: Level, dense: Dense) -> NDArray[np.bool_]:
+    """Which of them are in a quarter, or on a day, that is dense."""
+    return np.isin(seconds - seconds % level.seconds, list(dense.of(level)))
 
 
 def floored(seconds: Ints, level: Level) -> Ints:
@@ -230,12 +262,12 @@ def regrouped(tally: Tally, places: list[Place], numbers: Ints) -> Tally:
     )
 
 
-def _kept(tally: Tally, kept: Kept, sketched: Sequence[int], dense_days: Set[int]) -> Tally:
-    """What of it is kept at that level: the bins of some fields, the groups of some days."""
+def _kept(tally: Tally, kept: Kept, sketched: Sequence[int], dense: Dense) -> Tally:
+    """What of it is kept at that level: the bins of some fields, the groups of some quarters or days."""
     if len(kept.sketches) != len(sketched):
         bins = tally.bins.where(np.isin(tally.bins.slot // SLOTS, kept.sketches)) if kept.sketches else Bins.none()
         tally = tally._replace(bins=bins)
-    if not kept.dense:
+    if kept.dense is None:
         return tally
-    stay = np.array([place.bucket - place.bucket % DAY.seconds in dense_days for place in tally.places], np.bool_)
+    stay = _is_in(np.array([place.bucket for place in tally.places], np.int64), kept.dense, dense)
     return tally if stay.all() else tally.where(stay)

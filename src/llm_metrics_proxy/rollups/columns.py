@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_metrics_proxy.rollups.grains import NO_TIME, QUARTER_S
+from llm_metrics_proxy.rollups.grains import NO_TIME
 from llm_metrics_proxy.rollups.sketch import Floats, Ints
 from llm_metrics_proxy.rollups.values import BY_NAME, FIELDS, KEYS, MINUTE_SQL
 
@@ -25,7 +25,7 @@ class Columns(NamedTuple):
     """Some records. ``fields``: values by number, NaN where missing; ``keys``: by dimension."""
 
     size: int
-    quarter: Ints  # seconds since 1970 at which its quarter of an hour began, or NO_TIME
+    minute: Ints  # seconds since 1970 at which its minute began, or NO_TIME
     outcome: Ints  # 1: succeeded, 0: failed, -1: says neither
     keys: dict[str, Key]
     fields: dict[int, Floats]
@@ -40,19 +40,19 @@ def selected(keys: Iterable[str], fields: Iterable[int]) -> str:
     return ", ".join(parts)
 
 
-def of_rows(rows: Sequence[Sequence[Any]], keys: Sequence[str], fields: Sequence[int]) -> Columns:
-    """Arrays of rows that were selected with ``selected(keys, fields)``."""
+def of_rows(rows: Sequence[Sequence[Any]], keys: Sequence[str], fields: Sequence[int], behind: int = 0) -> Columns:
+    """Arrays of rows that were selected with ``selected(keys, fields)``, behind so many other columns."""
     if not rows:
         empty = np.zeros(0, np.int64)
         return Columns(
             0, empty, empty, {name: Key(empty, []) for name in keys}, {number: np.zeros(0) for number in fields}
         )
-    columns = list(zip(*rows, strict=True))
+    columns = list(zip(*rows, strict=True))[behind:]
     size, values = len(rows), iter(columns[2:])
-    quarters = _Known(quarter_of)
+    minutes = _Known(seconds_of)
     return Columns(
         size,
-        np.fromiter((quarters[minute] for minute in columns[0]), np.int64, size),
+        np.fromiter(map(minutes.__getitem__, columns[0]), np.int64, size),
         np.array(columns[1], np.int64),
         {name: _key(next(values)) for name in keys},
         {number: _numbers(next(values)) for number in fields},
@@ -82,11 +82,11 @@ def _key(column: tuple[Any, ...]) -> Key:
     if len(values) == 1:
         return Key(np.zeros(len(column), np.int64), values)
     code = {value: index for index, value in enumerate(values)}
-    return Key(np.fromiter((code[value] for value in column), np.int64, len(column)), values)
+    return Key(np.fromiter(map(code.__getitem__, column), np.int64, len(column)), values)
 
 
-def quarter_of(minute: str | None) -> int:
-    """Seconds since 1970 at which the quarter of an hour of ``YYYY-MM-DDTHH:MM`` began; ``NO_TIME`` if it is none."""
+def seconds_of(minute: str | None) -> int:
+    """Seconds since 1970 at which the minute ``YYYY-MM-DDTHH:MM`` began; ``NO_TIME`` if it is none."""
     if minute is None:
         return NO_TIME
     year, month, day = int(minute[:4]), int(minute[5:7]), int(minute[8:10])
@@ -95,15 +95,14 @@ def quarter_of(minute: str | None) -> int:
         return NO_TIME
     if (month, day) == (2, 29) and (year % 4 or (not year % 100 and year % 400)):
         return NO_TIME
-    seconds = timegm((year, month, day, hour, minutes, 0))
-    return seconds - seconds % QUARTER_S
+    return timegm((year, month, day, hour, minutes, 0))
 
 
 def chosen(columns: Columns, mask: NDArray[np.bool_]) -> Columns:
     """Those of the records."""
     return Columns(
         int(mask.sum()),
-        columns.quarter[mask],
+        columns.minute[mask],
         columns.outcome[mask],
         {name: Key(key.codes[mask], key.values) for name, key in columns.keys.items()},
         {number: values[mask] for number, values in columns.fields.items()},

@@ -4,7 +4,7 @@ Times are whole microseconds since 1970. A stretch is one piece of time that goe
 do not overlap.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Container, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -41,11 +41,22 @@ class Cover(NamedTuple):
     edges: Stretches
 
 
-class Step(NamedTuple):
-    """A level that may be used: on those days (their first seconds) alone, or on all."""
+class Within(NamedTuple):
+    """Some buckets of a level, each named by its first second."""
 
     level: Level
-    days: Set[int] | None = None
+    buckets: Container[int]
+
+    def has(self, microseconds: int) -> bool:
+        """Whether that moment is in one of them."""
+        return microseconds // US // self.level.seconds * self.level.seconds in self.buckets
+
+
+class Step(NamedTuple):
+    """A level that may be used: within those quarters or days alone, or always."""
+
+    level: Level
+    within: Within | None = None
 
 
 def cover(stretches: Stretches, steps: Sequence[Step], kept_before: int) -> Cover:
@@ -53,23 +64,46 @@ def cover(stretches: Stretches, steps: Sequence[Step], kept_before: int) -> Cove
     there a bucket counts, with all that is in it, where it begins.
     """
     blocks, left = [], stretches
+    kept = kept_before * US
     for step in steps:
-        if step.days is not None:
-            left = _cut_at_days(left)
+        if step.within is not None:
+            left = _cut(left, step.within.level)
         width = step.level.seconds * US
         low, high = -(-left.start // width) * width, left.end // width * width
         there = low < high
-        if step.days is not None:
+        if step.within is not None:
             there &= np.array(
-                [start // US // DAY.seconds * DAY.seconds in step.days for start in left.start.tolist()], bool
+                [
+                    fits and _is_usable(step, start, steps, kept)
+                    for fits, start in zip(there, left.start.tolist(), strict=True)
+                ],
+                bool,
             )
         if there.any():
             blocks.append((step.level, Stretches(low[there], high[there], left.place[there])))
         left = _rest(left, low, high, there)
-    if steps and kept_before * US > -FOREVER and len(left.start):
-        rounded, left = _rounded(left, steps, kept_before * US)
+    if steps and kept > -FOREVER and len(left.start):
+        rounded, left = _rounded(left, steps, kept)
         blocks += rounded
     return Cover(blocks, left)
+
+
+def _is_usable(step: Step, start: int, steps: Sequence[Step], kept: int) -> bool:
+    """Whether there are buckets of that level at a moment, and they may be counted.
+
+    Where no records are left, what lies beside them is counted by coarser buckets, which must not hold them too.
+    """
+    within = step.within
+    if within is None:
+        return True
+    if not within.has(start):
+        return False
+    return start >= kept or any(
+        other.level.seconds <= within.level.seconds < other.within.level.seconds and other.within.has(start)
+        if other.within
+        else other.level.seconds <= within.level.seconds
+        for other in steps
+    )
 
 
 def _rest(left: Stretches, low: Ints, high: Ints, there: NDArray[np.bool_]) -> Stretches:
@@ -84,9 +118,9 @@ def _rest(left: Stretches, low: Ints, high: Ints, there: NDArray[np.bool_]) -> S
     return joined.where(np.argsort(joined.start, kind="stable"))
 
 
-def _cut_at_days(left: Stretches) -> Stretches:
-    """No stretch goes over the end of a day in UTC."""
-    width = DAY.seconds * US
+def _cut(left: Stretches, level: Level) -> Stretches:
+    """No stretch goes over the end of a bucket."""
+    width = level.seconds * US
     pieces = []
     for start, end, place in zip(*(column.tolist() for column in left), strict=True):
         at = start
@@ -105,8 +139,7 @@ def _rounded(left: Stretches, steps: Sequence[Step], kept: int) -> tuple[list[tu
     new = Stretches(np.maximum(left.start, kept), left.end, left.place)
     blocks = []
     for start, end, place in zip(*(column.tolist() for column in old), strict=True):
-        day = start // US // DAY.seconds * DAY.seconds
-        level = next(step.level for step in reversed(steps) if step.days is None or day in step.days)
+        level = next(step.level for step in reversed(steps) if _is_usable(step, start, steps, kept))
         width = level.seconds * US
         low, high = -(-start // width) * width, -(-end // width) * width
         if low < high:
@@ -114,6 +147,9 @@ def _rounded(left: Stretches, steps: Sequence[Step], kept: int) -> tuple[list[tu
     return blocks, new.where(new.start < new.end)
 
 
-def fully_covered(cover_: Cover) -> bool:
-    """Nothing has to be read from records."""
-    return not len(cover_.edges.start)
+def clipped(stretches: Stretches, first: int | None, last: int | None) -> Stretches:
+    """What lies between two moments, the second included; ``None``: no bound."""
+    start = stretches.start if first is None else np.maximum(stretches.start, first)
+    end = stretches.end if last is None else np.minimum(stretches.end, last + 1)
+    found = Stretches(start, end, stretches.place)
+    return found.where(found.start < found.end)

@@ -4,9 +4,10 @@ A row is kept per grain, level, bucket and key. ``app_version`` is part of every
 how many of its records follow older formulas; there is hardly ever more than one.
 """
 
+from collections.abc import Set
 from typing import Final, NamedTuple
 
-from llm_metrics_proxy.rollups.values import ALL, FEW, KEYS, LATENCIES, MAIN
+from llm_metrics_proxy.rollups.values import ALL, BY_NAME, FEW, KEYS, LATENCIES, MAIN
 
 QUARTER_S: Final = 900  # every zone's offset from UTC is a multiple of it
 NO_TIME: Final = -(2**40)  # the bucket of records whose time cannot be read; only a range open to both sides has it
@@ -23,15 +24,28 @@ class Level(NamedTuple):
 QUARTER: Final = Level(0, "quarter", QUARTER_S)
 HOUR: Final = Level(1, "hour", 4 * QUARTER_S)
 DAY: Final = Level(2, "day", 96 * QUARTER_S)
-LEVELS: Final = (QUARTER, HOUR, DAY)
+MINUTE: Final = Level(3, "minute", 60)
+LEVELS: Final = (QUARTER, HOUR, DAY, MINUTE)
 
 
 class Kept(NamedTuple):
-    """At one level of a grain: fields of which there is a sketch. ``dense``: only on days that have many records."""
+    """At one level of a grain: fields of which there is a sketch. ``dense``: only in those quarters, or on those days,
+    that have many records."""
 
     level: Level
     sketches: tuple[int, ...]
-    dense: bool = False
+    dense: Level | None = None
+
+
+class Dense(NamedTuple):
+    """Which quarters and days have many records, each named by its first second."""
+
+    quarters: Set[int] = frozenset()
+    days: Set[int] = frozenset()
+
+    def of(self, level: Level) -> Set[int]:
+        """The quarters or the days."""
+        return {QUARTER: self.quarters, DAY: self.days}[level]
 
 
 class Grain(NamedTuple):
@@ -46,32 +60,57 @@ class Grain(NamedTuple):
 # A day is dense if it has so many records when its first are rolled up, or the day before had. On others the hours of a
 # client, of whom there may be thousands, would be as large as the records themselves, which are read as fast.
 DENSE_DAY: Final = 20_000
+# The same for quarters and what is finer than days can tell: below, a quarter's records are read in some 5 ms.
+DENSE_QUARTER: Final = 5_000
 
-_TOTAL: Final = (Kept(QUARTER, LATENCIES), Kept(HOUR, LATENCIES), Kept(DAY, ALL))
-_MODEL: Final = (Kept(QUARTER, LATENCIES, dense=True), Kept(HOUR, LATENCIES), Kept(DAY, LATENCIES))
-_FINE: Final = (Kept(HOUR, LATENCIES), Kept(DAY, LATENCIES))
-_ENDS: Final = (Kept(QUARTER, (), dense=True), Kept(HOUR, ()), Kept(DAY, FEW))
-_CLIENTS: Final = (Kept(HOUR, (), dense=True), Kept(DAY, FEW))
-_PAIR: Final = (Kept(HOUR, (), dense=True), Kept(DAY, LATENCIES))
+_STREAMED: Final = (*LATENCIES, BY_NAME["inter_chunk_max_ms"].number)
+_STREAMING: Final = (*_STREAMED, BY_NAME["response_bytes"].number)
+_CLIENT: Final = (*FEW, BY_NAME["output_tokens_per_second"].number)
+_STREAM_SUMS: Final = (*MAIN, BY_NAME["inter_chunk_max_ms"].number)
+
+_MINUTES: Final = Kept(MINUTE, LATENCIES, dense=QUARTER)
+_COUNTED_MINUTES: Final = Kept(MINUTE, (), dense=QUARTER)
+_QUARTERS: Final = Kept(QUARTER, (), dense=QUARTER)
+_DENSE_HOURS: Final = Kept(HOUR, (), dense=DAY)
+
+_TOTAL: Final = (_MINUTES, Kept(QUARTER, LATENCIES), Kept(HOUR, LATENCIES), Kept(DAY, ALL))
+_MODEL: Final = (_MINUTES, Kept(QUARTER, LATENCIES, dense=DAY), Kept(HOUR, LATENCIES), Kept(DAY, LATENCIES))
+_FINE: Final = (_MINUTES, Kept(HOUR, LATENCIES), Kept(DAY, LATENCIES))
+_ENDS: Final = (_COUNTED_MINUTES, Kept(QUARTER, (), dense=DAY), Kept(HOUR, ()), Kept(DAY, FEW))
+_CLIENTS: Final = (_QUARTERS, _DENSE_HOURS, Kept(DAY, _CLIENT))
+
+
+def _streams(sketches: tuple[int, ...], hours: Level | None) -> tuple[Kept, ...]:
+    """With sketches at every level; ``hours``: within what there are hours."""
+    return (Kept(MINUTE, sketches, dense=QUARTER), Kept(HOUR, sketches, dense=hours), Kept(DAY, sketches))
+
 
 GRAINS: Final = (
     Grain(0, (), ALL, _TOTAL),
     Grain(1, ("model",), MAIN, _MODEL),
     Grain(2, ("backend_name",), MAIN, _MODEL),
     Grain(3, ("endpoint",), MAIN, _FINE),
-    Grain(4, ("streaming",), MAIN, _FINE),
+    Grain(4, ("streaming",), _STREAM_SUMS, _streams(_STREAMING, None)),
     Grain(5, ("outcome",), FEW, _ENDS),
     Grain(6, ("error_category", "error_type"), FEW, _ENDS),
     Grain(7, ("status_code",), FEW, _ENDS),
     Grain(8, ("finish_reason",), FEW, _ENDS),
-    Grain(9, ("origin",), MAIN, _CLIENTS),
+    Grain(9, ("origin",), MAIN, (_MINUTES, _DENSE_HOURS, Kept(DAY, _CLIENT))),
     Grain(10, ("api_key_id",), MAIN, _CLIENTS),
-    Grain(11, ("user",), MAIN, _CLIENTS),
-    Grain(12, ("model", "streaming"), MAIN, (Kept(HOUR, LATENCIES, dense=True), Kept(DAY, LATENCIES))),
+    Grain(11, ("user",), MAIN, (_DENSE_HOURS, Kept(DAY, _CLIENT))),  # thousands in every quarter
+    Grain(12, ("model", "streaming"), _STREAM_SUMS, _streams(_STREAMED, DAY)),
     Grain(13, ("model", "origin"), MAIN, (Kept(DAY, FEW),)),
-    Grain(14, ("model", "outcome"), FEW, (Kept(HOUR, (), dense=True), Kept(DAY, ()))),
-    Grain(15, ("model", "backend_name"), MAIN, _PAIR),
+    Grain(14, ("model", "outcome"), FEW, (_COUNTED_MINUTES, _DENSE_HOURS, Kept(DAY, ()))),
+    Grain(15, ("model", "backend_name"), MAIN, (_QUARTERS, _DENSE_HOURS, Kept(DAY, LATENCIES))),
     Grain(16, ("origin", "streaming"), MAIN, _CLIENTS),
+    Grain(17, ("endpoint", "streaming"), MAIN, _FINE),
+    # what went wrong, by everything that is asked for about it; what did not is a few rows
+    Grain(
+        18,
+        ("model", "backend_name", "backend", "outcome", "error_category", "error_type", "error_phase"),
+        (),
+        (_QUARTERS, _DENSE_HOURS, Kept(DAY, ())),
+    ),
 )
 VERSION: Final = "app_version"
 

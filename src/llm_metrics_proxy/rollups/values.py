@@ -133,6 +133,8 @@ KEYS: Final[dict[str, str]] = {
             "error_category",
             "error_type",
             "finish_reason",
+            "backend",
+            "error_phase",
         )
     },
     "streaming": _flag("is_streaming"),

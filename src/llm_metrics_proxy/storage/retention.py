@@ -11,7 +11,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from llm_metrics_proxy.rollups.columns import quarter_of
+from llm_metrics_proxy.rollups.columns import seconds_of
 from llm_metrics_proxy.rollups.grains import DAY, NO_TIME
 from llm_metrics_proxy.rollups.values import MINUTE_SQL
 from llm_metrics_proxy.storage.rollup_state import read_state, write_state
@@ -37,9 +37,9 @@ def oldest_day(connection: apsw.Connection) -> int | None:
         "ORDER BY timestamp LIMIT 1000"
     )
     for (minute,) in rows:
-        quarter = quarter_of(minute)
-        if quarter != NO_TIME:
-            return quarter - quarter % DAY.seconds
+        seconds = seconds_of(minute)
+        if seconds != NO_TIME:
+            return seconds - seconds % DAY.seconds
     return None
 
 
@@ -60,7 +60,7 @@ def prune_some(connection: apsw.Connection, before: int, records: int) -> int:
         f"AND id != (SELECT max(id) FROM {TABLE}) ORDER BY timestamp LIMIT ?",
         (end, state.cursor_id, records),
     )
-    ids = [(id_,) for id_, minute in rows if quarter_of(minute) != NO_TIME]
+    ids = [(id_,) for id_, minute in rows if seconds_of(minute) != NO_TIME]
     if not ids:
         return 0
     if state.kept_before < before:

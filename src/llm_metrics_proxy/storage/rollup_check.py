@@ -14,8 +14,8 @@ import apsw
 import numpy as np
 
 from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Place, Tally, roll_up
-from llm_metrics_proxy.rollups.columns import of_rows, quarter_of, selected
-from llm_metrics_proxy.rollups.grains import DAY, NO_TIME
+from llm_metrics_proxy.rollups.columns import of_rows, seconds_of, selected
+from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import Bins, Cells, unpack_bins, unpack_cells
 from llm_metrics_proxy.rollups.state import NOTHING
 from llm_metrics_proxy.storage import broken_text
@@ -85,9 +85,9 @@ def _days_of_records(connection: apsw.Connection) -> Iterator[int]:
         if found is None:
             return
         day = found[:10]
-        quarter = quarter_of(f"{day}T00:00") if _DAY.fullmatch(day) else NO_TIME
-        if quarter != NO_TIME:
-            yield quarter
+        begin = seconds_of(f"{day}T00:00") if _DAY.fullmatch(day) else NO_TIME
+        if begin != NO_TIME:
+            yield begin
         at = max(f"{day}T~", f"{found}\0")  # behind all times of that day
 
 
@@ -102,7 +102,7 @@ def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, s
     if len(found) > MOST_RECORDS:
         return 0, None
     columns = of_rows(found, ALL_KEYS, ALL_FIELDS)
-    dense = {day for (each,) in connection.execute("SELECT dense FROM rollup_days WHERE day = ?", (day,)) if each}
+    dense = _dense(connection, day)
     compared = 0
     for tally in roll_up(columns, dense):
         tally = _of_day(tally, day)  # noqa: PLW2901
@@ -119,6 +119,14 @@ def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, s
         if rows:
             return 0, f"{rows} rows are stored, and no record is"
     return compared, None
+
+
+def _dense(connection: apsw.Connection, day: int) -> Dense:
+    """What was decided about the day and its quarters, of which those have minutes that were found to be dense."""
+    days = {day for (each,) in connection.execute("SELECT dense FROM rollup_days WHERE day = ?", (day,)) if each}
+    minutes = "SELECT bucket FROM rollups WHERE grain = 0 AND level = ? AND bucket >= ? AND bucket < ?"
+    rows = connection.execute(minutes, (MINUTE.number, day, day + DAY.seconds))
+    return Dense({bucket - bucket % QUARTER.seconds for (bucket,) in rows}, days)
 
 
 def _of_day(tally: Tally, day: int) -> Tally:

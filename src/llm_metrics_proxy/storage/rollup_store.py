@@ -17,9 +17,9 @@ import apsw
 import msgspec
 import numpy as np
 
-from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Place, Tally, days_in, roll_up
+from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Place, Tally, buckets_in, roll_up
 from llm_metrics_proxy.rollups.columns import chosen, of_rows, selected
-from llm_metrics_proxy.rollups.grains import DAY, DENSE_DAY, NO_TIME
+from llm_metrics_proxy.rollups.grains import DAY, DENSE_DAY, DENSE_QUARTER, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import (
     joined_bins,
     joined_cells,
@@ -100,10 +100,13 @@ def _fold(connection: Database) -> None:
         behind = last - first + 1
     else:
         behind = last - state.cursor_id  # at least as many as there are
-    if FOLD_AT <= behind <= FOLD_MOST:
-        while add(connection, gathered := gather(connection, read_state(connection), FOLD_AT_ONCE)):
-            if gathered.records < FOLD_AT_ONCE:
-                return
+    if behind > FOLD_MOST:
+        return
+    while behind >= FOLD_AT:  # what is left waits for more: a few hundred records touch half as many rows as thousands
+        gathered = gather(connection, read_state(connection), FOLD_AT_ONCE)
+        if not add(connection, gathered) or not gathered.records:
+            return
+        behind = last - gathered.through
 
 
 def may_fold(connection: Database, state: RollupState) -> bool:
@@ -117,14 +120,15 @@ def gather(connection: Database, state: RollupState, records: int, through: int 
     """The next records behind the cursor, so many at most, as what they add. Raises ``apsw.Error``."""
     parameters = (state.cursor_id, through, records)
     rows = list(broken_text.read(connection, _SELECT, parameters, _WIDTH))
-    columns = of_rows([row[1:] for row in rows], ALL_KEYS, ALL_FIELDS)
+    columns = of_rows(rows, ALL_KEYS, ALL_FIELDS, behind=1)
     if rows and state.kept_before > NOTHING and rows[0][0] <= state.kept_through_id:
         ids = np.array([row[0] for row in rows], np.int64)
-        is_kept = (columns.quarter != NO_TIME) & (columns.quarter < state.kept_before) & (ids <= state.kept_through_id)
+        is_kept = (columns.minute != NO_TIME) & (columns.minute < state.kept_before) & (ids <= state.kept_through_id)
         columns = chosen(columns, ~is_kept)
     last = rows[-1][0] if rows else state.cursor_id
-    days = {day: _is_dense(connection, day) for day in days_in(columns)}
-    dense = {day for day, is_dense in days.items() if is_dense}
+    days = {day: _is_dense(connection, day) for day in buckets_in(columns, DAY)}
+    quarters = {quarter for quarter in buckets_in(columns, QUARTER) if _has_minutes(connection, quarter)}
+    dense = Dense(quarters, {day for day, is_dense in days.items() if is_dense})
     return Gathered(
         epoch=state.epoch,
         after=state.cursor_id,
@@ -143,10 +147,31 @@ def _is_dense(connection: Database, day: int) -> bool:
     ((yesterday,),) = connection.execute(before, (day - DAY.seconds,))
     if yesterday >= DENSE_DAY:
         return True
-    stored = f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE timestamp >= ? AND timestamp < ? LIMIT {DENSE_DAY})"  # noqa: S608
-    begin, end = (datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT") for seconds in (day, day + DAY.seconds))
-    ((today,),) = connection.execute(stored, (begin, end))
-    return int(today) >= DENSE_DAY
+    return _has_records(connection, day, day + DAY.seconds, DENSE_DAY)
+
+
+def _has_minutes(connection: Database, quarter: int) -> bool:
+    """The same for a quarter of an hour; that it was decided, and how, is told by the rows that there are of it.
+
+    Nothing can change between this and the writing of what follows from it: such rows are written with the cursor.
+    """
+    row = "SELECT 1 FROM rollups WHERE grain = 0 AND level = ? AND bucket >= ? AND bucket < ? LIMIT 1"
+    end = quarter + QUARTER.seconds
+    if list(connection.execute(row, (MINUTE.number, quarter, end))):
+        return True
+    if list(connection.execute(row, (QUARTER.number, quarter, end))):
+        return False
+    before = "SELECT coalesce(sum(requests), 0) FROM rollups WHERE grain = 0 AND level = ? AND bucket = ?"
+    ((requests,),) = connection.execute(before, (QUARTER.number, quarter - QUARTER.seconds))
+    return int(requests) >= DENSE_QUARTER or _has_records(connection, quarter, end, DENSE_QUARTER)
+
+
+def _has_records(connection: Database, begin: int, end: int, least: int) -> bool:
+    """Whether so many records began between two moments (seconds)."""
+    stored = f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE timestamp >= ? AND timestamp < ? LIMIT ?)"  # noqa: S608
+    times = (datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M") for seconds in (begin, end))
+    ((count,),) = connection.execute(stored, (*times, least))
+    return int(count) >= least
 
 
 def add(connection: Database, gathered: Gathered) -> bool:
