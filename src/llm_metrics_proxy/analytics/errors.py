@@ -39,7 +39,7 @@ from llm_metrics_proxy.analytics.error_counts import (
     counted_by_rollups,
     width_for,
 )
-from llm_metrics_proxy.analytics.filters import Clause, RequestFilter, where
+from llm_metrics_proxy.analytics.filters import UNIX_S, Clause, RequestFilter, where
 from llm_metrics_proxy.analytics.requests import newest
 from llm_metrics_proxy.analytics.retry_advice import LIMITED, MAX_LIMITED, advise
 from llm_metrics_proxy.analytics.rows import columns_there, described, read, whole_table
@@ -121,11 +121,6 @@ def _answer(reader: Reader, query: ErrorsQuery, found: Counted) -> Errors:
 
 
 _WRONG: Final = "{error_category} IS NOT NULL"
-# An adopted file may hold anything as a timestamp: numbers are no times, and SQLite would read '12' as a Julian day.
-_READABLE: Final = (
-    "timestamp >= '1970' AND timestamp < '9999' AND timestamp GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
-)
-_UNIX_S: Final = f"iif({_READABLE}, unixepoch(timestamp), NULL)"
 _IS_TIME: Final = "timestamp >= '0000-' AND timestamp < ':'"  # what a time begins with; see filters
 
 
@@ -157,7 +152,7 @@ def _statement() -> str:
     chosen = (
         f"SELECT {_WRONG} AS wrong, success = 0 AS failed, timestamp, app_version, {{error_category}} AS category, "  # noqa: S608
         "{error_type} AS type, {error_phase} AS phase, model, backend, {backend_name} AS backend_name, "
-        f"{_UNIX_S} AS unix_s FROM {{table}}{{where}}"
+        f"{UNIX_S} AS unix_s FROM {{table}}{{where}}"
     )
     groups = " UNION ALL ".join(
         f"SELECT * FROM (SELECT '{kind}', {key}, {second}, count(*), {n} AS n, {oldest}, {latest} FROM chosen {rest})"  # noqa: S608
@@ -172,7 +167,7 @@ _SQL: Final = _statement()
 def _span(reader: Reader, table: str, selection: RequestFilter) -> tuple[int, int] | None:
     """Unix seconds of the oldest and newest record whose time can be read."""
     clause = where(selection)
-    sql = f"SELECT min({_UNIX_S}), max({_UNIX_S}) FROM {table}{clause.sql}"  # noqa: S608
+    sql = f"SELECT min({UNIX_S}), max({UNIX_S}) FROM {table}{clause.sql}"  # noqa: S608
     ((oldest, latest),) = reader.query(sql, clause.parameters)
     return None if oldest is None else (oldest, latest)
 

@@ -79,8 +79,14 @@ class Clause(NamedTuple):
         return Clause(joined, self.parameters + parameters)
 
 
-# An adopted file may hold anything as a timestamp. SQLite puts numbers before and bytes behind all texts, so a range
-# that is open to one side is closed there to what does not begin as a time does.
+# An adopted file may hold anything as a timestamp: numbers are no times, and SQLite would read '12' as a Julian day. In
+# one whose column is of numbers, what it is compared with must not look like a number: see ``storage.affinity``.
+READABLE: Final = (
+    "timestamp >= '1970-' AND timestamp < '9999-' AND timestamp GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
+)
+UNIX_S: Final = f"iif({READABLE}, unixepoch(timestamp), NULL)"
+# SQLite puts numbers before and bytes behind all texts, so a range that is open to one side is closed there to what
+# does not begin as a time does.
 _CONDITIONS: Final = {  # field of RequestFilter -> condition with one placeholder
     "start": "timestamp >= ? AND timestamp < ':'",
     "end": "timestamp < ? AND timestamp >= '0000-'",

@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from llm_metrics_proxy.analytics.dimensions import IN_TIME, dimension, search
-from llm_metrics_proxy.analytics.filters import Clause, stored_time, where
+from llm_metrics_proxy.analytics.filters import READABLE, UNIX_S, Clause, stored_time, where
 from llm_metrics_proxy.analytics.measures import FIELDS
 from llm_metrics_proxy.analytics.rows import columns_there, read, whole_table
 from llm_metrics_proxy.analytics.source import Group, Plan, Reading
@@ -20,11 +20,6 @@ from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.storage.base import Reader
 
 MAX_GROUPS: Final = 50_000  # rows of a group are held in memory, about 1 KB each
-# An adopted file may hold anything as a timestamp: numbers are no times, and SQLite would read '12' as a Julian day.
-_READABLE: Final = (
-    "timestamp >= '1970' AND timestamp < '9999' AND timestamp GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
-)
-_UNIX_S: Final = f"iif({_READABLE}, unixepoch(timestamp), NULL)"
 # Whole microseconds where the time has the form in which it is stored; SQLite itself knows milliseconds only.
 _UNIX_US: Final = (
     "iif(length(timestamp) = 27, unixepoch(timestamp) * 1000000 + CAST(substr(timestamp, 21, 6) AS INTEGER), "
@@ -32,7 +27,7 @@ _UNIX_US: Final = (
 )
 _LONGEST_MS: Final = 10**12  # thirty years: a sum of two times stays a whole number
 _OPEN_US: Final = (
-    f"iif({_READABLE} AND +response_time_ms BETWEEN 0 AND {_LONGEST_MS}, "
+    f"iif({READABLE} AND +response_time_ms BETWEEN 0 AND {_LONGEST_MS}, "
     "max(CAST(round(response_time_ms * 1000) AS INTEGER), 1), NULL)"
 )
 _COUNTS: Final = {
@@ -113,7 +108,7 @@ class RecordsSource:
 
     def span(self) -> tuple[datetime, datetime] | None:
         """From the second of the oldest record to the one behind that of the newest."""
-        one = f"SELECT {_UNIX_S} AS unix_s FROM completion_requests WHERE {_READABLE} AND unix_s NOT NULL"  # noqa: S608
+        one = f"SELECT {UNIX_S} AS unix_s FROM completion_requests WHERE {READABLE} AND unix_s NOT NULL"  # noqa: S608
         oldest, newest = (f"SELECT * FROM ({one} ORDER BY timestamp {way} LIMIT 1)" for way in ("ASC", "DESC"))  # noqa: S608
         found = [seconds for (seconds,) in self._reader.query(f"{oldest} UNION ALL {newest}")]
         if not found:
@@ -207,7 +202,7 @@ class _Compiled:
         edges = [stored_time(segment.start) for segment in cut] + [stored_time(cut[-1].end)] if cut else []
         offsets = [round(segment.offset.total_seconds()) for segment in cut]
         offset = search("timestamp", edges, [None, *offsets, *([None] if cut else [])])
-        local_s = f"({_UNIX_S} + {offset.sql})"
+        local_s = f"({UNIX_S} + {offset.sql})"
         sql = f"{local_s} / 3600 % 24" if name == "hour_of_day" else f"({local_s} / 86400 + 3) % 7 + 1"
         return Clause(sql, offset.parameters)
 

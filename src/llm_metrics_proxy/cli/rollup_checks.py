@@ -8,6 +8,7 @@ import apsw
 from llm_metrics_proxy.cli.finding import Finding, Status
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.storage.affinity import shadow
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, look
 
 DAYS: Final = 10  # that are compared, chosen anew each time
@@ -26,6 +27,7 @@ def rollups(settings: Settings) -> Finding:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            shadow(connection)
             checked = rollup_check.check(connection, DAYS, randbits(32))
         finally:
             connection.close()

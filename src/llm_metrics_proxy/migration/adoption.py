@@ -9,9 +9,9 @@ one is kept as ``id_original``, and constraints of the old table are not carried
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, NamedTuple
 
 import apsw
@@ -20,19 +20,15 @@ from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.migration.legacy import Inspection, has_rowid_id, schema_of
 from llm_metrics_proxy.record import (
     ALL_COLUMNS,
-    APP_VERSION_COLUMN,
     COLUMNS,
-    DERIVED,
-    PRICED,
-    RAW_COLUMNS,
     STREAM_TIMES,
 )
+from llm_metrics_proxy.storage.affinity import READS_MEANT, UNTYPED, affinity, as_read, insertion, kept_columns
 from llm_metrics_proxy.storage.sqlite_schema import LEDGER, TABLE, quoted, steps
 
 _ORIGINAL_ID: Final = "id_original"
 _ASIDE: Final = "completion_requests_adopting"
 _ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
-_UNTYPED: Final = "BLOB"  # the affinity that converts nothing
 _NO_DEFAULTS: Final = (None, "NULL")
 
 
@@ -99,9 +95,11 @@ def rehearse(inspection: Inspection) -> None:
         for statement in index_steps():
             connection.execute(statement)
         connection.execute("BEGIN")
-        for doing, statement, parameters in _rehearsal():
-            _do(connection, doing, statement, parameters)
+        for doing, record in _RECORDS.items():
+            _do(connection, doing, insertion(kept_columns(connection)), record())
         _check_what_was_stored(connection)
+        for doing, values in _UPDATES.items():
+            _do(connection, doing, f"UPDATE {TABLE} SET {' = ?, '.join(_UPDATED)} = ?", values)  # noqa: S608 -- ours
     except (apsw.Error, _Refusal) as error:
         raise MigrationRefusedError(
             f"{inspection.path} cannot be adopted: {error}. Nothing was changed. Remove what is in the way from a copy "
@@ -132,6 +130,7 @@ def adopt(connection: apsw.Connection, inspection: Inspection, *, app_version: s
         "tables": inspection.tables,
         "schema_version": inspection.schema_version,
         "has_rowid_id": inspection.has_rowid_id,
+        READS_MEANT: True,
     }
     connection.execute(
         "INSERT INTO adoptions (adopted_at, app_version, found, added_columns, backup) VALUES (?, ?, ?, ?, ?)",
@@ -150,7 +149,7 @@ def _make_ours(connection: apsw.Connection) -> list[str]:
         _copy_table(connection)
     columns, others, _indexes = _ours()
     present = {column.name.lower(): column for column in _columns(connection)}
-    any_type = "ANY" if _is_strict(connection) else _UNTYPED
+    any_type = "ANY" if _is_strict(connection) else UNTYPED
     added = [name for name in ALL_COLUMNS if name not in present]
     for name in added:
         declared = columns[name][0]
@@ -199,19 +198,6 @@ def _copy_table(connection: apsw.Connection) -> None:
             connection.execute(each.sql)
     finally:
         connection.pragma("legacy_alter_table", legacy_alter)
-
-
-def affinity(declared: str, *, strict: bool) -> str:
-    """A type with the affinity that SQLite gives ``declared``, by its rules in their order."""
-    upper = declared.upper()
-    if strict and upper == "ANY":
-        return _UNTYPED
-    for affinity, words in (("INTEGER", ("INT",)), ("TEXT", ("CHAR", "CLOB", "TEXT")), (_UNTYPED, ("BLOB",))):
-        if any(word in upper for word in words):
-            return affinity
-    if not upper:
-        return _UNTYPED
-    return "REAL" if any(word in upper for word in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
 
 
 def _columns(connection: apsw.Connection, *, generated: bool = False) -> list[_Column]:
@@ -287,40 +273,34 @@ _FAILED: Final = (0, "upstream_error", "unknown", "unknown", "mid_stream", "stre
 _ENDED: Final = (1, "completed", None, None, None, None, None)
 _NOT_STREAMED: Final = (None, None, None, None, None, 1.5, "1.5", b"1")
 _STREAMED: Final = (1.5, 1.5, 1.5, 2.5, 2.5, None, None, None)
-_FAITHFUL: Final = ("timestamp", "request_id", APP_VERSION_COLUMN)
+# What a declared type would convert, if it were given so.
+_CONVERTIBLE: Final = {"INTEGER": 1, "REAL": 2 / 3, "TEXT": "007"}
+_PLAIN: Final = {"INTEGER": 1, "REAL": 1.5, "TEXT": "text"}
 
 
-def _record(*, request_id: str, full: bool) -> tuple[Any, ...]:
+def _record(number: int, values: Mapping[str, Any], *, full: bool = True) -> tuple[Any, ...]:
     """Values in the order of ``COLUMNS`` without ``id``: all there are, or only those that are never NULL."""
-    values: list[Any] = []
-    for name in COLUMNS[1:]:
-        declared, not_null = _ours()[0][name]
-        value = {"INTEGER": 1, "REAL": 1.5, "TEXT": _TEXTS.get(name, "text"), "ANY": None}[declared]
-        values.append(value if full or not_null else None)
-    values[RAW_COLUMNS.index("request_id")] = request_id
-    return tuple(values)
+    own = {**_TEXTS, "request_id": f"{number:032}"}
+    declared = ((name, *_ours()[0][name]) for name in COLUMNS[1:])
+    return tuple(own.get(name, values[type_]) if full or not_null else None for name, type_, not_null in declared)
 
 
-def _rehearsal() -> Iterator[tuple[str, str, tuple[Any, ...]]]:
-    """What is done to the table, in order: for people, the statement, its values."""
-    insert = f"INSERT INTO {TABLE} ({', '.join(COLUMNS[1:])}) VALUES ({', '.join('?' * len(COLUMNS[1:]))})"  # noqa: S608
-    for number, doing in enumerate(("a record of ours", "a second record like another")):
-        yield doing, insert, _record(request_id=f"{10 + number:032}", full=True)
-    for number, doing in enumerate(("a record with all that can be unknown", "a second such record")):
-        yield doing, insert, _record(request_id=f"{20 + number:032}", full=False)
-    update = f"UPDATE {TABLE} SET {' = ?, '.join(_UPDATED)} = ?"  # noqa: S608 -- ours
-    timestamp = _TEXTS["timestamp"]
-    yield "a recomputed record", update, (2.5, "2.0.0", timestamp, "2025-06-01 12:00:00", None, *_FAILED, *_STREAMED)
-    yield (
-        "a record that cannot be recomputed",
-        update,
-        (None, "2.0.0", timestamp, b"1", "not_a_number", *_FAILED, *_NOT_STREAMED),
-    )
-    yield (
-        "a record that an undo puts back",
-        update,
-        (2.5, _TEXTS["app_version"], timestamp, None, None, *_ENDED, *_STREAMED),
-    )
+# What is stored, and then done to all of it, in order: for people, and the values.
+_RECORDS: Final[dict[str, Callable[[], tuple[Any, ...]]]] = {
+    "a record of ours": partial(_record, 10, _PLAIN),
+    "a second record like another": partial(_record, 11, _PLAIN),
+    "a record with all that can be unknown": partial(_record, 20, _PLAIN, full=False),
+    "a second such record": partial(_record, 21, _PLAIN, full=False),
+    "a record whose texts look like numbers": partial(_record, 30, _CONVERTIBLE),
+}
+_TIMESTAMP: Final = _TEXTS["timestamp"]
+_UPDATES: Final[dict[str, tuple[Any, ...]]] = {
+    "a recomputed record": (2.5, "2.0.0", _TIMESTAMP, "2025-06-01 12:00:00", None, *_FAILED, *_STREAMED),
+    "a record that cannot be recomputed": (
+        None, "2.0.0", _TIMESTAMP, b"1", "not_a_number", *_FAILED, *_NOT_STREAMED,
+    ),
+    "a record that an undo puts back": (2.5, _TEXTS["app_version"], _TIMESTAMP, None, None, *_ENDED, *_STREAMED),
+}  # fmt: skip
 
 
 def _do(connection: apsw.Connection, doing: str, statement: str, parameters: tuple[Any, ...]) -> None:
@@ -337,20 +317,12 @@ def _do(connection: apsw.Connection, doing: str, statement: str, parameters: tup
 
 
 def _check_what_was_stored(connection: apsw.Connection) -> None:
-    stored = [
-        dict(zip(COLUMNS, row, strict=True))
-        for row in connection.execute(f"SELECT {', '.join(COLUMNS)} FROM {TABLE} ORDER BY id")  # noqa: S608
-    ]
-    if len(stored) != 4:
+    kept = kept_columns(connection)
+    shown = ", ".join(as_read(kept, name, name) for name in COLUMNS[1:])
+    stored = list(connection.execute(f"SELECT {shown} FROM {TABLE} ORDER BY id"))  # noqa: S608 -- ours
+    if len(stored) != len(_RECORDS):
         raise _Refusal("a trigger of its table completion_requests keeps records of ours out or adds others")
-    for row, request in zip(stored, (10, 11, 20, 21), strict=True):
-        wanted = {**_TEXTS, "request_id": f"{request:032}"}
-        changed = [name for name in _FAITHFUL if row[name] != wanted[name]]
-        if changed:
-            raise _Refusal(f"its column {changed[0]} does not keep text as it is: {row[changed[0]]!r}")
-        for column in (*DERIVED, *PRICED):
-            if column.sql_type != "TEXT" and isinstance(row[column.name], str):
-                raise _Refusal(
-                    f"its column {column.name} makes text of numbers; rename that column (ALTER TABLE {TABLE} RENAME "
-                    f"COLUMN {column.name} TO {column.name}_text), and try again"
-                )
+    for row, record in zip(stored, _RECORDS.values(), strict=True):
+        for name, is_, should in zip(COLUMNS[1:], row, record(), strict=True):
+            if type(is_) is not type(should) or is_ != should:
+                raise _Refusal(f"its column {name} does not keep what is stored in it: {should!r} becomes {is_!r}")

@@ -13,6 +13,7 @@ from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.migration.model import Change, Migration, Run, chain_checksum, describe_stamp
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import Standing, is_older, standing
+from llm_metrics_proxy.storage.affinity import mangled_columns
 
 _OWN_COLUMNS = 3  # of a table of undo entries: id, stamp, reason
 
@@ -57,7 +58,9 @@ def statements(
     # What no record claimed when the run began need not be asked of each: that makes most statements short enough for
     # apsw to keep them prepared, which it does up to 16 KiB.
     claimed = [[stamp for stamp in stamps if describe_stamp(stamp) in run.from_versions] for stamps in claiming]
-    return RunSql(run.id, chain, run.added_columns, older, claiming, claimed=claimed)
+    return RunSql(
+        run.id, chain, run.added_columns, older, claiming, claimed=claimed, mangled=mangled_columns(connection)
+    )
 
 
 def _written(connection: apsw.Connection, run: Run, migration: Migration) -> tuple[Change, ...]:

@@ -15,11 +15,12 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.adoption import Index, affinity, indexes
+from llm_metrics_proxy.migration.adoption import Index, indexes
 from llm_metrics_proxy.migration.batches import Interrupted, Pace, id_ranges_end, transaction
 from llm_metrics_proxy.migration.lock import Fence
 from llm_metrics_proxy.migration.model import Phase, Progress, Report
 from llm_metrics_proxy.migration.runs import get_fact, set_fact
+from llm_metrics_proxy.storage.affinity import affinity
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _FIRST_ID: Final = -(2**63)

@@ -45,6 +45,7 @@ from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import Census, Standing, is_older, standing, take_census
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.storage.affinity import mangled_columns
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, TABLE, store_error
 from llm_metrics_proxy.storage.untouched import untouched
 
@@ -168,7 +169,7 @@ class _Look:
             ]
             for k, m in enumerate(self._chain)
         ]
-        return RunSql(run_id, self._chain, self._added, older, claiming)
+        return RunSql(run_id, self._chain, self._added, older, claiming, mangled=mangled_columns(self._source))
 
     def plan(self) -> Plan:
         """What is known from the census alone."""

@@ -7,7 +7,6 @@ shown before is what comes after.
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import cycle, repeat
 from math import isfinite
 from typing import Any, Final
@@ -19,7 +18,7 @@ from llm_metrics_proxy.migration.model import Fault, Migration
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.record import DERIVED, PRICED, raw_facts
 from llm_metrics_proxy.storage.broken_text import read
-from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted, steps
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
 
 _LARGEST: Final = "1.7976931348623157e308"
 _EVERY: Final = (-(2**63), 2**63 - 1)
@@ -108,7 +107,7 @@ def with_all(connection: apsw.Connection, columns: Sequence[str]) -> str:
     """The table, for FROM, with every one of ``columns``: NULL where it lacks one."""
     own = {name.lower() for name in stored_columns(connection)}
     nulls = "".join(f", NULL AS {quoted(name)}" for name in columns if name.lower() not in own)
-    return f"(SELECT *{nulls} FROM {TABLE})"  # noqa: S608
+    return f"(SELECT *{nulls} FROM {TABLE}) AS {TABLE}"  # noqa: S608
 
 
 def stored_columns(connection: apsw.Connection) -> list[str]:
@@ -127,7 +126,7 @@ def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) ->
     """Migrate the sample, whose table has every column by now, in one go."""
     shown = list(dict.fromkeys(name for migration in sql.migrations for name in migration.shown))
     before_bytes = _bytes(sample)
-    values = "".join(f", {name} AS {_before(name)}" for name in shown)
+    values = "".join(f", {sql.meant(name, name)} AS {_before(name)}" for name in shown)
     sample.execute(f"CREATE TEMP TABLE before_values AS SELECT id AS record_id{values} FROM {TABLE}")  # noqa: S608
     sample.execute("CREATE INDEX temp.before_values_id ON before_values (record_id)")
     start = time.perf_counter()
@@ -143,7 +142,7 @@ def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) ->
     checked = [_check(sample, sql, k, migration) for k, migration in enumerate(sql.migrations)]
     return Preview(
         records=_one(sample, f"SELECT count(*) FROM {TABLE}"),  # noqa: S608
-        metrics=tuple(_metric(sample, name) for name in shown),
+        metrics=tuple(_metric(sample, name, sql.meant(name, name)) for name in shown),
         gaps=tuple(gaps for gaps, _faults in checked),
         faults=tuple(fault for _gaps, faults in checked for fault in faults),
         grows_bytes=_bytes(sample) - before_bytes,
@@ -156,19 +155,7 @@ def add_missing_columns(sample: apsw.Connection, columns: Sequence[str]) -> None
     own = {name.lower() for name in stored_columns(sample)}
     for name in columns:
         if name not in own:
-            sample.execute(f"ALTER TABLE {TABLE} ADD COLUMN {quoted(name)} {_declared()[name]}")
-
-
-@cache
-def _declared() -> dict[str, str]:
-    """Types of this program's columns, from its own schema: a STRICT table takes no column without one."""
-    connection = apsw.Connection(":memory:")
-    try:
-        for step in steps():
-            connection.execute(step.sql)
-        return dict(connection.execute("SELECT name, type FROM pragma_table_info(?)", (TABLE,)))
-    finally:
-        connection.close()
+            sample.execute(f"ALTER TABLE {TABLE} ADD COLUMN {quoted(name)} {declared_columns()[name]}")
 
 
 def _check(
@@ -196,8 +183,8 @@ def _check(
     return dict(gaps), tuple(faults)
 
 
-def _metric(sample: apsw.Connection, name: str) -> MetricChange:
-    parts = [part for value in (_before(name), name) for part in _figures(value)]
+def _metric(sample: apsw.Connection, name: str, after: str) -> MetricChange:
+    parts = [part for value in (_before(name), after) for part in _figures(value)]
     # a model can be any value, and text that is no UTF-8
     group = "CAST(model AS BLOB)"
     statement = (

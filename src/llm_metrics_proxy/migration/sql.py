@@ -4,13 +4,14 @@
 the undo entries of the migrations from k on, and the record as it is now. Verification and undo both rest on it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import apsw
 
 from llm_metrics_proxy.migration.model import REASON_COLUMN, Change, Migration
 from llm_metrics_proxy.record import APP_VERSION_COLUMN, DERIVED, KEPT, RESTATED
+from llm_metrics_proxy.storage.affinity import Kept, as_read, as_stored
 from llm_metrics_proxy.storage.broken_text import BrokenText
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
@@ -43,7 +44,9 @@ class RunSql:
 
     ``added_columns`` were added by the adoption just before; ``older[k]`` are the stamps that migration k takes, and
     ``claiming[k]`` those of an adopted file that are taken only where the record does not follow its stamp;
-    ``claimed[k]`` are those of them that a record had when the run began (by default, all).
+    ``claimed[k]`` are those of them that a record had when the run began (by default, all). ``mangled`` are the
+    columns of this file that make numbers of words or words of numbers: formulas and oracles get what was meant, what
+    is written is read back as it was written, and what a formula leaves as it was stays so to the bit.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class RunSql:
         claiming: Sequence[Sequence[Any]] = (),
         *,
         claimed: Sequence[Sequence[Any]] | None = None,
+        mangled: Mapping[str, Kept] = {},
     ) -> None:
         self.run_id = run_id
         self.migrations = tuple(migrations)
@@ -62,6 +66,33 @@ class RunSql:
         self._older = older
         self._claiming = claiming
         self._claimed = claiming if claimed is None else claimed
+        self._mangled = mangled
+
+    def meant(self, column: str, stored: str) -> str:
+        """SQL of what is meant by what is stored in a column."""
+        return as_read(self._mangled, column, stored)
+
+    def _worked_out(self, k: int, *expressions: str) -> str:
+        """SQL of a value, or of a row of several for SET, over one record of the table."""
+        migration = self.migrations[k]
+        used = {*migration.inputs, *(change.column for change in migration.changes)} & self._mangled.keys()
+        if not used:
+            return migration.worked_out(*expressions)
+        each = ", ".join(migration.worked_out(expression) for expression in expressions)
+        meant = ", ".join(f"{self.meant(name, f'{TABLE}.{name}')} AS {name}" for name in sorted(used))
+        return f"(SELECT {each} FROM (SELECT {meant}))"  # noqa: S608 -- ours
+
+    def _raw(self, column: str) -> str:
+        """SQL, among what ``_worked_out`` takes, of what is stored in a column."""
+        return f"{TABLE}.{column}" if column in self._mangled else column
+
+    def _stored(self, change: Change) -> str:
+        """SQL of what a change puts into its column."""
+        name = change.column
+        if name not in self._mangled:
+            return change.expression
+        stored = as_stored(self._mangled, name, change.expression)
+        return f"iif({name} IS ({change.expression}), {self._raw(name)}, {stored})"
 
     def undo_table(self, k: int) -> str:
         """Name of the table with the values from before migration k."""
@@ -86,7 +117,7 @@ class RunSql:
         return f"({older} OR ({in_list(self._claimed[k])} AND {self._distrusted(k)}))"
 
     def _distrusted(self, k: int) -> str:
-        return self.migrations[k].worked_out(self.migrations[k].distrusted)
+        return self._worked_out(k, self.migrations[k].distrusted)
 
     def left_behind(self, k: int, limit: int) -> str:
         """Ids of records up to ``?1`` that migration k should have taken; those it took are the oracle's to judge."""
@@ -118,14 +149,14 @@ class RunSql:
         migration = self.migrations[k]
         values = {APP_VERSION_COLUMN: f"'{migration.version}'", REASON_COLUMN: migration.reason_expression}
         for change in self.changes(k):
-            values[change.column] = change.expression
+            values[change.column] = self._stored(change)
             if change.original:
                 values[change.original] = (
                     f"CASE WHEN {change.original} IS NULL AND ({change.keep_when}) "
-                    f"THEN {change.column} ELSE {change.original} END"
+                    f"THEN {self._raw(change.column)} ELSE {change.original} END"
                 )
         return (
-            f"UPDATE {TABLE} SET ({', '.join(values)}) = {migration.worked_out(*values.values())} "  # noqa: S608
+            f"UPDATE {TABLE} SET ({', '.join(values)}) = {self._worked_out(k, *values.values())} "  # noqa: S608
             f"WHERE id > ?1 AND id <= ?2 AND {self.takes(k)}"
         )
 
@@ -158,7 +189,7 @@ class RunSql:
 
     def written(self, k: int) -> str:
         """Rows ``(id, inputs before k…, changed columns after k…, reason after k, stamp after k)``."""
-        inputs = [self.before(name, k) for name in self.migrations[k].inputs]
+        inputs = [self._input(name, k) for name in self.migrations[k].inputs]
         return f"SELECT u{k}.id, {', '.join([*inputs, *self._outcome(k)])} FROM {self.joined(k)}"  # noqa: S608
 
     def written_apart(self, k: int) -> str:
@@ -168,7 +199,7 @@ class RunSql:
 
     def _seen_where(self, k: int) -> str:
         migration = self.migrations[k]
-        return migration.seen_where.format_map({name: f"({self.before(name, k)})" for name in migration.inputs})
+        return migration.seen_where.format_map({name: f"({self._input(name, k)})" for name in migration.inputs})
 
     def combinations(self, k: int) -> str:
         """The rows of ``written`` as the oracle tells them apart (``seen_as``), each once, the id left out.
@@ -178,7 +209,7 @@ class RunSql:
         migration = self.migrations[k]
         assert migration.seen_as is not None
         inputs = [
-            seen.format(self.before(name, k)) for name, seen in zip(migration.inputs, migration.seen_as, strict=True)
+            seen.format(self._input(name, k)) for name, seen in zip(migration.inputs, migration.seen_as, strict=True)
         ]
         columns = [f"{value} COLLATE BINARY" for value in (*inputs, *self._outcome(k))]
         return f"SELECT DISTINCT {', '.join(columns)} FROM {self.joined(k)} AND ({self._seen_where(k)})"  # noqa: S608
@@ -191,7 +222,11 @@ class RunSql:
     def _outcome(self, k: int) -> list[str]:
         """SQL of what migration k left: the changed columns, the reason, the stamp."""
         names = [*(change.column for change in self.changes(k)), REASON_COLUMN, APP_VERSION_COLUMN]
-        return [self.before(name, k + 1) for name in names]
+        return [self._input(name, k + 1) for name in names]
+
+    def _input(self, column: str, k: int) -> str:
+        """SQL of what the column meant before migration k."""
+        return self.meant(column, self.before(column, k))
 
     def conflicts(self, k: int, *, by_stamp: bool = False) -> str:
         """Ids of records whose values are no longer what migration k, the last one left, wrote.
@@ -203,8 +238,10 @@ class RunSql:
             stamp = f"r.{APP_VERSION_COLUMN} IS NOT '{migration.version}'"
             return f"SELECT u{k}.id FROM {self.joined(k, k)} AND {stamp}"  # noqa: S608
         inner = [f"u{k}.id AS id"]
-        inner += [f"{self.before(name, k, k)} AS {name}" for name in migration.inputs]
-        inner += [f"r.{change.column} AS now_{change.column}" for change in self.changes(k)]
+        inner += [f"{self.meant(name, self.before(name, k, k))} AS {name}" for name in migration.inputs]
+        inner += [
+            f"{self.meant(change.column, f'r.{change.column}')} AS now_{change.column}" for change in self.changes(k)
+        ]
         inner += [f"r.{REASON_COLUMN} AS now_reason", f"r.{APP_VERSION_COLUMN} AS now_version"]
         same = [f"now_{change.column} IS ({change.expression})" for change in self.changes(k)]
         same += [f"now_reason IS ({migration.reason_expression})", f"now_version IS '{migration.version}'"]

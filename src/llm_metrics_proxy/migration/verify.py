@@ -6,7 +6,7 @@ what was calculated. Every record is looked at, none sampled.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
@@ -22,6 +22,7 @@ from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.record import APP_VERSION_COLUMN
 from llm_metrics_proxy.rollups.state import NOTHING
+from llm_metrics_proxy.storage.affinity import Kept, as_read, mangled_columns
 from llm_metrics_proxy.storage.backup_copy import settles_class
 from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.storage.broken_text import read
@@ -293,6 +294,7 @@ def verify_table(
     try:
         bound = _one(connection, f"SELECT coalesce(max(id), 0) FROM {TABLE}")  # noqa: S608
         names = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (TABLE,))}
+        mangled = mangled_columns(connection)
         teller = Teller(report, Phase.VERIFYING, sum(count for _stamp, count in census))
         faults: list[Fault] = []
         done = 0
@@ -306,7 +308,7 @@ def verify_table(
                 if is_older(stamp, migration.version):
                     continue
                 followed = [m for m in migrations if not is_older(stamp, m.version)]
-                statement = _stamped(migration, followed, stamp, superseded, names)
+                statement = _stamped(migration, followed, stamp, superseded, names, mangled=mangled)
                 if statement is None:
                     continue
                 for after, through, _size in ranges(connection, bound, lambda: _CHUNK):
@@ -333,15 +335,22 @@ def _checked(migration: Migration, superseded: set[str]) -> list[int]:
 
 
 def _stamped(
-    migration: Migration, followed: Sequence[Migration], stamp: Any, superseded: set[str], names: set[str]
+    migration: Migration,
+    followed: Sequence[Migration],
+    stamp: Any,
+    superseded: set[str],
+    names: set[str],
+    *,
+    mangled: Mapping[str, Kept],
 ) -> str | None:
     checked = [migration.changes[index] for index in _checked(migration, superseded)]
     if not checked:
         return None
     # a later migration may have corrected what this one read
     originals = {change.column: change.original for m in followed for change in m.changes if change.original in names}
-    columns = [f"coalesce({originals[name]}, {name})" if name in originals else name for name in migration.inputs]
-    columns += [change.column for change in checked]
+    stored = {name: f"coalesce({originals[name]}, {name})" if name in originals else name for name in migration.inputs}
+    columns = [as_read(mangled, name, value) for name, value in stored.items()]
+    columns += [as_read(mangled, change.column, change.column) for change in checked]
     return (
         f"SELECT id, {', '.join(columns)} FROM {TABLE} "  # noqa: S608
         f"WHERE id > ?1 AND id <= ?2 AND app_version {'IS' if stamp is None else '='} ?3"

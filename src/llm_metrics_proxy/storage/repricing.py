@@ -10,7 +10,7 @@ The caller holds the lock of migrations, so that nobody else changes stored reco
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ import msgspec
 
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION, Priced
+from llm_metrics_proxy.storage.affinity import Kept, as_stored, shadow
 from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import look, store_error
@@ -113,12 +114,20 @@ def reprice(
         connection = apsw.Connection(str(path), flags=flags)
         try:
             connection.set_busy_timeout(BUSY_MS)
-            run = _Run(connection, price, selection, price_lists, on_change)
+            kept = shadow(connection)
+            run = _Run(connection, price, selection, price_lists, on_change=on_change, update=cost_update(kept))
             return run.work(stop or threading.Event(), report, dry_run=dry_run)
         finally:
             connection.close()
     except apsw.Error as error:
         raise store_error(path, "pricing records", error) from error
+
+
+def cost_update(kept: Mapping[str, Kept]) -> str:
+    """The statement that gives a record its cost, by whom, and its id as ``?1`` to ``?3``, in a file whose columns
+    are kept so."""
+    cost, source = as_stored(kept, "cost_usd", "?1"), as_stored(kept, "cost_source", "?2")
+    return f"UPDATE main.completion_requests SET cost_usd = {cost}, cost_source = {source} WHERE id = ?3"  # noqa: S608
 
 
 @contextmanager
@@ -141,9 +150,12 @@ class _Run:
         price: Price,
         selection: Selection,
         price_lists: str,
+        *,
         on_change: Callable[[apsw.Connection], None],
+        update: str,
     ) -> None:
         self._connection = connection
+        self._update = update
         self._price = price
         self._selection = selection
         self._price_lists = price_lists
@@ -226,7 +238,7 @@ class _Run:
                 done = msgspec.structs.replace(done, repricing_id=connection.last_insert_rowid())
             run = done.repricing_id
             connection.executemany(
-                "UPDATE completion_requests SET cost_usd = ?, cost_source = ? WHERE id = ?",
+                self._update,
                 ((*change.new, change.record_id) for change in changes),
             )
             connection.executemany(

@@ -4,7 +4,7 @@ The caller holds the lock of migrations, so that nobody else changes stored reco
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,8 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy.errors import StoreError
-from llm_metrics_proxy.storage.repricing import BUSY_MS, transaction
+from llm_metrics_proxy.storage.affinity import Kept, as_stored, kept_columns
+from llm_metrics_proxy.storage.repricing import BUSY_MS, cost_update, transaction
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import look, store_error
 
@@ -22,9 +23,6 @@ _UNDO_BATCH: Final = 1000
 _CHANGES: Final = (
     "SELECT record_id, old_cost_usd, old_cost_source, new_cost_usd, new_cost_source FROM repricing_changes "
     "WHERE repricing_id = ? AND record_id > ? ORDER BY record_id LIMIT ?"
-)
-_RESTORE: Final = (
-    "UPDATE completion_requests SET cost_usd = ?, cost_source = ? WHERE id = ? AND cost_usd IS ? AND cost_source IS ?"
 )
 
 
@@ -55,21 +53,30 @@ def take_back(
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             connection.set_busy_timeout(BUSY_MS)
+            restore = _restoring(kept_columns(connection))
             state = next((state for (state,) in connection.execute(_STATE, (repricing_id,))), None)
             if state == TAKEN_BACK:
                 raise StoreError(f"repricing {repricing_id} was taken back already")
             if state is None:
                 known = [number for (number,) in connection.execute("SELECT id FROM repricings ORDER BY id")]
                 raise StoreError(f"there was no repricing {repricing_id}; there were: {known or 'none'}")
-            return _take_back(connection, repricing_id, stop or threading.Event(), on_change)
+            return _take_back(connection, restore, repricing_id, stop or threading.Event(), on_change)
         finally:
             connection.close()
     except apsw.Error as error:
         raise store_error(path, "taking a repricing back", error) from error
 
 
+def _restoring(kept: Mapping[str, Kept]) -> str:
+    is_still = (
+        f"cost_usd IS {as_stored(kept, 'cost_usd', '?4')} AND cost_source IS {as_stored(kept, 'cost_source', '?5')}"
+    )
+    return f"{cost_update(kept)} AND {is_still}"
+
+
 def _take_back(
     connection: apsw.Connection,
+    restore: str,
     repricing_id: int,
     stop: threading.Event,
     on_change: Callable[[apsw.Connection], None],
@@ -85,7 +92,7 @@ def _take_back(
         with transaction(connection):
             on_change(connection)
             before = connection.total_changes()
-            connection.executemany(_RESTORE, ((*old, number, *new) for number, *old, new in map(_parted, changes)))
+            connection.executemany(restore, ((*old, number, *new) for number, *old, new in map(_parted, changes)))
             restored = connection.total_changes() - before
         done = msgspec.structs.replace(
             done, restored=done.restored + restored, conflicts=done.conflicts + len(changes) - restored

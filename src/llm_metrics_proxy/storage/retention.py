@@ -65,5 +65,5 @@ def prune_some(connection: apsw.Connection, before: int, records: int) -> int:
         return 0
     if state.kept_before < before:
         write_state(connection, msgspec.structs.replace(state, kept_before=before))
-    connection.executemany(f"DELETE FROM {TABLE} WHERE id = ?", ids)  # noqa: S608
+    connection.executemany(f"DELETE FROM main.{TABLE} WHERE id = ?", ids)  # noqa: S608
     return len(ids)

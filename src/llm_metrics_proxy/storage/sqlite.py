@@ -17,14 +17,10 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.errors import RecordsRefusedError, StoreBusyError, StoreError
-from llm_metrics_proxy.record import COLUMNS
+from llm_metrics_proxy.storage.affinity import insertion, shadow
 from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosition, SqlValue
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, apply_steps, look, store_error
 
-_INSERT: Final = (
-    f"INSERT INTO completion_requests ({', '.join(COLUMNS[1:])}) "  # noqa: S608 -- names are ours
-    f"VALUES ({', '.join('?' * len(COLUMNS[1:]))})"
-)
 _POSITIONS: Final = "SELECT worker_id, segment, offset_bytes, done FROM journal_positions ORDER BY worker_id"
 # What SQLite or the driver says of one row's values; everything else is the database's own trouble.
 _ROW_ERRORS: Final = (
@@ -73,6 +69,7 @@ class SqliteStore:
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit = {_CHECKPOINT_PAGES * 4096}")
             apply_steps(self.path, connection, applied)
+            self._insertion = insertion(shadow(connection))
             self._file = _identity(self.path)
             self._segments = {worker_id: segment for worker_id, segment, *_ in connection.execute(_POSITIONS)}
         except BaseException as error:
@@ -132,7 +129,7 @@ class SqliteStore:
         left: Iterator[Any] = iter(rows)
         while True:
             try:
-                self._connection.executemany(_INSERT, left)
+                self._connection.executemany(self._insertion, left)
             except _ROW_ERRORS as error:
                 # a failed statement undoes itself only, and the iterator stands behind its row
                 refused.append((len(rows) - length_hint(left) - 1, str(error)))
@@ -267,6 +264,7 @@ class SqliteReader:
             except IndexError:
                 return _Lease(self.path, file)
             if lease.file == file:
+                lease.look_again()
                 return lease
             lease.connection.close()  # it reads a file that has been replaced since
 
@@ -290,9 +288,23 @@ class _Lease:
         self.deadline: float | None = None
         self.connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         self.connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        self.connection.execute("PRAGMA query_only = 1")
         self.connection.execute("PRAGMA cache_size = -16384")
+        self._schema: Any = None
+        try:
+            self.look_again()
+        except BaseException:
+            self.connection.close()
+            raise
         self.connection.set_progress_handler(self._is_late, _PROGRESS_STEPS)
+
+    def look_again(self) -> None:
+        """A migration may have adopted the table since, or added columns."""
+        ((schema,),) = self.connection.execute("PRAGMA schema_version")
+        if schema != self._schema:
+            self.connection.execute("PRAGMA query_only = 0")
+            shadow(self.connection)
+            self.connection.execute("PRAGMA query_only = 1")
+            self._schema = schema
 
     def _is_late(self) -> bool:
         return self.deadline is not None and time.monotonic() > self.deadline

@@ -60,6 +60,18 @@ def steps() -> tuple[Step, ...]:
     return tuple(Step(int(name[:4]), name[5:-4], (folder / name).read_text(encoding="utf-8")) for name in names)
 
 
+@cache
+def declared_columns() -> dict[str, str]:
+    """Type of each column of ``completion_requests`` in a database that all steps made."""
+    connection = apsw.Connection(":memory:")
+    try:
+        for step in steps():
+            connection.execute(step.sql)
+        return dict(connection.execute("SELECT name, type FROM pragma_table_info(?)", (TABLE,)))
+    finally:
+        connection.close()
+
+
 _MOST_FAULTS: Final = 10_000
 _ONLY_ODD: Final = re.compile(r"^(NULL|TEXT|NUMERIC|non-[A-Z]+) value in |^CHECK constraint failed in ")
 _WHAT_TO_DO: Final = (

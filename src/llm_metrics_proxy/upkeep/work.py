@@ -10,6 +10,7 @@ import apsw
 from llm_metrics_proxy.migration.batches import Pace, transaction
 from llm_metrics_proxy.rollups.grains import DAY
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
+from llm_metrics_proxy.storage.affinity import shadow
 from llm_metrics_proxy.storage.retention import oldest_day, prune_some, used_bytes
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.rollup_store import (
@@ -60,6 +61,7 @@ class Upkeep:
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         self._connection.set_busy_timeout(1000)
         self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        shadow(self._connection)
 
     def close(self) -> None:
         """Release the file."""
