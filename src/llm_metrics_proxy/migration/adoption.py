@@ -148,6 +148,7 @@ def _make_ours(connection: apsw.Connection) -> list[str]:
     if not has_rowid_id(connection):
         _copy_table(connection)
     columns, others, _indexes = _ours()
+    _make_originals_exact(connection)
     present = {column.name.lower(): column for column in _columns(connection)}
     any_type = "ANY" if _is_strict(connection) else UNTYPED
     added = [name for name in ALL_COLUMNS if name not in present]
@@ -163,6 +164,18 @@ def _make_ours(connection: apsw.Connection) -> list[str]:
     for statement in (LEDGER.replace("IF NOT EXISTS ", ""), *others):
         connection.execute(statement)
     return added
+
+
+def _make_originals_exact(connection: apsw.Connection) -> None:
+    """What is kept as it was first stored must not be converted. Columns of those names with a type, which no known
+    program has, are made anew if they are empty; else the proof after a migration tells whether all was kept."""
+    strict = _is_strict(connection)
+    for column in _columns(connection):
+        ours = _ours()[0].get(column.name.lower(), ("", False))[0]
+        if ours == "ANY" and affinity(column.declared, strict=strict) != UNTYPED:
+            name = quoted(column.name)
+            if not list(connection.execute(f"SELECT 1 FROM {TABLE} WHERE {name} IS NOT NULL LIMIT 1")):  # noqa: S608
+                connection.execute(f"ALTER TABLE {TABLE} DROP COLUMN {name}")
 
 
 def _copy_table(connection: apsw.Connection) -> None:

@@ -45,7 +45,7 @@ class RunSql:
     ``added_columns`` were added by the adoption just before; ``older[k]`` are the stamps that migration k takes, and
     ``claiming[k]`` those of an adopted file that are taken only where the record does not follow its stamp;
     ``claimed[k]`` are those of them that a record had when the run began (by default, all). ``mangled`` are the
-    columns of this file that make numbers of words or words of numbers: formulas and oracles get what was meant, what
+    columns of this file that make other values of what is stored: formulas and oracles get what was meant, what
     is written is read back as it was written, and what a formula leaves as it was stays so to the bit.
     """
 

@@ -38,7 +38,7 @@ class Kept(NamedTuple):
     """One column, as SQL templates in which ``{0}`` stands for what is stored, or is to be.
 
     ``reads``: the value as our table would have it. ``stores``: what the column keeps of it without converting.
-    ``mangles``: the column makes numbers of words, or words of numbers.
+    ``mangles``: the column makes numbers of words, words of numbers, or fractions of counts.
     """
 
     reads: str
@@ -61,6 +61,7 @@ _KEPT: Final[dict[tuple[str, str], Kept]] = {
         f"CASE typeof({{0}}) WHEN 'real' THEN iif({_WHOLE}, CAST({{0}} AS INTEGER), {{0}}) "
         f"WHEN 'blob' THEN {_IN_BYTES} ELSE {{0}} END",
         f"iif({{0}} BETWEEN -{_ALWAYS_EXACT} AND {_ALWAYS_EXACT}, {{0}}, CAST({{0}} AS BLOB))",
+        mangles=True,
     ),
     # `quote` gives as many digits as it takes to read the same number again
     ("REAL", "TEXT"): Kept(
@@ -111,7 +112,7 @@ def kept_columns(connection: apsw.Connection) -> dict[str, Kept]:
 
 
 def mangled_columns(connection: apsw.Connection) -> dict[str, Kept]:
-    """Those that make numbers of words, or words of numbers, for migrations, which are to see what was meant.
+    """Those that mangle, for migrations, whose formulas are to see what was meant.
 
     None in a file that was adopted before 4.3.0: what migrations made of it then is to stay right. Raises
     ``apsw.Error``.
@@ -158,10 +159,12 @@ def as_read(kept: Mapping[str, Kept], column: str, stored: str) -> str:
 
 
 def _original(name: str, theirs: Mapping[str, str]) -> Kept:
-    """What a migration keeps there comes from the column that it is named after, as that column had it."""
+    """What a migration keeps there, with its type, comes from the column that it is named after; if that one made
+    words of numbers or numbers of words, so they are."""
     of = name.removesuffix(_ORIGINAL)
     affinity_ = theirs[name] if theirs[name] != UNTYPED else theirs.get(of, UNTYPED)
-    return Kept(_KEPT.get((declared_columns()[of], affinity_), _AS_IS).reads)
+    kept = _KEPT.get((declared_columns()[of], affinity_), _AS_IS)
+    return Kept(kept.reads) if kept.mangles else _AS_IS
 
 
 def _is_strict(connection: apsw.Connection) -> bool:
