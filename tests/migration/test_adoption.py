@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.errors import MigrationRefusedError
-from llm_metrics_proxy.metrics_service import APP_VERSION, to_row
+from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.migration.adoption import adopt, index_steps, rehearse
 from llm_metrics_proxy.migration.legacy import Found, Inspection, inspect
 from llm_metrics_proxy.record import ALL_COLUMNS, COLUMNS
