@@ -134,6 +134,7 @@ def same(ours: Any, theirs: Any) -> bool:
     return bool(float(ours) == pytest.approx(float(theirs), rel=1e-9, abs=1e-9))
 
 
+@pytest.mark.grid
 @examples(80)
 @given(
     st.integers(0, 2**32),

@@ -201,6 +201,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("group", [(), ("time",), ("model",), ("time", "streaming"), ("weekday",), ("hour_of_day",)])
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
 def test_percentiles_are_within_one_percent_of_those_of_duckdb(plain: Path, group: tuple[str, ...], zone: str) -> None:

@@ -288,6 +288,7 @@ def test_versions_tell_the_history_and_who_follows_what(database: Database) -> N
     assert body["components"] == {"sqlite": "3.54.1"}
 
 
+@pytest.mark.grid
 def test_the_api_holds_to_its_own_document_whatever_it_is_sent(database: Database) -> None:
     database.add(*(a_record(number) for number in range(5)))
     stopping: Any = {"stopping": lambda: True}  # so that answers without an end have one
@@ -335,6 +336,7 @@ INJECTIONS: tuple[str, ...] = (
 )
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_sql_in_any_parameter_of_any_route_is_a_word_or_is_refused(database: Database, text: str) -> None:
     database.add(*(a_record(number) for number in range(5)))

@@ -274,6 +274,7 @@ def test_a_time_limit_stops_between_batches_and_the_next_run_goes_on(cli: Cli, t
     assert (done["ended"], done["run"]["id"], done["run"]["records_changed"]) == ("done", 1, CHANGES * SLOW)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_after_a_batch_and_tells_how_to_go_on(
     cli: Cli, tmp_path: Path, signum: signal.Signals, code: int

@@ -244,6 +244,7 @@ while True:
 """
 
 
+@pytest.mark.system
 def test_killed_at_any_moment_every_record_is_in_once(path: Path) -> None:
     kept = 0
     for seed in range(1, 5):

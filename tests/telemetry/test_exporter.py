@@ -142,6 +142,7 @@ def test_an_endpoint_that_cannot_be_opened_ends_nothing() -> None:
     assert sender.status().waiting == 1
 
 
+@pytest.mark.system
 def test_turned_off_nothing_of_the_sdk_is_even_imported() -> None:  # FastAPI imports its API
     code = (
         "import sys, llm_metrics_proxy.cli.metrics_process; "

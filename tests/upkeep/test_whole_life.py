@@ -153,6 +153,7 @@ DEEDS: Final = (
 )  # fmt: skip
 
 
+@pytest.mark.grid
 @examples(6, allow=(HealthCheck.function_scoped_fixture,))
 @given(st.integers(0, 2**16), st.lists(st.sampled_from(DEEDS), min_size=4, max_size=14))
 def test_in_any_order_roll_ups_answer_as_records_do(
