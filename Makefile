@@ -8,7 +8,13 @@ NODE   := $(VENV)/.installed-node
 SITE   := src/llm_metrics_proxy/dashboard/site/index.html
 SITE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -type f -print)
 ARGS   ?=
+JOBS   ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+# Test files are shared out among JOBS processes, one file after the other, so that what a file prepares is made once.
+PYTEST := $(BIN)/pytest -q --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 BENCH_RECORDS ?= 10000000
+
+# Tests start Python many hundred times: what it compiles is kept, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test browser dashboard dashboard-types quick check format bench bench-migrate bench-analytics real-llm golden freeze lock clean help
 .DELETE_ON_ERROR:
@@ -62,14 +68,15 @@ dashboard-types: $(DEV) $(NODE) ## the API's types for the dashboard, from its O
 	$(BIN)/python -m tools.openapi dashboard/openapi.json
 	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python types
 
-quick: $(DEV) ## the inner loop: everything that starts no whole process, under a minute
-	$(BIN)/pytest -q -x -m "not system and not real_server" $(ARGS)
+quick: $(DEV) ## the inner loop, under a minute: no whole processes, no large grids, fewer examples
+	HYPOTHESIS_PROFILE=quick $(PYTEST) -x -m "not system and not real_server and not grid" \
+	  --ignore=tests/browser --ignore=tests/real_server --ignore=tests/system $(ARGS)
 
 test: check ## all set-up, the checks, then every test
 	sh tools/install-litellm.sh
 	sh tools/install-chromium.sh
 	sh tools/install-prometheus.sh
-	$(BIN)/pytest -q $(ARGS)
+	$(PYTEST) $(ARGS)
 
 bench: $(DEV) ## ratios against nginx, LiteLLM and a 40-line aiohttp proxy
 	sh tools/install-bench.sh

@@ -5,8 +5,7 @@ import http.client
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 
@@ -29,19 +28,6 @@ def child(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(stop_s)
-
-
-def wait_until(
-    reached: Callable[[], bool], what: str, timeout_s: float, *, process: "subprocess.Popen[bytes]", log: Path
-) -> None:
-    """Poll until it is so; fail with the end of the log when the time is over or the process has ended."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline and process.poll() is None:
-        if reached():
-            return
-        time.sleep(0.02)
-    ended = "" if process.returncode is None else f", and the process ended with {process.returncode}"
-    raise AssertionError(f"{what}: not within {timeout_s:g} s{ended}\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def answers(netloc: str, path: str) -> bool:

@@ -15,7 +15,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
@@ -23,11 +23,10 @@ from urllib.parse import urlencode, urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
-from tests.processes import answers, child, wait_until
+from tests.processes import answers, child
+from tests.waiting import PATIENCE_S, wait_until
 
 _PROGRAM: Final = Path(sys.executable).with_name("llm-metrics-proxy")
-_START_LIMIT_S: Final = 30.0
-_RECORD_LIMIT_S: Final = 10.0
 _METRICS_PROCESS: Final = "llm_metrics_proxy.cli.metrics_process"
 _WORKER: Final = "llm_metrics_proxy.proxy"
 
@@ -63,10 +62,10 @@ class Stack:
             child(self._command, self.log, environment=self._environment)
         )
         try:
-            self._wait_until(self._announced, "the start block", _START_LIMIT_S)
+            wait_until(self._announced, "the start block", process=self.process, log=self.log)
             for url in (self.proxy_url, self.metrics_url):
                 ready = partial(answers, urlsplit(url).netloc, "/ready")
-                self._wait_until(ready, f"{url}/ready", _START_LIMIT_S)
+                wait_until(ready, f"{url}/ready", process=self.process, log=self.log)
         except BaseException:
             self._cleanup.close()
             raise
@@ -107,7 +106,7 @@ class Stack:
                     found.append(process.pid)
         return sorted(found)
 
-    def records(self, at_least: int, timeout_s: float = _RECORD_LIMIT_S, **filters: str) -> list[dict[str, Any]]:
+    def records(self, at_least: int, timeout_s: float = PATIENCE_S, **filters: str) -> list[dict[str, Any]]:
         """Up to 1000 records that match the API's filters, oldest first, once there are ``at_least`` so many."""
         found: list[dict[str, Any]] = []
 
@@ -115,7 +114,7 @@ class Stack:
             found[:] = self.get("/api/v1/requests", limit="1000", **filters)["items"]
             return len(found) >= at_least
 
-        self._wait_until(enough, f"{at_least} records with {filters}", timeout_s)
+        wait_until(enough, f"{at_least} records with {filters}", timeout_s, process=self.process, log=self.log)
         return found[::-1]
 
     def get(self, path: str, **parameters: str) -> Any:
@@ -129,9 +128,6 @@ class Stack:
                 return json.loads(body)
         finally:
             connection.close()
-
-    def _wait_until(self, reached: Callable[[], bool], what: str, timeout_s: float) -> None:
-        wait_until(reached, what, timeout_s, process=self.process, log=self.log)
 
     def _announced(self) -> bool:
         words = self.log.read_text(errors="replace")

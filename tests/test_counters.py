@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.counters import BOUNDS_MS, OTHER, CounterBook, Histogram, Series, SeriesKey, outcomes_with_zeros
@@ -14,6 +14,7 @@ from llm_metrics_proxy.record import Outcome
 from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES
 from tests.analytics.database import a_record
 from tests.counting import count
+from tests.examples import examples
 
 KEY = SeriesKey("llama3.1:8b", "127.0.0.1:8000", "/v1/chat/completions", True)
 
@@ -205,7 +206,7 @@ def test_only_series_that_changed_are_stored_again() -> None:
     assert msgspec.json.decode(key)[0] == "b"
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.booleans(), st.floats(0, 1e7)), max_size=30), st.integers(0, 30))
 def test_stored_and_loaded_in_two_runs_equals_counted_in_one(
     facts: list[tuple[str, bool, float]], restart_after: int
@@ -273,7 +274,7 @@ def test_a_record_that_is_refused_for_good_leaves_no_trace() -> None:
 Fate = Literal["committed", "failed", "killed before the commit", "killed after the commit"]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(
         st.tuples(

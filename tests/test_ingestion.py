@@ -3,8 +3,7 @@
 import errno
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -19,6 +18,7 @@ from llm_metrics_proxy.record import Outcome, RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.journal_parts import WORKER, a_record, an_ended_record
+from tests.waiting import wait_until
 
 
 class Site:
@@ -94,13 +94,6 @@ def serve(writer: JournalWriter, *indexes: int) -> None:
         writer.opened(a_record(index))
         writer.closed(an_ended_record(index))
     writer.flush()
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.005)
 
 
 def test_requests_become_rows_and_counters_while_their_worker_lives(site: Site) -> None:

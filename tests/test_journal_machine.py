@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -21,6 +20,7 @@ from llm_metrics_proxy.journal import JournalWriter, writer
 from llm_metrics_proxy.record import Outcome
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from tests.examples import examples
 from tests.journal_parts import Clock, FaultyDisk, a_record, an_ended_record
 
 
@@ -174,4 +174,4 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 TestJournalMachine = JournalMachine.TestCase
-TestJournalMachine.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestJournalMachine.settings = examples(30, stateful_step_count=30)

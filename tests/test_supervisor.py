@@ -18,6 +18,7 @@ import pytest
 
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor import LONGEST_DELAY_S, ChildSpec, Plan, restart_delay_s
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -89,8 +90,8 @@ class Running:
     def pid(self, name: str) -> int:
         return int(self.wait_for(rf"{name} started (\d+)")[-1][1])
 
-    def wait_for(self, pattern: str, count: int = 1, within_s: float = 20.0) -> list[re.Match[str]]:
-        until(lambda: len(self.said(pattern)) >= count, within_s, lambda: f"{pattern}: {self.messages}")
+    def wait_for(self, pattern: str, count: int = 1) -> list[re.Match[str]]:
+        wait_until(lambda: len(self.said(pattern)) >= count, lambda: f"{pattern}: {self.messages}")
         return self.said(pattern)
 
     def wait(self, within_s: float = 20.0) -> int:
@@ -102,13 +103,6 @@ class Running:
 
 
 Start = Callable[..., Running]
-
-
-def until(condition: Callable[[], bool], within_s: float, what: Callable[[], str]) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -175,7 +169,7 @@ def test_what_dies_again_and_again_is_started_ever_more_slowly_but_not_given_up(
     board = Scoreboard.create()
     options = {"exit": 1, "scoreboard_fd": board.fd, "spec": {"slot": 0, "fds": [board.fd]}}
     supervisor = start({"a": options}, fds=(board.fd,), scoreboard_fd=board.fd)
-    times = [float(match[1]) for match in supervisor.wait_for(r"^([\d.]+) a started", count=6, within_s=15)]
+    times = [float(match[1]) for match in supervisor.wait_for(r"^([\d.]+) a started", count=6)]
     gaps = [after - before for before, after in pairwise(times)]
     for gap, delay in zip(gaps, [0.1, 0.2, 0.4, 0.8, 1.6], strict=False):
         assert gap >= delay
@@ -198,12 +192,12 @@ def test_a_program_that_cannot_be_run_is_tried_again_until_it_can(start: Start, 
     program, proof = tmp_path / "program", tmp_path / "proof"
     supervisor = start({"a": {}, "x": {"spec": {"argv": [str(program)], "without_it": "nothing is missed"}}})
     problem = "x could not be started (No such file or directory); it is started again in 0.2 s"
-    until(lambda: problem in supervisor.messages, 8, lambda: supervisor.messages)
+    wait_until(lambda: problem in supervisor.messages, lambda: supervisor.messages)
     complete = tmp_path / "complete"
     complete.write_text(f"#!/bin/sh\necho > {proof}; read line\n")
     complete.chmod(0o700)
     complete.rename(program)
-    until(proof.exists, 8, lambda: supervisor.messages)
+    wait_until(proof.exists, lambda: supervisor.messages)
     assert len(supervisor.said("a started")) == 1
 
 
@@ -262,7 +256,7 @@ def test_sighup_without_a_file_is_told_to_be_in_vain(start: Start) -> None:
     supervisor = start({"a": {}})
     pid = supervisor.pid("a")
     supervisor.process.send_signal(signal.SIGHUP)
-    until(lambda: "nothing to read again" in supervisor.messages, 8, lambda: supervisor.messages)
+    wait_until(lambda: "nothing to read again" in supervisor.messages, lambda: supervisor.messages)
     assert supervisor.process.poll() is None
     assert supervisor.pid("a") == pid
 
@@ -318,7 +312,9 @@ def test_sighup_gives_new_options_to_those_who_run_and_to_those_who_come_later(s
     supervisor.wait_for("w heard=.*more")
     asked = file.with_name("settings.asked").read_text().splitlines()
     assert [msgspec.json.decode(msgspec.json.decode(line)["w"])["value"] for line in asked] == ["old", "new"]
-    until(lambda: "only a restart makes them count: port, workers" in supervisor.messages, 8, lambda: "no warning")
+    wait_until(
+        lambda: "only a restart makes them count: port, workers" in supervisor.messages, lambda: supervisor.messages
+    )
 
 
 @pytest.mark.parametrize("word", ["refuse", "nonsense"])
@@ -327,7 +323,7 @@ def test_settings_that_are_refused_change_nothing(start: Start, file: Path, word
     pid = supervisor.pid("w")
     file.write_text(word)
     supervisor.process.send_signal(signal.SIGHUP)
-    until(lambda: "the new settings are refused" in supervisor.messages, 8, lambda: supervisor.messages)
+    wait_until(lambda: "the new settings are refused" in supervisor.messages, lambda: supervisor.messages)
     assert ("port = 'x' (file line 3)" in supervisor.messages) == (word == "refuse")
     os.kill(pid, signal.SIGKILL)
     supervisor.wait_for("w value=old", count=2)
@@ -355,7 +351,7 @@ def test_stopping_does_not_wait_for_settings_that_are_being_read(start: Start, f
     supervisor.pid("w")
     file.write_text("hang")
     supervisor.process.send_signal(signal.SIGHUP)
-    until(file.with_name("settings.asked").exists, 8, lambda: supervisor.messages)
+    wait_until(file.with_name("settings.asked").exists, lambda: supervisor.messages)
     supervisor.process.terminate()
     assert supervisor.wait() == 0
 
@@ -369,7 +365,7 @@ def test_a_child_that_does_not_listen_does_not_keep_the_supervisor_waiting(start
         file.write_text(f"word{number}")
         supervisor.process.send_signal(signal.SIGHUP)
         said = "the settings were read again"
-        until(lambda n=number, s=said: supervisor.messages.count(s) == n + 1, 15, lambda: supervisor.messages)  # type: ignore[misc]
+        wait_until(lambda n=number, s=said: supervisor.messages.count(s) == n + 1, lambda: supervisor.messages)  # type: ignore[misc]
     os.kill(pid, signal.SIGCONT)
     supervisor.wait_for("word3")
     supervisor.process.terminate()
@@ -389,12 +385,12 @@ def test_children_notice_when_the_supervisor_is_killed(start: Start) -> None:
     pids = [supervisor.pid("a"), supervisor.pid("b")]
     supervisor.process.kill()
     supervisor.wait_for("orphaned", count=2)
-    until(lambda: not any(psutil.pid_exists(pid) for pid in pids), 3, lambda: "children outlive the supervisor")
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids), "the children end too")
 
 
 def test_a_refusal_of_what_others_can_do_without_is_said_and_left_at_that(start: Start) -> None:
     supervisor = start({"m": {"exit": 3, "spec": {"without_it": "records wait"}}, "w": {}})
-    until(lambda: "without m: records wait" in supervisor.messages, 8, lambda: supervisor.messages)
+    wait_until(lambda: "without m: records wait" in supervisor.messages, lambda: supervisor.messages)
     time.sleep(0.4)
     assert len(supervisor.said("m started")) == 1
     assert supervisor.process.poll() is None
@@ -425,7 +421,7 @@ def test_nobody_is_refused_while_a_worker_is_replaced_and_everybody_is_once_it_s
 
     assert ask() == first
     os.kill(first, signal.SIGKILL)
-    until(lambda: not psutil.pid_exists(first), 3, lambda: "still there")
+    wait_until(lambda: not psutil.pid_exists(first), "it is gone")
     successor = ask()  # it waits in the queue of the socket that the supervisor holds
     assert successor != first
     supervisor.process.terminate()

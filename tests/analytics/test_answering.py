@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.answering import ask, source_for, whole_span
@@ -16,6 +16,7 @@ from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from tests.analytics.database import NOON, Database, a_record
+from tests.examples import examples
 
 HOUR = timedelta(hours=1)
 NOW = NOON + 9 * HOUR
@@ -56,7 +57,7 @@ def test_an_empty_database_is_answered(database: Database) -> None:
     assert {row.values["requests"].previous for row in compared.rows} == {0}
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.lists(st.tuples(st.integers(-7200, 7199), st.sampled_from("ab"), st.booleans()), max_size=30),
     st.sampled_from([(), ("time",), ("model",), ("time", "model"), ("streaming", "hour_of_day")]),

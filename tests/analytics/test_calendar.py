@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.calendar import (
@@ -17,6 +17,7 @@ from llm_metrics_proxy.analytics.calendar import (
     shortest_bucket,
 )
 from llm_metrics_proxy.errors import QueryError
+from tests.examples import examples
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ST_JOHNS = ZoneInfo("America/St_Johns")
@@ -87,7 +88,7 @@ def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
     assert months[0].spans[0][0] == utc("2026-03-15T00:00")  # only what lies in the range counts
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(moments, st.timedeltas(timedelta(), timedelta(days=3)), st.sampled_from(ZONES), st.sampled_from([*BUCKETS]))
 def test_buckets_cover_the_range_once_and_every_moment_has_the_right_one(
     start: datetime, length: timedelta, zone: str, kind: str
@@ -112,7 +113,7 @@ def test_buckets_cover_the_range_once_and_every_moment_has_the_right_one(
             assert BUCKETS[kind].floor(last.replace(tzinfo=None)) == label
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(moments, st.timedeltas(timedelta(), timedelta(days=900)), st.sampled_from(ZONES))
 def test_segments_have_the_offset_that_the_zone_has(start: datetime, length: timedelta, zone: str) -> None:
     found = segments(start, start + length, ZoneInfo(zone))
@@ -176,7 +177,7 @@ def test_a_date_begins_later_where_clocks_skip_midnight() -> None:
     assert first_moment(datetime(2011, 12, 30), APIA) == first_moment(datetime(2011, 12, 31), APIA)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(moments, st.integers(0, 60 * 24 * 20), st.sampled_from(ZONES))
 def test_seconds_by_hour_are_those_that_a_clock_shows(start: datetime, minutes: int, zone: str) -> None:
     start = start.replace(second=0, microsecond=0)

@@ -2,11 +2,12 @@ from collections.abc import Sequence
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.dimensions import BIN_EDGES, DIMENSIONS, dimension, has_order, search
 from llm_metrics_proxy.errors import QueryError
+from tests.examples import examples
 
 connection = apsw.Connection(":memory:")
 connection.execute("CREATE TABLE completion_requests (v, tags, prompt_tokens, response_time_ms, model)")
@@ -21,7 +22,7 @@ def key_of(name: str, **values: object) -> object:
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.integers(-50, 50), unique=True, max_size=40).map(sorted), st.integers(-60, 60))
 def test_a_search_finds_how_many_edges_are_at_or_below(edges: Sequence[int], value: int) -> None:
     clause = search("v", edges, range(len(edges) + 1))

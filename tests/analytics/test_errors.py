@@ -6,7 +6,7 @@ from typing import Any
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics import Errors, ErrorsQuery, RequestFilter, read_errors
@@ -20,6 +20,7 @@ from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.wire.error_taxonomy import PHASES, TAXONOMY
 from tests.analytics import odd
 from tests.analytics.database import NOON, Database, a_record, a_row
+from tests.examples import examples
 
 EVERYTHING = ErrorsQuery()
 kinds = st.sampled_from([(None, None), *((row.category, row.type) for row in TAXONOMY)])
@@ -53,7 +54,7 @@ def ask(database: Database, **conditions: Any) -> Errors:
     return read_errors(database.reader, ErrorsQuery(filter=RequestFilter(**conditions)))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(facts, max_size=25), st.sampled_from([{}, {"model": "a"}, {"success": False}]))
 def test_every_number_equals_that_of_plain_python(rows: list[dict[str, Any]], conditions: dict[str, Any]) -> None:
     with TemporaryDirectory() as folder:
@@ -172,7 +173,6 @@ def test_models_that_clients_make_up_cannot_swell_the_answer(database: Database)
     assert answer.further_errors == {"models": 50}
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**37), st.integers(0, 2**37))
 def test_a_range_of_any_length_has_a_handful_of_buckets(one: int, other: int) -> None:
     oldest, newest = sorted((one, other))

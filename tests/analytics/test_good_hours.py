@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import apsw
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.answering import ask
@@ -25,6 +25,7 @@ from llm_metrics_proxy.storage.retention import prune_some
 from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
 from llm_metrics_proxy.storage.rollup_store import add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from tests.examples import examples
 from tests.rollups.records import FIRST, a_row_of, changed
 
 SLOS: Final = (parse_slo("response_time_ms<2500"), parse_slo("time_to_first_token_ms<=250"))
@@ -81,7 +82,7 @@ class Watched:
             assert (found.good / found.requests if found.requests else None) == wanted.value
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.integers(0, 2**16),
     st.sampled_from((timedelta(minutes=30), timedelta(hours=5), timedelta(hours=26, minutes=7, microseconds=1))),

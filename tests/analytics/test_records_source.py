@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import apsw
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics import records_source
@@ -32,6 +32,7 @@ from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.analytics import duck
 from tests.analytics import odd as odd_table
 from tests.analytics.database import NOON, Database, a_record, a_row
+from tests.examples import examples
 from tests.rollups.records import changed
 
 NOW: Final = datetime(2026, 11, 1, tzinfo=UTC)
@@ -133,7 +134,8 @@ def same(ours: Any, theirs: Any) -> bool:
     return bool(float(ours) == pytest.approx(float(theirs), rel=1e-9, abs=1e-9))
 
 
-@settings(max_examples=80, deadline=None)
+@pytest.mark.grid
+@examples(80)
 @given(
     st.integers(0, 2**32),
     st.integers(0, 40),
@@ -204,7 +206,7 @@ def a_stored_row(random: Random, change: datetime) -> tuple[Any, ...]:
     return changed(a_row(a_record()), **facts, request_id=f"{random.getrandbits(128):032x}")
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.integers(0, 2**32),
     st.sampled_from((0, 1, 2, 30)),

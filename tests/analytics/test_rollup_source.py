@@ -9,7 +9,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics import rollup_collected, rollup_range
@@ -29,6 +29,7 @@ from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_stat
 from llm_metrics_proxy.storage.rollup_store import add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.analytics import duck
+from tests.examples import examples
 from tests.rollups import oracle
 from tests.rollups.records import FIRST, a_row_of, changed
 
@@ -124,7 +125,7 @@ QUERIES = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, allow=(HealthCheck.function_scoped_fixture,))
 @given(QUERIES)
 def test_every_count_and_sum_is_that_of_the_records(reader: SqliteReader, query: Query) -> None:
     records = RecordsSource(reader)
@@ -148,7 +149,7 @@ SHORT: Final = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, allow=(HealthCheck.function_scoped_fixture,))
 @given(SHORT)
 def test_minutes_of_dense_quarters_say_what_records_say(reader: SqliteReader, query: Query) -> None:
     records = RecordsSource(reader)
@@ -200,6 +201,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("group", [(), ("time",), ("model",), ("time", "streaming"), ("weekday",), ("hour_of_day",)])
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
 def test_percentiles_are_within_one_percent_of_those_of_duckdb(plain: Path, group: tuple[str, ...], zone: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics import ErrorsQuery, RequestFilter, records_by_version, rollup_source
@@ -25,6 +25,7 @@ from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_stat
 from llm_metrics_proxy.storage.rollup_store import add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.wire.error_taxonomy import PHASES, TAXONOMY
+from tests.examples import examples
 from tests.rollups.records import FIRST, a_row_of, changed
 
 Row = tuple[Any, ...]
@@ -139,7 +140,7 @@ def errors_of(reader: SqliteReader, selection: RequestFilter) -> Any:
 
 
 @pytest.mark.parametrize("answer", [summary_of, errors_of])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, allow=(HealthCheck.function_scoped_fixture,))
 @given(selection=SELECTIONS)
 def test_roll_ups_say_what_records_say(
     readers: tuple[SqliteReader, SqliteReader], answer: Callable[..., Any], selection: RequestFilter

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.filters import RequestFilter
@@ -19,6 +19,7 @@ from llm_metrics_proxy.record import COLUMNS, DERIVED, RAW_COLUMNS, Outcome
 from llm_metrics_proxy.storage.base import Snapshot
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.analytics.database import NOON, Database, a_record, a_row
+from tests.examples import examples
 
 EVERYTHING = RequestFilter()
 durations = st.none() | st.floats(0, 1e9) | st.sampled_from([math.inf, 1.0, 2.0])
@@ -56,7 +57,7 @@ def percentile(values: list[float], fraction: float) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[round(fraction * 100) - 1]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.lists(facts, max_size=25), st.sampled_from([EVERYTHING, RequestFilter(model="a"), RequestFilter(streaming=True)])
 )

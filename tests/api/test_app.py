@@ -27,6 +27,7 @@ from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.analytics.database import Database, a_record, a_row
 from tests.api.service import client, ports
+from tests.examples import examples
 
 
 def error_of(response: Any) -> dict[str, Any]:
@@ -287,6 +288,7 @@ def test_versions_tell_the_history_and_who_follows_what(database: Database) -> N
     assert body["components"] == {"sqlite": "3.54.1"}
 
 
+@pytest.mark.grid
 def test_the_api_holds_to_its_own_document_whatever_it_is_sent(database: Database) -> None:
     database.add(*(a_record(number) for number in range(5)))
     stopping: Any = {"stopping": lambda: True}  # so that answers without an end have one
@@ -301,13 +303,7 @@ def test_the_api_holds_to_its_own_document_whatever_it_is_sent(database: Databas
         modes = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
         strategy = st.one_of([operation.ok().as_strategy(generation_mode=mode) for mode in modes])
 
-        @hypothesis.settings(
-            max_examples=15,
-            derandomize=True,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
+        @examples(15, allow=tuple(HealthCheck), database=None)
         @hypothesis.given(case=strategy)
         def holds(case: schemathesis.Case[Any]) -> None:
             tried[case.operation.label] += 1
@@ -340,6 +336,7 @@ INJECTIONS: tuple[str, ...] = (
 )
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_sql_in_any_parameter_of_any_route_is_a_word_or_is_refused(database: Database, text: str) -> None:
     database.add(*(a_record(number) for number in range(5)))

@@ -21,6 +21,7 @@ from tests.analytics.database import Database, a_record
 from tests.api.service import client, ports
 from tests.api.sse import Events
 from tests.api.test_server import ask, running
+from tests.waiting import wait_until
 
 
 def test_new_records_come_whole_with_their_ids_and_totals_run_along(database: Database) -> None:
@@ -164,7 +165,7 @@ def test_so_many_listen_and_no_more_until_one_leaves(database: Database, monkeyp
             assert one_more.headers["retry-after"] == "10"
             assert one_more.body()["error"]["type"] == "too_many_requests"
         all_of_them.pop().close()
-        until(lambda: _listens(port), "the place of a client that left is free again")
+        wait_until(lambda: _listens(port), "the place of a client that left is free again")
         for events in all_of_them:
             events.close()
 
@@ -172,13 +173,6 @@ def test_so_many_listen_and_no_more_until_one_leaves(database: Database, monkeyp
 def _listens(port: int) -> bool:
     with Events(port) as events:
         return events.status == 200
-
-
-def until(reached: Any, what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not reached():
-        assert time.monotonic() < deadline, f"not within 30 s: {what}"
-        time.sleep(0.02)
 
 
 def test_a_reader_that_stops_reading_is_dropped_and_nobody_else_notices(

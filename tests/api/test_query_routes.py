@@ -156,6 +156,7 @@ INJECTIONS: Final = (
 )
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("path", SHAPES)
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_sql_in_any_parameter_is_a_word_or_is_refused(filled: Database, path: str, text: str) -> None:

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "module",
     ["proxy.worker", "proxy.fleet", "supervisor", "cli.serve", "cli.app", "config.settings", "storage.sqlite"],

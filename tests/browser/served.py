@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tests.processes import answers, child, wait_until
+from tests.processes import answers, child
+from tests.waiting import wait_until
 
 _PROGRAM: Final = Path(sys.executable).with_name("llm-metrics-proxy")
-_START_LIMIT_S: Final = 60.0
 
 
 @contextlib.contextmanager
@@ -31,7 +31,7 @@ def served(folder: Path, *flags: str, token: str | None = None) -> Iterator[str]
             found[:] = re.findall(r"Metrics (http://[^;\s]+)", log.read_text(errors="replace"))
             return bool(found) and answers(urlsplit(found[0]).netloc, "/ready")
 
-        wait_until(announced, "the metrics process answers", _START_LIMIT_S, process=process, log=log)
+        wait_until(announced, "the metrics process answers", process=process, log=log)
         yield found[0]
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.cli.test_serve import PROGRAM
-from tests.processes import answers, child, wait_until
+from tests.processes import answers, child
+from tests.waiting import wait_until
 
 
 def test_a_value_that_cannot_be_is_one_line(cli: Cli) -> None:

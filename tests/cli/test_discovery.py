@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager, suppress
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.cli import discovery
 from llm_metrics_proxy.cli.discovery import Answer, Candidate, Found, ask, identify, look_on_loopback
+from tests.examples import examples
 
 
 def http(body: bytes | object, status: str = "200 OK", extra: str = "") -> bytes:
@@ -139,7 +140,7 @@ def test_loopback_is_searched_in_order_of_preference_without_our_own_ports(monke
     assert str(both[0]) == f"P0 at {urls[0]} (1 model)"
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.binary(max_size=60)
     | st.recursive(

@@ -86,6 +86,7 @@ def test_a_disk_that_is_full_is_one_line_and_leaves_no_file(tmp_path: Path) -> N
     assert not list(tmp_path.glob("a.jsonl*"))
 
 
+@pytest.mark.system
 def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
     command = f"{PROGRAM} export | head -n 1"
     ran = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, check=True)
@@ -93,6 +94,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
     assert ran.stderr == b""
 
 
+@pytest.mark.system
 def test_a_terminal_is_told_what_was_written_and_gets_no_parquet(tmp_path: Path) -> None:
     code, said = output_of([PROGRAM, "export", "--output", "a.jsonl"], tmp_path)
     assert code == 0

@@ -14,6 +14,7 @@ with quit_key() as pressed:
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("key", ["q", "Q", "\x04", "\x03"])
 def test_a_key_ends_the_wait_without_enter_and_is_not_shown(tmp_path: Path, key: str) -> None:
     with Terminal([sys.executable, "-c", CODE], tmp_path) as terminal:
@@ -26,6 +27,7 @@ def test_a_key_ends_the_wait_without_enter_and_is_not_shown(tmp_path: Path, key:
         assert terminal.settings() == terminal.before
 
 
+@pytest.mark.system
 def test_ctrl_c_is_not_lost_where_python_can_raise_nothing(tmp_path: Path) -> None:
     """An exception out of a finaliser is printed and forgotten."""
     code = """
@@ -45,6 +47,7 @@ with quit_key() as pressed:
         assert "KeyboardInterrupt" in terminal.said
 
 
+@pytest.mark.system
 def test_without_a_key_or_a_terminal_the_time_passes(tmp_path: Path) -> None:
     shorter = CODE.replace("60", "0.01")
     with Terminal([sys.executable, "-c", shorter], tmp_path) as terminal:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_serve import PROGRAM
-from tests.processes import answers, child, wait_until
+from tests.processes import answers, child
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 

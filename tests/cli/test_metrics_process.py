@@ -28,6 +28,7 @@ from llm_metrics_proxy.telemetry import OtlpOptions
 from tests import legacy
 from tests.cli.conftest import make_record
 from tests.telemetry.receiver import Receiver
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 COMMAND = [sys.executable, "-P", "-m", "llm_metrics_proxy.cli.metrics_process"]
@@ -134,10 +135,7 @@ def test_told_to_stop_it_stores_what_the_journal_holds_and_exits_with_0(metrics:
 def test_what_is_written_while_it_runs_is_stored_within_a_second_or_two(metrics: MetricsProcess) -> None:
     assert metrics.get("/health")[0] == 200
     write_record(metrics.folder, 1)
-    deadline = time.monotonic() + 10
-    while metrics.records() < 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: metrics.records() == 1, timeout_s=10)
 
 
 def test_a_later_line_brings_other_prices(metrics: MetricsProcess) -> None:
@@ -148,9 +146,7 @@ def test_a_later_line_brings_other_prices(metrics: MetricsProcess) -> None:
     while newest != (2.0, "price_table"):  # the line may be read after the first records
         assert time.monotonic() < deadline
         write_record(metrics.folder, number := number + 1)
-        while metrics.records() < number:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda so_many=number: metrics.records() >= so_many)  # type: ignore[misc]
         reader = SqliteReader(metrics.folder / "m.db")
         (newest,) = reader.query("SELECT cost_usd, cost_source FROM completion_requests ORDER BY id DESC LIMIT 1")
         reader.close()
@@ -160,7 +156,7 @@ def test_what_is_stored_is_sent_to_an_otlp_receiver(tmp_path: Path) -> None:
     with Receiver().running() as receiver:
         metrics = MetricsProcess(tmp_path, otlp=OtlpOptions(endpoint=receiver.url, headers={"x-key": "k"}))
         write_record(tmp_path, 1, dialect="openai_chat")
-        receiver.wait_until(lambda: receiver.spans)
+        wait_until(lambda: receiver.spans, lambda: receiver.paths)
         metrics.process.send_signal(signal.SIGTERM)
         assert metrics.process.wait(30) == 0
         assert receiver.metrics["gen_ai.client.operation.duration"].histogram.data_points[0].count == 1
@@ -183,14 +179,9 @@ def test_a_database_that_cannot_be_opened_is_told_and_tried_again(tmp_path: Path
     SqliteStore(tmp_path / "m.db").close()
     with held(tmp_path / "m.db"):
         metrics = MetricsProcess(tmp_path)
-        deadline = time.monotonic() + 60
-        while b"m.db" not in metrics.get("/health")[1]:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: b"m.db" in metrics.get("/health")[1])
         assert json.loads(metrics.get("/health")[1])["status"] == "degraded"
-    while json.loads(metrics.get("/health")[1])["status"] != "ok":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: json.loads(metrics.get("/health")[1])["status"] == "ok", lambda: metrics.get("/health"))
     metrics.process.terminate()
     assert metrics.process.wait(60) == 0
     assert metrics.records() == 1
@@ -218,13 +209,12 @@ def test_an_old_database_is_migrated_and_what_arrived_meanwhile_is_stored(tmp_pa
     legacy.make(tmp_path / "m.db", "1.1", 500)
     write_record(tmp_path, 1)
     metrics = MetricsProcess(tmp_path, token=None)
-    deadline = time.monotonic() + 60
-    while json.loads(metrics.get("/health")[1])["status"] != "ok" or metrics.records() < 501:
-        assert time.monotonic() < deadline, metrics.get("/health")
-        time.sleep(0.05)
-    while json.loads(metrics.get("/api/v1/migrations/current")[1])["phase"] != "idle":
-        assert time.monotonic() < deadline, metrics.get("/api/v1/migrations/current")
-        time.sleep(0.05)
+
+    def told(path: str, name: str) -> Any:
+        return json.loads(metrics.get(path)[1])[name]
+
+    wait_until(lambda: told("/health", "status") == "ok" and metrics.records() == 501, lambda: metrics.get("/health"))
+    wait_until(lambda: told("/api/v1/migrations/current", "phase") == "idle")
     metrics.process.terminate()
     assert metrics.process.wait(60) == 0
     metrics.close()

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Phase, Progress
 from tests import legacy
 from tests.cli.conftest import Cli, words
+from tests.waiting import wait_until
 
 VERBS = ("status", "plan", "run", "undo", "verify", "history", "notices")
 SLOW = 12_000  # records: several batches, whatever the first one's size
@@ -274,6 +274,7 @@ def test_a_time_limit_stops_between_batches_and_the_next_run_goes_on(cli: Cli, t
     assert (done["ended"], done["run"]["id"], done["run"]["records_changed"]) == ("done", 1, CHANGES * SLOW)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_after_a_batch_and_tells_how_to_go_on(
     cli: Cli, tmp_path: Path, signum: signal.Signals, code: int
@@ -284,9 +285,7 @@ def test_a_signal_stops_after_a_batch_and_tells_how_to_go_on(
     command = [*start, "migrate", "run", "--db", str(path), "--pause-ms", "1000"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        while not any(run.records_changed for run in runs_of(path)):
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
+        wait_until(lambda: any(run.records_changed for run in runs_of(path)), process=process)
         process.send_signal(signum)
         out, err = process.communicate(timeout=60)
     finally:

@@ -9,7 +9,8 @@ import pytest
 from llm_metrics_proxy.cli import discovery
 from tests.cli.conftest import Cli
 from tests.cli.test_serve import ANY_PORTS, PROGRAM
-from tests.processes import answers, child, wait_until
+from tests.processes import answers, child
+from tests.waiting import wait_until
 
 
 def test_without_any_backend_there_is_nothing_to_proxy(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

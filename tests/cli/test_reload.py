@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from llm_metrics_proxy.proxy.options import FIXED_AT_START, ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor import ReloadRequest
 from tests.cli.test_serve import serving
-from tests.processes import wait_until
 from tests.proxy.client import Client, get, post
 from tests.upstream import (
     CHUNKED,
@@ -39,6 +39,7 @@ from tests.upstream import (
     head,
     openai_handler,
 )  # fmt: skip
+from tests.waiting import wait_until
 
 
 class Started:
@@ -188,9 +189,7 @@ def test_no_request_is_lost_while_settings_are_read_again(tmp_path: Path) -> Non
 
         file.write_text(settings("old", old))
         with serving(tmp_path, "--workers", "2", "--config", str(file)) as (process, log, hosts):
-
-            def until(reached: Callable[[], bool], what: str) -> None:
-                wait_until(reached, what, 30, process=process, log=log)
+            until = partial(wait_until, process=process, log=log)
 
             def said(words: str, count: int = 1) -> Callable[[], bool]:
                 return lambda: log.read_text().count(words) >= count

@@ -17,7 +17,8 @@ from llm_metrics_proxy.cli import discovery
 from llm_metrics_proxy.cli.discovery import Found
 from llm_metrics_proxy.cli.serve import Backend, choose_backend, print_start_block
 from llm_metrics_proxy.config.settings import Settings
-from tests.processes import answers, child, wait_until
+from tests.processes import answers, child
+from tests.waiting import wait_until
 
 PROGRAM = str(Path(sys.executable).with_name("llm-metrics-proxy"))
 ANY_PORTS = ("--port", "0", "--metrics-port", "0", "--workers", "1")

@@ -82,6 +82,7 @@ def test_a_filter_reaches_the_api_as_its_parameters() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("leave", ["q", "\x03"], ids=["q", "Ctrl-C"])
 def test_in_a_terminal_it_follows_until_told_to_end_and_leaves_the_terminal_as_it_was(
     store: SqliteStore, tmp_path: Path, leave: str
@@ -100,6 +101,7 @@ def test_in_a_terminal_it_follows_until_told_to_end_and_leaves_the_terminal_as_i
         assert "Traceback" not in terminal.said
 
 
+@pytest.mark.system
 def test_sigterm_leaves_the_terminal_as_it_was_too(store: SqliteStore, tmp_path: Path) -> None:
     with Terminal([PROGRAM, "top", "--interval", "0.1"], tmp_path) as terminal:
         terminal.wait_for("requests/s")
@@ -109,6 +111,7 @@ def test_sigterm_leaves_the_terminal_as_it_was_too(store: SqliteStore, tmp_path:
         assert "\x1b[?1049l" in terminal.said
 
 
+@pytest.mark.system
 def test_trouble_in_a_terminal_is_one_line_before_anything_is_drawn(tmp_path: Path) -> None:
     code, said = output_of([PROGRAM, "top", "--url", "http://127.0.0.1:1"], tmp_path)
     assert code == 1

@@ -1,7 +1,6 @@
 """Where ``top`` has its records from, on a real database and a real API."""
 
 import socket
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.analytics.database import Database, a_record
 from tests.api.service import ports
 from tests.api.test_server import running
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -36,11 +36,12 @@ def ended_ago(seconds: float, **facts: Any) -> RequestRecord:
 def polled(feed: Feed, requests: int) -> list[Update]:
     """Updates until so many requests have come."""
     found: list[Update] = []
-    deadline = time.monotonic() + 30
-    while sum(update.requests for update in found) < requests:
-        assert time.monotonic() < deadline, f"only {found}; {feed.problem}"
-        found += feed.poll()
-        time.sleep(0.01)
+
+    def enough() -> bool:
+        found.extend(feed.poll())
+        return sum(update.requests for update in found) >= requests
+
+    wait_until(enough, lambda: (found, feed.problem))
     return found
 
 
@@ -118,11 +119,7 @@ def test_after_a_restart_of_the_api_it_goes_on_where_it_was(
         feed.first(60)
         database.add(a_record())
         assert polled(feed, 1)
-    deadline = time.monotonic() + 30
-    while feed.problem is None:
-        assert time.monotonic() < deadline
-        feed.poll()
-        time.sleep(0.01)
+    wait_until(lambda: feed.poll() or feed.problem)
     database.add(a_record())
     with running(create_app(ports(database)), port=port):
         (update,) = polled(feed, 1)

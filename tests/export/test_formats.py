@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from llm_metrics_proxy.export import FORMATS
 
 
@@ -8,6 +10,7 @@ def test_there_are_three_formats_and_their_names_are_the_ends_of_files() -> None
     assert {name: one.is_text for name, one in FORMATS.items()} == {"jsonl": True, "csv": True, "parquet": False}
 
 
+@pytest.mark.system
 def test_pyarrow_is_loaded_only_when_somebody_asks_for_parquet() -> None:
     code = """
 import sys

@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.errors import MigrationRefusedError
@@ -20,6 +20,7 @@ from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import look, steps
 from tests import legacy
+from tests.examples import examples
 from tests.journal_parts import an_ended_record
 
 Row = tuple[Any, ...]
@@ -331,7 +332,7 @@ def columns(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     return defined, [f"{name}\0{needed}" for name, needed in filled]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@examples(50, allow=(HealthCheck.filter_too_much,))
 @given(columns(), st.lists(st.sampled_from(ALSO), max_size=3, unique=True), st.data())
 def test_any_table_is_adopted_with_every_value_or_refused_whole(
     made: tuple[list[str], list[str]], also: list[str], data: st.DataObject

@@ -7,7 +7,7 @@ from typing import Any
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.migration import failures
@@ -16,6 +16,7 @@ from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.safe_migrations import migrate_to_version_3_0_0
 from llm_metrics_proxy.wire import error_clues, error_taxonomy
 from llm_metrics_proxy.wire.error_taxonomy import Facts, classify
+from tests.examples import examples
 from tests.wire.test_error_taxonomy import facts
 
 OURS = migrate_to_version_3_0_0()
@@ -42,7 +43,7 @@ def _by_sql(table: apsw.Connection, values: tuple[Any, ...]) -> tuple[Any, ...]:
     return rows[0]
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(facts)
 def test_sql_oracle_and_formula_agree(table: apsw.Connection, given_facts: Facts) -> None:
     values = (*given_facts, None, None, None)
@@ -52,7 +53,7 @@ def test_sql_oracle_and_formula_agree(table: apsw.Connection, given_facts: Facts
     assert (expected[0], *expected[2:5], expected[-1]) == tuple(verdict)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(facts, st.dictionaries(st.sampled_from(failures.INPUTS), _odd, max_size=4))
 def test_values_of_the_wrong_type_count_as_missing_in_both(
     table: apsw.Connection, given_facts: Facts, odd: dict[str, Any]

@@ -171,6 +171,7 @@ def test_a_writer_that_is_faster_than_a_batch_is_caught_up_with(path: Path) -> N
     as_sqlite_makes_it(path)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(
     "meddling",
     [
@@ -211,6 +212,7 @@ def test_a_killed_program_is_followed_by_one_that_finishes(path: Path, spoilt_be
     as_sqlite_makes_it(path)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(
     ("timestamp", "nulls"),
     [
@@ -243,6 +245,7 @@ def test_two_records_with_one_request_are_refused_as_ever(path: Path) -> None:
     as_sqlite_makes_it(path)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("journal", ["WAL", "DELETE"])
 @pytest.mark.parametrize(
     "pragma",
@@ -329,6 +332,7 @@ def test_another_process_reads_and_writes_all_the_while(tmp_path: Path, journal:
     as_sqlite_makes_it(path)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("journal", ["WAL", "DELETE"])
 def test_killed_before_any_statement_the_next_one_finishes(tmp_path: Path, journal: str) -> None:
     source = adopted(tmp_path / "source.db", journal=journal)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import Phase as Phase_
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -15,6 +14,7 @@ from llm_metrics_proxy.errors import BackupError, MigrationRefusedError
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import Ended, Phase, Progress, Result, State
 from llm_metrics_proxy.migration.versions import is_older
+from tests.examples import examples
 from tests.migration.chain import CHAIN
 from tests.migration.databases import content, execute, make, options
 
@@ -165,4 +165,4 @@ def _same(one: Values, other: Values) -> bool:
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=15, stateful_step_count=12, deadline=None, phases=[Phase_.generate])
+TestMachine.settings = examples(15, stateful_step_count=12, phases=[Phase_.generate])

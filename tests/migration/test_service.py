@@ -21,16 +21,10 @@ from llm_metrics_proxy.migration.window import Window
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
+from tests.waiting import wait_until
 
 RECORDS = 300
 WRONG = tuple(m._replace(changes=(Change("tokens_per_second", "1.0"), *m.changes[1:])) for m in MIGRATIONS)
-
-
-def eventually(reached: Callable[[], object], timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -56,7 +50,7 @@ class Running:
         return self.service.view()
 
     def until(self, reached: Callable[[View], object]) -> View:
-        eventually(lambda: reached(self.view))
+        wait_until(lambda: reached(self.view))
         return self.view
 
     def until_ended(self, how: Ended) -> View:

@@ -6,7 +6,7 @@ from typing import Any
 
 import apsw
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.migration.timestamps import (
@@ -16,6 +16,7 @@ from llm_metrics_proxy.migration.timestamps import (
     normalise,
     normalised_sql,
 )
+from tests.examples import examples
 
 UTF_8, UTF_16 = "UTF-8", "UTF-16le"
 READ = [
@@ -143,7 +144,7 @@ NEARLY = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
+@examples(1500)
 @given(ANYTHING | NEARLY | st.datetimes().map(lambda moment: moment.isoformat()))
 @example(math.nan)
 def test_both_writings_of_the_rule_agree(connection: apsw.Connection, value: Any) -> None:

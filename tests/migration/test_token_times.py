@@ -9,7 +9,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.metrics_service import FORMULAS, to_row
@@ -24,6 +24,7 @@ from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, RAW_COLUMNS, Outcome, 
 from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_4_0_0
 from llm_metrics_proxy.storage.sqlite_schema import steps
 from tests import legacy
+from tests.examples import examples
 from tests.migration.databases import content, execute, options
 
 _COLUMNS: Final = ", ".join(token_times.INPUTS)
@@ -48,7 +49,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[apsw.Connection]:
     connection.close()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.fixed_dictionaries(
         dict.fromkeys(token_times.INPUTS, _number | _odd)
@@ -111,7 +112,7 @@ def settled_success(record: RequestRecord) -> RequestRecord:
     return record
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.lists(records.map(settled_success), min_size=1, max_size=8), st.sampled_from(["1.0.0", "2.2.0", "2.0.0-rc.1"])
 )

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import apsw
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.migration import engine
@@ -43,7 +43,6 @@ def test_the_oracle_cannot_tell_a_record_from_what_is_seen_of_it(migration: Migr
     seen = ", ".join(template.format(names[name]) for name, template in zip(migration.inputs, templates, strict=True))
     stands, likely = migration.seen_where.format(**names), LIKELY.get(migration.version, {})
 
-    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
     @given(st.tuples(*[likely.get(name, ODD) for name in migration.inputs]))
     def holds(values: tuple[Any, ...]) -> None:
         alike = connection.execute(f"SELECT {seen} FROM {row} WHERE {stands}", values).fetchall()

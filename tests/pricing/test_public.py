@@ -41,6 +41,7 @@ def by_the_library(provider: Provider, model: ModelInfo, tokens: Tokens, moment:
         return model.calc_price(usage, provider, genai_request_timestamp=moment, price_context=context).total_price
 
 
+@pytest.mark.grid
 def test_every_model_costs_what_the_library_says() -> None:
     random, compared, tiers = Random(1), 0, [None, "default", "priority", "flex"]
     for provider, model in models():

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.proxy.harness import ProxyWorker, eventually
+from tests.proxy.harness import ProxyWorker
 from tests.upstream import FakeUpstream, Handler, Script, unused_port
+from tests.waiting import wait_until
 
 
 class Stage:
@@ -32,7 +33,7 @@ def shared_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def stage(shared_worker: Stage) -> Iterator[Stage]:
     """The shared worker with nothing left over from the test before; what this test does is checked for consistency."""
     proxy = shared_worker.proxy
-    eventually(lambda: not proxy.has_connections_to(shared_worker.port))
+    wait_until(lambda: not proxy.has_connections_to(shared_worker.port))
     proxy.forget()
     yield shared_worker
     proxy.assert_every_request_has_one_record()

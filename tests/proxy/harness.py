@@ -17,14 +17,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Self
 
 from llm_metrics_proxy.journal import JournalFolder, frames
 from llm_metrics_proxy.record import Outcome, RequestRecord
 from tests.proxy.client import PATIENCE_S, Answer, Client, get
+from tests.waiting import wait_until
 
 _ESTABLISHED: Final = "01"
 _CLOSE_WAIT: Final = "08"
@@ -181,7 +181,7 @@ class ProxyWorker:
 
     def records(self, count: int) -> list[RequestRecord]:
         """The records, once there are ``count`` of them, each one consistent in itself."""
-        eventually(lambda: len(self.closed()) >= count, lambda: f"{len(self.closed())} of {count} records")
+        wait_until(lambda: len(self.closed()) >= count, lambda: f"{len(self.closed())} of {count} records")
         records = self.closed()
         assert len(records) == count, [(record.endpoint, record.outcome) for record in records]
         for record in records:
@@ -195,7 +195,7 @@ class ProxyWorker:
 
     def assert_every_request_has_one_record(self) -> None:
         """Nothing stays open, nothing is recorded twice, nothing without having been accepted."""
-        eventually(
+        wait_until(
             lambda: sorted(self.opened()) == sorted(record.request_id for record in self.closed()),
             lambda: f"opened {self.opened()}, closed {[record.request_id for record in self.closed()]}",
         )
@@ -232,11 +232,3 @@ def assert_consistent(record: RequestRecord, *, streamed_upload: bool = False) -
     assert record.outcome in set(Outcome)
     assert record.status_code is None or 100 <= record.status_code < 600
     assert record.retries in {0, 1}
-
-
-def eventually(reached: Callable[[], bool], why: Callable[[], str] = lambda: "", timeout_s: float = PATIENCE_S) -> None:
-    """Wait until it is so, but not for ever."""
-    deadline = time.monotonic() + timeout_s
-    while not reached():
-        assert time.monotonic() < deadline, why() or "it never came to pass"
-        time.sleep(0.005)

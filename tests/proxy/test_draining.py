@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.proxy.client import CHAT, STREAMED_CHAT, get, post
-from tests.proxy.harness import ProxyWorker, eventually
+from tests.proxy.harness import ProxyWorker
 from tests.upstream import (
     CHUNKED,
     EVENT_STREAM,
@@ -29,6 +29,7 @@ from tests.upstream import (
     openai_handler,
     response,
 )  # fmt: skip
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -57,7 +58,7 @@ def test_a_stream_in_flight_is_finished_while_everybody_else_is_turned_away(
             assert streaming.head().status == 200
             tell(proxy)
             assert idle.read_to_end() == b""
-            eventually(lambda: is_refused(proxy))
+            wait_until(lambda: is_refused(proxy))
             gate.open()
             streaming.read_until(b"[DONE]")
             assert streaming.read_to_end().endswith(LAST_CHUNK)
@@ -73,7 +74,7 @@ def test_an_answer_begun_while_draining_says_that_it_is_the_last(tmp_path: Path)
             client.send(post())
             upstream.wait_for_requests(1)
             proxy.terminate()
-            eventually(lambda: is_refused(proxy))
+            wait_until(lambda: is_refused(proxy))
             gate.open()
             answer = client.answer()
             assert (answer.status, answer.header(b"connection")) == (200, b"close")
@@ -88,7 +89,7 @@ def test_requests_that_were_accepted_already_are_all_answered(tmp_path: Path) ->
             client.send(post() + get() + get(b"/health") + get())
             upstream.wait_for_requests(1)
             proxy.terminate()
-            eventually(lambda: is_refused(proxy))
+            wait_until(lambda: is_refused(proxy))
             gate.open()
             answers = [client.answer(b"GET") for _ in range(4)]
             assert [answer.status for answer in answers] == [200] * 4
@@ -120,7 +121,7 @@ def test_what_takes_too_long_is_cut_off_and_recorded(tmp_path: Path, twice: bool
         began = time.monotonic()
         proxy.terminate()
         if twice:
-            eventually(lambda: is_refused(proxy))
+            wait_until(lambda: is_refused(proxy))
             proxy.process.send_signal(signal.SIGTERM)
         cut = streaming.ends()
         assert LAST_CHUNK not in cut
@@ -140,7 +141,7 @@ def test_a_health_check_while_draining_is_still_answered(tmp_path: Path) -> None
             client.send(post() + get(b"/ready") + get(b"/health"))
             upstream.wait_for_requests(1)
             proxy.terminate()
-            eventually(lambda: is_refused(proxy))
+            wait_until(lambda: is_refused(proxy))
             gate.open()
             assert client.answer().status == 200
             ready = client.answer(b"GET")

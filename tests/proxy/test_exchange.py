@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -18,6 +17,7 @@ from llm_metrics_proxy.wire.base import (
     RequestFacts,
     ResponseFacts,
 )  # fmt: skip
+from tests.examples import examples
 from tests.proxy.harness import assert_consistent
 
 MS = 1_000_000
@@ -349,5 +349,5 @@ class AnyOrder(RuleBasedStateMachine):
             )
 
 
-AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=15, deadline=None)
+AnyOrder.TestCase.settings = examples(150, stateful_step_count=15)
 TestAnyOrder = AnyOrder.TestCase

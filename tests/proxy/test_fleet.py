@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.proxy.client import CHAT, get, post
-from tests.proxy.harness import ProxyWorker, eventually
+from tests.proxy.harness import ProxyWorker
 from tests.upstream import (
     Certificate,
     Close,
@@ -32,6 +32,7 @@ from tests.upstream import (
     openai_handler,
     unused_port,
 )  # fmt: skip
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -179,7 +180,7 @@ def test_a_busy_backend_gets_less(stack: ExitStack, tmp_path: Path) -> None:
     proxy = serve(stack, tmp_path, [told("slow", slow), told("quick", quick)])
     with proxy.connect() as waiting:
         waiting.send(chat())
-        eventually(lambda: slow.requests != [] or quick.requests != [])
+        wait_until(lambda: slow.requests != [] or quick.requests != [])
         if not slow.requests:  # the turn-by-turn choice began with the other one
             assert waiting.answer().status == 200
             waiting.send(chat())
@@ -220,7 +221,7 @@ def test_one_that_refuses_connections_is_stepped_over_then_ejected_and_comes_bac
     assert state()["last_error"] == "connect_refused"
     assert state()["ejections"] == 1
     back = stack.enter_context(FakeUpstream(port=port))
-    eventually(lambda: bool(state()["up"]))
+    wait_until(lambda: bool(state()["up"]))
     assert [request.target for request in back.requests] == ["/v1/models"]
     assert "is taken again" in proxy.log
     for _ in range(4):
@@ -243,7 +244,7 @@ def test_one_question_is_out_at_a_time(stack: ExitStack, tmp_path: Path) -> None
     mute = stack.enter_context(FakeUpstream([Stall()], port=port))
     mute.wait_for_requests(1)
     since = state()["ejected_for_s"]
-    eventually(lambda: state()["ejected_for_s"] > since + 1)
+    wait_until(lambda: state()["ejected_for_s"] > since + 1)
     assert [request.target for request in mute.requests] == ["/up?x"]
 
 
@@ -388,7 +389,7 @@ def test_a_client_that_leaves_while_models_are_listed_has_a_record(stack: ExitSt
         client.send(get(b"/v1/models"))
         mute.wait_for_requests(2)
     assert proxy.record().outcome == "client_disconnected"
-    eventually(lambda: not proxy.has_connections_to(mute.port))
+    wait_until(lambda: not proxy.has_connections_to(mute.port))
 
 
 def test_one_backend_with_a_name_is_passed_its_list_of_models_untouched(stack: ExitStack, tmp_path: Path) -> None:
@@ -427,7 +428,7 @@ def test_ready_as_long_as_one_backend_can_be_connected_to(stack: ExitStack, tmp_
     with FakeUpstream() as a:
         proxy = serve(stack, tmp_path, [told("gone", dead()), told("a", a)])
         assert proxy.ask(get(b"/ready")).json() == {"ready": True, "backend": "gone, a", "reason": None}
-    eventually(lambda: proxy.ask(get(b"/ready")).status == 503)
+    wait_until(lambda: proxy.ask(get(b"/ready")).status == 503)
     assert proxy.ask(get(b"/ready")).json()["reason"].count("refused the connection") == 2
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.proxy.client import CHAT, STREAMED_CHAT, get, post, request
-from tests.proxy.harness import ProxyWorker, eventually
+from tests.proxy.harness import ProxyWorker
 from tests.upstream import (
     CHUNKED,
     EVENT_STREAM,
@@ -31,6 +31,7 @@ from tests.upstream import (
     response,
     usage_event,
 )  # fmt: skip
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -142,7 +143,7 @@ def run(proxy: ProxyWorker, seed: int, say: Callable[[random.Random], bytes]) ->
     assert proxy.process.poll() is None, proxy.log
     assert "internal error" not in proxy.log, proxy.log
     proxy.assert_every_request_has_one_record()
-    eventually(lambda: proxy.health()["workers"][0]["open_connections"] == 1)  # the one that asks
+    wait_until(lambda: proxy.health()["workers"][0]["open_connections"] == 1)  # the one that asks
     worker = proxy.health()["workers"][0]
     assert worker["open_requests"] == 0
     assert worker["requests"] == len(proxy.closed())

@@ -1,7 +1,7 @@
 """Hop-by-hop fields stay behind, all others go on with their bytes."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.proxy.headers import (
@@ -17,6 +17,7 @@ from llm_metrics_proxy.proxy.headers import (
     without_fields,
     without_forwarded,
 )  # fmt: skip
+from tests.examples import examples
 
 HOP_BY_HOP = {
     b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
@@ -41,7 +42,7 @@ _connection = st.lists(spelled(), max_size=3).map(lambda names: (b"Connection", 
 _fields = st.lists(st.one_of(st.tuples(spelled(), _value), _connection), max_size=8)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(_fields)
 def test_no_hop_by_hop_field_survives_and_everything_else_does_in_order(fields: list[Field]) -> None:
     nominated = {
@@ -52,7 +53,7 @@ def test_no_hop_by_hop_field_survives_and_everything_else_does_in_order(fields: 
     assert sort_fields(fields, REQUEST_RULES).lines == kept
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(_fields)
 def test_the_same_holds_for_answers(fields: list[Field]) -> None:
     lines = sort_fields(fields, RESPONSE_RULES).lines

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.proxy.client import get, post
-from tests.proxy.harness import ProxyWorker, eventually
+from tests.proxy.harness import ProxyWorker
 from tests.upstream import FakeUpstream
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -39,7 +40,7 @@ def test_a_disk_that_is_full_costs_records_and_nothing_else(tmp_path: Path, upst
         assert any("journal cannot be written" in reason for reason in health["reasons"])
         assert health["workers"][0]["journal_errno"]
         resource.prlimit(proxy.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        eventually(lambda: proxy.health()["status"] == "ok")
+        wait_until(lambda: proxy.health()["status"] == "ok")
         assert len(proxy.records(61)) == 61  # what waited for the disk is written after all
 
 
@@ -52,7 +53,7 @@ def test_a_journal_folder_that_is_deleted_is_made_again(tmp_path: Path, upstream
         proxy.health()  # measures
         for _ in range(3):
             assert proxy.ask(post()).status == 200
-        eventually(lambda: len(proxy.closed()) == 3)
+        wait_until(lambda: len(proxy.closed()) == 3)
 
 
 def test_a_journal_folder_that_cannot_be_made_is_a_health_problem_only(tmp_path: Path, upstream: FakeUpstream) -> None:
@@ -89,7 +90,7 @@ def test_at_the_journals_bound_records_are_dropped_or_requests_refused(
         assert sum(path.stat().st_size for path in proxy.journal.glob("*.journal")) < 25_000
         for path in proxy.journal.glob("*.journal"):  # the metrics process has caught up
             path.unlink()
-        eventually(lambda: "the journal has reached journal_max_bytes" not in proxy.health()["reasons"])
+        wait_until(lambda: "the journal has reached journal_max_bytes" not in proxy.health()["reasons"])
         assert proxy.ask(post()).status == 200
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from tests.proxy.client import STREAMED_CHAT, Client, get, post, request
-from tests.proxy.harness import ProxyWorker, eventually
+from tests.proxy.harness import ProxyWorker
 from tests.upstream import (
     CHUNKED,
     EVENT_STREAM,
@@ -23,6 +23,7 @@ from tests.upstream import (
     head,
     response,
 )  # fmt: skip
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -159,7 +160,7 @@ def test_a_large_json_body_passes_and_a_larger_one_is_refused_within_bounds(
             assert proxy.ask(post(body[:-2] + b"]}")).status == 200
         assert passed.growth_bytes < 4 * 64 * MIB
         assert upstream.requests[-1].body == body
-        eventually(lambda: proxy.rss_bytes() < 3 * 64 * MIB)
+        wait_until(lambda: proxy.rss_bytes() < 3 * 64 * MIB)
         big, too_big = proxy.records(22)[-1], proxy.records(22)[-2]
     assert (big.model, big.message_count, big.request_bytes) == ("big", 1, len(body))
     assert (too_big.status_code, too_big.outcome) == (413, "rejected")

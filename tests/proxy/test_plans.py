@@ -5,12 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.proxy.options import BackendOptions
 from llm_metrics_proxy.proxy.plans import Plans, whole_message
 from llm_metrics_proxy.record import RequestRecord
+from tests.examples import examples
 from tests.proxy.desk import Desk
 
 _TIMES = re.compile(r"timestamp|.*_ms")
@@ -101,7 +102,7 @@ POST = b"POST /v1/embeddings HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(dialogues())
 @example([(POST, ANSWER + b"{}"), (POST.replace(b"2\r", b"3\r"), ANSWER + b"{}"), (b"\n", ANSWER + b"{}")])
 @example([(POST, ANSWER + b"{}"), (POST + b"x", ANSWER + b"{}"), (POST, ANSWER + b"{}")])
@@ -127,7 +128,7 @@ SEVERAL = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(dialogues())
 @example([(POST.replace(b"2\r", b"13\r").replace(b"{}", b'{"model":"m"}'), ANSWER + b"{}")] * 7)
 @example([(POST, ANSWER + b"{}")] * 3)

@@ -1,10 +1,11 @@
 """Inference paths pass; nothing else does, however it is spelled."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.proxy.policy import PathPolicy
+from tests.examples import examples
 
 ALLOWED = [
     ("POST", "/v1/chat/completions"), ("POST", "/v1/chat/completions/"), ("OPTIONS", "/v1/chat/completions"),
@@ -83,7 +84,7 @@ def test_overlong_paths_are_not_looked_into() -> None:
 _PARTS = ["..", ".", "", "a", "%2e%2e", "%2f", "%252f", "\\", ";x", "?", "%3f", "#", "%00", "slots", "models", "v1"]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.sampled_from(_PARTS), max_size=8), st.sampled_from(("/", "%2f", "\\", "//")))
 def test_whatever_passes_is_a_path_that_may_pass_for_an_ordinary_server_too(parts: list[str], joint: str) -> None:
     """The oracle: a server that decodes once and folds dot segments by a stack, written independently."""

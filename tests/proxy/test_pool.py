@@ -8,7 +8,7 @@ import pytest
 
 from tests.proxy.client import CHAT, get, post
 from tests.proxy.conftest import Stage
-from tests.proxy.harness import ProxyWorker, eventually
+from tests.proxy.harness import ProxyWorker
 from tests.upstream import (
     Close,
     FakeUpstream,
@@ -23,6 +23,7 @@ from tests.upstream import (
     openai_handler,
     response,
 )  # fmt: skip
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -141,8 +142,8 @@ def test_idle_connections_are_bounded_in_number_and_time(tmp_path_factory: pytes
     ):
         with ThreadPoolExecutor(4) as threads:
             assert {answer.status for answer in threads.map(lambda _: proxy.ask(post()), range(4))} == {200}
-        eventually(lambda: sum(each.peer_closed.is_set() for each in upstream.connections) >= 2)
-        eventually(lambda: all(each.peer_closed.is_set() for each in upstream.connections), timeout_s=2)
+        wait_until(lambda: sum(each.peer_closed.is_set() for each in upstream.connections) >= 2)
+        wait_until(lambda: all(each.peer_closed.is_set() for each in upstream.connections), timeout_s=2)
 
 
 def test_readiness_follows_the_llm_server(stage: Stage) -> None:
@@ -156,7 +157,7 @@ def test_readiness_follows_the_llm_server(stage: Stage) -> None:
     with stage.play(openai_handler):
         assert ready() == ready(b"HEAD") == 200
         assert stage.proxy.ask(get()).status == 200
-    eventually(lambda: ready() == 503)
+    wait_until(lambda: ready() == 503)
     assert stage.proxy.ask(get(b"/health")).status == 200
     assert len(stage.proxy.records(1)) == 1
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.proxy.client import CHAT, STREAMED_CHAT, Answer, get, post, request
-from tests.proxy.harness import ProxyWorker, eventually
+from tests.proxy.harness import ProxyWorker
 from tests.upstream import (
     CHUNKED,
     EVENT_STREAM,
@@ -25,6 +25,7 @@ from tests.upstream import (
     unanswered_port,
     unused_port,
 )  # fmt: skip
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -219,5 +220,5 @@ def test_a_client_that_never_takes_the_last_bytes_is_dropped(tmp_path_factory: p
         proxy.connect(receive_buffer_bytes=4096) as client,
     ):
         client.send(post(CHAT, b"Connection: close"))
-        eventually(lambda: len(proxy.closed()) == 1)
-        eventually(lambda: proxy.health()["workers"][0]["open_connections"] == 1)
+        wait_until(lambda: len(proxy.closed()) == 1)
+        wait_until(lambda: proxy.health()["workers"][0]["open_connections"] == 1)

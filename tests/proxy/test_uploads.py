@@ -6,7 +6,7 @@ import pytest
 
 from tests.proxy.client import CHAT, post, request
 from tests.proxy.conftest import Stage
-from tests.proxy.harness import ProxyWorker, eventually
+from tests.proxy.harness import ProxyWorker
 from tests.upstream import (
     FakeUpstream,
     Gate,
@@ -21,6 +21,7 @@ from tests.upstream import (
     json_response,
     response,
 )  # fmt: skip
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -145,5 +146,5 @@ def test_an_upload_to_a_slow_server_and_a_stream_to_a_slow_client_do_not_hinder_
             assert stage.proxy.ask(post()).status == 200
         assert slow.answer().status == 200
         sending.join()
-        eventually(lambda: any(request.body == body for request in list(upstream.requests)))  # in any order
+        wait_until(lambda: any(request.body == body for request in list(upstream.requests)))  # in any order
     assert len(stage.proxy.records(21)) == 21

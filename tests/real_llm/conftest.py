@@ -8,9 +8,10 @@ from typing import Final
 
 import pytest
 
-from tests.processes import answers, child, wait_until
+from tests.processes import answers, child
 from tests.stack import Stack
 from tests.upstream import unused_port
+from tests.waiting import wait_until
 
 _PYTHON: Final = Path(__file__).resolve().parents[2] / ".venv-llama-cpp/bin/python"
 _WRITER: Final = Path(__file__).with_name("tiny_model.py")

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import pytest
 
-from tests.processes import answers, child, wait_until
+from tests.processes import answers, child
 from tests.stack import Stack
 from tests.upstream import FakeUpstream, unused_port
+from tests.waiting import wait_until
 
 _PROGRAM: Final = Path(__file__).resolve().parents[2] / ".venv-litellm/bin/litellm"
 _START_LIMIT_S: Final = 180.0  # it imports for 10 s on a quiet machine

@@ -17,9 +17,10 @@ import pytest
 from tools import make_dashboard
 
 from tests.cli.test_serve import serving
-from tests.processes import answers, child, wait_until
+from tests.processes import answers, child
 from tests.proxy.client import Client, post
 from tests.upstream import FakeUpstream, openai_handler, unused_port
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.real_server,

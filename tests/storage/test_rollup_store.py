@@ -1,8 +1,8 @@
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from llm_metrics_proxy.storage.rollup_store import add, clear_some, fold_after_i
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.rollups import oracle
 from tests.rollups.records import FIRST, a_row_of, changed
+from tests.waiting import wait_until
 
 Row = tuple[Any, ...]
 
@@ -243,6 +244,7 @@ while True:
 """
 
 
+@pytest.mark.system
 def test_killed_at_any_moment_every_record_is_in_once(path: Path) -> None:
     kept = 0
     for seed in range(1, 5):
@@ -270,13 +272,6 @@ def _environment() -> dict[str, str]:
 def _wait_for_records(path: Path, count: int) -> None:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(10_000)
-    deadline = time.monotonic() + 120
-    try:
-        while True:
-            ((found,),) = connection.execute("SELECT count(*) FROM completion_requests")
-            if found >= count:
-                return
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    finally:
-        connection.close()
+    enough = "SELECT 1 FROM completion_requests LIMIT 1 OFFSET ?"
+    with contextlib.closing(connection):
+        wait_until(lambda: connection.execute(enough, (count - 1,)).fetchall(), f"{count} records", 120)

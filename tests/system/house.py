@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,18 +15,10 @@ from tests.system.load import Load
 from tests.system.scraper import scrape, total
 from tests.system.truth import Row, read_progress, read_rows
 from tests.upstream import FakeUpstream, unused_port
+from tests.waiting import PATIENCE_S, wait_until
 
 WORKERS: Final = 2
 SOAK_S: Final = float(os.environ.get("SYSTEM_SOAK_S", "14"))
-_PATIENCE_S: Final = 40.0
-
-
-def eventually(reached: Callable[[], bool], what: str | Callable[[], object], timeout_s: float = _PATIENCE_S) -> None:
-    """Poll until it is so."""
-    deadline = time.monotonic() + timeout_s
-    while not reached():
-        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what() if callable(what) else what}"
-        time.sleep(0.05)
 
 
 def kill(pid: int) -> None:
@@ -63,7 +55,7 @@ class House:
     @contextlib.contextmanager
     def live_as_soon_as_the_port_is_free(self) -> Iterator[Stack]:
         """The next life. Before it, ``serve`` may refuse to start, and must say why."""
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         with contextlib.ExitStack() as entered:
             while True:
                 stack = self.live()
@@ -92,10 +84,10 @@ class House:
 
     def settle(self, stack: Stack) -> list[Row]:
         """Wait until nothing is left to ingest, and the counters of Prometheus agree with the table; the table."""
-        eventually(lambda: self.is_settled(stack), lambda: stack.get("/health"))
+        wait_until(lambda: self.is_settled(stack), lambda: stack.get("/health"))
         rows = self.rows()
         expected = _counters_of(rows)
-        eventually(lambda: self._counters() == expected, lambda: (self._counters(), expected), 10)
+        wait_until(lambda: self._counters() == expected, lambda: (self._counters(), expected))
         return rows
 
     def _counters(self) -> dict[str, float]:

@@ -14,13 +14,14 @@ import pytest
 
 from tests.proxy.client import STREAMED_CHAT, post
 from tests.stack import Stack
-from tests.system.house import eventually, kill
+from tests.system.house import kill
 from tests.system.scraper import scrape, total
 from tests.upstream import FakeUpstream
 from tests.upstream.conversation import Request
 from tests.upstream.replies import CHUNKED, EVENT_STREAM, chat_events, chunk, error_response, head
 from tests.upstream.server import openai_handler
 from tests.upstream.steps import Close, Script, Send, Stall
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -90,7 +91,7 @@ def test_three_kinds_of_failures_are_told_apart_wherever_one_looks(tmp_path: Pat
 
         port = urlsplit(stack.metrics_url).port
         assert port is not None
-        eventually(lambda: total(scrape(port), "llm_proxy_requests_total") == 6, "counters of six requests")
+        wait_until(lambda: total(scrape(port), "llm_proxy_requests_total") == 6, "counters of six requests")
         samples = scrape(port)
         assert total(samples, "llm_proxy_errors_total") == 4
         for category, kind in EXPECTED:

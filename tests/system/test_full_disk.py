@@ -15,12 +15,13 @@ import pytest
 
 from tests.processes import answers
 from tests.system.disks import filled, read_only, small_disk
-from tests.system.house import House, eventually, kill
+from tests.system.house import House, kill
 from tests.system.kinds import MIXED
 from tests.system.load import Seen
 from tests.system.scraper import Scraper, scrape, total
 from tests.system.truth import compare
 from tests.upstream import FakeUpstream
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -42,16 +43,16 @@ def test_no_space_for_the_database_delays_records_and_nothing_else(
     with house.live() as stack, Scraper(house.metrics_port), house.load("plain", "stream", "error") as load:
         time.sleep(1)
         with filled(disk):
-            eventually(lambda: "full" in str(stack.get("/health")["reasons"]), lambda: stack.get("/health"))
+            wait_until(lambda: "full" in str(stack.get("/health")["reasons"]), lambda: stack.get("/health"))
             assert stack.get("/health")["status"] == "degraded"
             assert house.health()["status"] == "ok"
             assert total(scrape(house.metrics_port), "llm_proxy_journal_lag_bytes") > 0
             assert "ingestion waits" in stack.log.read_text()
             kill(*stack.metrics_pids())  # its successor finds the disk full at its start
             sent = len(load.notes)
-            eventually(lambda: len(load.notes) > sent + 500, "500 more answers")
-            eventually(lambda: answers(f"127.0.0.1:{house.metrics_port}", "/health"), "the API with a full disk")
-            eventually(lambda: "full" in str(stack.get("/health")["reasons"]), lambda: stack.get("/health"))
+            wait_until(lambda: len(load.notes) > sent + 500, "500 more answers")
+            wait_until(lambda: answers(f"127.0.0.1:{house.metrics_port}", "/health"), "the API with a full disk")
+            wait_until(lambda: "full" in str(stack.get("/health")["reasons"]), lambda: stack.get("/health"))
         notes = load.stop()
         verdict = compare(notes, house.settle(stack))
         assert stack.get("/health")["status"] == "ok", stack.get("/health")
@@ -82,19 +83,19 @@ def test_a_journal_that_cannot_be_written_costs_counted_records_and_nothing_else
     house.database = tmp_path / database
     house.journal = disk
     with house.live() as stack, Scraper(house.metrics_port), house.load("fat", pause_s=0.005, clients=8) as load:
-        eventually(lambda: len(load.notes) > 100, "100 answers")
+        wait_until(lambda: len(load.notes) > 100, "100 answers")
         with fault(disk):
             # 8 MiB of frames wait in memory; whatever comes then is dropped
-            eventually(lambda: _dropped(house) > 100, lambda: house.health())  # noqa: PLW0108
+            wait_until(lambda: _dropped(house) > 100, lambda: house.health())  # noqa: PLW0108
             for port in (house.port, house.metrics_port):
                 health = house.health(port)
                 assert health["status"] == "degraded"
                 assert word in str(health["reasons"]), health
             assert total(scrape(house.metrics_port), "llm_proxy_records_dropped_total") > 100
             assert f"journal: cannot record ({word})" in stack.log.read_text()
-        eventually(lambda: not house.health()["workers"][0]["journal_errno"], lambda: house.health())  # noqa: PLW0108
+        wait_until(lambda: not house.health()["workers"][0]["journal_errno"], lambda: house.health())  # noqa: PLW0108
         sent, dropped = len(load.notes), _dropped(house)
-        eventually(lambda: len(load.notes) > sent + 100, "100 more answers")
+        wait_until(lambda: len(load.notes) > sent + 100, "100 more answers")
         notes = load.stop()
         verdict = compare(notes, house.settle(stack))
         assert _dropped(house) == dropped  # nothing more once there was space again
@@ -113,12 +114,12 @@ def test_a_worker_killed_while_its_records_wait_for_the_disk_leaves_their_exact_
     house = House(tmp_path, upstream, "--journal-dir", str(disk), workers=1)
     house.journal = disk
     with house.live() as stack, house.load("plain", "stream", "slow") as load:
-        eventually(lambda: len(load.notes) > 50, "50 answers")
+        wait_until(lambda: len(load.notes) > 50, "50 answers")
         with filled(disk):
-            eventually(lambda: house.health()["workers"][0]["records_waiting"] > 200, house.health)
+            wait_until(lambda: house.health()["workers"][0]["records_waiting"] > 200, house.health)
             kill(*stack.worker_pids())
-            eventually(lambda: _dropped(house) > 200, house.health)
-        eventually(lambda: not house.health()["workers"][0]["journal_errno"], house.health)
+            wait_until(lambda: _dropped(house) > 200, house.health)
+        wait_until(lambda: not house.health()["workers"][0]["journal_errno"], house.health)
         notes = load.stop()
         rows = {row["request_id"]: row for row in house.settle(stack)}
         dropped = _dropped(house)
@@ -135,10 +136,10 @@ def test_stopping_with_a_journal_that_cannot_be_written_tells_how_many_records_a
     house = House(tmp_path, upstream, "--journal-dir", str(disk), workers=1)
     house.journal = disk
     with house.live() as stack, house.load(*MIXED) as load:
-        eventually(lambda: len(load.notes) > 50, "50 answers")
+        wait_until(lambda: len(load.notes) > 50, "50 answers")
         with filled(disk):
             sent = len(load.notes)
-            eventually(lambda: len(load.notes) > sent + 300, "300 more answers")
+            wait_until(lambda: len(load.notes) > sent + 300, "300 more answers")
             stack.expect_exit(0)
             stack.process.terminate()
             stack.process.wait(20)

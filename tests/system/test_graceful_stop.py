@@ -6,10 +6,11 @@ import time
 import pytest
 
 from tests.stack import Stack
-from tests.system.house import House, eventually
+from tests.system.house import House
 from tests.system.kinds import KINDS, MIXED
 from tests.system.load import Note, Seen
 from tests.system.truth import compare
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -18,7 +19,7 @@ def test_one_sigterm_lets_every_stream_end_and_leaves_every_record(house: House)
     notes: list[Note] = []
     for _ in range(3):
         with house.live() as stack, house.load(*MIXED, "slow", "slow", seed=house.lives) as load:
-            eventually(lambda: load.count(Seen.WHOLE) > 100, "100 answers")
+            wait_until(lambda: load.count(Seen.WHOLE) > 100, "100 answers")
             stack.expect_exit(0)
             stack.process.send_signal(signal.SIGTERM)
             asked_s = time.monotonic()
@@ -37,7 +38,7 @@ def test_one_sigterm_lets_every_stream_end_and_leaves_every_record(house: House)
 
 def test_what_is_still_open_when_draining_ends_is_cut_off_and_recorded_so(house: House) -> None:
     with house.live("--drain-timeout-s", "0.5") as stack, house.load("long", clients=6) as load:
-        eventually(lambda: _open_requests(stack) == 6, "open requests")
+        wait_until(lambda: _open_requests(stack) == 6, "open requests")
         time.sleep(0.3)  # the heads reach the clients
         stack.expect_exit(0)
         stack.process.send_signal(signal.SIGTERM)
@@ -54,8 +55,8 @@ def test_what_is_still_open_when_draining_ends_is_cut_off_and_recorded_so(house:
 
 def test_two_sigterms_stop_at_once_and_the_records_say_so(house: House) -> None:
     with house.live() as stack, house.load("slow", "plain") as load:
-        eventually(lambda: load.count(Seen.WHOLE) > 50, "50 answers")
-        eventually(lambda: _open_requests(stack) > 2, "open requests")
+        wait_until(lambda: load.count(Seen.WHOLE) > 50, "50 answers")
+        wait_until(lambda: _open_requests(stack) > 2, "open requests")
         stack.expect_exit(128 + signal.SIGTERM)
         stack.process.send_signal(signal.SIGTERM)
         time.sleep(0.05)  # two signals of one number that wait together are one

@@ -18,11 +18,12 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.stack import Stack
-from tests.system.house import SOAK_S, House, eventually, kill
+from tests.system.house import SOAK_S, House, kill
 from tests.system.kinds import MIXED
 from tests.system.load import Note, Seen
 from tests.system.scraper import Scraper
 from tests.system.truth import Verdict, compare
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -101,7 +102,7 @@ def test_a_killed_supervisor_leaves_children_that_drain_and_end_and_the_next_one
 def test_an_orphan_that_hangs_is_named_by_the_next_start_and_loses_nothing_once_it_goes_on(house: House) -> None:
     with house.load("slow", "plain") as load:
         with house.live() as stack, contextlib.ExitStack() as held:
-            eventually(lambda: load.count(Seen.WHOLE) > 50, "50 answers")
+            wait_until(lambda: load.count(Seen.WHOLE) > 50, "50 answers")
             orphans = stack.worker_pids()
             # Stopped first, they would be continued by the kernel: it sends SIGCONT to a stopped process group whose
             # last parent ends. So they are kept from seeing its death, by their standard input, until they are stopped.
@@ -110,7 +111,7 @@ def test_an_orphan_that_hangs_is_named_by_the_next_start_and_loses_nothing_once_
             stack.kill_supervisor()
             for pid in orphans:
                 os.kill(pid, signal.SIGSTOP)
-            eventually(lambda: all(psutil.Process(pid).status() == "stopped" for pid in orphans), "stopped workers")
+            wait_until(lambda: all(psutil.Process(pid).status() == "stopped" for pid in orphans), "stopped workers")
         stack = house.live()
         with pytest.raises(AssertionError, match="the process ended with 1"), stack:
             pass
@@ -157,4 +158,4 @@ def _judge(house: House, stop_load: Callable[[], list[Note]]) -> Verdict:
 
 
 def _wait_for_the_end_of(pids: list[int]) -> None:
-    eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids), f"the end of {pids}")
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids), f"the end of {pids}")

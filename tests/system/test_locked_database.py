@@ -10,11 +10,12 @@ from typing import Final
 import pytest
 
 from tests.processes import answers
-from tests.system.house import House, eventually, kill
+from tests.system.house import House, kill
 from tests.system.load import Note, Seen
 from tests.system.scraper import scrape, total
 from tests.system.truth import compare
 from tests.upstream import FakeUpstream
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -36,7 +37,7 @@ def test_a_database_locked_by_another_program_costs_neither_time_nor_records(hou
         with _locked(house.database) as holder:
             since_s = time.monotonic()
             before = len(house.rows())
-            eventually(
+            wait_until(
                 lambda: "locked by another program" in str(house.health(house.metrics_port)["reasons"]), "a word"
             )
             health = house.health(house.metrics_port)
@@ -47,10 +48,10 @@ def test_a_database_locked_by_another_program_costs_neither_time_nor_records(hou
             assert stack.get("/health")["ingestion"]["lag_bytes"] > 0
             until_s = time.monotonic()
             kill(*stack.metrics_pids())  # its successor meets the lock at its start
-            eventually(
+            wait_until(
                 lambda: answers(f"127.0.0.1:{house.metrics_port}", "/health"), "the API beside a locked database"
             )
-            eventually(
+            wait_until(
                 lambda: "locked by another program" in str(house.health(house.metrics_port)["reasons"]), "a word"
             )
             holder.communicate()
@@ -72,16 +73,16 @@ def test_a_journal_that_is_full_because_of_the_lock_loses_exactly_what_it_counts
 ) -> None:
     house = House(tmp_path, upstream, "--journal-max-bytes", "1MiB", "--journal-segment-bytes", "64KiB")
     with house.live() as stack, house.load("fat", "plain", clients=8, pause_s=0.005) as load:
-        eventually(lambda: len(load.notes) > 50, "50 answers")
+        wait_until(lambda: len(load.notes) > 50, "50 answers")
         with _locked(house.database) as holder:
-            eventually(lambda: house.health()["records_dropped"] > 100, house.health)
+            wait_until(lambda: house.health()["records_dropped"] > 100, house.health)
             for port in (house.port, house.metrics_port):
                 assert house.health(port)["status"] == "degraded"
             assert "the journal has reached journal_max_bytes" in house.health()["reasons"]
             holder.communicate()
-        eventually(lambda: "the journal has reached journal_max_bytes" not in house.health()["reasons"], house.health)
+        wait_until(lambda: "the journal has reached journal_max_bytes" not in house.health()["reasons"], house.health)
         sent = len(load.notes)
-        eventually(lambda: len(load.notes) > sent + 100, "100 more answers")
+        wait_until(lambda: len(load.notes) > sent + 100, "100 more answers")
         notes = load.stop()
         verdict = compare(notes, house.settle(stack))
         dropped = house.health()["records_dropped"]

@@ -20,12 +20,13 @@ from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
 from tests.cli.conftest import make_record
-from tests.processes import answers, child, wait_until
+from tests.processes import answers, child
 from tests.stack import Stack
-from tests.system.house import House, eventually, get_json, kill
+from tests.system.house import House, get_json, kill
 from tests.system.load import Note
 from tests.system.truth import Row, compare
 from tests.upstream import FakeUpstream, unused_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -57,7 +58,7 @@ def test_requests_are_served_and_recorded_while_a_database_of_1x_is_migrated(hou
             seen_by_health.add((health["migration"] or {}).get("phase"))
             time.sleep(0.02)
         sent = len(load.notes)
-        eventually(lambda: len(load.notes) > sent + 50, "requests after the migration")
+        wait_until(lambda: len(load.notes) > sent + 50, "requests after the migration")
         notes = load.stop()
         _compare(notes, _settled(house, stack))
     assert "migrating" in phases
@@ -77,9 +78,9 @@ def test_older_records_of_our_own_are_migrated_beside_those_that_arrive(house: H
     connection.execute("UPDATE completion_requests SET app_version = '1.0.0', tokens_per_second = 1.0")
     connection.close()
     with house.load("plain", "stream", clients=6) as load, house.live(*_STAGED) as stack:
-        eventually(lambda: _is_idle(house), lambda: stack.get("/health"), _PATIENCE_S)
+        wait_until(lambda: _is_idle(house), lambda: stack.get("/health"), _PATIENCE_S)
         notes = load.stop()
-        eventually(lambda: house.is_settled(stack), lambda: stack.get("/health"), _PATIENCE_S)
+        wait_until(lambda: house.is_settled(stack), lambda: stack.get("/health"), _PATIENCE_S)
     _compare(notes, house.rows()[RECORDS // 4 :])
     (run,) = engine.history(house.database)
     assert (run.state, run.records_changed) == (State.DONE, RECORDS // 4 * len(engine.MIGRATIONS))
@@ -95,7 +96,7 @@ def test_a_metrics_process_that_is_killed_again_and_again_still_migrates(house: 
             for pid in stack.metrics_pids():
                 kill(pid)
                 killed += 1
-        eventually(lambda: _is_idle(house), lambda: stack.log.read_text()[-2000:], _PATIENCE_S)
+        wait_until(lambda: _is_idle(house), lambda: stack.log.read_text()[-2000:], _PATIENCE_S)
         notes = load.stop()
         _compare(notes, _settled(house, stack))
     _assert_migrated(house, old)
@@ -108,7 +109,7 @@ def test_stopping_in_the_midst_and_starting_again_goes_on(house: House, old: Pat
             with house.live_as_soon_as_the_port_is_free() as stack:
                 lives += 1
                 if lives > 3:
-                    eventually(lambda: _is_idle(house), "the end", _PATIENCE_S)
+                    wait_until(lambda: _is_idle(house), "the end", _PATIENCE_S)
                     notes = load.stop()
                     rows = _settled(house, stack)
                     break
@@ -127,16 +128,16 @@ def test_without_auto_migrate_it_is_refused_untouched_and_requests_are_served(
     with ExitStack() as entered:
         load = entered.enter_context(house.load("plain", clients=2))
         log = entered.enter_context(_proxy_of(house, upstream, "--no-auto-migrate"))
-        eventually(lambda: "auto_migrate is false" in log.read_text(), log.read_text, _PATIENCE_S)
+        wait_until(lambda: "auto_migrate is false" in log.read_text(), log.read_text, _PATIENCE_S)
         assert "migrate run" in log.read_text()
         sent = len(load.notes)
-        eventually(lambda: len(load.notes) > sent + 20, "requests without a metrics process")
+        wait_until(lambda: len(load.notes) > sent + 20, "requests without a metrics process")
         assert not answers(f"127.0.0.1:{house.metrics_port}", "/health")
         notes = load.stop()
     assert house.database.read_bytes() == before
     assert sorted(path.name for path in house.data_dir.iterdir()) == ["api_key_secret", "journal", "metrics.db"]
     with house.live() as stack:  # the person thought better of it; what waited in the journal is not lost
-        eventually(lambda: _is_idle(house), "the migration", _PATIENCE_S)
+        wait_until(lambda: _is_idle(house), "the migration", _PATIENCE_S)
         _compare(notes, _settled(house, stack))
     _assert_migrated(house, old)
 
@@ -164,7 +165,7 @@ def test_two_metrics_processes_that_start_at_once_migrate_it_once(tmp_path: Path
         for port in ports:
             up = partial(answers, f"127.0.0.1:{port}", "/health")
             wait_until(up, "an answer", 60, process=process, log=log)
-            eventually(partial(_is_at_rest, port), log.read_text, _PATIENCE_S)
+            wait_until(partial(_is_at_rest, port), log.read_text, _PATIENCE_S)
         for process in reversed(processes):
             process.terminate()
             assert process.wait(_PATIENCE_S) == 0
@@ -211,7 +212,7 @@ def _is_at_rest(port: int) -> bool:
 
 def _settled(house: House, stack: Stack) -> list[Row]:
     """The records that this program made, once nothing is left to ingest."""
-    eventually(lambda: house.is_settled(stack), lambda: stack.get("/health"), _PATIENCE_S)
+    wait_until(lambda: house.is_settled(stack), lambda: stack.get("/health"), _PATIENCE_S)
     return [row for row in house.rows() if row["request_id"] is not None]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.cli.test_serve import serving
-from tests.processes import wait_until
 from tests.proxy.client import Client, post
 from tests.upstream import FakeUpstream, Send, error_response
+from tests.waiting import wait_until
 from tests.watch.test_webhook import Receiver
 
 pytestmark = pytest.mark.system

@@ -2,8 +2,7 @@
 
 import gzip
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -58,12 +57,6 @@ class Receiver:
             for group in ExportMetricsServiceRequest.FromString(body).resource_metrics:
                 for scope in group.scope_metrics:
                     self.metrics |= {metric.name: metric for metric in scope.metrics}
-
-    def wait_until(self, reached: Callable[[], object]) -> None:
-        deadline = time.monotonic() + LIMIT_S
-        while not reached():
-            assert time.monotonic() < deadline, f"it did not come: {self.paths}"
-            time.sleep(0.02)
 
     @contextmanager
     def running(self) -> Iterator["Receiver"]:

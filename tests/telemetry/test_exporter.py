@@ -14,6 +14,7 @@ from llm_metrics_proxy.telemetry import OtlpOptions, TelemetryExporter, exporter
 from llm_metrics_proxy.telemetry.facts import Measurement, SpanFacts
 from tests.telemetry.conftest import a_stream
 from tests.telemetry.receiver import LIMIT_S, Receiver, plain
+from tests.waiting import wait_until
 
 
 class Held:
@@ -48,19 +49,12 @@ def started(held: Held, **options: Any) -> TelemetryExporter:
     return made
 
 
-def wait_until(reached: Any) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_requests_arrive_as_spans_and_in_histograms(receiver: Receiver) -> None:
     sender = TelemetryExporter(OtlpOptions(endpoint=receiver.url, version="1", metrics_interval_s=3600))
     sender.start()
     record = a_stream(7)
     sender.stored([(record, 0.25), (a_stream(8, dialect=None), None), (a_stream(9, trace_sampled=False), None)])
-    receiver.wait_until(lambda: receiver.spans)
+    wait_until(lambda: receiver.spans, lambda: receiver.paths)
     sender.stop(LIMIT_S)
     (made,) = receiver.spans
     assert plain(made.attributes)["llm_proxy.cost_usd"] == 0.25
@@ -92,7 +86,7 @@ def test_a_receiver_that_is_away_is_told_once_and_when_it_is_back(caplog: pytest
     sender = started(held)
     for index in range(1, 4):
         sender.stored([(a_stream(index), None)])
-        wait_until(lambda index=index: sender.status().spans_sent + sender.status().dropped == index)
+        wait_until(lambda index=index: sender.status().spans_sent + sender.status().dropped == index)  # type: ignore[misc]
     sender.stop(LIMIT_S)
     assert (sender.status().spans_sent, sender.status().dropped) == (1, 2)
     told = [record.getMessage() for record in caplog.records if "takes" in record.getMessage()]
@@ -148,6 +142,7 @@ def test_an_endpoint_that_cannot_be_opened_ends_nothing() -> None:
     assert sender.status().waiting == 1
 
 
+@pytest.mark.system
 def test_turned_off_nothing_of_the_sdk_is_even_imported() -> None:  # FastAPI imports its API
     code = (
         "import sys, llm_metrics_proxy.cli.metrics_process; "

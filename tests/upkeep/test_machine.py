@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 
 import apsw
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -18,6 +17,7 @@ from llm_metrics_proxy.storage.retention import oldest_day, prune_some
 from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
 from llm_metrics_proxy.storage.rollup_store import Gathered, add, clear_some, gather
 from llm_metrics_proxy.storage.sqlite import SqliteStore
+from tests.examples import examples
 from tests.rollups import oracle
 from tests.rollups.records import a_row_of
 
@@ -139,5 +139,5 @@ class RollUps(RuleBasedStateMachine):
         oracle.assert_alike(found, oracle.expected(counted, decided))
 
 
-RollUps.TestCase.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+RollUps.TestCase.settings = examples(12, stateful_step_count=25)
 TestRollUps = RollUps.TestCase

@@ -1,6 +1,6 @@
+import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -15,6 +15,7 @@ from llm_metrics_proxy.upkeep import Retention, UpkeepService
 from llm_metrics_proxy.upkeep import service as service_module
 from tests.rollups import oracle
 from tests.rollups.records import a_row_of
+from tests.waiting import wait_until
 
 
 def store(path: Path, count: int, seed: int) -> None:
@@ -29,21 +30,16 @@ def service(path: Path, admit: Callable[[], None] = lambda: None) -> UpkeepServi
 
 
 def wait_until_rolled_up(path: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(10_000)
-        rows = list(
-            connection.execute(
+    def reached() -> bool:
+        with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+            connection.set_busy_timeout(10_000)
+            question = (
                 "SELECT 1 FROM rollup_state WHERE NOT clearing "
                 "AND cursor_id = (SELECT max(id) FROM completion_requests)"
             )
-        )
-        connection.close()
-        if rows:
-            return
-        time.sleep(0.02)
-    raise AssertionError("records were not rolled up")
+            return bool(connection.execute(question).fetchall())
+
+    wait_until(reached, "all records are rolled up", 120)
 
 
 def test_it_rolls_up_what_is_there_and_what_comes(tmp_path: Path) -> None:
@@ -100,10 +96,7 @@ def test_trouble_is_told_once_and_tried_again(tmp_path: Path, caplog: pytest.Log
     running = service(path)
     running.start()
     try:
-        deadline = time.monotonic() + 60
-        while "roll-ups and retention wait" not in caplog.text:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: "roll-ups and retention wait" in caplog.text)
         connection.execute("ALTER TABLE elsewhere RENAME TO rollups")
         wait_until_rolled_up(path)
     finally:
@@ -124,9 +117,7 @@ def test_it_tells_of_the_work_when_answers_are_slow_until_it_is_done(
         running.start()
         try:
             wait_until_rolled_up(path)
-            deadline = time.monotonic() + 60
-            while len(caplog.messages) < len(told) and time.monotonic() < deadline:
-                time.sleep(0.02)
+            wait_until(lambda: len(caplog.messages) >= len(told), lambda: caplog.messages)
         finally:
             running.stop()
     assert len(caplog.messages) == len(told)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import apsw
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics import rollup_range
@@ -33,6 +33,7 @@ from llm_metrics_proxy.storage.rollup_state import reset
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.upkeep import Retention, Upkeep, Worked
 from tests.analytics.test_rollup_source import assert_same, values_of
+from tests.examples import examples
 from tests.migration.databases import options
 from tests.rollups.records import a_row_of, changed
 
@@ -152,7 +153,8 @@ DEEDS: Final = (
 )  # fmt: skip
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.grid
+@examples(6, allow=(HealthCheck.function_scoped_fixture,))
 @given(st.integers(0, 2**16), st.lists(st.sampled_from(DEEDS), min_size=4, max_size=14))
 def test_in_any_order_roll_ups_answer_as_records_do(
     monkeypatch: pytest.MonkeyPatch, seed: int, deeds: list[str]

@@ -1,6 +1,7 @@
 """The listening side of the fake server, and handlers for ordinary days."""
 
 import contextlib
+import random
 import socket
 import ssl
 import threading
@@ -20,6 +21,8 @@ from tests.upstream.replies import (
     json_response,
 )  # fmt: skip
 from tests.upstream.steps import Pause, Script, Send, Step
+
+_ANY = random.SystemRandom()  # of its own: tests seed the other one
 
 
 class FakeUpstream:
@@ -152,10 +155,22 @@ def openai_handler(request: Request) -> Script:
 
 
 def unused_port() -> int:
-    """A loopback port where nobody listens, so that connecting is refused."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-    return port
+    """A loopback port where nobody listens, so that connecting is refused.
+
+    It is none that the kernel gives to clients by itself, and as long as this process lives it is given to no other
+    test, also of other processes: the UDP port of its number, which nobody uses, stands for it.
+    """
+    while True:
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        address = ("127.0.0.1", _ANY.randrange(20_000, 32_000))
+        try:
+            claim.bind(address)
+            socket.create_server(address).close()
+        except OSError:
+            claim.close()
+        else:
+            claim.detach()
+            return address[1]
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """The threads that watch, on a real database and with real receivers."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import apsw
@@ -14,18 +13,12 @@ from llm_metrics_proxy.watch.evaluation import measure_alert, measure_slo
 from llm_metrics_proxy.watch.rules import AlertRule, SloRule
 from llm_metrics_proxy.watch.states import Phase
 from llm_metrics_proxy.watch.watcher import Rules, Watcher
+from tests.waiting import wait_until
 from tests.watch.conftest import BEGAN, Site
 from tests.watch.test_rules import a_rule
 from tests.watch.test_webhook import Receiver
 
 LIMIT_S = 60.0
-
-
-def wait_until(reached: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not reached():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 class Desk:

@@ -3,11 +3,11 @@
 import random
 from collections.abc import Iterator
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
-# No deadline: on a machine shared by many, the slowness of one example proves nothing.
-CALM = settings(deadline=None, max_examples=50)
+from tests.examples import examples
+
+CALM = examples(50)
 
 
 def random_pieces(data: bytes, seed: int, longest: int = 40) -> list[bytes]:

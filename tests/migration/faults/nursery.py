@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -125,14 +124,6 @@ class Nursery:
         for child in self._children:
             if not child.done.done():
                 child.done.set_exception(RuntimeError(f"the nursery has ended, see {self.log}"))
-
-
-def wait_until(reached: Callable[[], bool], what: str) -> None:
-    """Poll until it is so."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_S:g} s"
-        time.sleep(0.01)
 
 
 def is_stopped(pid: int) -> bool:

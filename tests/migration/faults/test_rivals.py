@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.migration.faults.nursery import Child, is_stopped, wait_until
+from tests.migration.faults.nursery import Child, is_stopped
 from tests.migration.faults.oracle import judge
 from tests.migration.faults.points import Fault
 from tests.migration.faults.templates import execute, old_file, our_file
 from tests.migration.faults.trials import FINISHED, Trials
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
