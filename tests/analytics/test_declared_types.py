@@ -53,9 +53,9 @@ TABLES: Final[dict[str, tuple[dict[str, str], str]]] = {
     "1.0.0": ({**_PUBLIC, "origin": "TEXT"}, ""),
     "2.x": ({**_PUBLIC, "origin": "TEXT", "app_version": "TEXT DEFAULT '1.0.0'"}, ""),
 }
-_QUICK: Final = ("NUM", "TEXT", "1.0.0")
+_QUICK: Final = ("NUM", "1.0.0")
 KINDS: Final = [
-    pytest.param(name, marks=() if name in _QUICK else pytest.mark.system, id=name.replace(" ", "_")) for name in TABLES
+    pytest.param(name, marks=() if name in _QUICK else pytest.mark.grid, id=name.replace(" ", "_")) for name in TABLES
 ]
 # Texts that look like numbers, and some that nearly do.
 _WORDS: Final = (

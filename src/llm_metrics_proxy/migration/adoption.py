@@ -10,6 +10,7 @@ one is kept as ``id_original``, and constraints of the old table are not carried
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Final, NamedTuple
@@ -175,7 +176,8 @@ def _make_originals_exact(connection: apsw.Connection) -> None:
         if ours == "ANY" and affinity(column.declared, strict=strict) != UNTYPED:
             name = quoted(column.name)
             if not list(connection.execute(f"SELECT 1 FROM {TABLE} WHERE {name} IS NOT NULL LIMIT 1")):  # noqa: S608
-                connection.execute(f"ALTER TABLE {TABLE} DROP COLUMN {name}")
+                with suppress(apsw.SQLError):  # an index, a view or a trigger is about it, or is broken
+                    connection.execute(f"ALTER TABLE {TABLE} DROP COLUMN {name}")
 
 
 def _copy_table(connection: apsw.Connection) -> None:
