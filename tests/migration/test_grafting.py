@@ -212,12 +212,20 @@ def test_a_killed_program_is_followed_by_one_that_finishes(path: Path, spoilt_be
     as_sqlite_makes_it(path)
 
 
+@pytest.mark.parametrize("declared", ["DATETIME", "NUM", "INTEGER", "BLOB", ""])
+def test_a_column_of_another_type_has_its_index_in_small_transactions_too(tmp_path: Path, declared: str) -> None:
+    path = adopted(tmp_path / "metrics.db", timestamp=f"timestamp {declared}")
+    builder = Builder(path)
+    assert builder.build()
+    assert builder.pace.transactions > RECORDS / BATCH
+    as_sqlite_makes_it(path)
+
+
 @pytest.mark.grid
 @pytest.mark.parametrize(
     ("timestamp", "nulls"),
     [
         ("timestamp TEXT", True), ("timestamp TEXT COLLATE NOCASE", False), ("timestamp REAL", False),
-        ("timestamp DATETIME", False),
     ],
 )  # fmt: skip
 def test_where_the_trees_could_differ_sqlite_builds_it(tmp_path: Path, timestamp: str, nulls: bool) -> None:

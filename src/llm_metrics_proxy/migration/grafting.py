@@ -6,8 +6,9 @@ turns the row of that table in ``sqlite_schema`` into the row of the index, whos
 
 Entries follow records in the order of ids; a fact tells how far. What a program does to records before that point while
 entries are made spoils them: triggers note it, the entries are thrown away, and CREATE INDEX has to do. It does as well
-where the two b-trees could differ: NULL, which a PRIMARY KEY refuses, collations, and affinities that turn numbers into
-others. In the end the entries are counted.
+where the two b-trees could differ: NULL, which a PRIMARY KEY refuses, collations, and REAL, which an index keeps in a
+form of its own. Of all other types it keeps what is stored, as a column without a type does. In the end the entries are
+counted.
 """
 
 from collections.abc import Callable
@@ -96,7 +97,7 @@ class Grafting:
     def _begin(self, index: Index) -> bool:
         """Set up the entries' table and the triggers; whether that can lead to the same index."""
         declared, collation, *_rest = self._connection.column_metadata("main", TABLE, index.column)
-        if collation != "BINARY" or affinity(declared or "", strict=False) not in {"TEXT", "BLOB"}:
+        if collation != "BINARY" or affinity(declared or "", strict=False) == "REAL":
             return False
         having = f"{index.column} IS {'NOT ' if index.is_partial else ''}NULL"
         first = self._one(f"SELECT min(id) FROM {TABLE} WHERE {having}")  # noqa: S608
@@ -111,8 +112,7 @@ class Grafting:
         with transaction(self._connection, self._pace):
             self._fence.check(self._connection)
             self._connection.execute(
-                f"CREATE TABLE {_entries(index)} (value {declared or ''}, id INTEGER, PRIMARY KEY ({key})) "
-                "WITHOUT ROWID"
+                f"CREATE TABLE {_entries(index)} (value, id INTEGER, PRIMARY KEY ({key})) WITHOUT ROWID"
             )
             for name, (event, condition) in _EVENTS.items():
                 self._connection.execute(
