@@ -136,7 +136,7 @@ def test_a_reader_that_is_open_while_the_file_is_adopted_follows(tmp_path: Path)
 
 
 @pytest.mark.parametrize("declared", ["DATETIME", "TEXT", "INTEGER", ""])
-def test_ranges_and_order_by_time_use_the_index(tmp_path: Path, declared: str) -> None:
+def test_ranges_and_order_by_time_use_the_index_and_ranges_of_ids_the_table(tmp_path: Path, declared: str) -> None:
     path = tmp_path / "metrics.db"
     execute(
         path,
@@ -145,15 +145,18 @@ def test_ranges_and_order_by_time_use_the_index(tmp_path: Path, declared: str) -
     )
     engine.migrate(path, options(path))
     reader = SqliteReader(path)
-    plan = reader.query(
-        "EXPLAIN QUERY PLAN SELECT model, response_time_ms FROM completion_requests "
-        "WHERE timestamp >= ? AND timestamp < ':' ORDER BY timestamp DESC, id DESC LIMIT 5",
-        ("2025-01-01T00:00:00.000000Z",),
-    )
+    in_time = "WHERE timestamp >= ? AND timestamp < ':'"
+    plans = {
+        f"FROM completion_requests {in_time} ORDER BY timestamp DESC, id DESC LIMIT 5": "USING INDEX "
+        "completion_requests_timestamp (timestamp>? AND timestamp<?)",
+        f"FROM completion_requests NOT INDEXED {in_time} AND id > 5 AND id <= 9 ORDER BY id LIMIT 5": "USING INTEGER "
+        "PRIMARY KEY (rowid>? AND rowid<?)",
+    }
+    for asked, used in plans.items():
+        explain = f"EXPLAIN QUERY PLAN SELECT model, response_time_ms {asked}"
+        rows = reader.query(explain, ("2025-01-01T00:00:00.000000Z",))
+        assert [row[3] for row in rows] == [f"SEARCH main.completion_requests {used}"]
     reader.close()
-    assert [row[3] for row in plan] == [
-        "SEARCH main.completion_requests USING INDEX completion_requests_timestamp (timestamp>? AND timestamp<?)"
-    ]
 
 
 @pytest.mark.parametrize(
