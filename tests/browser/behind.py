@@ -35,7 +35,9 @@ def _nginx() -> str:
     """Debian has it in /usr/sbin, which is not on everybody's PATH."""
     found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise FileNotFoundError("the tests of the dashboard behind a reverse proxy need nginx: sh tools/install-nginx.sh")
+        raise FileNotFoundError(
+            "the tests of the dashboard behind a reverse proxy need nginx: sh tools/install-nginx.sh"
+        )
     return found
 
 

@@ -3,6 +3,7 @@ import { createRootRoute, createRoute, createRouter } from "@tanstack/react-rout
 
 import { ROOT } from "../api/place";
 import { parseSearch } from "../state/search";
+import { Fault } from "./fault";
 import { Shell } from "./shell";
 import { Viewed } from "./view";
 import { VIEWS } from "./views";
@@ -18,4 +19,4 @@ const root = createRootRoute({
 
 const routes = VIEWS.map(({ path, component }) => createRoute({ getParentRoute: () => root, path, component }));
 
-export const router = createRouter({ routeTree: root.addChildren(routes), basepath: new URL(ROOT).pathname, defaultPreload: "intent" });
+export const router = createRouter({ routeTree: root.addChildren(routes), basepath: new URL(ROOT).pathname, defaultPreload: "intent", defaultErrorComponent: Fault });
