@@ -47,6 +47,7 @@ $(SITE): $(NODE) $(SITE_SOURCES)
 
 browser: $(DEV) $(SITE) ## the dashboard in Chromium
 	sh tools/install-chromium.sh
+	sh tools/install-nginx.sh
 	$(BIN)/pytest -q tests/browser $(ARGS)
 
 dashboard: $(SITE) ## build the dashboard into the package
@@ -68,6 +69,7 @@ quick: $(DEV) ## the inner loop: everything that starts no whole process, under 
 test: check ## all set-up, the checks, then every test
 	sh tools/install-litellm.sh
 	sh tools/install-chromium.sh
+	sh tools/install-nginx.sh
 	sh tools/install-prometheus.sh
 	$(BIN)/pytest -q $(ARGS)
 

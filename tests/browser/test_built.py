@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from llm_metrics_proxy.export.comma_separated import text_cell
 from tools import openapi
+
+from llm_metrics_proxy.export.comma_separated import text_cell
 
 ROOT: Final = Path(__file__).parents[2]
 SITE: Final = ROOT / "src" / "llm_metrics_proxy" / "dashboard" / "site"

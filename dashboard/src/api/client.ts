@@ -16,6 +16,13 @@ export function needsToken(error: unknown): boolean {
   return error instanceof ApiError && error.status === 401;
 }
 
+const NOBODY: readonly number[] = [0, 502, 504]; // no answer at all, or only that of a reverse proxy that got none
+
+/** The server is gone, or starts again. */
+export function isUnanswered(error: unknown): boolean {
+  return error instanceof ApiError && NOBODY.includes(error.status);
+}
+
 export type Parameters_ = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
 
 /** Of a path of the API, which begins with a slash: whole, wherever the program stands. */
