@@ -85,10 +85,11 @@ def overflow_px(page: Page) -> int:
 # What reaches beyond the edge, or has to be scrolled sideways, and is no table: those need their columns.
 _SIDEWAYS: Final = """() => {
   const edge = document.documentElement.clientWidth;
+  const unseen = ".visually-hidden, .skip, dialog:not([open]), details:not([open]) > div";
   const inTable = (one) => one.closest(".scroll, .requests") !== null;
   const said = (one) => `${one.tagName.toLowerCase()}.${one.className} ${(one.textContent ?? "").slice(0, 40)}`;
   const wide = [...document.querySelectorAll("body *")].filter((one) => {
-    if (inTable(one) || one.closest(".visually-hidden, .skip, dialog:not([open]), details:not([open]) > div")) return false;
+    if (inTable(one) || one.closest(unseen)) return false;
     const style = getComputedStyle(one);
     const scrolls = ["auto", "scroll"].includes(style.overflowX) && one.scrollWidth > one.clientWidth;
     const box = one.getBoundingClientRect();

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -17,14 +18,15 @@ from tests.browser.records import a_day, write
 from tests.browser.served import served
 
 TOKEN: Final = "a-token-of-this-test"
-# As the docs have it; below a name that a view has, too; and two without the slash: one makes paths like //models.
-_LOCATIONS: Final = """
-location /llm/ {{ proxy_pass http://{open}/; }}
-location /deep/down/models/ {{ proxy_pass http://{open}/; }}
-location /bare {{ proxy_pass http://{open}/; }}
-location /cut {{ rewrite ^/cut/?(.*)$ /$1 break; proxy_pass http://{open}; }}
-location /guarded/ {{ proxy_pass http://{guarded}/; proxy_set_header Host $http_host; }}
-location /other/ {{ proxy_pass http://{guarded}/; proxy_set_header Host $http_host; }}
+GUIDE: Final = Path(__file__).parents[2] / "docs" / "howto" / "behind-a-reverse-proxy.md"
+_OPEN: Final = "127.0.0.1:8002"  # as the guide has it
+# Below a name that a view has, too, and without the slash: the first of these makes paths like //models.
+_LOCATIONS: Final = f"""
+location /deep/down/models/ {{ proxy_pass http://{_OPEN}/; }}
+location /bare {{ proxy_pass http://{_OPEN}/; }}
+location /cut {{ rewrite ^/cut/?(.*)$ /$1 break; proxy_pass http://{_OPEN}; }}
+location /guarded/ {{ proxy_pass http://GUARDED/; proxy_set_header Host $http_host; }}
+location /other/ {{ proxy_pass http://GUARDED/; proxy_set_header Host $http_host; }}
 """
 
 
@@ -35,8 +37,9 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write(plain / "metrics.db", a_day(300, datetime.now(UTC)))
     write(guarded / "metrics.db", a_day(50, datetime.now(UTC)))
     with served(plain) as first, served(guarded, token=TOKEN) as second:
-        places = {"open": urlsplit(first).netloc, "guarded": urlsplit(second).netloc}
-        with behind_nginx(folder, _LOCATIONS.format(**places)) as address:
+        (shown,) = re.findall(r"```nginx\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+        locations = (shown + _LOCATIONS).replace(_OPEN, urlsplit(first).netloc)
+        with behind_nginx(folder, locations.replace("GUARDED", urlsplit(second).netloc)) as address:
             yield address
 
 

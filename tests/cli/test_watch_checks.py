@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from llm_metrics_proxy.cli.finding import Status
 from llm_metrics_proxy.cli.watch_checks import PATIENCE_S, alerts, objectives
@@ -43,12 +44,13 @@ def test_what_fires_and_what_nobody_took_is_shown(tmp_path: Path) -> None:
 
 def test_an_objective_that_is_missed_is_not_well(tmp_path: Path) -> None:
     assert objectives(Settings(data_dir=tmp_path)).found == "none in the settings"
-    slos = [
-        SloTable(name="met", objective=0.5, window="2d"),
-        SloTable(name="strict", objective=0.9999, window="2d"),
-        SloTable(name="unasked", objective=0.9, window="2d", model="none"),
-        SloTable(name="fast", objective=0.9, window="2d", require="time_to_first_token_ms < 1"),
-    ]
+    tables: tuple[dict[str, Any], ...] = (
+        {"name": "met", "objective": 0.5},
+        {"name": "strict", "objective": 0.9999},
+        {"name": "unasked", "objective": 0.9, "model": "none"},
+        {"name": "fast", "objective": 0.9, "require": "time_to_first_token_ms < 1"},
+    )
+    slos = [SloTable.model_validate({"window": "2d", **table}) for table in tables]
     watched = Settings(data_dir=tmp_path, slos=slos)
     assert objectives(watched).status is Status.OK  # before the first start
     write(tmp_path / "metrics.db", a_day(200, datetime.now(UTC)))

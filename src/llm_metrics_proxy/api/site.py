@@ -30,8 +30,8 @@ _SLASH: Final = (
     'let u=new URL(document.URL);u.pathname.endsWith("/")||(u.pathname+="/",history.replaceState(null,"",u.href))'
 )
 _SLASH_HASH: Final = b64encode(sha256(_SLASH.encode()).digest()).decode()
-# Scripts and styles from here alone, beside the line above; charts are drawn on a canvas and saved as blobs; nothing may
-# frame the page.
+# Scripts and styles from here alone, beside the line above; charts are drawn on a canvas and saved as blobs; nothing
+# may frame the page.
 CONTENT_SECURITY_POLICY: Final = (
     f"default-src 'none'; script-src 'self' 'sha256-{_SLASH_HASH}'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

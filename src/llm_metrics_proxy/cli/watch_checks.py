@@ -26,7 +26,7 @@ def objectives(settings: Settings) -> Finding:
     try:
         reports = _measured(settings)
     except LlmMetricsProxyError as error:
-        return Finding("objectives", Status.WARNING, f"could not be measured: {error}", "the check `database` says more")
+        return Finding("objectives", Status.WARNING, f"not measured: {error}", "the check `database` says more")
     missed = [f"{one.name} ({one.good_ratio:.2%} of {one.objective:.2%})" for one in reports if one.met is False]
     unknown = [one.name for one in reports if one.met is None]
     found = f"{len(settings.slos)} in the settings"
@@ -69,7 +69,8 @@ def alerts(settings: Settings) -> Finding:
             advice = "does the webhook's receiver run, and does it answer with 2xx? It is asked for a day"
             return Finding("alerts", Status.WARNING, found, advice)
     if firing:
-        return Finding("alerts", Status.WARNING, found, "the dashboard's settings say since when, and what was measured")
+        advice = "the dashboard's settings say since when, and what was measured"
+        return Finding("alerts", Status.WARNING, found, advice)
     return Finding("alerts", Status.OK, found)
 
 
