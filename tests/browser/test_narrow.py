@@ -90,3 +90,10 @@ def test_signing_in_fits_in_every_language(open_at: Open, tmp_path: Path) -> Non
             page.keyboard.press("Enter")
             expect(page.get_by_role("alert")).to_be_visible()
             assert_fits(page)
+
+
+def test_the_page_of_the_api_fits(open_at: Open, site: str) -> None:
+    page = open_at(site, viewport=NARROW).page
+    page.goto(f"{site}/docs")
+    expect(page.locator("h1").first).to_be_visible()
+    assert_fits(page)

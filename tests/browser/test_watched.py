@@ -127,9 +127,11 @@ def test_nothing_is_well_before_objectives_were_measured_or_when_they_cannot_be(
         expect(page.locator(".health")).to_contain_text(seen)
     page = open_at(watched, tolerates=lambda text: "500" in text).page
     page.route("**/api/v1/alerts", lambda route: route.fulfill(json={"alerts": []}))
-    page.route("**/api/v1/slos", lambda route: route.fulfill(status=500, json={}))
+    failed = {"error": {"type": "internal_error", "message": "no numbers"}}
+    page.route("**/api/v1/slos", lambda route: route.fulfill(status=500, json=failed))
     page.goto(watched)
     expect(page.locator(".health")).to_contain_text("Something needs attention")
+    expect(page.locator(".health")).to_contain_text("no numbers")
 
 
 def answering(slos: list[dict[str, object]]) -> Callable[[Route], None]:

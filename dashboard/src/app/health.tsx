@@ -43,17 +43,18 @@ function useStanding() {
   const known = slos.data !== undefined && alerts.data !== undefined && !found.waiting;
   const [text, tone]: readonly [Key, string] =
     health.error !== null ? ["health.down", "bad"] : unwell ? ["health.degraded", bad ? "bad" : "warn"] : known ? ["health.ok", "good"] : ["state.loading", ""];
-  return { health, found, text, tone };
+  const reasons = [...(health.data?.reasons ?? []), ...[slos.error, alerts.error].flatMap((error) => (error === null || health.error !== null ? [] : [error.message]))];
+  return { health, found, text, tone, reasons };
 }
 
 export function HealthLine() {
   const { t } = useSpeech();
-  const { health, found, text, tone } = useStanding();
+  const { health, found, text, tone, reasons } = useStanding();
   return (
     <div className="health" role="status">
       <span>
         <span className={`dot ${health.data === undefined ? "" : tone}`} />
-        {health.data !== undefined && <strong>{t(text)}</strong>} <span className="muted">{health.data?.reasons.join(" · ")}</span>
+        {health.data !== undefined && <strong>{t(text)}</strong>} <span className="muted">{reasons.join(" · ")}</span>
       </span>
       {REASONS.map(
         ([reason, key]) =>
