@@ -53,6 +53,7 @@ $(SITE): $(NODE) $(SITE_SOURCES)
 
 browser: $(DEV) $(SITE) ## the dashboard in Chromium
 	sh tools/install-chromium.sh
+	sh tools/install-nginx.sh
 	$(BIN)/pytest -q tests/browser $(ARGS)
 
 dashboard: $(SITE) ## build the dashboard into the package
@@ -75,6 +76,7 @@ quick: $(DEV) ## the inner loop, under a minute: no whole processes, no large gr
 test: check ## all set-up, the checks, then every test
 	sh tools/install-litellm.sh
 	sh tools/install-chromium.sh
+	sh tools/install-nginx.sh
 	sh tools/install-prometheus.sh
 	$(PYTEST) $(ARGS)
 

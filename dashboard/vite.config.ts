@@ -25,10 +25,10 @@ function packed(): Plugin {
   };
 }
 
-// Served by the metrics process at /; assets bear a hash, so that browsers may keep them for ever.
+// Served by the metrics process wherever that is reached; assets bear a hash, so that browsers may keep them for ever.
 export default defineConfig({
   plugins: [react(), packed()],
-  base: "/",
+  base: "./", // addresses are relative to the page, or to the script that asks
   build: {
     outDir: OUT,
     emptyOutDir: true,

@@ -4,6 +4,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
 import { ApiError, needsToken } from "./api/client";
+import { renew } from "./app/renewal";
 import { router } from "./app/router";
 import { SESSION } from "./app/session";
 import { ThemeOf } from "./app/theme";
@@ -38,7 +39,7 @@ if (root !== null) {
   createRoot(root).render(
     <StrictMode>
       <ThemeOf>
-        <Spoken>
+        <Spoken onMissing={renew}>
           <QueryClientProvider client={client}>
             <RouterProvider router={router} />
           </QueryClientProvider>

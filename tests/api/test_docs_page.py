@@ -61,6 +61,13 @@ def test_the_page_needs_nothing_from_anywhere_and_its_style_is_allowed_by_its_ha
     assert response.headers["content-type"].startswith("text/html")
 
 
+def test_its_address_and_its_paths_hold_below_any_prefix(database: Database) -> None:
+    http = client(database)
+    links = [value for name, value in Page(http.get("/docs").text).attributes if name == "href" and value]
+    assert not any(link.startswith("/") for link in links)
+    assert http.get("/openapi.json").json()["servers"] == [{"url": "."}]  # of the document's own address
+
+
 def test_links_within_the_page_lead_somewhere(database: Database) -> None:
     page = Page(client(database).get("/docs").text)
     targets = {value for name, value in page.attributes if name == "id"}

@@ -31,6 +31,15 @@ def test_the_token_once_then_a_cookie_that_no_script_can_read(database: Database
     assert http.get("/session").json()["signed_in"] is True
 
 
+def test_the_cookie_is_for_the_folder_that_the_browser_sees(database: Database) -> None:
+    """Without a path it is that of the address (RFC 6265 section 5.1.4): of any prefix, which nobody has to name."""
+    http = client(database, token=TOKEN)
+    kept, dropped = http.post("/session", json={"token": TOKEN}), http.delete("/session")
+    for answer in (kept, dropped):
+        assert "path=" not in answer.headers["set-cookie"].lower()
+    assert "max-age=0" in dropped.headers["set-cookie"].lower()
+
+
 def test_the_page_that_asks_needs_no_token_and_shows_no_data(database: Database) -> None:
     http = client(database, token=TOKEN)
     assert http.get("/").status_code == http.get("/requests").status_code == 200

@@ -1,7 +1,11 @@
 """The dashboard's files, from memory, in the coding that the browser takes."""
 
 import gzip
+import re
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import brotli  # type: ignore[import-untyped]
 import pytest
@@ -10,7 +14,7 @@ from llm_metrics_proxy.api.site import CONTENT_SECURITY_POLICY, VIEW_PATHS, Asse
 from tests.analytics.database import Database
 from tests.api.service import client
 
-PAGE = b"<!doctype html><div id=root></div>" * 20
+PAGE = b"<!doctype html><head></head><div id=root></div>" + b" " * 600
 SCRIPT = b"console.log(1);" * 50
 
 
@@ -28,10 +32,48 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("path", VIEW_PATHS)
 def test_every_view_is_the_page_and_is_asked_for_anew(database: Database, folder: Path, path: str) -> None:
     response = client(database, site=load(folder)).get(path)
-    assert (response.status_code, response.content) == (200, PAGE)
+    assert response.status_code == 200
+    assert re.sub(b"<script>.*</script>", b"", response.content) == PAGE
     assert response.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
     assert response.headers["cache-control"] == "no-cache"
     assert response.headers["content-type"].startswith("text/html")
+
+
+def test_the_page_of_the_root_alone_sees_to_a_slash_by_a_script_that_its_policy_allows(
+    database: Database, folder: Path
+) -> None:
+    """Every view but the root has one address; what its parts are called is relative to that."""
+    http = client(database, site=load(folder))
+    found = {path: re.findall("<script>(.*?)</script>", http.get(path).text) for path in VIEW_PATHS}
+    (script,) = found.pop("/")
+    assert not any(found.values())
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in http.get("/").headers["content-security-policy"]
+    assert http.get("/").headers["etag"] != http.get("/models").headers["etag"]
+
+
+def test_slashes_before_a_path_are_one(database: Database, folder: Path) -> None:
+    """What nginx makes of ``location /llm { proxy_pass http://127.0.0.1:8002/; }``."""
+    http = client(database, site=load(folder))
+
+    def get(path: str) -> Any:
+        return http.get(f"{http.base_url}{path}", follow_redirects=False)  # else it would name a host
+
+    assert get("//models").content == PAGE
+    assert get("///").content == get("/").content
+    assert get("//assets/main-1a2b.js").content == SCRIPT
+    assert get("//api/v1/summary").json() == get("/api/v1/summary").json()
+    for path in ("//evil.example", "//evil.example/models", "//models/", "/models//"):
+        response = get(path)
+        assert (response.status_code, response.headers.get("location")) == (404, None)
+
+
+def test_slashes_are_no_way_around_the_token(database: Database, folder: Path) -> None:
+    http = client(database, site=load(folder), token="secret")
+    root = str(http.base_url)
+    assert http.get(f"{root}//models").status_code == http.get(f"{root}//health").status_code == 200
+    for path in ("//api/v1/summary", "///metrics", "//session", "//docs"):
+        assert http.get(root + path).status_code == 401
 
 
 def test_assets_may_be_kept_for_ever_and_are_compressed_already(database: Database, folder: Path) -> None:

@@ -13,6 +13,7 @@ VIEWS: Final = (
 THEMES: Final = ("light", "dark", "terminal")
 PATIENCE_MS: Final = 30_000
 DESKTOP: Final[ViewportSize] = {"width": 1440, "height": 1000}
+NARROW: Final[ViewportSize] = {"width": 320, "height": 640}  # a desk's 1280 at 400 % (WCAG 2.2, 1.4.10)
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 # What the page's policy forbids is told to the page itself; kept there until the test asks.
 _LISTEN: Final = """
@@ -78,4 +79,27 @@ class Visit:
 def overflow_px(page: Page) -> int:
     """How far the page reaches beyond its right edge."""
     found: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return found
+
+
+# What reaches beyond the edge, or has to be scrolled sideways, and is no table: those need their columns.
+_SIDEWAYS: Final = """() => {
+  const edge = document.documentElement.clientWidth;
+  const unseen = ".visually-hidden, .skip, dialog:not([open]), details:not([open]) > div";
+  const inTable = (one) => one.closest(".scroll, .requests") !== null;
+  const said = (one) => `${one.tagName.toLowerCase()}.${one.className} ${(one.textContent ?? "").slice(0, 40)}`;
+  const wide = [...document.querySelectorAll("body *")].filter((one) => {
+    if (inTable(one) || one.closest(unseen)) return false;
+    const style = getComputedStyle(one);
+    const scrolls = ["auto", "scroll"].includes(style.overflowX) && one.scrollWidth > one.clientWidth;
+    const box = one.getBoundingClientRect();
+    return scrolls || (box.width > 0 && (box.right > edge + 0.5 || box.left < -0.5) && style.display !== "inline");
+  });
+  return wide.map(said);
+}"""
+
+
+def sideways(page: Page) -> list[str]:
+    """Everything that whoever sees only the page's width would miss."""
+    found: list[str] = page.evaluate(_SIDEWAYS)
     return found

@@ -16,14 +16,18 @@ _PROGRAM: Final = Path(sys.executable).with_name("llm-metrics-proxy")
 
 
 @contextlib.contextmanager
-def served(folder: Path, *flags: str, token: str | None = None) -> Iterator[str]:
-    """Its address, while it runs on ``folder / "metrics.db"``."""
+def served(
+    folder: Path, *flags: str, token: str | None = None, port: int = 0, sources: Path | None = None
+) -> Iterator[str]:
+    """Its address, while it runs on ``folder / "metrics.db"``. ``sources``: of another program than is installed."""
     log = folder / "metrics.log"
     command = [
         *(str(_PROGRAM), "metrics", "--data-dir", str(folder / "data"), "--db-path", str(folder / "metrics.db")),
-        *("--metrics-port", "0", *flags),
+        *("--metrics-port", str(port), *flags),
     ]
     environment = {} if token is None else {"LLM_METRICS_PROXY_METRICS_TOKEN": token}
+    if sources is not None:
+        environment["PYTHONPATH"] = str(sources)
     with child(command, log, environment=environment) as process:
         found: list[str] = []
 

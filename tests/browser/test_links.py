@@ -52,7 +52,7 @@ def test_a_filter_is_added_by_hand(visit: Visit) -> None:
     page.get_by_label("Value").fill("nightly-batch")
     page.keyboard.press("Enter")
     expect(page.locator(".chip")).to_contain_text("nightly-batch")
-    assert words(page) == {"range": ALL, "origin": "nightly-batch"}
+    assert words(page) == {"range": ALL, "origin": "nightly-batch", "tz": "Europe/Berlin"}
 
 
 def test_a_link_shows_what_its_sender_saw(open_at: Open, site: str) -> None:
@@ -115,6 +115,35 @@ def test_a_range_of_ones_own_is_in_the_page_s_zone(visit: Visit) -> None:
     page.get_by_role("button", name="Apply").click()
     expect(page.locator(".stat .value").first).to_have_text("0")
     assert words(page)["range"] == "2026-03-01T00:00:00.000Z..2026-03-01T12:00:00.000Z"
+
+
+def test_a_link_shows_its_reader_the_buckets_of_its_sender(open_at: Open, site: str) -> None:
+    sender = open_at(site, timezone_id="America/Sao_Paulo").go(
+        "/explore", range=ALL, metric="requests", **{"as": "bar"}
+    )
+    assert words(sender)["tz"] == "America/Sao_Paulo"
+    sender.get_by_role("link", name="Overview").click()
+    expect(sender.locator("h1")).to_have_text("Overview")
+    assert words(sender)["tz"] == "America/Sao_Paulo"
+    visit = open_at(site, timezone_id="America/New_York")
+    asked: list[str] = []
+    visit.page.on("request", lambda request: asked.append(request.url))
+    visit.page.goto(sender.url)
+    reader = visit.settled()
+    expect(reader.get_by_label("Time zone")).to_have_value("America/Sao_Paulo")
+    zones = {parse_qs(urlsplit(url).query)["timezone"][0] for url in asked if "timezone=" in url}
+    assert zones == {"America/Sao_Paulo"}
+    reader.go_back()
+    assert not reader.url.startswith(site)  # the zone was no step of its own
+
+
+def test_a_zone_that_only_the_system_knows_is_utc(open_at: Open, site: str) -> None:
+    visit = open_at(site)
+    visit.page.add_init_script(
+        "const real = Intl.DateTimeFormat.prototype.resolvedOptions; Intl.DateTimeFormat.prototype.resolvedOptions ="
+        " function () { return { ...real.call(this), timeZone: 'Etc/Unknown' }; };"
+    )
+    assert words(visit.go("/", range=ALL))["tz"] == "UTC"
 
 
 def test_nonsense_in_a_link_is_left_out(visit: Visit) -> None:

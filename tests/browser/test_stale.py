@@ -5,6 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
+from tests.browser.browsing import PATIENCE_MS
 from tests.browser.conftest import Open
 from tests.browser.records import a_day, write
 from tests.browser.served import served
@@ -22,3 +23,22 @@ def test_a_metrics_process_that_ends_leaves_its_last_numbers(open_at: Open, tmp_
         expect(page.locator(".stat .value").first).to_have_text("200")
     expect(page.get_by_role("alert")).to_contain_text("does not answer")
     expect(page.locator(".stat .value").first).to_have_text("200")
+
+
+def test_a_range_that_moves_on_keeps_them_too(open_at: Open, tmp_path: Path) -> None:
+    write(tmp_path / "metrics.db", a_day(2000, datetime.now(UTC)))
+    with served(tmp_path) as address:
+        visit = open_at(address, tolerates=unanswered)
+        page = visit.go("/", range="1h")
+        figure = page.locator(".stat .value").first.inner_text()
+        assert int(figure) > 0
+    expect(page.get_by_role("alert").filter(has_text="does not answer")).to_be_visible()
+    visit.requested.clear()
+    for _look in range(PATIENCE_MS // 100):
+        if visit.requested.count("/api/v1/query") > 10:  # it went on to the next moment, and asked more than once
+            break
+        page.wait_for_timeout(100)
+    assert visit.requested.count("/api/v1/query") > 10
+    page.wait_for_timeout(4000)  # until the last attempt has failed
+    expect(page.get_by_text("could not be loaded")).to_have_count(0)
+    assert page.locator(".stat .value").first.inner_text() == figure

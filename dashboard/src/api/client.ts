@@ -1,4 +1,5 @@
 /** The one place that talks to the metrics API. Answers are JSON; errors carry the API's own words. */
+import { ROOT } from "./place";
 
 export class ApiError extends Error {
   constructor(
@@ -15,8 +16,16 @@ export function needsToken(error: unknown): boolean {
   return error instanceof ApiError && error.status === 401;
 }
 
+const NOBODY: readonly number[] = [0, 502, 504]; // no answer at all, or only that of a reverse proxy that got none
+
+/** The server is gone, or starts again. */
+export function isUnanswered(error: unknown): boolean {
+  return error instanceof ApiError && NOBODY.includes(error.status);
+}
+
 export type Parameters_ = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
 
+/** Of a path of the API, which begins with a slash: whole, wherever the program stands. */
 export function address(path: string, parameters: Parameters_ = {}): string {
   const words = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
@@ -24,7 +33,7 @@ export function address(path: string, parameters: Parameters_ = {}): string {
     for (const each of Array.isArray(value) ? value : [value]) words.append(name, String(each));
   }
   const query = words.toString();
-  return query === "" ? path : `${path}?${query}`;
+  return `${ROOT}${path.slice(1)}${query === "" ? "" : `?${query}`}`;
 }
 
 async function refusal(response: Response): Promise<ApiError> {
@@ -49,7 +58,7 @@ export async function get<T>(path: string, parameters: Parameters_ = {}, signal?
 
 /** Sign in with the token of the settings; the cookie that comes back cannot be read by scripts. */
 export async function signIn(token: string): Promise<void> {
-  const response = await fetch("/session", {
+  const response = await fetch(address("/session"), {
     method: "POST",
     credentials: "same-origin",
     headers: { "Content-Type": "application/json" },
@@ -59,5 +68,5 @@ export async function signIn(token: string): Promise<void> {
 }
 
 export async function signOut(): Promise<void> {
-  await fetch("/session", { method: "DELETE", credentials: "same-origin" });
+  await fetch(address("/session"), { method: "DELETE", credentials: "same-origin" });
 }

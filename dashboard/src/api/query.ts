@@ -1,10 +1,11 @@
 /** Questions to the metrics engine: the shape of its answer, and the hook that every view asks through. */
 import { keepPreviousData, useQuery, type UseQueryResult } from "@tanstack/react-query";
+import { useRef } from "react";
 
 import { QUERIES, useView } from "../app/view";
 import { filtersOf } from "../state/search";
 import { bucketFor, instants, lengthMs, stepMs } from "../state/range";
-import { address, get, type Parameters_ } from "./client";
+import { address, get, isUnanswered, type Parameters_ } from "./client";
 
 export interface Cell {
   readonly value: number | null;
@@ -61,9 +62,9 @@ export function useSelection(): Parameters_ {
 }
 
 /** An answer, and where it came from, so that others can ask the same. */
-export type Asked = UseQueryResult<Answer> & { readonly address: string };
+export type Asked = Pick<UseQueryResult<Answer>, "data" | "error" | "refetch"> & { readonly address: string };
 
-/** The answer to a question about what the view selects. The last one stays while the next is on its way. */
+/** The answer to a question about what the view selects. The last one stays while the next is on its way, or does not come. */
 export function useAnswer(question: Question): Asked {
   const { zone, range, nowMs } = useView();
   const parameters: Parameters_ = {
@@ -81,7 +82,10 @@ export function useAnswer(question: Question): Asked {
     queryFn: ({ signal }) => get<Answer>("/api/v1/query", parameters, signal, stepMs(range) / 2000),
     placeholderData: keepPreviousData,
   });
-  return { ...result, address: address("/api/v1/query", parameters) };
+  const last = useRef<Answer>(undefined);
+  if (result.data !== undefined) last.current = result.data;
+  const kept = isUnanswered(result.error) ? last.current : undefined;
+  return { ...result, data: result.data ?? kept, address: address("/api/v1/query", parameters) };
 }
 
 /** The width of buckets for the range; for all records, by how long they reach, which a question finds out. */

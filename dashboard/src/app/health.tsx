@@ -1,10 +1,15 @@
 /** Whether all is well, in one line; and what else a reader of numbers must know before believing them. */
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+
 import { useFetched } from "../api/query";
-import { useAlerts } from "../api/watch";
+import { useAlerts, useSlos } from "../api/watch";
 import { count } from "../format/numbers";
 import { moment } from "../format/times";
 import { useSpeech } from "../i18n";
-import { isFiring } from "../state/watched";
+import type { Key } from "../i18n/en";
+import { attention } from "../state/watched";
+import { Reload } from "./fault";
 import { useView } from "./view";
 
 interface HealthAnswer {
@@ -23,20 +28,41 @@ interface MigrationAnswer {
 
 const EVERY_MS = 5000;
 
+const REASONS = [
+  ["missed", "slos.missed"],
+  ["firing", "alerts.firing"],
+  ["unmeasured", "slos.unknown"],
+] as const;
+
+/** The worst of what the program says of itself, of the objectives and of the alerts; well only where all three are. */
+function useStanding() {
+  const [health, slos, alerts] = [useFetched<HealthAnswer>("/health", {}, EVERY_MS), useSlos(), useAlerts()];
+  const found = attention(slos.data?.slos ?? [], alerts.data?.alerts ?? []);
+  const bad = found.missed.length + found.firing.length > 0;
+  const unwell = bad || found.unmeasured.length > 0 || health.data?.status !== "ok" || slos.error !== null || alerts.error !== null;
+  const known = slos.data !== undefined && alerts.data !== undefined && !found.waiting;
+  const [text, tone]: readonly [Key, string] =
+    health.error !== null ? ["health.down", "bad"] : unwell ? ["health.degraded", bad ? "bad" : "warn"] : known ? ["health.ok", "good"] : ["state.loading", ""];
+  const reasons = [...(health.data?.reasons ?? []), ...[slos.error, alerts.error].flatMap((error) => (error === null || health.error !== null ? [] : [error.message]))];
+  return { health, found, text, tone, reasons };
+}
+
 export function HealthLine() {
   const { t } = useSpeech();
-  const health = useFetched<HealthAnswer>("/health", {}, EVERY_MS);
-  const firing = (useAlerts().data?.alerts ?? []).filter(isFiring);
-  const well = health.data?.status === "ok" && health.error === null && firing.length === 0;
+  const { health, found, text, tone, reasons } = useStanding();
   return (
     <div className="health" role="status">
-      <span className={`dot ${health.data === undefined ? "" : well ? "good" : "warn"}`} />
-      {health.data !== undefined && <strong>{t(health.error !== null ? "health.down" : well ? "health.ok" : "health.degraded")}</strong>}
-      <span className="muted">{health.data?.reasons.join(" · ")}</span>
-      {firing.length > 0 && (
-        <span className="firing">
-          {t("alerts.firing")}: <strong className="name">{firing.map(({ name }) => name).join(", ")}</strong>
-        </span>
+      <span>
+        <span className={`dot ${health.data === undefined ? "" : tone}`} />
+        {health.data !== undefined && <strong>{t(text)}</strong>} <span className="muted">{reasons.join(" · ")}</span>
+      </span>
+      {REASONS.map(
+        ([reason, key]) =>
+          found[reason].length > 0 && (
+            <Link key={reason} className={reason === "unmeasured" ? "reason" : "reason bad"} to="/settings" search={(before: Record<string, unknown>) => before as never}>
+              {t(key)}: <strong className="name">{found[reason].join(", ")}</strong>
+            </Link>
+          ),
       )}
     </div>
   );
@@ -51,6 +77,19 @@ export function StaleNote() {
   return (
     <div className="note bad" role="alert">
       {t("state.stale", { time: health.dataUpdatedAt === 0 ? "–" : moment(health.dataUpdatedAt, locale, zone) })}
+    </div>
+  );
+}
+
+/** `loaded`: the version that answered when the page was loaded. Another one may mean other things by the same names. */
+export function RenewedNote({ loaded }: { loaded: string }) {
+  const { t } = useSpeech();
+  const [first] = useState(loaded);
+  const now = useFetched<HealthAnswer>("/health", {}, EVERY_MS).data?.app_version ?? first;
+  if (now === first) return null;
+  return (
+    <div className="note row" role="status">
+      {t("fault.version", { version: now, before: first })} <Reload />
     </div>
   );
 }

@@ -1,5 +1,5 @@
 /** The frame around every view: navigation, range and filters, what must be known before numbers are believed. */
-import { Link, Outlet, useRouterState } from "@tanstack/react-router";
+import { CatchBoundary, Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { lazy, Suspense, useCallback, useEffect, useRef, useState } from "react";
 
 import { address, needsToken } from "../api/client";
@@ -7,7 +7,8 @@ import { useSelection } from "../api/query";
 import { useSpeech } from "../i18n";
 import { Loading } from "../parts/states";
 import { Filters, LiveSwitch, RangePicker } from "./controls";
-import { MigrationNote, StaleNote } from "./health";
+import { Fault } from "./fault";
+import { MigrationNote, RenewedNote, StaleNote } from "./health";
 import { KeysHelp, useKeys } from "./keys";
 import { Preferences } from "./preferences";
 import { useSession } from "./session";
@@ -112,16 +113,19 @@ export function Shell() {
         </div>
         {selects && <Filters />}
         <StaleNote />
+        <RenewedNote loaded={session.data.app_version} />
         <MigrationNote />
         <Suspense fallback={<Loading />}>
           <Outlet />
         </Suspense>
       </main>
-      <Suspense fallback={null}>
-        {dialog?.kind === "palette" && <Palette key={dialog.nth} close={dialog.close} />}
-        {dialog?.kind === "help" && <KeysHelp key={dialog.nth} close={dialog.close} />}
-        {search.id !== undefined && <RequestDetail key={search.id} id={search.id} />}
-      </Suspense>
+      <CatchBoundary getResetKey={() => `${dialog?.nth} ${search.id}`} errorComponent={Fault}>
+        <Suspense fallback={null}>
+          {dialog?.kind === "palette" && <Palette key={dialog.nth} close={dialog.close} />}
+          {dialog?.kind === "help" && <KeysHelp key={dialog.nth} close={dialog.close} />}
+          {search.id !== undefined && <RequestDetail key={search.id} id={search.id} />}
+        </Suspense>
+      </CatchBoundary>
     </div>
   );
 }

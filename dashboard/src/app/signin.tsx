@@ -5,6 +5,7 @@ import { type FormEvent, useState } from "react";
 import { ApiError, signIn } from "../api/client";
 import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/en";
+import { served } from "./renewal";
 
 const REFUSALS: Readonly<Record<number, Key>> = { 401: "signin.wrong", 429: "signin.limited" };
 
@@ -16,7 +17,7 @@ export function SignIn() {
     event.preventDefault();
     const token = String(new FormData(event.currentTarget).get("token"));
     signIn(token).then(
-      () => client.resetQueries(),
+      async () => ((await served()) === "other" ? location.reload() : client.resetQueries()),
       (error: unknown) => {
         const key = error instanceof ApiError ? REFUSALS[error.status] : undefined;
         setProblem(key === undefined ? String(error) : t(key));

@@ -55,6 +55,12 @@ export function Viewed({ children }: { children: ReactNode }) {
     };
   }, [client, live, range]);
 
+  // who opens a link sees the buckets of who sent it, so every link says their zone
+  useEffect(() => {
+    if (search.tz !== undefined) return;
+    void navigate({ to: ".", search: (before: Record<string, unknown>) => ({ ...before, tz: localZone() }) as never, replace: true });
+  }, [navigate, search.tz]);
+
   const change = useCallback<View["change"]>(
     (words) => {
       void navigate({

@@ -54,17 +54,24 @@ export function say(messages: Messages, key: Key, locale: string, values: Values
 
 const Context = createContext<Speech | null>(null);
 
-export function Spoken({ children }: { children: ReactNode }) {
+/** `onMissing`: a language could not be loaded, and the page goes on in the one before. */
+export function Spoken({ onMissing, children }: { onMissing: () => void; children: ReactNode }) {
   const [language, setLanguage] = useState(() => preferred(localStorage.getItem(KEPT), navigator.languages));
   const [messages, setMessages] = useState<{ language: Language; texts: Messages } | null>(null);
   useEffect(() => {
     let current = true;
-    void LOADERS[language]().then((texts) => current && setMessages({ language, texts }));
+    LOADERS[language]().then(
+      (texts) => current && setMessages({ language, texts }),
+      () => {
+        if (current) setMessages((before) => before ?? { language: "en", texts: en });
+        onMissing();
+      },
+    );
     document.documentElement.lang = language;
     return () => {
       current = false;
     };
-  }, [language]);
+  }, [language, onMissing]);
   const speech = useMemo<Speech>(() => {
     const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
     const texts = messages?.texts ?? en;

@@ -71,7 +71,7 @@ function CardMenu({ title, table, asked, handle, asTable, setAsTable }: MenuProp
     [t("chart.savePng"), handle && picture],
     [t("chart.saveCsv"), table && (() => save(fileName(title, "csv"), "text/csv", csv(table.head, table.rows)))],
     [t("chart.saveJson"), table && (() => save(fileName(title, "json"), "application/json", asJson(table)))],
-    [t("table.copyCurl"), asked === undefined ? undefined : (() => copy(curl(location.origin, asked, session.data?.signed_in === true)))],
+    [t("table.copyCurl"), asked === undefined ? undefined : (() => copy(curl(asked, session.data?.signed_in === true)))],
   ];
   return (
     <Menu label="⋯" name={`${title}: ${t("chart.menu")}`} bare>

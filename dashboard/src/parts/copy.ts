@@ -1,9 +1,9 @@
 /** Questions as commands, for people who go on in a terminal. */
 
 /** Pure. The token is named, not told: it is HttpOnly, and a command line is seen by others. */
-export function curl(origin: string, address: string, signedIn: boolean): string {
+export function curl(address: string, signedIn: boolean): string {
   const header = signedIn ? '-H "Authorization: Bearer $LLM_METRICS_PROXY_METRICS_TOKEN" ' : "";
-  return `curl -s ${header}'${origin}${address.replaceAll("'", "%27")}'`;
+  return `curl -s ${header}'${address.replaceAll("'", "%27")}'`;
 }
 
 /** `navigator.clipboard` is there for https and loopback only; the old way works anywhere. */

@@ -11,12 +11,19 @@ export function save(name: string, type: string, content: string | Blob): void {
 
 type Value = string | number | boolean | null | undefined;
 
-/** RFC 4180. A text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP). */
+// As `export/comma_separated.py` has it; a test holds both against each other.
+const BLANK = "\\0-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff";
+const STARTS = "=+\\-@\\t\\r\\n\\u2212\\ufe62\\ufe63\\ufe66\\ufe6b\\uff1d\\uff0b\\uff0d\\uff20";
+const DANGEROUS = new RegExp(`^[${BLANK}'"]*[${STARTS}]`);
+const NEEDS_QUOTES = new RegExp(`[",\\r\\n]|^$|^[${BLANK}]|[${BLANK}]$`);
+
+/** RFC 4180; an empty text is a pair of quotes, what is missing nothing. A text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP). */
 export function csv(head: readonly string[], rows: readonly (readonly Value[])[]): string {
   const cell = (value: Value) => {
     if (value === null || value === undefined) return "";
-    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    if (typeof value !== "string") return String(value);
+    const text = DANGEROUS.test(value) ? `'${value}` : value;
+    return NEEDS_QUOTES.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   return [head, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
 }

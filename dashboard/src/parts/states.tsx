@@ -42,7 +42,7 @@ export function Loading({ compact = false }: { compact?: boolean }) {
 }
 
 interface LoadedProps<T> {
-  readonly from: UseQueryResult<T>;
+  readonly from: Pick<UseQueryResult<T>, "data" | "error" | "refetch">;
   readonly empty?: (data: T) => boolean;
   /** What comes is short: no room is kept for a chart. */
   readonly compact?: boolean;

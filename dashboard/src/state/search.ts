@@ -80,5 +80,6 @@ export function isZone(name: string): boolean {
 }
 
 export function localZone(): string {
-  return new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  return isZone(timeZone) ? timeZone : "UTC"; // some systems have a name that the browser itself does not take
 }

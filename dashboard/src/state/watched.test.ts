@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { isFiring, sloState, unitOfMetric } from "./watched";
+import { attention, isFiring, sloState, unitOfMetric } from "./watched";
 
 const AT = "2026-01-01T00:00:00Z";
 
@@ -14,6 +14,25 @@ describe("an objective", () => {
 });
 
 it("only what fires is firing", () => expect(["ok", "pending", "firing"].filter((phase) => isFiring({ phase }))).toEqual(["firing"]));
+
+describe("what needs a look", () => {
+  const slo = (name: string, met: boolean | null, error: string | null = null) => ({ name, met, measured_at: AT, error });
+  const alert = (name: string, phase: string, error: string | null = null) => ({ name, phase, error });
+  const nothing = { missed: [], firing: [], unmeasured: [], waiting: false };
+
+  it("is nothing where all is met and quiet, or where nobody asks", () => {
+    expect(attention([], [])).toEqual(nothing);
+    expect(attention([slo("met", true), slo("unasked", null)], [alert("quiet", "ok"), alert("soon", "pending")])).toEqual(nothing);
+  });
+  it("is what is missed, what fires, and what could not be measured", () =>
+    expect(attention([slo("met", true), slo("missed", false), slo("broken", null, "no")], [alert("fires", "firing"), alert("blind", "ok", "no")])).toEqual({
+      missed: ["missed"],
+      firing: ["fires"],
+      unmeasured: ["broken", "blind"],
+      waiting: false,
+    }));
+  it("waits for the first measurement", () => expect(attention([{ name: "new", met: null, measured_at: null, error: null }], [])).toEqual({ ...nothing, waiting: true }));
+});
 
 it.each([
   ["response_time_ms.p95", "ms"],

@@ -1,6 +1,7 @@
 /** One record: its timeline, every fact, and the question that shows it again. */
 import { useEffect, useRef, useState } from "react";
 
+import { address } from "../api/client";
 import { useFetched } from "../api/query";
 import { useSession } from "../app/session";
 import { useView } from "../app/view";
@@ -38,7 +39,7 @@ export default function RequestDetail({ id }: { id: string }) {
   const [copied, setCopied] = useState(false);
   const answer = useFetched<RecordRow>(`/api/v1/requests/${encodeURIComponent(id)}`);
   useEffect(() => dialog.current?.showModal(), []);
-  const take = () => void copy(curl(location.origin, `/api/v1/requests/${encodeURIComponent(id)}`, session.data?.signed_in === true)).then(() => setCopied(true));
+  const take = () => void copy(curl(address(`/api/v1/requests/${encodeURIComponent(id)}`), session.data?.signed_in === true)).then(() => setCopied(true));
   return (
     <dialog ref={dialog} className="detail" aria-label={t("request.facts")} onClose={() => change({ id: undefined })}>
       <div className="bar">

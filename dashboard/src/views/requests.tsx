@@ -50,7 +50,7 @@ export default function Requests() {
               {format}
             </a>
           ))}
-          <button type="button" className="button bare" onClick={() => void copy(curl(location.origin, address("/api/v1/requests", selection), session.data?.signed_in === true))}>
+          <button type="button" className="button bare" onClick={() => void copy(curl(address("/api/v1/requests", selection), session.data?.signed_in === true))}>
             {t("table.copyCurl")}
           </button>
         </Menu>

@@ -241,7 +241,11 @@ def _document(app: FastAPI, *, with_token: bool) -> dict[str, Any]:
     """The OpenAPI document, made once; schemas of answers are ours, where FastAPI would know only its own."""
     if app.openapi_schema is None:
         document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            servers=[{"url": "."}],  # relative to the document's own address: right below any prefix
         )
         document["components"] = {"schemas": components()}
         if with_token:

@@ -10,12 +10,15 @@ from html import escape
 from typing import Any, Final
 
 _STYLE: Final = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fff}
+body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fff;
+overflow-wrap:anywhere}
 h2{margin-top:2.5rem;border-bottom:1px solid #d5dae1}
 code,.method{font:.95em ui-monospace,monospace;background:#eef1f5;padding:.1em .3em;border-radius:.2em}
 .method{font-weight:600}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}
 th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bottom:1px solid #e4e8ed}
+@media(max-width:30rem){th{display:none}td{display:block;padding:.1rem 0;border:0}
+tr{display:block;padding:.4rem 0;border-bottom:1px solid #e4e8ed}}
 @media(prefers-color-scheme:dark){body{color:#dde3ea;background:#14181d}code,.method{background:#262d36}
 th,td,h2{border-color:#38414c}a{color:#8ab4f8}}
 """

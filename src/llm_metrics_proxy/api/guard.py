@@ -19,7 +19,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_metrics_proxy.api.answers import error_response
-from llm_metrics_proxy.api.scope import ASKED_FOR_HEAD
+from llm_metrics_proxy.api.scope import ASKED_FOR_HEAD, with_one_slash
 from llm_metrics_proxy.api.session import COOKIE, Sessions
 from llm_metrics_proxy.api.session import PATH as SESSION_PATH
 
@@ -65,6 +65,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = with_one_slash(scope)
         is_head = scope["method"] == "HEAD"
         started = False
 

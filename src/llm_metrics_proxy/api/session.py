@@ -115,6 +115,7 @@ def add_session_routes(app: FastAPI, sessions: Sessions | None, app_version: str
             COOKIE,
             sessions.cookie(),
             max_age=LASTS_S,
+            path=None,  # the folder of this address (RFC 6265 section 5.1.4): the prefix that only the browser knows
             httponly=True,
             samesite="strict",
             secure=request.url.scheme == "https",
@@ -123,7 +124,7 @@ def add_session_routes(app: FastAPI, sessions: Sessions | None, app_version: str
 
     async def sign_out() -> Response:
         answer = Response(status_code=204)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        answer.set_cookie(COOKIE, max_age=0, path=None, httponly=True, samesite="strict")
         return answer
 
     app.add_api_route(PATH, read_session, include_in_schema=False, response_class=Response)

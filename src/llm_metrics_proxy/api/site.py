@@ -1,12 +1,17 @@
 """The dashboard's files, served from memory: a page for every view, and assets that browsers may keep for ever.
 
+The page finds its parts by where it is itself, so that it can be served below any prefix without being told: every view
+is one step below the program's root, which is the page's folder then. Only the root itself can be asked for in two ways
+behind a reverse proxy, as ``/llm/`` and as ``/llm``; the page of the root adds the slash before it asks for anything.
+
 Assets are named by their content, so that a new build has new names; the page itself is asked for anew each time. They
 are compressed once, when they are built (``.br`` and ``.gz`` beside each), and never per request.
 """
 
-import hashlib
 import mimetypes
+from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,10 +25,16 @@ VIEW_PATHS: Final = (
     "/", "/models", "/clients", "/streaming", "/not-streamed", "/errors", "/requests", "/explore", "/versions",
     "/settings",
 )  # fmt: skip
-# Scripts and styles from here alone; charts are drawn on a canvas and saved as blobs; nothing may frame the page.
+ROOT: Final = VIEW_PATHS[0]
+_SLASH: Final = (
+    'let u=new URL(document.URL);u.pathname.endsWith("/")||(u.pathname+="/",history.replaceState(null,"",u.href))'
+)
+_SLASH_HASH: Final = b64encode(sha256(_SLASH.encode()).digest()).decode()
+# Scripts and styles from here alone, beside the line above; charts are drawn on a canvas and saved as blobs; nothing
+# may frame the page.
 CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    f"default-src 'none'; script-src 'self' 'sha256-{_SLASH_HASH}'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _NOT_BUILT: Final = (
@@ -53,9 +64,18 @@ def load(folder: Path) -> dict[str, Asset]:
             if packed.is_file():
                 codings[coding] = packed.read_bytes()
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-        found[path.relative_to(folder).as_posix()] = Asset(kind, etag, codings)
+        found[path.relative_to(folder).as_posix()] = Asset(kind, _etag(content), codings)
     return found
+
+
+def _etag(content: bytes) -> str:
+    return f'"{sha256(content).hexdigest()[:16]}"'
+
+
+def of_root(index: Asset) -> Asset:
+    """The page for the root: with the slash that its address may lack."""
+    content = index.codings["identity"].replace(b"<head>", f"<head><script>{_SLASH}</script>".encode(), 1)
+    return Asset(index.media_type, _etag(content), {"identity": content})
 
 
 def coding_for(accepted: str, asset: Asset) -> str:
@@ -71,11 +91,12 @@ def coding_for(accepted: str, asset: Asset) -> str:
 
 def add_site_routes(app: FastAPI, site: Mapping[str, Asset]) -> None:
     """Last of all routes: what nothing else answers."""
+    index = site.get(INDEX)
+    root = None if index is None else of_root(index)
 
-    def file(name: str, request: Request) -> Response:
-        asset = site.get(name)
+    def file(name: str, asset: Asset | None, request: Request) -> Response:
         if asset is None:
-            return HTMLResponse(_NOT_BUILT, 200 if name == INDEX else 404)
+            return HTMLResponse(_NOT_BUILT)
         coding = coding_for(request.headers.get("accept-encoding", ""), asset)
         headers = {
             "Content-Type": asset.media_type,
@@ -92,10 +113,11 @@ def add_site_routes(app: FastAPI, site: Mapping[str, Asset]) -> None:
         return Response(asset.codings[coding], headers=headers)
 
     async def page(request: Request) -> Response:
-        return file(INDEX, request)
+        return file(INDEX, root if request.scope["path"] == ROOT else index, request)
 
     async def asset(request: Request) -> Response:
-        return file(request.url.path.removeprefix("/"), request)
+        name = request.scope["path"].removeprefix("/")
+        return file(name, site[name], request)
 
     for path in VIEW_PATHS:
         app.add_api_route(path, page, include_in_schema=False, response_class=Response)

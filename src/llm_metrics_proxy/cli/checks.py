@@ -204,6 +204,7 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     clock,
     ports,
     descriptors,
+    watch_checks.objectives,
     watch_checks.alerts,
 )
 

@@ -1,13 +1,17 @@
-"""What ``doctor`` finds out about objectives and alerts: how many there are, and whether what they tell is taken."""
+"""What ``doctor`` finds out about objectives and alerts: how they stand, and whether what they tell is taken."""
 
 from datetime import UTC, datetime
 from typing import Final
 
+from llm_metrics_proxy.analytics import sources_of
+from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.cli.finding import Finding, Status
+from llm_metrics_proxy.cli.plan import slo_rules
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import look
+from llm_metrics_proxy.watch.evaluation import SloReport, measure_slo
 
 PATIENCE_S: Final = 600.0
 _WAITING: Final = "SELECT name, count(*), min(created_at), max(last_error) FROM alert_deliveries GROUP BY 1 ORDER BY 1"
@@ -15,10 +19,40 @@ _FIRING: Final = "SELECT name FROM alert_states WHERE phase = 'firing' ORDER BY 
 _THERE: Final = "SELECT count(*) FROM sqlite_schema WHERE name = 'alert_deliveries'"
 
 
+def objectives(settings: Settings) -> Finding:
+    """Are they met? Measured here and now, as the metrics process need not run."""
+    if not settings.slos:
+        return Finding("objectives", Status.OK, "none in the settings")
+    try:
+        reports = _measured(settings)
+    except LlmMetricsProxyError as error:
+        return Finding("objectives", Status.WARNING, f"not measured: {error}", "the check `database` says more")
+    missed = [f"{one.name} ({one.good_ratio:.2%} of {one.objective:.2%})" for one in reports if one.met is False]
+    unknown = [one.name for one in reports if one.met is None]
+    found = f"{len(settings.slos)} in the settings"
+    if unknown:
+        found += f"; without a request in their window: {', '.join(unknown)}"
+    if missed:
+        advice = "the dashboard's settings say how much of their error budgets is left, and its errors what to do"
+        return Finding("objectives", Status.WARNING, f"{found}; missed: {', '.join(missed)}", advice)
+    return Finding("objectives", Status.OK, found)
+
+
+def _measured(settings: Settings) -> list[SloReport]:
+    if not settings.db_path.exists() or not look(settings.db_path):
+        return []
+    reader = SqliteReader(settings.db_path)
+    try:
+        sources, hours, now = sources_of(reader), GoodHours(reader), datetime.now(UTC)
+        return [measure_slo(sources, hours, rule, now) for rule in slo_rules(settings.slos)]
+    finally:
+        reader.close()
+
+
 def alerts(settings: Settings) -> Finding:
     """Does anything fire, and does anybody take what is told? Asks no webhook."""
     silent = [table.name for table in settings.alerts if table.webhook is None]
-    found = f"objectives: {len(settings.slos)}, alerts: {len(settings.alerts)} in the settings"
+    found = f"{len(settings.alerts)} in the settings"
     if silent:
         found += f" ({', '.join(silent)}: without a webhook, only shown)"
     try:
@@ -34,6 +68,9 @@ def alerts(settings: Settings) -> Finding:
         if datetime.now(UTC).timestamp() - oldest > PATIENCE_S:
             advice = "does the webhook's receiver run, and does it answer with 2xx? It is asked for a day"
             return Finding("alerts", Status.WARNING, found, advice)
+    if firing:
+        advice = "the dashboard's settings say since when, and what was measured"
+        return Finding("alerts", Status.WARNING, found, advice)
     return Finding("alerts", Status.OK, found)
 
 

@@ -4,10 +4,10 @@ Two things the RFC leaves open:
 
 * A missing value is nothing between two commas; an empty text is a pair of quotes. (Python's own writer can tell them
   apart from 3.12 on only.)
-* Spreadsheets take a cell that begins with ``= + - @``, a tab or a line break for a formula, also inside quotes, and
-  models, origins and error messages are texts that strangers choose. Such a text gets an apostrophe in front, and so
-  does one that would look like the result: taking one apostrophe off every cell that ``GUARDED`` matches gives back
-  exactly what is stored. Numbers are never touched. The other formats hold texts as they are.
+* Spreadsheets take a cell that begins with ``= + - @``, a tab or a line break for a formula, also inside quotes and
+  after blanks, and models, origins and error messages are texts that strangers choose. Such a text gets an apostrophe
+  in front, and so does one that would look like the result: taking one apostrophe off every cell that ``GUARDED``
+  matches gives back exactly what is stored. Numbers are never touched. The other formats hold texts as they are.
 """
 
 import re
@@ -18,11 +18,13 @@ from typing import Any, Final
 from llm_metrics_proxy.export.columns import COLUMNS
 from llm_metrics_proxy.export.values import fit
 
-# The last four are the full-width forms, which spreadsheets of some languages read alike.
-_STARTS: Final = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
-_DANGEROUS: Final = re.compile(f"'*[{_STARTS}]")
-GUARDED: Final = re.compile(f"'+[{_STARTS}]")
-_NEEDS_QUOTES: Final = re.compile(r'[",\r\n]|^$|^\s|\s$')
+# What is not seen, or is taken off, before a cell is looked at: controls, spaces of all widths, marks of direction.
+_BLANK: Final = "\\0-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff"
+# The last nine are a minus sign of its own, and small and full-width forms, which some spreadsheets read alike.
+_STARTS: Final = "=+\\-@\\t\\r\\n\\u2212\\ufe62\\ufe63\\ufe66\\ufe6b\\uff1d\\uff0b\\uff0d\\uff20"
+_DANGEROUS: Final = re.compile(f"[{_BLANK}'\"]*[{_STARTS}]")
+GUARDED: Final = re.compile(f"'{_DANGEROUS.pattern}")
+_NEEDS_QUOTES: Final = re.compile(f'[",\\r\\n]|^$|^[{_BLANK}]|[{_BLANK}]\\Z')
 
 
 def text_cell(text: str) -> str:
