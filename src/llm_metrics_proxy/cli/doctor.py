@@ -1,5 +1,6 @@
 """``doctor``: is everything as it should be, and if not, what is to be done?"""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -28,6 +29,8 @@ def doctor(
 ) -> None:
     """Check configuration, backend, database, journal, disk, clock, ports and limits; exit 1 if a check fails."""
     findings = [check(loaded.settings) for check in (*CHECKS, *((rollup_checks.rollups,) if deep else ()))]
+    if loaded.links:
+        findings.append(_links(loaded.links))
     if json:
         ok = not any(finding.status is Status.FAILED for finding in findings)
         print_json({"ok": ok, "app_version": APP_VERSION, "findings": findings, "settings": settings_shown(loaded)})
@@ -35,6 +38,11 @@ def doctor(
         _print(loaded, findings)
     if any(finding.status is Status.FAILED for finding in findings):
         raise typer.Exit(1)
+
+
+def _links(names: Sequence[str]) -> Finding:
+    found = f"{len(names)} variables describe services beside this one, so they are no settings: {', '.join(names)}"
+    return Finding("links", Status.OK, found, "nothing; enableServiceLinks: false in the pod keeps them away")
 
 
 def settings_shown(loaded: Loaded) -> dict[str, dict[str, Any]]:
