@@ -16,11 +16,11 @@ _START_LIMIT_S: Final = 60.0
 
 
 @contextlib.contextmanager
-def served(folder: Path, *flags: str, token: str | None = None) -> Iterator[str]:
-    """Its address, while it runs on ``folder / "metrics.db"``."""
+def served(folder: Path, *flags: str, token: str | None = None, program: Path = _PROGRAM) -> Iterator[str]:
+    """Its address, while it runs on ``folder / "metrics.db"``; ``program`` names another installation."""
     log = folder / "metrics.log"
     command = [
-        *(str(_PROGRAM), "metrics", "--data-dir", str(folder / "data"), "--db-path", str(folder / "metrics.db")),
+        *(str(program), "metrics", "--data-dir", str(folder / "data"), "--db-path", str(folder / "metrics.db")),
         *("--metrics-port", "0", *flags),
     ]
     environment = {} if token is None else {"LLM_METRICS_PROXY_METRICS_TOKEN": token}

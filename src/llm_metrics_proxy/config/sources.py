@@ -134,9 +134,11 @@ def _on(line: int | None) -> str:
 
 def _environment_layer(variables: Mapping[str, str], table: Mapping[str, Row], problems: list[str]) -> dict[str, Given]:
     known = {row.environment: name for name, row in table.items() if not row.toml_only}
-    for variable in sorted(variables):
-        if variable.startswith(ENV_PREFIX) and variable not in known and variable != CONFIG_ENVIRONMENT:
-            problems.append(f"{variable} (environment): is no setting{_did_you_mean(variable, known)}")
+    problems.extend(
+        f"{variable} (environment): is no setting{_did_you_mean(variable, known)}"
+        for variable in sorted(variables)
+        if variable.startswith(ENV_PREFIX) and variable not in known and variable != CONFIG_ENVIRONMENT
+    )
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in variables.items() if name in known and value}
     return {name: Given(value, f"environment {table[name].environment}") for name, value in source().items()}
