@@ -11,6 +11,7 @@ from llm_metrics_proxy.cli.checks import CHECKS
 from llm_metrics_proxy.cli.finding import Finding, Status
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console, plain, print_json
+from llm_metrics_proxy.cli.tables import print_table
 from llm_metrics_proxy.config.sources import DEFAULT, Loaded, shown
 from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -61,7 +62,7 @@ def _print(loaded: Loaded, findings: list[Finding]) -> None:
     for name, entry in settings_shown(loaded).items():
         is_default = entry["origin"] == DEFAULT
         settings.add_row(name, plain(entry["value"]), plain(entry["origin"]), style="dim" if is_default else None)
-    out.print(settings)
+    print_table(out, settings)
     out.print()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for title in ("check", "", "found, and what to do"):
@@ -69,4 +70,4 @@ def _print(loaded: Loaded, findings: list[Finding]) -> None:
     for finding in findings:
         advice = f"\n→ {plain(finding.advice)}" if finding.advice else ""
         table.add_row(finding.check, _MARKS[finding.status], plain(finding.found) + advice)
-    out.print(table)
+    print_table(out, table)

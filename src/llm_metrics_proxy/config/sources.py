@@ -71,6 +71,8 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
     given |= _environment_layer(variables, table, problems)
     given |= {name: Given(value, f"flag {table[name].flag}") for name, value in flags.items()}
 
+    unreadable = [name for name, item in given.items() if not _is_utf8(item.value)]
+    problems += [_problem(table[name], given.pop(name), "must be UTF-8 (SQLite names files so)") for name in unreadable]
     settings = _validate(given, table, problems)
     keys: dict[str, str] = {}
     if settings is not None:
@@ -82,6 +84,11 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
     api_keys = {name: SecretStr(key) for name, key in keys.items()}
     links = tuple(sorted(name for name in environment.keys() - variables.keys() if _looks_like_ours(name)))
     return Loaded(settings, origins, chosen_file, dict(flags), api_keys, links)
+
+
+def _is_utf8(value: Any) -> bool:
+    """Python passes bytes that are none through texts, as lone surrogates."""
+    return not isinstance(value, str) or not re.search("[\ud800-\udfff]", value)
 
 
 def _looks_like_ours(name: str) -> bool:
