@@ -35,7 +35,8 @@ $(VENV)/bin/python:
 # Locks are whole: nothing is left to resolve (--no-deps), so a release of today cannot change what is installed.
 $(STAMP): $(VENV)/bin/python requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# The dashboard has a rule of its own below.
+	BUILD_WITHOUT_DASHBOARD=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEV): $(STAMP) requirements-dev.lock

@@ -34,6 +34,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2022",
     sourcemap: false,
+    license: { fileName: "licenses.md" }, // what the licences of React, ECharts and others ask of whoever passes them on
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false }, // it would be an inline script, which the Content-Security-Policy forbids
     chunkSizeWarningLimit: 650, // ECharts; tests hold the compressed size of the first view

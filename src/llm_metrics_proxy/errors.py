@@ -75,6 +75,16 @@ class ExportError(LlmMetricsProxyError):
     """A file of records or a report cannot be written; what stood in its place is untouched."""
 
 
+class OutputError(LlmMetricsProxyError):
+    """Standard output cannot be written, for a reason that somebody has to do something about."""
+
+
+class OutputClosedError(OutputError):
+    """Nobody reads standard output any more: no words, and the exit code that shells give for SIGPIPE."""
+
+    exit_code = 141
+
+
 class ApiUnreachableError(LlmMetricsProxyError):
     """A running metrics API cannot be asked: nothing answers there, or it refuses."""
 

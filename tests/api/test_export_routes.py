@@ -41,6 +41,15 @@ def test_every_format_is_the_same_records_over_a_real_socket(database: Database)
     ] == lines
 
 
+def test_csv_may_begin_with_a_mark_by_which_excel_knows_its_encoding(database: Database) -> None:
+    database.add(a_record(model="modèle"))
+    http = client(database)
+    plain = http.get("/api/v1/export?format=csv&columns=model").content
+    assert plain == "model\r\nmodèle\r\n".encode()
+    assert http.get("/api/v1/export?format=csv&columns=model&bom=false").content == plain
+    assert http.get("/api/v1/export?format=csv&columns=model&bom=true").content == b"\xef\xbb\xbf" + plain
+
+
 def test_all_columns_come_unless_some_are_named(database: Database) -> None:
     database.add(a_record())
     body = client(database).get("/api/v1/export?format=jsonl").content
@@ -58,6 +67,9 @@ def test_all_columns_come_unless_some_are_named(database: Database) -> None:
         ("format=csv&format=csv", "format"),
         ("format=csv&start=yesterday", "start"),
         ("format=csv&columns=id%27%20OR%201=1", "columns"),
+        ("format=jsonl&bom=true", "bom"),
+        ("format=parquet&bom=true", "bom"),
+        ("format=csv&bom=perhaps", "bom"),
     ],
 )
 def test_a_wrong_parameter_is_named_and_nothing_is_sent(database: Database, query: str, parameter: str) -> None:

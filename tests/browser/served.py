@@ -17,12 +17,20 @@ _PROGRAM: Final = Path(sys.executable).with_name("llm-metrics-proxy")
 
 @contextlib.contextmanager
 def served(
-    folder: Path, *flags: str, token: str | None = None, port: int = 0, sources: Path | None = None
+    folder: Path,
+    *flags: str,
+    token: str | None = None,
+    port: int = 0,
+    program: Path = _PROGRAM,
+    sources: Path | None = None,
 ) -> Iterator[str]:
-    """Its address, while it runs on ``folder / "metrics.db"``. ``sources``: of another program than is installed."""
+    """Its address, while it runs on ``folder / "metrics.db"``.
+
+    ``program`` names another installation; ``sources``, those that this one is to run instead of its own.
+    """
     log = folder / "metrics.log"
     command = [
-        *(str(_PROGRAM), "metrics", "--data-dir", str(folder / "data"), "--db-path", str(folder / "metrics.db")),
+        *(str(program), "metrics", "--data-dir", str(folder / "data"), "--db-path", str(folder / "metrics.db")),
         *("--metrics-port", str(port), *flags),
     ]
     environment = {} if token is None else {"LLM_METRICS_PROXY_METRICS_TOKEN": token}

@@ -26,10 +26,8 @@ Cli = Callable[..., Ran]
 
 @pytest.fixture
 def cli(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
-    """Run a command line in an empty folder; SIGPIPE is left alone, as it would end the tests."""
+    """Run a command line in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    for verb in ("backup", "errors", "export", "migrate", "query", "report", "requests", "summary", "version"):
-        monkeypatch.setattr(f"llm_metrics_proxy.cli.{verb}.end_quietly_when_the_pipe_closes", lambda: None)
 
     def run_it(*arguments: str) -> Ran:
         code = run(arguments)

@@ -8,6 +8,7 @@ from llm_metrics_proxy.cli import discovery
 from llm_metrics_proxy.cli.checks import CHECKS
 from llm_metrics_proxy.config.table import rows
 from tests.cli.conftest import Cli
+from tests.config.test_service_links import kubernetes
 
 FREE = ("--port", "0", "--metrics-port", "0")
 
@@ -51,3 +52,16 @@ def test_a_failed_check_is_exit_code_1_with_what_to_do(cli: Cli) -> None:
 def test_a_deep_look_compares_roll_ups_too(cli: Cli) -> None:
     document = json.loads(cli("doctor", "--deep", "--json", *FREE).out)
     assert [finding["check"] for finding in document["findings"]][-1] == "rollups"
+
+
+def test_what_an_orchestrator_injected_is_told_once_and_stops_nothing(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**kubernetes("LLM_METRICS_PROXY"), **kubernetes("LLM_METRICS_PROXY_METRICS")}.items():
+        monkeypatch.setenv(name, value)
+    document = json.loads(cli("doctor", "--json", *FREE).out)
+    told = [finding for finding in document["findings"] if finding["check"] == "links"]
+    assert len(told) == 1
+    assert told[0]["status"] == "ok"
+    assert "LLM_METRICS_PROXY_METRICS_SERVICE_HOST" in told[0]["found"]
+    assert "16 variables" in told[0]["found"]

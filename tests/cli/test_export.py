@@ -30,6 +30,18 @@ def test_flags_choose_records_columns_and_format(cli: Cli) -> None:
     assert cli("export", "--model", "qwen", "--columns", "id").out == '{"id":2}\n'
 
 
+def test_csv_for_excel_begins_with_a_byte_order_mark_also_without_records(cli: Cli, tmp_path: Path) -> None:
+    for model in ("qwen", "none"):
+        given = ("export", "--model", model, "--columns", "id", "--format", "csv")
+        assert cli(*given, "--bom").out == "\ufeff" + cli(*given).out
+    assert cli("export", "--output", "a.csv", "--bom").code == 0
+    assert (tmp_path / "a.csv").read_bytes().startswith(b"\xef\xbb\xbfid,")
+    refused = cli("export", "--format", "jsonl", "--bom")
+    assert (refused.code, refused.err) == (
+        2, "llm-metrics-proxy: a byte-order mark is for csv; jsonl must not have one\n",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("output", "name"),
     [("a.csv", "csv"), ("a.PARQUET", "parquet"), ("a.txt", "jsonl"), ("-", "jsonl"), ("csv", "jsonl")],

@@ -6,12 +6,15 @@ from itertools import islice
 import pytest
 
 from llm_metrics_proxy.analytics import RequestFilter
-from llm_metrics_proxy.cli.requests import arriving, layout
+from llm_metrics_proxy.cli.requests import _COLUMNS, arriving
+from llm_metrics_proxy.cli.tables import layout
 from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.cli.conftest import Cli, make_record, words
+
+ALL_BUT_THE_MODEL = {column.title for column in _COLUMNS} - {"model"}
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -40,12 +43,15 @@ def test_what_a_server_sent_is_neither_markup_nor_a_command_to_the_terminal(cli:
         (100, {"origin", "in tok"}),
         (90, {"origin", "in tok", "tok/s"}),
         (80, {"origin", "in tok", "tok/s", "TTFT ms"}),
+        (40, {"origin", "in tok", "tok/s", "TTFT ms", "out tok", "status", "time (UTC)"}),
+        (20, ALL_BUT_THE_MODEL),
+        (5, ALL_BUT_THE_MODEL),
     ],
 )
-def test_a_narrow_terminal_loses_columns_but_never_a_digit(available: int, dropped: set[str]) -> None:
-    shown = layout(available)
-    assert {column.title for column, _ in layout(400)} - {column.title for column, _ in shown} == dropped
-    assert sum(width + 2 for _, width in shown) <= available
+def test_a_narrow_terminal_loses_columns_but_never_a_digit_and_the_name_last(available: int, dropped: set[str]) -> None:
+    shown = layout(_COLUMNS, available)
+    assert {column.title for column in _COLUMNS} - {column.title for column, _ in shown} == dropped
+    assert sum(width for _, width in shown) + 2 * (len(shown) - 1) <= available
     assert all(width == column.width for column, width in shown if not column.is_text)
 
 

@@ -1,15 +1,17 @@
 import io
 from typing import Any
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from llm_metrics_proxy.cli.top_view import picture
 from llm_metrics_proxy.cli.top_window import Snapshot, Window
 
 
-def drawn(snapshot: Snapshot, width: int = 100, height: int = 30) -> list[str]:
+def drawn(snapshot: Snapshot, width: int = 100, height: int = 30, *, snug: bool = False) -> list[str]:
     out = Console(file=io.StringIO(), width=width, height=height, highlight=False, emoji=False)
-    out.print(picture(snapshot, height))
+    out.print(picture(snapshot, width, height, snug=snug))
     text: str = out.file.getvalue()  # type: ignore[attr-defined]
     return text.splitlines()
 
@@ -63,3 +65,23 @@ def test_nothing_is_a_dash_and_never_zero() -> None:
     assert "- open" in lines[1]
     assert "0 (-) errors" in lines[1]
     assert any("no request has ended" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [12, 20, 40, 80, 200])
+def test_the_models_name_is_the_last_thing_to_go(width: int) -> None:
+    name = "llama-3.3-70b-instruct"
+    lines = drawn(shown(*(a_request(1, model=name, cost_usd=123_456.5, error_type="timeout") for _ in range(9))), width)
+    assert all(cell_len(line) <= width for line in lines)
+    named = [line for line in lines if line.startswith(name[: min(width, 11) - 1])]
+    assert len(named) == 10  # of the models, and the newest
+    for line in named:  # nothing of a number is cut
+        assert all(word[-1] != "…" for word in line.split()[1:])
+    titles = next(line for line in lines if line.startswith("model")).split()
+    assert ("errors" in titles) == (width > 30)
+    assert ("requests" in titles) == (width > 90)
+
+
+def test_in_a_pipe_it_is_as_wide_as_what_it_says() -> None:
+    lines = drawn(shown(a_request(1)), width=400, snug=True)
+    assert max(len(line.rstrip()) for line in lines) <= 160
+    assert next(line for line in lines if "req/s" in line).index("req/s") < 25

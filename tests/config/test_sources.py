@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.config.sources import load
 from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.errors import SettingsError
+from tests.config.test_service_links import docker, kubernetes
 
 URL = "demo, or an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:11434"
 PREFIX = "LLM_METRICS_PROXY_"
@@ -131,7 +132,7 @@ def test_a_stronger_layer_wins_and_every_origin_is_remembered(tmp_path: Path) ->
     file = tmp_path / "file.toml"
     file.write_text('port = 3\nmetrics_port = 3\nhost = "127.0.0.3"\nlog_level = "debug"\n')
     environment = {PREFIX + "PORT": "2", PREFIX + "METRICS_PORT": "22", "PROXY_PORT": "4", "DB_PATH": "/old/x.db"}
-    settings, origins, config_file, flags, _ = load({"port": "1"}, environment, file)
+    settings, origins, config_file, flags, *_ = load({"port": "1"}, environment, file)
     assert flags == {"port": "1"}
     assert (settings.port, origins["port"]) == (1, "flag --port")
     assert (settings.metrics_port, origins["metrics_port"]) == (22, "environment LLM_METRICS_PROXY_METRICS_PORT")
@@ -158,20 +159,19 @@ def test_variables_of_earlier_deployments_name_the_backend(
     assert (loaded.settings.backend, loaded.origins["backend"]) == (backend, f"environment {origin}")
 
 
-def test_links_that_kubernetes_makes_for_services_with_our_names_are_not_settings() -> None:
-    links = {
-        "LLM_METRICS_PROXY_SERVICE_HOST": "10.0.0.7",
-        "LLM_METRICS_PROXY_SERVICE_PORT": "8001",
-        "LLM_METRICS_PROXY_SERVICE_PORT_HTTP": "8001",
-        "LLM_METRICS_PROXY_PORT": "tcp://10.0.0.7:8001",
-        "LLM_METRICS_PROXY_PORT_8001_TCP": "tcp://10.0.0.7:8001",
-        "LLM_METRICS_PROXY_PORT_8001_TCP_ADDR": "10.0.0.7",
-        "LLM_METRICS_PROXY_PORT_8001_TCP_PROTO": "tcp",
-        "METRICS_PORT": "tcp://10.0.0.8:80",
-        "PROXY_PORT": "tcp://10.0.0.8:80",
-        "BACKEND_PORT": "tcp://10.0.0.8:80",
+def test_links_to_services_of_our_names_are_passed_over_and_told() -> None:
+    links = {**kubernetes("LLM_METRICS_PROXY"), **kubernetes("LLM_METRICS_PROXY_METRICS"), **docker("PROXY")}
+    loaded = load({}, {**links, PREFIX + "METRICS_HOST": "127.0.0.2", "HOME": "/", "METRICS_PORT": "tcp://10.0.0.8:80"})
+    assert {name: origin for name, origin in loaded.origins.items() if origin != "default"} == {
+        "metrics_host": "environment LLM_METRICS_PROXY_METRICS_HOST"
     }
-    assert set(load({}, links).origins.values()) == {"default"}
+    told = {name for name in links if name.startswith(PREFIX)} | {"METRICS_PORT", "PROXY_PORT"}
+    assert loaded.links == tuple(sorted(told))
+
+
+def test_a_value_with_a_wrong_scheme_is_no_link_but_a_mistake() -> None:
+    with pytest.raises(SettingsError, match="BACKEND"):
+        load({}, {PREFIX + "BACKEND": "tcp://10.0.0.7:8000"})
 
 
 def test_an_empty_variable_is_an_absent_one() -> None:

@@ -2523,6 +2523,8 @@ export interface operations {
                 format: "jsonl" | "csv" | "parquet";
                 /** @description Names separated by commas, in the order they are to come in; all without it. */
                 columns?: string;
+                /** @description Begin `csv` with a byte-order mark, so that Excel takes it for UTF-8. */
+                bom?: boolean;
             };
             header?: never;
             path?: never;

@@ -105,10 +105,13 @@ class ExportParameters(FilterParameters):
         Annotated[str, Field(min_length=1, max_length=_MAX_COLUMNS_CHARS)] | _Absent,
         Field(description="Names separated by commas, in the order they are to come in; all without it."),
     ] = None
+    bom: Annotated[bool, Field(description="Begin `csv` with a byte-order mark, so that Excel takes it for UTF-8.")] = (
+        False
+    )
 
     def to_query(self) -> ExportQuery:
         """The query value. Raises ``QueryError``."""
-        return ExportQuery(format=self.format, columns=choose(self.columns), filter=self.to_filter())
+        return ExportQuery(format=self.format, columns=choose(self.columns), filter=self.to_filter(), bom=self.bom)
 
 
 class LiveParameters(FilterParameters):

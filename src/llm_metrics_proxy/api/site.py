@@ -38,8 +38,9 @@ CONTENT_SECURITY_POLICY: Final = (
 )
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _NOT_BUILT: Final = (
-    "<!doctype html><title>LLM Metrics Proxy</title><p>The dashboard is not part of this installation: run "
-    "<code>make dashboard</code> in the sources. The API is described at <a href='docs'>docs</a>."
+    "<!doctype html><title>LLM Metrics Proxy</title><p>The dashboard is not part of this installation: install "
+    "a wheel or an sdist, or run <code>make dashboard</code> in the sources. The API is described at "
+    "<a href='docs'>docs</a>."
 )
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import typer
 
@@ -18,12 +19,14 @@ from llm_metrics_proxy.cli.report import report
 from llm_metrics_proxy.cli.reprice import reprice
 from llm_metrics_proxy.cli.requests import requests
 from llm_metrics_proxy.cli.serve import serve
+from llm_metrics_proxy.cli.standard_output import finish
 from llm_metrics_proxy.cli.summary import summary
 from llm_metrics_proxy.cli.top import top
 from llm_metrics_proxy.cli.version import version
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 
 PROGRAM = "llm-metrics-proxy"
+WRONG_USE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 app = typer.Typer(
@@ -45,18 +48,25 @@ app.add_typer(backup)
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code."""
     try:
-        code = app(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+        try:
+            code = app(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+        finally:
+            finish()
     except LlmMetricsProxyError as error:
         _complain(str(error))
         return error.exit_code
     except typer.TyperException as error:  # a flag or verb that does not exist, a value that Typer refuses
         _complain(f"{error.format_message()} (see {PROGRAM} --help)" if error.format_message() else "")
         return error.exit_code
+    except UnicodeEncodeError as error:  # bytes of a command line, a variable or a folder that are no text
+        _complain(f"{error.object!r} is not UTF-8: choose another name")
+        return WRONG_USE
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     return code if isinstance(code, int) else 0
 
 
 def _complain(text: str) -> None:
-    for line in filter(None, text.splitlines()):
-        sys.stderr.write(f"{PROGRAM}: {line}\n")
+    with suppress(OSError):  # standard error is full, too, or closed: the exit code is all that is left
+        for line in filter(None, text.splitlines()):
+            sys.stderr.write(f"{PROGRAM}: {line}\n")

@@ -9,7 +9,8 @@ from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.migrate import Db, Json, database
 from llm_metrics_proxy.cli.migrate_output import lines, table
 from llm_metrics_proxy.cli.migrate_progress import Stop, shown
-from llm_metrics_proxy.cli.output import MISSING, console, end_quietly_when_the_pipe_closes, plain, print_json
+from llm_metrics_proxy.cli.output import MISSING, console, plain, print_json
+from llm_metrics_proxy.cli.tables import print_table
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import BackupError, LlmMetricsProxyError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -67,7 +68,6 @@ def create(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
 @with_settings(*_PLACES)
 def list_(loaded: Loaded, *, json: Json = False) -> None:
     """Show the backups, newest first. Whether they are whole, `verify` tells."""
-    end_quietly_when_the_pipe_closes()
     folder = loaded.settings.backup_dir.absolute()
     found = backups.listing(folder)
     if json:
@@ -84,7 +84,7 @@ def list_(loaded: Loaded, *, json: Json = False) -> None:
         records = MISSING if each.records is None else f"{each.records:,}"
         reason = _REASONS.get(each.reason, plain(each.reason))
         rows.add_row(plain(each.name), _moment(each), reason, records, f"{each.bytes:,}", _versions(each))
-    out.print(rows)
+    print_table(out, rows)
 
 
 @backup.command("verify")
@@ -98,7 +98,6 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check that backups still are what they were when they were made. Reads only; exit 1 if one is not."""
-    end_quietly_when_the_pipe_closes()
     folder = loaded.settings.backup_dir.absolute()
     results = [(name, _trouble(folder, name)) for name in names or [each.name for each in backups.listing(folder)]]
     if json:

@@ -22,6 +22,8 @@ from llm_metrics_proxy.cli import backend_checks, discovery, migration_checks, p
 from llm_metrics_proxy.cli.finding import Finding, Status, nearest_folder
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.types import DEMO
+from llm_metrics_proxy.dashboard import MISSING as NO_DASHBOARD
+from llm_metrics_proxy.dashboard import is_built
 from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
 from llm_metrics_proxy.migration.legacy import Found, inspect
 from llm_metrics_proxy.storage.sqlite import SqliteReader
@@ -191,6 +193,13 @@ def secret(settings: Settings) -> Finding:
     return Finding("secret", Status.OK, str(path))
 
 
+def dashboard(_settings: Settings) -> Finding:
+    """Is it part of this installation?"""
+    if is_built():
+        return Finding("dashboard", Status.OK, "part of this installation")
+    return Finding("dashboard", Status.WARNING, "none", NO_DASHBOARD)
+
+
 CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     backend,
     backend_checks.tls,
@@ -206,6 +215,7 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     descriptors,
     watch_checks.objectives,
     watch_checks.alerts,
+    dashboard,
 )
 
 

@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from llm_metrics_proxy import demo as simulation
+from llm_metrics_proxy.cli.output import console
+from llm_metrics_proxy.cli.standard_output import courtesy
 
 
 def demo(
@@ -28,5 +30,10 @@ def demo(
         fault_rate=fault_rate,
         traffic_to=traffic_to,
         rate_per_s=rate_per_s,
-        announce=lambda url: typer.echo(f"Simulated LLM server at {url}; its numbers are simulated"),
+        announce=_announce,
     )
+
+
+def _announce(url: str) -> None:
+    with courtesy():
+        console().print(f"Simulated LLM server at {url}; its numbers are simulated")

@@ -1,5 +1,6 @@
 """``doctor``: is everything as it should be, and if not, what is to be done?"""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -10,6 +11,7 @@ from llm_metrics_proxy.cli.checks import CHECKS
 from llm_metrics_proxy.cli.finding import Finding, Status
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console, plain, print_json
+from llm_metrics_proxy.cli.tables import print_table
 from llm_metrics_proxy.config.sources import DEFAULT, Loaded, shown
 from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -28,6 +30,8 @@ def doctor(
 ) -> None:
     """Check configuration, backend, database, journal, disk, clock, ports and limits; exit 1 if a check fails."""
     findings = [check(loaded.settings) for check in (*CHECKS, *((rollup_checks.rollups,) if deep else ()))]
+    if loaded.links:
+        findings.append(_links(loaded.links))
     if json:
         ok = not any(finding.status is Status.FAILED for finding in findings)
         print_json({"ok": ok, "app_version": APP_VERSION, "findings": findings, "settings": settings_shown(loaded)})
@@ -35,6 +39,11 @@ def doctor(
         _print(loaded, findings)
     if any(finding.status is Status.FAILED for finding in findings):
         raise typer.Exit(1)
+
+
+def _links(names: Sequence[str]) -> Finding:
+    found = f"{len(names)} variables describe services beside this one, so they are no settings: {', '.join(names)}"
+    return Finding("links", Status.OK, found, "nothing; enableServiceLinks: false in the pod keeps them away")
 
 
 def settings_shown(loaded: Loaded) -> dict[str, dict[str, Any]]:
@@ -53,7 +62,7 @@ def _print(loaded: Loaded, findings: list[Finding]) -> None:
     for name, entry in settings_shown(loaded).items():
         is_default = entry["origin"] == DEFAULT
         settings.add_row(name, plain(entry["value"]), plain(entry["origin"]), style="dim" if is_default else None)
-    out.print(settings)
+    print_table(out, settings)
     out.print()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for title in ("check", "", "found, and what to do"):
@@ -61,4 +70,4 @@ def _print(loaded: Loaded, findings: list[Finding]) -> None:
     for finding in findings:
         advice = f"\n→ {plain(finding.advice)}" if finding.advice else ""
         table.add_row(finding.check, _MARKS[finding.status], plain(finding.found) + advice)
-    out.print(table)
+    print_table(out, table)

@@ -13,13 +13,13 @@ from llm_metrics_proxy.cli.output import (
     MISSING,
     console,
     counted,
-    end_quietly_when_the_pipe_closes,
     plain,
     print_how_exact,
     print_json,
     seconds_of,
 )
 from llm_metrics_proxy.cli.selection import open_database, with_selection
+from llm_metrics_proxy.cli.tables import print_table
 from llm_metrics_proxy.config.sources import Loaded
 
 _RIGHT: Final = {"count", "share", "of all", "requests", "status", "id"}
@@ -38,7 +38,6 @@ def errors(
 ) -> None:
     """Show what went wrong: by type with count, share, newest and what to do; by model, server and phase; how long to
     wait where a server limits. Answers that are complete but flagged (policy) count too."""
-    end_quietly_when_the_pipe_closes()
     with open_database(loaded) as reader:
         result = read_errors(reader, ErrorsQuery(filter=chosen, examples=examples))
     if json:
@@ -80,9 +79,9 @@ def _print_types(out: Console, result: Errors) -> None:
         table.add_row(*cells, *([what_to_do] if beside else []))
         advice.add_row(plain(one.type), what_to_do)
     _add_rest(table, result.further_errors.get("types", 0), before=1)
-    out.print(table)
+    print_table(out, table)
     if not beside:
-        out.print(advice)
+        print_table(out, advice)
 
 
 def _print_places(out: Console, result: Errors) -> None:
@@ -90,18 +89,18 @@ def _print_places(out: Console, result: Errors) -> None:
     phases = _table("phase", "count", "of all")
     for phase in result.phases:
         phases.add_row(plain(phase.phase), f"{phase.n:,}", _percent(phase.share))
-    out.print(phases)
+    print_table(out, phases)
     models = _table("model", "count", "requests", "share")
     for model in result.models[:_FEWEST]:
         models.add_row(plain(model.model), f"{model.n:,}", f"{model.requests:,}", _percent(model.share))
     _add_rest(models, result.errors - sum(model.n for model in result.models[:_FEWEST]))
-    out.print(models)
+    print_table(out, models)
     servers = _table("server", "count", "requests", "share")
     for server in result.backends[:_FEWEST]:
         name = plain(server.backend_name or server.backend)
         servers.add_row(name, f"{server.n:,}", f"{server.requests:,}", _percent(server.share))
     _add_rest(servers, result.errors - sum(server.n for server in result.backends[:_FEWEST]))
-    out.print(servers)
+    print_table(out, servers)
 
 
 def _print_retry(out: Console, result: Errors) -> None:
@@ -111,7 +110,7 @@ def _print_retry(out: Console, result: Errors) -> None:
             server = plain(one.backend_name or one.backend)
             not_before = plain(one.not_before and one.not_before.replace("T", " "))
             table.add_row(server, plain(one.model), not_before, plain(one.advice))
-        out.print(table)
+        print_table(out, table)
 
 
 def _print_examples(out: Console, result: Errors) -> None:
@@ -121,7 +120,7 @@ def _print_examples(out: Console, result: Errors) -> None:
             kind = plain(one.error_type)
             when = seconds_of(one.timestamp)
             table.add_row(str(one.id), when, plain(one.model), plain(one.status_code), kind, plain(one.message))
-        out.print(table)
+        print_table(out, table)
 
 
 def _add_rest(table: Table, n: int, *, before: int = 0) -> None:

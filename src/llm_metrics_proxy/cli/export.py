@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.output import duration, end_quietly_when_the_pipe_closes
+from llm_metrics_proxy.cli.output import duration
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.written import STANDARD_OUTPUT, written
 from llm_metrics_proxy.config.sources import Loaded
@@ -42,11 +42,13 @@ def export(
     columns: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Which columns, in this order. [default: all]")
     ] = None,
+    bom: Annotated[
+        bool, typer.Option("--bom", help="Begin CSV with a byte-order mark: Excel takes it for UTF-8 then.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
 ) -> None:
     """Write records to a file: JSON lines, CSV or Parquet. Any number of them; memory stays small."""
-    end_quietly_when_the_pipe_closes()
-    query = ExportQuery(format=format or format_of(output), columns=choose(columns), filter=chosen)
+    query = ExportQuery(format=format or format_of(output), columns=choose(columns), filter=chosen, bom=bom)
     if output == STANDARD_OUTPUT and not FORMATS[query.format].is_text and sys.stdout.isatty():
         raise ExportError(f"{query.format} is no text for a terminal: name a file with --output, or pipe it on")
     messages = Console(stderr=True, highlight=False, emoji=False)

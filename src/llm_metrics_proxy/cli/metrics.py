@@ -4,6 +4,7 @@ from llm_metrics_proxy import logs
 from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
+from llm_metrics_proxy.cli.standard_output import courtesy
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.supervisor import become
 
@@ -16,6 +17,6 @@ def metrics(loaded: Loaded) -> None:
     plan.prepare_folders(settings)
     readers = plan.listen_for_readers(settings)
     child = plan.metrics_spec(loaded, readers, None)
-    out = console()
-    out.print(f"Metrics {readers.url}; API docs: {readers.url}/docs; database: {settings.db_path}")
+    with courtesy():
+        console().print(f"Metrics {readers.url}; API docs: {readers.url}/docs; database: {settings.db_path}")
     become(plan.assemble(settings, [child], [readers], None, plan.reload_plan(loaded, [child])))

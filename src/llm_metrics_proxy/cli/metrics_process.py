@@ -22,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy import logs
+from llm_metrics_proxy import dashboard, logs
 from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.api import site
 from llm_metrics_proxy.api.app import create_app
@@ -32,7 +32,6 @@ from llm_metrics_proxy.cli.metrics_options import MetricsOptions
 from llm_metrics_proxy.cli.migration_ports import ServicePorts
 from llm_metrics_proxy.cli.version import versions
 from llm_metrics_proxy.counters import CounterBook
-from llm_metrics_proxy.dashboard import SITE
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
 from llm_metrics_proxy.migration.options import Options
@@ -124,6 +123,8 @@ def _ingest_and_answer(
         migrations.admit()
         return SqliteStore(path, after_insert=fold_after_insert)
 
+    if not dashboard.is_built():
+        log.warning(dashboard.MISSING)
     store = LateStore(opened)
     upkeep = UpkeepService(
         path,
@@ -177,7 +178,7 @@ def _ingest_and_answer(
             versions={name: number for name, number in versions().items() if name != "app_version"},
             migrations=ServicePorts(migrations, MIGRATIONS),
             settings=lambda: shown[-1],
-            site=site.load(SITE),
+            site=site.load(dashboard.SITE),
             stopping=stop.is_set,
             watch=watcher,
             telemetry=None if telemetry is None else telemetry.status,

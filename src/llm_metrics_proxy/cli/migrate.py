@@ -15,7 +15,7 @@ from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_h
 from llm_metrics_proxy.cli.migrate_plan import print_plan
 from llm_metrics_proxy.cli.migrate_progress import Stop, shown
 from llm_metrics_proxy.cli.migration_ports import known_migrations
-from llm_metrics_proxy.cli.output import end_quietly_when_the_pipe_closes, print_json
+from llm_metrics_proxy.cli.output import print_json
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
@@ -81,7 +81,6 @@ def status(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
 
     Exit code 3: another program's, a damaged or a newer database, which no migration may touch.
     """
-    end_quietly_when_the_pipe_closes()
     path = database(loaded, db)
     found = engine.status(path, migrations=engine.MIGRATIONS, app_version=APP_VERSION)
     if json:
@@ -104,7 +103,6 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show what a migration would change, before and after on a sample, and what it needs. Writes nothing."""
-    end_quietly_when_the_pipe_closes()
     _plan(loaded, database(loaded, db), sample, json=json, go=_command("run", loaded, db))
 
 
@@ -228,7 +226,6 @@ def _work(work: Callable[[Report, Stop], Result], path: Path, *, again: str, bac
 @with_settings(*READING)
 def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Check every calculated value in the database against its version's formula. Reads only; exit 1 if one differs."""
-    end_quietly_when_the_pipe_closes()
     path = database(loaded, db)
     with Stop().listening() as stop:
         try:
@@ -251,7 +248,6 @@ def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
 @with_settings(*READING)
 def history(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Show every migration that ran on the database, newest first."""
-    end_quietly_when_the_pipe_closes()
     path = database(loaded, db)
     runs = _runs(path)
     if json:
@@ -270,7 +266,6 @@ def notices(
     json: Json = False,
 ) -> None:
     """Show what migrations changed in how numbers are read, and what asks for attention."""
-    end_quietly_when_the_pipe_closes()
     path = database(loaded, db)
     dismissed = dismiss_notices(path) if dismiss else 0
     found = engine.status(path, migrations=engine.MIGRATIONS, app_version=APP_VERSION)

@@ -11,6 +11,7 @@ from semver import Version
 
 from llm_metrics_proxy.analytics import VERSION_HISTORY, KnownMigration, MigrationRun, Notice
 from llm_metrics_proxy.cli.output import MISSING, console, duration, plain
+from llm_metrics_proxy.cli.tables import print_table
 from llm_metrics_proxy.migration.engine import Status
 from llm_metrics_proxy.migration.legacy import Found
 from llm_metrics_proxy.migration.model import Ended, Fault, Result, Run, State
@@ -115,7 +116,7 @@ def print_status(path: Path, status: Status) -> None:
         shown = table("records by version", "n", "", numbers=("n",))
         for stamp, count in status.records_by_version.items():
             shown.add_row(stamp_text(stamp), f"{count:,}", _standing(stamp, status))
-        out.print(shown)
+        print_table(out, shown)
 
 
 def _standing(stamp: str, status: Status) -> str:
@@ -304,7 +305,7 @@ def print_history(runs: Sequence[MigrationRun]) -> None:
             str(run.id), plain(run.to_version), _STATES[State(run.state)], _moment(run.started_at),
             f"{run.records_changed:,}", rate,
         )  # fmt: skip
-    out.print(shown)
+    print_table(out, shown)
     for run in runs:
         out.print()
         out.print(f"[bold]Run {run.id}[/] by version {plain(run.app_version)}")

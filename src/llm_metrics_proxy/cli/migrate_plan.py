@@ -9,6 +9,7 @@ from rich.table import Table
 
 from llm_metrics_proxy.cli.migrate_output import lines, records, stamp_text, table
 from llm_metrics_proxy.cli.output import MISSING, console, duration, plain, rounded
+from llm_metrics_proxy.cli.tables import print_table
 from llm_metrics_proxy.migration.disk import Disk, Room
 from llm_metrics_proxy.migration.plan import Plan, Step
 from llm_metrics_proxy.migration.preview import Comparison, Figures, MetricChange
@@ -69,7 +70,7 @@ def _print_stamps(out: Console, plan: Plan) -> None:
         shown.add_row(
             stamp_text(stamp.stamp), f"{stamp.records:,}", _STANDINGS.get(stamp.standing, plain(stamp.standing))
         )
-    out.print(shown)
+    print_table(out, shown)
 
 
 def _print_step(out: Console, step: Step) -> None:
@@ -83,7 +84,7 @@ def _print_step(out: Console, step: Step) -> None:
         shown = table("n", "why", "code", numbers=("n",))
         for gap in step.gaps:
             shown.add_row(f"{gap.records:,}", plain(gap.meaning), plain(gap.reason))
-        out.print(shown)
+        print_table(out, shown)
     if step.types:
         _print_types(out, step.types)
 
@@ -95,7 +96,7 @@ def _print_types(out: Console, types: Sequence[Retyped]) -> None:
     for row in types[:_TYPES]:
         names = [MISSING if name is None else plain(name) for name in (row.before, row.category, row.type)]
         shown.add_row(f"{row.records:,}", *names)
-    out.print(shown)
+    print_table(out, shown)
     if len(types) > _TYPES:
         out.print(f"… and {len(types) - _TYPES:,} more combinations; --json has them all")
 
@@ -109,7 +110,7 @@ def _print_metric(out: Console, metric: MetricChange, plan: Plan) -> None:
     _add(shown, "all", metric.overall)
     for comparison in metric.by_model[:_MODELS]:
         _add(shown, plain(comparison.model), comparison)
-    out.print(shown)
+    print_table(out, shown)
     if len(metric.by_model) > _MODELS:
         out.print(f"… and {len(metric.by_model) - _MODELS:,} more models; --json has them all")
     left_out = metric.overall.before.left_out

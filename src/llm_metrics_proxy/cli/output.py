@@ -1,27 +1,39 @@
 """What verbs print with: Rich on a terminal, plain text in a pipe, and a quiet end when nobody reads on."""
 
-import signal
+import os
+import re
 import sys
 from datetime import datetime
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 
 import msgspec
 from rich.console import Console
 
 MISSING: Final = "-"  # never 0
 _PIPE_COLUMNS: Final = 400
+_PADDING: Final = re.compile(r" +(?=\n)")
 _WIDE: Final = 1e12  # what is larger is no measurement, and must not push the columns beside it off the screen
 
 
 def console() -> Console:
-    """Standard output. In a pipe there are no colours, and lines are as long as what they say."""
-    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
-    return Console(highlight=False, emoji=False, width=width)
+    """Standard output. In a pipe there are no colours, and lines are as long as they need, or ``COLUMNS`` says."""
+    if sys.stdout.isatty():
+        return Console(highlight=False, emoji=False)
+    given = os.environ.get("COLUMNS", "")
+    width = int(given) if given.isdecimal() and int(given) > 0 else _PIPE_COLUMNS
+    return Console(file=cast("IO[str]", _WithoutPadding()), highlight=False, emoji=False, width=width)
 
 
-def end_quietly_when_the_pipe_closes() -> None:
-    """As filters do: ``llm-metrics-proxy requests | head`` ends by SIGPIPE. Not for verbs that talk to the network."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+class _WithoutPadding:
+    """Standard output for Rich, which fills each line of a table up with spaces."""
+
+    encoding = property(lambda _: sys.stdout.encoding)
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(_PADDING.sub("", text))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 def print_json(value: Any, *, indent: int = 2) -> None:

@@ -5,6 +5,7 @@ from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
 from llm_metrics_proxy.cli.serve import choose_backend
+from llm_metrics_proxy.cli.standard_output import courtesy
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import SettingsError
 from llm_metrics_proxy.scoreboard import Scoreboard
@@ -23,7 +24,7 @@ def proxy(loaded: Loaded) -> None:
     clients = plan.listen_for_clients(settings)
     scoreboard = Scoreboard.create()
     children = plan.worker_specs(settings, backend.url, clients, scoreboard, loaded.api_keys)
-    out = console()
     served = backend.url or ", ".join(f"{each.name} {each.url}" for each in settings.backends)
-    out.print(f"Proxy {clients.url} in front of {served} ({backend.note}); journal: {settings.journal_dir}")
+    with courtesy():
+        console().print(f"Proxy {clients.url} in front of {served} ({backend.note}); journal: {settings.journal_dir}")
     become(plan.assemble(settings, children, [clients], scoreboard, plan.reload_plan(loaded, children)))

@@ -22,17 +22,18 @@ from llm_metrics_proxy.cli.output import (
     MISSING,
     console,
     counted,
-    end_quietly_when_the_pipe_closes,
     plain,
     print_how_exact,
     print_json,
     rounded,
 )
 from llm_metrics_proxy.cli.selection import open_database, with_selection
+from llm_metrics_proxy.cli.tables import print_table
 from llm_metrics_proxy.config.sources import Loaded
 
 _PANEL: Final = "What to show"
 _BARS: Final = "▁▂▃▄▅▆▇█"
+_WIDEST: Final = 160
 _MOST_LINES: Final = 10  # lines of bars: more would push the table away
 _DEFAULT: Final = ("requests,success_rate,response_time_ms.p50,response_time_ms.p95,total_tokens",)
 _SHARES: Final = {"success_rate", "error_rate", "goodput"}
@@ -76,7 +77,6 @@ def query(
         compare=compare,
         slos=tuple(parse_slo(text) for text in slo or ()),
     )
-    end_quietly_when_the_pipe_closes()
     with open_database(loaded) as reader:
         result = ask(sources_of(reader), asked, datetime.now(UTC))
     if json:
@@ -106,7 +106,7 @@ def print_result(result: Result) -> None:
             table.add_column("change", justify="right")
     for row in result.rows:
         table.add_row(*_keys(result, row), *_cells(result, row))
-    out.print(table)
+    print_table(out, table)
     print_how_exact(out, result.relative_error, result.pruned_before)
     out.print(f"Formulas of version {result.app_version}")
     if result.older_records:
@@ -141,8 +141,8 @@ def _print_bars(out: Console, result: Result) -> None:
     for title, values in list(series.items())[:_MOST_LINES]:
         known = [value for value in values if value is not None]
         least, most = (rounded(min(known)), rounded(max(known))) if known else (MISSING, MISSING)
-        table.add_row(plain(name), *title, bars(values, max(out.width - 60, 20)), f"{least} to {most}")
-    out.print(table)
+        table.add_row(plain(name), *title, bars(values, max(min(out.width, _WIDEST) - 60, 20)), f"{least} to {most}")
+    print_table(out, table)
 
 
 def bars(values: Sequence[float | None], width: int) -> str:

@@ -8,7 +8,6 @@ import typer
 
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.output import end_quietly_when_the_pipe_closes
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.written import STANDARD_OUTPUT, written
 from llm_metrics_proxy.config.sources import Loaded
@@ -37,7 +36,6 @@ def report(
 ) -> None:
     """Write a report: a summary in sentences, figures beside those of the period before, charts, models, clients,
     errors and what to do about them. Without --since it is about the last seven days."""
-    end_quietly_when_the_pipe_closes()
     name = format or format_of(output)
     if name not in FORMATS:
         raise QueryError("--format", f"there is no format {name[:64]!r}; there are: {', '.join(FORMATS)}")

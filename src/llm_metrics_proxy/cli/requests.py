@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from llm_metrics_proxy.analytics import MAX_LIMIT, RequestFilter, get_request, list_requests
 from llm_metrics_proxy.analytics.filters import where
@@ -14,21 +13,18 @@ from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.output import (
     MISSING,
     console,
-    end_quietly_when_the_pipe_closes,
     plain,
     print_json,
     seconds_of,
 )
 from llm_metrics_proxy.cli.selection import open_database, with_selection
+from llm_metrics_proxy.cli.tables import Cell, Column, layout, list_table
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.storage.base import Reader
 
 _FOLLOW_INTERVAL_S: Final = 0.5
 _FOLLOW_BATCH: Final = 500
 _NUMBER_WIDTH: Final = 9
-_GAP: Final = 2  # columns between two columns
-
-Cell = Callable[[dict[str, Any]], str]
 
 
 @with_settings(*READING)
@@ -42,7 +38,6 @@ def requests(
     json: Annotated[bool, typer.Option("--json", help="Whole records, one JSON object per line.")] = False,
 ) -> None:
     """Show the newest requests."""
-    end_quietly_when_the_pipe_closes()
     show = _print_lines if json else _print_table
     with open_database(loaded) as reader:
         newest_id = _newest_id(reader)
@@ -107,64 +102,23 @@ def _when(record: dict[str, Any]) -> str:
     return seconds_of(record["timestamp"])
 
 
-class Column(NamedTuple):
-    """One column of the table. Texts may be cut down to ``least`` characters, numbers have a fixed width: a number
-    that is cut is another number. ``drop`` says which column gives way first (highest) in a narrow terminal."""
-
-    title: str
-    width: int
-    cell: Cell
-    least: int = 0
-    drop: int = 0
-
-    @property
-    def is_text(self) -> bool:
-        return self.least > 0
-
-
 _COLUMNS: Final = (
-    Column("time (UTC)", 19, _when, least=19),
+    Column("time (UTC)", 19, _when, least=19, drop=3),
     Column("model", 24, _text("model"), least=12),
-    Column("origin", 20, _text("origin"), least=10, drop=4),
-    Column("status", 6, _text("status_code")),
-    Column("end", 16, how_it_ended, least=8),
-    Column("TTFT ms", _NUMBER_WIDTH, _number("time_to_first_token_ms"), drop=1),
-    Column("total ms", _NUMBER_WIDTH, _number("response_time_ms")),
-    Column("in tok", _NUMBER_WIDTH, _number("prompt_tokens"), drop=3),
-    Column("out tok", _NUMBER_WIDTH, _number("completion_tokens")),
-    Column("tok/s", _NUMBER_WIDTH, _number("tokens_per_second", 1), drop=2),
+    Column("origin", 20, _text("origin"), least=10, drop=9),
+    Column("status", 6, _text("status_code"), drop=4),
+    Column("end", 16, how_it_ended, least=8, drop=1),
+    Column("TTFT ms", _NUMBER_WIDTH, _number("time_to_first_token_ms"), drop=6),
+    Column("total ms", _NUMBER_WIDTH, _number("response_time_ms"), drop=2),
+    Column("in tok", _NUMBER_WIDTH, _number("prompt_tokens"), drop=8),
+    Column("out tok", _NUMBER_WIDTH, _number("completion_tokens"), drop=5),
+    Column("tok/s", _NUMBER_WIDTH, _number("tokens_per_second", 1), drop=7),
 )
-
-
-def layout(available: int) -> list[tuple[Column, int]]:
-    """The columns that ``available`` characters have room for, and how wide each is. The same for every record, so
-    that the lines that ``--follow`` adds stand under the same headings."""
-    columns = list(_COLUMNS)
-    spare = available - _least_width(columns)
-    while spare < 0 and any(column.drop for column in columns):
-        columns.remove(max(columns, key=lambda column: column.drop))
-        spare = available - _least_width(columns)
-    widths = []
-    for column in columns:
-        more = max(0, min(spare, column.width - column.least)) if column.is_text else 0
-        spare -= more
-        widths.append((column, column.least + more if column.is_text else column.width))
-    return widths
-
-
-def _least_width(columns: list[Column]) -> int:
-    return sum((column.least or column.width) + _GAP for column in columns)
 
 
 def _print_table(records: list[dict[str, Any]], first: bool) -> None:
     out = console()
-    columns = layout(out.width)
-    table = Table(box=None, show_header=first, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
-    for column, width in columns:
-        table.add_column(column.title, justify="left" if column.is_text else "right", width=width, no_wrap=True)
-    for record in records:
-        table.add_row(
-            *(column.cell(record) for column, _ in columns), style="red" if record["success"] is False else None
-        )
+    table = list_table(layout(_COLUMNS, out.width), records, lambda one: "red" if one["success"] is False else None)
+    table.show_header = first
     if records:
         out.print(table)

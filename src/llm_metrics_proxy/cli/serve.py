@@ -1,7 +1,6 @@
 """``serve``: the whole product under one supervisor."""
 
 import asyncio
-import sys
 from typing import Annotated, NamedTuple
 
 import typer
@@ -12,6 +11,7 @@ from llm_metrics_proxy import logs
 from llm_metrics_proxy.cli import discovery, plan
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
+from llm_metrics_proxy.cli.standard_output import courtesy
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.config.types import DEMO, is_loopback
@@ -63,7 +63,8 @@ def serve(
     reloaded = [*workers, plan.metrics_spec(loaded, readers, scoreboard)]
     children.append(reloaded[-1])
 
-    print_start_block(settings, Backend(url, backend.note), clients.url, readers.url, simulated=backend.url is None)
+    with courtesy():
+        print_start_block(settings, Backend(url, backend.note), clients.url, readers.url, simulated=backend.url is None)
     become(plan.assemble(settings, children, listeners, scoreboard, plan.reload_plan(loaded, reloaded)))
 
 
@@ -102,7 +103,6 @@ def print_start_block(
         out.print(Text(f"  {backend.note}.", style="yellow"))
         out.print(Text("  A simulated server answers: ITS NUMBERS ARE SIMULATED.", style="bold yellow"))
         out.print(Text("  Name a real one with --backend http://host:port", style="yellow"))
-    sys.stdout.flush()
 
 
 def start_lines(

@@ -12,13 +12,13 @@ from llm_metrics_proxy.cli.output import (
     MISSING,
     console,
     counted,
-    end_quietly_when_the_pipe_closes,
     plain,
     print_how_exact,
     print_json,
     rounded,
 )
 from llm_metrics_proxy.cli.selection import open_database, with_selection
+from llm_metrics_proxy.cli.tables import print_table
 from llm_metrics_proxy.config.sources import Loaded
 
 
@@ -31,7 +31,6 @@ def summary(
     json: Annotated[bool, typer.Option("--json", help="One JSON object, unrounded.")] = False,
 ) -> None:
     """Show counts, latencies, throughput, tokens and errors. Every average says how many records it rests on."""
-    end_quietly_when_the_pipe_closes()
     with open_database(loaded) as reader:
         result = summarise(reader, chosen)
     if json:
@@ -52,12 +51,12 @@ def print_summary(result: Summary) -> None:
     metrics = _table("metric", "unit", "n", "mean", "p50", "p95", "p99")
     for name, one in result.distributions.items():
         metrics.add_row(name, one.unit, f"{one.n:,}", *map(rounded, (one.mean, one.p50, one.p95, one.p99)))
-    out.print(metrics)
+    print_table(out, metrics)
 
     tokens = _table("tokens", "sum", "n")
     for name, total in result.tokens.items():
         tokens.add_row(name, MISSING if total.sum is None else f"{total.sum:,}", f"{total.n:,}")
-    out.print(tokens)
+    print_table(out, tokens)
     if result.cost_usd.sum is not None:
         share = "" if result.cost_usd.n == result.requests else "; what the others cost is not known"
         out.print(f"Cost {result.cost_usd.sum:,.6f} USD of {result.cost_usd.n:,} requests{share}")
@@ -68,7 +67,7 @@ def print_summary(result: Summary) -> None:
             errors.add_row(plain(error.outcome), plain(error.error_type), f"{error.n:,}")
         if result.further_errors:
             errors.add_row("…", "further types", f"{result.further_errors:,}")
-        out.print(errors)
+        print_table(out, errors)
     print_how_exact(out, result.relative_error, result.pruned_before)
     out.print(f"Formulas of version {result.app_version}; records by version: {counted(result.app_versions)}")
     if result.older_records:

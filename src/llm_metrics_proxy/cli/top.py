@@ -104,7 +104,8 @@ def _show_once(snapshot: Snapshot, *, json: bool) -> None:
         print_json(msgspec.to_builtins(snapshot))
     else:
         out = console()
-        out.print(picture(snapshot, out.height if out.is_terminal else _ONCE_HEIGHT))
+        height = out.height if out.is_terminal else _ONCE_HEIGHT
+        out.print(picture(snapshot, out.width, height, snug=not out.is_terminal))
 
 
 def _print_on(seen: Window, feed: Feed, interval_s: float) -> None:
@@ -119,7 +120,7 @@ def _draw_on(seen: Window, feed: Feed, interval_s: float) -> None:
         try:
             with Live(console=out, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
                 while True:
-                    live.update(picture(_look(seen, feed), out.height), refresh=True)
+                    live.update(picture(_look(seen, feed), out.width, out.height), refresh=True)
                     if wants_to_leave(interval_s):
                         return
         except KeyboardInterrupt:

@@ -1,24 +1,28 @@
 """The picture of ``top``: a line of figures, a table of models, and the newest requests in the room that is left."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
-from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from llm_metrics_proxy.cli.output import MISSING, plain, rounded, seconds_of
 from llm_metrics_proxy.cli.requests import how_it_ended
+from llm_metrics_proxy.cli.tables import Cell, Column, layout, list_table, widened
 from llm_metrics_proxy.cli.top_window import ModelLine, Snapshot, failed
 
 _MODELS_SHARE: Final = 0.5  # of the height, at most
 _AROUND: Final = 8  # lines that are neither a model nor a request
 _LEAST_ROWS: Final = 3
+_WIDEST: Final = 160  # columns of numbers that stand further apart are no longer read as lines
 
 
-def picture(snapshot: Snapshot, height: int) -> RenderableType:
-    """As many lines as ``height`` has room for."""
+def picture(snapshot: Snapshot, width: int, height: int, *, snug: bool = False) -> RenderableType:
+    """As many lines as ``height`` has room for, none of them longer than ``width``. ``snug`` tables are as wide as what
+    they say, which on a screen that is drawn again and again would make them jump."""
+    width = min(width, _WIDEST)
     room = max(2 * _LEAST_ROWS, height - _AROUND)
     models = snapshot.models[: max(_LEAST_ROWS, int(room * _MODELS_SHARE))]
     further = len(snapshot.models) - len(models)
@@ -26,10 +30,10 @@ def picture(snapshot: Snapshot, height: int) -> RenderableType:
     return Group(
         _head(snapshot),
         _figures(snapshot),
-        Rule(style="dim"),
-        _models(models, further),
-        Rule(style="dim"),
-        _newest(newest),
+        _rule(width),
+        _models(models, further, width, snug=snug),
+        _rule(width),
+        _newest(newest, width, snug=snug),
     )
 
 
@@ -67,52 +71,53 @@ def _figures(snapshot: Snapshot) -> Text:
     return text
 
 
-def _models(models: list[ModelLine], further: int) -> Table:
-    titles = ("model", "req/s", "requests", "TTFT p50 ms", "TTFT p95 ms", "out tok/s p50", "USD", "errors")
-    table = _table(titles)
-    for one in models:
-        ttft, speed = one.time_to_first_token_ms, one.output_tokens_per_second
-        errors = Text(f"{one.errors:,}", "red" if one.errors else "")
-        numbers = (
-            f"{one.requests_per_second:,.1f}",
-            f"{one.requests:,}",
-            *map(rounded, (ttft.p50, ttft.p95, speed.p50)),
-            MISSING if one.cost_usd.sum is None else f"{one.cost_usd.sum:,.4f}",
-        )
-        table.add_row(plain(one.model), *numbers, errors)
+def _number(value: Callable[[ModelLine], float | None]) -> Cell:
+    return lambda one: rounded(value(one))
+
+
+# A title is as wide as what stands below it; names get the rest.
+_MODELS: Final = (
+    Column("model", 64, lambda one: plain(one.model), least=12),
+    Column("req/s", 7, lambda one: f"{one.requests_per_second:,.1f}", drop=1),
+    Column("requests", 8, lambda one: f"{one.requests:,}", drop=7),
+    Column("TTFT p50 ms", 11, _number(lambda one: one.time_to_first_token_ms.p50), drop=3),
+    Column("TTFT p95 ms", 11, _number(lambda one: one.time_to_first_token_ms.p95), drop=6),
+    Column("out tok/s p50", 13, _number(lambda one: one.output_tokens_per_second.p50), drop=4),
+    Column("USD", 9, lambda one: MISSING if one.cost_usd.sum is None else f"{one.cost_usd.sum:,.4f}", drop=5),
+    Column("errors", 6, lambda one: Text(f"{one.errors:,}", "red" if one.errors else ""), drop=2),
+)
+
+
+def _record(name: str) -> Cell:
+    return lambda record: rounded(record.get(name))
+
+
+_NEWEST: Final = (
+    Column("model", 64, lambda record: plain(record.get("model")), least=12),
+    Column("began (UTC)", 11, lambda record: seconds_of(record.get("timestamp"))[11:], drop=3),
+    Column("status", 6, lambda record: plain(record.get("status_code")), drop=4),
+    Column("end", 24, how_it_ended, least=8, drop=1),
+    Column("TTFT ms", 9, _record("time_to_first_token_ms"), drop=5),
+    Column("total ms", 9, _record("response_time_ms"), drop=2),
+    Column("out tok", 9, _record("completion_tokens"), drop=6),
+)
+
+
+def _rule(width: int) -> Text:
+    return Text("─" * width, "dim", no_wrap=True)
+
+
+def _models(models: list[ModelLine], further: int, width: int, *, snug: bool) -> Table:
+    columns = layout(widened(_MODELS, models, snug=snug), width)
+    table = list_table(columns, models, lambda _: None)
+    rest = [""] * (len(columns) - 1)
     if further:
-        table.add_row(f"… {further:,} more", *[""] * (len(titles) - 1), style="dim")
+        table.add_row(f"… {further:,} more", *rest, style="dim")
     if not models:
-        table.add_row(Text("no request has ended", "dim"), *[""] * (len(titles) - 1))
+        table.add_row(Text("no request has ended", "dim"), *rest)
     return table
 
 
-def _newest(records: list[dict[str, Any]]) -> Table:
-    table = _table(("model", "began (UTC)", "status", "end", "TTFT ms", "total ms", "out tok"), texts=("model", "end"))
-    for record in records:
-        table.add_row(
-            plain(record.get("model")),
-            seconds_of(record.get("timestamp"))[11:],
-            plain(record.get("status_code")),
-            how_it_ended(record),
-            *(
-                rounded(record.get(name))
-                for name in ("time_to_first_token_ms", "response_time_ms", "completion_tokens")
-            ),
-            style="red" if failed(record) else None,
-        )
-    return table
-
-
-def _table(titles: tuple[str, ...], texts: tuple[str, ...] = ("model",)) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0), expand=True)
-    for title in titles:
-        is_text = title in texts
-        table.add_column(
-            title,
-            justify="left" if is_text else "right",
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if is_text else None,
-        )
-    return table
+def _newest(records: list[dict[str, Any]], width: int, *, snug: bool) -> Table:
+    columns = layout(widened(_NEWEST, records, snug=snug), width)
+    return list_table(columns, records, lambda record: "red" if failed(record) else None)

@@ -7,7 +7,7 @@ from typing import Annotated
 import apsw
 import typer
 
-from llm_metrics_proxy.cli.output import console, end_quietly_when_the_pipe_closes, print_json
+from llm_metrics_proxy.cli.output import console, print_json
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
 
@@ -25,7 +25,6 @@ def versions() -> dict[str, str]:
 
 def version(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Show the versions of the program and of what it stands on."""
-    end_quietly_when_the_pipe_closes()
     if json:
         print_json(versions())
         return

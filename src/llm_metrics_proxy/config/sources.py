@@ -16,6 +16,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from llm_metrics_proxy.config.backends import keys_of
+from llm_metrics_proxy.config.service_links import is_service_link
 from llm_metrics_proxy.config.settings import CROSS_CHECK, ENV_PREFIX, Settings
 from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, Row, rows, table_rows
 from llm_metrics_proxy.config.toml_lines import TomlLines
@@ -23,12 +24,8 @@ from llm_metrics_proxy.config.toml_tables import TOML_TABLES
 from llm_metrics_proxy.errors import SettingsError
 
 DEFAULT: Final = "default"
+EARLIER_NAMES: Final = frozenset({"BACKEND_HOST", "BACKEND_PORT", "PROXY_PORT", "METRICS_PORT", "DB_PATH"})  # version 1
 _MAX_SHOWN_CHARS: Final = 80
-
-# Kubernetes and Docker links describe a service named `llm-metrics-proxy`, `proxy`, `metrics` or `backend` to every
-# container beside it, with names that look like ours: LLM_METRICS_PROXY_SERVICE_HOST, METRICS_PORT=tcp://10.0.0.7:80.
-_SERVICE_LINK_NAME: Final = re.compile(r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|(\w+_)?PORT_\d+_(TCP|UDP)(_\w+)?)")
-_SERVICE_LINK_VALUE: Final = re.compile(r"(tcp|udp)://\S+:\d+")
 
 
 class Given(NamedTuple):
@@ -51,6 +48,7 @@ class Loaded(NamedTuple):
     config_file: Path | None
     flags: Mapping[str, Any] = {}  # as they were given, so that they can be given again
     api_keys: Mapping[str, SecretStr] = {}  # of backends, by their names
+    links: tuple[str, ...] = ()  # variables that an orchestrator injected: they look like settings and are none
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None = None) -> Loaded:
@@ -61,7 +59,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
     """
     table = rows()
     problems: list[str] = []
-    variables = {name: value for name, value in environment.items() if not _SERVICE_LINK_VALUE.fullmatch(value)}
+    variables = {name: value for name, value in environment.items() if not is_service_link(name, value)}
     chosen_file, file_origin = config_file, CONFIG_FLAG
     if chosen_file is None and variables.get(CONFIG_ENVIRONMENT):
         chosen_file, file_origin = Path(variables[CONFIG_ENVIRONMENT]), f"environment {CONFIG_ENVIRONMENT}"
@@ -73,6 +71,8 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
     given |= _environment_layer(variables, table, problems)
     given |= {name: Given(value, f"flag {table[name].flag}") for name, value in flags.items()}
 
+    unreadable = [name for name, item in given.items() if not _is_utf8(item.value)]
+    problems += [_problem(table[name], given.pop(name), "must be UTF-8 (SQLite names files so)") for name in unreadable]
     settings = _validate(given, table, problems)
     keys: dict[str, str] = {}
     if settings is not None:
@@ -82,7 +82,17 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
         raise SettingsError(problems)
     origins = {name: given[name].origin if name in given else DEFAULT for name in table}
     api_keys = {name: SecretStr(key) for name, key in keys.items()}
-    return Loaded(settings, origins, chosen_file, dict(flags), api_keys)
+    links = tuple(sorted(name for name in environment.keys() - variables.keys() if _looks_like_ours(name)))
+    return Loaded(settings, origins, chosen_file, dict(flags), api_keys, links)
+
+
+def _is_utf8(value: Any) -> bool:
+    """Python passes bytes that are none through texts, as lone surrogates."""
+    return not isinstance(value, str) or not re.search("[\ud800-\udfff]", value)
+
+
+def _looks_like_ours(name: str) -> bool:
+    return name.startswith(ENV_PREFIX) or name in EARLIER_NAMES
 
 
 def _earlier_deployments(variables: Mapping[str, str]) -> dict[str, Given]:
@@ -131,11 +141,11 @@ def _on(line: int | None) -> str:
 
 def _environment_layer(variables: Mapping[str, str], table: Mapping[str, Row], problems: list[str]) -> dict[str, Given]:
     known = {row.environment: name for name, row in table.items() if not row.toml_only}
-    for variable in sorted(variables):
-        tail = variable.removeprefix(ENV_PREFIX)
-        ours = tail != variable and variable not in known and variable != CONFIG_ENVIRONMENT
-        if ours and not _SERVICE_LINK_NAME.fullmatch(tail):
-            problems.append(f"{variable} (environment): is no setting{_did_you_mean(variable, known)}")
+    problems.extend(
+        f"{variable} (environment): is no setting{_did_you_mean(variable, known)}"
+        for variable in sorted(variables)
+        if variable.startswith(ENV_PREFIX) and variable not in known and variable != CONFIG_ENVIRONMENT
+    )
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in variables.items() if name in known and value}
     return {name: Given(value, f"environment {table[name].environment}") for name, value in source().items()}

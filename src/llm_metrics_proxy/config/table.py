@@ -36,6 +36,9 @@ Lists are repeated flags, texts separated by commas, or TOML arrays. Sizes are b
 `kB`, `MB` or `GB`. Switches are `true` or `false`; as flags `--insecure` and `--no-insecure`. Unknown keys and unknown
 `{ENV_PREFIX}*` variables are errors. `llm-metrics-proxy doctor` shows every value and where it came from.
 
+What Kubernetes and Docker tell a container about the services beside it can look like these variables
+(`{ENV_PREFIX}PORT=tcp://10.0.0.7:8001` of a service named `llm-metrics-proxy`). It is passed over; `doctor` lists it.
+
 Signals: `SIGTERM` and `SIGINT` stop gracefully (open requests end, then the last records are stored); a second one
 stops at once. `SIGHUP` has the file read again: see [Backends](topics/backends.md#reload).
 """

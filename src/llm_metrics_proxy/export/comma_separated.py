@@ -1,4 +1,5 @@
-"""CSV as RFC 4180 has it: a header, CRLF at the end of each record, quotes doubled inside quotes; UTF-8 without a mark.
+"""CSV as RFC 4180 has it: a header, CRLF at the end of each record, quotes doubled inside quotes; UTF-8, and no
+byte-order mark unless ``ExportQuery.bom`` asks for one.
 
 Two things the RFC leaves open:
 

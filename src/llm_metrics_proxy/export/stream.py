@@ -1,5 +1,6 @@
 """An export as a stream of bytes, with how far it is."""
 
+import codecs
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -19,10 +20,13 @@ class ExportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     format: str
     columns: tuple[str, ...] = ALL_COLUMNS
     filter: RequestFilter = RequestFilter()
+    bom: bool = False  # begin with a byte-order mark, by which Excel knows UTF-8; for csv alone
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
             raise QueryError("format", f"there is no format {self.format[:64]!r}; there are: {', '.join(FORMATS)}")
+        if self.bom and self.format != "csv":
+            raise QueryError("bom", f"a byte-order mark is for csv; {self.format} must not have one")
 
 
 class Piece(NamedTuple):
@@ -38,7 +42,7 @@ def export(reader: Reader, query: ExportQuery) -> Iterator[Piece]:
     """The file, page by page. The set of records is fixed when the first piece is asked for. Raises ``StoreError``."""
     encoder = FORMATS[query.format].encoder(query.columns)
     within, records = bounds(reader, query.filter), 0
-    yield Piece(encoder.head(), 0, 0.0, encoder.unfit)
+    yield Piece((codecs.BOM_UTF8 if query.bom else b"") + encoder.head(), 0, 0.0, encoder.unfit)
     if within is not None:
         ids = within.last - within.first + 1
         for page in pages(reader, query.filter, query.columns, within):
