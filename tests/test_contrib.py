@@ -4,7 +4,7 @@ import re
 
 from tools import make_dashboard
 
-from llm_metrics_proxy.api.prometheus import render
+from llm_metrics_proxy.api.prometheus import Exposition
 from llm_metrics_proxy.counters import CounterBook
 from tests.api.test_prometheus import health
 
@@ -15,7 +15,7 @@ def test_the_dashboard_is_what_its_table_gives() -> None:
 
 
 def test_dashboard_and_rules_name_only_metrics_that_there_are() -> None:
-    body, _ = render(CounterBook(), health(), "")
+    body, _ = Exposition(CounterBook()).render(health(), "")
     there = set(re.findall(r"^# TYPE (\S+)", body.decode(), re.M))
     for file in (make_dashboard.FILE, make_dashboard.FILE.with_name("prometheus-alerts.yml")):
         named = set(re.findall(r"llm_proxy_\w+", file.read_text(encoding="utf-8")))

@@ -30,6 +30,7 @@ from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_routes import add_query_routes
 from llm_metrics_proxy.api.report_routes import add_report_routes
 from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
+from llm_metrics_proxy.api.scrapes import Scrapes
 from llm_metrics_proxy.api.session import Sessions, add_session_routes
 from llm_metrics_proxy.api.settings import add_settings_routes
 from llm_metrics_proxy.api.site import VIEW_PATHS, add_site_routes
@@ -187,6 +188,14 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
         now_ms = ports.clock() * 1000
         return assess(APP_VERSION, ports.service_status(), workers, now_ms, ports.migrations, backends=backends)
 
+    exposition = prometheus.Exposition(ports.book)
+
+    def exposed(accept: str) -> tuple[bytes, str]:
+        telemetry = None if ports.telemetry is None else ports.telemetry()
+        return exposition.render(health(), accept, watch=ports.watch, telemetry=telemetry)
+
+    scrapes = Scrapes(exposed)
+
     # async: it touches no disk, and must answer even while every thread is busy with a long question.
     @app.get(
         "/health",
@@ -225,10 +234,9 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
         responses={200: {"description": "Text format or OpenMetrics.", "content": {"text/plain": {}}}},
     )
     def read_metrics(request: Request) -> Response:
-        accept = request.headers.get("accept", "")
-        telemetry = None if ports.telemetry is None else ports.telemetry()
-        body, content_type = prometheus.render(ports.book, health(), accept, watch=ports.watch, telemetry=telemetry)
-        return Response(body, headers={"Content-Type": content_type})
+        asked = request.headers
+        scrape = scrapes.answer(",".join(asked.getlist("accept")), ",".join(asked.getlist("accept-encoding")))
+        return Response(scrape.body, headers=scrape.headers)
 
     @app.get("/docs", include_in_schema=False)
     def read_docs() -> Response:
