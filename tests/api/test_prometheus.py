@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from llm_metrics_proxy.api import prometheus_series
 from llm_metrics_proxy.api.health import Health, assess
 from llm_metrics_proxy.api.prometheus import Exposition
-from llm_metrics_proxy.counters import BOUNDS_MS, E2E_LATENCY, OVERHEAD, CounterBook
+from llm_metrics_proxy.counters import BOUNDS_MS, E2E_LATENCY, OVERHEAD, CounterBook, SeriesLabels
+from llm_metrics_proxy.counters import Series as Series_
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES, TAXONOMY
 from tests.analytics.database import Database, a_record
@@ -102,15 +103,14 @@ def test_a_new_series_begins_with_a_zero_for_every_outcome() -> None:
     book = CounterBook()
     count(book, a_record())
     values, _ = scrape(book)
-    found = {
+    found: dict[tuple[str | None, str], float] = {
         (dict(has).get("model"), dict(has)["outcome"]): value
         for (name, has), value in values.items()
         if name == "llm_proxy_requests_total"
     }
-    assert found == {
-        **{(None, outcome): 0 for outcome in OUTCOMES},
-        **{("llama3.1:8b", outcome): float(outcome == "completed") for outcome in OUTCOMES},
-    }
+    assert {outcome: n for (model, outcome), n in found.items() if model is None} == dict.fromkeys(OUTCOMES, 0.0)
+    of_model = {outcome: n for (model, outcome), n in found.items() if model == "llama3.1:8b"}
+    assert of_model == dict.fromkeys(OUTCOMES, 0.0) | {"completed": 1.0}
 
 
 def test_counts_and_labels_are_those_of_the_records() -> None:
@@ -190,7 +190,12 @@ def test_a_hundred_models_on_four_paths_have_no_line_for_what_never_happened() -
 def test_a_scrape_makes_the_lines_of_those_series_only_that_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     real = prometheus_series._lines
-    monkeypatch.setattr(prometheus_series, "_lines", lambda key, series: made.append(key[0]) or real(key, series))
+
+    def lines(key: SeriesLabels, series: Series_) -> list[str]:
+        made.append(key[0])
+        return real(key, series)
+
+    monkeypatch.setattr(prometheus_series, "_lines", lines)
     book = CounterBook()
     exposition = Exposition(book)
     count(book, a_record(model="a"), a_record(model="b"))

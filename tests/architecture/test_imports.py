@@ -16,9 +16,10 @@ ALLOWED: dict[str, set[str]] = {
     "logs": set(),
     "process_memory": set(),
     "globs": set(),
+    "forwarded": set(),
     "wire": {"errors", "record"},
     "journal": {"errors", "record"},
-    "proxy": {"errors", "record", "scoreboard", "logs", "globs", "wire", "journal"},
+    "proxy": {"errors", "record", "scoreboard", "logs", "globs", "forwarded", "wire", "journal"},
     "storage.base": {"errors", "record"},
     "rollups": {"record"},
     "storage": {"errors", "record", "storage.base", "metrics_service", "rollups"},
@@ -52,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "reports": {"errors", "record", "storage.base", "analytics", "metrics_service"},
     "api": {
         "errors", "record", "storage.base", "scoreboard", "counters", "analytics", "metrics_service", "ingestion",
-        "wire", "export", "reports", "watch",
+        "wire", "export", "reports", "watch", "forwarded",
     },
     "config": {"errors", "scoreboard", "globs", "analytics"},  # of analytics: which metrics there are
     "listening": {"errors"},
@@ -92,6 +93,7 @@ PURE = [
     "wire",
     "record.py",
     "globs.py",
+    "forwarded.py",
     "rollups",
     "proxy/exchange.py",
     "proxy/headers.py",

@@ -2,5 +2,21 @@
 
 from typing import Final
 
+from starlette.types import Scope
+
+from llm_metrics_proxy.forwarded import Asker
+
 ASKED_FOR_HEAD: Final = "llm_metrics_proxy.head"  # there: answers that would go on for long need no body
+_ASKER: Final = "llm_metrics_proxy.asker"
 ABORT: Final = "llm_metrics_proxy.abort"  # a function that breaks the connection off; from ``server``
+
+
+def with_asker(scope: Scope, asker: Asker) -> Scope:
+    """The request as it goes on, with what the guard knows of its client."""
+    return {**scope, _ASKER: asker}
+
+
+def asker_of(scope: Scope) -> Asker:
+    """Who asks, by ``with_asker``."""
+    asker: Asker = scope[_ASKER]
+    return asker

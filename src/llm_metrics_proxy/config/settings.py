@@ -340,7 +340,8 @@ class Settings(BaseSettings):
     trusted_proxies: Peers = setting(
         [],
         "Privacy",
-        "Peers whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.",
+        "Peers whose `X-Forwarded-For`, `-Proto` and `-Host` (of the metrics port also `Forwarded`) are believed: name "
+        "the reverse proxy in front, so that wrong tokens count against the client that sent them.",
         allowed="IP addresses or networks (10.0.0.0/8), separated by commas",
     )
 
