@@ -8,8 +8,9 @@ from time import monotonic
 
 import msgspec
 
+from llm_metrics_proxy import tls_reasons
 from llm_metrics_proxy.proxy.answers import ResponseHead
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause
 from llm_metrics_proxy.proxy.owner import Owner
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.routing import Backend
@@ -34,6 +35,8 @@ class Pool:
         self.plans: Plans[ResponseHead] = Plans()
         self.max_header_bytes = backend.limits.max_header_bytes
         self.last_error: str | None = None  # of the newest attempt to connect; None: it went well
+        self.has_answered = False  # ever
+        self._told: str | None = None  # of these, what the log has
 
     def __repr__(self) -> str:
         return (
@@ -64,6 +67,13 @@ class Pool:
                 upstream.reused = True
                 return upstream
         return None
+
+    @property
+    def why_unanswered(self) -> str | None:
+        """What else may be wrong where a connection is closed without an answer, as long as there never was one."""
+        if self.has_answered or self._tls is not None:
+            return None
+        return f"{ENDINGS[Cause.RESET].message[:-1]}; if it {tls_reasons.SPEAKS_TLS}."
 
     def release(self, upstream: Upstream, *, reusable: bool) -> None:
         """Its answer is complete."""
@@ -123,11 +133,18 @@ class Pool:
             upstream = await connect(self, self._backend, self._tls, timeout_s)
         except ConnectError as error:
             self._open -= 1
-            self.last_error = str(error)
+            self._note(error)
             return self.last_error
         self.last_error = None
         self.release(upstream, reusable=True)
         return None
+
+    def _note(self, error: ConnectError) -> None:
+        """A handshake that fails stays so until somebody does something: the log says it once for each reason."""
+        self.last_error = str(error)
+        if error.cause is Cause.TLS and self.last_error != self._told:
+            self._told = self.last_error
+            log.warning("%s", self._told)
 
     @property
     def is_empty(self) -> bool:
@@ -160,7 +177,7 @@ class Pool:
         try:
             upstream = await connect(self, self._backend, self._tls, self._limits.connect_timeout_s)
         except ConnectError as error:
-            self.last_error = str(error)
+            self._note(error)
             if owner.is_waiting:
                 owner.upstream_failed(error.cause, str(error), answered=True)
             self._slot_freed()
