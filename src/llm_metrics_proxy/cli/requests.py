@@ -9,6 +9,7 @@ from rich.table import Table
 
 from llm_metrics_proxy.analytics import MAX_LIMIT, RequestFilter, get_request, list_requests
 from llm_metrics_proxy.analytics.filters import where
+from llm_metrics_proxy.analytics.headings import short
 from llm_metrics_proxy.analytics.rows import columns_there, whole_table
 from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.output import (
@@ -122,17 +123,21 @@ class Column(NamedTuple):
         return self.least > 0
 
 
+def _measured(name: str, digits: int = 0, drop: int = 0) -> Column:
+    return Column(short(name), _NUMBER_WIDTH, _number(name, digits), drop=drop)
+
+
 _COLUMNS: Final = (
     Column("time (UTC)", 19, _when, least=19),
     Column("model", 24, _text("model"), least=12),
     Column("origin", 20, _text("origin"), least=10, drop=4),
     Column("status", 6, _text("status_code")),
     Column("end", 16, how_it_ended, least=8),
-    Column("TTFT ms", _NUMBER_WIDTH, _number("time_to_first_token_ms"), drop=1),
-    Column("total ms", _NUMBER_WIDTH, _number("response_time_ms")),
-    Column("in tok", _NUMBER_WIDTH, _number("prompt_tokens"), drop=3),
-    Column("out tok", _NUMBER_WIDTH, _number("completion_tokens")),
-    Column("tok/s", _NUMBER_WIDTH, _number("tokens_per_second", 1), drop=2),
+    _measured("time_to_first_token_ms", drop=1),
+    _measured("response_time_ms"),
+    _measured("prompt_tokens", drop=3),
+    _measured("completion_tokens"),
+    _measured("output_tokens_per_second", 1, drop=2),
 )
 
 

@@ -8,6 +8,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from llm_metrics_proxy.analytics.headings import short
 from llm_metrics_proxy.cli.output import MISSING, plain, rounded, seconds_of
 from llm_metrics_proxy.cli.requests import how_it_ended
 from llm_metrics_proxy.cli.top_window import ModelLine, Snapshot, failed
@@ -15,6 +16,11 @@ from llm_metrics_proxy.cli.top_window import ModelLine, Snapshot, failed
 _MODELS_SHARE: Final = 0.5  # of the height, at most
 _AROUND: Final = 8  # lines that are neither a model nor a request
 _LEAST_ROWS: Final = 3
+_OF_MODELS: Final = (
+    "requests_per_second", "requests", "time_to_first_token_ms.p50", "time_to_first_token_ms.p95",
+    "output_tokens_per_second.p50", "cost_usd", "errors",
+)  # fmt: skip
+_OF_REQUESTS: Final = ("time_to_first_token_ms", "response_time_ms", "completion_tokens")
 
 
 def picture(snapshot: Snapshot, height: int) -> RenderableType:
@@ -68,7 +74,7 @@ def _figures(snapshot: Snapshot) -> Text:
 
 
 def _models(models: list[ModelLine], further: int) -> Table:
-    titles = ("model", "req/s", "requests", "TTFT p50 ms", "TTFT p95 ms", "out tok/s p50", "USD", "errors")
+    titles = ("model", *map(short, _OF_MODELS))
     table = _table(titles)
     for one in models:
         ttft, speed = one.time_to_first_token_ms, one.output_tokens_per_second
@@ -88,17 +94,15 @@ def _models(models: list[ModelLine], further: int) -> Table:
 
 
 def _newest(records: list[dict[str, Any]]) -> Table:
-    table = _table(("model", "began (UTC)", "status", "end", "TTFT ms", "total ms", "out tok"), texts=("model", "end"))
+    titles = ("model", "began (UTC)", "status", "end", *map(short, _OF_REQUESTS))
+    table = _table(titles, texts=("model", "end"))
     for record in records:
         table.add_row(
             plain(record.get("model")),
             seconds_of(record.get("timestamp"))[11:],
             plain(record.get("status_code")),
             how_it_ended(record),
-            *(
-                rounded(record.get(name))
-                for name in ("time_to_first_token_ms", "response_time_ms", "completion_tokens")
-            ),
+            *(rounded(record.get(name)) for name in _OF_REQUESTS),
             style="red" if failed(record) else None,
         )
     return table
