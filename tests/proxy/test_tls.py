@@ -1,5 +1,6 @@
 """TLS towards the LLM server: verified unless told otherwise."""
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,38 @@ def test_http_where_https_was_meant_and_the_other_way_round(tmp_path: Path, cert
         proxy.ask(get())
         assert "TLS" not in proxy.ask(post()).json()["error"]["message"]
         proxy.records(2)
+
+
+def test_a_server_that_wants_a_certificate_of_the_client_says_so_after_the_handshake(
+    tmp_path: Path, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Certificate.server_context
+
+    def wants(self: Certificate) -> ssl.SSLContext:
+        context = made(self)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    monkeypatch.setattr(Certificate, "server_context", wants)
+    with FakeUpstream(tls=certificate) as upstream:
+        message = told(tmp_path, upstream, ca_file=certificate.cert_file)
+    assert "wants a certificate of the client" in message
+
+
+def test_one_of_several_that_cannot_be_asked_for_its_models_says_why(tmp_path: Path, certificate: Certificate) -> None:
+    with FakeUpstream(tls=certificate) as a:
+        tables = [{"name": "a", "url": a.url}, {"name": "b", "url": a.url, "tls_server_name": "llm.example"}]
+        with ProxyWorker(tmp_path, "", backends=tables, eject_after_failures=1) as proxy:
+            answer = proxy.ask(get())
+            message = answer.json()["error"]["message"]
+            assert message == proxy.record().error_message
+            assert proxy.ask(post()).error_code == "tls"
+            proxy.records(2)
+            report, log = proxy.health()["backends"], proxy.log
+    assert "No backend listed its models: a:tls,b:tls. TLS with 127.0.0.1" in message
+    assert "has a self-signed certificate" in message
+    assert all("self-signed" in each["connect_error"] for each in report)
+    assert "failed 1 times in a row (TLS with 127.0.0.1" in log
 
 
 def test_verification_can_be_turned_off(tmp_path: Path, certificate: Certificate) -> None:

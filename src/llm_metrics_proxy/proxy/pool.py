@@ -14,7 +14,7 @@ from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause
 from llm_metrics_proxy.proxy.owner import Owner
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.routing import Backend
-from llm_metrics_proxy.proxy.upstream import ConnectError, Upstream, connect
+from llm_metrics_proxy.proxy.upstream import ConnectError, Upstream, connect, tls_failed
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +68,20 @@ class Pool:
                 return upstream
         return None
 
-    @property
-    def why_unanswered(self) -> str | None:
-        """What else may be wrong where a connection is closed without an answer, as long as there never was one."""
-        if self.has_answered or self._tls is not None:
-            return None
-        return f"{ENDINGS[Cause.RESET].message[:-1]}; if it {tls_reasons.SPEAKS_TLS}."
+    def why_lost(self, error: Exception | None) -> tuple[Cause, str | None]:
+        """What a connection that was closed without an answer tells, as long as this server has never given one.
+
+        A server that speaks TLS 1.3 refuses a client only after the handshake (RFC 8446 section 4.4.2.4).
+        """
+        if self.has_answered:
+            return Cause.RESET, None
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            failed = tls_failed(self._backend, error)
+            self._note(failed)
+            return failed.cause, str(failed)
+        if self._tls is not None:
+            return Cause.RESET, None
+        return Cause.RESET, f"{ENDINGS[Cause.RESET].message[:-1]}; if it {tls_reasons.SPEAKS_TLS}."
 
     def release(self, upstream: Upstream, *, reusable: bool) -> None:
         """Its answer is complete."""

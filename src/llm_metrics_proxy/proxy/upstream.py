@@ -226,7 +226,7 @@ class Upstream(asyncio.Protocol):
             self._hand_over(self.owner, monotonic_ns())
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         owner, self.owner = self.owner, None
         self.transport = self._outlet = None
         self._pool.lost(self)
@@ -236,7 +236,7 @@ class Upstream(asyncio.Protocol):
             owner.tunnel_ended(monotonic_ns())
         else:
             answered = self._head_bytes > 0 or not self._in_head or self._informational > 0
-            owner.upstream_failed(Cause.RESET, self._pool.why_unanswered, answered=answered)
+            owner.upstream_failed(*self._pool.why_lost(None if answered else exc), answered=answered)
 
     def pause_writing(self) -> None:
         if self.owner is not None:
@@ -321,6 +321,12 @@ class ConnectError(Exception):
         self.cause = cause
 
 
+def tls_failed(backend: Backend, error: ssl.SSLError) -> ConnectError:
+    """In plain words."""
+    reason = tls_reasons.why(error, backend.server_name or backend.address.host, tls_reasons.BACKEND)
+    return ConnectError(Cause.TLS, f"TLS with {backend.address.label} failed: it {reason}.")
+
+
 async def connect(pool: "Pool", backend: Backend, tls: ssl.SSLContext | None, timeout_s: float) -> Upstream:
     """Open one connection; raises ``ConnectError`` with the reason in the taxonomy's words."""
     loop = asyncio.get_running_loop()
@@ -340,8 +346,7 @@ async def connect(pool: "Pool", backend: Backend, tls: ssl.SSLContext | None, ti
     except socket.gaierror as error:
         raise ConnectError(Cause.DNS, f"{address.host} could not be resolved: {error.strerror}.") from None
     except ssl.SSLError as error:
-        reason = tls_reasons.why(error, backend.server_name or address.host, tls_reasons.BACKEND)
-        raise ConnectError(Cause.TLS, f"TLS with {address.label} failed: it {reason}.") from None
+        raise tls_failed(backend, error) from None
     except (
         ValueError
     ) as error:  # a name that IDNA or TLS cannot express; certificate errors (above) are ValueErrors too
