@@ -11,7 +11,7 @@ from typing import Final
 
 from tools import make_dashboard
 
-from llm_metrics_proxy.api.prometheus import render
+from llm_metrics_proxy.api.prometheus import Exposition
 from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.config.settings import ENV_PREFIX, Settings
 from llm_metrics_proxy.config.sources import load
@@ -29,7 +29,7 @@ def test_the_dashboard_is_what_its_table_gives() -> None:
 
 
 def test_dashboard_and_rules_name_only_metrics_that_there_are() -> None:
-    body, _ = render(CounterBook(), health(), "")
+    body, _ = Exposition(CounterBook()).render(health(), "")
     there = set(re.findall(r"^# TYPE (\S+)", body.decode(), re.M))
     for file in (make_dashboard.FILE, make_dashboard.FILE.with_name("prometheus-alerts.yml")):
         named = set(re.findall(r"llm_proxy_\w+", file.read_text(encoding="utf-8")))

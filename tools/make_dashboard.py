@@ -74,7 +74,7 @@ PANELS: Final = (
     Panel("Response time", "s", _quantiles("e2e_request_latency_seconds", 0.5, 0.95, 0.99)),
     Panel("Added by the proxy", "s", _quantiles("proxy_overhead_seconds", 0.5, 0.99)),
     Panel(
-        "Tokens",
+        "Tokens in and out, all requests together",
         "tokens/s",
         (
             (_rate("prompt_tokens_total", "model"), "{{model}} in"),

@@ -46,7 +46,7 @@ BOUNDS_MS: Final[dict[str, tuple[float, ...]]] = {
 }
 _BOUNDS: Final = tuple(BOUNDS_MS.items())
 _INFINITY: Final = float("inf")
-_Labels = tuple[str, str, str, bool]  # a SeriesKey as a plain tuple: five times faster to make, once per record
+SeriesLabels = tuple[str, str, str, bool]  # a SeriesKey as a plain tuple: five times faster to make, once per record
 
 
 class SeriesKey(NamedTuple):
@@ -85,7 +85,7 @@ class Series(msgspec.Struct, array_like=True):
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Series).decode
+decoded: Final = msgspec.msgpack.Decoder(Series).decode  # a state, as ``shown`` has them
 
 
 class _Label:
@@ -119,14 +119,14 @@ class CounterBook:
     def __init__(self, model_limit: int = 100, *, label_limit: int = 50) -> None:
         """``model_limit`` distinct models, ``label_limit`` of each other label (endpoints, finish reasons, …)."""
         self._limits = (model_limit, label_limit)
-        self._published: Mapping[_Labels, bytes] = {}  # what is stored, and so may be shown
+        self._published: Mapping[SeriesLabels, bytes] = {}  # what is stored, and so may be shown
         self._clear()
 
     def _clear(self) -> None:
         model_limit, label_limit = self._limits
-        self._series: dict[_Labels, Series] = {}
-        self._dirty: set[_Labels] = set()  # observed since the last ``take_changes``
-        self._taken: dict[_Labels, bytes] = {}  # handed out to be stored, and not yet confirmed
+        self._series: dict[SeriesLabels, Series] = {}
+        self._dirty: set[SeriesLabels] = set()  # observed since the last ``take_changes``
+        self._taken: dict[SeriesLabels, bytes] = {}  # handed out to be stored, and not yet confirmed
         self._models = _Label(model_limit)
         self._backends = _Label(label_limit)
         self._endpoints = _Label(label_limit)
@@ -177,7 +177,7 @@ class CounterBook:
                 histogram.buckets[bisect_left(bounds, value)] += 1
                 histogram.sum_ms += value
 
-    def _labels(self, record: RequestRecord) -> _Labels:
+    def _labels(self, record: RequestRecord) -> SeriesLabels:
         """The series of a record that names something new.
 
         A model that the server refused as such (4xx) claims no place: a client that tries names at random must not
@@ -223,10 +223,14 @@ class CounterBook:
         # Encoded anew, as an older release's state may lack a histogram.
         self._published = {key: _encode(series) for key, series in self._series.items()}
 
+    def shown(self) -> Mapping[SeriesLabels, bytes]:
+        """The state of every series as it was last stored, all of one commit; for ``decoded``. It never changes."""
+        return self._published
+
     def snapshot(self) -> list[tuple[SeriesKey, Series]]:
         """Every series as it was last stored, all of one commit, sorted by key; a copy that belongs to the caller."""
         published = self._published
-        return [(SeriesKey(*key), _decode(published[key])) for key in sorted(published)]
+        return [(SeriesKey(*key), decoded(published[key])) for key in sorted(published)]
 
 
 def outcomes_with_zeros(series: Series) -> dict[str, int]:
@@ -244,14 +248,14 @@ def _token_times(record: RequestRecord) -> tuple[float | None, float | None]:
     return first, None
 
 
-def _key_text(key: _Labels) -> str:
+def _key_text(key: SeriesLabels) -> str:
     return msgspec.json.encode(key).decode()
 
 
 def _read(key: str, state: bytes) -> tuple[SeriesKey, Series]:
     try:
         labels = msgspec.json.decode(key, type=SeriesKey)
-        series = _decode(state)
+        series = decoded(state)
     except msgspec.MsgspecError as error:
         raise StoreError(f"the stored counters of the series {key} cannot be read: {error}") from error
     if series.format != STATE_FORMAT:

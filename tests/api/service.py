@@ -5,6 +5,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from llm_metrics_proxy.api import ApiPorts, create_app
+from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.ingestion import IngestionStatus
 from tests.analytics.database import Database
@@ -15,6 +16,8 @@ RUNNING = IngestionStatus(running=True, records_ingested=3)
 
 def ports(database: Database, **changes: Any) -> ApiPorts:
     """Ports of a service that is well, changed by ``changes``."""
+    if token := changes.pop("token", None):
+        changes["sessions"] = Sessions(token)
     given = {"reader": database.reader, "book": CounterBook(), "service_status": lambda: RUNNING, **changes}
     return ApiPorts(clock=lambda: NOW_UNIX_S, **given)
 

@@ -1,16 +1,21 @@
 import asyncio
 from ipaddress import ip_address
+from itertools import product
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
+from llm_metrics_proxy.api import create_app, live_routes
 from llm_metrics_proxy.api.guard import Guard
 from tests.analytics.database import Database, a_record
-from tests.api.service import client
+from tests.api.service import client, ports
+from tests.api.test_server import running
 
 PATHS = ["/api/v1/requests", "/api/v1/summary", "/api/v1/versions", "/metrics", "/docs", "/openapi.json", "/nothing"]
 TOKEN = "s3cret-töken"
@@ -125,6 +130,7 @@ def test_with_a_token_set_every_name_is_answered_as_no_stranger_holds_it(databas
     assert http.get("/health", headers=name).status_code == 200
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(max_codepoint=255), max_size=40)
     | st.from_regex(r"\[?[0-9a-f.:%]{0,20}\]?(:[0-9]{0,4})?", fullmatch=True)
@@ -143,6 +149,98 @@ def test_whatever_stands_in_host_is_an_answer_and_a_name_is_never_taken_for_an_a
         name = urlsplit(f"http://{host}/").hostname
         assert name is not None
         assert name == "localhost" or ip_address(name)
+
+
+FOREIGN = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "http://localhost.evil.example"},
+    {"Origin": "http://localhost:8003", "Host": "localhost:8002"},
+    {"Origin": "http://localhost", "Host": "localhost:8002"},
+    {"Origin": "file://localhost"},
+    {"Origin": "http://localhost:x"},
+    {"Origin": "https://llm.example", "X-Forwarded-Host": "llm.example"},  # told by nobody who is trusted
+]
+OWN = [
+    {},
+    {"Sec-Fetch-Site": "same-origin", "Origin": "https://llm.example"},  # behind a proxy that hides its name
+    {"Sec-Fetch-Site": "none"},
+    {"Origin": "http://localhost"},
+    {"Origin": "http://localhost:8002", "Host": "LOCALHOST:8002"},
+    {"Origin": "http://[::1]:8002", "Host": "[::1]:8002"},
+    {"Origin": "https://localhost", "Host": "localhost:443"},
+    {"Origin": "https://localhost:8443", "Host": "localhost"},  # nginx's $host leaves the port out
+]
+
+
+@pytest.mark.parametrize("token", [TOKEN, None])
+def test_pages_of_other_origins_change_nothing(database: Database, token: str | None) -> None:
+    http = client(database, token=token)
+    for headers, method, path in product(
+        FOREIGN, ["POST", "DELETE", "PUT", "PATCH", "LINK"], ["/session", "/api/v1/summary", "/nothing"]
+    ):
+        response = http.request(method, path, headers=headers, json={"token": token})
+        assert response.status_code == 403, (headers, method, path)
+        assert response.json()["error"]["type"] == "foreign_origin"
+        assert "set-cookie" not in response.headers
+
+
+@pytest.mark.parametrize("headers", OWN)
+def test_own_pages_and_programs_sign_in(database: Database, headers: dict[str, str]) -> None:
+    assert client(database, token=TOKEN).post("/session", headers=headers, json={"token": TOKEN}).status_code == 200
+
+
+def test_a_trusted_proxy_tells_what_the_browser_calls_this_program(database: Database) -> None:
+    http = client(database, token=TOKEN, trusted_proxies=("10.0.0.0/8",))
+    trusted = TestClient(http.app, base_url="http://localhost", client=("10.0.0.1", 1))
+    told = {"Origin": "https://llm.example", "X-Forwarded-Host": "llm.example"}
+    assert trusted.post("/session", headers=told, json={"token": TOKEN}).status_code == 200
+    assert http.post("/session", headers=told, json={"token": TOKEN}).status_code == 403
+
+
+KINDS = (
+    [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json",
+             "text/plain;application/json", "text/plain, application/json", ""]
+)  # fmt: skip
+
+
+def test_forms_and_text_are_taken_from_nobody(database: Database) -> None:
+    http = client(database, token=TOKEN)
+    whole = b'{"token": "%b"}' % TOKEN.encode()
+    for kind, path, is_chunked in product(KINDS, ["/session", "/api/v1/summary"], [False, True]):
+        headers = {} if kind is None else {b"Content-Type": kind.encode()}
+        body = iter([whole]) if is_chunked else whole
+        response = http.post(path, headers={**headers, **bearer(TOKEN)}, content=body)
+        assert response.status_code == 415, (kind, path, is_chunked)
+        assert "application/json" in response.json()["error"]["message"]
+
+
+def test_json_may_say_its_charset(database: Database) -> None:
+    body = b'{"token": "%b"}' % TOKEN.encode()
+    kind = {"Content-Type": "Application/JSON; charset=utf-8"}
+    assert client(database, token=TOKEN).post("/session", content=body, headers=kind).status_code == 200
+
+
+def test_what_is_being_sent_ends_when_its_reader_signs_out(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(live_routes, "HEARTBEAT_S", 0.05)
+    with (
+        running(create_app(ports(database, token=TOKEN))) as (port, _, _),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
+    ):
+        assert http.post("/session", json={"token": TOKEN}).status_code == 200
+        with http.stream("GET", "/api/v1/live") as events:
+            arriving = events.iter_raw()
+            assert b"event: start" in next(arriving)
+            assert http.delete("/session").status_code == 204
+            with pytest.raises(httpx.TransportError):  # at the next event or heartbeat
+                list(arriving)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/health", "/ready", "/api/v1/summary?nonsense=1"])

@@ -7,9 +7,11 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from llm_metrics_proxy.api import prometheus_series
 from llm_metrics_proxy.api.health import Health, assess
-from llm_metrics_proxy.api.prometheus import render
-from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook
+from llm_metrics_proxy.api.prometheus import Exposition
+from llm_metrics_proxy.counters import BOUNDS_MS, E2E_LATENCY, OVERHEAD, CounterBook, SeriesLabels
+from llm_metrics_proxy.counters import Series as Series_
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES, TAXONOMY
 from tests.analytics.database import Database, a_record
@@ -27,7 +29,7 @@ def health(**slot_values: int) -> Health:
 
 
 def scrape(book: CounterBook, state: Health | None = None, **more: Any) -> tuple[Series, dict[str, str]]:
-    body, _ = render(book, state or health(), "", **more)
+    body, _ = Exposition(book).render(state or health(), "", **more)
     families = list(text_string_to_metric_families(body.decode()))
     samples = [sample for family in families for sample in family.samples]
     values = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
@@ -101,8 +103,14 @@ def test_a_new_series_begins_with_a_zero_for_every_outcome() -> None:
     book = CounterBook()
     count(book, a_record())
     values, _ = scrape(book)
-    found = {dict(has)["outcome"]: value for (name, has), value in values.items() if name == "llm_proxy_requests_total"}
-    assert found == {outcome: float(outcome == "completed") for outcome in OUTCOMES}
+    found: dict[tuple[str | None, str], float] = {
+        (dict(has).get("model"), dict(has)["outcome"]): value
+        for (name, has), value in values.items()
+        if name == "llm_proxy_requests_total"
+    }
+    assert {outcome: n for (model, outcome), n in found.items() if model is None} == dict.fromkeys(OUTCOMES, 0.0)
+    of_model = {outcome: n for (model, outcome), n in found.items() if model == "llama3.1:8b"}
+    assert of_model == dict.fromkeys(OUTCOMES, 0.0) | {"completed": 1.0}
 
 
 def test_counts_and_labels_are_those_of_the_records() -> None:
@@ -121,11 +129,11 @@ def test_counts_and_labels_are_those_of_the_records() -> None:
     assert only(values, "llm_proxy_build_info", app_version="2.0.0") == 1
 
 
-def errors(values: Series) -> dict[tuple[str, str, str, str], float]:
+def errors(values: Series) -> dict[tuple[str | None, ...], float]:
     """Of ``llm_proxy_errors_total``: model, streaming, category and type, and the count."""
     labels = ("model", "streaming", "error_category", "error_type")
     return {
-        tuple(dict(has)[label] for label in labels): value  # type: ignore[misc]
+        tuple(dict(has).get(label) for label in labels): value
         for (name, has), value in values.items()
         if name == "llm_proxy_errors_total"
     }
@@ -146,13 +154,56 @@ def test_cost_is_counted_where_it_is_known_and_requests_where_it_is_not() -> Non
     assert only(values, "llm_proxy_cost_unknown_requests_total", model="local") == 1
 
 
-def test_every_kind_of_error_is_there_at_0_before_the_first_request_and_in_every_new_series() -> None:
+def test_every_kind_of_error_is_there_at_0_before_the_first_request_and_by_model_what_rules_ask_for() -> None:
     book = CounterBook()
-    kinds = [(row.category, row.type) for row in TAXONOMY]
-    before = {("", "", *kind): 0.0 for kind in kinds}
+    before = {(None, None, row.category, row.type): 0.0 for row in TAXONOMY}
     assert errors(scrape(book)[0]) == before
     count(book, a_record())
-    assert errors(scrape(book)[0]) == before | {("llama3.1:8b", "true", *kind): 0.0 for kind in kinds}
+    limits = {("llama3.1:8b", "true", row.category, row.type): 0.0 for row in TAXONOMY if row.category == "limit"}
+    assert limits
+    assert errors(scrape(book)[0]) == before | limits
+
+
+def test_only_histograms_that_counted_are_there() -> None:
+    book = CounterBook()
+    count(book, a_record(is_streaming=False, proxy_overhead_ms=None))
+    names = {name.removesuffix("_bucket") for name, _ in scrape(book)[0] if name.endswith("_bucket")}
+    assert names == {"llm_proxy_e2e_request_latency_seconds"}
+    count(book, a_record())
+    names = {name.removesuffix("_bucket") for name, _ in scrape(book)[0] if name.endswith("_bucket")}
+    assert names == {f"llm_proxy_{name}" for name in BOUNDS_MS}
+
+
+def test_a_hundred_models_on_four_paths_have_no_line_for_what_never_happened() -> None:
+    book = CounterBook()
+    for number in range(100):
+        for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"):
+            book.observe(a_record(model=f"model-{number}", endpoint=path, is_streaming=False))
+    book.take_changes()
+    book.confirm()
+    body, _ = Exposition(book).render(health(), "")
+    of_one = 8 + 2 + 1 + 4 + sum(len(BOUNDS_MS[name]) + 3 for name in (E2E_LATENCY, OVERHEAD))
+    live = len(Exposition(CounterBook()).render(health(), "")[0].splitlines())
+    assert len(body.splitlines()) == live + 400 * of_one
+
+
+def test_a_scrape_makes_the_lines_of_those_series_only_that_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    real = prometheus_series._lines
+
+    def lines(key: SeriesLabels, series: Series_) -> list[str]:
+        made.append(key[0])
+        return real(key, series)
+
+    monkeypatch.setattr(prometheus_series, "_lines", lines)
+    book = CounterBook()
+    exposition = Exposition(book)
+    count(book, a_record(model="a"), a_record(model="b"))
+    assert exposition.render(health(), "") == exposition.render(health(), "")
+    count(book, a_record(model="b"))
+    body = exposition.render(health(), "")[0]
+    assert made == ["a", "b", "b"]
+    assert body == Exposition(book).render(health(), "")[0]
 
 
 def test_the_total_of_errors_goes_on_from_what_2_x_counted() -> None:

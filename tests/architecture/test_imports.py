@@ -16,9 +16,11 @@ ALLOWED: dict[str, set[str]] = {
     "logs": set(),
     "process_memory": set(),
     "globs": set(),
+    "forwarded": set(),
+    "tls_reasons": set(),
     "wire": {"errors", "record"},
     "journal": {"errors", "record"},
-    "proxy": {"errors", "record", "scoreboard", "logs", "globs", "wire", "journal"},
+    "proxy": {"errors", "record", "scoreboard", "logs", "globs", "forwarded", "tls_reasons", "wire", "journal"},
     "storage.base": {"errors", "record"},
     "rollups": {"record"},
     "storage": {"errors", "record", "storage.base", "metrics_service", "rollups"},
@@ -42,8 +44,8 @@ ALLOWED: dict[str, set[str]] = {
     "counters": {"errors", "record", "wire"},  # of wire: the names of outcomes
     "metrics_service": {"errors", "record", "storage.base", "wire"},
     "pricing": {"globs"},
-    "telemetry": {"errors", "record"},
-    "watch": {"errors", "storage.base", "analytics", "metrics_service"},
+    "telemetry": {"errors", "record", "tls_reasons"},
+    "watch": {"errors", "storage.base", "analytics", "metrics_service", "tls_reasons"},
     "ingestion": {"errors", "record", "storage.base", "journal", "counters", "metrics_service"},
     # of wire: the table of errors
     "analytics": {"errors", "record", "storage.base", "metrics_service", "wire", "rollups"},
@@ -52,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "reports": {"errors", "record", "storage.base", "analytics", "metrics_service"},
     "api": {
         "errors", "record", "storage.base", "scoreboard", "counters", "analytics", "metrics_service", "ingestion",
-        "wire", "export", "reports", "watch",
+        "wire", "export", "reports", "watch", "forwarded",
     },
     "config": {"errors", "scoreboard", "globs", "analytics"},  # of analytics: which metrics there are
     "listening": {"errors"},
@@ -93,6 +95,8 @@ PURE = [
     "wire",
     "record.py",
     "globs.py",
+    "forwarded.py",
+    "tls_reasons.py",
     "rollups",
     "proxy/exchange.py",
     "proxy/headers.py",

@@ -3,14 +3,14 @@
 import contextlib
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.processes import answers, child, wait_until
+from tests.processes import answers, child
+from tests.upstream.server import unused_port
+from tests.waiting import wait_until
 
-_TRIES: Final = 5  # a port that was free a moment ago may be taken
 _START_LIMIT_S: Final = 30.0
 # Nothing but the locations is there: what the page asks for elsewhere is an error in its console.
 _CONFIGURATION: Final = """\
@@ -41,32 +41,16 @@ def _nginx() -> str:
     return found
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def behind_nginx(folder: Path, locations: str) -> Iterator[str]:
     """The address of its root, which answers 404 but for ``locations``."""
     user = "user root;" if os.geteuid() == 0 else ""
-    for attempt in range(_TRIES):
-        port = _free_port()
-        text = _CONFIGURATION.format(folder=folder, port=port, locations=locations, user=user)
-        (folder / "nginx.conf").write_text(text)
-        log = folder / "nginx.log"
-        command = [_nginx(), "-e", str(folder / "error.log"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
-        with child(command, log) as process:
-            try:
-                wait_until(
-                    lambda port=port: answers(f"127.0.0.1:{port}", "/up"),  # type: ignore[misc]
-                    "nginx answers", _START_LIMIT_S, process=process, log=log,
-                )  # fmt: skip
-            except AssertionError:
-                if attempt + 1 == _TRIES:
-                    raise
-                continue
-            yield f"http://127.0.0.1:{port}"
-            return
+    port, log = unused_port(), folder / "nginx.log"
+    text = _CONFIGURATION.format(folder=folder, port=port, locations=locations, user=user)
+    (folder / "nginx.conf").write_text(text)
+    command = [_nginx(), "-e", str(folder / "error.log"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    with child(command, log) as process:
+        wait_until(
+            lambda: answers(f"127.0.0.1:{port}", "/up"), "nginx answers", _START_LIMIT_S, process=process, log=log
+        )
+        yield f"http://127.0.0.1:{port}"

@@ -54,6 +54,7 @@ def make_record(number: int, **facts: object) -> RequestRecord:
         "completion_tokens": 500,
         "total_tokens": 1500,
         "time_to_first_token_ms": 120.0,
+        "time_to_last_token_ms": 2615.0,  # 200 output tokens/s, where prompt and all make 500
         "response_time_ms": 3000.0,
         **facts,
     }

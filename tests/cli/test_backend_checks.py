@@ -52,6 +52,34 @@ def test_own_certificates_and_names_are_used(tmp_path: Path) -> None:
         assert found(table("a", a.url)).status is Status.FAILED
 
 
+def test_a_single_backend_is_asked_as_the_workers_ask_it(tmp_path: Path) -> None:
+    own = Certificate.make(tmp_path)
+    with FakeUpstream(tls=own) as a:
+        one: dict[str, Any] = {"backend": a.url, "port": 0, "metrics_port": 0}
+        assert checks.backend(Settings(**one, upstream_ca_file=str(own.cert_file))).status is Status.OK
+        assert checks.backend(Settings(**one, upstream_tls_verify=False)).status is Status.OK
+        finding = checks.backend(Settings(**one))
+    assert finding.status is Status.FAILED
+    assert "TLS failed: it has a self-signed certificate; if it is your own, name its issuer's" in finding.found
+    assert "start it" not in (finding.advice or "")
+
+
+def test_why_tls_fails_is_told_in_words(tmp_path: Path) -> None:
+    other = Certificate.make(tmp_path, names="DNS:elsewhere.example")
+    with FakeUpstream(tls=other) as a, FakeUpstream(on_connect=[Send(b"HTTP/1.0 400 Bad\r\n\r\n")]) as plain:
+        finding = found(
+            table("a", a.url, ca_file=str(other.cert_file)),
+            table("b", a.url.replace("https:", "http:")),
+            table("c", plain.url.replace("http:", "https:")),
+        )
+    for words in (
+        "a: TLS failed: it has a certificate for another name than 127.0.0.1",
+        "if it speaks TLS at this port: let the URL begin with https://; c: ",
+        "c: TLS failed: it does not speak TLS at this port",
+    ):
+        assert words in finding.found
+
+
 @pytest.mark.system
 def test_what_the_running_proxy_passes_over_is_told(tmp_path: Path) -> None:
     gone = f"http://127.0.0.1:{unused_port()}"

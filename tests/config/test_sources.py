@@ -11,6 +11,7 @@ from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.errors import SettingsError
 from tests.config.test_service_links import docker, kubernetes
 
+CERTIFICATES = "a file with certificates in PEM that can be read"
 URL = "demo, or an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:11434"
 PREFIX = "LLM_METRICS_PROXY_"
 
@@ -67,7 +68,11 @@ BAD = [
     ),
     (
         {"upstream_ca_file": "/no/such/file.pem"}, {}, "",
-        ["upstream_ca_file = '/no/such/file.pem' (flag --upstream-ca-file): must be a file that can be read"],
+        [f"upstream_ca_file = '/no/such/file.pem' (flag --upstream-ca-file): must be {CERTIFICATES}"],
+    ),
+    (
+        {"upstream_ca_file": __file__}, {}, "",  # which can be read, and holds none
+        [f"upstream_ca_file = {__file__!r} (flag --upstream-ca-file): must be {CERTIFICATES}"],
     ),
     (
         {}, {PREFIX + "PROT": "1"}, "",

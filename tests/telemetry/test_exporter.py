@@ -21,6 +21,7 @@ class Held:
     """A receiver that takes as long as it is let, and says what it is told to."""
 
     takes_spans = takes_metrics = True
+    why_not_taken: str | None = "TLS failed: it has expired"
 
     def __init__(self, *answers: bool) -> None:
         self.answers = list(answers)
@@ -91,7 +92,7 @@ def test_a_receiver_that_is_away_is_told_once_and_when_it_is_back(caplog: pytest
     assert (sender.status().spans_sent, sender.status().dropped) == (1, 2)
     told = [record.getMessage() for record in caplog.records if "takes" in record.getMessage()]
     assert told == [
-        "http://x takes no telemetry; 1 were dropped so far",
+        "http://x takes no telemetry (TLS failed: it has expired); 1 were dropped so far",
         "http://x takes telemetry again; 2 were dropped so far",
     ]
 

@@ -129,7 +129,7 @@ export const ja: Messages = {
   "metric.ttft_p95": "最初のトークン(p95)",
   "metric.tpot": "出力トークンあたりの時間",
   "metric.longest_gap": "最長の間隔",
-  "metric.tokens_per_second": "1秒あたりのトークン",
+  "metric.tokens_per_second": "1秒あたりの全トークン",
   "metric.response_bytes": "応答のサイズ",
   "metric.prompt_tokens": "入力トークン",
   "metric.completion_tokens": "出力トークン",

@@ -129,7 +129,7 @@ export const ko: Messages = {
   "metric.ttft_p95": "첫 토큰, p95",
   "metric.tpot": "출력 토큰당 시간",
   "metric.longest_gap": "가장 긴 간격",
-  "metric.tokens_per_second": "초당 토큰",
+  "metric.tokens_per_second": "초당 전체 토큰",
   "metric.response_bytes": "응답 크기",
   "metric.prompt_tokens": "입력 토큰",
   "metric.completion_tokens": "출력 토큰",

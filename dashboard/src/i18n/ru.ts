@@ -129,7 +129,7 @@ export const ru: Messages = {
   "metric.ttft_p95": "Первый токен, p95",
   "metric.tpot": "Время на токен вывода",
   "metric.longest_gap": "Самая длинная пауза",
-  "metric.tokens_per_second": "Токенов в секунду",
+  "metric.tokens_per_second": "Всех токенов в секунду",
   "metric.response_bytes": "Размер ответов",
   "metric.prompt_tokens": "Токены на входе",
   "metric.completion_tokens": "Токены на выходе",

@@ -129,7 +129,7 @@ export const zh: Messages = {
   "metric.ttft_p95": "首个令牌，p95",
   "metric.tpot": "每个输出令牌的时间",
   "metric.longest_gap": "最长间隔",
-  "metric.tokens_per_second": "每秒令牌数",
+  "metric.tokens_per_second": "每秒全部令牌数",
   "metric.response_bytes": "回答大小",
   "metric.prompt_tokens": "输入令牌",
   "metric.completion_tokens": "输出令牌",

@@ -57,6 +57,12 @@ def error_response(
     return json_response(ErrorAnswer(ErrorDetail(type=type, message=message, parameter=parameter)), status, headers)
 
 
+def too_many_attempts(wait_s: float) -> Response:
+    """To somebody who gave wrong tokens too often."""
+    message = f"wrong tokens came from this address too often: try again in {wait_s:.0f} s"
+    return error_response(429, "too_many_attempts", message, headers={"Retry-After": str(int(wait_s) + 1)})
+
+
 def query_error(_: Request, error: Exception) -> Response:
     """A question that cannot be answered as asked."""
     assert isinstance(error, QueryError)

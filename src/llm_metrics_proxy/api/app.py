@@ -30,7 +30,8 @@ from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_routes import add_query_routes
 from llm_metrics_proxy.api.report_routes import add_report_routes
 from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
-from llm_metrics_proxy.api.session import Sessions, add_session_routes
+from llm_metrics_proxy.api.scrapes import Scrapes
+from llm_metrics_proxy.api.session_routes import add_session_routes
 from llm_metrics_proxy.api.settings import add_settings_routes
 from llm_metrics_proxy.api.site import VIEW_PATHS, add_site_routes
 from llm_metrics_proxy.api.watch_routes import add_watch_routes
@@ -45,12 +46,11 @@ _DESCRIPTION: Final = (
 
 def create_app(ports: ApiPorts) -> FastAPI:
     """The whole API over ``ports``; it starts nothing and opens nothing."""
-    sessions = None if ports.token is None else Sessions(ports.token)
     guard = Middleware(
         Guard,
-        token=ports.token,
+        sessions=ports.sessions,
         allowed_hosts=ports.allowed_hosts,
-        sessions=sessions,
+        trusted_proxies=ports.trusted_proxies,
         open_paths=frozenset({*VIEW_PATHS, *(f"/{name}" for name in ports.site)}),
     )
     app = FastAPI(
@@ -72,9 +72,9 @@ def create_app(ports: ApiPorts) -> FastAPI:
     add_query_routes(app, ports)
     add_watch_routes(app, ports)
     add_settings_routes(app, ports)
-    add_session_routes(app, sessions, APP_VERSION)
+    add_session_routes(app, ports.sessions, APP_VERSION)
     add_site_routes(app, ports.site)
-    app.openapi = lambda: _document(app, with_token=ports.token is not None)  # type: ignore[method-assign]
+    app.openapi = lambda: _document(app, with_token=ports.sessions is not None)  # type: ignore[method-assign]
     return app
 
 
@@ -187,6 +187,14 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
         now_ms = ports.clock() * 1000
         return assess(APP_VERSION, ports.service_status(), workers, now_ms, ports.migrations, backends=backends)
 
+    exposition = prometheus.Exposition(ports.book)
+
+    def exposed(accept: str) -> tuple[bytes, str]:
+        telemetry = None if ports.telemetry is None else ports.telemetry()
+        return exposition.render(health(), accept, watch=ports.watch, telemetry=telemetry)
+
+    scrapes = Scrapes(exposed)
+
     # async: it touches no disk, and must answer even while every thread is busy with a long question.
     @app.get(
         "/health",
@@ -225,10 +233,9 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
         responses={200: {"description": "Text format or OpenMetrics.", "content": {"text/plain": {}}}},
     )
     def read_metrics(request: Request) -> Response:
-        accept = request.headers.get("accept", "")
-        telemetry = None if ports.telemetry is None else ports.telemetry()
-        body, content_type = prometheus.render(ports.book, health(), accept, watch=ports.watch, telemetry=telemetry)
-        return Response(body, headers={"Content-Type": content_type})
+        asked = request.headers
+        scrape = scrapes.answer(",".join(asked.getlist("accept")), ",".join(asked.getlist("accept-encoding")))
+        return Response(scrape.body, headers=scrape.headers)
 
     @app.get("/docs", include_in_schema=False)
     def read_docs() -> Response:
@@ -259,5 +266,6 @@ def _document(app: FastAPI, *, with_token: bool) -> dict[str, Any]:
                 elif path not in OPEN_PATHS:
                     operation["security"] = [{"token": []}]
                     operation["responses"]["401"] = answer("ErrorAnswer", "The token is missing or wrong.")
+                    operation["responses"].setdefault("429", answer("ErrorAnswer", "Wrong tokens came too often."))
         app.openapi_schema = document
     return app.openapi_schema

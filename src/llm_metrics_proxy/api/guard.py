@@ -5,27 +5,35 @@ Plain ASGI, outermost of all, so that no answer goes out without passing here.
 Without a token the same-origin policy of browsers is all that keeps web pages from reading an API on loopback, and DNS
 rebinding gets around it: a page from evil.example has that name resolve to 127.0.0.1 next and asks its "own" server.
 The name then still stands in Host (RFC 9110 section 7.2), so only names that no stranger can point here are answered.
+
+What changes something is taken from pages of this origin alone, and from programs, which send no Origin. Browsers say
+so in Sec-Fetch-Site; where they do not (over plain HTTP, or older ones), Origin has to be what the request calls us. A
+body has to say that it is JSON: forms and text go out to any site without a question (the "simple" requests of CORS).
 """
 
-import hmac
+import asyncio
 import ipaddress
 import logging
 import re
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from llm_metrics_proxy.api.answers import error_response
-from llm_metrics_proxy.api.scope import ASKED_FOR_HEAD, with_one_slash
-from llm_metrics_proxy.api.session import COOKIE, Sessions
-from llm_metrics_proxy.api.session import PATH as SESSION_PATH
+from llm_metrics_proxy.api.answers import error_response, too_many_attempts
+from llm_metrics_proxy.api.scope import ABORT, ASKED_FOR_HEAD, with_asker, with_one_slash
+from llm_metrics_proxy.api.session import Sessions
+from llm_metrics_proxy.api.session_routes import PATH as SESSION_PATH
+from llm_metrics_proxy.forwarded import Asker, asker
 
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})  # for supervisors and load balancers, which hold no token
 _LOCALHOST: Final = "localhost"  # resolved by the machine itself (RFC 6761 section 6.3)
 _HOST: Final = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::[0-9]*)?")  # uri-host [":" port], RFC 9110 section 7.2
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
+_OWN_SITES: Final = frozenset({"same-origin", "none"})  # none: typed by a person
+_PORTS: Final = {"http": 80, "https": 443}
 _log = logging.getLogger(__name__)
 
 # Data are for the asker alone and for now: nothing may cache, embed, guess at or load anything for them.
@@ -44,21 +52,23 @@ class Guard:
     def __init__(
         self,
         app: ASGIApp,
-        token: str | None,
+        sessions: Sessions | None,
+        *,
         allowed_hosts: Set[str] = frozenset(),
-        sessions: Sessions | None = None,
         open_paths: Set[str] = frozenset(),
+        trusted_proxies: tuple[str, ...] = (),
     ) -> None:
-        """``allowed_hosts``: names to be asked by without a token, beside IP addresses and localhost.
+        """``sessions`` know the token, and browsers that gave it; none: no token is asked for.
 
-        ``sessions`` know browsers that have signed in. ``open_paths``: files that hold no data, such as the page that
-        asks for the token.
+        ``allowed_hosts``: names to be asked by without a token, beside IP addresses and localhost. ``open_paths``:
+        files that hold no data, such as the page that asks for the token. ``trusted_proxies``: networks of the peers
+        that are believed when they tell whom they ask for.
         """
         self._app = app
-        self._token = None if token is None else token.encode()
         self._sessions = sessions
         self._open_paths = OPEN_PATHS | open_paths
         self._names = {_LOCALHOST, *(name.lower() for name in allowed_hosts)}
+        self._trusted = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -66,11 +76,18 @@ class Guard:
             await self._app(scope, receive, send)
             return
         scope = with_one_slash(scope)
+        headers = Headers(scope=scope)
+        client = asker(scope["client"][0] if scope.get("client") else "", headers.items(), self._trusted)
         is_head = scope["method"] == "HEAD"
-        started = False
+        started = is_over = False
+        refusal, holds = self._admission(scope, headers, client)
 
         async def guarded_send(message: Message) -> None:
-            nonlocal started
+            nonlocal started, is_over
+            if started and not holds():
+                is_over = True
+                scope.get(ABORT, _nothing)()
+                raise SessionOverError
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
@@ -80,28 +97,47 @@ class Guard:
                 message = {**message, "body": b""}  # RFC 9110 section 9.3.2: the headers of GET and nothing more
             await send(message)
 
-        inner = {**scope, "method": "GET", ASKED_FOR_HEAD: True} if is_head else scope
+        inner = with_asker({**scope, "method": "GET", ASKED_FOR_HEAD: True} if is_head else scope, client)
         try:
-            refusal = self._refusal(scope)
             await (self._app if refusal is None else refusal)(inner, receive, guarded_send)
         except Exception:
+            if is_over:
+                await asyncio.sleep(0)  # so that the server knows that the connection is broken off
+                return
             _log.exception("a request to %r failed for a reason that nobody foresaw", scope["path"])
             if started:
                 raise  # the server breaks the connection off: a broken body must not end cleanly
             answer = error_response(500, "internal_error", "this should not have happened; the log says more")
             await answer(scope, receive, guarded_send)
 
-    def _refusal(self, scope: Scope) -> ASGIApp | None:
-        headers = Headers(scope=scope)
-        if self._token is None:
-            return None if self._is_known(headers.getlist("host")) else _misdirected()
-        if scope["path"] in self._open_paths or _knows_token(headers, self._token):
-            return None
+    def _admission(self, scope: Scope, headers: Headers, client: Asker) -> tuple[ASGIApp | None, Callable[[], bool]]:
+        """What refuses the request, if it is refused; and whether it still would not be, asked while it is answered."""
+        if self._sessions is None and not self._is_known(headers.getlist("host")):
+            return _misdirected(), _always
+        if scope["method"] not in _SAFE:
+            if not _is_of_own_origin(headers, client):
+                return _foreign(), _always
+            if _has_body(headers) and not _is_json(headers):
+                return _not_json(), _always
+        if self._sessions is None or scope["path"] in self._open_paths:
+            return None, _always
         if scope["path"] == SESSION_PATH and scope["method"] in {"POST", "DELETE"}:
-            return None  # it asks for the token itself
-        if self._sessions is not None and self._sessions.knows(_cookie(headers)):
-            return None
-        return _unauthorised()
+            return None, _always  # it asks for the token itself
+        return self._by_token(self._sessions, headers, client)
+
+    def _by_token(
+        self, sessions: Sessions, headers: Headers, client: Asker
+    ) -> tuple[ASGIApp | None, Callable[[], bool]]:
+        cookies = sessions.values(headers.getlist("cookie"))
+        if sessions.knows(cookies):  # first, so that a guesser at the same address signs nobody out
+            return None, lambda: sessions.knows(cookies)
+        given = _bearer(headers)
+        if not given:
+            return _unauthorised(), _always
+        verdict = sessions.judge(client.address, given)
+        if verdict.wait_s > 0:
+            return too_many_attempts(verdict.wait_s), _always
+        return (None if verdict.right else _unauthorised()), _always
 
     def _is_known(self, hosts: list[str]) -> bool:
         """Only HTTP/1.0 may lack Host: load balancers that ask for /health do, no browser does."""
@@ -121,14 +157,65 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _cookie(headers: Headers) -> str | None:
-    return cookie_parser(headers.get("cookie", "")).get(COOKIE)
+def _is_of_own_origin(headers: Headers, client: Asker) -> bool:
+    """No page of another site made the browser send this, as far as it says."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site.lower() in _OWN_SITES
+    ours = [*headers.getlist("host"), *client.hosts]
+    return all(any(_is_origin_of(origin, host) for host in ours) for origin in headers.getlist("origin"))
 
 
-def _knows_token(headers: Headers, token: bytes) -> bool:
+def _is_origin_of(origin: str, host: str) -> bool:
+    """A host without a port fits every port: reverse proxies like to leave it out."""
+    try:
+        theirs, own = urlsplit(origin), urlsplit(f"//{host}")
+        their_port, own_port = theirs.port or _PORTS.get(theirs.scheme), own.port
+    except ValueError:
+        return False
+    same_name = their_port is not None and bool(theirs.hostname) and theirs.hostname == own.hostname
+    return same_name and own_port in {None, their_port}
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _is_json(headers: Headers) -> bool:
+    kinds = headers.getlist("content-type")
+    return bool(kinds) and all(kind.partition(";")[0].strip().lower() == "application/json" for kind in kinds)
+
+
+def _bearer(headers: Headers) -> bytes:
+    """The token that was sent, or nothing. HTTP headers arrive as latin-1 (RFC 9110 section 5.5)."""
     scheme, _, credentials = headers.get("authorization", "").partition(" ")
-    # Bytes, as compare_digest refuses text beyond ASCII; HTTP headers arrive as latin-1 (RFC 9110 section 5.5).
-    return scheme.lower() == "bearer" and hmac.compare_digest(credentials.strip().encode("latin-1"), token)
+    return credentials.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+
+
+def _always() -> bool:
+    return True
+
+
+def _nothing() -> None:
+    """There is no connection to break off."""
+
+
+class SessionOverError(OSError):
+    """Signed out, or over: what is still being sent ends here. An ``OSError``, as a client that left is."""
+
+
+def _foreign() -> ASGIApp:
+    return error_response(
+        403,
+        "foreign_origin",
+        "this is taken from this program's own pages alone, and the browser says that a page of another origin sent "
+        "it; behind a reverse proxy, let it pass the header Host on, or name it in trusted_proxies and let it send "
+        "X-Forwarded-Host",
+    )
+
+
+def _not_json() -> ASGIApp:
+    return error_response(415, "unsupported_media_type", "the body is to be JSON: send Content-Type: application/json")
 
 
 def _misdirected() -> ASGIApp:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from llm_metrics_proxy.analytics import KnownMigration
+from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.api.site import Asset
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.scoreboard import Scoreboard
@@ -146,7 +147,7 @@ class Telemetry(Protocol):
 
 @dataclass(frozen=True)
 class ApiPorts:
-    """``token``: bearer token that every path but /health and /ready needs; none: no token is asked for.
+    """``sessions``: know the token that every path but /health and /ready needs; none: no token is asked for.
     ``allowed_hosts``: where there is no token, the names that the header Host may have beside IP addresses and
     localhost, which always are allowed; see ``guard``.
 
@@ -158,8 +159,9 @@ class ApiPorts:
     book: CounterBook
     service_status: Callable[[], ServiceStatus | None]
     scoreboard: Scoreboard | None = None
-    token: str | None = None
+    sessions: Sessions | None = None
     allowed_hosts: frozenset[str] = frozenset()
+    trusted_proxies: tuple[str, ...] = ()  # networks of the peers that may tell whom they ask for
     versions: Mapping[str, str] = field(default_factory=dict)
     migrations: MigrationPorts | None = None  # none: nothing migrates here, and no answer counts older records
     # name, group, value, origin, meaning of each; secrets are hidden already

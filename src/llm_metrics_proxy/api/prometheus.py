@@ -1,104 +1,25 @@
 """The counters and gauges in Prometheus' words. Names and units are listed once, in the tables below.
 
-Counters and histograms come from the ``CounterBook``, which is stored with the records; gauges, and the counters of
-what never became a record, from the live ``Health``.
+Counters and histograms by model come from ``prometheus_series``; gauges, and the counters of what never became a
+record, from the live ``Health``.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from llm_metrics_proxy.api.health import BackendHealth, Health, IngestionHealth, WorkerHealth
 from llm_metrics_proxy.api.ports import Telemetry, WatchPorts
-from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook, Series, SeriesKey, outcomes_with_zeros
+from llm_metrics_proxy.api.prometheus_series import FAMILIES, PREFIX, SeriesLines
+from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.watch.evaluation import SloReport
-from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 
-PREFIX: Final = "llm_proxy_"
 FIRING: Final = "firing"
-_LABELS: Final = ("model", "backend", "endpoint", "streaming")
-_Samples = Iterable[tuple[tuple[str, ...], float]]
-
-
-# Every series has a 0 for each of these before the first error of the kind, as a rate over that one needs.
-_ERRORS: Final = "errors"
-_NO_ERRORS: Final[dict[tuple[str, ...], float]] = {(row.category, row.type): 0 for row in TAXONOMY}
-_BEFORE_ANY_REQUEST: Final = ("",) * len(_LABELS)  # labels of a 0 that is there from the start; it stays 0
-
-
-def _errors_with_zeros(series: Series) -> dict[tuple[str, ...], float]:
-    """Counts by category and type. What 2.x counted has neither; it stays, as a counter that falls is a restart."""
-    counts: dict[tuple[str, ...], float] = {**_NO_ERRORS}
-    for category, by_type in series.classified.items():
-        for error_type, n in by_type.items():
-            counts[category, error_type] = n
-    if series.errors:
-        counts["", ""] = sum(n for by_word in series.errors.values() for n in by_word.values())
-    return counts
-
-
-class _Counter(NamedTuple):
-    name: str  # Prometheus adds _total
-    help: str
-    extra_labels: tuple[str, ...]
-    samples: Callable[[Series], _Samples]  # values of the extra labels, count
-
-
-_COUNTERS: Final = (
-    _Counter(
-        "requests",
-        "Requests that ended, by how they ended.",
-        ("outcome",),
-        lambda series: (((outcome,), n) for outcome, n in outcomes_with_zeros(series).items()),
-    ),
-    _Counter(
-        _ERRORS,
-        "Requests that went wrong, and completed ones that are flagged, by category and type.",
-        ("error_category", "error_type"),
-        lambda series: _errors_with_zeros(series).items(),
-    ),
-    _Counter(
-        "request_success",
-        "Requests that completed, by finish reason; empty where the answer gave none.",
-        ("finished_reason",),
-        lambda series: (((reason,), n) for reason, n in series.finish_reasons.items()),
-    ),
-    _Counter(
-        "prompt_tokens",
-        "Input tokens that servers reported, cached ones included.",
-        (),
-        lambda series: [((), series.prompt_tokens)],
-    ),
-    _Counter(
-        "generation_tokens",
-        "Output tokens that servers reported, reasoning included.",
-        (),
-        lambda series: [((), series.generation_tokens)],
-    ),
-    _Counter(
-        "cost_usd",
-        "US dollars that requests cost, as priced when they ended, where that is known.",
-        (),
-        lambda series: [((), series.cost_usd)],
-    ),
-    _Counter(
-        "cost_unknown_requests",
-        "Requests that used tokens at an unknown price, as local models do.",
-        (),
-        lambda series: [((), series.not_priced)],
-    ),
-)
-_HISTOGRAM_HELP: Final = {
-    "time_to_first_token_seconds": "From the request's head to the first token; streams only.",
-    "time_per_output_token_seconds": "(Last token - first token) / (completion tokens - 1); streams of two or more.",
-    "e2e_request_latency_seconds": "From the request's head to the last byte to the client; failed requests included.",
-    "proxy_overhead_seconds": "Time that the proxy itself added to a request.",
-}
+_OPENMETRICS_END: Final = b"# EOF\n"
 _Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
 _WORKER_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[WorkerHealth], float]], ...]] = (
     (GaugeMetricFamily, "worker_up", "1 if the worker gave a sign of life within 5 s.", lambda w: w.up),
@@ -132,25 +53,19 @@ _SLO_METRICS: Final[tuple[tuple[str, str, Callable[[SloReport], float | None]], 
 )
 
 
-class ProxyCollector(Collector):
-    """One scrape: everything as it is when ``collect`` runs."""
+class _Live(Collector):
+    """What is not counted by model, as it is when ``collect`` runs; also families that have no series yet."""
 
-    def __init__(
-        self, book: CounterBook, health: Health, watch: WatchPorts | None = None, telemetry: Telemetry | None = None
-    ) -> None:
-        self._book = book
+    def __init__(self, health: Health, watch: WatchPorts | None, telemetry: Telemetry | None) -> None:
         self._health = health
         self._watch = watch
         self._telemetry = telemetry
 
     def collect(self) -> Iterator[Metric]:
-        """Every family, also those that have no series yet."""
-        snapshot = [(_label_values(key), series) for key, series in self._book.snapshot()]
+        """Every family."""
         yield InfoMetricFamily(
             PREFIX + "build", "Version of the running program.", {"app_version": self._health.app_version}
         )
-        yield from _counter_families(snapshot)
-        yield from _histogram_families(snapshot)
         yield from self._live_families()
         yield from self._watched_families()
         if self._telemetry is not None:
@@ -209,41 +124,28 @@ class ProxyCollector(Collector):
         yield GaugeMetricFamily(PREFIX + "migration_records", "Records of this phase altogether; 0: not known.", total)
 
 
-def _counter_families(snapshot: list[tuple[tuple[str, ...], Series]]) -> Iterator[Metric]:
-    for counter in _COUNTERS:
-        family = CounterMetricFamily(PREFIX + counter.name, counter.help, labels=(*_LABELS, *counter.extra_labels))
-        if counter.name == _ERRORS:
-            for kind, none in _NO_ERRORS.items():
-                family.add_metric((*_BEFORE_ANY_REQUEST, *kind), none)
-        for labels, series in snapshot:
-            for extra, count in counter.samples(series):
-                family.add_metric((*labels, *extra), count)
-        yield family
+class _Only(Collector):
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        """The one."""
+        yield self._family
 
 
-def _histogram_families(snapshot: list[tuple[tuple[str, ...], Series]]) -> Iterator[Metric]:
-    for name, text in _HISTOGRAM_HELP.items():
-        family = HistogramMetricFamily(PREFIX + name, text, labels=_LABELS)
-        bounds = [*(repr(bound / 1000) for bound in BOUNDS_MS[name]), "+Inf"]
-        for labels, series in snapshot:
-            histogram = series.histograms[name]
-            cumulative = accumulate(histogram.buckets)
-            family.add_metric(labels, list(zip(bounds, cumulative, strict=True)), histogram.sum_ms / 1000)
-        yield family
+class Exposition:
+    """Everything of one program, scrape after scrape. From any thread."""
 
+    def __init__(self, book: CounterBook) -> None:
+        self._series = SeriesLines(book)
 
-def _label_values(key: SeriesKey) -> tuple[str, ...]:
-    return (key.model, key.backend, key.endpoint, "true" if key.streaming else "false")
-
-
-def render(
-    book: CounterBook,
-    health: Health,
-    accept: str,
-    *,
-    watch: WatchPorts | None = None,
-    telemetry: Telemetry | None = None,
-) -> tuple[bytes, str]:
-    """Body and content type: the text format, or OpenMetrics if ``accept`` asks for it."""
-    encoder, content_type = choose_encoder(accept)
-    return encoder(ProxyCollector(book, health, watch, telemetry)), content_type
+    def render(
+        self, health: Health, accept: str, *, watch: WatchPorts | None = None, telemetry: Telemetry | None = None
+    ) -> tuple[bytes, str]:
+        """Body and content type: the text format, or OpenMetrics if ``accept`` asks for it."""
+        encoder, content_type = choose_encoder(accept)
+        parts: list[bytes] = []
+        for family, lines in zip(FAMILIES, self._series.now(), strict=True):
+            # A model that is no text must not cost everybody all metrics.
+            parts += (encoder(_Only(family)).removesuffix(_OPENMETRICS_END), lines.encode(errors="replace"))
+        return b"".join((*parts, encoder(_Live(health, watch, telemetry)))), content_type

@@ -1,31 +1,59 @@
-"""Signing in with a browser: the token once, then a cookie that no script can read.
+"""Who holds the token, and which browsers have shown it.
 
-The cookie is ``expiry.signature``, signed with a key made at start from the token: nothing is stored, a restart of the
-process or another token ends every session. It is HttpOnly, and SameSite=Strict, so that no other site's page can make
-the browser send it. Attempts are counted per client address, and answered ever more slowly than one can guess.
+A browser gives the token once and gets a cookie that no script can read: 256 random bits, of which this process keeps
+the digest. Signing out forgets it, so that a copy is worth nothing at once, and so does a restart: nothing is stored,
+so nothing that was signed out can come back.
+
+Guesses are counted by client address, whether they came with a bearer token or with a form. Two counts, because they
+tell of different people: one wrong token sent again and again is a program that is set wrongly, and must not lock out
+its neighbours on the same machine; five different ones are somebody who guesses, and then even the right token has to
+wait, or else guessing would go on unhindered.
 """
 
 import hmac
+import logging
 import secrets
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from hashlib import sha256
-from typing import Final
+from collections.abc import Callable, Iterable
+from hashlib import blake2b, sha256
+from typing import Final, NamedTuple
 
-import msgspec
-from fastapi import FastAPI, Request
-from starlette.responses import Response
+from llm_metrics_proxy.forwarded import neighbourhood
 
-from llm_metrics_proxy.api.answers import error_response, json_response
-
-COOKIE: Final = "llm_metrics_session"
-PATH: Final = "/session"
 LASTS_S: Final = 12 * 3600
 MOST_ATTEMPTS: Final = 5  # of one address within
 WINDOW_S: Final = 60
+MOST_SESSIONS: Final = 1000  # of people who all hold the token; the oldest ends first
 _MOST_ADDRESSES: Final = 1024
-_MOST_BODY_BYTES: Final = 4096
+
+log = logging.getLogger(__name__)
+
+
+class Verdict(NamedTuple):
+    """On a token. ``wait_s``: it was not looked at, or is wrong once too often; try again then."""
+
+    right: bool
+    wait_s: float = 0.0
+
+
+class _Failures:
+    """Of one address: when, and with which different tokens."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.guesses: dict[bytes, float] = {}
+
+    def wait_s(self, now: float, *, for_right_one: bool) -> float:
+        since = [*self.guesses.values()] if for_right_one else self.times
+        recent = [at for at in since if now - at < WINDOW_S]
+        return 0.0 if len(recent) < MOST_ATTEMPTS else WINDOW_S - (now - min(recent))
+
+    def add(self, guess: bytes, now: float) -> None:
+        self.times = [*(at for at in self.times if now - at < WINDOW_S), now][:MOST_ATTEMPTS]
+        self.guesses = {known: at for known, at in self.guesses.items() if now - at < WINDOW_S}
+        self.guesses.setdefault(guess, now)
 
 
 class Attempts:
@@ -33,100 +61,81 @@ class Attempts:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failed: OrderedDict[str, list[float]] = OrderedDict()
+        self._failed: OrderedDict[str, _Failures] = OrderedDict()
+        self._key = secrets.token_bytes(32)
+        self._lock = threading.Lock()
 
-    def wait_s(self, address: str) -> float:
-        """How long this address has to wait; 0: it may try."""
-        now = self._clock()
-        recent = [at for at in self._failed.get(address, []) if now - at < WINDOW_S]
-        return 0.0 if len(recent) < MOST_ATTEMPTS else WINDOW_S - (now - recent[0])
+    def judge(self, address: str, given: bytes, token: bytes) -> Verdict:
+        """Whether ``given`` is the token, and if not, that it was tried. Compared in constant time."""
+        place, now = neighbourhood(address), self._clock()
+        with self._lock:
+            failures = self._failed.get(place)
+            if failures is not None and (wait_s := failures.wait_s(now, for_right_one=True)) > 0:
+                return Verdict(right=False, wait_s=wait_s)
+            if hmac.compare_digest(given, token):
+                return Verdict(right=True)
+            wait_s = 0.0 if failures is None else failures.wait_s(now, for_right_one=False)
+            self._add(place, blake2b(given, key=self._key, digest_size=16).digest(), now)
+            return Verdict(right=False, wait_s=wait_s)
 
-    def fail(self, address: str) -> None:
-        """One more."""
-        now = self._clock()
-        recent = [at for at in self._failed.pop(address, []) if now - at < WINDOW_S]
-        self._failed[address] = [*recent, now][-MOST_ATTEMPTS:]
+    def _add(self, place: str, guess: bytes, now: float) -> None:
+        failures = self._failed.setdefault(place, _Failures())
+        self._failed.move_to_end(place)
+        failures.add(guess, now)
+        if len(failures.guesses) == MOST_ATTEMPTS:
+            log.warning("one address has tried %d different tokens and has to wait for %d s", MOST_ATTEMPTS, WINDOW_S)
         if len(self._failed) > _MOST_ADDRESSES:
             self._failed.popitem(last=False)
 
 
 class Sessions:
-    """Makes and knows cookies. ``clock``: Unix seconds."""
+    """Judges tokens, makes and knows cookies. ``clock``: Unix seconds. From any thread."""
 
     def __init__(self, token: str, clock: Callable[[], float] = time.time) -> None:
         self._token = token.encode()
-        self._key = hmac.digest(secrets.token_bytes(32), self._token, sha256)
         self._clock = clock
-        self.attempts = Attempts()
+        self._attempts = Attempts()
+        self._open: OrderedDict[bytes, float] = OrderedDict()  # digest of the cookie's value → when it ends
+        self._lock = threading.Lock()
+        # Cookies know no ports (RFC 6265 section 8.5): two programs on one host need two names. Over TLS the browser
+        # itself sees to it that nobody sets one without TLS. `__Host-` would do more, but ties the cookie to the path /
+        # and would hand it to everything else behind the same reverse proxy.
+        name = f"llm_metrics_session_{secrets.token_hex(4)}"
+        self.names: Final = (name, f"__Secure-{name}")
 
-    def is_token(self, given: str) -> bool:
-        """Compared in constant time."""
-        return hmac.compare_digest(given.encode(errors="surrogatepass"), self._token)
+    def judge(self, address: str, given: bytes) -> Verdict:
+        """Whether this is the token, from this client's address."""
+        return self._attempts.judge(address, given, self._token)
 
-    def cookie(self) -> str:
-        """A new session's value."""
-        expiry = str(int(self._clock()) + LASTS_S)
-        return f"{expiry}.{self._signature(expiry)}"
+    def name(self, *, secure: bool) -> str:
+        """Of the cookie."""
+        return self.names[secure]
 
-    def knows(self, cookie: str | None) -> bool:
-        """Whether the cookie is one of ours and not over."""
-        expiry, _, signature = (cookie or "").partition(".")
-        if not hmac.compare_digest(signature.encode(), self._signature(expiry).encode()):
-            return False
-        return int(expiry) > self._clock()
+    def open(self) -> str:
+        """A new session: the cookie's value."""
+        value, now = secrets.token_urlsafe(32), self._clock()
+        with self._lock:
+            while self._open and (len(self._open) >= MOST_SESSIONS or next(iter(self._open.values())) <= now):
+                self._open.popitem(last=False)
+            self._open[_digest(value)] = now + LASTS_S
+        return value
 
-    def _signature(self, expiry: str) -> str:
-        return hmac.new(self._key, expiry.encode(), sha256).hexdigest()
+    def knows(self, values: Iterable[str]) -> bool:
+        """Whether one of these is the cookie of a session that is neither over nor signed out."""
+        now = self._clock()
+        return any(self._open.get(_digest(value), now) > now for value in values)
+
+    def close(self, values: Iterable[str]) -> None:
+        """Sign out: these are worth nothing any more."""
+        with self._lock:
+            for value in values:
+                self._open.pop(_digest(value), None)
+
+    def values(self, cookies: Iterable[str]) -> list[str]:
+        """Values of our cookies in header fields Cookie. There can be several, of different paths and schemes."""
+        pairs = (pair.strip().partition("=") for field in cookies for pair in field.split(";"))
+        return [value for name, _, value in pairs if name in self.names]
 
 
-class _Given(msgspec.Struct):
-    token: str
-
-
-def add_session_routes(app: FastAPI, sessions: Sessions | None, app_version: str) -> None:
-    """``sessions``: none where no token is set; then everybody is signed in. GET is behind the guard like all data."""
-
-    async def read_session(request: Request) -> Response:
-        signed_in = sessions is not None and sessions.knows(request.cookies.get(COOKIE))
-        return json_response({"app_version": app_version, "signed_in": signed_in})
-
-    async def sign_in(request: Request) -> Response:
-        if sessions is None:
-            return error_response(404, "not_found", "no token is set, so that there is nothing to sign in to")
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _MOST_BODY_BYTES:
-                return error_response(413, "too_large", 'the body is to be {"token": "…"} and no more')
-        address = request.client.host if request.client else ""
-        wait_s = sessions.attempts.wait_s(address)  # nothing is awaited from here on: attempts at once count one by one
-        if wait_s > 0:
-            headers = {"Retry-After": str(int(wait_s) + 1)}
-            return error_response(429, "too_many_attempts", f"try again in {wait_s:.0f} s", headers=headers)
-        try:
-            given = msgspec.json.decode(body, type=_Given).token
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return error_response(422, "invalid_request", 'the body is to be JSON: {"token": "…"}', "token")
-        if not sessions.is_token(given):
-            sessions.attempts.fail(address)
-            return error_response(401, "unauthorized", "that is not the token of the settings")
-        answer = json_response({"app_version": app_version, "signed_in": True})
-        answer.set_cookie(
-            COOKIE,
-            sessions.cookie(),
-            max_age=LASTS_S,
-            path=None,  # the folder of this address (RFC 6265 section 5.1.4): the prefix that only the browser knows
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return answer
-
-    async def sign_out() -> Response:
-        answer = Response(status_code=204)
-        answer.set_cookie(COOKIE, max_age=0, path=None, httponly=True, samesite="strict")
-        return answer
-
-    app.add_api_route(PATH, read_session, include_in_schema=False, response_class=Response)
-    app.add_api_route(PATH, sign_in, methods=["POST"], include_in_schema=False, response_class=Response)
-    app.add_api_route(PATH, sign_out, methods=["DELETE"], include_in_schema=False, response_class=Response)
+def _digest(value: str) -> bytes:
+    return sha256(value.encode(errors="surrogatepass")).digest()

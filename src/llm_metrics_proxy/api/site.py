@@ -18,6 +18,8 @@ from typing import Final, NamedTuple
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, Response
 
+from llm_metrics_proxy.api.codings import IDENTITY, choose
+
 INDEX: Final = "index.html"
 ASSETS: Final = "assets/"
 # Where views live in the address bar. A reload there must give the page; all else stays 404.
@@ -59,7 +61,7 @@ def load(folder: Path) -> dict[str, Asset]:
         if not path.is_file() or path.suffix in {".br", ".gz"}:
             continue
         content = path.read_bytes()
-        codings = {"identity": content}
+        codings = {IDENTITY: content}
         for coding, suffix in (("br", ".br"), ("gzip", ".gz")):
             packed = path.with_name(path.name + suffix)
             if packed.is_file():
@@ -80,14 +82,8 @@ def of_root(index: Asset) -> Asset:
 
 
 def coding_for(accepted: str, asset: Asset) -> str:
-    """The smallest coding that the header Accept-Encoding allows (RFC 9110 section 12.5.3)."""
-    allowed = {"identity"}
-    for part in accepted.lower().split(","):
-        name, _, rest = part.strip().partition(";")
-        weight = rest.strip().removeprefix("q=")
-        if not weight or weight.strip("0.") != "":  # a weight of 0 forbids
-            allowed.add(name.strip())
-    return min((name for name in asset.codings if name in allowed), key=lambda name: len(asset.codings[name]))
+    """The coding that the header Accept-Encoding prefers; of equals, the smallest."""
+    return choose(accepted, sorted(asset.codings, key=lambda name: len(asset.codings[name])))
 
 
 def add_site_routes(app: FastAPI, site: Mapping[str, Asset]) -> None:
@@ -98,7 +94,7 @@ def add_site_routes(app: FastAPI, site: Mapping[str, Asset]) -> None:
     def file(name: str, asset: Asset | None, request: Request) -> Response:
         if asset is None:
             return HTMLResponse(_NOT_BUILT)
-        coding = coding_for(request.headers.get("accept-encoding", ""), asset)
+        coding = coding_for(",".join(request.headers.getlist("accept-encoding")), asset)
         headers = {
             "Content-Type": asset.media_type,
             "Cache-Control": _FOR_EVER if name.startswith(ASSETS) else "no-cache",
@@ -109,7 +105,7 @@ def add_site_routes(app: FastAPI, site: Mapping[str, Asset]) -> None:
             headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         if request.headers.get("if-none-match") == asset.etag:
             return Response(status_code=304, headers=headers)
-        if coding != "identity":
+        if coding != IDENTITY:
             headers["Content-Encoding"] = coding
         return Response(asset.codings[coding], headers=headers)
 

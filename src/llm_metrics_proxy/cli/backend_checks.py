@@ -55,26 +55,36 @@ async def _ask_all(settings: Settings) -> dict[str, Found | str]:
     tables = settings.backends
     answers = await asyncio.gather(
         *(
-            discovery.identify(str(table.url), limit_s=ANSWER_LIMIT_S, manners=manners(settings, table))
+            discovery.identify(str(table.url), limit_s=ANSWER_LIMIT_S, manners=of_table(settings, table))
             for table in tables
         )
     )
     return {table.name: answer for table, answer in zip(tables, answers, strict=True)}
 
 
-def manners(settings: Settings, table: BackendTable) -> Manners:
-    """As the workers talk to it."""
+def of_the_one(settings: Settings) -> Manners:
+    """As the workers talk to the backend where there is one."""
+    return Manners("", _trust(settings.upstream_ca_file, verifies=settings.upstream_tls_verify))
+
+
+def of_table(settings: Settings, table: BackendTable) -> Manners:
+    """As the workers talk to one of several."""
     lines = [f"{name}: {value}\r\n" for name, value in table.add_headers.items()]
     key = os.environ.get(table.api_key_env or "", "").strip()
     if key and table.dialect == "anthropic":
         lines.append(f"x-api-key: {key}\r\n")
     elif key:
         lines.append(f"Authorization: Bearer {key}\r\n")
-    context = ssl.create_default_context(cafile=table.ca_file or settings.upstream_ca_file)
-    if not _verifies(settings, table):
+    context = _trust(table.ca_file or settings.upstream_ca_file, verifies=_verifies(settings, table))
+    return Manners("".join(lines), context, table.tls_server_name)
+
+
+def _trust(ca_file: str | None, *, verifies: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
+    if not verifies:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return Manners("".join(lines), context, table.tls_server_name)
+    return context
 
 
 async def _passed_over(settings: Settings) -> list[str]:

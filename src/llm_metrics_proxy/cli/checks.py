@@ -50,12 +50,14 @@ def backend(settings: Settings) -> Finding:
             return Finding("backend", Status.OK, "none named; on loopback: " + ", ".join(map(str, found)))
         advice = "name one with --backend http://host:port; `serve` would start the simulated server"
         return Finding("backend", Status.WARNING, "none named, and no LLM server found on loopback", advice)
-    answer = asyncio.run(discovery.identify(settings.backend, limit_s=_ANSWER_LIMIT_S))
+    answer = asyncio.run(
+        discovery.identify(settings.backend, limit_s=_ANSWER_LIMIT_S, manners=backend_checks.of_the_one(settings))
+    )
     if isinstance(answer, discovery.Found):
         return Finding("backend", Status.OK, str(answer))
     if "wants a key" in answer:
         return Finding("backend", Status.OK, f"{settings.backend} answers; {answer}")
-    advice = "start it, or name another with --backend"
+    advice = "see above" if answer.startswith("TLS failed") else "start it, or name another with --backend"
     return Finding("backend", Status.FAILED, f"{settings.backend}: {answer}", advice)
 
 

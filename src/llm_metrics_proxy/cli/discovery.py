@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import httptools
 import msgspec
 
+from llm_metrics_proxy import tls_reasons
+
 LIMIT_S: Final = 0.3  # for one question; a server on loopback that is slower is not ready for traffic
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024  # OpenRouter's list of models is about half a megabyte
 
@@ -92,8 +94,19 @@ async def identify(
     if isinstance(models, TimeoutError):
         return f"no answer within {limit_s:g} s"
     if isinstance(models, (OSError, ValueError)):
-        return str(models) or type(models).__name__
+        return _why_not(models, root, manners.server_name)
     raise models
+
+
+def _why_not(error: Exception, root: str, server_name: str | None) -> str:
+    parts = urlsplit(root)
+    reason = tls_reasons.why(error, server_name or parts.hostname or "", tls_reasons.BACKEND)
+    words = str(error) or type(error).__name__
+    if reason is None and isinstance(error, ConnectionResetError | ConnectionAbortedError):
+        if parts.scheme == "http":
+            return f"{words}; if it {tls_reasons.SPEAKS_TLS}"
+        reason = tls_reasons.CLOSED
+    return words if reason is None else f"TLS failed: it {reason}"
 
 
 async def ask(url: str, limit_s: float, manners: Manners = _PLAIN) -> Answer:
@@ -139,6 +152,8 @@ async def _read_answer(reader: asyncio.StreamReader) -> Answer:
         try:
             parser.feed_data(data)
         except httptools.HttpParserError as error:
+            if tls_reasons.is_tls(data):
+                raise ValueError(f"it {tls_reasons.SPEAKS_TLS}") from error
             raise ValueError(f"what answers does not speak HTTP ({error})") from error
     if not received:
         raise ConnectionResetError("the connection was closed without an answer")

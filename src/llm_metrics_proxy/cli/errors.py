@@ -22,7 +22,7 @@ from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.tables import print_table
 from llm_metrics_proxy.config.sources import Loaded
 
-_RIGHT: Final = {"count", "share", "of all", "requests", "status", "id"}
+_RIGHT: Final = {"count", "error rate", "of all", "requests", "status", "id"}
 _WIDE_COLUMNS: Final = 120
 _FEWEST: Final = 5  # lines of models and servers: the whole lists are in the JSON
 
@@ -71,7 +71,7 @@ def print_errors(result: Errors) -> None:
 def _print_types(out: Console, result: Errors) -> None:
     """In a narrow terminal what to do stands in a table of its own, where it has room."""
     beside = out.width >= _WIDE_COLUMNS
-    titles = ("category", "type", "count", "share", "newest (UTC)", "what to do")
+    titles = ("category", "type", "count", "of all", "newest (UTC)", "what to do")
     table, advice = _table(*titles[: 6 if beside else 5]), _table("type", "what to do")
     for one in result.types:
         what_to_do = plain(one.advice)
@@ -90,12 +90,12 @@ def _print_places(out: Console, result: Errors) -> None:
     for phase in result.phases:
         phases.add_row(plain(phase.phase), f"{phase.n:,}", _percent(phase.share))
     print_table(out, phases)
-    models = _table("model", "count", "requests", "share")
+    models = _table("model", "count", "requests", "error rate")
     for model in result.models[:_FEWEST]:
         models.add_row(plain(model.model), f"{model.n:,}", f"{model.requests:,}", _percent(model.share))
     _add_rest(models, result.errors - sum(model.n for model in result.models[:_FEWEST]))
     print_table(out, models)
-    servers = _table("server", "count", "requests", "share")
+    servers = _table("server", "count", "requests", "error rate")
     for server in result.backends[:_FEWEST]:
         name = plain(server.backend_name or server.backend)
         servers.add_row(name, f"{server.n:,}", f"{server.requests:,}", _percent(server.share))

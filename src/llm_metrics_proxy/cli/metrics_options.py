@@ -29,6 +29,7 @@ class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     scoreboard_fd: int | None = None
     metrics_host: str = "127.0.0.1"
     metrics_token: str | None = None
+    trusted_proxies: list[str] = []
     metrics_nice: int = 5
     ingest_batch_rows: int = 10_000
     ingest_interval_ms: int = 200

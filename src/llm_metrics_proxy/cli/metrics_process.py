@@ -28,6 +28,7 @@ from llm_metrics_proxy.api import site
 from llm_metrics_proxy.api.app import create_app
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.server import serve
+from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.cli.metrics_options import MetricsOptions
 from llm_metrics_proxy.cli.migration_ports import ServicePorts
 from llm_metrics_proxy.cli.version import versions
@@ -173,7 +174,8 @@ def _ingest_and_answer(
             book=book,
             service_status=status,
             scoreboard=None if options.scoreboard_fd is None else Scoreboard(options.scoreboard_fd),
-            token=options.metrics_token,
+            sessions=None if options.metrics_token is None else Sessions(options.metrics_token),
+            trusted_proxies=tuple(options.trusted_proxies),
             allowed_hosts=frozenset({options.metrics_host}),  # an address adds nothing: every one is allowed
             versions={name: number for name, number in versions().items() if name != "app_version"},
             migrations=ServicePorts(migrations, MIGRATIONS),

@@ -185,6 +185,7 @@ def metrics_spec(loaded: Loaded, readers: Listeners, scoreboard: Scoreboard | No
         scoreboard_fd=None if scoreboard is None else scoreboard.fd,
         metrics_host=settings.metrics_host,
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,
+        trusted_proxies=settings.trusted_proxies,
         metrics_nice=settings.metrics_nice,
         ingest_batch_rows=settings.ingest_batch_rows,
         ingest_interval_ms=settings.ingest_interval_ms,

@@ -8,6 +8,7 @@ import typer
 
 from llm_metrics_proxy.analytics import MAX_LIMIT, RequestFilter, get_request, list_requests
 from llm_metrics_proxy.analytics.filters import where
+from llm_metrics_proxy.analytics.headings import short
 from llm_metrics_proxy.analytics.rows import columns_there, whole_table
 from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.output import (
@@ -102,17 +103,21 @@ def _when(record: dict[str, Any]) -> str:
     return seconds_of(record["timestamp"])
 
 
+def _measured(name: str, digits: int = 0, *, drop: int) -> Column:
+    return Column(short(name), _NUMBER_WIDTH, _number(name, digits), drop=drop)
+
+
 _COLUMNS: Final = (
     Column("time (UTC)", 19, _when, least=19, drop=3),
     Column("model", 24, _text("model"), least=12),
     Column("origin", 20, _text("origin"), least=10, drop=9),
     Column("status", 6, _text("status_code"), drop=4),
     Column("end", 16, how_it_ended, least=8, drop=1),
-    Column("TTFT ms", _NUMBER_WIDTH, _number("time_to_first_token_ms"), drop=6),
-    Column("total ms", _NUMBER_WIDTH, _number("response_time_ms"), drop=2),
-    Column("in tok", _NUMBER_WIDTH, _number("prompt_tokens"), drop=8),
-    Column("out tok", _NUMBER_WIDTH, _number("completion_tokens"), drop=5),
-    Column("tok/s", _NUMBER_WIDTH, _number("tokens_per_second", 1), drop=7),
+    _measured("time_to_first_token_ms", drop=6),
+    _measured("response_time_ms", drop=2),
+    _measured("prompt_tokens", drop=8),
+    _measured("completion_tokens", drop=5),
+    _measured("output_tokens_per_second", 1, drop=7),
 )
 
 

@@ -20,6 +20,7 @@ from llm_metrics_proxy.config.types import (
     MAX_WORKERS,
     Backend,
     Bytes,
+    Certificates,
     DailyWindow,
     FilePath,
     Host,
@@ -27,7 +28,6 @@ from llm_metrics_proxy.config.types import (
     OtlpHeaders,
     PathPatterns,
     Peers,
-    ReadableFile,
     Seconds,
     Token,
     Url,
@@ -90,11 +90,11 @@ class Settings(BaseSettings):
         allowed="demo, or an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:11434",
         shown_default="a server found on loopback",
     )
-    upstream_ca_file: ReadableFile | None = setting(
+    upstream_ca_file: Certificates | None = setting(
         None,
         "Backend",
         "Certificates (PEM) that an https backend is checked against.",
-        allowed="a file that can be read",
+        allowed="a file with certificates in PEM that can be read",
         shown_default="the system's",
     )
     upstream_tls_verify: bool = setting(True, "Backend", "Check an https backend's certificate and name.")
@@ -340,7 +340,8 @@ class Settings(BaseSettings):
     trusted_proxies: Peers = setting(
         [],
         "Privacy",
-        "Peers whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.",
+        "Peers whose `X-Forwarded-For`, `-Proto` and `-Host` (of the metrics port also `Forwarded`) are believed: name "
+        "the reverse proxy in front, so that wrong tokens count against the client that sent them.",
         allowed="IP addresses or networks (10.0.0.0/8), separated by commas",
     )
 

@@ -145,14 +145,6 @@ def _path(value: str) -> str:
     return value
 
 
-def _readable_file(value: str) -> str:
-    try:
-        with Path(value).open("rb"):
-            return value
-    except OSError as error:
-        raise ValueError(str(error)) from error
-
-
 def _daily_window(value: str) -> str:
     """Only its form; ``migration.window`` gives it a meaning."""
     span = value.strip()
@@ -187,7 +179,6 @@ OtlpHeaders = Annotated[SecretStr, _text(_otlp_headers)]
 Token = Annotated[SecretStr, _text(_secret)]
 Url = Annotated[str, _text(_url)]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[\x21-\x7e]*$")]
-ReadableFile = Annotated[str, _text(_readable_file)]
 Certificates = Annotated[str, _text(_certificates)]
 FilePath = Annotated[Path, _text(_path)]
 DailyWindow = Annotated[str, _text(_daily_window)]

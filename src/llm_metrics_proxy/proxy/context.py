@@ -1,12 +1,11 @@
 """What all connections of one worker share. Made once by ``worker``; connections only read it."""
 
 import asyncio
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from llm_metrics_proxy.forwarded import is_within
 from llm_metrics_proxy.proxy.identity import KeyIds, RequestIds, WallClock
 from llm_metrics_proxy.proxy.inbound import RequestPlan
 from llm_metrics_proxy.proxy.options import ProxyOptions
@@ -43,13 +42,4 @@ class Context:
     def is_trusted(self, address: str) -> bool:
         """May this peer tell us whom it forwards for?"""
         trusted = self.options.trusted_proxies
-        return bool(trusted) and _within(address, tuple(trusted))
-
-
-@lru_cache(maxsize=4096)
-def _within(address: str, networks: tuple[str, ...]) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(ip in ipaddress.ip_network(network, strict=False) for network in networks)
+        return bool(trusted) and is_within(address, tuple(trusted))

@@ -21,6 +21,7 @@ class Fetched(NamedTuple):
     facts: dict[str, bytes]
     body: bytes
     error: str | None = None
+    message: str | None = None  # the same in words, where there are more
 
 
 async def fetch(pool: "Pool", request: bytes, timeout_s: float, limit_bytes: int) -> Fetched:
@@ -36,8 +37,8 @@ async def fetch(pool: "Pool", request: bytes, timeout_s: float, limit_bytes: int
         asked.drop()
 
 
-def _failed(error: str) -> Fetched:
-    return Fetched(0, {}, b"", error)
+def _failed(error: str, message: str | None = None) -> Fetched:
+    return Fetched(0, {}, b"", error, message)
 
 
 class _Fetch:
@@ -77,13 +78,12 @@ class _Fetch:
         upstream.begin(self, b"GET", self._request)
 
     def upstream_failed(self, cause: Cause, message: str | None, *, answered: bool) -> None:
-        del message
         upstream, self._upstream = self._upstream, None
         if upstream is not None and upstream.reused and not answered and not self._retried:
             self._retried = True  # an idle connection that had been closed says nothing about the server
             self.start()
         elif not self.result.done():
-            self.result.set_result(_failed(cause.value))
+            self.result.set_result(_failed(cause.value, message))
 
     def upstream_is_slow(self, *, slow: bool) -> None:
         """A head always fits."""

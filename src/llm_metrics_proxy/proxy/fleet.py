@@ -58,7 +58,7 @@ class Server:
         if self.health.failed(error, monotonic_ns()):
             log.warning(
                 "backend %s failed %d times in a row (%s): passed over until it answers",
-                self.backend.shown_name, self.health.failures, error,
+                self.backend.shown_name, self.health.failures, self.pool.last_error or error,
             )  # fmt: skip
 
     async def probe(self) -> None:
@@ -98,6 +98,7 @@ class Server:
             "ejections": health.ejections,
             "ejected_for_s": round((now - health.ejected_ns) / 1e9, 1) if health.ejected else None,
             "last_error": health.last_error,
+            "connect_error": self.pool.last_error,
         }
 
 

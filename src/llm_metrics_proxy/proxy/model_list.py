@@ -26,6 +26,7 @@ class Listing(NamedTuple):
 
     body: bytes | None
     missing: list[tuple[str, str]]
+    reasons: tuple[str, ...] = ()  # sentences about those missing, where there is more to say
 
     @property
     def missing_words(self) -> str:
@@ -55,9 +56,10 @@ async def list_models(fleet: "Fleet", request_to: "Callable[[Server], bytes]", t
         for server, found in zip(servers, lists, strict=True)
         if isinstance(found, str)
     ]
+    reasons = tuple(dict.fromkeys(answer.message for answer in answers if answer.message is not None))
     if len(missing) == len(servers):
-        return Listing(None, missing)
-    return Listing(merged([server.backend.terms for server in servers], lists), missing)
+        return Listing(None, missing, reasons)
+    return Listing(merged([server.backend.terms for server in servers], lists), missing, reasons)
 
 
 def models_in(answer: Fetched) -> list[Any] | str:

@@ -8,12 +8,13 @@ from time import monotonic
 
 import msgspec
 
+from llm_metrics_proxy import tls_reasons
 from llm_metrics_proxy.proxy.answers import ResponseHead
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause
 from llm_metrics_proxy.proxy.owner import Owner
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.routing import Backend
-from llm_metrics_proxy.proxy.upstream import ConnectError, Upstream, connect
+from llm_metrics_proxy.proxy.upstream import ConnectError, Upstream, connect, tls_failed
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ class Pool:
         self.plans: Plans[ResponseHead] = Plans()
         self.max_header_bytes = backend.limits.max_header_bytes
         self.last_error: str | None = None  # of the newest attempt to connect; None: it went well
+        self.has_answered = False  # ever
+        self._told: str | None = None  # of these, what the log has
 
     def __repr__(self) -> str:
         return (
@@ -64,6 +67,21 @@ class Pool:
                 upstream.reused = True
                 return upstream
         return None
+
+    def why_lost(self, error: Exception | None) -> tuple[Cause, str | None]:
+        """What a connection that was closed without an answer tells, as long as this server has never given one.
+
+        A server that speaks TLS 1.3 refuses a client only after the handshake (RFC 8446 section 4.4.2.4).
+        """
+        if self.has_answered:
+            return Cause.RESET, None
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            failed = tls_failed(self._backend, error)
+            self._note(failed)
+            return failed.cause, str(failed)
+        if self._tls is not None:
+            return Cause.RESET, None
+        return Cause.RESET, f"{ENDINGS[Cause.RESET].message[:-1]}; if it {tls_reasons.SPEAKS_TLS}."
 
     def release(self, upstream: Upstream, *, reusable: bool) -> None:
         """Its answer is complete."""
@@ -123,11 +141,18 @@ class Pool:
             upstream = await connect(self, self._backend, self._tls, timeout_s)
         except ConnectError as error:
             self._open -= 1
-            self.last_error = str(error)
+            self._note(error)
             return self.last_error
         self.last_error = None
         self.release(upstream, reusable=True)
         return None
+
+    def _note(self, error: ConnectError) -> None:
+        """A handshake that fails stays so until somebody does something: the log says it once for each reason."""
+        self.last_error = str(error)
+        if error.cause is Cause.TLS and self.last_error != self._told:
+            self._told = self.last_error
+            log.warning("%s", self._told)
 
     @property
     def is_empty(self) -> bool:
@@ -160,7 +185,7 @@ class Pool:
         try:
             upstream = await connect(self, self._backend, self._tls, self._limits.connect_timeout_s)
         except ConnectError as error:
-            self.last_error = str(error)
+            self._note(error)
             if owner.is_waiting:
                 owner.upstream_failed(error.cause, str(error), answered=True)
             self._slot_freed()

@@ -372,9 +372,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         record, missing = self.exchange.record, listing.missing_words
         record.attempt_errors = missing or None
         if missing:
-            log.warning("left out of the list of models: %s", missing)
+            log.warning("left out of the list of models: %s", " ".join((missing, *listing.reasons)))
         if listing.body is None:
-            self._end(Cause.NO_MODELS, f"No backend listed its models: {missing}.")
+            self._end(Cause.NO_MODELS, " ".join((f"No backend listed its models: {missing}.", *listing.reasons)))
             return
         now = monotonic_ns()
         self.exchange.response_head(now, 200, None, None)

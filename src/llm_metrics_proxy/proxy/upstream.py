@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
+from llm_metrics_proxy import tls_reasons
 from llm_metrics_proxy.proxy.answers import LENGTH, NONE, UNTIL_CLOSE, ResponseHead, response_head
 from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.headers import RESPONSE_RULES, Field, sort_fields
@@ -174,8 +175,9 @@ class Upstream(asyncio.Protocol):
             return
         except httptools.HttpParserError as error:
             if not self._complete:
+                begun = self._head_bytes > 0 or not self._in_head
                 self._hand_over(owner, now)
-                self._fail(Cause.PROTOCOL, f"The LLM server's answer is not valid HTTP: {error}.")
+                self._fail(*_no_http(data, error, begun=begun))
                 return
             self._keep_alive = False  # garbage after a whole answer: the answer counts, the connection does not
         if self._in_head:
@@ -224,7 +226,7 @@ class Upstream(asyncio.Protocol):
             self._hand_over(self.owner, monotonic_ns())
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         owner, self.owner = self.owner, None
         self.transport = self._outlet = None
         self._pool.lost(self)
@@ -234,7 +236,7 @@ class Upstream(asyncio.Protocol):
             owner.tunnel_ended(monotonic_ns())
         else:
             answered = self._head_bytes > 0 or not self._in_head or self._informational > 0
-            owner.upstream_failed(Cause.RESET, None, answered=answered)
+            owner.upstream_failed(*self._pool.why_lost(None if answered else exc), answered=answered)
 
     def pause_writing(self) -> None:
         if self.owner is not None:
@@ -269,6 +271,7 @@ class Upstream(asyncio.Protocol):
             if self._informational <= _MAX_INFORMATIONAL and self.owner is not None:
                 self.owner.informational(head)
             return
+        self._pool.has_answered = True
         self._in_head = False
         self._head = head
         self._framing = head.framing
@@ -303,12 +306,25 @@ class Upstream(asyncio.Protocol):
             owner.tunnel_from_upstream(rest, now)
 
 
+def _no_http(data: bytes, error: httptools.HttpParserError, *, begun: bool) -> tuple[Cause, str]:
+    """What is wrong with bytes that are no answer, or (``begun``) do not go on with one."""
+    if not begun and tls_reasons.is_tls(data):
+        return Cause.TLS, f"The LLM server {tls_reasons.SPEAKS_TLS}."
+    return Cause.PROTOCOL, f"The LLM server's answer is not valid HTTP: {error}."
+
+
 class ConnectError(Exception):
     """A connection could not be made; ``cause`` says how it is recorded."""
 
     def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
         self.cause = cause
+
+
+def tls_failed(backend: Backend, error: ssl.SSLError) -> ConnectError:
+    """In plain words."""
+    reason = tls_reasons.why(error, backend.server_name or backend.address.host, tls_reasons.BACKEND)
+    return ConnectError(Cause.TLS, f"TLS with {backend.address.label} failed: it {reason}.")
 
 
 async def connect(pool: "Pool", backend: Backend, tls: ssl.SSLContext | None, timeout_s: float) -> Upstream:
@@ -330,13 +346,17 @@ async def connect(pool: "Pool", backend: Backend, tls: ssl.SSLContext | None, ti
     except socket.gaierror as error:
         raise ConnectError(Cause.DNS, f"{address.host} could not be resolved: {error.strerror}.") from None
     except ssl.SSLError as error:
-        raise ConnectError(Cause.TLS, f"TLS with {address.label} failed: {error.reason or error}.") from None
+        raise tls_failed(backend, error) from None
     except (
         ValueError
     ) as error:  # a name that IDNA or TLS cannot express; certificate errors (above) are ValueErrors too
         raise ConnectError(Cause.DNS, f"{address.host} is not a host name: {error}.") from None
     except ConnectionRefusedError:
         raise ConnectError(Cause.CONNECT_REFUSED, f"{address.label} refused the connection.") from None
+    except (ConnectionResetError, ConnectionAbortedError) as error:
+        if tls is not None:  # the handshake, as whoever accepts a connection seldom resets it before a word was said
+            raise ConnectError(Cause.TLS, f"TLS with {address.label} failed: it {tls_reasons.CLOSED}.") from None
+        raise ConnectError(Cause.CONNECT_FAILED, f"{address.label}: {error.strerror or error}.") from None
     except OSError as error:
         raise ConnectError(Cause.CONNECT_FAILED, f"{address.label}: {error.strerror or error}.") from None
     if not upstream.usable:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from llm_metrics_proxy.analytics import ErrorsQuery, RequestFilter, read_errors
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.filters import aware, stored_time
+from llm_metrics_proxy.analytics.headings import as_title
 from llm_metrics_proxy.analytics.measures import measure
 from llm_metrics_proxy.analytics.query import Query, check_timezone
 from llm_metrics_proxy.analytics.result import Measured, Result, Row
@@ -31,22 +32,22 @@ OUTCOMES_SHOWN: Final = 8  # as many as the taxonomy has
 SLOWEST: Final = 10
 EXAMPLES: Final = 5
 
-# Metric, label, and which way is better.
+# Metric, and which way is better; ``headings`` has what it is called.
 _FIGURES: Final = (
-    ("requests", "Requests", ""),
-    ("success_rate", "Success rate", "up"),
-    ("response_time_ms.p50", "Response time, median", "down"),
-    ("response_time_ms.p95", "Response time, p95", "down"),
-    ("time_to_first_token_ms.p50", "First token, median", "down"),
-    ("time_to_first_token_ms.p95", "First token, p95", "down"),
-    ("output_tokens_per_second.p50", "Output speed, median", "up"),
-    ("prompt_tokens", "Prompt tokens", ""),
-    ("completion_tokens", "Completion tokens", ""),
-    ("cached_tokens", "Cached tokens", ""),
-    ("cost_usd", "Cost", "down"),
-    ("requests_per_second", "Requests per second", ""),
-    ("concurrency_max", "Most requests at once", ""),
-    ("proxy_overhead_ms.p95", "Added by the proxy, p95", "down"),
+    ("requests", ""),
+    ("success_rate", "up"),
+    ("response_time_ms.p50", "down"),
+    ("response_time_ms.p95", "down"),
+    ("time_to_first_token_ms.p50", "down"),
+    ("time_to_first_token_ms.p95", "down"),
+    ("output_tokens_per_second.p50", "up"),
+    ("prompt_tokens", ""),
+    ("completion_tokens", ""),
+    ("cached_tokens", ""),
+    ("cost_usd", "down"),
+    ("requests_per_second", ""),
+    ("concurrency_max", ""),
+    ("proxy_overhead_ms.p95", "down"),
 )
 # Name, title, kind, and metric by label.
 _CHARTS: Final[tuple[tuple[str, str, str, Mapping[str, str]], ...]] = (
@@ -62,7 +63,7 @@ _CHARTS: Final[tuple[tuple[str, str, str, Mapping[str, str]], ...]] = (
         "output_speed", "Output speed (streams)", "lines",
         {"median": "output_tokens_per_second.p50", "slowest 5%": "output_tokens_per_second.p5"},
     ),
-    ("tokens", "Tokens", "stacked", {"prompt": "prompt_tokens", "completion": "completion_tokens"}),
+    ("tokens", "Tokens", "stacked", {"prompt": "prompt_tokens", "output": "completion_tokens"}),
     ("cost", "Cost, where known", "stacked", {"cost": "cost_usd"}),
 )  # fmt: skip
 _TABLES: Final = (
@@ -186,7 +187,7 @@ def _figures(results: Sequence[Result]) -> list[Figure]:
     return [
         Figure(
             name=name,
-            label=label,
+            label=as_title(name),
             unit=units[name],
             value=values[name].value,
             n=values[name].n,
@@ -195,7 +196,7 @@ def _figures(results: Sequence[Result]) -> list[Figure]:
             change=_known(values[name].change),
             better=better,
         )
-        for name, label, better in _FIGURES
+        for name, better in _FIGURES
         if name in values
     ]
 

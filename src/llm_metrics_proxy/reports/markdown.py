@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from llm_metrics_proxy.reports.headings import HEADINGS
+from llm_metrics_proxy.analytics.headings import words
 from llm_metrics_proxy.reports.model import Report, Table
 from llm_metrics_proxy.reports.numbers import changed, count, moment, name, percent, shown
 
 # What begins markup, HTML, a link or a cell of a table; GitHub makes links of bare addresses, too.
 _SPECIAL: Final = re.compile(r"[\\`*_{}\[\]<>#|~&$!@]|:(?=//)|(?<=www)\.")
 _LISTED_TYPES: Final = 12
+_OF_SLOWEST: Final = ("response_time_ms", "time_to_first_token_ms", "completion_tokens")
 
 
 def text(value: str | None) -> str:
@@ -81,7 +82,7 @@ def _figures(report: Report) -> str:
 
 
 def _groups(table: Table) -> str:
-    titles = [table.dimension, *(HEADINGS[metric] for metric in table.metrics), "share"]
+    titles = [table.dimension, *(words(metric) for metric in table.metrics), "share"]
     return _table(
         titles,
         [
@@ -111,13 +112,19 @@ def _errors(report: Report) -> list[str]:
     ]
     return [
         f"{count(errors.errors)} of {count(errors.requests)} requests ({percent(errors.share)}).",
-        _table(("error", "category", "what to do", "count", "share"), rows, texts=3),
+        _table(("error", "category", "what to do", "count", "of all"), rows, texts=3),
     ]
 
 
 def _slowest(report: Report) -> str:
     return _table(
-        ("began", "model", "client", "end", "took", "first token", "output tokens"),
+        (
+            "began",
+            "model",
+            "client",
+            "end",
+            *map(words, _OF_SLOWEST),
+        ),
         [
             (
                 moment(one["timestamp"], report.timezone),

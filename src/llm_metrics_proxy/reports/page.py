@@ -14,9 +14,9 @@ from typing import Any, Final
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from llm_metrics_proxy.analytics.headings import words
 from llm_metrics_proxy.reports import numbers
 from llm_metrics_proxy.reports.charts import NARROW, WIDE, svg
-from llm_metrics_proxy.reports.headings import HEADINGS
 from llm_metrics_proxy.reports.model import Chart, Figure, Report
 
 _FOLDER: Final = files("llm_metrics_proxy.reports") / "templates"
@@ -67,7 +67,7 @@ def html(report: Report) -> str:
         policy=content_security_policy(),
         charts=list(_drawings(report)),
         tiles=tiles(report),
-        headings=HEADINGS,
+        words=words,
         judged=judged,
         moment=moment,
         length=numbers.length(report.start, report.end),

@@ -141,7 +141,8 @@ class TelemetryExporter:
         if taken is self._is_away:
             self._is_away = not taken
             level, words = (logging.INFO, "takes telemetry again") if taken else (logging.WARNING, "takes no telemetry")
-            log.log(level, "%s %s; %d were dropped so far", self._options.endpoint, words, self._dropped)
+            why = "" if taken or otlp.why_not_taken is None else f" ({otlp.why_not_taken})"
+            log.log(level, "%s %s%s; %d were dropped so far", self._options.endpoint, words, why, self._dropped)
 
     def _label(self, model: str | None) -> str | None:
         """Clients choose models: the first so many keep their names."""

@@ -7,7 +7,9 @@ Histograms go through the SDK's periodic reader; they are cumulative, so an inte
 import logging
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+import requests
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
@@ -18,16 +20,37 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from requests.adapters import HTTPAdapter
 
+from llm_metrics_proxy import tls_reasons
 from llm_metrics_proxy.telemetry.facts import Measurement, SpanFacts
 from llm_metrics_proxy.telemetry.names import HISTOGRAMS
 
 SCOPE: Final = "llm_metrics_proxy"
 TIMEOUT_S: Final = 5.0
+_HINTS: Final = tls_reasons.Hints(
+    "name its issuer's certificate with the variable OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "take a name of the certificate for otlp_endpoint",
+)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 # A receiver that is away is told by this program, once; the SDK would tell it with every attempt.
 logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+
+
+class _Remembering(HTTPAdapter):
+    """Keeps why the newest attempt failed: the SDK tells it to nobody but its log."""
+
+    error: Exception | None = None
+
+    def send(self, *arguments: Any, **options: Any) -> requests.Response:
+        """One request."""
+        self.error = None
+        try:
+            return super().send(*arguments, **options)
+        except Exception as error:
+            self.error = error
+            raise
 
 
 class Otlp:
@@ -49,8 +72,15 @@ class Otlp:
         self._spans: OTLPSpanExporter | None = None
         self._provider: MeterProvider | None = None
         self._histograms: dict[str, Any] = {}
+        self._name = urlsplit(endpoint).hostname or ""
+        self._attempts = _Remembering()
         if traces:
-            self._spans = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", headers=headers, timeout=TIMEOUT_S)
+            session = requests.Session()
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, self._attempts)
+            self._spans = OTLPSpanExporter(
+                endpoint=f"{endpoint}/v1/traces", headers=headers, timeout=TIMEOUT_S, session=session
+            )
         if metrics:
             exporter = OTLPMetricExporter(endpoint=f"{endpoint}/v1/metrics", headers=headers, timeout=TIMEOUT_S)
             reader = PeriodicExportingMetricReader(
@@ -75,6 +105,13 @@ class Otlp:
     def takes_metrics(self) -> bool:
         """Metrics are turned on."""
         return self._provider is not None
+
+    @property
+    def why_not_taken(self) -> str | None:
+        """Why the newest spans were not taken, where TLS is to blame."""
+        error = self._attempts.error
+        reason = None if error is None else tls_reasons.why(error, self._name, _HINTS)
+        return None if reason is None else f"TLS failed: it {reason}"
 
     def measure(self, measured: Measurement) -> None:
         """Into its histogram; sent at the next interval."""

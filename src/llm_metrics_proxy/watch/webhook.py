@@ -10,6 +10,8 @@ import urllib.error
 import urllib.request
 from typing import Any, Final
 
+from llm_metrics_proxy import tls_reasons
+
 TIMEOUT_S: Final = 5.0
 RETRY_FIRST_S: Final = 2.0
 RETRY_LONGEST_S: Final = 300.0
@@ -35,6 +37,8 @@ def post(url: str, body: str, event_id: str, *, timeout_s: float = TIMEOUT_S) ->
         status = error.code
         error.close()
     except (OSError, http.client.HTTPException, ssl.SSLError) as error:
+        if (why := tls_reasons.why(error, "that of its address", tls_reasons.WEBHOOK)) is not None:
+            return f"TLS failed: it {why}"
         reason = getattr(error, "reason", None) or error
         return f"{type(reason).__name__}: {getattr(reason, 'strerror', None) or 'no answer'}"
     return None if 200 <= status < 300 else f"it answered with status {status}"

@@ -1,0 +1,170 @@
+"""What the ``CounterBook`` counted, as lines of the exposition formats; the same lines serve both of them.
+
+A hundred models make tens of thousands of lines, and between two scrapes few series change: the lines of a series are
+made once for each state that was stored. What was never counted has no line, as most combinations never are: no kind
+of error, and no histogram. Two things are there at 0 all the same, so that ``rate()`` sees the first one:
+
+* of each series every outcome, and the kinds of errors that the rules in ``contrib/`` ask for by model;
+* every outcome and every kind of error once without a model, from the start.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook, Series, SeriesLabels, decoded, outcomes_with_zeros
+from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES, TAXONOMY
+
+PREFIX: Final = "llm_proxy_"
+_LABELS: Final = ("model", "backend", "endpoint", "streaming")
+_ALERTED_CATEGORIES: Final = frozenset({"limit"})  # rules ask for these by model
+_NO_ERRORS: Final[dict[tuple[str, ...], float]] = {
+    (row.category, row.type): 0 for row in TAXONOMY if row.category in _ALERTED_CATEGORIES
+}
+_Samples = Iterable[tuple[tuple[str, ...], float]]
+
+
+def _errors(series: Series) -> dict[tuple[str, ...], float]:
+    """Counts by category and type. What 2.x counted has neither; it stays, as a counter that falls is a restart."""
+    counts: dict[tuple[str, ...], float] = {**_NO_ERRORS}
+    for category, by_type in series.classified.items():
+        for error_type, n in by_type.items():
+            counts[category, error_type] = n
+    if series.errors:
+        counts["", ""] = sum(n for by_word in series.errors.values() for n in by_word.values())
+    return counts
+
+
+class _Counter(NamedTuple):
+    name: str  # Prometheus adds _total
+    help: str
+    extra_labels: tuple[str, ...]
+    samples: Callable[[Series], _Samples]  # values of the extra labels, count
+    at_start: tuple[tuple[str, ...], ...] = ()  # extra labels of what is there at 0 without a model
+
+
+_COUNTERS: Final = (
+    _Counter(
+        "requests",
+        "Requests that ended, by how they ended.",
+        ("outcome",),
+        lambda series: [((outcome,), n) for outcome, n in outcomes_with_zeros(series).items()],
+        tuple((outcome,) for outcome in OUTCOMES),
+    ),
+    _Counter(
+        "errors",
+        "Requests that went wrong, and completed ones that are flagged, by category and type.",
+        ("error_category", "error_type"),
+        lambda series: _errors(series).items(),
+        tuple((row.category, row.type) for row in TAXONOMY),
+    ),
+    _Counter(
+        "request_success",
+        "Requests that completed, by finish reason; empty where the answer gave none.",
+        ("finished_reason",),
+        lambda series: [((reason,), n) for reason, n in series.finish_reasons.items()],
+    ),
+    _Counter(
+        "prompt_tokens",
+        "Input tokens that servers reported, cached ones included.",
+        (),
+        lambda series: [((), series.prompt_tokens)],
+    ),
+    _Counter(
+        "generation_tokens",
+        "Output tokens that servers reported, reasoning included.",
+        (),
+        lambda series: [((), series.generation_tokens)],
+    ),
+    _Counter(
+        "cost_usd",
+        "US dollars that requests cost, as priced when they ended, where that is known.",
+        (),
+        lambda series: [((), series.cost_usd)],
+    ),
+    _Counter(
+        "cost_unknown_requests",
+        "Requests that used tokens at an unknown price, as local models do.",
+        (),
+        lambda series: [((), series.not_priced)],
+    ),
+)
+_HISTOGRAM_HELP: Final = {
+    "time_to_first_token_seconds": "From the request's head to the first token; streams only.",
+    "time_per_output_token_seconds": "(Last token - first token) / (completion tokens - 1); streams of two or more.",
+    "e2e_request_latency_seconds": "From the request's head to the last byte to the client; failed requests included.",
+    "proxy_overhead_seconds": "Time that the proxy itself added to a request.",
+}
+_BOUND_LABELS: Final = {
+    name: [*(f',le="{bound / 1000!r}"}} ' for bound in bounds), ',le="+Inf"} '] for name, bounds in BOUNDS_MS.items()
+}
+FAMILIES: Final[tuple[Metric, ...]] = (
+    *(CounterMetricFamily(PREFIX + each.name, each.help, labels=_LABELS) for each in _COUNTERS),
+    *(HistogramMetricFamily(PREFIX + name, text, labels=_LABELS) for name, text in _HISTOGRAM_HELP.items()),
+)
+
+
+class SeriesLines:
+    """The lines of every family in ``FAMILIES``, in that order. From any thread."""
+
+    def __init__(self, book: CounterBook) -> None:
+        self._book = book
+        self._kept: dict[SeriesLabels, tuple[bytes, list[str]]] = {}
+        self._lock = threading.Lock()
+
+    def now(self) -> list[str]:
+        """As last stored, all of one commit, sorted by labels."""
+        shown = self._book.shown()
+        with self._lock:
+            for key, state in shown.items():
+                kept = self._kept.get(key)
+                if kept is None or kept[0] != state:
+                    self._kept[key] = (state, _lines(key, decoded(state)))
+            lines = [self._kept[key][1] for key in sorted(shown)]
+        return ["".join(of_family) for of_family in zip(_AT_START, *lines, strict=True)]
+
+
+def _lines(key: SeriesLabels, series: Series) -> list[str]:
+    """One text for each family; empty where nothing was counted."""
+    *names, streaming = key
+    labels = _labels(_LABELS, (*names, "true" if streaming else "false"))
+    found = [
+        "".join(_line(each, f"{labels},{_labels(each.extra_labels, of)}", n) for of, n in each.samples(series))
+        if each.extra_labels
+        else "".join(_line(each, labels, n) for _, n in each.samples(series))
+        for each in _COUNTERS
+    ]
+    for name in _HISTOGRAM_HELP:
+        histogram = series.histograms[name]
+        counts = list(accumulate(histogram.buckets))
+        if counts[-1] == 0:
+            found.append("")
+            continue
+        start = f"{PREFIX}{name}_bucket{{{labels}"
+        buckets = [f"{start}{bound}{n}\n" for bound, n in zip(_BOUND_LABELS[name], counts, strict=True)]
+        total = f"{PREFIX}{name}_count{{{labels}}} {counts[-1]}\n"
+        found.append("".join((*buckets, total, f"{PREFIX}{name}_sum{{{labels}}} {histogram.sum_ms / 1000!r}\n")))
+    return found
+
+
+def _line(counter: _Counter, labels: str, n: float) -> str:
+    return f"{PREFIX}{counter.name}_total{{{labels}}} {n!r}\n"
+
+
+def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True))
+
+
+def _escaped(value: str) -> str:
+    """Both formats escape these three and nothing else."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+_AT_START: Final = [
+    *("".join(_line(each, _labels(each.extra_labels, of), 0) for of in each.at_start) for each in _COUNTERS),
+    *("" for _ in _HISTOGRAM_HELP),
+]
