@@ -9,15 +9,12 @@ per request would cost more than the request's parsing.
 """
 
 import asyncio
-import logging
 import socket
 import struct
 from collections import deque
 from enum import Enum, auto
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, cast
-
-import httptools
 
 from llm_metrics_proxy.proxy import fast_lane
 from llm_metrics_proxy.proxy.acceptance import accept, plan_for
@@ -33,8 +30,6 @@ from llm_metrics_proxy.proxy.transaction import Transaction
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.context import Context
-
-log = logging.getLogger(__name__)
 
 _MAX_PIPELINED: Final = 16  # more wait in the socket until these are answered
 # A refused upload is read and thrown away, so that the refusal arrives: until it pauses this long, at most so long.
@@ -241,19 +236,15 @@ class Downstream(asyncio.Protocol):
             incoming.note_opened()
         return more_may_follow
 
-    def malformed(self, error: httptools.HttpParserError) -> None:
-        if isinstance(error, httptools.HttpParserCallbackError):
-            log.error("internal error while reading a request", exc_info=error.__context__)
+    def malformed(self, reason: str) -> None:
         incoming, self._incoming = self._incoming, None
         if isinstance(incoming, Transaction):
             self._reader.stopped = True
             incoming.keep_alive = False
             incoming.note_opened()
-            incoming.bad_body(f"The request's body is not valid HTTP: {error}.")
-        elif isinstance(error, httptools.HttpParserInvalidMethodError):
-            self.head_refused(Refusal(501, "method_not_supported", "This method is not supported."))
+            incoming.bad_body(f"The request's body is not valid HTTP: {reason}.")
         else:
-            self.head_refused(Refusal(400, "bad_http", f"The request is not valid HTTP: {error}."))
+            self.head_refused(Refusal(400, "bad_http", f"The request is not valid HTTP: {reason}."))
 
     def tunnel_asked(self, rest: bytes) -> bool:
         newest = self._queue[-1] if self._queue else self._current
