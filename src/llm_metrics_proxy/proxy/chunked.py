@@ -59,19 +59,17 @@ class ChunkedReader:
     """Reads one body. ``ended``: it is complete, and ``rest`` is what came behind it.
 
     ``limit_bytes`` bounds what stands beside the data, without the little that every chunk may have, and the trailers,
-    each for itself; ``limit_fields`` the trailers' number.
+    each for itself.
     """
 
-    __slots__ = ("_beside", "_fields", "_held", "_left", "_limit_bytes", "_limit_fields", "_state", "ended", "rest")
+    __slots__ = ("_beside", "_held", "_left", "_limit_bytes", "_state", "ended", "rest")
 
-    def __init__(self, limit_bytes: int, limit_fields: int) -> None:
+    def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._limit_fields = limit_fields
         self._state = _LINE
         self._held = b""  # a line that is not complete
         self._left = 0  # bytes of the chunk still to come
         self._beside = 0  # bytes that were no data: of extensions, then of trailers
-        self._fields = 0
         self.ended = False
         self.rest = b""
 
@@ -158,7 +156,6 @@ class ChunkedReader:
         match = _TRAILER.fullmatch(line)
         if match is None or match[1].lower() in _FRAMING:
             raise ChunkedError("what follows the last chunk is no valid trailer (RFC 9112 section 7.1.2)")
-        self._fields += 1
         self._beside += len(line) + len(_CRLF)
-        if self._beside > self._limit_bytes or self._fields > self._limit_fields:
+        if self._beside > self._limit_bytes:
             raise ChunkedError(_TOO_MUCH)

@@ -18,8 +18,10 @@ _LOOKED_AT: Final = 64  # bytes of a beginning: what is no HTTP at all shows at 
 _VERSION_BYTES: Final = len(b"1.1")
 
 NOT_A_LINE: Final = Refusal(
-    400, "bad_http", "The request is not valid HTTP: its first line must be METHOD, one space, target, one space, HTTP/1.1."
-)  # fmt: skip
+    400,
+    "bad_http",
+    "The request is not valid HTTP: its first line must be a method, one space, a path, one space, HTTP/1.1.",
+)
 
 
 def may_begin(data: bytes) -> bool:

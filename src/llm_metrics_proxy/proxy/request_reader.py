@@ -148,7 +148,7 @@ class RequestReader:
         if head is None or self.stopped:
             return b""
         if head.chunked:
-            self._chunks = ChunkedReader(self._max_head_bytes, self._max_fields)
+            self._chunks = ChunkedReader(self._max_head_bytes)
             self._take = self._take_chunks
         elif length := head.content_length:
             self._left = length
