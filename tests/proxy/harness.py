@@ -26,6 +26,8 @@ from llm_metrics_proxy.journal import JournalFolder, frames
 from llm_metrics_proxy.record import Outcome, RequestRecord
 from tests.proxy.client import PATIENCE_S, Answer, Client, get
 
+HEALTH_TOKEN: Final = "a-token-of-tests"
+SHOWN_ALL: Final = b"Authorization: Bearer " + HEALTH_TOKEN.encode()  # the line of one who may see all of /health
 _ESTABLISHED: Final = "01"
 _CLOSE_WAIT: Final = "08"
 
@@ -54,6 +56,8 @@ class ProxyWorker:
             "listen_fds": [listener.fileno()],
             "journal_dir": str(folder / "journal"),
             "secret_file": str(secret),
+            "allowed_hosts": ["*"],  # tests call the proxy many names; those about names say which
+            "health_token": HEALTH_TOKEN,
             **options,
         }
         self.journal = Path(told["journal_dir"])
@@ -147,8 +151,8 @@ class ProxyWorker:
             return client.answer(data.split(b" ", 1)[0] if method is None else method)
 
     def health(self) -> Any:
-        """``/health`` as JSON."""
-        return self.ask(get(b"/health")).json()
+        """``/health`` as JSON, as one who may see everything."""
+        return self.ask(get(b"/health", SHOWN_ALL)).json()
 
     # What it recorded
 

@@ -91,8 +91,6 @@ GOOD = {"host": b"a"}
         ("1.1", b"GET", GOOD, None),
         ("1.1", b"GET", {}, 400),
         ("1.0", b"GET", {}, None),
-        ("2.0", b"GET", GOOD, 505),
-        ("0.9", b"GET", {}, 505),
         ("1.1", b"GET", {"host": b"a/b"}, 400),
         ("1.1", b"GET", {"host": b""}, None),
         ("1.0", b"POST", GOOD | {"transfer_encoding": b"chunked"}, 400),

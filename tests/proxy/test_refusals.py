@@ -50,7 +50,7 @@ BAD_HEADS = {
     "space in the target": b"GET /v1/mod els HTTP/1.1\r\nHost: a\r\n\r\n",
     "NUL in the target": b"GET /v1/\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
     "eight-bit target": b"GET /v1/\xe9 HTTP/1.1\r\nHost: a\r\n\r\n",
-    "asterisk": b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "asterisk of another method": b"GET * HTTP/1.1\r\nHost: a\r\n\r\n",
     "foreign scheme": b"GET ftp://a/v1/models HTTP/1.1\r\nHost: a\r\n\r\n",
     "absolute target without an authority": b"GET http:///v1/models HTTP/1.1\r\nHost: a\r\n\r\n",
     "absolute target with a user": b"GET http://u@a/v1/models HTTP/1.1\r\nHost: a\r\n\r\n",

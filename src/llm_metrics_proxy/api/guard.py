@@ -3,14 +3,11 @@
 Plain ASGI, outermost of all, so that no answer goes out without passing here.
 
 Without a token the same-origin policy of browsers is all that keeps web pages from reading an API on loopback, and DNS
-rebinding gets around it: a page from evil.example has that name resolve to 127.0.0.1 next and asks its "own" server.
-The name then still stands in Host (RFC 9110 section 7.2), so only names that no stranger can point here are answered.
+rebinding gets around it, so only names that no stranger can point here are answered (``doors``).
 """
 
 import hmac
-import ipaddress
 import logging
-import re
 from collections.abc import Set
 from typing import Final
 
@@ -22,10 +19,9 @@ from llm_metrics_proxy.api.answers import error_response
 from llm_metrics_proxy.api.scope import ASKED_FOR_HEAD
 from llm_metrics_proxy.api.session import COOKIE, Sessions
 from llm_metrics_proxy.api.session import PATH as SESSION_PATH
+from llm_metrics_proxy.doors import HostRule, host_name
 
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})  # for supervisors and load balancers, which hold no token
-_LOCALHOST: Final = "localhost"  # resolved by the machine itself (RFC 6761 section 6.3)
-_HOST: Final = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::[0-9]*)?")  # uri-host [":" port], RFC 9110 section 7.2
 _log = logging.getLogger(__name__)
 
 # Data are for the asker alone and for now: nothing may cache, embed, guess at or load anything for them.
@@ -58,7 +54,7 @@ class Guard:
         self._token = None if token is None else token.encode()
         self._sessions = sessions
         self._open_paths = OPEN_PATHS | open_paths
-        self._names = {_LOCALHOST, *(name.lower() for name in allowed_hosts)}
+        self._hosts = HostRule(map(host_name, allowed_hosts), any_address=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -104,20 +100,7 @@ class Guard:
 
     def _is_known(self, hosts: list[str]) -> bool:
         """Only HTTP/1.0 may lack Host: load balancers that ask for /health do, no browser does."""
-        found = [_HOST.fullmatch(host) for host in hosts]
-        return all(match and (match["host"].lower() in self._names or _is_address(match["host"])) for match in found)
-
-
-def _is_address(host: str) -> bool:
-    """No resolver is asked for an address, so none can be made to lie about it."""
-    try:
-        if host.startswith("["):
-            ipaddress.IPv6Address(host[1:-1])
-        else:
-            ipaddress.IPv4Address(host)
-    except ValueError:
-        return False
-    return True
+        return all(map(self._hosts.admits, hosts))
 
 
 def _cookie(headers: Headers) -> str | None:
@@ -135,7 +118,7 @@ def _misdirected() -> ASGIApp:
         421,
         "misdirected_request",
         "without a token in the settings, this answers only if the header Host names an IP address, localhost or the "
-        "setting metrics_host: ask by one of these, or set metrics_token",
+        "setting metrics_host: ask by one of these, add the name to allowed_hosts, or set metrics_token",
     )
 
 

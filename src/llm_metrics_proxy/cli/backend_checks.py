@@ -74,15 +74,16 @@ def manners(settings: Settings, table: BackendTable) -> Manners:
     if not _verifies(settings, table):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return Manners("".join(lines), context, table.tls_server_name)
+    host = table.host_header or settings.upstream_host_header
+    return Manners("".join(lines), context, table.tls_server_name, host)
 
 
 async def _passed_over(settings: Settings) -> list[str]:
-    """Names, as the worker that answers sees it; nothing if no proxy runs here."""
-    host = _SHOWN.get(settings.host, settings.host)
-    url = f"http://[{host}]:{settings.port}/health" if ":" in host else f"http://{host}:{settings.port}/health"
+    """Names, as any of the workers sees them; nothing if no proxy runs here."""
+    host = _SHOWN.get(settings.metrics_host, settings.metrics_host)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.metrics_port}/health"
     try:
         document: Any = msgspec.json.decode((await discovery.ask(url, ANSWER_LIMIT_S)).body)
-        return [f"{each['name']} ({each['last_error']})" for each in document["backends"] if not each["up"]]
+        return sorted({each["name"] for each in document["backends"] if not each["up"]})
     except (OSError, ValueError, TimeoutError, KeyError, TypeError):
         return []

@@ -173,7 +173,7 @@ def _ingest_and_answer(
             service_status=status,
             scoreboard=None if options.scoreboard_fd is None else Scoreboard(options.scoreboard_fd),
             token=options.metrics_token,
-            allowed_hosts=frozenset({options.metrics_host}),  # an address adds nothing: every one is allowed
+            allowed_hosts=frozenset({options.metrics_host, *options.allowed_hosts}),
             versions={name: number for name, number in versions().items() if name != "app_version"},
             migrations=ServicePorts(migrations, MIGRATIONS),
             settings=lambda: shown[-1],

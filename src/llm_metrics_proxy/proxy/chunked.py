@@ -50,6 +50,7 @@ def _size(line: bytes) -> int:
 
 
 _SIZES: Final = _Sizes()
+_known_size: Final = _SIZES.get  # none for a line that was not seen before
 
 _LINE, _DATA, _DATA_END, _TRAILERS, _ENDED = _STATES = "LINE", "DATA", "DATA_END", "TRAILERS", "ENDED"
 _TOO_MUCH: Final = "the chunk extensions or trailers are larger than this proxy allows"
@@ -81,7 +82,7 @@ class ChunkedReader:
         if self._state is not _LINE or self._held:
             return None
         end = data.find(_CRLF)
-        size = _SIZES.get(data[:end])
+        size = _known_size(data[:end])
         if size and len(data) == end + 4 + size and data.endswith(_CRLF):
             return data[end + 2 : -2]
         return None
@@ -100,10 +101,13 @@ class ChunkedReader:
                 body.append(piece)
                 if not self._left:
                     self._state = _DATA_END
+            elif self._state is _DATA_END and data.startswith(_CRLF, at) and not self._held:
+                at += 2
+                self._state = _LINE
             else:
                 at = self._take_line(data, at)
-        if self.ended:
-            self.rest += data[at:]
+        if self.ended and at < length:
+            self.rest = data[at:]
 
     def _take_line(self, data: bytes, at: int) -> int:
         """Read on in a line; where the next one begins."""
@@ -116,14 +120,14 @@ class ChunkedReader:
                 return len(data)
             line, following = self._held + data[at:end], end + 2
         self._held = b""
-        if self._state is _DATA_END:
-            if line:
-                raise ChunkedError("the data of a chunk must be followed by CRLF")
-            self._state = _LINE
-        elif self._state is _LINE:
+        if self._state is _LINE:
             self._take_size(line)
-        else:
+        elif self._state is _TRAILERS:
             self._take_trailer(line)
+        elif line:
+            raise ChunkedError("the data of a chunk must be followed by CRLF")
+        else:
+            self._state = _LINE
         return following
 
     def _hold(self, piece: bytes) -> None:

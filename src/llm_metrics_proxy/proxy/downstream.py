@@ -209,10 +209,11 @@ class Downstream(asyncio.Protocol):
             self._since = self._now
 
     def head_read(self, head: InboundRequest) -> None:
-        if head.path in LOCAL_PATHS:
-            self._enqueue(Reply.local(self._ctx, self, head))
+        verdict = self._ctx.admission.judge(head, trusted=self.trusted)
+        if verdict.refused is None and (verdict.preflight is not None or head.path in LOCAL_PATHS):
+            self._enqueue(Reply.local(self._ctx, self, head, verdict))
         else:
-            plan = self._plan = plan_for(self._ctx, head, trusted=self.trusted)
+            plan = self._plan = plan_for(self._ctx, head, verdict, trusted=self.trusted)
             self._enqueue(accept(self._ctx, self, plan, head.content_length, self._now))
 
     def head_refused(self, refusal: Refusal) -> None:

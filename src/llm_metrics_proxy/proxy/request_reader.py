@@ -127,12 +127,13 @@ class RequestReader:
                 self._too_large = True
             return b""
         self._line = b""
-        found = request_line.checked(line[:end])
+        first = line[:end]
+        found = request_line.checked(first)
         if isinstance(found, Refusal):
             self._sink.head_refused(found)
             return b""
         self._take = self._take_head
-        return found + line[end:]
+        return self._take_head(line if found is first else found + line[end:])
 
     def _take_head(self, data: bytes) -> bytes:
         seen = self._end_seen + data
