@@ -46,9 +46,9 @@ def origin(text: str) -> str:
     if not written.endswith("://"):
         written = written.removesuffix("/")
     match = _ORIGIN.fullmatch(written)
-    if match is None or (not match[2] and match[3]):
+    if match is None or (not match[2] and (match[3] or match[1] in _PORTS)):  # of files, a scheme is all there is
         raise ValueError("not an origin")
-    return written.removesuffix(_PORTS.get(match[1], "/"))
+    return written.removesuffix(_PORTS[match[1]]) if match[1] in _PORTS else written
 
 
 def is_loopback(host: str) -> bool:

@@ -69,9 +69,8 @@ class ProxyWorker:
             pass_fds=[listener.fileno()],
         )
         listener.close()
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(told).encode() + b"\n")
-        self.process.stdin.flush()
+        self._told = told
+        self._tell()
         self._forgotten: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -85,6 +84,18 @@ class ProxyWorker:
             sys.stderr.write(self.log)
 
     # Its life
+
+    def _tell(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(self._told).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def reload(self, **options: Any) -> None:
+        """New settings, once they are in use."""
+        before = self.log.count("new settings are in use")
+        self._told |= options
+        self._tell()
+        eventually(lambda: self.log.count("new settings are in use") > before)
 
     @property
     def log(self) -> str:

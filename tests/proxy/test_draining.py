@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.proxy.client import CHAT, STREAMED_CHAT, get, post
-from tests.proxy.harness import ProxyWorker, SHOWN_ALL, eventually
+from tests.proxy.harness import SHOWN_ALL, ProxyWorker, eventually
 from tests.upstream import (
     CHUNKED,
     EVENT_STREAM,

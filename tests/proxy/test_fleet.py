@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.proxy.client import CHAT, get, post
-from tests.proxy.harness import ProxyWorker, SHOWN_ALL, eventually
+from tests.proxy.harness import SHOWN_ALL, ProxyWorker, eventually
 from tests.upstream import (
     Certificate,
     Close,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.proxy.client import CHAT, get, post
 from tests.proxy.conftest import Stage
-from tests.proxy.harness import ProxyWorker, SHOWN_ALL, eventually
+from tests.proxy.harness import SHOWN_ALL, ProxyWorker, eventually
 from tests.upstream import (
     Close,
     FakeUpstream,

@@ -116,6 +116,8 @@ def readable(start: bytes, cors: bytes) -> bytes:
         lower = name.lower()
         if lower == _EXPOSE:
             exposed.append(value.strip())
+        elif lower == b"vary" and value.strip().lower() == b"origin":
+            continue  # ours says so
         elif not lower.startswith(_CORS_FIELD):
             kept.append(line)
     return b"%b%bAccess-Control-Expose-Headers: %b\r\n" % (b"".join(kept), cors, b", ".join(exposed))
