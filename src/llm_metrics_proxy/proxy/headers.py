@@ -32,7 +32,6 @@ class Rule(NamedTuple):
 
 _PLAIN: Final = Rule(forward=True, fact=None)
 _DROPPED: Final = Rule(forward=False, fact=None)
-_FORWARDED_AS_IS: Final = Rule(forward=True, fact=None)
 
 
 class RuleTable(dict[bytes, Rule]):
@@ -49,8 +48,10 @@ class RuleTable(dict[bytes, Rule]):
     def __missing__(self, name: bytes) -> Rule:
         lower = name.lower()
         rule = self._by_lower_name.get(lower, _PLAIN)
-        if rule is _PLAIN and b"_" in lower and dashed(lower) in self._by_lower_name:
-            rule = _DROPPED
+        if b"_" in lower and lower not in self._by_lower_name:
+            twin = dashed(lower)
+            if twin in self._by_lower_name or twin.startswith(b"x-forwarded-"):
+                rule = _DROPPED
         if len(self) < _MAX_LEARNED:
             self[name] = rule
         return rule
@@ -97,10 +98,8 @@ REQUEST_RULES: Final = RuleTable(
         b"access-control-request-method": Rule(forward=True, fact="cors_method"),
         b"access-control-request-headers": Rule(forward=True, fact="cors_headers"),
         b"access-control-request-private-network": Rule(forward=True, fact="cors_private_network"),
-        # of no use here, but servers believe them: no underscore may stand in for a dash
-        **dict.fromkeys(
-            (b"via", b"cookie", b"x-real-ip", b"x-forwarded-port", b"x-forwarded-prefix"), _FORWARDED_AS_IS
-        ),
+        # of no use here, but servers believe them: no underscore may stand in for their dashes
+        **dict.fromkeys((b"x-real-ip", b"remote-user", b"x-remote-user", b"x-original-url", b"x-rewrite-url"), _PLAIN),
     }
 )
 
