@@ -66,7 +66,7 @@ class ProxyWorker:
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stderr=self._log,
-            pass_fds=[listener.fileno()],
+            pass_fds=[listener.fileno(), *([told["scoreboard_fd"]] if "scoreboard_fd" in told else [])],
         )
         listener.close()
         self._told = told
