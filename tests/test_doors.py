@@ -19,6 +19,14 @@ STRANGERS = [
 ADDRESSES = ["10.0.0.7", "0.0.0.0:8001", "[2001:db8::1]:8001", "[::]"]
 
 
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
+)
+def test_loopback_is_what_only_this_machine_reaches(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
 @pytest.mark.parametrize("any_address", [True, False])
 def test_this_machines_own_names_are_good_and_strangers_are_not(any_address: bool) -> None:
     rule = HostRule([], any_address=any_address)

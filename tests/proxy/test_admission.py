@@ -160,6 +160,11 @@ def test_a_link_to_here_may_be_followed_but_no_picture_loaded() -> None:
     foreign, host = b"Sec-Fetch-Site: cross-site", b"localhost"
     assert outcome(desk, request(b"GET", b"/", foreign, b"Sec-Fetch-Mode: navigate", host=host))[0] == 200
     assert outcome(desk, request(b"GET", b"/v1/models", foreign, b"Sec-Fetch-Mode: no-cors", host=host))[0] == 403
+    for referer, status in (
+        (b"http://localhost:3000/a?b", 200), (b"http://127.0.0.1:3000", 200), (b"https://evil.example/", 403),
+        (b"https://evil.example/http://localhost/", 403), (b"http://localhost@evil.example/", 403), (b"localhost", 403),
+    ):  # fmt: skip
+        assert outcome(desk, request(b"GET", b"/v1/models", foreign, b"Referer: " + referer, host=host))[0] == status
     open_to_all = Desk(learns=True, on_loopback=True, allowed_origins=["*"])
     assert outcome(open_to_all, request(b"GET", b"/v1/models", foreign, host=host))[0] == 200
 

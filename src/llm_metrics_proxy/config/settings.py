@@ -37,10 +37,10 @@ from llm_metrics_proxy.config.types import (
     UrlPath,
     Whole,
     Workers,
-    is_loopback,
     setting,
 )
 from llm_metrics_proxy.config.watch import AlertTables, SloTables, faults_among
+from llm_metrics_proxy.doors import is_loopback
 
 ENV_PREFIX: Final = "LLM_METRICS_PROXY_"
 CROSS_CHECK: Final = "cross_check"  # pydantic's error type for a fault that lies between settings, not in one

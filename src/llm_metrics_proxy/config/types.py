@@ -49,14 +49,6 @@ def setting(
     return Field(default, description=meaning, json_schema_extra=words, **rules)
 
 
-def is_loopback(host: str) -> bool:
-    """Only this machine can reach ``host``. A name other than localhost may resolve to anything, so it is not."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def available_cpus(cgroup_limit: Path = _CGROUP_CPU_LIMIT) -> int:
     """CPUs this process may use: its affinity, or the container's quota where that is less; at least 1."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -22,6 +22,7 @@ EXPOSED: Final = b"x-llm-metrics-request-id, x-llm-metrics-missing-backends, Ret
 _PREFLIGHT_LASTS_S: Final = 600
 _METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAMES: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z, \t-]*")
+_PAGE: Final = re.compile(rb"[^/?#]+://[^/?#]*")
 _CORS_FIELD: Final = b"access-control-"
 _EXPOSE: Final = b"access-control-expose-headers"
 _VARY: Final = b"Vary: Origin\r\n"
@@ -80,10 +81,17 @@ class Admission:
         return Verdict(None, cors, _preflight(request, cors))
 
     def _is_foreign_load(self, request: "InboundRequest", site: bytes | None) -> bool:
-        """A picture or script of another site's page, for which browsers send no Origin; a link may be followed."""
+        """A picture or script of another site's page, for which browsers send no Origin; a link may be followed.
+
+        Which page it is may stand in Referer, which a page can leave out and not forge.
+        """
+        facts = request.facts
         if site != b"cross-site" or self._origins.admits_all:
             return False
-        return request.method not in _NAVIGATIONS or request.facts.get("sec_fetch_mode") != b"navigate"
+        if request.method in _NAVIGATIONS and facts.get("sec_fetch_mode") == b"navigate":
+            return False
+        page = _PAGE.match(facts.get("referer", b""))
+        return page is None or self._origins.access(page[0].decode("latin-1")) is Access.NONE
 
 
 def _preflight(request: "InboundRequest", cors: bytes) -> bytes | None:

@@ -164,7 +164,7 @@ class Downstream(asyncio.Protocol):
 
     def _learn(self, message: WholeMessage, plan: RequestPlan) -> None:
         request = plan.request
-        # Whether a WebSocket is asked for depends on there being a body, and the digits that tell are no part of the key.
+        # Whether a WebSocket is asked for depends on its length, whose digits are no part of the key.
         names_websocket = b"websocket" in request.facts.get("upgrade", b"").lower()
         if not (request.chunked or request.is_forwarded or request.expects_continue or names_websocket):
             self._ctx.plans.learn(message, plan)
