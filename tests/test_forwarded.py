@@ -1,7 +1,7 @@
 """Whom a reverse proxy asks for, as it says, and as far as it is believed."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.forwarded import Asker, asker, is_within, neighbourhood
@@ -82,7 +82,6 @@ def test_neighbours(address: str, of: str) -> None:
     assert neighbourhood(address) == of
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["forwarded", "x-forwarded-for"]), st.text(max_size=80))))
 def test_whatever_is_told_the_client_has_an_address(fields: list[tuple[str, str]]) -> None:
     address = asker("10.1.2.3", fields, TRUSTED).address

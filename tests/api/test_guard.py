@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
@@ -130,7 +130,6 @@ def test_with_a_token_set_every_name_is_answered_as_no_stranger_holds_it(databas
     assert http.get("/health", headers=name).status_code == 200
 
 
-@settings(deadline=None)
 @given(
     st.text(st.characters(max_codepoint=255), max_size=40)
     | st.from_regex(r"\[?[0-9a-f.:%]{0,20}\]?(:[0-9]{0,4})?", fullmatch=True)

@@ -18,9 +18,12 @@ ALLOWED: dict[str, set[str]] = {
     "globs": set(),
     "forwarded": set(),
     "tls_reasons": set(),
+    "doors": set(),
     "wire": {"errors", "record"},
     "journal": {"errors", "record"},
-    "proxy": {"errors", "record", "scoreboard", "logs", "globs", "forwarded", "tls_reasons", "wire", "journal"},
+    "proxy": {
+        "errors", "record", "scoreboard", "logs", "globs", "forwarded", "tls_reasons", "doors", "wire", "journal",
+    },
     "storage.base": {"errors", "record"},
     "rollups": {"record"},
     "storage": {"errors", "record", "storage.base", "metrics_service", "rollups"},
@@ -54,9 +57,9 @@ ALLOWED: dict[str, set[str]] = {
     "reports": {"errors", "record", "storage.base", "analytics", "metrics_service"},
     "api": {
         "errors", "record", "storage.base", "scoreboard", "counters", "analytics", "metrics_service", "ingestion",
-        "wire", "export", "reports", "watch", "forwarded",
+        "wire", "export", "reports", "watch", "forwarded", "doors",
     },
-    "config": {"errors", "scoreboard", "globs", "analytics"},  # of analytics: which metrics there are
+    "config": {"errors", "scoreboard", "globs", "doors", "analytics"},  # of analytics: which metrics there are
     "listening": {"errors"},
     "supervisor": {"errors", "scoreboard", "logs"},
     "demo": {"errors", "logs"},
@@ -98,6 +101,10 @@ PURE = [
     "forwarded.py",
     "tls_reasons.py",
     "rollups",
+    "doors.py",
+    "proxy/admission.py",
+    "proxy/chunked.py",
+    "proxy/request_line.py",
     "proxy/exchange.py",
     "proxy/headers.py",
     "proxy/inbound.py",

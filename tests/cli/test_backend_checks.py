@@ -5,13 +5,19 @@ from typing import Any
 
 import pytest
 
+from llm_metrics_proxy.api import create_app
 from llm_metrics_proxy.cli import backend_checks, checks
 from llm_metrics_proxy.cli.finding import Status
 from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.scoreboard import Scoreboard
+from tests.analytics.database import Database
+from tests.api.service import ports
+from tests.api.test_server import running
 from tests.proxy.client import post
 from tests.proxy.harness import ProxyWorker
 from tests.upstream import Certificate, FakeUpstream, error_response, unused_port
 from tests.upstream.steps import Send
+from tests.waiting import wait_until
 
 
 def table(name: str, url: str, **more: Any) -> dict[str, Any]:
@@ -82,17 +88,21 @@ def test_why_tls_fails_is_told_in_words(tmp_path: Path) -> None:
 
 @pytest.mark.system
 def test_what_the_running_proxy_passes_over_is_told(tmp_path: Path) -> None:
+    board, database = Scoreboard.create(), Database(tmp_path)
     gone = f"http://127.0.0.1:{unused_port()}"
     with FakeUpstream() as a:
         told = [{"name": "gone", "url": gone}, {"name": "a", "url": a.url}]
-        options = {"backends": told, "eject_after_failures": 1, "probe_interval_s": 600}
+        options = {"backends": told, "eject_after_failures": 1, "probe_interval_s": 600, "scoreboard_fd": board.fd}
         with ProxyWorker(tmp_path, "", **options) as proxy:
             while all(each["up"] for each in proxy.health()["backends"]):
                 proxy.ask(post())
-            settings = Settings(backends=told, port=proxy.port, metrics_port=0)  # type: ignore[arg-type]
-            finding = checks.backend(settings)
+            with running(create_app(ports(database, scoreboard=board))) as (metrics_port, _, _):
+                settings = Settings(backends=told, port=proxy.port, metrics_port=metrics_port)  # type: ignore[arg-type]
+                wait_until(lambda: "passes over" in checks.backend(settings).found)  # shown once a second
+                finding = checks.backend(settings)
+    database.close()
     assert finding.status is Status.WARNING
-    assert "the proxy that runs passes over: gone (connect_refused)" in finding.found
+    assert "the proxy that runs passes over: gone" in finding.found
 
 
 @pytest.mark.parametrize(

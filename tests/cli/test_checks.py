@@ -20,6 +20,7 @@ from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
 from tests.cli.conftest import make_record
+from tests.proxy.harness import ProxyWorker
 
 
 def settings(tmp_path: Path, **values: Any) -> Settings:
@@ -160,6 +161,14 @@ def test_a_port_of_another_program_is_a_failure_and_one_of_this_proxy_is_not(tmp
     assert taken.status is Status.FAILED
     assert f"127.0.0.1:{other} is in use" in taken.found
     assert "--metrics-port" in taken.found
+
+
+@pytest.mark.system
+def test_a_running_worker_is_known_by_the_mark_of_its_answers(tmp_path: Path) -> None:
+    with ProxyWorker(tmp_path / "proxy", "http://127.0.0.1:1") as proxy:
+        proxy.health()  # it has started
+        finding = checks.ports(settings(tmp_path, port=proxy.port))
+    assert f"127.0.0.1:{proxy.port} is this proxy, running" in finding.found
 
 
 def test_a_low_limit_of_open_files_is_a_warning(tmp_path: Path) -> None:

@@ -58,7 +58,9 @@ def test_every_number_says_its_range() -> None:
 def test_rows_know_what_kind_of_flag_they_need() -> None:
     table = rows()
     assert [name for name, row in table.items() if row.is_secret] == ["metrics_token", "otlp_headers"]
-    assert [name for name, row in table.items() if row.is_list] == ["allow_paths", "trusted_proxies"]
+    assert [name for name, row in table.items() if row.is_list] == [
+        "allowed_hosts", "allowed_origins", "allow_paths", "trusted_proxies",
+    ]  # fmt: skip
     assert table["insecure"].flags == "--insecure/--no-insecure"
     assert table["data_dir"].flags == "--data-dir"
 

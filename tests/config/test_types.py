@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from llm_metrics_proxy.config.settings import Settings
-from llm_metrics_proxy.config.types import MAX_WORKERS, available_cpus, is_loopback
+from llm_metrics_proxy.config.types import MAX_WORKERS, available_cpus
 from llm_metrics_proxy.scoreboard import SLOT_COUNT
 
 
@@ -133,11 +133,29 @@ def test_without_a_quota_file_the_affinity_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "loopback"),
-    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
-)
-def test_loopback_is_what_only_this_machine_reaches(host: str, loopback: bool) -> None:
-    assert is_loopback(host) is loopback
+    ("text", "kept"),
+    [
+        ("localhost", "localhost"), ("localhost:11434", "localhost:11434"), (" LLM.lan ", "LLM.lan"),
+        ("[::1]:80", "[::1]:80"),
+        ("10.0.0.7:8000", "10.0.0.7:8000"), ("", None), ("*", None), ("*.lan", None), ("a b", None), ("http://a", None),
+        ("a/b", None), ("a:0", None), ("a:65536", None), ("a:b", None), ("a\r\nX: y", None), ("u@a", None),
+    ],
+)  # fmt: skip
+def test_a_header_host_is_one_host_perhaps_with_a_port(text: str, kept: str | None) -> None:
+    if kept is None:
+        with pytest.raises(ValidationError):
+            Settings(upstream_host_header=text)
+    else:
+        assert Settings(upstream_host_header=text).upstream_host_header == kept
+
+
+def test_names_and_origins_are_lists_in_the_form_that_is_compared() -> None:
+    settings = Settings(allowed_hosts="LLM.lan, *.b", allowed_origins=["https://A.example/,null", "*"])  # type: ignore[arg-type]
+    assert settings.allowed_hosts == ["llm.lan", "*.b"]
+    assert settings.allowed_origins == ["https://a.example", "null", "*"]
+    for wrong in ({"allowed_hosts": ["http://a"]}, {"allowed_origins": ["a.example"]}):
+        with pytest.raises(ValidationError):
+            Settings(**wrong)  # type: ignore[arg-type]
 
 
 @given(

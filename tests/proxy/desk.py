@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
+from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.answers import ResponseHead
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
@@ -164,7 +165,7 @@ class Desk:
     ``pool`` is the first backend's.
     """
 
-    def __init__(self, *, learns: bool, **options: Any) -> None:
+    def __init__(self, *, learns: bool, on_loopback: bool = False, **options: Any) -> None:
         told = ProxyOptions(backend="http://server:1", listen_fds=[], journal_dir="", secret_file="", **options)
         self.recorder = DeskRecorder()
         fleet = Fleet(None, backends_of(told))  # type: ignore[arg-type]
@@ -180,6 +181,12 @@ class Desk:
             recorder=self.recorder,  # type: ignore[arg-type]
             slot=Slot(memoryview(bytearray(8 * len(FIELDS))).cast("q")),
             policy=PathPolicy(),
+            admission=Admission(
+                host=told.host,
+                on_loopback=on_loopback,
+                allowed_hosts=told.allowed_hosts,
+                allowed_origins=told.allowed_origins,
+            ),
             key_ids=KeyIds(b"k"),
             health=lambda: {"status": "ok"},
             plans=Plans() if learns else Forgetful(),

@@ -26,6 +26,8 @@ from llm_metrics_proxy.record import Outcome, RequestRecord
 from tests.proxy.client import PATIENCE_S, Answer, Client, get
 from tests.waiting import wait_until
 
+HEALTH_TOKEN: Final = "a-token-of-tests"
+SHOWN_ALL: Final = b"Authorization: Bearer " + HEALTH_TOKEN.encode()  # the line of one who may see all of /health
 _ESTABLISHED: Final = "01"
 _CLOSE_WAIT: Final = "08"
 
@@ -54,6 +56,8 @@ class ProxyWorker:
             "listen_fds": [listener.fileno()],
             "journal_dir": str(folder / "journal"),
             "secret_file": str(secret),
+            "allowed_hosts": ["*"],  # tests call the proxy many names; those about names say which
+            "health_token": HEALTH_TOKEN,
             **options,
         }
         self.journal = Path(told["journal_dir"])
@@ -62,12 +66,11 @@ class ProxyWorker:
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stderr=self._log,
-            pass_fds=[listener.fileno()],
+            pass_fds=[listener.fileno(), *([told["scoreboard_fd"]] if "scoreboard_fd" in told else [])],
         )
         listener.close()
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(told).encode() + b"\n")
-        self.process.stdin.flush()
+        self._told = told
+        self._tell()
         self._forgotten: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -81,6 +84,18 @@ class ProxyWorker:
             sys.stderr.write(self.log)
 
     # Its life
+
+    def _tell(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(self._told).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def reload(self, **options: Any) -> None:
+        """New settings, once they are in use."""
+        before = self.log.count("new settings are in use")
+        self._told |= options
+        self._tell()
+        wait_until(lambda: self.log.count("new settings are in use") > before)
 
     @property
     def log(self) -> str:
@@ -147,8 +162,8 @@ class ProxyWorker:
             return client.answer(data.split(b" ", 1)[0] if method is None else method)
 
     def health(self) -> Any:
-        """``/health`` as JSON."""
-        return self.ask(get(b"/health")).json()
+        """``/health`` as JSON, as one who may see everything."""
+        return self.ask(get(b"/health", SHOWN_ALL)).json()
 
     # What it recorded
 

@@ -72,6 +72,19 @@ def test_the_head_says_what_frames_the_body_and_nothing_else(
     assert data == b"HTTP/1.1 %d Reason\r\nA: 1\r\n" % status + lines + SAID
 
 
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (b"OK", b"OK"), (b"Not Found", b"Not Found"), (b"", b""), (b"a\tb", b"a\tb"), (b"caf\xc3\xa9", b"caf\xc3\xa9"),
+        (b"caf\xe9", b"caf\xe9"), (b"\xe4\xbd\xa0", b"\xe4\xbd\xa0"), (b"O\x00\x1b[31mK", b"O[31mK"),
+        (b"\x07\x08\x0b\x0c\x7f", b""), (b"a\xc2\x9b31mb", b"a31mb"), (b"a\x9b31m\xe9", b"a31m\xe9"),
+    ],
+)  # fmt: skip
+def test_a_reason_has_no_control_characters(sent: bytes, shown: bytes) -> None:
+    head = response_head(200, sent, sort_fields([], RESPONSE_RULES), b"GET")
+    assert head.start == b"HTTP/1.1 200 " + shown + b"\r\n"
+
+
 def test_a_head_before_the_final_one() -> None:
     head = response_head(103, b"Early", sort_fields([(b"Link", b"x")], RESPONSE_RULES), b"GET")
     assert informational_bytes(head, ID, b"B: 2\r\n") == b"HTTP/1.1 103 Early\r\nLink: x\r\nB: 2\r\n" + SAID

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.proxy.client import CHAT, STREAMED_CHAT, get, post
-from tests.proxy.harness import ProxyWorker
+from tests.proxy.harness import SHOWN_ALL, ProxyWorker
 from tests.upstream import (
     CHUNKED,
     EVENT_STREAM,
@@ -138,7 +138,7 @@ def test_a_health_check_while_draining_is_still_answered(tmp_path: Path) -> None
     gate = Gate()
     with FakeUpstream([gate.wait(), Send(response(b"{}"))]) as upstream, ProxyWorker(tmp_path, upstream.url) as proxy:
         with proxy.connect() as client:
-            client.send(post() + get(b"/ready") + get(b"/health"))
+            client.send(post() + get(b"/ready", SHOWN_ALL) + get(b"/health", SHOWN_ALL))
             upstream.wait_for_requests(1)
             proxy.terminate()
             wait_until(lambda: is_refused(proxy))

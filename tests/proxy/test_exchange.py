@@ -79,7 +79,7 @@ def expected(cause: Cause, state: State) -> tuple[Outcome, str, int | None]:
         return Outcome.CLIENT_DISCONNECTED, "disconnect_before_first_token", 200 if state is State.RESPONDING else None
     if state is State.RESPONDING and cause in {Cause.RESET, Cause.PROTOCOL}:
         return Outcome.STREAM_TRUNCATED, "truncated" if cause is Cause.RESET else "protocol", 200
-    return ENDINGS[cause].outcome, cause.value, 200 if state is State.RESPONDING else None
+    return ENDINGS[cause].outcome, ENDINGS[cause].error_type or cause.value, 200 if state is State.RESPONDING else None
 
 
 @pytest.mark.parametrize("state", OPEN)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.proxy.client import CHAT, get, post
-from tests.proxy.harness import ProxyWorker
+from tests.proxy.harness import SHOWN_ALL, ProxyWorker
 from tests.upstream import (
     Certificate,
     Close,
@@ -427,9 +427,9 @@ def _folder(path: Path) -> Path:
 def test_ready_as_long_as_one_backend_can_be_connected_to(stack: ExitStack, tmp_path: Path) -> None:
     with FakeUpstream() as a:
         proxy = serve(stack, tmp_path, [told("gone", dead()), told("a", a)])
-        assert proxy.ask(get(b"/ready")).json() == {"ready": True, "backend": "gone, a", "reason": None}
+        assert proxy.ask(get(b"/ready", SHOWN_ALL)).json() == {"ready": True, "backend": "gone, a", "reason": None}
     wait_until(lambda: proxy.ask(get(b"/ready")).status == 503)
-    assert proxy.ask(get(b"/ready")).json()["reason"].count("refused the connection") == 2
+    assert proxy.ask(get(b"/ready", SHOWN_ALL)).json()["reason"].count("refused the connection") == 2
 
 
 def test_many_clients_at_once_are_all_answered_while_a_backend_comes_and_goes(stack: ExitStack, tmp_path: Path) -> None:

@@ -303,7 +303,7 @@ def test_a_chunked_body_is_unframed_for_http_1_0(stage: Stage) -> None:
 
 @pytest.mark.parametrize("cut", [1, 3, 7])
 def test_chunks_with_odd_cuts_extensions_and_trailers_give_the_same_body(stage: Stage, cut: int) -> None:
-    body = chunk(b"one", b";x=y") + chunk(b"t" * 300, b';q="a;b"') + b"0000;z\r\nX-T: 1\r\nX-U: 2\r\n\r\n"
+    body = chunk(b"one", b"; x=y") + chunk(b"t" * 300, b' ; q = "a;b"') + b"0000;z\r\nX-T: 1\r\nX-U: 2\r\n\r\n"
     with stage.play([Send(head(200, CHUNKED) + body, cut=cut)]), stage.proxy.connect() as client:
         for _ in range(2):
             client.send(get())
@@ -323,3 +323,112 @@ def test_tags_are_recorded_and_kept_from_the_server_and_a_trace_is_recorded_and_
     assert record.tags == "env=prod,run=7,team=red"
     assert record.trace_id == "4bf92f3577b34da6a3ce929d0e0e4736"
     assert (record.parent_span_id, record.trace_sampled) == ("00f067aa0ba902b7", True)
+
+
+EXTENSION, TRAILERS = b"1;" + b"a" * 10_000_000, b"1\r\nx\r\n0\r\n" + b"X-T: 1\r\n" * 600_000
+
+
+@pytest.mark.parametrize("sent", [EXTENSION, TRAILERS], ids=["extension", "trailers"])
+def test_an_answer_with_too_much_beside_its_data_is_broken_off(stage: Stage, sent: bytes) -> None:
+    with stage.play([Send(head(200, CHUNKED) + chunk(b"begun ")), Send(sent)]) as upstream:
+        with stage.proxy.connect() as client:
+            client.send(get())
+            answer = client.answer(b"GET")
+        assert (answer.status, answer.whole, answer.body[:6]) == (200, False, b"begun ")
+        record = stage.proxy.record()
+        assert (record.outcome, record.error_type) == ("stream_truncated", "protocol")
+        assert "larger than this proxy allows" in (record.error_message or "")
+        assert len(upstream.connections) == 1
+
+
+@pytest.mark.parametrize("kind", [b"application/json", b"audio/wav"])
+@pytest.mark.parametrize("sent", [EXTENSION, TRAILERS], ids=["extension", "trailers"])
+def test_a_request_with_too_much_beside_its_data_gets_400(stage: Stage, sent: bytes, kind: bytes) -> None:
+    asked = request(b"POST", b"/v1/embeddings", b"Content-Type: " + kind, b"Transfer-Encoding: chunked")
+    with stage.play(), stage.proxy.connect() as client:
+        client.send(asked)
+        client.send_as_far_as_possible(sent, 1)
+        answer = client.answer()
+        assert (answer.status, answer.error_code) == (400, "bad_http")
+        client.ends()
+    record = stage.proxy.record()
+    assert (record.outcome, record.error_type) == ("client_error", "bad_http")
+
+
+@pytest.mark.parametrize("cut", [None, 1])
+def test_any_minor_version_of_an_answer_is_read_as_1_1(stage: Stage, cut: int | None) -> None:
+    whole = response(b"{}").replace(b"HTTP/1.1", b"HTTP/1.7")
+    with stage.play([Send(head(103, version="1.2") + whole, cut=cut)]), stage.proxy.connect() as client:
+        for _ in range(2):
+            client.send(get())
+            assert client.answer(b"GET").head.startswith(b"HTTP/1.1 103")
+            answer = client.answer(b"GET")
+            assert (answer.head.split(b"\r\n")[0], answer.body) == (b"HTTP/1.1 200 OK", b"{}")
+
+
+@pytest.mark.parametrize("cut", [None, 1])
+@pytest.mark.parametrize(
+    "version", [b"RTSP/1.0", b"ICE/1.0", b"HTTP/2.0", b"HTTP/0.9", b"http/1.1", b"HTTP/1.x", b"\x15\x03\x03"]
+)
+def test_what_is_not_http_1_is_no_answer(stage: Stage, version: bytes, cut: int | None) -> None:
+    with stage.play([Send(version + b" 200 OK\r\nContent-Length: 2\r\n\r\n{}", cut=cut)]):
+        assert stage.proxy.ask(get()).status == 502
+    assert stage.proxy.record().error_type == "protocol"
+
+
+def test_a_reason_phrase_cannot_steer_the_clients_terminal(stage: Stage) -> None:
+    whole = response(b"{}").replace(b"200 OK", b"200 O\x1b]0;x\x07K\x00")
+    with stage.play([Send(whole)]):
+        for _ in range(2):
+            assert stage.proxy.ask(get()).reason == b"O]0;xK"
+
+
+def test_the_server_never_sees_two_spellings_of_what_frames_or_routes_a_message(stage: Stage) -> None:
+    lines = (
+        b"Transfer_Encoding: chunked", b"content_length: 9", b"X_Forwarded_For: 6.6.6.6", b"X-Forwarded_Host: evil",
+        b"Proxy_Authorization: x", b"session_id: s",
+    )  # fmt: skip
+    with stage.play() as upstream:
+        for _ in range(2):
+            assert stage.proxy.ask(post(CHAT, *lines)).status == 200
+        for asked in upstream.requests:
+            assert [
+                line for line in asked.raw.split(b"\r\n\r\n")[0].split(b"\r\n") if b"_" in line.partition(b":")[0]
+            ] == [b"session_id: s"]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_backend_may_be_asked_by_another_name_than_its_urls(
+    tmp_path_factory: pytest.TempPathFactory, several: bool
+) -> None:
+    with FakeUpstream() as upstream:
+        told: dict[str, object] = {"upstream_host_header": "localhost:11434"}
+        if several:
+            backends = [
+                {"name": "a", "url": upstream.url},
+                {"name": "b", "url": upstream.url, "host_header": "b.example"},
+            ]
+            told["backends"] = backends
+        with ProxyWorker(tmp_path_factory.mktemp("host"), upstream.url, **told) as proxy:
+            for prefix in (b"/a", b"/b") if several else (b"",):
+                assert proxy.ask(post(CHAT, path=prefix + b"/v1/chat/completions")).status == 200
+        names = [asked.header("host") for asked in upstream.requests]
+    assert names == (["localhost:11434", "b.example"] if several else ["localhost:11434"])
+
+
+@pytest.mark.parametrize("version", [b"1.2", b"1.9"])
+def test_a_newer_minor_version_of_a_request_is_answered_as_1_1(stage: Stage, version: bytes) -> None:
+    with stage.play() as upstream, stage.proxy.connect() as client:
+        for _ in range(3):
+            client.send(post(CHAT, version=version))
+            answer = client.answer()
+            assert (answer.status, answer.head[:9], answer.header(b"connection")) == (200, b"HTTP/1.1 ", None)
+        assert all(b" HTTP/1.1\r\n" in asked.raw for asked in upstream.requests)
+
+
+def test_prior_knowledge_of_http_2_is_told_that_there_is_none(stage: Stage) -> None:
+    with stage.proxy.connect() as client:
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04\x00\x00\x00\x00\x00")
+        answer = client.answer()
+        assert (answer.status, answer.error_code) == (505, "http_version_not_supported")
+        assert client.ends() == b""

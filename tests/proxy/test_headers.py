@@ -92,8 +92,6 @@ GOOD = {"host": b"a"}
         ("1.1", b"GET", GOOD, None),
         ("1.1", b"GET", {}, 400),
         ("1.0", b"GET", {}, None),
-        ("2.0", b"GET", GOOD, 505),
-        ("0.9", b"GET", {}, 505),
         ("1.1", b"GET", {"host": b"a/b"}, 400),
         ("1.1", b"GET", {"host": b""}, None),
         ("1.0", b"POST", GOOD | {"transfer_encoding": b"chunked"}, 400),
@@ -142,6 +140,24 @@ def test_hosts(value: bytes, good: bool) -> None:
 def test_whom_we_forward_for(facts: dict[str, bytes], trusted: bool, lines: list[bytes]) -> None:
     expected = b"".join(b"X-Forwarded-%b\r\n" % line for line in lines) + b"Via: 1.1 llm-metrics-proxy\r\n"
     assert forwarding_lines(facts, b"192.0.2.1", trusted=trusted) == expected
+
+
+@pytest.mark.parametrize("rules", [REQUEST_RULES, RESPONSE_RULES])
+def test_a_name_that_only_underscores_tell_from_one_of_ours_is_dropped(rules: RuleTable) -> None:
+    twins = [n for n, rule in rules.items() if b"-" in n and b"_" not in n and (rule.fact or not rule.forward)]
+    assert b"transfer-encoding" in twins
+    names = [name.replace(b"-", b"_") for name in twins]
+    names += [name.upper() for name in names] + [name.replace(b"-", b"_", 1) for name in twins]
+    names += [b"X_Forwarded_User", b"x-forwarded_ssl"]
+    kept = [b"session_id", b"X_Team", b"_", b"conversation_id", b"Transfer__Encoding"]
+    found = sort_fields([(name, b"1") for name in (*names, *kept)], rules)
+    assert found.lines == [name + b": 1\r\n" for name in kept]
+    assert found.facts == {}
+
+
+def test_what_a_backend_adds_gives_way_to_no_spelling_of_a_client() -> None:
+    lines = [b"X-Team: a\r\n", b"x_team: b\r\n", b"X_team: c\r\n", b"X-Teams: d\r\n"]
+    assert without_fields(lines, frozenset({b"x-team"})) == [b"X-Teams: d\r\n"]
 
 
 def test_fields_are_dropped_by_name_in_any_case() -> None:

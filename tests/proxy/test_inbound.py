@@ -69,6 +69,8 @@ def test_what_counts_as_json(content_type: bytes | None, json: bool) -> None:
 )  # fmt: skip
 def test_what_counts_as_a_websocket(method: bytes, value: bytes, upgrade: bool, websocket: bool) -> None:
     assert understood((b"Upgrade", value), method=method, upgrade=upgrade).websocket is websocket
+    with_body = understood((b"Upgrade", value), (b"Content-Length", b"3"), method=method, upgrade=upgrade)
+    assert not with_body.websocket  # two readers could disagree about whose the body is
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ REQUEST_LINES = (
     b"Upgrade: websocket", b"Expect: 100-continue", b"X-Private: 1", b"X-Forwarded-For: 1.2.3.4", b"Host: again",
     b"Authorization: Bearer a", b"Authorization: Bearer b", b"Content-Type: application/json",
     b"Content-Type: audio/wav", b"Accept-Encoding: gzip", b"X: caf\xe9", b"X: a\x00b", b" folded", b"TE: trailers",
+    b"Origin: https://evil.example", b"Origin: http://localhost:3000", b"Origin: null", b"Sec-Fetch-Site: cross-site",
+    b"Access-Control-Request-Method: POST", b"Transfer_Encoding: chunked", b"X_Forwarded_For: 1.2.3.4",
 )  # fmt: skip
 TARGETS = (
     b"/v1/chat/completions", b"/v1/models", b"/v1/embeddings", b"/api/pull", b"/health", b"http://other/v1/models",
@@ -38,6 +40,7 @@ BODIES = (
 RESPONSE_LINES = (
     b"Content-Length: N", b"content-length: N", b"CONTENT-LENGTH: N", b"Content-Length:N", b"Content-Length: N ",
     b"Content-Length: 0N", b"Transfer-Encoding: chunked", b"Connection: close", b"Connection: keep-alive, x-a",
+    b"Access-Control-Allow-Origin: *", b"Vary: Origin",
     b"Content-Type: application/json", b"Content-Type: text/event-stream", b"X-A: 1", b"Content-Encoding: gzip",
     b"x-llm-metrics-request-id: theirs", b"X: a\x00b",
 )  # fmt: skip
@@ -54,14 +57,14 @@ LIES = (0, 0, 0, 0, 1, -1)
 @st.composite
 def request_heads(draw: st.DrawFn) -> bytes:
     """A request's head, mostly good; N stands for its body's length."""
-    method = draw(st.sampled_from((b"POST", b"POST", b"GET", b"HEAD", b"PUT", b"BREW")))
-    version = draw(st.sampled_from((b"1.1", b"1.1", b"1.1", b"1.0")))
+    method = draw(st.sampled_from((b"POST", b"POST", b"GET", b"HEAD", b"PUT", b"BREW", b"OPTIONS")))
+    version = draw(st.sampled_from((b"1.1", b"1.1", b"1.1", b"1.0", b"1.2")))
     lines = draw(st.lists(st.sampled_from(REQUEST_LINES), max_size=3))
     if draw(st.integers(0, 3)):
         lines.insert(0, b"Content-Length: N")
     if draw(st.integers(0, 5)) == 0:
         lines += [b"Connection: Upgrade", draw(st.sampled_from((b"Upgrade: websocket", b"Upgrade: h2c")))]
-    host = draw(st.sampled_from((b"Host: proxy\r\n", b"Host: proxy\r\n", b"host: p2\r\n", b"")))
+    host = draw(st.sampled_from((b"Host: proxy\r\n", b"Host: proxy\r\n", b"host: p2\r\n", b"Host: evil\r\n", b"")))
     head = b"%b %b HTTP/%b\r\n%b" % (method, draw(st.sampled_from(TARGETS)), version, host)
     return head + b"".join(line + b"\r\n" for line in lines) + b"\r\n"
 
@@ -103,13 +106,21 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 
 
 @examples(300)
-@given(dialogues())
-@example([(POST, ANSWER + b"{}"), (POST.replace(b"2\r", b"3\r"), ANSWER + b"{}"), (b"\n", ANSWER + b"{}")])
-@example([(POST, ANSWER + b"{}"), (POST + b"x", ANSWER + b"{}"), (POST, ANSWER + b"{}")])
-@example([(POST, ANSWER + b"{}"), (POST, ANSWER + b"{"), (POST, ANSWER + b"{}x"), (POST, ANSWER + b"{}")])
-@example([(POST, ANSWER + b"{}"), (POST.replace(b"Host", b"Connection: close\r\nHost"), None), (POST, ANSWER + b"{}")])
-def test_the_fast_path_and_the_parser_say_the_same(dialogue: list[tuple[bytes, bytes | None]]) -> None:
-    fast, slow = Desk(learns=True), Desk(learns=False)
+@given(dialogues(), st.booleans())
+@example([(POST, ANSWER + b"{}"), (POST.replace(b"2\r", b"3\r"), ANSWER + b"{}"), (b"\n", ANSWER + b"{}")], False)
+@example([(POST, ANSWER + b"{}"), (POST + b"x", ANSWER + b"{}"), (POST, ANSWER + b"{}")], False)
+@example([(POST, ANSWER + b"{}"), (POST, ANSWER + b"{"), (POST, ANSWER + b"{}x"), (POST, ANSWER + b"{}")], False)
+@example(
+    [(POST, ANSWER + b"{}"), (POST.replace(b"Host", b"Connection: close\r\nHost"), None), (POST, ANSWER + b"{}")], True
+)
+def test_the_fast_path_and_the_parser_say_the_same(
+    dialogue: list[tuple[bytes, bytes | None]], on_loopback: bool
+) -> None:
+    told: dict[str, Any] = {
+        "on_loopback": on_loopback,
+        "allowed_hosts": ["proxy", "p2", "other"] if on_loopback else [],
+    }
+    fast, slow = Desk(learns=True, **told), Desk(learns=False, **told)
     for request, answer in dialogue:
         assert fast.say(request) == slow.say(request)
         if answer is not None:

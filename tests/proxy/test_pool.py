@@ -8,7 +8,7 @@ import pytest
 
 from tests.proxy.client import CHAT, get, post
 from tests.proxy.conftest import Stage
-from tests.proxy.harness import ProxyWorker
+from tests.proxy.harness import SHOWN_ALL, ProxyWorker
 from tests.upstream import (
     Close,
     FakeUpstream,
@@ -151,7 +151,7 @@ def test_readiness_follows_the_llm_server(stage: Stage) -> None:
         return stage.proxy.ask(get(b"/ready", method=method)).status
 
     assert ready() == ready(b"HEAD") == 503
-    told = stage.proxy.ask(get(b"/ready")).json()
+    told = stage.proxy.ask(get(b"/ready", SHOWN_ALL)).json()
     assert (told["ready"], told["backend"]) == (False, f"127.0.0.1:{stage.port}")
     assert "refused" in told["reason"]
     with stage.play(openai_handler):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.migration import engine
@@ -44,7 +44,6 @@ def bits(value: Any) -> Any:
 
 @pytest.mark.parametrize("declared", TYPES)
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
-@settings(deadline=None)
 @given(values=st.tuples(WORDS, COUNTS, FRACTIONS))
 def test_what_is_stored_is_read_to_the_bit(declared: str, encoding: str, values: tuple[Any, Any, Any]) -> None:
     connection = apsw.Connection(":memory:")

@@ -3,8 +3,7 @@
 Plain ASGI, outermost of all, so that no answer goes out without passing here.
 
 Without a token the same-origin policy of browsers is all that keeps web pages from reading an API on loopback, and DNS
-rebinding gets around it: a page from evil.example has that name resolve to 127.0.0.1 next and asks its "own" server.
-The name then still stands in Host (RFC 9110 section 7.2), so only names that no stranger can point here are answered.
+rebinding gets around it, so only names that no stranger can point here are answered (``doors``).
 
 What changes something is taken from pages of this origin alone, and from programs, which send no Origin. Browsers say
 so in Sec-Fetch-Site; where they do not (over plain HTTP, or older ones), Origin has to be what the request calls us. A
@@ -12,12 +11,9 @@ body has to say that it is JSON: forms and text go out to any site without a que
 """
 
 import asyncio
-import ipaddress
 import logging
-import re
 from collections.abc import Callable, Set
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,14 +22,12 @@ from llm_metrics_proxy.api.answers import error_response, too_many_attempts
 from llm_metrics_proxy.api.scope import ABORT, ASKED_FOR_HEAD, with_asker, with_one_slash
 from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.api.session_routes import PATH as SESSION_PATH
+from llm_metrics_proxy.doors import HostRule, host_name, is_same_origin
 from llm_metrics_proxy.forwarded import Asker, asker
 
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})  # for supervisors and load balancers, which hold no token
-_LOCALHOST: Final = "localhost"  # resolved by the machine itself (RFC 6761 section 6.3)
-_HOST: Final = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::[0-9]*)?")  # uri-host [":" port], RFC 9110 section 7.2
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
 _OWN_SITES: Final = frozenset({"same-origin", "none"})  # none: typed by a person
-_PORTS: Final = {"http": 80, "https": 443}
 _log = logging.getLogger(__name__)
 
 # Data are for the asker alone and for now: nothing may cache, embed, guess at or load anything for them.
@@ -67,7 +61,7 @@ class Guard:
         self._app = app
         self._sessions = sessions
         self._open_paths = OPEN_PATHS | open_paths
-        self._names = {_LOCALHOST, *(name.lower() for name in allowed_hosts)}
+        self._hosts = HostRule(map(host_name, allowed_hosts), any_address=True)
         self._trusted = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,20 +135,7 @@ class Guard:
 
     def _is_known(self, hosts: list[str]) -> bool:
         """Only HTTP/1.0 may lack Host: load balancers that ask for /health do, no browser does."""
-        found = [_HOST.fullmatch(host) for host in hosts]
-        return all(match and (match["host"].lower() in self._names or _is_address(match["host"])) for match in found)
-
-
-def _is_address(host: str) -> bool:
-    """No resolver is asked for an address, so none can be made to lie about it."""
-    try:
-        if host.startswith("["):
-            ipaddress.IPv6Address(host[1:-1])
-        else:
-            ipaddress.IPv4Address(host)
-    except ValueError:
-        return False
-    return True
+        return all(map(self._hosts.admits, hosts))
 
 
 def _is_of_own_origin(headers: Headers, client: Asker) -> bool:
@@ -163,18 +144,9 @@ def _is_of_own_origin(headers: Headers, client: Asker) -> bool:
     if site is not None:
         return site.lower() in _OWN_SITES
     ours = [*headers.getlist("host"), *client.hosts]
-    return all(any(_is_origin_of(origin, host) for host in ours) for origin in headers.getlist("origin"))
-
-
-def _is_origin_of(origin: str, host: str) -> bool:
-    """A host without a port fits every port: reverse proxies like to leave it out."""
-    try:
-        theirs, own = urlsplit(origin), urlsplit(f"//{host}")
-        their_port, own_port = theirs.port or _PORTS.get(theirs.scheme), own.port
-    except ValueError:
-        return False
-    same_name = their_port is not None and bool(theirs.hostname) and theirs.hostname == own.hostname
-    return same_name and own_port in {None, their_port}
+    return all(
+        any(is_same_origin(origin, host, port_may_lack=True) for host in ours) for origin in headers.getlist("origin")
+    )
 
 
 def _has_body(headers: Headers) -> bool:
@@ -223,7 +195,7 @@ def _misdirected() -> ASGIApp:
         421,
         "misdirected_request",
         "without a token in the settings, this answers only if the header Host names an IP address, localhost or the "
-        "setting metrics_host: ask by one of these, or set metrics_token",
+        "setting metrics_host: ask by one of these, add the name to allowed_hosts, or set metrics_token",
     )
 
 

@@ -64,7 +64,8 @@ async def _ask_all(settings: Settings) -> dict[str, Found | str]:
 
 def of_the_one(settings: Settings) -> Manners:
     """As the workers talk to the backend where there is one."""
-    return Manners("", _trust(settings.upstream_ca_file, verifies=settings.upstream_tls_verify))
+    context = _trust(settings.upstream_ca_file, verifies=settings.upstream_tls_verify)
+    return Manners("", context, host=settings.upstream_host_header)
 
 
 def of_table(settings: Settings, table: BackendTable) -> Manners:
@@ -76,7 +77,8 @@ def of_table(settings: Settings, table: BackendTable) -> Manners:
     elif key:
         lines.append(f"Authorization: Bearer {key}\r\n")
     context = _trust(table.ca_file or settings.upstream_ca_file, verifies=_verifies(settings, table))
-    return Manners("".join(lines), context, table.tls_server_name)
+    host = table.host_header or settings.upstream_host_header
+    return Manners("".join(lines), context, table.tls_server_name, host)
 
 
 def _trust(ca_file: str | None, *, verifies: bool) -> ssl.SSLContext:
@@ -88,11 +90,11 @@ def _trust(ca_file: str | None, *, verifies: bool) -> ssl.SSLContext:
 
 
 async def _passed_over(settings: Settings) -> list[str]:
-    """Names, as the worker that answers sees it; nothing if no proxy runs here."""
-    host = _SHOWN.get(settings.host, settings.host)
-    url = f"http://[{host}]:{settings.port}/health" if ":" in host else f"http://{host}:{settings.port}/health"
+    """Names, as any of the workers sees them; nothing if no proxy runs here."""
+    host = _SHOWN.get(settings.metrics_host, settings.metrics_host)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.metrics_port}/health"
     try:
         document: Any = msgspec.json.decode((await discovery.ask(url, ANSWER_LIMIT_S)).body)
-        return [f"{each['name']} ({each['last_error']})" for each in document["backends"] if not each["up"]]
+        return sorted({each["name"] for each in document["backends"] if not each["up"]})
     except (OSError, ValueError, TimeoutError, KeyError, TypeError):
         return []

@@ -236,7 +236,7 @@ def _newest_timestamp(path: Path) -> datetime | None:
 
 
 def _is_ours(host: str, port: int) -> bool:
-    """Both of our ports answer /health with a document that lists workers."""
+    """One of our ports marks every answer with an id, the other answers /health with a document that lists workers."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- asked, not bound
     url = f"http://[{shown}]:{port}/health" if ":" in shown else f"http://{shown}:{port}/health"
     try:
@@ -244,4 +244,6 @@ def _is_ours(host: str, port: int) -> bool:
         document: Any = msgspec.json.decode(answer.body)
     except (OSError, ValueError, TimeoutError):
         return False
-    return isinstance(document, dict) and {"status", "reasons", "workers"} <= document.keys()
+    if not isinstance(document, dict) or "status" not in document:
+        return False
+    return "x-llm-metrics-request-id" in answer.fields or {"reasons", "workers"} <= document.keys()

@@ -52,10 +52,11 @@ class Found(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An HTTP answer: status and whole body."""
+    """An HTTP answer: status, whole body, and the names of its fields in lower case."""
 
     status: int
     body: bytes
+    fields: frozenset[str] = frozenset()
 
 
 class Manners(NamedTuple):
@@ -64,6 +65,7 @@ class Manners(NamedTuple):
     lines: str = ""
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
+    host: str | None = None  # of the header Host, where the URL has another
 
 
 _PLAIN: Final = Manners()
@@ -120,7 +122,7 @@ async def ask(url: str, limit_s: float, manners: Manners = _PLAIN) -> Answer:
             parts.hostname, port, ssl=context, server_hostname=manners.server_name if secure else None
         )
         try:
-            head = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: application/json\r\n"
+            head = f"GET {parts.path} HTTP/1.1\r\nHost: {manners.host or parts.netloc}\r\nAccept: application/json\r\n"
             writer.write(f"{head}{manners.lines}Connection: close\r\n\r\n".encode("latin-1"))
             return await _read_answer(reader)
         finally:
@@ -132,7 +134,11 @@ class _Collector:
 
     def __init__(self) -> None:
         self.body = bytearray()
+        self.fields: set[str] = set()
         self.complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: ARG002 -- names are enough
+        self.fields.add(name.decode("latin-1").lower())
 
     def on_body(self, data: bytes) -> None:
         self.body += data
@@ -159,7 +165,7 @@ async def _read_answer(reader: asyncio.StreamReader) -> Answer:
         raise ConnectionResetError("the connection was closed without an answer")
     if not (status := parser.get_status_code()):
         raise ValueError("the connection was closed in the middle of an answer")
-    return Answer(status, bytes(collector.body))
+    return Answer(status, bytes(collector.body), frozenset(collector.fields))
 
 
 def _names(answer: Answer, key: str, name: str) -> tuple[str, ...] | None:

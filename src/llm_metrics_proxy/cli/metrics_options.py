@@ -28,6 +28,7 @@ class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     retention_max_bytes: int = 0
     scoreboard_fd: int | None = None
     metrics_host: str = "127.0.0.1"
+    allowed_hosts: list[str] = []
     metrics_token: str | None = None
     trusted_proxies: list[str] = []
     metrics_nice: int = 5

@@ -176,7 +176,7 @@ def _ingest_and_answer(
             scoreboard=None if options.scoreboard_fd is None else Scoreboard(options.scoreboard_fd),
             sessions=None if options.metrics_token is None else Sessions(options.metrics_token),
             trusted_proxies=tuple(options.trusted_proxies),
-            allowed_hosts=frozenset({options.metrics_host}),  # an address adds nothing: every one is allowed
+            allowed_hosts=frozenset({options.metrics_host, *options.allowed_hosts}),
             versions={name: number for name, number in versions().items() if name != "app_version"},
             migrations=ServicePorts(migrations, MIGRATIONS),
             settings=lambda: shown[-1],

@@ -50,6 +50,7 @@ PROCESS_FIELDS: Final = (
     "secret_file",
     "worker_index",
     "scoreboard_fd",
+    "health_token",
 )
 
 log = logging.getLogger(__name__)
@@ -123,6 +124,7 @@ def proxy_options(
         secret_file=str(secret_path(settings).absolute()),
         worker_index=worker_index,
         scoreboard_fd=scoreboard_fd,
+        health_token=None if settings.metrics_token is None else settings.metrics_token.get_secret_value(),
         **shared,
     )
 
@@ -184,6 +186,7 @@ def metrics_spec(loaded: Loaded, readers: Listeners, scoreboard: Scoreboard | No
         retention_max_bytes=settings.retention_max_bytes,
         scoreboard_fd=None if scoreboard is None else scoreboard.fd,
         metrics_host=settings.metrics_host,
+        allowed_hosts=settings.allowed_hosts,
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,
         trusted_proxies=settings.trusted_proxies,
         metrics_nice=settings.metrics_nice,

@@ -14,7 +14,8 @@ from llm_metrics_proxy.cli.output import console
 from llm_metrics_proxy.cli.standard_output import courtesy
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
-from llm_metrics_proxy.config.types import DEMO, is_loopback
+from llm_metrics_proxy.config.types import DEMO
+from llm_metrics_proxy.doors import is_loopback
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor import become

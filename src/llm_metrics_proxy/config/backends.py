@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
-from llm_metrics_proxy.config.types import Certificates, Seconds, Url, UrlPath, Whole, setting
+from llm_metrics_proxy.config.types import Certificates, HostHeader, Seconds, Url, UrlPath, Whole, setting
 from llm_metrics_proxy.globs import glob_pattern
 
 MAX_BACKENDS: Final = 32  # as many as the scoreboard has room for
@@ -130,6 +130,13 @@ class BackendTable(BaseModel):
         "Name that its certificate must bear, and that it is told (SNI), where the URL has another.",
         allowed="a host name",
         shown_default="the URL's host",
+    )
+    host_header: HostHeader | None = setting(
+        None,
+        "Backends",
+        "Header Host for it, in place of `upstream_host_header`. TLS does not go by it; see `tls_server_name`.",
+        allowed="a host name or an IP address, perhaps with a port",
+        shown_default="upstream_host_header",
     )
     tls_verify: bool | None = setting(
         None,

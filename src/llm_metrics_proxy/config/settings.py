@@ -24,7 +24,10 @@ from llm_metrics_proxy.config.types import (
     DailyWindow,
     FilePath,
     Host,
+    HostHeader,
+    HostNames,
     Lower,
+    Origins,
     OtlpHeaders,
     PathPatterns,
     Peers,
@@ -34,10 +37,10 @@ from llm_metrics_proxy.config.types import (
     UrlPath,
     Whole,
     Workers,
-    is_loopback,
     setting,
 )
 from llm_metrics_proxy.config.watch import AlertTables, SloTables, faults_among
+from llm_metrics_proxy.doors import is_loopback
 
 ENV_PREFIX: Final = "LLM_METRICS_PROXY_"
 CROSS_CHECK: Final = "cross_check"  # pydantic's error type for a fault that lies between settings, not in one
@@ -62,11 +65,30 @@ class Settings(BaseSettings):
         "127.0.0.1", "Addresses", "Address that clients talk to; `0.0.0.0` is every IPv4 address.", allowed=_HOST
     )
     port: Whole = setting(8001, "Addresses", "Port that clients talk to; 0: the kernel chooses.", ge=0, le=65_535)
+    allowed_hosts: HostNames = setting(
+        [],
+        "Addresses",
+        "Names that both ports may be asked by in the header Host, beside their own: a port that only this machine can "
+        "reach answers to `localhost` and loopback addresses alone, and refuses any other name (421), against DNS "
+        "rebinding. `*.lan` is every name below `lan`, `*` every name. On an address that other machines can reach the "
+        "proxy's port answers to every name, unless there are some here. [Browsers](topics/browsers.md) says more.",
+        allowed="host names without a port, *.name or *, separated by commas",
+    )
+    allowed_origins: Origins = setting(
+        [],
+        "Addresses",
+        "Web pages that may use the proxy's port, by their origin, beside pages of this machine (`http://localhost`, "
+        "any port) and of the proxy's own address; all others are refused (403). `https://*.example.com` is every page "
+        "below that domain, `http://10.0.0.7:*` every port, `chrome-extension://*` every extension, `null` pages from "
+        "files, `*` every page. [Browsers](topics/browsers.md) says more.",
+        allowed="origins such as https://chat.example.com, without a path, null or *, separated by commas",
+    )
     metrics_host: Host = setting(
         "127.0.0.1",
         "Addresses",
         "Address of the metrics API. One that other machines can reach needs `metrics_token`. Without a token, "
-        "questions to any host name but `localhost` and this one are refused (421), against DNS rebinding.",
+        "questions to any host name but `localhost`, this one and `allowed_hosts` are refused (421), against DNS "
+        "rebinding.",
         allowed=_HOST,
     )
     metrics_port: Whole = setting(8002, "Addresses", "Port of the metrics API; 0: the kernel chooses.", ge=0, le=65_535)
@@ -96,6 +118,14 @@ class Settings(BaseSettings):
         "Certificates (PEM) that an https backend is checked against.",
         allowed="a file with certificates in PEM that can be read",
         shown_default="the system's",
+    )
+    upstream_host_header: HostHeader | None = setting(
+        None,
+        "Backend",
+        "Header Host for the backend, where it must differ from the URL: behind a name-based gateway, or for a server "
+        "that answers to `localhost` alone. TLS goes by the URL, or a backend's `tls_server_name`.",
+        allowed="a host name or an IP address, perhaps with a port, such as localhost:11434",
+        shown_default="the URL's host and port",
     )
     upstream_tls_verify: bool = setting(True, "Backend", "Check an https backend's certificate and name.")
     allow_paths: PathPatterns = setting(

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import NoDecode
 
+from llm_metrics_proxy.doors import host_name, origin
+
 MAX_WORKERS: Final = 256  # as many as the scoreboard has slots
 DEMO: Final = "demo"  # as a backend: the simulated server
 _SIZE_UNITS: Final = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "kb": 10**3, "mb": 10**6, "gb": 10**9}
@@ -45,14 +47,6 @@ def setting(
     if callable(default):
         return Field(default_factory=default, description=meaning, json_schema_extra=words, **rules)
     return Field(default, description=meaning, json_schema_extra=words, **rules)
-
-
-def is_loopback(host: str) -> bool:
-    """Only this machine can reach ``host``. A name other than localhost may resolve to anything, so it is not."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def available_cpus(cgroup_limit: Path = _CGROUP_CPU_LIMIT) -> int:
@@ -145,6 +139,15 @@ def _path(value: str) -> str:
     return value
 
 
+def _host_header(value: str) -> str:
+    name, _, port = value.strip().rpartition(":") if re.search(r":[0-9]+$", value.strip()) else (value, "", "")
+    if port and not 0 < int(port) < 65_536:
+        raise ValueError("not a port")
+    if host_name(name) == "*" or name.strip().startswith("*"):
+        raise ValueError("not one host")
+    return value.strip()
+
+
 def _daily_window(value: str) -> str:
     """Only its form; ``migration.window`` gives it a meaning."""
     span = value.strip()
@@ -174,6 +177,9 @@ Seconds = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=F
 Bytes = Annotated[int, BeforeValidator(_size)]
 Workers = Annotated[int, BeforeValidator(_workers)]
 Host = Annotated[str, _text(_host)]
+HostHeader = Annotated[str, _text(_host_header)]
+HostNames = Annotated[list[Annotated[str, _text(host_name)]], NoDecode, BeforeValidator(_items)]
+Origins = Annotated[list[Annotated[str, _text(origin)]], NoDecode, BeforeValidator(_items)]
 Backend = Annotated[str, _text(_backend)]
 OtlpHeaders = Annotated[SecretStr, _text(_otlp_headers)]
 Token = Annotated[SecretStr, _text(_secret)]

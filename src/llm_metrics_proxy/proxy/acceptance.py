@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from llm_metrics_proxy.proxy.admission import Verdict
 from llm_metrics_proxy.proxy.choice import split_prefix
-from llm_metrics_proxy.proxy.exchange import Exchange
+from llm_metrics_proxy.proxy.exchange import Cause, Exchange
 from llm_metrics_proxy.proxy.identity import agent_of, origin_of, tags_of, trace_of
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_start
 from llm_metrics_proxy.proxy.transaction import Transaction
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 MODELS_PATH: Final = b"/v1/models"
 
 
-def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestPlan:
+def plan_for(ctx: "Context", head: InboundRequest, verdict: Verdict, *, trusted: bool) -> RequestPlan:
     """Everything that depends on the head alone; ``trusted``: the peer may say whom it forwards for."""
     fleet, server = ctx.fleet, ctx.fleet.only
     named = split_prefix(head.target, fleet.names) if fleet.names else None
@@ -40,7 +41,13 @@ def plan_for(ctx: "Context", head: InboundRequest, *, trusted: bool) -> RequestP
         user_agent=agent_of(facts),
         api_key_id=ctx.key_ids.of(facts),
         start=b"" if server is None else upstream_start(head, server.backend, trusted=trusted, plain_answer=False),
-        fast=route.allowed and head.is_json and "content_encoding" not in facts and not merges_models,
+        refused=verdict.refused or (None if route.allowed else Cause.FORBIDDEN),
+        cors=verdict.cors,
+        fast=verdict.refused is None
+        and route.allowed
+        and head.is_json
+        and "content_encoding" not in facts
+        and not merges_models,
         tags=tags,
         trace=trace,
         server=server,

@@ -1,5 +1,6 @@
 """Bytes for the client: heads of forwarded answers, and this proxy's own OpenAI-shaped errors. Pure."""
 
+import re
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -13,6 +14,8 @@ from llm_metrics_proxy.wire.rate_limits import read_limits
 REQUEST_ID_FIELD: Final = b"x-llm-metrics-request-id: "
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
+
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # a tab may stand there (RFC 9112 section 4)
 
 # Facts of almost every answer: none of them is a limit.
 _USUAL: Final = frozenset(
@@ -45,12 +48,23 @@ class ResponseHead(NamedTuple):
 
 def response_head(status: int, reason: bytes, fields: Fields, method: bytes) -> ResponseHead:
     """Put a parsed head together; ``method`` is the request's."""
-    start = b"HTTP/1.1 %d %b\r\n%b" % (status, reason, b"".join(fields.lines))
+    start = b"HTTP/1.1 %d %b\r\n%b" % (status, printable(reason), b"".join(fields.lines))
     facts = fields.facts
     # read here, because a head that was seen before is not taken apart again
     media = media_type(facts.get("content_type"))
     limits = read_limits(facts) if not _USUAL.issuperset(facts) else ()
     return ResponseHead(status, start, facts, response_framing(status, method, facts), media, limits)
+
+
+def printable(reason: bytes) -> bytes:
+    """A reason phrase without control characters, which a terminal might obey; obs-text may be UTF-8 or Latin-1."""
+    if reason.isascii() and reason.isalnum():
+        return reason
+    try:
+        text, coding = reason.decode(), "utf-8"
+    except UnicodeDecodeError:
+        text, coding = reason.decode("latin-1"), "latin-1"
+    return _CONTROLS.sub("", text).encode(coding)
 
 
 def response_framing(status: int, method: bytes, facts: dict[str, bytes]) -> Framing:
@@ -124,6 +138,12 @@ def json_answer(
         request_id.encode(),
     )
     return head if head_only else head + body
+
+
+def empty_answer(extra: bytes, request_id: str, version: str, keep_alive: bool) -> bytes:
+    """A whole answer 204 of this proxy's own; ``extra`` are field lines."""
+    connection = b"Connection: close\r\n" if not keep_alive else b"Connection: keep-alive\r\n" * (version == "1.0")
+    return b"HTTP/1.1 204 No Content\r\n%b%b%b%b\r\n\r\n" % (connection, extra, REQUEST_ID_FIELD, request_id.encode())
 
 
 def json_bytes(value: Any) -> bytes:

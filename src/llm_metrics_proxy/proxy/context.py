@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llm_metrics_proxy.forwarded import is_within
+from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.identity import KeyIds, RequestIds, WallClock
 from llm_metrics_proxy.proxy.inbound import RequestPlan
 from llm_metrics_proxy.proxy.options import ProxyOptions
@@ -31,6 +32,7 @@ class Context:
     recorder: Recorder
     slot: Slot
     policy: PathPolicy
+    admission: Admission
     key_ids: KeyIds
     health: HealthReport
     plans: Plans[RequestPlan] = field(default_factory=Plans)

@@ -9,15 +9,12 @@ per request would cost more than the request's parsing.
 """
 
 import asyncio
-import logging
 import socket
 import struct
 from collections import deque
 from enum import Enum, auto
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, cast
-
-import httptools
 
 from llm_metrics_proxy.proxy import fast_lane
 from llm_metrics_proxy.proxy.acceptance import accept, plan_for
@@ -33,8 +30,6 @@ from llm_metrics_proxy.proxy.transaction import Transaction
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.context import Context
-
-log = logging.getLogger(__name__)
 
 _MAX_PIPELINED: Final = 16  # more wait in the socket until these are answered
 # A refused upload is read and thrown away, so that the refusal arrives: until it pauses this long, at most so long.
@@ -169,7 +164,9 @@ class Downstream(asyncio.Protocol):
 
     def _learn(self, message: WholeMessage, plan: RequestPlan) -> None:
         request = plan.request
-        if not (request.chunked or request.is_forwarded or request.expects_continue or request.websocket):
+        # Whether a WebSocket is asked for depends on its length, whose digits are no part of the key.
+        names_websocket = b"websocket" in request.facts.get("upgrade", b"").lower()
+        if not (request.chunked or request.is_forwarded or request.expects_continue or names_websocket):
             self._ctx.plans.learn(message, plan)
 
     def _after_read(self) -> None:
@@ -214,10 +211,11 @@ class Downstream(asyncio.Protocol):
             self._since = self._now
 
     def head_read(self, head: InboundRequest) -> None:
-        if head.path in LOCAL_PATHS:
-            self._enqueue(Reply.local(self._ctx, self, head))
+        verdict = self._ctx.admission.judge(head, trusted=self.trusted)
+        if verdict.refused is None and (verdict.preflight is not None or head.path in LOCAL_PATHS):
+            self._enqueue(Reply.local(self._ctx, self, head, verdict))
         else:
-            plan = self._plan = plan_for(self._ctx, head, trusted=self.trusted)
+            plan = self._plan = plan_for(self._ctx, head, verdict, trusted=self.trusted)
             self._enqueue(accept(self._ctx, self, plan, head.content_length, self._now))
 
     def head_refused(self, refusal: Refusal) -> None:
@@ -241,19 +239,15 @@ class Downstream(asyncio.Protocol):
             incoming.note_opened()
         return more_may_follow
 
-    def malformed(self, error: httptools.HttpParserError) -> None:
-        if isinstance(error, httptools.HttpParserCallbackError):
-            log.error("internal error while reading a request", exc_info=error.__context__)
+    def malformed(self, reason: str) -> None:
         incoming, self._incoming = self._incoming, None
         if isinstance(incoming, Transaction):
             self._reader.stopped = True
             incoming.keep_alive = False
             incoming.note_opened()
-            incoming.bad_body(f"The request's body is not valid HTTP: {error}.")
-        elif isinstance(error, httptools.HttpParserInvalidMethodError):
-            self.head_refused(Refusal(501, "method_not_supported", "This method is not supported."))
+            incoming.bad_body(f"The request's body is not valid HTTP: {reason}.")
         else:
-            self.head_refused(Refusal(400, "bad_http", f"The request is not valid HTTP: {error}."))
+            self.head_refused(Refusal(400, "bad_http", f"The request is not valid HTTP: {reason}."))
 
     def tunnel_asked(self, rest: bytes) -> bool:
         newest = self._queue[-1] if self._queue else self._current

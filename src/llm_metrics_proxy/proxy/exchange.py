@@ -51,6 +51,8 @@ class Cause(StrEnum):
     BAD_BODY = "bad_http"
     TOO_LARGE = "too_large"
     FORBIDDEN = "forbidden"
+    MISDIRECTED = "misdirected"
+    FOREIGN_ORIGIN = "foreign_origin"
     REFUSED = "refused"
     NO_BACKEND = "no_backend_for_model"
     NO_MODELS = "no_models"
@@ -60,11 +62,15 @@ class Cause(StrEnum):
 
 
 class Ending(NamedTuple):
-    """What a cause means. ``status`` is what the client gets if no head was sent yet (0: it is beyond reach)."""
+    """What a cause means. ``status`` is what the client gets if no head was sent yet (0: it is beyond reach).
+
+    ``error_type`` is the record's word where the taxonomy has one for several causes.
+    """
 
     outcome: Outcome
     status: int
     message: str
+    error_type: str = ""
 
 
 ENDINGS: Final[dict[Cause, Ending]] = {
@@ -84,6 +90,20 @@ ENDINGS: Final[dict[Cause, Ending]] = {
     Cause.TOO_LARGE: Ending(Outcome.REJECTED, 413, "The request's body is larger than this proxy allows."),
     Cause.FORBIDDEN: Ending(
         Outcome.REJECTED, 403, "Only inference paths may pass; an operator can allow others with --allow-paths."
+    ),
+    Cause.MISDIRECTED: Ending(
+        Outcome.REJECTED,
+        421,
+        "This proxy answers to localhost, to loopback addresses and to the names in its settings, and the header Host "
+        "has another: ask by one of these, or have the operator add the name with --allowed-hosts.",
+        "forbidden",
+    ),
+    Cause.FOREIGN_ORIGIN: Ending(
+        Outcome.REJECTED,
+        403,
+        "A web page of another site asked, and pages of its origin may not use this proxy; an operator can allow them "
+        "with --allowed-origins.",
+        "forbidden",
     ),
     Cause.REFUSED: Ending(Outcome.REJECTED, 400, "The request was refused."),
     Cause.NO_BACKEND: Ending(Outcome.REJECTED, 404, "No backend in the settings serves what was asked for."),
@@ -228,7 +248,7 @@ class Exchange(msgspec.Struct):
             if cause is Cause.CLIENT_GONE and facts.terminal and facts.content_chunks is not None:
                 # SDKs hang up at the end marker, before the last empty chunk: they have all there is.
                 return self._conclude(facts, now)
-        self._fail(ending.outcome, cause.value, message or ending.message)
+        self._fail(ending.outcome, ending.error_type or cause.value, message or ending.message)
         if cause is Cause.CLIENT_GONE:
             record.error_type = "disconnect_mid_stream" if self.first_byte else "disconnect_before_first_token"
         elif cause in {Cause.RESET, Cause.PROTOCOL} and self.state is RESPONDING:

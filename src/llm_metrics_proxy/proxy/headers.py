@@ -35,17 +35,31 @@ _DROPPED: Final = Rule(forward=False, fact=None)
 
 
 class RuleTable(dict[bytes, Rule]):
-    """Rules by exact spelling; an unseen spelling is lowered, looked up and remembered."""
+    """Rules by exact spelling; an unseen spelling is lowered, looked up and remembered.
+
+    CGI, WSGI and PHP turn dashes into underscores, so behind them ``Transfer_Encoding`` and ``Transfer-Encoding`` are
+    one: a name that only so becomes one of the table's is dropped. Others keep their underscores (``session_id``).
+    """
 
     def __init__(self, by_lower_name: dict[bytes, Rule]) -> None:
         super().__init__(by_lower_name)
         self._by_lower_name = by_lower_name
 
     def __missing__(self, name: bytes) -> Rule:
-        rule = self._by_lower_name.get(name.lower(), _PLAIN)
+        lower = name.lower()
+        rule = self._by_lower_name.get(lower, _PLAIN)
+        if b"_" in lower and lower not in self._by_lower_name:
+            twin = dashed(lower)
+            if twin in self._by_lower_name or twin.startswith(b"x-forwarded-"):
+                rule = _DROPPED
         if len(self) < _MAX_LEARNED:
             self[name] = rule
         return rule
+
+
+def dashed(lower_name: bytes) -> bytes:
+    """A field's name as servers see it that take underscores for dashes."""
+    return lower_name.replace(b"_", b"-")
 
 
 _HOP_BY_HOP: Final = {
@@ -79,6 +93,13 @@ REQUEST_RULES: Final = RuleTable(
         b"referer": Rule(forward=True, fact="referer"),
         b"user-agent": Rule(forward=True, fact="user_agent"),
         **{name: Rule(forward=True, fact=name.decode()) for name in _FORWARDED},
+        b"sec-fetch-site": Rule(forward=True, fact="sec_fetch_site"),
+        b"sec-fetch-mode": Rule(forward=True, fact="sec_fetch_mode"),
+        b"access-control-request-method": Rule(forward=True, fact="cors_method"),
+        b"access-control-request-headers": Rule(forward=True, fact="cors_headers"),
+        b"access-control-request-private-network": Rule(forward=True, fact="cors_private_network"),
+        # of no use here, but servers believe them: no underscore may stand in for their dashes
+        **dict.fromkeys((b"x-real-ip", b"remote-user", b"x-remote-user", b"x-original-url", b"x-rewrite-url"), _PLAIN),
     }
 )
 
@@ -127,8 +148,12 @@ def sort_fields(fields: Iterable[Field], rules: RuleTable) -> Fields:
 
 
 _LIST_VALUED: Final = frozenset(
-    {"connection", "upgrade", "expect", "x-forwarded-for", "content_encoding", "transfer_encoding", "metrics_tag"}
-)
+    {
+        "connection", "upgrade", "expect", "x-forwarded-for", "content_encoding", "transfer_encoding", "metrics_tag",
+        "cors_headers",
+        "origin", "sec_fetch_site",  # two of these are none that anybody allows
+    }
+)  # fmt: skip
 _COMMON_CONNECTION: Final = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Upgrade", b"upgrade"})
 # A client must not be able to make us drop what frames or authorises the message (RFC 9110 section 7.6.1).
 _NOT_NOMINABLE: Final = frozenset({b"authorization", b"content-type", b"content-encoding", b"cache-control", b"host"})
@@ -156,8 +181,6 @@ def check_request(version: str, method: bytes, fields: Fields) -> Refusal | None
     """What RFC 9112 makes a server refuse beyond what the parser does; ``None`` when it may pass."""
     host = fields.facts.get("host")
     expect = fields.facts.get("expect")
-    if version not in {"1.1", "1.0"}:
-        return Refusal(505, "http_version_not_supported", f"HTTP/{version} is not supported here; use HTTP/1.1.")
     if host is None and version == "1.1":
         return Refusal(400, "bad_host", "An HTTP/1.1 request needs a Host field (RFC 9112 section 3.2).")
     if host is not None and (fields.repeated or not is_host(host)):
@@ -201,5 +224,5 @@ def without_forwarded(lines: list[bytes], *, trusted: bool) -> list[bytes]:
 
 
 def without_fields(lines: list[bytes], lower_names: frozenset[bytes]) -> list[bytes]:
-    """Drop every field of one of those names."""
-    return [line for line in lines if line[: line.index(b":")].lower() not in lower_names]
+    """Drop every field of one of those names, whether it has dashes or underscores."""
+    return [line for line in lines if dashed(line[: line.index(b":")].lower()) not in lower_names]

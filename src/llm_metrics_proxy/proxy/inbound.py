@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.headers import (
     REQUEST_RULES,
     Field,
@@ -69,6 +70,8 @@ class RequestPlan(msgspec.Struct, frozen=True):
     backend: str | None = None  # of that server: host:port
     backend_name: str | None = None
     starts: "dict[Server, bytes]" = {}  # the same as ``start`` for each server that was chosen, filled in then
+    refused: Cause | None = None  # see ``admission``
+    cors: bytes | None = None  # the answer may be read by another origin's page: lines that say so
     says_more: bool = False  # has tags, a trace or a backend's name: most have none
     merges_models: bool = False  # asks for the list of models, of which there are several
 
@@ -82,11 +85,15 @@ def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order
     if refusal is not None:
         return refusal
     facts = found.facts
-    if not target.startswith(b"/"):
+    if not target.startswith(b"/") and (target, method) != (b"*", b"OPTIONS"):
         origin_form = _origin_form(target)
         if origin_form is None:
             return Refusal(400, "bad_target", "The request's target must be a path or an http(s) URL.")
         target, facts["host"] = origin_form
+        if method == b"OPTIONS" and not target:
+            target = b"*"  # RFC 9112 section 3.2.4
+        elif not target.startswith(b"/"):
+            target = b"/" + target
     return InboundRequest(
         method=method,
         target=target,
@@ -97,10 +104,16 @@ def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order
         facts=facts,
         chunked="transfer_encoding" in facts,
         expects_continue="expect" in facts and version == "1.1",
-        websocket=upgrade and method == b"GET" and tokens(facts.get("upgrade", b"")) == [b"websocket"],
+        websocket=_asks_for_websocket(method, facts) if upgrade else False,
         is_json=is_json(facts.get("content_type")),
         is_forwarded=not _FORWARDED.isdisjoint(facts),
     )
+
+
+def _asks_for_websocket(method: bytes, facts: dict[str, bytes]) -> bool:
+    """A request with a body does not: whether that belongs to it or to the tunnel, two readers could disagree about."""
+    has_body = "transfer_encoding" in facts or int(facts.get("content_length", 0)) > 0
+    return method == b"GET" and tokens(facts.get("upgrade", b"")) == [b"websocket"] and not has_body
 
 
 def _origin_form(target: bytes) -> tuple[bytes, bytes] | None:
@@ -112,7 +125,7 @@ def _origin_form(target: bytes) -> tuple[bytes, bytes] | None:
             path = rest[len(authority) :]
             if not is_host(authority) or not authority:
                 return None
-            return path if path.startswith(b"/") else b"/" + path, authority
+            return path, authority
     return None
 
 

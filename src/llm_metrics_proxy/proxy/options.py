@@ -25,6 +25,7 @@ class BackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ca_file: str | None = None
     tls_server_name: str | None = None
     tls_verify: bool | None = None
+    host_header: str | None = None
     probe_path: str | None = None
 
     def __repr__(self) -> str:
@@ -41,6 +42,11 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     backends: list[BackendOptions] = []  # if there are any, they count, and `backend` does not
     worker_index: int = 0  # slot in the scoreboard
     scoreboard_fd: int | None = None
+    health_token: str | None = None  # its bearer sees more than the status at /health
+
+    host: str = "127.0.0.1"
+    allowed_hosts: list[str] = []
+    allowed_origins: list[str] = []
 
     max_header_bytes: int = 64 * 1024
     max_header_count: int = 100
@@ -64,6 +70,7 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     allow_all_paths: bool = False
     upstream_ca_file: str | None = None
     upstream_tls_verify: bool = True
+    upstream_host_header: str | None = None
     eject_after_failures: int = 3
     probe_path: str = "/v1/models"
     probe_interval_s: float = 5.0
@@ -89,6 +96,8 @@ FIXED_AT_START: Final = (
     "secret_file",
     "worker_index",
     "scoreboard_fd",
+    "health_token",
+    "host",
     "drain_timeout_s",  # the supervisor counts on it
     "journal_fsync",
     "journal_fsync_interval_s",

@@ -86,7 +86,7 @@ def _backend(options: ProxyOptions, it: BackendOptions, *, eject_after: int) -> 
         else:
             fields[b"Authorization"] = b"Bearer " + key
     return Backend(
-        address=parse_backend(it.url),
+        address=_address(it.url, it.host_header or options.upstream_host_header),
         limits=Limits(
             connect_timeout_s=_given(it.connect_timeout_s, options.connect_timeout_s),
             first_byte_timeout_s=_given(it.first_byte_timeout_s, options.first_byte_timeout_s),
@@ -107,6 +107,13 @@ def _backend(options: ProxyOptions, it: BackendOptions, *, eject_after: int) -> 
         probe_interval_s=options.probe_interval_s,
         probe_timeout_s=options.probe_timeout_s,
     )
+
+
+def _address(url: str, host_header: str | None) -> Address:
+    address = parse_backend(url)
+    if host_header is None:
+        return address
+    return msgspec.structs.replace(address, host_line=f"Host: {host_header}\r\n".encode())
 
 
 def _given(value: float | None, otherwise: float) -> float:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from llm_metrics_proxy.proxy.admission import own_answer_lines, readable
 from llm_metrics_proxy.proxy.answers import (
     CHUNKED,
     CONTINUE,
@@ -98,9 +99,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         request, options = plan.request, ctx.options
         buffered = request.is_json and not request.websocket
         limit_bytes = options.max_body_bytes if buffered else options.max_upload_bytes
-        refused = None
-        if not plan.route.allowed:
-            refused = Cause.FORBIDDEN
+        refused = plan.refused
+        if refused is not None:
+            pass
         elif length is not None and length > limit_bytes:
             refused = Cause.TOO_LARGE
         elif options.journal_when_full == "refuse_requests" and ctx.recorder.is_full:
@@ -383,7 +384,12 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         record.upstream_status_code = None  # the answer is nobody's but ours
         self.keep_alive = self.keep_alive and self.body_complete and not self.client.is_last
         answer = json_answer(
-            200, listing.body, record.request_id, self.request.version, self.keep_alive, extra=listing.missing_line
+            200,
+            listing.body,
+            record.request_id,
+            self.request.version,
+            self.keep_alive,
+            extra=listing.missing_line + own_answer_lines(self.plan.cors),
         )
         self.ctx.recorder.closed(record, self.client.outlet, answer, self._answered)
 
@@ -450,6 +456,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         if self.framing is UNTIL_CLOSE or not self.body_complete or self.client.is_last:
             self.keep_alive = False
         exchange.head_sent = True
+        if self.plan.cors is not None:
+            head = head._replace(start=readable(head.start, self.plan.cors))
         return head_bytes(
             head, self.framing, length, exchange.record.request_id, self.request.version, keep_alive=self.keep_alive
         )
@@ -537,7 +545,15 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         body = error_body(_CODES.get(cause, cause.value), record.error_message or "")
         head_only = self.request.method == b"HEAD"
         record.response_bytes = 0 if head_only else len(body)
-        answer = json_answer(status, body, record.request_id, self.request.version, keep, head_only=head_only)
+        answer = json_answer(
+            status,
+            body,
+            record.request_id,
+            self.request.version,
+            keep,
+            head_only=head_only,
+            extra=own_answer_lines(self.plan.cors),
+        )
         recorder.closed(record, self.client.outlet, answer, self._answered)
 
     def _drop_upstream(self) -> None:
@@ -559,4 +575,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 _UPGRADED: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 # What programs see as `code` where the record's word would say too little.
-_CODES: Final = {Cause.FORBIDDEN: "path_not_allowed", Cause.TOO_LARGE: "request_too_large"}
+_CODES: Final = {
+    Cause.FORBIDDEN: "path_not_allowed",
+    Cause.MISDIRECTED: "misdirected_request",
+    Cause.FOREIGN_ORIGIN: "origin_not_allowed",
+    Cause.TOO_LARGE: "request_too_large",
+}

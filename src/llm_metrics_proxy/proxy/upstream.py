@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Final, cast
 import httptools
 
 from llm_metrics_proxy import tls_reasons
-from llm_metrics_proxy.proxy.answers import LENGTH, NONE, UNTIL_CLOSE, ResponseHead, response_head
+from llm_metrics_proxy.proxy.answers import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, ResponseHead, response_head
+from llm_metrics_proxy.proxy.chunked import ChunkedError, ChunkedReader
 from llm_metrics_proxy.proxy.exchange import Cause
-from llm_metrics_proxy.proxy.headers import RESPONSE_RULES, Field, sort_fields
+from llm_metrics_proxy.proxy.headers import RESPONSE_RULES, Field, sort_fields, tokens
 from llm_metrics_proxy.proxy.outlet import Outlet
 from llm_metrics_proxy.proxy.owner import Owner
-from llm_metrics_proxy.proxy.plans import whole_message
+from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
 from llm_metrics_proxy.proxy.routing import Backend
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.pool import Pool
 
 _SWITCHING_PROTOCOLS: Final = 101
+_HTTP_1: Final = b"HTTP/1."
+_END: Final = b"\r\n\r\n"
 _MAX_INFORMATIONAL: Final = 64  # 1xx heads before a final one; a server that sends more is broken
 
 
@@ -32,8 +35,11 @@ class Upstream(asyncio.Protocol):
     """One connection to the LLM server."""
 
     __slots__ = (
+        "_begun",
         "_body",
+        "_chunks",
         "_complete",
+        "_end_seen",
         "_fields",
         "_framing",
         "_head",
@@ -48,6 +54,7 @@ class Upstream(asyncio.Protocol):
         "_paused",
         "_pool",
         "_reason",
+        "_start",
         "_tunnel",
         "_untouched",
         "connect_ns",
@@ -85,6 +92,10 @@ class Upstream(asyncio.Protocol):
         self._body: list[bytes] = []
         self._head: ResponseHead | None = None
         self._head_bytes = 0
+        self._start = b""  # of a head, until its version is here
+        self._begun = False  # the parser has its beginning
+        self._end_seen = b""  # its last bytes, which may be the beginning of its end
+        self._chunks: ChunkedReader | None = None
         self._informational = 0
         self._framing = NONE
         self._length: int | None = None
@@ -154,7 +165,13 @@ class Upstream(asyncio.Protocol):
         if owner is None:  # bytes that nobody asked for: whatever this is, it is not the next answer
             self.abort()
             return
-        if self._tunnel:
+        chunks = self._chunks
+        if chunks is not None:
+            chunk = chunks.whole_chunk(data)
+            if chunk is not None:
+                owner.more_body(chunk, now)
+                return
+        elif self._tunnel:
             owner.tunnel_from_upstream(data, now)
             return
         message = None
@@ -168,18 +185,23 @@ class Upstream(asyncio.Protocol):
                     self._pool.release(self, reusable=owner.request_is_sent)
                     return
         self._untouched = False
+        self._take_apart(owner, data, message, now)
+
+    def _take_apart(self, owner: Owner, data: bytes, message: WholeMessage | None, now: int) -> None:
+        """A read that the shorter ways above are not for."""
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._switch_protocols(owner, data[upgrade.args[0] :], now)
-            return
-        except httptools.HttpParserError as error:
+            switched = self._read(data)
+        except (httptools.HttpParserError, ChunkedError) as error:
             if not self._complete:
                 begun = self._head_bytes > 0 or not self._in_head
                 self._hand_over(owner, now)
                 self._fail(*_no_http(data, error, begun=begun))
                 return
             self._keep_alive = False  # garbage after a whole answer: the answer counts, the connection does not
+            switched = None
+        if switched is not None:
+            self._switch_protocols(owner, switched, now)
+            return
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > self._pool.max_header_bytes or self._informational > _MAX_INFORMATIONAL:
@@ -192,6 +214,70 @@ class Upstream(asyncio.Protocol):
             assert self._head is not None
             self._pool.plans.learn(message, self._head)
         self._hand_over(owner, now)
+
+    def _read(self, data: bytes) -> bytes | None:
+        """Take one read apart. If the server switched protocols, what came behind its head; else none."""
+        while data:
+            if self._chunks is not None:
+                data = self._read_chunks(self._chunks, data)
+            elif self._complete:
+                self._keep_alive = False  # nobody asked for more
+                break
+            elif not self._in_head:
+                self._parser.feed_data(data)
+                break
+            else:
+                data = self._begin_head(data)
+                if not data:
+                    break
+                end = self._head_end(data)
+                try:
+                    self._parser.feed_data(data[:end])
+                except httptools.HttpParserUpgrade:
+                    return data[end:]
+                data = data[end:]
+        return None
+
+    def _begin_head(self, data: bytes) -> bytes:
+        """What of the head the parser may see: nothing, until its first bytes tell the version.
+
+        The parser knows neither HTTP/1.2, which is to be read as HTTP/1.1 (RFC 9110 section 2.5), nor that RTSP is not
+        HTTP.
+        """
+        if self._begun:
+            return data
+        start = self._start + data
+        if not self._start:
+            start = start.lstrip(b"\r\n")
+        if start[: len(_HTTP_1)] != _HTTP_1[: len(start)]:
+            raise httptools.HttpParserError("it does not begin with HTTP/1.1")
+        if len(start) <= len(_HTTP_1):
+            self._start = start
+            return b""
+        self._begun, self._start = True, b""
+        minor = start[len(_HTTP_1) : len(_HTTP_1) + 1]
+        return _HTTP_1 + b"1" + start[len(_HTTP_1) + 1 :] if b"1" < minor <= b"9" else start
+
+    def _head_end(self, data: bytes) -> int:
+        """How many bytes of ``data`` belong to the head."""
+        seen = self._end_seen + data
+        end = seen.find(_END)
+        if end < 0:
+            self._end_seen = seen[-3:]
+            return len(data)
+        end += len(_END) - len(self._end_seen)
+        self._end_seen, self._begun = b"", False  # after a 1xx comes another
+        return end
+
+    def _read_chunks(self, chunks: ChunkedReader, data: bytes) -> bytes:
+        chunks.feed(data, self._body)
+        if not chunks.ended:
+            return b""
+        self._chunks = None
+        self._complete = True
+        self._keep_alive = self._parser.should_keep_alive()
+        self._parser = httptools.HttpResponseParser(self)  # the old one would still wait for the body
+        return chunks.rest
 
     def _hand_over(self, owner: Owner, now: int) -> None:
         """Give the owner everything that this read brought, in one call when it can be."""
@@ -277,6 +363,8 @@ class Upstream(asyncio.Protocol):
         self._framing = head.framing
         length = head.facts.get("content_length")
         self._length = None if length is None else int(length)
+        if head.framing is CHUNKED and tokens(head.facts["transfer_encoding"])[-1:] == [b"chunked"]:
+            self._chunks = ChunkedReader(self._pool.max_header_bytes)
         if self._method == b"HEAD":
             # The parser cannot know that no body follows; it is told by being replaced.
             self._complete = True
@@ -306,7 +394,7 @@ class Upstream(asyncio.Protocol):
             owner.tunnel_from_upstream(rest, now)
 
 
-def _no_http(data: bytes, error: httptools.HttpParserError, *, begun: bool) -> tuple[Cause, str]:
+def _no_http(data: bytes, error: httptools.HttpParserError | ChunkedError, *, begun: bool) -> tuple[Cause, str]:
     """What is wrong with bytes that are no answer, or (``begun``) do not go on with one."""
     if not begun and tls_reasons.is_tls(data):
         return Cause.TLS, f"The LLM server {tls_reasons.SPEAKS_TLS}."

@@ -21,8 +21,10 @@ import msgspec
 import uvloop
 
 from llm_metrics_proxy import logs
+from llm_metrics_proxy.doors import is_loopback
 from llm_metrics_proxy.errors import JournalError, SettingsError
 from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
 from llm_metrics_proxy.proxy.fleet import Fleet
@@ -58,6 +60,7 @@ class Worker:
             segment_bytes=options.journal_segment_bytes,
             max_bytes=options.journal_max_bytes,
         )
+        self._sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
         self._ctx = Context(
             loop=loop,
             options=options,
@@ -65,6 +68,7 @@ class Worker:
             recorder=Recorder(loop, writer, self._slot, options.journal_fsync),
             slot=self._slot,
             policy=PathPolicy(options.allow_paths, allow_all=options.allow_all_paths),
+            admission=self._admission(),
             key_ids=KeyIds(Path(options.secret_file).read_bytes()),
             health=self._health,
         )
@@ -80,8 +84,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_reader(sys.stdin.fileno(), self._supervisor_spoke)
-        for fd in options.listen_fds:
-            sock = socket.socket(fileno=fd)
+        for sock in self._sockets:
             self._servers.append(await loop.create_server(lambda: Downstream(self._ctx), sock=sock, backlog=_BACKLOG))
         self._slot.set("pid", os.getpid())
         tasks = [loop.create_task(self._tick()), loop.create_task(self._check())]
@@ -119,10 +122,20 @@ class Worker:
             return
         ctx.options = self._options = options
         ctx.policy = PathPolicy(options.allow_paths, allow_all=options.allow_all_paths)
+        ctx.admission = self._admission()
         ctx.plans = Plans()  # a plan holds what followed from the old settings
         self._show_backends()
         names = ", ".join(server.backend.shown_name for server in ctx.fleet.servers)
         log.info("new settings are in use; backends: %s", names)
+
+    def _admission(self) -> Admission:
+        options = self._options
+        return Admission(
+            host=options.host,
+            on_loopback=all(is_loopback(sock.getsockname()[0]) for sock in self._sockets),
+            allowed_hosts=options.allowed_hosts,
+            allowed_origins=options.allowed_origins,
+        )
 
     def _stop(self) -> None:
         if self._drain_task is None:
