@@ -24,6 +24,7 @@ from llm_metrics_proxy.config.watch import AlertTable, SloTable
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.ownership import make_folder
 from llm_metrics_proxy.pricing import ALWAYS, FOR_EVER, PriceRow
 from llm_metrics_proxy.pricing.public import provider_ids
 from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
@@ -89,7 +90,7 @@ def prepare_folders(settings: Settings) -> None:
     """Make the folders and the secret that the processes expect. Raises ``LlmMetricsProxyError``."""
     for folder in (settings.data_dir, settings.db_path.parent, settings.journal_dir):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         except OSError as error:
             raise LlmMetricsProxyError(f"folder {folder}: cannot be made: {error.strerror}") from error
         if not os.access(folder, os.W_OK | os.X_OK):

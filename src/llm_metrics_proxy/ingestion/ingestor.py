@@ -24,6 +24,7 @@ from llm_metrics_proxy.ingestion.batch import Batch
 from llm_metrics_proxy.journal.frames import encode, storable
 from llm_metrics_proxy.journal.reader import JournalFolder
 from llm_metrics_proxy.metrics_service import NOT_PRICED, Priced, settle, to_row
+from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosition, Store
 
@@ -351,6 +352,7 @@ class Ingestor:
             {"reason": reason, "record": record and msgspec.structs.asdict(record), "frame_hex": body.hex()}
         )
         with (self._folder.path / REJECTED_NAME).open("ab") as file:
+            follow(file.fileno(), self._folder.path)
             file.write(line + b"\n")
 
     def _tidy(self, positions: dict[str, SegmentPosition]) -> None:

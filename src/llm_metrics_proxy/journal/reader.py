@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from llm_metrics_proxy.errors import JournalError
 from llm_metrics_proxy.journal import frames
+from llm_metrics_proxy.ownership import follow, make_folder, open_lock
 
 PIECE_BYTES: Final = 1024 * 1024  # read at a time; several times frames.MAX_PAYLOAD_BYTES
 
@@ -51,8 +52,8 @@ class JournalFolder:
         if self._claim_fd >= 0:
             return
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self.path / "reader.claim", os.O_RDWR | os.O_CREAT, 0o640)
+            make_folder(self.path)
+            fd = open_lock(self.path / "reader.claim", self.path, 0o640)
         except OSError as error:
             raise JournalError(f"The journal folder {self.path} cannot be used: {error.strerror}.") from error
         try:
@@ -87,7 +88,7 @@ class JournalFolder:
     def is_alive(self, worker_id: str) -> bool:
         """Whether the worker still holds its lock. Ask this *before* listing: then a dead one's list is complete."""
         try:
-            fd = os.open(self.path / frames.lock_name(worker_id), os.O_RDWR)
+            fd = open_lock(self.path / frames.lock_name(worker_id), self.path, make=False)
         except FileNotFoundError:
             return False
         try:
@@ -170,6 +171,7 @@ class JournalFolder:
             os.link(self.path / name, kept)
         except OSError:
             shutil.copyfile(self.path / name, kept)
+            follow(kept, self.path)
 
     # -- tidying
 

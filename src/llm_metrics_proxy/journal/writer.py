@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from llm_metrics_proxy.journal import frames
+from llm_metrics_proxy.ownership import follow, make_folder
 from llm_metrics_proxy.record import RequestRecord
 
 BUFFER_BYTES: Final = 8 * 1024 * 1024  # of frames that wait for a disk to take them
@@ -292,11 +293,12 @@ class JournalWriter:
 
     def _start_segment(self) -> None:
         if self._lock_fd < 0:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             self._lock_fd = _hold_lock(self._folder / frames.lock_name(self.worker_id))
         self._segment += 1
         name = frames.segment_name(self.worker_id, self._segment)
         fd = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+        follow(fd, self._folder)
         self._abandon_segment()
         with self._fds:
             self._fd = fd
@@ -326,6 +328,7 @@ def _hold_lock(path: Path) -> int:
     unnamed = path.with_suffix(".locking")
     fd = os.open(unnamed, os.O_RDWR | os.O_CREAT, 0o640)
     try:
+        follow(fd, path.parent)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         unnamed.rename(path)
     except OSError:

@@ -29,6 +29,7 @@ import msgspec
 from semver import Version
 
 from llm_metrics_proxy.errors import BackupError, MigrationRefusedError, NewerDatabaseError
+from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
 from llm_metrics_proxy.storage.backup_copy import Told, check_integrity, one
@@ -200,9 +201,7 @@ def _copied(folder: Path, backup: Backup, target: Path) -> Path:
         model = target if target.exists() else backups.path_of(folder, backup.name)
         status = model.stat()
         copy.chmod(stat.S_IMODE(status.st_mode))
-        if model == target:
-            with suppress(PermissionError):  # only root may give files away, and only root needs to
-                os.chown(copy, status.st_uid, status.st_gid)
+        follow(copy, target if target.exists() else target.parent)
         with copy.open("rb") as file:
             os.fsync(file.fileno())
         _refuse_another(copy, backup)

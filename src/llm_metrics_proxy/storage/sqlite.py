@@ -17,6 +17,7 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.errors import RecordsRefusedError, StoreBusyError, StoreError
+from llm_metrics_proxy.ownership import follow, make_folder
 from llm_metrics_proxy.record import COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosition, SqlValue
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, apply_steps, look, store_error
@@ -60,7 +61,10 @@ class SqliteStore:
     def _open(self) -> apsw.Connection:
         applied = look(self.path)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
+            if not self.path.exists():
+                self.path.touch()  # for its owner: SQLite's side files follow the file
+                follow(self.path, self.path.parent)
         except OSError as error:
             raise StoreError(f"The folder of the database {self.path} cannot be made: {error.strerror}.") from error
         connection = None

@@ -1,0 +1,119 @@
+"""Room on a disk, and the last of it, which is kept for storing records.
+
+Everything that is done beside storing (roll-ups, backups, migrations, indexes) stops while less than the reserve is
+free, so that a disk which fills up is told while records still find their way into the database.
+"""
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from llm_metrics_proxy.errors import DiskLowError
+
+# The log of a database that is being written to, twice (``sqlite._CHECKPOINT_PAGES``: 32 MiB); a small disk has less
+# to give.
+RESERVE_BYTES: Final = 64 * 1024**2
+_LEAST_PARTS: Final = 10
+# Deleting old records makes the room that new ones need, so it goes on a little longer than what takes room.
+PRUNING_SHARE: Final = 0.5
+_WELL_AGAIN: Final = 1.25  # of the reserve, else a disk at its edge is told twice a second
+_MEASURE_S: Final = 0.25
+_MIB: Final = 1024**2
+
+log = logging.getLogger(__name__)
+
+
+class DiskRoom(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that this user may still write where ``folder`` is, and how many of them are kept for storing records."""
+
+    folder: str
+    free_bytes: int
+    reserve_bytes: int
+
+    def has(self, share: float = 1.0) -> bool:
+        """Whether so much of the reserve, and more, is free."""
+        return self.free_bytes >= share * self.reserve_bytes
+
+    def in_words(self) -> str:
+        """What is wrong where ``has`` is false."""
+        return (
+            f"only {self.free_bytes / _MIB:,.1f} MiB are free in {self.folder}, less than the "
+            f"{self.reserve_bytes / _MIB:,.1f} MiB that are kept for storing records: roll-ups, backups, pruning and "
+            "migrations wait until there is room"
+        )
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+
+
+def room_in(folder: Path) -> DiskRoom:
+    """Of the disk on which ``folder`` is or would be made. Raises ``OSError``."""
+    usage = shutil.disk_usage(nearest(folder))
+    reserve = min(RESERVE_BYTES, usage.total // _LEAST_PARTS)
+    return DiskRoom(folder=str(folder), free_bytes=usage.free, reserve_bytes=reserve)
+
+
+def refuse_when_low(folder: Path) -> None:
+    """Raise ``DiskLowError`` while less than the reserve is free; in the middle of work that can be gone on with."""
+    room = room_in(folder)
+    if not room.has():
+        raise DiskLowError(f"Stopped, since {room.in_words()}.")
+
+
+class DiskWatch:
+    """The disks of one process, by what is on them; a change is told in the log at once. From several threads."""
+
+    def __init__(
+        self, folders: Mapping[str, Path], *, measure: Callable[[Path], DiskRoom] = room_in, every_s: float = _MEASURE_S
+    ) -> None:
+        self._folders, self._measure, self._every_s = dict(folders), measure, every_s
+        self._lock = threading.Lock()
+        self._rooms: dict[str, DiskRoom] = {}
+        self._low: set[str] = set()
+        self._measured_at = float("-inf")
+
+    def rooms(self) -> dict[str, DiskRoom]:
+        """As measured just now; without one that cannot be measured."""
+        with self._lock:
+            if time.monotonic() - self._measured_at >= self._every_s:
+                self._look()
+            return dict(self._rooms)
+
+    def low(self) -> dict[str, DiskRoom]:
+        """Those with less than their reserve, or hardly more again."""
+        rooms = self.rooms()
+        return {name: rooms[name] for name in sorted(self._low) if name in rooms}
+
+    def has(self, share: float = 1.0) -> bool:
+        """Whether so much of the reserve is free on the database's disk."""
+        rooms = self.rooms()
+        room = rooms.get(DATABASE)
+        return room is None or (room.has(share) and (share < 1 or DATABASE not in self._low))
+
+    def _look(self) -> None:
+        rooms = {}
+        for name, folder in self._folders.items():
+            try:
+                rooms[name] = self._measure(folder)
+            except OSError:
+                continue  # who uses the folder tells what is wrong with it
+        self._rooms, self._measured_at = rooms, time.monotonic()
+        for name, room in rooms.items():
+            if not room.has() and name not in self._low:
+                self._low.add(name)
+                log.error("the disk of the %s fills up: %s", name, room.in_words())
+            elif room.has(_WELL_AGAIN) and name in self._low:
+                self._low.discard(name)
+                log.info("the disk of the %s has room again: %d MiB free", name, room.free_bytes // _MIB)
+
+
+DATABASE: Final = "database"
+JOURNAL: Final = "journal"
