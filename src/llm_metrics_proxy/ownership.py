@@ -54,23 +54,22 @@ def open_lock(path: Path, model: Path, mode: int = 0o644, *, make: bool = True) 
     ``OSError``.
     """
     try:
+        return _made_lock(path, model, mode) if make else _opened_lock(path, model)
+    except FileExistsError:
+        return _opened_lock(path, model)
+
+
+def _opened_lock(path: Path, model: Path) -> int:
+    try:
         descriptor = os.open(path, os.O_RDWR | _NEVER_A_LINK)
-    except FileNotFoundError:
-        if not make:
-            raise
-        descriptor = _made_lock(path, model, mode)
     except PermissionError:
         return os.open(path, os.O_RDONLY | _NEVER_A_LINK)
-    else:
-        _give_back(descriptor, model)
+    give_back(descriptor, model)
     return descriptor
 
 
 def _made_lock(path: Path, model: Path, mode: int) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NEVER_A_LINK, mode)
-    except FileExistsError:  # another process was first
-        return os.open(path, os.O_RDWR | _NEVER_A_LINK)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NEVER_A_LINK, mode)
     follow(descriptor, model)
     with suppress(OSError):
         if model.is_file():
@@ -78,8 +77,8 @@ def _made_lock(path: Path, model: Path, mode: int) -> int:
     return descriptor
 
 
-def _give_back(descriptor: int, model: Path) -> None:
-    """A plain file that an earlier program left to root."""
+def give_back(descriptor: int, model: Path) -> None:
+    """Let a plain file of root's follow ``model``, which nobody but root can have put there."""
     status = os.fstat(descriptor)
     if os.geteuid() == 0 and status.st_uid == 0 and status.st_nlink == 1 and stat.S_ISREG(status.st_mode):
         with suppress(OSError):

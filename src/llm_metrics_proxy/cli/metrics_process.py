@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from apsw import Connection
 
 from llm_metrics_proxy import logs
 from llm_metrics_proxy.analytics.sources import sources_of
@@ -45,13 +46,14 @@ from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.alert_store import AlertStore
 from llm_metrics_proxy.storage.late import LateStore
 from llm_metrics_proxy.storage.rollup_store import fold_after_insert
+from llm_metrics_proxy.storage.room import DATABASE, JOURNAL, DiskWatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.telemetry import TelemetryExporter
 from llm_metrics_proxy.upkeep import Retention, UpkeepService
 from llm_metrics_proxy.watch.watcher import Rules, Watcher
 
-# The supervisor kills after 60 s. What is not stored by then stays in the journal for the next start.
-DRAIN_TIMEOUT_S: Final = 50.0
+# A container has 10 s to stop. What is not stored by then stays in the journal for the next start.
+DRAIN_TIMEOUT_S: Final = 5.0
 QUERY_TIMEOUT_S: Final = 30.0
 # apsw gives up the interpreter's lock at every row, and has to wait this long for it while another thread calculates:
 # with Python's 5 ms, an answer of a few hundred rows takes a second while records are rolled up.
@@ -120,15 +122,22 @@ def migration_options(options: MetricsOptions) -> Options:
 def _ingest_and_answer(
     options: MetricsOptions, path: Path, migrations: MigrationService, stop: threading.Event, reloads: Reloads
 ) -> None:
+    disk = DiskWatch({DATABASE: path.parent, JOURNAL: Path(options.journal_dir)})
+
+    def fold(connection: Connection) -> None:
+        if disk.has():  # else the records are stored without, and rolled up once there is room
+            fold_after_insert(connection)
+
     def opened() -> SqliteStore:
         migrations.admit()
-        return SqliteStore(path, after_insert=fold_after_insert)
+        return SqliteStore(path, after_insert=fold)
 
     store = LateStore(opened)
     upkeep = UpkeepService(
         path,
         Retention(options.retention_days, options.retention_max_bytes),
         admit=migrations.admit,
+        disk=disk,
         batch_lock_ms=options.migration_batch_lock_ms,
     )
     reader = SqliteReader(path, timeout_s=QUERY_TIMEOUT_S)
@@ -181,6 +190,9 @@ def _ingest_and_answer(
             stopping=stop.is_set,
             watch=watcher,
             telemetry=None if telemetry is None else telemetry.status,
+            disks=disk.rooms,
+            low_disks=disk.low,
+            upkeep_problem=upkeep.problem,
         )
         ingestor.start()
         if telemetry is not None:

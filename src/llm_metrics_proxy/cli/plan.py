@@ -38,7 +38,8 @@ from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
 _WORKERS, _METRICS, _DEMO = 0, 1, 2
 METRICS: Final = "metrics"  # the name of that process
 _KILL_GRACE_S: Final = 5.0  # a worker that has drained still closes its journal
-_LAST_INGESTION_S: Final = 60.0  # killed later, it loses nothing: the journal is read on at the next start
+# It stores for 5 s at most; killed later, it loses nothing: the journal is read on at the next start.
+_LAST_INGESTION_S: Final = 30.0
 _DEMO_STOP_S: Final = 5.0
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 -- shown to people, not bound
 

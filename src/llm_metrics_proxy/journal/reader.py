@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from llm_metrics_proxy.errors import JournalError
-from llm_metrics_proxy.journal import frames
+from llm_metrics_proxy.journal import frames, ledger
 from llm_metrics_proxy.ownership import follow, make_folder, open_lock
 
 PIECE_BYTES: Final = 1024 * 1024  # read at a time; several times frames.MAX_PAYLOAD_BYTES
@@ -100,6 +100,17 @@ class JournalFolder:
         finally:
             os.close(fd)
         return False
+
+    def losses(self, worker_id: str) -> ledger.Losses:
+        """What the worker has written down as lost."""
+        try:
+            fd = os.open(self.path / frames.lock_name(worker_id), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return ledger.NONE
+        try:
+            return ledger.read(fd)
+        finally:
+            os.close(fd)
 
     # -- reading
 

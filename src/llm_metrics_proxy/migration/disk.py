@@ -18,7 +18,7 @@ import msgspec
 
 from llm_metrics_proxy.migration.model import Run, State
 from llm_metrics_proxy.storage.backup import copy_bytes
-from llm_metrics_proxy.storage.room import nearest, room_in
+from llm_metrics_proxy.storage.room import nearest, room_in, size
 
 GROWTH_BYTES: Final = 300  # a record
 ROLLUP_BYTES: Final = 320  # a record
@@ -72,16 +72,6 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
 def room_in_words(room: Room) -> str:
     """The same words wherever people are told."""
     return f"{size(room.needed_bytes)} are needed in {room.folder}, where {size(room.free_bytes)} are free"
-
-
-def size(count: int) -> str:
-    """A number of bytes for people, in powers of a thousand."""
-    number = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"
-        number /= 1000
-    return f"{number:,.1f} TB"
 
 
 def disk_needs(path: Path, backup_dir: Path, records: int, *, run: Run | None = None, copies: bool = False) -> Disk:

@@ -44,7 +44,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str  # of the database's file, in the folder of backups
     made_at: str  # ISO 8601, UTC
-    reason: str  # migration, manual or before_restore
+    reason: str  # migration, manual, before_restore or before_compact
     app_version: str  # of the program that made it
     source: str  # path of the database
     records: int | None  # in completion_requests; none: there is no such table

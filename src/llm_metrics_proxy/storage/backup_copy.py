@@ -57,7 +57,7 @@ def copy(
                 _refuse_stopped(stop)
                 reading.execute("ATTACH ? AS kept", (str(partial),))
                 detach.callback(reading.execute, "DETACH kept")
-                _compare(reading)
+                same_records(reading)
             counted = counts(reading)
     with partial.open("rb") as file:
         os.fsync(file.fileno())
@@ -125,8 +125,8 @@ def check_integrity(connection: apsw.Connection, name: str) -> None:
         raise BackupError(f"{name} is damaged: {'; '.join(found[:5])}. Nothing was changed.")
 
 
-def _compare(connection: apsw.Connection) -> None:
-    """``kept`` holds what ``main`` does: the whole of the records, the number of rows of every other table."""
+def same_records(connection: apsw.Connection) -> None:
+    """Raise ``BackupError`` unless ``kept`` holds what ``main`` does: whole records, as many rows of other tables."""
     schema = "SELECT type, name, tbl_name, sql FROM {}.sqlite_schema"
     main, kept = schema.format("main"), schema.format("kept")
     differences = (

@@ -24,9 +24,18 @@ _LEAST_PARTS: Final = 10
 PRUNING_SHARE: Final = 0.5
 _WELL_AGAIN: Final = 1.25  # of the reserve, else a disk at its edge is told twice a second
 _MEASURE_S: Final = 0.25
-_MIB: Final = 1024**2
 
 log = logging.getLogger(__name__)
+
+
+def size(count: int) -> str:
+    """A number of bytes for people, in powers of a thousand."""
+    number = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} TB"
 
 
 class DiskRoom(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +52,8 @@ class DiskRoom(msgspec.Struct, frozen=True, kw_only=True):
     def in_words(self) -> str:
         """What is wrong where ``has`` is false."""
         return (
-            f"only {self.free_bytes / _MIB:,.1f} MiB are free in {self.folder}, less than the "
-            f"{self.reserve_bytes / _MIB:,.1f} MiB that are kept for storing records: roll-ups, backups, pruning and "
-            "migrations wait until there is room"
+            f"only {size(self.free_bytes)} are free in {self.folder}, and {size(self.reserve_bytes)} are kept for "
+            "storing records: roll-ups, backups, pruning and migrations wait until there is room"
         )
 
 
@@ -112,7 +120,7 @@ class DiskWatch:
                 log.error("the disk of the %s fills up: %s", name, room.in_words())
             elif room.has(_WELL_AGAIN) and name in self._low:
                 self._low.discard(name)
-                log.info("the disk of the %s has room again: %d MiB free", name, room.free_bytes // _MIB)
+                log.info("the disk of the %s has room again: %s are free", name, size(room.free_bytes))
 
 
 DATABASE: Final = "database"
