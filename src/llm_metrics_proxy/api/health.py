@@ -227,7 +227,7 @@ def assess(
         reasons.append(f"backend {name} is passed over by worker {', '.join(by)}, until it answers")
     if migrations is not None:
         reasons += _migration_faults(migrations)
-    reasons += dict.fromkeys(room.in_words() for room in low_disks.values())
+    reasons += {room.device: room.in_words() for room in reversed(list(low_disks.values()))}.values()
     if upkeep_problem is not None:
         reasons.append(upkeep_problem)
     return Health(

@@ -149,6 +149,10 @@ class DiskRoom(Protocol):
     def reserve_bytes(self) -> int:
         """Of them, how many are kept for storing records."""
 
+    @property
+    def device(self) -> int:
+        """Two folders with the same one share this room."""
+
     def in_words(self) -> str:
         """What is wrong where less than the reserve is free."""
 

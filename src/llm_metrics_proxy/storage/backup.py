@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -271,6 +272,7 @@ def _put_in_place(folder: Path, source: Path, partial: Path, backup: Backup) -> 
     written = description.with_name(f"{description.name}{_PARTIAL}")
     with written.open("wb") as file:
         ownership.follow(file.fileno(), source)
+        os.fchmod(file.fileno(), stat.S_IMODE(partial.stat().st_mode))
         file.write(msgspec.json.format(msgspec.json.encode(backup)))
         file.flush()
         os.fsync(file.fileno())

@@ -44,6 +44,7 @@ class DiskRoom(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     free_bytes: int
     reserve_bytes: int
+    device: int = 0  # two folders with the same one share this room
 
     def has(self, share: float = 1.0) -> bool:
         """Whether so much of the reserve, and more, is free."""
@@ -64,9 +65,10 @@ def nearest(folder: Path) -> Path:
 
 def room_in(folder: Path) -> DiskRoom:
     """Of the disk on which ``folder`` is or would be made. Raises ``OSError``."""
-    usage = shutil.disk_usage(nearest(folder))
+    place = nearest(folder)
+    usage = shutil.disk_usage(place)
     reserve = min(RESERVE_BYTES, usage.total // _LEAST_PARTS)
-    return DiskRoom(folder=str(folder), free_bytes=usage.free, reserve_bytes=reserve)
+    return DiskRoom(folder=str(folder), free_bytes=usage.free, reserve_bytes=reserve, device=place.stat().st_dev)
 
 
 def refuse_when_low(folder: Path) -> None:
@@ -114,13 +116,17 @@ class DiskWatch:
             except OSError:
                 continue  # who uses the folder tells what is wrong with it
         self._rooms, self._measured_at = rooms, time.monotonic()
+        by_device: dict[int, list[str]] = {}
         for name, room in rooms.items():
-            if not room.has() and name not in self._low:
-                self._low.add(name)
-                log.error("the disk of the %s fills up: %s", name, room.in_words())
-            elif room.has(_WELL_AGAIN) and name in self._low:
-                self._low.discard(name)
-                log.info("the disk of the %s has room again: %s are free", name, size(room.free_bytes))
+            by_device.setdefault(room.device, []).append(name)
+        for names in by_device.values():
+            room, on_it = rooms[names[0]], " and the ".join(names)
+            if not room.has() and not self._low.issuperset(names):
+                self._low.update(names)
+                log.error("the disk of the %s fills up: %s", on_it, room.in_words())
+            elif room.has(_WELL_AGAIN) and not self._low.isdisjoint(names):
+                self._low.difference_update(names)
+                log.info("the disk of the %s has room again: %s are free", on_it, size(room.free_bytes))
 
 
 DATABASE: Final = "database"
