@@ -133,11 +133,11 @@ def _live_bytes(connection: apsw.Connection) -> int:
 
 
 def _refuse_without_room(path: Path, folder: Path | None, before: int, live_bytes: int) -> None:
-    """The backup's own reserve is no longer needed once the file is smaller, but it asks for it."""
+    """A backup leaves the reserve of its disk alone; the new file may use it, for it makes room at once."""
     here = room_in(path.parent)
     needed = live_bytes
     if folder is not None and nearest(folder).stat().st_dev == path.parent.stat().st_dev:
-        needed += before
+        needed = before + max(live_bytes, here.reserve_bytes)
     if here.free_bytes < needed:
         why = (
             ""
@@ -183,18 +183,16 @@ def _watched(connection: apsw.Connection, look_up: Callable[[], bool]) -> Iterat
 def _compare(connection: apsw.Connection, new: Path, watch: Watch) -> None:
     """Raise ``BackupError`` unless the new file is sound and holds what ``main`` does, each row of each table."""
     connection.execute("ATTACH ? AS kept", (f"{new.as_uri()}?immutable=1",))
-    try:
-        with _watched(connection, watch.stop.is_set):
-            watch.comparing("its structure")
-            with backups.reading(new) as alone:
-                check_integrity(alone, "The new file")
-            same_records(connection)
-            for table, columns in list(connection.execute(_TABLES)):
-                if table.lower() != TABLE:
-                    watch.comparing(table)
-                    _compare_table(connection, table, columns)
-    finally:
-        connection.execute("DETACH kept")
+    with _watched(connection, watch.stop.is_set):
+        watch.comparing("its structure")
+        with backups.reading(new) as alone:
+            check_integrity(alone, "The new file")
+        same_records(connection)
+        for table, columns in list(connection.execute(_TABLES)):
+            if table.lower() != TABLE:
+                watch.comparing(table)
+                _compare_table(connection, table, columns)
+    connection.execute("DETACH kept")  # after a difference the connection is closed, and that with it
 
 
 def _compare_table(connection: apsw.Connection, table: str, columns: int) -> None:

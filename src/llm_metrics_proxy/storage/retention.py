@@ -19,6 +19,7 @@ from llm_metrics_proxy.storage.rollup_store import MIGRATION_RUNS
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _UNDO_TABLES: Final = "migration_undo_*"
+_REPRICINGS: Final = "DELETE FROM repricing_changes WHERE repricing_id IN (SELECT id FROM repricings) AND record_id = ?"
 _BEFORE_ALL: Final = -(2**63)
 _TIMES: Final = "timestamp >= '0000-' AND timestamp < ?"
 
@@ -67,9 +68,10 @@ def prune_some(connection: apsw.Connection, before: int, records: int) -> int:
         return 0
     if state.kept_before < before:
         write_state(connection, msgspec.structs.replace(state, kept_before=before))
-    # What a migration kept to give a record back has no record to give it to any more.
+    # What a migration or a repricing kept to give a record back has no record to give it to any more.
     for table in (TABLE, *undo_tables(connection)):
         connection.executemany(f"DELETE FROM {table} WHERE id = ?", ids)  # noqa: S608
+    connection.executemany(_REPRICINGS, ids)
     return len(ids)
 
 
