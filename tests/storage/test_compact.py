@@ -17,8 +17,8 @@ import pytest
 from llm_metrics_proxy.errors import BackupError, MigrationRefusedError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.lock import migration_lock
+from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage import backup as backups
-from llm_metrics_proxy.storage import compact as module
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.compact import Compacted, Watch, compact
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
@@ -149,13 +149,12 @@ def test_what_is_not_ours_or_in_the_middle_of_a_migration_is_refused(tmp_path: P
 
 
 def test_a_new_file_that_differs_is_thrown_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    follow = module.follow
 
     def spoil(new: Path, model: Path) -> None:
         execute(new, "UPDATE counters SET state = x'00'")
         follow(new, model)
 
-    monkeypatch.setattr(module, "follow", spoil)
+    monkeypatch.setattr("llm_metrics_proxy.storage.compact.follow", spoil)
     before = content(path)
     with pytest.raises(BackupError, match="The table counters of the new file is not what it was"):
         give_back(path)

@@ -87,11 +87,15 @@ def _denied(path: Path) -> list[tuple[Path, str]]:
     """What this user may not do, of what storing records takes."""
     resolved = path.resolve()
     folder = next(each for each in resolved.parents if each.exists())
-    found = [] if os.access(folder, os.W_OK | os.X_OK) else [(folder, "written to")]
+    found = [] if _may(folder, os.W_OK | os.X_OK) else [(folder, "written to")]
     files = (resolved, *(resolved.with_name(resolved.name + suffix) for suffix, _ in _SIDE_FILES))
-    found += [(each, "written") for each in files if each.exists() and not os.access(each, os.R_OK | os.W_OK)]
+    found += [(each, "written") for each in files if each.exists() and not _may(each, os.R_OK | os.W_OK)]
     lock = lock_path(path)
-    return found + ([(lock, "read")] if lock.exists() and not os.access(lock, os.R_OK) else [])
+    return found + ([(lock, "read")] if lock.exists() and not _may(lock, os.R_OK) else [])
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _foreign(path: Path) -> list[Path]:
