@@ -200,10 +200,10 @@ class ProxyCollector(Collector):
         if ingestion is not None:
             for family_type, name, text, measure in _INGESTION_METRICS:
                 yield family_type(PREFIX + name, text, measure(ingestion))
-            if ingestion.records_lost is not None:
-                yield CounterMetricFamily(
-                    PREFIX + "records_lost", "Requests served without a record, over restarts.", ingestion.records_lost
-                )
+        lost = CounterMetricFamily(PREFIX + "records_lost", "Requests served without a record, over restarts.")
+        if ingestion is not None and ingestion.records_lost is not None:  # else it is not known, and must not fall to 0
+            lost.add_metric((), ingestion.records_lost)
+        yield lost
         for name, text, of_disk in _DISK_METRICS:
             gauge = GaugeMetricFamily(PREFIX + name, text, labels=("disk",))
             for disk in self._health.disks:

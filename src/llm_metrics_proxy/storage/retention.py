@@ -2,7 +2,7 @@
 
 A record goes only after it was rolled up, and never the one with the greatest id: SQLite would give that id again, and
 a record behind it would count as rolled up. Records whose time cannot be read stay too. Deleted records leave free
-pages in the file, which new records fill; the file itself does not shrink (SQLite's VACUUM does that).
+pages in the file, which new records fill; the file itself does not shrink (``compact`` does that).
 """
 
 from datetime import UTC, datetime
