@@ -248,6 +248,17 @@ def test_a_newer_programs_database_is_refused_with_exit_code_3(tmp_path: Path) -
     assert (tmp_path / "m.db").read_bytes() == before
 
 
+def test_what_a_killed_compact_left_is_removed_at_the_start(tmp_path: Path) -> None:
+    left = tmp_path / "m.db.compacting"
+    left.write_bytes(bytes(1000))
+    metrics = MetricsProcess(tmp_path)
+    assert metrics.get("/health")[0] == 200
+    assert not left.exists()
+    metrics.process.terminate()
+    assert metrics.process.wait(60) == 0
+    metrics.close()
+
+
 def test_it_is_not_started_by_hand() -> None:
     ran = subprocess.run(COMMAND, input=b"hello\n", capture_output=True, check=False)
     assert ran.returncode == 2

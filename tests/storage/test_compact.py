@@ -16,7 +16,9 @@ import pytest
 
 from llm_metrics_proxy.errors import BackupError, MigrationRefusedError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
+from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.base import IngestBatch
@@ -210,6 +212,18 @@ def test_killed_at_any_point_the_old_file_or_the_new_one_is_there(tmp_path: Path
         assert content(path) == held
         assert sorted(each.name for each in folder.iterdir()) == ["backups", "metrics.db", "metrics.db.migration-lock"]
     assert ended["killed"] >= 1, ended
+
+
+def test_the_backup_that_proves_the_last_migration_stays(tmp_path: Path) -> None:
+    path = legacy.make(tmp_path / "metrics.db", "1.1", 500)
+    run = engine.migrate(path, Options(backup_dir=tmp_path / "backups")).run
+    for number in range(3):
+        execute(path, f"DELETE FROM completion_requests WHERE id BETWEEN {100 * number} AND {100 * number + 99}")
+        give_back(path, keep=1)
+    kept = {each.name for each in backups.listing(tmp_path / "backups")}
+    assert run is not None
+    assert len(kept) == 2
+    assert run.backup in kept
 
 
 @pytest.fixture

@@ -197,7 +197,8 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
             upkeep_problem=ports.upkeep_problem(),
         )
 
-    # async: it touches no disk, and must answer even while every thread is busy with a long question.
+    # async: it reads no file, only asks the kernel what is free, and must answer even while every thread is busy with a
+    # long question.
     @app.get(
         "/health",
         summary="How the proxy, its workers and ingestion fare",

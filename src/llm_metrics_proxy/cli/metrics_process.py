@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,7 @@ from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.dashboard import SITE
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
+from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService
 from llm_metrics_proxy.migration.window import Window
@@ -44,6 +46,7 @@ from llm_metrics_proxy.process_memory import collect_rarely, give_back_large_blo
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.alert_store import AlertStore
+from llm_metrics_proxy.storage.compact import remove_leftovers
 from llm_metrics_proxy.storage.late import LateStore
 from llm_metrics_proxy.storage.rollup_store import fold_after_insert
 from llm_metrics_proxy.storage.room import DATABASE, JOURNAL, DiskWatch
@@ -94,6 +97,9 @@ def run(options: MetricsOptions, stop: threading.Event, reloads: Reloads | None 
     """
     path = Path(options.db_path)
     migrations = MigrationService(path, migration_options(options), allowed=options.auto_migrate)
+    if lock_holder(path) is None:
+        with suppress(OSError):
+            remove_leftovers(path)
     migrations.start(on_refusal=stop.set)
     try:
         migrations.wait_until_looked(FIRST_LOOK_S)

@@ -55,7 +55,10 @@ class JournalFolder:
             make_folder(self.path)
             fd = open_lock(self.path / "reader.claim", self.path, 0o640)
         except OSError as error:
-            raise JournalError(f"The journal folder {self.path} cannot be used: {error.strerror}.") from error
+            raise JournalError(
+                f"The journal folder {self.path} cannot be used: {error.strerror}. This user must be allowed to write "
+                "it and what is in it."
+            ) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -26,6 +26,7 @@ from llm_metrics_proxy.storage.room import nearest, room_in, size
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, look, quoted
 from llm_metrics_proxy.storage.swap import Held, locked, put_in_place
 
+_NEW: Final = ".compacting"
 _TOLD_STEPS: Final = 20_000  # virtual machine steps between two looks at ``stop`` and at the size
 _TELL_EVERY_S: Final = 0.25
 _UNFINISHED: Final = "SELECT count(*) FROM migrations WHERE state IN ('migrating', 'verifying', 'undoing')"
@@ -90,15 +91,14 @@ def compact(
 def _compact(path: Path, folder: Path, held: Held, watch: Watch, *, app_version: str, keep: int | None) -> Compacted:
     begun = time.monotonic()
     connection = held.connection
-    new = path.with_name(f"{path.name}.compacting")
-    for left in (new, new.with_name(f"{new.name}-journal")):  # by one that was killed
-        left.unlink(missing_ok=True)
+    new = path.with_name(f"{path.name}{_NEW}")
+    remove_leftovers(path)
     before, records = path.stat().st_size, one(connection, f"SELECT count(*) FROM main.{TABLE}")  # noqa: S608
     if one(connection, _UNFINISHED):
         raise MigrationRefusedError(
             f"A migration of {path} is unfinished; `llm-metrics-proxy migrate run` ends it. Nothing was changed."
         )
-    live_bytes = _live_bytes(connection)
+    live_bytes, spared = _live_bytes(connection), _backups_to_spare(connection)
     made: str | None = None
     if live_bytes < before:
         _refuse_without_room(path, folder if keep is not None else None, before, live_bytes)
@@ -115,7 +115,7 @@ def _compact(path: Path, folder: Path, held: Held, watch: Watch, *, app_version:
             new.unlink(missing_ok=True)
             raise
         if keep is not None and made is not None:
-            backups.prune(folder, keep, spare=[made])
+            backups.prune(folder, keep, spare=[made, *spared])
     return Compacted(
         bytes_before=before,
         bytes_after=path.stat().st_size,
@@ -123,6 +123,19 @@ def _compact(path: Path, folder: Path, held: Held, watch: Watch, *, app_version:
         records=records,
         seconds=time.monotonic() - begun,
     )
+
+
+def remove_leftovers(path: Path) -> None:
+    """What one that was killed has left. The caller knows that none is at work: it would hold the migrations' lock."""
+    new = path.resolve().with_name(f"{path.resolve().name}{_NEW}")
+    for left in (new, new.with_name(f"{new.name}-journal")):
+        left.unlink(missing_ok=True)
+
+
+def _backups_to_spare(connection: apsw.Connection) -> list[str]:
+    """That of the last migration: its undo is proved by it."""
+    found = connection.execute("SELECT backup FROM migrations WHERE backup IS NOT NULL ORDER BY id DESC LIMIT 1")
+    return [str(name) for (name,) in found]
 
 
 def _live_bytes(connection: apsw.Connection) -> int:
