@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from llm_metrics_proxy.journal import JournalFolder, JournalWriter, frames
 from llm_metrics_proxy.record import Outcome, RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
-from tests.journal_parts import WORKER, a_record, an_ended_record
+from tests.journal_parts import WORKER, FaultyDisk, a_record, an_ended_record
 from tests.waiting import wait_until
 
 
@@ -526,3 +527,72 @@ class TestThread:
         assert len(site.outcomes()) == 1_800
         assert site.counted() == 1_800
         assert site.files() == []
+
+
+def lose(site: Site, monkeypatch: pytest.MonkeyPatch, worker_id: str, records: int) -> JournalWriter:
+    """A worker whose disk is full: so many records wait in its memory."""
+    writer = site.writer(worker_id)
+    serve(writer, 900)
+    disk = FaultyDisk(monkeypatch)
+    disk.free_bytes = 0
+    for index in range(1000, 1000 + records):
+        writer.closed(an_ended_record(index))
+        writer.flush()
+    writer.note_losses()
+    disk.free_bytes = None
+    return writer
+
+
+def die(writer: JournalWriter) -> None:
+    """As after ``kill -9``: the kernel frees the lock, and nothing else happens."""
+    os.close(writer._lock_fd)
+    writer._lock_fd = -1
+
+
+def test_what_a_dead_worker_lost_is_counted_once_whatever_is_restarted(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = lose(site, monkeypatch, WORKER, 7)
+    site.ingest()
+    assert site.ingestor.status().records_lost == 0  # it may write them yet
+    die(writer)
+    site.ingest()
+    status = site.ingestor.status()
+    assert (status.records_lost, status.lost_reason) == (7, "No space left on device")
+    assert 0 < (status.lost_first_unix_ms or 0) <= (status.lost_last_unix_ms or 0)
+    assert site.files() == []
+    site.restart().step()
+    assert site.ingestor.status().records_lost == 7
+    assert caplog.text.count("7 requests were served without a record between ") == 1
+    die(lose(site, monkeypatch, "beef", 2))
+    site.ingest()
+    assert site.ingestor.status().records_lost == 9
+
+
+def test_a_loss_is_told_while_the_database_cannot_be_written_and_is_stored_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.ingest()
+    die(lose(site, monkeypatch, WORKER, 5))
+    holder = apsw.Connection(str(site.database))
+    holder.execute("BEGIN IMMEDIATE")
+    for _ in range(3):
+        assert not site.ingestor._attempt()
+        assert site.ingestor.status().records_lost == 5
+    holder.execute("ROLLBACK")
+    holder.close()
+    site.ingest()
+    assert site.ingestor.status().records_lost == 5
+    assert site.reader.query("SELECT worker_id, records FROM journal_losses") == [(WORKER, 5)]
+
+
+def test_stopping_does_not_wait_for_a_disk_that_is_full(site: Site) -> None:
+    site.ingestor.start()
+    site.store._connection.pragma("max_page_count", site.store._connection.pragma("page_count") + 3)
+    serve(site.writer(), *range(500))
+    begun = time.monotonic()
+    site.ingestor.stop(timeout_s=300)
+    assert time.monotonic() - begun < 150  # it would go on trying for twice as long
+    assert "full" in str(site.ingestor.status().last_error)
+    site.store._connection.pragma("max_page_count", 1_000_000)
+    assert site.ingest() == 500

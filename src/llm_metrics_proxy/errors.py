@@ -57,6 +57,10 @@ class ForeignDatabaseError(StoreError):
     exit_code = 3
 
 
+class DiskLowError(LlmMetricsProxyError):
+    """What is free on a disk is kept for storing records; other work goes on once there is room."""
+
+
 class MigrationRefusedError(LlmMetricsProxyError):
     """A migration or an undo cannot begin: the lock is held, the disk is too small. Nothing was changed."""
 

@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from llm_metrics_proxy.api.health import HEARTBEAT_LIMIT_MS, LAG_LIMIT_MS, Health, assess, worker_health
+from llm_metrics_proxy.api.health import HEARTBEAT_LIMIT_MS, LAG_LIMIT_MS, LOSS_TOLD_MS, Health, assess, worker_health
 from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import Scoreboard, WorkerStatus
+from llm_metrics_proxy.storage.room import DiskRoom
 
 NOW_MS = 1_772_366_400_000.0
 WELL = IngestionStatus(running=True, records_ingested=5, lag_bytes=10, lag_ms=200)
@@ -64,6 +65,40 @@ def test_ingestion_in_trouble_degrades_health_with_its_reason(changes: dict[str,
     assert health.status == "degraded"
     (reason,) = health.reasons
     assert words in reason
+
+
+def test_what_was_lost_is_told_for_a_day_and_counted_for_ever() -> None:
+    lost = replace(
+        WELL,
+        records_lost=493,
+        lost_first_unix_ms=int(NOW_MS) - 120_000,
+        lost_last_unix_ms=int(NOW_MS) - 60_000,
+        lost_reason="No space left on device",
+    )
+    health = judged(status=lost)
+    (reason,) = health.reasons
+    assert reason.startswith("493 requests were served without a record between 2026-03-01T11:58:00Z and ")
+    assert reason.endswith("2026-03-01T11:59:00Z: No space left on device")
+    later = assess("2.0.0", lost, [], NOW_MS + LOSS_TOLD_MS)
+    assert (later.status, later.ingestion and later.ingestion.records_lost) == ("ok", 493)
+    assert judged(status=replace(WELL, records_lost=0)).status == "ok"
+
+
+def test_a_disk_that_is_low_degrades_health_once_for_each_disk() -> None:
+    rooms = {name: DiskRoom(folder=f"/{name}", free_bytes=5, reserve_bytes=9, device=3) for name in ("one", "two")}
+    rooms["three"] = DiskRoom(folder="/three", free_bytes=50, reserve_bytes=9, device=4)
+    low = {name: rooms[name] for name in ("one", "two")}
+    health = assess("2.0.0", WELL, [], NOW_MS, disks=rooms, low_disks=low)
+    assert health.status == "degraded"
+    (reason,) = health.reasons
+    assert "only 5 bytes are free in /one" in reason
+    assert [(disk.disk, disk.free_bytes, disk.low) for disk in health.disks] == [
+        ("one", 5, True), ("two", 5, True), ("three", 50, False),
+    ]  # fmt: skip
+
+
+def test_what_keeps_roll_ups_waiting_degrades_health() -> None:
+    assert assess("2.0.0", WELL, [], NOW_MS, upkeep_problem="roll-ups wait: x").reasons == ["roll-ups wait: x"]
 
 
 def test_torn_frames_are_normal() -> None:

@@ -238,7 +238,7 @@ def test_prometheus_has_the_phase_and_the_records(database: Database) -> None:
     ("progress", "text"),
     [
         (Progress(phase=Phase.CHECKING), "checking the database"),
-        (Progress(phase=Phase.WAITING, detail="process 5 holds the lock"), "waiting for another process to end its"),
+        (Progress(phase=Phase.WAITING, detail="process 5 holds the lock"), "waiting: process 5 holds the lock"),
         (
             Progress(phase=Phase.VERIFYING, done=999, total=1000, eta_s=59.4),
             "verifying every record, 99 %, about 59 s left",

@@ -12,7 +12,9 @@ from llm_metrics_proxy.api.health import Health, assess
 from llm_metrics_proxy.api.prometheus import Exposition
 from llm_metrics_proxy.counters import BOUNDS_MS, E2E_LATENCY, OVERHEAD, CounterBook, SeriesLabels
 from llm_metrics_proxy.counters import Series as Series_
+from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.storage.room import DiskRoom
 from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES, TAXONOMY
 from tests.analytics.database import Database, a_record
 from tests.api.service import NOW_UNIX_S, RUNNING, client
@@ -71,6 +73,9 @@ def test_every_family_is_there_before_the_first_request() -> None:
         "llm_proxy_open_connections": "gauge",
         "llm_proxy_journal_bytes": "gauge",
         "llm_proxy_records_dropped": "counter",
+        "llm_proxy_disk_free_bytes": "gauge",
+        "llm_proxy_disk_reserve_bytes": "gauge",
+        "llm_proxy_disk_low": "gauge",
         "llm_proxy_bad_requests": "counter",
         "llm_proxy_backend_up": "gauge",
         "llm_proxy_backend_open_requests": "gauge",
@@ -78,6 +83,7 @@ def test_every_family_is_there_before_the_first_request() -> None:
         "llm_proxy_journal_lag_bytes": "gauge",
         "llm_proxy_journal_lag_seconds": "gauge",
         "llm_proxy_records_rejected": "counter",
+        "llm_proxy_records_lost": "counter",
         "llm_proxy_journal_damaged_bytes": "counter",
         "llm_proxy_migration_phase": "gauge",
         "llm_proxy_migration_records_done": "gauge",
@@ -302,6 +308,19 @@ def test_gauges_come_from_the_workers_and_from_ingestion() -> None:
     assert only(values, "llm_proxy_ingestion_up") == 1
     values, _ = scrape(CounterBook(), health(pid=5, heartbeat_unix_ms=now_ms - 60_000))
     assert only(values, "llm_proxy_worker_up", worker="0") == 0
+
+
+def test_disks_and_losses_are_shown_and_what_is_not_known_is_no_0() -> None:
+    rooms = {"database": DiskRoom(folder="/d", free_bytes=5, reserve_bytes=9)}
+    status = IngestionStatus(running=True, records_lost=493)
+    values, _ = scrape(CounterBook(), assess("2.0.0", status, (), 0, disks=rooms, low_disks=rooms))
+    assert only(values, "llm_proxy_records_lost_total") == 493
+    assert only(values, "llm_proxy_disk_free_bytes", disk="database") == 5
+    assert only(values, "llm_proxy_disk_reserve_bytes", disk="database") == 9
+    assert only(values, "llm_proxy_disk_low", disk="database") == 1
+    values, _ = scrape(CounterBook(), assess("2.0.0", IngestionStatus(running=True), (), 0, disks=rooms))
+    assert only(values, "llm_proxy_disk_low", disk="database") == 0
+    assert "llm_proxy_records_lost_total" not in {name for name, _ in values}
 
 
 def test_ingestion_that_does_not_run_is_shown_as_down() -> None:

@@ -19,14 +19,15 @@ ALLOWED: dict[str, set[str]] = {
     "forwarded": set(),
     "tls_reasons": set(),
     "doors": set(),
+    "ownership": set(),
     "wire": {"errors", "record"},
-    "journal": {"errors", "record"},
+    "journal": {"errors", "record", "ownership"},
     "proxy": {
         "errors", "record", "scoreboard", "logs", "globs", "forwarded", "tls_reasons", "doors", "wire", "journal",
     },
     "storage.base": {"errors", "record"},
     "rollups": {"record"},
-    "storage": {"errors", "record", "storage.base", "metrics_service", "rollups"},
+    "storage": {"errors", "record", "storage.base", "metrics_service", "rollups", "ownership"},
     # What a migration is made of; the migrations, which are frozen and know nothing else; the engine, which knows them.
     "migration.model": {"storage.base"},
     "migration.timestamps": {"storage.base"},
@@ -41,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "migration": {
         "errors", "record", "storage.base", "storage", "metrics_service", "migration.model", "migration.timestamps",
-        "safe_migrations", "rollups",
+        "safe_migrations", "rollups", "ownership",
     },
     "upkeep": {"errors", "storage", "storage.base", "rollups", "migration"},
     "counters": {"errors", "record", "wire"},  # of wire: the names of outcomes
@@ -49,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "pricing": {"globs"},
     "telemetry": {"errors", "record", "tls_reasons"},
     "watch": {"errors", "storage.base", "analytics", "metrics_service", "tls_reasons"},
-    "ingestion": {"errors", "record", "storage.base", "journal", "counters", "metrics_service"},
+    "ingestion": {"errors", "record", "storage.base", "journal", "counters", "metrics_service", "ownership"},
     # of wire: the table of errors
     "analytics": {"errors", "record", "storage.base", "metrics_service", "wire", "rollups"},
     "export": {"errors", "record", "storage.base", "analytics", "metrics_service", "export.parquet"},

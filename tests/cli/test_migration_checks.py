@@ -54,10 +54,10 @@ def test_an_old_database_is_named_and_left_as_it_is(settings: Settings) -> None:
 
 
 def test_too_little_room_is_told_before_it_is_needed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1024**2}))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1024**2, "total": 1024**3}))
     finding = checks.migrations(settings)
     assert finding.status is Status.FAILED
-    assert "where 1 are free" in finding.found
+    assert "where 1.0 MB are free" in finding.found
 
 
 def test_what_ran_and_what_was_taken_back_is_told(settings: Settings) -> None:

@@ -371,15 +371,15 @@ def test_the_undo_entries_of_older_runs_are_dropped(legacy: Path) -> None:
 
 def test_the_last_of_many_disks_is_measured_first(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = legacy.read_bytes()
-    monkeypatch.setattr("llm_metrics_proxy.migration.disk.shutil.disk_usage", _nearly_full)
-    with pytest.raises(MigrationRefusedError, match=r"needs [\d,]+ bytes .* 1,000 are free"):
+    monkeypatch.setattr("llm_metrics_proxy.storage.room.shutil.disk_usage", _nearly_full)
+    with pytest.raises(MigrationRefusedError, match=r"[\d.]+ kB are needed in .*, where 1.0 kB are free \(.*roll-ups"):
         engine.migrate(legacy, options(legacy))
     assert legacy.read_bytes() == before
 
 
 def _nearly_full(_path: Any) -> Any:
     class Usage:
-        free = 1000
+        free, total = 1000, 100_000
 
     return Usage()
 

@@ -255,11 +255,12 @@ def test_the_disk_is_measured_where_the_files_will_be(tmp_path: Path) -> None:
     disk = planned(path).disk
     assert disk is not None
     assert disk.backup_bytes == path.stat().st_size
-    assert disk.grows_bytes >= 1000 * 120
+    assert disk.grows_bytes >= 1000 * 250
+    assert disk.rollups_bytes >= 1000 * 235
     assert (
         disk.database.needed_bytes
         == disk.backups.needed_bytes
-        == (disk.backup_bytes + disk.grows_bytes + disk.wal_bytes)
+        == (disk.backup_bytes + disk.grows_bytes + disk.wal_bytes + disk.rollups_bytes + disk.reserve_bytes)
     ), "both on one file system"
     assert disk.database.enough == (disk.database.needed_bytes <= disk.database.free_bytes)
     assert (tmp_path / "backups").exists() is False

@@ -11,7 +11,14 @@ from typing import Any
 import apsw
 import pytest
 
-from llm_metrics_proxy.errors import ForeignDatabaseError, MigrationRefusedError, NewerDatabaseError, StoreError
+from llm_metrics_proxy.api.migrations import MigrationBlocksDataError, in_words
+from llm_metrics_proxy.errors import (
+    ForeignDatabaseError,
+    MigrationRefusedError,
+    NewerDatabaseError,
+    StoreBusyError,
+    StoreError,
+)
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Change, Ended, Phase, State
@@ -248,3 +255,24 @@ def test_outside_its_hours_it_pauses_and_says_until_when(old: Path) -> None:
         assert view.paused_until.tzinfo is not None
         assert timedelta(hours=1) < view.paused_until - datetime.now().astimezone() < timedelta(hours=3)
     assert engine.history(old)[-1].state is State.MIGRATING
+
+
+def test_what_a_blocked_database_waits_for_is_said_everywhere(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = {"free": 1000, "total": 10**9}
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), full))
+    before = content(old)
+    with running(old) as it:
+        view = it.until(lambda view: view.problem is not None and view.progress.phase is Phase.WAITING)
+        assert "has no room for the migration" in str(view.problem)
+        assert in_words(view.progress).startswith("waiting: The disk has no room for the migration of ")
+        assert in_words(view.progress).endswith("It is tried again every 0.05 s")
+        assert "has no room" in str(MigrationBlocksDataError(view.progress))
+        with pytest.raises(StoreBusyError, match=r"is being migrated\. That waits: The disk has no room"):
+            it.service.admit()
+        for _ in range(200):  # told all the while, also while it looks again
+            assert it.view.problem == view.problem
+            time.sleep(0.002)
+        full["free"] = 10**9
+        it.until_ended(Ended.DONE)
+        assert it.view.problem is None
+    assert content(old) != before

@@ -139,9 +139,11 @@ def test_closing_hands_out_what_still_waited(tmp_path: Path) -> None:
     run(story())
 
 
-def test_a_journal_that_cannot_be_written_is_told_once_in_a_while(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_journal_that_cannot_be_written_is_told_when_it_begins_when_it_costs_records_and_when_it_is_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("llm_metrics_proxy.journal.writer.BUFFER_BYTES", 4096)
+
     async def story() -> None:
         (tmp_path / "file").touch()
         bench = Bench(tmp_path / "file" / "journal")
@@ -152,8 +154,21 @@ def test_a_journal_that_cannot_be_written_is_told_once_in_a_while(
         with caplog.at_level(logging.ERROR):
             for now in (100.0, 101.0, 105.0, 111.0):
                 bench.recorder.tick(now)
-        assert caplog.text.count("cannot record") == 2
-        assert bench.slot.get("journal_errno") != 0
+            assert caplog.text.count("cannot record (Not a directory); 1 records wait in memory") == 1
+            assert bench.slot.get("journal_errno") != 0
+            for number in range(2, 100):
+                bench.recorder.closed(record(number))
+            await asyncio.sleep(0.01)
+            for now in (112.0, 113.0):
+                bench.recorder.tick(now)
+            assert caplog.text.count("records are being lost (Not a directory)") == 1
+            (tmp_path / "file").unlink()
+            await asyncio.sleep(2.1)  # longer than it waits between two tries
+            for now in (120.0, 121.0):
+                bench.recorder.tick(now)
+            lost = bench.slot.get("records_dropped")
+            assert lost > 0
+            assert caplog.text.count(f"can record again after 20 s; {lost} records were lost") == 1
 
     run(story())
 

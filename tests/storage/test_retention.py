@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -10,7 +10,7 @@ from llm_metrics_proxy.rollups.grains import DAY
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage import rollup_store
 from llm_metrics_proxy.storage.base import IngestBatch
-from llm_metrics_proxy.storage.retention import oldest_day, prune_some, used_bytes
+from llm_metrics_proxy.storage.retention import forget_some, oldest_day, prune_some, used_bytes
 from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
 from llm_metrics_proxy.storage.rollup_store import add, clear_some, gather
 from llm_metrics_proxy.storage.sqlite import SqliteStore
@@ -169,3 +169,66 @@ def test_deleted_records_leave_room_that_counts_as_unused(path: Path, connection
 def test_an_empty_file_has_no_oldest_day(tmp_path: Path) -> None:
     SqliteStore(tmp_path / "empty.db").close()
     assert oldest_day(apsw.Connection(str(tmp_path / "empty.db"))) is None
+
+
+def undo_table(connection: apsw.Connection, name: str, ids: Iterable[int]) -> None:
+    connection.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, app_version)")
+    connection.executemany(f"INSERT INTO {name} VALUES (?, '1.0.0')", [(id_,) for id_ in ids])
+
+
+def ids_in(connection: apsw.Connection, table: str) -> list[int]:
+    return [id_ for (id_,) in connection.execute(f"SELECT id FROM {table} ORDER BY id")]
+
+
+def a_run(connection: apsw.Connection, state: str, through: str = "4.0.0") -> None:
+    """Write down a migration that ended so."""
+    values = {
+        "state": state, "from_versions": "{}", "to_version": through, "checksums": "{}", "app_version": through,
+        "distrusts_stamps": 0, "added_columns": "[]", "bound_id": 80, "records_total": 80, "records_changed": 80,
+        "gaps": "{}", "cursor_id": 80, "started_at": "2026-01-01T00:00:00Z", "busy_ms": 1.0, "largest_lock_ms": 1.0,
+    }  # fmt: skip
+    connection.execute(
+        f"INSERT INTO migrations ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", list(values.values())
+    )
+
+
+def forget(connection: apsw.Connection, records: int = 7) -> None:
+    after: dict[str, int] = {}
+    more = True
+    while more:
+        with transaction(connection):
+            more = forget_some(connection, records, after) > 0
+
+
+def test_undo_entries_go_with_their_records(connection: apsw.Connection) -> None:
+    undo_table(connection, "migration_undo_1_4_0_0", range(1, 81))
+    connection.execute("INSERT INTO repricings VALUES (3, 'done', 'x', 'x', '4.2.0', '{}', '', 80, 80, 80)")
+    connection.execute("INSERT INTO repricing_changes (repricing_id, record_id) SELECT 3, id FROM completion_requests")
+    assert prune(connection, TOMORROW, 10) == 10
+    repriced = [id_ for (id_,) in connection.execute("SELECT record_id FROM repricing_changes ORDER BY record_id")]
+    assert repriced == ids_in(connection, "completion_requests")
+    assert ids_in(connection, "migration_undo_1_4_0_0") == ids_in(connection, "completion_requests")
+    assert len(ids_in(connection, "completion_requests")) == 70
+
+
+def test_entries_of_records_that_went_before_are_found(connection: apsw.Connection) -> None:
+    a_run(connection, "done")
+    undo_table(connection, "migration_undo_1_4_0_0", range(-20, 81))
+    connection.execute("DELETE FROM completion_requests WHERE id % 3 = 0")
+    forget(connection)
+    assert ids_in(connection, "migration_undo_1_4_0_0") == ids_in(connection, "completion_requests")
+
+
+@pytest.mark.parametrize("state", ["done", "migrating", "verifying", "undoing", "undone", "rolled_back"])
+def test_entries_that_can_be_asked_for_stay(connection: apsw.Connection, state: str) -> None:
+    """Of a done run before the last one nobody can ask for, and only once the last one is done itself."""
+    a_run(connection, "done")
+    a_run(connection, state)
+    for run in (1, 2):
+        undo_table(connection, f"migration_undo_{run}_4_0_0", range(1, 81))
+    forget(connection)
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE name GLOB 'migration_u*'")]
+    assert tables == (
+        ["migration_undo_2_4_0_0"] if state == "done" else ["migration_undo_1_4_0_0", "migration_undo_2_4_0_0"]
+    )
+    assert ids_in(connection, "migration_undo_2_4_0_0") == list(range(1, 81))

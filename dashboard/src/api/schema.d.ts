@@ -527,6 +527,16 @@ export interface components {
             sum: number | null;
         };
         /**
+         * DiskHealth
+         * @description The disk of one part. While it is low, everything but storing waits.
+         */
+        DiskHealth: {
+            disk: string;
+            free_bytes: number;
+            low: boolean;
+            reserve_bytes: number;
+        };
+        /**
          * Distribution
          * @description One metric over ``n`` records that have it; with ``n`` = 0 all else is ``None``.
          *
@@ -696,6 +706,8 @@ export interface components {
             app_version: string;
             /** @default [] */
             backends: components["schemas"]["BackendHealth"][];
+            /** @default [] */
+            disks: components["schemas"]["DiskHealth"][];
             ingestion: components["schemas"]["IngestionHealth"] | null;
             migration: components["schemas"]["MigrationHealth"] | null;
             reasons: string[];
@@ -811,8 +823,12 @@ export interface components {
             lag_ms: number | null;
             last_commit_unix_ms: number | null;
             last_error: string | null;
+            lost_first_unix_ms: number | null;
+            lost_last_unix_ms: number | null;
+            lost_reason: string | null;
             open_requests: number;
             records_ingested: number;
+            records_lost: number | null;
             records_rejected: number;
             torn_frames: number;
             unknown_frames: number;

@@ -185,7 +185,17 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
         board = ports.scoreboard
         workers, backends = (board.workers(), board.backends()) if board else ([], [])
         now_ms = ports.clock() * 1000
-        return assess(APP_VERSION, ports.service_status(), workers, now_ms, ports.migrations, backends=backends)
+        return assess(
+            APP_VERSION,
+            ports.service_status(),
+            workers,
+            now_ms,
+            ports.migrations,
+            backends=backends,
+            disks=ports.disks(),
+            low_disks=ports.low_disks(),
+            upkeep_problem=ports.upkeep_problem(),
+        )
 
     exposition = prometheus.Exposition(ports.book)
 
@@ -195,7 +205,8 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
 
     scrapes = Scrapes(exposed)
 
-    # async: it touches no disk, and must answer even while every thread is busy with a long question.
+    # async: it reads no file, only asks the kernel what is free, and must answer even while every thread is busy with a
+    # long question.
     @app.get(
         "/health",
         summary="How the proxy, its workers and ingestion fare",

@@ -4,16 +4,19 @@ Pure: the time is passed in.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from llm_metrics_proxy.api.migrations import IDLE, in_words, percent
-from llm_metrics_proxy.api.ports import MigrationPorts, ServiceStatus
+from llm_metrics_proxy.api.ports import DiskRoom, MigrationPorts, ServiceStatus
 from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus
 
 HEARTBEAT_LIMIT_MS: Final = 5_000  # a worker writes one every second
+LOSS_TOLD_MS: Final = 24 * 3600 * 1000  # a loss is no longer a fault of today after so long; its count stays
 LAG_LIMIT_MS: Final = 30_000  # records reach the database within a second; half a minute means that something blocks
 
 
@@ -60,6 +63,10 @@ class IngestionHealth(msgspec.Struct, frozen=True, kw_only=True):
     torn_frames: int
     unknown_frames: int
     last_commit_unix_ms: int | None
+    records_lost: int | None  # requests served without a record, over all restarts; none: not known yet
+    lost_first_unix_ms: int | None
+    lost_last_unix_ms: int | None
+    lost_reason: str | None
 
 
 class MigrationHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +83,15 @@ class MigrationHealth(msgspec.Struct, frozen=True, kw_only=True):
     blocks_data: bool  # nothing can be read or stored until the database is adopted
 
 
+class DiskHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """The disk of one part. While it is low, everything but storing waits."""
+
+    disk: str  # what is on it: database or journal
+    free_bytes: int
+    reserve_bytes: int  # kept for storing records
+    low: bool  # less than the reserve is free, or hardly more again
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """``ok``, or ``degraded`` with every reason in words. The process answers, so the HTTP status is 200 either way."""
 
@@ -86,6 +102,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     migration: MigrationHealth | None  # none: nothing migrates in this process
     workers: list[WorkerHealth]
     backends: list[BackendHealth] = []
+    disks: list[DiskHealth] = []
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +178,27 @@ def _migration_faults(migrations: MigrationPorts) -> list[str]:
     return faults
 
 
+def _losses(ingestion: IngestionHealth, now_unix_ms: float) -> list[str]:
+    first, last = ingestion.lost_first_unix_ms, ingestion.lost_last_unix_ms
+    if not ingestion.records_lost or first is None or last is None or now_unix_ms - last > LOSS_TOLD_MS:
+        return []
+    between = " and ".join(
+        datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        for ms in (first, last)
+    )
+    return [
+        f"{ingestion.records_lost} requests were served without a record between {between}: {ingestion.lost_reason}"
+    ]
+
+
+def disk_health(disks: Mapping[str, DiskRoom], low: Collection[str]) -> list[DiskHealth]:
+    """What is free, disk by disk."""
+    return [
+        DiskHealth(disk=name, free_bytes=room.free_bytes, reserve_bytes=room.reserve_bytes, low=name in low)
+        for name, room in disks.items()
+    ]
+
+
 def assess(
     app_version: str,
     status: ServiceStatus | None,
@@ -169,6 +207,9 @@ def assess(
     migrations: MigrationPorts | None = None,
     *,
     backends: Sequence[BackendStatus] = (),
+    disks: Mapping[str, DiskRoom] = MappingProxyType({}),
+    low_disks: Mapping[str, DiskRoom] = MappingProxyType({}),
+    upkeep_problem: str | None = None,
 ) -> Health:
     """Everything at once. ``workers`` and ``backends`` are empty where they run on another host."""
     judged = [worker_health(worker, now_unix_ms) for worker in workers]
@@ -179,12 +220,16 @@ def assess(
     else:
         ingestion = IngestionHealth(**{name: getattr(status, name) for name in IngestionHealth.__struct_fields__})
         reasons += [text.format(i=ingestion) for fault, text in _INGESTION_FAULTS if fault(ingestion)]
+        reasons += _losses(ingestion, now_unix_ms)
     seen = [backend_health(backend) for backend in backends]
     for name in dict.fromkeys(backend.name for backend in seen if not backend.up):
         by = [str(backend.worker) for backend in seen if backend.name == name and not backend.up]
         reasons.append(f"backend {name} is passed over by worker {', '.join(by)}, until it answers")
     if migrations is not None:
         reasons += _migration_faults(migrations)
+    reasons += {room.device: room.in_words() for room in reversed(list(low_disks.values()))}.values()
+    if upkeep_problem is not None:
+        reasons.append(upkeep_problem)
     return Health(
         status="degraded" if reasons else "ok",
         app_version=app_version,
@@ -193,4 +238,5 @@ def assess(
         migration=migration_health(migrations),
         workers=judged,
         backends=seen,
+        disks=disk_health(disks, low_disks),
     )

@@ -14,11 +14,13 @@ from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.storage.base import Reader
 
 IDLE: Final = "idle"
+WAITING: Final = "waiting"
 _PAGES: Final = frozenset({"backing_up"})
 _LEAST_RETRY_S: Final = 1
 _MOST_RETRY_S: Final = 60
 _WORDS: Final = {  # phase -> what is done, for people
-    "waiting": "waiting for another process to end its migration",
+    IDLE: "about to begin",
+    WAITING: "waiting",
     "checking": "checking the database",
     "backing_up": "backing up the database",
     "adopting": "adopting the database",
@@ -65,8 +67,12 @@ def percent(progress: MigrationProgress) -> float | None:
 
 
 def in_words(progress: MigrationProgress) -> str:
-    """Phase, percent and time left, such as ``recalculating records, 45 %, about 2 min left``."""
-    parts = [_WORDS.get(progress.phase, progress.phase)]
+    """Phase, percent and time left, such as ``recalculating records, 45 %, about 2 min left``; while waiting, for
+    what."""
+    words = _WORDS.get(progress.phase, progress.phase)
+    if progress.phase == WAITING:
+        return f"{words}: {progress.detail}" if progress.detail else words
+    parts = [words]
     share = percent(progress)
     if share is not None:
         parts.append(f"{int(share)} %")
@@ -99,7 +105,7 @@ def now(app_version: str, ports: MigrationPorts | None, reader: Reader) -> Migra
     """What goes on, here or in another process; never raises for a database that cannot be read."""
     progress: MigrationProgress = _Seen() if ports is None else ports.progress()
     holder = None if ports is None else ports.lock_holder()
-    here = progress.phase not in (IDLE, "waiting")
+    here = progress.phase not in (IDLE, WAITING)
     run_id = ports.run_id() if ports is not None and here else None
     blocks = ports is not None and ports.blocks_store()
     if not here and not blocks:

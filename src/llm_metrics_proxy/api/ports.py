@@ -56,6 +56,22 @@ class ServiceStatus(Protocol):
         """Frames of kinds that only a newer program writes."""
 
     @property
+    def records_lost(self) -> int | None:
+        """Requests that were served without a record, ever; none: not known yet."""
+
+    @property
+    def lost_first_unix_ms(self) -> int | None:
+        """When the first of them was."""
+
+    @property
+    def lost_last_unix_ms(self) -> int | None:
+        """When the last of them was."""
+
+    @property
+    def lost_reason(self) -> str | None:
+        """Why the last of them was."""
+
+    @property
     def last_commit_unix_ms(self) -> int | None:
         """When the last batch was committed."""
 
@@ -123,6 +139,25 @@ class MigrationPorts(Protocol):
         """The migrations of this program, in order."""
 
 
+class DiskRoom(Protocol):
+    """What is free on one disk."""
+
+    @property
+    def free_bytes(self) -> int:
+        """That this user may still write."""
+
+    @property
+    def reserve_bytes(self) -> int:
+        """Of them, how many are kept for storing records."""
+
+    @property
+    def device(self) -> int:
+        """Two folders with the same one share this room."""
+
+    def in_words(self) -> str:
+        """What is wrong where less than the reserve is free."""
+
+
 class WatchPorts(Protocol):
     """What is watched, from memory, at once."""
 
@@ -169,5 +204,8 @@ class ApiPorts:
     site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
     watch: WatchPorts | None = None  # none: nothing is watched here
     telemetry: Callable[[], Telemetry] | None = None  # none: none is sent
+    disks: Callable[[], Mapping[str, DiskRoom]] = dict  # those of the database and the journal
+    low_disks: Callable[[], Mapping[str, DiskRoom]] = dict  # of them, those whose last room is kept for storing
+    upkeep_problem: Callable[[], str | None] = lambda: None  # why nothing is rolled up or pruned
     clock: Callable[[], float] = time.time  # Unix seconds
     stopping: Callable[[], bool] = lambda: False  # true: answers without an end are to end now

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from llm_metrics_proxy.api.health import BackendHealth, Health, IngestionHealth, WorkerHealth
+from llm_metrics_proxy.api.health import BackendHealth, DiskHealth, Health, IngestionHealth, WorkerHealth
 from llm_metrics_proxy.api.ports import Telemetry, WatchPorts
 from llm_metrics_proxy.api.prometheus_series import FAMILIES, PREFIX, SeriesLines
 from llm_metrics_proxy.counters import CounterBook
@@ -32,6 +32,11 @@ _BACKEND_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[BackendHealth],
     (GaugeMetricFamily, "backend_up", "1 unless the worker passes the backend over.", lambda b: b.up),
     (GaugeMetricFamily, "backend_open_requests", "Requests that the backend is to answer.", lambda b: b.open_requests),
     (CounterMetricFamily, "backend_ejections", "How often the backend was passed over.", lambda b: b.ejections),
+)
+_DISK_METRICS: Final[tuple[tuple[str, str, Callable[[DiskHealth], float]], ...]] = (
+    ("disk_free_bytes", "What is free on the disk.", lambda d: d.free_bytes),
+    ("disk_reserve_bytes", "Of it, what is kept for storing records.", lambda d: d.reserve_bytes),
+    ("disk_low", "1 while roll-ups, backups, pruning and migrations wait for room.", lambda d: d.low),
 )
 _INGESTION_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[IngestionHealth], float]], ...]] = (
     (GaugeMetricFamily, "journal_lag_bytes", "Journal bytes not yet in the database.", lambda i: i.lag_bytes),
@@ -110,6 +115,15 @@ class _Live(Collector):
         if ingestion is not None:
             for family_type, name, text, measure in _INGESTION_METRICS:
                 yield family_type(PREFIX + name, text, measure(ingestion))
+        lost = CounterMetricFamily(PREFIX + "records_lost", "Requests served without a record, over restarts.")
+        if ingestion is not None and ingestion.records_lost is not None:  # else it is not known, and must not fall to 0
+            lost.add_metric((), ingestion.records_lost)
+        yield lost
+        for name, text, of_disk in _DISK_METRICS:
+            gauge = GaugeMetricFamily(PREFIX + name, text, labels=("disk",))
+            for disk in self._health.disks:
+                gauge.add_metric((disk.disk,), of_disk(disk))
+            yield gauge
         yield from self._migration_families()
 
     def _migration_families(self) -> Iterator[Metric]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 import typer
 
 from llm_metrics_proxy.cli.backup import backup
+from llm_metrics_proxy.cli.compact import compact
 from llm_metrics_proxy.cli.demo import demo
 from llm_metrics_proxy.cli.doctor import doctor
 from llm_metrics_proxy.cli.errors import errors
@@ -38,7 +39,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    *(serve, proxy, metrics, demo, requests, summary, query, errors, top, export, report, reprice, doctor, version),
+    *(
+        serve,
+        proxy,
+        metrics,
+        demo,
+        requests,
+        summary,
+        query,
+        errors,
+        top,
+        export,
+        report,
+        reprice,
+        compact,
+        doctor,
+        version,
+    ),
 ):
     app.command()(verb)
 app.add_typer(migrate)

@@ -25,7 +25,12 @@ from llm_metrics_proxy.storage.restore import restore as put_in_place
 
 FAILED: Final = 1
 _PLACES: Final = (*READING, "backup_dir")
-_REASONS: Final = {"migration": "before a migration", "before_restore": "before a restore", "manual": "by hand"}
+_REASONS: Final = {
+    "migration": "before a migration",
+    "before_restore": "before a restore",
+    "before_compact": "before compacting",
+    "manual": "by hand",
+}
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A backup, as `backup list` names it.")]
 

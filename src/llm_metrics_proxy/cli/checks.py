@@ -6,7 +6,6 @@ No check changes anything: no file is made, no database is opened for writing, n
 import asyncio
 import os
 import resource
-import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,15 +16,22 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy import listening
-from llm_metrics_proxy.analytics import records_by_version
-from llm_metrics_proxy.cli import backend_checks, discovery, migration_checks, plan, secret_file, watch_checks
+from llm_metrics_proxy.cli import (
+    backend_checks,
+    discovery,
+    migration_checks,
+    plan,
+    secret_file,
+    watch_checks,
+)
+from llm_metrics_proxy.cli.database_checks import database, losses
 from llm_metrics_proxy.cli.finding import Finding, Status, nearest_folder
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.types import DEMO
 from llm_metrics_proxy.dashboard import MISSING as NO_DASHBOARD
 from llm_metrics_proxy.dashboard import is_built
 from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
-from llm_metrics_proxy.migration.legacy import Found, inspect
+from llm_metrics_proxy.storage.room import nearest, room_in
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import look
 
@@ -33,8 +39,8 @@ OLDEST_SQLITE: Final = (3, 51, 3)  # releases before it can corrupt a WAL databa
 LEAST_FREE_BYTES: Final = 256 * 1024**2
 CLOCK_TOLERANCE_S: Final = 60.0
 _ANSWER_LIMIT_S: Final = 3.0
-_PROJECT_BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)  # a clock that shows less was never set
 _MIB: Final = 1024**2
+_PROJECT_BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)  # a clock that shows less was never set
 
 
 def backend(settings: Settings) -> Finding:
@@ -59,29 +65,6 @@ def backend(settings: Settings) -> Finding:
         return Finding("backend", Status.OK, f"{settings.backend} answers; {answer}")
     advice = "see above" if answer.startswith("TLS failed") else "start it, or name another with --backend"
     return Finding("backend", Status.FAILED, f"{settings.backend}: {answer}", advice)
-
-
-def database(settings: Settings) -> Finding:
-    """Can this version read the database, and what is in it?"""
-    path = settings.db_path
-    try:
-        if inspect(path).found is Found.LEGACY:
-            words = f"{path}: {path.stat().st_size / _MIB:,.1f} MiB, written by an older version or program"
-            return Finding("database", Status.OK, words, "the check `migrations` says what becomes of it")
-        if not look(path):
-            return Finding("database", Status.OK, f"{path}: none yet; it is made at the first start")
-        reader = SqliteReader(path)
-        try:
-            ledger = reader.query("SELECT number, name, app_version FROM schema_steps ORDER BY number")
-            versions = records_by_version(reader)
-        finally:
-            reader.close()
-    except LlmMetricsProxyError as error:
-        return Finding("database", Status.FAILED, str(error), "do what the message says; nothing was changed")
-    steps = ", ".join(f"{number} {name} (by {version})" for number, name, version in ledger)
-    records = ", ".join(f"{version}: {count:,}" for version, count in versions.items()) or "none"
-    size = f"{path.stat().st_size / _MIB:,.1f} MiB"
-    return Finding("database", Status.OK, f"{path}: {size}; schema steps {steps}; records by version {records}")
 
 
 def sqlite(_settings: Settings) -> Finding:
@@ -113,14 +96,18 @@ def journal(settings: Settings) -> Finding:
 
 def disk(settings: Settings) -> Finding:
     """Is there room for the journal and the database?"""
-    folder = nearest_folder(settings.data_dir)
-    free = shutil.disk_usage(folder).free
-    found = f"{free / _MIB:,.0f} MiB free at {folder}"
-    if free < LEAST_FREE_BYTES:
+    rooms = {  # one for each disk
+        nearest(folder).stat().st_dev: room_in(nearest(folder))
+        for folder in (settings.journal_dir, settings.db_path.parent, settings.data_dir)
+    }.values()
+    found = "; ".join(f"{room.free_bytes / _MIB:,.0f} MiB free at {room.folder}" for room in rooms)
+    least = min(room.free_bytes for room in rooms)
+    if least < LEAST_FREE_BYTES or not all(room.has() for room in rooms):
+        found = "; ".join([found, *(room.in_words() for room in rooms if not room.has())])
         return Finding(
             "disk", Status.FAILED, found, f"free at least {LEAST_FREE_BYTES // _MIB} MiB, or move --data-dir"
         )
-    if free < settings.journal_max_bytes:
+    if least < settings.journal_max_bytes:
         advice = "less than journal_max_bytes: a stopped metrics process could fill the disk; lower it or make room"
         return Finding("disk", Status.WARNING, found, advice)
     return Finding("disk", Status.OK, found)
@@ -206,6 +193,7 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     backend,
     backend_checks.tls,
     database,
+    losses,
     migration_checks.migrations,
     migration_checks.backups,
     sqlite,

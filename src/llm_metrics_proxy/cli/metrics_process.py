@@ -17,10 +17,12 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from apsw import Connection
 
 from llm_metrics_proxy import dashboard, logs
 from llm_metrics_proxy.analytics.sources import sources_of
@@ -35,6 +37,7 @@ from llm_metrics_proxy.cli.version import versions
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
+from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService
 from llm_metrics_proxy.migration.window import Window
@@ -43,15 +46,17 @@ from llm_metrics_proxy.process_memory import collect_rarely, give_back_large_blo
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.alert_store import AlertStore
+from llm_metrics_proxy.storage.compact import remove_leftovers
 from llm_metrics_proxy.storage.late import LateStore
 from llm_metrics_proxy.storage.rollup_store import fold_after_insert
+from llm_metrics_proxy.storage.room import DATABASE, JOURNAL, DiskWatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.telemetry import TelemetryExporter
 from llm_metrics_proxy.upkeep import Retention, UpkeepService
 from llm_metrics_proxy.watch.watcher import Rules, Watcher
 
-# The supervisor kills after 60 s. What is not stored by then stays in the journal for the next start.
-DRAIN_TIMEOUT_S: Final = 50.0
+# A container has 10 s to stop. What is not stored by then stays in the journal for the next start.
+DRAIN_TIMEOUT_S: Final = 5.0
 QUERY_TIMEOUT_S: Final = 30.0
 # apsw gives up the interpreter's lock at every row, and has to wait this long for it while another thread calculates:
 # with Python's 5 ms, an answer of a few hundred rows takes a second while records are rolled up.
@@ -92,6 +97,9 @@ def run(options: MetricsOptions, stop: threading.Event, reloads: Reloads | None 
     """
     path = Path(options.db_path)
     migrations = MigrationService(path, migration_options(options), allowed=options.auto_migrate)
+    if lock_holder(path) is None:
+        with suppress(OSError):
+            remove_leftovers(path)
     migrations.start(on_refusal=stop.set)
     try:
         migrations.wait_until_looked(FIRST_LOOK_S)
@@ -120,9 +128,15 @@ def migration_options(options: MetricsOptions) -> Options:
 def _ingest_and_answer(
     options: MetricsOptions, path: Path, migrations: MigrationService, stop: threading.Event, reloads: Reloads
 ) -> None:
+    disk = DiskWatch({DATABASE: path.parent, JOURNAL: Path(options.journal_dir)})
+
+    def fold(connection: Connection) -> None:
+        if disk.has():  # else the records are stored without, and rolled up once there is room
+            fold_after_insert(connection)
+
     def opened() -> SqliteStore:
         migrations.admit()
-        return SqliteStore(path, after_insert=fold_after_insert)
+        return SqliteStore(path, after_insert=fold)
 
     if not dashboard.is_built():
         log.warning(dashboard.MISSING)
@@ -131,6 +145,7 @@ def _ingest_and_answer(
         path,
         Retention(options.retention_days, options.retention_max_bytes),
         admit=migrations.admit,
+        disk=disk,
         batch_lock_ms=options.migration_batch_lock_ms,
     )
     reader = SqliteReader(path, timeout_s=QUERY_TIMEOUT_S)
@@ -184,6 +199,9 @@ def _ingest_and_answer(
             stopping=stop.is_set,
             watch=watcher,
             telemetry=None if telemetry is None else telemetry.status,
+            disks=disk.rooms,
+            low_disks=disk.low,
+            upkeep_problem=upkeep.problem,
         )
         ingestor.start()
         if telemetry is not None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from llm_metrics_proxy.cli.migrate_output import lines, records, stamp_text, table
 from llm_metrics_proxy.cli.output import MISSING, console, duration, plain, rounded
 from llm_metrics_proxy.cli.tables import print_table
-from llm_metrics_proxy.migration.disk import Disk, Room
+from llm_metrics_proxy.migration.disk import Disk, Room, room_in_words
 from llm_metrics_proxy.migration.plan import Plan, Step
 from llm_metrics_proxy.migration.preview import Comparison, Figures, MetricChange
 from llm_metrics_proxy.migration.retyping import Retyped
@@ -139,25 +139,12 @@ def _print_needs(out: Console, plan: Plan, disk: Disk) -> None:
     rows = []
     if plan.estimate_s is not None:
         rows.append(("Time", f"about {duration(plan.estimate_s)}, estimated from the sample"))
-    rows += [
-        ("Backup", _size(disk.backup_bytes)),
-        ("Growth", f"{_size(disk.grows_bytes)}, and {_size(disk.wal_bytes)} of log meanwhile"),
-        ("Free for it", _room(disk.database)),
-    ]
+    rows += [("Disk", disk.parts()), ("", _room(disk.database))]
     if disk.backups.folder != disk.database.folder:
         rows.append(("", _room(disk.backups)))
     lines(out, rows)
 
 
 def _room(room: Room) -> str:
-    text = f"{_size(room.free_bytes)} in {plain(room.folder)}, {_size(room.needed_bytes)} needed"
+    text = plain(room_in_words(room))
     return text if room.enough else f"[red]{text}: not enough[/]"
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} TB"

@@ -24,7 +24,9 @@ PHASES: Final = {
     Phase.PAUSED: "paused",
     Phase.VERIFYING: "verifying",
     Phase.UNDOING: "undoing",
+    Phase.COMPACTING: "compacting",
 }
+_UNITS: Final = {Phase.BACKING_UP: "pages", Phase.COMPACTING: "bytes"}
 
 
 class Stop:
@@ -91,7 +93,7 @@ def figures(progress: Progress) -> str:
     """Percent, how much of what, how fast, how long still; only what is known."""
     parts = []
     if progress.total:
-        unit = "pages" if progress.phase is Phase.BACKING_UP else "records"
+        unit = _UNITS.get(progress.phase, "records")
         parts.append(f"{progress.done * 100 // progress.total:>3} %")
         parts.append(f"{progress.done:,}/{progress.total:,} {unit}")
     if progress.per_s:

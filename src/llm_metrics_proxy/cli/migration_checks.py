@@ -1,15 +1,13 @@
 """What ``doctor`` looks at for migrations and backups; it changes nothing, like all of its checks."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from llm_metrics_proxy.cli.finding import Finding, Status
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
-from llm_metrics_proxy.migration.disk import disk_needs
 from llm_metrics_proxy.migration.overview import Status as Overview
-from llm_metrics_proxy.migration.overview import status
+from llm_metrics_proxy.migration.overview import disk_of, survey
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup
 
@@ -42,7 +40,8 @@ def migrations(settings: Settings) -> Finding:
     """Are there records of older versions, a migration that did not end, or one whose code has changed since?"""
     path = settings.db_path
     try:
-        found = status(path, MIGRATIONS)
+        seen = survey(path, MIGRATIONS)
+        found = seen.status
     except LlmMetricsProxyError as error:
         return Finding("migrations", Status.WARNING, str(error), "the check `database` says more")
     if found.newer:
@@ -64,8 +63,7 @@ def migrations(settings: Settings) -> Finding:
     if found.held or found.failed_before:
         who = "a person" if found.held else "its own verification"
         return Finding("migrations", Status.WARNING, f"{words}; {who} took the last one back", _BY_HAND)
-    lacking = _room_lacking(settings, path, found)
-    if lacking:
+    if lacking := disk_of(path, settings.backup_dir, seen).lacking():
         return Finding("migrations", Status.FAILED, f"{words}; {lacking}", "make room, or choose another --backup-dir")
     if not settings.auto_migrate:
         return Finding("migrations", Status.FAILED, f"{words}, and auto_migrate is false", _BY_HAND)
@@ -80,16 +78,6 @@ def _settled(found: Overview) -> Finding:
     if found.held or last.state != "done":
         return Finding("migrations", Status.WARNING, words, _BY_HAND)
     return Finding("migrations", Status.OK, words)
-
-
-def _room_lacking(settings: Settings, path: Path, found: Overview) -> str:
-    """What the disk lacks for the migration that is due; empty if it has enough. The engine asks for the same."""
-    needs = disk_needs(path, settings.backup_dir, sum(found.records_by_version.values()))
-    lacking = dict.fromkeys(each for each in (needs.database, needs.backups) if not each.enough)
-    return "; ".join(
-        f"it needs {each.needed_bytes / _MIB:,.0f} MiB in {each.folder}, where {each.free_bytes / _MIB:,.0f} are free"
-        for each in lacking
-    )
 
 
 def _age(seconds: float) -> str:

@@ -24,6 +24,7 @@ from llm_metrics_proxy.config.watch import AlertTable, SloTable
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.ownership import make_folder
 from llm_metrics_proxy.pricing import ALWAYS, FOR_EVER, PriceRow
 from llm_metrics_proxy.pricing.public import provider_ids
 from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
@@ -37,7 +38,8 @@ from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
 _WORKERS, _METRICS, _DEMO = 0, 1, 2
 METRICS: Final = "metrics"  # the name of that process
 _KILL_GRACE_S: Final = 5.0  # a worker that has drained still closes its journal
-_LAST_INGESTION_S: Final = 60.0  # killed later, it loses nothing: the journal is read on at the next start
+# It stores for 5 s at most; killed later, it loses nothing: the journal is read on at the next start.
+_LAST_INGESTION_S: Final = 30.0
 _DEMO_STOP_S: Final = 5.0
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 -- shown to people, not bound
 
@@ -90,7 +92,7 @@ def prepare_folders(settings: Settings) -> None:
     """Make the folders and the secret that the processes expect. Raises ``LlmMetricsProxyError``."""
     for folder in (settings.data_dir, settings.db_path.parent, settings.journal_dir):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         except OSError as error:
             raise LlmMetricsProxyError(f"folder {folder}: cannot be made: {error.strerror}") from error
         if not os.access(folder, os.W_OK | os.X_OK):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.ownership import follow
 
 FILE_NAME: Final = "api_key_secret"
 SECRET_BYTES: Final = 32
@@ -40,6 +41,7 @@ def _create(path: Path) -> None:
     fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
+            follow(fd, path.parent)
             file.write(secrets.token_bytes(SECRET_BYTES))
             file.flush()
             os.fsync(file.fileno())

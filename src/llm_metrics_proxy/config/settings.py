@@ -211,7 +211,7 @@ class Settings(BaseSettings):
         0,
         "Storage",
         "Size of what the database holds at which the oldest days of records are deleted; 0: no limit. The file does "
-        "not shrink: new records fill the room.",
+        "not shrink: new records fill the room, and `compact` gives it back.",
         unit="bytes",
         ge=0,
         le=1024 * _GIB,

@@ -6,7 +6,7 @@ import msgspec
 
 from llm_metrics_proxy.journal.frames import CLOSED, LOST, OPENED, Frame, decode_lost, decode_record, request_id
 from llm_metrics_proxy.record import Outcome, RequestRecord
-from llm_metrics_proxy.storage.base import OpenRequest, SegmentPosition
+from llm_metrics_proxy.storage.base import Loss, OpenRequest, SegmentPosition
 
 
 class Batch:
@@ -19,6 +19,7 @@ class Batch:
         self.records: list[RequestRecord] = []
         self.positions: dict[str, SegmentPosition] = {}
         self.undecodable: list[tuple[str, bytes]] = []  # reason, body
+        self.losses: dict[str, Loss] = {}  # of workers that are done
         self.problems: list[str] = []  # segments that cannot be read now
         self.damaged_bytes = self.torn_frames = self.unknown_frames = 0
         self._opened: dict[bytes, tuple[str, bytes]] = {}  # id → worker, body

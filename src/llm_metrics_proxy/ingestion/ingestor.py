@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -22,10 +22,12 @@ import msgspec
 from llm_metrics_proxy.errors import JournalError, LlmMetricsProxyError, RecordsRefusedError, StoreBusyError
 from llm_metrics_proxy.ingestion.batch import Batch
 from llm_metrics_proxy.journal.frames import encode, storable
+from llm_metrics_proxy.journal.ledger import Losses
 from llm_metrics_proxy.journal.reader import JournalFolder
 from llm_metrics_proxy.metrics_service import NOT_PRICED, Priced, settle, to_row
+from llm_metrics_proxy.ownership import give_back
 from llm_metrics_proxy.record import RequestRecord
-from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosition, Store
+from llm_metrics_proxy.storage.base import IngestBatch, Loss, OpenRequest, SegmentPosition, Store
 
 REJECTED_NAME: Final = "rejected.jsonl"
 RETRY_FIRST_S: Final = 0.1
@@ -80,6 +82,10 @@ class IngestionStatus(msgspec.Struct, frozen=True, kw_only=True):
     torn_frames: int = 0  # cut off at the end of a dead worker's segment
     unknown_frames: int = 0  # of kinds that a newer worker writes
     last_commit_unix_ms: int | None = None
+    records_lost: int | None = None  # served without a record, ever; none: not known yet
+    lost_first_unix_ms: int | None = None
+    lost_last_unix_ms: int | None = None
+    lost_reason: str | None = None
 
 
 class Ingestor:
@@ -114,6 +120,8 @@ class Ingestor:
         self._loaded = False  # memory agrees with the store
         self._behind = False  # the last step stopped because its batch was full
         self._reached_unix_ms = unix_ms()  # everything that ended before is in; the start, until something is
+        self._lost: list[Loss] | None = None  # of workers that are done, as stored
+        self._told_losses: set[str] = set()  # ids of workers
         self._turn = 0
         self._status = IngestionStatus()
         self._is_reader = False  # the journal's only one; until then it is another process that stores what is in it
@@ -166,8 +174,8 @@ class Ingestor:
             if self._attempt():
                 if not self._behind:
                     break
-            elif not self._is_reader:
-                break
+            elif not self._is_reader or not self._waits:
+                break  # a disk that is full, or fails, will be no other within the seconds that are left
             else:
                 time.sleep(RETRY_FIRST_S)
         self._set(running=False)
@@ -201,7 +209,7 @@ class Ingestor:
             _log.log(level, "ingestion waits: %s", reason)
         lag: dict[str, Any] = {}
         with suppress(OSError):  # the folder may be what is out of reach
-            lag = self._lag()
+            lag = {**self._lag(), **self._losses()}
         self._set(last_error=reason, **lag)
 
     # -- one step
@@ -237,6 +245,7 @@ class Ingestor:
             last_error=problem,
             last_commit_unix_ms=now if batch.positions else status.last_commit_unix_ms,
             **self._lag(),
+            **self._losses(),
         )
         return len(batch.records)
 
@@ -244,6 +253,7 @@ class Ingestor:
         self._counters.load(self._store.counters())
         self._positions = {position.worker_id: position for position in self._store.positions()}
         self._open = {request.request_id.encode(): request for request in self._store.open_requests()}
+        self._lost = self._store.losses()
         self._loaded = True
         self._tidy(self._positions)
 
@@ -277,6 +287,8 @@ class Ingestor:
                 end, more = SegmentPosition(worker_id, following, 0), True
             elif not more and final:
                 batch.finish(worker_id)
+                if lost := self._lost_by_the_dead(worker_id):
+                    batch.losses[worker_id] = lost
                 end = msgspec.structs.replace(end, done=True)
             if end != position:
                 batch.positions[worker_id] = position = end
@@ -314,6 +326,7 @@ class Ingestor:
                         closed=closed,
                         positions=list(batch.positions.values()),
                         counters=self._counters.take_changes(),
+                        losses=list(batch.losses.items()),
                     )
                 )
             except RecordsRefusedError as error:
@@ -328,6 +341,8 @@ class Ingestor:
             self._on_stored(list(zip(batch.records, costs, strict=True)))
         self._open.update({request.request_id.encode(): request for request in opened})
         self._positions.update(batch.positions)
+        if batch.losses:
+            self._lost = self._store.losses()
         return rejected
 
     def _without(self, records: list[RequestRecord], refused: dict[int, str]) -> list[RequestRecord]:
@@ -351,6 +366,7 @@ class Ingestor:
             {"reason": reason, "record": record and msgspec.structs.asdict(record), "frame_hex": body.hex()}
         )
         with (self._folder.path / REJECTED_NAME).open("ab") as file:
+            give_back(file.fileno(), self._folder.path)
             file.write(line + b"\n")
 
     def _tidy(self, positions: dict[str, SegmentPosition]) -> None:
@@ -372,6 +388,41 @@ class Ingestor:
             self._positions.pop(worker_id, None)
 
     # -- status
+
+    def _lost_by_the_dead(self, worker_id: str) -> Loss | None:
+        """What a worker that is gone has left written down, told once in the log."""
+        losses = self._folder.losses(worker_id).of_the_dead()
+        if not losses.dropped:
+            return None
+        loss = _loss(losses)
+        if worker_id not in self._told_losses:
+            self._told_losses.add(worker_id)
+            _log.error(
+                "%d requests were served without a record between %s and %s (%s), by a worker that is gone",
+                *(loss.records, _moment(loss.first_unix_ms), _moment(loss.last_unix_ms), loss.reason),
+            )
+        return loss
+
+    def _losses(self) -> dict[str, Any]:
+        """Everything that was lost: what is stored, and what workers have written down since."""
+        found = list(self._lost or [])
+        for worker_id in self._folder.workers():
+            if (position := self._positions.get(worker_id)) is not None and position.done:
+                continue  # it is stored, and the file about to go
+            if self._folder.is_alive(worker_id):
+                losses = self._folder.losses(worker_id)
+                found += [_loss(losses)] if losses.dropped else []
+            elif lost := self._lost_by_the_dead(worker_id):
+                found.append(lost)
+        if self._lost is None and not found:
+            return {}
+        last = max(found, key=lambda loss: loss.last_unix_ms, default=None)
+        return {
+            "records_lost": None if self._lost is None else sum(loss.records for loss in found),
+            "lost_first_unix_ms": min((loss.first_unix_ms for loss in found), default=None),
+            "lost_last_unix_ms": None if last is None else last.last_unix_ms,
+            "lost_reason": None if last is None else last.reason,
+        }
 
     def _note_progress(self, newest: RequestRecord | None) -> None:
         if newest is not None:
@@ -395,3 +446,11 @@ class Ingestor:
 
     def _set(self, **changes: Any) -> None:
         self._status = msgspec.structs.replace(self._status, **changes)
+
+
+def _loss(losses: Losses) -> Loss:
+    return Loss(losses.dropped, losses.first_unix_ms, losses.last_unix_ms, losses.reason)
+
+
+def _moment(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from llm_metrics_proxy.errors import JournalError
-from llm_metrics_proxy.journal import frames
+from llm_metrics_proxy.journal import frames, ledger
+from llm_metrics_proxy.ownership import follow, make_folder, open_lock
 
 PIECE_BYTES: Final = 1024 * 1024  # read at a time; several times frames.MAX_PAYLOAD_BYTES
 
@@ -51,10 +52,13 @@ class JournalFolder:
         if self._claim_fd >= 0:
             return
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self.path / "reader.claim", os.O_RDWR | os.O_CREAT, 0o640)
+            make_folder(self.path)
+            fd = open_lock(self.path / "reader.claim", self.path, 0o640)
         except OSError as error:
-            raise JournalError(f"The journal folder {self.path} cannot be used: {error.strerror}.") from error
+            raise JournalError(
+                f"The journal folder {self.path} cannot be used: {error.strerror}. This user must be allowed to write "
+                "it and what is in it."
+            ) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -87,7 +91,7 @@ class JournalFolder:
     def is_alive(self, worker_id: str) -> bool:
         """Whether the worker still holds its lock. Ask this *before* listing: then a dead one's list is complete."""
         try:
-            fd = os.open(self.path / frames.lock_name(worker_id), os.O_RDWR)
+            fd = open_lock(self.path / frames.lock_name(worker_id), self.path, make=False)
         except FileNotFoundError:
             return False
         try:
@@ -99,6 +103,17 @@ class JournalFolder:
         finally:
             os.close(fd)
         return False
+
+    def losses(self, worker_id: str) -> ledger.Losses:
+        """What the worker has written down as lost."""
+        try:
+            fd = os.open(self.path / frames.lock_name(worker_id), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return ledger.NONE
+        try:
+            return ledger.read(fd)
+        finally:
+            os.close(fd)
 
     # -- reading
 
@@ -170,6 +185,7 @@ class JournalFolder:
             os.link(self.path / name, kept)
         except OSError:
             shutil.copyfile(self.path / name, kept)
+            follow(kept, self.path)
 
     # -- tidying
 

@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from llm_metrics_proxy.journal import frames
+from llm_metrics_proxy.journal import frames, ledger
+from llm_metrics_proxy.ownership import follow, make_folder
 from llm_metrics_proxy.record import RequestRecord
 
 BUFFER_BYTES: Final = 8 * 1024 * 1024  # of frames that wait for a disk to take them
@@ -45,6 +46,7 @@ class JournalWriter:
         segment_bytes: int = 16 * 1024 * 1024,
         max_bytes: int = 2 * 1024 * 1024 * 1024,
         clock: Callable[[], float] = time.monotonic,
+        unix_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.worker_id = worker_id
         self.records_written = 0  # closed frames that the kernel has taken
@@ -58,6 +60,7 @@ class JournalWriter:
         self._segment_bytes = segment_bytes
         self._max_bytes = max_bytes
         self._clock = clock
+        self._unix_ms = unix_ms
         self._pending: list[bytes] = []  # payloads: kind byte and MessagePack
         self._pending_closed = 0  # of the pending payloads, while writing goes well
         self._waiting_bytes = 0  # of pending payloads, kept only while writing fails
@@ -69,6 +72,8 @@ class JournalWriter:
         self._offset = 0
         self._fd = -1
         self._lock_fd = -1
+        self._losses = ledger.NONE  # as they stand in the lock file
+        self._ledger_has_room = False  # for them, whatever else happens on the disk
         self._retired: list[int] = []
         self._entry_unsynced = False  # a segment was created since the last sync: its folder entry needs one too
         self._fds = threading.Lock()  # guards _fd, _retired and _entry_unsynced against `sync` in its thread
@@ -81,6 +86,27 @@ class JournalWriter:
     def losses_untold(self) -> int:
         """Dropped records whose ids wait here for the journal to have room: no row tells of them yet."""
         return len(self._lost)
+
+    def note_losses(self) -> None:
+        """Write down what is lost or would be with this process: after it, ``kill -9`` cannot make it unknown."""
+        if self._losses.dropped == self.records_dropped and self._losses.waiting == self.records_waiting:
+            return
+        if self._lock_fd >= 0 and not self._ledger_has_room:
+            self._ledger_has_room = ledger.take_room(self._lock_fd)
+        now, before = self._unix_ms(), self._losses
+        is_all_well = not self.records_dropped and not self.records_waiting
+        losses = ledger.Losses(
+            dropped=self.records_dropped,
+            waiting=self.records_waiting,
+            first_unix_ms=0 if is_all_well else before.first_unix_ms or now,
+            last_unix_ms=0 if is_all_well else now if self._grew(before) else before.last_unix_ms,
+            errno=self.last_errno or before.errno,
+        )
+        if self._lock_fd >= 0 and ledger.write(self._lock_fd, losses):
+            self._losses = losses
+
+    def _grew(self, before: ledger.Losses) -> bool:
+        return self.records_dropped + self.records_waiting > before.dropped + before.waiting
 
     # -- the hot path: about 0.6 µs each
 
@@ -171,6 +197,7 @@ class JournalWriter:
         self.records_dropped += self.records_waiting
         self.records_waiting = 0
         self._pending = []
+        self.note_losses()
         self._abandon_segment()
         with self._fds:
             retired, self._retired = self._retired, []
@@ -292,11 +319,14 @@ class JournalWriter:
 
     def _start_segment(self) -> None:
         if self._lock_fd < 0:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             self._lock_fd = _hold_lock(self._folder / frames.lock_name(self.worker_id))
+            self._ledger_has_room = ledger.take_room(self._lock_fd)
+            self._losses = ledger.NONE
         self._segment += 1
         name = frames.segment_name(self.worker_id, self._segment)
         fd = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+        follow(fd, self._folder)
         self._abandon_segment()
         with self._fds:
             self._fd = fd
@@ -326,6 +356,7 @@ def _hold_lock(path: Path) -> int:
     unnamed = path.with_suffix(".locking")
     fd = os.open(unnamed, os.O_RDWR | os.O_CREAT, 0o640)
     try:
+        follow(fd, path.parent)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         unnamed.rename(path)
     except OSError:

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,6 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.adoption import adopt, rehearse
 from llm_metrics_proxy.migration.batches import transaction
 from llm_metrics_proxy.migration.chain import known_checksums, refuse_unknown, statements
-from llm_metrics_proxy.migration.disk import disk_needs
 from llm_metrics_proxy.migration.execution import Execution
 from llm_metrics_proxy.migration.legacy import Found, fingerprint
 from llm_metrics_proxy.migration.lock import migration_lock
@@ -43,6 +42,7 @@ from llm_metrics_proxy.migration.overview import (
     Look,
     Status,
     Survey,
+    disk_of,
     history,
     look_at,
     open_readonly,
@@ -93,12 +93,17 @@ def migrate(
         _refuse(path, seen, app_version)
         if not seen.status.has_work and not (options.automatic and seen.through_id > seen.status.counted_above_id):
             return Result(Ended.NOTHING_TO_DO, seen.status.last, message=NOTHING)
-        with migration_lock(path, wait=options.wait_for_lock, stop=stop, report=report):
-            work = _Work(path, options, migrations=migrations, app_version=app_version, report=report, stop=stop)
+        work = _Work(path, options, migrations=migrations, app_version=app_version, report=report, stop=stop)
+        with ExitStack() as stack:
+            stack.callback(work.close)
             try:
-                return work.migrate(looked if looked.still_holds(path) else None)
-            finally:
-                work.close()
+                stack.enter_context(migration_lock(path, wait=options.wait_for_lock, stop=stop, report=report))
+            except MigrationRefusedError:
+                if seen.status.has_work:
+                    raise
+                # it would only have been written down that these records need not be counted again
+                return Result(Ended.NOTHING_TO_DO, seen.status.last, message=NOTHING)
+            return work.migrate(looked if looked.still_holds(path) else None)
 
 
 def undo(
@@ -192,6 +197,8 @@ class _Work:
                     run = begin_undo(
                         connection, run, to_version=None, ends=State.ROLLED_BACK, error="the program was changed"
                     )
+            if run.state is State.MIGRATING:
+                self._check_disk(seen)
             result = self._execute(run, seen)
             if result.ended in (Ended.STOPPED, Ended.UNDONE) or (
                 result.ended is Ended.ROLLED_BACK and run.state is not State.UNDOING
@@ -377,15 +384,12 @@ class _Work:
 
     def _check_disk(self, seen: Survey) -> None:
         self._report(Progress(phase=Phase.CHECKING))
-        records = sum(count for _stamp, count in seen.census.counts)
-        needs = disk_needs(self._path, self._options.backup_dir, records)
-        for room in (needs.database, needs.backups):
-            if not room.enough:
-                raise MigrationRefusedError(
-                    f"The migration of {self._path} needs {room.needed_bytes:,} bytes in {room.folder} (backup, undo "
-                    f"entries and log), and {room.free_bytes:,} are free. Make room, or name another folder with "
-                    "--backup-dir; nothing was changed."
-                )
+        needs = disk_of(self._path, self._options.backup_dir, seen)
+        if not needs.enough:
+            raise MigrationRefusedError(
+                f"The disk has no room for the migration of {self._path}: {needs.lacking()}. Make room, or name "
+                "another folder with --backup-dir; nothing was changed."
+            )
 
     def _tell_backup(self, done: int, total: int) -> None:
         self._report(Progress(phase=Phase.BACKING_UP, done=done, total=total))

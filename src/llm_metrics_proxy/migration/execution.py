@@ -24,6 +24,7 @@ from llm_metrics_proxy.migration.undo import begin_undo, go_on_undoing
 from llm_metrics_proxy.migration.verify import StoppedError, differences_from_backup, verify_run
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage import rollup_state
+from llm_metrics_proxy.storage.room import refuse_when_low
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _LOOK_S: Final = 1.0  # between two looks at the clock while the window is closed
@@ -51,6 +52,7 @@ class Execution:
         self._other_code = other_code
         self._pace, self._index_pace = Pace(options.batch_lock_ms), Pace(options.batch_lock_ms)
         self._log = Log(connection)
+        self._goes_back = False
         with transaction(connection):
             self._fence = Fence(connection)
         self._grafting = Grafting(
@@ -175,8 +177,10 @@ class Execution:
         return True
 
     def _between(self) -> None:
-        """After each batch of whatever kind."""
+        """After each batch of whatever kind. Raises ``DiskLowError``, but while records are put back."""
         self._log.between()
+        if not self._goes_back:
+            refuse_when_low(self._path.parent)
         if self._options.pause_ms:
             self._stop.wait(self._options.pause_ms / 1000)
 
@@ -245,6 +249,7 @@ class Execution:
         return self._undo(run, sql, faults)
 
     def _undo(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> Result:
+        self._goes_back = True
         if self._grafting.is_under_way() and not self._build_indexes():
             return self._stopped(run)
         undone = go_on_undoing(

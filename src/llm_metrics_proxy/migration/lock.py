@@ -20,6 +20,7 @@ import apsw
 from llm_metrics_proxy.errors import MigrationFailedError, MigrationRefusedError
 from llm_metrics_proxy.migration.model import Phase, Progress, Report, quiet
 from llm_metrics_proxy.migration.runs import FENCE, get_fact, set_fact
+from llm_metrics_proxy.ownership import open_lock
 
 _POLL_S: Final = 0.1
 _TRIES: Final = 4  # of one that does not wait: somebody who only asks who holds the lock has it for an instant
@@ -40,15 +41,17 @@ def migration_lock(
     Raises ``MigrationRefusedError`` if another process is, unless ``wait``; and if ``stop`` was set while waiting.
     """
     path = lock_path(database)
+    model = database.resolve()
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = open_lock(path, model if model.exists() else model.parent)
     except OSError as error:
         raise MigrationRefusedError(
-            f"The lock {path} cannot be made: {error.strerror}. The folder of the database has to be writable."
+            f"The lock {path} cannot be opened: {error.strerror}. This user must be allowed to read it; where it "
+            "is missing, the folder of the database has to be writable."
         ) from error
     try:
         _acquire(descriptor, path, wait=wait, stop=stop or threading.Event(), report=report)
-        with suppress(OSError):  # a full disk: it only tells people who holds the lock
+        with suppress(OSError):  # a full disk, another's file: it only tells people who holds the lock
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield

@@ -157,10 +157,12 @@ class Phase(StrEnum):
     PAUSED = "paused"  # outside the window that the setting allows
     VERIFYING = "verifying"
     UNDOING = "undoing"
+    COMPACTING = "compacting"  # no migration: `compact` shows itself in the same way
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at long work. ``done`` of ``total`` are records, pages while backing up; ``total`` 0: not known."""
+    """One look at long work. ``done`` of ``total`` are records, pages while backing up, bytes while compacting;
+    ``total`` 0: not known."""
 
     phase: Phase = Phase.IDLE
     done: int = 0

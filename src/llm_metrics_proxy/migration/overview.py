@@ -9,8 +9,9 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError
+from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration.disk import Disk, disk_needs
 from llm_metrics_proxy.migration.legacy import Found, Inspection, fingerprint, inspect
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.model import UNFINISHED, Migration, Run, State, describe_stamp
@@ -164,6 +165,16 @@ def survey(
         lock_holder=lock_holder(path),
     )
     return Survey(found, inspection, census, through, json.loads(adopted) if adopted else None)
+
+
+def disk_of(path: Path, backup_dir: Path, seen: Survey) -> Disk:
+    """What the migration that is due takes on the disk, whoever asks. Raises ``StoreError``."""
+    records = sum(count for _stamp, count in seen.census.counts)
+    copies = seen.status.needs_adoption and not seen.inspection.has_rowid_id
+    try:
+        return disk_needs(path, backup_dir, records, run=seen.status.unfinished, copies=copies)
+    except OSError as error:
+        raise StoreError(f"The room for migrating {path} cannot be measured: {error.strerror}.") from error
 
 
 def history(path: Path) -> list[Run]:

@@ -16,7 +16,6 @@ import msgspec
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.adoption import adopt, index_steps, rehearse
-from llm_metrics_proxy.migration.disk import Disk, disk_needs
 from llm_metrics_proxy.migration.legacy import Found, Inspection, inspect, schema_of
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.model import (
@@ -29,7 +28,7 @@ from llm_metrics_proxy.migration.model import (
     describe_stamp,
     quiet,
 )
-from llm_metrics_proxy.migration.overview import refuse
+from llm_metrics_proxy.migration.overview import disk_of, refuse, survey
 from llm_metrics_proxy.migration.plan import GapCount, Plan, StampCount, Step, in_words
 from llm_metrics_proxy.migration.preview import (
     Preview,
@@ -258,11 +257,12 @@ class _Look:
         most = max(taken, default=0)
         trial = self._try(most, sample_records)
         steps = tuple(self._step(k, counts[k], taken[k], trial) for k in range(len(self._chain)))
-        disk = self._disk(known.records, most, trial, backup_dir)
+        disk = disk_of(self._path, backup_dir, survey(self._path, self._migrations, app_version=self._app_version))
         copied_s = disk.backup_bytes / _COPIED_BYTES_PER_S
         each_s = trial.seconds / trial.records if trial.records else 0.0
         return msgspec.structs.replace(
             known,
+            refusal=None if disk.enough else f"The disk has no room for it: {disk.lacking()}.",
             steps=steps,
             disk=disk,
             estimate_s=most * each_s + _PASSES * counting_s + copied_s,
@@ -299,10 +299,3 @@ class _Look:
             gaps_of=taken if exact else trial.records,
             types=count_types(self._source, migration, self._sql().takes(k), ALL_COLUMNS) if exact else (),
         )
-
-    def _disk(self, records: int, taken: int, trial: Preview, backup_dir: Path) -> Disk:
-        rows: list[Any] = self._source.execute(
-            "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-        ).fetchall()
-        measured = trial.grows_bytes * taken // trial.records if trial.records else 0
-        return disk_needs(self._path, backup_dir, records, grows_bytes=measured, size_bytes=rows[0][0])

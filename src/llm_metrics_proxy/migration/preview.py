@@ -63,13 +63,12 @@ class MetricChange(msgspec.Struct, frozen=True):
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """``gaps[k]``: records of the sample that migration k cannot recompute, by reason. ``faults`` are what a run would
-    be taken back for. ``grows_bytes``: by what the sample's database has grown, undo entries and indexes included."""
+    be taken back for."""
 
     records: int = 0
     metrics: tuple[MetricChange, ...] = ()
     gaps: tuple[dict[str, int], ...] = ()
     faults: tuple[Fault, ...] = ()
-    grows_bytes: int = 0
     seconds: float = 0.0
 
 
@@ -125,7 +124,6 @@ def _every_nth(n: int) -> Callable[..., bool]:
 def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) -> Preview:
     """Migrate the sample, whose table has every column by now, in one go."""
     shown = list(dict.fromkeys(name for migration in sql.migrations for name in migration.shown))
-    before_bytes = _bytes(sample)
     values = "".join(f", {sql.meant(name, name)} AS {_before(name)}" for name in shown)
     sample.execute(f"CREATE TEMP TABLE before_values AS SELECT id AS record_id{values} FROM {TABLE}")  # noqa: S608
     sample.execute("CREATE INDEX temp.before_values_id ON before_values (record_id)")
@@ -145,7 +143,6 @@ def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) ->
         metrics=tuple(_metric(sample, name, sql.meant(name, name)) for name in shown),
         gaps=tuple(gaps for gaps, _faults in checked),
         faults=tuple(fault for _gaps, faults in checked for fault in faults),
-        grows_bytes=_bytes(sample) - before_bytes,
         seconds=time.perf_counter() - start,
     )
 
@@ -227,10 +224,6 @@ def _from_row(values: Sequence[Any]) -> Figures:
     n, *numbers, left_out = values
     mean, p50, p95 = (number if number is not None and isfinite(number) else None for number in numbers)
     return Figures(n, mean, p50, p95, left_out)
-
-
-def _bytes(connection: apsw.Connection) -> int:
-    return int(_one(connection, "PRAGMA page_count")) * int(_one(connection, "PRAGMA page_size"))
 
 
 def _one(connection: apsw.Connection, statement: str, *parameters: Any) -> Any:

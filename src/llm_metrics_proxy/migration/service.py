@@ -133,7 +133,8 @@ class MigrationService:
         if self._refusal is not None:
             raise StoreError(str(self._refusal))
         if view.blocks_store:
-            raise StoreBusyError(f"The database {self._path} is of an older version and is being migrated.")
+            waits = "" if view.problem is None else f" That waits: {view.problem}"
+            raise StoreBusyError(f"The database {self._path} is of an older version and is being migrated.{waits}")
         if not view.looked:
             raise StoreBusyError(view.trouble or f"The database {self._path} is being looked into.")
 
@@ -276,7 +277,9 @@ class MigrationService:
     def _report(self, progress: Progress) -> None:
         """Called by the engine, from two threads while it verifies."""
         before = self._view
-        changes: dict[str, Any] = {"progress": progress, "problem": None, "pending": True}
+        changes: dict[str, Any] = {"progress": progress, "pending": True}
+        if progress.phase is not Phase.CHECKING:  # a try begins with that, and may end as the one before
+            changes["problem"] = None
         if progress.phase is not before.progress.phase:
             changes |= self._new_phase(progress)
         self._set(**changes)
@@ -307,7 +310,8 @@ class MigrationService:
             return
         if reason != self._view.problem and not self._stop.is_set():
             log.error("the migration waits: %s", reason)
-        self._set(progress=Progress(), paused_until=None, problem=reason, pending=True)
+        waits = Progress(phase=Phase.WAITING, detail=f"{reason} It is tried again every {self._retry_s:g} s")
+        self._set(progress=waits, paused_until=None, problem=reason, pending=True)
 
     def _ended(self, result: Result) -> None:
         problem = None

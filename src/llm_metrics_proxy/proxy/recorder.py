@@ -7,12 +7,11 @@ the short way: no LLM server ever works on a request of which the journal knows 
 """
 
 import asyncio
-import errno
 import logging
 import os
 from collections.abc import Callable
 from time import monotonic_ns
-from typing import Final
+from typing import NamedTuple
 
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.proxy.exchange import Exchange
@@ -24,7 +23,13 @@ log = logging.getLogger(__name__)
 
 Ending = tuple[Outlet | None, bytes, Callable[[], None] | None]
 
-_LOG_EVERY_S: Final = 10.0
+
+class Trouble(NamedTuple):
+    """A time in which the journal cannot be written, from ``since_s`` (monotonic) on."""
+
+    since_s: float
+    dropped_before: int
+    loses: bool = False
 
 
 class Recorder:
@@ -38,12 +43,14 @@ class Recorder:
         # last one still held in memory when it died is lost too.
         self._written_before = slot.get("records_written")
         self._dropped_before = slot.get("records_dropped") + slot.get("records_waiting")
+        if waited := slot.get("records_waiting"):
+            log.error("journal: the worker before this one died with %d records that could not be written", waited)
         self._fsync_always = fsync == "always"
         self._sendings: list[tuple[Exchange, Outlet, bytes]] = []
         self._endings: list[Ending] = []
         self._scheduled = False
         self._opened = 0  # in this turn
-        self._next_complaint = 0.0
+        self._trouble: Trouble | None = None
         self._was_blocked = False
         self._publish()
 
@@ -133,18 +140,33 @@ class Recorder:
             log.warning("journal: fsync failed: %s", error)
 
     def tick(self, now: float) -> None:
-        """Once a second: retry what could not be written, measure, publish, complain."""
+        """Once a second: retry what could not be written, measure, publish, tell."""
         writer = self._writer
         writer.measure()
         writer.flush()
         self._publish()
-        if (writer.last_errno or writer.is_full) and now >= self._next_complaint:
-            self._next_complaint = now + _LOG_EVERY_S
-            reason = os.strerror(writer.last_errno or errno.EDQUOT) if writer.last_errno else "its bound is reached"
-            log.error("journal: cannot record (%s); %d records dropped so far", reason, writer.records_dropped)
+        self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        """Trouble once when it begins, once when the first record is lost, and once when it is over."""
+        writer, trouble = self._writer, self._trouble
+        if writer.last_errno or writer.is_full:
+            reason = os.strerror(writer.last_errno) if writer.last_errno else "its bound is reached"
+            if trouble is None:
+                trouble = self._trouble = Trouble(now, writer.records_dropped)
+                log.error("journal: cannot record (%s); %d records wait in memory", reason, writer.records_waiting)
+            if writer.records_dropped > trouble.dropped_before and not trouble.loses:
+                self._trouble = trouble._replace(loses=True)
+                log.error("journal: records are being lost (%s)", reason)
+        elif trouble is not None:
+            self._trouble = None
+            lost = writer.records_dropped - trouble.dropped_before
+            level = logging.ERROR if lost else logging.WARNING
+            log.log(level, "journal: can record again after %.0f s; %d records were lost", now - trouble.since_s, lost)
 
     def _publish(self) -> None:
         slot, writer = self._slot, self._writer
+        writer.note_losses()
         slot.set("records_written", self._written_before + writer.records_written)
         slot.set("records_dropped", self._dropped_before + writer.records_dropped)
         slot.set("records_waiting", writer.records_waiting)

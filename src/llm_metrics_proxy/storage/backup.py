@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
+import stat
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -23,8 +23,10 @@ from typing import Final
 import apsw
 import msgspec
 
+from llm_metrics_proxy import ownership
 from llm_metrics_proxy.errors import BackupError, MigrationRefusedError
 from llm_metrics_proxy.storage.backup_copy import Told, check_integrity, copy, counts
+from llm_metrics_proxy.storage.room import room_in
 from llm_metrics_proxy.storage.sqlite_schema import refuse_orphaned_wal
 from llm_metrics_proxy.storage.untouched import header, side_file_bytes
 
@@ -34,7 +36,6 @@ _PARTIAL: Final = ".partial"
 _OURS: Final = r".+-\d{8}T\d{6}Z(-\d+)?\.db"
 _LEFTOVER: Final = re.compile(rf"{_OURS}(\.json)?{re.escape(_PARTIAL)}(-journal|-wal|-shm)?")
 _DESCRIPTION: Final = re.compile(rf"{_OURS}\.json")
-_SPARE_BYTES: Final = 16 * 1024**2  # beside the copy itself: its description, the journal of its checks
 _HASHED_BYTES: Final = 4 * 1024**2
 _POLL_S: Final = 0.1
 
@@ -44,7 +45,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str  # of the database's file, in the folder of backups
     made_at: str  # ISO 8601, UTC
-    reason: str  # migration, manual or before_restore
+    reason: str  # migration, manual, before_restore or before_compact
     app_version: str  # of the program that made it
     source: str  # path of the database
     records: int | None  # in completion_requests; none: there is no such table
@@ -102,8 +103,8 @@ def create(
     if header(source) == b"":
         refuse_orphaned_wal(source)
     try:
-        make_folder(folder)
-        with _folder_lock(folder, stop):
+        make_folder(folder, source)
+        with _folder_lock(folder, source, stop):
             _remove_leftovers(folder)
             name = _new_name(source, folder)
             partial = folder / f"{name}{_PARTIAL}"
@@ -121,7 +122,7 @@ def create(
                     sha256=sha256_of(partial),
                     number=1 + max((each.number for each in listing(folder)), default=0),
                 )
-                _put_in_place(folder, partial, backup)
+                _put_in_place(folder, source, partial, backup)
             except BaseException:
                 _remove_leftovers(folder)
                 raise
@@ -200,39 +201,45 @@ def _nobody(_done: int, _total: int) -> None:
 
 def _check_room(source: Path, folder: Path) -> None:
     try:
-        needed = sum(side_file_bytes(source, suffix) or 0 for suffix in ("", "-wal"))  # either may go just now
-        refuse_without_room(folder, needed + _SPARE_BYTES, f"The backup of {source}")
+        room = room_in(folder)
+        refuse_without_room(folder, copy_bytes(source) + room.reserve_bytes, f"The backup of {source}")
     except OSError as error:
         raise BackupError(f"{source} cannot be backed up to {folder}: {error.strerror}.") from error
     if not source.exists():
         raise BackupError(f"There is no database {source} to back up.")
 
 
+def copy_bytes(source: Path) -> int:
+    """What a copy of the database takes at most: its log is part of it."""
+    return sum(side_file_bytes(source, suffix) or 0 for suffix in ("", "-wal"))  # either may go just now
+
+
 def refuse_without_room(folder: Path, needed: int, what: str) -> None:
     """Raise ``BackupError``, with the exit code of a refusal, if ``needed`` bytes are not free where ``folder`` is."""
-    place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    free = shutil.disk_usage(place).free
-    if free < needed:
+    room = room_in(folder)
+    if room.free_bytes < needed:
         error = BackupError(
-            f"{what} needs {needed:,} bytes in {folder}, and {free:,} are free. "
+            f"{what} needs {needed:,} bytes in {folder}, and {room.free_bytes:,} are free; "
+            f"{room.reserve_bytes:,} are kept for storing records. "
             "Make room or name another folder with --backup-dir; nothing was changed."
         )
         error.exit_code = MigrationRefusedError.exit_code
         raise error
 
 
-def make_folder(folder: Path) -> None:
-    """With all above it; their names are forced to the disk, for what is kept in them has to outlast a power cut."""
-    for each in reversed((folder, *folder.absolute().parents)):
-        if not each.exists():
-            each.mkdir(exist_ok=True)
-            sync_folder(each.parent)
+def make_folder(folder: Path, model: Path | None = None) -> None:
+    """With all above it; their names are forced to the disk, for what is kept in them has to outlast a power cut.
+
+    Those that are made belong to the owner of ``model``, else to that of the folder they are in.
+    """
+    for made in ownership.make_folder(folder, model):
+        sync_folder(made.parent)
 
 
 @contextmanager
-def _folder_lock(folder: Path, stop: threading.Event) -> Iterator[None]:
+def _folder_lock(folder: Path, source: Path, stop: threading.Event) -> Iterator[None]:
     """One backup at a time in a folder, so that whoever holds it may remove what is not finished."""
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = ownership.open_lock(folder / ".lock", source)
     try:
         while True:
             try:
@@ -260,10 +267,12 @@ def _new_name(source: Path, folder: Path) -> str:
     return next(name for name in names if not (folder / name).exists())
 
 
-def _put_in_place(folder: Path, partial: Path, backup: Backup) -> None:
+def _put_in_place(folder: Path, source: Path, partial: Path, backup: Backup) -> None:
     description = _description(folder, backup.name)
     written = description.with_name(f"{description.name}{_PARTIAL}")
     with written.open("wb") as file:
+        ownership.follow(file.fileno(), source)
+        os.fchmod(file.fileno(), stat.S_IMODE(partial.stat().st_mode))
         file.write(msgspec.json.format(msgspec.json.encode(backup)))
         file.flush()
         os.fsync(file.fileno())

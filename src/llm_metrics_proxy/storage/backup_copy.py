@@ -15,8 +15,10 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.errors import BackupError
+from llm_metrics_proxy.errors import BackupError, DiskLowError
+from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.room import refuse_when_low
 from llm_metrics_proxy.storage.same_pages import same_pages
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, damage_in, quoted
 from llm_metrics_proxy.storage.untouched import untouched
@@ -40,13 +42,14 @@ def copy(
     with ExitStack() as stack:
         reading = connection or stack.enter_context(_opened(source))
         partial.touch(mode=0o600 | stat.S_IMODE(source.stat().st_mode) & 0o666)  # no more readable than the source
+        follow(partial, source)
         detach = stack.enter_context(ExitStack())  # after the transaction has ended: SQLite refuses it before
         with _stoppable(reading, stop):
             reading.execute("BEGIN")
             stack.callback(lambda: reading.execute("ROLLBACK") if reading.in_transaction else None)
             reading.execute("SELECT count(*) FROM main.sqlite_schema").fetchall()  # from here on one snapshot
             writing = stack.enter_context(closing(apsw.Connection(str(partial))))
-            _write(reading, writing, report, stop)
+            _write(reading, writing, partial, report, stop)
             with _stoppable(writing, stop):
                 check_integrity(writing, "The database or its copy")
             writing.close()
@@ -54,7 +57,7 @@ def copy(
                 _refuse_stopped(stop)
                 reading.execute("ATTACH ? AS kept", (str(partial),))
                 detach.callback(reading.execute, "DETACH kept")
-                _compare(reading)
+                same_records(reading)
             counted = counts(reading)
     with partial.open("rb") as file:
         os.fsync(file.fileno())
@@ -88,16 +91,26 @@ def _stoppable(connection: apsw.Connection, stop: threading.Event) -> Iterator[N
         connection.set_progress_handler(None)
 
 
-def _write(reading: apsw.Connection, writing: apsw.Connection, report: Told, stop: threading.Event) -> None:
+def _write(
+    reading: apsw.Connection, writing: apsw.Connection, partial: Path, report: Told, stop: threading.Event
+) -> None:
     writing.execute("PRAGMA synchronous = OFF")  # synced as a whole afterwards
     with writing.backup("main", reading, "main") as copying:
         while not copying.done:
             copying.step(_STEP_PAGES)
             report(copying.page_count - copying.remaining, copying.page_count)
             _refuse_stopped(stop)
+            _refuse_when_low(partial.parent)
     mode = one(writing, "PRAGMA journal_mode = DELETE")
     if mode != "delete":
         raise BackupError(f"The copy cannot be made a single file; its journal mode is {mode}.")
+
+
+def _refuse_when_low(folder: Path) -> None:
+    try:
+        refuse_when_low(folder)
+    except DiskLowError as error:
+        raise BackupError(f"The backup was given up: {error} Nothing was changed.") from error
 
 
 def _refuse_stopped(stop: threading.Event) -> None:
@@ -112,8 +125,8 @@ def check_integrity(connection: apsw.Connection, name: str) -> None:
         raise BackupError(f"{name} is damaged: {'; '.join(found[:5])}. Nothing was changed.")
 
 
-def _compare(connection: apsw.Connection) -> None:
-    """``kept`` holds what ``main`` does: the whole of the records, the number of rows of every other table."""
+def same_records(connection: apsw.Connection) -> None:
+    """Raise ``BackupError`` unless ``kept`` holds what ``main`` does: whole records, as many rows of other tables."""
     schema = "SELECT type, name, tbl_name, sql FROM {}.sqlite_schema"
     main, kept = schema.format("main"), schema.format("kept")
     differences = (

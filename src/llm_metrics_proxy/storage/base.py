@@ -30,6 +30,15 @@ class OpenRequest(msgspec.Struct, frozen=True):
     frame: bytes
 
 
+class Loss(NamedTuple):
+    """Requests of one worker, or of all, that were served without a record; when, and why."""
+
+    records: int
+    first_unix_ms: int
+    last_unix_ms: int
+    reason: str
+
+
 class IngestBatch(msgspec.Struct, frozen=True, kw_only=True):
     """One transaction. ``rows`` hold values in the order of ``record.COLUMNS`` without ``id``."""
 
@@ -38,6 +47,7 @@ class IngestBatch(msgspec.Struct, frozen=True, kw_only=True):
     closed: Sequence[str] = ()  # request ids to strike from the open ones (they were stored by an earlier batch)
     positions: Sequence[SegmentPosition] = ()
     counters: Sequence[tuple[str, bytes]] = ()  # series key, state; replaces the stored state
+    losses: Sequence[tuple[str, Loss]] = ()  # of workers that are done, by worker id
 
 
 class Store(Protocol):
@@ -57,6 +67,9 @@ class Store(Protocol):
 
     def counters(self) -> list[tuple[str, bytes]]:
         """Stored counter states by series key."""
+
+    def losses(self) -> list[Loss]:
+        """Everything that workers lost, as far as they are done."""
 
     def close(self) -> None:
         """Checkpoint and release the file."""

@@ -8,7 +8,7 @@ holds for one of an older program, which takes no records of ours before it has 
 from collections.abc import Callable
 
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreError
-from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosition, Store
+from llm_metrics_proxy.storage.base import IngestBatch, Loss, OpenRequest, SegmentPosition, Store
 
 
 class LateStore:
@@ -52,6 +52,10 @@ class LateStore:
     def counters(self) -> list[tuple[str, bytes]]:
         """As the store does, once it is open."""
         return self._opened().counters()
+
+    def losses(self) -> list[Loss]:
+        """As the store does, once it is open."""
+        return self._opened().losses()
 
     def close(self) -> None:
         """Close what was opened."""

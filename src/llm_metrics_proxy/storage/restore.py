@@ -3,48 +3,41 @@
 The way of a restore, each step such that a program killed after it leaves the old database or the new one:
 
 1. The backup is verified, and is no newer than the program.
-2. The target is locked for good: other connections to it, idle ones too, refuse the lock, and new ones wait. Taking it
-   folds the ``-wal`` into the file, so that the file alone is the database.
+2. The target is locked for good; see ``swap``, also for the last step.
 3. A safety backup of it is made through the connection that holds the lock. A target that is no database, or a damaged
    one, is kept under another name instead.
 4. The backup is copied to a file beside the target, compared by its digest, and synced.
-5. Side files that are left are removed: a ``-wal`` or ``-journal`` of the old database would be applied to the new one.
-6. The copy is renamed over the target. What had waited for the lock of the old file finds no database in it, and opens
-   the new one at its next try; else it would put its own ``-wal`` beside it.
+5. The copy takes the place of the target.
 """
 
 import os
 import shutil
 import stat
-import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import apsw
 import msgspec
 from semver import Version
 
-from llm_metrics_proxy.errors import BackupError, MigrationRefusedError, NewerDatabaseError
+from llm_metrics_proxy.errors import BackupError, NewerDatabaseError
+from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
 from llm_metrics_proxy.storage.backup_copy import Told, check_integrity, one
 from llm_metrics_proxy.storage.sqlite_schema import (
-    FILE_MAGIC,
     LAST_LEGACY_SCHEMA,
     check_ledger,
     has_ledger,
     legacy_schema_version,
 )
-from llm_metrics_proxy.storage.untouched import HEADER_BYTES, header, side_file_bytes
+from llm_metrics_proxy.storage.swap import files_of, locked, put_in_place
+from llm_metrics_proxy.storage.untouched import side_file_bytes
 
-_SIDE_FILES: Final = ("-wal", "-shm", "-journal")
-_TRIES: Final = 20
 _WHOLE: Final = "It is wholly what it was, or wholly the backup."
-_POLL_S: Final = 0.1
 
 
 class Restored(Backup, frozen=True, kw_only=True):
@@ -111,7 +104,7 @@ def _refuse_without_room(folder: Path, backup: Backup, target: Path) -> None:
 
 def _restore(folder: Path, backup: Backup, target: Path, app_version: str, report: Told | None) -> Restored:
     safety, aside = None, None
-    with _locked(target) as held:
+    with locked(target, "restoring") as held:
         is_whole = held is not None and _is_whole(held.connection)
         if held is not None and is_whole and not _is_empty(held.connection):
             safety = backups.create(
@@ -121,61 +114,8 @@ def _restore(folder: Path, backup: Backup, target: Path, app_version: str, repor
         copy = _copied(folder, backup, target)
         if not is_whole:
             aside = _keep_aside(target)
-        for each in _files_of(target):
-            if each != target:
-                each.unlink(missing_ok=True)
-        has_another_name = target.exists() and target.stat().st_nlink > 1
-        copy.rename(target)
-        backups.sync_folder(target.parent)
-        if held is not None and is_whole and not has_another_name:
-            with suppress(apsw.Error):
-                held.file.xWrite(bytes(HEADER_BYTES), 0)  # for what waited for its lock
+        put_in_place(copy, target, held if is_whole else None)
     return Restored(**msgspec.structs.asdict(backup), safety_backup=safety, moved_aside=aside)
-
-
-class _Held(NamedTuple):
-    """A database that nobody else can use."""
-
-    connection: apsw.Connection
-    file: apsw.VFSFile  # SQLite's own, because to close any other drops the locks of the connection
-
-
-@contextmanager
-def _locked(target: Path) -> Iterator[_Held | None]:
-    """Lock the database; none if there is no database. Raises ``MigrationRefusedError`` if others have it open."""
-    if not (header(target) or b"").startswith(FILE_MAGIC):
-        yield None
-        return
-    with ExitStack() as stack:
-        file = apsw.VFSFile("unix", str(target), [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_MAIN_DB, 0])
-        stack.callback(file.xClose)
-        connection = apsw.Connection(target.as_uri(), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI)
-        stack.callback(connection.close)
-        try:
-            _lock(target, connection)
-        except (apsw.CorruptError, apsw.NotADBError):
-            yield None
-        else:
-            yield _Held(connection, file)
-
-
-def _lock(target: Path, connection: apsw.Connection) -> None:
-    for attempt in range(_TRIES):
-        try:
-            connection.execute("PRAGMA main.locking_mode = EXCLUSIVE").fetchall()
-            connection.execute("PRAGMA main.journal_mode = DELETE").fetchall()  # the -wal becomes part of the file
-            connection.execute("PRAGMA main.journal_mode = MEMORY").fetchall()  # close() would delete a file -journal
-            connection.execute("BEGIN EXCLUSIVE")
-            connection.execute("COMMIT")
-        except (apsw.BusyError, apsw.LockedError) as error:
-            if attempt + 1 == _TRIES:
-                raise MigrationRefusedError(
-                    f"Another process has {target} open. Stop `serve` or `metrics`, and whatever else reads it, "
-                    "before restoring; nothing was changed."
-                ) from error
-            time.sleep(_POLL_S)
-        else:
-            return
 
 
 def _is_whole(connection: apsw.Connection) -> bool:
@@ -200,9 +140,7 @@ def _copied(folder: Path, backup: Backup, target: Path) -> Path:
         model = target if target.exists() else backups.path_of(folder, backup.name)
         status = model.stat()
         copy.chmod(stat.S_IMODE(status.st_mode))
-        if model == target:
-            with suppress(PermissionError):  # only root may give files away, and only root needs to
-                os.chown(copy, status.st_uid, status.st_gid)
+        follow(copy, target if target.exists() else target.parent)
         with copy.open("rb") as file:
             os.fsync(file.fileno())
         _refuse_another(copy, backup)
@@ -217,15 +155,9 @@ def _refuse_another(copy: Path, backup: Backup) -> None:
         raise BackupError(f"The copy of {backup.name} is not what it should be. The database is as it was.")
 
 
-def _files_of(target: Path) -> list[Path]:
-    """The database and its side files, those that are there."""
-    names = (target, *(target.with_name(f"{target.name}{suffix}") for suffix in _SIDE_FILES))
-    return [each for each in names if each.exists()]
-
-
 def _keep_aside(target: Path) -> str | None:
     """Give the file and its side files a second name, under which they stay; none where there is not a byte to keep."""
-    files = _files_of(target)
+    files = files_of(target)
     if not any(each.stat().st_size for each in files if not each.name.endswith("-shm")):
         return None
     base = f"{target.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

@@ -17,11 +17,13 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.errors import RecordsRefusedError, StoreBusyError, StoreError
+from llm_metrics_proxy.ownership import follow, make_folder
 from llm_metrics_proxy.storage.affinity import insertion, shadow
-from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, SegmentPosition, SqlValue
+from llm_metrics_proxy.storage.base import IngestBatch, Loss, OpenRequest, SegmentPosition, SqlValue
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, apply_steps, look, store_error
 
 _POSITIONS: Final = "SELECT worker_id, segment, offset_bytes, done FROM journal_positions ORDER BY worker_id"
+LOSSES: Final = "SELECT records, first_unix_ms, last_unix_ms, reason FROM journal_losses ORDER BY last_unix_ms"
 # What SQLite or the driver says of one row's values; everything else is the database's own trouble.
 _ROW_ERRORS: Final = (
     apsw.ConstraintError,
@@ -56,7 +58,10 @@ class SqliteStore:
     def _open(self) -> apsw.Connection:
         applied = look(self.path)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
+            if not self.path.exists():
+                self.path.touch()  # for its owner: SQLite's side files follow the file
+                follow(self.path, self.path.parent)
         except OSError as error:
             raise StoreError(f"The folder of the database {self.path} cannot be made: {error.strerror}.") from error
         connection = None
@@ -115,6 +120,10 @@ class SqliteStore:
                 [(each.worker_id, each.segment, each.offset_bytes, each.done) for each in batch.positions],
             )
             connection.executemany("INSERT OR REPLACE INTO counters (series, state) VALUES (?, ?)", batch.counters)
+            connection.executemany(
+                "INSERT OR IGNORE INTO journal_losses VALUES (?, ?, ?, ?, ?)",
+                [(worker_id, *loss) for worker_id, loss in batch.losses],
+            )
             if self._after_insert is not None and batch.rows:
                 self._after_insert(connection)
             connection.execute("COMMIT")
@@ -165,6 +174,10 @@ class SqliteStore:
     def counters(self) -> list[tuple[str, bytes]]:
         """Stored counter states by series key."""
         return [(series, state) for series, state in self._all("SELECT series, state FROM counters")]
+
+    def losses(self) -> list[Loss]:
+        """Everything that workers lost, as far as they are done."""
+        return [Loss(*row) for row in self._all(LOSSES)]
 
     def close(self) -> None:
         """Checkpoint and release the file."""

@@ -17,6 +17,8 @@ import apsw
 
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.storage.rollup_store import FOLD_MOST
+from llm_metrics_proxy.storage.room import DATABASE, PRUNING_SHARE, DiskWatch
+from llm_metrics_proxy.storage.sqlite_schema import store_error
 from llm_metrics_proxy.upkeep.work import Retention, Upkeep, Worked
 
 LOOK_S: Final = 3.0
@@ -36,19 +38,22 @@ class UpkeepService:
         retention: Retention,
         *,
         admit: Callable[[], None],
+        disk: DiskWatch | None = None,
         batch_lock_ms: float = 50,
         look_s: float = LOOK_S,
         leftovers_s: float = LEFTOVERS_S,
         retry_s: float = RETRY_S,
         unix_s: Callable[[], float] = time.time,
     ) -> None:
-        """``admit`` raises while the file is not to be written, as ``MigrationService.admit`` does."""
+        """``admit`` raises while the file is not to be written, as ``MigrationService.admit`` does. ``disk``: where all
+        of this waits while the last room is kept for storing records."""
         self._path, self._retention, self._admit = path, retention, admit
+        self._disk = disk or DiskWatch({DATABASE: path.parent})
         self._batch_lock_ms, self._unix_s = batch_lock_ms, unix_s
         self._look_s, self._leftovers_s, self._retry_s = look_s, leftovers_s, retry_s
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._told: str | None = None
+        self._problem: str | None = None
         self._is_building = False
 
     def start(self) -> None:
@@ -63,11 +68,17 @@ class UpkeepService:
             self._thread.join()
             self._thread = None
 
+    def problem(self) -> str | None:
+        """Why nothing is rolled up or pruned, for people; none while all goes well. From any thread."""
+        return self._problem
+
     def _run(self) -> None:
         if sys.platform == "linux":
             os.nice(_NICER)  # of this thread; elsewhere it would be the whole process
         while not self._stop.is_set():
-            self._stop.wait(self._attempt())
+            until = time.monotonic() + self._attempt()
+            while (left_s := until - time.monotonic()) > 0 and not self._stop.wait(min(left_s, self._look_s)):
+                self._disk.rooms()  # a disk that fills up meanwhile is told
 
     def _attempt(self) -> float:
         """Work until there is trouble or the end; seconds until the next attempt."""
@@ -82,13 +93,16 @@ class UpkeepService:
             self._work(upkeep)
         except (apsw.BusyError, apsw.SchemaChangeError):
             return self._look_s
-        except (apsw.Error, LlmMetricsProxyError) as error:
+        except LlmMetricsProxyError as error:
             self._tell(f"roll-ups and retention wait: {error}")
+        except apsw.Error as error:
+            self._tell(f"roll-ups and retention wait: {store_error(self._path, 'upkeep', error)}")
         except Exception as error:
             # The thread's boundary: storing and answering go on, and the fault is told until a release mends it.
-            if self._told != str(error):
+            words = f"roll-ups met a bug, {type(error).__name__}: {error}; please report it"
+            if self._problem != words:
                 log.exception("roll-ups met a bug")
-            self._told = str(error)
+            self._problem = words
         finally:
             upkeep.close()
         return self._retry_s
@@ -100,7 +114,8 @@ class UpkeepService:
             self._admit()
             begun = time.monotonic()
             leftovers = begun - last_leftovers >= self._leftovers_s
-            worked = upkeep.step(leftovers=leftovers)
+            worked = self._step(upkeep, leftovers=leftovers)
+            self._problem = None
             self._tell_progress(upkeep, worked)
             if worked in (Worked.NOTHING, Worked.OVERTAKEN):
                 if leftovers:
@@ -108,6 +123,12 @@ class UpkeepService:
                 self._stop.wait(self._look_s)
             else:
                 self._stop.wait(time.monotonic() - begun)  # half of the time is everybody else's
+
+    def _step(self, upkeep: Upkeep, *, leftovers: bool) -> Worked:
+        """The next piece of work, of what the disk has room for."""
+        if self._disk.has():
+            return upkeep.step(leftovers=leftovers)
+        return upkeep.prune() if self._disk.has(PRUNING_SHARE) else Worked.NOTHING
 
     def _tell_progress(self, upkeep: Upkeep, worked: Worked) -> None:
         if worked in (Worked.BEGAN_ANEW, Worked.CLEARED) and not self._is_building and upkeep.behind() > FOLD_MOST:
@@ -118,6 +139,6 @@ class UpkeepService:
             log.info("all records are rolled up")
 
     def _tell(self, words: str) -> None:
-        if words != self._told:
+        if words != self._problem:
             log.error("%s", words)
-        self._told = words
+        self._problem = words

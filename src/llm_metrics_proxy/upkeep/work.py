@@ -11,7 +11,7 @@ from llm_metrics_proxy.migration.batches import Pace, transaction
 from llm_metrics_proxy.rollups.grains import DAY
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage.affinity import shadow
-from llm_metrics_proxy.storage.retention import oldest_day, prune_some, used_bytes
+from llm_metrics_proxy.storage.retention import forget_some, oldest_day, prune_some, used_bytes
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.rollup_store import (
     FOLD_MOST,
@@ -58,6 +58,8 @@ class Upkeep:
         self._retention, self._unix_s = retention, unix_s
         self._rolling = Pace(batch_lock_ms, least=_LEAST)
         self._clearing, self._pruning = Pace(batch_lock_ms), Pace(batch_lock_ms)
+        self._looked_through: dict[str, int] = {}
+        self._is_forgotten = False
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         self._connection.set_busy_timeout(1000)
         self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -93,7 +95,7 @@ class Upkeep:
             return Worked.CLEARED
         if may_fold(connection, state) and (behind := self.behind()) and (leftovers or behind > FOLD_MOST):
             return self._roll_up(self._merged())
-        return self._prune() if may_fold(connection, state) else Worked.NOTHING
+        return self.prune()
 
     def _merged(self) -> Merged:
         """What comes next, from one state of the database; nobody waits meanwhile."""
@@ -109,12 +111,24 @@ class Upkeep:
         with transaction(self._connection, self._rolling):
             return Worked.ROLLED_UP if write(self._connection, merged) else Worked.OVERTAKEN
 
-    def _prune(self) -> Worked:
+    def prune(self) -> Worked:
+        """Delete some records whose time is over, of those that are rolled up. Raises ``apsw.Error``."""
+        if not may_fold(self._connection, self.state()):
+            return Worked.NOTHING
         before = self._prunable_before()
-        if before is None:
+        if before is not None:
+            with transaction(self._connection, self._pruning):
+                if prune_some(self._connection, before, self._pruning.records):
+                    return Worked.PRUNED
+        return self._forget()
+
+    def _forget(self) -> Worked:
+        """Undo entries that nobody can ask for any more; each is looked at once in the life of this object."""
+        if self._is_forgotten:
             return Worked.NOTHING
         with transaction(self._connection, self._pruning):
-            return Worked.PRUNED if prune_some(self._connection, before, self._pruning.records) else Worked.NOTHING
+            self._is_forgotten = not forget_some(self._connection, self._pruning.records, self._looked_through)
+        return Worked.NOTHING if self._is_forgotten else Worked.PRUNED
 
     def _prunable_before(self) -> int | None:
         """The end of the oldest day, if its records are to go; days that are not over stay."""

@@ -1,0 +1,85 @@
+"""``compact``: give the room of deleted records back to the disk."""
+
+from typing import Annotated
+
+import typer
+
+from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.migrate import Db, Json, database
+from llm_metrics_proxy.cli.migrate_output import lines
+from llm_metrics_proxy.cli.migrate_progress import Stop, shown
+from llm_metrics_proxy.cli.output import console, plain, print_json
+from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration.batches import Teller
+from llm_metrics_proxy.migration.lock import migration_lock
+from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.storage import compact as storage
+from llm_metrics_proxy.storage.backup_copy import Told
+from llm_metrics_proxy.storage.compact import Watch
+from llm_metrics_proxy.storage.room import size
+
+
+@with_settings(*READING, "backup_dir", "backup_keep")
+def compact(
+    loaded: Loaded,
+    *,
+    backup: Annotated[bool, typer.Option("--backup/--no-backup", help="Make a backup first.")] = True,
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Give the room of deleted records back to the disk. `metrics` and `serve` must not run; records of a `proxy` wait.
+
+    There is a backup first, and the new file takes the old one's place only once it was found to hold the same. Exit
+    codes: 0 done or nothing to give back, 1 failed, 2 wrong use, 3 refused (open elsewhere, no room), 130 stopped by
+    Ctrl-C. However it ends, the database is whole.
+    """
+    path = database(loaded, db)
+    folder = loaded.settings.backup_dir.absolute()
+    with Stop().listening() as stop:
+        try:
+            with shown() as report:
+                watch = Watch(
+                    _told(report, Phase.BACKING_UP),
+                    _told(report, Phase.COMPACTING),
+                    lambda what: report(Progress(phase=Phase.VERIFYING, detail=what)),
+                    stop.event,
+                )
+                done = storage.compact(
+                    path,
+                    folder,
+                    watch,
+                    app_version=APP_VERSION,
+                    lock=migration_lock(path),
+                    keep=loaded.settings.backup_keep if backup else None,
+                )
+        except LlmMetricsProxyError:
+            if stop.exit_code is None:
+                raise
+            raise typer.Exit(stop.exit_code) from None  # the database is as it was
+    given_back = done.bytes_before - done.bytes_after
+    if json:
+        facts = {field: getattr(done, field) for field in done.__struct_fields__}
+        print_json({"app_version": APP_VERSION, "database": str(path), **facts, "given_back_bytes": given_back})
+        return
+    out = console()
+    if not given_back:
+        out.print(f"{plain(path)} has no room to give back.")
+        return
+    out.print(f"Done. {plain(path)} holds what it held, every row compared, and {size(given_back)} are free again.")
+    rows = [("Size", f"{size(done.bytes_before)} → {size(done.bytes_after)}"), ("Records", f"{done.records:,}")]
+    if done.backup is not None:
+        rows.append(("Backup", f"{plain(done.backup)} in {plain(folder)}, {size(done.bytes_before)}"))
+    lines(out, rows)
+
+
+def _told(report: Report, phase: Phase) -> Told:
+    tellers: list[Teller] = []
+
+    def told(done: int, total: int) -> None:
+        if not tellers:
+            tellers.append(Teller(report, phase, total))
+        tellers[0].tell(done)
+
+    return told
