@@ -81,11 +81,18 @@ def test_the_largest_count_is_that_of_the_proxy() -> None:
     assert wire.MAX_TOKENS == MAX_TOKENS
 
 
-def test_numbers_that_a_column_of_text_holds_are_left_out_and_not_half_of_them(tmp_path: Path) -> None:
-    odd.make(tmp_path / "odd.db", "TEXT")
-    answer = summarise(SqliteReader(tmp_path / "odd.db"), EVERYTHING)
-    assert answer.tokens["total_tokens"] == type(answer.tokens["total_tokens"])(n=0, sum=None)
-    assert answer.distributions["response_time_ms"].n == 0
+def test_numbers_of_which_a_column_of_text_made_words_count_as_those_of_a_column_of_numbers(tmp_path: Path) -> None:
+    answers = []
+    for declared in ("TEXT", "INTEGER"):
+        odd.make(tmp_path / f"{declared}.db", declared)
+        reader = SqliteReader(tmp_path / f"{declared}.db")
+        answers.append(summarise(reader, EVERYTHING))
+        reader.close()
+    of_words, of_numbers = answers
+    assert of_words.tokens == of_numbers.tokens
+    assert of_words.tokens["total_tokens"] == type(of_words.tokens["total_tokens"])(n=5, sum=0 + 1 + 1500 - 0 + 12)
+    assert of_words.distributions == of_numbers.distributions
+    assert of_words.distributions["response_time_ms"].n > 0
 
 
 def test_flags_are_counted_as_they_are_shown_and_filtered(reader: SqliteReader) -> None:
