@@ -39,7 +39,7 @@ ENDS: Final = {
     "errors": "--examples 2",
     "top": "--once",
     "export": "--format csv",
-    "report": "",
+    "report": "--since 2026-01-01 --until 2026-02-01",
     "reprice": "--since 1970-01-01 --dry-run",
     "doctor": PORTS,
     "version": "",
