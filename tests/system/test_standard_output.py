@@ -26,6 +26,8 @@ from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.cli.conftest import FAILED, make_record
 from tests.system.disks import small_disk
 
+pytestmark = pytest.mark.system
+
 PROGRAM: Final = str(Path(sys.executable).with_name("llm-metrics-proxy"))
 LIMIT_S: Final = 120
 MODEL: Final = "modèle-日本語→…"
