@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
@@ -7,6 +7,7 @@ import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 const OUT = "../src/llm_metrics_proxy/dashboard/site";
+const LICENCES = "licenses.md";
 
 /** Every file once as `.br` and `.gz`, as hard as it can be done: the server never compresses. */
 function packed(): Plugin {
@@ -14,6 +15,7 @@ function packed(): Plugin {
     name: "packed",
     apply: "build",
     closeBundle() {
+      appendFileSync(join(OUT, LICENCES), `\n${readFileSync("node_modules/echarts/NOTICE", "utf8")}`); // Apache 2.0, 4 (d)
       for (const entry of readdirSync(OUT, { recursive: true, withFileTypes: true })) {
         if (!entry.isFile() || !/\.(js|css|html|svg)$/.test(entry.name)) continue;
         const path = join(entry.parentPath, entry.name);
@@ -34,7 +36,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2022",
     sourcemap: false,
-    license: { fileName: "licenses.md" }, // what the licences of React, ECharts and others ask of whoever passes them on
+    license: { fileName: LICENCES }, // what the licences of React, ECharts and others ask of whoever passes them on
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false }, // it would be an inline script, which the Content-Security-Policy forbids
     chunkSizeWarningLimit: 650, // ECharts; tests hold the compressed size of the first view

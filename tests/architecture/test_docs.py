@@ -67,3 +67,5 @@ def test_no_lock_and_no_page_names_a_place_to_download_from() -> None:
     for name in files.rstrip("\0").split("\0"):
         if name.endswith(".lock"):
             assert "://" not in (ROOT / name).read_text(), name
+        if name.endswith("package-lock.json"):
+            assert '"resolved"' not in (ROOT / name).read_text(), name

@@ -113,6 +113,7 @@ def test_its_description_says_what_it_is_and_under_which_licences(built: Built) 
     assert f"{PACKAGE}.dist-info/licenses/LICENSE" in names
     dependencies = json.loads((ROOT / "dashboard" / "package.json").read_text())["dependencies"]
     assert [name for name in dependencies if f"## {name} - " not in licences] == []
+    assert (ROOT / "dashboard/node_modules/echarts/NOTICE").read_text() in licences
 
 
 def test_the_sdist_carries_the_dashboard_built_and_as_sources(built: Built) -> None:

@@ -26,6 +26,8 @@ from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.cli.conftest import FAILED, make_record
 from tests.system.disks import small_disk
 
+pytestmark = pytest.mark.system
+
 PROGRAM: Final = str(Path(sys.executable).with_name("llm-metrics-proxy"))
 LIMIT_S: Final = 120
 MODEL: Final = "modèle-日本語→…"
@@ -39,7 +41,7 @@ ENDS: Final = {
     "errors": "--examples 2",
     "top": "--once",
     "export": "--format csv",
-    "report": "",
+    "report": "--since 2026-01-01 --until 2026-02-01",
     "reprice": "--since 1970-01-01 --dry-run",
     "doctor": PORTS,
     "version": "",
