@@ -208,7 +208,7 @@ def test_a_scrape_makes_the_lines_of_those_series_only_that_changed(monkeypatch:
     assert exposition.render(health(), "") == exposition.render(health(), "")
     count(book, a_record(model="b"))
     body = exposition.render(health(), "")[0]
-    assert made == ["a", "b", "b"]
+    assert (sorted(made[:2]), made[2:]) == (["a", "b"], ["b"])
     assert body == Exposition(book).render(health(), "")[0]
 
 
