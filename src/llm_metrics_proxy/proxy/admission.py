@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # What pages may read of an answer's head beside what they always may; the server's own list is added.
 EXPOSED: Final = b"x-llm-metrics-request-id, x-llm-metrics-missing-backends, Retry-After"
 _PREFLIGHT_LASTS_S: Final = 600
+_MAX_LEARNED: Final = 256
 _METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAMES: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z, \t-]*")
 _PAGE: Final = re.compile(rb"[^/?#]+://[^/?#]*")
@@ -53,6 +54,7 @@ class Admission:
             self._hosts = HostRule(own | set(allowed_hosts), any_address=True)
         else:
             self._hosts = None
+        self._good_hosts: set[bytes] = set()  # spellings that were looked at
         self._origins = OriginRule(allowed_origins)
 
     def judge(self, request: "InboundRequest", *, trusted: bool) -> Verdict:
@@ -60,8 +62,11 @@ class Admission:
         facts = request.facts
         host = facts.get("host")
         # Only HTTP/1.0 may lack Host: no browser does.
-        if self._hosts is not None and host is not None and not self._hosts.admits(host.decode("latin-1")):
-            return Verdict(Cause.MISDIRECTED)
+        if self._hosts is not None and host is not None and host not in self._good_hosts:
+            if not self._hosts.admits(host.decode("latin-1")):
+                return Verdict(Cause.MISDIRECTED)
+            if len(self._good_hosts) < _MAX_LEARNED:
+                self._good_hosts.add(host)
         sent, site = facts.get("origin"), facts.get("sec_fetch_site")
         if sent is None:
             return Verdict(Cause.FOREIGN_ORIGIN) if self._is_foreign_load(request, site) else _PASSES

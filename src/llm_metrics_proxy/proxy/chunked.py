@@ -122,6 +122,9 @@ class ChunkedReader:
         self._held = b""
         if self._state is _LINE:
             self._take_size(line)
+            if not self._left and data.startswith(_CRLF, following):  # no trailers: almost always
+                self._state, self.ended = _ENDED, True
+                return following + 2
         elif self._state is _TRAILERS:
             self._take_trailer(line)
         elif line:

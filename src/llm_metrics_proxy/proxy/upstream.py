@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _SWITCHING_PROTOCOLS: Final = 101
 _HTTP_1: Final = b"HTTP/1."
+_USUAL_BEGINNINGS: Final = (b"HTTP/1.1", b"HTTP/1.0")
 _END: Final = b"\r\n\r\n"
 _MAX_INFORMATIONAL: Final = 64  # 1xx heads before a final one; a server that sends more is broken
 
@@ -246,6 +247,9 @@ class Upstream(asyncio.Protocol):
         """
         if self._begun:
             return data
+        if not self._start and data.startswith(_USUAL_BEGINNINGS):
+            self._begun = True
+            return data
         start = self._start + data
         if not self._start:
             start = start.lstrip(b"\r\n")
@@ -363,8 +367,10 @@ class Upstream(asyncio.Protocol):
         self._framing = head.framing
         length = head.facts.get("content_length")
         self._length = None if length is None else int(length)
-        if head.framing is CHUNKED and tokens(head.facts["transfer_encoding"])[-1:] == [b"chunked"]:
-            self._chunks = ChunkedReader(self._pool.max_header_bytes)
+        if head.framing is CHUNKED:
+            coding = head.facts["transfer_encoding"]
+            if coding == b"chunked" or tokens(coding)[-1:] == [b"chunked"]:
+                self._chunks = ChunkedReader(self._pool.max_header_bytes)
         if self._method == b"HEAD":
             # The parser cannot know that no body follows; it is told by being replaced.
             self._complete = True
