@@ -9,8 +9,8 @@ SITE   := src/llm_metrics_proxy/dashboard/site/index.html
 SITE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -type f -print)
 ARGS   ?=
 JOBS   ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
-# Test files are shared out among JOBS processes, one file after the other, so that what a file prepares is made once.
-PYTEST := $(BIN)/pytest -q --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+# Test files are shared out among JOBS processes, one file after the other: tests/sharing.py.
+PYTEST := TMPDIR=$$(sh tools/scratch.sh) $(BIN)/pytest -q --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 BENCH_RECORDS ?= 10000000
 
 # Tests start Python many hundred times: what it compiles is kept, whatever the environment says.
@@ -74,12 +74,12 @@ quick: $(DEV) ## the inner loop, under a minute: no whole processes, no large gr
 	HYPOTHESIS_PROFILE=quick $(PYTEST) -x -m "not system and not real_server and not grid" \
 	  --ignore=tests/browser --ignore=tests/real_server --ignore=tests/system $(ARGS)
 
-test: check ## all set-up, the checks, then every test
+test: check ## all set-up, the checks, then every test that is not among them
 	sh tools/install-litellm.sh
 	sh tools/install-chromium.sh
 	sh tools/install-nginx.sh
 	sh tools/install-prometheus.sh
-	$(PYTEST) $(ARGS)
+	$(PYTEST) --ignore=tests/architecture $(ARGS)
 
 bench: $(DEV) ## ratios against nginx, LiteLLM and a 40-line aiohttp proxy
 	sh tools/install-bench.sh

@@ -1,3 +1,18 @@
+import pytest
+from xdist.remote import Producer
+
 from tests.examples import load_profile
+from tests.sharing import Files, long_first
 
 load_profile()
+
+
+@pytest.hookimpl(trylast=True)  # other folders mark their tests first
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items[:] = long_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)  # without xdist there is nothing to share
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Files:
+    return Files(config, log)

@@ -47,19 +47,13 @@ def table_of(facts: Sequence[Mapping[str, Any]]) -> duckdb.DuckDBPyConnection:
     """A connection with the table ``records``."""
     connection = duckdb.connect()
     connection.execute("SET timezone = 'UTC'")
-    columns = [
-        *(f'"{name}" VARCHAR' for name in TEXTS),
-        *(f'"{name}" DOUBLE' for name in NUMBERS),
-        *(f'"{name}" BIGINT' for name in (*COUNTS, *FLAGS, "status_code")),
-        "ts TIMESTAMPTZ",
-    ]
-    connection.execute(f"CREATE TABLE records ({', '.join(columns)})")
-    rows = [list(cleaned(fact).values()) for fact in facts]
-    if rows:
-        order = [*TEXTS, *NUMBERS, *COUNTS, *FLAGS, "status_code", "ts"]
-        names = list(cleaned(facts[0]))
-        by_order = [[row[names.index(name)] for name in order] for row in rows]
-        connection.executemany(f"INSERT INTO records VALUES ({', '.join('?' * len(order))})", by_order)
+    types = dict.fromkeys(TEXTS, "VARCHAR") | dict.fromkeys(NUMBERS, "DOUBLE")
+    types |= dict.fromkeys((*COUNTS, *FLAGS, "status_code"), "BIGINT") | {"ts": "TIMESTAMPTZ"}
+    rows = [cleaned(fact) for fact in facts]
+    # by columns, in one statement: row by row it takes DuckDB a millisecond each
+    shown = (f'unnest(?::{kind}[]) AS "{name}"' for name, kind in types.items())
+    values = [[row[name] for row in rows] for name in types]
+    connection.execute(f"CREATE TABLE records AS SELECT {', '.join(shown)}", values)
     return connection
 
 

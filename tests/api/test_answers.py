@@ -56,6 +56,6 @@ def test_a_thousand_records_are_rendered_in_a_few_milliseconds() -> None:
 
 
 def _seconds(items: object) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     json_response({"items": items})
-    return time.perf_counter() - started
+    return time.process_time() - started

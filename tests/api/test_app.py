@@ -129,16 +129,17 @@ def test_the_example_of_the_document_has_the_shape_of_an_answer(database: Databa
 def test_a_word_of_errors_that_there_is_not_is_refused_with_those_that_there_are(
     database: Database, path: str, name: str
 ) -> None:
-    response = client(database).get(path, params={name: "nonsense"})
+    http = client(database)
+    response = http.get(path, params={name: "nonsense"})
     assert response.status_code == 422
     error = error_of(response)
     assert error["parameter"] == name
     assert all(word in error["message"] for word in WORDS[name])
-    document = client(database).get("/openapi.json").json()
+    document = http.get("/openapi.json").json()
     described = {one["name"]: one["schema"] for one in document["paths"][path]["get"]["parameters"]}
     assert described[name]["enum"] == list(WORDS[name])
     for word in WORDS[name]:
-        assert client(database).get(path, params={name: word}).status_code == 200
+        assert http.get(path, params={name: word}).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -75,12 +75,13 @@ def adopted(
         connection.execute(f"PRAGMA {pragma}")
     connection.execute(f"CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, {timestamp}, model TEXT, "
                        "total_tokens INTEGER, odd TEXT UNIQUE)")  # fmt: skip
-    for number in range(RECORDS):
-        value: Any = TIMESTAMPS[number % len(TIMESTAMPS)] if number % 3 else f"2025-06-01T{number:06}"
-        value = None if nulls and number == 500 else value
-        connection.execute(
-            "INSERT INTO completion_requests (id, timestamp) VALUES (?, ?)", (number * 3 - 300, value)
-        )  # some ids are negative, and there are gaps
+    with connection:
+        for number in range(RECORDS):
+            value: Any = TIMESTAMPS[number % len(TIMESTAMPS)] if number % 3 else f"2025-06-01T{number:06}"
+            value = None if nulls and number == 500 else value
+            connection.execute(
+                "INSERT INTO completion_requests (id, timestamp) VALUES (?, ?)", (number * 3 - 300, value)
+            )  # some ids are negative, and there are gaps
     assert connection.pragma("journal_mode", journal).upper() == journal
     with connection:
         adopt(connection, inspect(path), app_version="3.0.0", backup=None)

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-PATIENCE_S: Final = 10.0  # a step that takes longer has failed; far above any time-out that tests set
+PATIENCE_S: Final = 20.0  # a step that takes longer has failed; above time-outs that tests set, below the defaults
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 CHAT: Final = b'{"model":"fake-1","messages":[{"role":"user","content":"Hi"}]}'

@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,7 +104,7 @@ def test_what_takes_too_long_is_cut_off_and_recorded(tmp_path: Path, twice: bool
         stream: list[Step] = [Send(head(200, EVENT_STREAM, CHUNKED) + chunk(FIRST)), Stall()]
         return stream if b"stream" in received.body else [Stall()]
 
-    limit_s = 30 if twice else 0.3
+    limit_s = 600 if twice else 0.3  # nobody waits for 600 s here: what ends then was cut off by the second signal
     with (
         FakeUpstream(handler) as upstream,
         ProxyWorker(tmp_path, upstream.url, drain_timeout_s=limit_s) as proxy,
@@ -118,7 +117,6 @@ def test_what_takes_too_long_is_cut_off_and_recorded(tmp_path: Path, twice: bool
         sending.send(post(CHAT)[:-5])
         upstream.wait_for_requests(2)
         streaming.read_until(FIRST)
-        began = time.monotonic()
         proxy.terminate()
         if twice:
             wait_until(lambda: is_refused(proxy))
@@ -128,7 +126,6 @@ def test_what_takes_too_long_is_cut_off_and_recorded(tmp_path: Path, twice: bool
         assert waiting.answer().status == 503
         assert sending.answer().error_code == "shutdown"
         assert proxy.ended() == 0
-        assert time.monotonic() - began < 3
         records = proxy.records(4)
         assert {(record.outcome, record.error_type) for record in records} == {("proxy_error", "shutdown")}
         assert sorted(record.status_code or 0 for record in records) == [200, 503, 503, 503]
@@ -198,9 +195,10 @@ def test_a_worker_that_is_told_nonsense_says_so_and_ends(tmp_path: Path) -> None
         proxy.kill()
 
 
-def test_an_end_without_anything_to_do_is_quick(tmp_path: Path) -> None:
-    with FakeUpstream(openai_handler) as upstream, ProxyWorker(tmp_path, upstream.url) as proxy:
+def test_an_end_without_anything_to_do_waits_for_nothing(tmp_path: Path) -> None:
+    with FakeUpstream(openai_handler) as upstream, ProxyWorker(tmp_path, upstream.url, drain_timeout_s=600) as proxy:
         assert proxy.ask(get()).status == 200
-        began = time.monotonic()
-        proxy.stop()
-        assert time.monotonic() - began < 1
+        with proxy.connect() as idle:
+            idle.send(get())
+            assert idle.answer(b"GET").status == 200
+            proxy.stop()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.proxy.client import CHAT, get, post
+from tests.proxy.client import CHAT, PATIENCE_S, get, post
 from tests.proxy.conftest import Stage
 from tests.proxy.harness import SHOWN_ALL, ProxyWorker
 from tests.upstream import (
@@ -100,7 +100,7 @@ def test_an_upload_that_was_streamed_is_not_sent_again(stage: Stage) -> None:
 
 def test_waiting_for_a_connection_takes_turns_and_has_its_limit(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("narrow")
-    options = {"upstream_max_connections": 2, "connect_timeout_s": 0.6}
+    options = {"upstream_max_connections": 2, "connect_timeout_s": 3.0}
     gate = Gate()
 
     def handler(received: Request) -> Script:
@@ -133,7 +133,7 @@ def test_idle_connections_are_bounded_in_number_and_time(tmp_path_factory: pytes
     barrier = threading.Barrier(4)
 
     def together(_: Request) -> Script:
-        barrier.wait(5)
+        barrier.wait(PATIENCE_S)
         return [OK]
 
     with (
@@ -143,7 +143,7 @@ def test_idle_connections_are_bounded_in_number_and_time(tmp_path_factory: pytes
         with ThreadPoolExecutor(4) as threads:
             assert {answer.status for answer in threads.map(lambda _: proxy.ask(post()), range(4))} == {200}
         wait_until(lambda: sum(each.peer_closed.is_set() for each in upstream.connections) >= 2)
-        wait_until(lambda: all(each.peer_closed.is_set() for each in upstream.connections), timeout_s=2)
+        wait_until(lambda: all(each.peer_closed.is_set() for each in upstream.connections), timeout_s=PATIENCE_S)
 
 
 def test_readiness_follows_the_llm_server(stage: Stage) -> None:

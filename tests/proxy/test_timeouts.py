@@ -29,7 +29,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
-LIMIT_S = 0.3
+LIMIT_S = 1.0
 FIRST, *REST = chat_events()
 
 
@@ -43,7 +43,7 @@ def handler(received: Request) -> Script:
         case "stalls":
             return [Send(head(200, EVENT_STREAM, CHUNKED) + chunk(FIRST)), Stall()]
         case "steady":
-            pieces = [step for event in REST for step in (Pause(LIMIT_S * 0.6), Send(chunk(event)))]
+            pieces = [step for event in REST for step in (Pause(LIMIT_S * 0.3), Send(chunk(event)))]
             return [Send(head(200, EVENT_STREAM, CHUNKED) + chunk(FIRST)), *pieces, Send(LAST_CHUNK)]
         case _:
             return openai_handler(received)
@@ -58,7 +58,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyWorker]:
     folder = tmp_path_factory.mktemp("hasty")
     with (
         FakeUpstream(handler) as upstream,
-        ProxyWorker(folder, upstream.url, keepalive_timeout_s=0.6, allow_all_paths=True, **limits) as proxy,
+        ProxyWorker(folder, upstream.url, keepalive_timeout_s=LIMIT_S, allow_all_paths=True, **limits) as proxy,
     ):
         yield proxy
         proxy.assert_every_request_has_one_record()
@@ -104,7 +104,7 @@ def test_each_limit_ends_its_request_and_no_other(hasty: ProxyWorker) -> None:
 
     def steady_body() -> Answer:
         with hasty.connect() as client:
-            client.send_slowly(post(CHAT, path=b"/v1/chat/completions"), cut=60, pause_s=LIMIT_S * 0.5)
+            client.send_slowly(post(CHAT, path=b"/v1/chat/completions"), cut=60, pause_s=LIMIT_S * 0.3)
             return client.answer()
 
     asks = (silent, early, stalls, steady, slow_body, slow_upload, slow_head, steady_body)
@@ -132,8 +132,10 @@ def test_each_limit_ends_its_request_and_no_other(hasty: ProxyWorker) -> None:
         "slow_upload": ("client_error", "slow_request", 408),
         "completions": ("completed", None, 200),
     }
-    assert LIMIT_S * 1000 <= (records["silent"].response_time_ms or 0) < LIMIT_S * 1000 + 500
-    assert LIMIT_S * 1000 <= (records["stalls"].response_time_ms or 0) < LIMIT_S * 1000 + 500
+    least_ms = LIMIT_S * 1000
+    for name in ("silent", "stalls"):
+        assert least_ms <= (records[name].response_time_ms or 0) < least_ms + 5000, "the defaults are minutes"
+    assert least_ms <= (records["steady"].response_time_ms or 0), "a limit on the whole would have cut it off"
 
 
 def test_the_llm_server_is_told_to_stop_when_its_time_is_over(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -179,7 +181,7 @@ def test_servers_that_cannot_be_reached_become_502_and_504(tmp_path_factory: pyt
         overlong = f"http://{'a' * 70}.invalid"
 
         def reach(backend: str, code: str) -> tuple[int, str]:
-            with ProxyWorker(folder / f"{code}{len(backend)}", backend, connect_timeout_s=0.5) as proxy:
+            with ProxyWorker(folder / f"{code}{len(backend)}", backend, connect_timeout_s=3) as proxy:
                 answer = proxy.ask(post())
                 record = proxy.record()
                 assert (record.status_code, record.error_type) == (answer.status, answer.error_code)

@@ -21,6 +21,7 @@ _PROGRAM: Final = Path(__file__).resolve().parents[2] / ".venv-litellm/bin/litel
 _START_LIMIT_S: Final = 180.0  # it imports for 10 s on a quiet machine
 
 TEXT: Final = "The proxy in front of me changes nothing, not even ünïcödé: 日本語, emoji 🙂."
+LONG_CHUNKS: Final = 5_000
 _TOOL_CALL: Final = {
     "id": "call_1",
     "type": "function",
@@ -30,7 +31,7 @@ _MODELS: Final[dict[str, dict[str, Any]]] = {
     "mock-chat": {"mock_response": TEXT},
     "mock-tools": {"mock_response": "", "mock_tool_calls": [_TOOL_CALL]},
     "mock-embedding": {"mock_response": [0.25, -0.5, 1.0]},
-    "mock-long": {"mock_response": "word " * 3_000},  # streamed three characters at a time: nobody waits for its end
+    "mock-long": {"mock_response": "abc" * LONG_CHUNKS},  # streamed three letters at a time: nobody waits for its end
     "mock-overloaded": {"mock_response": "Exception: mock_streaming_error"},
     "mock-rate-limit": {"mock_response": "litellm.RateLimitError"},
     "mock-context": {"mock_response": "litellm.ContextWindowExceededError"},

@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from tests.openai_client import Story, ask, assert_times_are_in_order, same
-from tests.real_server.conftest import TEXT
+from tests.real_server.conftest import LONG_CHUNKS, TEXT
 from tests.stack import Stack
 
 pytestmark = [pytest.mark.real_server, pytest.mark.system]
@@ -155,12 +155,10 @@ def test_a_client_that_leaves_in_the_middle_is_recorded_as_gone(through: openai.
     )  # fmt: skip
     for _ in zip(range(10), stream, strict=False):
         pass
-    left = time.monotonic()
     stream.response.close()
     (record,) = stack.records(1, origin="leaver")
-    assert time.monotonic() - left < 5  # the whole answer would have taken far longer
     assert (record["outcome"], record["success"]) == ("client_disconnected", False)
-    assert record["content_chunks"] >= 10
+    assert 10 <= record["content_chunks"] < LONG_CHUNKS / 2, "the rest was read, although nobody was there for it"
     assert record["finish_reason"] is None
     assert record["total_tokens"] is None
     assert_times_are_in_order(record, TOKEN_TIMES)

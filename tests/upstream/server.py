@@ -21,6 +21,7 @@ from tests.upstream.replies import (
     json_response,
 )  # fmt: skip
 from tests.upstream.steps import Pause, Script, Send, Step
+from tests.waiting import PATIENCE_S
 
 _ANY = random.SystemRandom()  # of its own: tests seed the other one
 
@@ -75,7 +76,7 @@ class FakeUpstream:
         for thread in self._threads:  # the accepting thread is the first; once it has ended, the list grows no more
             thread.join(5)
 
-    def wait_for_requests(self, count: int, timeout_s: float = 5.0) -> list[Request]:
+    def wait_for_requests(self, count: int, timeout_s: float = PATIENCE_S) -> list[Request]:
         """The requests, once there are ``count`` of them."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, timeout_s), (
@@ -105,7 +106,7 @@ class FakeUpstream:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls:
-                sock.settimeout(5)
+                sock.settimeout(PATIENCE_S)
                 sock = self._tls.server_context().wrap_socket(sock, server_side=True)
             conversation = Conversation(self, sock, connection)
             conversation.run(self._on_connect, self.handler, self._early)

@@ -10,7 +10,7 @@ import apsw
 
 from llm_metrics_proxy.errors import LlmMetricsProxyError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.migration import batches, engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Ended, Progress, Result
 from llm_metrics_proxy.record import COLUMNS
@@ -28,6 +28,9 @@ from tests.migration.faults.points import Fault, Points, watch_python, watch_sta
 from tests.migration.faults.vfs import FaultyVfs
 
 _BATCH: Final = 20
+# A small scale: so few records go through every size of batch, and the log is put back in the midst of the work.
+batches._FIRST_BATCH = 100  # type: ignore[misc]
+batches._LOG_PAGES = 256  # type: ignore[misc]
 
 
 def perform(job: str, fault: Fault, arguments: dict[str, Any]) -> dict[str, Any]:

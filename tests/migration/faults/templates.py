@@ -1,6 +1,7 @@
 """The databases that the faults are tried on, small enough for hundreds of trials, in many batches all the same.
 
-With ``batch_lock_ms=0`` a batch is a quarter of the one before, down to a single record: 500, 125, 31, 7, 1, 1, …
+With ``batch_lock_ms=0`` a batch is a quarter of the one before, down to a single record: 100, 25, 6, 1, 1, … (``jobs``
+lets the first be so small). The time of a trial is the number of batches.
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.legacy import ODD_ROWS, make, ordinary
 from tests.migration.faults.jobs import as_1_x_timed, new_record
 from tests.migration.faults.oracle import Row, rows_of
 
-RECORDS: Final = 668
+RECORDS: Final = 140
 
 Template = tuple[Path, dict[Any, Row]]
 

@@ -10,7 +10,7 @@ from tests.migration.faults.trials import Trials
 
 pytestmark = pytest.mark.system
 
-_SPECIAL_ID = 433  # of an old file's records, every other is stamped 1.0.0
+_SPECIAL_ID = 93  # of an old file's records, every other is stamped 1.0.0
 
 
 def _with_special(template: Template) -> Template:
