@@ -98,9 +98,8 @@ def forget_some(connection: apsw.Connection, records: int, after: dict[str, int]
         )
         ids = [id_ for (id_,) in rows]
         if ids:
-            gone = (
-                "" if of_an_older_run else f" AND NOT EXISTS (SELECT 1 FROM main.{TABLE} AS r WHERE r.id = {table}.id)"
-            )
+            orphaned = f" AND NOT EXISTS (SELECT 1 FROM main.{TABLE} AS r WHERE r.id = {table}.id)"  # noqa: S608
+            gone = "" if of_an_older_run else orphaned
             connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?{gone}", (ids[0], ids[-1]))  # noqa: S608
             after[table] = ids[-1]
             return len(ids)
