@@ -66,7 +66,7 @@ class MetricsProcess:
         self.process.stdin.flush()
 
     def get(self, path: str, **headers: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=20)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
         connection.request("GET", path, headers=headers)
         with connection.getresponse() as response:
             answer = response.status, response.read()

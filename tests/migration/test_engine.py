@@ -14,6 +14,7 @@ from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Change, Ended, Migration, Phase, Progress, State
 from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0_0
+from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.migration.chain import CHAIN
 from tests.migration.databases import content, execute, make, options
 
@@ -461,13 +462,31 @@ def test_a_generated_column_may_follow_what_is_calculated(tmp_path: Path) -> Non
     assert engine.undo(path, options(path)).faults == ()
 
 
-def test_a_column_that_makes_text_of_numbers_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_what_columns_make_text_of_is_calculated_with_and_kept_to_the_bit(tmp_path: Path) -> None:
     path = tmp_path / "metrics.db"
-    execute(path, "CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, timestamp, model, tokens_per_second TEXT)")
-    before = path.read_bytes()
-    with pytest.raises(MigrationRefusedError, match="makes text of numbers"):
-        engine.migrate(path, options(path))
-    assert path.read_bytes() == before
+    execute(
+        path,
+        "CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, timestamp TEXT, model NUM, success TEXT, "
+        "total_tokens TEXT, response_time_ms TEXT, tokens_per_second TEXT)",
+    )
+    execute(
+        path,
+        "INSERT INTO completion_requests (timestamp, model, success, total_tokens, response_time_ms, "
+        "tokens_per_second) VALUES ('2025-03-01T12:00:00', '007', 1, 100, 300.75, 0.1), "
+        "('2025-03-01T12:00:01', 'm', 1, 'many', 300, NULL)",
+    )
+    kept = ("model", "success", "total_tokens", "response_time_ms")
+    before, raw = content(path), content(path, kept)
+    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    reader = SqliteReader(path)
+    rates = reader.query("SELECT model, tokens_per_second, recompute_reason FROM completion_requests ORDER BY id")
+    reader.close()
+    assert rates == [("7", 100 * 1000 / 300.75, None), ("m", None, "not_a_number")]
+    assert content(path, kept) == raw
+    assert engine.verify(path) == ()
+    assert engine.undo(path, options(path)).faults == ()
+    names = ("id", "timestamp", *kept, "tokens_per_second")
+    assert content(path, names) == before
 
 
 def test_a_run_that_an_unknown_version_began_is_left_to_it(legacy: Path) -> None:

@@ -215,7 +215,7 @@ def test_what_goes_on_running_runs_on(house: Path, tmp_path: Path, verb: str, wh
 def test_a_file_on_a_full_disk_is_told_and_no_half_of_it_stays(house: Path, tmp_path: Path, words: str) -> None:
     folder = own(house, tmp_path, "one")
     with small_disk(tmp_path / "disk", 64 * 1024) as disk:
-        (disk / "ballast").write_bytes(bytes(60 * 1024))
+        (disk / "ballast").write_bytes(bytes(64 * 1024))
         target = disk / "made"
         done = ran([*words.split(), "--output", str(target)], folder, {}, stdout=subprocess.PIPE)
         assert done.returncode == 1
