@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, DERIVED, RequestRecord, was_streamed
 from llm_metrics_proxy.wire.error_taxonomy import Facts, Verdict, classify
 
-APP_VERSION: Final = "4.2.0"
+APP_VERSION: Final = "4.3.0"
 
 Derived = tuple[float | str | None, ...]
 Priced = tuple[float | None, str | None]  # values of ``record.PRICED``
@@ -81,6 +81,7 @@ FORMULAS: Final[dict[str, Callable[[RequestRecord], Derived]]] = {
     "4.0.0": _derive_4_0_0,
     "4.1.0": _derive_4_0_0,
     "4.2.0": _derive_4_0_0,
+    "4.3.0": _derive_4_0_0,
 }
 
 derive: Final = FORMULAS[APP_VERSION]

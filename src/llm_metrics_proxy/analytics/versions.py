@@ -111,6 +111,12 @@ VERSION_HISTORY: Final = (
         "than a few thousand records: counts and sums are the same, percentiles of the summary within 1% of what they "
         "were. `source` says so.",
     ),
+    VersionNote(
+        version="4.3.0",
+        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        changes="No stored number changes. Files of older programs whose columns have other types than ours answer every "
+        "question as our own table does: hours, weekdays, buckets and error rates of most 1.x files were empty before.",
+    ),
 )
 # Records of this version and later are read alike. A prerelease of it is older.
 CURRENT_SINCE: Final = max((Version.parse(note.version) for note in VERSION_HISTORY if note.migrates), default=None)
