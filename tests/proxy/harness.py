@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -114,6 +115,15 @@ class ProxyWorker:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self._log.close()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It sleeps meanwhile, and what comes to it waits in the kernel."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def supervisor_dies(self) -> None:
         """The end of standard input."""

@@ -113,6 +113,14 @@ class Settings(BaseSettings):
         "Ask for token counts in streams whose client did not, and remove the extra chunk from what the client sees.",
     )
 
+    retry_unsafe: Annotated[Literal["never", "unsent", "stale"], Lower] = setting(
+        "unsent",
+        "Backend",
+        "When a POST whose connection broke unanswered is sent again, once. `unsent`: if it is proven that nothing of "
+        "it reached the server (Linux; elsewhere as `never`). `stale`: also if a reused connection broke within 100 "
+        "ms, so that a server may see a request twice. [Retries](topics/backends.md#retries) explains it.",
+    )
+
     # --- Backends
     backends: BackendTables = setting(
         [],

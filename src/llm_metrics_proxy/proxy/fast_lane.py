@@ -73,5 +73,5 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
     record.upstream_reused = True
     exchange.acquired = monotonic_ns()
     exchange.sent = monotonic_ns()  # is put right when it is so
-    ctx.recorder.send(exchange, upstream.take(transaction, request.method), payload)
+    ctx.recorder.send(exchange, upstream.take(transaction, request.method, len(payload)), payload)
     return transaction

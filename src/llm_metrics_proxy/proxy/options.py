@@ -64,6 +64,7 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     allow_all_paths: bool = False
     upstream_ca_file: str | None = None
     upstream_tls_verify: bool = True
+    retry_unsafe: str = "unsent"  # never | unsent | stale
     eject_after_failures: int = 3
     probe_path: str = "/v1/models"
     probe_interval_s: float = 5.0

@@ -57,7 +57,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_STALE_WINDOW_NS: Final = 100_000_000  # a reused connection that dies this soon was already closed when we wrote to it
+_STALE_WINDOW_NS: Final = 100_000_000  # a reused connection that dies this soon was perhaps closed when we wrote to it
+_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
+_UNSENT: Final = "unsent"  # in attempt_errors: it broke before anything of the request reached the server
+_NOT_REPEATED: Final = (
+    "The LLM server closed the connection unanswered. It may have begun with the request, which is not sent again "
+    "(see retry_unsafe)."
+)
 
 
 class Transaction(msgspec.Struct, eq=False, weakref=False):
@@ -300,38 +306,54 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self.client.resume()
 
     def upstream_failed(self, cause: Cause, message: str | None, *, answered: bool) -> None:
-        """The connection failed or broke. One that was already closed when we wrote to it is worth one more try."""
+        """There is no connection, or it broke. What cannot have been begun with may be asked for once more."""
         upstream, self.upstream = self.upstream, None
-        exchange, server = self.exchange, self.server
-        if (
-            server is not None
-            and upstream is not None
-            and not answered
-            and upstream.reused
-            and self.payload
-            and not exchange.record.retries
-        ):
-            window = max(_STALE_WINDOW_NS, 2 * upstream.connect_ns)
-            if monotonic_ns() - exchange.sent <= window:
-                exchange.record.retries += 1
-                self._note_failed_attempt(server, cause)
-                exchange.record.attempts = (exchange.record.attempts or 0) + 1
-                exchange.state = WAITING
-                server.pool.acquire(self, fresh=True)
+        server = self.server
+        if server is not None and upstream is None:
+            if self._fail_over(server, cause, cause.value):
                 return
-        if server is not None and upstream is None and self._fail_over(server, cause):
-            return
+        elif server is not None and upstream is not None and not answered:
+            note = self._repeatable(upstream, cause)
+            if note is None:
+                message = message or (None if self.request.method in _IDEMPOTENT else _NOT_REPEATED)
+            elif not self.exchange.record.retries:
+                self._try_afresh(server, note)
+                return
+            elif self._fail_over(server, cause, note):
+                return
         self._end(cause, message)
 
-    def _fail_over(self, server: "Server", cause: Cause) -> bool:
-        """There was no connection, so this server knows nothing of the request: another one may have it whole."""
+    def _repeatable(self, upstream: "Upstream", cause: Cause) -> str | None:
+        """The word for an attempt that may be followed by another; ``None``: it may not (RFC 9110 section 9.2.2)."""
+        mode = self.ctx.options.retry_unsafe
+        if not self.payload:
+            return None
+        if upstream.unsent and (mode != "never" or self.request.method in _IDEMPOTENT):
+            return _UNSENT
+        if not upstream.reused or self.exchange.record.retries:
+            return None
+        if self.request.method in _IDEMPOTENT:
+            return cause.value
+        window = max(_STALE_WINDOW_NS, 2 * upstream.connect_ns)
+        return cause.value if mode == "stale" and monotonic_ns() - self.exchange.sent <= window else None
+
+    def _try_afresh(self, server: "Server", note: str) -> None:
+        record = self.exchange.record
+        record.retries += 1
+        self._note_failed_attempt(server, note)
+        record.attempts = (record.attempts or 0) + 1
+        self.exchange.state = WAITING
+        server.pool.acquire(self, fresh=True)
+
+    def _fail_over(self, server: "Server", cause: Cause, note: str) -> bool:
+        """This server cannot have begun with the request: another one may have it whole."""
         if self.plan.server is not None:
             return False
         self.tried = (*self.tried, server)
         another = self._choose()
         if another is None:
             return False
-        self._note_failed_attempt(server, cause)
+        self._note_failed_attempt(server, note)
         server.failed(cause)
         self._leave_server()
         if self.payload:  # made for the server whose reused connection had been closed before
@@ -340,9 +362,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         self._ask(another)
         return True
 
-    def _note_failed_attempt(self, server: "Server", cause: Cause) -> None:
+    def _note_failed_attempt(self, server: "Server", why: str) -> None:
         record = self.exchange.record
-        note = f"{server.backend.shown_name}:{cause.value}"
+        note = f"{server.backend.shown_name}:{why}"
         record.attempt_errors = note if record.attempt_errors is None else f"{record.attempt_errors},{note}"
 
     # A list of the models of several servers

@@ -5,6 +5,7 @@ at the time. A connection has one owner from ``begin`` to ``response_end`` or ``
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 from time import monotonic_ns
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
+from llm_metrics_proxy.proxy import delivery
 from llm_metrics_proxy.proxy.answers import LENGTH, NONE, UNTIL_CLOSE, ResponseHead, response_head
 from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.headers import RESPONSE_RULES, Field, sort_fields
@@ -31,7 +33,9 @@ class Upstream(asyncio.Protocol):
     """One connection to the LLM server."""
 
     __slots__ = (
+        "_begins_at",
         "_body",
+        "_bytes_out",
         "_complete",
         "_fields",
         "_framing",
@@ -45,6 +49,7 @@ class Upstream(asyncio.Protocol):
         "_outlet",
         "_parser",
         "_paused",
+        "_peer_closed",
         "_pool",
         "_reason",
         "_tunnel",
@@ -55,6 +60,7 @@ class Upstream(asyncio.Protocol):
         "owner",
         "reused",
         "transport",
+        "unsent",
     )
 
     def __init__(self, pool: "Pool") -> None:
@@ -67,6 +73,10 @@ class Upstream(asyncio.Protocol):
         self.connect_ns = 0
         self.established = False  # counted by the pool; until then a failure is told by an exception
         self.idle_since = 0.0
+        self.unsent = False  # it broke, and it is proven that nothing of the newest request reached the server
+        self._bytes_out = delivery.FIRST_BYTE
+        self._begins_at = 0  # which of the connection's bytes the newest request begins with
+        self._peer_closed = False
         self._tunnel = False
         self._paused = False
         self._expect(b"")
@@ -95,21 +105,27 @@ class Upstream(asyncio.Protocol):
 
     def begin(self, owner: Owner, method: bytes, data: bytes) -> None:
         """Send a request (or, for a streamed upload, its head) on this connection, which from now on has an owner."""
-        self.take(owner, method).write(data)
+        self.take(owner, method, len(data)).write(data)
 
-    def take(self, owner: Owner, method: bytes) -> Outlet:
-        """This connection has an owner from now on, who writes the request to what is returned."""
-        assert self._outlet is not None
+    def take(self, owner: Owner, method: bytes, size_bytes: int) -> Outlet:
+        """This connection has an owner from now on, who writes the request, of that size, to what is returned."""
+        outlet = self._outlet
+        assert outlet is not None
+        self._begins_at = begins_at = self._bytes_out
+        self._bytes_out = begins_at + size_bytes
+        if outlet.fd < 0:  # TLS: what it adds cannot be counted here
+            self._begins_at = self._tls_begins_at()
         if self._untouched:
             self._method = method
         else:
             self._expect(method)
         self.owner = owner
-        return self._outlet
+        return outlet
 
     def send(self, data: bytes) -> None:
         """More of the request's body."""
         if self._outlet is not None:
+            self._bytes_out += len(data)
             self._outlet.write(data)
 
     def pause(self) -> None:
@@ -218,14 +234,18 @@ class Upstream(asyncio.Protocol):
             owner.upstream_failed(cause, message, answered=True)
 
     def eof_received(self) -> bool:
+        self._peer_closed = True
         if self.owner is not None and self._framing is UNTIL_CLOSE and not self._in_head and not self._complete:
             self._complete = True
             self._keep_alive = False
             self._hand_over(self.owner, monotonic_ns())
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         owner, self.owner = self.owner, None
+        answered = self._head_bytes > 0 or not self._in_head or self._informational > 0
+        if owner is not None and not answered:
+            self.unsent = self._is_unsent(exc)
         self.transport = self._outlet = None
         self._pool.lost(self)
         if owner is None:
@@ -233,8 +253,22 @@ class Upstream(asyncio.Protocol):
         if self._tunnel:
             owner.tunnel_ended(monotonic_ns())
         else:
-            answered = self._head_bytes > 0 or not self._in_head or self._informational > 0
             owner.upstream_failed(Cause.RESET, None, answered=answered)
+
+    def _fd(self) -> int:
+        sock = None if self.transport is None else self.transport.get_extra_info("socket")
+        return -1 if sock is None else sock.fileno()
+
+    def _tls_begins_at(self) -> int:
+        now = delivery.sent(self._fd())
+        return 0 if now is None else now.taken
+
+    def _is_unsent(self, exc: Exception | None) -> bool:
+        """Asked while the transport still has its socket."""
+        first_errno = (self._outlet and self._outlet.errno) or (exc.errno if isinstance(exc, OSError) else 0)
+        # EPIPE is what a reset becomes that comes after a FIN (tcp_reset in tcp_input.c).
+        peer_closed = self._peer_closed or first_errno == errno.EPIPE
+        return delivery.is_unsent(delivery.sent(self._fd()), self._begins_at, peer_closed=peer_closed)
 
     def pause_writing(self) -> None:
         if self.owner is not None:
