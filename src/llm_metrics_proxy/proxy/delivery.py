@@ -13,6 +13,7 @@ with, so that a server which read the request and then reset leaves the same tra
 and so does everything on a system that is not Linux.
 """
 
+import errno
 import fcntl
 import socket
 import struct
@@ -23,12 +24,17 @@ from typing import Final, NamedTuple
 _LINUX: Final = sys.platform == "linux"
 _TCP_INFO_BYTES: Final = 232
 _BYTES_ACKED_AT: Final = 120  # tcpi_bytes_acked in struct tcp_info, since Linux 4.1
-_CLOSE_WAIT: Final = 8  # the peer's FIN is here (TCP_CLOSE_WAIT in tcp_states.h)
+_CLOSE: Final = 7  # tcp_states.h
+_CLOSE_WAIT: Final = 8
 FIRST_BYTE: Final = 1  # the opening SYN counts as one acknowledged byte
 
 
 class Sent(NamedTuple):
-    """How far a connection's outgoing bytes have come, the SYN included."""
+    """How far a connection's outgoing bytes have come, the SYN included.
+
+    ``peer_closed``: its FIN came. A reset after that is told as EPIPE, another as ECONNRESET (tcp_reset in tcp_input.c),
+    to the first who asks.
+    """
 
     acknowledged: int
     taken: int  # by our kernel
@@ -45,12 +51,13 @@ def sent(fd: int) -> Sent | None:
         borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=fd)
         try:
             info = borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+            broken = borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if info[0] == _CLOSE else 0
         finally:
             borrowed.detach()
         (acknowledged,) = struct.unpack_from("Q", info, _BYTES_ACKED_AT)
     except (OSError, struct.error):
         return None
-    return Sent(acknowledged, acknowledged + waiting, info[0] == _CLOSE_WAIT)
+    return Sent(acknowledged, acknowledged + waiting, info[0] == _CLOSE_WAIT or broken == errno.EPIPE)
 
 
 def is_unsent(now: Sent | None, begins_at: int, *, peer_closed: bool) -> bool:

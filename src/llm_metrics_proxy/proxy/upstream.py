@@ -6,6 +6,7 @@ at the time. A connection has one owner from ``begin`` to ``response_end`` or ``
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from time import monotonic_ns
@@ -52,6 +53,7 @@ class Upstream(asyncio.Protocol):
         "_peer_closed",
         "_pool",
         "_reason",
+        "_tls_fd",
         "_tunnel",
         "_untouched",
         "connect_ns",
@@ -77,6 +79,7 @@ class Upstream(asyncio.Protocol):
         self._bytes_out = delivery.FIRST_BYTE
         self._begins_at = 0  # which of the connection's bytes the newest request begins with
         self._peer_closed = False
+        self._tls_fd = -1
         self._tunnel = False
         self._paused = False
         self._expect(b"")
@@ -114,7 +117,8 @@ class Upstream(asyncio.Protocol):
         self._begins_at = begins_at = self._bytes_out
         self._bytes_out = begins_at + size_bytes
         if outlet.fd < 0:  # TLS: what it adds cannot be counted here
-            self._begins_at = self._tls_begins_at()
+            now = delivery.sent(self._tls_fd)
+            self._begins_at = 0 if now is None else now.taken
         if self._untouched:
             self._method = method
         else:
@@ -162,6 +166,9 @@ class Upstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses of it
         self._outlet = Outlet(transport)
+        if transport.get_extra_info("sslcontext") is not None:
+            # TLS has closed its descriptor by the time that it tells us; what became of a request is asked of this one.
+            self._tls_fd = os.dup(transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         now = monotonic_ns()
@@ -247,6 +254,9 @@ class Upstream(asyncio.Protocol):
         if owner is not None and not answered:
             self.unsent = self._is_unsent(exc)
         self.transport = self._outlet = None
+        if self._tls_fd >= 0:
+            os.close(self._tls_fd)
+            self._tls_fd = -1
         self._pool.lost(self)
         if owner is None:
             return
@@ -255,20 +265,13 @@ class Upstream(asyncio.Protocol):
         else:
             owner.upstream_failed(Cause.RESET, None, answered=answered)
 
-    def _fd(self) -> int:
-        sock = None if self.transport is None else self.transport.get_extra_info("socket")
-        return -1 if sock is None else sock.fileno()
-
-    def _tls_begins_at(self) -> int:
-        now = delivery.sent(self._fd())
-        return 0 if now is None else now.taken
-
     def _is_unsent(self, exc: Exception | None) -> bool:
-        """Asked while the transport still has its socket."""
-        first_errno = (self._outlet and self._outlet.errno) or (exc.errno if isinstance(exc, OSError) else 0)
-        # EPIPE is what a reset becomes that comes after a FIN (tcp_reset in tcp_input.c).
-        peer_closed = self._peer_closed or first_errno == errno.EPIPE
-        return delivery.is_unsent(delivery.sent(self._fd()), self._begins_at, peer_closed=peer_closed)
+        """Asked while there is a descriptor."""
+        outlet = self._outlet
+        fd = self._tls_fd if outlet is None or outlet.fd < 0 else outlet.fd
+        first_errno = (outlet and outlet.errno) or (exc.errno if isinstance(exc, OSError) else 0)
+        peer_closed = self._peer_closed or first_errno == errno.EPIPE  # see ``delivery.Sent``
+        return delivery.is_unsent(delivery.sent(fd), self._begins_at, peer_closed=peer_closed)
 
     def pause_writing(self) -> None:
         if self.owner is not None:
