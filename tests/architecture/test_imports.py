@@ -16,6 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "logs": set(),
     "process_memory": set(),
     "globs": set(),
+    "machine": set(),
     "wire": {"errors", "record"},
     "journal": {"errors", "record"},
     "proxy": {"errors", "record", "scoreboard", "logs", "globs", "wire", "journal"},
@@ -54,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
         "errors", "record", "storage.base", "scoreboard", "counters", "analytics", "metrics_service", "ingestion",
         "wire", "export", "reports", "watch",
     },
-    "config": {"errors", "scoreboard", "globs", "analytics"},  # of analytics: which metrics there are
+    "config": {"errors", "scoreboard", "globs", "machine", "analytics"},  # of analytics: which metrics there are
     "listening": {"errors"},
     "supervisor": {"errors", "scoreboard", "logs"},
     "demo": {"errors", "logs"},

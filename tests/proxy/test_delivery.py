@@ -81,9 +81,11 @@ def until_it_is_met(tmp_path: Path, handler: Handler, gates: list[Gate], body: b
     """Which event comes first is the system's choice in the end: the scene is played until it is the other one."""
     for number in range(20):
         gates.append(Gate())
-        with FakeUpstream(handler, **how.get("server", {})) as upstream:
-            with ProxyWorker(tmp_path / str(number), upstream.url, **how.get("options", {})) as proxy:
-                record = meet_a_closed_connection(proxy, [upstream], gates[-1], body)
+        with (
+            FakeUpstream(handler, **how.get("server", {})) as upstream,
+            ProxyWorker(tmp_path / str(number), upstream.url, **how.get("options", {})) as proxy,
+        ):
+            record = meet_a_closed_connection(proxy, [upstream], gates[-1], body)
         if record.retries:
             assert (record.attempts, record.upstream_reused) == (2, False)
             assert record.attempt_errors == f"127.0.0.1:{upstream.port}:unsent"
@@ -114,9 +116,9 @@ def closing(gates: list[Gate]) -> Handler:
 def test_a_large_body_that_is_cut_off_unread_is_no_fault_of_the_client(tmp_path: Path) -> None:
     """Too large for one write: the kernel takes a part, and the rest fails."""
     gate = Gate()
-    with FakeUpstream(in_turn([OK, gate.wait(), Close()], [OK])) as upstream:
-        with ProxyWorker(tmp_path, upstream.url) as proxy:
-            meet_a_closed_connection(proxy, [upstream], gate, LARGE)
+    handler = in_turn([OK, gate.wait(), Close()], [OK])
+    with FakeUpstream(handler) as upstream, ProxyWorker(tmp_path, upstream.url) as proxy:
+        meet_a_closed_connection(proxy, [upstream], gate, LARGE)
 
 
 @pytest.mark.system

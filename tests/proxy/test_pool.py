@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxy.client import CHAT, get, post
+from tests.proxy.client import get, post
 from tests.proxy.conftest import Stage
 from tests.proxy.harness import ProxyWorker, eventually
 from tests.upstream import (

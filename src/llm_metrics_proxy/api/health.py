@@ -11,7 +11,7 @@ import msgspec
 
 from llm_metrics_proxy.api.migrations import IDLE, in_words, percent
 from llm_metrics_proxy.api.ports import MigrationPorts, ServiceStatus
-from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus
+from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus, shortages
 
 HEARTBEAT_LIMIT_MS: Final = 5_000  # a worker writes one every second
 LAG_LIMIT_MS: Final = 30_000  # records reach the database within a second; half a minute means that something blocks
@@ -33,6 +33,11 @@ class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
     records_waiting: int  # in the worker's memory only, until its journal can be written
     losses_untold: int  # of those dropped, how many have no row yet that says so
     journal_bytes: int
+    bodies_bytes: int  # of request bodies that it holds, out of bodies_limit_bytes
+    bodies_limit_bytes: int
+    bodies_refused: int  # requests turned away because all of that was held
+    connections_limit: int  # clients that it serves at once
+    connections_refused: int  # connections turned away because there were as many
     journal_error: str | None  # why writing the journal fails at the moment
 
 
@@ -173,6 +178,7 @@ def assess(
     """Everything at once. ``workers`` and ``backends`` are empty where they run on another host."""
     judged = [worker_health(worker, now_unix_ms) for worker in workers]
     reasons = [text.format(w=worker) for worker in judged for fault, text in _WORKER_FAULTS if fault(worker)]
+    reasons += shortages(workers, now_unix_ms)
     ingestion = None
     if status is None:
         reasons.append("ingestion does not run: records wait in the journal")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.identity import KeyIds, RequestIds, WallClock
 from llm_metrics_proxy.proxy.inbound import RequestPlan
 from llm_metrics_proxy.proxy.options import ProxyOptions
@@ -34,6 +35,7 @@ class Context:
     policy: PathPolicy
     key_ids: KeyIds
     health: HealthReport
+    bodies: BodyMemory
     plans: Plans[RequestPlan] = field(default_factory=Plans)
     request_ids: RequestIds = field(default_factory=RequestIds)
     wall_clock: WallClock = field(default_factory=WallClock)

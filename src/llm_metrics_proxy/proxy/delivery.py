@@ -9,8 +9,8 @@ had closed. Two things are proof:
   so the server closed before the request arrived.
 
 A reset alone is no proof, though nothing was acknowledged: acknowledgements wait up to 40 ms for an answer to travel
-with, so that a server which read the request and then reset leaves the same traces. Everything else counts as delivered,
-and so does everything on a system that is not Linux.
+with, so that a server which read the request and then reset leaves the same traces. Everything else counts as
+delivered, and so does everything on a system that is not Linux.
 """
 
 import errno
@@ -32,8 +32,8 @@ FIRST_BYTE: Final = 1  # the opening SYN counts as one acknowledged byte
 class Sent(NamedTuple):
     """How far a connection's outgoing bytes have come, the SYN included.
 
-    ``peer_closed``: its FIN came. A reset after that is told as EPIPE, another as ECONNRESET (tcp_reset in tcp_input.c),
-    to the first who asks.
+    ``peer_closed``: its FIN came. A reset after that is told as EPIPE, another as ECONNRESET, to the first who asks
+    (tcp_reset in tcp_input.c).
     """
 
     acknowledged: int

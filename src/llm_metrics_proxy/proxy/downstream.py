@@ -401,6 +401,8 @@ class Downstream(asyncio.Protocol):
                 current.abandon(cause)
                 if cause is Cause.CLIENT_STALLED and self.transport is not None:
                     self.transport.abort()
+            else:
+                current.let_go_if_delivered(now)
 
     def drain(self) -> None:
         """Close if nothing is being answered; otherwise closing follows the answer."""

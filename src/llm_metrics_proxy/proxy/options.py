@@ -45,6 +45,7 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_header_bytes: int = 64 * 1024
     max_header_count: int = 100
     max_body_bytes: int = 64 * 1024 * 1024  # JSON bodies, which are held until they are complete
+    max_buffered_bytes: int = 256 * 1024 * 1024  # all of them together
     max_upload_bytes: int = 1024 * 1024 * 1024  # any other body, which streams through
     max_connections: int = 10_000
     upstream_max_connections: int = 4_096
@@ -52,6 +53,7 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     header_timeout_s: float = 30.0
     body_timeout_s: float = 60.0  # between two reads of a request's body
+    body_min_bytes_per_s: int = 1024  # over the whole body, beyond body_timeout_s; 0: no limit
     keepalive_timeout_s: float = 75.0
     connect_timeout_s: float = 10.0
     first_byte_timeout_s: float = 600.0

@@ -37,5 +37,6 @@ class Outlet:
                 sent = 0
             if sent == len(data):
                 return
-            data = data[sent:]
+            transport.write(memoryview(data)[sent:])  # a copy of a large body would be held beside it
+            return
         transport.write(data)

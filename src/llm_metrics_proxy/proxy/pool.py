@@ -67,8 +67,10 @@ class Pool:
 
     def release(self, upstream: Upstream, *, reusable: bool) -> None:
         """Its answer is complete."""
-        if not (reusable and upstream.usable):
-            if upstream.transport is not None:
+        if not (reusable and upstream.usable) or upstream.is_backed_up:
+            if upstream.is_backed_up:
+                upstream.abort()  # it answered without taking the request: what waits for it would wait for ever
+            elif upstream.transport is not None:
                 upstream.transport.close()
             return
         upstream.resume()  # a slow client may have paused it

@@ -59,6 +59,7 @@ class Upstream(asyncio.Protocol):
         "connect_ns",
         "established",
         "idle_since",
+        "is_backed_up",
         "owner",
         "reused",
         "transport",
@@ -79,6 +80,7 @@ class Upstream(asyncio.Protocol):
         self._bytes_out = delivery.FIRST_BYTE
         self._begins_at = 0  # which of the connection's bytes the newest request begins with
         self._peer_closed = False
+        self.is_backed_up = False  # the server's socket takes no more for now
         self._tls_fd = -1
         self._tunnel = False
         self._paused = False
@@ -273,11 +275,22 @@ class Upstream(asyncio.Protocol):
         peer_closed = self._peer_closed or first_errno == errno.EPIPE  # see ``delivery.Sent``
         return delivery.is_unsent(delivery.sent(fd), self._begins_at, peer_closed=peer_closed)
 
+    @property
+    def all_delivered(self) -> bool:
+        """The server's system has acknowledged all that was written; where that is not known: our kernel has it."""
+        transport, outlet = self.transport, self._outlet
+        if transport is None or outlet is None or transport.get_write_buffer_size():
+            return False
+        now = delivery.sent(outlet.fd if outlet.fd >= 0 else self._tls_fd)
+        return now is None or now.taken == now.acknowledged
+
     def pause_writing(self) -> None:
+        self.is_backed_up = True
         if self.owner is not None:
             self.owner.upstream_is_slow(slow=True)
 
     def resume_writing(self) -> None:
+        self.is_backed_up = False
         if self.owner is not None:
             self.owner.upstream_is_slow(slow=False)
 

@@ -23,6 +23,7 @@ import uvloop
 from llm_metrics_proxy import logs
 from llm_metrics_proxy.errors import JournalError, SettingsError
 from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
 from llm_metrics_proxy.proxy.fleet import Fleet
@@ -32,7 +33,7 @@ from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.recorder import Recorder
 from llm_metrics_proxy.proxy.routing import backends_of
-from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.scoreboard import Scoreboard, shortages
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Worker:
             policy=PathPolicy(options.allow_paths, allow_all=options.allow_all_paths),
             key_ids=KeyIds(Path(options.secret_file).read_bytes()),
             health=self._health,
+            bodies=BodyMemory(self._slot, options.max_buffered_bytes),
         )
         self._servers: list[asyncio.Server] = []
         self._ended = asyncio.Event()
@@ -118,6 +120,7 @@ class Worker:
             log.error("the new settings cannot be used, and the old ones stay: %s", error)  # noqa: TRY400
             return
         ctx.options = self._options = options
+        ctx.bodies.limit_bytes = options.max_buffered_bytes
         ctx.policy = PathPolicy(options.allow_paths, allow_all=options.allow_all_paths)
         ctx.plans = Plans()  # a plan holds what followed from the old settings
         self._show_backends()
@@ -175,6 +178,7 @@ class Worker:
         while True:
             self._slot.set("heartbeat_unix_ms", int(time() * 1000))
             self._ctx.recorder.tick(monotonic())
+            self._ctx.bodies.publish()
             self._show_backends()
             await asyncio.sleep(_TICK_S)
 
@@ -192,6 +196,7 @@ class Worker:
     def _health(self) -> dict[str, Any]:
         """``/health``: always 200 while the process lives; ``degraded`` says that records are being lost."""
         self._ctx.recorder.tick(monotonic())
+        self._ctx.bodies.publish()
         fleet, now = self._ctx.fleet, monotonic_ns()
         workers = [{"worker": status.slot, **status.values} for status in self._board.workers()]
         dropped = sum(worker["records_dropped"] for worker in workers)
@@ -203,6 +208,7 @@ class Worker:
             reasons.append(f"{dropped} records could not be written since the start")
         if any(worker["journal_full"] for worker in workers):
             reasons.append("the journal has reached journal_max_bytes")
+        reasons += shortages(self._board.workers(), int(time() * 1000))
         return {
             "status": "degraded" if reasons else "ok",
             "reasons": reasons,
