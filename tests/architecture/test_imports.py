@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "machine": set(),
     "wire": {"errors", "record"},
     "journal": {"errors", "record"},
-    "proxy": {"errors", "record", "scoreboard", "logs", "globs", "wire", "journal"},
+    "proxy": {"errors", "record", "scoreboard", "logs", "globs", "process_memory", "wire", "journal"},
     "storage.base": {"errors", "record"},
     "rollups": {"record"},
     "storage": {"errors", "record", "storage.base", "metrics_service", "rollups"},

@@ -23,6 +23,7 @@ import uvloop
 from llm_metrics_proxy import logs
 from llm_metrics_proxy.errors import JournalError, SettingsError
 from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.process_memory import give_back_large_blocks
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
@@ -231,6 +232,7 @@ def main() -> int:
         sys.stderr.write(f"a worker is started by `llm-metrics-proxy serve` or `proxy`, not by hand ({error})\n")
         return 2
     logs.setup(options.log_level, options.log_format, f"worker-{options.worker_index}")
+    give_back_large_blocks()  # else bodies that grow are copied again and again, and what they leave stays ours
 
     async def serve() -> None:
         await Worker(options, asyncio.get_running_loop()).run()
