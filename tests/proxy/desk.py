@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
+from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.answers import ResponseHead
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.context import Context
@@ -185,6 +186,7 @@ class Desk:
             key_ids=KeyIds(b"k"),
             health=lambda: {"status": "ok"},
             bodies=BodyMemory(slot, told.max_buffered_bytes),
+            admission=Admission(slot, told.max_connections),
             plans=Plans() if learns else Forgetful(),
             request_ids=CountingIds(),  # type: ignore[arg-type]
         )

@@ -13,6 +13,7 @@ that a test asks for is held against ``assert_consistent``: what must be true of
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -31,8 +32,13 @@ _ESTABLISHED: Final = "01"
 _CLOSE_WAIT: Final = "08"
 
 
+def limit_open_files(count: int) -> None:
+    """``ulimit -n`` of this process, soft and hard."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+
 class ProxyWorker:
-    """One worker process; ``options`` as in ``ProxyOptions``, ``module`` is another program.
+    """One worker process; ``options`` as in ``ProxyOptions``, ``module`` is another program, ``open_files`` its limit.
 
     Leaving the ``with`` block stops and checks it.
     """
@@ -44,6 +50,7 @@ class ProxyWorker:
         **options: Any,
     ) -> None:
         module = options.pop("module", "llm_metrics_proxy.proxy")
+        open_files = options.pop("open_files", None)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         secret = folder / "secret"
@@ -64,6 +71,7 @@ class ProxyWorker:
             stdin=subprocess.PIPE,
             stderr=self._log,
             pass_fds=[listener.fileno()],
+            preexec_fn=None if open_files is None else lambda: limit_open_files(open_files),  # noqa: PLW1509 -- no threads
         )
         listener.close()
         assert self.process.stdin is not None

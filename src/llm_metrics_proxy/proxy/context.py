@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from llm_metrics_proxy.proxy.admission import Admission, Doors
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.identity import KeyIds, RequestIds, WallClock
 from llm_metrics_proxy.proxy.inbound import RequestPlan
@@ -36,10 +37,12 @@ class Context:
     key_ids: KeyIds
     health: HealthReport
     bodies: BodyMemory
+    admission: Admission
     plans: Plans[RequestPlan] = field(default_factory=Plans)
     request_ids: RequestIds = field(default_factory=RequestIds)
     wall_clock: WallClock = field(default_factory=WallClock)
     connections: "set[Downstream]" = field(default_factory=set)
+    doors: Doors | None = None
     draining: bool = False
 
     def is_trusted(self, address: str) -> bool:

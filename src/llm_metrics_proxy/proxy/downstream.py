@@ -74,6 +74,7 @@ class Downstream(asyncio.Protocol):
         "_plan",
         "_queue",
         "_reader",
+        "_refusal",
         "_since",
         "address",
         "introduced",
@@ -99,6 +100,7 @@ class Downstream(asyncio.Protocol):
         self._queue: deque[Work] | None = None
         self._plan: RequestPlan | None = None  # of the request that was read last
         self._early = b""  # came behind a request for a tunnel, before the answer
+        self._refusal: Refusal | None = None  # all that this connection will be told, once it has asked
         self._full = False  # the client's socket takes no more for now
         self._linger_until = 0
         self._paused: set[str] = set()
@@ -121,9 +123,11 @@ class Downstream(asyncio.Protocol):
         if ctx.draining:  # it was in the listening socket's queue
             self.head_refused(Refusal(503, "shutdown", ENDINGS[Cause.SHUTDOWN].message))
             self._advance()
-        elif len(ctx.connections) > ctx.options.max_connections:
-            self.head_refused(Refusal(503, "saturated", ENDINGS[Cause.SATURATED].message))
-            self._advance()
+        elif len(ctx.connections) > ctx.admission.clients_limit:
+            self._refusal = Refusal(503, "saturated", ENDINGS[Cause.SATURATED].message)
+            self._reader.stopped = True
+            if ctx.doors is not None and not ctx.admission.may_accept(len(ctx.connections)):
+                ctx.doors.shut()
 
     def data_received(self, data: bytes) -> None:
         if self._phase is _TUNNEL:
@@ -132,6 +136,8 @@ class Downstream(asyncio.Protocol):
             return
         reader = self._reader
         if reader.stopped:
+            if self._refusal is not None:
+                self._turn_away()
             self._since = monotonic_ns()  # lingering: read and thrown away
             return
         self._now = monotonic_ns()
@@ -167,6 +173,14 @@ class Downstream(asyncio.Protocol):
         self._reader.at_boundary = self.message_read()
         self._after_read()
 
+    def _turn_away(self) -> None:
+        """Clients take no answer before they have asked, so this waits for that, but not long."""
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None:
+            self._ctx.admission.turned_away()
+            self.head_refused(refusal)
+            self._advance()
+
     def _learn(self, message: WholeMessage, plan: RequestPlan) -> None:
         request = plan.request
         if not (request.chunked or request.is_forwarded or request.expects_continue or request.websocket):
@@ -189,6 +203,8 @@ class Downstream(asyncio.Protocol):
         self.transport = self.outlet = None
         ctx = self._ctx
         ctx.connections.discard(self)
+        if ctx.doors is not None and ctx.doors.are_shut and ctx.admission.may_accept(len(ctx.connections) + 1):
+            ctx.doors.reopen()
         ctx.slot.add("open_connections", -1)
         for work in (self._current, *(self._queue or ())):
             if isinstance(work, Transaction):
@@ -376,7 +392,10 @@ class Downstream(asyncio.Protocol):
         if self._phase is _BUSY:
             self._check_busy(now)
         elif self._phase is _IDLE:
-            if self._reader.in_head:
+            if self._refusal is not None:
+                if now - self._since > _LINGER_PAUSE_NS:
+                    self._turn_away()
+            elif self._reader.in_head:
                 if now - self._since > options.header_timeout_s * 1e9:
                     self._reader.in_head = False
                     self.head_refused(Refusal(408, "slow_request", "The request's head did not arrive in time."))

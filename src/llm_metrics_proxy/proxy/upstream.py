@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import ssl
+from contextlib import suppress
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, cast
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.pool import Pool
 
 _SWITCHING_PROTOCOLS: Final = 101
+_OWN_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}  # no server's fault
 _MAX_INFORMATIONAL: Final = 64  # 1xx heads before a final one; a server that sends more is broken
 
 
@@ -170,7 +172,8 @@ class Upstream(asyncio.Protocol):
         self._outlet = Outlet(transport)
         if transport.get_extra_info("sslcontext") is not None:
             # TLS has closed its descriptor by the time that it tells us; what became of a request is asked of this one.
-            self._tls_fd = os.dup(transport.get_extra_info("socket").fileno())
+            with suppress(OSError):
+                self._tls_fd = os.dup(transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         now = monotonic_ns()
@@ -388,6 +391,8 @@ async def connect(pool: "Pool", backend: Backend, tls: ssl.SSLContext | None, ti
     except ConnectionRefusedError:
         raise ConnectError(Cause.CONNECT_REFUSED, f"{address.label} refused the connection.") from None
     except OSError as error:
+        if error.errno in _OWN_SHORTAGES:
+            raise ConnectError(Cause.SATURATED, f"This proxy cannot open a connection: {error.strerror}.") from None
         raise ConnectError(Cause.CONNECT_FAILED, f"{address.label}: {error.strerror or error}.") from None
     if not upstream.usable:
         raise ConnectError(Cause.CONNECT_FAILED, f"{address.label} closed the connection at once.")

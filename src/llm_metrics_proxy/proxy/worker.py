@@ -11,7 +11,6 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 from time import monotonic, monotonic_ns, time
@@ -24,6 +23,7 @@ from llm_metrics_proxy import logs
 from llm_metrics_proxy.errors import JournalError, SettingsError
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.process_memory import give_back_large_blocks
+from llm_metrics_proxy.proxy.admission import Admission, Doors
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
@@ -38,7 +38,6 @@ from llm_metrics_proxy.scoreboard import Scoreboard, shortages
 
 log = logging.getLogger(__name__)
 
-_BACKLOG: Final = 4096
 _TICK_S: Final = 1.0
 _SLOWEST_CHECK_S: Final = 0.5
 _LAST_WORDS_S: Final = 0.5  # for the answers to what was cut off at the end of draining
@@ -70,8 +69,8 @@ class Worker:
             key_ids=KeyIds(Path(options.secret_file).read_bytes()),
             health=self._health,
             bodies=BodyMemory(self._slot, options.max_buffered_bytes),
+            admission=Admission(self._slot, options.max_connections),
         )
-        self._servers: list[asyncio.Server] = []
         self._ended = asyncio.Event()
         self._drain_task: asyncio.Task[None] | None = None
         self._hurry = False  # told twice to stop
@@ -83,9 +82,9 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_reader(sys.stdin.fileno(), self._supervisor_spoke)
-        for fd in options.listen_fds:
-            sock = socket.socket(fileno=fd)
-            self._servers.append(await loop.create_server(lambda: Downstream(self._ctx), sock=sock, backlog=_BACKLOG))
+        doors = self._ctx.doors = Doors(loop, options.listen_fds, lambda: Downstream(self._ctx))
+        await doors.open()
+        self._settle()
         self._slot.set("pid", os.getpid())
         tasks = [loop.create_task(self._tick()), loop.create_task(self._check())]
         if options.journal_fsync == "interval":
@@ -124,9 +123,20 @@ class Worker:
         ctx.bodies.limit_bytes = options.max_buffered_bytes
         ctx.policy = PathPolicy(options.allow_paths, allow_all=options.allow_all_paths)
         ctx.plans = Plans()  # a plan holds what followed from the old settings
+        self._settle()
         self._show_backends()
         names = ", ".join(server.backend.shown_name for server in ctx.fleet.servers)
         log.info("new settings are in use; backends: %s", names)
+
+    def _settle(self) -> None:
+        """Share out descriptors between clients and servers."""
+        ctx = self._ctx
+        shares = ctx.admission.settle(
+            self._options.max_connections,
+            len(ctx.connections) + ctx.fleet.allowance.descriptors,
+            through_tls=ctx.fleet.through_tls,
+        )
+        ctx.fleet.allowance.limit = shares.upstreams
 
     def _stop(self) -> None:
         if self._drain_task is None:
@@ -138,8 +148,8 @@ class Worker:
         ctx = self._ctx
         ctx.draining = True
         self._slot.set("draining", 1)
-        for server in self._servers:
-            server.close()
+        if ctx.doors is not None:
+            ctx.doors.close()
         for connection in list(ctx.connections):
             connection.drain()
         deadline = monotonic() + self._options.drain_timeout_s
