@@ -41,5 +41,5 @@ def test_where_nothing_is_listed_it_is_estimated(monkeypatch: pytest.MonkeyPatch
 
 def test_no_limit_is_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
     endless = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _: endless)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: endless)
     assert descriptors.limit() >= 2**20

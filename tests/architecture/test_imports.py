@@ -54,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "reports": {"errors", "record", "storage.base", "analytics", "metrics_service"},
     "api": {
         "errors", "record", "storage.base", "scoreboard", "counters", "analytics", "metrics_service", "ingestion",
-        "wire", "export", "reports", "watch",
+        "wire", "export", "reports", "watch", "descriptors",
     },
     "config": {"errors", "scoreboard", "globs", "machine", "analytics"},  # of analytics: which metrics there are
     "listening": {"errors", "descriptors"},

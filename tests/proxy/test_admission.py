@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
+from llm_metrics_proxy import descriptors
 from llm_metrics_proxy.errors import SettingsError
-from llm_metrics_proxy.proxy import admission
 from llm_metrics_proxy.proxy.admission import Admission, Shares, share
 from tests.proxy.client import STREAMED_CHAT, Answer, Client, get, post
 from tests.proxy.harness import ProxyWorker, eventually
@@ -58,7 +58,7 @@ def test_descriptors_are_shared_out(limit: int, in_use: int, through_tls: bool, 
 
 
 def test_too_few_descriptors_are_a_clear_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission.descriptors, "limit", lambda: 12)
+    monkeypatch.setattr(descriptors, "limit", lambda: 12)
     with pytest.raises(SettingsError, match=r"cannot serve anybody with 12: raise the limit of open files"):
         Admission(Counts(), 10).settle(10, 0, through_tls=False)  # type: ignore[arg-type]
 

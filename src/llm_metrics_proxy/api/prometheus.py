@@ -186,6 +186,8 @@ class ProxyCollector(Collector):
         workers, ingestion = self._health.workers, self._health.ingestion
         running = sum(worker.open_requests for worker in workers) if workers else ingestion and ingestion.open_requests
         yield GaugeMetricFamily(PREFIX + "num_requests_running", "Requests being served.", running or 0)
+        refused = self._health.readers_refused
+        yield CounterMetricFamily(PREFIX + "readers_refused", "Readers of the metrics turned away.", refused)
         yield GaugeMetricFamily(PREFIX + "ingestion_up", "1 if records are being taken in.", ingestion is not None)
         for family_type, name, text, value in _WORKER_METRICS:
             family = family_type(PREFIX + name, text, labels=("worker",))

@@ -25,6 +25,7 @@ import msgspec
 from llm_metrics_proxy import logs
 from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.api import site
+from llm_metrics_proxy.api.admission import Admission
 from llm_metrics_proxy.api.app import create_app
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.server import serve
@@ -167,6 +168,7 @@ def _ingest_and_answer(
             now = ingestor.status()
             return now if now.running else None
 
+        admission = Admission()
         ports = ApiPorts(
             reader=reader,
             book=book,
@@ -179,6 +181,7 @@ def _ingest_and_answer(
             settings=lambda: shown[-1],
             site=site.load(SITE),
             stopping=stop.is_set,
+            turned_away=admission.turned_away,
             watch=watcher,
             telemetry=None if telemetry is None else telemetry.status,
         )
@@ -188,7 +191,7 @@ def _ingest_and_answer(
         watcher.start()
         upkeep.start()
         try:
-            _answer(ports, [socket.socket(fileno=fd) for fd in options.listen_fds], stop)
+            _answer(ports, [socket.socket(fileno=fd) for fd in options.listen_fds], stop, admission)
         finally:
             watcher.stop()
             upkeep.stop()
@@ -212,16 +215,16 @@ def rules_of(options: MetricsOptions) -> Rules:
     return Rules(tuple(options.slos), tuple(options.alerts))
 
 
-def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event) -> None:
+def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event, admission: Admission) -> None:
     """Serve every socket (a host name may have two addresses) until ``stop`` is set."""
     others = [
-        threading.Thread(target=serve, args=(create_app(ports), extra, stop), name=f"api-{index}")
+        threading.Thread(target=serve, args=(create_app(ports), extra, stop, admission), name=f"api-{index}")
         for index, extra in enumerate(sockets[1:], start=1)
     ]
     for thread in others:
         thread.start()
     try:
-        serve(create_app(ports), sockets[0], stop)
+        serve(create_app(ports), sockets[0], stop, admission)
     finally:
         stop.set()
         for thread in others:
