@@ -61,15 +61,18 @@ def test_it_is_logged_once_in_a_while(few: Admission, caplog: pytest.LogCaptureF
 
 
 def test_nobody_is_accepted_while_descriptors_are_short(few: Admission, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening, Door.of(listening, few) as door:
-        with socket.create_connection(listening.getsockname()):
-            monkeypatch.setattr(descriptors, "in_use", lambda: 61)
-            with pytest.raises(OSError, match="Too many open files") as raised:
-                door.accept()
-            assert raised.value.errno == errno.EMFILE
-            monkeypatch.setattr(descriptors, "in_use", lambda: 60)
-            accepted, _ = door.accept()
-            accepted.close()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        Door.of(listening, few) as door,
+        socket.create_connection(listening.getsockname()),
+    ):
+        monkeypatch.setattr(descriptors, "in_use", lambda: 61)
+        with pytest.raises(OSError, match="Too many open files") as raised:
+            door.accept()
+        assert raised.value.errno == errno.EMFILE
+        monkeypatch.setattr(descriptors, "in_use", lambda: 60)
+        accepted, _ = door.accept()
+        accepted.close()
 
 
 def test_other_faults_of_the_loop_stay_what_they_are(few: Admission) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
-from tests.proxy.client import CHAT, Client, post, request
+from tests.proxy.client import CHAT, Client, get, post, request
 from tests.proxy.harness import ProxyWorker, eventually
 from tests.proxy.test_memory import MIB, Peak, warm
 from tests.upstream import Close, FakeUpstream, Gate, Pause, Reset, Script, Send, Stall, json_response, response
@@ -289,6 +289,23 @@ def test_a_server_that_takes_its_time_is_no_fault_of_the_client(tmp_path: Path) 
         time.sleep(1.5)
         gate.open()
         assert waiting.result().status == 200
+
+
+@pytest.mark.system
+def test_requests_that_wait_for_their_turn_take_room(tmp_path: Path) -> None:
+    """One read may hold thousands, each of which takes fifty times as much as it sent."""
+    with FakeUpstream([OK]) as upstream, ProxyWorker(tmp_path, upstream.url, max_buffered_bytes=MIB) as proxy:
+        with proxy.connect() as client:
+            client.send(get() * 3000)
+            statuses = []
+            while 503 not in statuses:
+                statuses.append(client.answer(b"GET").status)
+            assert client.ends() == b""
+        assert statuses[:-1] == [200] * (len(statuses) - 1)
+        assert 250 < len(statuses) < 1000
+        with proxy.connect() as client:
+            client.send(get() * 200)  # and leaves
+        holds_nothing(proxy)
 
 
 class Counts:

@@ -24,6 +24,7 @@ _RESERVED: Final = 16  # a new segment of the journal, name resolution, probes, 
 _LEAST_TOLD: Final = 4
 _MOST_TOLD: Final = 512
 _FEW: Final = 1000  # clients; more are hardly ever served by one worker
+_TRY_AGAIN_S: Final = 1.0
 _LOG_EVERY_S: Final = 10.0
 _BACKLOG: Final = 4096
 
@@ -136,6 +137,7 @@ class Doors:
             self.shut()
         elif not task.cancelled() and task.exception() is not None:
             log.error("cannot accept clients: %s", task.exception())
+            self._loop.call_later(_TRY_AGAIN_S, self.reopen)
 
     def close(self) -> None:
         """For good: clients are refused from now on."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MAX_PIPELINED: Final = 16  # more wait in the socket until these are answered
+_QUEUED_BYTES: Final = 4096  # that a request takes while it waits: one read may hold thousands of fifty bytes each
 # A refused upload is read and thrown away, so that the refusal arrives: until it pauses this long, at most so long.
 _LINGER_PAUSE_NS: Final = 2_000_000_000
 _LINGER_NS: Final = 30_000_000_000
@@ -209,6 +210,7 @@ class Downstream(asyncio.Protocol):
         for work in (self._current, *(self._queue or ())):
             if isinstance(work, Transaction):
                 work.client_gone()
+        ctx.bodies.held_bytes -= _QUEUED_BYTES * len(self._queue or ())
         self._current = self._incoming = self._queue = None
 
     def pause_writing(self) -> None:
@@ -230,7 +232,10 @@ class Downstream(asyncio.Protocol):
             self._since = self._now
 
     def head_read(self, head: InboundRequest) -> None:
-        if head.path in LOCAL_PATHS:
+        if self._current is not None and not self._ctx.bodies.has_room(_QUEUED_BYTES):
+            self._ctx.bodies.refused()
+            self.head_refused(Refusal(503, "saturated", ENDINGS[Cause.SATURATED].message))
+        elif head.path in LOCAL_PATHS:
             self._enqueue(Reply.local(self._ctx, self, head))
         else:
             plan = self._plan = plan_for(self._ctx, head, trusted=self.trusted)
@@ -284,10 +289,11 @@ class Downstream(asyncio.Protocol):
         if self._current is None:
             self._current = work
             self._phase = _BUSY
-        elif self._queue is None:
-            self._queue = deque((work,))
         else:
+            if self._queue is None:
+                self._queue = deque()
             self._queue.append(work)
+            self._ctx.bodies.held_bytes += _QUEUED_BYTES
 
     # The transactions' side
 
@@ -342,6 +348,7 @@ class Downstream(asyncio.Protocol):
             self._since = monotonic_ns()
             if self._queue:
                 self._current = self._queue.popleft()
+                self._ctx.bodies.held_bytes -= _QUEUED_BYTES
                 self._phase = _BUSY
                 if not self._queue:
                     self.resume("queue")
