@@ -123,7 +123,10 @@ class Worker:
         ctx.bodies.limit_bytes = options.max_buffered_bytes
         ctx.policy = PathPolicy(options.allow_paths, allow_all=options.allow_all_paths)
         ctx.plans = Plans()  # a plan holds what followed from the old settings
-        self._settle()
+        try:
+            self._settle()
+        except SettingsError as error:  # as before, then: what is served already goes on
+            log.error("%s", error)  # noqa: TRY400
         self._show_backends()
         names = ", ".join(server.backend.shown_name for server in ctx.fleet.servers)
         log.info("new settings are in use; backends: %s", names)
