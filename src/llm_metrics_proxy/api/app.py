@@ -185,7 +185,15 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
         board = ports.scoreboard
         workers, backends = (board.workers(), board.backends()) if board else ([], [])
         now_ms = ports.clock() * 1000
-        return assess(APP_VERSION, ports.service_status(), workers, now_ms, ports.migrations, backends=backends)
+        return assess(
+            APP_VERSION,
+            ports.service_status(),
+            workers,
+            now_ms,
+            ports.migrations,
+            backends=backends,
+            turned_away=ports.turned_away(),
+        )
 
     exposition = prometheus.Exposition(ports.book)
 

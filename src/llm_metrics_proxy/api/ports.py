@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from llm_metrics_proxy.analytics import KnownMigration
 from llm_metrics_proxy.api.session import Sessions
@@ -145,6 +145,13 @@ class Telemetry(Protocol):
         """Records and spans that it did not get."""
 
 
+class TurnedAway(NamedTuple):
+    """Readers that were told 503 or had to wait to be accepted, and whether there was one in the last minute."""
+
+    readers: int = 0
+    lately: bool = False
+
+
 @dataclass(frozen=True)
 class ApiPorts:
     """``sessions``: know the token that every path but /health and /ready needs; none: no token is asked for.
@@ -169,5 +176,6 @@ class ApiPorts:
     site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
     watch: WatchPorts | None = None  # none: nothing is watched here
     telemetry: Callable[[], Telemetry] | None = None  # none: none is sent
+    turned_away: Callable[[], TurnedAway] = TurnedAway
     clock: Callable[[], float] = time.time  # Unix seconds
     stopping: Callable[[], bool] = lambda: False  # true: answers without an end are to end now
