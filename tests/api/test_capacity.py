@@ -10,6 +10,7 @@ import pytest
 
 from llm_metrics_proxy import descriptors
 from llm_metrics_proxy.api.capacity import Capacity, Listener
+from llm_metrics_proxy.api.guard import Guard
 
 
 @pytest.fixture
@@ -25,15 +26,17 @@ async def app(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def status(capacity: Capacity, path: str, *, one_too_many: bool) -> tuple[int, dict[bytes, bytes]]:
+def status(capacity: Capacity, path: str, *, one_too_many: bool, method: str = "GET") -> tuple[int, dict[bytes, bytes]]:
     """What a connection is told."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    guarded = capacity.guarding(app, lambda: one_too_many)
-    asyncio.run(guarded({"type": "http", "path": path, "method": "GET", "headers": []}, None, send))  # type: ignore[arg-type]
+    guarded = capacity.guarding(Guard(app, None), lambda: one_too_many)
+    scope = {"type": "http", "path": path, "method": method, "headers": [], "query_string": b""}
+    asyncio.run(guarded(scope, None, send))  # type: ignore[arg-type]
+    assert method != "HEAD" or not any(message.get("body") for message in sent)
     return sent[0]["status"], dict(sent[0]["headers"])
 
 
@@ -46,9 +49,11 @@ def test_one_too_many_is_told_so_but_may_ask_how_things_are(few: Capacity) -> No
     assert few.turned_away() == (0, False)
     told, headers = status(few, "/api/v1/summary", one_too_many=True)
     assert (told, headers[b"retry-after"], headers[b"connection"]) == (503, b"1", b"close")
-    for path in ("/health", "/ready", "/metrics"):
+    assert headers[b"cross-origin-resource-policy"] == b"same-origin"  # as on every answer
+    for path in ("/health", "/ready", "/metrics", "//health"):
         assert status(few, path, one_too_many=True)[0] == 200
     assert few.turned_away() == (1, True)
+    assert status(few, "/api/v1/summary", one_too_many=True, method="HEAD")[0] == 503
 
 
 def test_it_is_logged_once_in_a_while(few: Capacity, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from llm_metrics_proxy import descriptors
 from llm_metrics_proxy.api.answers import error_response
 from llm_metrics_proxy.api.ports import TurnedAway
+from llm_metrics_proxy.api.scope import REFUSAL, with_one_slash
 
 log = logging.getLogger(__name__)
 
@@ -59,16 +60,15 @@ class Capacity:
             )  # fmt: skip
 
     def guarding(self, app: ASGIApp, is_one_too_many: Callable[[], bool]) -> ASGIApp:
-        """``app`` for one connection, unless there were ``most`` others when it came."""
+        """``app`` for one connection, told to turn it away (``REFUSAL``) if there were ``most`` others when it came."""
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-            if not is_one_too_many() or scope["type"] != "http" or scope["path"] in _ALWAYS:
-                await app(scope, receive, send)
-                return
-            self.note()
-            headers = {"Retry-After": "1", "Connection": "close"}
-            message = f"{self.most} connections are open already; ask again when one of them is closed"
-            await error_response(503, "saturated", message, headers=headers)(scope, receive, send)
+            if is_one_too_many() and scope["type"] == "http" and with_one_slash(scope)["path"] not in _ALWAYS:
+                self.note()
+                headers = {"Retry-After": "1", "Connection": "close"}
+                message = f"{self.most} connections are open already; ask again when one of them is closed"
+                scope = {**scope, REFUSAL: error_response(503, "saturated", message, headers=headers)}
+            await app(scope, receive, send)
 
         return guarded
 
