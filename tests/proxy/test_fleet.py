@@ -306,7 +306,7 @@ def test_a_stale_connection_is_tried_afresh_and_then_the_other_server(tmp_path: 
             FakeUpstream(in_turn([Send(json_response(chat_completion()))], [Reset()])) as first,
         ):
             backends = [told("first", first, weight=100), told("well", well)]
-            with ProxyWorker(tmp_path / str(number), "", backends=backends) as proxy:
+            with ProxyWorker(tmp_path / str(number), "", backends=backends, retry_unsafe="stale") as proxy:
                 assert proxy.ask(chat()).status == 200
                 first._listener.shutdown(socket.SHUT_RDWR)
                 answer = proxy.ask(chat())
