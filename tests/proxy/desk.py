@@ -14,6 +14,7 @@ from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.capacity import Capacity
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
+from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.identity import KeyIds
 from llm_metrics_proxy.proxy.options import ProxyOptions
@@ -105,6 +106,9 @@ class DeskPool:
 
     def lost(self, upstream: Upstream) -> None:
         pass
+
+    def why_lost(self, error: Exception | None) -> tuple[Cause, str | None]:
+        return Cause.RESET, None
 
 
 class DeskRecorder:

@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic_ns
 from typing import Final
 
 import pytest
@@ -12,8 +13,11 @@ import pytest
 from llm_metrics_proxy import descriptors
 from llm_metrics_proxy.errors import SettingsError
 from llm_metrics_proxy.proxy.capacity import Capacity, Shares, share
-from tests.proxy.client import STREAMED_CHAT, Answer, Client, get, post
+from llm_metrics_proxy.proxy.downstream import Downstream
+from tests.proxy.client import CHAT, STREAMED_CHAT, Answer, Client, get, post, request
+from tests.proxy.desk import Desk, Transport
 from tests.proxy.harness import ProxyWorker
+from tests.proxy.test_admission import EVIL, PAGE, code, cors_of, split
 from tests.proxy.test_body_memory import Counts
 from tests.upstream import (
     CHUNKED,
@@ -183,3 +187,92 @@ def test_a_worker_that_could_serve_nobody_says_so(tmp_path: Path) -> None:
     proxy = ProxyWorker(tmp_path, "http://127.0.0.1:1", open_files=24)
     assert proxy.ended() == 2
     assert "raise the limit of open files" in proxy.log
+
+
+# Who is turned away is told so in a way that browsers let pages read
+
+
+def test_a_page_may_read_that_there_is_no_room() -> None:
+    desk = Desk(learns=True, on_loopback=True, max_connections=0)
+    for asked in (post(CHAT, PAGE, host=b"localhost"), request(b"GET", b"/health", PAGE, host=b"localhost")):
+        status, fields, body = split(desk.say(asked))
+        assert (status, code(body)) == (503, "saturated")
+        assert dict(fields)["connection"] == "close"
+        assert "retry-after" in dict(fields)
+        cors = cors_of(fields)
+        assert cors["access-control-allow-origin"] == PAGE[8:].decode()
+        assert "Retry-After" in cors["access-control-expose-headers"]
+        desk.leave()
+        desk.client = Downstream(desk.context)
+        desk.client.connection_made(Transport())  # type: ignore[arg-type]
+    assert desk.recorder.records == []
+    assert (desk.context.slot.get("connections_refused"), desk.context.slot.get("bad_requests")) == (2, 2)
+
+
+@pytest.mark.parametrize("asked", [post(CHAT, EVIL, host=b"localhost"), post(CHAT, PAGE, host=b"evil.example")])
+def test_another_page_or_name_is_turned_away_unreadably(asked: bytes) -> None:
+    desk = Desk(learns=True, on_loopback=True, max_connections=0)
+    status, fields, _ = split(desk.say(asked))
+    assert (status, cors_of(fields)) == (503, {})
+
+
+def test_the_head_may_come_in_pieces_and_a_preflight_is_answered_all_the_same() -> None:
+    """A preflight that fails tells the page nothing; the request that follows it is then told."""
+    desk = Desk(learns=True, on_loopback=True, max_connections=0)
+    asked = post(CHAT, PAGE, host=b"localhost")
+    assert desk.say(asked[:30]) == b""
+    status, fields, _ = split(desk.say(asked[30:]))
+    assert (status, "access-control-allow-origin" in cors_of(fields)) == (503, True)
+    desk.leave()
+    desk = Desk(learns=True, on_loopback=True, max_connections=0)
+    line = b"Access-Control-Request-Method: POST"
+    status, fields, _ = split(desk.say(request(b"OPTIONS", b"/v1/chat/completions", PAGE, line, host=b"localhost")))
+    assert (status, dict(fields)["connection"]) == (204, "close")
+    assert cors_of(fields)["access-control-allow-methods"] == "POST"
+    assert getattr(desk.client.transport, "closed", True)
+    assert desk.context.slot.get("connections_refused") == 0
+
+
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"GET / HTTP/1.1\r\nA: "])
+def test_who_does_not_ask_properly_is_told_the_same(sent: bytes) -> None:
+    desk = Desk(learns=True, max_connections=0)
+    raw = desk.say(sent)
+    if not raw:  # half a head: not for ever
+        desk.client.check(monotonic_ns() + 2_100_000_000)
+        raw = getattr(desk.client.transport, "written", b"")
+    assert split(raw)[0] == 503
+    assert desk.context.slot.get("connections_refused") == 1
+
+
+def test_a_page_may_read_that_the_proxy_is_shutting_down() -> None:
+    desk = Desk(learns=True, on_loopback=True)
+    desk.context.draining = True
+    desk.client = Downstream(desk.context)
+    desk.client.connection_made(Transport())  # type: ignore[arg-type]
+    status, fields, body = split(desk.say(post(CHAT, PAGE, host=b"localhost")))
+    assert (status, code(body)) == (503, "shutdown")
+    assert "access-control-allow-origin" in cors_of(fields)
+    assert desk.context.slot.get("connections_refused") == 0
+
+
+def test_a_page_may_read_that_its_body_found_no_room() -> None:
+    desk = Desk(learns=True, on_loopback=True)
+    desk.context.bodies.held_bytes = desk.context.bodies.limit_bytes
+    status, fields, body = split(desk.say(post(CHAT, PAGE, host=b"localhost")))
+    assert (status, code(body)) == (503, "saturated")
+    assert "access-control-allow-origin" in cors_of(fields)
+    [record] = desk.recorder.records
+    assert (record.outcome, record.error_type, record.status_code) == ("proxy_error", "saturated", 503)
+    assert desk.context.slot.get("bodies_refused") == 1
+
+
+@pytest.mark.parametrize(("line", "host", "status"), [(EVIL, b"localhost", 403), (PAGE, b"evil.example", 421)])
+def test_who_may_not_ask_is_told_that_even_where_there_is_no_room_for_bodies(
+    line: bytes, host: bytes, status: int
+) -> None:
+    desk = Desk(learns=True, on_loopback=True)
+    desk.context.bodies.held_bytes = desk.context.bodies.limit_bytes
+    assert split(desk.say(post(CHAT, line, host=host)))[0] == status
+    [record] = desk.recorder.records
+    assert (record.outcome, record.status_code) == ("rejected", status)
+    assert desk.context.slot.get("bodies_refused") == 0

@@ -51,7 +51,7 @@ def test_streams_beyond_what_may_be_open(tmp_path: Path, open_files: int, least_
         def ask(number: int) -> Answer:
             del number
             with Client(port) as client:
-                client.send(post(STREAMED_CHAT))
+                client.send(post(STREAMED_CHAT, host=b"localhost"))
                 return client.answer()
 
         with ThreadPoolExecutor(150) as threads:

@@ -148,9 +148,10 @@ class Settings(BaseSettings):
     retry_unsafe: Annotated[Literal["never", "unsent", "stale"], Lower] = setting(
         "unsent",
         "Backend",
-        "When a POST whose connection broke unanswered is sent again, once. `unsent`: if it is proven that nothing of "
-        "it reached the server (Linux; elsewhere as `never`). `stale`: also if a reused connection broke within 100 "
-        "ms, so that a server may see a request twice. [Retries](topics/backends.md#retries) explains it.",
+        "When a POST whose connection broke unanswered is sent again, once. `unsent`: if nothing of it reached the "
+        "server, as far as the kernel can tell (Linux; elsewhere as `never`). `stale`: also if a reused connection "
+        "broke within 100 ms, so that a server may see a request twice. [Retries](topics/backends.md#retries) explains "
+        "it.",
     )
 
     # --- Backends

@@ -87,7 +87,7 @@ class Upstream(asyncio.Protocol):
         self.connect_ns = 0
         self.established = False  # counted by the pool; until then a failure is told by an exception
         self.idle_since = 0.0
-        self.unsent = False  # it broke, and it is proven that nothing of the newest request reached the server
+        self.unsent = False  # it broke, and nothing of the newest request reached the server
         self._bytes_out = delivery.FIRST_BYTE
         self._begins_at = 0  # which of the connection's bytes the newest request begins with
         self._peer_closed = False
@@ -367,8 +367,8 @@ class Upstream(asyncio.Protocol):
         outlet = self._outlet
         fd = self._tls_fd if outlet is None or outlet.fd < 0 else outlet.fd
         first_errno = (outlet and outlet.errno) or (exc.errno if isinstance(exc, OSError) else 0)
-        peer_closed = self._peer_closed or first_errno == errno.EPIPE  # see ``delivery.Sent``
-        return delivery.is_unsent(delivery.sent(fd), self._begins_at, peer_closed=peer_closed)
+        peer_ended = self._peer_closed or first_errno in delivery.ENDED
+        return delivery.is_unsent(delivery.sent(fd), self._begins_at, peer_ended=peer_ended)
 
     @property
     def all_delivered(self) -> bool:
