@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from xdist.remote import Producer
 
@@ -5,6 +7,8 @@ from tests.examples import load_profile
 from tests.sharing import Files, long_first
 
 load_profile()
+for name in ("COLUMNS", "LINES"):  # processes that share the tests out have them set, and verbs go by them
+    os.environ.pop(name, None)
 
 
 @pytest.hookimpl(trylast=True)  # other folders mark their tests first
