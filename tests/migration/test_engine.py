@@ -469,7 +469,7 @@ def test_columns_in_capitals_are_the_same_columns(tmp_path: Path) -> None:
         execute(path, f'ALTER TABLE completion_requests RENAME COLUMN "{name}" TO "{name.upper()}"')
     names = ("timestamp", "success", "response_time_ms", "model", "tokens_per_second", "app_version", "extra")
     before = content(path, names)
-    assert engine.status(path).records_by_version == {"1.0.0": 10, "2.0.0": 10}
+    assert engine.status(path, MIGRATIONS, app_version=APP_VERSION).records_by_version == {"1.0.0": 10, "2.0.0": 10}
     assert engine.migrate(path, options(path)).ended is Ended.DONE
     assert engine.verify(path) == ()
     assert engine.undo(path, options(path)).faults == ()
