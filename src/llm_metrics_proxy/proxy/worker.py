@@ -60,6 +60,7 @@ class Worker:
             segment_bytes=options.journal_segment_bytes,
             max_bytes=options.journal_max_bytes,
         )
+        writer.prepare()
         self._sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
         self._ctx = Context(
             loop=loop,
