@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from llm_metrics_proxy.journal import JournalFolder, JournalWriter, frames, writer
+from llm_metrics_proxy.journal import JournalFolder, JournalWriter, frames, ledger, writer
 from tests.journal_parts import WORKER, Clock, FaultyDisk, a_record, an_ended_record, ids, read_all
 
 
@@ -68,6 +69,14 @@ def test_nothing_is_made_on_disk_before_there_is_something_to_write(tmp_path: Pa
     journal.sync()
     journal.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_prepared_and_not_needed_goes(tmp_path: Path) -> None:
+    journal = JournalWriter(tmp_path / "journal", WORKER)
+    journal.prepare()
+    assert [path.stat().st_size for path in (tmp_path / "journal").iterdir()] == [ledger.ROOM_BYTES]
+    journal.close()
+    assert list((tmp_path / "journal").iterdir()) == []
 
 
 def test_a_full_segment_is_followed_by_the_next(tmp_path: Path) -> None:
@@ -258,6 +267,22 @@ def test_a_real_full_disk_and_a_real_read_only_one_lose_nothing(tiny_disk: Path,
     assert (journal.last_errno, journal.records_dropped) == (0, 0)
     journal.close()
     assert ids(read_all(tiny_disk), frames.CLOSED) == list(range(index + 10))
+
+
+@pytest.mark.system
+def test_what_a_worker_lost_that_wrote_nothing_before_the_disk_was_full_is_written_down(tiny_disk: Path) -> None:
+    folder = tiny_disk / "journal"
+    journal = JournalWriter(folder, WORKER)
+    journal.prepare()
+    with (tiny_disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):  # no space left: what is wanted
+        while filler.write(bytes(4096)):
+            pass
+    record_pairs(journal, range(3))
+    journal.flush()
+    assert journal.last_errno == errno.ENOSPC
+    journal.note_losses()
+    assert JournalFolder(folder).losses(WORKER).of_the_dead().dropped == 3
+    journal.close()
 
 
 class TestOtherFaults:

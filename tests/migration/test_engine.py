@@ -462,6 +462,20 @@ def test_a_generated_column_may_follow_what_is_calculated(tmp_path: Path) -> Non
     assert engine.undo(path, options(path)).faults == ()
 
 
+def test_columns_in_capitals_are_the_same_columns(tmp_path: Path) -> None:
+    path = make(tmp_path / "metrics.db", 20)
+    execute(path, "UPDATE completion_requests SET app_version = '2.0.0' WHERE id > 10")
+    for (name,) in execute(path, "SELECT name FROM pragma_table_info('completion_requests')"):
+        execute(path, f'ALTER TABLE completion_requests RENAME COLUMN "{name}" TO "{name.upper()}"')
+    names = ("timestamp", "success", "response_time_ms", "model", "tokens_per_second", "app_version", "extra")
+    before = content(path, names)
+    assert engine.status(path, MIGRATIONS, app_version=APP_VERSION).records_by_version == {"1.0.0": 10, "2.0.0": 10}
+    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    assert engine.verify(path) == ()
+    assert engine.undo(path, options(path)).faults == ()
+    assert content(path, names) == before
+
+
 def test_what_columns_make_text_of_is_calculated_with_and_kept_to_the_bit(tmp_path: Path) -> None:
     path = tmp_path / "metrics.db"
     execute(

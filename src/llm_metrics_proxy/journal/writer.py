@@ -87,12 +87,20 @@ class JournalWriter:
         """Dropped records whose ids wait here for the journal to have room: no row tells of them yet."""
         return len(self._lost)
 
+    def prepare(self) -> None:
+        """Take the room in which losses are written down, before a disk can be full.
+
+        Never raises: the first write tries again.
+        """
+        with suppress(OSError):
+            self._hold_lock()
+
     def note_losses(self) -> None:
         """Write down what is lost or would be with this process: after it, ``kill -9`` cannot make it unknown."""
         if self._losses.dropped == self.records_dropped and self._losses.waiting == self.records_waiting:
             return
         if self._lock_fd >= 0 and not self._ledger_has_room:
-            self._ledger_has_room = ledger.take_room(self._lock_fd)
+            self._ledger_has_room = ledger.take_room(self._lock_fd)  # it was made while the disk was full
         now, before = self._unix_ms(), self._losses
         is_all_well = not self.records_dropped and not self.records_waiting
         losses = ledger.Losses(
@@ -203,6 +211,9 @@ class JournalWriter:
             retired, self._retired = self._retired, []
         for fd in retired:
             os.close(fd)
+        if self._lock_fd >= 0 and not self._segment and not self.records_dropped:
+            with suppress(OSError):  # no reader has anything to learn from it
+                (self._folder / frames.lock_name(self.worker_id)).unlink()
         self._release_lock()
 
     # -- the slow path
@@ -318,11 +329,7 @@ class JournalWriter:
     # -- files
 
     def _start_segment(self) -> None:
-        if self._lock_fd < 0:
-            make_folder(self._folder)
-            self._lock_fd = _hold_lock(self._folder / frames.lock_name(self.worker_id))
-            self._ledger_has_room = ledger.take_room(self._lock_fd)
-            self._losses = ledger.NONE
+        self._hold_lock()
         self._segment += 1
         name = frames.segment_name(self.worker_id, self._segment)
         fd = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
@@ -333,6 +340,13 @@ class JournalWriter:
             self._entry_unsynced = True
         self._name = name
         self._offset = 0
+
+    def _hold_lock(self) -> None:
+        if self._lock_fd < 0:
+            make_folder(self._folder)
+            self._lock_fd = _locked_file(self._folder / frames.lock_name(self.worker_id))
+            self._ledger_has_room = ledger.take_room(self._lock_fd)
+            self._losses = ledger.NONE
 
     def _abandon_segment(self) -> None:
         """Write no more to the current segment; the next ``sync`` still covers it."""
@@ -351,7 +365,7 @@ class JournalWriter:
             self._lock_fd = -1
 
 
-def _hold_lock(path: Path) -> int:
+def _locked_file(path: Path) -> int:
     """A locked file of this name. It is locked before it gets the name, so a reader never sees it free meanwhile."""
     unnamed = path.with_suffix(".locking")
     fd = os.open(unnamed, os.O_RDWR | os.O_CREAT, 0o640)

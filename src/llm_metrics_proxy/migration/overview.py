@@ -131,7 +131,8 @@ def survey(
                     above = _cleared(connection, migrations) if quick else 0
                     adopted = get_fact(connection, DISTRUSTED)
                 names = {
-                    row[0] for row in connection.execute("SELECT name FROM pragma_table_info('completion_requests')")
+                    str(name).lower()
+                    for (name,) in connection.execute("SELECT name FROM pragma_table_info('completion_requests')")
                 }
                 with connection:  # one snapshot
                     census = _census(connection, above, stamped="app_version" in names, keyed="id" in names)

@@ -197,7 +197,7 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
         }
         # a generated column follows the columns that it is made of, the calculated ones too
         columns: list[Any] = connection.execute(
-            "SELECT name, type FROM pragma_table_xinfo(?, 'kept') WHERE hidden NOT IN (2, 3)", (TABLE,)
+            "SELECT lower(name), type FROM pragma_table_xinfo(?, 'kept') WHERE hidden NOT IN (2, 3)", (TABLE,)
         ).fetchall()
         names = {name for name, _type in columns}
         filled = {c.column for k in range(len(chain)) for c in sql.changes(k) if c.only_if_added} if sql else set()
@@ -293,7 +293,7 @@ def verify_table(
     connection = _open(path)
     try:
         bound = _one(connection, f"SELECT coalesce(max(id), 0) FROM {TABLE}")  # noqa: S608
-        names = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (TABLE,))}
+        names = {name for (name,) in connection.execute("SELECT lower(name) FROM pragma_table_info(?)", (TABLE,))}
         mangled = mangled_columns(connection)
         teller = Teller(report, Phase.VERIFYING, sum(count for _stamp, count in census))
         faults: list[Fault] = []

@@ -62,6 +62,7 @@ class Worker:
             segment_bytes=options.journal_segment_bytes,
             max_bytes=options.journal_max_bytes,
         )
+        writer.prepare()
         self._sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
         self._on_loopback = all(is_loopback(sock.getsockname()[0]) for sock in self._sockets)
         self._ctx = Context(
