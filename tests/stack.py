@@ -43,8 +43,9 @@ class Stack:
         workers: int = 1,
         ports: tuple[int, int] = (0, 0),
         log_name: str = "serve.log",
+        open_files: int | None = None,
     ) -> None:
-        """``ports``: the proxy's and the metrics API's."""
+        """``ports``: the proxy's and the metrics API's. ``open_files``: the limit, as by ``ulimit -n``."""
         self.data_dir = folder / "data"
         self.log = folder / log_name
         self.proxy_url = ""
@@ -53,6 +54,8 @@ class Stack:
             *(str(_PROGRAM), "serve", "--backend", backend, "--port", str(ports[0]), "--metrics-port", str(ports[1])),
             *("--data-dir", str(self.data_dir), "--workers", str(workers), *flags),
         ]
+        if open_files is not None:
+            self._command = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *self._command]
         self._environment = environment
         self._cleanup = contextlib.ExitStack()
         self._expected_exit: int | None = None

@@ -27,6 +27,13 @@ def test_loopback_is_what_only_this_machine_reaches(host: str, loopback: bool) -
     assert is_loopback(host) is loopback
 
 
+def test_names_that_public_dns_does_not_have_are_good_where_they_may_be() -> None:
+    rule = HostRule([], any_address=False, any_local_name=True)
+    good = ["x", "llm_backend", "ollama:8001", "My-Machine", "notlocalhost", "evil-localhost", "2130706433"]
+    assert [host for host in good if not rule.admits(host)] == []
+    assert [host for host in [*STRANGERS, *ADDRESSES] if host not in good and rule.admits(host)] == []
+
+
 @pytest.mark.parametrize("any_address", [True, False])
 def test_this_machines_own_names_are_good_and_strangers_are_not(any_address: bool) -> None:
     rule = HostRule([], any_address=any_address)

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from llm_metrics_proxy.scoreboard import BACKEND_COUNT, BACKEND_FIELDS, FIELDS, SIZE_BYTES, SLOT_COUNT, Scoreboard
+from llm_metrics_proxy.scoreboard import (
+    BACKEND_COUNT,
+    BACKEND_FIELDS,
+    FIELDS,
+    SIZE_BYTES,
+    SLOT_COUNT,
+    Scoreboard,
+    shortages,
+)
 
 
 @pytest.fixture
@@ -94,3 +102,24 @@ def test_there_is_room_for_every_backend_of_every_worker_and_counters_are_left_a
     assert [each.name for each in board.backends()] == names
     assert board.slot(SLOT_COUNT - 1).get("pid") == 9
     assert board.slot(0).get("pid") == 0
+
+
+def test_what_was_short_is_told_for_a_minute(board: Scoreboard) -> None:
+    for index in (0, 3):
+        board.slot(index).set("pid", 1)
+    assert shortages(board.workers(), 1_000_000) == []
+    slot = board.slot(3)
+    slot.set("bodies_limit_bytes", 4096)
+    slot.set("bodies_refused", 7)
+    slot.set("bodies_refused_unix_ms", 1_000_000)
+    slot.set("connections_limit", 40)
+    slot.set("connections_refused", 2)
+    slot.set("connections_refused_unix_ms", 1_030_000)
+    bodies, connections = shortages(board.workers(), 1_059_999)
+    assert "worker 3 turned requests away in the last minute (7 since the start)" in bodies
+    assert "max_buffered_bytes allows (4096)" in bodies
+    assert (
+        "worker 3 turned connections away in the last minute (2 since the start): it serves 40 at once" in connections
+    )
+    assert shortages(board.workers(), 1_060_000) == [connections]
+    assert shortages(board.workers(), 1_090_000) == []

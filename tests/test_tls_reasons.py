@@ -146,5 +146,7 @@ def test_libraries_hide_it_in_their_own_ways() -> None:
 def test_tls_in_place_of_an_answer_is_known() -> None:
     assert is_tls(b"\x15\x03\x01\x00\x02\x02\x46")
     assert is_tls(b"\x16\x03\x03")
+    assert is_tls(b"\x15")  # the rest comes with the next read
+    assert not is_tls(b"\x15 ")
     assert not is_tls(b"HTTP/1.1 200 OK")
     assert not is_tls(b"")

@@ -17,6 +17,7 @@ _NOBODY: Final = "null"  # what a page in a sandbox sends, or one that was read 
 _LOCALHOST: Final = "localhost"  # and names below it: resolved by browsers themselves (RFC 6761 section 6.3)
 _BELOW_LOCALHOST: Final = "." + _LOCALHOST
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<v6>[^\s\[\]]+)\]|(?P<name>[^\s:\[\]/@?#]+))(?P<port>:[0-9]*)?")
+_LABEL: Final = re.compile(r"[a-z0-9_-]+")
 _NAME: Final = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"
 _NAMES: Final = re.compile(rf"(?:\*\.)?{_NAME}")
 _ORIGIN: Final = re.compile(rf"([a-z][a-z0-9+.-]*)://(\*|(?:\*\.)?{_NAME}|\[[0-9a-f:.]+\]|)(:(?:\*|[0-9]{{1,5}}))?")
@@ -81,12 +82,14 @@ def _host_and_port(authority: str) -> tuple[str, str] | None:
 
 class HostRule:
     """Names to be asked by: localhost, loopback addresses, those in ``names`` (``*.name``: all below it; ``*``: every
-    one), and, with ``any_address``, other IP addresses: no resolver is asked for one, so none can lie about it."""
+    one); with ``any_address``, other IP addresses: no resolver is asked for one, so none can lie about it; with
+    ``any_local_name``, names of one label: public DNS has no hosts there, so they come from this machine's own files,
+    or from a server before us (nginx sends the name of its ``upstream`` block)."""
 
-    def __init__(self, names: Iterable[str], *, any_address: bool) -> None:
+    def __init__(self, names: Iterable[str], *, any_address: bool, any_local_name: bool = False) -> None:
         self._names = frozenset(names)
         self._below = tuple(name[1:] for name in self._names if name.startswith("*."))
-        self._any_address = any_address
+        self._any_address, self._any_local_name = any_address, any_local_name
 
     def admits(self, host: str) -> bool:
         """May it be asked by this value of Host?"""
@@ -103,6 +106,7 @@ class HostRule:
             or is_loopback(name)
             or (address is not None and self._any_address)
             or (address is None and name.endswith(self._below))
+            or (self._any_local_name and _LABEL.fullmatch(name) is not None)
         )
 
 

@@ -10,6 +10,7 @@ import socket
 import sys
 from typing import Any, Final
 
+from llm_metrics_proxy.descriptors import SHORTAGE_HINT
 from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
 
 # Only Linux spreads connections over the sockets of one port; elsewhere one socket is shared by all workers.
@@ -94,6 +95,7 @@ def _explained(error: OSError, host: str, port: int, flag: str) -> LlmMetricsPro
     reasons = {
         errno.EACCES: "permission denied; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE",
         errno.EADDRNOTAVAIL: "this machine has no such address",
+        errno.EMFILE: f"too many open files; {SHORTAGE_HINT}, or have fewer --workers",
     }
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
     return LlmMetricsProxyError(f"cannot listen on {where}: {reason}")

@@ -1,5 +1,4 @@
-"""Memory of a process that goes through many records: what it gives back to the system, and how often it looks for
-cycles.
+"""Memory of a process: what it gives back to the system, and how often it looks for cycles.
 
 **Large blocks.** glibc raises, by itself, the size from which a block gets pages of its own: to that of every such
 block that is freed, up to 32 MiB. From then on the arrays of an answer lie between small objects that live on, and what

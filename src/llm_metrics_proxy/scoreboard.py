@@ -8,6 +8,7 @@ mapping outlives a worker: its successor goes on counting in the same slot.
 import mmap
 import os
 import tempfile
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 FIELDS: Final = (
@@ -25,13 +26,20 @@ FIELDS: Final = (
     "records_waiting",  # in the worker's memory only, because the journal cannot be written: lost if it dies
     "losses_untold",  # of the dropped ones, those whose ids are not in the journal yet, and so without a row
     "journal_full",  # as this worker last measured it: the bound on the journal's size is reached
+    "bodies_bytes",  # of request bodies that the worker holds
+    "bodies_limit_bytes",
+    "bodies_refused",  # requests turned away because all of that was held
+    "bodies_refused_unix_ms",  # when the newest one was
+    "connections_limit",  # as many clients are served at once as descriptors allow, or the settings
+    "connections_refused",  # connections turned away for that
+    "connections_refused_unix_ms",
 )
 OPEN_CONNECTIONS: Final = FIELDS.index("open_connections")
 OPEN_REQUESTS: Final = FIELDS.index("open_requests")
 REQUESTS: Final = FIELDS.index("requests")
 SLOT_COUNT: Final = 256
 _INDEX: Final = {name: position for position, name in enumerate(FIELDS)}
-_SLOT_WORDS: Final = 16
+_SLOT_WORDS: Final = 32
 _SLOTS_BYTES: Final = SLOT_COUNT * _SLOT_WORDS * 8
 
 # Behind the slots, each worker has rows for its backends: a name, then words. Pages that nobody writes take no memory.
@@ -56,6 +64,29 @@ class BackendStatus(NamedTuple):
     slot: int
     name: str
     values: dict[str, int]
+
+
+_RECENT_MS: Final = 60_000  # so long is somebody who was turned away told of
+_SHORTAGES: Final = {
+    "bodies_refused": (
+        "worker {slot} turned requests away in the last minute ({count} since the start): it held as many bytes of "
+        "bodies as max_buffered_bytes allows ({bodies_limit_bytes})"
+    ),
+    "connections_refused": (
+        "worker {slot} turned connections away in the last minute ({count} since the start): it serves "
+        "{connections_limit} at once, as max_connections and the limit of open files allow"
+    ),
+}
+
+
+def shortages(workers: Sequence[WorkerStatus], now_unix_ms: float) -> list[str]:
+    """What workers had too little of in the last minute, in words."""
+    return [
+        text.format(slot=worker.slot, count=worker.values[counter], **worker.values)
+        for worker in workers
+        for counter, text in _SHORTAGES.items()
+        if now_unix_ms - worker.values[f"{counter}_unix_ms"] < _RECENT_MS
+    ]
 
 
 class Scoreboard:

@@ -94,8 +94,8 @@ def why(error: BaseException, name: str, hints: Hints) -> str | None:
 
 
 def is_tls(answer: bytes) -> bool:
-    """Whether what came in place of an answer in plain HTTP is TLS."""
-    return answer.startswith((_ALERT, _HANDSHAKE_RECORD))
+    """Whether what came in place of an answer in plain HTTP is TLS; its first byte is enough, which no text has."""
+    return bool(answer) and any(mark.startswith(answer[: len(mark)]) for mark in (_ALERT, _HANDSHAKE_RECORD))
 
 
 def _reason(fault: ssl.SSLError) -> Reason:

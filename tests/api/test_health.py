@@ -5,6 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from llm_metrics_proxy.api.health import HEARTBEAT_LIMIT_MS, LAG_LIMIT_MS, LOSS_TOLD_MS, Health, assess, worker_health
+from llm_metrics_proxy.api.ports import TurnedAway
 from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import Scoreboard, WorkerStatus
 from llm_metrics_proxy.storage.room import DiskRoom
@@ -41,6 +42,8 @@ def test_all_is_well_with_a_living_worker_and_a_little_lag() -> None:
         ({"heartbeat_unix_ms": int(NOW_MS) - HEARTBEAT_LIMIT_MS - 1}, "worker 3 (pid 42) has given no sign of life"),
         ({"journal_errno": errno.ENOSPC}, "No space left on device"),
         ({"records_dropped": 9}, "forwarded 9 requests without a record"),
+        ({"bodies_refused": 9, "bodies_refused_unix_ms": int(NOW_MS) - 1}, "worker 3 turned requests away"),
+        ({"connections_refused": 9, "connections_refused_unix_ms": int(NOW_MS)}, "worker 3 turned connections away"),
     ],
 )
 def test_a_worker_in_trouble_degrades_health_with_its_reason(values: dict[str, int], words: str) -> None:
@@ -135,3 +138,10 @@ def test_a_backend_that_is_passed_over_degrades_health_and_is_named_once() -> No
         (0, "good", True), (0, "bad", False), (1, "good", True), (1, "bad", False),
     ]  # fmt: skip
     assert (health.backends[1].failures_in_a_row, health.backends[1].ejections) == (4, 2)
+
+
+def test_readers_who_were_turned_away_lately_are_a_reason() -> None:
+    state = assess("2.0.0", WELL, (), NOW_MS, turned_away=TurnedAway(3, lately=True))
+    assert (state.status, state.readers_refused) == ("degraded", 3)
+    assert "readers of the metrics were turned away in the last minute (3 since the start)" in state.reasons[0]
+    assert assess("2.0.0", WELL, (), NOW_MS, turned_away=TurnedAway(3, lately=False)).status == "ok"

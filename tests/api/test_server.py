@@ -168,3 +168,37 @@ def test_any_callable_can_tell_it_to_stop(database: Database) -> None:
     serve(create_app(ports(database)), listener, enough)
     assert len(asked) == 2
     assert listener.fileno() == -1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: ",
+        b"POST /session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /hea",
+    ],
+    ids=["silence", "half a head", "half a body", "half a second head"],
+)
+def test_a_request_that_never_arrives_is_waited_for_so_long_and_no_longer(
+    database: Database, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    """However often a byte of it comes."""
+    monkeypatch.setattr("llm_metrics_proxy.api.server._ARRIVAL_S", 0.5)
+    with running(create_app(ports(database))) as (port, _, _):
+        with socket.create_connection(("127.0.0.1", port), timeout=0.1) as client:
+            client.sendall(said)
+            heard, ended = b"", False
+            for _ in range(100):
+                with suppress(TimeoutError, ConnectionResetError, BrokenPipeError):
+                    piece = client.recv(65536)
+                    heard, ended = heard + piece, not piece
+                    if ended:
+                        break
+                    continue
+                if said:
+                    with suppress(OSError):
+                        client.sendall(b"x")
+            assert ended
+        assert heard.count(b"HTTP/1.1 200") == said.count(b"\r\n\r\nGET")
+        assert ask(port, "/health")[0].status == 200

@@ -20,10 +20,13 @@ ALLOWED: dict[str, set[str]] = {
     "tls_reasons": set(),
     "doors": set(),
     "ownership": set(),
+    "machine": set(),
+    "descriptors": set(),
     "wire": {"errors", "record"},
     "journal": {"errors", "record", "ownership"},
     "proxy": {
-        "errors", "record", "scoreboard", "logs", "globs", "forwarded", "tls_reasons", "doors", "wire", "journal",
+        "errors", "record", "scoreboard", "logs", "globs", "forwarded", "tls_reasons", "doors", "process_memory",
+        "descriptors", "wire", "journal",
     },
     "storage.base": {"errors", "record"},
     "rollups": {"record"},
@@ -58,10 +61,11 @@ ALLOWED: dict[str, set[str]] = {
     "reports": {"errors", "record", "storage.base", "analytics", "metrics_service"},
     "api": {
         "errors", "record", "storage.base", "scoreboard", "counters", "analytics", "metrics_service", "ingestion",
-        "wire", "export", "reports", "watch", "forwarded", "doors",
+        "wire", "export", "reports", "watch", "forwarded", "doors", "descriptors",
     },
-    "config": {"errors", "scoreboard", "globs", "doors", "analytics"},  # of analytics: which metrics there are
-    "listening": {"errors"},
+    # Of analytics: which metrics there are.
+    "config": {"errors", "scoreboard", "globs", "doors", "machine", "analytics"},
+    "listening": {"errors", "descriptors"},
     "supervisor": {"errors", "scoreboard", "logs"},
     "demo": {"errors", "logs"},
     "dashboard": set(),

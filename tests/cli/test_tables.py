@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -71,7 +71,6 @@ def test_where_there_is_room_it_is_a_table_no_wider_than_what_it_says() -> None:
     assert len(lines[0].rstrip()) < 110
 
 
-@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=100))
 def test_a_list_loses_columns_by_their_order_and_fits(width: int) -> None:
     chosen = layout(COLUMNS, width)

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from llm_metrics_proxy.cli.plan import PROCESS_FIELDS
 from llm_metrics_proxy.config.settings import CROSS_CHECKS, Settings
+from llm_metrics_proxy.machine import memory_bytes
 from llm_metrics_proxy.proxy.options import ProxyOptions
 
 
@@ -13,6 +14,9 @@ def test_every_option_of_a_worker_is_a_setting_with_the_same_default() -> None:
     settings = Settings()
     for field in msgspec.structs.fields(ProxyOptions):
         if field.name not in PROCESS_FIELDS:
+            if Settings.model_fields[field.name].default_factory is not None:  # it follows from the machine
+                assert getattr(settings, field.name) > 0, field.name
+                continue
             default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
             assert getattr(settings, field.name) == default, field.name
 
@@ -25,6 +29,12 @@ def test_settings_cannot_be_changed() -> None:
 def test_the_environment_is_not_read_behind_the_callers_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLM_METRICS_PROXY_PORT", "9")
     assert Settings().port == 8001
+
+
+def test_the_room_for_bodies_is_a_share_of_the_memory() -> None:
+    for workers in (1, 2):
+        assert Settings(workers=workers).max_buffered_bytes == memory_bytes() // 4 // workers
+    assert Settings(workers=256).max_buffered_bytes >= 16 * 1024**2
 
 
 def test_database_and_journal_follow_the_data_folder() -> None:

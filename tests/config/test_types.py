@@ -1,15 +1,13 @@
 """How a setting's text becomes a value."""
 
-import os
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from llm_metrics_proxy.config.settings import Settings
-from llm_metrics_proxy.config.types import MAX_WORKERS, available_cpus
+from llm_metrics_proxy.config.types import MAX_WORKERS
+from llm_metrics_proxy.machine import cpus
 from llm_metrics_proxy.scoreboard import SLOT_COUNT
 
 
@@ -109,27 +107,7 @@ def test_every_worker_has_a_slot_in_the_scoreboard() -> None:
 
 
 def test_auto_is_one_worker_for_each_cpu_that_may_be_used() -> None:
-    assert Settings(workers="AUTO").workers == Settings().workers == min(MAX_WORKERS, available_cpus())  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("limit", "at_most"),
-    [
-        ("max 100000", MAX_WORKERS),
-        ("50000 100000", 1),
-        ("150000 100000", 2),
-        ("garbage", MAX_WORKERS),
-        ("1 x", MAX_WORKERS),
-    ],
-)
-def test_a_containers_quota_limits_the_cpus(tmp_path: Path, limit: str, at_most: int) -> None:
-    file = tmp_path / "cpu.max"
-    file.write_text(limit + "\n")
-    assert available_cpus(file) == min(at_most, len(os.sched_getaffinity(0)))
-
-
-def test_without_a_quota_file_the_affinity_counts(tmp_path: Path) -> None:
-    assert available_cpus(tmp_path / "none") == len(os.sched_getaffinity(0))
+    assert Settings(workers="AUTO").workers == Settings().workers == min(MAX_WORKERS, cpus())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,11 @@ from typing import Any
 
 from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.answers import ResponseHead
+from llm_metrics_proxy.proxy.body_memory import BodyMemory
+from llm_metrics_proxy.proxy.capacity import Capacity
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
+from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.identity import KeyIds
 from llm_metrics_proxy.proxy.options import ProxyOptions
@@ -104,6 +107,9 @@ class DeskPool:
     def lost(self, upstream: Upstream) -> None:
         pass
 
+    def why_lost(self, error: Exception | None) -> tuple[Cause, str | None]:
+        return Cause.RESET, None
+
 
 class DeskRecorder:
     """Keeps the records; hands out last bytes when told that the turn is over."""
@@ -174,12 +180,13 @@ class Desk:
         self.pool = self.pools[0]
         for server, pool in zip(fleet.servers, self.pools, strict=True):
             server.pool = pool  # type: ignore[assignment]
+        slot = Slot(memoryview(bytearray(8 * len(FIELDS))).cast("q"))
         self.context = Context(
             loop=None,  # type: ignore[arg-type]
             options=told,
             fleet=fleet,
             recorder=self.recorder,  # type: ignore[arg-type]
-            slot=Slot(memoryview(bytearray(8 * len(FIELDS))).cast("q")),
+            slot=slot,
             policy=PathPolicy(),
             admission=Admission(
                 host=told.host,
@@ -189,6 +196,8 @@ class Desk:
             ),
             key_ids=KeyIds(b"k"),
             health=lambda: {"status": "ok"},
+            bodies=BodyMemory(slot, told.max_buffered_bytes),
+            capacity=Capacity(slot, told.max_connections),
             plans=Plans() if learns else Forgetful(),
             request_ids=CountingIds(),  # type: ignore[arg-type]
         )

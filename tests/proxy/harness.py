@@ -13,11 +13,13 @@ that a test asks for is held against ``assert_consistent``: what must be true of
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -32,8 +34,13 @@ _ESTABLISHED: Final = "01"
 _CLOSE_WAIT: Final = "08"
 
 
+def limit_open_files(count: int) -> None:
+    """``ulimit -n`` of this process, soft and hard."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+
 class ProxyWorker:
-    """One worker process; ``options`` as in ``ProxyOptions``, ``module`` is another program.
+    """One worker process; ``options`` as in ``ProxyOptions``, ``module`` is another program, ``open_files`` its limit.
 
     Leaving the ``with`` block stops and checks it.
     """
@@ -45,6 +52,7 @@ class ProxyWorker:
         **options: Any,
     ) -> None:
         module = options.pop("module", "llm_metrics_proxy.proxy")
+        open_files = options.pop("open_files", None)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         secret = folder / "secret"
@@ -67,6 +75,7 @@ class ProxyWorker:
             stdin=subprocess.PIPE,
             stderr=self._log,
             pass_fds=[listener.fileno(), *([told["scoreboard_fd"]] if "scoreboard_fd" in told else [])],
+            preexec_fn=None if open_files is None else lambda: limit_open_files(open_files),  # noqa: PLW1509 -- no threads
         )
         listener.close()
         self._told = told
@@ -129,6 +138,15 @@ class ProxyWorker:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self._log.close()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It sleeps meanwhile, and what comes to it waits in the kernel."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def supervisor_dies(self) -> None:
         """The end of standard input."""

@@ -67,7 +67,16 @@ def test_on_loopback_another_name_gets_421_and_a_record(path: bytes, host: bytes
 
 
 @pytest.mark.parametrize(
-    "host", [b"localhost", b"LocalHost:8001", b"llm.localhost:8001", b"127.0.0.1:8001", b"127.1.2.3", b"[::1]:8001"]
+    "host",
+    [
+        b"localhost",
+        b"LocalHost:8001",
+        b"llm.localhost:8001",
+        b"127.0.0.1:8001",
+        b"127.1.2.3",
+        b"[::1]:8001",
+        b"llm_backend",
+    ],
 )
 @pytest.mark.parametrize("learns", [True, False])
 def test_on_loopback_this_machines_names_pass(host: bytes, learns: bool) -> None:

@@ -134,7 +134,7 @@ def test_a_client_that_leaves_aborts_the_upstream_and_is_recorded(taken: list[bo
 
 
 def test_a_stale_connection_is_replaced_once(taken: list[bool]) -> None:
-    desk = Desk(learns=True)
+    desk = Desk(learns=True, retry_unsafe="stale")
     converse(desk, ask())
     desk.say(ask())
     desk.pool.upstreams[0].connection_lost(None)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
+import msgspec
 import pytest
 
 from llm_metrics_proxy.proxy.exchange import Cause
@@ -78,3 +79,27 @@ def test_a_session_and_an_ended_request_have_none() -> None:
         assert isinstance(transaction, Transaction)
         desk.pool.upstreams[0].data_received(answer)
         assert overdue(transaction, monotonic_ns() + 10**15) is None
+
+
+@pytest.mark.parametrize(
+    ("begun", "arrived_bytes", "after_s", "cause"),
+    [
+        (ASK[:-1], 1, 1000.9, None),
+        (ASK[:-1], 1, 1001.2, Cause.SLOW_BODY),
+        (ASK[:-1], 500, 1499, None),
+        (ASK[:-1], 500, 1501, Cause.SLOW_BODY),
+    ],
+)
+def test_a_body_as_a_whole_has_time_by_its_bytes(
+    begun: bytes, arrived_bytes: int, after_s: float, cause: Cause | None
+) -> None:
+    """However often a byte of it came; beyond ``body_timeout_s``, a second for each byte here."""
+    desk = Desk(learns=True, body_min_bytes_per_s=1, **LIMITS)
+    desk.say(begun)
+    transaction = desk.client._current
+    assert isinstance(transaction, Transaction)
+    now = transaction.upload_since + int(after_s * 1e9)
+    transaction.received_bytes, transaction.upload_activity = arrived_bytes, now
+    assert overdue(transaction, now) is cause
+    desk.context.options = msgspec.structs.replace(desk.context.options, body_min_bytes_per_s=0)
+    assert overdue(transaction, now) is None

@@ -710,6 +710,8 @@ export interface components {
             disks: components["schemas"]["DiskHealth"][];
             ingestion: components["schemas"]["IngestionHealth"] | null;
             migration: components["schemas"]["MigrationHealth"] | null;
+            /** @default 0 */
+            readers_refused: number;
             reasons: string[];
             status: string;
             workers: components["schemas"]["WorkerHealth"][];
@@ -1591,6 +1593,11 @@ export interface components {
          */
         WorkerHealth: {
             bad_requests: number;
+            bodies_bytes: number;
+            bodies_limit_bytes: number;
+            bodies_refused: number;
+            connections_limit: number;
+            connections_refused: number;
             draining: boolean;
             journal_bytes: number;
             journal_error: string | null;

@@ -114,8 +114,8 @@ VERSION_HISTORY: Final = (
     VersionNote(
         version="4.3.0",
         tokens_per_second="total_tokens * 1000 / response_time_ms",
-        changes="No stored number changes. Files of older programs whose columns have other types than ours answer every "
-        "question as our own table does: hours, weekdays, buckets and error rates of most 1.x files were empty before.",
+        changes="No stored number changes. Files of older programs whose columns have other types than ours answer "
+        "every question as our own table does: hours, weekdays, buckets and error rates of most 1.x files were empty.",
     ),
 )
 # Records of this version and later are read alike. A prerelease of it is older.

@@ -195,6 +195,7 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
             disks=ports.disks(),
             low_disks=ports.low_disks(),
             upkeep_problem=ports.upkeep_problem(),
+            turned_away=ports.turned_away(),
         )
 
     exposition = prometheus.Exposition(ports.book)

@@ -21,7 +21,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_metrics_proxy.api.answers import error_response, too_many_attempts
-from llm_metrics_proxy.api.scope import ABORT, ASKED_FOR_HEAD, with_asker, with_one_slash
+from llm_metrics_proxy.api.scope import ABORT, ASKED_FOR_HEAD, REFUSAL, with_asker, with_one_slash
 from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.api.session_routes import PATH as SESSION_PATH
 from llm_metrics_proxy.doors import HostRule, host_name, is_same_origin
@@ -108,6 +108,8 @@ class Guard:
 
     def _admission(self, scope: Scope, headers: Headers, client: Asker) -> tuple[ASGIApp | None, Callable[[], bool]]:
         """What refuses the request, if it is refused; and whether it still would not be, asked while it is answered."""
+        if REFUSAL in scope:
+            return scope[REFUSAL], _always
         if self._sessions is None and not self._is_known(headers.getlist("host")):
             return _misdirected(), _always
         if scope["method"] not in _SAFE:

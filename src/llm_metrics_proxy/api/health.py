@@ -12,11 +12,12 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy.api.migrations import IDLE, in_words, percent
-from llm_metrics_proxy.api.ports import DiskRoom, MigrationPorts, ServiceStatus
-from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus
+from llm_metrics_proxy.api.ports import DiskRoom, MigrationPorts, ServiceStatus, TurnedAway
+from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus, shortages
 
 HEARTBEAT_LIMIT_MS: Final = 5_000  # a worker writes one every second
 LOSS_TOLD_MS: Final = 24 * 3600 * 1000  # a loss is no longer a fault of today after so long; its count stays
+_NOBODY: Final = TurnedAway()
 LAG_LIMIT_MS: Final = 30_000  # records reach the database within a second; half a minute means that something blocks
 
 
@@ -36,6 +37,11 @@ class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
     records_waiting: int  # in the worker's memory only, until its journal can be written
     losses_untold: int  # of those dropped, how many have no row yet that says so
     journal_bytes: int
+    bodies_bytes: int  # of request bodies that it holds, out of bodies_limit_bytes
+    bodies_limit_bytes: int
+    bodies_refused: int  # requests turned away because all of that was held
+    connections_limit: int  # clients that it serves at once
+    connections_refused: int  # connections turned away because there were as many
     journal_error: str | None  # why writing the journal fails at the moment
 
 
@@ -103,6 +109,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     workers: list[WorkerHealth]
     backends: list[BackendHealth] = []
     disks: list[DiskHealth] = []
+    readers_refused: int = 0  # connections to the metrics API that were told 503, or had to wait to be accepted
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,10 +217,12 @@ def assess(
     disks: Mapping[str, DiskRoom] = MappingProxyType({}),
     low_disks: Mapping[str, DiskRoom] = MappingProxyType({}),
     upkeep_problem: str | None = None,
+    turned_away: TurnedAway = _NOBODY,
 ) -> Health:
     """Everything at once. ``workers`` and ``backends`` are empty where they run on another host."""
     judged = [worker_health(worker, now_unix_ms) for worker in workers]
     reasons = [text.format(w=worker) for worker in judged for fault, text in _WORKER_FAULTS if fault(worker)]
+    reasons += shortages(workers, now_unix_ms)
     ingestion = None
     if status is None:
         reasons.append("ingestion does not run: records wait in the journal")
@@ -230,6 +239,11 @@ def assess(
     reasons += {room.device: room.in_words() for room in reversed(list(low_disks.values()))}.values()
     if upkeep_problem is not None:
         reasons.append(upkeep_problem)
+    if turned_away.lately:
+        reasons.append(
+            f"readers of the metrics were turned away in the last minute ({turned_away.readers} since the start): more "
+            "were connected than the limit of open files allows"
+        )
     return Health(
         status="degraded" if reasons else "ok",
         app_version=app_version,
@@ -239,4 +253,5 @@ def assess(
         workers=judged,
         backends=seen,
         disks=disk_health(disks, low_disks),
+        readers_refused=turned_away.readers,
     )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from llm_metrics_proxy.analytics import KnownMigration
 from llm_metrics_proxy.api.session import Sessions
@@ -180,6 +180,13 @@ class Telemetry(Protocol):
         """Records and spans that it did not get."""
 
 
+class TurnedAway(NamedTuple):
+    """Readers that were told 503 or had to wait to be accepted, and whether there was one in the last minute."""
+
+    readers: int = 0
+    lately: bool = False
+
+
 @dataclass(frozen=True)
 class ApiPorts:
     """``sessions``: know the token that every path but /health and /ready needs; none: no token is asked for.
@@ -207,5 +214,6 @@ class ApiPorts:
     disks: Callable[[], Mapping[str, DiskRoom]] = dict  # those of the database and the journal
     low_disks: Callable[[], Mapping[str, DiskRoom]] = dict  # of them, those whose last room is kept for storing
     upkeep_problem: Callable[[], str | None] = lambda: None  # why nothing is rolled up or pruned
+    turned_away: Callable[[], TurnedAway] = TurnedAway
     clock: Callable[[], float] = time.time  # Unix seconds
     stopping: Callable[[], bool] = lambda: False  # true: answers without an end are to end now

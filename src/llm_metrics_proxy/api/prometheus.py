@@ -27,6 +27,11 @@ _WORKER_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[WorkerHealth], f
     (GaugeMetricFamily, "journal_bytes", "Bytes of the worker's journal on disk.", lambda w: w.journal_bytes),
     (CounterMetricFamily, "records_dropped", "Requests forwarded without a record.", lambda w: w.records_dropped),
     (CounterMetricFamily, "bad_requests", "Connections refused before a request.", lambda w: w.bad_requests),
+    (GaugeMetricFamily, "request_bodies_bytes", "Bytes of request bodies that are held.", lambda w: w.bodies_bytes),
+    (GaugeMetricFamily, "request_bodies_limit_bytes", "At most so many are.", lambda w: w.bodies_limit_bytes),
+    (CounterMetricFamily, "request_bodies_refused", "Requests refused for that.", lambda w: w.bodies_refused),
+    (GaugeMetricFamily, "connections_limit", "Clients that are served at once.", lambda w: w.connections_limit),
+    (CounterMetricFamily, "connections_refused", "Connections refused for that.", lambda w: w.connections_refused),
 )
 _BACKEND_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[BackendHealth], float]], ...]] = (
     (GaugeMetricFamily, "backend_up", "1 unless the worker passes the backend over.", lambda b: b.up),
@@ -101,6 +106,8 @@ class _Live(Collector):
         workers, ingestion = self._health.workers, self._health.ingestion
         running = sum(worker.open_requests for worker in workers) if workers else ingestion and ingestion.open_requests
         yield GaugeMetricFamily(PREFIX + "num_requests_running", "Requests being served.", running or 0)
+        refused = self._health.readers_refused
+        yield CounterMetricFamily(PREFIX + "readers_refused", "Readers of the metrics turned away.", refused)
         yield GaugeMetricFamily(PREFIX + "ingestion_up", "1 if records are being taken in.", ingestion is not None)
         for family_type, name, text, value in _WORKER_METRICS:
             family = family_type(PREFIX + name, text, labels=("worker",))

@@ -6,33 +6,63 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from llm_metrics_proxy.api.capacity import Capacity, Listener
 from llm_metrics_proxy.api.scope import ABORT
 
 _GRACE_S: Final = 5  # answers under way when the stop comes
 _KEEP_ALIVE_S: Final = 30
+_ARRIVAL_S: Final = 30  # from a connection, or from a request's first bytes, to the request's last
 _BACKLOG: Final = 256
 _RESET: Final = struct.pack("ii", 1, 0)  # linger for no time (socket(7))
 _MAX_HEAD_BYTES: Final = 64 * 1024
 
 
 class _Protocol(H11Protocol):
-    """Lets the application break its connection off: an answer without an end, to a client that takes nothing, can be
-    ended in no other way, as closing waits until what was written is taken."""
+    """Turns away whom there is no room for. Lets the application break its connection off: an answer without an end, to
+    a client that takes nothing, can be ended in no other way, as closing waits until what was written is taken.
+    """
+
+    capacity: ClassVar[Capacity]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        inner = self.app
+        self._is_one_too_many = False
+        self._arrival: asyncio.TimerHandle | None = None
+        inner = self.capacity.guarding(self.app, lambda: self._is_one_too_many)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await inner({**scope, ABORT: self._abort}, receive, send)
 
         self.app = app
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._is_one_too_many = len(self.connections) > self.capacity.most
+        self._limit_arrival()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._limit_arrival()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._limit_arrival()
+
+    def _limit_arrival(self) -> None:
+        """uvicorn waits for ever for a request, and for the rest of one."""
+        arriving = self.conn.their_state in {h11.IDLE, h11.SEND_BODY} and not self.transport.is_closing()
+        if arriving and self._arrival is None:
+            self._arrival = self.loop.call_later(_ARRIVAL_S, self.transport.close)
+        elif not arriving and self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
 
     def _abort(self) -> None:
         """With a reset: else the system goes on offering megabytes that it holds to somebody who takes none."""
@@ -58,14 +88,21 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter) or self._stopped()
 
 
-def serve(app: ASGIApp, sock: socket.socket, stop: threading.Event | Callable[[], bool]) -> None:
+def serve(
+    app: ASGIApp,
+    sock: socket.socket,
+    stop: threading.Event | Callable[[], bool],
+    capacity: Capacity | None = None,
+) -> None:
     """Answer on ``sock`` (bound; it is closed at the end) until ``stop``, then finish what is under way within 5 s.
 
     Blocks. ``stop`` is asked every 0.1 s. Raises what uvicorn raises when it cannot listen.
     """
+    admitted = capacity or Capacity()
+    protocol = type("Protocol", (_Protocol,), {"capacity": admitted})
     config = uvicorn.Config(
         app,
-        http=_Protocol,  # h11: slower than httptools, which nobody will notice here, but it bounds a request's head
+        http=protocol,  # h11: slower than httptools, which nobody will notice here, but it bounds a request's head
         h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         ws="none",
         lifespan="off",
@@ -78,4 +115,10 @@ def serve(app: ASGIApp, sock: socket.socket, stop: threading.Event | Callable[[]
         timeout_graceful_shutdown=_GRACE_S,
     )
     server = _Server(config, stop.is_set if isinstance(stop, threading.Event) else stop)
-    asyncio.run(server.serve(sockets=[sock]))
+
+    async def serving() -> None:
+        asyncio.get_running_loop().set_exception_handler(admitted.on_loop_fault)
+        await server.serve(sockets=[Listener.of(sock, admitted)])
+
+    with sock:
+        asyncio.run(serving())

@@ -1,6 +1,6 @@
 """``metrics``: the metrics process alone, on journals that workers started elsewhere write."""
 
-from llm_metrics_proxy import logs
+from llm_metrics_proxy import descriptors, logs
 from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
@@ -14,6 +14,7 @@ def metrics(loaded: Loaded) -> None:
     """Start the metrics process only: it stores what the journal holds and serves the metrics API."""
     settings = loaded.settings
     logs.setup(settings.log_level, settings.log_format, "metrics")
+    descriptors.raise_limit()
     plan.prepare_folders(settings)
     readers = plan.listen_for_readers(settings)
     child = plan.metrics_spec(loaded, readers, None)

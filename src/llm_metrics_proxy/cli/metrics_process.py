@@ -28,6 +28,7 @@ from llm_metrics_proxy import dashboard, logs
 from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.api import site
 from llm_metrics_proxy.api.app import create_app
+from llm_metrics_proxy.api.capacity import Capacity
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.server import serve
 from llm_metrics_proxy.api.session import Sessions
@@ -184,6 +185,7 @@ def _ingest_and_answer(
             now = ingestor.status()
             return now if now.running else None
 
+        capacity = Capacity()
         ports = ApiPorts(
             reader=reader,
             book=book,
@@ -197,6 +199,7 @@ def _ingest_and_answer(
             settings=lambda: shown[-1],
             site=site.load(dashboard.SITE),
             stopping=stop.is_set,
+            turned_away=capacity.turned_away,
             watch=watcher,
             telemetry=None if telemetry is None else telemetry.status,
             disks=disk.rooms,
@@ -209,7 +212,7 @@ def _ingest_and_answer(
         watcher.start()
         upkeep.start()
         try:
-            _answer(ports, [socket.socket(fileno=fd) for fd in options.listen_fds], stop)
+            _answer(ports, [socket.socket(fileno=fd) for fd in options.listen_fds], stop, capacity)
         finally:
             watcher.stop()
             upkeep.stop()
@@ -233,16 +236,16 @@ def rules_of(options: MetricsOptions) -> Rules:
     return Rules(tuple(options.slos), tuple(options.alerts))
 
 
-def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event) -> None:
+def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event, capacity: Capacity) -> None:
     """Serve every socket (a host name may have two addresses) until ``stop`` is set."""
     others = [
-        threading.Thread(target=serve, args=(create_app(ports), extra, stop), name=f"api-{index}")
+        threading.Thread(target=serve, args=(create_app(ports), extra, stop, capacity), name=f"api-{index}")
         for index, extra in enumerate(sockets[1:], start=1)
     ]
     for thread in others:
         thread.start()
     try:
-        serve(create_app(ports), sockets[0], stop)
+        serve(create_app(ports), sockets[0], stop, capacity)
     finally:
         stop.set()
         for thread in others:

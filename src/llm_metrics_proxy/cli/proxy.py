@@ -1,6 +1,6 @@
 """``proxy``: the workers alone; their journals wait for a metrics process, here or in another container."""
 
-from llm_metrics_proxy import logs
+from llm_metrics_proxy import descriptors, logs
 from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
@@ -17,6 +17,7 @@ def proxy(loaded: Loaded) -> None:
     """Start the proxy workers only. Records wait in the journal until `metrics` reads them."""
     settings = loaded.settings
     logs.setup(settings.log_level, settings.log_format, "proxy")
+    descriptors.raise_limit()
     backend = choose_backend(settings, loaded.origins["backend"])
     if backend.url is None:
         raise SettingsError([f"backend = none (default): {backend.note}; name it with --backend http://host:port"])

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from llm_metrics_proxy import logs
+from llm_metrics_proxy import descriptors, logs
 from llm_metrics_proxy.cli import discovery, plan
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
@@ -45,6 +45,7 @@ def serve(
     """Start the proxy, the recording of every request, and the metrics API."""
     settings = loaded.settings
     logs.setup(settings.log_level, settings.log_format, "serve")
+    descriptors.raise_limit()
     backend = choose_backend(settings, loaded.origins["backend"])
     plan.prepare_folders(settings)
     clients = plan.listen_for_clients(settings)

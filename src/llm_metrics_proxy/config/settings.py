@@ -41,6 +41,7 @@ from llm_metrics_proxy.config.types import (
 )
 from llm_metrics_proxy.config.watch import AlertTables, SloTables, faults_among
 from llm_metrics_proxy.doors import is_loopback
+from llm_metrics_proxy.machine import memory_bytes
 
 ENV_PREFIX: Final = "LLM_METRICS_PROXY_"
 CROSS_CHECK: Final = "cross_check"  # pydantic's error type for a fault that lies between settings, not in one
@@ -49,6 +50,7 @@ _DAY_S: Final = 86_400
 _KIB: Final = 1024
 _MIB: Final = 1024**2
 _GIB: Final = 1024**3
+_LEAST_BUFFERED_BYTES: Final = 16 * _MIB
 _EVERY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104 -- compared with, not bound to
 _HOST: Final = "an IP address or a host name"
 
@@ -141,6 +143,15 @@ class Settings(BaseSettings):
         False,
         "Backend",
         "Ask for token counts in streams whose client did not, and remove the extra chunk from what the client sees.",
+    )
+
+    retry_unsafe: Annotated[Literal["never", "unsent", "stale"], Lower] = setting(
+        "unsent",
+        "Backend",
+        "When a POST whose connection broke unanswered is sent again, once. `unsent`: if nothing of it reached the "
+        "server, as far as the kernel can tell (Linux; elsewhere as `never`). `stale`: also if a reused connection "
+        "broke within 100 ms, so that a server may see a request twice. [Retries](topics/backends.md#retries) explains "
+        "it.",
     )
 
     # --- Backends
@@ -326,6 +337,16 @@ class Settings(BaseSettings):
         ge=_KIB,
         le=4 * _GIB,
     )
+    max_buffered_bytes: Bytes = setting(
+        lambda above: max(_LEAST_BUFFERED_BYTES, memory_bytes() // 4 // above["workers"]),
+        "Limits",
+        "All JSON bodies that one worker holds together; what goes beyond is answered with 503, and a body that can "
+        "never fit with 413. The memory is the machine's, or the container's where that has a limit.",
+        unit="bytes",
+        ge=_KIB,
+        le=1024 * _GIB,
+        shown_default="a quarter of the memory, divided by workers",
+    )
     max_upload_bytes: Bytes = setting(
         _GIB,
         "Limits",
@@ -345,6 +366,15 @@ class Settings(BaseSettings):
     header_timeout_s: Seconds = setting(30.0, "Timeouts", "For a request's whole head.", unit="s", ge=0.1, le=_DAY_S)
     body_timeout_s: Seconds = setting(
         60.0, "Timeouts", "Between two reads of a request's body.", unit="s", ge=0.1, le=_DAY_S
+    )
+    body_min_bytes_per_s: Whole = setting(
+        1024,
+        "Timeouts",
+        "What a request's body as a whole must come to a second, once `body_timeout_s` is over; a slower one is "
+        "answered with 408. 0: no limit.",
+        unit="bytes/s",
+        ge=0,
+        le=_GIB,
     )
     keepalive_timeout_s: Seconds = setting(
         75.0, "Timeouts", "A client connection without a request.", unit="s", ge=0.1, le=_DAY_S

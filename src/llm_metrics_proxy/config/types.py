@@ -5,7 +5,6 @@ Validators raise plain ``ValueError``; the sentence that a person reads is made 
 """
 
 import ipaddress
-import os
 import re
 import ssl
 from collections.abc import Callable
@@ -17,11 +16,11 @@ from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import NoDecode
 
 from llm_metrics_proxy.doors import host_name, origin
+from llm_metrics_proxy.machine import cpus
 
 MAX_WORKERS: Final = 256  # as many as the scoreboard has slots
 DEMO: Final = "demo"  # as a backend: the simulated server
 _SIZE_UNITS: Final = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "kb": 10**3, "mb": 10**6, "gb": 10**9}
-_CGROUP_CPU_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 def setting(
@@ -47,16 +46,6 @@ def setting(
     if callable(default):
         return Field(default_factory=default, description=meaning, json_schema_extra=words, **rules)
     return Field(default, description=meaning, json_schema_extra=words, **rules)
-
-
-def available_cpus(cgroup_limit: Path = _CGROUP_CPU_LIMIT) -> int:
-    """CPUs this process may use: its affinity, or the container's quota where that is less; at least 1."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota_us, period_us = map(int, cgroup_limit.read_text().split())
-    except (OSError, ValueError):  # no cgroup v2, or "max 100000": no quota
-        return cpus
-    return max(1, min(cpus, -(-quota_us // period_us)))  # a container with 1.5 CPUs gets two workers
 
 
 def _not_a_switch(value: object) -> object:
@@ -86,7 +75,7 @@ def _items(value: object) -> object:
 
 def _workers(value: object) -> object:
     if isinstance(value, str) and value.strip().lower() == "auto":
-        return min(MAX_WORKERS, available_cpus())
+        return min(MAX_WORKERS, cpus())
     return _not_a_switch(value)
 
 

@@ -49,7 +49,7 @@ class Admission:
     def __init__(self, *, host: str, on_loopback: bool, allowed_hosts: list[str], allowed_origins: list[str]) -> None:
         own = {host_name(host), "*.localhost"}
         if on_loopback:
-            self._hosts: HostRule | None = HostRule(own | set(allowed_hosts), any_address=False)
+            self._hosts: HostRule | None = HostRule(own | set(allowed_hosts), any_address=False, any_local_name=True)
         elif allowed_hosts:
             self._hosts = HostRule(own | set(allowed_hosts), any_address=True)
         else:

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from llm_metrics_proxy.proxy import fast_lane
 from llm_metrics_proxy.proxy.acceptance import accept, plan_for
+from llm_metrics_proxy.proxy.admission import Verdict
 from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause
 from llm_metrics_proxy.proxy.headers import Refusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan
-from llm_metrics_proxy.proxy.local import LOCAL_PATHS, Reply
+from llm_metrics_proxy.proxy.local import LOCAL_PATHS, UNREAD, Reply
 from llm_metrics_proxy.proxy.outlet import Outlet
 from llm_metrics_proxy.proxy.overdue import overdue
 from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.context import Context
 
 _MAX_PIPELINED: Final = 16  # more wait in the socket until these are answered
+_QUEUED_BYTES: Final = 4096  # that a request takes while it waits: one read may hold thousands of fifty bytes each
 # A refused upload is read and thrown away, so that the refusal arrives: until it pauses this long, at most so long.
 _LINGER_PAUSE_NS: Final = 2_000_000_000
 _LINGER_NS: Final = 30_000_000_000
@@ -69,6 +71,7 @@ class Downstream(asyncio.Protocol):
         "_plan",
         "_queue",
         "_reader",
+        "_refused",
         "_since",
         "address",
         "introduced",
@@ -94,6 +97,7 @@ class Downstream(asyncio.Protocol):
         self._queue: deque[Work] | None = None
         self._plan: RequestPlan | None = None  # of the request that was read last
         self._early = b""  # came behind a request for a tunnel, before the answer
+        self._refused: Cause | None = None  # why this connection is told one thing only, once it has asked
         self._full = False  # the client's socket takes no more for now
         self._linger_until = 0
         self._paused: set[str] = set()
@@ -114,11 +118,16 @@ class Downstream(asyncio.Protocol):
         ctx.connections.add(self)
         ctx.slot.add("open_connections")
         if ctx.draining:  # it was in the listening socket's queue
-            self.head_refused(Refusal(503, "shutdown", ENDINGS[Cause.SHUTDOWN].message))
-            self._advance()
-        elif len(ctx.connections) > ctx.options.max_connections:
-            self.head_refused(Refusal(503, "saturated", ENDINGS[Cause.SATURATED].message))
-            self._advance()
+            self._refuse(Cause.SHUTDOWN)
+        elif len(ctx.connections) > ctx.capacity.clients_limit:
+            self._refuse(Cause.SATURATED)
+            if ctx.listeners is not None and not ctx.capacity.may_accept(len(ctx.connections)):
+                ctx.listeners.shut()
+
+    def _refuse(self, cause: Cause) -> None:
+        """Clients take no answer before they have asked, so this waits for that, but not long."""
+        self._refused = cause
+        self._reader.stopped = True
 
     def data_received(self, data: bytes) -> None:
         if self._phase is _TUNNEL:
@@ -127,7 +136,10 @@ class Downstream(asyncio.Protocol):
             return
         reader = self._reader
         if reader.stopped:
-            self._since = monotonic_ns()  # lingering: read and thrown away
+            if self._refused is not None:
+                self._hear_out(data)
+            else:
+                self._since = monotonic_ns()  # lingering: read and thrown away
             return
         self._now = monotonic_ns()
         message = None
@@ -162,6 +174,15 @@ class Downstream(asyncio.Protocol):
         self._reader.at_boundary = self.message_read()
         self._after_read()
 
+    def _hear_out(self, data: bytes) -> None:
+        """Browsers show a page only what says that it may read it, so even who is refused is asked which page it is."""
+        self._now = monotonic_ns()
+        self._reader.stopped = False
+        self._reader.feed(data)
+        if self._refused is not None:
+            self._reader.stopped = True
+        self._after_read()
+
     def _learn(self, message: WholeMessage, plan: RequestPlan) -> None:
         request = plan.request
         # Whether a WebSocket is asked for depends on its length, whose digits are no part of the key.
@@ -186,10 +207,13 @@ class Downstream(asyncio.Protocol):
         self.transport = self.outlet = None
         ctx = self._ctx
         ctx.connections.discard(self)
+        if ctx.listeners is not None and ctx.listeners.are_shut and ctx.capacity.may_accept(len(ctx.connections) + 1):
+            ctx.listeners.reopen()
         ctx.slot.add("open_connections", -1)
         for work in (self._current, *(self._queue or ())):
             if isinstance(work, Transaction):
                 work.client_gone()
+        ctx.bodies.held_bytes -= _QUEUED_BYTES * len(self._queue or ())
         self._current = self._incoming = self._queue = None
 
     def pause_writing(self) -> None:
@@ -212,16 +236,29 @@ class Downstream(asyncio.Protocol):
 
     def head_read(self, head: InboundRequest) -> None:
         verdict = self._ctx.admission.judge(head, trusted=self.trusted)
-        if verdict.refused is None and (verdict.preflight is not None or head.path in LOCAL_PATHS):
-            self._enqueue(Reply.local(self._ctx, self, head, verdict))
+        if self._refused is not None and verdict.preflight is None:
+            self.head_refused(_refusal(self._refused), verdict)
+        elif self._current is not None and not self._ctx.bodies.has_room(_QUEUED_BYTES):
+            self._ctx.bodies.refused()
+            self.head_refused(_refusal(Cause.SATURATED), verdict)
+        elif verdict.refused is None and (verdict.preflight is not None or head.path in LOCAL_PATHS):
+            reply = Reply.local(self._ctx, self, head, verdict)
+            if self._refused is not None:  # a preflight: browsers tell the page nothing of one that fails
+                self._refused, reply.keep_alive = None, False
+            self._enqueue(reply)
         else:
             plan = self._plan = plan_for(self._ctx, head, verdict, trusted=self.trusted)
             self._enqueue(accept(self._ctx, self, plan, head.content_length, self._now))
 
-    def head_refused(self, refusal: Refusal) -> None:
+    def head_refused(self, refusal: Refusal, verdict: Verdict = UNREAD) -> None:
         """Answer with an error once earlier requests are answered, then close; nothing further is understood."""
+        refused, self._refused = self._refused, None
+        if refused is not None:  # whatever it asks, and be it no HTTP
+            refusal = _refusal(refused)
+        if refused is Cause.SATURATED:
+            self._ctx.capacity.turned_away()
         self._ctx.slot.add("bad_requests")
-        self._enqueue(Reply.refusal(self._ctx, self, refusal))
+        self._enqueue(Reply.refusal(self._ctx, self, refusal, verdict))
         self._incoming = None
         self._reader.stopped = True
 
@@ -262,10 +299,11 @@ class Downstream(asyncio.Protocol):
         if self._current is None:
             self._current = work
             self._phase = _BUSY
-        elif self._queue is None:
-            self._queue = deque((work,))
         else:
+            if self._queue is None:
+                self._queue = deque()
             self._queue.append(work)
+            self._ctx.bodies.held_bytes += _QUEUED_BYTES
 
     # The transactions' side
 
@@ -320,6 +358,7 @@ class Downstream(asyncio.Protocol):
             self._since = monotonic_ns()
             if self._queue:
                 self._current = self._queue.popleft()
+                self._ctx.bodies.held_bytes -= _QUEUED_BYTES
                 self._phase = _BUSY
                 if not self._queue:
                     self.resume("queue")
@@ -370,7 +409,11 @@ class Downstream(asyncio.Protocol):
         if self._phase is _BUSY:
             self._check_busy(now)
         elif self._phase is _IDLE:
-            if self._reader.in_head:
+            if self._refused is not None:
+                if now - self._since > _LINGER_PAUSE_NS:
+                    self.head_refused(_refusal(self._refused))
+                    self._advance()
+            elif self._reader.in_head:
                 if now - self._since > options.header_timeout_s * 1e9:
                     self._reader.in_head = False
                     self.head_refused(Refusal(408, "slow_request", "The request's head did not arrive in time."))
@@ -395,6 +438,8 @@ class Downstream(asyncio.Protocol):
                 current.abandon(cause)
                 if cause is Cause.CLIENT_STALLED and self.transport is not None:
                     self.transport.abort()
+            else:
+                current.let_go_if_delivered(now)
 
     def drain(self) -> None:
         """Close if nothing is being answered; otherwise closing follows the answer."""
@@ -406,3 +451,7 @@ class Downstream(asyncio.Protocol):
         for work in (self._current, *(self._queue or ())):
             if isinstance(work, Transaction):
                 work.abandon(Cause.SHUTDOWN)
+
+
+def _refusal(cause: Cause) -> Refusal:
+    return Refusal(ENDINGS[cause].status, cause.value, ENDINGS[cause].message)

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
 def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, now: int) -> Transaction | None:
     """Send the request on and return its transaction; ``None``, and nothing done, if the long way must be taken."""
-    options = ctx.options
+    options, bodies = ctx.options, ctx.bodies
     length = len(body)
     if options.inject_usage or options.journal_when_full != "drop_records" or length > options.max_body_bytes:
+        return None
+    if bodies.held_bytes + length > bodies.limit_bytes:
         return None
     request, route, server, facts = plan.request, plan.route, plan.server, None
     if body:
@@ -66,12 +68,14 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
         received_bytes=length,
         upload_activity=now,
         payload=payload,
+        held_bytes=length,
         upstream=upstream,
         server=server,
     )  # fmt: skip
+    bodies.held_bytes += length
     ctx.recorder.opened(record)
     record.upstream_reused = True
     exchange.acquired = monotonic_ns()
     exchange.sent = monotonic_ns()  # is put right when it is so
-    ctx.recorder.send(exchange, upstream.take(transaction, request.method), payload)
+    ctx.recorder.send(exchange, upstream.take(transaction, request.method, len(payload)), payload)
     return transaction

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from time import monotonic_ns
 from typing import Any, Final
 
+from llm_metrics_proxy.proxy.allowance import Allowance
 from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, AWAY_STATUSES, BackendHealth
 from llm_metrics_proxy.proxy.choice import Load, choose, eligible, family_of
 from llm_metrics_proxy.proxy.exchange import Cause
@@ -27,9 +28,9 @@ class Server:
 
     __slots__ = ("backend", "credit", "health", "in_trouble", "open_requests", "pool", "probing")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend, allowance: Allowance) -> None:
         self.backend = backend
-        self.pool = Pool(loop, backend)
+        self.pool = Pool(loop, backend, allowance)
         self.health = BackendHealth(backend.eject_after, int(backend.probe_interval_s * 1e9))
         self.in_trouble = False  # its newest request or probe failed; looked at for every answer
         self.open_requests = 0
@@ -108,9 +109,10 @@ class Fleet:
     def __init__(self, loop: asyncio.AbstractEventLoop, backends: Sequence[Backend]) -> None:
         """Raises ``OSError`` if a backend's certificates cannot be loaded."""
         self._loop = loop
+        self.allowance = Allowance()
         self._retired: list[Server] = []
         self._probing: set[asyncio.Task[None]] = set()
-        self._arrange([Server(loop, backend) for backend in backends])
+        self._arrange([Server(loop, backend, self.allowance) for backend in backends])
 
     def _arrange(self, servers: list[Server]) -> None:
         self.servers = servers
@@ -123,6 +125,11 @@ class Fleet:
         self.only = servers[0] if unconditional else None  # whatever a request asks for, this one is to answer it
         self._serving: dict[tuple[str | None, str], list[Server]] = {}
 
+    @property
+    def through_tls(self) -> bool:
+        """Some server is."""
+        return any(server.backend.address.tls for server in self.servers)
+
     def replace(self, backends: Sequence[Backend]) -> None:
         """From now on these. One that stays as it is keeps its connections and its health; one that goes finishes what
         it has begun. Raises ``OSError`` and changes nothing if a backend's certificates cannot be loaded.
@@ -133,7 +140,7 @@ class Fleet:
             kept = next((server for server in left if server.backend == backend), None)
             if kept is not None:
                 left.remove(kept)
-            servers.append(kept or Server(self._loop, backend))
+            servers.append(kept or Server(self._loop, backend, self.allowance))
         for server in left:
             server.pool.retire()
         self._retired += left
@@ -192,7 +199,9 @@ class Fleet:
                 task.add_done_callback(self._probing.discard)
         for server in self._retired:
             server.pool.sweep(now)
-        self._retired = [server for server in self._retired if server.open_requests or not server.pool.is_empty]
+        for server in [server for server in self._retired if not server.open_requests and server.pool.is_empty]:
+            server.pool.done()
+            self._retired.remove(server)
 
     async def trouble(self, timeout_s: float) -> str | None:
         """``None`` if any server can be connected to, else why none can."""

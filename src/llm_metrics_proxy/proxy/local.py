@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LOCAL_PATHS: Final = frozenset({b"/health", b"/ready", b"*"})
 _ALLOW: Final = b"Allow: GET, HEAD, POST, OPTIONS\r\n"
 _PROBE_TIMEOUT_S: Final = 2.0
-_NOT_ASKED: Final = Verdict()
+UNREAD: Final = Verdict()  # of a head that was not read to its end
 
 
 class Reply:
@@ -28,9 +28,7 @@ class Reply:
 
     __slots__ = ("_body", "_client", "_complete", "_ctx", "_request", "_status", "_verdict", "keep_alive", "started")
 
-    def __init__(
-        self, ctx: "Context", client: "Downstream", request: InboundRequest | None, verdict: Verdict = _NOT_ASKED
-    ) -> None:
+    def __init__(self, ctx: "Context", client: "Downstream", request: InboundRequest | None, verdict: Verdict) -> None:
         self._ctx = ctx
         self._client = client
         self._request = request
@@ -42,9 +40,9 @@ class Reply:
         self.started = False
 
     @classmethod
-    def refusal(cls, ctx: "Context", client: "Downstream", refusal: Refusal) -> "Reply":
+    def refusal(cls, ctx: "Context", client: "Downstream", refusal: Refusal, verdict: Verdict) -> "Reply":
         """What follows on the connection is not read: the answer closes it."""
-        reply = cls(ctx, client, None)
+        reply = cls(ctx, client, None, verdict)
         reply._status = refusal.status
         reply._body = error_body(refusal.code, refusal.message)
         return reply

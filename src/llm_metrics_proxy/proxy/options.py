@@ -51,6 +51,7 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_header_bytes: int = 64 * 1024
     max_header_count: int = 100
     max_body_bytes: int = 64 * 1024 * 1024  # JSON bodies, which are held until they are complete
+    max_buffered_bytes: int = 256 * 1024 * 1024  # all of them together
     max_upload_bytes: int = 1024 * 1024 * 1024  # any other body, which streams through
     max_connections: int = 10_000
     upstream_max_connections: int = 4_096
@@ -58,6 +59,7 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     header_timeout_s: float = 30.0
     body_timeout_s: float = 60.0  # between two reads of a request's body
+    body_min_bytes_per_s: int = 1024  # over the whole body, beyond body_timeout_s; 0: no limit
     keepalive_timeout_s: float = 75.0
     connect_timeout_s: float = 10.0
     first_byte_timeout_s: float = 600.0
@@ -71,6 +73,7 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     upstream_ca_file: str | None = None
     upstream_tls_verify: bool = True
     upstream_host_header: str | None = None
+    retry_unsafe: str = "unsent"  # never | unsent | stale
     eject_after_failures: int = 3
     probe_path: str = "/v1/models"
     probe_interval_s: float = 5.0

@@ -13,25 +13,30 @@ import os
 class Outlet:
     """Writes to one transport. TLS has no way past the transport."""
 
-    __slots__ = ("_fd", "_transport")
+    __slots__ = ("_transport", "errno", "fd")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         sock = transport.get_extra_info("socket")
         direct = sock is not None and transport.get_extra_info("sslcontext") is None
-        self._fd = sock.fileno() if direct else -1
+        self.fd = sock.fileno() if direct else -1
+        self.errno = 0  # of the write that found the connection broken; only the first one is told the reason
 
     def write(self, data: bytes) -> None:
         """Hand ``data`` to the kernel or to the transport's buffer; nothing, once the transport is closing."""
         transport = self._transport
         if transport.is_closing():
             return  # its descriptor may be gone, or be somebody else's by now
-        if self._fd >= 0 and not transport.get_write_buffer_size():
+        if self.fd >= 0 and not transport.get_write_buffer_size():
             try:
-                sent = os.write(self._fd, data)
-            except OSError:  # full, or broken: the transport finds out and tells
+                sent = os.write(self.fd, data)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:  # the transport finds out too, and tells
+                self.errno = error.errno or 0
                 sent = 0
             if sent == len(data):
                 return
-            data = data[sent:]
+            transport.write(memoryview(data)[sent:])  # a copy of a large body would be held beside it
+            return
         transport.write(data)

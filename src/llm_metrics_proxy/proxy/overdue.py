@@ -23,6 +23,9 @@ def overdue(transaction: "Transaction", now: int) -> Cause | None:
         cause = Cause.FIRST_BYTE_TIMEOUT
     elif not transaction.body_complete:
         since, limit_s, cause = transaction.upload_activity, options.body_timeout_s, Cause.SLOW_BODY
+        least = options.body_min_bytes_per_s
+        if least and now - transaction.upload_since > (limit_s + transaction.received_bytes / least) * 1e9:
+            return cause  # a byte now and then is no body
     elif exchange.state is State.AWAITING and server is not None:
         since, limit_s = max(exchange.sent, transaction.upload_activity), server.backend.limits.first_byte_timeout_s
         cause = Cause.FIRST_BYTE_TIMEOUT

@@ -9,6 +9,7 @@ from time import monotonic
 import msgspec
 
 from llm_metrics_proxy import tls_reasons
+from llm_metrics_proxy.proxy.allowance import Allowance
 from llm_metrics_proxy.proxy.answers import ResponseHead
 from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause
 from llm_metrics_proxy.proxy.owner import Owner
@@ -22,12 +23,14 @@ log = logging.getLogger(__name__)
 class Pool:
     """The connections of one worker to one backend. ``acquire`` answers at once or calls the owner-to-be later."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend, allowance: Allowance | None = None) -> None:
         """Raises ``OSError`` (``ssl.SSLError`` is one) if the backend's certificates cannot be loaded."""
         self._loop = loop
         self._backend = backend
         self._limits = backend.limits
         self._tls = _tls_context(backend) if backend.address.tls else None
+        self._allowance = Allowance() if allowance is None else allowance
+        self._allowance.join(self)
         self._idle: list[Upstream] = []
         self._open = 0
         self._waiting: deque[tuple[float, Owner]] = deque()
@@ -48,11 +51,43 @@ class Pool:
         upstream = None if fresh else self.take_idle()
         if upstream is not None:
             return upstream
-        if self._open < self._limits.max_connections:
+        if self._may_open:
             self._start_connecting(owner)
         else:
             self._waiting.append((monotonic(), owner))
+            if self._allowance.is_used_up:
+                self._allowance.make_room()
         return None
+
+    @property
+    def _may_open(self) -> bool:
+        return self._open < self._limits.max_connections and not self._allowance.is_used_up
+
+    def _count(self) -> None:
+        self._open += 1
+        self._allowance.open += 1
+
+    @property
+    def descriptors(self) -> int:
+        """What its connections take; see ``Upstream`` for the second one through TLS."""
+        return self._open * (1 if self._tls is None else 2)
+
+    def close_idle(self) -> bool:
+        """Give up the connection that has been idle longest; whether there was one."""
+        if not self._idle:
+            return False
+        self._idle[0].abort()
+        self._idle.pop(0)
+        return True
+
+    def open_for_waiting(self) -> bool:
+        """Connect for whoever waits longest; whether anybody did."""
+        while self._waiting and self._may_open:
+            _, owner = self._waiting.popleft()
+            if owner.is_waiting:
+                self._start_connecting(owner)
+                return True
+        return False
 
     @property
     def has_idle(self) -> bool:
@@ -85,8 +120,10 @@ class Pool:
 
     def release(self, upstream: Upstream, *, reusable: bool) -> None:
         """Its answer is complete."""
-        if not (reusable and upstream.usable):
-            if upstream.transport is not None:
+        if not (reusable and upstream.usable) or upstream.is_backed_up:
+            if upstream.is_backed_up:
+                upstream.abort()  # it answered without taking the request: what waits for it would wait for ever
+            elif upstream.transport is not None:
                 upstream.transport.close()
             return
         upstream.resume()  # a slow client may have paused it
@@ -112,11 +149,8 @@ class Pool:
 
     def _slot_freed(self) -> None:
         self._open -= 1
-        while self._waiting:
-            _, owner = self._waiting.popleft()
-            if owner.is_waiting:
-                self._start_connecting(owner)
-                return
+        self._allowance.given_back()
+        self.open_for_waiting()
 
     def sweep(self, now_ns: int) -> None:
         """Close what has been idle for too long; refuse those who have waited too long."""
@@ -136,11 +170,11 @@ class Pool:
         """Can the backend be connected to? ``None`` if so, else why not. A connection made for it is kept."""
         if any(upstream.usable for upstream in self._idle):
             return None
-        self._open += 1
+        self._count()
         try:
             upstream = await connect(self, self._backend, self._tls, timeout_s)
         except ConnectError as error:
-            self._open -= 1
+            self._slot_freed()
             self._note(error)
             return self.last_error
         self.last_error = None
@@ -167,6 +201,10 @@ class Pool:
             if upstream.transport is not None:
                 upstream.transport.close()
 
+    def done(self) -> None:
+        """Retired and empty: it opens nothing again."""
+        self._allowance.leave(self)
+
     def close(self) -> None:
         """Close every idle connection and give up connecting."""
         for task in self._connecting:
@@ -176,7 +214,7 @@ class Pool:
                 upstream.transport.close()
 
     def _start_connecting(self, owner: Owner) -> None:
-        self._open += 1
+        self._count()
         task = self._loop.create_task(self._connect_for(owner))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)

@@ -58,7 +58,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_STALE_WINDOW_NS: Final = 100_000_000  # a reused connection that dies this soon was already closed when we wrote to it
+_STALE_WINDOW_NS: Final = 100_000_000  # a reused connection that dies this soon was perhaps closed when we wrote to it
+_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
+_UNSENT: Final = "unsent"  # in attempt_errors: it broke before anything of the request reached the server
+_NO_ROOM: Final = "The request bodies that this worker holds have reached max_buffered_bytes; try again later."
+_WORTH_LETTING_GO_BYTES: Final = 16 * 1024
+_NOT_REPEATED: Final = (
+    "The LLM server closed the connection unanswered. It may have begun with the request, which is not sent again "
+    "(see retry_unsafe)."
+)
 
 
 class Transaction(msgspec.Struct, eq=False, weakref=False):
@@ -74,12 +82,15 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     buffered: bool  # the body is held until it is complete, because it is JSON
     limit_bytes: int
     refused: Cause | None = None
+    refused_message: str | None = None
     started: bool = False
     opened: bool = False  # the recorder has its opened frame
-    body: list[bytes] = []
+    body: list[bytes | bytearray] = []
+    held_bytes: int = 0  # of the body, as counted in ``Context.bodies``
     body_complete: bool = False
     received_bytes: int = 0
     upload_activity: int = 0
+    upload_since: int = 0  # the client could have sent since then, but for waits that were not its own
     payload: bytes = b""  # what was sent upstream, kept until an answer begins, for the one retry
     upstream: "Upstream | None" = None
     edits: UsageFilter | None = None
@@ -98,7 +109,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         """A request whose head is in. One that must not pass is refused when its turn comes."""
         request, options = plan.request, ctx.options
         buffered = request.is_json and not request.websocket
-        limit_bytes = options.max_body_bytes if buffered else options.max_upload_bytes
+        limit_bytes = options.max_upload_bytes
+        if buffered:
+            limit_bytes = min(options.max_body_bytes, ctx.bodies.limit_bytes)  # what can never fit
         refused = plan.refused
         if refused is not None:
             pass
@@ -111,6 +124,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             request.keep_alive and not request.websocket,  # what follows a refused upgrade may be the other protocol
             buffered, limit_bytes, refused,
             upload_activity=exchange.received,
+            upload_since=exchange.received,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -128,9 +142,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         """It is this request's turn to be answered. Called once."""
         self.started = True
         if self.refused is not None:
-            self._end(self.refused)
+            self._end(self.refused, self.refused_message)
         elif not self.body_complete:
-            self.upload_activity = monotonic_ns()  # until now it was not its turn to arrive
+            self.upload_activity = self.upload_since = monotonic_ns()  # until now it was not its turn to arrive
             if self.request.expects_continue:
                 self.client.write(CONTINUE)
             if not self.buffered:
@@ -146,12 +160,46 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         if self.received_bytes > self.limit_bytes:
             self._refuse(Cause.TOO_LARGE)
         elif self.buffered or self.upstream is None:
-            self.body.append(data)
-            if not self.buffered:
-                self.client.pause()  # until the upstream connection is there
+            self._hold(data)
         else:
             self.upstream.send(self._framed(data))
         self.upload_activity = monotonic_ns()
+
+    def _hold(self, data: bytes) -> None:
+        bodies, body = self.ctx.bodies, self.body
+        if not bodies.has_room(len(data)):
+            bodies.refused()
+            self._refuse(Cause.SATURATED, _NO_ROOM)
+            return
+        bodies.held_bytes += len(data)
+        self.held_bytes += len(data)
+        if not self.buffered:
+            body.append(data)
+            self.client.pause()  # until the upstream connection is there
+        elif not body:
+            body.append(data)
+        else:  # many small pieces would each take several times their size
+            whole = body[0]
+            if isinstance(whole, bytes):
+                whole = body[0] = bytearray(whole)
+            whole += data
+
+    def _let_go_of_body(self) -> None:
+        """Nobody will need it again."""
+        self.body, self.payload = [], b""
+        self.ctx.bodies.held_bytes -= self.held_bytes
+        self.held_bytes = 0
+
+    def let_go_if_delivered(self, now: int) -> None:
+        """A large body need not be held while the server works on it: once it has arrived, it is never sent again.
+
+        Called a few times a second.
+        """
+        upstream, exchange = self.upstream, self.exchange
+        if len(self.payload) < _WORTH_LETTING_GO_BYTES or exchange.state is not AWAITING or upstream is None:
+            return
+        if now - exchange.sent > max(_STALE_WINDOW_NS, 2 * upstream.connect_ns) and upstream.all_delivered:
+            self._let_go_of_body()
 
     def body_ended(self, now: int) -> None:
         """The request's body is complete."""
@@ -185,6 +233,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             return
         self._drop_upstream()
         self._leave_server()
+        self._let_go_of_body()
         self.exchange.record.request_bytes = self.received_bytes
         self.ctx.recorder.closed(self.exchange.fail(Cause.CLIENT_GONE, monotonic_ns()))
 
@@ -259,7 +308,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         upstream.begin(self, self.request.method, self.payload)
         exchange.request_sent(monotonic_ns())
         if not self.buffered:
-            self.payload = b""
+            self._let_go_of_body()
+            self.upload_since = monotonic_ns()
             self.client.resume()
             if not self.body_complete:
                 exchange.state = RECEIVING
@@ -279,10 +329,10 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             start = start_for(plan, server, trusted=client.trusted)
         return start + upstream_end(request, client_address=client.address, trusted=client.trusted, body_length=length)
 
-    def _pending_body(self) -> list[bytes]:
+    def _pending_body(self) -> list[bytes | bytearray]:
         if self.buffered:
             return self.body
-        framed = [self._framed(data) for data in self.body]
+        framed: list[bytes | bytearray] = [self._framed(bytes(data)) for data in self.body]
         if self.body_complete and self.length is None:
             framed.append(LAST_CHUNK)
         return framed
@@ -296,43 +346,61 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self.blocked_since = monotonic_ns()
             self.client.pause()
         else:
+            now = monotonic_ns()
+            self.upload_since += now - self.blocked_since
             self.blocked_since = 0
-            self.upload_activity = monotonic_ns()
+            self.upload_activity = now
             self.client.resume()
 
     def upstream_failed(self, cause: Cause, message: str | None, *, answered: bool) -> None:
-        """The connection failed or broke. One that was already closed when we wrote to it is worth one more try."""
+        """There is no connection, or it broke. What cannot have been begun with may be asked for once more."""
         upstream, self.upstream = self.upstream, None
-        exchange, server = self.exchange, self.server
-        if (
-            server is not None
-            and upstream is not None
-            and not answered
-            and upstream.reused
-            and self.payload
-            and not exchange.record.retries
-        ):
-            window = max(_STALE_WINDOW_NS, 2 * upstream.connect_ns)
-            if monotonic_ns() - exchange.sent <= window:
-                exchange.record.retries += 1
-                self._note_failed_attempt(server, cause)
-                exchange.record.attempts = (exchange.record.attempts or 0) + 1
-                exchange.state = WAITING
-                server.pool.acquire(self, fresh=True)
+        server = self.server
+        if server is not None and upstream is None:
+            if self._fail_over(server, cause, cause.value):
                 return
-        if server is not None and upstream is None and self._fail_over(server, cause):
-            return
+        elif server is not None and upstream is not None and not answered:
+            note = self._repeatable(upstream, cause)
+            if note is None:
+                message = message or (None if self.request.method in _IDEMPOTENT else _NOT_REPEATED)
+            elif not self.exchange.record.retries:
+                self._try_afresh(server, note)
+                return
+            elif self._fail_over(server, cause, note):
+                return
         self._end(cause, message)
 
-    def _fail_over(self, server: "Server", cause: Cause) -> bool:
-        """There was no connection, so this server knows nothing of the request: another one may have it whole."""
+    def _repeatable(self, upstream: "Upstream", cause: Cause) -> str | None:
+        """The word for an attempt that may be followed by another; ``None``: it may not (RFC 9110 section 9.2.2)."""
+        mode = self.ctx.options.retry_unsafe
+        if not self.payload:
+            return None
+        if upstream.unsent and (mode != "never" or self.request.method in _IDEMPOTENT):
+            return _UNSENT
+        if not upstream.reused or self.exchange.record.retries:
+            return None
+        if self.request.method in _IDEMPOTENT:
+            return cause.value
+        window = max(_STALE_WINDOW_NS, 2 * upstream.connect_ns)
+        return cause.value if mode == "stale" and monotonic_ns() - self.exchange.sent <= window else None
+
+    def _try_afresh(self, server: "Server", note: str) -> None:
+        record = self.exchange.record
+        record.retries += 1
+        self._note_failed_attempt(server, note)
+        record.attempts = (record.attempts or 0) + 1
+        self.exchange.state = WAITING
+        server.pool.acquire(self, fresh=True)
+
+    def _fail_over(self, server: "Server", cause: Cause, note: str) -> bool:
+        """This server cannot have begun with the request: another one may have it whole."""
         if self.plan.server is not None:
             return False
         self.tried = (*self.tried, server)
         another = self._choose()
         if another is None:
             return False
-        self._note_failed_attempt(server, cause)
+        self._note_failed_attempt(server, note)
         server.failed(cause)
         self._leave_server()
         if self.payload:  # made for the server whose reused connection had been closed before
@@ -341,9 +409,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         self._ask(another)
         return True
 
-    def _note_failed_attempt(self, server: "Server", cause: Cause) -> None:
+    def _note_failed_attempt(self, server: "Server", why: str) -> None:
         record = self.exchange.record
-        note = f"{server.backend.shown_name}:{cause.value}"
+        note = f"{server.backend.shown_name}:{why}"
         record.attempt_errors = note if record.attempt_errors is None else f"{record.attempt_errors},{note}"
 
     # A list of the models of several servers
@@ -397,7 +465,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
 
     def informational(self, head: ResponseHead) -> None:
         """A 1xx head on the way to the final one (RFC 9110 section 15.2); HTTP/1.0 has none."""
-        self.payload = b""
+        self.payload = b""  # it is never sent again; what of it still waits for the server's socket counts on
         if self.request.version == "1.1":
             self.client.write(informational_bytes(head, self.exchange.record.request_id))
 
@@ -417,6 +485,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             if body:
                 exchange.response_body(body, read_at, read_at)
             self.upstream = None
+            if self.held_bytes:
+                self._let_go_of_body()
             if self.server is not None:  # nothing comes after this, so that it need not be forgotten
                 self.server.open_requests -= 1
             if self.framing is CHUNKED:
@@ -450,6 +520,9 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         decoder = decoder_for(coding) if coding is not None and reader is not None else None
         exchange.response_head(now, head.status, reader, decoder)
         self.payload = b""
+        if self.upstream is None or not self.upstream.is_backed_up:
+            self.ctx.bodies.held_bytes -= self.held_bytes
+            self.held_bytes = 0
         if self.edits is not None and (coding is not None or head.media not in EVENT_STREAM):
             self.edits = None
         self.framing = client_framing(head.framing, self.request.version, edited=self.edits is not None)
@@ -519,14 +592,15 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
     def _refuse(self, cause: Cause, message: str | None = None) -> None:
         """Refuse a request whose head was accepted; its answer comes when its turn does."""
         if self.refused is None and self.exchange.state is not CLOSED:
-            self.refused = cause
-            self.body = []
+            self.refused, self.refused_message = cause, message
+            self._let_go_of_body()
             if self.started:
                 self._end(cause, message)
 
     def _end(self, cause: Cause, message: str | None = None) -> None:
         exchange = self.exchange
         self._drop_upstream()
+        self._let_go_of_body()
         if self.server is not None:
             self.server.failed(cause)
             self._leave_server()
@@ -564,7 +638,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self.listing.cancel()
 
     def _read_request(self) -> None:
-        body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
+        body = bytes(self.body[0]) if self.body else b""
         self.body = []
         if body:
             facts, sent, self.edits = read_body(self.plan, body, inject_usage=self.ctx.options.inject_usage)

@@ -5,14 +5,18 @@ at the time. A connection has one owner from ``begin`` to ``response_end`` or ``
 """
 
 import asyncio
+import errno
+import os
 import socket
 import ssl
+from contextlib import suppress
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
 from llm_metrics_proxy import tls_reasons
+from llm_metrics_proxy.proxy import delivery
 from llm_metrics_proxy.proxy.answers import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, ResponseHead, response_head
 from llm_metrics_proxy.proxy.chunked import ChunkedError, ChunkedReader
 from llm_metrics_proxy.proxy.exchange import Cause
@@ -29,6 +33,7 @@ _SWITCHING_PROTOCOLS: Final = 101
 _HTTP_1: Final = b"HTTP/1."
 _USUAL_BEGINNINGS: Final = (b"HTTP/1.1", b"HTTP/1.0")
 _END: Final = b"\r\n\r\n"
+_OWN_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}  # no server's fault
 _MAX_INFORMATIONAL: Final = 64  # 1xx heads before a final one; a server that sends more is broken
 
 
@@ -36,8 +41,10 @@ class Upstream(asyncio.Protocol):
     """One connection to the LLM server."""
 
     __slots__ = (
+        "_begins_at",
         "_begun",
         "_body",
+        "_bytes_out",
         "_chunks",
         "_complete",
         "_end_seen",
@@ -53,17 +60,21 @@ class Upstream(asyncio.Protocol):
         "_outlet",
         "_parser",
         "_paused",
+        "_peer_closed",
         "_pool",
         "_reason",
         "_start",
+        "_tls_fd",
         "_tunnel",
         "_untouched",
         "connect_ns",
         "established",
         "idle_since",
+        "is_backed_up",
         "owner",
         "reused",
         "transport",
+        "unsent",
     )
 
     def __init__(self, pool: "Pool") -> None:
@@ -76,6 +87,12 @@ class Upstream(asyncio.Protocol):
         self.connect_ns = 0
         self.established = False  # counted by the pool; until then a failure is told by an exception
         self.idle_since = 0.0
+        self.unsent = False  # it broke, and nothing of the newest request reached the server
+        self._bytes_out = delivery.FIRST_BYTE
+        self._begins_at = 0  # which of the connection's bytes the newest request begins with
+        self._peer_closed = False
+        self.is_backed_up = False  # the server's socket takes no more for now
+        self._tls_fd = -1
         self._tunnel = False
         self._paused = False
         self._expect(b"")
@@ -108,21 +125,28 @@ class Upstream(asyncio.Protocol):
 
     def begin(self, owner: Owner, method: bytes, data: bytes) -> None:
         """Send a request (or, for a streamed upload, its head) on this connection, which from now on has an owner."""
-        self.take(owner, method).write(data)
+        self.take(owner, method, len(data)).write(data)
 
-    def take(self, owner: Owner, method: bytes) -> Outlet:
-        """This connection has an owner from now on, who writes the request to what is returned."""
-        assert self._outlet is not None
+    def take(self, owner: Owner, method: bytes, size_bytes: int) -> Outlet:
+        """This connection has an owner from now on, who writes the request, of that size, to what is returned."""
+        outlet = self._outlet
+        assert outlet is not None
+        self._begins_at = begins_at = self._bytes_out
+        self._bytes_out = begins_at + size_bytes
+        if outlet.fd < 0:  # TLS: what it adds cannot be counted here
+            now = delivery.sent(self._tls_fd)
+            self._begins_at = 0 if now is None else now.taken
         if self._untouched:
             self._method = method
         else:
             self._expect(method)
         self.owner = owner
-        return self._outlet
+        return outlet
 
     def send(self, data: bytes) -> None:
         """More of the request's body."""
         if self._outlet is not None:
+            self._bytes_out += len(data)
             self._outlet.write(data)
 
     def pause(self) -> None:
@@ -159,6 +183,10 @@ class Upstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses of it
         self._outlet = Outlet(transport)
+        if transport.get_extra_info("sslcontext") is not None:
+            # TLS has closed its descriptor by the time that it tells us; what became of a request is asked of this one.
+            with suppress(OSError):
+                self._tls_fd = os.dup(transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         now = monotonic_ns()
@@ -310,6 +338,7 @@ class Upstream(asyncio.Protocol):
             owner.upstream_failed(cause, message, answered=True)
 
     def eof_received(self) -> bool:
+        self._peer_closed = True
         if self.owner is not None and self._framing is UNTIL_CLOSE and not self._in_head and not self._complete:
             self._complete = True
             self._keep_alive = False
@@ -318,21 +347,45 @@ class Upstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         owner, self.owner = self.owner, None
+        answered = self._head_bytes > 0 or not self._in_head or self._informational > 0
+        if owner is not None and not answered:
+            self.unsent = self._is_unsent(exc)
         self.transport = self._outlet = None
+        if self._tls_fd >= 0:
+            os.close(self._tls_fd)
+            self._tls_fd = -1
         self._pool.lost(self)
         if owner is None:
             return
         if self._tunnel:
             owner.tunnel_ended(monotonic_ns())
         else:
-            answered = self._head_bytes > 0 or not self._in_head or self._informational > 0
             owner.upstream_failed(*self._pool.why_lost(None if answered else exc), answered=answered)
 
+    def _is_unsent(self, exc: Exception | None) -> bool:
+        """Asked while there is a descriptor."""
+        outlet = self._outlet
+        fd = self._tls_fd if outlet is None or outlet.fd < 0 else outlet.fd
+        first_errno = (outlet and outlet.errno) or (exc.errno if isinstance(exc, OSError) else 0)
+        peer_ended = self._peer_closed or first_errno in delivery.ENDED
+        return delivery.is_unsent(delivery.sent(fd), self._begins_at, peer_ended=peer_ended)
+
+    @property
+    def all_delivered(self) -> bool:
+        """The server's system has acknowledged all that was written; where that is not known: our kernel has it."""
+        transport, outlet = self.transport, self._outlet
+        if transport is None or outlet is None or transport.get_write_buffer_size():
+            return False
+        now = delivery.sent(outlet.fd if outlet.fd >= 0 else self._tls_fd)
+        return now is None or now.taken == now.acknowledged
+
     def pause_writing(self) -> None:
+        self.is_backed_up = True
         if self.owner is not None:
             self.owner.upstream_is_slow(slow=True)
 
     def resume_writing(self) -> None:
+        self.is_backed_up = False
         if self.owner is not None:
             self.owner.upstream_is_slow(slow=False)
 
@@ -452,6 +505,8 @@ async def connect(pool: "Pool", backend: Backend, tls: ssl.SSLContext | None, ti
             raise ConnectError(Cause.TLS, f"TLS with {address.label} failed: it {tls_reasons.CLOSED}.") from None
         raise ConnectError(Cause.CONNECT_FAILED, f"{address.label}: {error.strerror or error}.") from None
     except OSError as error:
+        if error.errno in _OWN_SHORTAGES:
+            raise ConnectError(Cause.SATURATED, f"This proxy cannot open a connection: {error.strerror}.") from None
         raise ConnectError(Cause.CONNECT_FAILED, f"{address.label}: {error.strerror or error}.") from None
     if not upstream.usable:
         raise ConnectError(Cause.CONNECT_FAILED, f"{address.label} closed the connection at once.")

@@ -24,7 +24,10 @@ from llm_metrics_proxy import logs
 from llm_metrics_proxy.doors import is_loopback
 from llm_metrics_proxy.errors import JournalError, SettingsError
 from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.process_memory import give_back_large_blocks
 from llm_metrics_proxy.proxy.admission import Admission
+from llm_metrics_proxy.proxy.body_memory import BodyMemory
+from llm_metrics_proxy.proxy.capacity import Capacity, Listeners
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
 from llm_metrics_proxy.proxy.fleet import Fleet
@@ -34,11 +37,10 @@ from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.recorder import Recorder
 from llm_metrics_proxy.proxy.routing import backends_of
-from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.scoreboard import Scoreboard, shortages
 
 log = logging.getLogger(__name__)
 
-_BACKLOG: Final = 4096
 _TICK_S: Final = 1.0
 _SLOWEST_CHECK_S: Final = 0.5
 _LAST_WORDS_S: Final = 0.5  # for the answers to what was cut off at the end of draining
@@ -61,6 +63,7 @@ class Worker:
             max_bytes=options.journal_max_bytes,
         )
         self._sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
+        self._on_loopback = all(is_loopback(sock.getsockname()[0]) for sock in self._sockets)
         self._ctx = Context(
             loop=loop,
             options=options,
@@ -71,8 +74,9 @@ class Worker:
             admission=self._admission(),
             key_ids=KeyIds(Path(options.secret_file).read_bytes()),
             health=self._health,
+            bodies=BodyMemory(self._slot, options.max_buffered_bytes),
+            capacity=Capacity(self._slot, options.max_connections),
         )
-        self._servers: list[asyncio.Server] = []
         self._ended = asyncio.Event()
         self._drain_task: asyncio.Task[None] | None = None
         self._hurry = False  # told twice to stop
@@ -84,8 +88,9 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_reader(sys.stdin.fileno(), self._supervisor_spoke)
-        for sock in self._sockets:
-            self._servers.append(await loop.create_server(lambda: Downstream(self._ctx), sock=sock, backlog=_BACKLOG))
+        listeners = self._ctx.listeners = Listeners(loop, self._sockets, lambda: Downstream(self._ctx))
+        await listeners.open()
+        self._settle()
         self._slot.set("pid", os.getpid())
         tasks = [loop.create_task(self._tick()), loop.create_task(self._check())]
         if options.journal_fsync == "interval":
@@ -121,9 +126,14 @@ class Worker:
             log.error("the new settings cannot be used, and the old ones stay: %s", error)  # noqa: TRY400
             return
         ctx.options = self._options = options
+        ctx.bodies.limit_bytes = options.max_buffered_bytes
         ctx.policy = PathPolicy(options.allow_paths, allow_all=options.allow_all_paths)
         ctx.admission = self._admission()
         ctx.plans = Plans()  # a plan holds what followed from the old settings
+        try:
+            self._settle()
+        except SettingsError as error:  # as before, then: what is served already goes on
+            log.error("%s", error)  # noqa: TRY400
         self._show_backends()
         names = ", ".join(server.backend.shown_name for server in ctx.fleet.servers)
         log.info("new settings are in use; backends: %s", names)
@@ -132,10 +142,20 @@ class Worker:
         options = self._options
         return Admission(
             host=options.host,
-            on_loopback=all(is_loopback(sock.getsockname()[0]) for sock in self._sockets),
+            on_loopback=self._on_loopback,
             allowed_hosts=options.allowed_hosts,
             allowed_origins=options.allowed_origins,
         )
+
+    def _settle(self) -> None:
+        """Share out descriptors between clients and servers."""
+        ctx = self._ctx
+        shares = ctx.capacity.settle(
+            self._options.max_connections,
+            len(ctx.connections) + ctx.fleet.allowance.descriptors,
+            through_tls=ctx.fleet.through_tls,
+        )
+        ctx.fleet.allowance.limit = shares.upstreams
 
     def _stop(self) -> None:
         if self._drain_task is None:
@@ -147,8 +167,8 @@ class Worker:
         ctx = self._ctx
         ctx.draining = True
         self._slot.set("draining", 1)
-        for server in self._servers:
-            server.close()
+        if ctx.listeners is not None:
+            ctx.listeners.close()
         for connection in list(ctx.connections):
             connection.drain()
         deadline = monotonic() + self._options.drain_timeout_s
@@ -188,6 +208,7 @@ class Worker:
         while True:
             self._slot.set("heartbeat_unix_ms", int(time() * 1000))
             self._ctx.recorder.tick(monotonic())
+            self._ctx.bodies.publish()
             self._show_backends()
             await asyncio.sleep(_TICK_S)
 
@@ -205,6 +226,7 @@ class Worker:
     def _health(self) -> dict[str, Any]:
         """``/health``: always 200 while the process lives; ``degraded`` says that records are being lost."""
         self._ctx.recorder.tick(monotonic())
+        self._ctx.bodies.publish()
         fleet, now = self._ctx.fleet, monotonic_ns()
         workers = [{"worker": status.slot, **status.values} for status in self._board.workers()]
         dropped = sum(worker["records_dropped"] for worker in workers)
@@ -216,6 +238,7 @@ class Worker:
             reasons.append(f"{dropped} records could not be written since the start")
         if any(worker["journal_full"] for worker in workers):
             reasons.append("the journal has reached journal_max_bytes")
+        reasons += shortages(self._board.workers(), int(time() * 1000))
         return {
             "status": "degraded" if reasons else "ok",
             "reasons": reasons,
@@ -238,6 +261,7 @@ def main() -> int:
         sys.stderr.write(f"a worker is started by `llm-metrics-proxy serve` or `proxy`, not by hand ({error})\n")
         return 2
     logs.setup(options.log_level, options.log_format, f"worker-{options.worker_index}")
+    give_back_large_blocks()  # else bodies that grow are copied again and again, and what they leave stays ours
 
     async def serve() -> None:
         await Worker(options, asyncio.get_running_loop()).run()

@@ -1,0 +1,102 @@
+"""How many readers the metrics process serves at once, so that SQLite always finds the descriptors that it needs.
+
+One who comes when there are as many is told 503, unless the question is how things are. Where descriptors are shorter
+still, nobody is accepted for a second, and waits in the socket's queue: asyncio's own way with EMFILE, taken early.
+"""
+
+import errno
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from llm_metrics_proxy import descriptors
+from llm_metrics_proxy.api.answers import error_response
+from llm_metrics_proxy.api.ports import TurnedAway
+from llm_metrics_proxy.api.scope import REFUSAL, with_one_slash
+
+log = logging.getLogger(__name__)
+
+_RESERVED: Final = 40  # eight questions at once with three files each, the store, upkeep, the journal, a webhook
+_TOLD: Final = 8  # connections beyond those that are served, to be told 503
+_FEWEST: Final = 4
+_RECENT_S: Final = 60.0
+_LOG_EVERY_S: Final = 10.0
+_ALWAYS: Final = frozenset({"/health", "/ready", "/metrics"})  # answered from memory
+
+
+class Capacity:
+    """Of one process. ``most`` connections are served at once."""
+
+    def __init__(self) -> None:
+        self._limit = descriptors.limit()
+        self.most = max(_FEWEST, self._limit - descriptors.in_use() - _RESERVED - _TOLD)
+        self._count = 0
+        self._newest_s = float("-inf")
+        self._next_complaint_s = float("-inf")
+
+    def turned_away(self) -> TurnedAway:
+        """So far."""
+        return TurnedAway(self._count, time.monotonic() - self._newest_s < _RECENT_S)
+
+    @property
+    def is_short(self) -> bool:
+        """What is left is reserved."""
+        return descriptors.in_use() > self._limit - min(_RESERVED, self._limit // 2)
+
+    def note(self) -> None:
+        """Somebody was turned away."""
+        self._count += 1
+        self._newest_s = now_s = time.monotonic()
+        if now_s >= self._next_complaint_s:
+            self._next_complaint_s = now_s + _LOG_EVERY_S
+            log.warning(
+                "%d readers are served at once, and others are told 503 (%d so far), as only %d files may be open: %s",
+                self.most, self._count, self._limit, descriptors.SHORTAGE_HINT,
+            )  # fmt: skip
+
+    def guarding(self, app: ASGIApp, is_one_too_many: Callable[[], bool]) -> ASGIApp:
+        """``app`` for one connection, told to turn it away (``REFUSAL``) if there were ``most`` others when it came."""
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            if is_one_too_many() and scope["type"] == "http" and with_one_slash(scope)["path"] not in _ALWAYS:
+                self.note()
+                headers = {"Retry-After": "1", "Connection": "close"}
+                message = f"{self.most} connections are open already; ask again when one of them is closed"
+                scope = {**scope, REFUSAL: error_response(503, "saturated", message, headers=headers)}
+            await app(scope, receive, send)
+
+        return guarded
+
+    def on_loop_fault(self, loop: Any, context: dict[str, Any]) -> None:
+        """asyncio's handler of exceptions: no traceback for what ``Listener`` raises."""
+        fault = context.get("exception")
+        if isinstance(fault, OSError) and fault.errno in {errno.EMFILE, errno.ENFILE} and "socket" in context:
+            self.note()
+        elif "_start_serving" in context.get("message", ""):
+            pass  # the socket was closed within the second in which nobody was accepted
+        else:
+            loop.default_exception_handler(context)
+
+
+class Listener(socket.socket):
+    """A listening socket that accepts nobody while descriptors are short."""
+
+    capacity: Capacity | None = None
+
+    @classmethod
+    def of(cls, listening: socket.socket, capacity: Capacity) -> "Listener":
+        """The same socket once more; who has ``listening`` closes it."""
+        listener = cls(fileno=os.dup(listening.fileno()))
+        listener.capacity = capacity
+        return listener
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """As ``socket.accept``; what waits when descriptors are short finds EMFILE."""
+        if self.capacity is not None and self.capacity.is_short:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return super().accept()

@@ -1,0 +1,45 @@
+"""How many files may be open, and how many are."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llm_metrics_proxy import descriptors
+
+
+@pytest.mark.parametrize(("soft", "hard"), [(64, 512), (256, 256)])
+def test_the_hard_limit_is_taken_and_inherited(soft: int, hard: int) -> None:
+    program = """
+import subprocess, sys
+from llm_metrics_proxy import descriptors
+descriptors.raise_limit()
+child = "from llm_metrics_proxy import descriptors; print(descriptors.limit())"
+print(descriptors.limit(), subprocess.check_output([sys.executable, "-c", child], text=True).strip())
+"""
+    said = subprocess.check_output(
+        [sys.executable, "-c", program],
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)),
+    )
+    assert said.split() == [str(hard), str(hard)]
+
+
+def test_what_is_open_is_counted(tmp_path: Path) -> None:
+    before = descriptors.in_use()
+    with (tmp_path / "file").open("w"):
+        assert descriptors.in_use() == before + 1
+    assert descriptors.in_use() == before
+
+
+def test_where_nothing_is_listed_it_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "_LISTINGS", ("/nowhere",))
+    assert descriptors.in_use() > 0
+
+
+def test_no_limit_is_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: endless)
+    assert descriptors.limit() >= 2**20
