@@ -208,6 +208,7 @@ def _unauthorised() -> ASGIApp:
     return error_response(
         401,
         "unauthorized",
-        "this needs the header Authorization: Bearer TOKEN, with the token from the settings",
+        "this needs the header Authorization: Bearer TOKEN, with the token from the settings; a browser is let in once "
+        "it has signed in to the dashboard",
         headers={"WWW-Authenticate": 'Bearer realm="llm-metrics-proxy"'},
     )
