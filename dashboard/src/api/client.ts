@@ -16,11 +16,9 @@ export function needsToken(error: unknown): boolean {
   return error instanceof ApiError && error.status === 401;
 }
 
-const NOBODY: readonly number[] = [0, 502, 504]; // no answer at all, or only that of a reverse proxy that got none
-
-/** The server is gone, or starts again. */
+/** The server is gone, starts again, or has no room. What answers then, if anything, may be a reverse proxy, which has no words of ours. */
 export function isUnanswered(error: unknown): boolean {
-  return error instanceof ApiError && NOBODY.includes(error.status);
+  return error instanceof ApiError && (["network", "saturated"].includes(error.kind) || (error.status > 500 && error.kind === "unknown"));
 }
 
 export type Parameters_ = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
