@@ -25,6 +25,7 @@ TRUSTED = ("10.0.0.0/8", "fd00::/8")
         ("192.0.2.1, evil, 10.0.0.9", "10.0.0.9"),
         ("", "10.1.2.3"),
         (" , ,", "10.1.2.3"),
+        (f"fe80::1%{'x' * 8000}", "10.1.2.3"),  # would be kept
     ],
 )
 def test_the_last_address_that_is_no_trusted_proxys_is_the_client(chain: str, client: str) -> None:

@@ -91,7 +91,7 @@ class Copy(NamedTuple):
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     folder = tmp_path_factory.mktemp("howto")
     skip = shutil.ignore_patterns("__pycache__", ".cache", "*.pyc")
-    for name in ("src", "tests", "tools", "docs", ".ci"):
+    for name in ("src", "tests", "tools", "docs", "contrib", ".ci"):
         shutil.copytree(ROOT / name, folder / name, ignore=skip)
     for path in (*ROOT.glob("*.md"), *ROOT.glob("*.lock"), ROOT / "Makefile", ROOT / "pyproject.toml"):
         shutil.copy(path, folder)

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 _PAIR: Final = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^",;\s]*)\s*([;,]|$)')
 _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
+_LONGEST: Final = 64  # of an address with a zone (fe80::1%eth0); what clients write without end is none, and not kept
 _IPV6_NEIGHBOURS: Final = 64  # bits: whoever has one address of a network has all of them
 
 
@@ -66,6 +67,8 @@ def _client(peer: str, chain: Sequence[str], trusted: tuple[str, ...]) -> str:
 
 
 def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    if len(address) > _LONGEST:
+        return None
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

@@ -163,6 +163,7 @@ FOREIGN = [
     {"Origin": "file://localhost"},
     {"Origin": "http://localhost:x"},
     {"Origin": "https://llm.example", "X-Forwarded-Host": "llm.example"},  # told by nobody who is trusted
+    {"Sec-Fetch-Site": "cross-site", "X-Requested-With": "dashboard"},
 ]
 OWN = [
     {},
@@ -173,6 +174,7 @@ OWN = [
     {"Origin": "http://[::1]:8002", "Host": "[::1]:8002"},
     {"Origin": "https://localhost", "Host": "localhost:443"},
     {"Origin": "https://localhost:8443", "Host": "localhost"},  # nginx's $host leaves the port out
+    {"Origin": "http://llm.lan", "Host": "127.0.0.1:8002", "X-Requested-With": "dashboard"},  # nginx's default Host
 ]
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from tests.browser.behind import behind_nginx
 from tests.browser.browsing import VIEWS
-from tests.browser.conftest import Open
+from tests.browser.conftest import LAN_NAME, Open
 from tests.browser.records import a_day, write
 from tests.browser.served import served
 
@@ -25,6 +25,7 @@ _LOCATIONS: Final = f"""
 location /deep/down/models/ {{ proxy_pass http://{_OPEN}/; }}
 location /bare {{ proxy_pass http://{_OPEN}/; }}
 location /cut {{ rewrite ^/cut/?(.*)$ /$1 break; proxy_pass http://{_OPEN}; }}
+location /nameless/ {{ proxy_pass http://GUARDED/; }}
 location /guarded/ {{ proxy_pass http://GUARDED/; proxy_set_header Host $http_host; }}
 location /other/ {{ proxy_pass http://GUARDED/; proxy_set_header Host $http_host; }}
 """
@@ -130,6 +131,20 @@ def test_signing_in_and_out_stays_below_the_prefix(open_at: Open, front: str) ->
     page.goto(f"{front}/other/")
     expect(page.get_by_label("Token", exact=True)).to_be_visible()
     page.goto(f"{front}/guarded/models?range=all")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Token", exact=True)).to_be_visible()
+    assert page.context.cookies() == []
+
+
+def test_in_a_network_without_tls_and_without_its_name_it_lets_people_in(open_at: Open, front: str) -> None:
+    """nginx's own Host is the metrics port's address, and of such a page browsers send no Sec-Fetch-Site."""
+    address = front.replace("127.0.0.1", LAN_NAME)
+    visit = open_at(f"{address}/nameless", tolerates=refused)
+    page = visit.page
+    page.goto(f"{address}/nameless/models?range=all")
+    page.get_by_label("Token", exact=True).fill(TOKEN)
+    page.keyboard.press("Enter")
+    visit.settled()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Token", exact=True)).to_be_visible()
     assert page.context.cookies() == []

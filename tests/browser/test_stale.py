@@ -42,3 +42,13 @@ def test_a_range_that_moves_on_keeps_them_too(open_at: Open, tmp_path: Path) -> 
     page.wait_for_timeout(4000)  # until the last attempt has failed
     expect(page.get_by_text("could not be loaded")).to_have_count(0)
     assert page.locator(".stat .value").first.inner_text() == figure
+
+
+def test_a_page_that_is_opened_while_nobody_answers_goes_on_when_somebody_does(open_at: Open, site: str) -> None:
+    visit = open_at(site, tolerates=lambda text: "503" in text)
+    is_full = True
+    visit.page.route("**/session", lambda route: route.fulfill(status=503, body="") if is_full else route.continue_())
+    visit.page.goto(f"{site}/?range=all")
+    expect(visit.page.get_by_text("does not answer")).to_be_visible()
+    is_full = False
+    visit.settled()

@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from llm_metrics_proxy.demo.traffic import Request, ask, draw, generate
+from llm_metrics_proxy.demo.traffic import PERSONAS, Request, ask, draw, generate
+from llm_metrics_proxy.doors import Access, OriginRule
 from tests.upstream import FakeUpstream, Stall, unused_port
 
 
@@ -25,6 +26,12 @@ def test_requests_are_of_many_kinds() -> None:
     assert max(len(request.body) for request in drawn) > 250_000  # longer than every context
     assert any("tools" in body for body in bodies)
     assert any(body.get("n") == 3 for body in bodies)
+
+
+def test_no_client_is_a_page_that_the_proxy_would_refuse() -> None:
+    pages = [origin for persona in PERSONAS if (origin := persona.fields.get("origin"))]
+    assert pages
+    assert all(OriginRule(()).access(page) is not Access.NONE for page in pages)
 
 
 def test_the_same_seed_asks_the_same() -> None:

@@ -16,11 +16,9 @@ export function needsToken(error: unknown): boolean {
   return error instanceof ApiError && error.status === 401;
 }
 
-const NOBODY: readonly number[] = [0, 502, 504]; // no answer at all, or only that of a reverse proxy that got none
-
-/** The server is gone, or starts again. */
+/** The server is gone, starts again, or has no room. What answers then, if anything, may be a reverse proxy, which has no words of ours. */
 export function isUnanswered(error: unknown): boolean {
-  return error instanceof ApiError && NOBODY.includes(error.status);
+  return error instanceof ApiError && (["network", "saturated"].includes(error.kind) || (error.status > 500 && error.kind === "unknown"));
 }
 
 export type Parameters_ = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
@@ -56,17 +54,20 @@ export async function get<T>(path: string, parameters: Parameters_ = {}, signal?
   return (await response.json()) as T;
 }
 
+/** No page of another origin can send it without asking the server first (`api/guard.py`). */
+const OURS = { "X-Requested-With": "dashboard" };
+
 /** Sign in with the token of the settings; the cookie that comes back cannot be read by scripts. */
 export async function signIn(token: string): Promise<void> {
   const response = await fetch(address("/session"), {
     method: "POST",
     credentials: "same-origin",
-    headers: { "Content-Type": "application/json" },
+    headers: { ...OURS, "Content-Type": "application/json" },
     body: JSON.stringify({ token }),
   });
   if (!response.ok) throw await refusal(response);
 }
 
 export async function signOut(): Promise<void> {
-  await fetch(address("/session"), { method: "DELETE", credentials: "same-origin" });
+  await fetch(address("/session"), { method: "DELETE", credentials: "same-origin", headers: OURS });
 }

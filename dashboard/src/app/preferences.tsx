@@ -1,4 +1,6 @@
 /** What a reader chooses for themselves: theme, language, zone. */
+import { useQueryClient } from "@tanstack/react-query";
+
 import { signOut } from "../api/client";
 import { type Language, LANGUAGES, useSpeech } from "../i18n";
 import { type Theme, THEMES } from "../state/search";
@@ -15,6 +17,9 @@ export function Preferences({ session, showKeys }: Props) {
   const { t, language, choose } = useSpeech();
   const theme = useTheme();
   const { zone, change } = useView();
+  const client = useQueryClient();
+  // the server breaks off what it still sends to a session that is over: nothing may be left to be sent
+  const leave = () => void client.cancelQueries().then(signOut).finally(() => location.reload());
   return (
     <div className="preferences">
       <label>
@@ -51,7 +56,7 @@ export function Preferences({ session, showKeys }: Props) {
           {t("keys.title")}
         </button>
         {session.signed_in && (
-          <button type="button" className="link" onClick={() => void signOut().then(() => location.reload())}>
+          <button type="button" className="link" onClick={leave}>
             {t("signin.out")}
           </button>
         )}

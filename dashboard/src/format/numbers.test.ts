@@ -14,6 +14,12 @@ describe("numbers", () => {
     expect(percent(0.99999999, "en")).not.toBe("100%");
     expect(percent(1, "en")).toBe("100%");
   });
+  it("what is something is not 0 %", () => {
+    expect(percent(0.0001, "en")).toBe("0.01%"); // the threshold of an alert
+    expect(percent(0.00000001, "en")).toBe("0.0001%");
+    expect(percent(0, "en")).toBe("0%");
+    expect(percent(0.0123, "en")).toBe("1.2%");
+  });
   it.each([
     [0.4213, "0.421 ms"],
     [37.06, "37.1 ms"],

@@ -21,8 +21,9 @@ export function count(value: number | null | undefined, locale: string): string 
 /** A ratio from 0 to 1 as percent. What is not all never shows as 100 %, nor what is something as 0 %. */
 export function percent(value: number | null | undefined, locale: string): string {
   if (value === null || value === undefined) return MISSING;
-  const near = value > 0.999 && value < 1 ? 4 : value > 0.99 && value < 1 ? 2 : 1;
-  const shown = value > 0.999999 && value < 1 ? 0.999999 : value;
+  const between = value > 0 && value < 1;
+  const near = between && (value > 0.999 || value < 0.001) ? 4 : between && value > 0.99 ? 2 : 1;
+  const shown = between ? Math.min(Math.max(value, 0.000001), 0.999999) : value;
   return formatter(locale, { style: "percent", maximumFractionDigits: near }).format(shown);
 }
 

@@ -2,6 +2,7 @@
 import { useFetched } from "../api/query";
 import { useSpeech } from "../i18n";
 import { Card } from "../parts/card";
+import { Marked } from "../parts/marked";
 import { Loaded } from "../parts/states";
 import { AlertsCard, SlosCard } from "../parts/watched";
 
@@ -15,11 +16,6 @@ interface SettingRow {
 interface SettingsAnswer {
   readonly settings: readonly SettingRow[];
   readonly components: Readonly<Record<string, string>>;
-}
-
-/** The settings' own texts mark names with backticks. */
-function Meaning({ text }: { text: string }) {
-  return text.split("`").map((part, index) => (index % 2 === 0 ? part : <code key={index}>{part}</code>));
 }
 
 export default function SettingsView() {
@@ -47,7 +43,7 @@ export default function SettingsView() {
                             <th scope="row">
                               <span className="mono">{row.name}</span>
                               <p className="meaning">
-                                <Meaning text={row.meaning} />
+                                <Marked text={row.meaning} />
                               </p>
                             </th>
                             <td className="mono">

@@ -8,6 +8,7 @@ import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/en";
 import { Bars } from "../parts/bars";
 import { Card } from "../parts/card";
+import { Marked } from "../parts/marked";
 import { Loaded } from "../parts/states";
 
 type Versions = components["schemas"]["Versions"];
@@ -108,8 +109,12 @@ export default function VersionsView() {
                     <dt>{note.version}</dt>
                     <dd>
                       <code className="formula mono">tokens_per_second = {note.tokens_per_second}</code>
-                      {note.changes}
-                      {note.breaking_changes?.map((change) => <p key={change}>{change}</p>)}
+                      <Marked text={note.changes} />
+                      {note.breaking_changes?.map((change) => (
+                        <p key={change}>
+                          <Marked text={change} />
+                        </p>
+                      ))}
                     </dd>
                   </div>
                 ))}

@@ -6,8 +6,10 @@ Without a token the same-origin policy of browsers is all that keeps web pages f
 rebinding gets around it, so only names that no stranger can point here are answered (``doors``).
 
 What changes something is taken from pages of this origin alone, and from programs, which send no Origin. Browsers say
-so in Sec-Fetch-Site; where they do not (over plain HTTP, or older ones), Origin has to be what the request calls us. A
-body has to say that it is JSON: forms and text go out to any site without a question (the "simple" requests of CORS).
+so in Sec-Fetch-Site. Where they do not (over plain HTTP, or older ones), Origin has to be what the request calls us, or
+the page has to have set X-Requested-With, as ours does: a browser lets no page send that elsewhere without a preflight,
+and none is granted here. So the page works behind a reverse proxy that passes no name on. A body has to say that it is
+JSON: forms and text go out to any site without a question (the "simple" requests of CORS).
 """
 
 import asyncio
@@ -145,6 +147,8 @@ def _is_of_own_origin(headers: Headers, client: Asker) -> bool:
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site.lower() in _OWN_SITES
+    if "x-requested-with" in headers:
+        return True
     ours = [*headers.getlist("host"), *client.hosts]
     return all(
         any(is_same_origin(origin, host, port_may_lack=True) for host in ours) for origin in headers.getlist("origin")
@@ -183,8 +187,7 @@ def _foreign() -> ASGIApp:
         403,
         "foreign_origin",
         "this is taken from this program's own pages alone, and the browser says that a page of another origin sent "
-        "it; behind a reverse proxy, let it pass the header Host on, or name it in trusted_proxies and let it send "
-        "X-Forwarded-Host",
+        "it; a page of this address has to send X-Requested-With",
     )
 
 
@@ -205,6 +208,7 @@ def _unauthorised() -> ASGIApp:
     return error_response(
         401,
         "unauthorized",
-        "this needs the header Authorization: Bearer TOKEN, with the token from the settings",
+        "this needs the header Authorization: Bearer TOKEN, with the token from the settings; a browser is let in once "
+        "it has signed in to the dashboard",
         headers={"WWW-Authenticate": 'Bearer realm="llm-metrics-proxy"'},
     )

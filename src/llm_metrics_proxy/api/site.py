@@ -77,8 +77,8 @@ def _etag(content: bytes) -> str:
 
 def of_root(index: Asset) -> Asset:
     """The page for the root: with the slash that its address may lack."""
-    content = index.codings["identity"].replace(b"<head>", f"<head><script>{_SLASH}</script>".encode(), 1)
-    return Asset(index.media_type, _etag(content), {"identity": content})
+    content = index.codings[IDENTITY].replace(b"<head>", f"<head><script>{_SLASH}</script>".encode(), 1)
+    return Asset(index.media_type, _etag(content), {IDENTITY: content})
 
 
 def coding_for(accepted: str, asset: Asset) -> str:

@@ -22,7 +22,7 @@ _SIZE_STEPS: Final = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 _HEAD: Final = f"""\
 # Settings
 
-<!-- Made from the settings table by `python -m llm_metrics_proxy.config.table`; edit `config.py` instead. -->
+<!-- Made from the settings table by `python -m llm_metrics_proxy.config.table`; edit `config/settings.py` instead. -->
 
 Every setting can be given in four ways. The first one that is present counts:
 

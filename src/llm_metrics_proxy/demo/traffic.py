@@ -32,7 +32,7 @@ class Persona(NamedTuple):
 
 
 PERSONAS: Final = (
-    Persona(40, {"origin": "https://chat.demo.example", "user-agent": "Mozilla/5.0 (demo)"}, "demo-large", True, 300),
+    Persona(40, {"origin": "http://chat.localhost", "user-agent": "Mozilla/5.0 (demo)"}, "demo-large", True, 300),
     Persona(25, {"x-llm-metrics-origin": "demo-editor", "user-agent": "demo-editor/1.4"}, "demo-small", True, 900, 120),
     Persona(12, {"user-agent": "OpenAI/Python 2.1"}, "demo-reasoning", True, 150),
     Persona(10, {"user-agent": "OpenAI/Python 2.1"}, "demo-small", False, 500, 200),
