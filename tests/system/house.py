@@ -53,17 +53,17 @@ class House:
         )  # fmt: skip
 
     @contextlib.contextmanager
-    def live_as_soon_as_the_port_is_free(self) -> Iterator[Stack]:
+    def live_as_soon_as_the_port_is_free(self, *flags: str) -> Iterator[Stack]:
         """The next life. Before it, ``serve`` may refuse to start, and must say why."""
         deadline = time.monotonic() + PATIENCE_S
         with contextlib.ExitStack() as entered:
             while True:
-                stack = self.live()
+                stack = self.live(*flags)
                 try:
                     entered.enter_context(stack)
                 except AssertionError:
                     words = stack.log.read_text()
-                    assert "is in use by pid" in words, words
+                    assert "is in use" in words, words
                     assert time.monotonic() < deadline, f"the port is still not free: {words}"
                     self.starts_refused += 1
                 else:
@@ -78,9 +78,17 @@ class House:
         """Every record."""
         return read_rows(self.database)
 
-    def health(self, port: int | None = None) -> dict[str, Any]:
-        """The proxy's own, unless another port is named."""
-        return get_json(port or self.port, "/health")
+    def health(self) -> dict[str, Any]:
+        """By the metrics port: the proxy's own tells strangers its status alone."""
+        return get_json(self.metrics_port, "/health")
+
+    def proxy_status(self) -> str:
+        """What the proxy's own says."""
+        return str(get_json(self.port, "/health")["status"])
+
+    def dropped(self) -> int:
+        """Records that were dropped since the workers began."""
+        return sum(worker["records_dropped"] for worker in self.health()["workers"])
 
     def settle(self, stack: Stack) -> list[Row]:
         """Wait until nothing is left to ingest, and the counters of Prometheus agree with the table; the table."""

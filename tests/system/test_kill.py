@@ -132,7 +132,7 @@ def test_everything_killed_at_once_costs_no_record(house: House) -> None:
     until = time.monotonic() + SOAK_S
     with Scraper(house.metrics_port), house.load(*MIXED) as load:
         while time.monotonic() < until:
-            with house.live(*rng.choice(_FLAGS)) as stack:
+            with house.live_as_soon_as_the_port_is_free(*rng.choice(_FLAGS)) as stack:
                 time.sleep(rng.uniform(0.1, 1.5))
                 pids = [*stack.worker_pids(), *stack.metrics_pids()]
                 rng.shuffle(pids)

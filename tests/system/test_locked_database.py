@@ -20,6 +20,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.system
 
 LOCKED_S: Final = 30.0
+_FULL: Final = "the journal has reached journal_max_bytes"
 _HOLDER: Final = """
 import sys, apsw
 connection = apsw.Connection(sys.argv[1])
@@ -37,12 +38,10 @@ def test_a_database_locked_by_another_program_costs_neither_time_nor_records(hou
         with _locked(house.database) as holder:
             since_s = time.monotonic()
             before = len(house.rows())
-            wait_until(
-                lambda: "locked by another program" in str(house.health(house.metrics_port)["reasons"]), "a word"
-            )
-            health = house.health(house.metrics_port)
+            wait_until(lambda: "locked by another program" in str(house.health()["reasons"]), "a word")
+            health = house.health()
             assert health["status"] == "degraded"
-            assert house.health()["status"] == "ok"  # nothing is lost, and the proxy's own side is well
+            assert house.proxy_status() == "ok"  # nothing is lost, and the proxy's own side is well
             time.sleep(max(0.0, since_s + LOCKED_S - time.monotonic()))
             assert len(house.rows()) == before
             assert stack.get("/health")["ingestion"]["lag_bytes"] > 0
@@ -51,13 +50,11 @@ def test_a_database_locked_by_another_program_costs_neither_time_nor_records(hou
             wait_until(
                 lambda: answers(f"127.0.0.1:{house.metrics_port}", "/health"), "the API beside a locked database"
             )
-            wait_until(
-                lambda: "locked by another program" in str(house.health(house.metrics_port)["reasons"]), "a word"
-            )
+            wait_until(lambda: "locked by another program" in str(house.health()["reasons"]), "a word")
             holder.communicate()
         notes = load.stop()
         verdict = compare(notes, house.settle(stack))
-        assert house.health(house.metrics_port)["status"] == "ok"
+        assert house.health()["status"] == "ok"
     assert verdict.whole == len(notes)
     free = _latencies_ms(notes, 0.0, since_s)
     locked = _latencies_ms(notes, since_s, until_s)
@@ -75,17 +72,16 @@ def test_a_journal_that_is_full_because_of_the_lock_loses_exactly_what_it_counts
     with house.live() as stack, house.load("fat", "plain", clients=8, pause_s=0.005) as load:
         wait_until(lambda: len(load.notes) > 50, "50 answers")
         with _locked(house.database) as holder:
-            wait_until(lambda: house.health()["records_dropped"] > 100, house.health)
-            for port in (house.port, house.metrics_port):
-                assert house.health(port)["status"] == "degraded"
-            assert "the journal has reached journal_max_bytes" in house.health()["reasons"]
+            wait_until(lambda: house.dropped() > 100, house.health)
+            assert house.proxy_status() == house.health()["status"] == "degraded"
+            assert _FULL in str(house.health()["reasons"])
             holder.communicate()
-        wait_until(lambda: "the journal has reached journal_max_bytes" not in house.health()["reasons"], house.health)
+        wait_until(lambda: _FULL not in str(house.health()["reasons"]), house.health)
         sent = len(load.notes)
         wait_until(lambda: len(load.notes) > sent + 100, "100 more answers")
         notes = load.stop()
         verdict = compare(notes, house.settle(stack))
-        dropped = house.health()["records_dropped"]
+        dropped = house.dropped()
         print(f"\n{dropped} dropped; {verdict}")
         assert total(scrape(house.metrics_port), "llm_proxy_records_dropped_total") == dropped
     assert verdict.lost == dropped

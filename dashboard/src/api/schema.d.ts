@@ -1601,6 +1601,7 @@ export interface components {
             draining: boolean;
             journal_bytes: number;
             journal_error: string | null;
+            journal_full: boolean;
             losses_untold: number;
             open_connections: number;
             open_requests: number;

@@ -43,6 +43,7 @@ class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
     connections_limit: int  # clients that it serves at once
     connections_refused: int  # connections turned away because there were as many
     journal_error: str | None  # why writing the journal fails at the moment
+    journal_full: bool  # it has reached journal_max_bytes
 
 
 class BackendHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,16 +121,20 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[str]
 
 
+_FLAGS: Final = frozenset({"draining", "journal_full"})
+
+
 def worker_health(worker: WorkerStatus, now_unix_ms: float) -> WorkerHealth:
     """What a slot of the scoreboard says at ``now_unix_ms``."""
     values = worker.values
     errno = values["journal_errno"]
-    counts = {name: values[name] for name in WorkerHealth.__struct_fields__ if name in values and name != "draining"}
+    counts = {name: values[name] for name in WorkerHealth.__struct_fields__ if name in values and name not in _FLAGS}
     return WorkerHealth(
         worker=worker.slot,
         up=now_unix_ms - values["heartbeat_unix_ms"] <= HEARTBEAT_LIMIT_MS,
-        draining=bool(values["draining"]),
         journal_error=os.strerror(errno) if errno else None,
+        draining=bool(values["draining"]),
+        journal_full=bool(values["journal_full"]),
         **counts,
     )
 
@@ -143,6 +148,7 @@ def backend_health(backend: BackendStatus) -> BackendHealth:
 _WORKER_FAULTS: Final[tuple[tuple[Callable[[WorkerHealth], object], str], ...]] = (
     (lambda w: not w.up, "worker {w.worker} (pid {w.pid}) has given no sign of life for more than 5 s"),
     (lambda w: w.journal_error, "worker {w.worker} cannot write its journal: {w.journal_error}"),
+    (lambda w: w.journal_full, "worker {w.worker}: the journal has reached journal_max_bytes"),
     (lambda w: w.records_dropped, "worker {w.worker} forwarded {w.records_dropped} requests without a record"),
 )
 _INGESTION_FAULTS: Final[tuple[tuple[Callable[[IngestionHealth], object], str], ...]] = (

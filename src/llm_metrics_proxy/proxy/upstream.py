@@ -500,7 +500,7 @@ async def connect(pool: "Pool", backend: Backend, tls: ssl.SSLContext | None, ti
         raise ConnectError(Cause.DNS, f"{address.host} is not a host name: {error}.") from None
     except ConnectionRefusedError:
         raise ConnectError(Cause.CONNECT_REFUSED, f"{address.label} refused the connection.") from None
-    except (ConnectionResetError, ConnectionAbortedError) as error:
+    except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError) as error:
         if tls is not None:  # the handshake, as whoever accepts a connection seldom resets it before a word was said
             raise ConnectError(Cause.TLS, f"TLS with {address.label} failed: it {tls_reasons.CLOSED}.") from None
         raise ConnectError(Cause.CONNECT_FAILED, f"{address.label}: {error.strerror or error}.") from None
