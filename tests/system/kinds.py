@@ -104,6 +104,6 @@ def request_bytes(kind: str, marker: str, *, in_head: bool) -> bytes:
     )
     origin = f"x-llm-metrics-origin: {marker}\r\n" if in_head else ""
     return (
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: proxy\r\ncontent-type: application/json\r\n"
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         f"{origin}content-length: {len(body)}\r\n\r\n{body}"
     ).encode()
