@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_no_space_for_the_database_delays_records_and_nothing_else(
             wait_until(lambda: "full" in str(stack.get("/health")["reasons"]), lambda: stack.get("/health"))
         notes = load.stop()
         verdict = compare(notes, house.settle(stack))
-        assert stack.get("/health")["status"] == "ok", stack.get("/health")
+        wait_until(lambda: stack.get("/health")["status"] == "ok", lambda: stack.get("/health"))
         print(f"\n{verdict}")
     assert (verdict.rows, verdict.whole) == (len(notes), len(notes))
     house.assert_tidy()
@@ -90,17 +90,17 @@ def test_a_journal_that_cannot_be_written_costs_counted_records_and_nothing_else
             for port in (house.port, house.metrics_port):
                 health = house.health(port)
                 assert health["status"] == "degraded"
-                assert word in str(health["reasons"]), health
+            assert word in str(health["reasons"]), health
             assert total(scrape(house.metrics_port), "llm_proxy_records_dropped_total") > 100
             assert f"journal: cannot record ({word})" in stack.log.read_text()
-        wait_until(lambda: not house.health()["workers"][0]["journal_errno"], lambda: house.health())  # noqa: PLW0108
+        wait_until(lambda: not _worker(house)["journal_error"], lambda: house.health())  # noqa: PLW0108
         sent, dropped = len(load.notes), _dropped(house)
         wait_until(lambda: len(load.notes) > sent + 100, "100 more answers")
         notes = load.stop()
         verdict = compare(notes, house.settle(stack))
         assert _dropped(house) == dropped  # nothing more once there was space again
         assert total(scrape(house.metrics_port), "llm_proxy_records_dropped_total") == dropped
-        assert f"{dropped} records could not be written" in str(house.health()["reasons"])
+        assert house.health()["status"] == "degraded"
         print(f"\n{dropped} dropped, {verdict}")
     assert verdict.whole == len(notes)
     assert verdict.lost == dropped
@@ -116,10 +116,10 @@ def test_a_worker_killed_while_its_records_wait_for_the_disk_leaves_their_exact_
     with house.live() as stack, house.load("plain", "stream", "slow") as load:
         wait_until(lambda: len(load.notes) > 50, "50 answers")
         with filled(disk):
-            wait_until(lambda: house.health()["workers"][0]["records_waiting"] > 200, house.health)
+            wait_until(lambda: _worker(house)["records_waiting"] > 200, house.health)
             kill(*stack.worker_pids())
             wait_until(lambda: _dropped(house) > 200, house.health)
-        wait_until(lambda: not house.health()["workers"][0]["journal_errno"], house.health)
+        wait_until(lambda: not _worker(house)["journal_error"], house.health)
         notes = load.stop()
         rows = {row["request_id"]: row for row in house.settle(stack)}
         dropped = _dropped(house)
@@ -156,6 +156,11 @@ def test_stopping_with_a_journal_that_cannot_be_written_tells_how_many_records_a
     )
 
 
+def _worker(house: House) -> dict[str, Any]:
+    worker: dict[str, Any] = house.health(house.metrics_port)["workers"][0]
+    return worker
+
+
 def _dropped(house: House) -> int:
-    dropped: int = house.health()["records_dropped"]
-    return dropped
+    """As the metrics process tells it; the proxy's port tells strangers no more than its status."""
+    return sum(worker["records_dropped"] for worker in house.health(house.metrics_port)["workers"])
