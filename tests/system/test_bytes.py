@@ -113,7 +113,8 @@ def ask(port: int, seed: int, *, stream: bool) -> tuple[bytes, bytes]:
     body = b'{"model":"m","seed":%d,"stream":%s,"messages":[]}' % (seed, b"true" if stream else b"false")
     with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
         sock.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept-Encoding: gzip, br, zstd\r\n"
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            b"Accept-Encoding: gzip, br, zstd\r\n"
             b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         )
         with sock.makefile("rb") as file:
