@@ -52,6 +52,7 @@ ENDS: Final = {
     "migrate verify": "",
     "migrate history": "",
     "migrate notices": "",
+    "compact": "",
     "backup create": "",
     "backup list": "",
     "backup verify": "",
