@@ -70,8 +70,9 @@ dashboard-types: $(DEV) $(NODE) ## the API's types for the dashboard, from its O
 	$(BIN)/python -m tools.openapi dashboard/openapi.json
 	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python types
 
-quick: $(DEV) ## the inner loop, under a minute: no whole processes, no large grids, fewer examples
-	HYPOTHESIS_PROFILE=quick $(PYTEST) -x -m "not system and not real_server and not grid" \
+# One process more than there are cores: many of these tests wait for each other's threads.
+quick: $(DEV) ## the inner loop, about a minute: no whole processes, no large grids, fewer examples
+	HYPOTHESIS_PROFILE=quick $(PYTEST) -x -m "not system and not real_server and not grid" --numprocesses $$(( $(JOBS) + 1 )) \
 	  --ignore=tests/browser --ignore=tests/real_server --ignore=tests/system $(ARGS)
 
 test: check ## all set-up, the checks, then every test that is not among them

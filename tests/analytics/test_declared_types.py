@@ -25,6 +25,8 @@ from tests.analytics.database import a_record, a_row
 from tests.analytics.every_question import answers, filters_of
 from tests.migration.databases import content, execute, options
 
+pytestmark = pytest.mark.grid  # `tests/storage/test_affinity.py` is the part of the inner loop
+
 _NAMES: Final = ALL_COLUMNS[1:]
 # What the public programs of 1.x and 2.x declare; the columns that they lack are added when the file is adopted.
 _PUBLIC: Final = {
@@ -53,10 +55,7 @@ TABLES: Final[dict[str, tuple[dict[str, str], str]]] = {
     "1.0.0": ({**_PUBLIC, "origin": "TEXT"}, ""),
     "2.x": ({**_PUBLIC, "origin": "TEXT", "app_version": "TEXT DEFAULT '1.0.0'"}, ""),
 }
-_QUICK: Final = ("NUM", "1.0.0")
-KINDS: Final = [
-    pytest.param(name, marks=() if name in _QUICK else pytest.mark.grid, id=name.replace(" ", "_")) for name in TABLES
-]
+KINDS: Final = [pytest.param(name, id=name.replace(" ", "_")) for name in TABLES]
 # Texts that look like numbers, and some that nearly do.
 _WORDS: Final = (
     "007", "7", "1e5", "1234e567", " 12 ", "0x10", "-", "inf", "", "7.0", "12345678901234567890", "9999", "llama3.1:8b",

@@ -1,6 +1,7 @@
 """Where ``top`` has its records from, on a real database and a real API."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -113,12 +114,13 @@ def test_after_a_restart_of_the_api_it_goes_on_where_it_was(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(top_feed, "_AGAIN_S", 0.05)
-    app = create_app(ports(database))
-    with running(app) as (port, _, _):
+    stopping = threading.Event()
+    with running(create_app(ports(database, stopping=stopping.is_set))) as (port, _, _):
         feed = ApiFeed(f"http://127.0.0.1:{port}", None, "replay=100")
         feed.first(60)
         database.add(a_record())
         assert polled(feed, 1)
+        stopping.set()
     wait_until(lambda: feed.poll() or feed.problem)
     database.add(a_record())
     with running(create_app(ports(database)), port=port):

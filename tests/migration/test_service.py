@@ -236,7 +236,7 @@ def test_what_another_process_left_when_it_died_is_finished(old: Path) -> None:
 
 def test_it_stops_after_a_batch_and_goes_on_at_the_next_start(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "metrics.db", "1.1", 700)  # more than a first batch, of index entries too: two rests
-    with running(path, pause_ms=10_000) as it:
+    with running(path, pause_ms=3_000) as it:
         it.until(lambda view: view.progress.phase is Phase.MIGRATING and engine.history(path)[-1].records_changed)
         it.service.admit()  # adopted, so that records can be stored beside
     assert engine.history(path)[-1].state is State.MIGRATING

@@ -94,6 +94,7 @@ def test_trouble_is_told_once_and_tried_again(tmp_path: Path, caplog: pytest.Log
     path = tmp_path / "metrics.db"
     store(path, 10, 1)
     connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(10_000)
     connection.execute("ALTER TABLE rollups RENAME TO elsewhere")
     running = service(path)
     running.start()
@@ -197,6 +198,7 @@ def test_trouble_can_be_asked_for_until_it_is_over(tmp_path: Path) -> None:
     path = tmp_path / "metrics.db"
     store(path, 10, 1)
     connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(10_000)
     connection.execute("ALTER TABLE rollups RENAME TO elsewhere")
     running = service(path)
     running.start()
