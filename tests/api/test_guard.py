@@ -1,4 +1,5 @@
 import asyncio
+import logging
 from ipaddress import ip_address
 from itertools import product
 from typing import Any
@@ -241,7 +242,7 @@ def test_what_is_being_sent_ends_when_its_reader_signs_out(
             assert http.delete("/session").status_code == 204
             with pytest.raises(httpx.TransportError):  # at the next event or heartbeat
                 list(arriving)
-    assert caplog.records == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/health", "/ready", "/api/v1/summary?nonsense=1"])
