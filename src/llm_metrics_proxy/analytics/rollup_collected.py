@@ -14,14 +14,14 @@ from llm_metrics_proxy.analytics.filters import RequestFilter, stored_time, wher
 from llm_metrics_proxy.analytics.rollup_plan import Chosen
 from llm_metrics_proxy.analytics.rollup_range import TABLE
 from llm_metrics_proxy.analytics.rows import read
-from llm_metrics_proxy.analytics.source import Group, Plan, Reading
-from llm_metrics_proxy.rollups.aggregate import Filled, bins_of, cells_of, slots_by_field
+from llm_metrics_proxy.analytics.source import Group, Plan, SourceResult
+from llm_metrics_proxy.rollups.aggregates import NONE, Sketch, SketchedAggregates, SketchedStats
 from llm_metrics_proxy.rollups.columns import Columns, of_rows, selected
 from llm_metrics_proxy.rollups.cover import Cover
-from llm_metrics_proxy.rollups.grains import VERSION, Level
+from llm_metrics_proxy.rollups.grains import VERSION, RollupLevel
 from llm_metrics_proxy.rollups.groups import Bins, Cells, joined_bins, joined_cells, unpack_bins, unpack_cells
-from llm_metrics_proxy.rollups.partial import NONE, Moments, Partial, Sketch
 from llm_metrics_proxy.rollups.sketch import SLOTS, VALUES, Ints
+from llm_metrics_proxy.rollups.tally import Filled, bins_of, cells_of, slots_by_field
 from llm_metrics_proxy.rollups.values import WHOLE
 from llm_metrics_proxy.storage.base import Snapshot, SqlValue
 
@@ -87,7 +87,7 @@ class Collected:
     def take_buckets(
         self,
         now: Snapshot,
-        level: Level,
+        level: RollupLevel,
         span: tuple[int, int],
         blocks: tuple[Ints, Ints],
         keys: Sequence[bytes] | None,
@@ -216,7 +216,7 @@ class Collected:
             fields = {number: columns.fields[number] for number in self._chosen.sketches}
             self._bins.append(bins_of(slots_by_field(fields), self._chosen.sketches, group))
 
-    def reading(self) -> Reading:
+    def reading(self) -> SourceResult:
         """All of it as groups."""
         groups = len(self._numbers)
         counts = np.zeros((groups, 3), np.int64)
@@ -226,14 +226,14 @@ class Collected:
         bins = joined_bins(self._bins).reduced()
         fields = _fields_by_group(cells, bins, groups, frozenset(self._chosen.sketches))
         partials = [
-            Partial(requests, succeeded, failed, of_group)
+            SketchedAggregates(requests, succeeded, failed, of_group)
             for (requests, succeeded, failed), of_group in zip(counts.tolist(), fields, strict=True)
         ]
         if self._chosen.bins_of is not None:
             found = _binned(partials[0], self._chosen.bins_of)
         else:
             found = [Group(key, partials[number]) for key, number in self._numbers.items()]
-        return Reading(found, list(self._versions.items()))
+        return SourceResult(found, list(self._versions.items()))
 
 
 def _is_much(parts: Sequence[Cells | Bins]) -> bool:
@@ -242,7 +242,7 @@ def _is_much(parts: Sequence[Cells | Bins]) -> bool:
     return len(sizes) > 1 and sum(sizes[1:]) > max(MOST_ENTRIES, sizes[0])
 
 
-def _binned(whole: Partial, field: int) -> list[Group]:
+def _binned(whole: SketchedAggregates, field: int) -> list[Group]:
     """The one group by bins of a field: a value within 1 % of where a bin begins may be counted in its neighbour."""
     moments = whole.fields.get(field, NONE)
     counts: dict[int | None, int] = {None: whole.requests - moments.n} if whole.requests > moments.n else {}
@@ -251,11 +251,11 @@ def _binned(whole: Partial, field: int) -> list[Group]:
         for slot, amount in zip(slots.tolist(), amounts.tolist(), strict=True):
             index = bisect_right(BIN_EDGES, float(VALUES[slot])) - 1
             counts[index] = counts.get(index, 0) + amount
-    return [Group((index,), Partial(amount, 0, 0, {})) for index, amount in counts.items()]
+    return [Group((index,), SketchedAggregates(amount, 0, 0, {})) for index, amount in counts.items()]
 
 
-def _fields_by_group(cells: Cells, bins: Bins, groups: int, sketched: frozenset[int]) -> list[dict[int, Moments]]:
-    found: list[dict[int, Moments]] = [{} for _ in range(groups)]
+def _fields_by_group(cells: Cells, bins: Bins, groups: int, sketched: frozenset[int]) -> list[dict[int, SketchedStats]]:
+    found: list[dict[int, SketchedStats]] = [{} for _ in range(groups)]
     code = bins.group * 32 + bins.slot // SLOTS
     slots = bins.slot % SLOTS
     wanted = cells.group * 32 + cells.field
@@ -265,7 +265,7 @@ def _fields_by_group(cells: Cells, bins: Bins, groups: int, sketched: frozenset[
     ):
         # what was pruned before this program kept such a sketch has none any more, and a part of it tells nothing
         has = number in sketched and bins.amount[begin:end].sum() == n
-        found[group][number] = Moments(
+        found[group][number] = SketchedStats(
             n,
             whole if number in WHOLE else total,
             low,

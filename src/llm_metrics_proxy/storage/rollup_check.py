@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple
 import apsw
 import numpy as np
 
-from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Place, Tally, roll_up
 from llm_metrics_proxy.rollups.columns import of_rows, seconds_of, selected
 from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import Bins, Cells, unpack_bins, unpack_cells
 from llm_metrics_proxy.rollups.state import NOTHING
+from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Place, Tally, roll_up
 from llm_metrics_proxy.storage import broken_text
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.rollup_store import FOLD_MOST, key_bytes

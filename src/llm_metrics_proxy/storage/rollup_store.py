@@ -17,7 +17,6 @@ import apsw
 import msgspec
 import numpy as np
 
-from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Place, Tally, buckets_in, roll_up
 from llm_metrics_proxy.rollups.columns import chosen, of_rows, selected
 from llm_metrics_proxy.rollups.grains import DAY, DENSE_DAY, DENSE_QUARTER, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import (
@@ -29,6 +28,7 @@ from llm_metrics_proxy.rollups.groups import (
     unpack_cells,
 )
 from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, RollupState
+from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Place, Tally, buckets_in, roll_up
 from llm_metrics_proxy.storage import broken_text
 from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE

@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_metrics_proxy.rollups.columns import Columns, Key
-from llm_metrics_proxy.rollups.grains import GRAINS, MINUTE, NO_TIME, QUARTER, Dense, Grain, Kept, Level, key_names
+from llm_metrics_proxy.rollups.grains import (
+    GRAINS,
+    MINUTE,
+    NO_TIME,
+    QUARTER,
+    Dense,
+    Grain,
+    GrainLevel,
+    RollupLevel,
+    key_names,
+)
 from llm_metrics_proxy.rollups.groups import Bins, Cells, joined_bins
 from llm_metrics_proxy.rollups.sketch import SLOTS, Floats, Ints, slots_of
 from llm_metrics_proxy.rollups.values import FIELDS, KEYS
@@ -74,7 +84,7 @@ class _Batch:
         self.columns, self.dense = columns, dense
         self.slots = slots_by_field(columns.fields)
         self._filled: dict[tuple[int, ...], Filled] = {}
-        self._times: dict[Level, Key] = {}
+        self._times: dict[RollupLevel, Key] = {}
 
     def filled(self, moments: tuple[int, ...]) -> "Filled":
         """The values of those fields."""
@@ -82,7 +92,7 @@ class _Batch:
             self._filled[moments] = Filled.of(self.columns.fields, moments)
         return self._filled[moments]
 
-    def time(self, finest: Level) -> Key:
+    def time(self, finest: RollupLevel) -> Key:
         """The bucket of each record by which it is sorted, for grains whose finest level that is."""
         if finest not in self._times:
             buckets = _finest_buckets(self.columns.minute, finest, self.dense)
@@ -109,7 +119,7 @@ def combined(keys: Iterable[Key]) -> Ints | int:
     return code
 
 
-def buckets_in(columns: Columns, level: Level) -> list[int]:
+def buckets_in(columns: Columns, level: RollupLevel) -> list[int]:
     """The buckets in which the records began, those whose time cannot be read left out."""
     return [begin for begin in np.unique(floored(columns.minute, level)).tolist() if begin != NO_TIME]
 
@@ -148,7 +158,7 @@ def _of_grain(batch: _Batch, grain: Grain) -> list[Tally]:
     return tallies
 
 
-def _finest_buckets(minute: Ints, finest: Level, dense: Dense) -> Ints:
+def _finest_buckets(minute: Ints, finest: RollupLevel, dense: Dense) -> Ints:
     """Of each record the bucket by which it is sorted: minutes only where they are kept, so as not to make more groups
     than are needed; but none so long that one could not tell of which quarter it is.
     """
@@ -158,12 +168,12 @@ def _finest_buckets(minute: Ints, finest: Level, dense: Dense) -> Ints:
     return np.where(_is_in(minute, QUARTER, dense), bucket, floored(minute, QUARTER))
 
 
-def _is_in(seconds: Ints, level: Level, dense: Dense) -> NDArray[np.bool_]:
+def _is_in(seconds: Ints, level: RollupLevel, dense: Dense) -> NDArray[np.bool_]:
     """Which of them are in a quarter, or on a day, that is dense."""
     return np.isin(seconds - seconds % level.seconds, list(dense.of(level)))
 
 
-def floored(seconds: Ints, level: Level) -> Ints:
+def floored(seconds: Ints, level: RollupLevel) -> Ints:
     """The bucket of each; ``NO_TIME`` stays."""
     return np.where(seconds == NO_TIME, NO_TIME, seconds - seconds % level.seconds)
 
@@ -236,7 +246,7 @@ def _counted(group: Ints, slot: Ints) -> Bins:
     return Bins(code // width, code % width, count)
 
 
-def coarsened(tally: Tally, level: Level) -> Tally:
+def coarsened(tally: Tally, level: RollupLevel) -> Tally:
     """The same at a coarser level."""
     number_of: dict[Place, int] = {}
     numbers = []
@@ -262,7 +272,7 @@ def regrouped(tally: Tally, places: list[Place], numbers: Ints) -> Tally:
     )
 
 
-def _kept(tally: Tally, kept: Kept, sketched: Sequence[int], dense: Dense) -> Tally:
+def _kept(tally: Tally, kept: GrainLevel, sketched: Sequence[int], dense: Dense) -> Tally:
     """What of it is kept at that level: the bins of some fields, the groups of some quarters or days."""
     if len(kept.sketches) != len(sketched):
         bins = tally.bins.where(np.isin(tally.bins.slot // SLOTS, kept.sketches)) if kept.sketches else Bins.none()
