@@ -15,7 +15,7 @@ from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.measures import FIELDS
 from llm_metrics_proxy.analytics.planning import Facts, plan
 from llm_metrics_proxy.analytics.query import Query
-from llm_metrics_proxy.analytics.source import Reading, Source
+from llm_metrics_proxy.analytics.source import Source, SourceResult
 from llm_metrics_proxy.analytics.suggestions import unknown
 from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.errors import QueryError
@@ -99,7 +99,7 @@ def distribute(sources: Sequence[Source], query: DistributionQuery, now: datetim
     )
 
 
-def _bins(reading: Reading) -> list[Bin]:
+def _bins(reading: SourceResult) -> list[Bin]:
     counts = {index: group.partial.count("requests") for group in reading.groups for index in group.key}
     counts.pop(None, None)  # records without the value
     if not counts:

@@ -21,7 +21,7 @@ from llm_metrics_proxy.analytics.selection import (
     range_of,
     unix_of,
 )
-from llm_metrics_proxy.analytics.source import Needs, Reading, Source
+from llm_metrics_proxy.analytics.source import Needs, Source, SourceResult
 from llm_metrics_proxy.storage.base import Reader
 
 MAX_GROUPS: Final = 100  # clients choose models: an answer stays small whatever they choose
@@ -111,7 +111,7 @@ def counted_by_rollups(reader: Reader, selection: RequestFilter) -> Counted | No
     return Counted(rows, span, width_s, source.name, None, per_day)
 
 
-def _by_day(reading: Reading, days: Sequence[Bucket]) -> list[tuple[Bucket, dict[tuple[Any, Any], int]]]:
+def _by_day(reading: SourceResult, days: Sequence[Bucket]) -> list[tuple[Bucket, dict[tuple[Any, Any], int]]]:
     """Errors only, the newest day first."""
     found: dict[int, dict[tuple[Any, Any], int]] = {}
     for group in reading.groups:
@@ -160,7 +160,7 @@ def _by_hour(
     return found
 
 
-def _rows(reading: Reading, oldest: str, newest: str, latest: dict[tuple[Any, Any], str]) -> Iterable[Row]:
+def _rows(reading: SourceResult, oldest: str, newest: str, latest: dict[tuple[Any, Any], str]) -> Iterable[Row]:
     """Everything but what is by time."""
     groups = [(dict(zip(_CUBE, group.key, strict=True)), group.partial) for group in reading.groups]
     requests = sum(partial.count("requests") for _, partial in groups)
@@ -189,7 +189,7 @@ def _rows(reading: Reading, oldest: str, newest: str, latest: dict[tuple[Any, An
             yield Row(kind, first, second, asked, n, None, latest.get((first, second)) if kind == "type" else None)
 
 
-def _bucket_rows(reading: Reading, buckets: Sequence[Bucket], width_s: int) -> Iterable[Row]:
+def _bucket_rows(reading: SourceResult, buckets: Sequence[Bucket], width_s: int) -> Iterable[Row]:
     counts: dict[int, list[int]] = {}
     for group in reading.groups:
         place, category = group.key

@@ -8,7 +8,7 @@ from llm_metrics_proxy.analytics.measures import Measure, measure
 from llm_metrics_proxy.analytics.period import ALL, Period, Series
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.result import Key, Measured, Row
-from llm_metrics_proxy.analytics.source import Partial, Plan, Reading
+from llm_metrics_proxy.analytics.source import Aggregates, Plan, SourceResult
 from llm_metrics_proxy.errors import QueryError
 
 BELOW_BINS: Final = "<0"
@@ -34,7 +34,7 @@ def order_of(query: Query) -> Order:
     return Order(query.metrics[0], True)
 
 
-def rows_of(query: Query, current: Period, previous: Period | None, ranking: Reading | None) -> list[Row]:
+def rows_of(query: Query, current: Period, previous: Period | None, ranking: SourceResult | None) -> list[Row]:
     """All rows in order. With ``time`` among the dimensions, the order is that of time, and of series within one.
 
     Raises ``QueryError`` if they are too many.
@@ -80,7 +80,7 @@ def _times(query: Query, period: Period) -> Iterable[int | None]:
     return times if "time" not in query.group_by else (*times, None)
 
 
-def _ranked(totals: Mapping[Series, Partial | None], period: Period, order: Order) -> list[Series]:
+def _ranked(totals: Mapping[Series, Aggregates | None], period: Period, order: Order) -> list[Series]:
     dimensions = [dimension(name) for name in period.names]
     by_key = sorted(totals, key=lambda series: _by_key(series, dimensions))
     if order.name in period.names:

@@ -9,8 +9,8 @@ import numpy as np
 from llm_metrics_proxy.analytics.dimensions import IN_TIME
 from llm_metrics_proxy.analytics.filters import RequestFilter, aware, stored_time
 from llm_metrics_proxy.analytics.source import Plan
-from llm_metrics_proxy.rollups.cover import FOREVER, US, Step, Stretches, Within
-from llm_metrics_proxy.rollups.grains import GRAINS, VERSION, Grain, Level
+from llm_metrics_proxy.rollups.cover import FOREVER, US, CoverLevel, Stretches, Within
+from llm_metrics_proxy.rollups.grains import GRAINS, VERSION, Grain, RollupLevel
 from llm_metrics_proxy.rollups.values import BY_NAME
 
 MAX_PLACES: Final = 100_000  # hours of eleven years
@@ -49,7 +49,7 @@ class Chosen(NamedTuple):
     sketches: tuple[int, ...]
     bins_of: int | None = None  # the field whose values are sorted into bins, which is all that is asked for
 
-    def needs_dense(self, level: Level) -> bool:
+    def needs_dense(self, level: RollupLevel) -> bool:
         """Some buckets may be there within some of that level alone: some days, or some quarters of an hour."""
         return any(kept.dense is level for kept in self.grain.kept)
 
@@ -58,11 +58,11 @@ class Chosen(NamedTuple):
         both = (*times, *dimensions)
         return tuple(both[place] for place in self.order)
 
-    def steps(self, dense: Mapping[Level, Container[int]]) -> list[Step]:
+    def steps(self, dense: Mapping[RollupLevel, Container[int]]) -> list[CoverLevel]:
         """The levels that have the sketches asked for, the coarsest first. ``dense``: days and quarters, if any are."""
         kept = sorted(self.grain.kept, key=lambda one: -one.level.seconds)
         return [
-            Step(one.level, None if one.dense is None else Within(one.dense, dense[one.dense]))
+            CoverLevel(one.level, None if one.dense is None else Within(one.dense, dense[one.dense]))
             for one in kept
             if set(self.sketches) <= set(one.sketches) and (one.dense is None or one.dense in dense)
         ]

@@ -10,7 +10,7 @@ from llm_metrics_proxy.analytics.filters import RequestFilter, aware, where
 from llm_metrics_proxy.analytics.rollup_plan import Chosen, stretches_of
 from llm_metrics_proxy.analytics.source import Plan
 from llm_metrics_proxy.rollups.cover import US, Cover, Stretches, clipped, cover
-from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, Level
+from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, RollupLevel
 from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
 from llm_metrics_proxy.storage.base import Snapshot
 
@@ -60,9 +60,9 @@ def _is_whole(now: Snapshot, chosen: Chosen, state: RollupState, stretches: Stre
     return bool(total == own)
 
 
-def _dense(now: Snapshot, chosen: Chosen, stretches: Stretches) -> dict[Level, Container[int]]:
+def _dense(now: Snapshot, chosen: Chosen, stretches: Stretches) -> dict[RollupLevel, Container[int]]:
     """Which days and quarters have the levels that not all have; a kind of which there are none is left out."""
-    found: dict[Level, Container[int]] = {}
+    found: dict[RollupLevel, Container[int]] = {}
     if chosen.needs_dense(DAY):
         found[DAY] = {day for (day,) in now.query("SELECT day FROM rollup_days WHERE dense")}
     if chosen.needs_dense(QUARTER) and len(stretches.start):

@@ -1,9 +1,9 @@
 """What answers a query: the protocol between planning and the tables that hold the numbers.
 
 Planning turns a ``Query`` into a ``Plan``: one period, what to group by, and what has to be known of each group. A
-source gives, for one or several plans and from one snapshot, a ``Reading`` each: groups with a ``Partial``, which all
-metrics are calculated from (see ``measures``). The source of records reads ``completion_requests``; that of roll-ups
-reads their tables, and says of what it cannot know (``can_answer``) that it cannot.
+source gives, for one or several plans and from one snapshot, a ``SourceResult`` each: groups with ``Aggregates``, from
+which all metrics are calculated (see ``measures``). The source of records reads ``completion_requests``; that of
+roll-ups reads their tables, and says of what it cannot know (``can_answer``) that it cannot.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,7 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     slos: tuple[Slo, ...] = ()
 
 
-class Moments(Protocol):
+class ColumnStats(Protocol):
     """One column over a group: of ``n`` records that have a finite value. All else is ``None`` where ``n`` is 0."""
 
     @property
@@ -75,13 +75,13 @@ class Moments(Protocol):
         for groups of exact percentiles that were merged."""
 
 
-class Partial(Protocol):
+class Aggregates(Protocol):
     """What is known of one group; as many as needed can be merged into one."""
 
     def count(self, name: str) -> int:
         """``requests``, or one of ``Needs.counts``."""
 
-    def moments(self, column: str) -> Moments:
+    def moments(self, column: str) -> ColumnStats:
         """Of one column of ``Needs.moments``."""
 
     def peak(self) -> int | None:
@@ -100,10 +100,10 @@ class Group(NamedTuple):
     """
 
     key: tuple[Any, ...]
-    partial: Partial
+    partial: Aggregates
 
 
-class Reading(NamedTuple):
+class SourceResult(NamedTuple):
     """The answer to one plan. ``versions``: records selected by the ``app_version`` that they carry, as stored."""
 
     groups: Sequence[Group]
@@ -133,7 +133,7 @@ class Source(Protocol):
         Raises ``StoreError``.
         """
 
-    def read(self, plans: Sequence[Plan]) -> Iterable[Reading]:
+    def read(self, plans: Sequence[Plan]) -> Iterable[SourceResult]:
         """One reading per plan, in their order, all from one snapshot.
 
         Raises ``StoreError``, and ``QueryError`` where a plan has more groups than are held in memory.
