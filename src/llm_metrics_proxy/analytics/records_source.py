@@ -15,7 +15,7 @@ from llm_metrics_proxy.analytics.dimensions import IN_TIME, dimension, search
 from llm_metrics_proxy.analytics.filters import READABLE, UNIX_S, Clause, stored_time, where
 from llm_metrics_proxy.analytics.measures import FIELDS
 from llm_metrics_proxy.analytics.rows import columns_there, read, whole_table
-from llm_metrics_proxy.analytics.source import Group, Plan, SourceResult
+from llm_metrics_proxy.analytics.source import QueryPlan, ResultGroup, SourceResult
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.storage.base import Reader
 
@@ -98,11 +98,11 @@ class RecordsSource:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def can_answer(self, plan: Plan) -> bool:  # noqa: ARG002 -- it can answer any
+    def can_answer(self, plan: QueryPlan) -> bool:  # noqa: ARG002 -- it can answer any
         """Records tell everything."""
         return True
 
-    def is_worth_it(self, plan: Plan) -> bool:  # noqa: ARG002
+    def is_worth_it(self, plan: QueryPlan) -> bool:  # noqa: ARG002
         """There is no other source after it."""
         return True
 
@@ -116,7 +116,7 @@ class RecordsSource:
         epoch = datetime(1970, 1, 1, tzinfo=UTC)
         return epoch + timedelta(seconds=min(found)), epoch + timedelta(seconds=max(found) + 1)
 
-    def read(self, plans: Sequence[Plan]) -> list[SourceResult]:
+    def read(self, plans: Sequence[QueryPlan]) -> list[SourceResult]:
         """One statement for all. Raises ``StoreError``, and ``QueryError`` if a plan has over ``MAX_GROUPS``."""
         names = columns_there(self._reader)
         compiled = [_Compiled(index, plan, names) for index, plan in enumerate(plans)]
@@ -142,7 +142,7 @@ class RecordsSource:
 class _Compiled:
     """One plan as SQL, and its rows as a reading."""
 
-    def __init__(self, index: int, plan: Plan, names: Mapping[str, str]) -> None:
+    def __init__(self, index: int, plan: QueryPlan, names: Mapping[str, str]) -> None:
         self._index, self._plan = index, plan
         self._records = whole_table(names)
         self._keys = [f"k{number}" for number in range(len(plan.group_by))]
@@ -264,7 +264,7 @@ class _Compiled:
             # two texts that are no Unicode may read alike
             groups[key] = groups[key].merged(partial) if key in groups else partial
         versions = [(row[2], row[2 + keys]) for row in found[_VERSION]]
-        return SourceResult([Group(key, partial) for key, partial in groups.items()], versions)
+        return SourceResult([ResultGroup(key, partial) for key, partial in groups.items()], versions)
 
     def _partial(self, values: Iterator[Any], peak: int | None) -> ExactAggregates:
         counts = {name: next(values) for name in self._counts}
