@@ -165,7 +165,7 @@ def test_roll_ups_say_what_records_say(
 def test_errors_can_be_filtered_by_what_they_are_counted_by(
     readers: tuple[SqliteReader, SqliteReader], words: dict[str, str]
 ) -> None:
-    selection = RequestFilter(start=FIRST, **words)  # type: ignore[arg-type]
+    selection = RequestFilter(start=FIRST, **words)
     found, wanted = (errors_of(reader, selection) for reader in readers)
     assert (found.source, wanted.source) == ("both", "records")
     assert plain(found) == plain(wanted)

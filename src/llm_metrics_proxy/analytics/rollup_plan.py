@@ -11,28 +11,11 @@ from llm_metrics_proxy.analytics.filters import RequestFilter, aware, stored_tim
 from llm_metrics_proxy.analytics.source import QueryPlan
 from llm_metrics_proxy.rollups.cover import FOREVER, US, CoverLevel, Stretches, Within
 from llm_metrics_proxy.rollups.grains import GRAINS, VERSION, Grain, RollupLevel
-from llm_metrics_proxy.rollups.values import BY_NAME
+from llm_metrics_proxy.rollups.values import BY_NAME, KEY_OF_FILTER
 
 MAX_PLACES: Final = 100_000  # hours of eleven years
 _BIN: Final = "bin:"
 _COUNTS: Final = frozenset({"succeeded", "failed"})
-# Field of a filter -> dimension; all that roll-ups can tell apart. `app_version` is in every key.
-_FILTERS: Final = {
-    "model": "model",
-    "origin": "origin",
-    "endpoint": "endpoint",
-    "streaming": "streaming",
-    "status_code": "status_code",
-    "outcome": "outcome",
-    "error_category": "error_category",
-    "error_type": "error_type",
-    "error_phase": "error_phase",
-    "app_version": VERSION,
-    "backend_name": "backend_name",
-    "backend": "backend",
-    "user": "user",
-    "api_key_id": "api_key_id",
-}
 _NONE: Final = "(none)"  # of app_version: records without one
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -115,9 +98,9 @@ def _conditions(selection: RequestFilter) -> dict[str, Any] | None:
         value = getattr(selection, field)
         if value is None or field in ("start", "end"):
             continue
-        if field not in _FILTERS:
+        if field not in KEY_OF_FILTER:
             return None
-        found[_FILTERS[field]] = int(value) if isinstance(value, bool) else value
+        found[KEY_OF_FILTER[field]] = int(value) if isinstance(value, bool) else value
     if found.get(VERSION) == _NONE:
         found[VERSION] = None
     return found
