@@ -28,7 +28,7 @@ _BY_DIALECT: Final = {"anthropic_messages": ("anthropic", "claude")}
 _MOST_KNOWN: Final = 10_000  # clients choose models' names; beyond this the cache begins anew
 
 
-class Facts(Protocol):
+class Billable(Protocol):
     """What a price depends on; ``record.RequestRecord`` has it all."""
 
     @property
@@ -80,7 +80,7 @@ class Pricer:
         self._use_public = use_public_lists
         self._known: dict[_Key, tuple[_Offer, ...]] = {}
 
-    def price(self, record: Facts) -> tuple[float | None, str | None]:
+    def price(self, record: Billable) -> tuple[float | None, str | None]:
         """Cost in US dollars and who said so; both None where it is unknown."""
         told = record.upstream_cost_usd
         if told is not None and 0 <= told < inf:

@@ -28,7 +28,7 @@ def plan_for(ctx: "Context", head: InboundRequest, verdict: Verdict, *, trusted:
         head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
     facts = head.facts
     tags, trace = tags_of(facts), trace_of(facts)
-    backend_name = None if server is None else server.backend.terms.name
+    backend_name = None if server is None else server.backend.rule.name
     route = ctx.policy.route(head.method, head.path)
     asks_for_models = (head.method, head.path) == (b"GET", MODELS_PATH) and not head.websocket
     merges_models = asks_for_models and server is None and len(fleet.servers) > 1

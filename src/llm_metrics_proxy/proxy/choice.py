@@ -42,7 +42,7 @@ SPEAKS: Final[dict[str, frozenset[Family]]] = {
 }
 
 
-class Terms(msgspec.Struct, frozen=True):
+class RoutingRule(msgspec.Struct, frozen=True):
     """What a backend serves, as the settings say."""
 
     name: str | None
@@ -97,20 +97,20 @@ def split_prefix(target: bytes, names: frozenset[bytes]) -> tuple[bytes, bytes] 
     return name, (b"/" + rest if slash else b"/") + target[len(path) :]
 
 
-def eligible(terms: Sequence[Terms], model: str | None, family: Family | None) -> list[int]:
+def eligible(rules: Sequence[RoutingRule], model: str | None, family: Family | None) -> list[int]:
     """Indices of the backends that serve a model at a path of that family; none: nobody does.
 
     Without a model (an upload, a list of files) every backend of the dialect will do.
     """
     speaking = [
         index
-        for index, each in enumerate(terms)
+        for index, each in enumerate(rules)
         if family is None or each.dialect is None or family in SPEAKS[each.dialect]
     ]
     if model is None:
         return speaking
-    listing = [index for index in speaking if any(matches(glob, model) for glob in terms[index].models)]
-    return listing or [index for index in speaking if not terms[index].models]
+    listing = [index for index in speaking if any(matches(glob, model) for glob in rules[index].models)]
+    return listing or [index for index in speaking if not rules[index].models]
 
 
 def choose(loads: Sequence[Load]) -> tuple[int, list[int]]:

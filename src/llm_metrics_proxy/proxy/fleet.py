@@ -91,7 +91,7 @@ class Server:
         """For ``/health``."""
         health = self.health
         return {
-            "name": self.backend.terms.name,
+            "name": self.backend.rule.name,
             "backend": self.backend.address.label,
             "up": not health.ejected,
             "open_requests": self.open_requests,
@@ -117,11 +117,11 @@ class Fleet:
     def _arrange(self, servers: list[Server]) -> None:
         self.servers = servers
         self.by_name = {
-            server.backend.terms.name.encode(): server for server in servers if server.backend.terms.name is not None
+            server.backend.rule.name.encode(): server for server in servers if server.backend.rule.name is not None
         }
         self.names = frozenset(self.by_name)
-        self._terms = [server.backend.terms for server in servers]
-        unconditional = len(servers) == 1 and not self._terms[0].models and self._terms[0].dialect is None
+        self._rules = [server.backend.rule for server in servers]
+        unconditional = len(servers) == 1 and not self._rules[0].models and self._rules[0].dialect is None
         self.only = servers[0] if unconditional else None  # whatever a request asks for, this one is to answer it
         self._serving: dict[tuple[str | None, str], list[Server]] = {}
 
@@ -151,7 +151,7 @@ class Fleet:
         key = (model, path)
         found = self._serving.get(key)
         if found is None:
-            found = [self.servers[index] for index in eligible(self._terms, model, family_of(path))]
+            found = [self.servers[index] for index in eligible(self._rules, model, family_of(path))]
             if len(self._serving) >= _MOST_REMEMBERED:
                 self._serving.clear()
             self._serving[key] = found
@@ -172,7 +172,7 @@ class Fleet:
             return servers[0] if servers else None
         loads = [
             Load(
-                server.backend.terms.weight,
+                server.backend.rule.weight,
                 server.open_requests,
                 server.health.ejected,
                 server.health.failures,

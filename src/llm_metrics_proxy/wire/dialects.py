@@ -21,12 +21,12 @@ from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
 from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
 from llm_metrics_proxy.wire.base import NDJSON, Dialect, ResponseReader
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
+from llm_metrics_proxy.wire.facts import cut
 from llm_metrics_proxy.wire.json_body import JsonBodyReader
 from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaStreamReader
 from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
 from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
 from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
-from llm_metrics_proxy.wire.openai_common import cut
 from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader
 from llm_metrics_proxy.wire.openai_responses_stream import ResponsesStreamReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
