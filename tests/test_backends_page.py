@@ -6,8 +6,9 @@ from pathlib import Path
 from llm_metrics_proxy.cli.plan import proxy_options
 from llm_metrics_proxy.cli.reload_options import RELOADED
 from llm_metrics_proxy.config.sources import load
-from llm_metrics_proxy.proxy.choice import eligible, family_of
+from llm_metrics_proxy.proxy.choice import eligible
 from llm_metrics_proxy.proxy.routing import Backend, backends_of
+from llm_metrics_proxy.wire.endpoints import family_of
 
 PAGE = (Path(__file__).parents[1] / "docs" / "topics" / "backends.md").read_text()
 

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.proxy.choice import (
     SPEAKS,
-    Family,
     Load,
     RoutingRule,
     choose,
     eligible,
-    family_of,
     model_in_target,
     split_prefix,
 )
+from llm_metrics_proxy.wire.dialects import Family
+from llm_metrics_proxy.wire.endpoints import family_of
 
 WEIGHTS = st.integers(1, 20)
 

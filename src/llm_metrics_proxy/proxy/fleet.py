@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from llm_metrics_proxy.proxy.allowance import Allowance
 from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, AWAY_STATUSES, BackendHealth
-from llm_metrics_proxy.proxy.choice import Load, choose, eligible, family_of
+from llm_metrics_proxy.proxy.choice import Load, choose, eligible
 from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.fetch import fetch
 from llm_metrics_proxy.proxy.headers import VIA
 from llm_metrics_proxy.proxy.pool import Pool
 from llm_metrics_proxy.proxy.routing import Backend
+from llm_metrics_proxy.wire.endpoints import family_of
 
 log = logging.getLogger(__name__)
 
