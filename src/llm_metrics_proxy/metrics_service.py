@@ -12,7 +12,7 @@ from typing import Final
 from msgspec.structs import astuple
 
 from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, DERIVED, RequestRecord, was_streamed
-from llm_metrics_proxy.wire.error_taxonomy import Facts, Verdict, classify
+from llm_metrics_proxy.wire.error_taxonomy import FailureFacts, Verdict, classify
 
 APP_VERSION: Final = "4.3.0"
 
@@ -29,7 +29,7 @@ def judge(record: RequestRecord) -> Verdict:
     """How the request ended, by the taxonomy of 3.0.0. The same again for a record that was ``settled``."""
     if record.outcome == "completed" and record.error_type is None and record.finish_reason in _PLAIN_ENDS:
         return _COMPLETED  # almost all: what ``classify`` would say
-    return classify(Facts(*(getattr(record, name) for name in Facts._fields)))
+    return classify(FailureFacts(*(getattr(record, name) for name in FailureFacts._fields)))
 
 
 def settle(record: RequestRecord) -> Verdict:

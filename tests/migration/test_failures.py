@@ -15,7 +15,7 @@ from llm_metrics_proxy.migration.failures_oracle import oracle
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.safe_migrations import migrate_to_version_3_0_0
 from llm_metrics_proxy.wire import error_clues, error_taxonomy
-from llm_metrics_proxy.wire.error_taxonomy import Facts, classify
+from llm_metrics_proxy.wire.error_taxonomy import FailureFacts, classify
 from tests.examples import examples
 from tests.wire.test_error_taxonomy import facts
 
@@ -45,7 +45,7 @@ def _by_sql(table: apsw.Connection, values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @examples(400)
 @given(facts)
-def test_sql_oracle_and_formula_agree(table: apsw.Connection, given_facts: Facts) -> None:
+def test_sql_oracle_and_formula_agree(table: apsw.Connection, given_facts: FailureFacts) -> None:
     values = (*given_facts, None, None, None)
     verdict = classify(given_facts)
     expected = oracle(*values)
@@ -56,7 +56,7 @@ def test_sql_oracle_and_formula_agree(table: apsw.Connection, given_facts: Facts
 @examples(400)
 @given(facts, st.dictionaries(st.sampled_from(failures.INPUTS), _odd, max_size=4))
 def test_values_of_the_wrong_type_count_as_missing_in_both(
-    table: apsw.Connection, given_facts: Facts, odd: dict[str, Any]
+    table: apsw.Connection, given_facts: FailureFacts, odd: dict[str, Any]
 ) -> None:
     row = {**given_facts._asdict(), "outcome_original": None, "error_type_original": "x", "recompute_reason": "r"}
     values = tuple({**row, **odd}[name] for name in failures.INPUTS)

@@ -13,7 +13,7 @@ from llm_metrics_proxy.wire.error_taxonomy import (
     OUTCOMES,
     PHASES,
     TAXONOMY,
-    Facts,
+    FailureFacts,
     Verdict,
     classify,
 )
@@ -27,7 +27,7 @@ messages = st.none() | st.sampled_from(_TEXTS).map(lambda text: f"The MODEL: {te
 statuses = st.none() | st.sampled_from([*STATUSES, 101, 200, 204, 302, 400, 418, 422, 500, 599])
 stamps = st.none() | st.floats(0, 1e6)
 facts = st.builds(
-    Facts,
+    FailureFacts,
     outcome=st.none() | st.sampled_from([*Outcome, *OUTCOMES, "odd"]),
     success=st.none() | st.booleans(),
     status_code=statuses,
@@ -49,7 +49,7 @@ facts = st.builds(
 
 
 @given(facts)
-def test_any_facts_give_one_verdict_that_the_table_knows(given_facts: Facts) -> None:
+def test_any_facts_give_one_verdict_that_the_table_knows(given_facts: FailureFacts) -> None:
     verdict = classify(given_facts)
     assert verdict.outcome in OUTCOMES
     assert verdict.phase is None or verdict.phase in PHASES
@@ -62,7 +62,7 @@ def test_any_facts_give_one_verdict_that_the_table_knows(given_facts: Facts) -> 
 
 
 @given(facts)
-def test_a_verdict_that_was_stored_is_given_again(given_facts: Facts) -> None:
+def test_a_verdict_that_was_stored_is_given_again(given_facts: FailureFacts) -> None:
     first = classify(given_facts)
     stored = given_facts._replace(outcome=first.outcome, success=first.outcome == "completed", error_type=first.type)
     assert classify(stored)[:4] == first[:4]
@@ -108,19 +108,19 @@ _SERVER: dict[str, Any] = {"outcome": "upstream_error"}
     ],
 )  # fmt: skip
 def test_what_servers_say_is_understood(known: dict[str, Any], category: str, kind: str) -> None:
-    verdict = classify(Facts(**_SERVER, **known))
+    verdict = classify(FailureFacts(**_SERVER, **known))
     assert (verdict.category, verdict.type, verdict.outcome) == (category, kind, "upstream_error")
 
 
 def test_a_refusal_that_was_seen_is_flagged_whatever_the_finish_reason_says() -> None:
     for reason in ("stop", "completed", None):
-        facts = Facts(outcome="completed", success=True, finish_reason=reason, error_type="refusal")
+        facts = FailureFacts(outcome="completed", success=True, finish_reason=reason, error_type="refusal")
         assert classify(facts) == Verdict("completed", "policy", "refusal")
 
 
 @pytest.mark.parametrize("reason", ["content_filter", "SAFETY", "refusal"])
 def test_a_filtered_answer_is_complete_and_flagged(reason: str) -> None:
-    verdict = classify(Facts(outcome="completed", success=True, finish_reason=reason))
+    verdict = classify(FailureFacts(outcome="completed", success=True, finish_reason=reason))
     assert (verdict.outcome, verdict.category) == ("completed", "policy")
 
 
@@ -139,4 +139,4 @@ def test_a_filtered_answer_is_complete_and_flagged(reason: str) -> None:
     ],
 )  # fmt: skip
 def test_a_record_of_a_program_without_outcomes_gets_one(known: dict[str, Any], wanted: Verdict) -> None:
-    assert classify(Facts(**known)) == wanted
+    assert classify(FailureFacts(**known)) == wanted

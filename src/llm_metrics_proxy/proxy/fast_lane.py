@@ -47,7 +47,7 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
         return None
     record = begin_record(ctx, client, plan)
     if plan.server is None:
-        record.backend, record.backend_name = server.backend.address.label, server.backend.terms.name
+        record.backend, record.backend_name = server.backend.address.label, server.backend.rule.name
     record.request_bytes = length
     record.attempts = 1
     server.open_requests += 1

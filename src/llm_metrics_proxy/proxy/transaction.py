@@ -285,7 +285,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         server.open_requests += 1
         record = self.exchange.record
         record.attempts = (record.attempts or 0) + 1
-        record.backend, record.backend_name = server.backend.address.label, server.backend.terms.name
+        record.backend, record.backend_name = server.backend.address.label, server.backend.rule.name
         upstream = server.pool.acquire(self)
         if upstream is not None:
             self.upstream_ready(upstream)

@@ -215,7 +215,7 @@ class Worker:
 
     def _show_backends(self) -> None:
         """Those that have names; a single one without has nothing beside it to be compared with."""
-        named = [server for server in self._ctx.fleet.servers if server.backend.terms.name is not None]
+        named = [server for server in self._ctx.fleet.servers if server.backend.rule.name is not None]
         shown = [(server.backend.shown_name, server.counts()) for server in named]
         self._board.show_backends(self._options.worker_index, shown)
 
@@ -246,7 +246,7 @@ class Worker:
             "records_dropped": dropped,
             "backend": ", ".join(server.backend.shown_name for server in fleet.servers),
             "backend_error": next((error for server in fleet.servers if (error := server.pool.last_error)), None),
-            "backends": [server.report(now) for server in fleet.servers if server.backend.terms.name is not None],
+            "backends": [server.report(now) for server in fleet.servers if server.backend.rule.name is not None],
             "draining": self._ctx.draining,
             "workers": workers,
         }

@@ -102,7 +102,7 @@ OUTCOMES: Final[tuple[str, ...]] = (
 )  # fmt: skip
 
 
-class Facts(NamedTuple):
+class FailureFacts(NamedTuple):
     """Columns of one record, by their names, as the exchange or an older program wrote them."""
 
     outcome: str | None = None
@@ -180,7 +180,7 @@ IMPLIED: Final[dict[str, str]] = {
 }  # fmt: skip
 
 
-def classify(facts: Facts) -> Verdict:
+def classify(facts: FailureFacts) -> Verdict:
     """The one verdict on a request's facts."""
     outcome = OUTCOME_OF.get(facts.outcome or "")
     if outcome == "completed":
@@ -193,7 +193,7 @@ def classify(facts: Facts) -> Verdict:
     return _of_exchange(facts, outcome)
 
 
-def _of_exchange(facts: Facts, outcome: str) -> Verdict:
+def _of_exchange(facts: FailureFacts, outcome: str) -> Verdict:
     """It ended by something that the proxy saw itself."""
     word = facts.error_type or ""
     if outcome == "client_disconnected":
@@ -214,7 +214,7 @@ def _of_exchange(facts: Facts, outcome: str) -> Verdict:
     return _verdict(facts, outcome, kind)
 
 
-def _of_older(facts: Facts) -> Verdict:
+def _of_older(facts: FailureFacts) -> Verdict:
     """A record of a program that knew no outcomes."""
     status = facts.status_code if facts.upstream_status_code is None else facts.upstream_status_code
     if facts.success or (facts.success is None and status is not None and 200 <= status < 400):
@@ -229,19 +229,19 @@ def _of_older(facts: Facts) -> Verdict:
     return _verdict(facts, outcome, kind)
 
 
-def _words(facts: Facts) -> tuple[str, ...]:
+def _words(facts: FailureFacts) -> tuple[str, ...]:
     found = (facts.upstream_error_code, facts.upstream_error_type, facts.error_type)
     return tuple(word for word in found if word is not None)
 
 
-def _said(facts: Facts) -> str | None:
+def _said(facts: FailureFacts) -> str | None:
     """By the server's words alone."""
     words = _words(facts)
     status = facts.status_code if facts.upstream_status_code is None else facts.upstream_status_code
     return clue(words, facts.error_message, status)
 
 
-def _server_type(facts: Facts) -> str | None:
+def _server_type(facts: FailureFacts) -> str | None:
     """By the server's words, then its status; an error in an answer that began well is always an error."""
     status = facts.status_code if facts.upstream_status_code is None else facts.upstream_status_code
     said = _said(facts)
@@ -251,15 +251,15 @@ def _server_type(facts: Facts) -> str | None:
     return status_clue(status) or (None if settled else "error_event")
 
 
-def _has_server_words(facts: Facts) -> bool:
+def _has_server_words(facts: FailureFacts) -> bool:
     return facts.upstream_error_code is not None or facts.upstream_error_type is not None
 
 
-def _disconnect(facts: Facts) -> str:
+def _disconnect(facts: FailureFacts) -> str:
     return "disconnect_mid_stream" if _begun(facts, "client_disconnected") else "disconnect_before_first_token"
 
 
-def _begun(facts: Facts, outcome: str) -> bool:
+def _begun(facts: FailureFacts, outcome: str) -> bool:
     """Part of the answer itself had come: a token, or a byte where nobody reads tokens. Errors are no answer."""
     status = facts.upstream_status_code
     if status is not None and status >= 400:
@@ -269,7 +269,7 @@ def _begun(facts: Facts, outcome: str) -> bool:
     return outcome != "upstream_error" and facts.content_chunks is None and facts.time_to_first_byte_ms is not None
 
 
-def _verdict(facts: Facts, outcome: str, kind: str | None) -> Verdict:
+def _verdict(facts: FailureFacts, outcome: str, kind: str | None) -> Verdict:
     if kind is None:
         known = facts.error_type not in {None, "unknown"} or facts.error_message is not None
         reason = "error_not_recognised" if known else "error_without_words"
@@ -278,7 +278,7 @@ def _verdict(facts: Facts, outcome: str, kind: str | None) -> Verdict:
     return Verdict(outcome, category, kind, _phase(facts, outcome, kind))
 
 
-def _phase(facts: Facts, outcome: str, kind: str | None) -> str | None:
+def _phase(facts: FailureFacts, outcome: str, kind: str | None) -> str | None:
     if kind in {"crashed", "record_lost"}:
         return None  # what had happened by then is not known
     if kind in CONNECTING:
