@@ -15,7 +15,7 @@ from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS
 from llm_metrics_proxy.migration.model import Migration
 from llm_metrics_proxy.record import BY_FORMULA, RequestRecord
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
-from llm_metrics_proxy.storage.sqlite_schema import Step, steps
+from llm_metrics_proxy.storage.sqlite_schema import SchemaStep, steps
 from tools import fingerprint
 from tools.fingerprint import ROOT, Formula, Released
 
@@ -27,7 +27,7 @@ class Sources(NamedTuple):
     formulas: Mapping[str, Formula]
     migrations: Sequence[Migration]
     migration_functions: frozenset[str]  # names of functions in safe_migrations.py
-    steps: Sequence[Step]
+    steps: Sequence[SchemaStep]
     databases: Mapping[str, str]  # SHA-256 by file name
     released: Mapping[str, Released]
     versioning: str  # the page

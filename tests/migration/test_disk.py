@@ -19,7 +19,7 @@ from llm_metrics_proxy.migration.disk import Disk, disk_needs
 from llm_metrics_proxy.migration.model import Ended, Phase, Progress
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.overview import disk_of, survey
-from llm_metrics_proxy.storage.room import room_in
+from llm_metrics_proxy.storage.disk_space import space_in
 from llm_metrics_proxy.upkeep import Retention, Upkeep, Worked
 from tests import legacy
 from tests.migration.databases import execute
@@ -127,7 +127,7 @@ def test_on_a_small_disk_all_say_the_same_and_the_reserve_stays_free(
         assert sorted(each.name for each in disk.iterdir()) == ["ballast", "metrics.db", "metrics.db.migration-lock"]
         return
     roll_up(path)
-    assert room_in(disk).has(), "roll-ups took the reserve"
+    assert space_in(disk).has(), "roll-ups took the reserve"
 
 
 @pytest.mark.system
@@ -138,12 +138,12 @@ def test_a_migration_stops_before_it_takes_the_last_room_and_goes_on_when_there_
 
     def fill(progress: Progress) -> None:
         if progress.phase is Phase.MIGRATING and not neighbour.exists():
-            free = room_in(disk)
+            free = space_in(disk)
             neighbour.write_bytes(bytes(max(0, free.free_bytes - free.reserve_bytes // 2)))
 
     with pytest.raises(Exception, match="kept for storing records"):
         engine.migrate(path, Options(backup_dir=disk / "backups", batch_lock_ms=1), report=fill)
-    assert room_in(disk).free_bytes > 0
+    assert space_in(disk).free_bytes > 0
     with pytest.raises(MigrationRefusedError, match="has no room"):
         engine.migrate(path, Options(backup_dir=disk / "backups"))
     neighbour.unlink()

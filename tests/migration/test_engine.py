@@ -372,7 +372,7 @@ def test_the_undo_entries_of_older_runs_are_dropped(legacy: Path) -> None:
 
 def test_the_last_of_many_disks_is_measured_first(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = legacy.read_bytes()
-    monkeypatch.setattr("llm_metrics_proxy.storage.room.shutil.disk_usage", _nearly_full)
+    monkeypatch.setattr("llm_metrics_proxy.storage.disk_space.shutil.disk_usage", _nearly_full)
     needed = r"[\d.]+ [kM]B are needed in .*, where 1.0 kB are free \(.*roll-ups"
     with pytest.raises(MigrationRefusedError, match=needed):
         engine.migrate(legacy, options(legacy))

@@ -31,9 +31,9 @@ from llm_metrics_proxy.config.types import DEMO
 from llm_metrics_proxy.dashboard import MISSING as NO_DASHBOARD
 from llm_metrics_proxy.dashboard import is_built
 from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
-from llm_metrics_proxy.storage.room import nearest, room_in
+from llm_metrics_proxy.storage.disk_space import nearest, space_in
 from llm_metrics_proxy.storage.sqlite import SqliteReader
-from llm_metrics_proxy.storage.sqlite_schema import look
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 OLDEST_SQLITE: Final = (3, 51, 3)  # releases before it can corrupt a WAL database when the WAL is reset
 LEAST_FREE_BYTES: Final = 256 * 1024**2
@@ -97,7 +97,7 @@ def journal(settings: Settings) -> Finding:
 def disk(settings: Settings) -> Finding:
     """Is there room for the journal and the database?"""
     rooms = {  # one for each disk
-        nearest(folder).stat().st_dev: room_in(nearest(folder))
+        nearest(folder).stat().st_dev: space_in(nearest(folder))
         for folder in (settings.journal_dir, settings.db_path.parent, settings.data_dir)
     }.values()
     found = "; ".join(f"{room.free_bytes / _MIB:,.0f} MiB free at {room.folder}" for room in rooms)
@@ -211,7 +211,7 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
 
 def _newest_timestamp(path: Path) -> datetime | None:
     try:
-        if not look(path):
+        if not applied_steps(path):
             return None
         reader = SqliteReader(path)
         try:

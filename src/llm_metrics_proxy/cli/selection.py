@@ -15,7 +15,7 @@ from llm_metrics_proxy.columns import Column, Flag
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import NewerDatabaseError, QueryError, StoreError
 from llm_metrics_proxy.storage.sqlite import SqliteReader
-from llm_metrics_proxy.storage.sqlite_schema import look
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 _PANEL: Final = "Which records"
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -106,7 +106,7 @@ def open_database(loaded: Loaded) -> Iterator[SqliteReader]:
             f"no database at {path} ({origin}): `llm-metrics-proxy serve` makes it; another is named with --db-path"
         )
     with suppress(NewerDatabaseError):
-        look(path)
+        applied_steps(path)
     reader = SqliteReader(path)
     try:
         yield reader

@@ -58,7 +58,7 @@ from llm_metrics_proxy.migration.verify import StoppedError, verify_table
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
-from llm_metrics_proxy.storage.sqlite_schema import TABLE, apply_steps, look, store_error
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, applied_steps, apply_steps, store_error
 
 __all__ = ["MIGRATIONS", "Options", "Status", "history", "migrate", "status", "undo", "verify"]
 
@@ -300,7 +300,7 @@ class _Work:
     def _remember_clean(self, seen: Survey) -> None:
         """So that the next start need not count these records again."""
         connection = self._open()
-        apply_steps(self._path, connection, look(self._path))
+        apply_steps(self._path, connection, applied_steps(self._path))
         with transaction(connection):
             set_fact(connection, CLEAN_THROUGH, seen.through_id)
             set_fact(connection, CLEAN_FOR, self._newest)
@@ -338,7 +338,7 @@ class _Work:
         bound_id = self._last_in(backup.name)
         connection = self._open()
         if seen.inspection.found is Found.OURS:
-            apply_steps(self._path, connection, look(self._path))
+            apply_steps(self._path, connection, applied_steps(self._path))
         with transaction(connection):
             added = seen.distrusted or []
             if seen.status.needs_adoption:

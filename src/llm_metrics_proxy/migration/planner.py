@@ -45,8 +45,8 @@ from llm_metrics_proxy.migration.versions import Census, Standing, is_older, sta
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.affinity import mangled_columns
+from llm_metrics_proxy.storage.read_only_file import open_read_only
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, TABLE, store_error
-from llm_metrics_proxy.storage.untouched import untouched
 
 SAMPLE_RECORDS: Final = 20_000
 # Of the estimate, measured on 200,000 records: beside what the sample took, a run reads every record about so often
@@ -76,7 +76,7 @@ def plan(
     if inspection.found is Found.NOTHING:
         return _nothing(path, app_version, inspection)
     try:
-        with untouched(path, BUSY_TIMEOUT_MS) as source:
+        with open_read_only(path, BUSY_TIMEOUT_MS) as source:
             source.execute("BEGIN")  # one snapshot for everything
             look = _Look(path, inspection, source, tuple(MIGRATIONS if migrations is None else migrations), app_version)
             known = look.plan()

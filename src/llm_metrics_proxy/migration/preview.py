@@ -17,7 +17,7 @@ import msgspec
 from llm_metrics_proxy.migration.model import Fault, Migration
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.record import REGISTRY
-from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
 
 _LARGEST: Final = "1.7976931348623157e308"
@@ -161,7 +161,7 @@ def _check(
     codes = {gap.code for gap in migration.gaps}
     gaps: Counter[str] = Counter()
     faults: list[Fault] = []
-    for row in read(sample, sql.written(k), _EVERY, 1 + inputs + len(labels)):
+    for row in read_rows(sample, sql.written(k), _EVERY, 1 + inputs + len(labels)):
         expected = migration.oracle(*row[1 : 1 + inputs])
         if expected[-1] in codes:
             gaps[str(expected[-1])] += 1
