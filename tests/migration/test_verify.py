@@ -65,7 +65,7 @@ def spoilt(path: Path, tmp_path: Path, spoil: str) -> Result:
             connection.execute(spoil)
             connection.close()
 
-    return engine.migrate(path, Options(backup_dir=tmp_path / "backups"), report=report)
+    return engine.migrate(path, Options(backup_dir=tmp_path / "backups"), report=report, migrations=MIGRATIONS)
 
 
 @pytest.mark.parametrize(
