@@ -204,6 +204,12 @@ def test_records_of_a_newer_program_are_refused_and_named(cli: Cli, old: Path) -
     assert ran.code == 3
     assert "77.0.0" in ran.err
     assert old.read_bytes() == before
+    assert "77.0.0" in answer(cli, "plan", "--db", str(old), code=3)["refusal"]
+    for asked in (("plan",), ("run", "--dry-run")):
+        planned = cli("migrate", *asked, "--db", str(old))
+        assert (planned.code, planned.err) == (3, "")
+        assert "Refused" in planned.out
+    assert old.read_bytes() == before
     assert answer(cli, "status", "--db", str(old), code=3)["newer"] == ["77.0.0"]
     assert "nothing can be written: 77.0.0 is newer" in cli("migrate", "status", "--db", str(old)).out
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.metrics_service import FORMULAS, to_row
+from llm_metrics_proxy.metrics_service import formula_of, to_row
 from llm_metrics_proxy.migration import engine, token_times
 from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.migration.preview import try_out
@@ -125,7 +125,7 @@ def test_a_new_record_is_what_the_migrations_make_of_the_same_facts(older: list[
         connection.execute("DROP INDEX completion_requests_request_id")
         connection.executemany(
             f"INSERT INTO completion_requests ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
-            [(*msgspec.structs.astuple(record), *FORMULAS["2.0.0"](record), stamp) for record in older],
+            [(*msgspec.structs.astuple(record), *formula_of("2.0.0")(record), stamp) for record in older],
         )
         stamps = (stamp, *(migration.version for migration in MIGRATIONS))
         taken = [[each for each in stamps if is_older(each, migration.version)] for migration in MIGRATIONS]

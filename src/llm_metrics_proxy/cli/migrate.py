@@ -103,7 +103,10 @@ def plan(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Show what a migration would change, before and after on a sample, and what it needs. Writes nothing."""
+    """Show what a migration would change, before and after on a sample, and what it needs. Writes nothing.
+
+    Exit code 3: `migrate run` would be refused.
+    """
     _plan(loaded, database(loaded, db), sample, json=json, go=_command("run", loaded, db))
 
 
@@ -120,6 +123,8 @@ def _plan(loaded: Loaded, path: Path, sample: int, *, json: bool, go: str) -> No
         print_json({"app_version": APP_VERSION, "database": str(path), **output.plain_of(found)})
     else:
         print_plan(found, go=go)
+    if found.refusal is not None:
+        raise typer.Exit(REFUSED)
 
 
 @migrate.command("run")
