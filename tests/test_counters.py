@@ -19,7 +19,7 @@ from llm_metrics_proxy.counters import (
 )
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
 from llm_metrics_proxy.record import Outcome
-from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES
+from llm_metrics_proxy.wire.error_types import OUTCOMES
 from tests.analytics.database import a_record
 from tests.counting import count
 from tests.examples import examples

@@ -118,17 +118,18 @@ _EVERY_GOLDEN: Final = """
 import shutil, sys
 from pathlib import Path
 from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 folder = Path(sys.argv[2])
 for golden in sorted(Path(sys.argv[1]).glob("*.db")):
     copy = folder / golden.name
     shutil.copyfile(golden, copy)
     options = engine.Options(backup_dir=folder / "backups")
     for _turn in range(2):
-        result = engine.migrate(copy, options)
+        result = engine.migrate(copy, options, migrations=MIGRATIONS)
         assert (result.ended, result.run.to_version, result.faults) == ("done", "99.0.0", ()), (golden, result)
-        assert engine.verify(copy) == (), golden
-        assert engine.migrate(copy, options).ended == "nothing_to_do", golden
-        assert engine.undo(copy, options).ended == "undone", golden
+        assert engine.verify(copy, migrations=MIGRATIONS) == (), golden
+        assert engine.migrate(copy, options, migrations=MIGRATIONS).ended == "nothing_to_do", golden
+        assert engine.undo(copy, options, migrations=MIGRATIONS).ended == "undone", golden
     print(golden.name)
 """
 

@@ -22,7 +22,7 @@ import msgspec
 
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
 from llm_metrics_proxy.record import RequestRecord, was_streamed
-from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES
+from llm_metrics_proxy.wire.error_types import OUTCOMES
 
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"  # category and type of a failure that nothing could be made of

@@ -14,6 +14,7 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, PRICED, RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import (
+    SchemaStep,
     applied_steps,
     apply_steps,
     column_steps,

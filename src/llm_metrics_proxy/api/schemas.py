@@ -23,7 +23,7 @@ from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.reports import Report
 from llm_metrics_proxy.watch.evaluation import SloReport
 from llm_metrics_proxy.watch.watcher import AlertReport
-from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
+from llm_metrics_proxy.wire.error_types import TAXONOMY
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):

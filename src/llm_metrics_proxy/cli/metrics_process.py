@@ -97,7 +97,7 @@ def run(options: MetricsOptions, stop: threading.Event, reloads: Reloads | None 
     database that cannot be opened at the moment is told by ``/health`` and tried again.
     """
     path = Path(options.db_path)
-    migrations = MigrationService(path, migration_options(options), allowed=options.auto_migrate)
+    migrations = MigrationService(path, migration_options(options), allowed=options.auto_migrate, migrations=MIGRATIONS)
     if lock_holder(path) is None:
         with suppress(OSError):
             remove_leftovers(path)
