@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from llm_metrics_proxy.proxy.admission import Verdict
+from llm_metrics_proxy.proxy.admission import AdmissionVerdict
 from llm_metrics_proxy.proxy.choice import split_prefix
 from llm_metrics_proxy.proxy.exchange import Cause, Exchange
 from llm_metrics_proxy.proxy.identity import agent_of, origin_of, tags_of, trace_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MODELS_PATH: Final = MODELS_PATH.encode()
 
 
-def plan_for(ctx: "Context", head: InboundRequest, verdict: Verdict, *, trusted: bool) -> RequestPlan:
+def plan_for(ctx: "Context", head: InboundRequest, verdict: AdmissionVerdict, *, trusted: bool) -> RequestPlan:
     """Everything that depends on the head alone; ``trusted``: the peer may say whom it forwards for."""
     fleet, server = ctx.fleet, ctx.fleet.only
     named = split_prefix(head.target, fleet.names) if fleet.names else None

@@ -9,7 +9,7 @@ from time import monotonic_ns
 from typing import Any, Final
 
 from llm_metrics_proxy.proxy.allowance import Allowance
-from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, AWAY_STATUSES, BackendHealth
+from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, AWAY_STATUSES, HealthTracker
 from llm_metrics_proxy.proxy.choice import Load, choose, eligible
 from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.fetch import fetch
@@ -32,7 +32,7 @@ class Server:
     def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend, allowance: Allowance) -> None:
         self.backend = backend
         self.pool = Pool(loop, backend, allowance)
-        self.health = BackendHealth(backend.eject_after, int(backend.probe_interval_s * 1e9))
+        self.health = HealthTracker(backend.eject_after, int(backend.probe_interval_s * 1e9))
         self.in_trouble = False  # its newest request or probe failed; looked at for every answer
         self.open_requests = 0
         self.probing = False
