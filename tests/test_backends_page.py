@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from llm_metrics_proxy.cli.plan import proxy_options
-from llm_metrics_proxy.cli.reload_options import RELOADED
 from llm_metrics_proxy.config.sources import load
+from llm_metrics_proxy.processes.launch import proxy_options
+from llm_metrics_proxy.processes.reload_options import RELOADED
 from llm_metrics_proxy.proxy.choice import eligible, family_of
 from llm_metrics_proxy.proxy.routing import Backend, backends_of
 

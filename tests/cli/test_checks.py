@@ -12,10 +12,11 @@ from typing import Any
 import apsw
 import pytest
 
-from llm_metrics_proxy.cli import checks, discovery
+from llm_metrics_proxy.cli import checks
 from llm_metrics_proxy.cli.finding import Finding, Status
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.metrics_service import to_row
+from llm_metrics_proxy.processes import discovery
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.cli.conftest import make_record

@@ -13,11 +13,11 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from llm_metrics_proxy.cli import discovery
-from llm_metrics_proxy.cli.discovery import Found
 from llm_metrics_proxy.cli.serve import Backend, choose_backend, print_start_block
 from llm_metrics_proxy.config.settings import Settings
-from tests.processes import answers, child
+from llm_metrics_proxy.processes import discovery
+from llm_metrics_proxy.processes.discovery import Found
+from tests.child_processes import answers, child
 from tests.waiting import wait_until
 
 PROGRAM = str(Path(sys.executable).with_name("llm-metrics-proxy"))

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from llm_metrics_proxy.cli.plan import proxy_options
 from llm_metrics_proxy.config.backends import _OURS, MAX_BACKENDS, RESERVED, BackendTable
 from llm_metrics_proxy.config.sources import load, shown
 from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.errors import SettingsError
+from llm_metrics_proxy.processes.launch import proxy_options
 from llm_metrics_proxy.proxy import policy
 from llm_metrics_proxy.proxy.choice import SPEAKS
 from llm_metrics_proxy.proxy.headers import _HOP_BY_HOP

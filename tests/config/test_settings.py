@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from llm_metrics_proxy.cli.plan import PROCESS_FIELDS
 from llm_metrics_proxy.config.settings import CROSS_CHECKS, Settings
 from llm_metrics_proxy.machine import memory_bytes
+from llm_metrics_proxy.processes.launch import PROCESS_FIELDS
 from llm_metrics_proxy.proxy.options import ProxyOptions
 
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
-from llm_metrics_proxy.cli import discovery
-from llm_metrics_proxy.cli.discovery import Found, Manners
 from llm_metrics_proxy.cli.finding import Finding, Status
 from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.processes import discovery
+from llm_metrics_proxy.processes.discovery import Found, Manners
 
 ANSWER_LIMIT_S: Final = 3.0
 _SHOWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- asked, not bound

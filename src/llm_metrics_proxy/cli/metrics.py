@@ -1,11 +1,11 @@
 """``metrics``: the metrics process alone, on journals that workers started elsewhere write."""
 
 from llm_metrics_proxy import descriptors, logs
-from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
 from llm_metrics_proxy.cli.standard_output import courtesy
 from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.processes import launch
 from llm_metrics_proxy.supervisor import become
 
 
@@ -15,9 +15,9 @@ def metrics(loaded: Loaded) -> None:
     settings = loaded.settings
     logs.setup(settings.log_level, settings.log_format, "metrics")
     descriptors.raise_limit()
-    plan.prepare_folders(settings)
-    readers = plan.listen_for_readers(settings)
-    child = plan.metrics_spec(loaded, readers, None)
+    launch.prepare_folders(settings)
+    readers = launch.listen_for_readers(settings)
+    child = launch.metrics_spec(loaded, readers, None)
     with courtesy():
         console().print(f"Metrics {readers.url}; API docs: {readers.url}/docs; database: {settings.db_path}")
-    become(plan.assemble(settings, [child], [readers], None, plan.reload_plan(loaded, [child])))
+    become(launch.assemble(settings, [child], [readers], None, launch.reload_plan(loaded, [child])))

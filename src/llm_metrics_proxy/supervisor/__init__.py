@@ -22,7 +22,7 @@ nobody would use again.
 """
 
 from llm_metrics_proxy.supervisor.child import LONGEST_DELAY_S, restart_delay_s
-from llm_metrics_proxy.supervisor.plan import ChildSpec, Plan, Reload, ReloadAnswer, ReloadRequest, become
+from llm_metrics_proxy.supervisor.launch_plan import ChildSpec, Plan, Reload, ReloadAnswer, ReloadRequest, become
 
 __all__ = [
     "LONGEST_DELAY_S",

@@ -8,7 +8,7 @@ from contextlib import suppress
 import msgspec
 
 from llm_metrics_proxy import logs
-from llm_metrics_proxy.supervisor.plan import Plan
+from llm_metrics_proxy.supervisor.launch_plan import Plan
 from llm_metrics_proxy.supervisor.run import Supervisor
 
 

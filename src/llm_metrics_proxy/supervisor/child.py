@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.supervisor.plan import ChildSpec
+from llm_metrics_proxy.supervisor.launch_plan import ChildSpec
 
 FIRST_DELAY_S: Final = 0.1
 LONGEST_DELAY_S: Final = 5.0

@@ -10,7 +10,7 @@ from typing import Final
 
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor.child import Child, restart_delay_s
-from llm_metrics_proxy.supervisor.plan import STOP_SIGNALS, Plan
+from llm_metrics_proxy.supervisor.launch_plan import STOP_SIGNALS, Plan
 from llm_metrics_proxy.supervisor.settings_reader import SettingsReader
 from llm_metrics_proxy.supervisor.signals import signals
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.supervisor.plan import Reload, ReloadAnswer, ReloadRequest, nameless_file
+from llm_metrics_proxy.supervisor.launch_plan import Reload, ReloadAnswer, ReloadRequest, nameless_file
 
 READING_LIMIT_S: Final = 30.0  # half a second on a machine that is not overloaded
 

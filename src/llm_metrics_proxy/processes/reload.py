@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 
 from llm_metrics_proxy import logs
-from llm_metrics_proxy.cli import plan
-from llm_metrics_proxy.cli.metrics_options import MetricsOptions
-from llm_metrics_proxy.cli.reload_options import RELOADED, ReloadTold, fixed_settings
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded, load
 from llm_metrics_proxy.config.types import DEMO
 from llm_metrics_proxy.errors import SettingsError
+from llm_metrics_proxy.processes import launch
+from llm_metrics_proxy.processes.metrics_options import MetricsOptions
+from llm_metrics_proxy.processes.reload_options import RELOADED, ReloadTold, fixed_settings
 from llm_metrics_proxy.proxy.options import ProxyOptions, reloaded
 from llm_metrics_proxy.supervisor import ReloadAnswer, ReloadRequest
 
@@ -32,7 +32,7 @@ def read_again(request: ReloadRequest, environment: dict[str, str]) -> ReloadAns
     fixed = fixed_settings(loaded.settings)
     waiting = [name for name in told.fixed if told.fixed[name] != fixed.get(name)]
     options = {
-        name: (_for_metrics if name == plan.METRICS else _for_worker)(loaded, text)
+        name: (_for_metrics if name == launch.METRICS else _for_worker)(loaded, text)
         for name, text in request.options.items()
     }
     return ReloadAnswer(options=options, needs_restart=waiting)
@@ -41,14 +41,14 @@ def read_again(request: ReloadRequest, environment: dict[str, str]) -> ReloadAns
 def _for_metrics(loaded: Loaded, told: str) -> str:
     now = msgspec.json.decode(told, type=MetricsOptions)
     before = {row["name"]: row for row in now.settings}  # what waits for a restart is shown as it still is
-    shown = [row if row["name"] in RELOADED else before[row["name"]] for row in plan.settings_table(loaded)]
-    new = {**plan.reloaded_by_metrics(loaded.settings), "settings": shown}
+    shown = [row if row["name"] in RELOADED else before[row["name"]] for row in launch.settings_table(loaded)]
+    new = {**launch.reloaded_by_metrics(loaded.settings), "settings": shown}
     return msgspec.json.encode(msgspec.structs.replace(now, **new)).decode()
 
 
 def _for_worker(loaded: Loaded, told: str) -> str:
     now = msgspec.json.decode(told, type=ProxyOptions)
-    wanted = plan.proxy_options(
+    wanted = launch.proxy_options(
         loaded.settings,
         backend=_backend(loaded.settings, now),
         listen_fds=now.listen_fds,

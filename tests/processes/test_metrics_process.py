@@ -17,11 +17,11 @@ import apsw
 import msgspec
 import pytest
 
-from llm_metrics_proxy.cli.metrics_options import MetricsOptions
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import State
 from llm_metrics_proxy.pricing import PriceRow
+from llm_metrics_proxy.processes.metrics_options import MetricsOptions
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.telemetry import OtlpOptions
 from tests import legacy
@@ -30,7 +30,7 @@ from tests.telemetry.receiver import Receiver
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
-COMMAND = [sys.executable, "-P", "-m", "llm_metrics_proxy.cli.metrics_process"]
+COMMAND = [sys.executable, "-P", "-m", "llm_metrics_proxy.processes.metrics_process"]
 
 
 class MetricsProcess:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.cli import discovery
-from llm_metrics_proxy.cli.discovery import Answer, Candidate, Found, ask, identify, look_on_loopback
+from llm_metrics_proxy.processes import discovery
+from llm_metrics_proxy.processes.discovery import Answer, Candidate, Found, ask, identify, look_on_loopback
 from tests.examples import examples
 
 

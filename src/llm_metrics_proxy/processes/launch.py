@@ -12,9 +12,6 @@ import msgspec
 from pydantic import SecretStr
 
 from llm_metrics_proxy import listening
-from llm_metrics_proxy.cli import secret_file
-from llm_metrics_proxy.cli.metrics_options import MetricsOptions
-from llm_metrics_proxy.cli.reload_options import ReloadTold, fixed_settings
 from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.prices import PriceTable
 from llm_metrics_proxy.config.settings import Settings
@@ -27,6 +24,9 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.ownership import make_folder
 from llm_metrics_proxy.pricing import ALWAYS, FOR_EVER, PriceRow
 from llm_metrics_proxy.pricing.public import provider_ids
+from llm_metrics_proxy.processes import secret_file
+from llm_metrics_proxy.processes.metrics_options import MetricsOptions
+from llm_metrics_proxy.processes.reload_options import ReloadTold, fixed_settings
 from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor import ChildSpec, Plan, Reload
@@ -204,7 +204,7 @@ def metrics_spec(loaded: Loaded, readers: Listeners, scoreboard: Scoreboard | No
     )
     return ChildSpec(
         name=METRICS,
-        argv=_module("llm_metrics_proxy.cli.metrics_process"),
+        argv=_module("llm_metrics_proxy.processes.metrics_process"),
         options_json=_line(options),
         fds=fds if scoreboard is None else [*fds, scoreboard.fd],
         stop_group=_METRICS,
@@ -337,7 +337,7 @@ def reload_plan(loaded: Loaded, children: Sequence[ChildSpec]) -> Reload | None:
         log_format=loaded.settings.log_format,
     )
     return Reload(
-        argv=_module("llm_metrics_proxy.cli.reload"),
+        argv=_module("llm_metrics_proxy.processes.reload"),
         told_json=_line(told),
         children=[child.name for child in children],
     )

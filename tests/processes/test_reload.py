@@ -13,13 +13,13 @@ import msgspec
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from llm_metrics_proxy.cli import plan
-from llm_metrics_proxy.cli.metrics_options import MetricsOptions
-from llm_metrics_proxy.cli.reload import read_again
-from llm_metrics_proxy.cli.reload_options import RELOADED
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import load
 from llm_metrics_proxy.errors import SettingsError
+from llm_metrics_proxy.processes import launch
+from llm_metrics_proxy.processes.metrics_options import MetricsOptions
+from llm_metrics_proxy.processes.reload import read_again
+from llm_metrics_proxy.processes.reload_options import RELOADED
 from llm_metrics_proxy.proxy.options import FIXED_AT_START, ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor import ReloadRequest
@@ -48,9 +48,9 @@ class Started:
 
     def __init__(self, file: Path, flags: dict[str, Any], backend: str = "") -> None:
         loaded = load(flags, {"KEY": "first"}, file)
-        clients, board = plan.listen_for_clients(loaded.settings), Scoreboard.create()
-        workers = plan.worker_specs(loaded.settings, backend, clients, board, loaded.api_keys)
-        reload = plan.reload_plan(loaded, workers)
+        clients, board = launch.listen_for_clients(loaded.settings), Scoreboard.create()
+        workers = launch.worker_specs(loaded.settings, backend, clients, board, loaded.api_keys)
+        reload = launch.reload_plan(loaded, workers)
         assert reload is not None
         assert reload.children == ["worker-0"]
         self.before = msgspec.json.decode(workers[0].options_json, type=ProxyOptions)
@@ -88,9 +88,9 @@ def test_the_metrics_process_gets_new_prices_and_keeps_the_rest(tmp_path: Path) 
     file = tmp_path / "file.toml"
     file.write_text(f"data_dir = '{tmp_path}/data'\nmetrics_port = 0\n")
     loaded = load({}, {}, file)
-    readers = plan.listen_for_readers(loaded.settings)
-    child = plan.metrics_spec(loaded, readers, None)
-    reload = plan.reload_plan(loaded, [child])
+    readers = launch.listen_for_readers(loaded.settings)
+    child = launch.metrics_spec(loaded, readers, None)
+    reload = launch.reload_plan(loaded, [child])
     assert reload is not None
     assert reload.children == ["metrics"]
     row = "[[prices]]\nmodel = 'a'\ninput_usd_per_mtok = 1\n"
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, toml: str, proble
 
 
 def test_without_a_file_there_is_nothing_to_read_again() -> None:
-    assert plan.reload_plan(load({}, {}), []) is None
+    assert launch.reload_plan(load({}, {}), []) is None
 
 
 def test_what_a_reload_changes_are_settings() -> None:

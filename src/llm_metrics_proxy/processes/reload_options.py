@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 from pydantic import SecretStr
 
-from llm_metrics_proxy.cli.metrics_options import RELOADED_BY_METRICS
 from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.processes.metrics_options import RELOADED_BY_METRICS
 from llm_metrics_proxy.proxy.options import FIXED_AT_START, ProxyOptions
 
 RELOADED: Final = frozenset(ProxyOptions.__struct_fields__) - frozenset(FIXED_AT_START) | frozenset(RELOADED_BY_METRICS)
