@@ -57,8 +57,8 @@ def test_the_unit_starts_what_there_is() -> None:
 
 def test_the_unit_leaves_time_for_a_graceful_stop_and_has_files_enough() -> None:
     directives, settings = unit(), Settings()
-    workers_s = settings.drain_timeout_s + launch._KILL_GRACE_S
-    assert int(directives["TimeoutStopSec"]) > workers_s + launch._LAST_INGESTION_S
+    workers_s = settings.drain_timeout_s + launch.KILL_GRACE_S
+    assert int(directives["TimeoutStopSec"]) > workers_s + launch.LAST_INGESTION_S
     assert int(directives["LimitNOFILE"]) >= 2 * settings.max_connections + 64
     assert (directives["KillMode"], directives["Restart"]) == ("mixed", "always")
 

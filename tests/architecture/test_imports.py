@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "journal": {"errors", "record", "ownership"},
     "proxy": {
         "errors", "record", "scoreboard", "logs", "globs", "forwarded", "tls_reasons", "doors", "process_memory",
-        "descriptors", "wire", "journal",
+        "descriptors", "wire", "journal", "config.values",
     },
     "storage.base": {"errors", "record"},
     "rollups": {"record"},
@@ -64,16 +64,17 @@ ALLOWED: dict[str, set[str]] = {
         "wire", "export", "reports", "watch", "forwarded", "doors", "descriptors",
     },
     # Of analytics: which metrics there are.
+    "config.values": set(),  # the settings as processes get them, without the library that validates them
     "config": {"errors", "scoreboard", "globs", "doors", "machine", "analytics"},
     "listening": {"errors", "descriptors"},
-    "supervisor": {"errors", "scoreboard", "logs"},
+    "supervisor": {"errors", "scoreboard", "logs", "descriptors"},
     "demo": {"errors", "logs"},
     "dashboard": set(),
     # What starts the processes and what runs in the metrics process: it puts the other rooms together.
     "processes": {
         "errors", "scoreboard", "logs", "tls_reasons", "ownership", "process_memory", "proxy", "storage", "migration",
         "migration.model", "safe_migrations", "upkeep", "counters", "metrics_service", "pricing", "telemetry", "watch",
-        "ingestion", "analytics", "api", "config", "listening", "supervisor", "demo", "dashboard",
+        "ingestion", "analytics", "api", "config", "config.values", "listening", "supervisor", "demo", "dashboard",
     },
     # Verbs. What a verb shares with a process comes from ``processes``; proxy and API are out of bounds.
     "cli": {
@@ -84,8 +85,10 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
 }  # fmt: skip
 
-# The face of storage, what the migrations of `safe_migrations.py` are written in, and who alone may load pyarrow.
+# What workers know of the settings, the face of storage, what the migrations of `safe_migrations.py` are written in,
+# and who alone may load pyarrow.
 OF_ITS_OWN = {
+    "config.values",
     "storage.base", "migration.model", "migration.timestamps", "migration.failures", "migration.failures_oracle",
     "export.parquet",
     "migration.failures_words", "migration.token_times", "migration.token_times_oracle",

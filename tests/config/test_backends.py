@@ -8,7 +8,7 @@ from llm_metrics_proxy.config.backends import _OURS, MAX_BACKENDS, RESERVED, Bac
 from llm_metrics_proxy.config.sources import load, shown
 from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.errors import SettingsError
-from llm_metrics_proxy.processes.launch import proxy_options
+from llm_metrics_proxy.processes.options import proxy_options
 from llm_metrics_proxy.proxy import policy
 from llm_metrics_proxy.proxy.choice import SPEAKS
 from llm_metrics_proxy.proxy.headers import _HOP_BY_HOP
@@ -131,9 +131,7 @@ url = "https://h/v1/"
 """
     )
     loaded = load({}, {"A_KEY": "sk-secret"}, file)
-    options = proxy_options(
-        loaded.settings, backend="", listen_fds=[], worker_index=0, scoreboard_fd=None, api_keys=loaded.api_keys
-    )
+    options = proxy_options(loaded, backend="", listen_fds=[], worker_index=0, scoreboard_fd=None)
     first, second = options.backends
     assert first == BackendOptions(
         name="a", url="http://h:1", dialect="anthropic", models=["m*", "n"], weight=3, api_key="sk-secret",

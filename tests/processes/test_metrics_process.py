@@ -21,11 +21,11 @@ from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import State
 from llm_metrics_proxy.pricing import PriceRow
-from llm_metrics_proxy.processes.metrics_options import MetricsOptions
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.telemetry import OtlpOptions
 from tests import legacy
 from tests.cli.conftest import make_record
+from tests.options import metrics_options
 from tests.telemetry.receiver import Receiver
 from tests.waiting import wait_until
 
@@ -42,7 +42,7 @@ class MetricsProcess:
         self.folder = folder
         self._server = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self._server.getsockname()
-        options = self._options = MetricsOptions(
+        options = self._options = metrics_options(
             db_path=str(folder / "m.db"),
             journal_dir=str(folder / "journal"),
             backup_dir=str(folder / "backups"),

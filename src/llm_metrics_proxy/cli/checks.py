@@ -24,7 +24,7 @@ from llm_metrics_proxy.config.types import DEMO
 from llm_metrics_proxy.dashboard import MISSING as NO_DASHBOARD
 from llm_metrics_proxy.dashboard import is_built
 from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
-from llm_metrics_proxy.processes import discovery, launch, secret_file
+from llm_metrics_proxy.processes import discovery, secret_file
 from llm_metrics_proxy.storage.room import nearest, room_in
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import look
@@ -164,7 +164,7 @@ def descriptors(settings: Settings) -> Finding:
 
 def secret(settings: Settings) -> Finding:
     """Is the key of api_key_id there, whole, and ours alone?"""
-    path = launch.secret_path(settings)
+    path = secret_file.secret_path(settings)
     if not path.exists():
         return Finding("secret", Status.OK, f"{path}: not there yet; it is made at the first start")
     try:

@@ -12,8 +12,7 @@ from llm_metrics_proxy.cli.finding import Finding, Status
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console, plain, print_json
 from llm_metrics_proxy.cli.tables import print_table
-from llm_metrics_proxy.config.sources import DEFAULT, Loaded, shown
-from llm_metrics_proxy.config.table import rows
+from llm_metrics_proxy.config.sources import DEFAULT, Loaded, settings_table
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
 _MARKS: Final = {Status.OK: "[green]ok[/]", Status.WARNING: "[yellow]warning[/]", Status.FAILED: "[bold red]FAILED[/]"}
@@ -48,10 +47,7 @@ def _links(names: Sequence[str]) -> Finding:
 
 def settings_shown(loaded: Loaded) -> dict[str, dict[str, Any]]:
     """Every setting's value, as it may be shown, and where it came from."""
-    return {
-        name: {"value": shown(row, getattr(loaded.settings, name)).strip("'"), "origin": loaded.origins[name]}
-        for name, row in rows().items()
-    }
+    return {row["name"]: {"value": row["value"], "origin": row["origin"]} for row in settings_table(loaded)}
 
 
 def _print(loaded: Loaded, findings: list[Finding]) -> None:

@@ -5,8 +5,7 @@ from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
 from llm_metrics_proxy.cli.standard_output import courtesy
 from llm_metrics_proxy.config.sources import Loaded
-from llm_metrics_proxy.processes import launch
-from llm_metrics_proxy.supervisor import become
+from llm_metrics_proxy.processes.launch import launch, listen_for_readers, metrics_spec, prepare_folders
 
 
 @with_settings()
@@ -15,9 +14,9 @@ def metrics(loaded: Loaded) -> None:
     settings = loaded.settings
     logs.setup(settings.log_level, settings.log_format, "metrics")
     descriptors.raise_limit()
-    launch.prepare_folders(settings)
-    readers = launch.listen_for_readers(settings)
-    child = launch.metrics_spec(loaded, readers, None)
+    prepare_folders(settings)
+    readers = listen_for_readers(settings)
+    child = metrics_spec(loaded, readers, None)
     with courtesy():
         console().print(f"Metrics {readers.url}; API docs: {readers.url}/docs; database: {settings.db_path}")
-    become(launch.assemble(settings, [child], [readers], None, launch.reload_plan(loaded, [child])))
+    launch(loaded, [child], [readers])

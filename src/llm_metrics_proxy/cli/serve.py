@@ -18,7 +18,6 @@ from llm_metrics_proxy.doors import is_loopback
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.processes import discovery, launch
 from llm_metrics_proxy.scoreboard import Scoreboard
-from llm_metrics_proxy.supervisor import become
 
 
 class Backend(NamedTuple):
@@ -48,26 +47,23 @@ def serve(
     descriptors.raise_limit()
     backend = choose_backend(settings, loaded.origins["backend"])
     launch.prepare_folders(settings)
-    clients = launch.listen_for_clients(settings)
-    readers = launch.listen_for_readers(settings)
-    listeners = [clients, readers]
+    clients, readers = launch.listen_for_clients(settings), launch.listen_for_readers(settings)
+    ports = [clients, readers]
     scoreboard = Scoreboard.create()
 
     children = []
     url = backend.url
     if url is None:
         demo = launch.listen_for_demo()
-        listeners.append(demo)
+        ports.append(demo)
         children.append(launch.demo_spec(demo, traffic_to=None if demo_traffic is False else clients.url))
         url = demo.url
-    workers = launch.worker_specs(settings, url, clients, scoreboard, loaded.api_keys)
-    children += workers
-    reloaded = [*workers, launch.metrics_spec(loaded, readers, scoreboard)]
-    children.append(reloaded[-1])
+    children += launch.worker_specs(loaded, url, clients, scoreboard)
+    children.append(launch.metrics_spec(loaded, readers, scoreboard))
 
     with courtesy():
         print_start_block(settings, Backend(url, backend.note), clients.url, readers.url, simulated=backend.url is None)
-    become(launch.assemble(settings, children, listeners, scoreboard, launch.reload_plan(loaded, reloaded)))
+    launch.launch(loaded, children, ports, scoreboard)
 
 
 def choose_backend(settings: Settings, origin: str) -> Backend:

@@ -8,7 +8,7 @@ from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.cli.finding import Finding, Status
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
-from llm_metrics_proxy.processes.launch import slo_rules
+from llm_metrics_proxy.processes.options import slo_rules
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import look
 from llm_metrics_proxy.watch.evaluation import SloReport, measure_slo

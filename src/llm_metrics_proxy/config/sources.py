@@ -237,5 +237,19 @@ def shown(row: Row, value: Any) -> str:
     return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
 
 
+def settings_table(loaded: Loaded) -> list[dict[str, str]]:
+    """Every setting as it may be shown."""
+    return [
+        {
+            "name": name,
+            "group": row.group,
+            "value": shown(row, getattr(loaded.settings, name)).strip("'"),
+            "origin": loaded.origins[name],
+            "meaning": row.meaning,
+        }
+        for name, row in rows().items()
+    ]
+
+
 def _tables(value: list[Any]) -> list[Any]:
     return [each for each in value if isinstance(each, dict | BaseModel)]

@@ -1,62 +1,84 @@
-"""A short-lived process: reads the settings again, as SIGHUP asks, and says what each process is to be told now.
+"""A short-lived process: reads the settings again, as SIGHUP asks, and answers with the new options of each process.
 
 The supervisor starts it, because it holds none of the libraries that read settings. It gets a ``ReloadRequest`` on
 standard input, and answers a ``ReloadAnswer`` on standard output, or exit code 2 after having logged what is wrong.
+Which settings may change is a property of their rows (``reload``); all others wait for a restart.
 """
 
+import hashlib
 import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from pydantic import SecretStr
 
 from llm_metrics_proxy import logs
 from llm_metrics_proxy.config.settings import Settings
-from llm_metrics_proxy.config.sources import Loaded, load
+from llm_metrics_proxy.config.sources import Loaded, load, settings_table
+from llm_metrics_proxy.config.table import rows, values_of
 from llm_metrics_proxy.config.types import DEMO
 from llm_metrics_proxy.errors import SettingsError
-from llm_metrics_proxy.processes import launch
-from llm_metrics_proxy.processes.metrics_options import MetricsOptions
-from llm_metrics_proxy.processes.reload_options import RELOADED, ReloadTold, fixed_settings
-from llm_metrics_proxy.proxy.options import ProxyOptions, reloaded
+from llm_metrics_proxy.processes.metrics_options import METRICS, MetricsOptions
+from llm_metrics_proxy.processes.options import backend_options, rules
+from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.supervisor import ReloadAnswer, ReloadRequest
 
 log = logging.getLogger(__name__)
 
 
+class ReloadStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the settings were given at start, to be given so again."""
+
+    flags: dict[str, Any]
+    config_file: str
+    fixed: dict[str, str]  # see ``fixed_settings``
+    log_level: str
+    log_format: str
+
+
+def fixed_settings(settings: Settings) -> dict[str, str]:
+    """A digest of each setting that only a restart changes: a change shows, and secrets do not."""
+    return {name: _digest(getattr(settings, name)) for name, row in rows().items() if not row.reload}
+
+
+def _digest(value: object) -> str:
+    shown = value.get_secret_value() if isinstance(value, SecretStr) else repr(value)
+    return hashlib.sha256(shown.encode()).hexdigest()
+
+
 def read_again(request: ReloadRequest, environment: dict[str, str]) -> ReloadAnswer:
     """New options for every worker and the metrics process. Raises ``SettingsError``."""
-    told = msgspec.json.decode(request.told_json, type=ReloadTold)
-    loaded = load(told.flags, environment, Path(told.config_file))
+    start = msgspec.json.decode(request.start_json, type=ReloadStart)
+    loaded = load(start.flags, environment, Path(start.config_file))
     fixed = fixed_settings(loaded.settings)
-    waiting = [name for name in told.fixed if told.fixed[name] != fixed.get(name)]
-    options = {
-        name: (_for_metrics if name == launch.METRICS else _for_worker)(loaded, text)
-        for name, text in request.options.items()
-    }
-    return ReloadAnswer(options=options, needs_restart=waiting)
-
-
-def _for_metrics(loaded: Loaded, told: str) -> str:
-    now = msgspec.json.decode(told, type=MetricsOptions)
-    before = {row["name"]: row for row in now.settings}  # what waits for a restart is shown as it still is
-    shown = [row if row["name"] in RELOADED else before[row["name"]] for row in launch.settings_table(loaded)]
-    new = {**launch.reloaded_by_metrics(loaded.settings), "settings": shown}
-    return msgspec.json.encode(msgspec.structs.replace(now, **new)).decode()
-
-
-def _for_worker(loaded: Loaded, told: str) -> str:
-    now = msgspec.json.decode(told, type=ProxyOptions)
-    wanted = launch.proxy_options(
-        loaded.settings,
-        backend=_backend(loaded.settings, now),
-        listen_fds=now.listen_fds,
-        worker_index=now.worker_index,
-        scoreboard_fd=now.scoreboard_fd,
-        api_keys=loaded.api_keys,
+    changed = {name: value for name, value in values_of(loaded.settings).items() if rows()[name].reload}
+    return ReloadAnswer(
+        options={
+            name: (_for_metrics if name == METRICS else _for_worker)(loaded, text, changed)
+            for name, text in request.options.items()
+        },
+        needs_restart=[name for name in start.fixed if start.fixed[name] != fixed.get(name)],
     )
-    return msgspec.json.encode(reloaded(now, wanted)).decode()
+
+
+def _for_metrics(loaded: Loaded, text: str, changed: dict[str, Any]) -> str:
+    now = msgspec.json.decode(text, type=MetricsOptions)
+    before = {row["name"]: row for row in now.settings}  # what waits for a restart is shown as it still is
+    shown = [row if rows()[row["name"]].reload else before[row["name"]] for row in settings_table(loaded)]
+    return _line(msgspec.structs.replace(now, **changed, **rules(loaded.settings), settings=shown))
+
+
+def _for_worker(loaded: Loaded, text: str, changed: dict[str, Any]) -> str:
+    now = msgspec.json.decode(text, type=ProxyOptions)
+    new = changed | {"backend": _backend(loaded.settings, now), "backends": backend_options(loaded)}
+    return _line(msgspec.structs.replace(now, **new))
+
+
+def _line(options: msgspec.Struct) -> str:
+    return msgspec.json.encode(options).decode()
 
 
 def _backend(settings: Settings, now: ProxyOptions) -> str:
@@ -73,8 +95,8 @@ def _backend(settings: Settings, now: ProxyOptions) -> str:
 def main() -> int:
     """Exit status 0 or 2."""
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=ReloadRequest)
-    told = msgspec.json.decode(request.told_json, type=ReloadTold)
-    logs.setup(told.log_level, told.log_format, "reload")
+    start = msgspec.json.decode(request.start_json, type=ReloadStart)
+    logs.setup(start.log_level, start.log_format, "reload")
     try:
         answer = read_again(request, dict(os.environ))
     except SettingsError as error:
