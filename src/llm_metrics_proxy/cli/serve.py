@@ -20,7 +20,7 @@ from llm_metrics_proxy.processes import discovery, launch
 from llm_metrics_proxy.scoreboard import Scoreboard
 
 
-class Backend(NamedTuple):
+class ChosenBackend(NamedTuple):
     """Who answers; ``note`` says how it was chosen. ``url`` is ``None`` for the simulated server, not yet started, and
     empty where the settings name several."""
 
@@ -62,31 +62,33 @@ def serve(
     children.append(launch.metrics_spec(loaded, readers, scoreboard))
 
     with courtesy():
-        print_start_block(settings, Backend(url, backend.note), clients.url, readers.url, simulated=backend.url is None)
+        print_start_block(
+            settings, ChosenBackend(url, backend.note), clients.url, readers.url, simulated=backend.url is None
+        )
     launch.launch(loaded, children, ports, scoreboard)
 
 
-def choose_backend(settings: Settings, origin: str) -> Backend:
+def choose_backend(settings: Settings, origin: str) -> ChosenBackend:
     """The one that was named, else one found on loopback, else (``url`` is ``None``) the simulated one."""
     if settings.backends:
-        return Backend("", f"{len(settings.backends)} of the file")
+        return ChosenBackend("", f"{len(settings.backends)} of the file")
     if settings.backend == DEMO:
-        return Backend(None, f"the simulated server was asked for ({origin})")
+        return ChosenBackend(None, f"the simulated server was asked for ({origin})")
     if settings.backend is not None:
-        return Backend(settings.backend, origin)
+        return ChosenBackend(settings.backend, origin)
     found = asyncio.run(discovery.look_on_loopback(frozenset({settings.port, settings.metrics_port})))
     if not found:
         looked_at = ", ".join(f"{candidate.program} {candidate.port}" for candidate in discovery.CANDIDATES)
-        return Backend(None, f"no backend was named and no LLM server found on loopback ({looked_at})")
+        return ChosenBackend(None, f"no backend was named and no LLM server found on loopback ({looked_at})")
     also = f"; also there: {', '.join(map(str, found[1:]))}" if found[1:] else ""
     count = len(found[0].models)
-    return Backend(
+    return ChosenBackend(
         found[0].url, f"{found[0].program} with {count} model{'' if count == 1 else 's'}, found on loopback{also}"
     )
 
 
 def print_start_block(
-    settings: Settings, backend: Backend, proxy_url: str, metrics_url: str, *, simulated: bool
+    settings: Settings, backend: ChosenBackend, proxy_url: str, metrics_url: str, *, simulated: bool
 ) -> None:
     """What runs where, and how to point a client at it."""
     table = Table.grid(padding=(0, 2))
@@ -104,7 +106,7 @@ def print_start_block(
 
 
 def start_lines(
-    settings: Settings, backend: Backend, proxy_url: str, metrics_url: str, *, simulated: bool
+    settings: Settings, backend: ChosenBackend, proxy_url: str, metrics_url: str, *, simulated: bool
 ) -> list[tuple[str, str]]:
     """Name and text of each line of the start-up block."""
     reach = "" if is_loopback(settings.host) else f"  (on {settings.host}: other machines can reach it)"
@@ -122,7 +124,7 @@ def start_lines(
     ]
 
 
-def backend_lines(settings: Settings, backend: Backend, *, simulated: bool) -> list[tuple[str, str]]:
+def backend_lines(settings: Settings, backend: ChosenBackend, *, simulated: bool) -> list[tuple[str, str]]:
     """One line for each server."""
     if not settings.backends:
         return [("Backend", f"{backend.url}  ({'simulated' if simulated else backend.note})")]

@@ -30,7 +30,6 @@ KILL_GRACE_S: Final = 5.0  # a worker that has drained still closes its journal
 # It stores for 5 s at most; killed later, it loses nothing: the journal is read on at the next start.
 LAST_INGESTION_S: Final = 30.0
 _DEMO_STOP_S: Final = 5.0
-_WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 -- shown to people, not bound
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +63,7 @@ def listen_for_demo() -> PortSockets:
 
 
 def _listening(host: str, groups: list[list[socket.socket]]) -> PortSockets:
-    shown = _WILDCARDS.get(host, f"[{host}]" if ":" in host else host)
-    return PortSockets(groups, f"http://{shown}:{groups[0][0].getsockname()[1]}")
+    return PortSockets(groups, listening.base_url(host, groups[0][0].getsockname()[1]))
 
 
 def prepare_folders(settings: Settings) -> None:
