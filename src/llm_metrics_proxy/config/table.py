@@ -68,7 +68,7 @@ class SettingValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 '''
 
 
-class Row(NamedTuple):
+class SettingRow(NamedTuple):
     """One setting. ``default`` and ``allowed`` are words for people; ``allowed`` completes "must be …"."""
 
     name: str
@@ -91,12 +91,12 @@ class Row(NamedTuple):
         return f"{self.flag}/--no-{self.flag[2:]}" if self.is_switch else self.flag
 
 
-def rows() -> dict[str, Row]:
+def rows() -> dict[str, SettingRow]:
     """Every setting by name, in the table's order."""
     return {name: _row(name, field) for name, field in Settings.model_fields.items()}
 
 
-def table_rows(table: str) -> dict[str, Row]:
+def table_rows(table: str) -> dict[str, SettingRow]:
     """Every key of a table such as ``[[backends]]``, described like a setting."""
     return {name: _row(name, field) for name, field in TOML_TABLES[table].model.model_fields.items()}
 
@@ -107,7 +107,7 @@ def values_of(settings: Settings) -> dict[str, Any]:
     return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in values.items()}
 
 
-def _is_plain(row: Row) -> bool:
+def _is_plain(row: SettingRow) -> bool:
     return not row.toml_only and not row.is_secret
 
 
@@ -163,12 +163,12 @@ def _line(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
-def _row(name: str, field: FieldInfo) -> Row:
+def _row(name: str, field: FieldInfo) -> SettingRow:
     words = field.json_schema_extra
     assert isinstance(words, dict)
     kinds = _kinds(field.annotation)
     unit = str(words["unit"])
-    return Row(
+    return SettingRow(
         name=name,
         flag="--" + name.replace("_", "-"),
         environment=ENV_PREFIX + name.upper(),

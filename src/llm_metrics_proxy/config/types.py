@@ -1,7 +1,7 @@
 """How a setting's text becomes a value: the types that the settings table is written in.
 
 Validators raise plain ``ValueError``; the sentence that a person reads is made from the table's own words
-(``table.Row.allowed``), so that the documentation and the error message cannot differ.
+(``table.SettingRow.allowed``), so that the documentation and the error message cannot differ.
 """
 
 import ipaddress
