@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
-from llm_metrics_proxy.cli.plan import proxy_options
-from llm_metrics_proxy.cli.reload_options import RELOADED
+from tools import write_docs
+
 from llm_metrics_proxy.config.sources import load
+from llm_metrics_proxy.config.table import rows
+from llm_metrics_proxy.processes.options import proxy_options
 from llm_metrics_proxy.proxy.choice import eligible
 from llm_metrics_proxy.proxy.routing import Backend, backends_of
 from llm_metrics_proxy.wire.endpoints import family_of
@@ -18,11 +20,7 @@ def example(folder: Path) -> list[Backend]:
     [text] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     file.write_text(text)
     loaded = load({}, {"OPENAI_KEY": "sk-1"}, file)
-    return backends_of(
-        proxy_options(
-            loaded.settings, backend="", listen_fds=[], worker_index=0, scoreboard_fd=None, api_keys=loaded.api_keys
-        )
-    )
+    return backends_of(proxy_options(loaded, backend="", listen_fds=[], worker_index=0, scoreboard_fd=None))
 
 
 def test_the_example_can_be_loaded(tmp_path: Path) -> None:
@@ -46,6 +44,7 @@ def test_requests_go_where_the_page_says(tmp_path: Path) -> None:
     assert served_by(None, "/v1/audio/transcriptions") == ["gpu-1", "gpu-2", "openai"]
 
 
-def test_the_settings_that_are_read_again_are_those_that_the_page_names() -> None:
+def test_the_page_lists_the_settings_that_are_read_again() -> None:
+    assert write_docs.with_reloaded(PAGE) == PAGE, "run: .venv/bin/python -m tools.write_docs"
     part = PAGE.partition("<!-- reloaded -->")[2].partition("<!-- end of reloaded -->")[0]
-    assert re.findall(r"`(\w+)`", part) == sorted(RELOADED)
+    assert re.findall(r"`(\w+)`", part) == sorted(name for name, row in rows().items() if row.reload)

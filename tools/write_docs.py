@@ -1,6 +1,7 @@
 """Renew what is generated in docs/: settings.md whole, and tables inside other pages."""
 
 from pathlib import Path
+from textwrap import fill
 
 from llm_metrics_proxy.analytics.dimensions import DIMENSIONS
 from llm_metrics_proxy.analytics.measures import FIELDS, NAMED
@@ -70,6 +71,15 @@ def with_table(page: str) -> str:
     return f"{head}{BEGIN}\n{columns_table()}\n{END}{tail}"
 
 
+def with_reloaded(page: str) -> str:
+    """The page about backends with its list of settings that SIGHUP reads again renewed."""
+    begin, end = "<!-- reloaded -->", "<!-- end of reloaded -->"
+    names = ", ".join(f"`{name}`" for name, row in sorted(settings_table.rows().items()) if row.reload)
+    head, _, rest = page.partition(begin)
+    _, _, tail = rest.partition(end)
+    return f"{head}{begin}\n{fill(names, 120, break_on_hyphens=False)}\n{end}{tail}"
+
+
 def undocumented_outcomes(page: str) -> list[str]:
     """Outcomes that the page does not explain."""
     return [outcome for outcome in OUTCOMES if f"| `{outcome}` |" not in page]
@@ -83,3 +93,5 @@ if __name__ == "__main__":
     errors.write_text(with_errors(errors.read_text(encoding="utf-8")), encoding="utf-8")
     analytics = DOCS / "topics" / "analytics.md"
     analytics.write_text(with_queries(analytics.read_text(encoding="utf-8")), encoding="utf-8")
+    backends = DOCS / "topics" / "backends.md"
+    backends.write_text(with_reloaded(backends.read_text(encoding="utf-8")), encoding="utf-8")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from llm_metrics_proxy.cli.plan import proxy_options
 from llm_metrics_proxy.config.backends import _OURS, MAX_BACKENDS, RESERVED, BackendTable
 from llm_metrics_proxy.config.sources import load, shown
 from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.errors import SettingsError
+from llm_metrics_proxy.processes.options import proxy_options
 from llm_metrics_proxy.proxy.choice import SPEAKS
 from llm_metrics_proxy.proxy.headers import _HOP_BY_HOP
 from llm_metrics_proxy.proxy.options import BackendOptions
@@ -131,9 +131,7 @@ url = "https://h/v1/"
 """
     )
     loaded = load({}, {"A_KEY": "sk-secret"}, file)
-    options = proxy_options(
-        loaded.settings, backend="", listen_fds=[], worker_index=0, scoreboard_fd=None, api_keys=loaded.api_keys
-    )
+    options = proxy_options(loaded, backend="", listen_fds=[], worker_index=0, scoreboard_fd=None)
     first, second = options.backends
     assert first == BackendOptions(
         name="a", url="http://h:1", dialect="anthropic", models=["m*", "n"], weight=3, api_key="sk-secret",

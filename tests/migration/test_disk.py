@@ -11,7 +11,7 @@ import pytest
 
 from llm_metrics_proxy.cli import migration_checks
 from llm_metrics_proxy.cli.app import run
-from llm_metrics_proxy.cli.finding import Status
+from llm_metrics_proxy.cli.finding import CheckStatus
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.migration import engine, planner
@@ -117,7 +117,7 @@ def test_on_a_small_disk_all_say_the_same_and_the_reserve_stays_free(
     planned = planner.plan(path, backup_dir=disk / "backups", migrations=MIGRATIONS)
     assert (planned.disk, planned.refusal is not None) == (needs(path), bool(lacks))
     found = migration_checks.migrations(settings)
-    assert (found.status is Status.FAILED, words in found.found) == (bool(lacks), True)
+    assert (found.status is CheckStatus.FAILED, words in found.found) == (bool(lacks), True)
     assert run(["migrate", "plan", "--data-dir", str(disk), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["disk"]["database"]["enough"] is not bool(lacks)

@@ -20,8 +20,8 @@ from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
+from tests.child_processes import answers, child
 from tests.cli.conftest import make_record
-from tests.processes import answers, child
 from tests.stack import Stack
 from tests.system.house import House, get_json, kill
 from tests.system.load import Note

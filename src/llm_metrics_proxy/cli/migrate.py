@@ -14,7 +14,6 @@ from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_happens
 from llm_metrics_proxy.cli.migrate_plan import print_plan
 from llm_metrics_proxy.cli.migrate_progress import Stop, shown
-from llm_metrics_proxy.cli.migration_ports import known_migrations
 from llm_metrics_proxy.cli.output import print_json
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
@@ -25,6 +24,7 @@ from llm_metrics_proxy.migration.legacy import Found, inspect
 from llm_metrics_proxy.migration.model import Ended, Report, Result
 from llm_metrics_proxy.migration.overview import refuse
 from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.processes.migration_ports import known_migrations
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 

@@ -8,7 +8,6 @@ from rich.table import Table
 from rich.text import Text
 
 from llm_metrics_proxy import descriptors, logs
-from llm_metrics_proxy.cli import discovery, plan
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
 from llm_metrics_proxy.cli.standard_output import courtesy
@@ -17,8 +16,8 @@ from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.config.types import DEMO
 from llm_metrics_proxy.doors import is_loopback
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.processes import discovery, launch
 from llm_metrics_proxy.scoreboard import Scoreboard
-from llm_metrics_proxy.supervisor import become
 
 
 class ChosenBackend(NamedTuple):
@@ -47,29 +46,26 @@ def serve(
     logs.setup(settings.log_level, settings.log_format, "serve")
     descriptors.raise_limit()
     backend = choose_backend(settings, loaded.origins["backend"])
-    plan.prepare_folders(settings)
-    clients = plan.listen_for_clients(settings)
-    readers = plan.listen_for_readers(settings)
-    listeners = [clients, readers]
+    launch.prepare_folders(settings)
+    clients, readers = launch.listen_for_clients(settings), launch.listen_for_readers(settings)
+    ports = [clients, readers]
     scoreboard = Scoreboard.create()
 
     children = []
     url = backend.url
     if url is None:
-        demo = plan.listen_for_demo()
-        listeners.append(demo)
-        children.append(plan.demo_spec(demo, traffic_to=None if demo_traffic is False else clients.url))
+        demo = launch.listen_for_demo()
+        ports.append(demo)
+        children.append(launch.demo_spec(demo, traffic_to=None if demo_traffic is False else clients.url))
         url = demo.url
-    workers = plan.worker_specs(settings, url, clients, scoreboard, loaded.api_keys)
-    children += workers
-    reloaded = [*workers, plan.metrics_spec(loaded, readers, scoreboard)]
-    children.append(reloaded[-1])
+    children += launch.worker_specs(loaded, url, clients, scoreboard)
+    children.append(launch.metrics_spec(loaded, readers, scoreboard))
 
     with courtesy():
         print_start_block(
             settings, ChosenBackend(url, backend.note), clients.url, readers.url, simulated=backend.url is None
         )
-    become(plan.assemble(settings, children, listeners, scoreboard, plan.reload_plan(loaded, reloaded)))
+    launch.launch(loaded, children, ports, scoreboard)
 
 
 def choose_backend(settings: Settings, origin: str) -> ChosenBackend:

@@ -32,7 +32,7 @@ from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
 from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.identity import KeyIds
-from llm_metrics_proxy.proxy.options import ProxyOptions, reloaded
+from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.recorder import Recorder
@@ -121,7 +121,7 @@ class Worker:
         """New settings, checked already by whoever read them; should one be unusable all the same, the old stay."""
         ctx = self._ctx
         try:
-            options = reloaded(self._options, msgspec.json.decode(line, type=ProxyOptions))
+            options = msgspec.json.decode(line, type=ProxyOptions)
             ctx.fleet.replace(backends_of(options))
         except (msgspec.MsgspecError, SettingsError, OSError) as error:
             log.error("the new settings cannot be used, and the old ones stay: %s", error)  # noqa: TRY400

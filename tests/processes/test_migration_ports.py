@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from llm_metrics_proxy.api.ports import MigrationPorts
-from llm_metrics_proxy.cli.migration_ports import ServicePorts
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService
+from llm_metrics_proxy.processes.migration_ports import ServicePorts
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 
 

@@ -1,4 +1,4 @@
-"""``python -m llm_metrics_proxy.cli.metrics_process``: the metrics process, a child of the supervisor.
+"""``python -m llm_metrics_proxy.processes.metrics_process``: the metrics process, a child of the supervisor.
 
 Told what to do by one line of JSON (``MetricsOptions``) on standard input, which stays open: a later line brings new
 prices, objectives and alerts, and its end means that the supervisor is gone, even by ``kill -9``. On that, and on
@@ -32,9 +32,6 @@ from llm_metrics_proxy.api.capacity import Capacity
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.server import serve
 from llm_metrics_proxy.api.session import Sessions
-from llm_metrics_proxy.cli.metrics_options import MetricsOptions
-from llm_metrics_proxy.cli.migration_ports import ServicePorts
-from llm_metrics_proxy.cli.version import versions
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
@@ -44,6 +41,9 @@ from llm_metrics_proxy.migration.service import MigrationService
 from llm_metrics_proxy.migration.window import Window
 from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.process_memory import collect_rarely, give_back_large_blocks
+from llm_metrics_proxy.processes.metrics_options import MetricsOptions
+from llm_metrics_proxy.processes.migration_ports import ServicePorts
+from llm_metrics_proxy.processes.versions import versions
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.alert_store import AlertStore

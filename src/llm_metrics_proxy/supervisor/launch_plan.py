@@ -28,14 +28,14 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
     """The process that reads the settings again: ``ReloadRequest`` on its standard input, ``ReloadAnswer`` out."""
 
     argv: list[str]
-    told_json: str  # what it is told beside the options that the children have now
+    start_json: str  # what it is told beside the options that the children have now
     children: list[str]  # names of those that it gives new options
 
 
 class ReloadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """``options``: JSON by the child's name, as each has been told it last."""
 
-    told_json: str
+    start_json: str
     options: dict[str, str]
 
 
@@ -46,7 +46,7 @@ class ReloadAnswer(msgspec.Struct, frozen=True, kw_only=True):
     needs_restart: list[str] = []
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the supervisor is told."""
 
     children: list[ChildSpec]
@@ -57,7 +57,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     reload: Reload | None = None  # none: there is no file that could have changed
 
 
-def become(plan: Plan) -> NoReturn:
+def become(plan: LaunchPlan) -> NoReturn:
     """Replace this process by a supervisor with ``plan``; the pid stays. Descriptors in the plan are handed over."""
     plan_fd = nameless_file()
     with os.fdopen(os.dup(plan_fd), "wb") as writer:

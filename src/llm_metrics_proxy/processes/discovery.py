@@ -11,6 +11,7 @@ import msgspec
 from llm_metrics_proxy import tls_reasons
 
 LIMIT_S: Final = 0.3  # for one question; a server on loopback that is slower is not ready for traffic
+TLS_FAILED: Final = "TLS failed"  # how the reason begins, where that is the reason
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024  # OpenRouter's list of models is about half a megabyte
 
 
@@ -39,7 +40,7 @@ _OWNERS: Final = {
 }
 
 
-class Found(NamedTuple):
+class LlmServer(NamedTuple):
     """A server that answered like an LLM server."""
 
     url: str
@@ -51,7 +52,7 @@ class Found(NamedTuple):
         return f"{self.program} at {self.url} ({count} model{'' if count == 1 else 's'})"
 
 
-class Answer(NamedTuple):
+class DiscoveryAnswer(NamedTuple):
     """An HTTP answer: status, whole body, and the names of its fields in lower case."""
 
     status: int
@@ -71,25 +72,25 @@ class Manners(NamedTuple):
 _PLAIN: Final = Manners()
 
 
-async def look_on_loopback(skip_ports: frozenset[int] = frozenset()) -> list[Found]:
+async def look_on_loopback(skip_ports: frozenset[int] = frozenset()) -> list[LlmServer]:
     """Every LLM server on the usual ports of 127.0.0.1, asked at the same time, most preferred first."""
     candidates = [candidate for candidate in CANDIDATES if candidate.port not in skip_ports]
     answers = await asyncio.gather(*(identify(f"http://127.0.0.1:{port}", guess) for guess, port in candidates))
-    return [answer for answer in answers if isinstance(answer, Found)]
+    return [answer for answer in answers if isinstance(answer, LlmServer)]
 
 
 async def identify(
     base_url: str, guess: str = "LLM server", *, limit_s: float = LIMIT_S, manners: Manners = _PLAIN
-) -> Found | str:
+) -> LlmServer | str:
     """The LLM server behind a base URL, or why it is taken for none, as a clause for people."""
     root = base_url.rstrip("/").removesuffix("/v1")
     questions = (ask(root + "/api/tags", limit_s, manners), ask(root + "/v1/models", limit_s, manners))
     tags, models = await asyncio.gather(*questions, return_exceptions=True)
-    if isinstance(tags, Answer) and (names := _names(tags, "models", "name")) is not None:
-        return Found(root, "Ollama", names)
-    if isinstance(models, Answer):
+    if isinstance(tags, DiscoveryAnswer) and (names := _names(tags, "models", "name")) is not None:
+        return LlmServer(root, "Ollama", names)
+    if isinstance(models, DiscoveryAnswer):
         if (names := _names(models, "data", "id")) is not None:
-            return Found(root, _owner(models) or guess, names)
+            return LlmServer(root, _owner(models) or guess, names)
         if models.status in {401, 403}:
             return f"it wants a key (status {models.status} for /v1/models)"
         return f"its answer to /v1/models (status {models.status}) is no list of models"
@@ -108,10 +109,10 @@ def _why_not(error: Exception, root: str, server_name: str | None) -> str:
         if parts.scheme == "http":
             return f"{words}; if it {tls_reasons.SPEAKS_TLS}"
         reason = tls_reasons.CLOSED
-    return words if reason is None else f"TLS failed: it {reason}"
+    return words if reason is None else f"{TLS_FAILED}: it {reason}"
 
 
-async def ask(url: str, limit_s: float, manners: Manners = _PLAIN) -> Answer:
+async def ask(url: str, limit_s: float, manners: Manners = _PLAIN) -> DiscoveryAnswer:
     """GET one URL. Raises ``OSError``, ``TimeoutError``, or ``ValueError`` for what is not HTTP or too long."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
@@ -147,7 +148,7 @@ class _Collector:
         self.complete = True
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> Answer:
+async def _read_answer(reader: asyncio.StreamReader) -> DiscoveryAnswer:
     collector = _Collector()
     parser = httptools.HttpResponseParser(collector)
     received = 0
@@ -165,10 +166,10 @@ async def _read_answer(reader: asyncio.StreamReader) -> Answer:
         raise ConnectionResetError("the connection was closed without an answer")
     if not (status := parser.get_status_code()):
         raise ValueError("the connection was closed in the middle of an answer")
-    return Answer(status, bytes(collector.body), frozenset(collector.fields))
+    return DiscoveryAnswer(status, bytes(collector.body), frozenset(collector.fields))
 
 
-def _names(answer: Answer, key: str, name: str) -> tuple[str, ...] | None:
+def _names(answer: DiscoveryAnswer, key: str, name: str) -> tuple[str, ...] | None:
     """The models listed under ``key``; ``None`` if the answer is no such list. In Go, no models are ``null``."""
     document = _document(answer)
     if answer.status != 200 or key not in document:
@@ -179,12 +180,12 @@ def _names(answer: Answer, key: str, name: str) -> tuple[str, ...] | None:
     return tuple(str(model[name]) for model in models)
 
 
-def _owner(answer: Answer) -> str | None:
+def _owner(answer: DiscoveryAnswer) -> str | None:
     models = _document(answer).get("data") or [{}]
     return _OWNERS.get(str(models[0].get("owned_by")).lower())
 
 
-def _document(answer: Answer) -> dict[str, Any]:
+def _document(answer: DiscoveryAnswer) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):

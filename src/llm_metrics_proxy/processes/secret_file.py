@@ -9,11 +9,17 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.ownership import follow
 
 FILE_NAME: Final = "api_key_secret"
 SECRET_BYTES: Final = 32
+
+
+def secret_path(settings: Settings) -> Path:
+    """Where it is kept."""
+    return settings.data_dir / FILE_NAME
 
 
 def ensure(path: Path) -> str | None:

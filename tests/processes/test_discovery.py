@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.cli import discovery
-from llm_metrics_proxy.cli.discovery import Answer, Candidate, Found, ask, identify, look_on_loopback
+from llm_metrics_proxy.processes import discovery
+from llm_metrics_proxy.processes.discovery import Candidate, DiscoveryAnswer, LlmServer, ask, identify, look_on_loopback
 from tests.examples import examples
 
 
@@ -19,7 +19,7 @@ def http(body: bytes | object, status: str = "200 OK", extra: str = "") -> bytes
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(content)}\r\n{extra}\r\n".encode() + content
 
 
-NOT_FOUND = http(b"404 page not found", "404 Not Found")
+NOT_FOUND = http(b"404 page not found", "404 Not LlmServer")
 
 
 @asynccontextmanager
@@ -85,12 +85,12 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%b\r\n%x\r
     ],
 )
 def test_an_answer_tells_what_a_server_is(routes: dict[str, bytes], expected: str) -> None:
-    async def story() -> Found | str:
+    async def story() -> LlmServer | str:
         async with server(routes) as url:
             return await identify(url + "/v1/", "guessed", limit_s=2)
 
     found = asyncio.run(story())
-    if isinstance(found, Found):
+    if isinstance(found, LlmServer):
         assert f"{found.program} {len(found.models)}" == expected
         assert not found.url.endswith("/v1")
     else:
@@ -98,7 +98,7 @@ def test_an_answer_tells_what_a_server_is(routes: dict[str, bytes], expected: st
 
 
 def test_nobody_there_is_an_answer_too() -> None:
-    async def story() -> Found | str:
+    async def story() -> LlmServer | str:
         async with server({}) as url:
             pass
         return await identify(url)
@@ -107,7 +107,7 @@ def test_nobody_there_is_an_answer_too() -> None:
 
 
 def test_a_server_that_is_slow_costs_its_limit_and_no_more() -> None:
-    async def story() -> Found | str:
+    async def story() -> LlmServer | str:
         async with server({"/v1/models": http(models("a"))}, pause_s=1.0) as url:
             return await identify(url, limit_s=0.1)
 
@@ -117,7 +117,7 @@ def test_a_server_that_is_slow_costs_its_limit_and_no_more() -> None:
 def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "MAX_ANSWER_BYTES", 100_000)
 
-    async def story() -> Answer:
+    async def story() -> DiscoveryAnswer:
         async with server({"/": http(b"x" * 200_000)}) as url:
             return await ask(url + "/", 2)
 
@@ -126,7 +126,7 @@ def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_loopback_is_searched_in_order_of_preference_without_our_own_ports(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def story() -> tuple[list[Found], list[Found], list[str]]:
+    async def story() -> tuple[list[LlmServer], list[LlmServer], list[str]]:
         routes = {"/v1/models": http(models("a"))}
         async with server(routes) as first, server({}) as web, server(routes) as last:
             urls = [first, web, last]
@@ -151,7 +151,7 @@ def test_loopback_is_searched_in_order_of_preference_without_our_own_ports(monke
     st.lists(st.integers(1, 20), max_size=5),
 )
 def test_no_answer_in_any_cut_breaks_the_search(answer: bytes, pieces: list[int]) -> None:
-    async def story() -> Found | str:
+    async def story() -> LlmServer | str:
         async with server({"/v1/models": answer, "/api/tags": answer}, pieces) as url:
             return await identify(url, limit_s=2)
 

@@ -17,7 +17,6 @@ import apsw
 import msgspec
 import pytest
 
-from llm_metrics_proxy.cli.metrics_options import MetricsOptions
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import State
@@ -27,11 +26,12 @@ from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.telemetry import OtlpOptions
 from tests import legacy
 from tests.cli.conftest import make_record
+from tests.options import metrics_options
 from tests.telemetry.receiver import Receiver
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
-COMMAND = [sys.executable, "-P", "-m", "llm_metrics_proxy.cli.metrics_process"]
+COMMAND = [sys.executable, "-P", "-m", "llm_metrics_proxy.processes.metrics_process"]
 
 
 class MetricsProcess:
@@ -43,7 +43,7 @@ class MetricsProcess:
         self.folder = folder
         self._server = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self._server.getsockname()
-        options = self._options = MetricsOptions(
+        options = self._options = metrics_options(
             db_path=str(folder / "m.db"),
             journal_dir=str(folder / "journal"),
             backup_dir=str(folder / "backups"),

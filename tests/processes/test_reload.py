@@ -13,14 +13,13 @@ import msgspec
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from llm_metrics_proxy.cli import plan
-from llm_metrics_proxy.cli.metrics_options import MetricsOptions
-from llm_metrics_proxy.cli.reload import read_again
-from llm_metrics_proxy.cli.reload_options import RELOADED
-from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import load
+from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.errors import SettingsError
-from llm_metrics_proxy.proxy.options import FIXED_AT_START, ProxyOptions
+from llm_metrics_proxy.processes import launch
+from llm_metrics_proxy.processes.metrics_options import MetricsOptions
+from llm_metrics_proxy.processes.reload import read_again
+from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor import ReloadRequest
 from tests.cli.test_serve import serving
@@ -48,14 +47,14 @@ class Started:
 
     def __init__(self, file: Path, flags: dict[str, Any], backend: str = "") -> None:
         loaded = load(flags, {"KEY": "first"}, file)
-        clients, board = plan.listen_for_clients(loaded.settings), Scoreboard.create()
-        workers = plan.worker_specs(loaded.settings, backend, clients, board, loaded.api_keys)
-        reload = plan.reload_plan(loaded, workers)
+        clients, board = launch.listen_for_clients(loaded.settings), Scoreboard.create()
+        workers = launch.worker_specs(loaded, backend, clients, board)
+        reload = launch.launch_plan(loaded, workers, [clients]).reload
         assert reload is not None
         assert reload.children == ["worker-0"]
         self.before = msgspec.json.decode(workers[0].options_json, type=ProxyOptions)
         self._request = ReloadRequest(
-            told_json=reload.told_json, options={worker.name: worker.options_json for worker in workers}
+            start_json=reload.start_json, options={worker.name: worker.options_json for worker in workers}
         )
         for each in clients.groups[0]:
             each.close()
@@ -79,8 +78,9 @@ def test_what_can_change_does_and_what_cannot_is_named(tmp_path: Path) -> None:
     options, needs_restart = started.again()
     assert [(each.name, each.api_key) for each in options.backends] == [("a", "second"), ("b", "second")]
     assert (options.allow_paths, options.first_byte_timeout_s) == (["/x"], 9)
-    for name in FIXED_AT_START:
-        assert getattr(options, name) == getattr(started.before, name), name
+    for name in started.before.__struct_fields__:
+        if name not in rows() or not rows()[name].reload:
+            assert getattr(options, name) == getattr(started.before, name), name
     assert needs_restart == ["metrics_port", "data_dir", "db_path", "backup_dir", "journal_dir", "journal_fsync"]
 
 
@@ -88,14 +88,14 @@ def test_the_metrics_process_gets_new_prices_and_keeps_the_rest(tmp_path: Path) 
     file = tmp_path / "file.toml"
     file.write_text(f"data_dir = '{tmp_path}/data'\nmetrics_port = 0\n")
     loaded = load({}, {}, file)
-    readers = plan.listen_for_readers(loaded.settings)
-    child = plan.metrics_spec(loaded, readers, None)
-    reload = plan.reload_plan(loaded, [child])
+    readers = launch.listen_for_readers(loaded.settings)
+    child = launch.metrics_spec(loaded, readers, None)
+    reload = launch.launch_plan(loaded, [child], [readers]).reload
     assert reload is not None
     assert reload.children == ["metrics"]
     row = "[[prices]]\nmodel = 'a'\ninput_usd_per_mtok = 1\n"
     file.write_text(f"data_dir = '{tmp_path}/elsewhere'\nmetrics_port = 0\npublic_prices = false\n" + row)
-    request = ReloadRequest(told_json=reload.told_json, options={"metrics": child.options_json})
+    request = ReloadRequest(start_json=reload.start_json, options={"metrics": child.options_json})
     answer = read_again(request, {})
     before, after = (
         msgspec.json.decode(text, type=MetricsOptions) for text in (child.options_json, answer.options["metrics"])
@@ -138,11 +138,7 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, toml: str, proble
 
 
 def test_without_a_file_there_is_nothing_to_read_again() -> None:
-    assert plan.reload_plan(load({}, {}), []) is None
-
-
-def test_what_a_reload_changes_are_settings() -> None:
-    assert Settings.model_fields.keys() >= RELOADED
+    assert launch.launch_plan(load({}, {}), [], []).reload is None
 
 
 class Load:

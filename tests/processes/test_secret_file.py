@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from llm_metrics_proxy.cli.secret_file import SECRET_BYTES, ensure
 from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.processes.secret_file import SECRET_BYTES, ensure
 
 
 def test_it_is_made_once_and_only_the_owner_reads_it(tmp_path: Path) -> None:
