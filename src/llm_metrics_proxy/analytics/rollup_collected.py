@@ -16,10 +16,19 @@ from llm_metrics_proxy.analytics.rollup_range import TABLE
 from llm_metrics_proxy.analytics.rows import read
 from llm_metrics_proxy.analytics.source import QueryPlan, ResultGroup, SourceResult
 from llm_metrics_proxy.rollups.aggregates import NONE, Sketch, SketchedAggregates, SketchedStats
+from llm_metrics_proxy.rollups.banks import by_bank, stored_grain
 from llm_metrics_proxy.rollups.columns import Columns, of_rows, selected
 from llm_metrics_proxy.rollups.cover import Cover
 from llm_metrics_proxy.rollups.grains import VERSION, RollupLevel
-from llm_metrics_proxy.rollups.groups import Bins, Cells, joined_bins, joined_cells, unpack_bins, unpack_cells
+from llm_metrics_proxy.rollups.groups import (
+    FIELD_STRIDE,
+    Bins,
+    Cells,
+    joined_bins,
+    joined_cells,
+    unpack_bins,
+    unpack_cells,
+)
 from llm_metrics_proxy.rollups.sketch import SLOTS, VALUES, Ints
 from llm_metrics_proxy.rollups.tally import Filled, bins_of, cells_of, slots_by_field
 from llm_metrics_proxy.rollups.values import WHOLE
@@ -93,24 +102,26 @@ class Collected:
         keys: Sequence[bytes] | None,
     ) -> None:
         """All rows of one level in a span (seconds); ``blocks``: where stretches begin, and their places."""
-        place = _Span(self._chosen.grain.number, level.number, *span, keys)
-        for rows in _pages(now, "rollups", "requests, succeeded, failed, ones, many", place):
-            chosen, numbers = self._placed(rows, blocks)
-            group = np.array(numbers, np.int64)
-            self._counts.append((group, np.array([row[2:5] for row in chosen], np.int64).reshape(-1, 3)))
-            for row in chosen:
-                version = self._known[row[1]][0]  # type: ignore[index]
-                self._versions[version] = self._versions.get(version, 0) + row[2]
-            if self._chosen.moments:
-                self._cells.append(unpack_cells([row[5:7] for row in chosen], group, self._chosen.moments))
-            self._add_up()
-        if not self._chosen.sketches:
-            return
-        for rows in _pages(now, "rollup_sketches", "small, large", place):
-            chosen, numbers = self._placed(rows, blocks)
-            group = np.array(numbers, np.int64)
-            self._bins.append(unpack_bins([row[2:4] for row in chosen], group, self._chosen.sketches))
-            self._add_up()
+        grain = self._chosen.grain.number
+        wanted = by_bank(self._chosen.moments)
+        for bank in sorted({0, *wanted}):  # counts are in the first
+            place = _Span(stored_grain(grain, bank), level.number, *span, keys)
+            for rows in _pages(now, "rollups", "requests, succeeded, failed, ones, many", place):
+                chosen, group = self._placed(rows, blocks)
+                if bank == 0:
+                    self._counts.append((group, np.array([row[2:5] for row in chosen], np.int64).reshape(-1, 3)))
+                    for row in chosen:
+                        version = self._known[row[1]][0]  # type: ignore[index]
+                        self._versions[version] = self._versions.get(version, 0) + row[2]
+                if bank in wanted:
+                    self._cells.append(unpack_cells([row[5:7] for row in chosen], group, bank, wanted[bank]))
+                self._add_up()
+        for bank, fields in by_bank(self._chosen.sketches).items():
+            place = _Span(stored_grain(grain, bank), level.number, *span, keys)
+            for rows in _pages(now, "rollup_sketches", "small, large", place):
+                chosen, group = self._placed(rows, blocks)
+                self._bins.append(unpack_bins([row[2:4] for row in chosen], group, bank, fields))
+                self._add_up()
 
     def _add_up(self) -> None:
         """Thousands of clients on each of many days are added up on the way, so that few are held at once."""
@@ -119,9 +130,7 @@ class Collected:
         if _is_much(self._bins):
             self._bins = [joined_bins(self._bins).reduced()]
 
-    def _placed(
-        self, rows: Sequence[tuple[Any, ...]], blocks: tuple[Ints, Ints]
-    ) -> tuple[list[tuple[Any, ...]], list[int]]:
+    def _placed(self, rows: Sequence[tuple[Any, ...]], blocks: tuple[Ints, Ints]) -> tuple[list[tuple[Any, ...]], Ints]:
         """The rows that the filter leaves, and the group of each."""
         starts, places = blocks
         where_ = places[np.searchsorted(starts, [row[0] for row in rows], side="right") - 1].tolist() if rows else []
@@ -139,7 +148,7 @@ class Collected:
             if number is None:
                 number = cache[place, key] = self._number(place, decoded[1])
             numbers.append(number)
-        return chosen, numbers
+        return chosen, np.array(numbers, np.int64)
 
     def take_edges(self, now: Snapshot, covered: Cover, cursor: int) -> None:
         """Records at the edges that are rolled up, but in buckets that reach beyond."""
@@ -256,9 +265,9 @@ def _binned(whole: SketchedAggregates, field: int) -> list[ResultGroup]:
 
 def _fields_by_group(cells: Cells, bins: Bins, groups: int, sketched: frozenset[int]) -> list[dict[int, SketchedStats]]:
     found: list[dict[int, SketchedStats]] = [{} for _ in range(groups)]
-    code = bins.group * 32 + bins.slot // SLOTS
+    code = bins.group * FIELD_STRIDE + bins.slot // SLOTS
     slots = bins.slot % SLOTS
-    wanted = cells.group * 32 + cells.field
+    wanted = cells.group * FIELD_STRIDE + cells.field
     lows, highs = np.searchsorted(code, wanted, side="left"), np.searchsorted(code, wanted, side="right")
     for group, number, n, total, whole, low, high, begin, end in zip(
         *(column.tolist() for column in cells), lows.tolist(), highs.tolist(), strict=True

@@ -21,17 +21,16 @@ from llm_metrics_proxy.rollups.grains import (
     RollupLevel,
     key_names,
 )
-from llm_metrics_proxy.rollups.groups import Bins, Cells, joined_bins
+from llm_metrics_proxy.rollups.groups import FIELD_STRIDE, IS_WHOLE, Bins, Cells, joined_bins
 from llm_metrics_proxy.rollups.sketch import SLOTS, Floats, Ints, slots_of
 from llm_metrics_proxy.rollups.values import FIELDS, KEYS
 
 ALL_KEYS: Final = tuple(KEYS)
 ALL_FIELDS: Final = tuple(field.number for field in FIELDS)
-_IS_WHOLE: Final = np.array([field.whole for field in FIELDS])
 
 
 class Place(NamedTuple):
-    """Which row of the roll-ups: ``bucket`` in seconds since 1970 (or ``NO_TIME``), ``key`` as ``key_names`` says."""
+    """One row of the roll-ups: ``bucket`` in seconds since 1970 (or ``NO_TIME``), ``key`` as ``key_names`` says."""
 
     grain: int
     level: int
@@ -62,22 +61,15 @@ class Tally(NamedTuple):
         )
 
 
-class Grouped(NamedTuple):
-    """Records, or groups, sorted into ``groups`` groups."""
-
-    group: Ints  # of each
-    groups: int
-
-
 def roll_up(columns: Columns, dense: Dense, grains: Sequence[Grain] = GRAINS) -> list[Tally]:
     """All that these records add, one tally per grain and level."""
     if not columns.size:
         return []
-    batch = _Batch(columns, dense)
+    batch = _Shared(columns, dense)
     return [tally for grain in grains for tally in _of_grain(batch, grain)]
 
 
-class _Batch:
+class _Shared:
     """Some records, and what several grains need of them, each made once."""
 
     def __init__(self, columns: Columns, dense: Dense) -> None:
@@ -124,7 +116,7 @@ def buckets_in(columns: Columns, level: RollupLevel) -> list[int]:
     return [begin for begin in np.unique(floored(columns.minute, level)).tolist() if begin != NO_TIME]
 
 
-def _of_grain(batch: _Batch, grain: Grain) -> list[Tally]:
+def _of_grain(batch: _Shared, grain: Grain) -> list[Tally]:
     columns, dense = batch.columns, batch.dense
     finest, *coarser = grain.kept
     keys = [columns.keys[name] for name in key_names(grain)]
@@ -216,7 +208,7 @@ def cells_of(filled: Filled, group: Ints, order: Ints) -> Cells:
     high = np.maximum.reduceat(filled.low[:, order], starts, axis=1)
     field, found = np.nonzero(n)
     numbers = filled.numbers[field]
-    is_whole = _IS_WHOLE[numbers]
+    is_whole = IS_WHOLE[numbers]
     total = sums[field, found]
     cells = Cells(
         found,
@@ -241,7 +233,7 @@ def bins_of(slots: Mapping[int, Ints], numbers: Iterable[int], group: Ints) -> B
 
 
 def _counted(group: Ints, slot: Ints) -> Bins:
-    width = len(FIELDS) * SLOTS
+    width = FIELD_STRIDE * SLOTS
     code, count = np.unique(group * width + slot, return_counts=True)
     return Bins(code // width, code % width, count)
 

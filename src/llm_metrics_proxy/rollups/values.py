@@ -11,7 +11,7 @@ from llm_metrics_proxy.record import ALL_COLUMNS
 
 
 class Field(NamedTuple):
-    """``number`` is what stands for it in stored bytes, below 32. ``whole``: its values and their sum are integers."""
+    """``number`` is stored (``banks``) and stays. ``whole``: its values and their sum are integers."""
 
     number: int
     name: str
