@@ -145,7 +145,7 @@ assert "| `queue_ms` | ms |" in Path("docs/metrics.md").read_text()
                 "the server's word, of the first choice that gave one\", place=16,\n",
                 "the server's word, of the first choice that gave one\", place=16,\n"
                 '        filter=Filter("Why the answer ended.", flag=Flag("Why the answer ended."),\n'
-                '            rule=Rule("Only answers that ended so.", "a finish reason")),\n',
+                '            rule=RuleKey("Only answers that ended so.", "a finish reason")),\n',
             ),
         ),
         _STORED

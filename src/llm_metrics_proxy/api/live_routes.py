@@ -12,7 +12,7 @@ from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.api import live_events as events
 from llm_metrics_proxy.api.answers import error_response
 from llm_metrics_proxy.api.dependencies import DATA_ERRORS, readable
-from llm_metrics_proxy.api.live_hub import MAX_LISTENERS, MAX_RECORDS, TICK_S, Hub, Listener
+from llm_metrics_proxy.api.live_hub import MAX_LISTENERS, MAX_RECORDS, TICK_S, Hub, LiveListener
 from llm_metrics_proxy.api.parameters import KnownOnly, LiveParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.schemas import answer
@@ -113,7 +113,7 @@ class LiveAnswer(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
 
 
-async def _until_gone(receive: Receive, listener: Listener) -> None:
+async def _until_gone(receive: Receive, listener: LiveListener) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     listener.end()

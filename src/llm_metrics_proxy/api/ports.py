@@ -139,7 +139,7 @@ class MigrationPorts(Protocol):
         """The migrations of this program, in order."""
 
 
-class DiskRoom(Protocol):
+class DiskStatus(Protocol):
     """What is free on one disk."""
 
     @property
@@ -211,8 +211,8 @@ class ApiPorts:
     site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
     watch: WatchPorts | None = None  # none: nothing is watched here
     telemetry: Callable[[], Telemetry] | None = None  # none: none is sent
-    disks: Callable[[], Mapping[str, DiskRoom]] = dict  # those of the database and the journal
-    low_disks: Callable[[], Mapping[str, DiskRoom]] = dict  # of them, those whose last room is kept for storing
+    disks: Callable[[], Mapping[str, DiskStatus]] = dict  # those of the database and the journal
+    low_disks: Callable[[], Mapping[str, DiskStatus]] = dict  # of them, those whose last room is kept for storing
     upkeep_problem: Callable[[], str | None] = lambda: None  # why nothing is rolled up or pruned
     turned_away: Callable[[], TurnedAway] = TurnedAway
     clock: Callable[[], float] = time.time  # Unix seconds

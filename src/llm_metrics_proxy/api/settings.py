@@ -7,7 +7,7 @@ from llm_metrics_proxy.api.answers import json_response
 from llm_metrics_proxy.api.dependencies import DATA_ERRORS
 from llm_metrics_proxy.api.parameters import KnownOnly
 from llm_metrics_proxy.api.ports import ApiPorts
-from llm_metrics_proxy.api.schemas import Settings, SettingShown, answer
+from llm_metrics_proxy.api.schemas import SettingsAnswer, SettingShown, answer
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
 
@@ -23,4 +23,4 @@ def add_settings_routes(app: FastAPI, ports: ApiPorts) -> None:
     )
     async def read_settings() -> Response:
         shown = [SettingShown(**row) for row in ports.settings()]
-        return json_response(Settings(app_version=APP_VERSION, settings=shown, components=dict(ports.versions)))
+        return json_response(SettingsAnswer(app_version=APP_VERSION, settings=shown, components=dict(ports.versions)))
