@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy.api.migrations import IDLE, in_words, percent
-from llm_metrics_proxy.api.ports import DiskStatus, MigrationPorts, ServiceStatus, TurnedAway
+from llm_metrics_proxy.api.ports import DiskStatus, MigrationPorts, TurnedAway
+from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus, shortages
 
 HEARTBEAT_LIMIT_MS: Final = 5_000  # a worker writes one every second
@@ -214,7 +215,7 @@ def disk_health(disks: Mapping[str, DiskStatus], low: Collection[str]) -> list[D
 
 def assess(
     app_version: str,
-    status: ServiceStatus | None,
+    status: IngestionStatus | None,
     workers: Sequence[WorkerStatus],
     now_unix_ms: float,
     migrations: MigrationPorts | None = None,
