@@ -20,9 +20,7 @@ BY_MODEL: Final = {33: "temperature"}  # and by everything that has latencies
 FAR: Final = {300: "top_p"}  # of the total, in a bank far behind
 ADDED: Final = WHOLE | BY_MODEL | FAR
 
-_FIELDS: Final = tuple(
-    values.Field(number, name, number in WHOLE, REGISTRY[name].sql) for number, name in ADDED.items()
-)
+_FIELDS: Final = tuple(values.Field(number, name, number in WHOLE) for number, name in ADDED.items())
 values.BY_NAME.update({field.name: field for field in _FIELDS})
 for table, more in {
     "FIELDS": _FIELDS, "ALL": tuple(ADDED), "LATENCIES": tuple(BY_MODEL), "MAIN": tuple(BY_MODEL),
