@@ -5,7 +5,7 @@ from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS
 from llm_metrics_proxy.analytics.period import NOTHING
 from llm_metrics_proxy.analytics.records_source import ExactAggregates, ExactStats
 from llm_metrics_proxy.analytics.source import Needs
-from llm_metrics_proxy.record import raw_facts
+from llm_metrics_proxy.record import REGISTRY
 
 SOME = ExactAggregates(
     {"requests": 10, "succeeded": 6, "failed": 2, "good": 3},
@@ -65,6 +65,6 @@ def test_every_metric_has_unit_and_meaning_and_says_what_it_needs() -> None:
 
 def test_every_column_of_a_quantity_can_be_measured() -> None:
     assert {metric.name for metric in (*DISTRIBUTIONS, *TOKEN_SUMS)} <= set(FIELDS)
-    for name, fact in raw_facts().items():
+    for name, fact in REGISTRY.items():
         if fact.unit in {"bytes", "USD"}:
             assert measure(name).unit == measure(f"{name}.mean").unit == fact.unit

@@ -19,7 +19,7 @@ from llm_metrics_proxy.analytics.calendar import BUCKETS
 from llm_metrics_proxy.analytics.dimensions import DIMENSIONS
 from llm_metrics_proxy.analytics.filters import WORDS, RequestFilter, stored_time
 from llm_metrics_proxy.analytics.measures import FIELDS, NAMED, STATISTICS
-from llm_metrics_proxy.analytics.planning import Facts, plan
+from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.records_source import ExactAggregates, ExactStats, RecordsSource
 from llm_metrics_proxy.analytics.result import Result
@@ -299,7 +299,7 @@ def test_all_numbers_are_from_one_statement_and_so_from_one_snapshot(database: D
             filter=RequestFilter(start=NOON, end=NOON + timedelta(hours=1)),
             compare=True,
         ),
-        Facts(None, NOON),
+        PlanningContext(None, NOON),
     ).plans
     readings = RecordsSource(Watching()).read(plans)
     assert len(plans) == len(readings) == 3  # now, before, and the order of models

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.rollups import values
 
 assert "llm_metrics_proxy.rollups.grains" not in sys.modules
@@ -19,7 +20,9 @@ BY_MODEL: Final = {33: "temperature"}  # and by everything that has latencies
 FAR: Final = {300: "top_p"}  # of the total, in a bank far behind
 ADDED: Final = WHOLE | BY_MODEL | FAR
 
-_FIELDS: Final = tuple(values.Field(number, name, whole=number in WHOLE) for number, name in ADDED.items())
+_FIELDS: Final = tuple(
+    values.Field(number, name, number in WHOLE, REGISTRY[name].sql) for number, name in ADDED.items()
+)
 values.BY_NAME.update({field.name: field for field in _FIELDS})
 for table, more in {
     "FIELDS": _FIELDS, "ALL": tuple(ADDED), "LATENCIES": tuple(BY_MODEL), "MAIN": tuple(BY_MODEL),
@@ -28,11 +31,10 @@ for table, more in {
 setattr(values, "WHOLE", values.WHOLE | set(WHOLE))  # noqa: B010 -- it is final
 
 from llm_metrics_proxy.analytics import measures  # noqa: E402 -- behind the tables
-from llm_metrics_proxy.analytics.metrics import Metric  # noqa: E402
 from llm_metrics_proxy.upkeep import Retention, Upkeep, Worked  # noqa: E402
 from tests.rollups import oracle  # noqa: E402
 
-measures.FIELDS.update({field.name: Metric(field.name, "", "", field.sql) for field in _FIELDS})
+measures.FIELDS.update({field.name: REGISTRY[field.name] for field in _FIELDS})
 oracle.NAMES.update(ADDED)
 oracle.COUNTED.update(WHOLE.values())
 oracle.MOMENTS[0].update(ADDED)

@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from llm_metrics_proxy.analytics.metrics import BYTES, COSTS, DISTRIBUTIONS, TOKEN_SUMS, Metric
+from llm_metrics_proxy.analytics.metrics import BYTES, COSTS, DISTRIBUTIONS, TOKEN_SUMS
 from llm_metrics_proxy.analytics.source import Aggregates, Needs
 from llm_metrics_proxy.analytics.suggestions import unknown
+from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.errors import QueryError
 
 SUMS: Final = {metric.name: metric for metric in (*TOKEN_SUMS, *COSTS, *BYTES)}  # their bare name means the sum
-FIELDS: Final[dict[str, Metric]] = {metric.name: metric for metric in DISTRIBUTIONS} | SUMS
+FIELDS: Final[dict[str, Column]] = {metric.name: metric for metric in DISTRIBUTIONS} | SUMS
 
 Value = tuple[float | None, int]  # the number, and of how many records it is
 
@@ -149,7 +150,8 @@ def measure(name: str, parameter: str = "metrics") -> Measure:
     metric, unit = FIELDS[column], FIELDS[column].unit
     if statistic in STATISTICS:
         unit = "requests" if statistic == "count" else unit
-        meaning, needs = STATISTICS[statistic], Needs(moments=frozenset({column}))
+        extremes = frozenset({column}) if statistic in {"min", "max"} else frozenset()
+        meaning, needs = STATISTICS[statistic], Needs(moments=frozenset({column}), extremes=extremes)
         return Measure(name, unit, f"{meaning} of: {metric.meaning}", needs, _moment(column, statistic))
     percentile = _PERCENTILE.fullmatch(statistic)
     if percentile is None or not 0.1 <= float(percentile[1]) <= 99.9:

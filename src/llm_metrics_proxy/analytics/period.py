@@ -6,7 +6,7 @@ from functools import reduce
 from typing import Any, Final
 
 from llm_metrics_proxy.analytics.calendar import seconds_by_hour
-from llm_metrics_proxy.analytics.source import Aggregates, ColumnStats, Plan, SourceResult
+from llm_metrics_proxy.analytics.source import Aggregates, ColumnStats, QueryPlan, SourceResult
 
 Series = tuple[Any, ...]
 ALL: Final = -1  # in place of a bucket, hour or weekday: all of them
@@ -53,7 +53,7 @@ def together(partials: Iterable[Aggregates]) -> Aggregates:
 class Period:
     """The parts of one plan. Times are indexes of its buckets; ``None``: a time that cannot be read."""
 
-    def __init__(self, plan: Plan, reading: SourceResult) -> None:
+    def __init__(self, plan: QueryPlan, reading: SourceResult) -> None:
         self.plan = plan
         self._place = plan.group_by.index("time") if "time" in plan.group_by else None
         self._in_time = [

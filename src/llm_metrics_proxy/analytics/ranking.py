@@ -8,7 +8,7 @@ from llm_metrics_proxy.analytics.measures import Measure, measure
 from llm_metrics_proxy.analytics.period import ALL, Period, Series
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.result import Key, Measured, Row
-from llm_metrics_proxy.analytics.source import Aggregates, Plan, SourceResult
+from llm_metrics_proxy.analytics.source import Aggregates, QueryPlan, SourceResult
 from llm_metrics_proxy.errors import QueryError
 
 BELOW_BINS: Final = "<0"
@@ -115,7 +115,7 @@ def _by_key(series: Series, dimensions: Sequence[Dimension]) -> list[tuple[bool,
     ]
 
 
-def _shown_key(plan: Plan, series: Series, time: int | None) -> dict[str, Key]:
+def _shown_key(plan: QueryPlan, series: Series, time: int | None) -> dict[str, Key]:
     values = iter(series)
     return {
         name: _shown_time(plan, time) if name == "time" else _shown(dimension(name), next(values))
@@ -123,7 +123,7 @@ def _shown_key(plan: Plan, series: Series, time: int | None) -> dict[str, Key]:
     }
 
 
-def _shown_time(plan: Plan, time: int | None) -> str | None:
+def _shown_time(plan: QueryPlan, time: int | None) -> str | None:
     return None if time is None else f"{plan.buckets[time].start.replace(tzinfo=None).isoformat()}Z"
 
 

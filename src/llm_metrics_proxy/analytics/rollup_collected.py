@@ -14,7 +14,7 @@ from llm_metrics_proxy.analytics.filters import RequestFilter, stored_time, wher
 from llm_metrics_proxy.analytics.rollup_plan import Chosen
 from llm_metrics_proxy.analytics.rollup_range import TABLE
 from llm_metrics_proxy.analytics.rows import read
-from llm_metrics_proxy.analytics.source import Group, Plan, SourceResult
+from llm_metrics_proxy.analytics.source import QueryPlan, ResultGroup, SourceResult
 from llm_metrics_proxy.rollups.aggregates import NONE, Sketch, SketchedAggregates, SketchedStats
 from llm_metrics_proxy.rollups.banks import by_bank, stored_grain
 from llm_metrics_proxy.rollups.columns import Columns, of_rows, selected
@@ -69,7 +69,7 @@ def _pages(now: Snapshot, table: str, wanted: str, span: _Span) -> Iterator[list
 class Collected:
     """What was found of one plan, group by group."""
 
-    def __init__(self, plan: Plan, chosen: Chosen, times: Sequence[tuple[Any, ...]]) -> None:
+    def __init__(self, plan: QueryPlan, chosen: Chosen, times: Sequence[tuple[Any, ...]]) -> None:
         self._plan, self._chosen, self._times = plan, chosen, times
         # without dimensions there is one group, be it of no records
         self._numbers: dict[tuple[Any, ...], int] = {} if chosen.times or chosen.grouping else {(): 0}
@@ -241,7 +241,7 @@ class Collected:
         if self._chosen.bins_of is not None:
             found = _binned(partials[0], self._chosen.bins_of)
         else:
-            found = [Group(key, partials[number]) for key, number in self._numbers.items()]
+            found = [ResultGroup(key, partials[number]) for key, number in self._numbers.items()]
         return SourceResult(found, list(self._versions.items()))
 
 
@@ -251,7 +251,7 @@ def _is_much(parts: Sequence[Cells | Bins]) -> bool:
     return len(sizes) > 1 and sum(sizes[1:]) > max(MOST_ENTRIES, sizes[0])
 
 
-def _binned(whole: SketchedAggregates, field: int) -> list[Group]:
+def _binned(whole: SketchedAggregates, field: int) -> list[ResultGroup]:
     """The one group by bins of a field: a value within 1 % of where a bin begins may be counted in its neighbour."""
     moments = whole.fields.get(field, NONE)
     counts: dict[int | None, int] = {None: whole.requests - moments.n} if whole.requests > moments.n else {}
@@ -260,7 +260,7 @@ def _binned(whole: SketchedAggregates, field: int) -> list[Group]:
         for slot, amount in zip(slots.tolist(), amounts.tolist(), strict=True):
             index = bisect_right(BIN_EDGES, float(VALUES[slot])) - 1
             counts[index] = counts.get(index, 0) + amount
-    return [Group((index,), SketchedAggregates(amount, 0, 0, {})) for index, amount in counts.items()]
+    return [ResultGroup((index,), SketchedAggregates(amount, 0, 0, {})) for index, amount in counts.items()]
 
 
 def _fields_by_group(cells: Cells, bins: Bins, groups: int, sketched: frozenset[int]) -> list[dict[int, SketchedStats]]:

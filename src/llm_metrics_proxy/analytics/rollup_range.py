@@ -8,7 +8,7 @@ import numpy as np
 
 from llm_metrics_proxy.analytics.filters import RequestFilter, aware, where
 from llm_metrics_proxy.analytics.rollup_plan import Chosen, stretches_of
-from llm_metrics_proxy.analytics.source import Plan
+from llm_metrics_proxy.analytics.source import QueryPlan
 from llm_metrics_proxy.rollups.cover import US, Cover, Stretches, clipped, cover
 from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, RollupLevel
 from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
@@ -39,7 +39,7 @@ def usable_state(now: Snapshot) -> RollupState | None:
     return state if count <= MAX_TAIL else None
 
 
-def covered_by(now: Snapshot, plan: Plan, chosen: Chosen, state: RollupState) -> "Covered | None":
+def covered_by(now: Snapshot, plan: QueryPlan, chosen: Chosen, state: RollupState) -> "Covered | None":
     """The range as buckets and edges; ``None`` if it has more edges than are worth reading."""
     oldest, newest = _ends(now)
     # what was pruned began before the oldest record that is left
@@ -99,7 +99,7 @@ class Covered(NamedTuple):
     times: Sequence[tuple[Any, ...]]
 
 
-def is_worth_it(now: Snapshot, plan: Plan, covered: Covered, state: RollupState) -> bool:
+def is_worth_it(now: Snapshot, plan: QueryPlan, covered: Covered, state: RollupState) -> bool:
     """Whether most of it needs no records, and records are not read as fast."""
     exact = stretches_of(plan, None, None)
     if exact is None:

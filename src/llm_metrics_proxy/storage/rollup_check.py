@@ -19,7 +19,7 @@ from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, Dens
 from llm_metrics_proxy.rollups.groups import BANKS, Bins, Cells, unpack_bins, unpack_cells
 from llm_metrics_proxy.rollups.state import NOTHING
 from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Place, Tally, roll_up
-from llm_metrics_proxy.storage import broken_text
+from llm_metrics_proxy.storage import invalid_text
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.rollup_store import FOLD_MOST, key_bytes
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
@@ -99,7 +99,8 @@ def _name(day: int) -> str:
 def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, str | None]:
     """Rows compared, and the first difference. A day with too many records is left out."""
     span = (f"{_name(day)}T", f"{_name(day + DAY.seconds)}T")
-    found = list(broken_text.read(connection, f"SELECT * FROM ({_SELECT})", (*span, cursor, MOST_RECORDS + 1), _WIDTH))  # noqa: S608
+    sql = f"SELECT * FROM ({_SELECT})"  # noqa: S608
+    found = list(invalid_text.read_rows(connection, sql, (*span, cursor, MOST_RECORDS + 1), _WIDTH))
     if len(found) > MOST_RECORDS:
         return 0, None
     columns = of_rows(found, ALL_KEYS, ALL_FIELDS)

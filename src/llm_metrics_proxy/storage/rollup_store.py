@@ -32,7 +32,7 @@ from llm_metrics_proxy.rollups.groups import (
 from llm_metrics_proxy.rollups.sketch import Ints
 from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, RollupState
 from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Place, Tally, buckets_in, roll_up
-from llm_metrics_proxy.storage import broken_text
+from llm_metrics_proxy.storage import invalid_text
 from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
@@ -123,7 +123,7 @@ def may_fold(connection: Database, state: RollupState) -> bool:
 def gather(connection: Database, state: RollupState, records: int, through: int = 2**63 - 1) -> Gathered:
     """The next records behind the cursor, so many at most, as what they add. Raises ``apsw.Error``."""
     parameters = (state.cursor_id, through, records)
-    rows = list(broken_text.read(connection, _SELECT, parameters, _WIDTH))
+    rows = list(invalid_text.read_rows(connection, _SELECT, parameters, _WIDTH))
     columns = of_rows(rows, ALL_KEYS, ALL_FIELDS, behind=1)
     if rows and state.kept_before > NOTHING and rows[0][0] <= state.kept_through_id:
         ids = np.array([row[0] for row in rows], np.int64)
