@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.record import UsageSource
-from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader, read_request
+from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader, AnthropicRequest
 from llm_metrics_proxy.wire.base import ErrorFacts, RequestFacts, ResponseFacts
 from tests.wire.streams import facts_of
 
@@ -19,7 +19,7 @@ ANSWER: dict[str, Any] = {
               "service_tier": "priority", "cache_creation": {"ephemeral_5m_input_tokens": 10}},
 }  # fmt: skip
 FACTS = ResponseFacts(
-    model="claude-x", finish_reason="tool_use", prompt_tokens=35, completion_tokens=7, total_tokens=42,
+    response_model="claude-x", finish_reason="tool_use", prompt_tokens=35, completion_tokens=7, total_tokens=42,
     cached_tokens=20, cache_write_tokens=10, usage_source=UsageSource.REPORTED, terminal=True, tool_call_count=1,
     service_tier="priority", response_id="msg_1",
 )  # fmt: skip
@@ -48,7 +48,7 @@ def test_a_wrongly_typed_value_costs_only_its_own_facts(field: str, wrong: objec
     found = facts(json.dumps(ANSWER | {field: wrong}).encode())
     assert found.terminal
     assert (found.total_tokens == 42) == (field != "usage")
-    assert (found.model == "claude-x") == (field != "model")
+    assert (found.response_model == "claude-x") == (field != "model")
 
 
 def test_a_request_is_read() -> None:
@@ -57,7 +57,7 @@ def test_a_request_is_read() -> None:
         "metadata": {"user_id": "u-1"}, "tools": [{"name": "f"}],
         "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}],
     }  # fmt: skip
-    assert read_request(json.dumps(body).encode()) == RequestFacts(
+    assert AnthropicRequest.read(json.dumps(body).encode()) == RequestFacts(
         model="claude-x", user="u-1", is_streaming=True, max_tokens=1024, temperature=0.5, top_p=0.9, message_count=2,
         tool_count=1,
     )  # fmt: skip
@@ -65,4 +65,4 @@ def test_a_request_is_read() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"x", b'{"model":7,"messages":5,"metadata":"x"}'])
 def test_an_odd_request_has_no_facts(body: bytes) -> None:
-    assert read_request(body) == RequestFacts()
+    assert AnthropicRequest.read(body) == RequestFacts()

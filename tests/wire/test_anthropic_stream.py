@@ -27,7 +27,7 @@ def facts(*events: bytes) -> ResponseFacts:
 
 def test_a_stream_with_thinking_text_and_a_tool_call() -> None:
     assert facts(*ANTHROPIC) == ResponseFacts(
-        model="claude-x", finish_reason="tool_use", prompt_tokens=40, completion_tokens=89, total_tokens=129,
+        response_model="claude-x", finish_reason="tool_use", prompt_tokens=40, completion_tokens=89, total_tokens=129,
         cached_tokens=5, cache_write_tokens=10, usage_source=UsageSource.REPORTED, content_chunks=8, terminal=True,
         tool_call_count=1, service_tier="standard", response_id="msg_1",
     )  # fmt: skip
@@ -97,4 +97,4 @@ def test_a_stop_reason_without_its_last_event_is_an_end() -> None:
 
 def test_a_stream_without_its_beginning_is_read_all_the_same() -> None:
     found = facts(text_delta("x"), message_delta(output_tokens=4), MESSAGE_STOP)
-    assert (found.completion_tokens, found.model, found.tool_call_count) == (4, None, None)
+    assert (found.completion_tokens, found.response_model, found.tool_call_count) == (4, None, None)

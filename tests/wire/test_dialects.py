@@ -29,10 +29,10 @@ from llm_metrics_proxy.wire.endpoints import (
     model_in_path,
 )
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
-from llm_metrics_proxy.wire.json_body import JsonBodyReader
 from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
 from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
 from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
+from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherStreamReader
 
@@ -194,9 +194,9 @@ def test_the_answers_content_type_decides_who_reads_it(content_type: bytes | Non
     media = media_type(content_type)
     assert (media in EVENT_STREAM) is expected
     for dialect in (OPENAI_CHAT, OPENAI_COMPLETIONS):
-        kind = OpenAIStreamReader if expected else JsonBodyReader
+        kind = OpenAIStreamReader if expected else OpenAIBodyReader
         assert isinstance(reader_for(dialect, 200, media), kind)
-    assert isinstance(reader_for(OPENAI_EMBEDDINGS, 200, media), JsonBodyReader)
+    assert isinstance(reader_for(OPENAI_EMBEDDINGS, 200, media), OpenAIBodyReader)
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 503, 599])

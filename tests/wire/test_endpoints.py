@@ -12,7 +12,7 @@ from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.telemetry import names
 from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.endpoints import DIALECTS, ENDPOINTS, EndpointFinder, family_of, find
-from llm_metrics_proxy.wire.ollama_native import read_generation
+from llm_metrics_proxy.wire.ollama_native import OllamaRequest
 from tests.wire.test_dialects import ALONE
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "post")
@@ -133,7 +133,7 @@ def test_every_path_is_written_once() -> None:
 def test_a_dialect_that_names_its_model_and_operation_in_one_segment_is_one_row_more() -> None:
     gemini = Dialect(
         name="gemini", operation="chat", paths=("models/*:generateContent",), provider="gcp.gemini",
-        family=None, read_request=read_generation,
+        family=None, read_request=OllamaRequest.read,
     )  # fmt: skip
     finds = EndpointFinder([gemini, *ENDPOINTS])
     assert finds("/v1beta/models/gemini-pro:generateContent") is gemini

@@ -7,7 +7,7 @@ import pytest
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import ErrorFacts, RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader, read_embedding, read_generation
+from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader, OllamaEmbedRequest, OllamaRequest
 from tests.wire.streams import OLLAMA_END, facts_of
 
 COUNTED: dict[str, Any] = {
@@ -29,21 +29,21 @@ def test_a_chat_answer() -> None:
     calls = [{"function": {"name": "f", "arguments": {"a": {"b": 1}}}}] * 2
     answer = {"model": "m", "message": {"role": "assistant", "content": "Hi", "tool_calls": calls}, **OLLAMA_END}
     assert facts(answer) == ResponseFacts(
-        model="m", finish_reason="stop", terminal=True, tool_call_count=2, **COUNTED
+        response_model="m", finish_reason="stop", terminal=True, tool_call_count=2, **COUNTED
     )  # fmt: skip
 
 
 def test_a_generated_answer_with_its_context() -> None:
     answer = {"model": "m", "response": "Hi", "context": list(range(5000)), **OLLAMA_END}
-    assert facts(answer) == ResponseFacts(model="m", finish_reason="stop", terminal=True, **COUNTED)
+    assert facts(answer) == ResponseFacts(response_model="m", finish_reason="stop", terminal=True, **COUNTED)
 
 
 def test_embeddings_have_a_prompt_only() -> None:
     answer = {"model": "m", "embeddings": [[0.1] * 500] * 3, "total_duration": 14_143_917, "load_duration": 1_019_500,
               "prompt_eval_count": 8}  # fmt: skip
     assert facts(answer) == ResponseFacts(
-        model="m", prompt_tokens=8, usage_source=UsageSource.REPORTED, terminal=True, server_total_ms=14.143917,
-        server_load_ms=1.0195,
+        response_model="m", prompt_tokens=8, usage_source=UsageSource.REPORTED, terminal=True,
+        server_total_ms=14.143917, server_load_ms=1.0195,
     )  # fmt: skip
     assert facts({"embedding": [0.5] * 900}) == ResponseFacts(terminal=True)
 
@@ -56,7 +56,7 @@ def test_an_error_with_a_good_status_is_an_error() -> None:
     ("stream", "expected"), [({}, True), ({"stream": None}, True), ({"stream": True}, True), ({"stream": False}, False)]
 )
 def test_it_streams_unless_the_request_says_no(stream: dict[str, Any], expected: bool) -> None:
-    assert read_generation(json.dumps({"model": "m", **stream}).encode()).is_streaming is expected
+    assert OllamaRequest.read(json.dumps({"model": "m", **stream}).encode()).is_streaming is expected
 
 
 def test_a_chat_request_is_read() -> None:
@@ -64,7 +64,7 @@ def test_a_chat_request_is_read() -> None:
         "model": "m", "messages": [{}, {}, {}], "tools": [{}], "think": True, "keep_alive": "5m",
         "options": {"num_predict": -1, "temperature": 0.5, "top_p": 0.9, "seed": 7},
     }  # fmt: skip
-    assert read_generation(json.dumps(body).encode()) == RequestFacts(
+    assert OllamaRequest.read(json.dumps(body).encode()) == RequestFacts(
         model="m", is_streaming=True, max_tokens=-1, temperature=0.5, top_p=0.9, message_count=3, tool_count=1
     )
 
@@ -73,10 +73,10 @@ def test_a_chat_request_is_read() -> None:
     ("body", "count"), [({"prompt": "Why?"}, 1), ({"input": "a"}, 1), ({"input": ["a", "b"]}, 2), ({}, None)]
 )
 def test_prompts_and_inputs_are_counted(body: dict[str, Any], count: int | None) -> None:
-    found = read_embedding(json.dumps({"model": "m", **body}).encode())
+    found = OllamaEmbedRequest.read(json.dumps({"model": "m", **body}).encode())
     assert (found.message_count, found.is_streaming, found.model) == (count, False, "m")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"x"])
 def test_an_odd_request_has_no_facts(body: bytes) -> None:
-    assert read_generation(body) == read_embedding(body) == RequestFacts()
+    assert OllamaRequest.read(body) == OllamaEmbedRequest.read(body) == RequestFacts()

@@ -16,14 +16,14 @@ def facts(*lines: bytes) -> ResponseFacts:
 
 def test_a_chat_with_thinking_text_and_a_tool_call() -> None:
     assert facts(*OLLAMA) == ResponseFacts(
-        model="llama3.2", finish_reason="stop", content_chunks=6, terminal=True, tool_call_count=1, **COUNTED
+        response_model="llama3.2", finish_reason="stop", content_chunks=6, terminal=True, tool_call_count=1, **COUNTED
     )
 
 
 def test_a_generation() -> None:
     lines = [line(response=word, done=False) for word in ("The", " sky", " is")]
     assert facts(*lines, line(response="", context=[1, 2, 3], **OLLAMA_END)) == ResponseFacts(
-        model="llama3.2", finish_reason="stop", content_chunks=3, terminal=True, **COUNTED
+        response_model="llama3.2", finish_reason="stop", content_chunks=3, terminal=True, **COUNTED
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import ErrorFacts, RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader, read_request
+from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader, ResponsesRequest
 from tests.wire.streams import OUTPUT, RESPONSE, RESPONSE_USAGE, facts_of
 
 ANSWER: dict[str, Any] = {
@@ -29,7 +29,7 @@ def facts(value: object) -> ResponseFacts:
 
 def test_a_whole_answer() -> None:
     assert facts(ANSWER) == ResponseFacts(
-        model="gpt-x", finish_reason="completed", terminal=True, tool_call_count=1, service_tier="default",
+        response_model="gpt-x", finish_reason="completed", terminal=True, tool_call_count=1, service_tier="default",
         response_id="resp_1", **COUNTED,
     )  # fmt: skip
 
@@ -94,7 +94,7 @@ def test_a_request_is_read(given: object, count: int | None) -> None:
         "model": "gpt-x", "input": given, "stream": True, "max_output_tokens": 50, "temperature": 1, "top_p": 0.5,
         "user": "u", "tools": [{"type": "web_search"}], "instructions": "Be brief",
     }  # fmt: skip
-    assert read_request(json.dumps(body).encode()) == RequestFacts(
+    assert ResponsesRequest.read(json.dumps(body).encode()) == RequestFacts(
         model="gpt-x", user="u", is_streaming=True, max_tokens=50, temperature=1.0, top_p=0.5, message_count=count,
         tool_count=1,
     )  # fmt: skip
@@ -102,4 +102,4 @@ def test_a_request_is_read(given: object, count: int | None) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"x", b"{}"])
 def test_an_odd_request_has_no_facts(body: bytes) -> None:
-    assert read_request(body) == RequestFacts()
+    assert ResponsesRequest.read(body) == RequestFacts()

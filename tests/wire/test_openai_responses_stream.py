@@ -17,7 +17,7 @@ def facts(*events: bytes) -> ResponseFacts:
 
 def test_a_stream_with_reasoning_text_and_a_call() -> None:
     assert facts(*RESPONSES) == ResponseFacts(
-        model="gpt-x", finish_reason="completed", content_chunks=7, terminal=True, tool_call_count=1,
+        response_model="gpt-x", finish_reason="completed", content_chunks=7, terminal=True, tool_call_count=1,
         service_tier="default", response_id="resp_1", **COUNTED,
     )  # fmt: skip
 

@@ -13,7 +13,6 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from llm_metrics_proxy.wire import openai_chat
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.endpoints import (
@@ -25,6 +24,7 @@ from llm_metrics_proxy.wire.endpoints import (
     model_in_path,
     to_regex,
 )
+from llm_metrics_proxy.wire.openai_requests import ChatRequest
 
 _ENDPOINT_CHARS: Final = 256
 _CACHED_ROUTES: Final = 4096
@@ -72,7 +72,7 @@ class PathPolicy:
             endpoint=text[:_ENDPOINT_CHARS],
             dialect=dialect,
             # every API names model and stream alike
-            read_request=openai_chat.read_request if dialect is None else dialect.read_request,
+            read_request=ChatRequest.read if dialect is None else dialect.read_request,
             model=model_in_path(text),
         )
         if len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:

@@ -11,49 +11,41 @@ import msgspec
 
 from llm_metrics_proxy.wire.anthropic_usage import AnthropicUsage
 from llm_metrics_proxy.wire.base import RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.error_body import error_in_body
-from llm_metrics_proxy.wire.facts import cut, finite, response_facts, short_text, small_int
-from llm_metrics_proxy.wire.tolerant import count_items, decode
+from llm_metrics_proxy.wire.facts import cut, response_facts, short_text
+from llm_metrics_proxy.wire.requests import ModelRequest
+from llm_metrics_proxy.wire.tolerant import MISSING, count_items
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 TOOL_BLOCKS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
-
-_MISSING = msgspec.Raw()
 
 
 class _Metadata(msgspec.Struct):
     user_id: str | None = None
 
 
-class _Request(msgspec.Struct):
-    model: str | None = None
+class AnthropicRequest(ModelRequest):
+    """``/messages``."""
+
     metadata: _Metadata | None = None
-    stream: bool | None = None
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
-    messages: msgspec.Raw = _MISSING  # only counted: prompts never become Python objects
-    tools: msgspec.Raw = _MISSING
+    messages: msgspec.Raw = MISSING
+    tools: msgspec.Raw = MISSING
+
+    def facts(self) -> RequestFacts:
+        """What it says."""
+        return self._facts(
+            user=None if self.metadata is None else self.metadata.user_id,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            message_count=count_items(self.messages),
+            tool_count=count_items(self.tools),
+        )
 
 
-def read_request(body: bytes) -> RequestFacts:
-    """The facts of a request's body; of one that is not a JSON object, none."""
-    request = decode(_Request, body)
-    if request is None:
-        return RequestFacts()
-    return RequestFacts(
-        model=cut(request.model),
-        user=None if request.metadata is None else cut(request.metadata.user_id),
-        is_streaming=request.stream is True,
-        max_tokens=small_int(request.max_tokens),
-        temperature=finite(request.temperature),
-        top_p=finite(request.top_p),
-        message_count=count_items(request.messages),
-        tool_count=count_items(request.tools),
-    )
-
-
-class Block(msgspec.Struct, gc=False):
+class AnthropicBlock(msgspec.Struct, gc=False):
     """One block of an answer's content; ``Any``: only whether it is empty matters."""
 
     type: str | None = None
@@ -62,11 +54,12 @@ class Block(msgspec.Struct, gc=False):
     data: Any = None  # of redacted_thinking
 
 
-class _Answer(msgspec.Struct, gc=False):
-    type: str | None = None
+class AnthropicMessage(msgspec.Struct, gc=False):
+    """A whole answer; a streamed one begins with it, still empty."""
+
     id: Any = None
     model: str | None = None
-    content: list[Block] | None = None
+    content: list[AnthropicBlock] | None = None
     stop_reason: str | None = None
     usage: Any = None
     error: Any = None
@@ -77,21 +70,19 @@ class AnthropicBodyReader(WholeBodyReader):
 
     __slots__ = ()
 
-    kind: ClassVar[type[msgspec.Struct]] = _Answer
+    kind: ClassVar[type[msgspec.Struct]] = AnthropicMessage
 
-    def facts_of(self, answer: _Answer, *, terminal: bool, malformed: bool) -> ResponseFacts:
+    def facts_of(self, answer: AnthropicMessage, **ends: Any) -> ResponseFacts:
         """What an answer says."""
         usage = AnthropicUsage()
         usage.take(answer.usage, with_output=True)
         content = answer.content
         return response_facts(
-            model=cut(answer.model),
+            response_model=cut(answer.model),
             finish_reason=cut(answer.stop_reason),
             usage=usage.usage(),
-            terminal=terminal,
-            malformed=malformed,
-            error=error_in_body({"error": answer.error}) if answer.error else None,
             tool_call_count=None if content is None else sum(block.type in TOOL_BLOCKS for block in content),
             response_id=short_text(answer.id),
             service_tier=usage.service_tier,
+            **ends,
         )

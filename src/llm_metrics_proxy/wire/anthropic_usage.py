@@ -4,9 +4,9 @@ Source: Anthropic's API reference, "Messages" and "Streaming messages": ``usage`
 ``input_tokens`` leaves out what was read from or written to the cache; the whole input is the sum of the three.
 """
 
-from typing import Any, Final
+from typing import Final
 
-from llm_metrics_proxy.wire.facts import Usage, cut, token_count, usage_of
+from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, token_count, usage_of
 
 _INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _OUTPUT: Final = "output_tokens"
@@ -32,27 +32,22 @@ class AnthropicUsage:
             return
         self.service_tier = cut(report.get("service_tier")) or self.service_tier
         for name in (*_INPUT, _OUTPUT) if with_output else _INPUT:
-            value: Any = report.get(name)
-            count = token_count(value)
-            if isinstance(count, int):
+            count = token_count(report.get(name))
+            if count == REFUSED:
+                self._refused.add(name)
+            elif count is not None:
                 self._counts[name] = count or self._counts.get(name, 0)
                 self._refused.discard(name)
-            elif value is not None:
-                self._refused.add(name)
 
     def usage(self) -> Usage | None:
         """The counts in the names that all dialects share; None without any report."""
         if not self._counts and not self._refused:
             return None
-        known: dict[str, Any] = {name: count for name, count in self._counts.items() if name not in self._refused}
-        known |= dict.fromkeys(self._refused, -1)  # refused again, and told
-        prompt: int | None = known.get("input_tokens")
+        parts = [self._count(name) for name in _INPUT]
+        prompt, cache_write, cached = parts
         if prompt is not None:
-            parts = [known.get(name, 0) for name in _INPUT]
-            prompt = -1 if -1 in parts else sum(parts)
-        return usage_of(
-            prompt=prompt,
-            completion=known.get(_OUTPUT),
-            cached=known.get("cache_read_input_tokens"),
-            cache_write=known.get("cache_creation_input_tokens"),
-        )
+            prompt = REFUSED if REFUSED in parts else sum(count or 0 for count in parts)
+        return usage_of(prompt=prompt, completion=self._count(_OUTPUT), cached=cached, cache_write=cache_write)
+
+    def _count(self, name: str) -> int | None:
+        return REFUSED if name in self._refused else self._counts.get(name)

@@ -20,30 +20,21 @@ from urllib.parse import unquote
 
 import msgspec
 
-from llm_metrics_proxy.wire import (
-    anthropic_messages,
-    llama_native,
-    ollama_native,
-    openai_chat,
-    openai_completions,
-    openai_embeddings,
-    openai_responses,
-    other_operations,
-)
-from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
+from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader, AnthropicRequest
 from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
 from llm_metrics_proxy.wire.base import NDJSON
 from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family, Seller
 from llm_metrics_proxy.wire.facts import cut
-from llm_metrics_proxy.wire.json_body import JsonBodyReader
-from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaStreamReader
+from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
 from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
-from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
+from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader, OllamaEmbedRequest, OllamaRequest
 from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
-from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader
+from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
+from llm_metrics_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingsRequest
+from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader, ResponsesRequest
 from llm_metrics_proxy.wire.openai_responses_stream import ResponsesStreamReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
-from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherStreamReader
+from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
 
 MODELS_PATH: Final = "/v1/models"
 MAX_PATH_CHARS: Final = 1024  # no endpoint comes near; it bounds the work on hostile paths
@@ -70,33 +61,33 @@ OPENAI_CHAT: Final = Dialect(
     name="openai_chat",
     operation="chat",
     paths=("**/chat/completions", "/api/chat/completions", "/beta/chat/completions"),  # Open WebUI, DeepSeek
-    read_request=openai_chat.read_request,
+    read_request=ChatRequest.read,
     stream_reader=OpenAIStreamReader,
-    body_reader=JsonBodyReader,
+    body_reader=OpenAIBodyReader,
     can_inject_usage=True,
 )
 OPENAI_COMPLETIONS: Final = Dialect(
     name="openai_completions",
     operation="text_completion",
     paths=("completions", "/beta/completions"),  # DeepSeek
-    read_request=openai_completions.read_request,
+    read_request=CompletionRequest.read,
     stream_reader=OpenAIStreamReader,
-    body_reader=JsonBodyReader,
+    body_reader=OpenAIBodyReader,
     can_inject_usage=True,
 )
 OPENAI_EMBEDDINGS: Final = Dialect(
     name="openai_embeddings",
     operation="embeddings",
     paths=("embeddings",),
-    read_request=openai_embeddings.read_request,
-    body_reader=JsonBodyReader,
+    read_request=EmbeddingsRequest.read,
+    body_reader=OpenAIBodyReader,
     has_output=False,
 )
 OPENAI_RESPONSES: Final = Dialect(
     name="openai_responses",
     operation="chat",
     paths=("responses", "/openai/responses"),  # the latter is Azure's, before its v1
-    read_request=openai_responses.read_request,
+    read_request=ResponsesRequest.read,
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
 )
@@ -105,7 +96,7 @@ OPENAI_REALTIME: Final = Dialect(
     operation="realtime",
     paths=("realtime", "/openai/realtime"),
     method="GET",
-    read_request=openai_responses.read_request,  # a session over a WebSocket, which RealtimeReader reads
+    read_request=ResponsesRequest.read,  # a session over a WebSocket, which RealtimeReader reads
 )
 ANTHROPIC_MESSAGES: Final = Dialect(
     name="anthropic_messages",
@@ -114,7 +105,7 @@ ANTHROPIC_MESSAGES: Final = Dialect(
     family=Family.ANTHROPIC,
     provider="anthropic",
     seller=Seller("anthropic", "claude"),
-    read_request=anthropic_messages.read_request,
+    read_request=AnthropicRequest.read,
     stream_reader=AnthropicStreamReader,
     body_reader=AnthropicBodyReader,
 )
@@ -124,14 +115,14 @@ ANTHROPIC_COUNT_TOKENS: Final = Dialect(
     paths=("**/messages/count_tokens",),
     family=Family.ANTHROPIC,
     provider="anthropic",
-    read_request=anthropic_messages.read_request,  # no reader: it counts what might be asked, and no tokens were used
+    read_request=AnthropicRequest.read,  # no reader: it counts what might be asked, and no tokens were used
 )
 LLAMA_COMPLETION: Final = Dialect(
     name="llama_completion",
     operation="text_completion",
     paths=("/completion", "/completions", "/infill"),  # without a prefix, llama.cpp means its own completions
     provider="llama_cpp",
-    read_request=llama_native.read_request,
+    read_request=LlamaRequest.read,
     stream_reader=LlamaStreamReader,
     body_reader=LlamaBodyReader,
 )
@@ -141,7 +132,7 @@ OLLAMA_CHAT: Final = Dialect(
     paths=("/api/chat",),
     family=Family.OLLAMA,
     provider="ollama",
-    read_request=ollama_native.read_generation,
+    read_request=OllamaRequest.read,
     stream_reader=OllamaStreamReader,
     body_reader=OllamaAnswerReader,
     stream_types=NDJSON,
@@ -155,7 +146,7 @@ OLLAMA_EMBED: Final = Dialect(
     paths=("/api/embed", "/api/embeddings"),
     family=Family.OLLAMA,
     provider="ollama",
-    read_request=ollama_native.read_embedding,
+    read_request=OllamaEmbedRequest.read,
     body_reader=OllamaBodyReader,
     has_output=False,
 )
@@ -166,7 +157,7 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
         name=name,
         operation=operation,
         paths=paths,
-        read_request=other_operations.read_request,
+        read_request=OtherRequest.read,
         stream_reader=OtherStreamReader if streams else None,
         body_reader=OtherBodyReader,
         only_json=True,

@@ -8,7 +8,7 @@ Ollama streams unless asked not to, as ``application/x-ndjson``; gateways and im
 from typing import Final
 
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
-from llm_metrics_proxy.wire.ollama_native import Line, OllamaBodyReader
+from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader, OllamaLine
 from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decoder_of
 
@@ -51,7 +51,7 @@ def _reader_of(begun: bytes) -> ResponseReader | None:
     if not end:
         return undecided
     try:
-        first = decoder_of(Line)(line)
+        first = decoder_of(OllamaLine)(line)
     except UNREADABLE:
         return OllamaBodyReader()  # an object over several lines, or odd: the body's reader makes the best of it
     if first.done is False or (rest and not rest.isspace()):

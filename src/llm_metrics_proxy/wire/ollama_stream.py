@@ -11,9 +11,9 @@ from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.error_body import error_in_body
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import cut, response_facts
+from llm_metrics_proxy.wire.facts import cut
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
-from llm_metrics_proxy.wire.ollama_native import Line, line_times, line_usage, tool_calls_of
+from llm_metrics_proxy.wire.ollama_native import OllamaLine, line_facts, tool_calls_of
 
 _VISIBLE: Final = SAW_TOKEN | SAW_OUTPUT
 
@@ -23,7 +23,7 @@ class OllamaStreamReader(EventReader):
 
     __slots__ = ("_last", "_model", "_tool_calls")
 
-    kind: ClassVar[type[msgspec.Struct]] = Line
+    kind: ClassVar[type[msgspec.Struct]] = OllamaLine
     rules: ClassVar[FormRules] = FormRules(
         texts=(b'"content":"', b'"response":"', b'"thinking":"'), strings=(b'"created_at":"',), is_line=True
     )
@@ -33,9 +33,9 @@ class OllamaStreamReader(EventReader):
         super().__init__()
         self._model: str | None = None
         self._tool_calls: int | None = None  # once there was a message
-        self._last = Line()
+        self._last = OllamaLine()
 
-    def read(self, event: Line) -> int:
+    def read(self, event: OllamaLine) -> int:
         """One line."""
         if event.error:
             return self.error_seen(error_in_body({"error": event.error}))
@@ -61,17 +61,6 @@ class OllamaStreamReader(EventReader):
             seen |= self.end_seen()
         return seen
 
-    def facts(self, *, malformed: bool) -> ResponseFacts:
+    def facts(self, **ends: Any) -> ResponseFacts:
         """All that is known."""
-        last = self._last
-        return response_facts(
-            model=self._model,
-            finish_reason=cut(last.done_reason),
-            usage=line_usage(last),
-            content_chunks=self.content_chunks,
-            terminal=self.terminal,
-            malformed=malformed,
-            error=self.error,
-            tool_call_count=self._tool_calls,
-            times=line_times(last),
-        )
+        return line_facts(self._last, response_model=self._model, tool_call_count=self._tool_calls, **ends)

@@ -15,8 +15,8 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, usage_of
-from llm_metrics_proxy.wire.openai_responses import Item, is_call
+from llm_metrics_proxy.wire.facts import Usage, cut, input_output_usage, response_facts
+from llm_metrics_proxy.wire.openai_responses import ResponsesItem, is_call
 from llm_metrics_proxy.wire.tolerant import decode
 from llm_metrics_proxy.wire.websocket import FrameReader
 
@@ -26,25 +26,25 @@ _BESIDE: Final = frozenset({"rate_limits.updated"})  # comes by itself: no sign 
 _MAX_QUERY_BYTES: Final = 8192
 
 
-class _Details(msgspec.Struct, gc=False):
+class _RealtimeStatusDetails(msgspec.Struct, gc=False):
     error: Any = None
 
 
-class _Response(msgspec.Struct, gc=False):
+class _RealtimeResponse(msgspec.Struct, gc=False):
     status: str | None = None
-    status_details: _Details | None = None
+    status_details: _RealtimeStatusDetails | None = None
     usage: Any = None
-    output: list[Item] | None = None
+    output: list[ResponsesItem] | None = None
 
 
-class _Session(msgspec.Struct, gc=False):
+class _RealtimeSession(msgspec.Struct, gc=False):
     model: str | None = None
 
 
-class _Event(msgspec.Struct, gc=False):
+class _RealtimeEvent(msgspec.Struct, gc=False):
     type: str | None = None
-    session: _Session | None = None
-    response: _Response | None = None
+    session: _RealtimeSession | None = None
+    response: _RealtimeResponse | None = None
     error: Any = None
 
 
@@ -81,8 +81,7 @@ class RealtimeReader:
         """The sums over the session. It may end at any time, so any end is ``terminal``."""
         failed = not self._goes_on and not (self._client_ended and self._answered)
         return response_facts(
-            model=self._model,
-            finish_reason=None,
+            response_model=self._model,
             usage=self._usage,
             terminal=True,
             malformed=self.frames.broken,
@@ -96,7 +95,7 @@ class RealtimeReader:
             if not self._goes_on:
                 self._goes_on = is_delta or _type_of(message) not in _BESIDE
             return 0
-        event = decode(_Event, message)
+        event = decode(_RealtimeEvent, message)
         if event is None:
             return 0
         if event.type == "error":
@@ -106,9 +105,9 @@ class RealtimeReader:
             self._model = self._model or cut(event.session.model)
         return self._response_ended(event.response) if event.type in _ENDS and event.response is not None else 0
 
-    def _response_ended(self, response: _Response) -> int:
+    def _response_ended(self, response: _RealtimeResponse) -> int:
         self._tool_calls = (self._tool_calls or 0) + sum(map(is_call, response.output or ()))
-        usage = _usage(response.usage)
+        usage = input_output_usage(response.usage)
         if usage is not None:
             self._usage = usage if self._usage is None else _sum(self._usage, usage)
         if response.status == "failed":
@@ -124,39 +123,19 @@ class RealtimeReader:
 
 
 def _type_of(message: bytes) -> str | None:
-    event = decode(_Event, message)
+    event = decode(_RealtimeEvent, message)
     return None if event is None else event.type
-
-
-def _usage(value: object) -> Usage | None:
-    if not isinstance(value, dict):
-        return None
-    inputs = value.get("input_token_details", value.get("input_tokens_details"))
-    outputs = value.get("output_token_details", value.get("output_tokens_details"))
-    return usage_of(
-        prompt=value.get("input_tokens"),
-        completion=value.get("output_tokens"),
-        total=value.get("total_tokens"),
-        cached=inputs.get("cached_tokens") if isinstance(inputs, dict) else None,
-        reasoning=outputs.get("reasoning_tokens") if isinstance(outputs, dict) else None,
-    )
 
 
 def _sum(one: Usage, other: Usage) -> Usage:
     """Counts of both; one that a report left out was not refused, and adds nothing."""
 
-    def add(name: str) -> int | None:
+    def add(name: str) -> Any:
         known = [count for count in (getattr(one, name), getattr(other, name)) if count is not None]
         return sum(known) if known else None
 
-    return Usage(
-        prompt_tokens=add("prompt_tokens"),
-        completion_tokens=add("completion_tokens"),
-        total_tokens=add("total_tokens"),
-        cached_tokens=add("cached_tokens"),
-        reasoning_tokens=add("reasoning_tokens"),
-        rejected=one.rejected or other.rejected,
-    )
+    counts = {name: add(name) for name in Usage.__struct_fields__}
+    return Usage(**counts | {"rejected": one.rejected or other.rejected})
 
 
 def model_in_query(target: bytes) -> str | None:

@@ -12,15 +12,14 @@ from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, ErrorFacts, Respo
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import cut, response_facts, short_text
+from llm_metrics_proxy.wire.facts import cut, input_output_usage, response_facts, short_text
 from llm_metrics_proxy.wire.openai_responses import (
-    Item,
-    Response,
+    ResponsesItem,
+    ResponsesObject,
     finish_reason_of,
     has_refusal,
     is_call,
     response_error,
-    response_usage,
 )
 from llm_metrics_proxy.wire.tolerant import decode
 
@@ -31,10 +30,10 @@ _ENDS: Final = frozenset({"response.completed", "response.failed", "response.inc
 _NAMED_CALLS: Final = frozenset({"function_call", "custom_tool_call", "mcp_call"})
 
 
-class _Event(msgspec.Struct, gc=False):
+class _ResponsesEvent(msgspec.Struct, gc=False):
     type: str | None = None
-    response: Response | None = None
-    item: Item | None = None
+    response: ResponsesObject | None = None
+    item: ResponsesItem | None = None
     delta: Any = None  # a text; only whether it is empty matters
     error: Any = None
     code: Any = None  # of a flat error
@@ -46,23 +45,23 @@ class ResponsesStreamReader(EventReader):
 
     __slots__ = ("_finish_reason", "_last", "_refused", "_tool_calls")
 
-    kind: ClassVar[type[msgspec.Struct]] = _Event
+    kind: ClassVar[type[msgspec.Struct]] = _ResponsesEvent
     rules: ClassVar[FormRules] = FormRules(
         texts=(b'"delta":"', b'"delta": "'),
         strings=(b'"obfuscation":"', b'"obfuscation": "'),  # padding against those who measure lengths
         numbers=(b'"sequence_number":', b'"sequence_number": '),
     )
-    # The events that end it hold the whole answer, perhaps with images in it.
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024
+    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # perhaps with images in it
+    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
         self._finish_reason: str | None = None
         self._refused = False
         self._tool_calls: int | None = None  # once the response has begun
-        self._last = Response()  # the newest of what is known of it
+        self._last = ResponsesObject()  # the newest of what is known of it
 
-    def read(self, event: _Event) -> int:
+    def read(self, event: _ResponsesEvent) -> int:
         """One event."""
         kind = event.type or ""
         if kind == "error" or (event.error and not kind):
@@ -82,10 +81,10 @@ class ResponsesStreamReader(EventReader):
 
     def error_of(self, data: bytes) -> ErrorFacts:
         """Of a flat error the type, ``error``, says no more than the event's name."""
-        event = decode(_Event, data)
+        event = decode(_ResponsesEvent, data)
         return read_error_event(data) if event is None else _flat_error(event)
 
-    def _read_response(self, response: Response, *, ended: bool) -> int:
+    def _read_response(self, response: ResponsesObject, *, ended: bool) -> int:
         last = self._last
         response.model = response.model or last.model
         response.id = short_text(response.id) or last.id
@@ -102,24 +101,21 @@ class ResponsesStreamReader(EventReader):
         error = response_error(response)
         return self.end_seen() | (0 if error is None else self.error_seen(error))
 
-    def facts(self, *, malformed: bool) -> ResponseFacts:
-        """All that is known. After an event too long to be held nobody can say that the end is missing."""
+    def facts(self, **ends: Any) -> ResponseFacts:
+        """All that is known."""
         last = self._last
         return response_facts(
-            model=cut(last.model),
+            response_model=cut(last.model),
             finish_reason=self._finish_reason,
-            usage=response_usage(last.usage),
-            content_chunks=self.content_chunks,
-            terminal=self.terminal or self._framer.overflowed,
-            malformed=malformed,
-            error=self.error,
+            usage=input_output_usage(last.usage),
             tool_call_count=self._tool_calls,
             response_id=last.id,
             service_tier=last.service_tier,
             refused=self._refused,
+            **ends,
         )
 
 
-def _flat_error(event: _Event) -> ErrorFacts:
+def _flat_error(event: _ResponsesEvent) -> ErrorFacts:
     """OpenAI's error event is flat; others, and OpenAI's own in some cases, nest it."""
     return error_facts(event.error or {"code": event.code, "message": event.message}) or ErrorFacts()
