@@ -6,7 +6,7 @@ the end (``facts``).
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -14,30 +14,13 @@ from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW
 from llm_metrics_proxy.wire.content_shape import Form, FormRules
 from llm_metrics_proxy.wire.error_body import read_error_event
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
+from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.sse import SseEvent, SseReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode, decoder_of
 
 _LONGEST_MARKER: Final = 16  # [DONE] and some white space
 _MOST_FORMS: Final = 8  # a stream whose events differ in more than the rules say is not worth further tries
 _ONLY_TEXT: Final = frozenset({SAW_TOKEN, SAW_TOKEN | SAW_OUTPUT})
-
-
-class Framer(Protocol):
-    """Cuts a body into events: ``SseReader`` or ``NdjsonReader``."""
-
-    @property
-    def overflowed(self) -> bool:
-        """An event was too long and was left out."""
-
-    @property
-    def at_boundary(self) -> bool:
-        """The next byte is the first of an event."""
-
-    def feed(self, data: bytes) -> list[SseEvent]:
-        """The events that ``data`` completes."""
-
-    def finish(self) -> list[SseEvent]:
-        """The event that the end left incomplete."""
 
 
 class EventReader(ABC):
@@ -60,14 +43,14 @@ class EventReader(ABC):
     rules: ClassVar[FormRules] = FormRules(texts=())  # without: every event is read
     max_event_bytes: ClassVar[int] = MAX_PIECE_BYTES
     last_event_is_whole_answer: ClassVar[bool] = False  # if an event was too long to be held, it may have been the end
-    frame: ClassVar[type[SseReader] | Any] = SseReader
+    frame: ClassVar[type[SseReader | NdjsonReader]] = SseReader
     decode_event: ClassVar[Callable[[bytes], Any]]
 
     def __init_subclass__(cls) -> None:
         cls.decode_event = staticmethod(decoder_of(cls.kind))
 
     def __init__(self, max_event_bytes: int | None = None) -> None:
-        self._framer: Framer = self.frame(max_event_bytes or self.max_event_bytes)
+        self._framer = self.frame(max_event_bytes or self.max_event_bytes)
         self._form: Form | None = None  # of the last event that brought text and nothing else
         self._form_bits = 0
         self._at_boundary = False  # surely; else the framer knows

@@ -27,7 +27,7 @@ class OllamaStreamReader(EventReader):
     rules: ClassVar[FormRules] = FormRules(
         texts=(b'"content":"', b'"response":"', b'"thinking":"'), strings=(b'"created_at":"',), is_line=True
     )
-    frame: ClassVar[Any] = NdjsonReader
+    frame = NdjsonReader
 
     def __init__(self) -> None:
         super().__init__()
