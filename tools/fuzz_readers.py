@@ -17,16 +17,15 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.wire import streams
-from tests.wire.test_anthropic_messages import ANSWER as MESSAGE
+from tests.wire.test_anthropic import ANSWER as MESSAGE
 from tests.wire.test_openai_body import CHAT
 from tests.wire.test_openai_realtime import CREATED, SOUND, done, failed, told
 from tests.wire.test_openai_responses import ANSWER as RESPONSE
 
-from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
+from llm_metrics_proxy.wire.anthropic import AnthropicBodyReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
-from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
-from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
+from llm_metrics_proxy.wire.ollama import OllamaAnswerReader, OllamaBodyReader
 from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader

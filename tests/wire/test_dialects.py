@@ -3,8 +3,7 @@
 import pytest
 
 from llm_metrics_proxy.proxy.policy import PathPolicy
-from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
-from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
+from llm_metrics_proxy.wire.anthropic import AnthropicBodyReader, AnthropicStreamReader
 from llm_metrics_proxy.wire.base import EVENT_STREAM
 from llm_metrics_proxy.wire.dialects import Dialect, media_type, reader_for
 from llm_metrics_proxy.wire.endpoints import (
@@ -29,9 +28,7 @@ from llm_metrics_proxy.wire.endpoints import (
     model_in_path,
 )
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
-from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
-from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
-from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
+from llm_metrics_proxy.wire.ollama import OllamaAnswerReader, OllamaBodyReader, OllamaStreamReader
 from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherStreamReader

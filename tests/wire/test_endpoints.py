@@ -12,7 +12,7 @@ from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.telemetry import names
 from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.endpoints import DIALECTS, ENDPOINTS, EndpointFinder, family_of, find
-from llm_metrics_proxy.wire.ollama_native import OllamaRequest
+from llm_metrics_proxy.wire.ollama import OllamaRequest
 from tests.wire.test_dialects import ALONE
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "post")

@@ -14,6 +14,7 @@ from llm_metrics_proxy.record import RAW_COLUMNS, RequestRecord, UsageSource
 
 SAW_TOKEN: Final = 1  # content, reasoning, a tool call or a refusal that is not empty
 SAW_OUTPUT: Final = 2  # visible content (text, tool call or refusal; no reasoning)
+SAW_VISIBLE: Final = SAW_TOKEN | SAW_OUTPUT
 SAW_TERMINAL: Final = 4  # a finish reason or the dialect's end marker
 SAW_ERROR: Final = 8  # an error event, or an error in the body
 

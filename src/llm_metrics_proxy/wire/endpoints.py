@@ -20,19 +20,21 @@ from urllib.parse import unquote
 
 import msgspec
 
-from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader, AnthropicRequest
-from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
+from llm_metrics_proxy.wire.anthropic import AnthropicBodyReader, AnthropicRequest, AnthropicStreamReader
 from llm_metrics_proxy.wire.base import NDJSON
 from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family, Seller
 from llm_metrics_proxy.wire.facts import cut
 from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
-from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
-from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader, OllamaEmbedRequest, OllamaRequest
-from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
+from llm_metrics_proxy.wire.ollama import (
+    OllamaAnswerReader,
+    OllamaBodyReader,
+    OllamaEmbedRequest,
+    OllamaRequest,
+    OllamaStreamReader,
+)
 from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingsRequest
-from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader, ResponsesRequest
-from llm_metrics_proxy.wire.openai_responses_stream import ResponsesStreamReader
+from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader, ResponsesRequest, ResponsesStreamReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
 

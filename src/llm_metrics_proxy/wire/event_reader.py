@@ -10,9 +10,16 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import (
+    SAW_ERROR,
+    SAW_TERMINAL,
+    SAW_TOKEN,
+    SAW_VISIBLE,
+    ErrorFacts,
+    ResponseFacts,
+)
 from llm_metrics_proxy.wire.content_shape import Form, FormRules
-from llm_metrics_proxy.wire.error_body import read_error_event
+from llm_metrics_proxy.wire.error_body import error_in_body, read_error_event
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.sse import SseEvent, SseReader
@@ -20,7 +27,7 @@ from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode, decoder_of
 
 _LONGEST_MARKER: Final = 16  # [DONE] and some white space
 _MOST_FORMS: Final = 8  # a stream whose events differ in more than the rules say is not worth further tries
-_ONLY_TEXT: Final = frozenset({SAW_TOKEN, SAW_TOKEN | SAW_OUTPUT})
+_ONLY_TEXT: Final = frozenset({SAW_TOKEN, SAW_VISIBLE})
 
 
 class EventReader(ABC):
@@ -117,6 +124,10 @@ class EventReader(ABC):
         if self.error is None:
             self.error = error or ErrorFacts()
         return SAW_ERROR
+
+    def member_error_seen(self, value: object) -> int:
+        """An event that has an ``error``, of whatever shape."""
+        return self.error_seen(error_in_body({"error": value}))
 
     def _take(self, event: SseEvent) -> int:
         data = event.data

@@ -4,20 +4,17 @@ Source: llama.cpp, ``tools/server/README.md``, ``POST /completion`` and ``/infil
 other servers answer that path as OpenAI does, so the members of that shape are known too.
 """
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.error_body import error_in_body
+from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, answer_usage, cut, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.server_times import openai_times
 from llm_metrics_proxy.wire.tolerant import MISSING
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
-
-_VISIBLE: Final = SAW_TOKEN | SAW_OUTPUT
 
 
 class LlamaRequest(ModelRequest):
@@ -112,13 +109,13 @@ class LlamaStreamReader(EventReader):
     def read(self, event: _LlamaAnswer) -> int:
         """One event."""
         if event.error:
-            return self.error_seen(error_in_body({"error": event.error}))
+            return self.member_error_seen(event.error)
         known, choices = self._known, event.choices or ()
         known.model = known.model or event.model
         known.id = event.id if known.id is None else known.id
         known.timings = event.timings or known.timings
         known.usage = event.usage or known.usage
-        seen = _VISIBLE if event.content or any(choice.text for choice in choices) else 0
+        seen = SAW_VISIBLE if event.content or any(choice.text for choice in choices) else 0
         reason = _finish_reason(event)
         if reason is None and event.stop is not True:
             return seen

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.event_reader import EventReader
@@ -20,7 +20,6 @@ from llm_metrics_proxy.wire.openai_body import OpenAIAnswer, OpenAIChoice, answe
 from llm_metrics_proxy.wire.openai_tool_calls import ToolCalls
 from llm_metrics_proxy.wire.server_times import openai_times
 
-_VISIBLE: Final = SAW_TOKEN | SAW_OUTPUT
 _THINKING_PARTS: Final = ("thinking", "reasoning")
 
 
@@ -119,7 +118,7 @@ class OpenAIStreamReader(EventReader):
                 seen |= self.error_seen(error_facts(choice.error))
                 continue  # its finish reason, `error`, is no end of its own
             if choice.text:
-                seen |= _VISIBLE
+                seen |= SAW_VISIBLE
             if choice.finish_reason:
                 seen |= self.end_seen()
                 if self._finish_reason is None:
@@ -146,9 +145,9 @@ def _index(choice: _StreamedChoice) -> int:
 
 def _news(delta: _ChatDelta) -> int:
     if delta.content:
-        return _VISIBLE if _is_visible(delta.content) else SAW_TOKEN
+        return SAW_VISIBLE if _is_visible(delta.content) else SAW_TOKEN
     if delta.tool_calls or delta.refusal or delta.function_call:
-        return _VISIBLE
+        return SAW_VISIBLE
     return SAW_TOKEN if delta.reasoning_content or delta.reasoning else 0
 
 

@@ -10,9 +10,8 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
-from llm_metrics_proxy.wire.error_body import error_in_body
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
@@ -108,7 +107,7 @@ class OtherStreamReader(EventReader):
         """One event."""
         kind = event.type if isinstance(event.type, str) else ""
         if event.error or kind == "error":
-            return self.error_seen(error_in_body({"error": event.error}))
+            return self.member_error_seen(event.error)
         self._model = self._model or cut(event.model)
         usage = _usage(event)
         if usage is not None:
@@ -116,7 +115,7 @@ class OtherStreamReader(EventReader):
         if kind.endswith(_ENDS):
             return self.end_seen()
         self.only_text = usage is None
-        return SAW_TOKEN | SAW_OUTPUT if event.delta or event.audio or kind.endswith(_PICTURES) else 0
+        return SAW_VISIBLE if event.delta or event.audio or kind.endswith(_PICTURES) else 0
 
     def facts(self, **ends: Any) -> ResponseFacts:
         """All that is known."""
