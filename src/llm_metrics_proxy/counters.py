@@ -8,7 +8,7 @@ in the transaction that stores the rows, so a restart loses no count and counts 
   Categories and types of errors need no limit: they are those of one table.
 * **Nothing goes down.** Prometheus takes a step down for a restart and counts everything before it again. So a scrape
   is shown only what is stored: a transaction that fails, or a process killed before its commit, takes back nothing
-  that anybody has seen. ``take_changes`` → commit → ``confirm``; after a failure ``load``. (A power cut may take back
+  that was ever shown. ``take_changes`` → commit → ``confirm``; after a failure ``load``. (A power cut may take back
   the last commits themselves, until their records are read again from the journal.)
 * **Bounds are part of a name.** The bounds of a histogram never change under one name; other bounds get another name.
   A state may hold names that this release does not know: they are kept and stored again, unseen.
@@ -29,7 +29,7 @@ UNKNOWN: Final = "unknown"  # category and type of a failure that nothing could 
 STATE_FORMAT: Final = 1  # raised only when an older release could no longer read the state; fields are appended freely
 
 # Upper bounds in milliseconds, inclusive. Each list begins with that of OpenTelemetry's GenAI conventions and ends with
-# vLLM's, so that dashboards made for either show the proxy beside the server.
+# vLLM's, so that dashboards made for either show the proxy next to the server.
 _TTFT_MS: Final = (1, 5, 10, 20, 40, 60, 80, 100, 250, 500, 750, 1e3, 2.5e3, 5e3, 7.5e3, 1e4, 2e4, 4e4, 8e4, 1.6e5)
 _TPOT_MS: Final = (10, 25, 50, 75, 100, 150, 200, 300, 400, 500, 750, 1e3, 2.5e3, 5e3, 7.5e3, 1e4, 2e4, 4e4, 8e4)
 _E2E_MS: Final = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240, 20480, 40960, 81920)
@@ -194,7 +194,7 @@ class CounterBook:
     def take_changes(self) -> list[tuple[str, bytes]]:
         """(key, state) of every series observed since the last call, to be stored with the rows they came from.
 
-        Then call ``confirm`` if they were stored, and ``load`` if they were not or nobody knows.
+        Then call ``confirm`` if they were stored, and ``load`` if they were not or that is unknown.
         """
         self._taken = {key: _encode(self._series[key]) for key in self._dirty}
         self._dirty.clear()

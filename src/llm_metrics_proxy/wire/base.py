@@ -63,7 +63,7 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     usage_source: UsageSource = UsageSource.NONE
     usage_rejected: bool = False
     content_chunks: int | None = None  # None: the body was not a stream
-    terminal: bool = False  # the body told that it is whole: a finish reason, an end marker, or valid JSON to its end
+    terminal: bool = False  # the body is whole: a finish reason, an end marker, or valid JSON to its end
     malformed: bool = False  # something in it could not be understood
     error: ErrorFacts | None = None
     cache_write_tokens: int | None = None
@@ -75,7 +75,7 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     server_load_ms: float | None = None
     server_prompt_ms: float | None = None
     server_generation_ms: float | None = None
-    refused: bool = False  # the model refused, which the finish reason does not tell
+    refused: bool = False  # the model refused; the finish reason does not say so
 
 
 def _copier(facts: type[msgspec.Struct]) -> Callable[[Any, RequestRecord], None]:

@@ -197,7 +197,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(paths=("/api/tags", "/api/ps", "/api/version"), method="GET", family=Family.OLLAMA),
     Endpoint(paths=("/version", "/ping", "/props", "/info"), method="GET"),
     Endpoint(paths=("/", "**/models", "**/models/**"), method="GET", family=None),
-    # Anthropic's for whoever routes by it; OpenAI's threads have messages too, so nobody reads these.
+    # Routed as Anthropic's, but not read: OpenAI's threads have messages too.
     Endpoint(
         paths=("**/messages", "**/messages/batches", "**/messages/batches/**"), family=Family.ANTHROPIC, passes=False
     ),
@@ -242,7 +242,7 @@ class EndpointFinder:
         self._pattern = re.compile("|".join(f"({regex})" for regex, _ in every))
 
     def __call__(self, path: str) -> Endpoint | None:
-        """The row of a raw path without its query; None: nobody knows it."""
+        """The row of a raw path without its query; None if there is none."""
         match = self._pattern.fullmatch(path) if len(path) <= MAX_PATH_CHARS else None
         return None if match is None or match.lastindex is None else self._rows[match.lastindex - 1]
 
@@ -257,7 +257,7 @@ def dialect_for(method: str, path: str) -> Dialect | None:
 
 
 def family_of(path: str) -> Family | None:
-    """The API that a path belongs to, OpenAI's if nobody knows it; ``None`` for what every API has."""
+    """The API that a path belongs to; OpenAI's for unknown paths, ``None`` for what every API has."""
     row = find(path.rstrip("/") or "/")
     return Family.OPENAI if row is None else row.family
 
@@ -269,6 +269,6 @@ def model_in_path(path: str) -> str | None:
 
 
 def listed_model(path: str) -> str | None:
-    """The model that somebody asks about: ``/v1/models/{model}``. Its name may hold slashes."""
+    """The model in ``/v1/models/{model}``, whose name may hold slashes."""
     match = _MODELS.fullmatch(path)
     return None if match is None or not match["model"] else unquote(match["model"])

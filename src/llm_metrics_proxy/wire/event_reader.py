@@ -1,7 +1,7 @@
-"""What the readers of streamed dialects share: framing, decoding, errors, and events that are known already.
+"""What the readers of streams share: framing, decoding, errors, and recognising events that were seen before.
 
-A dialect says which struct names what it needs (``kind``), what an event of it means (``read``) and what is known in
-the end (``facts``).
+A dialect names the members that it needs (``kind``) and says what an event means (``read``) and what is known at the
+end (``facts``).
 """
 
 from abc import ABC, abstractmethod

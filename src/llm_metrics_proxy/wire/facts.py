@@ -100,7 +100,7 @@ def read_usage(value: dict[str, Any]) -> Usage:
     """The counts of a ``usage`` object.
 
     What OpenAI keeps in ``prompt_tokens_details``, DeepSeek (``prompt_cache_hit_tokens``) and LiteLLM
-    (``cache_creation_input_tokens``) have beside it too; OpenRouter adds its ``cost`` in US dollars.
+    (``cache_creation_input_tokens``) put next to it; OpenRouter adds its ``cost`` in US dollars.
     """
     prompt = details(value, "prompt_tokens_details")
     cached, written = prompt.get("cached_tokens"), prompt.get("cache_write_tokens")

@@ -99,7 +99,7 @@ def line_facts(line: OllamaLine, **others: Any) -> ResponseFacts:
 
 
 def tool_calls_of(message: _OllamaMessage) -> int:
-    """Each line holds whole calls."""
+    """Tool calls in one line; each line holds whole ones."""
     return len(message.tool_calls) if isinstance(message.tool_calls, list) else 0
 
 
@@ -168,7 +168,7 @@ _BLANK: Final = b" \t\r\n"  # between the values of JSON (RFC 8259 section 2); b
 
 
 class OllamaAnswerReader:
-    """Holds the first line until it tells which of the two readers is right; from then on that one reads."""
+    """Holds the first line until it shows which of the two readers is right; from then on that one reads."""
 
     __slots__ = ("_held", "_reader")
 
@@ -188,7 +188,7 @@ class OllamaAnswerReader:
         return self._reader.feed(data)
 
     def finish(self) -> ResponseFacts:
-        """The facts. What never told what it is was one object."""
+        """The facts. An answer that stayed undecided was one object."""
         if self._reader is None:
             self._reader = OllamaBodyReader()
             self._reader.feed(self._held)
@@ -196,7 +196,7 @@ class OllamaAnswerReader:
 
 
 def _reader_of(begun: bytes) -> ResponseReader | None:
-    """Who reads an answer that begins so; ``None``: it cannot be told yet."""
+    """The reader for an answer that begins like this; ``None`` if that is still open."""
     line, end, rest = begun.partition(b"\n")
     undecided = OllamaBodyReader() if len(begun) > _MAX_HELD_BYTES else None  # blank lines may follow without end
     if not end:

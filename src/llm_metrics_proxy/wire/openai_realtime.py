@@ -22,7 +22,7 @@ from llm_metrics_proxy.wire.websocket import FrameReader
 
 _ENDS: Final = frozenset({"response.done", "response.completed", "response.incomplete", "response.failed"})
 _HINTS: Final = (b'"response.', b'"session.', b'"error"')  # most messages are sound, and long: they are not decoded
-_BESIDE: Final = frozenset({"rate_limits.updated"})  # comes by itself: no sign that a session goes on
+_UNRELATED: Final = frozenset({"rate_limits.updated"})  # sent unasked: no sign that a session goes on
 _MAX_QUERY_BYTES: Final = 8192
 
 
@@ -51,7 +51,7 @@ class _RealtimeEvent(msgspec.Struct, gc=False):
 class RealtimeReader:
     """Reads what the server sends of one session, as a ``ResponseReader``; ``frames`` counts its frames.
 
-    ``error`` is the newest error that the server told of, whether or not it failed the session.
+    ``error`` is the newest error that the server reported, whether or not it failed the session.
     """
 
     __slots__ = ("_answered", "_client_ended", "_goes_on", "_model", "_tool_calls", "_usage", "error", "frames")
@@ -74,7 +74,7 @@ class RealtimeReader:
         return seen
 
     def client_ends(self) -> None:
-        """The client ended the session, by a close frame or without one. Told after the server's end, it is no news."""
+        """The client ended the session, with or without a close frame. After the server's end it changes nothing."""
         self._client_ended = self._client_ended or not self.frames.closing
 
     def finish(self) -> ResponseFacts:
@@ -93,14 +93,14 @@ class RealtimeReader:
         is_delta = b".delta" in message[:256]
         if is_delta or not any(hint in message for hint in _HINTS):
             if not self._goes_on:
-                self._goes_on = is_delta or _type_of(message) not in _BESIDE
+                self._goes_on = is_delta or _type_of(message) not in _UNRELATED
             return 0
         event = decode(_RealtimeEvent, message)
         if event is None:
             return 0
         if event.type == "error":
             return self._error_seen(event.error)
-        self._goes_on = self._goes_on or event.type not in _BESIDE
+        self._goes_on = self._goes_on or event.type not in _UNRELATED
         if event.session is not None:
             self._model = self._model or cut(event.session.model)
         return self._response_ended(event.response) if event.type in _ENDS and event.response is not None else 0
@@ -139,7 +139,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
 
 
 def model_in_query(target: bytes) -> str | None:
-    """The model that a session was asked for: ``?model=``, or Azure's ``?deployment=``; None if the query has none."""
+    """The model of a session: ``?model=``, or Azure's ``?deployment=``; None if the query has neither."""
     query = target.partition(b"?")[2]
     if not query or len(query) > _MAX_QUERY_BYTES:
         return None

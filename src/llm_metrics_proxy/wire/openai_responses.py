@@ -83,7 +83,7 @@ def has_refusal(response: ResponsesObject) -> bool:
 
 
 def finish_reason_of(response: ResponsesObject) -> str | None:
-    """Why it is incomplete, else its status once it has ended; ``failed`` is told by the error."""
+    """Why it is incomplete, else its status once it has ended; ``failed`` shows in the error."""
     if response.incomplete_details is not None and response.incomplete_details.reason:
         return cut(response.incomplete_details.reason)
     return cut(response.status) if response.status in {"completed", "incomplete", "cancelled"} else None

@@ -1,4 +1,4 @@
-"""Everything else that servers offer beside generation: reranking, moderation, speech, transcription, images.
+"""What servers offer besides generation: reranking, moderation, speech, transcription, images.
 
 Their answers differ, and little in them is a fact for us: the model, an id, and token counts under one of the names
 that servers use. Bodies that are no JSON (sound, pictures, forms) are never looked into.

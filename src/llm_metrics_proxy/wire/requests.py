@@ -1,4 +1,4 @@
-"""Bodies of requests, as structs that name only what is a fact. Each dialect adds to ``ModelRequest`` what it has."""
+"""Bodies of requests as structs that name only what becomes a fact. Each dialect extends ``ModelRequest``."""
 
 import msgspec
 

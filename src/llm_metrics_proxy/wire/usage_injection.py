@@ -5,7 +5,8 @@ two things that the client did not ask for: it sends one more event at the end, 
 it puts ``"usage":null`` into every other event. ``UsageFilter`` takes both out again. All other bytes stay as they are.
 
 Events are left alone when they carry choices and a usage that is not null: servers such as Gemini and OpenRouter send
-usage there whether it was asked for or not. An event whose JSON spans several ``data:`` lines only ever goes whole.
+usage there whether the client asked or not. An event whose JSON spans several ``data:`` lines is dropped whole or not
+at all.
 """
 
 import re

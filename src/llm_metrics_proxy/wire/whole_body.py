@@ -1,4 +1,4 @@
-"""Reading an answer that is one JSON body, in whatever dialect: each says what it names and what it makes of it.
+"""Reads answers that are one JSON body. Each dialect says what it names and what it makes of it.
 
 A small body, nearly always the whole of it in one piece, is decoded once by a struct that names only what is needed. A
 larger one (embeddings are many MB of numbers) is made small as it streams by, and then decoded by the same struct.
@@ -92,7 +92,7 @@ class WholeBodyReader(ABC):
         return shrinker
 
     def _salvage(self, body: bytes) -> ResponseFacts:
-        """What a body that is no JSON object still tells: cut short, or spoilt in a part that we do not need."""
+        """What can be read of a body that is no JSON object: cut short, or spoilt in a part that does not matter."""
         shrinker = self._shrink(body)
         facts = self._facts_of_small(shrinker)
         return msgspec.structs.replace(facts, malformed=True) if shrinker.complete else facts
