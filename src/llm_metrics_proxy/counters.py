@@ -1,4 +1,5 @@
-"""Prometheus counters by series, kept in step with the database: what is stored with the rows is what is shown.
+"""Prometheus counters by series, kept in step with the database: what is stored with the rows is what is shown. One
+file, because what is counted, stored and shown must agree.
 
 A series is one (model, backend, endpoint, streaming). Its whole state is one MessagePack blob that the ingester stores
 in the transaction that stores the rows, so a restart loses no count and counts none twice. Three rules hold it up:
@@ -111,9 +112,9 @@ class _Label:
 
 
 class CounterBook:
-    """All series. The ingestion thread alone counts and confirms; any thread may take a ``snapshot``.
+    """All series. The ingestion thread alone counts and confirms; any thread may ask what is ``shown``.
 
-    They share nothing but one mapping of encoded states, which is replaced as a whole and never changed: no locks.
+    They share one mapping of encoded states, which is replaced as a whole and never changed: no locks.
     """
 
     def __init__(self, model_limit: int = 100, *, label_limit: int = 50) -> None:
@@ -198,7 +199,7 @@ class CounterBook:
         """
         self._taken = {key: _encode(self._series[key]) for key in self._dirty}
         self._dirty.clear()
-        return [(_key_text(key), state) for key, state in self._taken.items()]
+        return [(msgspec.json.encode(key).decode(), state) for key, state in self._taken.items()]
 
     def confirm(self) -> None:
         """What was last taken is stored: show exactly that."""
@@ -220,17 +221,11 @@ class CounterBook:
             self._endpoints.remember(key.endpoint)
             for reason in series.finish_reasons:
                 self._finish_reasons.remember(reason)
-        # Encoded anew, as an older release's state may lack a histogram.
         self._published = {key: _encode(series) for key, series in self._series.items()}
 
     def shown(self) -> Mapping[SeriesLabels, bytes]:
         """The state of every series as it was last stored, all of one commit; for ``decoded``. It never changes."""
         return self._published
-
-    def snapshot(self) -> list[tuple[SeriesKey, Series]]:
-        """Every series as it was last stored, all of one commit, sorted by key; a copy that belongs to the caller."""
-        published = self._published
-        return [(SeriesKey(*key), decoded(published[key])) for key in sorted(published)]
 
 
 def outcomes_with_zeros(series: Series) -> dict[str, int]:
@@ -248,10 +243,6 @@ def _token_times(record: RequestRecord) -> tuple[float | None, float | None]:
     return first, None
 
 
-def _key_text(key: SeriesLabels) -> str:
-    return msgspec.json.encode(key).decode()
-
-
 def _read(key: str, state: bytes) -> tuple[SeriesKey, Series]:
     try:
         labels = msgspec.json.decode(key, type=SeriesKey)
@@ -263,8 +254,8 @@ def _read(key: str, state: bytes) -> tuple[SeriesKey, Series]:
             f"the stored counters have format {series.format}, and this program knows {STATE_FORMAT}: "
             "they were written by a newer program; start that one"
         )
+    series.histograms = _empty_histograms() | series.histograms  # an older release's state may lack some
     for name, bounds in BOUNDS_MS.items():
-        histogram = series.histograms.setdefault(name, DurationHistogram([0] * (len(bounds) + 1)))
-        if len(histogram.buckets) != len(bounds) + 1:
+        if len(series.histograms[name].buckets) != len(bounds) + 1:
             raise StoreError(f"the stored counters of the series {key} are damaged: {name} has the wrong length")
     return labels, series

@@ -11,8 +11,9 @@ from llm_metrics_proxy.proxy.choice import model_in_target
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.telemetry import names
 from llm_metrics_proxy.wire.dialects import Dialect, Family
-from llm_metrics_proxy.wire.endpoints import DIALECTS, ENDPOINTS, EndpointFinder, family_of, find
+from llm_metrics_proxy.wire.endpoints import DIALECTS, ENDPOINTS, PREFIXES, family_of, find
 from llm_metrics_proxy.wire.ollama import OllamaRequest
+from llm_metrics_proxy.wire.path_patterns import EndpointFinder
 from tests.wire.test_dialects import ALONE
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "post")
@@ -135,7 +136,7 @@ def test_a_dialect_that_names_its_model_and_operation_in_one_segment_is_one_row_
         name="gemini", operation="chat", paths=("models/*:generateContent",), provider="gcp.gemini",
         family=None, read_request=OllamaRequest.read,
     )  # fmt: skip
-    finds = EndpointFinder([gemini, *ENDPOINTS])
+    finds = EndpointFinder([gemini, *ENDPOINTS], PREFIXES)
     assert finds("/v1beta/models/gemini-pro:generateContent") is gemini
     assert finds("/gateway/v1/models/gemini-pro:generateContent") is gemini
     assert finds("/v1beta/models/a/b:generateContent") is not gemini

@@ -33,7 +33,7 @@ class Seller(NamedTuple):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the table: paths that mean the same. ``endpoints`` says how paths are written."""
+    """One row of the table: paths that mean the same, written as ``path_patterns`` says."""
 
     paths: tuple[str, ...]
     method: str = "POST"  # or GET; ``endpoints.PASSING_WITH`` has the methods that pass with it

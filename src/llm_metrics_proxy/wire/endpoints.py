@@ -3,18 +3,12 @@
 ``policy`` forwards what the rows let pass, ``choice`` routes by their family, the data plane reads with their readers,
 telemetry and pricing take names from them. A new dialect is its readers and one row of ``DIALECTS``.
 
-A path is written in one of three ways; ``*`` is one segment, ``**`` any number of them:
-
-    /api/chat              this path alone
-    messages               below ``PREFIXES``, and read wherever an API begins: ``/any/v1/messages``
-    **/chat/completions    below ``PREFIXES``, and read below anything: ``/any/thing/chat/completions``
-
-What is read and what passes are two questions. Nothing passes below a prefix that ``PREFIXES`` does not name; an
-operator who lets ``/gateway/**`` pass has its ``/gateway/v1/messages`` read like ``/v1/messages``.
+``path_patterns`` says how paths are written. What is read and what passes are two questions. Nothing passes below a
+prefix that ``PREFIXES`` does not name; an operator who lets ``/gateway/**`` pass has its ``/gateway/v1/messages`` read
+like ``/v1/messages``.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -37,9 +31,9 @@ from llm_metrics_proxy.wire.openai_requests import ChatRequest, CompletionReques
 from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader, ResponsesRequest, ResponsesStreamReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
+from llm_metrics_proxy.wire.path_patterns import EndpointFinder
 
 MODELS_PATH: Final = "/v1/models"
-MAX_PATH_CHARS: Final = 1024  # no endpoint comes near; it bounds the work on hostile paths
 
 # Where servers offer their operations.
 PREFIXES: Final = (
@@ -203,51 +197,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     ),
 )
 
-_SEGMENT: Final = r"(?:(?!%(?:25)*(?:2[fF]|5[cC]))[^/\\])+"  # one, however often a server decodes it
-_ANYTHING: Final = "(?:/.*)?"
-# Ends of what servers, gateways and SDKs put before an operation: /v1, /v1beta, /beta, /openai, a deployment of Azure.
-_API: Final = rf"{_ANYTHING}/(?:v[0-9][a-z0-9.]*|beta|openai|anthropic|openai/deployments/[^/]+)"
 _DEPLOYMENT: Final = re.compile(r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?")
 _MODELS: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
 
-
-def to_regex(path: str) -> str:
-    """A path with wildcards as a regular expression."""
-    return re.escape(path).replace(r"\*\*", ".+").replace(r"\*", _SEGMENT)
-
-
-_PREFIX: Final = "(?:" + "|".join(map(to_regex, PREFIXES)) + ")"
-
-
-def below_prefixes(path: str) -> str:
-    """A path of the table as a regular expression: where it stands below ``PREFIXES``, or alone."""
-    return to_regex(path) if path.startswith("/") else f"{_PREFIX}/{to_regex(path.removeprefix('**/'))}"
-
-
-def below_anything(path: str) -> str:
-    """A path of the table that does not stand alone as a regular expression: wherever else it is read."""
-    start = _ANYTHING if path.startswith("**/") else _API
-    return f"{start}/{to_regex(path.removeprefix('**/'))}"
-
-
-class EndpointFinder:
-    """Finds the row of a path: first one that stands alone, then one below ``PREFIXES``, then one below anything."""
-
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
-        written = [(path, row) for row in endpoints for path in row.paths]
-        alone = [(to_regex(path), row) for path, row in written if path.startswith("/")]
-        below = [(path, row) for path, row in written if not path.startswith("/")]
-        every = alone + [(turn(path), row) for turn in (below_prefixes, below_anything) for path, row in below]
-        self._rows = [row for _, row in every]
-        self._pattern = re.compile("|".join(f"({regex})" for regex, _ in every))
-
-    def __call__(self, path: str) -> Endpoint | None:
-        """The row of a raw path without its query; None if there is none."""
-        match = self._pattern.fullmatch(path) if len(path) <= MAX_PATH_CHARS else None
-        return None if match is None or match.lastindex is None else self._rows[match.lastindex - 1]
-
-
-find: Final = EndpointFinder(ENDPOINTS)
+find: Final = EndpointFinder(ENDPOINTS, PREFIXES)
 
 
 def dialect_for(method: str, path: str) -> Dialect | None:
