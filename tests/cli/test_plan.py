@@ -18,7 +18,7 @@ from llm_metrics_proxy.config.watch import AlertTable, SloTable
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
 from llm_metrics_proxy.migration.options import Options
-from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.migration.window import DailyWindow
 from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.telemetry import OtlpOptions
@@ -90,7 +90,7 @@ def test_the_metrics_process_is_told_how_to_migrate(tmp_path: Path) -> None:
     options = migration_options(told)
     assert options == Options(
         backup_dir=chosen.backup_dir.absolute(), backup_keep=7, batch_lock_ms=20, pause_ms=5,
-        window=Window.parse("22:00-06:00"), wait_for_lock=True, automatic=True,
+        window=DailyWindow.parse("22:00-06:00"), wait_for_lock=True, automatic=True,
     )  # fmt: skip
 
 

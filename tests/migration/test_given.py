@@ -6,11 +6,11 @@ from typing import Any
 import apsw
 import pytest
 
-from llm_metrics_proxy.migration.model import Change, Gap, Given, Migration
+from llm_metrics_proxy.migration.model import ColumnChange, Gap, Migration, SharedExpressions
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 
-GIVEN = Given(
+GIVEN = SharedExpressions(
     layers=((("half", "looked_up(total_tokens)"),), (("rate", "half / response_time_ms"), ("why", "half < 3"))),
     seen=(("rate", "0.5"), ("why", "0")),
     plain="total_tokens = 1",
@@ -18,7 +18,7 @@ GIVEN = Given(
 RATES = Migration(
     version="4.0.0",
     summary="",
-    changes=(Change("tokens_per_second", "rate"), Change("origin", "rate || ' ' || why")),
+    changes=(ColumnChange("tokens_per_second", "rate"), ColumnChange("origin", "rate || ' ' || why")),
     gaps=(Gap("small", "why", "too little"), Gap("none", "rate IS NULL", "nothing")),
     inputs=("total_tokens", "response_time_ms"),
     oracle=lambda *values: values,

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tools.fingerprint import GOLDEN
 
 from llm_metrics_proxy.migration import engine
-from llm_metrics_proxy.migration.model import Ended, Migration, Result
+from llm_metrics_proxy.migration.model import Ended, Migration, MigrationResult
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.wire import error_taxonomy
-from llm_metrics_proxy.wire.error_types import ErrorType
+from llm_metrics_proxy.wire.error_types import TAXONOMY, ErrorType
 from tests import legacy
 
 NEWEST: Final = MIGRATIONS[-1].version
@@ -57,7 +57,7 @@ def test_the_oracle_cannot_tell_a_record_from_what_is_seen_of_it(migration: Migr
     connection.close()
 
 
-def spoilt(path: Path, tmp_path: Path, spoil: str) -> Result:
+def spoilt(path: Path, tmp_path: Path, spoil: str) -> MigrationResult:
     """A migration of ``path``, in which ``spoil`` happens between the batches and the verification."""
     done = [False]
 
@@ -124,7 +124,7 @@ def test_records_are_held_against_the_error_types_of_the_version_that_stored_the
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = ErrorType("policy", "odd_tongue", "It speaks so.", "Teach it.", since="98.7.6", words=("tongue",))
-    monkeypatch.setattr(error_taxonomy, "TAXONOMY", (*error_taxonomy.TAXONOMY, later))
+    monkeypatch.setattr(error_taxonomy, "TAXONOMY", (*TAXONOMY, later))
     path = shutil.copyfile(GOLDEN / "4.3.0.db", tmp_path / "metrics.db")
     connection = apsw.Connection(str(path))
     chosen = "id = (SELECT max(id) FROM completion_requests WHERE outcome = 'upstream_error')"

@@ -13,7 +13,7 @@ from llm_metrics_proxy.cli import migrate_output as output
 from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_happens
 from llm_metrics_proxy.cli.migrate_plan import print_plan
-from llm_metrics_proxy.cli.migrate_progress import Stop, shown
+from llm_metrics_proxy.cli.migrate_progress import StopSignal, shown
 from llm_metrics_proxy.cli.migration_ports import known_migrations
 from llm_metrics_proxy.cli.output import print_json
 from llm_metrics_proxy.config.settings import Settings
@@ -21,10 +21,10 @@ from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine, planner
-from llm_metrics_proxy.migration.legacy import Found, inspect
-from llm_metrics_proxy.migration.model import Ended, Report, Result
+from llm_metrics_proxy.migration.legacy import FileKind, inspect
+from llm_metrics_proxy.migration.model import Ended, MigrationResult, Report
 from llm_metrics_proxy.migration.overview import refuse
-from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.migration.window import DailyWindow
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 
@@ -70,7 +70,7 @@ def _options(settings: Settings, **changes: Any) -> engine.Options:
     return engine.Options(
         backup_dir=settings.backup_dir.absolute(),
         backup_keep=settings.backup_keep,
-        window=None if window is None else Window.parse(window),
+        window=None if window is None else DailyWindow.parse(window),
         **changes,
     )
 
@@ -200,18 +200,22 @@ def undo(
     )
 
 
-def _work(work: Callable[[Report, Stop], Result], path: Path, *, again: str, back: str, json: bool) -> None:
+def _work(
+    work: Callable[[Report, StopSignal], MigrationResult], path: Path, *, again: str, back: str, json: bool
+) -> None:
     """Do it, watched and stoppable; print how it ended, and leave with its exit code."""
-    with Stop().listening() as stop:
+    with StopSignal().listening() as stop:
         try:
             with shown() as report:
                 result = work(report, stop)
         except KeyboardInterrupt:
-            result = Result(Ended.STOPPED, None)
+            result = MigrationResult(Ended.STOPPED, None)
         except LlmMetricsProxyError as error:
             if stop.exit_code is None:
                 raise
-            result = Result(Ended.STOPPED, None, message=str(error))  # a backup that was stopped half way, mostly
+            result = MigrationResult(
+                Ended.STOPPED, None, message=str(error)
+            )  # a backup that was stopped half way, mostly
     if result.ended is Ended.STOPPED:
         done = engine.history(path)
         result = result._replace(run=done[-1] if done else None)  # with what the last batch wrote down
@@ -231,7 +235,7 @@ def _work(work: Callable[[Report, Stop], Result], path: Path, *, again: str, bac
 def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Check every calculated value in the database against its version's formula. Reads only; exit 1 if one differs."""
     path = database(loaded, db)
-    with Stop().listening() as stop:
+    with StopSignal().listening() as stop:
         try:
             with shown() as report:
                 faults = engine.verify(path, report=report, stop=stop.event, migrations=MIGRATIONS)
@@ -284,7 +288,7 @@ def _runs(path: Path) -> list[Any]:
     """Runs of a database of ours; another program's table of the same name is not taken for it."""
     inspection = inspect(path)
     refuse(inspection)
-    if inspection.found is not Found.OURS:
+    if inspection.found is not FileKind.OURS:
         return []
     reader = SqliteReader(path)
     try:

@@ -12,22 +12,22 @@ from semver import Version
 from llm_metrics_proxy.analytics import VERSION_HISTORY, KnownMigration, MigrationRun, Notice
 from llm_metrics_proxy.cli.output import MISSING, console, duration, plain
 from llm_metrics_proxy.cli.tables import print_table
-from llm_metrics_proxy.migration.engine import Status
-from llm_metrics_proxy.migration.legacy import Found
-from llm_metrics_proxy.migration.model import Ended, Fault, Result, Run, State
+from llm_metrics_proxy.migration.legacy import FileKind
+from llm_metrics_proxy.migration.model import Ended, Fault, MigrationResult, Run, RunState
+from llm_metrics_proxy.migration.overview import MigrationStatus
 from llm_metrics_proxy.migration.versions import is_older
 
 SHOWN_FAULTS: Final = 20
 SHOWN_CONFLICTS: Final = 10
-_REFUSED: Final = frozenset({Found.FOREIGN, Found.DAMAGED, Found.NEWER})
+_REFUSED: Final = frozenset({FileKind.FOREIGN, FileKind.DAMAGED, FileKind.NEWER})
 _EXIT_CODES: Final = {Ended.ROLLED_BACK: 1}
 _STATES: Final = {
-    State.MIGRATING: "not finished",
-    State.VERIFYING: "not finished: verifying",
-    State.UNDOING: "not finished: being taken back",
-    State.DONE: "done",
-    State.UNDONE: "taken back",
-    State.ROLLED_BACK: "failed, taken back",
+    RunState.MIGRATING: "not finished",
+    RunState.VERIFYING: "not finished: verifying",
+    RunState.UNDOING: "not finished: being taken back",
+    RunState.DONE: "done",
+    RunState.UNDONE: "taken back",
+    RunState.ROLLED_BACK: "failed, taken back",
 }
 
 
@@ -56,7 +56,7 @@ def _fields(value: Any) -> list[tuple[str, Any]]:
     ]
 
 
-def exit_code(result: Result) -> int:
+def exit_code(result: MigrationResult) -> int:
     """0 done or nothing to do, 1 failed and taken back, or taken back with records left."""
     return 1 if result.conflicts or result.faults else _EXIT_CODES.get(result.ended, 0)
 
@@ -96,10 +96,10 @@ def stamp_text(stamp: str) -> str:
 # -- status
 
 
-def print_status(path: Path, status: Status) -> None:
+def print_status(path: Path, status: MigrationStatus) -> None:
     """The file, the records by version, what is to be done."""
     out = console()
-    rows = [("Database", plain(path)), ("Found", plain(status.message))]
+    rows = [("Database", plain(path)), ("FileKind", plain(status.message))]
     if status.lock_holder is not None:
         rows.append(("Lock", f"held by process {status.lock_holder or 'unknown'}"))
     rows.append(("To do", plain(to_do(status))))
@@ -119,7 +119,7 @@ def print_status(path: Path, status: Status) -> None:
         print_table(out, shown)
 
 
-def _standing(stamp: str, status: Status) -> str:
+def _standing(stamp: str, status: MigrationStatus) -> str:
     if stamp in status.newer:
         return "[red]newer than this program[/]"
     if stamp in status.unreadable:
@@ -128,19 +128,19 @@ def _standing(stamp: str, status: Status) -> str:
     return f"older: to be migrated to {targets[-1]}" if targets else "current"
 
 
-def is_refused(status: Status) -> bool:
+def is_refused(status: MigrationStatus) -> bool:
     """No migration may write to this file."""
     return bool(status.newer) or status.found in _REFUSED
 
 
-def to_do(status: Status) -> str:
+def to_do(status: MigrationStatus) -> str:
     """One sentence."""
     if status.found in _REFUSED:
         return "nothing can be done with it here; it is left untouched"
     if status.newer:
         return f"nothing can be written: {', '.join(status.newer)} is newer than this program"
     if status.unfinished is not None:
-        what = "take back" if status.unfinished.state is State.UNDOING else "finish"
+        what = "take back" if status.unfinished.state is RunState.UNDOING else "finish"
         return (
             f"{what} run {status.unfinished.id}: `migrate run` goes on, as does the next start of the metrics process"
         )
@@ -169,7 +169,7 @@ def _moment(timestamp: str) -> str:
 # -- the result of run and undo
 
 
-def print_result(result: Result, known: Sequence[KnownMigration], *, again: str, back: str) -> None:
+def print_result(result: MigrationResult, known: Sequence[KnownMigration], *, again: str, back: str) -> None:
     """How it ended, what to know, and how to go on or back."""
     out = console()
     _PRINT[result.ended](out, result, known, again, back)
@@ -181,11 +181,11 @@ def print_result(result: Result, known: Sequence[KnownMigration], *, again: str,
         out.print(f"  [yellow]Left as they are, because somebody else changed them since: records {some}{more}[/]")
 
 
-def _print_nothing(out: Console, result: Result, _known: object, _again: str, _back: str) -> None:
+def _print_nothing(out: Console, result: MigrationResult, _known: object, _again: str, _back: str) -> None:
     out.print(f"Nothing to do: {plain(result.message)}.")
 
 
-def _print_done(out: Console, result: Result, known: Sequence[KnownMigration], _again: str, back: str) -> None:
+def _print_done(out: Console, result: MigrationResult, known: Sequence[KnownMigration], _again: str, back: str) -> None:
     run = result.run
     assert run is not None
     out.print(
@@ -220,8 +220,8 @@ def _gaps(gaps: Mapping[str, int], known: Sequence[KnownMigration]) -> list[tupl
     return rows
 
 
-def _print_stopped(out: Console, result: Result, _known: object, again: str, _back: str) -> None:
-    if result.run is not None and result.run.state is State.MIGRATING:
+def _print_stopped(out: Console, result: MigrationResult, _known: object, again: str, _back: str) -> None:
+    if result.run is not None and result.run.state is RunState.MIGRATING:
         done = f"{result.run.records_changed:,} changes so far, in {records(result.run.records_total)}"
         out.print(f"[bold]Stopped[/] after a whole batch: {done}; nothing is lost.")
     else:
@@ -229,7 +229,7 @@ def _print_stopped(out: Console, result: Result, _known: object, again: str, _ba
     out.print(f"  Go on with  {plain(again)}", soft_wrap=True)
 
 
-def _print_rolled_back(out: Console, result: Result, _known: object, again: str, _back: str) -> None:
+def _print_rolled_back(out: Console, result: MigrationResult, _known: object, again: str, _back: str) -> None:
     out.print(f"[bold red]Failed, and taken back[/]: {plain(result.message)}.")
     if result.run is not None:
         lines(
@@ -242,7 +242,7 @@ def _print_rolled_back(out: Console, result: Result, _known: object, again: str,
         )
 
 
-def _print_undone(out: Console, result: Result, _known: object, _again: str, back: str) -> None:
+def _print_undone(out: Console, result: MigrationResult, _known: object, _again: str, back: str) -> None:
     out.print(f"[bold green]Taken back[/]: {plain(result.message)}.")
     if result.run is not None:
         lines(
@@ -255,7 +255,7 @@ def _print_undone(out: Console, result: Result, _known: object, _again: str, bac
         )
 
 
-def _print_held(out: Console, result: Result, _known: object, again: str, _back: str) -> None:
+def _print_held(out: Console, result: MigrationResult, _known: object, again: str, _back: str) -> None:
     out.print(f"Left as it is: {plain(result.message)}. Ask for it with  {plain(again)}", soft_wrap=True)
 
 
@@ -302,7 +302,7 @@ def print_history(runs: Sequence[MigrationRun]) -> None:
     for run in runs:
         rate = MISSING if run.records_per_s is None else f"{run.records_per_s:,.0f}"
         shown.add_row(
-            str(run.id), plain(run.to_version), _STATES[State(run.state)], _moment(run.started_at),
+            str(run.id), plain(run.to_version), _STATES[RunState(run.state)], _moment(run.started_at),
             f"{run.records_changed:,}", rate,
         )  # fmt: skip
     print_table(out, shown)

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from llm_metrics_proxy.errors import MigrationRefusedError
-from llm_metrics_proxy.migration.model import Change, Migration, Run, chain_checksum, describe_stamp
+from llm_metrics_proxy.migration.model import ColumnChange, Migration, Run, chain_checksum, describe_stamp
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import Standing, is_older, standing
 from llm_metrics_proxy.storage.affinity import mangled_columns
@@ -63,9 +63,9 @@ def statements(
     )
 
 
-def _written(connection: apsw.Connection, run: Run, migration: Migration) -> tuple[Change, ...]:
+def _written(connection: apsw.Connection, run: Run, migration: Migration) -> tuple[ColumnChange, ...]:
     """What the code that began the run wrote, as its undo entries have it; this program may write other columns."""
     table = RunSql(run.id, (migration,)).undo_table(0)
     known = {change.column: change for change in migration.changes if not change.only_if_added}
     columns = connection.execute("SELECT name FROM pragma_table_info(?) LIMIT -1 OFFSET ?", (table, _OWN_COLUMNS))
-    return tuple(known.get(str(name), Change(str(name), "NULL")) for (name,) in columns)
+    return tuple(known.get(str(name), ColumnChange(str(name), "NULL")) for (name,) in columns)

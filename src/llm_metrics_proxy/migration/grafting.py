@@ -19,7 +19,7 @@ import apsw
 from llm_metrics_proxy.migration.adoption import Index, indexes
 from llm_metrics_proxy.migration.batches import Interrupted, Pace, id_ranges_end, transaction
 from llm_metrics_proxy.migration.lock import Fence
-from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.migration.runs import get_fact, set_fact
 from llm_metrics_proxy.storage.affinity import affinity
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
@@ -64,7 +64,7 @@ class Grafting:
         if get_fact(self._connection, _fact(index)) is None and not self._begin(index):
             self._make_at_once(index)
             return True
-        self._report(Progress(phase=Phase.MIGRATING, detail="building an index"))
+        self._report(Progress(phase=WorkPhase.MIGRATING, detail="building an index"))
         goal, self._stretch = self._one(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}"), 1  # noqa: S608
         while not self._exists(index):
             if self._interrupted():

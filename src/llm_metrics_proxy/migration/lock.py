@@ -18,7 +18,7 @@ from typing import Final
 import apsw
 
 from llm_metrics_proxy.errors import MigrationFailedError, MigrationRefusedError
-from llm_metrics_proxy.migration.model import Phase, Progress, Report, quiet
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase, quiet
 from llm_metrics_proxy.migration.runs import FENCE, get_fact, set_fact
 from llm_metrics_proxy.ownership import open_lock
 
@@ -74,7 +74,7 @@ def _acquire(descriptor: int, path: Path, *, wait: bool, stop: threading.Event, 
                 f"{holder} is migrating, restoring or undoing this database and holds {path.name}; wait for it to end."
             )
         if wait:
-            report(Progress(phase=Phase.WAITING, detail=f"{holder} holds the lock"))
+            report(Progress(phase=WorkPhase.WAITING, detail=f"{holder} holds the lock"))
         if stop.wait(_POLL_S):
             raise MigrationRefusedError(f"Stopped while waiting for {holder}; nothing was changed.")
 

@@ -21,7 +21,7 @@ OldRow = Mapping[str, SqlValue]  # the inputs named by ``Migration.inputs``, as 
 Oracle = Callable[..., tuple[SqlValue, ...]]
 
 
-class Change(NamedTuple):
+class ColumnChange(NamedTuple):
     """One column that a migration writes.
 
     ``expression`` is SQL over the record's columns before the migration. ``original``: the column that then keeps the
@@ -45,7 +45,7 @@ class Gap(NamedTuple):
     meaning: str
 
 
-class Given(NamedTuple):
+class SharedExpressions(NamedTuple):
     """Values that are worked out once for each record, under names that the migration's other SQL may use.
 
     ``layers``, one upon the other, give names to SQL over the record's columns, the names of the layers below going
@@ -75,6 +75,10 @@ def _named(layer: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{expression} AS {name}" for name, expression in layer)
 
 
+# What classes were called when their text went into the first checksums.
+_RELEASED_AS: Final = {"ColumnChange(column=": "Change(column=", "SharedExpressions(layers=": "Given(layers="}
+
+
 class Migration(NamedTuple):
     """How records of every older version become records of ``version``. Frozen with that version.
 
@@ -95,7 +99,7 @@ class Migration(NamedTuple):
 
     version: str
     summary: str
-    changes: tuple[Change, ...]
+    changes: tuple[ColumnChange, ...]
     gaps: tuple[Gap, ...]
     inputs: tuple[str, ...]
     oracle: Oracle
@@ -103,7 +107,7 @@ class Migration(NamedTuple):
     shown: tuple[str, ...] = ("tokens_per_second",)
     keeps_reason: bool = False
     repeatable: bool = False
-    given: Given | None = None
+    given: SharedExpressions | None = None
     seen_as: tuple[str, ...] | None = None
     seen_where: str = "1"
     oracle_at: Callable[[str], Oracle] | None = None
@@ -116,7 +120,10 @@ class Migration(NamedTuple):
         """
         parts: tuple[object, ...] = (self.version, self.changes, self.gaps, self.inputs, self.distrusted)
         parts += () if self.given is None else (self.given,)  # what was released without has its checksum without
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        text = repr(parts)
+        for now, released in _RELEASED_AS.items():
+            text = text.replace(now, released)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def reason_expression(self) -> str:
@@ -133,7 +140,7 @@ class Migration(NamedTuple):
         return f"({listed})" if self.given is None else f"(SELECT {listed} FROM {self.given.sql})"  # noqa: S608
 
 
-class State(StrEnum):
+class RunState(StrEnum):
     """Of one run, as stored in ``migrations.state``. The first three are unfinished and go on by themselves."""
 
     MIGRATING = "migrating"
@@ -144,10 +151,10 @@ class State(StrEnum):
     ROLLED_BACK = "rolled_back"  # the engine took it back, because verification failed or a formula raised
 
 
-UNFINISHED: Final = frozenset({State.MIGRATING, State.VERIFYING, State.UNDOING})
+UNFINISHED: Final = frozenset({RunState.MIGRATING, RunState.VERIFYING, RunState.UNDOING})
 
 
-class Phase(StrEnum):
+class WorkPhase(StrEnum):
     """What the engine does at the moment."""
 
     IDLE = "idle"
@@ -166,7 +173,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """One look at long work. ``done`` of ``total`` are records, pages while backing up, bytes while compacting;
     ``total`` 0: not known."""
 
-    phase: Phase = Phase.IDLE
+    phase: WorkPhase = WorkPhase.IDLE
     done: int = 0
     total: int = 0
     per_s: float | None = None
@@ -185,7 +192,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table ``migrations``."""
 
     id: int
-    state: State
+    state: RunState
     from_versions: dict[str, int]  # records by stamp when it began; NULL is the key "(none)"
     to_version: str
     checksums: dict[str, str]  # of each migration in it, by version, in order
@@ -225,7 +232,7 @@ class Ended(StrEnum):
     HELD = "held"  # an automatic call found a run that was taken back, and leaves it so
 
 
-class Result(NamedTuple):
+class MigrationResult(NamedTuple):
     """``run`` is the run that was worked on; ``conflicts`` are records that an undo left, up to 100 ids."""
 
     ended: Ended

@@ -16,20 +16,20 @@ import msgspec
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.adoption import adopt, index_steps, rehearse
-from llm_metrics_proxy.migration.legacy import Found, Inspection, inspect, schema_of
+from llm_metrics_proxy.migration.legacy import FileKind, Inspection, inspect, schema_of
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.model import (
     UNFINISHED,
     Migration,
-    Phase,
     Progress,
     Report,
-    State,
+    RunState,
+    WorkPhase,
     describe_stamp,
     quiet,
 )
 from llm_metrics_proxy.migration.overview import disk_of, refuse, survey
-from llm_metrics_proxy.migration.plan import GapCount, Plan, StampCount, Step, in_words
+from llm_metrics_proxy.migration.plan import MigrationPlan, PlannedGap, PlannedStep, StampCount, in_words
 from llm_metrics_proxy.migration.preview import (
     Preview,
     add_missing_columns,
@@ -62,17 +62,17 @@ def plan(
     app_version: str = APP_VERSION,
     sample_records: int = SAMPLE_RECORDS,
     report: Report = quiet,
-) -> Plan:
+) -> MigrationPlan:
     """Look, count, and try on about ``sample_records`` records, evenly spread.
 
     Raises ``NewerDatabaseError`` or ``ForeignDatabaseError`` for a file that is not ours to read, and ``StoreError``.
     Records of a newer version are no error here: they are counted, and ``refusal`` names them.
     """
     start = time.perf_counter()
-    report(Progress(phase=Phase.CHECKING, detail="looking into the database"))
+    report(Progress(phase=WorkPhase.CHECKING, detail="looking into the database"))
     inspection = inspect(path)
     refuse(inspection)
-    if inspection.found is Found.NOTHING:
+    if inspection.found is FileKind.NOTHING:
         return _nothing(path, app_version, inspection)
     try:
         with untouched(path, BUSY_TIMEOUT_MS) as source:
@@ -81,17 +81,17 @@ def plan(
             known = look.plan()
             if known.refusal or known.nothing_to_do:
                 return known
-            report(Progress(phase=Phase.CHECKING, total=known.records, detail="counting records"))
+            report(Progress(phase=WorkPhase.CHECKING, total=known.records, detail="counting records"))
             counts = look.counts()
             counting_s = time.perf_counter() - start
-            report(Progress(phase=Phase.CHECKING, total=known.records, detail="trying it on a sample"))
+            report(Progress(phase=WorkPhase.CHECKING, total=known.records, detail="trying it on a sample"))
             return look.with_trial(known, counts, counting_s, sample_records, backup_dir)
     except apsw.Error as error:
         raise store_error(path, "planning its migration", error) from error
 
 
-def _nothing(path: Path, app_version: str, inspection: Inspection) -> Plan:
-    return Plan(
+def _nothing(path: Path, app_version: str, inspection: Inspection) -> MigrationPlan:
+    return MigrationPlan(
         path=str(path),
         app_version=app_version,
         found=inspection.found.value,
@@ -120,7 +120,7 @@ class _Look:
     ) -> None:
         self._path, self._inspection, self._source = path, inspection, source
         self._migrations, self._app_version = migrations, app_version
-        self._is_legacy = inspection.found is Found.LEGACY
+        self._is_legacy = inspection.found is FileKind.LEGACY
         runs = [] if self._is_legacy else all_runs(source)
         self._unfinished = runs[-1] if runs and runs[-1].state in UNFINISHED else None
         self._census = self._take_census()
@@ -148,7 +148,7 @@ class _Look:
         """As the engine chooses: all of them for a file that was or will be adopted, else those that find records."""
         run = self._unfinished
         if run is not None:
-            going_on = run.state is State.MIGRATING
+            going_on = run.state is RunState.MIGRATING
             return tuple(m for m in self._migrations if going_on and m.version in run.checksums)
         return tuple(m for m in self._migrations if self._distrusts or self._census.older_than(m.version))
 
@@ -169,12 +169,12 @@ class _Look:
         ]
         return RunSql(run_id, self._chain, self._added, older, claiming, mangled=mangled_columns(self._source))
 
-    def plan(self) -> Plan:
+    def plan(self) -> MigrationPlan:
         """What is known from the census alone."""
         newer = self._census.newer_than(self._app_version)
         records = sum(count for _stamp, count in self._census.counts)
         to_do = bool(self._chain) or self._is_legacy or self._unfinished is not None
-        return Plan(
+        return MigrationPlan(
             path=str(self._path),
             app_version=self._app_version,
             found=self._inspection.found.value,
@@ -245,12 +245,12 @@ class _Look:
 
     def with_trial(
         self,
-        known: Plan,
+        known: MigrationPlan,
         counts: Sequence[dict[str | None, int]],
         counting_s: float,
         sample_records: int,
         backup_dir: Path,
-    ) -> Plan:
+    ) -> MigrationPlan:
         """The plan with everything that counting and the sample tell."""
         taken = [sum(count.values()) for count in counts]
         most = max(taken, default=0)
@@ -286,15 +286,17 @@ class _Look:
         finally:
             sample.close()
 
-    def _step(self, k: int, counts: dict[str | None, int], taken: int, trial: Preview) -> Step:
+    def _step(self, k: int, counts: dict[str | None, int], taken: int, trial: Preview) -> PlannedStep:
         migration, exact = self._chain[k], self._is_exact(k)
         gaps = {reason: count for reason, count in counts.items() if reason} if exact else dict(*trial.gaps[k : k + 1])
-        return Step(
+        return PlannedStep(
             version=migration.version,
             summary=migration.summary,
             records=taken,
             changes=tuple(in_words(change) for change in self._sql().changes(k)),
-            gaps=tuple(GapCount(gap.code, gap.meaning, gaps[gap.code]) for gap in migration.gaps if gaps.get(gap.code)),
+            gaps=tuple(
+                PlannedGap(gap.code, gap.meaning, gaps[gap.code]) for gap in migration.gaps if gaps.get(gap.code)
+            ),
             gaps_of=taken if exact else trial.records,
             types=count_types(self._source, migration, self._sql().takes(k), ALL_COLUMNS) if exact else (),
         )

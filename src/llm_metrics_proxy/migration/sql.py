@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.model import REASON_COLUMN, Change, Migration
+from llm_metrics_proxy.migration.model import REASON_COLUMN, ColumnChange, Migration
 from llm_metrics_proxy.record import APP_VERSION_COLUMN, DERIVED, KEPT, RESTATED
 from llm_metrics_proxy.storage.affinity import Kept, as_read, as_stored
 from llm_metrics_proxy.storage.broken_text import BrokenText
@@ -86,7 +86,7 @@ class RunSql:
         """SQL, among what ``_worked_out`` takes, of what is stored in a column."""
         return f"{TABLE}.{column}" if column in self._mangled else column
 
-    def _stored(self, change: Change) -> str:
+    def _stored(self, change: ColumnChange) -> str:
         """SQL of what a change puts into its column."""
         name = change.column
         if name not in self._mangled:
@@ -98,7 +98,7 @@ class RunSql:
         """Name of the table with the values from before migration k."""
         return f"migration_undo_{self.run_id}_{self.migrations[k].version.replace('.', '_')}"
 
-    def changes(self, k: int) -> tuple[Change, ...]:
+    def changes(self, k: int) -> tuple[ColumnChange, ...]:
         """What migration k writes in this file."""
         return tuple(
             change for change in self.migrations[k].changes if not change.only_if_added or change.column in self._added
@@ -171,7 +171,7 @@ class RunSql:
                     return self._restored(change, j, last)
         return f"r.{column}"
 
-    def _restored(self, change: Change, j: int, last: int) -> str:
+    def _restored(self, change: ColumnChange, j: int, last: int) -> str:
         kept = f"u{j}.{change.column}"
         if change.original is None:
             return kept

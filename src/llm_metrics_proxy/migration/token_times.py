@@ -10,7 +10,7 @@ against, shares nothing with this. Frozen with 4.0.0.
 
 from typing import Final
 
-from llm_metrics_proxy.migration.model import Given
+from llm_metrics_proxy.migration.model import SharedExpressions
 
 FIRST: Final = "time_to_first_token_ms"
 OUTPUT: Final = "time_to_first_output_ms"
@@ -37,7 +37,7 @@ _WAS_WHOLE: Final = (
     f"ELSE {_is_number(FIRST)} AND {_is_number('response_time_ms')} AND +{FIRST} >= +response_time_ms END"
 )
 # ``whole``: the answer came in one piece. Worked out once for each record, and not at all where both flags are plain.
-WHOLE: Final = Given(
+WHOLE: Final = SharedExpressions(
     layers=((("whole", _WAS_WHOLE),),),
     seen=(("whole", "1"),),
     plain="content_chunks IS NULL AND +is_streaming IS 0",

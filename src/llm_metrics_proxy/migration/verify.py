@@ -17,7 +17,7 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.migration.batches import Interrupted, Teller, ranges
-from llm_metrics_proxy.migration.model import REASON_COLUMN, Fault, Migration, Phase, Report, Run, describe_stamp
+from llm_metrics_proxy.migration.model import REASON_COLUMN, Fault, Migration, Report, Run, WorkPhase, describe_stamp
 from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.record import APP_VERSION_COLUMN
@@ -47,7 +47,7 @@ def verify_run(
     most of it, does not need Python's lock. Raises ``StoppedError`` or ``apsw.Error``.
     """
     steps = range(len(sql.migrations))
-    teller = Teller(report, Phase.VERIFYING, (1 + len(steps)) * run.records_total)
+    teller = Teller(report, WorkPhase.VERIFYING, (1 + len(steps)) * run.records_total)
     done = [0] * (1 + len(steps))
     given_up = threading.Event()
 
@@ -295,7 +295,7 @@ def verify_table(
         bound = _one(connection, f"SELECT coalesce(max(id), 0) FROM {TABLE}")  # noqa: S608
         names = {name for (name,) in connection.execute("SELECT lower(name) FROM pragma_table_info(?)", (TABLE,))}
         mangled = mangled_columns(connection)
-        teller = Teller(report, Phase.VERIFYING, sum(count for _stamp, count in census))
+        teller = Teller(report, WorkPhase.VERIFYING, sum(count for _stamp, count in census))
         faults: list[Fault] = []
         done = 0
         for stamp, records in census:
