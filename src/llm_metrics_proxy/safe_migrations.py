@@ -12,7 +12,7 @@ them: both must give the same for every record, or the run is taken back.
 from math import isfinite
 from typing import Final
 
-from llm_metrics_proxy.migration.failures import INPUTS, SEEN_AS, original_sql, shared_expressions
+from llm_metrics_proxy.migration.failures import INPUTS, ORACLE_KEY, original_sql, shared_expressions
 from llm_metrics_proxy.migration.failures_oracle import oracle_of
 from llm_metrics_proxy.migration.model import ColumnChange, Gap, Migration
 from llm_metrics_proxy.migration.timestamps import NEEDS_ORIGINAL_SQL, NORMALISED_SQL, normalise
@@ -20,15 +20,15 @@ from llm_metrics_proxy.migration.token_times import (
     FOLLOWS_SQL,
     NO_SPEED_SQL,
     NOT_STREAMED_SQL,
+    ORACLE_KEY_WHERE,
     OUTPUT_TOKENS_PER_SECOND_SQL,
-    SEEN_WHERE,
     TIME_PER_OUTPUT_TOKEN_SQL,
     TIMES,
     WHOLE,
     streamed_only,
 )
 from llm_metrics_proxy.migration.token_times import INPUTS as TOKEN_TIMES_INPUTS
-from llm_metrics_proxy.migration.token_times import SEEN_AS as TOKEN_TIMES_SEEN_AS
+from llm_metrics_proxy.migration.token_times import ORACLE_KEY as TOKEN_TIMES_ORACLE_KEY
 from llm_metrics_proxy.migration.token_times_oracle import oracle as token_times_oracle
 from llm_metrics_proxy.storage.base import SqlValue
 
@@ -113,8 +113,8 @@ def migrate_to_version_3_0_0() -> Migration:
         shown=(),
         keeps_reason=True,
         repeatable=True,
-        given=shared_expressions("3.0.0"),
-        seen_as=SEEN_AS,
+        shared=shared_expressions("3.0.0"),
+        oracle_key=ORACLE_KEY,
     )  # fmt: skip
 
 
@@ -147,9 +147,9 @@ def migrate_to_version_4_0_0() -> Migration:
         shown=("time_to_first_token_ms", "time_per_output_token_ms", "output_tokens_per_second"),
         keeps_reason=True,
         repeatable=True,
-        given=WHOLE,
-        seen_as=TOKEN_TIMES_SEEN_AS,
-        seen_where=SEEN_WHERE,
+        shared=WHOLE,
+        oracle_key=TOKEN_TIMES_ORACLE_KEY,
+        oracle_key_where=ORACLE_KEY_WHERE,
     )
 
 

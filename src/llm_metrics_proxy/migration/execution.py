@@ -143,10 +143,10 @@ class Execution:
         """Everything for the records of one range, in the transaction that is open; how many changes were made."""
         taken = 0
         for k in range(len(sql.migrations)):
-            self._connection.execute(sql.keep(k), (after, through))
+            self._connection.execute(sql.save_undo(k), (after, through))
             kept = self._connection.changes()
             if kept:
-                self._connection.execute(sql.write(k), (after, through))
+                self._connection.execute(sql.update(k), (after, through))
             taken += kept
         if taken:
             rollup_state.reset(self._connection)

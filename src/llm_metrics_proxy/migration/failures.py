@@ -26,7 +26,7 @@ _WHETHER_TEXT: Final = "CASE WHEN typeof({}) = 'text' THEN '' END"
 _WHETHER_NUMBER: Final = "CASE WHEN typeof({}) IN ('integer', 'real') THEN 1 END"
 _WHETHER_ZERO: Final = "CASE WHEN typeof({0}) = 'integer' THEN {0} <> 0 END"
 # What the oracle can tell apart of each input: of times, whether there is one.
-SEEN_AS: Final = (
+ORACLE_KEY: Final = (
     _ANY, _ANY, _WHOLE, _WHOLE, _ANY, _ANY, _ANY,
     _ANY, _ANY, _WHETHER_TEXT, _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_NUMBER,
     _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_ZERO, _ANY,

@@ -82,19 +82,20 @@ _RELEASED_AS: Final = {"ColumnChange(column=": "Change(column=", "SharedExpressi
 class Migration(NamedTuple):
     """How records of every older version become records of ``version``. Frozen with that version.
 
-    ``oracle`` takes the values of ``inputs``, in that order, as they were before, and gives the values of ``changes``,
-    in that order, and last the reason code or None. ``distrusted`` is SQL that finds records of a file from another
-    program whose stamp claims this version while the record does not follow it. ``shown`` names the metrics that
-    ``migrate plan`` compares before and after. ``keeps_reason``: where no gap holds, the reason of an earlier migration
-    stays, and is among the inputs. ``repeatable``: given its own results, the oracle gives the same values again (and a
-    reason where there was one), so that records can be verified at any time although inputs were overwritten.
-    ``seen_as``: for an oracle to which many records are alike. One SQL template for each input, ``{}`` standing for it,
-    that gives a value which the oracle cannot tell from it, always of one storage class where that matters; records
-    that are the same by these are verified as one. None: record by record. ``seen_where``: so are records of which this
-    SQL template, ``{name}`` standing for the input of that name, is not true.
-    ``oracle_at``: gives the oracle for records that a later version calculated, which knows more than this one.
-    ``given``: what several expressions rest on, worked out once; its names may stand in all SQL of the migration but
-    ``keep_when``.
+    ``oracle`` takes the values of ``inputs`` from before, in that order, and returns the values of ``changes``, in that
+    order, and last the reason code or None.
+    ``distrusted``: SQL for files of other programs; finds records whose stamp claims this version but whose values do
+    not follow it.
+    ``shown``: the metrics that ``migrate plan`` compares before and after.
+    ``keeps_reason``: where no gap holds, the reason of an earlier migration stays, and is among the inputs.
+    ``repeatable``: the oracle returns its own results unchanged (and a reason where there was one), so that records can
+    be verified at any time although inputs were overwritten.
+    ``shared``: what several expressions rest on; all SQL of the migration but ``keep_when`` may use its names.
+    ``oracle_key``: for an oracle to which many records look the same. One SQL template for each input, with ``{}`` for
+    the input, whose value the oracle cannot distinguish from it, in one storage class where that matters. Records with
+    equal keys are verified once. None: each record by itself, as is each for which ``oracle_key_where``, SQL with
+    ``{name}`` for the input of that name, is not true.
+    ``oracle_at``: the oracle for records that a later version calculated, which may know more than this one.
     """
 
     version: str
@@ -107,9 +108,9 @@ class Migration(NamedTuple):
     shown: tuple[str, ...] = ("tokens_per_second",)
     keeps_reason: bool = False
     repeatable: bool = False
-    given: SharedExpressions | None = None
-    seen_as: tuple[str, ...] | None = None
-    seen_where: str = "1"
+    shared: SharedExpressions | None = None
+    oracle_key: tuple[str, ...] | None = None
+    oracle_key_where: str = "1"
     oracle_at: Callable[[str], Oracle] | None = None
 
     @property
@@ -119,7 +120,7 @@ class Migration(NamedTuple):
         The oracle writes nothing and is left out: its source may be missing, or replaced while this program runs.
         """
         parts: tuple[object, ...] = (self.version, self.changes, self.gaps, self.inputs, self.distrusted)
-        parts += () if self.given is None else (self.given,)  # what was released without has its checksum without
+        parts += () if self.shared is None else (self.shared,)  # what was released without has its checksum without
         text = repr(parts)
         for now, released in _RELEASED_AS.items():
             text = text.replace(now, released)
@@ -134,10 +135,10 @@ class Migration(NamedTuple):
         whens = " ".join(f"WHEN {gap.condition} THEN '{gap.code}'" for gap in self.gaps)
         return f"CASE {whens}{otherwise} END"
 
-    def worked_out(self, *expressions: str) -> str:
-        """SQL of a value, or of a row of several for SET, in which the names of ``given`` are known."""
+    def evaluated(self, *expressions: str) -> str:
+        """SQL of a value, or of a row of several for SET, in which the names of ``shared`` are known."""
         listed = ", ".join(expressions)
-        return f"({listed})" if self.given is None else f"(SELECT {listed} FROM {self.given.sql})"  # noqa: S608
+        return f"({listed})" if self.shared is None else f"(SELECT {listed} FROM {self.shared.sql})"  # noqa: S608
 
 
 class RunState(StrEnum):

@@ -222,8 +222,8 @@ class _Look:
         """
         sql = self._sql()
         columns = [
-            f"CASE WHEN {sql.takes(k)} THEN "
-            f"coalesce({m.worked_out(m.reason_expression if self._is_exact(k) else 'NULL')}, '') END"
+            f"CASE WHEN {sql.selects(k)} THEN "
+            f"coalesce({m.evaluated(m.reason_expression if self._is_exact(k) else 'NULL')}, '') END"
             for k, m in enumerate(self._chain)
         ]
         found: list[dict[str | None, int]] = [{} for _ in self._chain]
@@ -273,7 +273,7 @@ class _Look:
     def _try(self, taken: int, sample_records: int) -> Preview:
         sql = self._sql()
         every = max(1, -(-taken // max(1, sample_records)))
-        anywhere = " OR ".join(sql.takes(k) for k in range(len(self._chain))) or "0"
+        anywhere = " OR ".join(sql.selects(k) for k in range(len(self._chain))) or "0"
         sample = take_sample(self._source, anywhere, ALL_COLUMNS, every)
         try:
             if self._is_legacy:
@@ -298,5 +298,5 @@ class _Look:
                 PlannedGap(gap.code, gap.meaning, gaps[gap.code]) for gap in migration.gaps if gaps.get(gap.code)
             ),
             gaps_of=taken if exact else trial.records,
-            types=count_types(self._source, migration, self._sql().takes(k), ALL_COLUMNS) if exact else (),
+            types=count_types(self._source, migration, self._sql().selects(k), ALL_COLUMNS) if exact else (),
         )

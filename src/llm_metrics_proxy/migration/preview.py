@@ -131,8 +131,8 @@ def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) ->
     try:
         for k in range(len(sql.migrations)):
             sample.execute(sql.create_undo_table(k))
-            sample.execute(sql.keep(k), _EVERY)
-            sample.execute(sql.write(k), _EVERY)
+            sample.execute(sql.save_undo(k), _EVERY)
+            sample.execute(sql.update(k), _EVERY)
     except apsw.Error as error:  # there is neither disk nor lock here: it is the formula
         return Preview(faults=(Fault("formula", None, f"a formula cannot be calculated: {error}"),))
     for statement in index_steps:

@@ -21,8 +21,10 @@ INPUTS: Final = (
     "recompute_reason",
 )  # fmt: skip
 # What is known not to be a stream is alike to the oracle, whatever its times: only an earlier reason shows.
-SEEN_WHERE: Final = "{content_chunks} IS NULL AND typeof({is_streaming}) IN ('integer', 'real') AND +{is_streaming} = 0"
-SEEN_AS: Final = ("0", *("NULL" for _name in INPUTS[1:-1]), "{}")
+ORACLE_KEY_WHERE: Final = (
+    "{content_chunks} IS NULL AND typeof({is_streaming}) IN ('integer', 'real') AND +{is_streaming} = 0"
+)
+ORACLE_KEY: Final = ("0", *("NULL" for _name in INPUTS[1:-1]), "{}")
 _LARGEST: Final = "1.7976931348623157e308"  # the largest finite number: SQLite has no word for "is finite"
 
 

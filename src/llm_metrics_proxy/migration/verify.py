@@ -111,7 +111,7 @@ def _step_faults(
     codes = {gap.code for gap in migration.gaps}  # not the reason of an earlier one, which it may have left
     connection = _open(path)
     try:
-        left = connection.execute(sql.left_behind(k, _FAULTS), (run.bound_id,))
+        left = connection.execute(sql.missed(k, _FAULTS), (run.bound_id,))
         words = f"the record was not migrated to {migration.version}"
         faults = [Fault("left behind", record_id, words) for (record_id,) in left]
         oracle = _Oracle(connection, sql, k)
@@ -144,7 +144,7 @@ class _Oracle:
     def faults(self, after: int, through: int) -> Iterator[Fault]:
         """What differs in the records of a range of ids. Alike ones are asked about once, if the migration says how."""
         sql, k = self._sql, self._k
-        if sql.migrations[k].seen_as is None:
+        if sql.migrations[k].oracle_key is None:
             yield from self._by_record(sql.written(k), after, through)
             return
         found = next(self._differences(sql.combinations(k), 0, after, through), None)
