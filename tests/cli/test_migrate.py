@@ -12,7 +12,7 @@ import apsw
 import pytest
 from rich.console import Console
 
-from llm_metrics_proxy.cli import migrate_output, migrate_plan
+from llm_metrics_proxy.cli import migrate_output, migrate_plan, migrate_reports
 from llm_metrics_proxy.cli.migrate_progress import figures
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -345,7 +345,7 @@ def test_a_terminal_shows_everything_in_lines_that_it_has_room_for(
     cli: Cli, tmp_path: Path, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only commands to be copied may be longer. What Rich had cut would end in an ellipsis."""
-    for module in (migrate_output, migrate_plan):
+    for module in (migrate_output, migrate_plan, migrate_reports):
         monkeypatch.setattr(module, "console", lambda: Console(width=columns, highlight=False, emoji=False))
     path = tmp_path / "old.db"
     legacy.make(path, "2.0 without stamps", 200)

@@ -15,7 +15,7 @@ import pytest
 
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.adoption import adopt, index_steps, indexes
-from llm_metrics_proxy.migration.batches import Pace, transaction
+from llm_metrics_proxy.migration.batches import Pace
 from llm_metrics_proxy.migration.grafting import Grafting
 from llm_metrics_proxy.migration.legacy import inspect
 from llm_metrics_proxy.migration.lock import Fence
@@ -50,8 +50,7 @@ class Builder:
     def __init__(self, path: Path, between: Callable[[], Any] = lambda: None, stop_after: int = 10**9) -> None:
         self.pace, self._left = OwnPace(), stop_after
         self.connection = apsw.Connection(str(path))
-        with transaction(self.connection):
-            fence = Fence(self.connection)
+        fence = Fence(self.connection)
         self.grafting = Grafting(
             self.connection, fence, self.pace, report=quiet, interrupted=self._interrupted, between=between
         )

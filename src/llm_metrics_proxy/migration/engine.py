@@ -54,7 +54,8 @@ from llm_metrics_proxy.migration.overview import (
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, insert_run, now, set_fact
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.undo import HELD, begin_undo
-from llm_metrics_proxy.migration.verify import StoppedError, verify_table
+from llm_metrics_proxy.migration.verify import StoppedError
+from llm_metrics_proxy.migration.verify_table import verify_table
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, apply_steps, look, store_error
@@ -344,8 +345,6 @@ class _Work:
                 added = adopt(connection, seen.inspection, app_version=self._app_version, backup=backup.name)
                 set_fact(connection, DISTRUSTED, json.dumps(added))
             run = Run(
-                id=0,
-                state=RunState.MIGRATING,
                 from_versions={describe_stamp(stamp): count for stamp, count in seen.census.ordered()},
                 to_version=chain[-1].version if chain else self._app_version,
                 checksums=chain_checksum(chain),
@@ -354,16 +353,8 @@ class _Work:
                 added_columns=added,
                 bound_id=bound_id,
                 records_total=backup.records or 0,
-                records_changed=0,
-                gaps={},
-                cursor_id=-(2**63),
                 backup=backup.name,
                 started_at=now(),
-                finished_at=None,
-                busy_ms=0.0,
-                largest_lock_ms=0.0,
-                error=None,
-                dismissed_at=None,
             )
             run = insert_run(connection, run)
             set_fact(connection, HELD, None)

@@ -53,8 +53,7 @@ class Execution:
         self._pace, self._index_pace = Pace(options.batch_lock_ms), Pace(options.batch_lock_ms)
         self._log = Log(connection)
         self._goes_back = False
-        with transaction(connection):
-            self._fence = Fence(connection)
+        self._fence = Fence(connection)
         self._grafting = Grafting(
             connection,
             self._fence,
@@ -91,8 +90,7 @@ class Execution:
         return self._undo(run, sql, ())
 
     def _change(self, run: Run, **changes: Any) -> Run:
-        with transaction(self._connection):
-            self._fence.check(self._connection)
+        with self._fence.transaction():
             return change_run(self._connection, run, **changes)
 
     def _interrupted(self) -> bool:
@@ -119,8 +117,7 @@ class Execution:
                 return None
             taken = 0
             try:
-                with transaction(connection, self._pace):
-                    self._fence.check(connection)
+                with self._fence.transaction(self._pace):
                     taken = self._batch(sql, after, through)
                     run = change_run(
                         connection,
@@ -212,8 +209,7 @@ class Execution:
 
     def _record(self, run: Run, gaps: dict[str, int], newest: str | None) -> MigrationResult:
         connection = self._connection
-        with transaction(connection):
-            self._fence.check(connection)
+        with self._fence.transaction():
             run = change_run(connection, run, state=RunState.DONE, gaps=gaps, finished_at=now(), error=None)
             set_fact(connection, DISTRUSTED, None)
             set_fact(connection, CLEAN_THROUGH, run.bound_id)
@@ -232,12 +228,10 @@ class Execution:
         ]
         for table in tables:
             for after, through, _records in list(ranges(connection, 2**63 - 1, lambda: _UNDO_DELETE, table)):
-                with transaction(connection):
-                    self._fence.check(connection)
+                with self._fence.transaction():
                     connection.execute(f"DELETE FROM {table} WHERE id > ? AND id <= ?", (after, through))  # noqa: S608
                 self._log.between()
-            with transaction(connection):
-                self._fence.check(connection)
+            with self._fence.transaction():
                 connection.execute(f"DROP TABLE {table}")
 
     def _take_back(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> MigrationResult:
@@ -245,8 +239,7 @@ class Execution:
         first = faults[0]
         where = f"record {first.record_id}: " if first.record_id is not None else ""
         error = f"{first.check}: {where}{first.message}"
-        with transaction(self._connection):
-            self._fence.check(self._connection)
+        with self._fence.transaction():
             run = begin_undo(self._connection, run, to_version=None, ends=RunState.ROLLED_BACK, error=error)
         return self._undo(run, sql, faults)
 

@@ -190,10 +190,10 @@ def quiet(_progress: Progress) -> None:
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the table ``migrations``."""
+    """One row of the table ``migrations``; what has a default is so when a run begins."""
 
-    id: int
-    state: RunState
+    id: int = 0
+    state: RunState = RunState.MIGRATING
     from_versions: dict[str, int]  # records by stamp when it began; NULL is the key "(none)"
     to_version: str
     checksums: dict[str, str]  # of each migration in it, by version, in order
@@ -202,16 +202,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     added_columns: list[str]  # by the adoption that came just before
     bound_id: int  # records with a greater id arrived later and are not touched
     records_total: int  # with id <= bound_id, when it began
-    records_changed: int  # changes: a record that two migrations concern counts twice
-    gaps: dict[str, int]  # records that could not be recomputed, by reason code
-    cursor_id: int  # a hint: records up to here are done
+    records_changed: int = 0  # changes: a record that two migrations concern counts twice
+    gaps: dict[str, int] = {}  # records that could not be recomputed, by reason code
+    cursor_id: int = -(2**63)  # a hint: records up to here are done
     backup: str | None  # name of the backup's file
     started_at: str
-    finished_at: str | None
-    busy_ms: float  # time spent working, pauses left out
-    largest_lock_ms: float
-    error: str | None
-    dismissed_at: str | None
+    finished_at: str | None = None
+    busy_ms: float = 0.0  # time spent working, pauses left out
+    largest_lock_ms: float = 0.0
+    error: str | None = None
+    dismissed_at: str | None = None
 
 
 class Fault(NamedTuple):

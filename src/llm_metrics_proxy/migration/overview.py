@@ -120,25 +120,53 @@ def survey(
 ) -> Survey:
     """As ``status``, with the inspection and the census it rests on."""
     inspection = inspect(path)
+    if inspection.found not in (FileKind.OURS, FileKind.LEGACY):
+        return _survey(inspection, migrations, app_version, Census(()))
+    try:
+        with _reading(path, inspection.found) as connection:
+            return examine(connection, inspection, migrations, app_version=app_version, quick=quick)
+    except apsw.Error as error:
+        raise store_error(path, "counting its records", error) from error
+
+
+def examine(
+    connection: apsw.Connection,
+    inspection: Inspection,
+    migrations: Sequence[Migration],
+    *,
+    app_version: str,
+    quick: bool = False,
+) -> Survey:
+    """A ``survey`` of a database that is open. Raises ``apsw.Error``."""
     runs: list[Run] = []
-    census, above, through, held, adopted = Census(()), 0, 0, False, None
-    if inspection.found in (FileKind.OURS, FileKind.LEGACY):
-        try:
-            with _reading(path, inspection.found) as connection:
-                if inspection.found is FileKind.OURS and _has_engine_tables(connection):
-                    runs = all_runs(connection)
-                    held = get_fact(connection, HELD) is not None
-                    above = _cleared(connection, migrations) if quick else 0
-                    adopted = get_fact(connection, DISTRUSTED)
-                names = {
-                    str(name).lower()
-                    for (name,) in connection.execute("SELECT name FROM pragma_table_info('completion_requests')")
-                }
-                with connection:  # one snapshot
-                    census = _census(connection, above, stamped="app_version" in names, keyed="id" in names)
-                    through = _greatest_id(connection) if inspection.found is FileKind.OURS else 0
-        except apsw.Error as error:
-            raise store_error(path, "counting its records", error) from error
+    above, through, held, adopted = 0, 0, False, None
+    is_ours = inspection.found is FileKind.OURS
+    if is_ours and _has_engine_tables(connection):
+        runs = all_runs(connection)
+        held = get_fact(connection, HELD) is not None
+        above = _cleared(connection, migrations) if quick else 0
+        adopted = get_fact(connection, DISTRUSTED)
+    names = {name.lower() for name in inspection.columns}
+    with connection:  # one snapshot
+        census = _census(connection, above, stamped="app_version" in names, keyed="id" in names)
+        through = _greatest_id(connection) if is_ours else 0
+    return _survey(
+        inspection, migrations, app_version, census, runs=runs, above=above, through=through, held=held, adopted=adopted
+    )
+
+
+def _survey(
+    inspection: Inspection,
+    migrations: Sequence[Migration],
+    app_version: str,
+    census: Census,
+    *,
+    runs: Sequence[Run] = (),
+    above: int = 0,
+    through: int = 0,
+    held: bool = False,
+    adopted: str | None = None,
+) -> Survey:
     last = runs[-1] if runs else None
     known = {migration.version: migration.checksum for migration in migrations}
     applied = {
@@ -163,7 +191,7 @@ def survey(
         and last.app_version == app_version  # another may verify in another way
         and all(known.get(version) == checksum for version, checksum in last.checksums.items()),
         edited=[version for version, checksum in applied.items() if version in known and known[version] != checksum],
-        lock_holder=lock_holder(path),
+        lock_holder=lock_holder(inspection.path),
     )
     return Survey(found, inspection, census, through, json.loads(adopted) if adopted else None)
 

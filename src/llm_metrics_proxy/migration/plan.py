@@ -66,12 +66,12 @@ class MigrationPlan(msgspec.Struct, frozen=True, kw_only=True):
     found: str
     message: str
     nothing_to_do: bool
-    refusal: str | None
-    records: int
-    stamps: tuple[StampCount, ...]
-    needs_adoption: bool
-    added_columns: tuple[str, ...]  # that the adoption would add
-    unfinished: Run | None
+    refusal: str | None = None
+    records: int = 0
+    stamps: tuple[StampCount, ...] = ()
+    needs_adoption: bool = False
+    added_columns: tuple[str, ...] = ()  # that the adoption would add
+    unfinished: Run | None = None
     lock_holder: int | None  # process id of whoever migrates now
     steps: tuple[PlannedStep, ...] = ()
     disk: Disk | None = None

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.batches import Interrupted, Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.batches import Interrupted, Pace, Teller, ranges
 from llm_metrics_proxy.migration.lock import Fence
 from llm_metrics_proxy.migration.model import Report, Run, RunState, WorkPhase
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, change_run, get_fact, now, set_fact
@@ -67,8 +67,7 @@ def go_on_undoing(
         for after, through, _records in _paced(connection, sql, k, run.bound_id, pace):
             if interrupted():
                 return None
-            with transaction(connection, pace):
-                fence.check(connection)
+            with fence.transaction(pace):
                 connection.execute(
                     f"INSERT OR IGNORE INTO temp.undo_conflicts {sql.conflicts(k, by_stamp=by_stamp)}", (after, through)
                 )
@@ -90,8 +89,7 @@ def _finish(
     connection: apsw.Connection, run: Run, sql: RunSql, fence: Fence, pace: Pace, *, taken_back: list[int]
 ) -> tuple[Run, tuple[int, ...]]:
     conflicts: set[int] = set()
-    with transaction(connection):
-        fence.check(connection)
+    with fence.transaction():
         for k in taken_back:
             left = connection.execute(f"SELECT id FROM {sql.undo_table(k)} ORDER BY id LIMIT {_CONFLICTS}")  # noqa: S608
             ids = {row[0] for row in left}
