@@ -8,7 +8,7 @@ import typer
 from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.migrate import Db, Json, database
 from llm_metrics_proxy.cli.migrate_output import lines, table
-from llm_metrics_proxy.cli.migrate_progress import Stop, shown
+from llm_metrics_proxy.cli.migrate_progress import StopSignal, shown
 from llm_metrics_proxy.cli.output import MISSING, console, plain, print_json
 from llm_metrics_proxy.cli.tables import print_table
 from llm_metrics_proxy.config.sources import Loaded
@@ -16,7 +16,7 @@ from llm_metrics_proxy.errors import BackupError, LlmMetricsProxyError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
@@ -51,7 +51,7 @@ def create(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Make a backup now, and prove that it is equal. Everything may run meanwhile; the database is only read."""
     path = database(loaded, db)
     folder = loaded.settings.backup_dir.absolute()
-    with Stop().listening() as stop:
+    with StopSignal().listening() as stop:
         try:
             with shown() as report:
                 told = _pages(report)
@@ -177,12 +177,12 @@ def _print_restored(path: Path, done: Restored, *, migrates: bool) -> None:
 
 
 def _pages(report: Report) -> OnProgress:
-    return lambda done, total: report(Progress(phase=Phase.BACKING_UP, done=done, total=total))
+    return lambda done, total: report(Progress(phase=WorkPhase.BACKING_UP, done=done, total=total))
 
 
 def _percent(report: Report) -> OnProgress:
     def told(done: int, total: int) -> None:
-        report(Progress(phase=Phase.VERIFYING, detail=f"{done * 100 // (total or 1):>3} %"))
+        report(Progress(phase=WorkPhase.VERIFYING, detail=f"{done * 100 // (total or 1):>3} %"))
 
     return told
 

@@ -7,14 +7,14 @@ import typer
 from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.migrate import Db, Json, database
 from llm_metrics_proxy.cli.migrate_output import lines
-from llm_metrics_proxy.cli.migrate_progress import Stop, shown
+from llm_metrics_proxy.cli.migrate_progress import StopSignal, shown
 from llm_metrics_proxy.cli.output import console, plain, print_json
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.batches import Teller
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.storage import compact as storage
 from llm_metrics_proxy.storage.backup_copy import OnProgress
 from llm_metrics_proxy.storage.compact import Watch
@@ -37,13 +37,13 @@ def compact(
     """
     path = database(loaded, db)
     folder = loaded.settings.backup_dir.absolute()
-    with Stop().listening() as stop:
+    with StopSignal().listening() as stop:
         try:
             with shown() as report:
                 watch = Watch(
-                    _told(report, Phase.BACKING_UP),
-                    _told(report, Phase.COMPACTING),
-                    lambda what: report(Progress(phase=Phase.VERIFYING, detail=what)),
+                    _told(report, WorkPhase.BACKING_UP),
+                    _told(report, WorkPhase.COMPACTING),
+                    lambda what: report(Progress(phase=WorkPhase.VERIFYING, detail=what)),
                     stop.event,
                 )
                 done = storage.compact(
@@ -74,7 +74,7 @@ def compact(
     lines(out, rows)
 
 
-def _told(report: Report, phase: Phase) -> OnProgress:
+def _told(report: Report, phase: WorkPhase) -> OnProgress:
     tellers: list[Teller] = []
 
     def told(done: int, total: int) -> None:

@@ -12,24 +12,24 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from llm_metrics_proxy.cli.output import duration, plain
-from llm_metrics_proxy.migration.model import Phase, Progress, Report, quiet
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase, quiet
 
 PHASES: Final = {
-    Phase.IDLE: "",
-    Phase.WAITING: "waiting",
-    Phase.CHECKING: "checking",
-    Phase.BACKING_UP: "backing up",
-    Phase.ADOPTING: "adopting",
-    Phase.MIGRATING: "migrating",
-    Phase.PAUSED: "paused",
-    Phase.VERIFYING: "verifying",
-    Phase.UNDOING: "undoing",
-    Phase.COMPACTING: "compacting",
+    WorkPhase.IDLE: "",
+    WorkPhase.WAITING: "waiting",
+    WorkPhase.CHECKING: "checking",
+    WorkPhase.BACKING_UP: "backing up",
+    WorkPhase.ADOPTING: "adopting",
+    WorkPhase.MIGRATING: "migrating",
+    WorkPhase.PAUSED: "paused",
+    WorkPhase.VERIFYING: "verifying",
+    WorkPhase.UNDOING: "undoing",
+    WorkPhase.COMPACTING: "compacting",
 }
-_UNITS: Final = {Phase.BACKING_UP: "pages", Phase.COMPACTING: "bytes"}
+_UNITS: Final = {WorkPhase.BACKING_UP: "pages", WorkPhase.COMPACTING: "bytes"}
 
 
-class Stop:
+class StopSignal:
     """Set by Ctrl-C and SIGTERM; the work ends after its current batch. A second Ctrl-C ends it at once, which loses
     nothing either: what was committed is whole, and the rest is done next time."""
 
@@ -49,7 +49,7 @@ class Stop:
         self.event.set()
 
     @contextmanager
-    def listening(self) -> Iterator["Stop"]:
+    def listening(self) -> Iterator["StopSignal"]:
         """Handle the signals while the block runs."""
         before = {signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:

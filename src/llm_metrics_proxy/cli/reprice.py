@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.analytics.filters import where
 from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.migrate_progress import Stop
+from llm_metrics_proxy.cli.migrate_progress import StopSignal
 from llm_metrics_proxy.cli.output import console, print_json
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.config.sources import Loaded
@@ -72,7 +72,7 @@ def reprice(
             on_change=reset,
         )
 
-    with Stop().listening() as stop, _shown() as report:
+    with StopSignal().listening() as stop, _shown() as report:
         if dry_run:
             result = work(stop.event, report)
         else:
@@ -90,7 +90,7 @@ def _undo(loaded: Loaded, repricing_id: int, *, json: bool) -> None:
     path = loaded.settings.db_path
     with open_database(loaded):
         pass
-    with Stop().listening() as stop, migration_lock(path):
+    with StopSignal().listening() as stop, migration_lock(path):
         result = take_back(path, repricing_id, stop=stop.event, on_change=reset)
     if json:
         print_json({"app_version": APP_VERSION, "result": result})

@@ -38,7 +38,7 @@ from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService
-from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.migration.window import DailyWindow
 from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.process_memory import collect_rarely, give_back_large_blocks
 from llm_metrics_proxy.processes.metrics_options import MetricsOptions
@@ -120,7 +120,7 @@ def migration_options(options: MetricsOptions) -> Options:
         backup_keep=options.backup_keep,
         batch_lock_ms=options.migration_batch_lock_ms,
         pause_ms=options.migration_pause_ms,
-        window=None if options.migration_window is None else Window.parse(options.migration_window),
+        window=None if options.migration_window is None else DailyWindow.parse(options.migration_window),
         wait_for_lock=True,
         automatic=True,
     )
