@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.migrate import Db, Json, database
-from llm_metrics_proxy.cli.migrate_output import lines
+from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
 from llm_metrics_proxy.cli.migrate_progress import Stop, shown
 from llm_metrics_proxy.cli.output import console, plain, print_json
+from llm_metrics_proxy.cli.tables import lines
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.metrics_service import APP_VERSION

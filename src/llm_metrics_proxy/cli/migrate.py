@@ -10,7 +10,7 @@ import typer
 from llm_metrics_proxy.analytics import notices as notices_of
 from llm_metrics_proxy.analytics import read_runs
 from llm_metrics_proxy.cli import migrate_output as output
-from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
 from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_happens
 from llm_metrics_proxy.cli.migrate_plan import print_plan
 from llm_metrics_proxy.cli.migrate_progress import Stop, shown
@@ -31,10 +31,6 @@ FAILED: Final = 1
 REFUSED: Final = 3
 _WRITING: Final = (*READING, "backup_dir", "backup_keep", "migration_window")
 
-Db = Annotated[
-    Path | None, typer.Option("--db", help="The database; short for --db-path.", metavar="PATH", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait if another process holds the lock, instead of refusing.")]
 
 migrate = typer.Typer(
@@ -45,16 +41,6 @@ migrate = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-
-
-def database(loaded: Loaded, db: Path | None) -> Path:
-    """The file that is meant. Raises ``SettingsError`` (exit code 2) if there is none."""
-    path = (db or loaded.settings.db_path).absolute()
-    if not path.exists():
-        origin = "--db" if db else loaded.origins["db_path"]
-        origin = loaded.origins["data_dir"] if origin == "default" else origin
-        raise SettingsError([f"no database at {path} ({origin}); name it with --db"])
-    return path
 
 
 def _command(verb: str, loaded: Loaded, db: Path | None) -> str:

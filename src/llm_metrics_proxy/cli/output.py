@@ -74,6 +74,16 @@ def print_how_exact(out: Console, relative_error: float, pruned_before: datetime
         )
 
 
+def print_older(out: Console, older: dict[str, int], subject: str) -> None:
+    """What records of older versions mean for the numbers above."""
+    if older:
+        out.print(
+            f"[yellow]Not comparable: {counted(older)} follow older formulas, and {subject} mix them with the others; "
+            "`llm-metrics-proxy migrate status` says more.[/]",
+            soft_wrap=True,
+        )
+
+
 def duration(seconds: float) -> str:
     """Two units at most: ``850 ms``, ``12.3 s``, ``4 min 10 s``, ``3 h 5 min``."""
     if seconds < 0.9995:

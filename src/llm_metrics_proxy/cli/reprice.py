@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.analytics.filters import where
-from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.flags import READING, Json, with_settings
 from llm_metrics_proxy.cli.migrate_progress import Stop
 from llm_metrics_proxy.cli.output import console, print_json
 from llm_metrics_proxy.cli.selection import open_database, with_selection
@@ -40,7 +40,7 @@ def reprice(
         typer.Option("--undo", metavar="ID", help="Take the run of this number back, in place of pricing anything."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change. Writes nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Price stored records by the prices of today's settings, each as of its own time; `--since` is needed.
 
