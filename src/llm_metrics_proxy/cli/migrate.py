@@ -13,7 +13,7 @@ from llm_metrics_proxy.cli import migrate_output as output
 from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
 from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_happens
 from llm_metrics_proxy.cli.migrate_plan import print_plan
-from llm_metrics_proxy.cli.migrate_progress import Stop, shown
+from llm_metrics_proxy.cli.migrate_progress import Stop, shown, stoppable
 from llm_metrics_proxy.cli.output import print_json
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
@@ -213,14 +213,8 @@ def _work(work: Callable[[Report, Stop], Result], path: Path, *, again: str, bac
 def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Check every calculated value in the database against its version's formula. Reads only; exit 1 if one differs."""
     path = database(loaded, db)
-    with Stop().listening() as stop:
-        try:
-            with shown() as report:
-                faults = engine.verify(path, report=report, stop=stop.event, migrations=engine.MIGRATIONS)
-        except LlmMetricsProxyError:
-            if stop.exit_code is None:
-                raise
-            raise typer.Exit(stop.exit_code) from None
+    with stoppable() as (stop, report):
+        faults = engine.verify(path, report=report, stop=stop.event, migrations=engine.MIGRATIONS)
     if json:
         shown_faults = [output.plain_of(fault) for fault in faults]
         print_json({"app_version": APP_VERSION, "database": str(path), "ok": not faults, "faults": shown_faults})

@@ -3,15 +3,32 @@
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Annotated, Any, BinaryIO, Final
+
+import typer
 
 from llm_metrics_proxy.errors import ExportError
 
 STANDARD_OUTPUT: Final = "-"
 PARTIAL: Final = ".partial"
+_ENDINGS: Final = {"htm": "html", "markdown": "md"}
+Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
+
+
+def format_flag(formats: Iterable[str], default: str) -> Any:
+    """``--format``, which the end of the file's name may stand for."""
+    return typer.Option(metavar="|".join(formats), help=f"[default: by the end of FILE's name, else {default}]")
+
+
+def format_by_name(output: str, formats: Collection[str], default: str) -> str:
+    """By how the file's name ends."""
+    ending = Path(output).suffix.removeprefix(".").lower()
+    ending = _ENDINGS.get(ending, ending)
+    return ending if ending in formats else default
 
 
 @contextmanager
