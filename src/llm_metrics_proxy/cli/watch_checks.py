@@ -1,5 +1,6 @@
 """What ``doctor`` finds out about objectives and alerts: how they stand, and whether what they tell is taken."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
@@ -41,12 +42,9 @@ def objectives(settings: Settings) -> Finding:
 def _measured(settings: Settings) -> list[SloReport]:
     if not settings.db_path.exists() or not look(settings.db_path):
         return []
-    reader = SqliteReader(settings.db_path)
-    try:
+    with closing(SqliteReader(settings.db_path)) as reader:
         sources, hours, now = sources_of(reader), GoodHours(reader), datetime.now(UTC)
         return [measure_slo(sources, hours, rule, now) for rule in slo_rules(settings.slos)]
-    finally:
-        reader.close()
 
 
 def alerts(settings: Settings) -> Finding:
@@ -77,11 +75,8 @@ def alerts(settings: Settings) -> Finding:
 def _state(settings: Settings) -> tuple[list[str], list[tuple[str, int, float, str | None]]]:
     if not settings.db_path.exists() or not look(settings.db_path):
         return [], []
-    reader = SqliteReader(settings.db_path)
-    try:
+    with closing(SqliteReader(settings.db_path)) as reader:
         if not reader.query(_THERE)[0][0]:
             return [], []
         waiting = [(name, count, created, error) for name, count, created, error in reader.query(_WAITING)]
         return [name for (name,) in reader.query(_FIRING)], waiting
-    finally:
-        reader.close()
