@@ -8,8 +8,9 @@ from tools import write_docs
 from llm_metrics_proxy.config.sources import load
 from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.processes.options import proxy_options
-from llm_metrics_proxy.proxy.choice import eligible, family_of
+from llm_metrics_proxy.proxy.choice import eligible
 from llm_metrics_proxy.proxy.routing import Backend, backends_of
+from llm_metrics_proxy.wire.endpoints import family_of
 
 PAGE = (Path(__file__).parents[1] / "docs" / "topics" / "backends.md").read_text()
 
@@ -24,7 +25,7 @@ def example(folder: Path) -> list[Backend]:
 
 def test_the_example_can_be_loaded(tmp_path: Path) -> None:
     first, second, third = example(tmp_path)
-    assert (first.terms.weight, second.terms.weight) == (2, 1)
+    assert (first.rule.weight, second.rule.weight) == (2, 1)
     assert (first.limits.first_byte_timeout_s, second.limits.first_byte_timeout_s) == (600, 120)
     assert third.address.label == "api.openai.com:443"
     assert third.added == b"OpenAI-Organization: org-example\r\nAuthorization: Bearer sk-1\r\n"
@@ -32,10 +33,10 @@ def test_the_example_can_be_loaded(tmp_path: Path) -> None:
 
 
 def test_requests_go_where_the_page_says(tmp_path: Path) -> None:
-    terms = [backend.terms for backend in example(tmp_path)]
+    rules = [backend.rule for backend in example(tmp_path)]
 
     def served_by(model: str | None, path: str = "/v1/chat/completions") -> list[str | None]:
-        return [terms[index].name for index in eligible(terms, model, family_of(path))]
+        return [rules[index].name for index in eligible(rules, model, family_of(path))]
 
     assert served_by("llama3.1:8b") == ["gpu-1", "gpu-2"]
     assert served_by("gpt-4o") == ["openai"]

@@ -18,7 +18,7 @@ from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.processes import discovery
 from llm_metrics_proxy.storage.base import IngestBatch
-from llm_metrics_proxy.storage.room import RESERVE_BYTES, room_in
+from llm_metrics_proxy.storage.disk_space import RESERVE_BYTES, space_in
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.cli.conftest import make_record
 from tests.proxy.harness import ProxyWorker
@@ -119,7 +119,7 @@ def test_a_disk_fails_where_a_running_proxy_would_put_work_off(
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free, "total": 2**40}))
     finding = checks.disk(settings(tmp_path))
     assert finding.status is status
-    assert room_in(tmp_path).has() == (status is not CheckStatus.FAILED)
+    assert space_in(tmp_path).has() == (status is not CheckStatus.FAILED)
     assert ("free at least 67.1 MB" in finding.advice) == (status is CheckStatus.FAILED)
 
 

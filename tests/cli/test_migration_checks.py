@@ -12,10 +12,11 @@ from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
 
-NEWEST = engine.MIGRATIONS[-1].version
+NEWEST = MIGRATIONS[-1].version
 
 
 @pytest.fixture
@@ -61,24 +62,24 @@ def test_too_little_room_is_told_before_it_is_needed(settings: Settings, monkeyp
 
 
 def test_what_ran_and_what_was_taken_back_is_told(settings: Settings) -> None:
-    engine.migrate(settings.db_path, options(settings))
+    engine.migrate(settings.db_path, options(settings), migrations=MIGRATIONS)
     done = checks.migrations(settings)
     assert (done.status, f"the last one, to {NEWEST}, is done" in done.found) == (CheckStatus.OK, True)
     backups = checks.backups(settings)
     assert (backups.status, f"{settings.backup_dir}: 1 (" in backups.found) == (CheckStatus.OK, True)
-    engine.undo(settings.db_path, options(settings))
+    engine.undo(settings.db_path, options(settings), migrations=MIGRATIONS)
     assert "a person took the last one back" in checks.migrations(settings).found
     with migration_lock(settings.db_path):
         assert "is migrating just now" in checks.migrations(settings).found
 
 
 def test_a_migration_that_did_not_end_is_told(settings: Settings) -> None:
-    engine.migrate(settings.db_path, options(settings, max_seconds=0.0))
+    engine.migrate(settings.db_path, options(settings, max_seconds=0.0), migrations=MIGRATIONS)
     assert "migration 1 has not ended (migrating)" in checks.migrations(settings).found
 
 
 def test_an_edited_migration_is_told(settings: Settings) -> None:
-    engine.migrate(settings.db_path, options(settings))
+    engine.migrate(settings.db_path, options(settings), migrations=MIGRATIONS)
     connection = apsw.Connection(str(settings.db_path))
     connection.execute("""UPDATE migrations SET checksums = '{"2.0.0": "another"}'""")
     connection.close()

@@ -18,7 +18,7 @@ from llm_metrics_proxy.migration.legacy import Found, Inspection, inspect
 from llm_metrics_proxy.record import ALL_COLUMNS, COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import look, steps
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps, steps
 from tests import legacy
 from tests.examples import examples
 from tests.journal_parts import an_ended_record
@@ -99,7 +99,7 @@ def test_every_layout_keeps_every_value_and_takes_our_records(
     assert set(added) == set(ALL_COLUMNS) - set(names) - ({"id"} if by_copy else set())
     takes_our_records(path)
     assert inspect(path).found is Found.OURS
-    assert look(path) == {step.number for step in steps()}
+    assert applied_steps(path) == {step.number for step in steps()}
 
 
 def test_what_is_not_ours_stays(path: Path) -> None:

@@ -11,7 +11,7 @@ from llm_metrics_proxy.safe_migrations import MIGRATIONS
 
 
 def test_the_service_of_this_process_is_told_in_the_apis_words(tmp_path: Path) -> None:
-    service = MigrationService(tmp_path / "m.db", Options(backup_dir=tmp_path / "backups"))
+    service = MigrationService(tmp_path / "m.db", Options(backup_dir=tmp_path / "backups"), migrations=MIGRATIONS)
     ports: MigrationPorts = ServicePorts(service, MIGRATIONS)
     assert ports.progress().phase == "idle"
     assert (ports.run_id(), ports.paused_until(), ports.problem(), ports.lock_holder()) == (None, None, None, None)
@@ -21,7 +21,7 @@ def test_the_service_of_this_process_is_told_in_the_apis_words(tmp_path: Path) -
 
 
 def test_every_migration_of_this_program_is_known_with_the_reasons_it_can_give(tmp_path: Path) -> None:
-    service = MigrationService(tmp_path / "m.db", Options(backup_dir=tmp_path / "backups"))
+    service = MigrationService(tmp_path / "m.db", Options(backup_dir=tmp_path / "backups"), migrations=MIGRATIONS)
     known = ServicePorts(service, MIGRATIONS).known()
     assert [(each.version, each.checksum) for each in known] == [(each.version, each.checksum) for each in MIGRATIONS]
     gaps = {each.version: each.gaps for each in known}

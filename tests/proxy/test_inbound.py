@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.proxy.headers import Field, Refusal
+from llm_metrics_proxy.proxy.headers import Field, HeadRefusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest, is_json, read_head, upstream_end, upstream_start
 from llm_metrics_proxy.proxy.options import BackendOptions
 from llm_metrics_proxy.proxy.routing import Backend, backends_of
@@ -45,7 +45,7 @@ def test_absolute_targets_are_brought_into_origin_form(target: bytes, path: byte
 )
 def test_other_targets_are_refused(target: bytes) -> None:
     head = read_head(b"GET", target, "1.1", [HOST], keep_alive=True, upgrade=False)
-    assert isinstance(head, Refusal)
+    assert isinstance(head, HeadRefusal)
     assert head.status == 400
 
 

@@ -15,9 +15,10 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
-from llm_metrics_proxy.storage.backup_copy import Told
+from llm_metrics_proxy.storage.backup_copy import OnProgress
 from llm_metrics_proxy.storage.restore import Restored
 from llm_metrics_proxy.storage.restore import restore as put_in_place
 
@@ -129,7 +130,7 @@ def restore(loaded: Loaded, *, name: Name, db: Db = None, json: Json = False) ->
         done = put_in_place(
             folder, name, path, app_version=APP_VERSION, lock=migration_lock(path), report=_percent(report)
         )
-    migrates = engine.status(path, migrations=engine.MIGRATIONS, app_version=APP_VERSION).has_work
+    migrates = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION).has_work
     if json:
         print_json(
             {
@@ -166,11 +167,11 @@ def _print_restored(path: Path, done: Restored, *, migrates: bool) -> None:
         )
 
 
-def _pages(report: Report) -> Told:
+def _pages(report: Report) -> OnProgress:
     return lambda done, total: report(Progress(phase=Phase.BACKING_UP, done=done, total=total))
 
 
-def _percent(report: Report) -> Told:
+def _percent(report: Report) -> OnProgress:
     def told(done: int, total: int) -> None:
         report(Progress(phase=Phase.VERIFYING, detail=f"{done * 100 // (total or 1):>3} %"))
 

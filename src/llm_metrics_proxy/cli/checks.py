@@ -25,9 +25,9 @@ from llm_metrics_proxy.dashboard import MISSING as NO_DASHBOARD
 from llm_metrics_proxy.dashboard import is_built
 from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
 from llm_metrics_proxy.processes import discovery, secret_file
-from llm_metrics_proxy.storage.room import nearest, room_in, size
+from llm_metrics_proxy.storage.disk_space import nearest, size, space_in
 from llm_metrics_proxy.storage.sqlite import SqliteReader
-from llm_metrics_proxy.storage.sqlite_schema import look
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 OLDEST_SQLITE: Final = (3, 51, 3)  # releases before it can corrupt a WAL database when the WAL is reset
 CLOCK_TOLERANCE_S: Final = 60.0
@@ -66,7 +66,7 @@ def journal(settings: Settings) -> Finding:
 def disk(settings: Settings) -> Finding:
     """Is there room for the journal and the database? Too little is what makes a running proxy put work off."""
     rooms = {  # one for each disk
-        nearest(folder).stat().st_dev: room_in(nearest(folder))
+        nearest(folder).stat().st_dev: space_in(nearest(folder))
         for folder in (settings.journal_dir, settings.db_path.parent, settings.data_dir)
     }.values()
     found = "; ".join(f"{room.free_bytes / _MIB:,.0f} MiB free at {room.folder}" for room in rooms)
@@ -178,7 +178,7 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
 
 def _newest_timestamp(path: Path) -> datetime | None:
     try:
-        if not look(path):
+        if not applied_steps(path):
             return None
         with closing(SqliteReader(path)) as reader:
             ((text,),) = reader.query("SELECT max(timestamp) FROM completion_requests")

@@ -14,9 +14,9 @@ from llm_metrics_proxy.migration.batches import Teller
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Phase, Progress, Report
 from llm_metrics_proxy.storage import compact as storage
-from llm_metrics_proxy.storage.backup_copy import Told
+from llm_metrics_proxy.storage.backup_copy import OnProgress
 from llm_metrics_proxy.storage.compact import Watch
-from llm_metrics_proxy.storage.room import size
+from llm_metrics_proxy.storage.disk_space import size
 
 
 @with_settings(*READING, "backup_dir", "backup_keep")
@@ -66,7 +66,7 @@ def compact(
     lines(out, rows)
 
 
-def _told(report: Report, phase: Phase) -> Told:
+def _told(report: Report, phase: Phase) -> OnProgress:
     tellers: list[Teller] = []
 
     def told(done: int, total: int) -> None:

@@ -17,7 +17,7 @@ from llm_metrics_proxy.migration.legacy import Found, inspect
 from llm_metrics_proxy.migration.lock import lock_path
 from llm_metrics_proxy.storage.base import Loss
 from llm_metrics_proxy.storage.sqlite import LOSSES, SqliteReader
-from llm_metrics_proxy.storage.sqlite_schema import look
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 _NAME: Final = "database"
 _SIDE_FILES: Final = (("-wal", "log"), ("-journal", "rollback journal"), ("-shm", "shared memory"))
@@ -33,7 +33,7 @@ def database(settings: Settings) -> Finding:
         if inspect(path).found is Found.LEGACY:
             words = f"{path}: {_sizes(path)}, written by an older version or program"
             return _unless_locked_out(path, words, "the check `migrations` says what becomes of it")
-        if not look(path):
+        if not applied_steps(path):
             return _unless_locked_out(path, f"{path}: none yet; it is made at the first start")
         with closing(SqliteReader(path)) as reader:
             ledger = reader.query("SELECT number, name, app_version FROM schema_steps ORDER BY number")
@@ -121,7 +121,7 @@ def losses(settings: Settings) -> Finding:
 
 def _stored_losses(path: Path) -> list[Loss]:
     try:
-        if _LOSSES_STEP not in look(path):
+        if _LOSSES_STEP not in applied_steps(path):
             return []
         with closing(SqliteReader(path)) as reader:
             return [Loss(*row) for row in reader.query(LOSSES)]

@@ -9,7 +9,7 @@ from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.storage.affinity import shadow
-from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, look
+from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, applied_steps
 
 DAYS: Final = 10  # that are compared, chosen anew each time
 _STEP: Final = 6  # of the schema, which brings the tables
@@ -22,7 +22,7 @@ def rollups(settings: Settings) -> Finding:
 
     path = settings.db_path
     try:
-        if _STEP not in look(path):
+        if _STEP not in applied_steps(path):
             return ok(_NAME, "none yet; the metrics process makes them")
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:

@@ -21,7 +21,7 @@ from llm_metrics_proxy.cli.output import console, print_json
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.top_feed import REPLAY, ApiFeed, DatabaseFeed, Feed
 from llm_metrics_proxy.cli.top_view import picture
-from llm_metrics_proxy.cli.top_window import Snapshot, TrafficWindow
+from llm_metrics_proxy.cli.top_window import TopFrame, TrafficWindow
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import QueryError
 
@@ -86,17 +86,17 @@ def _parameters(chosen: RequestFilter) -> dict[str, str]:
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
 
 
-def _snapshot(seen: TrafficWindow, feed: Feed) -> Snapshot:
+def _snapshot(seen: TrafficWindow, feed: Feed) -> TopFrame:
     return seen.snapshot(time.monotonic(), source=feed.name, open_requests=feed.open_requests, problem=feed.problem)
 
 
-def _look(seen: TrafficWindow, feed: Feed) -> Snapshot:
+def _look(seen: TrafficWindow, feed: Feed) -> TopFrame:
     for update in feed.poll():
         seen.add(time.monotonic(), update.records, update.requests)
     return _snapshot(seen, feed)
 
 
-def _show_once(snapshot: Snapshot, *, json: bool) -> None:
+def _show_once(snapshot: TopFrame, *, json: bool) -> None:
     if json:
         print_json(msgspec.to_builtins(snapshot))
     else:

@@ -11,7 +11,7 @@ from llm_metrics_proxy.analytics.headings import short
 from llm_metrics_proxy.cli.output import MISSING, plain, rounded, seconds_of
 from llm_metrics_proxy.cli.requests import how_it_ended
 from llm_metrics_proxy.cli.tables import ListColumn, layout, list_table, widened
-from llm_metrics_proxy.cli.top_window import ModelLine, Snapshot, failed
+from llm_metrics_proxy.cli.top_window import ModelLine, TopFrame, failed
 
 _MODELS_SHARE: Final = 0.5  # of the height, at most
 _AROUND: Final = 8  # lines that are neither a model nor a request
@@ -19,7 +19,7 @@ _LEAST_ROWS: Final = 3
 _WIDEST: Final = 160  # columns of numbers that stand further apart are no longer read as lines
 
 
-def picture(snapshot: Snapshot, width: int, height: int, *, snug: bool = False) -> RenderableType:
+def picture(snapshot: TopFrame, width: int, height: int, *, snug: bool = False) -> RenderableType:
     """As many lines as ``height`` has room for, none of them longer than ``width``. ``snug`` tables are as wide as what
     they say, which on a screen that is drawn again and again would make them jump."""
     width = min(width, _WIDEST)
@@ -37,7 +37,7 @@ def picture(snapshot: Snapshot, width: int, height: int, *, snug: bool = False) 
     )
 
 
-def _head(snapshot: Snapshot) -> Text:
+def _head(snapshot: TopFrame) -> Text:
     now = datetime.now(UTC).strftime("%H:%M:%S UTC")
     text = Text.assemble(("LLM Metrics Proxy", "bold"), f"  {snapshot.source}", no_wrap=True, overflow="ellipsis")
     text.append(f"  last {snapshot.window_s:.0f} s  {now}  q quits", "dim")
@@ -50,7 +50,7 @@ def _line(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
-def _figures(snapshot: Snapshot) -> Text:
+def _figures(snapshot: TopFrame) -> Text:
     share = MISSING if snapshot.error_rate is None else f"{snapshot.error_rate:.1%}"
     open_now = MISSING if snapshot.open_requests is None else f"{snapshot.open_requests:,}"
     figures = (

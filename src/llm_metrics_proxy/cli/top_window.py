@@ -43,7 +43,7 @@ class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: Cost
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class TopFrame(msgspec.Struct, frozen=True, kw_only=True):
     """The window at one moment. ``unseen``: requests of the window that were too many to be looked at one by one; they
     count in ``requests`` and ``requests_per_second``, and in nothing else."""
 
@@ -100,7 +100,7 @@ class TrafficWindow:
 
     def snapshot(
         self, now_s: float, *, source: str, open_requests: int | None = None, problem: str | None = None
-    ) -> Snapshot:
+    ) -> TopFrame:
         """What is left of it at ``now_s``."""
         begin = now_s - self._length_s
         for kept in (self._records, self._counts):
@@ -110,7 +110,7 @@ class TrafficWindow:
         requests = sum(n for _, n in self._counts)
         seen = [record for _, record in self._records]
         errors = sum(failed(record) for record in seen)
-        return Snapshot(
+        return TopFrame(
             source=source,
             window_s=length_s,
             requests=requests,

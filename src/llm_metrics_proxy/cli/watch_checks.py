@@ -11,7 +11,7 @@ from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.processes.options import slo_rules
 from llm_metrics_proxy.storage.sqlite import SqliteReader
-from llm_metrics_proxy.storage.sqlite_schema import look
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 from llm_metrics_proxy.watch.evaluation import SloReport, measure_slo
 
 PATIENCE_S: Final = 600.0
@@ -40,7 +40,7 @@ def objectives(settings: Settings) -> Finding:
 
 
 def _measured(settings: Settings) -> list[SloReport]:
-    if not settings.db_path.exists() or not look(settings.db_path):
+    if not settings.db_path.exists() or not applied_steps(settings.db_path):
         return []
     with closing(SqliteReader(settings.db_path)) as reader:
         sources, hours, now = sources_of(reader), GoodHours(reader), datetime.now(UTC)
@@ -73,7 +73,7 @@ def alerts(settings: Settings) -> Finding:
 
 
 def _state(settings: Settings) -> tuple[list[str], list[tuple[str, int, float, str | None]]]:
-    if not settings.db_path.exists() or not look(settings.db_path):
+    if not settings.db_path.exists() or not applied_steps(settings.db_path):
         return [], []
     with closing(SqliteReader(settings.db_path)) as reader:
         if not reader.query(_THERE)[0][0]:

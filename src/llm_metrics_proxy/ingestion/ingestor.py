@@ -53,7 +53,7 @@ class Counters(Protocol):
         """Those changes are committed, and may be shown."""
 
 
-class Pricer(Protocol):
+class RecordPricer(Protocol):
     """What the ingester needs of ``pricing.Pricer``."""
 
     def price(self, record: RequestRecord) -> Priced:
@@ -97,7 +97,7 @@ class Ingestor:
         journal_dir: Path | str,
         counters: Counters,
         *,
-        pricer: Pricer | None = None,
+        pricer: RecordPricer | None = None,
         on_stored: Callable[[Sequence[tuple[RequestRecord, float | None]]], None] | None = None,
         batch_rows: int = 10_000,
         interval_s: float = 0.2,
@@ -152,7 +152,7 @@ class Ingestor:
         self._folder.release()
         self._is_reader = False
 
-    def use_pricer(self, pricer: Pricer) -> None:
+    def use_pricer(self, pricer: RecordPricer) -> None:
         """Price what is ingested from now on by this one; from any thread."""
         self._pricer = pricer
 

@@ -56,11 +56,10 @@ from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.undo import HELD, begin_undo
 from llm_metrics_proxy.migration.verify import StoppedError, verify_table
 from llm_metrics_proxy.migration.versions import is_older
-from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
-from llm_metrics_proxy.storage.sqlite_schema import TABLE, apply_steps, look, store_error
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, applied_steps, apply_steps, store_error
 
-__all__ = ["MIGRATIONS", "Options", "Status", "history", "migrate", "status", "undo", "verify"]
+__all__ = ["Options", "Status", "history", "migrate", "status", "undo", "verify"]
 
 NOTHING: Final = "every record follows the newest formulas"
 _CACHE_KIB: Final = 32 * 1024
@@ -73,7 +72,7 @@ def migrate(
     *,
     report: Report = quiet,
     stop: threading.Event | None = None,
-    migrations: Sequence[Migration] = MIGRATIONS,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
     looked: Look | None = None,
 ) -> Result:
@@ -113,7 +112,7 @@ def undo(
     to_version: str | None = None,
     report: Report = quiet,
     stop: threading.Event | None = None,
-    migrations: Sequence[Migration] = MIGRATIONS,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
 ) -> Result:
     """Take the last run back, all of it or its migrations to versions above ``to_version``. Raises as ``migrate``."""
@@ -131,7 +130,7 @@ def verify(
     *,
     report: Report = quiet,
     stop: threading.Event | None = None,
-    migrations: Sequence[Migration] = MIGRATIONS,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
 ) -> tuple[Fault, ...]:
     """Every calculated value against the oracle of the version its stamp names; read-only. Raises ``StoreError``."""
@@ -300,7 +299,7 @@ class _Work:
     def _remember_clean(self, seen: Survey) -> None:
         """So that the next start need not count these records again."""
         connection = self._open()
-        apply_steps(self._path, connection, look(self._path))
+        apply_steps(self._path, connection, applied_steps(self._path))
         with transaction(connection):
             set_fact(connection, CLEAN_THROUGH, seen.through_id)
             set_fact(connection, CLEAN_FOR, self._newest)
@@ -338,7 +337,7 @@ class _Work:
         bound_id = self._last_in(backup.name)
         connection = self._open()
         if seen.inspection.found is Found.OURS:
-            apply_steps(self._path, connection, look(self._path))
+            apply_steps(self._path, connection, applied_steps(self._path))
         with transaction(connection):
             added = seen.distrusted or []
             if seen.status.needs_adoption:

@@ -24,7 +24,7 @@ from llm_metrics_proxy.migration.undo import begin_undo, go_on_undoing
 from llm_metrics_proxy.migration.verify import StoppedError, differences_from_backup, verify_run
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage import rollup_state
-from llm_metrics_proxy.storage.room import refuse_when_low
+from llm_metrics_proxy.storage.disk_space import refuse_when_low
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _LOOK_S: Final = 1.0  # between two looks at the clock while the window is closed

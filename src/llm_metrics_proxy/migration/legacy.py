@@ -3,7 +3,7 @@
 A file of an older program has a table ``completion_requests`` with ``timestamp`` and ``model`` and at least one of
 ``response_time_ms``, ``total_tokens`` and ``tokens_per_second``, whatever else it has or lacks, and no
 ``schema_version`` above 3. Neither a stamp nor a ``schema_version`` proves more than that. A look leaves no trace
-(``storage.untouched``).
+(``storage.read_only_file``).
 """
 
 import time
@@ -16,6 +16,7 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
+from llm_metrics_proxy.storage.read_only_file import HEADER_BYTES, header, open_read_only, side_file_bytes
 from llm_metrics_proxy.storage.sqlite_schema import (
     BUSY_TIMEOUT_MS,
     FILE_MAGIC,
@@ -29,7 +30,6 @@ from llm_metrics_proxy.storage.sqlite_schema import (
     store_error,
     tables_in,
 )
-from llm_metrics_proxy.storage.untouched import HEADER_BYTES, header, side_file_bytes, untouched
 
 _ATTEMPTS: Final = 3
 _WAIT_S: Final = 0.1
@@ -128,7 +128,7 @@ def _inspect(path: Path, fingerprint: tuple[object, ...]) -> Inspection:
     if cut:
         return _damaged(path, cut)
     try:
-        with untouched(path, BUSY_TIMEOUT_MS) as connection:
+        with open_read_only(path, BUSY_TIMEOUT_MS) as connection:
             return _inside(path, connection, fingerprint)
     except (apsw.CorruptError, apsw.NotADBError) as error:
         return _damaged(path, str(error))
@@ -168,7 +168,7 @@ def _inside(path: Path, connection: apsw.Connection, fingerprint: tuple[object, 
 @lru_cache(maxsize=4)
 def _faults(path: Path, _fingerprint: tuple[object, ...]) -> str:
     """What ``quick_check`` finds in the file in this state; empty if nothing. It reads the whole file."""
-    with untouched(path, BUSY_TIMEOUT_MS) as connection:
+    with open_read_only(path, BUSY_TIMEOUT_MS) as connection:
         found = damage_in(connection)
     return "; ".join(found[:_FAULTS_SHOWN]).replace("\n", " ")
 

@@ -18,8 +18,8 @@ from llm_metrics_proxy.migration.model import UNFINISHED, Migration, Run, State,
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, get_fact
 from llm_metrics_proxy.migration.undo import HELD
 from llm_metrics_proxy.migration.versions import Census, is_older, take_census
+from llm_metrics_proxy.storage.read_only_file import open_read_only, side_file_bytes
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
-from llm_metrics_proxy.storage.untouched import side_file_bytes, untouched
 
 _MANY: Final = 1_000_000
 _REFUSED: Final = {
@@ -195,7 +195,7 @@ def history(path: Path) -> list[Run]:
 def _reading(path: Path, found: Found) -> Iterator[apsw.Connection]:
     """Without a trace; but one of ours, which may be large, is not copied aside for the log that somebody left."""
     if found is not Found.OURS or side_file_bytes(path, "-wal") is None:
-        with untouched(path, BUSY_TIMEOUT_MS) as connection:
+        with open_read_only(path, BUSY_TIMEOUT_MS) as connection:
             yield connection
         return
     connection = open_readonly(path)

@@ -43,10 +43,9 @@ from llm_metrics_proxy.migration.runs import DISTRUSTED, all_runs, get_fact
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import Census, Standing, is_older, standing, take_census
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN
-from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.affinity import mangled_columns
+from llm_metrics_proxy.storage.read_only_file import open_read_only
 from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, TABLE, store_error
-from llm_metrics_proxy.storage.untouched import untouched
 
 SAMPLE_RECORDS: Final = 20_000
 # Of the estimate, measured on 200,000 records: beside what the sample took, a run reads every record about so often
@@ -59,7 +58,7 @@ def plan(
     path: Path,
     *,
     backup_dir: Path,
-    migrations: Sequence[Migration] | None = None,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
     sample_records: int = SAMPLE_RECORDS,
     report: Report = quiet,
@@ -76,9 +75,9 @@ def plan(
     if inspection.found is Found.NOTHING:
         return _nothing(path, app_version, inspection)
     try:
-        with untouched(path, BUSY_TIMEOUT_MS) as source:
+        with open_read_only(path, BUSY_TIMEOUT_MS) as source:
             source.execute("BEGIN")  # one snapshot for everything
-            look = _Look(path, inspection, source, tuple(MIGRATIONS if migrations is None else migrations), app_version)
+            look = _Look(path, inspection, source, tuple(migrations), app_version)
             known = look.plan()
             if known.refusal or known.nothing_to_do:
                 return known

@@ -11,8 +11,8 @@ import apsw
 
 from llm_metrics_proxy.migration.model import REASON_COLUMN, Change, Migration
 from llm_metrics_proxy.record import APP_VERSION_COLUMN, DERIVED, KEPT, RESTATED
-from llm_metrics_proxy.storage.affinity import Kept, as_read, as_stored
-from llm_metrics_proxy.storage.broken_text import BrokenText
+from llm_metrics_proxy.storage.affinity import ColumnAccess, as_read, as_stored
+from llm_metrics_proxy.storage.invalid_text import InvalidText
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 # What a migration may change without keeping an original: nothing that was observed.
@@ -26,7 +26,7 @@ WAS_NULL: Final = f"X'{b'was NULL'.hex()}'"
 
 
 def _literal(stamp: Any) -> str:
-    if isinstance(stamp, BrokenText):
+    if isinstance(stamp, InvalidText):
         return f"CAST({apsw.format_sql_value(bytes(stamp))} AS TEXT)"
     return apsw.format_sql_value(stamp)
 
@@ -58,7 +58,7 @@ class RunSql:
         claiming: Sequence[Sequence[Any]] = (),
         *,
         claimed: Sequence[Sequence[Any]] | None = None,
-        mangled: Mapping[str, Kept] = {},
+        mangled: Mapping[str, ColumnAccess] = {},
     ) -> None:
         self.run_id = run_id
         self.migrations = tuple(migrations)

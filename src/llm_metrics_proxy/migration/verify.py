@@ -22,10 +22,10 @@ from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.record import APP_VERSION_COLUMN
 from llm_metrics_proxy.rollups.state import NOTHING
-from llm_metrics_proxy.storage.affinity import Kept, as_read, mangled_columns
+from llm_metrics_proxy.storage.affinity import ColumnAccess, as_read, mangled_columns
 from llm_metrics_proxy.storage.backup_copy import settles_class
 from llm_metrics_proxy.storage.base import SqlValue
-from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted
 
@@ -119,7 +119,7 @@ def _step_faults(
             faults += islice(oracle.faults(after, through), _FAULTS)
             if len(faults) >= _FAULTS:
                 break
-            for reason, number in read(connection, sql.reasons(k), (after, through), 2):
+            for reason, number in read_rows(connection, sql.reasons(k), (after, through), 2):
                 if reason in codes:
                     gaps[reason] += number
             count(records)
@@ -165,7 +165,7 @@ class _Oracle:
         migration, of_this_file = self._sql.migrations[self._k], self._of_this_file
         oracle, stamp, split = migration.oracle, (migration.version,), before + len(migration.inputs)
         width = split + len(self._labels)
-        for row in read(self._connection, statement, (after, through), width):
+        for row in read_rows(self._connection, statement, (after, through), width):
             expected = oracle(*row[before:split])
             should = (expected if of_this_file is None else of_this_file(expected)) + stamp
             if should != row[split:]:
@@ -260,7 +260,7 @@ def _raw_fault(connection: apsw.Connection, record_id: int, is_gone: int, compar
         return Fault("raw", record_id, "the record is gone")
     for name, condition in compared.items():
         values = list(
-            read(
+            read_rows(
                 connection,
                 f"SELECT a.{quoted(name)}, b.{quoted(name)} FROM kept.{TABLE} b JOIN main.{TABLE} a ON a.id = b.id "  # noqa: S608
                 f"WHERE b.id = ? AND NOT ({condition})",
@@ -341,7 +341,7 @@ def _stamped(
     superseded: set[str],
     names: set[str],
     *,
-    mangled: Mapping[str, Kept],
+    mangled: Mapping[str, ColumnAccess],
 ) -> str | None:
     checked = [migration.changes[index] for index in _checked(migration, superseded)]
     if not checked:
@@ -366,8 +366,9 @@ def _stamp_faults(
 ) -> Iterator[Fault]:
     checked, inputs = _checked(migration, superseded), len(migration.inputs)
     labels = [migration.changes[index].column for index in checked]
-    for row in read(connection, statement, parameters, 1 + inputs + len(labels)):
-        expected = migration.oracle(*row[1 : 1 + inputs])
+    oracle = migration.oracle_at(str(parameters[2])) if migration.oracle_at else migration.oracle
+    for row in read_rows(connection, statement, parameters, 1 + inputs + len(labels)):
+        expected = oracle(*row[1 : 1 + inputs])
         should = tuple(expected[index] for index in checked)
         if should != row[1 + inputs :]:
             text = _difference(labels, should, row[1 + inputs :])

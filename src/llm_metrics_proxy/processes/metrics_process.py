@@ -48,9 +48,9 @@ from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.alert_store import AlertStore
 from llm_metrics_proxy.storage.compact import remove_leftovers
-from llm_metrics_proxy.storage.late import LateStore
+from llm_metrics_proxy.storage.disk_space import DATABASE, JOURNAL, DiskWatch
+from llm_metrics_proxy.storage.lazy_store import LazyStore
 from llm_metrics_proxy.storage.rollup_store import fold_after_insert
-from llm_metrics_proxy.storage.room import DATABASE, JOURNAL, DiskWatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.telemetry import TelemetryExporter
 from llm_metrics_proxy.upkeep import Retention, UpkeepService
@@ -74,7 +74,7 @@ def run(options: MetricsOptions, stop: threading.Event, reloads: Reloads | None 
     database that cannot be opened at the moment is told by ``/health`` and tried again.
     """
     path = Path(options.db_path)
-    migrations = MigrationService(path, migration_options(options), allowed=options.auto_migrate)
+    migrations = MigrationService(path, migration_options(options), allowed=options.auto_migrate, migrations=MIGRATIONS)
     if lock_holder(path) is None:
         with suppress(OSError):
             remove_leftovers(path)
@@ -118,7 +118,7 @@ def _ingest_and_answer(
 
     if not dashboard.is_built():
         log.warning(dashboard.MISSING)
-    store = LateStore(opened)
+    store = LazyStore(opened)
     upkeep = UpkeepService(
         path,
         Retention(options.retention_days, options.retention_max_bytes),

@@ -21,10 +21,10 @@ import msgspec
 
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION, Priced
-from llm_metrics_proxy.storage.affinity import Kept, as_stored, shadow
+from llm_metrics_proxy.storage.affinity import ColumnAccess, as_stored, shadow
 from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import look, store_error
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps, store_error
 
 LOCK_TARGET_MS: Final = 50.0
 _FIRST_BATCH: Final = 500
@@ -105,7 +105,7 @@ def reprice(
 
     Raises ``StoreError`` and its kinds; a database that needs a migration first is one of them.
     """
-    if not look(path):
+    if not applied_steps(path):
         raise StoreError(f"{path} holds no records yet; `llm-metrics-proxy serve` fills it")
     if not dry_run:
         SqliteStore(path).close()  # applies the schema's newest steps
@@ -123,7 +123,7 @@ def reprice(
         raise store_error(path, "pricing records", error) from error
 
 
-def cost_update(kept: Mapping[str, Kept]) -> str:
+def cost_update(kept: Mapping[str, ColumnAccess]) -> str:
     """The statement that gives a record its cost, by whom, and its id as ``?1`` to ``?3``, in a file whose columns
     are kept so."""
     cost, source = as_stored(kept, "cost_usd", "?1"), as_stored(kept, "cost_source", "?2")

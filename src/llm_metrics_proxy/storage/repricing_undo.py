@@ -12,10 +12,10 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy.errors import StoreError
-from llm_metrics_proxy.storage.affinity import Kept, as_stored, kept_columns
+from llm_metrics_proxy.storage.affinity import ColumnAccess, as_stored, kept_columns
 from llm_metrics_proxy.storage.repricing import BUSY_MS, cost_update, transaction
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import look, store_error
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps, store_error
 
 TAKEN_BACK: Final = "taken_back"
 _STATE: Final = "SELECT state FROM repricings WHERE id = ?"
@@ -46,7 +46,7 @@ def take_back(
 
     Raises ``StoreError``; also if there was no such run.
     """
-    if not look(path):
+    if not applied_steps(path):
         raise StoreError(f"{path} holds no records yet; `llm-metrics-proxy serve` fills it")
     SqliteStore(path).close()
     try:
@@ -67,7 +67,7 @@ def take_back(
         raise store_error(path, "taking a repricing back", error) from error
 
 
-def _restoring(kept: Mapping[str, Kept]) -> str:
+def _restoring(kept: Mapping[str, ColumnAccess]) -> str:
     is_still = (
         f"cost_usd IS {as_stored(kept, 'cost_usd', '?4')} AND cost_source IS {as_stored(kept, 'cost_source', '?5')}"
     )

@@ -20,7 +20,7 @@ from llm_metrics_proxy.errors import RecordsRefusedError, StoreBusyError, StoreE
 from llm_metrics_proxy.ownership import follow, make_folder
 from llm_metrics_proxy.storage.affinity import insertion, shadow
 from llm_metrics_proxy.storage.base import IngestBatch, Loss, OpenRequest, SegmentPosition, SqlValue
-from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, apply_steps, look, store_error
+from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, applied_steps, apply_steps, store_error
 
 _POSITIONS: Final = "SELECT worker_id, segment, offset_bytes, done FROM journal_positions ORDER BY worker_id"
 LOSSES: Final = "SELECT records, first_unix_ms, last_unix_ms, reason FROM journal_losses ORDER BY last_unix_ms"
@@ -56,7 +56,7 @@ class SqliteStore:
         self._connection = self._open()
 
     def _open(self) -> apsw.Connection:
-        applied = look(self.path)
+        applied = applied_steps(self.path)
         try:
             make_folder(self.path.parent)
             if not self.path.exists():

@@ -20,8 +20,8 @@ import apsw
 
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.storage.backup import sync_folder
+from llm_metrics_proxy.storage.read_only_file import HEADER_BYTES, header
 from llm_metrics_proxy.storage.sqlite_schema import FILE_MAGIC
-from llm_metrics_proxy.storage.untouched import HEADER_BYTES, header
 
 _SIDE_FILES: Final = ("-wal", "-shm", "-journal")
 _TRIES: Final = 20

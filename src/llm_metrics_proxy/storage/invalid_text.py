@@ -1,4 +1,4 @@
-"""Rows of files that other programs wrote, whose text need not be text: such values become ``BrokenText``.
+"""Rows of files that other programs wrote, whose text need not be text: such values become ``InvalidText``.
 
 SQLite stores whatever bytes it is given as TEXT. apsw refuses to make a string of those that are none, and with them
 the whole statement; so a statement is asked again in another way, once its first answer was refused.
@@ -12,13 +12,13 @@ import apsw
 from llm_metrics_proxy.storage.base import SqlValue
 
 
-class BrokenText(bytes):
+class InvalidText(bytes):
     """Text of a file whose bytes are no text in the file's encoding: it is kept as it is, and equals nothing else."""
 
     __slots__ = ()
 
 
-def read(
+def read_rows(
     connection: apsw.Connection, sql: str, parameters: Sequence[SqlValue], columns: int
 ) -> Iterator[tuple[Any, ...]]:
     """The rows of a statement with so many ``columns``, each once and in order. Raises ``apsw.Error``."""
@@ -46,8 +46,8 @@ def _as_bytes(
         )
 
 
-def _text(value: bytes, encoding: str) -> str | BrokenText:
+def _text(value: bytes, encoding: str) -> str | InvalidText:
     try:
         return value.decode(encoding)
     except UnicodeDecodeError:
-        return BrokenText(value)
+        return InvalidText(value)

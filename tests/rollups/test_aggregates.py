@@ -3,21 +3,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.rollups.partial import Moments, Partial, Sketch
+from llm_metrics_proxy.rollups.aggregates import Sketch, SketchedAggregates, SketchedStats
 from llm_metrics_proxy.rollups.sketch import slots_of
 
 VALUES = st.lists(st.floats(0.01, 1e6, allow_nan=False), max_size=30)
 
 
-def moments(values: list[float]) -> Moments:
+def moments(values: list[float]) -> SketchedStats:
     if not values:
-        return Moments()
+        return SketchedStats()
     slots, counts = np.unique(slots_of(np.array(values)), return_counts=True)
-    return Moments(len(values), sum(values), min(values), max(values), Sketch(slots.astype(np.int64), counts))
+    return SketchedStats(len(values), sum(values), min(values), max(values), Sketch(slots.astype(np.int64), counts))
 
 
-def partial(values: list[float]) -> Partial:
-    return Partial(len(values) + 1, len(values), 1, {0: moments(values)} if values else {})
+def partial(values: list[float]) -> SketchedAggregates:
+    return SketchedAggregates(len(values) + 1, len(values), 1, {0: moments(values)} if values else {})
 
 
 @given(VALUES, VALUES, VALUES)
@@ -40,10 +40,10 @@ def test_a_field_without_values_is_nothing_and_not_zero() -> None:
 
 
 def test_where_one_part_has_no_sketch_there_is_no_percentile() -> None:
-    without = Moments(2, 3.0, 1.0, 2.0)
+    without = SketchedStats(2, 3.0, 1.0, 2.0)
     assert without.quantile(0.5) is None
     assert without.merged(moments([1.0])).quantile(0.5) is None
-    assert without.merged(Moments()) is without
+    assert without.merged(SketchedStats()) is without
 
 
 def test_the_most_open_requests_are_not_known() -> None:

@@ -9,8 +9,8 @@ import apsw
 import pytest
 
 from llm_metrics_proxy.errors import ForeignDatabaseError
+from llm_metrics_proxy.storage.read_only_file import header, open_read_only
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
-from llm_metrics_proxy.storage.untouched import header, untouched
 from tests import legacy
 
 WAIT_MS = 250
@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 def read(path: Path) -> tuple[list[tuple[object, ...]], str]:
     """Every record, and what the integrity check says; the folder is as it was."""
     before = legacy.side_files(path)
-    with untouched(path, WAIT_MS) as connection:
+    with open_read_only(path, WAIT_MS) as connection:
         found = legacy.dump(connection), str(connection.pragma("integrity_check"))
     assert legacy.side_files(path) == before
     return found
@@ -73,7 +73,7 @@ def test_what_a_hot_journal_takes_back_is_not_read(path: Path, page_size: int, s
 
 def test_nothing_can_be_written(path: Path) -> None:
     legacy.leave_hot_journal(legacy.make(path, rows=100))
-    with untouched(path, WAIT_MS) as connection, pytest.raises(apsw.ReadOnlyError):
+    with open_read_only(path, WAIT_MS) as connection, pytest.raises(apsw.ReadOnlyError):
         connection.execute("DELETE FROM completion_requests")
 
 
@@ -84,7 +84,7 @@ def test_several_threads_may_look_at_once(path: Path) -> None:
 
     def look() -> None:
         for _ in range(10):
-            with untouched(path, WAIT_MS) as connection:
+            with open_read_only(path, WAIT_MS) as connection:
                 ((count,),) = connection.execute("SELECT count(*) FROM completion_requests")
                 counts.append(count)
 
@@ -102,7 +102,7 @@ def test_no_lock_of_this_process_is_lost(path: Path) -> None:
     holder = apsw.Connection(str(path))
     holder.execute("BEGIN IMMEDIATE")
     header(path)
-    with untouched(path, WAIT_MS) as connection:
+    with open_read_only(path, WAIT_MS) as connection:
         connection.execute("SELECT count(*) FROM completion_requests").fetchall()
     assert subprocess.run([sys.executable, "-c", LOCKED, str(path)], check=False).returncode == 7
     holder.close()
@@ -112,7 +112,7 @@ def test_a_store_that_is_open_goes_on(path: Path) -> None:
     store = SqliteStore(path)
     reader = SqliteReader(path)
     for _ in range(3):
-        with untouched(path, WAIT_MS) as connection:
+        with open_read_only(path, WAIT_MS) as connection:
             assert connection.execute("SELECT count(*) FROM completion_requests").fetchall() == [(0,)]
         assert reader.query("SELECT count(*) FROM completion_requests") == [(0,)]
         store.forget_worker("nobody")

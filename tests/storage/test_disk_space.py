@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from llm_metrics_proxy.errors import DiskLowError
-from llm_metrics_proxy.storage import room
-from llm_metrics_proxy.storage.room import (
+from llm_metrics_proxy.storage import disk_space
+from llm_metrics_proxy.storage.disk_space import (
     DATABASE,
     JOURNAL,
     PRUNING_SHARE,
-    DiskRoom,
+    DiskSpace,
     DiskWatch,
     refuse_when_low,
-    room_in,
+    space_in,
 )
 
 RESERVE = 1000
@@ -30,21 +30,21 @@ class Disks:
     def watch(self) -> DiskWatch:
         return DiskWatch({name: Path(name) for name in self.free}, measure=self.measure, every_s=0)
 
-    def measure(self, folder: Path) -> DiskRoom:
+    def measure(self, folder: Path) -> DiskSpace:
         free = self.free[str(folder)]
         if free < 0:
             raise OSError("no such disk")
-        return DiskRoom(folder=str(folder), free_bytes=free, reserve_bytes=RESERVE, device=self.devices[str(folder)])
+        return DiskSpace(folder=str(folder), free_bytes=free, reserve_bytes=RESERVE, device=self.devices[str(folder)])
 
 
 def test_the_reserve_is_64_mib_and_a_tenth_of_a_small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = {"free": 5, "total": 100_000_000}
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), usage))
-    assert room_in(tmp_path / "not" / "there").reserve_bytes == 10_000_000
+    assert space_in(tmp_path / "not" / "there").reserve_bytes == 10_000_000
     with pytest.raises(DiskLowError, match=r"only 5 bytes are free in .*, and 10.0 MB are kept for storing records"):
         refuse_when_low(tmp_path)
     usage.update(free=10**12, total=10**12)
-    assert room_in(tmp_path).reserve_bytes == room.RESERVE_BYTES
+    assert space_in(tmp_path).reserve_bytes == disk_space.RESERVE_BYTES
     refuse_when_low(tmp_path)
 
 

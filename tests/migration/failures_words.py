@@ -1,7 +1,7 @@
-"""What servers and older programs wrote about a failure, as types of 3.0.0's taxonomy: for its oracle alone.
+"""What servers and older programs wrote about a failure, as types of 3.0.0's taxonomy.
 
-Kept apart from the tables in ``wire``, which the SQL of the migration is made of, so that a slip in one of them shows
-as a difference. Frozen with 3.0.0. Words and messages are in lower case; ``None`` means that nothing is told.
+Kept apart from the tables in ``wire``, which the migration and its oracle read, so that a slip in them shows as a
+difference. Frozen with 3.0.0. Words and messages are in lower case; ``None`` means that nothing is told.
 """
 
 import re

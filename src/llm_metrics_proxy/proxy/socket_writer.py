@@ -10,7 +10,7 @@ import asyncio
 import os
 
 
-class Outlet:
+class SocketWriter:
     """Writes to one transport. TLS has no way past the transport."""
 
     __slots__ = ("_transport", "errno", "fd")

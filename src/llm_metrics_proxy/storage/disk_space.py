@@ -38,7 +38,7 @@ def size(count: int) -> str:
     return f"{number:,.1f} TB"
 
 
-class DiskRoom(msgspec.Struct, frozen=True, kw_only=True):
+class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that this user may still write where ``folder`` is, and how many of them are kept for storing records."""
 
     folder: str
@@ -63,17 +63,17 @@ def nearest(folder: Path) -> Path:
     return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
 
 
-def room_in(folder: Path) -> DiskRoom:
+def space_in(folder: Path) -> DiskSpace:
     """Of the disk on which ``folder`` is or would be made. Raises ``OSError``."""
     place = nearest(folder)
     usage = shutil.disk_usage(place)
     reserve = min(RESERVE_BYTES, usage.total // _LEAST_PARTS)
-    return DiskRoom(folder=str(folder), free_bytes=usage.free, reserve_bytes=reserve, device=place.stat().st_dev)
+    return DiskSpace(folder=str(folder), free_bytes=usage.free, reserve_bytes=reserve, device=place.stat().st_dev)
 
 
 def refuse_when_low(folder: Path) -> None:
     """Raise ``DiskLowError`` while less than the reserve is free; in the middle of work that can be gone on with."""
-    room = room_in(folder)
+    room = space_in(folder)
     if not room.has():
         raise DiskLowError(f"Stopped, since {room.in_words()}.")
 
@@ -82,22 +82,26 @@ class DiskWatch:
     """The disks of one process, by what is on them; a change is told in the log at once. From several threads."""
 
     def __init__(
-        self, folders: Mapping[str, Path], *, measure: Callable[[Path], DiskRoom] = room_in, every_s: float = _MEASURE_S
+        self,
+        folders: Mapping[str, Path],
+        *,
+        measure: Callable[[Path], DiskSpace] = space_in,
+        every_s: float = _MEASURE_S,
     ) -> None:
         self._folders, self._measure, self._every_s = dict(folders), measure, every_s
         self._lock = threading.Lock()
-        self._rooms: dict[str, DiskRoom] = {}
+        self._rooms: dict[str, DiskSpace] = {}
         self._low: set[str] = set()
         self._measured_at = float("-inf")
 
-    def rooms(self) -> dict[str, DiskRoom]:
+    def rooms(self) -> dict[str, DiskSpace]:
         """As measured just now; without one that cannot be measured."""
         with self._lock:
             if time.monotonic() - self._measured_at >= self._every_s:
                 self._look()
             return dict(self._rooms)
 
-    def low(self) -> dict[str, DiskRoom]:
+    def low(self) -> dict[str, DiskSpace]:
         """Those with less than their reserve, or hardly more again."""
         rooms = self.rooms()
         return {name: rooms[name] for name in sorted(self._low) if name in rooms}

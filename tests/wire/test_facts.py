@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.wire.base import MAX_TOKENS
-from llm_metrics_proxy.wire.openai_common import (
+from llm_metrics_proxy.wire.facts import (
     PlainUsage,
     Usage,
     cut,

@@ -10,18 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_metrics_proxy.rollups.columns import Columns, Key
-from llm_metrics_proxy.rollups.grains import GRAINS, MINUTE, NO_TIME, QUARTER, Dense, Grain, Kept, Level, key_names
-from llm_metrics_proxy.rollups.groups import Bins, Cells, joined_bins
+from llm_metrics_proxy.rollups.grains import (
+    GRAINS,
+    MINUTE,
+    NO_TIME,
+    QUARTER,
+    Dense,
+    Grain,
+    GrainLevel,
+    RollupLevel,
+    key_names,
+)
+from llm_metrics_proxy.rollups.groups import FIELD_STRIDE, IS_WHOLE, Bins, Cells, joined_bins
 from llm_metrics_proxy.rollups.sketch import SLOTS, Floats, Ints, slots_of
 from llm_metrics_proxy.rollups.values import FIELDS, KEYS
 
 ALL_KEYS: Final = tuple(KEYS)
 ALL_FIELDS: Final = tuple(field.number for field in FIELDS)
-_IS_WHOLE: Final = np.array([field.whole for field in FIELDS])
 
 
 class Place(NamedTuple):
-    """Which row of the roll-ups: ``bucket`` in seconds since 1970 (or ``NO_TIME``), ``key`` as ``key_names`` says."""
+    """One row of the roll-ups: ``bucket`` in seconds since 1970 (or ``NO_TIME``), ``key`` as ``key_names`` says."""
 
     grain: int
     level: int
@@ -52,29 +61,22 @@ class Tally(NamedTuple):
         )
 
 
-class Grouped(NamedTuple):
-    """Records, or groups, sorted into ``groups`` groups."""
-
-    group: Ints  # of each
-    groups: int
-
-
 def roll_up(columns: Columns, dense: Dense, grains: Sequence[Grain] = GRAINS) -> list[Tally]:
     """All that these records add, one tally per grain and level."""
     if not columns.size:
         return []
-    batch = _Batch(columns, dense)
+    batch = _Shared(columns, dense)
     return [tally for grain in grains for tally in _of_grain(batch, grain)]
 
 
-class _Batch:
+class _Shared:
     """Some records, and what several grains need of them, each made once."""
 
     def __init__(self, columns: Columns, dense: Dense) -> None:
         self.columns, self.dense = columns, dense
         self.slots = slots_by_field(columns.fields)
         self._filled: dict[tuple[int, ...], Filled] = {}
-        self._times: dict[Level, Key] = {}
+        self._times: dict[RollupLevel, Key] = {}
 
     def filled(self, moments: tuple[int, ...]) -> "Filled":
         """The values of those fields."""
@@ -82,7 +84,7 @@ class _Batch:
             self._filled[moments] = Filled.of(self.columns.fields, moments)
         return self._filled[moments]
 
-    def time(self, finest: Level) -> Key:
+    def time(self, finest: RollupLevel) -> Key:
         """The bucket of each record by which it is sorted, for grains whose finest level that is."""
         if finest not in self._times:
             buckets = _finest_buckets(self.columns.minute, finest, self.dense)
@@ -109,12 +111,12 @@ def combined(keys: Iterable[Key]) -> Ints | int:
     return code
 
 
-def buckets_in(columns: Columns, level: Level) -> list[int]:
+def buckets_in(columns: Columns, level: RollupLevel) -> list[int]:
     """The buckets in which the records began, those whose time cannot be read left out."""
     return [begin for begin in np.unique(floored(columns.minute, level)).tolist() if begin != NO_TIME]
 
 
-def _of_grain(batch: _Batch, grain: Grain) -> list[Tally]:
+def _of_grain(batch: _Shared, grain: Grain) -> list[Tally]:
     columns, dense = batch.columns, batch.dense
     finest, *coarser = grain.kept
     keys = [columns.keys[name] for name in key_names(grain)]
@@ -148,7 +150,7 @@ def _of_grain(batch: _Batch, grain: Grain) -> list[Tally]:
     return tallies
 
 
-def _finest_buckets(minute: Ints, finest: Level, dense: Dense) -> Ints:
+def _finest_buckets(minute: Ints, finest: RollupLevel, dense: Dense) -> Ints:
     """Of each record the bucket by which it is sorted: minutes only where they are kept, so as not to make more groups
     than are needed; but none so long that one could not tell of which quarter it is.
     """
@@ -158,12 +160,12 @@ def _finest_buckets(minute: Ints, finest: Level, dense: Dense) -> Ints:
     return np.where(_is_in(minute, QUARTER, dense), bucket, floored(minute, QUARTER))
 
 
-def _is_in(seconds: Ints, level: Level, dense: Dense) -> NDArray[np.bool_]:
+def _is_in(seconds: Ints, level: RollupLevel, dense: Dense) -> NDArray[np.bool_]:
     """Which of them are in a quarter, or on a day, that is dense."""
     return np.isin(seconds - seconds % level.seconds, list(dense.of(level)))
 
 
-def floored(seconds: Ints, level: Level) -> Ints:
+def floored(seconds: Ints, level: RollupLevel) -> Ints:
     """The bucket of each; ``NO_TIME`` stays."""
     return np.where(seconds == NO_TIME, NO_TIME, seconds - seconds % level.seconds)
 
@@ -206,7 +208,7 @@ def cells_of(filled: Filled, group: Ints, order: Ints) -> Cells:
     high = np.maximum.reduceat(filled.low[:, order], starts, axis=1)
     field, found = np.nonzero(n)
     numbers = filled.numbers[field]
-    is_whole = _IS_WHOLE[numbers]
+    is_whole = IS_WHOLE[numbers]
     total = sums[field, found]
     cells = Cells(
         found,
@@ -231,12 +233,12 @@ def bins_of(slots: Mapping[int, Ints], numbers: Iterable[int], group: Ints) -> B
 
 
 def _counted(group: Ints, slot: Ints) -> Bins:
-    width = len(FIELDS) * SLOTS
+    width = FIELD_STRIDE * SLOTS
     code, count = np.unique(group * width + slot, return_counts=True)
     return Bins(code // width, code % width, count)
 
 
-def coarsened(tally: Tally, level: Level) -> Tally:
+def coarsened(tally: Tally, level: RollupLevel) -> Tally:
     """The same at a coarser level."""
     number_of: dict[Place, int] = {}
     numbers = []
@@ -262,7 +264,7 @@ def regrouped(tally: Tally, places: list[Place], numbers: Ints) -> Tally:
     )
 
 
-def _kept(tally: Tally, kept: Kept, sketched: Sequence[int], dense: Dense) -> Tally:
+def _kept(tally: Tally, kept: GrainLevel, sketched: Sequence[int], dense: Dense) -> Tally:
     """What of it is kept at that level: the bins of some fields, the groups of some quarters or days."""
     if len(kept.sketches) != len(sketched):
         bins = tally.bins.where(np.isin(tally.bins.slot // SLOTS, kept.sketches)) if kept.sketches else Bins.none()

@@ -4,9 +4,9 @@ from random import Random
 
 import numpy as np
 
-from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Tally, buckets_in, roll_up
 from llm_metrics_proxy.rollups.columns import Columns, of_rows
 from llm_metrics_proxy.rollups.grains import DAY, GRAINS, HOUR, MINUTE, NO_TIME, QUARTER, Dense
+from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Tally, buckets_in, roll_up
 from llm_metrics_proxy.rollups.values import BY_NAME
 
 MORNING = "2026-03-01T08:10"

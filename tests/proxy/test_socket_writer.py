@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from llm_metrics_proxy.proxy.outlet import Outlet
+from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 
 
 class Quiet(asyncio.Protocol):
@@ -23,7 +23,7 @@ class Quiet(asyncio.Protocol):
         self.lost.set()
 
 
-def run(story: Callable[[Outlet, asyncio.Transport, Quiet, socket.socket], Awaitable[None]]) -> None:
+def run(story: Callable[[SocketWriter, asyncio.Transport, Quiet, socket.socket], Awaitable[None]]) -> None:
     async def main() -> None:
         near, far = socket.socketpair()
         near.setblocking(False)
@@ -31,7 +31,7 @@ def run(story: Callable[[Outlet, asyncio.Transport, Quiet, socket.socket], Await
         transport, protocol = await asyncio.get_running_loop().create_connection(Quiet, sock=near)
         with far:
             try:
-                await asyncio.wait_for(_as_coroutine(story(Outlet(transport), transport, protocol, far)), 5)
+                await asyncio.wait_for(_as_coroutine(story(SocketWriter(transport), transport, protocol, far)), 5)
             finally:
                 transport.abort()
                 await protocol.lost.wait()
@@ -51,18 +51,18 @@ async def read(far: socket.socket, count: int) -> bytes:
 
 
 def test_bytes_are_in_the_socket_when_write_returns() -> None:
-    async def story(outlet: Outlet, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
-        outlet.write(b"now")
+    async def story(writer: SocketWriter, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
+        writer.write(b"now")
         assert far.recv(10) == b"now"  # without a turn of the loop
 
     run(story)
 
 
 def test_what_the_socket_does_not_take_goes_through_the_transport_in_order() -> None:
-    async def story(outlet: Outlet, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
+    async def story(writer: SocketWriter, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
         sent = b"".join(b"%08d" % number for number in range(500_000))
         for start in range(0, len(sent), 100_000):
-            outlet.write(sent[start : start + 100_000])
+            writer.write(sent[start : start + 100_000])
         assert transport.get_write_buffer_size() > 0
         assert protocol.full
         assert await read(far, len(sent)) == sent
@@ -71,21 +71,21 @@ def test_what_the_socket_does_not_take_goes_through_the_transport_in_order() -> 
 
 
 def test_bytes_behind_a_queued_write_do_not_overtake_it() -> None:
-    async def story(outlet: Outlet, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
+    async def story(writer: SocketWriter, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
         transport.write(b"first ")
-        outlet.write(b"second")
+        writer.write(b"second")
         assert await read(far, 12) == b"first second"
 
     run(story)
 
 
 def test_a_closing_transport_gets_nothing_more() -> None:
-    async def story(outlet: Outlet, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
-        outlet.write(b"last")
+    async def story(writer: SocketWriter, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
+        writer.write(b"last")
         transport.close()
-        outlet.write(b"too late")
+        writer.write(b"too late")
         await protocol.lost.wait()
-        outlet.write(b"much too late")
+        writer.write(b"much too late")
         assert far.recv(100) == b"last"
         assert far.recv(100) == b""
 
@@ -93,10 +93,10 @@ def test_a_closing_transport_gets_nothing_more() -> None:
 
 
 def test_a_broken_connection_is_told_by_the_transport_and_not_by_an_exception() -> None:
-    async def story(outlet: Outlet, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
+    async def story(writer: SocketWriter, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
         far.close()
         for _ in range(3):
-            outlet.write(b"into the void")
+            writer.write(b"into the void")
             await asyncio.sleep(0.01)
         await protocol.lost.wait()
 

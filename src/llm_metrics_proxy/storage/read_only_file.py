@@ -78,7 +78,7 @@ def side_file_bytes(path: Path, suffix: str) -> int | None:
 
 
 @contextlib.contextmanager
-def untouched(path: Path, busy_timeout_ms: int) -> Iterator[apsw.Connection]:
+def open_read_only(path: Path, busy_timeout_ms: int) -> Iterator[apsw.Connection]:
     """A connection that reads what any SQLite would find in the file. ``header`` has found a database there."""
     with contextlib.ExitStack() as stack:
         yield _connection(path.resolve(), busy_timeout_ms, stack)

@@ -11,7 +11,7 @@ from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, S
 from llm_metrics_proxy.storage.base import IngestBatch, Loss, OpenRequest, SegmentPosition, Store
 
 
-class LateStore:
+class LazyStore:
     """``storage.base.Store`` around one that ``open_store`` opens: now if it can be, else at the next use.
 
     Each use raises what ``open_store`` raised last until it succeeds. Only a newer program's database and a foreign one

@@ -7,12 +7,12 @@ import pytest
 
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.storage.base import IngestBatch, SegmentPosition
-from llm_metrics_proxy.storage.late import LateStore
+from llm_metrics_proxy.storage.lazy_store import LazyStore
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 
 
-def late(path: Path) -> LateStore:
-    return LateStore(lambda: SqliteStore(path))
+def late(path: Path) -> LazyStore:
+    return LazyStore(lambda: SqliteStore(path))
 
 
 def test_a_database_that_can_be_opened_is_opened_at_once(tmp_path: Path) -> None:

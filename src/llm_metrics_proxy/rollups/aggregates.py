@@ -39,7 +39,7 @@ class Sketch:
         return self._slots, self._counts
 
 
-class Moments(NamedTuple):
+class SketchedStats(NamedTuple):
     """One field over a group, of the ``n`` records that have a value; all else is ``None`` where ``n`` is 0."""
 
     n: int = 0
@@ -54,11 +54,11 @@ class Moments(NamedTuple):
             return None
         return quantile(*self.sketch.added_up(), fraction, self.min, self.max)
 
-    def merged(self, other: "Moments") -> "Moments":
+    def merged(self, other: "SketchedStats") -> "SketchedStats":
         """The values of both. Where one of them has values and no sketch, there is none of both."""
         if not self.n or not other.n:
             return other if not self.n else self
-        return Moments(
+        return SketchedStats(
             self.n + other.n,
             (self.sum or 0) + (other.sum or 0),
             min(one.min for one in (self, other) if one.min is not None),
@@ -67,23 +67,23 @@ class Moments(NamedTuple):
         )
 
 
-NONE: Final = Moments()
+NONE: Final = SketchedStats()
 
 
-class Partial(NamedTuple):
+class SketchedAggregates(NamedTuple):
     """One group. ``fields``: by number; those that have no value in the group are left out."""
 
     requests: int
     succeeded: int
     failed: int
-    fields: dict[int, Moments]
+    fields: dict[int, SketchedStats]
 
     def count(self, name: str) -> int:
         """``requests``, ``succeeded`` or ``failed``."""
         value: int = {"requests": self.requests, "succeeded": self.succeeded, "failed": self.failed}[name]
         return value
 
-    def moments(self, column: str) -> Moments:
+    def moments(self, column: str) -> SketchedStats:
         """Of one column of ``values.FIELDS``."""
         return self.fields.get(BY_NAME[column].number, NONE)
 
