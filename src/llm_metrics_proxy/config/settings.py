@@ -2,8 +2,8 @@
 
 Every field is a row of the settings table. Flags, environment variables, TOML keys, their error messages and
 ``docs/settings.md`` are made from it (``table``); ``sources.load`` decides which value counts and
-remembers where it came from. A field that ``proxy.options.ProxyOptions`` has too bears the same name and default
-there; a test compares them.
+remembers where it came from. Processes get the values by name (``values``, which is generated), so a new setting takes
+its row here and the code that uses it. The file is long because it is one table; what is not a row stands elsewhere.
 """
 
 from collections.abc import Callable
@@ -530,7 +530,11 @@ class Settings(BaseSettings):
 
     # --- Logging
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = setting(
-        "info", "Logging", "Least severe message that is written to stderr."
+        "info",
+        "Logging",
+        "Least severe message that is written to stderr. `debug` adds, from each worker, a line for every station of a "
+        "request with its id and milliseconds; from the metrics process, every SQL statement with its time, and "
+        "SQLite's plan of every query. None of them has a value of a record, a header, a body or a key.",
     )
     log_format: Annotated[Literal["text", "json"], Lower] = setting(
         "text", "Logging", "Lines for people, or one JSON object per line."
