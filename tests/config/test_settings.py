@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from llm_metrics_proxy.config.settings import CROSS_CHECKS, Settings
+from llm_metrics_proxy.config.cross_checks import CROSS_CHECKS
+from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.machine import memory_bytes
 
 

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
-from llm_metrics_proxy.config.types import Certificates, HostHeader, Seconds, Url, UrlPath, Whole, setting
-from llm_metrics_proxy.globs import glob_pattern
+from llm_metrics_proxy.config.types import Certificates, Glob, HostHeader, Name, Seconds, Url, UrlPath, Whole, setting
 
 MAX_BACKENDS: Final = 32  # as many as the scoreboard has room for
 _DAY_S: Final = 86_400
@@ -39,16 +38,6 @@ def _name(value: object) -> object:
     return value
 
 
-def _globs(value: object) -> object:
-    """A mistake in a pattern is told at start; a request would only find that nothing fits."""
-    for glob in value if isinstance(value, list) else ():
-        if isinstance(glob, str):
-            if not glob or glob != glob.strip():
-                raise ValueError("a pattern is empty or begins or ends in a space")
-            glob_pattern(glob)
-    return value
-
-
 def _fields(value: object) -> object:
     for name, text in value.items() if isinstance(value, dict) else ():
         if not _FIELD_NAME.fullmatch(name) or name.lower() in _OURS:
@@ -75,9 +64,7 @@ class BackendTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[
-        str, BeforeValidator(_name), StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", strict=True)
-    ] = setting(
+    name: Annotated[Name, BeforeValidator(_name)] = setting(
         ...,
         "Backends",
         "What records, metrics and the path prefix `/name/…` call it.",
@@ -90,7 +77,7 @@ class BackendTable(BaseModel):
         "The API it offers; without, it gets requests of every API. `ollama` offers OpenAI's paths too.",
         shown_default="every one",
     )
-    models: Annotated[list[str], BeforeValidator(_globs)] = setting(
+    models: list[Glob] = setting(
         [],
         "Backends",
         "The models it serves: `*` any characters, `?` one, `[ab]` one of these. Without, it serves what "
@@ -156,17 +143,6 @@ class BackendTable(BaseModel):
 BackendTables = list[BackendTable]
 
 
-def faults_between(backends: Sequence[BackendTable]) -> str | None:
-    """What is wrong with the tables together."""
-    names = [backend.name for backend in backends]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        return f"two backends are named {twice!r}: a name is for one"
-    if len(backends) > MAX_BACKENDS:
-        return f"there are {len(backends)}; at most {MAX_BACKENDS} can be"
-    return None
-
-
 def keys_of(backends: Sequence[BackendTable], environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Each backend's key by its name, and a line for every variable that has none that a header could carry."""
     keys, problems = {}, []
@@ -183,10 +159,3 @@ def keys_of(backends: Sequence[BackendTable], environment: Mapping[str, str]) ->
         else:
             keys[backend.name] = value
     return keys, problems
-
-
-def field_words(field: Any) -> dict[str, Any]:
-    """What ``setting`` noted about a field."""
-    words = field.json_schema_extra
-    assert isinstance(words, dict)
-    return words

@@ -6,15 +6,15 @@ remembers where it came from. Processes get the values by name (``values``, whic
 its row here and the code that uses it. The file is long because it is one table; what is not a row stands elsewhere.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from llm_metrics_proxy.config.backends import BackendTables, faults_between
+from llm_metrics_proxy.config.backends import BackendTables
+from llm_metrics_proxy.config.cross_checks import CROSS_CHECKS
 from llm_metrics_proxy.config.prices import PriceTables
 from llm_metrics_proxy.config.types import (
     MAX_WORKERS,
@@ -39,8 +39,7 @@ from llm_metrics_proxy.config.types import (
     Workers,
     setting,
 )
-from llm_metrics_proxy.config.watch import AlertTables, SloTables, faults_among
-from llm_metrics_proxy.doors import is_loopback
+from llm_metrics_proxy.config.watch import AlertTables, SloTables
 from llm_metrics_proxy.machine import memory_bytes
 
 ENV_PREFIX: Final = "LLM_METRICS_PROXY_"
@@ -51,7 +50,6 @@ _KIB: Final = 1024
 _MIB: Final = 1024**2
 _GIB: Final = 1024**3
 _LEAST_BUFFERED_BYTES: Final = 16 * _MIB
-_EVERY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104 -- compared with, not bound to
 _HOST: Final = "an IP address or a host name"
 
 
@@ -559,60 +557,3 @@ class Settings(BaseSettings):
         if faults:
             raise PydanticCustomError(CROSS_CHECK, "settings contradict each other", {"faults": faults})
         return self
-
-
-class CrossCheck(NamedTuple):
-    """A rule between settings. ``setting`` is the one that is named first; ``fields`` are all that matter to it."""
-
-    setting: str
-    fields: tuple[str, ...]
-    fault: Callable[[Settings], str | None]
-
-
-def _metrics_are_guarded(settings: Settings) -> str | None:
-    if is_loopback(settings.metrics_host) or settings.metrics_token or settings.insecure:
-        return None
-    return "can be reached from other machines: set metrics_token too, or insecure if everyone may read the metrics"
-
-
-def _ports_differ(settings: Settings) -> str | None:
-    hosts = {settings.host, settings.metrics_host}
-    apart = len(hosts) == 2 and not hosts & _EVERY_ADDRESS
-    if settings.port != settings.metrics_port or settings.port == 0 or apart:
-        return None
-    return "is the proxy's port already: choose another"
-
-
-def _segments_fit(settings: Settings) -> str | None:
-    if settings.journal_segment_bytes <= settings.journal_max_bytes:
-        return None
-    return f"must be at least journal_segment_bytes ({settings.journal_segment_bytes})"
-
-
-def _one_way_to_name_backends(settings: Settings) -> str | None:
-    if settings.backend is None or not settings.backends:
-        return None
-    return "names one server, and `backends` in the file names others: give the one or the other"
-
-
-def _backends_differ(settings: Settings) -> str | None:
-    return faults_between(settings.backends)
-
-
-def _slos_differ(settings: Settings) -> str | None:
-    return faults_among(settings.slos)
-
-
-def _alerts_differ(settings: Settings) -> str | None:
-    return faults_among(settings.alerts)
-
-
-CROSS_CHECKS: Final = (
-    CrossCheck("slos", ("slos",), _slos_differ),
-    CrossCheck("alerts", ("alerts",), _alerts_differ),
-    CrossCheck("backend", ("backend", "backends"), _one_way_to_name_backends),
-    CrossCheck("backends", ("backends",), _backends_differ),
-    CrossCheck("metrics_host", ("metrics_host", "metrics_token", "insecure"), _metrics_are_guarded),
-    CrossCheck("metrics_port", ("host", "port", "metrics_host", "metrics_port"), _ports_differ),
-    CrossCheck("journal_max_bytes", ("journal_max_bytes", "journal_segment_bytes"), _segments_fit),
-)

@@ -7,7 +7,7 @@ Validators raise plain ``ValueError``; the sentence that a person reads is made 
 import ipaddress
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import NoDecode
 
 from llm_metrics_proxy.doors import host_name, origin
+from llm_metrics_proxy.globs import glob_pattern
 from llm_metrics_proxy.machine import cpus
 
 MAX_WORKERS: Final = 256  # as many as the scoreboard has slots
@@ -157,13 +158,22 @@ def _certificates(value: str) -> str:
     return value
 
 
+def _glob(value: str) -> str:
+    """A mistake in a pattern must show at start; a request would only find that nothing fits."""
+    if not value or value != value.strip():
+        raise ValueError("a pattern is empty or begins or ends in a space")
+    glob_pattern(value)
+    return value
+
+
 def _text(check: Callable[[str], str]) -> BeforeValidator:
     """``check`` for texts; anything else is left for the type itself to refuse."""
     return BeforeValidator(lambda value: check(value) if isinstance(value, str) else value)
 
 
 Whole = Annotated[int, BeforeValidator(_not_a_switch)]
-Seconds = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False)]
+Seconds = Number
 Bytes = Annotated[int, BeforeValidator(_size)]
 Workers = Annotated[int, BeforeValidator(_workers)]
 Host = Annotated[str, _text(_host)]
@@ -183,3 +193,14 @@ PathPattern = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")]
 PathPatterns = Annotated[list[PathPattern], NoDecode, BeforeValidator(_items)]
 Peers = Annotated[list[Peer], NoDecode, BeforeValidator(_items)]
 Lower = _text(str.lower)
+# Keys of the file's tables, which no flag and no variable gives: a number there is none of ours.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", strict=True)]
+Glob = Annotated[str, _text(_glob), StringConstraints(strict=True)]
+
+
+def faults_among(names: Sequence[str], most: int, noun: str = "") -> str | None:
+    """What is wrong with the tables of one kind together."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return f"two {noun}are named {twice!r}: a name is for one"
+    return f"there are {len(names)}; at most {most} can be" if len(names) > most else None

@@ -1,7 +1,6 @@
 """Objectives and alerts: the tables ``[[slos]]`` and ``[[alerts]]`` of the file, and what is checked about them."""
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ from llm_metrics_proxy.analytics.filters import RULED, value_type
 from llm_metrics_proxy.analytics.measures import measure
 from llm_metrics_proxy.analytics.slos import COMPLETED, parse_slo
 from llm_metrics_proxy.columns import Column
-from llm_metrics_proxy.config.types import setting
+from llm_metrics_proxy.config.types import Name, setting
 from llm_metrics_proxy.errors import QueryError
 
 MOST: Final = 100  # of each kind
@@ -54,9 +53,8 @@ def _metric(value: object) -> object:
 def _webhook(value: object) -> object:
     if isinstance(value, str):
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.fragment:
-            raise ValueError("that is no address to post to")
-        if not re.fullmatch(r"[\x21-\x7e]+", value):
+        is_url = parts.scheme in {"http", "https"} and parts.hostname and re.fullmatch(r"[\x21-\x7e]+", value)
+        if not is_url or "@" in parts.netloc or parts.fragment:
             raise ValueError("that is no address to post to")
     return value
 
@@ -64,7 +62,6 @@ def _webhook(value: object) -> object:
 Duration = Annotated[int, BeforeValidator(_duration), Field(ge=1, le=366 * 86_400)]
 Hold = Annotated[int, BeforeValidator(_duration), Field(ge=0, le=7 * 86_400)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", strict=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256, strict=True)]
 Requirement = Annotated[str, BeforeValidator(_requirement), StringConstraints(strict=True)]
 
@@ -168,12 +165,3 @@ class AlertTable(_About):
 
 SloTables = list[SloTable]
 AlertTables = list[AlertTable]
-
-
-def faults_among(tables: Sequence[SloTable | AlertTable]) -> str | None:
-    """What is wrong with the tables of one kind together."""
-    names = [table.name for table in tables]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        return f"two are named {twice!r}: a name is for one"
-    return f"there are {len(names)}; at most {MOST} can be" if len(names) > MOST else None
