@@ -64,7 +64,7 @@ def create(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
 @backup.command("list")
 @with_settings(*_PLACES)
 def list_(loaded: Loaded, *, json: Json = False) -> None:
-    """Show the backups, newest first. Whether they are whole, `verify` tells."""
+    """Show the backups, newest first. `verify` checks that they are whole."""
     folder = loaded.settings.backup_dir.absolute()
     found = backups.listing(folder)
     if json:

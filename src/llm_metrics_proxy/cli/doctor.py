@@ -1,4 +1,4 @@
-"""``doctor``: is everything as it should be, and if not, what is to be done?"""
+"""``doctor``: checks the installation and says how to fix what it finds."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final

@@ -29,7 +29,7 @@ def console() -> Console:
 
 
 def error_console() -> Console:
-    """Standard error, for what is no part of the answer."""
+    """Standard error, for everything but the answer."""
     return Console(stderr=True, highlight=False, emoji=False)
 
 
@@ -76,7 +76,7 @@ def plain(value: object) -> str:
 
 
 def seconds_of(timestamp: str | None) -> str:
-    """A stored time for a cell, without what is finer than a second."""
+    """A stored time for a cell, cut to seconds."""
     return plain(timestamp and timestamp[:19].replace("T", " "))
 
 

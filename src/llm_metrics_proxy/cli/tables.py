@@ -35,7 +35,7 @@ def table(
 
 
 def lines(out: Console, rows: Iterable[tuple[str, str]]) -> None:
-    """Print names left, what is said of them right, folded under itself."""
+    """Print names left and texts right, each folded under itself."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")

@@ -26,7 +26,7 @@ _AGAIN_S: Final = 1.0
 
 
 class Update(NamedTuple):
-    """What is new. ``requests`` ended, of which ``records`` are known; ``age_s`` ago, where that is not just now."""
+    """``requests`` that ended ``age_s`` ago, and the ``records`` of them that are known."""
 
     records: list[dict[str, Any]]
     requests: int
@@ -44,7 +44,7 @@ class Feed(Protocol):
         """What ended within the last seconds. Raises if there is nothing to be had from there."""
 
     def poll(self) -> list[Update]:
-        """What came since; trouble is told by ``problem``."""
+        """What came since; ``problem`` says what went wrong."""
 
     def close(self) -> None:
         """Let go."""
@@ -118,7 +118,7 @@ class ApiFeed:
     """Listens to /api/v1/live in a thread of its own, and comes back where the connection breaks off."""
 
     def __init__(self, url: str, token: str | None, parameters: str) -> None:
-        """``parameters``: the filter, as a query string. Raises ``ApiUnreachableError`` for what is no URL."""
+        """``parameters``: the filter, as a query string. Raises ``ApiUnreachableError`` if ``url`` is none."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ApiUnreachableError(f"--url: {url} is no address of a metrics API, such as http://127.0.0.1:8002")
@@ -213,7 +213,7 @@ class ApiFeed:
             try:
                 stream = stream or self._connect()
                 if self._closed.is_set():
-                    return  # told to stop while it connected: that shut another socket, or none
+                    return  # closed while it connected: ``close`` shut another socket, or none
                 for event in self._read(stream.response):
                     self._events.put(event)
                 message = f"{self.name} has ended the stream"

@@ -101,7 +101,7 @@ class TrafficWindow:
     def snapshot(
         self, now_s: float, *, source: str, open_requests: int | None = None, problem: str | None = None
     ) -> TopFrame:
-        """What is left of it at ``now_s``."""
+        """The window as it is at ``now_s``."""
         begin = now_s - self._length_s
         for kept in (self._records, self._counts):
             while kept and kept[0][0] < begin:
@@ -127,7 +127,7 @@ class TrafficWindow:
 
 
 def cost(records: Iterable[Record]) -> Cost:
-    """Added up; a server of an older version tells none."""
+    """Added up; a server of an older version sends none."""
     known = [float(value) for record in records if (value := record.get("cost_usd")) is not None]
     return Cost(n=len(known), sum=sum(known) if known else None)
 

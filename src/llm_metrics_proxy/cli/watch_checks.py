@@ -1,4 +1,4 @@
-"""What ``doctor`` finds out about objectives and alerts: how they stand, and whether what they tell is taken."""
+"""What ``doctor`` checks of objectives and alerts: whether they are met, and whether webhooks take the messages."""
 
 from contextlib import closing
 from datetime import UTC, datetime
@@ -48,7 +48,7 @@ def _measured(settings: Settings) -> list[SloReport]:
 
 
 def alerts(settings: Settings) -> Finding:
-    """Does anything fire, and does anybody take what is told? Asks no webhook."""
+    """Does anything fire, and do webhooks take the messages? Sends none itself."""
     silent = [table.name for table in settings.alerts if table.webhook is None]
     found = f"{len(settings.alerts)} in the settings"
     if silent:
@@ -60,8 +60,8 @@ def alerts(settings: Settings) -> Finding:
     if firing:
         found += f"; firing: {', '.join(firing)}"
     if waiting:
-        told = "; ".join(f"{name}: {count} ({error or 'not tried yet'})" for name, count, _, error in waiting)
-        found += f"; not taken yet: {told}"
+        untaken = "; ".join(f"{name}: {count} ({error or 'not tried yet'})" for name, count, _, error in waiting)
+        found += f"; not taken yet: {untaken}"
         oldest = min(created for _, _, created, _ in waiting)
         if datetime.now(UTC).timestamp() - oldest > PATIENCE_S:
             advice = "does the webhook's receiver run, and does it answer with 2xx? It is asked for a day"

@@ -1,4 +1,4 @@
-"""Files that people asked for: whole under their name or not there, and never in the place of another by accident."""
+"""Files that verbs write: whole under their name or not there, and never over another file by accident."""
 
 import fcntl
 import os
@@ -68,7 +68,7 @@ def _refuse_to_replace(target: Path, *, force: bool) -> None:
 
 
 def _own(file: BinaryIO, partial: Path) -> None:
-    """What a killed export left is written over; what a running one writes is not. The kernel tells the two apart."""
+    """Write over what a killed export left, never over what a running one writes: that one holds the kernel's lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

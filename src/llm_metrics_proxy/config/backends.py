@@ -114,7 +114,7 @@ class BackendTable(BaseModel):
     tls_server_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")] | None = setting(
         None,
         "Backends",
-        "Name that its certificate must bear, and that it is told (SNI), where the URL has another.",
+        "Name that its certificate must bear, and that TLS sends (SNI), where the URL has another.",
         allowed="a host name",
         shown_default="the URL's host",
     )

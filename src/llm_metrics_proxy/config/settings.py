@@ -511,8 +511,7 @@ class Settings(BaseSettings):
     alerts: AlertTables = setting(
         [],
         "SLOs and alerts",
-        "What is told, and to whom, when something is wrong; each a table `[[alerts]]` of the file. Read again on "
-        "SIGHUP.",
+        "When to raise the alarm, and whom to tell; each a table `[[alerts]]` of the file. Read again on SIGHUP.",
         allowed="tables with at least name, metric and threshold, see below",
         toml_only=True,
         reload=True,

@@ -149,7 +149,7 @@ def _daily_window(value: str) -> str:
 
 
 def _certificates(value: str) -> str:
-    """Read as the workers will read it, so that a wrong file is told at start and not by failing requests."""
+    """Read as the workers will read it: a wrong file fails at start, not with the first request."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cafile=value)

@@ -71,7 +71,7 @@ def run(options: MetricsOptions, stop: threading.Event, reloads: Reloads | None 
     """Migrate, ingest and answer until ``stop``, then store what remains. ``reloads`` may bring other prices.
 
     Raises ``NewerDatabaseError``, ``ForeignDatabaseError`` or ``MigrationRefusedError`` (without ``auto_migrate``). A
-    database that cannot be opened at the moment is told by ``/health`` and tried again.
+    database that cannot be opened at the moment shows in ``/health`` and is tried again.
     """
     path = Path(options.db_path)
     migrations = MigrationService(path, migration_options(options), allowed=options.auto_migrate, migrations=MIGRATIONS)
@@ -229,7 +229,7 @@ def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event
 
 
 def main() -> int:
-    """Run as told on standard input; the exit code."""
+    """Run with the options on standard input; the exit code."""
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as unbuffered:
         line = unbuffered.readline()  # nothing after the line is taken: its end must stay visible
     try:
@@ -241,7 +241,7 @@ def main() -> int:
     collect_rarely()
     sys.setswitchinterval(SWITCH_S)
     logs.setup(options.log_level, options.log_format, "metrics")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start and stop are ours to tell
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # we log its start and stop ourselves
     os.nice(options.metrics_nice)
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
