@@ -16,7 +16,7 @@ pytestmark = pytest.mark.system
 SOURCE: Final = Path(llm_metrics_proxy.__file__).parent
 ROW: Final = """\
     # --- Timeouts
-    patience_s: Seconds = setting(7.5, "Timeouts", "Tried by a test.", unit="s", ge=1, le=9, reload=True)
+    patience_s: Seconds = _timeouts(7.5, "Tried by a test.", ge=1, le=9, reload=True)
 """
 # What the worker and the metrics process read from standard input, and the use of the setting there.
 USE: Final = """

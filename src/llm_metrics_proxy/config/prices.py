@@ -1,14 +1,15 @@
 """The user's own prices: the tables ``[[prices]]`` of the configuration file, and what is checked about them."""
 
 from datetime import UTC, date, datetime, time
+from functools import partial
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
 
 from llm_metrics_proxy.config.types import Glob, Number, setting
 
+_key: Final = partial(setting, group="Cost")
 MOST_USD_PER_MTOK: Final = 1_000_000
-_UNIT: Final = "USD per million tokens"
 _WHEN: Final = "a date, or a time with its zone, such as 2026-03-01 or 2026-03-01T12:00:00Z"
 _PRICES: Final = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_usd_per_mtok", "cache_write_usd_per_mtok")
 
@@ -31,7 +32,7 @@ Moment = Annotated[str, BeforeValidator(_moment)]
 
 
 def _price(meaning: str, shown_default: str) -> Any:
-    return setting(None, "Cost", meaning, unit=_UNIT, ge=0, le=MOST_USD_PER_MTOK, shown_default=shown_default)
+    return _key(None, meaning, ge=0, le=MOST_USD_PER_MTOK, shown_default=shown_default)
 
 
 class PriceTable(BaseModel):
@@ -39,23 +40,20 @@ class PriceTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Glob = setting(
+    model: Glob = _key(
         ...,
-        "Cost",
         "Models whose requests cost this: `*` any characters, `?` one, `[ab]` one of these. The model that the answer "
         "named is tried first, then the one that was asked for.",
         allowed="a pattern, such as gpt-4o*",
     )
-    backend: Glob | None = setting(
+    backend: Glob | None = _key(
         None,
-        "Cost",
         "Only of this server: a pattern for its name in `[[backends]]`, or for its `host:port`.",
         allowed="a pattern, such as azure-*",
         shown_default="every one",
     )
-    provider: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$", strict=True)] | None = setting(
+    provider: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$", strict=True)] | None = _key(
         None,
-        "Cost",
         "In place of prices: as this provider's public list has them. For a gateway or a proxy under an address of "
         "one's own.",
         allowed="a provider that genai-prices knows, such as openai, anthropic, azure or openrouter",
@@ -67,12 +65,8 @@ class PriceTable(BaseModel):
     )
     cached_usd_per_mtok: Number | None = _price("Input tokens that were read from a cache.", "as other input")
     cache_write_usd_per_mtok: Number | None = _price("Input tokens that were written to a cache.", "as other input")
-    valid_from: Moment | None = setting(
-        None, "Cost", "The first moment of these prices.", allowed=_WHEN, shown_default="always"
-    )
-    valid_until: Moment | None = setting(
-        None, "Cost", "The first moment after them.", allowed=_WHEN, shown_default="for ever"
-    )
+    valid_from: Moment | None = _key(None, "The first moment of these prices.", allowed=_WHEN, shown_default="always")
+    valid_until: Moment | None = _key(None, "The first moment after them.", allowed=_WHEN, shown_default="for ever")
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "PriceTable":

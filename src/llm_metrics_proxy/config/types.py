@@ -26,10 +26,9 @@ _SIZE_UNITS: Final = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3
 
 def setting(
     default: Any,
-    group: str,
     meaning: str,
     *,
-    unit: str = "",
+    group: str,
     allowed: str = "",
     shown_default: str = "",
     toml_only: bool = False,
@@ -43,7 +42,7 @@ def setting(
     no flag and no variable could hold it. ``reload``: SIGHUP reads it again.
     """
     words: dict[str, Any] = {
-        "group": group, "unit": unit, "allowed": allowed, "shown_default": shown_default, "toml_only": toml_only,
+        "group": group, "allowed": allowed, "shown_default": shown_default, "toml_only": toml_only,
         "reload": reload,
     }  # fmt: skip
     given = {"default_factory": default} if callable(default) else {"default": default}
@@ -174,6 +173,7 @@ def _text(check: Callable[[str], str]) -> BeforeValidator:
 Whole = Annotated[int, BeforeValidator(_not_a_switch)]
 Number = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False)]
 Seconds = Number
+Timeout = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False, ge=0.1, le=86_400)]
 Bytes = Annotated[int, BeforeValidator(_size)]
 Workers = Annotated[int, BeforeValidator(_workers)]
 Host = Annotated[str, _text(_host)]

@@ -1,6 +1,7 @@
 """Objectives and alerts: the tables ``[[slos]]`` and ``[[alerts]]`` of the file, and what is checked about them."""
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -13,10 +14,10 @@ from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.config.types import Name, setting
 from llm_metrics_proxy.errors import QueryError
 
+_key: Final = partial(setting, group="SLOs and alerts")
 MOST: Final = 100  # of each kind
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION: Final = "a duration such as 30s, 5m, 1h or 30d"
-_GROUP: Final = "SLOs and alerts"
 
 
 def _duration(value: object) -> object:
@@ -71,12 +72,10 @@ def _condition(column: Column) -> tuple[Any, Any]:
     assert column.filter.rule is not None
     meaning, allowed = column.filter.rule
     kinds: dict[type, Any] = {bool: bool, int: int, str: Text}
-    return kinds[value_type(column)] | None, setting(None, _GROUP, meaning, allowed=allowed, shown_default="every one")
+    return kinds[value_type(column)] | None, _key(None, meaning, allowed=allowed, shown_default="every one")
 
 
-_NAME: Final = setting(
-    ..., _GROUP, "What it is called.", allowed="up to 63 of a-z, 0-9, dot, dash and underscore; each name once"
-)
+_NAME: Final = _key(..., "What it is called.", allowed="up to 63 of a-z, 0-9, dot, dash and underscore; each name once")
 _FIELDS: Final[dict[str, Any]] = {
     "name": (Name, _NAME),
     **{name: _condition(column) for name, column in RULED.items()},
@@ -101,54 +100,45 @@ class _About(_Conditions):  # type: ignore[misc]
 class SloTable(_About):
     """One table ``[[slos]]``."""
 
-    require: Requirement = setting(
+    require: Requirement = _key(
         COMPLETED,
-        _GROUP,
         "What a request has to be: `completed`, or completed and with a value that compares so, such as "
         "`time_to_first_token_ms < 500`. One that lacks the value does not meet it.",
         allowed="completed, or a column of metrics, <, <=, > or >=, and a number",
     )
-    objective: Number = setting(..., _GROUP, "The share of requests that has to be so.", ge=0.5, le=0.99999)
-    window: Duration = setting(
-        30 * 86_400, _GROUP, "Over how long, back from now.", allowed=_DURATION, shown_default="30d"
-    )
+    objective: Number = _key(..., "The share of requests that has to be so.", ge=0.5, le=0.99999)
+    window: Duration = _key(30 * 86_400, "Over how long, back from now.", allowed=_DURATION, shown_default="30d")
 
 
 class AlertTable(_About):
     """One table ``[[alerts]]``."""
 
-    metric: Annotated[str, BeforeValidator(_metric), StringConstraints(strict=True)] = setting(
+    metric: Annotated[str, BeforeValidator(_metric), StringConstraints(strict=True)] = _key(
         ...,
-        _GROUP,
         "A metric of queries, such as `error_rate`, `requests`, `cost_usd`, `response_time_ms.p95` or `goodput`.",
         allowed="a metric of queries",
     )
-    require: Requirement | None = setting(
+    require: Requirement | None = _key(
         None,
-        _GROUP,
         "For `goodput`: what a request has to be, as in `[[slos]]`.",
         allowed="a column of metrics, <, <=, > or >=, and a number",
         shown_default="none",
     )
-    op: Literal[">", ">=", "<", "<="] = setting(">", _GROUP, "How the metric compares when something is wrong.")
-    threshold: Number = setting(..., _GROUP, "With which number.", ge=-1e15, le=1e15)
-    window: Duration = setting(300, _GROUP, "Over how long, back from now.", allowed=_DURATION, shown_default="5m")
-    for_duration: Hold = setting(
-        0, _GROUP, "How long it has to be so before it fires.", allowed=_DURATION, shown_default="0s"
-    )
-    resolve_duration: Hold = setting(
+    op: Literal[">", ">=", "<", "<="] = _key(">", "How the metric compares when something is wrong.")
+    threshold: Number = _key(..., "With which number.", ge=-1e15, le=1e15)
+    window: Duration = _key(300, "Over how long, back from now.", allowed=_DURATION, shown_default="5m")
+    for_duration: Hold = _key(0, "How long it has to be so before it fires.", allowed=_DURATION, shown_default="0s")
+    resolve_duration: Hold = _key(
         0,
-        _GROUP,
         "How long it has to be well again before it is resolved; against alerts that come and go.",
         allowed=_DURATION,
         shown_default="0s",
     )
-    min_requests: Annotated[int, BeforeValidator(_number)] = setting(
-        1, _GROUP, "With fewer records behind the number, nothing is wrong.", ge=0, le=1_000_000
+    min_requests: Annotated[int, BeforeValidator(_number)] = _key(
+        1, "With fewer records behind the number, nothing is wrong.", ge=0, le=1_000_000
     )
-    webhook: Annotated[str, BeforeValidator(_webhook), StringConstraints(strict=True)] | None = setting(
+    webhook: Annotated[str, BeforeValidator(_webhook), StringConstraints(strict=True)] | None = _key(
         None,
-        _GROUP,
         "Where to post JSON when it fires and when it is resolved. Never shown.",
         allowed="an http:// or https:// URL without user and fragment",
         shown_default="none: only shown",
