@@ -80,8 +80,9 @@ ALLOWED: dict[str, set[str]] = {
     # Verbs. What a verb shares with a process comes from ``processes``; proxy and API are out of bounds.
     "cli": {
         "errors", "columns", "scoreboard", "logs", "doors", "descriptors", "journal", "storage.base", "storage",
-        "migration", "migration.model", "safe_migrations", "metrics_service", "pricing", "watch", "analytics", "export",
-        "reports", "config", "listening", "supervisor", "demo", "dashboard", "processes",
+        "migration",
+        "migration.model", "safe_migrations", "metrics_service", "pricing", "watch", "analytics", "export", "reports",
+        "config", "listening", "supervisor", "demo", "dashboard", "processes",
     },
     "__main__": {"cli"},
 }  # fmt: skip

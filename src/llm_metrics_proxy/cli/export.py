@@ -17,7 +17,7 @@ from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.written import STANDARD_OUTPUT, Force, Output, format_by_name, format_flag, written
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import ExportError
-from llm_metrics_proxy.export import FORMATS, ExportQuery, Piece, choose
+from llm_metrics_proxy.export import FORMATS, ExportChunk, ExportQuery, choose
 from llm_metrics_proxy.export import export as pieces_of
 
 _DEFAULT: Final = "jsonl"
@@ -48,7 +48,7 @@ def export(
     messages = error_console()
     started = time.monotonic()
     with open_database(loaded) as reader, shown(messages) as report, written(output, force=force) as file:
-        size, last = 0, Piece(b"", 0, 0.0, {})
+        size, last = 0, ExportChunk(b"", 0, 0.0, {})
         for piece in pieces_of(reader, query):
             file.write(piece.data)
             size, last = size + len(piece.data), piece
@@ -61,7 +61,7 @@ def format_of(output: str) -> str:
     return format_by_name(output, FORMATS, _DEFAULT)
 
 
-def _tell(messages: Console, last: Piece, size: int, took_s: float, output: str) -> None:
+def _tell(messages: Console, last: ExportChunk, size: int, took_s: float, output: str) -> None:
     """On a terminal what was done; anywhere, what the file lacks."""
     if messages.is_terminal and output != STANDARD_OUTPUT:
         rate = f", {last.records / took_s:,.0f}/s" if took_s >= _SETTLED_S else ""
@@ -78,7 +78,7 @@ def _tell(messages: Console, last: Piece, size: int, took_s: float, output: str)
 
 
 @contextmanager
-def shown(messages: Console) -> Iterator[Callable[[Piece], None]]:
+def shown(messages: Console) -> Iterator[Callable[[ExportChunk], None]]:
     """Draws how far it is on one line of standard error, if that is a terminal."""
     started = time.monotonic()
     columns = (TextColumn("exporting"), BarColumn(bar_width=24), TextColumn("{task.fields[figures]}"))
@@ -86,7 +86,7 @@ def shown(messages: Console) -> Iterator[Callable[[Piece], None]]:
         yield lambda piece: update(completed=piece.share, figures=figures(piece, time.monotonic() - started))
 
 
-def figures(piece: Piece, took_s: float) -> str:
+def figures(piece: ExportChunk, took_s: float) -> str:
     """Percent, records, how fast, how long still; only what is known."""
     parts = [f"{piece.share:>4.0%}", f"{piece.records:,} records"]
     if took_s >= _SETTLED_S and piece.share > 0:

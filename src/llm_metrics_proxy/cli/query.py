@@ -13,7 +13,7 @@ from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.calendar import BUCKETS
 from llm_metrics_proxy.analytics.query import MAX_ROWS, Query
-from llm_metrics_proxy.analytics.result import Key, Measured, Result, Row
+from llm_metrics_proxy.analytics.result import Key, Measured, Result, ResultRow
 from llm_metrics_proxy.analytics.slos import parse_slo
 from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.cli.flags import READING, UnroundedJson, with_settings
@@ -147,7 +147,7 @@ def bars(values: Sequence[float | None], width: int) -> str:
     return "".join(" " if height is None else _BARS[round(max(height, 0) / top * levels)] for height in heights)
 
 
-def _keys(result: Result, row: Row, without: str = "") -> list[str]:
+def _keys(result: Result, row: ResultRow, without: str = "") -> list[str]:
     names = [name for name in result.query.group_by if name != without]
     if row.merged:
         together = f"({row.merged:,} other{'s' if row.merged > 1 else ''})"
@@ -165,7 +165,7 @@ def _key(result: Result, name: str, value: Key) -> str:
     return f"{value:g}" if isinstance(value, float) else plain(value)
 
 
-def _cells(result: Result, row: Row) -> list[str]:
+def _cells(result: Result, row: ResultRow) -> list[str]:
     cells = []
     for name, one in row.values.items():
         cells.append(_number(name, one.value) + _coverage(one))

@@ -27,7 +27,7 @@ from llm_metrics_proxy import dashboard, logs
 from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.api import site
 from llm_metrics_proxy.api.app import create_app
-from llm_metrics_proxy.api.capacity import Capacity
+from llm_metrics_proxy.api.capacity import ReaderCapacity
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.server import serve
 from llm_metrics_proxy.api.session import Sessions
@@ -165,7 +165,7 @@ def _ingest_and_answer(
             now = ingestor.status()
             return now if now.running else None
 
-        capacity = Capacity()
+        capacity = ReaderCapacity()
         ports = ApiPorts(
             reader=reader,
             book=book,
@@ -212,7 +212,7 @@ def _pricer_and_rules(options: MetricsOptions) -> tuple[Pricer, Rules]:
     return pricer, Rules(tuple(options.slos), tuple(options.alerts))
 
 
-def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event, capacity: Capacity) -> None:
+def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event, capacity: ReaderCapacity) -> None:
     """Serve every socket (a host name may have two addresses) until ``stop`` is set."""
     others = [
         threading.Thread(target=serve, args=(create_app(ports), extra, stop, capacity), name=f"api-{index}")

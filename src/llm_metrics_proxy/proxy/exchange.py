@@ -14,7 +14,15 @@ from typing import Final, NamedTuple
 import msgspec
 
 from llm_metrics_proxy.record import Outcome, RequestRecord
-from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, RequestFacts, ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.base import (
+    SAW_OUTPUT,
+    SAW_TOKEN,
+    RequestFacts,
+    ResponseFacts,
+    ResponseReader,
+    copy_request_facts,
+    copy_response_facts,
+)
 from llm_metrics_proxy.wire.content_coding import Decoder
 
 log = logging.getLogger(__name__)
@@ -149,16 +157,10 @@ class Exchange(msgspec.Struct):
     def request_facts(self, facts: RequestFacts) -> None:
         """What the request's body said."""
         record = self.record
-        if facts.model is not None:  # else the path may have named one
-            record.model = facts.model
-        record.user = facts.user
-        record.is_streaming = facts.is_streaming
-        record.max_tokens = facts.max_tokens
-        record.temperature = facts.temperature
-        record.top_p = facts.top_p
-        record.message_count = facts.message_count
-        record.tool_count = facts.tool_count
-        record.choice_count = facts.choice_count
+        named_by_path = record.model
+        copy_request_facts(facts, record)
+        if facts.model is None:
+            record.model = named_by_path
 
     def request_complete(self, now: int) -> None:
         """The last byte of the request's body was read."""
@@ -274,7 +276,7 @@ class Exchange(msgspec.Struct):
             self._give_up_reading()
             return _PLAIN_FACTS
         if self.decoder is not None and self.decoder.failed:
-            return ResponseFacts(model=facts.model, malformed=True, terminal=True)
+            return ResponseFacts(response_model=facts.response_model, malformed=True, terminal=True)
         return facts
 
     def _give_up_reading(self) -> None:
@@ -286,25 +288,7 @@ class Exchange(msgspec.Struct):
         record = self.record
         received = self.received
         streamed = facts.content_chunks is not None
-        record.response_model = facts.model
-        record.finish_reason = facts.finish_reason
-        record.prompt_tokens = facts.prompt_tokens
-        record.completion_tokens = facts.completion_tokens
-        record.total_tokens = facts.total_tokens
-        record.cached_tokens = facts.cached_tokens
-        record.reasoning_tokens = facts.reasoning_tokens
-        record.usage_source = facts.usage_source
-        record.usage_rejected = facts.usage_rejected
-        record.content_chunks = facts.content_chunks
-        record.cache_write_tokens = facts.cache_write_tokens
-        record.tool_call_count = facts.tool_call_count
-        record.service_tier = facts.service_tier
-        record.response_id = facts.response_id
-        record.upstream_cost_usd = facts.upstream_cost_usd
-        record.server_total_ms = facts.server_total_ms
-        record.server_load_ms = facts.server_load_ms
-        record.server_prompt_ms = facts.server_prompt_ms
-        record.server_generation_ms = facts.server_generation_ms
+        copy_response_facts(facts, record)
         record.body_complete_ms = _since(received, self.body_complete)
         record.upstream_acquired_ms = _since(received, self.acquired)
         record.request_sent_ms = _since(received, self.sent)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.facts import read_usage, short_text
-from llm_metrics_proxy.wire.json_body import JsonBodyReader
+from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
 from tests.wire.cuts import CALM, cut, random_pieces, three_ways
 
 CHAT: dict[str, Any] = {
@@ -35,7 +35,7 @@ CHAT: dict[str, Any] = {
     },
 }
 CHAT_FACTS = ResponseFacts(
-    model="m", finish_reason="stop", prompt_tokens=9, completion_tokens=12, total_tokens=21, cached_tokens=3,
+    response_model="m", finish_reason="stop", prompt_tokens=9, completion_tokens=12, total_tokens=21, cached_tokens=3,
     reasoning_tokens=2, usage_source=UsageSource.REPORTED, terminal=True, tool_call_count=0, response_id="chatcmpl-1",
 )  # fmt: skip
 SMALL = 1  # so low a bound that every body counts as large
@@ -43,7 +43,7 @@ LARGE = 1 << 20
 
 
 def read(pieces: list[bytes], bound: int) -> ResponseFacts:
-    reader = JsonBodyReader(bound)
+    reader = OpenAIBodyReader(bound)
     for piece in pieces:
         reader.feed(piece)
     return reader.finish()
@@ -98,7 +98,7 @@ def oracle(body: bytes) -> ResponseFacts:
     messages = [choice.get("message") for choice in choices if isinstance(choice, dict)]
     calls = [message.get("tool_calls") for message in messages if isinstance(message, dict)]
     return ResponseFacts(
-        model=model[:256] if isinstance(model, str) and model else None,
+        response_model=model[:256] if isinstance(model, str) and model else None,
         finish_reason=min(reasons)[2][:256] if reasons else None,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
@@ -119,12 +119,12 @@ def test_a_chat_answer_is_read_at_every_size_and_cut(indent: int | None) -> None
 
 
 def test_a_body_that_is_whole_in_its_first_piece_shows_its_bits() -> None:
-    assert JsonBodyReader().feed(json.dumps(CHAT).encode()) == SAW_TERMINAL
-    assert JsonBodyReader().feed(b'{"error":{"message":"x"}}\n') == SAW_TERMINAL | SAW_ERROR
-    reader = JsonBodyReader()
+    assert OpenAIBodyReader().feed(json.dumps(CHAT).encode()) == SAW_TERMINAL
+    assert OpenAIBodyReader().feed(b'{"error":{"message":"x"}}\n') == SAW_TERMINAL | SAW_ERROR
+    reader = OpenAIBodyReader()
     assert reader.feed(b'{"model":"m","error":{}') == 0
     assert reader.feed(b"}") == 0
-    assert reader.finish() == ResponseFacts(model="m", terminal=True)
+    assert reader.finish() == ResponseFacts(response_model="m", terminal=True)
 
 
 def test_blank_lines_before_the_body_are_nothing() -> None:
@@ -139,7 +139,7 @@ def test_embeddings_have_no_completion() -> None:
         "usage": {"prompt_tokens": 8, "total_tokens": 8},
     }
     assert facts(json.dumps(body).encode()) == ResponseFacts(
-        model="e", prompt_tokens=8, total_tokens=8, usage_source=UsageSource.REPORTED, terminal=True
+        response_model="e", prompt_tokens=8, total_tokens=8, usage_source=UsageSource.REPORTED, terminal=True
     )
 
 
@@ -227,14 +227,14 @@ def test_a_body_that_breaks_off_gives_what_was_whole_in_it(end: int) -> None:
     found = facts(body[:end])
     assert not found.terminal
     assert not found.malformed
-    assert found.model == ("m" if end > 15 else None)
+    assert found.response_model == ("m" if end > 15 else None)
 
 
 def test_bytes_that_are_no_unicode_in_a_key_cost_the_same_however_the_body_is_cut() -> None:
     body = json.dumps(CHAT).encode().replace(b"choices", b"cho\x81ices").replace(b'"completion_tokens":', b'"co\x9e":')
     for pieces in three_ways(body):
         found = read(pieces, LARGE)
-        assert (found.prompt_tokens, found.completion_tokens, found.model) == (9, None, "m")
+        assert (found.prompt_tokens, found.completion_tokens, found.response_model) == (9, None, "m")
 
 
 def test_an_empty_body_has_no_facts() -> None:

@@ -1,5 +1,6 @@
 """Answers in OpenAI's shape that are one JSON body: chat completions, completions and embeddings, not streamed."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -22,22 +23,10 @@ from llm_metrics_proxy.wire.tolerant import UNREADABLE, decoder_of
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 
-class _Message(msgspec.Struct, gc=False):
-    tool_calls: list[Any] | None = None
-    function_call: Any = None
-    refusal: Any = None  # the text of it; only whether there is one matters
+class OpenAIAnswer(msgspec.Struct, gc=False):
+    """What a whole answer and an event of a streamed one have in common."""
 
-
-class _Choice(msgspec.Struct, gc=False):
-    finish_reason: str | None = None
-    index: Any = 0
-    message: _Message | None = None
-    error: Any = None  # OpenRouter: a provider failed after the head was sent
-
-
-class _Answer(msgspec.Struct, gc=False):
     model: str | None = None
-    choices: list[_Choice] | None = None
     usage: Any = None
     error: Any = None
     object: str | None = None
@@ -50,11 +39,41 @@ class _Answer(msgspec.Struct, gc=False):
     stats: Any = None  # LM Studio
 
 
-class _PlainChoice(_Choice, gc=False):
+class OpenAIChoice(msgspec.Struct, gc=False):
+    """What a choice has in both."""
+
+    finish_reason: str | None = None
+    index: Any = 0
+    error: Any = None  # OpenRouter: the provider failed after the head was sent
+
+
+def answer_error(answer: OpenAIAnswer) -> ErrorFacts | None:
+    """The error of an answer, or of an event, that is one."""
+    if answer.error or answer.object == "error":
+        value = answer.error or {"message": answer.message, "type": answer.type, "code": answer.code}
+        return error_facts(value) or ErrorFacts()
+    return None
+
+
+class _ChatMessage(msgspec.Struct, gc=False):
+    tool_calls: list[Any] | None = None
+    function_call: Any = None
+    refusal: Any = None  # the text of it; only whether there is one matters
+
+
+class _WholeChoice(OpenAIChoice, gc=False):
+    message: _ChatMessage | None = None
+
+
+class _ChatAnswer(OpenAIAnswer, gc=False):
+    choices: list[_WholeChoice] | None = None
+
+
+class _PlainChoice(_WholeChoice, gc=False):
     error: None = None
 
 
-class _PlainAnswer(msgspec.Struct, gc=False):
+class _PlainChatAnswer(msgspec.Struct, gc=False):
     """An answer as nearly all are: no error in it, and every count one. Anything else fails to decode."""
 
     model: str | None = None
@@ -71,16 +90,15 @@ class _PlainAnswer(msgspec.Struct, gc=False):
 _NONE: Final = UsageSource.NONE  # an attribute of an enum is slow to look up
 _REPORTED: Final = UsageSource.REPORTED
 _NO_USAGE: Final = Usage()
-_decode_plain: Final = decoder_of(_PlainAnswer)
-_decode_answer: Final = decoder_of(_Answer)
+_decode_plain: Final = decoder_of(_PlainChatAnswer)
 
 
-class JsonBodyReader(WholeBodyReader):
+class OpenAIBodyReader(WholeBodyReader):
     """Reads one body."""
 
     __slots__ = ()
 
-    kind: ClassVar[type[msgspec.Struct]] = _Answer
+    kind: ClassVar[type[msgspec.Struct]] = _ChatAnswer
     max_depth: ClassVar[int] = 5  # the answer, its choices, one of them, its message, the tool calls
     drop: ClassVar[frozenset[bytes]] = frozenset({b"logprobs"})  # large, and Python servers write NaN there
 
@@ -92,26 +110,30 @@ class JsonBodyReader(WholeBodyReader):
             plain = None
         if plain is not None and plain.object != "error":
             return _plain_facts(plain)
-        return self.facts_of(_decode_answer(data), terminal=True, malformed=False)
+        return super().read_whole(data)
 
-    def facts_of(self, answer: _Answer, *, terminal: bool, malformed: bool) -> ResponseFacts:
+    def error_of(self, answer: _ChatAnswer) -> ErrorFacts | None:
+        """With a successful status: OpenRouter, and servers that send all their errors so."""
+        error = answer_error(answer)
+        failed = (choice.error for choice in answer.choices or () if choice.error)
+        return error or next((error_facts(value) or ErrorFacts() for value in failed), None)
+
+    def facts_of(self, answer: _ChatAnswer, **ends: Any) -> ResponseFacts:
         """What an answer says."""
         return response_facts(
-            model=cut(answer.model),
+            response_model=cut(answer.model),
             finish_reason=_finish_reason(answer.choices) if answer.choices else None,
             usage=answer_usage(answer.usage, answer.timings),
-            terminal=terminal,
-            malformed=malformed,
-            error=_error(answer),
             tool_call_count=_tool_call_count(answer.choices),
             response_id=short_text(answer.id),
             service_tier=short_text(answer.service_tier),
             times=openai_times(answer.timings, answer.stats),
             refused=_refused(answer.choices),
+            **ends,
         )
 
 
-def _plain_facts(answer: _PlainAnswer) -> ResponseFacts:
+def _plain_facts(answer: _PlainChatAnswer) -> ResponseFacts:
     """As ``facts_of`` would say it, by the shortest way: nearly every answer that is not streamed passes here."""
     choices = answer.choices
     usage = _NO_USAGE if answer.usage is None else plain_usage(answer.usage)
@@ -124,7 +146,7 @@ def _plain_facts(answer: _PlainAnswer) -> ResponseFacts:
         tool_call_count = _tool_call_count(choices)
         refused = _refused(choices) and finish_reason in ENDS_OF_TEXT
     return ResponseFacts(
-        model=model[:MAX_TEXT_CHARS] if model else None,
+        response_model=model[:MAX_TEXT_CHARS] if model else None,
         finish_reason=finish_reason,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
@@ -142,18 +164,7 @@ def _plain_facts(answer: _PlainAnswer) -> ResponseFacts:
     )
 
 
-def _error(answer: _Answer) -> ErrorFacts | None:
-    """A success status with an error inside: OpenRouter, and servers that send their errors with status 200."""
-    if answer.error or answer.object == "error":
-        value = answer.error or {"message": answer.message, "type": answer.type, "code": answer.code}
-        return error_facts(value) or ErrorFacts()
-    for choice in answer.choices or ():
-        if choice.error:
-            return error_facts(choice.error) or ErrorFacts()
-    return None
-
-
-def _refused(choices: list[_Choice] | list[_PlainChoice] | None) -> bool:
+def _refused(choices: Sequence[_WholeChoice] | None) -> bool:
     """Some choice holds the text of a refusal."""
     for choice in choices or ():  # noqa: SIM110 -- a generator costs each answer more than this loop
         if choice.message is not None and choice.message.refusal:
@@ -161,7 +172,7 @@ def _refused(choices: list[_Choice] | list[_PlainChoice] | None) -> bool:
     return False
 
 
-def _finish_reason(choices: list[_Choice] | list[_PlainChoice]) -> str | None:
+def _finish_reason(choices: Sequence[_WholeChoice]) -> str | None:
     """Of the choice with the lowest index that gave one."""
     if len(choices) == 1:
         return cut(choices[0].finish_reason)
@@ -172,7 +183,7 @@ def _finish_reason(choices: list[_Choice] | list[_PlainChoice]) -> str | None:
     return cut(first.finish_reason)
 
 
-def _tool_call_count(choices: list[_Choice] | list[_PlainChoice] | None) -> int | None:
+def _tool_call_count(choices: Sequence[_WholeChoice] | None) -> int | None:
     """Tool calls of all choices; None without any choice."""
     if not choices:
         return None
