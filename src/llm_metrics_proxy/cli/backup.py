@@ -5,14 +5,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.migrate import Db, Json, database
-from llm_metrics_proxy.cli.migrate_output import lines, table
-from llm_metrics_proxy.cli.migrate_progress import StopSignal, shown
+from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
+from llm_metrics_proxy.cli.migrate_progress import shown, stoppable
 from llm_metrics_proxy.cli.output import MISSING, console, plain, print_json
-from llm_metrics_proxy.cli.tables import print_table
+from llm_metrics_proxy.cli.tables import lines, print_table, table
 from llm_metrics_proxy.config.sources import Loaded
-from llm_metrics_proxy.errors import BackupError, LlmMetricsProxyError
+from llm_metrics_proxy.errors import BackupError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
@@ -51,17 +49,10 @@ def create(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Make a backup now, and prove that it is equal. Everything may run meanwhile; the database is only read."""
     path = database(loaded, db)
     folder = loaded.settings.backup_dir.absolute()
-    with StopSignal().listening() as stop:
-        try:
-            with shown() as report:
-                told = _pages(report)
-                made = backups.create(
-                    path, folder, reason="manual", app_version=APP_VERSION, report=told, stop=stop.event
-                )
-        except LlmMetricsProxyError:
-            if stop.exit_code is None:
-                raise
-            raise typer.Exit(stop.exit_code) from None  # nothing was left behind
+    with stoppable() as (stop, report):  # stopped, it leaves nothing behind
+        made = backups.create(
+            path, folder, reason="manual", app_version=APP_VERSION, report=_pages(report), stop=stop.event
+        )
     if json:
         print_json({"app_version": APP_VERSION, "database": str(path), **_plain_of(folder, made)})
         return
@@ -73,7 +64,7 @@ def create(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
 @backup.command("list")
 @with_settings(*_PLACES)
 def list_(loaded: Loaded, *, json: Json = False) -> None:
-    """Show the backups, newest first. Whether they are whole, `verify` tells."""
+    """Show the backups, newest first. `verify` checks that they are whole."""
     folder = loaded.settings.backup_dir.absolute()
     found = backups.listing(folder)
     if json:

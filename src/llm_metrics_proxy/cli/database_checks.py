@@ -1,7 +1,7 @@
 """What ``doctor`` looks at in and around the database file; it changes nothing, like all of its checks."""
 
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -35,15 +35,12 @@ def database(settings: Settings) -> Finding:
             return _unless_locked_out(path, words, "the check `migrations` says what becomes of it")
         if not applied_steps(path):
             return _unless_locked_out(path, f"{path}: none yet; it is made at the first start")
-        reader = SqliteReader(path)
-        try:
+        with closing(SqliteReader(path)) as reader:
             ledger = reader.query("SELECT number, name, app_version FROM schema_steps ORDER BY number")
             versions = records_by_version(reader)
             ((free, page_bytes),) = reader.query(
                 "SELECT freelist_count, page_size FROM pragma_freelist_count, pragma_page_size"
             )
-        finally:
-            reader.close()
     except LlmMetricsProxyError as error:
         return failed(_NAME, str(error), "do what the message says; nothing was changed")
     steps = ", ".join(f"{number} {name} (by {version})" for number, name, version in ledger)
@@ -126,11 +123,8 @@ def _stored_losses(path: Path) -> list[Loss]:
     try:
         if _LOSSES_STEP not in applied_steps(path):
             return []
-        reader = SqliteReader(path)
-        try:
+        with closing(SqliteReader(path)) as reader:
             return [Loss(*row) for row in reader.query(LOSSES)]
-        finally:
-            reader.close()
     except (LlmMetricsProxyError, apsw.Error):
         return []  # the check `database` says what is wrong with it
 

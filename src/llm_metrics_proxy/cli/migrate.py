@@ -12,10 +12,10 @@ from llm_metrics_proxy.analytics import notices as notices_of
 from llm_metrics_proxy.analytics import read_runs
 from llm_metrics_proxy.cli import migrate_output as output
 from llm_metrics_proxy.cli import migrate_reports as reports
-from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
 from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_happens
 from llm_metrics_proxy.cli.migrate_plan import print_plan
-from llm_metrics_proxy.cli.migrate_progress import StopSignal, shown
+from llm_metrics_proxy.cli.migrate_progress import StopSignal, shown, stoppable
 from llm_metrics_proxy.cli.output import print_json
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
@@ -34,10 +34,6 @@ FAILED: Final = 1
 REFUSED: Final = 3
 _WRITING: Final = (*READING, "backup_dir", "backup_keep", "migration_window")
 
-Db = Annotated[
-    Path | None, typer.Option("--db", help="The database; short for --db-path.", metavar="PATH", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait if another process holds the lock, instead of refusing.")]
 
 migrate = typer.Typer(
@@ -48,16 +44,6 @@ migrate = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-
-
-def database(loaded: Loaded, db: Path | None) -> Path:
-    """The file that is meant. Raises ``SettingsError`` (exit code 2) if there is none."""
-    path = (db or loaded.settings.db_path).absolute()
-    if not path.exists():
-        origin = "--db" if db else loaded.origins["db_path"]
-        origin = loaded.origins["data_dir"] if origin == "default" else origin
-        raise SettingsError([f"no database at {path} ({origin}); name it with --db"])
-    return path
 
 
 def _command(verb: str, loaded: Loaded, db: Path | None) -> str:
@@ -240,14 +226,8 @@ def _work(
 def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Check every calculated value in the database against its version's formula. Reads only; exit 1 if one differs."""
     path = database(loaded, db)
-    with StopSignal().listening() as stop:
-        try:
-            with shown() as report:
-                faults = engine.verify(path, report=report, stop=stop.event, migrations=MIGRATIONS)
-        except LlmMetricsProxyError:
-            if stop.exit_code is None:
-                raise
-            raise typer.Exit(stop.exit_code) from None
+    with stoppable() as (stop, report):
+        faults = engine.verify(path, report=report, stop=stop.event, migrations=MIGRATIONS)
     fields = {"ok": not faults, "faults": [output.plain_of(fault) for fault in faults]}
     _answer(path, json=json, fields=fields, shown=lambda: output.print_faults(faults))
     if faults:

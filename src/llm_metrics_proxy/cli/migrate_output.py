@@ -3,15 +3,15 @@
 Stamps and messages come from outside, so every one goes through ``plain``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from llm_metrics_proxy.analytics import VERSION_HISTORY, KnownMigration
 from llm_metrics_proxy.cli.output import console, duration, plain
+from llm_metrics_proxy.cli.tables import lines
 from llm_metrics_proxy.migration.model import Ended, Fault, MigrationResult, Run, RunState
 
 SHOWN_FAULTS: Final = 20
@@ -43,25 +43,6 @@ def exit_code(result: MigrationResult) -> int:
 
 
 # -- tables
-
-
-def lines(out: Console, rows: Iterable[tuple[str, str]]) -> None:
-    """Print names left, what is to be said right, folded under itself."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, text in rows:
-        grid.add_row(name, text)
-    out.print(grid)
-
-
-def table(*titles: str, numbers: Sequence[str] = ()) -> Table:
-    """An empty one; columns of ``numbers`` stand right and are never cut."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in titles:
-        is_number = title in numbers
-        made.add_column(title, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
-    return made
 
 
 def records(n: int) -> str:

@@ -7,9 +7,9 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from llm_metrics_proxy.cli.migrate_output import lines, records, stamp_text, table
+from llm_metrics_proxy.cli.migrate_output import records, stamp_text
 from llm_metrics_proxy.cli.output import MISSING, console, duration, plain, rounded
-from llm_metrics_proxy.cli.tables import print_table
+from llm_metrics_proxy.cli.tables import lines, print_table, table
 from llm_metrics_proxy.migration.disk import Disk, Room, room_in_words
 from llm_metrics_proxy.migration.plan import MigrationPlan, PlannedStep
 from llm_metrics_proxy.migration.preview import Comparison, Figures, MetricChange

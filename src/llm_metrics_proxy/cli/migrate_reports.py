@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from llm_metrics_proxy.analytics import MigrationRun, Notice
-from llm_metrics_proxy.cli.migrate_output import STATES, lines, records, stamp_text, table
+from llm_metrics_proxy.cli.migrate_output import STATES, records, stamp_text
 from llm_metrics_proxy.cli.output import MISSING, console, duration, plain
-from llm_metrics_proxy.cli.tables import print_table
+from llm_metrics_proxy.cli.tables import lines, print_table, table
 from llm_metrics_proxy.migration.legacy import FileKind
 from llm_metrics_proxy.migration.model import Run, RunState
 from llm_metrics_proxy.migration.overview import MigrationStatus
