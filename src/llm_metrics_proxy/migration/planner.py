@@ -45,8 +45,9 @@ from llm_metrics_proxy.migration.versions import Census, Standing, is_older, sta
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.affinity import mangled_columns
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, snapshot
 from llm_metrics_proxy.storage.read_only_file import open_read_only
-from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, TABLE, store_error
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, store_error
 
 SAMPLE_RECORDS: Final = 20_000
 # Of the estimate, measured on 200,000 records: beside what the sample took, a run reads every record about so often
@@ -76,8 +77,7 @@ def plan(
     if inspection.found is Found.NOTHING:
         return _nothing(path, app_version, inspection)
     try:
-        with open_read_only(path, BUSY_TIMEOUT_MS) as source:
-            source.execute("BEGIN")  # one snapshot for everything
+        with open_read_only(path, BUSY_TIMEOUT_MS) as source, snapshot(source):
             look = _Look(path, inspection, source, tuple(MIGRATIONS if migrations is None else migrations), app_version)
             known = look.plan()
             if known.refusal or known.nothing_to_do:

@@ -17,6 +17,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -37,10 +38,11 @@ from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.model import UNFINISHED, Ended, Migration, Phase, Progress, Result, Run, State
 from llm_metrics_proxy.migration.options import Options
-from llm_metrics_proxy.migration.overview import Look, Status, look_at, open_readonly, refuse, refuse_newer
+from llm_metrics_proxy.migration.overview import Look, Status, look_at, refuse, refuse_newer
 from llm_metrics_proxy.migration.runs import all_runs, get_fact
 from llm_metrics_proxy.migration.undo import HELD
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
 
 RETRY_S: Final = 30.0
 LOOK_S: Final = 3.0
@@ -265,12 +267,9 @@ class MigrationService:
         """The last run, and whether it is held. Raises ``apsw.Error``."""
         if not self._path.exists():
             return None, False
-        connection = open_readonly(self._path)
-        try:
+        with closing(connect(self._path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
             runs = all_runs(connection)
             return (runs[-1], get_fact(connection, HELD) is not None) if runs else (None, False)
-        finally:
-            connection.close()
 
     # -- what is told
 
