@@ -8,10 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.counters import BOUNDS_MS, OTHER, CounterBook, Histogram, Series, SeriesKey, outcomes_with_zeros
+from llm_metrics_proxy.counters import (
+    BOUNDS_MS,
+    OTHER,
+    CounterBook,
+    DurationHistogram,
+    Series,
+    SeriesKey,
+    outcomes_with_zeros,
+)
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
 from llm_metrics_proxy.record import Outcome
-from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES
+from llm_metrics_proxy.wire.error_types import OUTCOMES
 from tests.analytics.database import a_record
 from tests.counting import count
 from tests.examples import examples
@@ -319,7 +327,7 @@ def test_no_series_ever_goes_down_or_vanishes_and_each_record_counts_once(
 
 def not_below(now: Any, before: Any) -> bool:
     """Whether every number in ``now`` is at least its counterpart in ``before``, and none is missing."""
-    if isinstance(before, Series | Histogram):
+    if isinstance(before, Series | DurationHistogram):
         return not_below(msgspec.structs.asdict(now), msgspec.structs.asdict(before))
     if isinstance(before, dict):
         return all(name in now and not_below(now[name], value) for name, value in before.items())

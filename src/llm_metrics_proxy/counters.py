@@ -22,7 +22,7 @@ import msgspec
 
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
 from llm_metrics_proxy.record import RequestRecord, was_streamed
-from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES
+from llm_metrics_proxy.wire.error_types import OUTCOMES
 
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"  # category and type of a failure that nothing could be made of
@@ -58,15 +58,15 @@ class SeriesKey(NamedTuple):
     streaming: bool
 
 
-class Histogram(msgspec.Struct, array_like=True):
+class DurationHistogram(msgspec.Struct, array_like=True):
     """Counts per bucket (not cumulative; the last is above every bound) and the sum of the observed values."""
 
     buckets: list[int]
     sum_ms: float = 0.0
 
 
-def _empty_histograms() -> dict[str, Histogram]:
-    return {name: Histogram([0] * (len(bounds) + 1)) for name, bounds in BOUNDS_MS.items()}
+def _empty_histograms() -> dict[str, DurationHistogram]:
+    return {name: DurationHistogram([0] * (len(bounds) + 1)) for name, bounds in BOUNDS_MS.items()}
 
 
 class Series(msgspec.Struct, array_like=True):
@@ -78,7 +78,7 @@ class Series(msgspec.Struct, array_like=True):
     finish_reasons: dict[str, int] = {}
     prompt_tokens: int = 0
     generation_tokens: int = 0
-    histograms: dict[str, Histogram] = msgspec.field(default_factory=_empty_histograms)
+    histograms: dict[str, DurationHistogram] = msgspec.field(default_factory=_empty_histograms)
     classified: dict[str, dict[str, int]] = {}  # error category -> type -> count
     cost_usd: float = 0.0  # of those whose cost is known
     not_priced: int = 0  # requests that used tokens at an unknown price
@@ -264,7 +264,7 @@ def _read(key: str, state: bytes) -> tuple[SeriesKey, Series]:
             "they were written by a newer program; start that one"
         )
     for name, bounds in BOUNDS_MS.items():
-        histogram = series.histograms.setdefault(name, Histogram([0] * (len(bounds) + 1)))
+        histogram = series.histograms.setdefault(name, DurationHistogram([0] * (len(bounds) + 1)))
         if len(histogram.buckets) != len(bounds) + 1:
             raise StoreError(f"the stored counters of the series {key} are damaged: {name} has the wrong length")
     return labels, series

@@ -12,8 +12,8 @@ them: both must give the same for every record, or the run is taken back.
 from math import isfinite
 from typing import Final
 
-from llm_metrics_proxy.migration.failures import GIVEN, INPUTS, SEEN_AS, original_sql
-from llm_metrics_proxy.migration.failures_oracle import oracle as failures_oracle
+from llm_metrics_proxy.migration.failures import INPUTS, SEEN_AS, original_sql, shared_expressions
+from llm_metrics_proxy.migration.failures_oracle import oracle_of
 from llm_metrics_proxy.migration.model import Change, Gap, Migration
 from llm_metrics_proxy.migration.timestamps import NEEDS_ORIGINAL_SQL, NORMALISED_SQL, normalise
 from llm_metrics_proxy.migration.token_times import (
@@ -107,12 +107,13 @@ def migrate_to_version_3_0_0() -> Migration:
                 "the record failed, and says nothing about why"),
         ),
         inputs=INPUTS,
-        oracle=failures_oracle,
+        oracle=oracle_of("3.0.0"),
+        oracle_at=oracle_of,
         distrusted="outcome IS NULL OR error_category IS NOT category",
         shown=(),
         keeps_reason=True,
         repeatable=True,
-        given=GIVEN,
+        given=shared_expressions("3.0.0"),
         seen_as=SEEN_AS,
     )  # fmt: skip
 

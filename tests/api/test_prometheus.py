@@ -15,7 +15,7 @@ from llm_metrics_proxy.counters import Series as Series_
 from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.disk_space import DiskSpace
-from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES, TAXONOMY
+from llm_metrics_proxy.wire.error_types import OUTCOMES, TAXONOMY
 from tests.analytics.database import Database, a_record
 from tests.api.service import NOW_UNIX_S, RUNNING, client
 from tests.counting import count

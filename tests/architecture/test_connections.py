@@ -42,9 +42,7 @@ def begun(tree: ast.AST) -> list[int]:
 def test_only_one_module_opens_databases_and_begins_transactions(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert not opened(tree), f"{path.name} opens a database: use `connect` or `in_memory` of storage/connection.py"
-    assert not begun(tree), (
-        f"{path.name} begins a transaction: use those of storage/connection.py"
-    )
+    assert not begun(tree), f"{path.name} begins a transaction: use those of storage/connection.py"
 
 
 def test_that_module_is_found_to_do_both() -> None:

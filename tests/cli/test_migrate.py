@@ -19,14 +19,15 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Phase, Progress
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from tests import legacy
 from tests.cli.conftest import Cli, words
 from tests.waiting import wait_until
 
 VERBS = ("status", "plan", "run", "undo", "verify", "history", "notices")
 SLOW = 12_000  # records: several batches, whatever the first one's size
-NEWEST = engine.MIGRATIONS[-1].version
-CHANGES = len(engine.MIGRATIONS)  # of each of those records: every migration concerns it
+NEWEST = MIGRATIONS[-1].version
+CHANGES = len(MIGRATIONS)  # of each of those records: every migration concerns it
 
 
 @pytest.fixture
@@ -203,6 +204,12 @@ def test_records_of_a_newer_program_are_refused_and_named(cli: Cli, old: Path) -
     assert ran.code == 3
     assert "77.0.0" in ran.err
     assert old.read_bytes() == before
+    assert "77.0.0" in answer(cli, "plan", "--db", str(old), code=3)["refusal"]
+    for asked in (("plan",), ("run", "--dry-run")):
+        planned = cli("migrate", *asked, "--db", str(old))
+        assert (planned.code, planned.err) == (3, "")
+        assert "Refused" in planned.out
+    assert old.read_bytes() == before
     assert answer(cli, "status", "--db", str(old), code=3)["newer"] == ["77.0.0"]
     assert "nothing can be written: 77.0.0 is newer" in cli("migrate", "status", "--db", str(old)).out
 
@@ -226,7 +233,7 @@ def test_there_is_nothing_to_take_back_where_nothing_ran(cli: Cli, old: Path) ->
 def test_a_wrong_formula_is_found_taken_back_and_ends_with_1(
     cli: Cli, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = engine.MIGRATIONS[0]
+    right = MIGRATIONS[0]
 
     def oracle(timestamp: Any, tokens: Any, duration_ms: Any, user: Any) -> tuple[Any, ...]:
         rate, *others = right.oracle(timestamp, tokens, duration_ms, user)
@@ -236,7 +243,7 @@ def test_a_wrong_formula_is_found_taken_back_and_ends_with_1(
     connection.execute("UPDATE completion_requests SET total_tokens = 150 WHERE id = 7")
     connection.close()
     before = content(old)
-    monkeypatch.setattr(engine, "MIGRATIONS", (right._replace(oracle=oracle),))
+    monkeypatch.setattr("llm_metrics_proxy.cli.migrate.MIGRATIONS", (right._replace(oracle=oracle),))
     ran = cli("migrate", "run", "--db", str(old))
     assert ran.code == 1
     assert ran.out.startswith("Failed, and taken back")

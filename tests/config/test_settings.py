@@ -1,24 +1,10 @@
-"""Settings: defaults, agreement with what workers are told, and rules between settings."""
+"""Settings: defaults, and rules between settings."""
 
-import msgspec
 import pytest
 from pydantic import ValidationError
 
-from llm_metrics_proxy.cli.plan import PROCESS_FIELDS
 from llm_metrics_proxy.config.settings import CROSS_CHECKS, Settings
 from llm_metrics_proxy.machine import memory_bytes
-from llm_metrics_proxy.proxy.options import ProxyOptions
-
-
-def test_every_option_of_a_worker_is_a_setting_with_the_same_default() -> None:
-    settings = Settings()
-    for field in msgspec.structs.fields(ProxyOptions):
-        if field.name not in PROCESS_FIELDS:
-            if Settings.model_fields[field.name].default_factory is not None:  # it follows from the machine
-                assert getattr(settings, field.name) > 0, field.name
-                continue
-            default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
-            assert getattr(settings, field.name) == default, field.name
 
 
 def test_settings_cannot_be_changed() -> None:

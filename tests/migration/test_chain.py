@@ -19,7 +19,7 @@ KEPT_PREPARED_BYTES = 16 * 1024  # by apsw; it compiles longer statements anew e
 
 def of_its_run(tmp_path: Path, layout: str) -> RunSql:
     path = legacy.make(tmp_path / "metrics.db", layout, 50)
-    engine.migrate(path, Options(backup_dir=tmp_path / "backups"))
+    engine.migrate(path, Options(backup_dir=tmp_path / "backups"), migrations=MIGRATIONS)
     connection = apsw.Connection(str(path))
     try:
         return statements(connection, all_runs(connection)[-1], MIGRATIONS, [APP_VERSION], APP_VERSION)

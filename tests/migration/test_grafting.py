@@ -21,6 +21,7 @@ from llm_metrics_proxy.migration.legacy import inspect
 from llm_metrics_proxy.migration.lock import Fence
 from llm_metrics_proxy.migration.model import Ended, Phase, Progress, State, quiet
 from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from tests import legacy
 
 RECORDS = 700
@@ -392,9 +393,9 @@ def test_an_undo_after_an_interruption_leaves_nothing_of_it(tmp_path: Path) -> N
     path = legacy.make(tmp_path / "metrics.db", "1.1", RECORDS)
     options = Options(backup_dir=tmp_path / "backups")
     stop = _StopIn(Phase.MIGRATING, "index")
-    assert engine.migrate(path, options, report=stop.report, stop=stop).ended is Ended.STOPPED
+    assert engine.migrate(path, options, report=stop.report, stop=stop, migrations=MIGRATIONS).ended is Ended.STOPPED
     assert execute(path, "SELECT count(*) FROM migration_state WHERE key GLOB 'entries*'") == [(1,)]
-    result = engine.undo(path, options)
+    result = engine.undo(path, options, migrations=MIGRATIONS)
     assert result.run is not None
     assert (result.ended, result.run.state, result.conflicts) == (Ended.UNDONE, State.UNDONE, ())
     assert {name for kind, name, _sql in schema(path) if kind == "index"} >= NAMES

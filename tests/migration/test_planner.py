@@ -30,7 +30,7 @@ def planned(path: Path, **more: Any) -> Plan:
     """The plan; whatever it is, nothing on the disk is other than before."""
     before = legacy.side_files(path)
     names = sorted(each.name for each in path.parent.iterdir())
-    found = plan(path, backup_dir=path.parent / "backups", **more)
+    found = plan(path, backup_dir=path.parent / "backups", **{"migrations": MIGRATIONS, **more})
     after = legacy.side_files(path)
     assert {name: data for name, data in after.items() if not name.endswith("-shm")} == {
         name: data for name, data in before.items() if not name.endswith("-shm")
@@ -89,7 +89,7 @@ def test_the_plan_says_what_the_run_does_and_leaves_no_trace(tmp_path: Path, lay
     found = planned(path)
     assert (found.nothing_to_do, found.refusal, found.needs_adoption, found.records) == (False, None, True, 200)
     assert found.faults == ()
-    result = engine.migrate(path, options(path))
+    result = engine.migrate(path, options(path), migrations=MIGRATIONS)
     assert result.ended is Ended.DONE, result
     assert result.run is not None
     assert [step.version for step in found.steps] == [migration.version for migration in MIGRATIONS]
@@ -105,7 +105,7 @@ def test_odd_records_are_counted_as_the_run_counts_them(tmp_path: Path) -> None:
     before = by_model(path)
     found = planned(path)
     metric = shown(found)
-    result = engine.migrate(path, options(path))
+    result = engine.migrate(path, options(path), migrations=MIGRATIONS)
     assert result.run is not None
     assert (result.ended, result.run.records_changed) == (Ended.DONE, sum(step.records for step in found.steps))
     assert gaps(found) == result.run.gaps
@@ -242,11 +242,11 @@ def test_a_chain_tells_what_each_step_takes_and_leaves(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_shows_what_is_left(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "metrics.db", "1.1", 100)
-    assert engine.migrate(path, options(path, max_seconds=0)).ended is Ended.STOPPED
+    assert engine.migrate(path, options(path, max_seconds=0), migrations=MIGRATIONS).ended is Ended.STOPPED
     found = planned(path)
     assert found.unfinished is not None
     assert (found.needs_adoption, found.steps[0].records, found.faults) == (False, 100, ())
-    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    assert engine.migrate(path, options(path), migrations=MIGRATIONS).ended is Ended.DONE
     assert planned(path).nothing_to_do
 
 
@@ -302,7 +302,7 @@ def test_text_that_is_no_unicode_is_migrated_as_the_plan_says(tmp_path: Path) ->
         20,
     )
     assert sum(stamp.records for stamp in found.stamps if stamp.standing == "unreadable") == 1
-    result = engine.migrate(path, options(path))
+    result = engine.migrate(path, options(path), migrations=MIGRATIONS)
     assert result.run is not None
     assert (result.ended, result.run.records_changed) == (Ended.DONE, 20 * len(MIGRATIONS))
     assert gaps(found) == result.run.gaps

@@ -46,7 +46,9 @@ class Running:
 
     def __init__(self, path: Path, **options: Any) -> None:
         self.path = path
-        kinds: dict[str, Any] = {name: options.pop(name) for name in ("allowed", "migrations") if name in options}
+        kinds: dict[str, Any] = {"migrations": MIGRATIONS} | {
+            name: options.pop(name) for name in ("allowed", "migrations") if name in options
+        }
         folder = path.parent / "backups"
         told = Options(backup_dir=folder, automatic=True, wait_for_lock=True, **options)
         self.service = MigrationService(path, told, retry_s=0.05, look_s=0.02, **kinds)
@@ -96,7 +98,7 @@ def test_an_old_database_is_brought_up_to_date_and_the_store_opens(old: Path) ->
         assert it.service.wait_until_looked(0)
         it.service.admit()
         SqliteStore(old).close()
-    assert engine.verify(old) == ()
+    assert engine.verify(old, migrations=MIGRATIONS) == ()
     assert (
         ask(old, f"SELECT count(*) FROM completion_requests WHERE app_version = '{MIGRATIONS[-1].version}'") == RECORDS
     )
@@ -161,10 +163,10 @@ def test_without_auto_migrate_an_old_database_is_refused_untouched(old: Path) ->
 
 
 def test_without_auto_migrate_what_is_up_to_date_or_left_alone_is_served(old: Path) -> None:
-    engine.migrate(old, Options(backup_dir=old.parent / "backups"))
+    engine.migrate(old, Options(backup_dir=old.parent / "backups"), migrations=MIGRATIONS)
     with running(old, allowed=False) as it:
         it.until_ended(Ended.NOTHING_TO_DO)
-    engine.undo(old, Options(backup_dir=old.parent / "backups"))
+    engine.undo(old, Options(backup_dir=old.parent / "backups"), migrations=MIGRATIONS)
     with running(old, allowed=False) as it:
         assert "migrate run" in str(it.until_ended(Ended.HELD).problem)
         it.service.admit()
@@ -213,10 +215,10 @@ def test_what_other_processes_do_is_noticed(old: Path) -> None:
     by_hand = Options(backup_dir=old.parent / "backups")
     with running(old) as it:
         it.until_ended(Ended.DONE)
-        assert engine.undo(old, by_hand).ended is Ended.UNDONE
+        assert engine.undo(old, by_hand, migrations=MIGRATIONS).ended is Ended.UNDONE
         assert "by a person" in str(it.until(lambda view: view.problem).problem)
         assert it.view.pending
-        assert engine.migrate(old, by_hand).ended is Ended.DONE
+        assert engine.migrate(old, by_hand, migrations=MIGRATIONS).ended is Ended.DONE
         it.until(lambda view: view.problem is None and not view.pending)
         assert it.until(lambda view: view.run_id == 2).run_id == 2
 
@@ -229,7 +231,7 @@ def test_what_another_process_left_when_it_died_is_finished(old: Path) -> None:
         connection.execute("UPDATE completion_requests SET app_version = '1.0.0'; DELETE FROM migration_state")
         connection.close()
         by_hand = Options(backup_dir=old.parent / "backups", max_seconds=0.0)
-        assert engine.migrate(old, by_hand).ended is Ended.STOPPED
+        assert engine.migrate(old, by_hand, migrations=MIGRATIONS).ended is Ended.STOPPED
         it.until(lambda view: len(engine.history(old)) == 2 and engine.history(old)[-1].state is State.DONE)
         it.until(lambda view: not view.pending)
 
@@ -243,7 +245,7 @@ def test_it_stops_after_a_batch_and_goes_on_at_the_next_start(tmp_path: Path) ->
     with running(path) as it:
         it.until_ended(Ended.DONE)
     assert [run.state for run in engine.history(path)] == [State.DONE]
-    assert engine.verify(path) == ()
+    assert engine.verify(path, migrations=MIGRATIONS) == ()
 
 
 def test_outside_its_hours_it_pauses_and_says_until_when(old: Path) -> None:

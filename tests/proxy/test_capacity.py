@@ -12,7 +12,7 @@ import pytest
 
 from llm_metrics_proxy import descriptors
 from llm_metrics_proxy.errors import SettingsError
-from llm_metrics_proxy.proxy.capacity import Capacity, Shares, share
+from llm_metrics_proxy.proxy.capacity import ClientCapacity, Shares, share
 from llm_metrics_proxy.proxy.downstream import Downstream
 from tests.proxy.client import CHAT, STREAMED_CHAT, Answer, Client, get, post, request
 from tests.proxy.desk import Desk, Transport
@@ -65,7 +65,7 @@ def test_descriptors_are_shared_out(limit: int, in_use: int, through_tls: bool, 
 def test_too_few_descriptors_are_a_clear_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(descriptors, "limit", lambda: 12)
     with pytest.raises(SettingsError, match=r"cannot serve anybody with 12: raise the limit of open files"):
-        Capacity(Counts(), 10).settle(10, 0, through_tls=False)  # type: ignore[arg-type]
+        ClientCapacity(Counts(), 10).settle(10, 0, through_tls=False)  # type: ignore[arg-type]
 
 
 def open_descriptors(proxy: ProxyWorker) -> int:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause, Exchange, State
+from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause, Exchange
+from llm_metrics_proxy.proxy.exchange import ExchangeState as State
 from llm_metrics_proxy.record import Outcome, RequestRecord, UsageSource
 from llm_metrics_proxy.wire.base import (
     SAW_ERROR,

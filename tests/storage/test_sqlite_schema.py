@@ -8,11 +8,19 @@ from typing import get_args, get_type_hints
 import apsw
 import pytest
 
+from llm_metrics_proxy.columns import DURATION, FLAG, TEXT, Column
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, PRICED, RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import applied_steps, apply_steps, refuse_orphaned_wal, steps
+from llm_metrics_proxy.storage.sqlite_schema import (
+    SchemaStep,
+    applied_steps,
+    apply_steps,
+    column_steps,
+    refuse_orphaned_wal,
+    steps,
+)
 from tests.legacy import LAYOUTS, leave_hot_journal, leave_wal, make
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "databases"
@@ -51,7 +59,7 @@ def test_the_table_has_exactly_the_records_columns(tmp_path: Path) -> None:
         (value_type,) = (each for each in types if each is not NoneType)
         assert found[name] == (SQL_TYPES[value_type], NoneType not in types), name
     for column in (*DERIVED, *PRICED, *KEPT):
-        assert found[column.name] == (column.sql_type, False)
+        assert found[column.name] == (column.kind.sql_type, False)
     assert found[APP_VERSION_COLUMN] == ("TEXT", True)
     connection.close()
 
@@ -62,6 +70,22 @@ def test_no_column_has_a_default(tmp_path: Path) -> None:
     defaults = [row[4] for row in connection.execute("PRAGMA table_info(completion_requests)")]
     connection.close()
     assert set(defaults) == {None}
+
+
+def test_a_step_is_made_of_the_columns_that_name_it() -> None:
+    rows = (
+        Column(DURATION, "m", name="queue_ms", step=12),
+        Column(TEXT, "m", name="x"),
+        Column(FLAG, "m", "y", step=12),
+    )
+    assert column_steps(rows) == [
+        SchemaStep(
+            12,
+            "columns",
+            "ALTER TABLE completion_requests ADD COLUMN queue_ms REAL;\n"
+            "ALTER TABLE completion_requests ADD COLUMN y INTEGER;\n",
+        )
+    ]
 
 
 def test_steps_are_numbered_from_one_without_gaps() -> None:

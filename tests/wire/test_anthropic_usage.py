@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.wire.anthropic_usage import AnthropicUsage
-from llm_metrics_proxy.wire.openai_common import Usage
+from llm_metrics_proxy.wire.facts import Usage
 
 
 def usage(*reports: Any) -> Usage | None:

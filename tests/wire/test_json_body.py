@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.facts import read_usage, short_text
 from llm_metrics_proxy.wire.json_body import JsonBodyReader
-from llm_metrics_proxy.wire.openai_common import read_usage, short_text
 from tests.wire.cuts import CALM, cut, random_pieces, three_ways
 
 CHAT: dict[str, Any] = {

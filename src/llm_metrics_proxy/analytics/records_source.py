@@ -15,7 +15,7 @@ from llm_metrics_proxy.analytics.dimensions import IN_TIME, dimension, search
 from llm_metrics_proxy.analytics.filters import READABLE, UNIX_S, Clause, stored_time, where
 from llm_metrics_proxy.analytics.measures import FIELDS
 from llm_metrics_proxy.analytics.rows import columns_there, read, whole_table
-from llm_metrics_proxy.analytics.source import Group, Plan, Reading
+from llm_metrics_proxy.analytics.source import QueryPlan, ResultGroup, SourceResult
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.storage.base import Reader
 
@@ -40,8 +40,8 @@ _MOMENTS: Final = ("count", "sum", "min", "max")
 _GROUP, _PEAK, _VERSION = "group", "peak", "version"
 
 
-class ExactMoments(NamedTuple):
-    """``source.Moments`` with the percentiles that were asked for, by fraction; none after merging."""
+class ExactStats(NamedTuple):
+    """``source.ColumnStats`` with the percentiles that were asked for, by fraction; none after merging."""
 
     n: int = 0
     sum: float | None = None
@@ -53,40 +53,40 @@ class ExactMoments(NamedTuple):
         """Linear between the two nearest values (SQL's ``percentile_cont``)."""
         return self.quantiles.get(fraction)
 
-    def merged(self, other: "ExactMoments") -> "ExactMoments":
+    def merged(self, other: "ExactStats") -> "ExactStats":
         """Of both together; of nothing and something, that."""
         if not self.n or not other.n:
             return self if self.n else other
         both = (self.sum, other.sum)
         total = None if None in both else sum(both)  # type: ignore[arg-type]
         least, most = min(self.min, other.min), max(self.max, other.max)  # type: ignore[type-var]
-        return ExactMoments(self.n + other.n, total, least, most)
+        return ExactStats(self.n + other.n, total, least, most)
 
 
-class ExactPartial(NamedTuple):
-    """``source.Partial`` of records."""
+class ExactAggregates(NamedTuple):
+    """``source.Aggregates`` of records."""
 
     counts: Mapping[str, int]
-    columns: Mapping[str, ExactMoments]
+    columns: Mapping[str, ExactStats]
     most_open: int | None = None
 
     def count(self, name: str) -> int:
         """How many."""
         return self.counts.get(name, 0)
 
-    def moments(self, column: str) -> ExactMoments:
+    def moments(self, column: str) -> ExactStats:
         """Of one column."""
-        return self.columns.get(column, ExactMoments())
+        return self.columns.get(column, ExactStats())
 
     def peak(self) -> int | None:
         """The most requests open at once."""
         return self.most_open
 
-    def merged(self, other: "ExactPartial") -> "ExactPartial":
+    def merged(self, other: "ExactAggregates") -> "ExactAggregates":
         """Both together; percentiles and peaks of parts say nothing of the whole."""
         counts = {name: self.count(name) + other.count(name) for name in {**self.counts, **other.counts}}
         columns = {name: self.moments(name).merged(other.moments(name)) for name in {**self.columns, **other.columns}}
-        return ExactPartial(counts, columns)
+        return ExactAggregates(counts, columns)
 
 
 class RecordsSource:
@@ -98,11 +98,11 @@ class RecordsSource:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def can_answer(self, plan: Plan) -> bool:  # noqa: ARG002 -- it can answer any
+    def can_answer(self, plan: QueryPlan) -> bool:  # noqa: ARG002 -- it can answer any
         """Records tell everything."""
         return True
 
-    def is_worth_it(self, plan: Plan) -> bool:  # noqa: ARG002
+    def is_worth_it(self, plan: QueryPlan) -> bool:  # noqa: ARG002
         """There is no other source after it."""
         return True
 
@@ -116,7 +116,7 @@ class RecordsSource:
         epoch = datetime(1970, 1, 1, tzinfo=UTC)
         return epoch + timedelta(seconds=min(found)), epoch + timedelta(seconds=max(found) + 1)
 
-    def read(self, plans: Sequence[Plan]) -> list[Reading]:
+    def read(self, plans: Sequence[QueryPlan]) -> list[SourceResult]:
         """One statement for all. Raises ``StoreError``, and ``QueryError`` if a plan has over ``MAX_GROUPS``."""
         names = columns_there(self._reader)
         compiled = [_Compiled(index, plan, names) for index, plan in enumerate(plans)]
@@ -134,14 +134,15 @@ class RecordsSource:
         rows = read(self._reader, sql, parameters, columns=2 + keys + values)
         readings = [one.reading([row for row in rows if row[0] == index], keys) for index, one in enumerate(compiled)]
         return [
-            Reading(reading.groups, readings[first].versions) for reading, first in zip(readings, counted, strict=True)
+            SourceResult(reading.groups, readings[first].versions)
+            for reading, first in zip(readings, counted, strict=True)
         ]
 
 
 class _Compiled:
     """One plan as SQL, and its rows as a reading."""
 
-    def __init__(self, index: int, plan: Plan, names: Mapping[str, str]) -> None:
+    def __init__(self, index: int, plan: QueryPlan, names: Mapping[str, str]) -> None:
         self._index, self._plan = index, plan
         self._records = whole_table(names)
         self._keys = [f"k{number}" for number in range(len(plan.group_by))]
@@ -244,7 +245,7 @@ class _Compiled:
         running = f"SELECT {begins}step, sum(step) OVER ({partition}ORDER BY at_us, step) AS open FROM ({events})"  # noqa: S608
         return f"(SELECT * FROM ({running}) WHERE step = 1)"  # noqa: S608
 
-    def reading(self, rows: Sequence[Sequence[Any]], keys: int) -> Reading:
+    def reading(self, rows: Sequence[Sequence[Any]], keys: int) -> SourceResult:
         """The rows of this plan, which are ``keys`` keys wide."""
         width = len(self._keys)
         found: dict[str, list[Sequence[Any]]] = {_GROUP: [], _PEAK: [], _VERSION: []}
@@ -256,23 +257,23 @@ class _Compiled:
                 f"there are more than {MAX_GROUPS} groups; ask for a shorter range, a filter, or fewer dimensions",
             )
         peaks = {tuple(row[2 : 2 + width]): row[2 + keys] for row in found[_PEAK]}
-        groups: dict[tuple[Any, ...], ExactPartial] = {}
+        groups: dict[tuple[Any, ...], ExactAggregates] = {}
         for row in found[_GROUP]:
             key = tuple(row[2 : 2 + width])
             partial = self._partial(iter(row[2 + keys :]), peaks.get(key))
             # two texts that are no Unicode may read alike
             groups[key] = groups[key].merged(partial) if key in groups else partial
         versions = [(row[2], row[2 + keys]) for row in found[_VERSION]]
-        return Reading([Group(key, partial) for key, partial in groups.items()], versions)
+        return SourceResult([ResultGroup(key, partial) for key, partial in groups.items()], versions)
 
-    def _partial(self, values: Iterator[Any], peak: int | None) -> ExactPartial:
+    def _partial(self, values: Iterator[Any], peak: int | None) -> ExactAggregates:
         counts = {name: next(values) for name in self._counts}
         columns = {}
         for column in self._columns:
             n, total, least, most = (next(values) for _ in _MOMENTS)
             quantiles = {fraction: _finite(next(values)) for fraction in self._fractions[column]}
-            columns[column] = ExactMoments(n, _finite(total), least, most, quantiles)
-        return ExactPartial(counts, columns, peak)
+            columns[column] = ExactStats(n, _finite(total), least, most, quantiles)
+        return ExactAggregates(counts, columns, peak)
 
 
 def _finite(value: float | None) -> float | None:

@@ -1,9 +1,9 @@
 """What answers a query: the protocol between planning and the tables that hold the numbers.
 
-Planning turns a ``Query`` into a ``Plan``: one period, what to group by, and what has to be known of each group. A
-source gives, for one or several plans and from one snapshot, a ``Reading`` each: groups with a ``Partial``, which all
-metrics are calculated from (see ``measures``). The source of records reads ``completion_requests``; that of roll-ups
-reads their tables, and says of what it cannot know (``can_answer``) that it cannot.
+Planning turns a ``Query`` into a ``QueryPlan``: one period, what to group by, and what has to be known of each group. A
+source gives, for one or several plans and from one snapshot, a ``SourceResult`` each: groups with ``Aggregates``, from
+which all metrics are calculated (see ``measures``). The source of records reads ``completion_requests``; that of
+roll-ups reads their tables, and says of what it cannot know (``can_answer``) that it cannot.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
 
-from llm_metrics_proxy.analytics.calendar import Bucket, Segment
+from llm_metrics_proxy.analytics.calendar import Segment, TimeBucket
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.slos import Slo
 
@@ -34,7 +34,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One period of a query, resolved: everything that a source must know, and no more.
 
     ``filter`` has the conditions with its own start and end, which may be open. ``start`` and ``end`` say which range
@@ -46,12 +46,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     end: datetime | None
     group_by: tuple[str, ...]  # names of ``dimensions``, each once
     needs: Needs
-    buckets: tuple[Bucket, ...] = ()  # of the dimension `time`
+    buckets: tuple[TimeBucket, ...] = ()  # of the dimension `time`
     segments: tuple[Segment, ...] = ()  # of constant offset from UTC, for `hour_of_day` and `weekday`
     slos: tuple[Slo, ...] = ()
 
 
-class Moments(Protocol):
+class ColumnStats(Protocol):
     """One column over a group: of ``n`` records that have a finite value. All else is ``None`` where ``n`` is 0."""
 
     @property
@@ -75,13 +75,13 @@ class Moments(Protocol):
         for groups of exact percentiles that were merged."""
 
 
-class Partial(Protocol):
+class Aggregates(Protocol):
     """What is known of one group; as many as needed can be merged into one."""
 
     def count(self, name: str) -> int:
         """``requests``, or one of ``Needs.counts``."""
 
-    def moments(self, column: str) -> Moments:
+    def moments(self, column: str) -> ColumnStats:
         """Of one column of ``Needs.moments``."""
 
     def peak(self) -> int | None:
@@ -91,22 +91,22 @@ class Partial(Protocol):
         """This group and the other as one."""
 
 
-class Group(NamedTuple):
-    """``key`` has one value per name of ``Plan.group_by``; ``None``: records that have no such value.
+class ResultGroup(NamedTuple):
+    """``key`` has one value per name of ``QueryPlan.group_by``; ``None``: records that have no such value.
 
-    Of ``time`` it is the index in ``Plan.buckets`` (``None``: a time that cannot be read), of ``hour_of_day`` 0 to 23,
+    Of ``time`` it is the index in ``QueryPlan.buckets`` (``None``: the time is unreadable), of ``hour_of_day`` 0 to 23,
     of ``weekday`` 1 to 7, of ``streaming`` 0 or 1, of ``bin:<column>`` the index in ``dimensions.BIN_EDGES`` of where
     the bin begins (-1: below all), of ``status_code`` a number, of all else text.
     """
 
     key: tuple[Any, ...]
-    partial: Partial
+    partial: Aggregates
 
 
-class Reading(NamedTuple):
+class SourceResult(NamedTuple):
     """The answer to one plan. ``versions``: records selected by the ``app_version`` that they carry, as stored."""
 
-    groups: Sequence[Group]
+    groups: Sequence[ResultGroup]
     versions: Sequence[tuple[Any, int]]
 
 
@@ -121,10 +121,10 @@ class Source(Protocol):
     def relative_error(self) -> float:
         """Of percentiles; 0 where they are exact."""
 
-    def can_answer(self, plan: Plan) -> bool:
+    def can_answer(self, plan: QueryPlan) -> bool:
         """Whether it knows all that the plan asks for, at this moment. Raises ``StoreError``."""
 
-    def is_worth_it(self, plan: Plan) -> bool:
+    def is_worth_it(self, plan: QueryPlan) -> bool:
         """Whether it is better than the sources after it, of a plan that it can answer. Raises ``StoreError``."""
 
     def span(self) -> tuple[datetime, datetime] | None:
@@ -133,7 +133,7 @@ class Source(Protocol):
         Raises ``StoreError``.
         """
 
-    def read(self, plans: Sequence[Plan]) -> Iterable[Reading]:
+    def read(self, plans: Sequence[QueryPlan]) -> Iterable[SourceResult]:
         """One reading per plan, in their order, all from one snapshot.
 
         Raises ``StoreError``, and ``QueryError`` where a plan has more groups than are held in memory.

@@ -17,6 +17,7 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
 from llm_metrics_proxy.storage.backup_copy import OnProgress
@@ -138,7 +139,7 @@ def restore(loaded: Loaded, *, name: Name, db: Db = None, json: Json = False) ->
         done = put_in_place(
             folder, name, path, app_version=APP_VERSION, lock=migration_lock(path), report=_percent(report)
         )
-    migrates = engine.status(path, migrations=engine.MIGRATIONS, app_version=APP_VERSION).has_work
+    migrates = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION).has_work
     if json:
         print_json(
             {

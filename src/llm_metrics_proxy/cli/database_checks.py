@@ -9,7 +9,7 @@ from typing import Final
 import apsw
 
 from llm_metrics_proxy.analytics import records_by_version
-from llm_metrics_proxy.cli.finding import Finding, Status
+from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.journal import JournalFolder
@@ -45,7 +45,7 @@ def database(settings: Settings) -> Finding:
         finally:
             reader.close()
     except LlmMetricsProxyError as error:
-        return Finding(_NAME, Status.FAILED, str(error), "do what the message says; nothing was changed")
+        return failed(_NAME, str(error), "do what the message says; nothing was changed")
     steps = ", ".join(f"{number} {name} (by {version})" for number, name, version in ledger)
     records = ", ".join(f"{version}: {count:,}" for version, count in versions.items()) or "none"
     sizes, advice = _sizes(path), ""
@@ -73,14 +73,14 @@ def _unless_locked_out(path: Path, found: str, advice: str = "") -> Finding:
     denied = [f"{each} cannot be {deed}" for each, deed in _denied(path)]
     if denied:
         to_do = "run as the owner of the database, or let this user write the file, its side files and its folder"
-        return Finding(_NAME, Status.FAILED, f"{found}; by this user {', '.join(denied)}", to_do)
+        return failed(_NAME, f"{found}; by this user {', '.join(denied)}", to_do)
     foreign = _foreign(path)
     if foreign:
         owner = path.stat().st_uid
         to_do = f"chown {owner} {' '.join(map(str, foreign))}"
         names = ", ".join(each.name for each in foreign)
-        return Finding(_NAME, Status.WARNING, f"{found}; {names} belong to another user than the database", to_do)
-    return Finding(_NAME, Status.OK, found, advice)
+        return warning(_NAME, f"{found}; {names} belong to another user than the database", to_do)
+    return ok(_NAME, found, advice)
 
 
 def _denied(path: Path) -> list[tuple[Path, str]]:
@@ -112,14 +112,14 @@ def losses(settings: Settings) -> Finding:
     """Were requests served without a record, when and why?"""
     found = [*_stored_losses(settings.db_path), *_losses_in(settings.journal_dir)]
     if not found:
-        return Finding("losses", Status.OK, "every request that was served has its record")
+        return ok("losses", "every request that was served has its record")
     last = max(found, key=lambda loss: loss.last_unix_ms)
     first_ms = min(loss.first_unix_ms for loss in found)
     words = (
         f"{sum(loss.records for loss in found):,} requests were served without a record, between {_moment(first_ms)} "
         f"and {_moment(last.last_unix_ms)}; the last of them because: {last.reason}"
     )
-    return Finding("losses", Status.WARNING, words, "keep room on the disk of --journal-dir and --db-path")
+    return warning("losses", words, "keep room on the disk of --journal-dir and --db-path")
 
 
 def _stored_losses(path: Path) -> list[Loss]:

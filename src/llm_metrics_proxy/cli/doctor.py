@@ -8,15 +8,18 @@ from rich.table import Table
 
 from llm_metrics_proxy.cli import rollup_checks
 from llm_metrics_proxy.cli.checks import CHECKS
-from llm_metrics_proxy.cli.finding import Finding, Status
+from llm_metrics_proxy.cli.finding import CheckStatus, Finding, ok
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console, plain, print_json
 from llm_metrics_proxy.cli.tables import print_table
-from llm_metrics_proxy.config.sources import DEFAULT, Loaded, shown
-from llm_metrics_proxy.config.table import rows
+from llm_metrics_proxy.config.sources import DEFAULT, Loaded, settings_table
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
-_MARKS: Final = {Status.OK: "[green]ok[/]", Status.WARNING: "[yellow]warning[/]", Status.FAILED: "[bold red]FAILED[/]"}
+_MARKS: Final = {
+    CheckStatus.OK: "[green]ok[/]",
+    CheckStatus.WARNING: "[yellow]warning[/]",
+    CheckStatus.FAILED: "[bold red]FAILED[/]",
+}
 
 
 @with_settings()
@@ -33,25 +36,22 @@ def doctor(
     if loaded.links:
         findings.append(_links(loaded.links))
     if json:
-        ok = not any(finding.status is Status.FAILED for finding in findings)
+        ok = not any(finding.status is CheckStatus.FAILED for finding in findings)
         print_json({"ok": ok, "app_version": APP_VERSION, "findings": findings, "settings": settings_shown(loaded)})
     else:
         _print(loaded, findings)
-    if any(finding.status is Status.FAILED for finding in findings):
+    if any(finding.status is CheckStatus.FAILED for finding in findings):
         raise typer.Exit(1)
 
 
 def _links(names: Sequence[str]) -> Finding:
     found = f"{len(names)} variables describe services beside this one, so they are no settings: {', '.join(names)}"
-    return Finding("links", Status.OK, found, "nothing; enableServiceLinks: false in the pod keeps them away")
+    return ok("links", found, "nothing; enableServiceLinks: false in the pod keeps them away")
 
 
 def settings_shown(loaded: Loaded) -> dict[str, dict[str, Any]]:
     """Every setting's value, as it may be shown, and where it came from."""
-    return {
-        name: {"value": shown(row, getattr(loaded.settings, name)).strip("'"), "origin": loaded.origins[name]}
-        for name, row in rows().items()
-    }
+    return {row["name"]: {"value": row["value"], "origin": row["origin"]} for row in settings_table(loaded)}
 
 
 def _print(loaded: Loaded, findings: list[Finding]) -> None:

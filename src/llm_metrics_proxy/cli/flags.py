@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from llm_metrics_proxy.config.sources import load
-from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, Row, rows
+from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, SettingRow, rows
 
 READING = ("data_dir", "db_path")  # what a verb needs that only reads the database
 
@@ -48,7 +48,7 @@ def _config_parameter() -> inspect.Parameter:
     return _keyword("config", Annotated[Path | None, option])
 
 
-def _parameter(row: Row) -> inspect.Parameter:
+def _parameter(row: SettingRow) -> inspect.Parameter:
     text = f"{row.meaning} [default: {row.default}]"
     if row.is_switch:
         return _keyword(

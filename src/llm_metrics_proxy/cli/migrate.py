@@ -14,7 +14,6 @@ from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_happens
 from llm_metrics_proxy.cli.migrate_plan import print_plan
 from llm_metrics_proxy.cli.migrate_progress import Stop, shown
-from llm_metrics_proxy.cli.migration_ports import known_migrations
 from llm_metrics_proxy.cli.output import print_json
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
@@ -25,6 +24,8 @@ from llm_metrics_proxy.migration.legacy import Found, inspect
 from llm_metrics_proxy.migration.model import Ended, Report, Result
 from llm_metrics_proxy.migration.overview import refuse
 from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.processes.migration_ports import known_migrations
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 
 FAILED: Final = 1
@@ -82,7 +83,7 @@ def status(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     Exit code 3: another program's, a damaged or a newer database, which no migration may touch.
     """
     path = database(loaded, db)
-    found = engine.status(path, migrations=engine.MIGRATIONS, app_version=APP_VERSION)
+    found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
     if json:
         print_json(
             {"app_version": APP_VERSION, "database": str(path), "has_work": found.has_work, **output.plain_of(found)}
@@ -102,7 +103,10 @@ def plan(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Show what a migration would change, before and after on a sample, and what it needs. Writes nothing."""
+    """Show what a migration would change, before and after on a sample, and what it needs. Writes nothing.
+
+    Exit code 3: `migrate run` would be refused.
+    """
     _plan(loaded, database(loaded, db), sample, json=json, go=_command("run", loaded, db))
 
 
@@ -111,7 +115,7 @@ def _plan(loaded: Loaded, path: Path, sample: int, *, json: bool, go: str) -> No
         found = planner.plan(
             path,
             backup_dir=loaded.settings.backup_dir.absolute(),
-            migrations=engine.MIGRATIONS,
+            migrations=MIGRATIONS,
             sample_records=sample,
             report=report,
         )
@@ -119,6 +123,8 @@ def _plan(loaded: Loaded, path: Path, sample: int, *, json: bool, go: str) -> No
         print_json({"app_version": APP_VERSION, "database": str(path), **output.plain_of(found)})
     else:
         print_plan(found, go=go)
+    if found.refusal is not None:
+        raise typer.Exit(REFUSED)
 
 
 @migrate.command("run")
@@ -158,9 +164,7 @@ def run(
         wait_for_lock=wait,
     )
     _work(
-        lambda report, stop: engine.migrate(
-            path, options, report=report, stop=stop.event, migrations=engine.MIGRATIONS
-        ),
+        lambda report, stop: engine.migrate(path, options, report=report, stop=stop.event, migrations=MIGRATIONS),
         path,
         again=_command("run", loaded, db),
         back=_command("undo", loaded, db),
@@ -187,7 +191,7 @@ def undo(
         raise SettingsError([f"--to: {to!r} is no version such as 2.0.0"])
     _work(
         lambda report, stop: engine.undo(
-            path, options, to_version=to, report=report, stop=stop.event, migrations=engine.MIGRATIONS
+            path, options, to_version=to, report=report, stop=stop.event, migrations=MIGRATIONS
         ),
         path,
         again=_command("undo", loaded, db),
@@ -214,7 +218,7 @@ def _work(work: Callable[[Report, Stop], Result], path: Path, *, again: str, bac
     if json:
         print_json({"app_version": APP_VERSION, "database": str(path), **output.plain_of(result)})
     else:
-        output.print_result(result, known_migrations(engine.MIGRATIONS), again=again, back=back)
+        output.print_result(result, known_migrations(MIGRATIONS), again=again, back=back)
     code = output.exit_code(result)
     if result.ended is Ended.STOPPED and stop.exit_code is not None:
         code = stop.exit_code
@@ -230,7 +234,7 @@ def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     with Stop().listening() as stop:
         try:
             with shown() as report:
-                faults = engine.verify(path, report=report, stop=stop.event, migrations=engine.MIGRATIONS)
+                faults = engine.verify(path, report=report, stop=stop.event, migrations=MIGRATIONS)
         except LlmMetricsProxyError:
             if stop.exit_code is None:
                 raise
@@ -268,7 +272,7 @@ def notices(
     """Show what migrations changed in how numbers are read, and what asks for attention."""
     path = database(loaded, db)
     dismissed = dismiss_notices(path) if dismiss else 0
-    found = engine.status(path, migrations=engine.MIGRATIONS, app_version=APP_VERSION)
+    found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
     told = notices_of(_runs(path), problem=why_nothing_happens(found), running=found.lock_holder is not None)
     if json:
         print_json({"app_version": APP_VERSION, "database": str(path), "dismissed": dismissed, "notices": told})
@@ -284,6 +288,6 @@ def _runs(path: Path) -> list[Any]:
         return []
     reader = SqliteReader(path)
     try:
-        return read_runs(reader, known_migrations(engine.MIGRATIONS))
+        return read_runs(reader, known_migrations(MIGRATIONS))
     finally:
         reader.close()

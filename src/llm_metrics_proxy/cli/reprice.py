@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.analytics.filters import where
-from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.migrate_progress import Stop
 from llm_metrics_proxy.cli.output import console, print_json
@@ -22,6 +21,7 @@ from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.pricing import Pricer
+from llm_metrics_proxy.processes.options import price_rows
 from llm_metrics_proxy.storage.repricing import Report, Repriced, Selection
 from llm_metrics_proxy.storage.repricing import reprice as reprice_records
 from llm_metrics_proxy.storage.repricing_undo import take_back
@@ -55,7 +55,7 @@ def reprice(
     path = loaded.settings.db_path
     with open_database(loaded):
         pass  # it is there, and ours
-    pricer = Pricer(plan.price_rows(loaded.settings.prices), use_public_lists=loaded.settings.public_prices)
+    pricer = Pricer(price_rows(loaded.settings.prices), use_public_lists=loaded.settings.public_prices)
     clause = where(chosen)
     words = msgspec.json.encode({**msgspec.to_builtins(chosen), "missing": missing}).decode()
     selection = Selection(clause.sql, clause.parameters, words, only_unknown=missing)

@@ -9,8 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Column as RichColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 GAP: Final = 2  # characters between two columns
@@ -36,7 +35,7 @@ def print_table(out: Console, table: Table) -> None:
             out.print(Text.assemble((f"{title} " if title else "", "bold"), text))
 
 
-def _least_and_full(column: RichColumn, texts: Sequence[str]) -> tuple[int, int]:
+def _least_and_full(column: Column, texts: Sequence[str]) -> tuple[int, int]:
     """How narrow it may be, and how wide it would be. Texts and titles may be folded, numbers not."""
     title = cell_len(_text(column.header))
     cells = max((cell_len(line) for text in texts for line in text.split("\n")), default=0)
@@ -63,7 +62,7 @@ def _text(cell: Any) -> str:
     return (Text.from_markup(cell) if isinstance(cell, str) else cell).plain
 
 
-class Column(NamedTuple):
+class ListColumn(NamedTuple):
     """One column of a list. Texts may be cut down to ``least`` characters, numbers have a fixed width: a number that is
     cut is another number. ``drop`` says which column gives way first (highest); 0 never does."""
 
@@ -78,7 +77,7 @@ class Column(NamedTuple):
         return self.least > 0
 
 
-def widened(columns: Sequence[Column], rows: Sequence[Any], *, snug: bool) -> list[Column]:
+def widened(columns: Sequence[ListColumn], rows: Sequence[Any], *, snug: bool) -> list[ListColumn]:
     """Numbers get the room that those of ``rows`` need. If ``snug``, texts get no more than theirs."""
     made = []
     for column in columns:
@@ -90,7 +89,7 @@ def widened(columns: Sequence[Column], rows: Sequence[Any], *, snug: bool) -> li
     return made
 
 
-def layout(columns: Sequence[Column], available: int) -> list[tuple[Column, int]]:
+def layout(columns: Sequence[ListColumn], available: int) -> list[tuple[ListColumn, int]]:
     """The columns that ``available`` characters have room for, and how wide each is. The same for every record, so
     that lines that are added stand under the same headings."""
     kept = list(columns)
@@ -101,7 +100,9 @@ def layout(columns: Sequence[Column], available: int) -> list[tuple[Column, int]
     return list(zip(kept, widths, strict=True))
 
 
-def list_table(columns: Sequence[tuple[Column, int]], rows: Sequence[Any], style: Callable[[Any], str | None]) -> Table:
+def list_table(
+    columns: Sequence[tuple[ListColumn, int]], rows: Sequence[Any], style: Callable[[Any], str | None]
+) -> Table:
     """One row for each of ``rows``, as ``layout`` chose the columns."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
     for column, width in columns:

@@ -21,7 +21,7 @@ from llm_metrics_proxy.cli.output import console, print_json
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.top_feed import REPLAY, ApiFeed, DatabaseFeed, Feed
 from llm_metrics_proxy.cli.top_view import picture
-from llm_metrics_proxy.cli.top_window import TopFrame, Window
+from llm_metrics_proxy.cli.top_window import TopFrame, TrafficWindow
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import QueryError
 
@@ -51,7 +51,7 @@ def top(
     if not once and not json and not sys.stdout.isatty():
         raise QueryError("--once", "top draws on a terminal; for scripts there are --once and --json")
     with _feed(loaded, chosen, url) as feed:
-        seen = Window(window)
+        seen = TrafficWindow(window)
         now_s = time.monotonic()
         for update in feed.first(window):
             seen.add(now_s - update.age_s, update.records, update.requests)
@@ -89,11 +89,11 @@ def _parameters(chosen: RequestFilter) -> dict[str, str]:
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
 
 
-def _snapshot(seen: Window, feed: Feed) -> TopFrame:
+def _snapshot(seen: TrafficWindow, feed: Feed) -> TopFrame:
     return seen.snapshot(time.monotonic(), source=feed.name, open_requests=feed.open_requests, problem=feed.problem)
 
 
-def _look(seen: Window, feed: Feed) -> TopFrame:
+def _look(seen: TrafficWindow, feed: Feed) -> TopFrame:
     for update in feed.poll():
         seen.add(time.monotonic(), update.records, update.requests)
     return _snapshot(seen, feed)
@@ -108,13 +108,13 @@ def _show_once(snapshot: TopFrame, *, json: bool) -> None:
         out.print(picture(snapshot, out.width, height, snug=not out.is_terminal))
 
 
-def _print_on(seen: Window, feed: Feed, interval_s: float) -> None:
+def _print_on(seen: TrafficWindow, feed: Feed, interval_s: float) -> None:
     while True:
         print_json(msgspec.to_builtins(_look(seen, feed)), indent=0)
         time.sleep(interval_s)
 
 
-def _draw_on(seen: Window, feed: Feed, interval_s: float) -> None:
+def _draw_on(seen: TrafficWindow, feed: Feed, interval_s: float) -> None:
     out = Console(highlight=False, emoji=False)
     with _terminated_in_order(), quit_key() as wants_to_leave:
         try:

@@ -11,7 +11,7 @@ from rich.text import Text
 from llm_metrics_proxy.analytics.headings import short
 from llm_metrics_proxy.cli.output import MISSING, plain, rounded, seconds_of
 from llm_metrics_proxy.cli.requests import how_it_ended
-from llm_metrics_proxy.cli.tables import Cell, Column, layout, list_table, widened
+from llm_metrics_proxy.cli.tables import Cell, ListColumn, layout, list_table, widened
 from llm_metrics_proxy.cli.top_window import ModelLine, TopFrame, failed
 
 _MODELS_SHARE: Final = 0.5  # of the height, at most
@@ -78,28 +78,30 @@ def _number(value: Callable[[ModelLine], float | None]) -> Cell:
 
 # A title is as wide as what stands below it; names get the rest.
 _MODELS: Final = (
-    Column("model", 64, lambda one: plain(one.model), least=12),
-    Column(short("requests_per_second"), 7, lambda one: f"{one.requests_per_second:,.1f}", drop=1),
-    Column(short("requests"), 8, lambda one: f"{one.requests:,}", drop=7),
-    Column(short("time_to_first_token_ms.p50"), 11, _number(lambda one: one.time_to_first_token_ms.p50), drop=3),
-    Column(short("time_to_first_token_ms.p95"), 11, _number(lambda one: one.time_to_first_token_ms.p95), drop=6),
-    Column(short("output_tokens_per_second.p50"), 13, _number(lambda one: one.output_tokens_per_second.p50), drop=4),
-    Column(
+    ListColumn("model", 64, lambda one: plain(one.model), least=12),
+    ListColumn(short("requests_per_second"), 7, lambda one: f"{one.requests_per_second:,.1f}", drop=1),
+    ListColumn(short("requests"), 8, lambda one: f"{one.requests:,}", drop=7),
+    ListColumn(short("time_to_first_token_ms.p50"), 11, _number(lambda one: one.time_to_first_token_ms.p50), drop=3),
+    ListColumn(short("time_to_first_token_ms.p95"), 11, _number(lambda one: one.time_to_first_token_ms.p95), drop=6),
+    ListColumn(
+        short("output_tokens_per_second.p50"), 13, _number(lambda one: one.output_tokens_per_second.p50), drop=4
+    ),
+    ListColumn(
         short("cost_usd"), 9, lambda one: MISSING if one.cost_usd.sum is None else f"{one.cost_usd.sum:,.4f}", drop=5
     ),
-    Column(short("errors"), 6, lambda one: Text(f"{one.errors:,}", "red" if one.errors else ""), drop=2),
+    ListColumn(short("errors"), 6, lambda one: Text(f"{one.errors:,}", "red" if one.errors else ""), drop=2),
 )
 
 
-def _record(name: str, width: int = 9, *, drop: int) -> Column:
-    return Column(short(name), width, lambda record: rounded(record.get(name)), drop=drop)
+def _record(name: str, width: int = 9, *, drop: int) -> ListColumn:
+    return ListColumn(short(name), width, lambda record: rounded(record.get(name)), drop=drop)
 
 
 _NEWEST: Final = (
-    Column("model", 64, lambda record: plain(record.get("model")), least=12),
-    Column("began (UTC)", 11, lambda record: seconds_of(record.get("timestamp"))[11:], drop=3),
-    Column("status", 6, lambda record: plain(record.get("status_code")), drop=4),
-    Column("end", 24, how_it_ended, least=8, drop=1),
+    ListColumn("model", 64, lambda record: plain(record.get("model")), least=12),
+    ListColumn("began (UTC)", 11, lambda record: seconds_of(record.get("timestamp"))[11:], drop=3),
+    ListColumn("status", 6, lambda record: plain(record.get("status_code")), drop=4),
+    ListColumn("end", 24, how_it_ended, least=8, drop=1),
     _record("time_to_first_token_ms", drop=5),
     _record("response_time_ms", drop=2),
     _record("completion_tokens", drop=6),

@@ -81,7 +81,7 @@ def percentiles(values: Sequence[float]) -> Percentiles:
     return Percentiles(n=len(ordered), p50=p50, p95=p95)
 
 
-class Window:
+class TrafficWindow:
     """The last ``length_s`` seconds. Times must not go back."""
 
     def __init__(self, length_s: float) -> None:

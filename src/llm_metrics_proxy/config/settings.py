@@ -75,6 +75,7 @@ class Settings(BaseSettings):
         "rebinding. `*.lan` is every name below `lan`, `*` every name. On an address that other machines can reach the "
         "proxy's port answers to every name, unless there are some here. [Browsers](topics/browsers.md) says more.",
         allowed="host names without a port, *.name or *, separated by commas",
+        reload=True,
     )
     allowed_origins: Origins = setting(
         [],
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
         "below that domain, `http://10.0.0.7:*` every port, `chrome-extension://*` every extension, `null` pages from "
         "files, `*` every page. [Browsers](topics/browsers.md) says more.",
         allowed="origins such as https://chat.example.com, without a path, null or *, separated by commas",
+        reload=True,
     )
     metrics_host: Host = setting(
         "127.0.0.1",
@@ -113,6 +115,7 @@ class Settings(BaseSettings):
         "for a server on loopback and, finding none, starts a simulated one; `demo` asks for that one.",
         allowed="demo, or an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:11434",
         shown_default="a server found on loopback",
+        reload=True,
     )
     upstream_ca_file: Certificates | None = setting(
         None,
@@ -120,6 +123,7 @@ class Settings(BaseSettings):
         "Certificates (PEM) that an https backend is checked against.",
         allowed="a file with certificates in PEM that can be read",
         shown_default="the system's",
+        reload=True,
     )
     upstream_host_header: HostHeader | None = setting(
         None,
@@ -128,21 +132,27 @@ class Settings(BaseSettings):
         "that answers to `localhost` alone. TLS goes by the URL, or a backend's `tls_server_name`.",
         allowed="a host name or an IP address, perhaps with a port, such as localhost:11434",
         shown_default="the URL's host and port",
+        reload=True,
     )
-    upstream_tls_verify: bool = setting(True, "Backend", "Check an https backend's certificate and name.")
+    upstream_tls_verify: bool = setting(True, "Backend", "Check an https backend's certificate and name.", reload=True)
     allow_paths: PathPatterns = setting(
         [],
         "Backend",
         "Paths that may pass besides the inference paths; `*` is one segment, `**` any number.",
         allowed="paths that begin with /, separated by commas",
+        reload=True,
     )
     allow_all_paths: bool = setting(
-        False, "Backend", "Let every path pass, also those that administer the server (Ollama's pull and delete)."
+        False,
+        "Backend",
+        "Let every path pass, also those that administer the server (Ollama's pull and delete).",
+        reload=True,
     )
     inject_usage: bool = setting(
         False,
         "Backend",
         "Ask for token counts in streams whose client did not, and remove the extra chunk from what the client sees.",
+        reload=True,
     )
 
     retry_unsafe: Annotated[Literal["never", "unsent", "stale"], Lower] = setting(
@@ -152,6 +162,7 @@ class Settings(BaseSettings):
         "server, as far as the kernel can tell (Linux; elsewhere as `never`). `stale`: also if a reused connection "
         "broke within 100 ms, so that a server may see a request twice. [Retries](topics/backends.md#retries) explains "
         "it.",
+        reload=True,
     )
 
     # --- Backends
@@ -161,6 +172,7 @@ class Settings(BaseSettings):
         "Several LLM servers, each a table `[[backends]]` of the file; [Backends](topics/backends.md) explains them.",
         allowed="tables with at least name and url, see below",
         toml_only=True,
+        reload=True,
     )
     eject_after_failures: Whole = setting(
         3,
@@ -168,6 +180,7 @@ class Settings(BaseSettings):
         "Failures in a row after which a backend is passed over, as long as another one is well.",
         ge=1,
         le=1000,
+        reload=True,
     )
     probe_path: UrlPath = setting(
         "/v1/models",
@@ -175,13 +188,14 @@ class Settings(BaseSettings):
         "What a backend that is passed over is asked for, to see whether it is back; any answer but 502, 503 and 504 "
         "will do.",
         allowed="a path that begins with /",
+        reload=True,
     )
     probe_interval_s: Seconds = setting(
-        5.0, "Backends", "Between two such questions, by each worker.", unit="s", ge=0.1, le=3600
+        5.0, "Backends", "Between two such questions, by each worker.", unit="s", ge=0.1, le=3600, reload=True
     )
-    probe_timeout_s: Seconds = setting(2.0, "Backends", "For an answer to one.", unit="s", ge=0.1, le=600)
+    probe_timeout_s: Seconds = setting(2.0, "Backends", "For an answer to one.", unit="s", ge=0.1, le=600, reload=True)
     models_timeout_s: Seconds = setting(
-        3.0, "Backends", "For each backend's part of a common `GET /v1/models`.", unit="s", ge=0.1, le=600
+        3.0, "Backends", "For each backend's part of a common `GET /v1/models`.", unit="s", ge=0.1, le=600, reload=True
     )
 
     # --- Storage
@@ -288,6 +302,7 @@ class Settings(BaseSettings):
         "drop_records",
         "Journal",
         "What gives way when the journal is full: records (counted as dropped), or new requests (503).",
+        reload=True,
     )
 
     # --- Processes
@@ -322,12 +337,20 @@ class Settings(BaseSettings):
     )
 
     # --- Limits
-    max_connections: Whole = setting(10_000, "Limits", "Open client connections of one worker.", ge=1, le=1_000_000)
+    max_connections: Whole = setting(
+        10_000, "Limits", "Open client connections of one worker.", ge=1, le=1_000_000, reload=True
+    )
     max_header_bytes: Bytes = setting(
-        64 * _KIB, "Limits", "Head of one request; more is answered with 431.", unit="bytes", ge=_KIB, le=_MIB
+        64 * _KIB,
+        "Limits",
+        "Head of one request; more is answered with 431.",
+        unit="bytes",
+        ge=_KIB,
+        le=_MIB,
+        reload=True,
     )
     max_header_count: Whole = setting(
-        100, "Limits", "Header fields of one request; more are answered with 431.", ge=1, le=10_000
+        100, "Limits", "Header fields of one request; more are answered with 431.", ge=1, le=10_000, reload=True
     )
     max_body_bytes: Bytes = setting(
         64 * _MIB,
@@ -336,6 +359,7 @@ class Settings(BaseSettings):
         unit="bytes",
         ge=_KIB,
         le=4 * _GIB,
+        reload=True,
     )
     max_buffered_bytes: Bytes = setting(
         lambda above: max(_LEAST_BUFFERED_BYTES, memory_bytes() // 4 // above["workers"]),
@@ -346,6 +370,7 @@ class Settings(BaseSettings):
         ge=_KIB,
         le=1024 * _GIB,
         shown_default="a quarter of the memory, divided by workers",
+        reload=True,
     )
     max_upload_bytes: Bytes = setting(
         _GIB,
@@ -354,18 +379,26 @@ class Settings(BaseSettings):
         unit="bytes",
         ge=_KIB,
         le=1024 * _GIB,
+        reload=True,
     )
     upstream_max_connections: Whole = setting(
-        4_096, "Limits", "Open connections of one worker to the backend; more requests wait.", ge=1, le=1_000_000
+        4_096,
+        "Limits",
+        "Open connections of one worker to the backend; more requests wait.",
+        ge=1,
+        le=1_000_000,
+        reload=True,
     )
     upstream_max_idle: Whole = setting(
-        256, "Limits", "Idle connections of one worker to the backend that are kept.", ge=0, le=100_000
+        256, "Limits", "Idle connections of one worker to the backend that are kept.", ge=0, le=100_000, reload=True
     )
 
     # --- Timeouts
-    header_timeout_s: Seconds = setting(30.0, "Timeouts", "For a request's whole head.", unit="s", ge=0.1, le=_DAY_S)
+    header_timeout_s: Seconds = setting(
+        30.0, "Timeouts", "For a request's whole head.", unit="s", ge=0.1, le=_DAY_S, reload=True
+    )
     body_timeout_s: Seconds = setting(
-        60.0, "Timeouts", "Between two reads of a request's body.", unit="s", ge=0.1, le=_DAY_S
+        60.0, "Timeouts", "Between two reads of a request's body.", unit="s", ge=0.1, le=_DAY_S, reload=True
     )
     body_min_bytes_per_s: Whole = setting(
         1024,
@@ -375,34 +408,48 @@ class Settings(BaseSettings):
         unit="bytes/s",
         ge=0,
         le=_GIB,
+        reload=True,
     )
     keepalive_timeout_s: Seconds = setting(
-        75.0, "Timeouts", "A client connection without a request.", unit="s", ge=0.1, le=_DAY_S
+        75.0, "Timeouts", "A client connection without a request.", unit="s", ge=0.1, le=_DAY_S, reload=True
     )
     connect_timeout_s: Seconds = setting(
-        10.0, "Timeouts", "To connect to the backend: DNS, TCP and TLS.", unit="s", ge=0.1, le=_DAY_S
+        10.0, "Timeouts", "To connect to the backend: DNS, TCP and TLS.", unit="s", ge=0.1, le=_DAY_S, reload=True
     )
     first_byte_timeout_s: Seconds = setting(
-        600.0, "Timeouts", "Until the backend's first answer; loading a model takes long.", unit="s", ge=0.1, le=_DAY_S
+        600.0,
+        "Timeouts",
+        "Until the backend's first answer; loading a model takes long.",
+        unit="s",
+        ge=0.1,
+        le=_DAY_S,
+        reload=True,
     )
     idle_timeout_s: Seconds = setting(
-        300.0, "Timeouts", "Between two reads of the backend's answer.", unit="s", ge=0.1, le=_DAY_S
+        300.0, "Timeouts", "Between two reads of the backend's answer.", unit="s", ge=0.1, le=_DAY_S, reload=True
     )
     send_timeout_s: Seconds = setting(
-        300.0, "Timeouts", "A client that takes nothing of its answer.", unit="s", ge=0.1, le=_DAY_S
+        300.0, "Timeouts", "A client that takes nothing of its answer.", unit="s", ge=0.1, le=_DAY_S, reload=True
     )
     upstream_keepalive_s: Seconds = setting(
-        30.0, "Timeouts", "An idle connection to the backend is closed after this.", unit="s", ge=0.1, le=_DAY_S
+        30.0,
+        "Timeouts",
+        "An idle connection to the backend is closed after this.",
+        unit="s",
+        ge=0.1,
+        le=_DAY_S,
+        reload=True,
     )
 
     # --- Privacy
-    record_client_address: bool = setting(False, "Privacy", "Store the clients' addresses.")
+    record_client_address: bool = setting(False, "Privacy", "Store the clients' addresses.", reload=True)
     trusted_proxies: Peers = setting(
         [],
         "Privacy",
         "Peers whose `X-Forwarded-For`, `-Proto` and `-Host` (of the metrics port also `Forwarded`) are believed: name "
         "the reverse proxy in front, so that wrong tokens count against the client that sent them.",
         allowed="IP addresses or networks (10.0.0.0/8), separated by commas",
+        reload=True,
     )
 
     # --- Prometheus
@@ -444,11 +491,13 @@ class Settings(BaseSettings):
         "before the public lists. [Cost](topics/cost.md) explains them. Read again on SIGHUP.",
         allowed="tables with at least model and input_usd_per_mtok or provider, see below",
         toml_only=True,
+        reload=True,
     )
     public_prices: bool = setting(
         True,
         "Cost",
         "Price requests to providers by the lists that the installed genai-prices bundles. Nothing is fetched.",
+        reload=True,
     )
 
     # --- SLOs and alerts
@@ -459,6 +508,7 @@ class Settings(BaseSettings):
         "Read again on SIGHUP.",
         allowed="tables with at least name and objective, see below",
         toml_only=True,
+        reload=True,
     )
     alerts: AlertTables = setting(
         [],
@@ -467,6 +517,7 @@ class Settings(BaseSettings):
         "SIGHUP.",
         allowed="tables with at least name, metric and threshold, see below",
         toml_only=True,
+        reload=True,
     )
     watch_interval_s: Seconds = setting(
         15.0,

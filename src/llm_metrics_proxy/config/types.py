@@ -1,7 +1,7 @@
 """How a setting's text becomes a value: the types that the settings table is written in.
 
 Validators raise plain ``ValueError``; the sentence that a person reads is made from the table's own words
-(``table.Row.allowed``), so that the documentation and the error message cannot differ.
+(``table.SettingRow.allowed``), so that the documentation and the error message cannot differ.
 """
 
 import ipaddress
@@ -32,20 +32,21 @@ def setting(
     allowed: str = "",
     shown_default: str = "",
     toml_only: bool = False,
+    reload: bool = False,
     **rules: Any,
 ) -> Any:
     """One row of the settings table, as a pydantic field.
 
     ``default`` is a value, or a function of the settings above it (then ``shown_default`` says in words what it
     gives). ``allowed`` completes "must be …"; numbers, choices and switches say that by themselves. ``toml_only``:
-    what no flag and no variable could hold.
+    no flag and no variable could hold it. ``reload``: SIGHUP reads it again.
     """
     words: dict[str, Any] = {
         "group": group, "unit": unit, "allowed": allowed, "shown_default": shown_default, "toml_only": toml_only,
+        "reload": reload,
     }  # fmt: skip
-    if callable(default):
-        return Field(default_factory=default, description=meaning, json_schema_extra=words, **rules)
-    return Field(default, description=meaning, json_schema_extra=words, **rules)
+    given = {"default_factory": default} if callable(default) else {"default": default}
+    return Field(**given, description=meaning, json_schema_extra=words, **rules)
 
 
 def _not_a_switch(value: object) -> object:

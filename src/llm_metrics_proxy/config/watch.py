@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model, model_validator
 
+from llm_metrics_proxy.analytics.filters import RULED, value_type
 from llm_metrics_proxy.analytics.measures import measure
-from llm_metrics_proxy.analytics.slos import parse_slo
+from llm_metrics_proxy.analytics.slos import COMPLETED, parse_slo
+from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.config.types import setting
 from llm_metrics_proxy.errors import QueryError
 
 MOST: Final = 100  # of each kind
-COMPLETED: Final = "completed"
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION: Final = "a duration such as 30s, 5m, 1h or 30d"
 _GROUP: Final = "SLOs and alerts"
@@ -68,26 +69,30 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=256, strict=Tru
 Requirement = Annotated[str, BeforeValidator(_requirement), StringConstraints(strict=True)]
 
 
-def _condition(meaning: str, allowed: str) -> Any:
-    return setting(None, _GROUP, meaning, allowed=allowed, shown_default="every one")
+def _condition(column: Column) -> tuple[Any, Any]:
+    assert column.filter is not None
+    assert column.filter.rule is not None
+    meaning, allowed = column.filter.rule
+    kinds: dict[type, Any] = {bool: bool, int: int, str: Text}
+    return kinds[value_type(column)] | None, setting(None, _GROUP, meaning, allowed=allowed, shown_default="every one")
 
 
-class _About(BaseModel):
+_NAME: Final = setting(
+    ..., _GROUP, "What it is called.", allowed="up to 63 of a-z, 0-9, dot, dash and underscore; each name once"
+)
+_FIELDS: Final[dict[str, Any]] = {
+    "name": (Name, _NAME),
+    **{name: _condition(column) for name, column in RULED.items()},
+}
+_Conditions: Any = create_model("_Conditions", __config__=ConfigDict(frozen=True, extra="forbid"), **_FIELDS)
+
+
+class _About(_Conditions):  # type: ignore[misc]
     """Which requests a rule is about."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Name = setting(
-        ..., _GROUP, "What it is called.", allowed="up to 63 of a-z, 0-9, dot, dash and underscore; each name once"
-    )
-    model: Text | None = _condition("Only requests for this model.", "a model's name")
-    backend_name: Text | None = _condition("Only requests to this server.", "a name of [[backends]]")
-    endpoint: Text | None = _condition("Only this path.", "a path, such as /v1/chat/completions")
-    origin: Text | None = _condition("Only requests of this origin.", "an origin, as records show it")
-    user: Text | None = _condition("Only requests of this user.", "a user, as records show it")
-    api_key_id: Text | None = _condition("Only requests with this key.", "an id of a key, as records show it")
-    tag: Text | None = _condition("Only requests with this tag.", "k=v, several separated by commas")
-    streaming: bool | None = _condition("Only streams, or only what is none.", "true or false")
+    if TYPE_CHECKING:
+        name: str
+        tag: str | None
 
     @model_validator(mode="after")
     def _has_good_tags(self) -> "_About":

@@ -55,12 +55,11 @@ from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.undo import HELD, begin_undo
 from llm_metrics_proxy.migration.verify import StoppedError, verify_table
 from llm_metrics_proxy.migration.versions import is_older
-from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, Pragmas, connect
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, applied_steps, apply_steps, store_error
 
-__all__ = ["MIGRATIONS", "Options", "Status", "history", "migrate", "status", "undo", "verify"]
+__all__ = ["Options", "Status", "history", "migrate", "status", "undo", "verify"]
 
 NOTHING: Final = "every record follows the newest formulas"
 _PRAGMAS: Final[Pragmas] = {
@@ -77,7 +76,7 @@ def migrate(
     *,
     report: Report = quiet,
     stop: threading.Event | None = None,
-    migrations: Sequence[Migration] = MIGRATIONS,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
     looked: Look | None = None,
 ) -> Result:
@@ -117,7 +116,7 @@ def undo(
     to_version: str | None = None,
     report: Report = quiet,
     stop: threading.Event | None = None,
-    migrations: Sequence[Migration] = MIGRATIONS,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
 ) -> Result:
     """Take the last run back, all of it or its migrations to versions above ``to_version``. Raises as ``migrate``."""
@@ -135,7 +134,7 @@ def verify(
     *,
     report: Report = quiet,
     stop: threading.Event | None = None,
-    migrations: Sequence[Migration] = MIGRATIONS,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
 ) -> tuple[Fault, ...]:
     """Every calculated value against the oracle of the version its stamp names; read-only. Raises ``StoreError``."""

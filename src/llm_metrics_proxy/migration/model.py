@@ -88,6 +88,7 @@ class Migration(NamedTuple):
     that gives a value which the oracle cannot tell from it, always of one storage class where that matters; records
     that are the same by these are verified as one. None: record by record. ``seen_where``: so are records of which this
     SQL template, ``{name}`` standing for the input of that name, is not true.
+    ``oracle_at``: gives the oracle for records that a later version calculated, which knows more than this one.
     ``given``: what several expressions rest on, worked out once; its names may stand in all SQL of the migration but
     ``keep_when``.
     """
@@ -105,6 +106,7 @@ class Migration(NamedTuple):
     given: Given | None = None
     seen_as: tuple[str, ...] | None = None
     seen_where: str = "1"
+    oracle_at: Callable[[str], Oracle] | None = None
 
     @property
     def checksum(self) -> str:

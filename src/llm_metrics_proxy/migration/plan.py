@@ -1,7 +1,6 @@
 """The values of a plan, as ``migrate plan`` prints them and gives them as JSON."""
 
 import re
-from typing import Final
 
 import msgspec
 
@@ -9,14 +8,7 @@ from llm_metrics_proxy.migration.disk import Disk
 from llm_metrics_proxy.migration.model import Change, Fault, Run
 from llm_metrics_proxy.migration.preview import MetricChange
 from llm_metrics_proxy.migration.retyping import Retyped
-from llm_metrics_proxy.record import ALL_COLUMNS, DERIVED, KEPT, PRICED, raw_facts
-
-_MEANINGS: Final = {
-    **{name: fact.meaning for name, fact in raw_facts().items()},
-    **{column.name: column.fact.meaning for column in (*DERIVED, *PRICED, *KEPT)},
-}
-
-_KEPT: Final = frozenset(column.name for column in KEPT)
+from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
 
 
 class StampCount(msgspec.Struct, frozen=True):
@@ -83,9 +75,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def in_words(change: Change) -> str:
     """What a change does, for people."""
-    meaning = _MEANINGS.get(change.column, "")
+    column = REGISTRY.get(change.column)
+    meaning = column.meaning if column else ""
     what = f"{change.column} is {'corrected' if change.original else 'recomputed'}"
-    if change.column in _KEPT:
+    if column and column.origin == "kept":
         return f"{change.column} is filled ({meaning})"
     if change.only_if_added:
         sources = ", ".join(name for name in ALL_COLUMNS if re.search(rf"\b{name}\b", change.expression))

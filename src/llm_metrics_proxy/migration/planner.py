@@ -43,7 +43,6 @@ from llm_metrics_proxy.migration.runs import DISTRUSTED, all_runs, get_fact
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import Census, Standing, is_older, standing, take_census
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN
-from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.affinity import mangled_columns
 from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, snapshot
 from llm_metrics_proxy.storage.read_only_file import open_read_only
@@ -60,7 +59,7 @@ def plan(
     path: Path,
     *,
     backup_dir: Path,
-    migrations: Sequence[Migration] | None = None,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
     sample_records: int = SAMPLE_RECORDS,
     report: Report = quiet,
@@ -78,7 +77,7 @@ def plan(
         return _nothing(path, app_version, inspection)
     try:
         with open_read_only(path, BUSY_TIMEOUT_MS) as source, snapshot(source):
-            look = _Look(path, inspection, source, tuple(MIGRATIONS if migrations is None else migrations), app_version)
+            look = _Look(path, inspection, source, tuple(migrations), app_version)
             known = look.plan()
             if known.refusal or known.nothing_to_do:
                 return known

@@ -16,7 +16,7 @@ import msgspec
 
 from llm_metrics_proxy.migration.model import Fault, Migration
 from llm_metrics_proxy.migration.sql import RunSql
-from llm_metrics_proxy.record import DERIVED, PRICED, raw_facts
+from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.storage.connection import in_memory
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
@@ -25,10 +25,6 @@ _LARGEST: Final = "1.7976931348623157e308"
 _EVERY: Final = (-(2**63), 2**63 - 1)
 _FAULTS: Final = 10
 _TABLE_SQL: Final = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE"
-_UNITS: Final = {
-    **{name: fact.unit for name, fact in raw_facts().items()},
-    **{column.name: column.fact.unit for column in (*DERIVED, *PRICED)},
-}
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -194,7 +190,7 @@ def _metric(sample: apsw.Connection, name: str, after: str) -> MetricChange:
     by_model = sample.execute(f"{statement.format(group=group)} GROUP BY 1 ORDER BY 2 DESC, 1")
     return MetricChange(
         metric=name,
-        unit=_UNITS.get(name, ""),
+        unit=REGISTRY[name].unit if name in REGISTRY else "",
         overall=_comparison(overall, encoding),
         by_model=tuple(_comparison(row, encoding) for row in by_model),
     )

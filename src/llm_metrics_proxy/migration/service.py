@@ -41,7 +41,6 @@ from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.overview import Look, Status, look_at, refuse, refuse_newer
 from llm_metrics_proxy.migration.runs import all_runs, get_fact
 from llm_metrics_proxy.migration.undo import HELD
-from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
 
 RETRY_S: Final = 30.0
@@ -88,7 +87,7 @@ class MigrationService:
         options: Options,
         *,
         allowed: bool = True,
-        migrations: Sequence[Migration] = MIGRATIONS,
+        migrations: Sequence[Migration],
         app_version: str = APP_VERSION,
         retry_s: float = RETRY_S,
         look_s: float = LOOK_S,

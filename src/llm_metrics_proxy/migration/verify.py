@@ -365,8 +365,9 @@ def _stamp_faults(
 ) -> Iterator[Fault]:
     checked, inputs = _checked(migration, superseded), len(migration.inputs)
     labels = [migration.changes[index].column for index in checked]
+    oracle = migration.oracle_at(str(parameters[2])) if migration.oracle_at else migration.oracle
     for row in read_rows(connection, statement, parameters, 1 + inputs + len(labels)):
-        expected = migration.oracle(*row[1 : 1 + inputs])
+        expected = oracle(*row[1 : 1 + inputs])
         should = tuple(expected[index] for index in checked)
         if should != row[1 + inputs :]:
             text = _difference(labels, should, row[1 + inputs :])

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from llm_metrics_proxy.pricing import public
 from llm_metrics_proxy.pricing.rates import Tariff, Tokens, always, cost_usd
 from llm_metrics_proxy.pricing.table import ALWAYS, FOR_EVER, PriceRow
+from llm_metrics_proxy.wire.endpoints import DIALECTS
 
 UPSTREAM: Final = "upstream"
 PRICE_TABLE: Final = "price_table"
@@ -21,14 +22,13 @@ GENAI_PRICES: Final = "genai_prices"
 SOURCES: Final = (UPSTREAM, PRICE_TABLE, GENAI_PRICES)
 UNKNOWN: Final[tuple[float | None, str | None]] = (None, None)
 
-# Their answers have no output tokens to count.
-_ONLY_INPUT: Final = frozenset({"openai_embeddings", "ollama_embed", "rerank", "openai_moderations"})
+_ONLY_INPUT: Final = frozenset(dialect.name for dialect in DIALECTS if not dialect.has_output)
 # Who is behind an address that no list knows, where only one can be: nobody else runs these models.
-_BY_DIALECT: Final = {"anthropic_messages": ("anthropic", "claude")}
+_SELLERS: Final = {dialect.name: dialect.seller for dialect in DIALECTS if dialect.seller is not None}
 _MOST_KNOWN: Final = 10_000  # clients choose models' names; beyond this the cache begins anew
 
 
-class Facts(Protocol):
+class Billable(Protocol):
     """What a price depends on; ``record.RequestRecord`` has it all."""
 
     @property
@@ -80,7 +80,7 @@ class Pricer:
         self._use_public = use_public_lists
         self._known: dict[_Key, tuple[_Offer, ...]] = {}
 
-    def price(self, record: Facts) -> tuple[float | None, str | None]:
+    def price(self, record: Billable) -> tuple[float | None, str | None]:
         """Cost in US dollars and who said so; both None where it is unknown."""
         told = record.upstream_cost_usd
         if told is not None and 0 <= told < inf:
@@ -163,8 +163,8 @@ def _providers(backend: str, dialect: str | None, names: Sequence[str]) -> list[
     known = public.provider_of_host(host)
     if known is not None:
         return [known]
-    provider, family = _BY_DIALECT.get(dialect or "", ("", ""))
-    return [provider] if provider and any(family in name.lower() for name in names) else []
+    seller = _SELLERS.get(dialect or "")
+    return [seller.provider] if seller and any(seller.model_word in name.lower() for name in names) else []
 
 
 def is_local(host: str) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo, ModelPrice
 
-from llm_metrics_proxy.pricing.rates import Level, Rates, Tariff
+from llm_metrics_proxy.pricing.rates import PriceTier, Rates, Tariff
 
 _BEGIN: Final = date(1970, 1, 1)
 _PER_MTOK: Final = ("input_mtok", "cache_read_mtok", "cache_write_mtok", "output_mtok", "output_reasoning_mtok")
@@ -97,7 +97,7 @@ def _rates(price: "ModelPrice") -> Rates:
     for above in (-1, *starts):
         taken, cached, written, output, reasoning = (_above(values[name], above) for name in _PER_MTOK)
         levels.append(
-            Level(
+            PriceTier(
                 input=taken,
                 cached=taken if cached is None else cached,
                 written=taken if written is None else written,

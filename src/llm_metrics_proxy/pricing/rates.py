@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 _MILLION: Final = 1e6
 
 
-class Level(NamedTuple):
+class PriceTier(NamedTuple):
     """Prices that hold for all tokens of a request whose input has more than ``above`` tokens.
 
     ``input`` and ``output`` may be None: the model has no such price, and a request with such tokens is not priced.
@@ -27,7 +27,7 @@ class Level(NamedTuple):
     above: int = -1
 
 
-Rates = tuple[Level, ...]  # by ``above``, the first from 0 tokens on
+Rates = tuple[PriceTier, ...]  # by ``above``, the first from 0 tokens on
 
 
 class Tokens(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy.globs import matches
-from llm_metrics_proxy.pricing.rates import Level, Rates
+from llm_metrics_proxy.pricing.rates import PriceTier, Rates
 
 ALWAYS: Final = ""  # before every time, as text
 FOR_EVER: Final = "~"  # after every time
@@ -41,7 +41,7 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         cached, written = self.cached_usd_per_mtok, self.cache_write_usd_per_mtok
         output = self.output_usd_per_mtok
         return (
-            Level(
+            PriceTier(
                 input=taken,
                 cached=taken if cached is None else cached,
                 written=taken if written is None else written,

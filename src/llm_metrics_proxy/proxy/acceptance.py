@@ -5,22 +5,23 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from llm_metrics_proxy.proxy import stations
-from llm_metrics_proxy.proxy.admission import Verdict
+from llm_metrics_proxy.proxy.admission import AdmissionVerdict
 from llm_metrics_proxy.proxy.choice import split_prefix
 from llm_metrics_proxy.proxy.exchange import Cause, Exchange
 from llm_metrics_proxy.proxy.identity import agent_of, origin_of, tags_of, trace_of
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_start
 from llm_metrics_proxy.proxy.transaction import Transaction
 from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.wire.endpoints import MODELS_PATH
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.context import Context
     from llm_metrics_proxy.proxy.downstream import Downstream
 
-MODELS_PATH: Final = b"/v1/models"
+_MODELS_PATH: Final = MODELS_PATH.encode()
 
 
-def plan_for(ctx: "Context", head: InboundRequest, verdict: Verdict, *, trusted: bool) -> RequestPlan:
+def plan_for(ctx: "Context", head: InboundRequest, verdict: AdmissionVerdict, *, trusted: bool) -> RequestPlan:
     """Everything that depends on the head alone; ``trusted``: the peer may say whom it forwards for."""
     fleet, server = ctx.fleet, ctx.fleet.only
     named = split_prefix(head.target, fleet.names) if fleet.names else None
@@ -29,9 +30,9 @@ def plan_for(ctx: "Context", head: InboundRequest, verdict: Verdict, *, trusted:
         head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
     facts = head.facts
     tags, trace = tags_of(facts), trace_of(facts)
-    backend_name = None if server is None else server.backend.terms.name
+    backend_name = None if server is None else server.backend.rule.name
     route = ctx.policy.route(head.method, head.path)
-    asks_for_models = (head.method, head.path) == (b"GET", MODELS_PATH) and not head.websocket
+    asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
     merges_models = asks_for_models and server is None and len(fleet.servers) > 1
     return RequestPlan(
         request=head,

@@ -30,7 +30,7 @@ _VARY: Final = b"Vary: Origin\r\n"
 _NAVIGATIONS: Final = frozenset({b"GET", b"HEAD"})
 
 
-class Verdict(NamedTuple):
+class AdmissionVerdict(NamedTuple):
     """``refused``: why it may not pass. ``cors``: field lines that say which page may read the answer; none where no
     page but the server's own asks. ``preflight``: the request is a browser's question (Fetch standard, section 4.8),
     and these lines are its answer."""
@@ -40,7 +40,7 @@ class Verdict(NamedTuple):
     preflight: bytes | None = None
 
 
-_PASSES: Final = Verdict()
+_PASSES: Final = AdmissionVerdict()
 
 
 class Admission:
@@ -57,19 +57,19 @@ class Admission:
         self._good_hosts: set[bytes] = set()  # spellings that were looked at
         self._origins = OriginRule(allowed_origins)
 
-    def judge(self, request: "InboundRequest", *, trusted: bool) -> Verdict:
+    def judge(self, request: "InboundRequest", *, trusted: bool) -> AdmissionVerdict:
         """``trusted``: the peer's X-Forwarded-Host is the name that the client asked by."""
         facts = request.facts
         host = facts.get("host")
         # Only HTTP/1.0 may lack Host: no browser does.
         if self._hosts is not None and host is not None and host not in self._good_hosts:
             if not self._hosts.admits(host.decode("latin-1")):
-                return Verdict(Cause.MISDIRECTED)
+                return AdmissionVerdict(Cause.MISDIRECTED)
             if len(self._good_hosts) < _MAX_LEARNED:
                 self._good_hosts.add(host)
         sent, site = facts.get("origin"), facts.get("sec_fetch_site")
         if sent is None:
-            return Verdict(Cause.FOREIGN_ORIGIN) if self._is_foreign_load(request, site) else _PASSES
+            return AdmissionVerdict(Cause.FOREIGN_ORIGIN) if self._is_foreign_load(request, site) else _PASSES
         if site == b"same-origin":  # the browser knows, whatever stands between it and us
             return _PASSES
         origin = sent.decode("latin-1")
@@ -78,12 +78,12 @@ class Admission:
             return _PASSES
         access = self._origins.access(origin)
         if access is Access.NONE:
-            return Verdict(Cause.FOREIGN_ORIGIN)
+            return AdmissionVerdict(Cause.FOREIGN_ORIGIN)
         cors = b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if access is Access.ANYONE else sent)
         if access is Access.CREDENTIALS:
             cors += b"Access-Control-Allow-Credentials: true\r\n"
         cors += _VARY
-        return Verdict(None, cors, _preflight(request, cors))
+        return AdmissionVerdict(None, cors, _preflight(request, cors))
 
     def _is_foreign_load(self, request: "InboundRequest", site: bytes | None) -> bool:
         """A picture or script of another site's page, for which browsers send no Origin; a link may be followed.

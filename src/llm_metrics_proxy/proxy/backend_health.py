@@ -29,7 +29,7 @@ AWAY_CAUSES: Final = frozenset(
 )
 
 
-class BackendHealth(msgspec.Struct):
+class HealthTracker(msgspec.Struct):
     """What is known of one backend. Its ``Server`` is its only owner."""
 
     eject_after: int  # failures in a row

@@ -46,7 +46,7 @@ def share(limit: int, in_use: int, max_connections: int, *, through_tls: bool) -
     return Shares(clients, told, (spare - told - clients) // each) if clients >= 1 else None
 
 
-class Capacity:
+class ClientCapacity:
     """Counts who is turned away. ``clients_limit`` and ``upstreams_limit`` bound everything else."""
 
     def __init__(self, slot: Slot, max_connections: int) -> None:
@@ -94,7 +94,7 @@ class Capacity:
             log.warning("all %d connections are taken: clients are told 503 (%d so far)", self._shares.clients, count)
 
 
-class Listeners:
+class ListeningSockets:
     """A worker's listening sockets. ``shut`` accepts nobody for a while, and the kernel goes on queueing."""
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from llm_metrics_proxy.forwarded import is_within
 from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
-from llm_metrics_proxy.proxy.capacity import Capacity, Listeners
+from llm_metrics_proxy.proxy.capacity import ClientCapacity, ListeningSockets
 from llm_metrics_proxy.proxy.identity import KeyIds, RequestIds, WallClock
 from llm_metrics_proxy.proxy.inbound import RequestPlan
 from llm_metrics_proxy.proxy.options import ProxyOptions
@@ -38,12 +38,12 @@ class Context:
     key_ids: KeyIds
     health: HealthReport
     bodies: BodyMemory
-    capacity: Capacity
+    capacity: ClientCapacity
     plans: Plans[RequestPlan] = field(default_factory=Plans)
     request_ids: RequestIds = field(default_factory=RequestIds)
     wall_clock: WallClock = field(default_factory=WallClock)
     connections: "set[Downstream]" = field(default_factory=set)
-    listeners: Listeners | None = None
+    listeners: ListeningSockets | None = None
     draining: bool = False
 
     def is_trusted(self, address: str) -> bool:

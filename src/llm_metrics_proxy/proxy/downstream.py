@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Final, cast
 
 from llm_metrics_proxy.proxy import fast_lane
 from llm_metrics_proxy.proxy.acceptance import accept, plan_for
-from llm_metrics_proxy.proxy.admission import Verdict
+from llm_metrics_proxy.proxy.admission import AdmissionVerdict
 from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause
-from llm_metrics_proxy.proxy.headers import Refusal
+from llm_metrics_proxy.proxy.headers import HeadRefusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan
 from llm_metrics_proxy.proxy.local import LOCAL_PATHS, UNREAD, Reply
-from llm_metrics_proxy.proxy.outlet import Outlet
 from llm_metrics_proxy.proxy.overdue import overdue
 from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
 from llm_metrics_proxy.proxy.request_reader import RequestReader
+from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 from llm_metrics_proxy.proxy.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 Work = Transaction | Reply
 
 
-class Phase(Enum):
+class ConnectionPhase(Enum):
     """What the connection is doing."""
 
     IDLE = auto()
@@ -52,7 +52,7 @@ class Phase(Enum):
     CLOSED = auto()
 
 
-_IDLE, _BUSY, _TUNNEL, _LINGERING, _CLOSED = Phase  # CPython 3.11 takes 45 ns to look one up in its class
+_IDLE, _BUSY, _TUNNEL, _LINGERING, _CLOSED = ConnectionPhase  # CPython 3.11 takes 45 ns to look one up in its class
 
 
 class Downstream(asyncio.Protocol):
@@ -74,8 +74,8 @@ class Downstream(asyncio.Protocol):
         "_refused",
         "_since",
         "address",
-        "introduced",
-        "outlet",
+        "forwarding_cache",
+        "socket_writer",
         "transport",
         "trusted",
     )
@@ -86,10 +86,10 @@ class Downstream(asyncio.Protocol):
             self, max_head_bytes=ctx.options.max_header_bytes, max_fields=ctx.options.max_header_count
         )
         self.transport: asyncio.Transport | None = None
-        self.outlet: Outlet | None = None
+        self.socket_writer: SocketWriter | None = None
         self.address = b""
         self.trusted = False
-        self.introduced: tuple[RequestPlan, bytes] | None = None  # the newest short way's plan and forwarding lines
+        self.forwarding_cache: tuple[RequestPlan, bytes] | None = None  # of the newest plan
         self._phase = _IDLE
         self._since = self._now = monotonic_ns()  # when the phase began, or the head that is being read
         self._current: Work | None = None  # the one whose turn it is
@@ -109,7 +109,7 @@ class Downstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses of it
-        self.outlet = Outlet(transport)
+        self.socket_writer = SocketWriter(transport)
         ctx = self._ctx
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if peer else "unknown"
@@ -204,7 +204,7 @@ class Downstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
         self._phase = _CLOSED
-        self.transport = self.outlet = None
+        self.transport = self.socket_writer = None
         ctx = self._ctx
         ctx.connections.discard(self)
         if ctx.listeners is not None and ctx.listeners.are_shut and ctx.capacity.may_accept(len(ctx.connections) + 1):
@@ -250,7 +250,7 @@ class Downstream(asyncio.Protocol):
             plan = self._plan = plan_for(self._ctx, head, verdict, trusted=self.trusted)
             self._enqueue(accept(self._ctx, self, plan, head.content_length, self._now))
 
-    def head_refused(self, refusal: Refusal, verdict: Verdict = UNREAD) -> None:
+    def head_refused(self, refusal: HeadRefusal, verdict: AdmissionVerdict = UNREAD) -> None:
         """Answer with an error once earlier requests are answered, then close; nothing further is understood."""
         refused, self._refused = self._refused, None
         if refused is not None:  # whatever it asks, and be it no HTTP
@@ -284,7 +284,7 @@ class Downstream(asyncio.Protocol):
             incoming.note_opened()
             incoming.bad_body(f"The request's body is not valid HTTP: {reason}.")
         else:
-            self.head_refused(Refusal(400, "bad_http", f"The request is not valid HTTP: {reason}."))
+            self.head_refused(HeadRefusal(400, "bad_http", f"The request is not valid HTTP: {reason}."))
 
     def tunnel_asked(self, rest: bytes) -> bool:
         newest = self._queue[-1] if self._queue else self._current
@@ -327,8 +327,8 @@ class Downstream(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Bytes for the client, unless it is gone."""
-        if self.outlet is not None:
-            self.outlet.write(data)
+        if self.socket_writer is not None:
+            self.socket_writer.write(data)
 
     def pause(self, reason: str = "upload") -> None:
         """Read no more until every reason to pause is gone."""
@@ -416,7 +416,7 @@ class Downstream(asyncio.Protocol):
             elif self._reader.in_head:
                 if now - self._since > options.header_timeout_s * 1e9:
                     self._reader.in_head = False
-                    self.head_refused(Refusal(408, "slow_request", "The request's head did not arrive in time."))
+                    self.head_refused(HeadRefusal(408, "slow_request", "The request's head did not arrive in time."))
                     self._advance()
             elif now - self._since > options.keepalive_timeout_s * 1e9:
                 self.close()
@@ -453,5 +453,5 @@ class Downstream(asyncio.Protocol):
                 work.abandon(Cause.SHUTDOWN)
 
 
-def _refusal(cause: Cause) -> Refusal:
-    return Refusal(ENDINGS[cause].status, cause.value, ENDINGS[cause].message)
+def _refusal(cause: Cause) -> HeadRefusal:
+    return HeadRefusal(ENDINGS[cause].status, cause.value, ENDINGS[cause].message)

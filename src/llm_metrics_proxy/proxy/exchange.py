@@ -21,7 +21,7 @@ from llm_metrics_proxy.wire.content_coding import Decoder
 log = logging.getLogger(__name__)
 
 
-class State(Enum):
+class ExchangeState(Enum):
     """Where an exchange stands."""
 
     RECEIVING = auto()  # the request's body is not complete
@@ -31,7 +31,7 @@ class State(Enum):
     CLOSED = auto()
 
 
-RECEIVING, WAITING, AWAITING, RESPONDING, CLOSED = State  # CPython 3.11 takes 45 ns to look one up in its class
+RECEIVING, WAITING, AWAITING, RESPONDING, CLOSED = ExchangeState  # CPython 3.11 takes 45 ns to look one up in its class
 
 
 class Cause(StrEnum):
@@ -126,7 +126,7 @@ class Exchange(msgspec.Struct):
 
     record: RequestRecord
     received: int
-    state: State = RECEIVING
+    state: ExchangeState = RECEIVING
     reader: ResponseReader | None = None
     decoder: Decoder | None = None
     head_sent: bool = False  # the client has part of an answer; from now on a fault can only abort

@@ -47,19 +47,19 @@ def send(ctx: "Context", client: "Downstream", plan: RequestPlan, body: bytes, n
         return None
     record = begin_record(ctx, client, plan)
     if plan.server is None:
-        record.backend, record.backend_name = server.backend.address.label, server.backend.terms.name
+        record.backend, record.backend_name = server.backend.address.label, server.backend.rule.name
     record.request_bytes = length
     record.attempts = 1
     server.open_requests += 1
     exchange = Exchange(record, now, AWAITING, body_complete=now)
     if facts is not None:
         exchange.request_facts(facts)
-    introduced = client.introduced
-    if introduced is None or introduced[0] is not plan:
+    forwarding_cache = client.forwarding_cache
+    if forwarding_cache is None or forwarding_cache[0] is not plan:
         lines = forwarding_lines(request.facts, client.address, trusted=client.trusted)
-        introduced = client.introduced = (plan, lines)
+        forwarding_cache = client.forwarding_cache = (plan, lines)
     start = start_for(plan, server, trusted=client.trusted)
-    payload = b"%b%b%b%b" % (start, introduced[1], framing_lines(request, length), body)
+    payload = b"%b%b%b%b" % (start, forwarding_cache[1], framing_lines(request, length), body)
     transaction = Transaction(
         ctx, client, plan, exchange, length, request, request.keep_alive, True, options.max_body_bytes, None,
         started=True,

@@ -8,9 +8,9 @@ strangers look like loopback. Who shows the token of the metrics gets everything
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_metrics_proxy.proxy.admission import Verdict, own_answer_lines
+from llm_metrics_proxy.proxy.admission import AdmissionVerdict, own_answer_lines
 from llm_metrics_proxy.proxy.answers import empty_answer, error_body, json_answer, json_bytes
-from llm_metrics_proxy.proxy.headers import Refusal
+from llm_metrics_proxy.proxy.headers import HeadRefusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LOCAL_PATHS: Final = frozenset({b"/health", b"/ready", b"*"})
 _ALLOW: Final = b"Allow: GET, HEAD, POST, OPTIONS\r\n"
 _PROBE_TIMEOUT_S: Final = 2.0
-UNREAD: Final = Verdict()  # of a head that was not read to its end
+UNREAD: Final = AdmissionVerdict()  # of a head that was not read to its end
 
 
 class Reply:
@@ -28,7 +28,9 @@ class Reply:
 
     __slots__ = ("_body", "_client", "_complete", "_ctx", "_request", "_status", "_verdict", "keep_alive", "started")
 
-    def __init__(self, ctx: "Context", client: "Downstream", request: InboundRequest | None, verdict: Verdict) -> None:
+    def __init__(
+        self, ctx: "Context", client: "Downstream", request: InboundRequest | None, verdict: AdmissionVerdict
+    ) -> None:
         self._ctx = ctx
         self._client = client
         self._request = request
@@ -40,7 +42,7 @@ class Reply:
         self.started = False
 
     @classmethod
-    def refusal(cls, ctx: "Context", client: "Downstream", refusal: Refusal, verdict: Verdict) -> "Reply":
+    def refusal(cls, ctx: "Context", client: "Downstream", refusal: HeadRefusal, verdict: AdmissionVerdict) -> "Reply":
         """What follows on the connection is not read: the answer closes it."""
         reply = cls(ctx, client, None, verdict)
         reply._status = refusal.status
@@ -48,7 +50,7 @@ class Reply:
         return reply
 
     @classmethod
-    def local(cls, ctx: "Context", client: "Downstream", request: InboundRequest, verdict: Verdict) -> "Reply":
+    def local(cls, ctx: "Context", client: "Downstream", request: InboundRequest, verdict: AdmissionVerdict) -> "Reply":
         """``/health`` or ``/ready``, ``OPTIONS *``, or a preflight."""
         return cls(ctx, client, request, verdict)
 

@@ -16,13 +16,13 @@ from typing import NamedTuple
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.exchange import Exchange
-from llm_metrics_proxy.proxy.outlet import Outlet
+from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.scoreboard import OPEN_REQUESTS, REQUESTS, Slot
 
 log = logging.getLogger(__name__)
 
-Ending = tuple[Outlet | None, bytes, Callable[[], None] | None]
+Ending = tuple[SocketWriter | None, bytes, Callable[[], None] | None]
 
 
 class Trouble(NamedTuple):
@@ -47,7 +47,7 @@ class Recorder:
         if waited := slot.get("records_waiting"):
             log.error("journal: the worker before this one died with %d records that could not be written", waited)
         self._fsync_always = fsync == "always"
-        self._sendings: list[tuple[Exchange, Outlet, bytes]] = []
+        self._sendings: list[tuple[Exchange, SocketWriter, bytes]] = []
         self._endings: list[Ending] = []
         self._scheduled = False
         self._opened = 0  # in this turn
@@ -67,9 +67,9 @@ class Recorder:
         if not self._scheduled:
             self._schedule()
 
-    def send(self, exchange: Exchange, outlet: Outlet, data: bytes) -> None:
+    def send(self, exchange: Exchange, socket_writer: SocketWriter, data: bytes) -> None:
         """Write a whole request, opened in this turn, once its frame is in the journal."""
-        self._sendings.append((exchange, outlet, data))
+        self._sendings.append((exchange, socket_writer, data))
 
     def flush(self) -> None:
         """What was opened in this turn is in the journal when this returns, unless that cannot be written."""
@@ -79,7 +79,7 @@ class Recorder:
     def closed(
         self,
         record: RequestRecord,
-        outlet: Outlet | None = None,
+        socket_writer: SocketWriter | None = None,
         last_bytes: bytes = b"",
         then: Callable[[], None] | None = None,
     ) -> None:
@@ -87,7 +87,7 @@ class Recorder:
         self._writer.closed(record)
         if stations.on:
             stations.closed(record)
-        self._endings.append((outlet, last_bytes, then))
+        self._endings.append((socket_writer, last_bytes, then))
         if not self._scheduled:
             self._schedule()
 
@@ -118,8 +118,8 @@ class Recorder:
 
     def _send(self) -> None:
         sendings, self._sendings = self._sendings, []
-        for exchange, outlet, data in sendings:
-            outlet.write(data)
+        for exchange, socket_writer, data in sendings:
+            socket_writer.write(data)
             exchange.sent = monotonic_ns()
             if stations.on:
                 stations.sent_at_once(exchange)
@@ -133,9 +133,9 @@ class Recorder:
 
     @staticmethod
     def _hand_out(endings: list[Ending]) -> None:
-        for outlet, last_bytes, then in endings:
-            if outlet is not None and last_bytes:
-                outlet.write(last_bytes)
+        for socket_writer, last_bytes, then in endings:
+            if socket_writer is not None and last_bytes:
+                socket_writer.write(last_bytes)
             if then is not None:
                 then()
 

@@ -286,7 +286,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         server.open_requests += 1
         record = self.exchange.record
         record.attempts = (record.attempts or 0) + 1
-        record.backend, record.backend_name = server.backend.address.label, server.backend.terms.name
+        record.backend, record.backend_name = server.backend.address.label, server.backend.rule.name
         if stations.on:
             stations.chosen(self.exchange)
         upstream = server.pool.acquire(self)
@@ -462,7 +462,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             self.keep_alive,
             extra=listing.missing_line + own_answer_lines(self.plan.cors),
         )
-        self.ctx.recorder.closed(record, self.client.outlet, answer, self._answered)
+        self.ctx.recorder.closed(record, self.client.socket_writer, answer, self._answered)
 
     # From the upstream connection
 
@@ -494,7 +494,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
                 self.server.open_requests -= 1
             if self.framing is CHUNKED:
                 out += LAST_CHUNK
-            self.ctx.recorder.closed(exchange.finish(monotonic_ns(), read_at), self.client.outlet, out, self._answered)
+            record = exchange.finish(monotonic_ns(), read_at)
+            self.ctx.recorder.closed(record, self.client.socket_writer, out, self._answered)
             return
         if out:
             self.client.write(out)
@@ -631,7 +632,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
             head_only=head_only,
             extra=own_answer_lines(self.plan.cors),
         )
-        recorder.closed(record, self.client.outlet, answer, self._answered)
+        recorder.closed(record, self.client.socket_writer, answer, self._answered)
 
     def _drop_upstream(self) -> None:
         upstream, self.upstream = self.upstream, None

@@ -21,10 +21,10 @@ from llm_metrics_proxy.proxy.answers import CHUNKED, LENGTH, NONE, UNTIL_CLOSE, 
 from llm_metrics_proxy.proxy.chunked import ChunkedError, ChunkedReader
 from llm_metrics_proxy.proxy.exchange import Cause
 from llm_metrics_proxy.proxy.headers import RESPONSE_RULES, Field, sort_fields, tokens
-from llm_metrics_proxy.proxy.outlet import Outlet
 from llm_metrics_proxy.proxy.owner import Owner
 from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
 from llm_metrics_proxy.proxy.routing import Backend
+from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.pool import Pool
@@ -57,12 +57,12 @@ class Upstream(asyncio.Protocol):
         "_keep_alive",
         "_length",
         "_method",
-        "_outlet",
         "_parser",
         "_paused",
         "_peer_closed",
         "_pool",
         "_reason",
+        "_socket_writer",
         "_start",
         "_tls_fd",
         "_tunnel",
@@ -81,7 +81,7 @@ class Upstream(asyncio.Protocol):
         self._pool = pool
         self._parser = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport | None = None
-        self._outlet: Outlet | None = None
+        self._socket_writer: SocketWriter | None = None
         self.owner: Owner | None = None
         self.reused = False
         self.connect_ns = 0
@@ -127,13 +127,13 @@ class Upstream(asyncio.Protocol):
         """Send a request (or, for a streamed upload, its head) on this connection, which from now on has an owner."""
         self.take(owner, method, len(data)).write(data)
 
-    def take(self, owner: Owner, method: bytes, size_bytes: int) -> Outlet:
+    def take(self, owner: Owner, method: bytes, size_bytes: int) -> SocketWriter:
         """This connection has an owner from now on, who writes the request, of that size, to what is returned."""
-        outlet = self._outlet
-        assert outlet is not None
+        socket_writer = self._socket_writer
+        assert socket_writer is not None
         self._begins_at = begins_at = self._bytes_out
         self._bytes_out = begins_at + size_bytes
-        if outlet.fd < 0:  # TLS: what it adds cannot be counted here
+        if socket_writer.fd < 0:  # TLS: what it adds cannot be counted here
             now = delivery.sent(self._tls_fd)
             self._begins_at = 0 if now is None else now.taken
         if self._untouched:
@@ -141,13 +141,13 @@ class Upstream(asyncio.Protocol):
         else:
             self._expect(method)
         self.owner = owner
-        return outlet
+        return socket_writer
 
     def send(self, data: bytes) -> None:
         """More of the request's body."""
-        if self._outlet is not None:
+        if self._socket_writer is not None:
             self._bytes_out += len(data)
-            self._outlet.write(data)
+            self._socket_writer.write(data)
 
     def pause(self) -> None:
         """Back-pressure: read no more until ``resume``."""
@@ -182,7 +182,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses of it
-        self._outlet = Outlet(transport)
+        self._socket_writer = SocketWriter(transport)
         if transport.get_extra_info("sslcontext") is not None:
             # TLS has closed its descriptor by the time that it tells us; what became of a request is asked of this one.
             with suppress(OSError):
@@ -350,7 +350,7 @@ class Upstream(asyncio.Protocol):
         answered = self._head_bytes > 0 or not self._in_head or self._informational > 0
         if owner is not None and not answered:
             self.unsent = self._is_unsent(exc)
-        self.transport = self._outlet = None
+        self.transport = self._socket_writer = None
         if self._tls_fd >= 0:
             os.close(self._tls_fd)
             self._tls_fd = -1
@@ -364,19 +364,19 @@ class Upstream(asyncio.Protocol):
 
     def _is_unsent(self, exc: Exception | None) -> bool:
         """Asked while there is a descriptor."""
-        outlet = self._outlet
-        fd = self._tls_fd if outlet is None or outlet.fd < 0 else outlet.fd
-        first_errno = (outlet and outlet.errno) or (exc.errno if isinstance(exc, OSError) else 0)
+        socket_writer = self._socket_writer
+        fd = self._tls_fd if socket_writer is None or socket_writer.fd < 0 else socket_writer.fd
+        first_errno = (socket_writer and socket_writer.errno) or (exc.errno if isinstance(exc, OSError) else 0)
         peer_ended = self._peer_closed or first_errno in delivery.ENDED
         return delivery.is_unsent(delivery.sent(fd), self._begins_at, peer_ended=peer_ended)
 
     @property
     def all_delivered(self) -> bool:
         """The server's system has acknowledged all that was written; where that is not known: our kernel has it."""
-        transport, outlet = self.transport, self._outlet
-        if transport is None or outlet is None or transport.get_write_buffer_size():
+        transport, socket_writer = self.transport, self._socket_writer
+        if transport is None or socket_writer is None or transport.get_write_buffer_size():
             return False
-        now = delivery.sent(outlet.fd if outlet.fd >= 0 else self._tls_fd)
+        now = delivery.sent(socket_writer.fd if socket_writer.fd >= 0 else self._tls_fd)
         return now is None or now.taken == now.acknowledged
 
     def pause_writing(self) -> None:

@@ -28,12 +28,12 @@ from llm_metrics_proxy.process_memory import give_back_large_blocks
 from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
-from llm_metrics_proxy.proxy.capacity import Capacity, Listeners
+from llm_metrics_proxy.proxy.capacity import ClientCapacity, ListeningSockets
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
 from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.identity import KeyIds
-from llm_metrics_proxy.proxy.options import ProxyOptions, reloaded
+from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.recorder import Recorder
@@ -77,7 +77,7 @@ class Worker:
             key_ids=KeyIds(Path(options.secret_file).read_bytes()),
             health=self._health,
             bodies=BodyMemory(self._slot, options.max_buffered_bytes),
-            capacity=Capacity(self._slot, options.max_connections),
+            capacity=ClientCapacity(self._slot, options.max_connections),
         )
         self._ended = asyncio.Event()
         self._drain_task: asyncio.Task[None] | None = None
@@ -90,7 +90,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_reader(sys.stdin.fileno(), self._supervisor_spoke)
-        listeners = self._ctx.listeners = Listeners(loop, self._sockets, lambda: Downstream(self._ctx))
+        listeners = self._ctx.listeners = ListeningSockets(loop, self._sockets, lambda: Downstream(self._ctx))
         await listeners.open()
         self._settle()
         self._slot.set("pid", os.getpid())
@@ -122,7 +122,7 @@ class Worker:
         """New settings, checked already by whoever read them; should one be unusable all the same, the old stay."""
         ctx = self._ctx
         try:
-            options = reloaded(self._options, msgspec.json.decode(line, type=ProxyOptions))
+            options = msgspec.json.decode(line, type=ProxyOptions)
             ctx.fleet.replace(backends_of(options))
         except (msgspec.MsgspecError, SettingsError, OSError) as error:
             log.error("the new settings cannot be used, and the old ones stay: %s", error)  # noqa: TRY400
@@ -216,7 +216,7 @@ class Worker:
 
     def _show_backends(self) -> None:
         """Those that have names; a single one without has nothing beside it to be compared with."""
-        named = [server for server in self._ctx.fleet.servers if server.backend.terms.name is not None]
+        named = [server for server in self._ctx.fleet.servers if server.backend.rule.name is not None]
         shown = [(server.backend.shown_name, server.counts()) for server in named]
         self._board.show_backends(self._options.worker_index, shown)
 
@@ -247,7 +247,7 @@ class Worker:
             "records_dropped": dropped,
             "backend": ", ".join(server.backend.shown_name for server in fleet.servers),
             "backend_error": next((error for server in fleet.servers if (error := server.pool.last_error)), None),
-            "backends": [server.report(now) for server in fleet.servers if server.backend.terms.name is not None],
+            "backends": [server.report(now) for server in fleet.servers if server.backend.rule.name is not None],
             "draining": self._ctx.draining,
             "workers": workers,
         }

@@ -17,10 +17,11 @@ import apsw
 import msgspec
 import numpy as np
 
-from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Place, Tally, buckets_in, roll_up
+from llm_metrics_proxy.rollups.banks import in_bank
 from llm_metrics_proxy.rollups.columns import chosen, of_rows, selected
 from llm_metrics_proxy.rollups.grains import DAY, DENSE_DAY, DENSE_QUARTER, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import (
+    BANKS,
     joined_bins,
     joined_cells,
     pack_bins,
@@ -28,7 +29,9 @@ from llm_metrics_proxy.rollups.groups import (
     unpack_bins,
     unpack_cells,
 )
+from llm_metrics_proxy.rollups.sketch import Ints
 from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, RollupState
+from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Place, Tally, buckets_in, roll_up
 from llm_metrics_proxy.storage import invalid_text
 from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
@@ -181,7 +184,12 @@ def add(connection: Database, gathered: Gathered) -> bool:
 
 def merge(connection: Database, gathered: Gathered) -> Merged:
     """Read the rows that are touched, and add. Raises ``apsw.Error``."""
-    rows, sketches = _merge(connection, gathered.tallies) if gathered.tallies else ([], [])
+    rows: list[tuple[Any, ...]] = []
+    sketches: list[tuple[Any, ...]] = []
+    for bank in BANKS:
+        parts = [part for tally in gathered.tallies if (part := in_bank(tally, bank)).places]
+        if parts:
+            _merge_bank(connection, bank, parts, rows, sketches)
     return Merged(
         epoch=gathered.epoch,
         after=gathered.after,
@@ -222,9 +230,14 @@ def _at(place: Place) -> tuple[int, int, int, bytes]:
     return (place.grain, place.level, place.bucket, key_bytes(place.key))
 
 
-def _merge(connection: Database, tallies: Sequence[Tally]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """Rows and sketches."""
-    ats: list[tuple[int, int, int, bytes]] = []
+def _merge_bank(
+    connection: Database,
+    bank: int,
+    tallies: Sequence[Tally],
+    rows: list[tuple[Any, ...]],
+    sketches: list[tuple[Any, ...]],
+) -> None:
+    """Append the rows and sketches of one bank."""
     numbers, cells, bins = [], [], []
     number_of: dict[tuple[int, int, int, bytes], int] = {}
     for tally in tallies:
@@ -240,33 +253,24 @@ def _merge(connection: Database, tallies: Sequence[Tally]) -> tuple[list[tuple[A
     for found, tally in zip(numbers, tallies, strict=True):
         for column, added in enumerate((tally.requests, tally.succeeded, tally.failed)):
             np.add.at(counts[:, column], found, added)
-    places, packed = [], []
     execute = connection.execute
-    for number, at in enumerate(ats):
-        for requests, succeeded, failed, ones, many in execute(_OLD_ROW, at):
-            counts[number] += (requests, succeeded, failed)
-            places.append(number)
-            packed.append((ones, many))
-    all_cells = joined_cells([*cells, unpack_cells(packed, np.array(places, np.int64))]).reduced()
-    rows = [
-        (*at, *count, *bytes_)
-        for at, count, bytes_ in zip(ats, counts.tolist(), pack_cells(all_cells, len(ats)), strict=True)
-    ]
-    return rows, _merge_sketches(connection, ats, joined_bins(bins))
+    there = [(number, row) for number, at in enumerate(ats) for row in execute(_OLD_ROW, at)]
+    for number, row in there:
+        counts[number] += row[:3]
+    old = unpack_cells([row[3:] for _, row in there], _numbers(there), bank)
+    packed = pack_cells(joined_cells([*cells, old]).reduced(), len(ats))
+    rows += [(*at, *count, *bytes_) for at, count, bytes_ in zip(ats, counts.tolist(), packed, strict=True)]
+
+    new = joined_bins(bins)
+    touched = np.unique(new.group).tolist()
+    there = [(number, row) for number in touched for row in execute(_OLD_SKETCH, ats[number])]
+    old_bins = unpack_bins([row for _, row in there], _numbers(there), bank)
+    all_bytes = pack_bins(joined_bins([new, old_bins]).reduced(), len(ats))
+    sketches += [(*ats[number], *all_bytes[number]) for number in touched]
 
 
-def _merge_sketches(
-    connection: Database, ats: Sequence[tuple[int, int, int, bytes]], bins: Any
-) -> list[tuple[Any, ...]]:
-    touched = np.unique(bins.group).tolist()
-    places, packed = [], []
-    for number in touched:
-        for small_large in connection.execute(_OLD_SKETCH, ats[number]):
-            places.append(number)
-            packed.append(small_large)
-    merged = joined_bins([bins, unpack_bins(packed, np.array(places, np.int64))]).reduced()
-    all_bytes = pack_bins(merged, len(ats))
-    return [(*ats[number], *all_bytes[number]) for number in touched]
+def _numbers(there: Sequence[tuple[int, Any]]) -> Ints:
+    return np.array([number for number, _ in there], np.int64)
 
 
 def begin_anew(connection: Database) -> None:

@@ -7,6 +7,7 @@ is, to the bit: a newer program's, another program's, and one of an older versio
 import hashlib
 import math
 import re
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
@@ -16,8 +17,10 @@ from typing import Final, NamedTuple
 
 import apsw
 
+from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, in_memory, transaction
 from llm_metrics_proxy.storage.read_only_file import header, open_read_only, side_file_bytes
 
@@ -40,7 +43,8 @@ LEGACY_NEEDS_ONE_OF: Final = ("response_time_ms", "total_tokens", "tokens_per_se
 
 
 class SchemaStep(NamedTuple):
-    """One file of ``schema/``. Never edited once released: every database it was applied to has its checksum."""
+    """One file of ``schema/``, or the columns of ``record`` that name its number. Never changed once released: every
+    database it was applied to has its checksum."""
 
     number: int
     name: str
@@ -57,7 +61,19 @@ def steps() -> tuple[SchemaStep, ...]:
     """Every step of this program, in order."""
     folder = resources.files("llm_metrics_proxy.storage") / "schema"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return tuple(SchemaStep(int(name[:4]), name[5:-4], (folder / name).read_text(encoding="utf-8")) for name in names)
+    written = [SchemaStep(int(name[:4]), name[5:-4], (folder / name).read_text(encoding="utf-8")) for name in names]
+    return tuple(sorted([*written, *column_steps(REGISTRY.values())]))
+
+
+def column_steps(columns: Iterable[Column]) -> list[SchemaStep]:
+    """The steps that add columns, made of the rows that say by which step they come."""
+    added: dict[int, list[str]] = {}
+    for column in columns:
+        if column.step:
+            added.setdefault(column.step, []).append(
+                f"ALTER TABLE {TABLE} ADD COLUMN {column.name} {column.kind.sql_type};\n"
+            )
+    return [SchemaStep(number, "columns", "".join(statements)) for number, statements in added.items()]
 
 
 @cache

@@ -22,12 +22,12 @@ nobody would use again.
 """
 
 from llm_metrics_proxy.supervisor.child import LONGEST_DELAY_S, restart_delay_s
-from llm_metrics_proxy.supervisor.plan import ChildSpec, Plan, Reload, ReloadAnswer, ReloadRequest, become
+from llm_metrics_proxy.supervisor.launch_plan import ChildSpec, LaunchPlan, Reload, ReloadAnswer, ReloadRequest, become
 
 __all__ = [
     "LONGEST_DELAY_S",
     "ChildSpec",
-    "Plan",
+    "LaunchPlan",
     "Reload",
     "ReloadAnswer",
     "ReloadRequest",

@@ -12,7 +12,7 @@ import msgspec
 from llm_metrics_proxy.wire.anthropic_usage import AnthropicUsage
 from llm_metrics_proxy.wire.base import RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_in_body
-from llm_metrics_proxy.wire.openai_common import cut, finite, response_facts, short_text, small_int
+from llm_metrics_proxy.wire.facts import cut, finite, response_facts, short_text, small_int
 from llm_metrics_proxy.wire.tolerant import count_items, decode
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 

@@ -16,7 +16,7 @@ from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.error_body import error_in_body
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.openai_common import cut, response_facts, short_text
+from llm_metrics_proxy.wire.facts import cut, response_facts, short_text
 
 _VISIBLE: Final = SAW_TOKEN | SAW_OUTPUT
 

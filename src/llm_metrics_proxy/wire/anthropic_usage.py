@@ -6,7 +6,7 @@ Source: Anthropic's API reference, "Messages" and "Streaming messages": ``usage`
 
 from typing import Any, Final
 
-from llm_metrics_proxy.wire.openai_common import Usage, cut, token_count, usage_of
+from llm_metrics_proxy.wire.facts import Usage, cut, token_count, usage_of
 
 _INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _OUTPUT: Final = "output_tokens"

@@ -5,7 +5,6 @@ A reader is fed the decoded body as it arrives, in pieces cut anywhere, and answ
 cannot be understood set ``malformed`` and leave facts ``None``.
 """
 
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -84,16 +83,3 @@ class ResponseReader(Protocol):
 
     def finish(self) -> ResponseFacts:
         """The facts, whether the body ended well or broke off."""
-
-
-class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the table in ``dialects``."""
-
-    name: str  # stored in the column `dialect`
-    operation: str  # chat, text_completion, embeddings, rerank, …
-    read_request: Callable[[bytes], RequestFacts]
-    stream_reader: Callable[[], ResponseReader] | None  # None: never streams
-    body_reader: Callable[[], ResponseReader] | None  # for other bodies with a successful status; None: not read
-    can_inject_usage: bool = False
-    stream_types: frozenset[bytes] = EVENT_STREAM  # media types of bodies that ``stream_reader`` reads
-    only_json: bool = False  # ``body_reader`` reads JSON alone: other bodies (sound, pictures) are never looked into

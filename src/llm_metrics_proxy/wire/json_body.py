@@ -7,7 +7,7 @@ import msgspec
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.openai_common import (
+from llm_metrics_proxy.wire.facts import (
     ENDS_OF_TEXT,
     PlainUsage,
     Usage,

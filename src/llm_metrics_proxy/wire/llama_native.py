@@ -11,7 +11,7 @@ import msgspec
 from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_in_body
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.openai_common import (
+from llm_metrics_proxy.wire.facts import (
     Usage,
     answer_usage,
     cut,

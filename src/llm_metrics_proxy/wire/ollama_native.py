@@ -9,7 +9,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_in_body
-from llm_metrics_proxy.wire.openai_common import Usage, cut, finite, response_facts, small_int, usage_of
+from llm_metrics_proxy.wire.facts import Usage, cut, finite, response_facts, small_int, usage_of
 from llm_metrics_proxy.wire.openai_completions import count_prompts
 from llm_metrics_proxy.wire.server_times import ServerTimes, ollama_times
 from llm_metrics_proxy.wire.tolerant import count_items, decode

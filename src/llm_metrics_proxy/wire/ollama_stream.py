@@ -11,9 +11,9 @@ from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.error_body import error_in_body
 from llm_metrics_proxy.wire.event_reader import EventReader
+from llm_metrics_proxy.wire.facts import cut, response_facts
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.ollama_native import Line, line_times, line_usage, tool_calls_of
-from llm_metrics_proxy.wire.openai_common import cut, response_facts
 
 _VISIBLE: Final = SAW_TOKEN | SAW_OUTPUT
 

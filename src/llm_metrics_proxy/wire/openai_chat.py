@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts
-from llm_metrics_proxy.wire.openai_common import cut, finite, small_int
+from llm_metrics_proxy.wire.facts import cut, finite, small_int
 from llm_metrics_proxy.wire.tolerant import MAX_MEMBERS, UNREADABLE, count_items, decode, decoder_of
 
 _MISSING = msgspec.Raw()

@@ -7,8 +7,8 @@ list of such lists.
 import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts
+from llm_metrics_proxy.wire.facts import cut, finite, small_int
 from llm_metrics_proxy.wire.openai_chat import StreamOptions
-from llm_metrics_proxy.wire.openai_common import cut, finite, small_int
 from llm_metrics_proxy.wire.tolerant import decode, read_items
 
 _MISSING = msgspec.Raw()

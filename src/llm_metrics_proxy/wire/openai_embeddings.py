@@ -6,7 +6,7 @@ Source: OpenAI's API reference, "Create embeddings".
 import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts
-from llm_metrics_proxy.wire.openai_common import cut
+from llm_metrics_proxy.wire.facts import cut
 from llm_metrics_proxy.wire.openai_completions import count_prompts
 from llm_metrics_proxy.wire.tolerant import decode
 

@@ -15,7 +15,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.openai_common import Usage, cut, response_facts, usage_of
+from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, usage_of
 from llm_metrics_proxy.wire.openai_responses import Item, is_call
 from llm_metrics_proxy.wire.tolerant import decode
 from llm_metrics_proxy.wire.websocket import FrameReader

@@ -10,7 +10,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import ErrorFacts, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.openai_common import (
+from llm_metrics_proxy.wire.facts import (
     Usage,
     cut,
     finite,

@@ -12,7 +12,7 @@ from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, ErrorFacts, Respo
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.openai_common import cut, response_facts, short_text
+from llm_metrics_proxy.wire.facts import cut, response_facts, short_text
 from llm_metrics_proxy.wire.openai_responses import (
     Item,
     Response,

@@ -13,8 +13,8 @@ import msgspec
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import Shape, shape_of
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
+from llm_metrics_proxy.wire.facts import Usage, answer_usage, cut, response_facts, short_text
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
-from llm_metrics_proxy.wire.openai_common import Usage, answer_usage, cut, response_facts, short_text
 from llm_metrics_proxy.wire.openai_tool_calls import ToolCalls
 from llm_metrics_proxy.wire.server_times import openai_times
 from llm_metrics_proxy.wire.sse import SseEvent, SseReader

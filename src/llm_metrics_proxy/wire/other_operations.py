@@ -14,7 +14,7 @@ from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, RequestFacts, Res
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.error_body import error_in_body
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.openai_common import Usage, cut, response_facts, short_text, small_int, usage_of
+from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, short_text, small_int, usage_of
 from llm_metrics_proxy.wire.openai_completions import count_prompts
 from llm_metrics_proxy.wire.tolerant import decode
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
