@@ -529,15 +529,25 @@ class TestThread:
         assert site.files() == []
 
 
-def lose(site: Site, monkeypatch: pytest.MonkeyPatch, worker_id: str, records: int) -> JournalWriter:
-    """A worker whose disk is full: so many records wait in its memory."""
+def lose(
+    site: Site, monkeypatch: pytest.MonkeyPatch, worker_id: str, records: int, under_way: int = 0
+) -> JournalWriter:
+    """A worker whose disk is full: so many records wait in its memory, and those of requests that were under way."""
     writer = site.writer(worker_id)
     serve(writer, 900)
+    opened = range(2000, 2000 + under_way)
+    for index in opened:
+        writer.opened(a_record(index))
+    writer.flush()
     disk = FaultyDisk(monkeypatch)
     disk.free_bytes = 0
     for index in range(1000, 1000 + records):
+        writer.opened(a_record(index))
         writer.closed(an_ended_record(index))
         writer.flush()
+    for index in opened:
+        writer.closed(an_ended_record(index))
+    writer.flush()
     writer.note_losses()
     disk.free_bytes = None
     return writer
@@ -567,6 +577,16 @@ def test_what_a_dead_worker_lost_is_counted_once_whatever_is_restarted(
     die(lose(site, monkeypatch, "beef", 2))
     site.ingest()
     assert site.ingestor.status().records_lost == 9
+
+
+def test_a_request_that_was_opened_and_whose_end_is_lost_is_a_row_and_no_loss(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die(lose(site, monkeypatch, WORKER, 4, under_way=3))
+    site.ingest()
+    crashed = [index for index, outcome in site.outcomes().items() if outcome == Outcome.PROXY_CRASHED]
+    assert crashed == [2000, 2001, 2002]
+    assert site.ingestor.status().records_lost == 4  # seven requests, each counted once
 
 
 def test_a_loss_is_told_while_the_database_cannot_be_written_and_is_stored_later(
