@@ -52,9 +52,8 @@ def sent_at_once(exchange: "Exchange") -> None:
 def ended(exchange: "Exchange", now: int) -> None:
     """The record is complete."""
     record = exchange.record
-    why = f", {record.error_type}" if record.error_type else ""
-    reached(exchange, now, "ended: %s%s, status %s, %d tokens read", record.outcome, why, record.status_code,
-            exchange.tokens_seen)  # fmt: skip
+    words = (record.outcome, record.error_type, record.status_code and f"status {record.status_code}")
+    reached(exchange, now, "ended: %s", ", ".join(word for word in words if word))
 
 
 def closed(record: RequestRecord) -> None:

@@ -172,6 +172,8 @@ class _Trace:
             self._ended(event)
 
     def _ended(self, event: dict[str, Any]) -> None:
+        if event["sql"].startswith("EXPLAIN "):  # of `query_plan`
+            return
         statement, now = event["id"], time.perf_counter()
         seconds = now - self._began.pop(statement, now)
         changes, self._changes = event["total_changes"] - self._changes, event["total_changes"]

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import length_hint
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import apsw
+import msgspec
 
 from llm_metrics_proxy.errors import RecordsRefusedError, StoreError
 from llm_metrics_proxy.ownership import follow, make_folder
@@ -197,7 +198,7 @@ class SqliteStore:
             raise store_error(self.path, "reading its state", error) from error
 
 
-class Explained(NamedTuple):
+class Explained(msgspec.Struct, frozen=True):
     """A statement that was answered: ``plan`` is SQLite's, one line per step."""
 
     sql: str
