@@ -1,6 +1,7 @@
 """From the journal into a real database: every request becomes exactly one row, whatever fails on the way."""
 
 import errno
+import logging
 import os
 import threading
 import time
@@ -173,6 +174,13 @@ def test_lost_records_have_rows_that_say_so(site: Site) -> None:
         ("proxy", "record_lost")
     ]
     assert site.reader.query("SELECT model FROM completion_requests ORDER BY id") == [("m",), (None,)]
+
+
+def test_with_debug_each_request_that_is_stored_is_a_line(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    serve(site.writer(), 1)
+    with caplog.at_level(logging.DEBUG, "llm_metrics_proxy.ingestion"):
+        assert site.ingest() == 1
+    assert caplog.messages == [f"request {an_ended_record(1).request_id}: stored, completed"]
 
 
 def test_many_workers_share_batches_fairly(site: Site) -> None:

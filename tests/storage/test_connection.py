@@ -73,7 +73,12 @@ def test_an_immutable_file_gets_no_side_files_and_others_may_be_attached_by_uri(
 
 
 def test_pragmas_and_the_busy_timeout_are_set(path: Path) -> None:
-    pragmas = {"journal_mode": "WAL", "synchronous": "NORMAL", "cache_size": -2048, "wal_autocheckpoint": 77}
+    pragmas: dict[str, str | int] = {
+        "journal_mode": "WAL",
+        "synchronous": "NORMAL",
+        "cache_size": -2048,
+        "wal_autocheckpoint": 77,
+    }
     with closing(connect(path, Access.WRITE, busy_ms=321, pragmas=pragmas)) as connection:
         found = [connection.pragma(name) for name in (*pragmas, "busy_timeout")]
     assert found == ["wal", 1, -2048, 77, 321]

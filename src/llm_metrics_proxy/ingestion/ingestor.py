@@ -337,6 +337,9 @@ class Ingestor:
             else:
                 self._counters.confirm()
                 break
+        if _log.isEnabledFor(logging.DEBUG):
+            for record in batch.records:
+                _log.debug("request %s: stored, %s", record.request_id, record.outcome)
         if self._on_stored is not None and batch.records:
             self._on_stored(list(zip(batch.records, costs, strict=True)))
         self._open.update({request.request_id.encode(): request for request in opened})

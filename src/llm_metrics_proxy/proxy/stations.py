@@ -5,7 +5,6 @@ Callers write ``if trace.on:`` first: without debug, a station costs one look at
 """
 
 import logging
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from llm_metrics_proxy.record import RequestRecord
@@ -35,16 +34,17 @@ def reached(exchange: "Exchange", now: int, name: str, *values: object) -> None:
     log.debug(f"request %s: +%.3f ms {name}", exchange.record.request_id, ms, *values)
 
 
-def chosen(exchange: "Exchange") -> None:
+def chosen(exchange: "Exchange", now: int) -> None:
     """A backend was chosen for the request; after a retry perhaps another one."""
     record = exchange.record
     place = record.backend if record.backend_name is None else f"{record.backend_name} ({record.backend})"
-    reached(exchange, monotonic_ns(), "backend %s, attempt %d", place, record.attempts)
+    reached(exchange, now, "backend %s, attempt %d", place, record.attempts)
 
 
 def sent_at_once(exchange: "Exchange") -> None:
     """The fast lane passes all stations up to here in one step."""
-    chosen(exchange)
+    reached(exchange, exchange.body_complete, "request complete")
+    chosen(exchange, exchange.acquired)
     reached(exchange, exchange.acquired, "connection reused")
     reached(exchange, exchange.sent, "request sent")
 

@@ -288,7 +288,7 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         record.attempts = (record.attempts or 0) + 1
         record.backend, record.backend_name = server.backend.address.label, server.backend.rule.name
         if stations.on:
-            stations.chosen(self.exchange)
+            stations.chosen(self.exchange, monotonic_ns())
         upstream = server.pool.acquire(self)
         if upstream is not None:
             self.upstream_ready(upstream)
