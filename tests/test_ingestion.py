@@ -14,7 +14,7 @@ import pytest
 
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.errors import JournalError, StoreBusyError, StoreError
-from llm_metrics_proxy.ingestion import REJECTED_NAME, Ingestor, ingestor
+from llm_metrics_proxy.ingestion import REJECTED_NAME, Ingestor, ingestor, storing
 from llm_metrics_proxy.journal import JournalFolder, JournalWriter, frames
 from llm_metrics_proxy.record import Outcome, RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
@@ -497,7 +497,7 @@ class TestThread:
     def test_a_bug_is_shown_and_ends_nothing(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ingestor, "RETRY_FIRST_S", 0.01)
         with monkeypatch.context() as patch:
-            patch.setattr(ingestor, "to_row", lambda *_: 1 // 0)
+            patch.setattr(storing, "to_row", lambda *_: 1 // 0)
             serve(site.writer(), 1)
             site.ingestor.start()
             wait_until(lambda: "ZeroDivisionError" in str(site.ingestor.status().last_error))
