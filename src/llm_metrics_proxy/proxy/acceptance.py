@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.admission import AdmissionVerdict
 from llm_metrics_proxy.proxy.choice import split_prefix
 from llm_metrics_proxy.proxy.exchange import Cause, Exchange
@@ -78,6 +79,8 @@ def begin_record(ctx: "Context", client: "Downstream", plan: RequestPlan) -> Req
         record.backend_name, record.tags = plan.backend_name, plan.tags
         if plan.trace is not None:
             record.trace_id, record.parent_span_id, record.trace_sampled = plan.trace
+    if stations.on:
+        stations.accepted(record)
     return record
 
 

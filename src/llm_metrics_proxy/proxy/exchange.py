@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.record import Outcome, RequestRecord
 from llm_metrics_proxy.wire.base import (
     SAW_OUTPUT,
@@ -165,6 +166,8 @@ class Exchange(msgspec.Struct):
     def request_complete(self, now: int) -> None:
         """The last byte of the request's body was read."""
         self.body_complete = now
+        if stations.on:
+            stations.reached(self, now, "request complete")
         if self.state is RECEIVING:
             self.state = WAITING
 
@@ -174,11 +177,15 @@ class Exchange(msgspec.Struct):
         self.record.upstream_reused = reused
         self.connecting = 0 if reused else connect_ns
         self.record.connect_ms = None if reused else _ms(connect_ns)
+        if stations.on:
+            stations.reached(self, now, "connection reused" if reused else "connected")
 
     def request_sent(self, now: int) -> None:
         """Everything (or, for a streamed upload, the head) was handed to the upstream's socket."""
         self.sent = now
         self.state = AWAITING
+        if stations.on:
+            stations.reached(self, now, "request sent")
 
     def response_head(self, now: int, status: int, reader: ResponseReader | None, decoder: Decoder | None) -> None:
         """The final response's head was parsed. ``reader`` takes the decoded body, if anybody can read it."""
@@ -187,6 +194,8 @@ class Exchange(msgspec.Struct):
         self.record.upstream_status_code = status
         self.reader = reader
         self.decoder = decoder
+        if stations.on:
+            stations.reached(self, now, "answer begins: status %d", status)
 
     def response_body(self, body: bytes, read_at: int, forwarded_at: int) -> None:
         """Body bytes that came at ``read_at`` and were handed on at ``forwarded_at``: look, now that they are gone."""
@@ -194,6 +203,8 @@ class Exchange(msgspec.Struct):
         self.forwarding += forwarded_at - read_at
         if not self.first_byte:
             self.first_byte = read_at
+            if stations.on:
+                stations.reached(self, read_at, "first byte of the body")
         reader = self.reader
         if reader is None:
             return
@@ -206,6 +217,8 @@ class Exchange(msgspec.Struct):
             self.tokens_seen += 1
             if not self.first_token:
                 self.first_token = read_at
+                if stations.on:
+                    stations.reached(self, read_at, "first token")
             elif read_at - self.last_token > self.largest_gap:
                 self.largest_gap = read_at - self.last_token
             self.last_token = read_at
@@ -302,6 +315,8 @@ class Exchange(msgspec.Struct):
         record.response_time_ms = _ms(now - received)
         record.proxy_overhead_ms = self._overhead_ms()
         self.state = CLOSED
+        if stations.on:
+            stations.ended(self, now)
         return record
 
     def _overhead_ms(self) -> float:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.admission import own_answer_lines, readable
 from llm_metrics_proxy.proxy.answers import (
     CHUNKED,
@@ -286,6 +287,8 @@ class Transaction(msgspec.Struct, eq=False, weakref=False):
         record = self.exchange.record
         record.attempts = (record.attempts or 0) + 1
         record.backend, record.backend_name = server.backend.address.label, server.backend.rule.name
+        if stations.on:
+            stations.chosen(self.exchange, monotonic_ns())
         upstream = server.pool.acquire(self)
         if upstream is not None:
             self.upstream_ready(upstream)

@@ -25,6 +25,7 @@ from llm_metrics_proxy.doors import is_loopback
 from llm_metrics_proxy.errors import JournalError, SettingsError
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.process_memory import give_back_large_blocks
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.capacity import ClientCapacity, ListeningSockets
@@ -262,6 +263,7 @@ def main() -> int:
         sys.stderr.write(f"a worker is started by `llm-metrics-proxy serve` or `proxy`, not by hand ({error})\n")
         return 2
     logs.setup(options.log_level, options.log_format, f"worker-{options.worker_index}")
+    stations.follow_log_level()
     give_back_large_blocks()  # else bodies that grow are copied again and again, and what they leave stays ours
 
     async def serve() -> None:
