@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llm_metrics_proxy.doors import Access, HostRule, OriginRule, host_name, is_same_origin
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.endings import Cause
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.inbound import InboundRequest

@@ -9,37 +9,28 @@ per request would cost more than the request's parsing.
 """
 
 import asyncio
-import socket
-import struct
 from collections import deque
 from enum import Enum, auto
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
-from llm_metrics_proxy.proxy import fast_lane
 from llm_metrics_proxy.proxy.acceptance import accept, plan_for
 from llm_metrics_proxy.proxy.admission import AdmissionVerdict
-from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause
+from llm_metrics_proxy.proxy.client_transport import ClientTransport
+from llm_metrics_proxy.proxy.context import Context
+from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
 from llm_metrics_proxy.proxy.headers import HeadRefusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan
 from llm_metrics_proxy.proxy.local import LOCAL_PATHS, UNREAD, Reply
-from llm_metrics_proxy.proxy.overdue import overdue
+from llm_metrics_proxy.proxy.parties import Work
 from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
 from llm_metrics_proxy.proxy.request_reader import RequestReader
-from llm_metrics_proxy.proxy.socket_writer import SocketWriter
-from llm_metrics_proxy.proxy.transaction import Transaction
-
-if TYPE_CHECKING:
-    from llm_metrics_proxy.proxy.context import Context
 
 _MAX_PIPELINED: Final = 16  # more wait in the socket until these are answered
 _QUEUED_BYTES: Final = 4096  # that a request takes while it waits: one read may hold thousands of fifty bytes each
 # A refused upload is read and thrown away, so that the refusal arrives: until it pauses this long, at most so long.
 _LINGER_PAUSE_NS: Final = 2_000_000_000
 _LINGER_NS: Final = 30_000_000_000
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-
-Work = Transaction | Reply
 
 
 class ConnectionPhase(Enum):
@@ -55,7 +46,7 @@ class ConnectionPhase(Enum):
 _IDLE, _BUSY, _TUNNEL, _LINGERING, _CLOSED = ConnectionPhase  # CPython 3.11 takes 45 ns to look one up in its class
 
 
-class Downstream(asyncio.Protocol):
+class Downstream(ClientTransport):
     """One client connection."""
 
     __slots__ = (
@@ -66,7 +57,6 @@ class Downstream(asyncio.Protocol):
         "_incoming",
         "_linger_until",
         "_now",
-        "_paused",
         "_phase",
         "_plan",
         "_queue",
@@ -75,21 +65,18 @@ class Downstream(asyncio.Protocol):
         "_since",
         "address",
         "forwarding_cache",
-        "socket_writer",
-        "transport",
         "trusted",
     )
 
-    def __init__(self, ctx: "Context") -> None:
+    def __init__(self, ctx: Context) -> None:
+        super().__init__()
         self._ctx = ctx
         self._reader = RequestReader(
             self, max_head_bytes=ctx.options.max_header_bytes, max_fields=ctx.options.max_header_count
         )
-        self.transport: asyncio.Transport | None = None
-        self.socket_writer: SocketWriter | None = None
         self.address = b""
         self.trusted = False
-        self.forwarding_cache: tuple[RequestPlan, bytes] | None = None  # of the newest plan
+        self.forwarding_cache: tuple[object, bytes] | None = None  # of the newest plan
         self._phase = _IDLE
         self._since = self._now = monotonic_ns()  # when the phase began, or the head that is being read
         self._current: Work | None = None  # the one whose turn it is
@@ -100,7 +87,6 @@ class Downstream(asyncio.Protocol):
         self._refused: Cause | None = None  # why this connection is told one thing only, once it has asked
         self._full = False  # the client's socket takes no more for now
         self._linger_until = 0
-        self._paused: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Downstream {self.address.decode()} {self._phase.name} current={self._current!r}>"
@@ -108,8 +94,7 @@ class Downstream(asyncio.Protocol):
     # The event loop's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses of it
-        self.socket_writer = SocketWriter(transport)
+        super().connection_made(transport)
         ctx = self._ctx
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if peer else "unknown"
@@ -131,8 +116,8 @@ class Downstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._phase is _TUNNEL:
-            assert isinstance(self._current, Transaction)
-            self._current.tunnel_from_client(data)
+            assert self._current is not None
+            self._current.body_received(data)
             return
         reader = self._reader
         if reader.stopped:
@@ -160,14 +145,12 @@ class Downstream(asyncio.Protocol):
         """A head seen before, with its whole body: no parser needed (see ``plans``)."""
         _, body_start, length = message
         body = data[body_start:]
-        if self._phase is _IDLE and plan.fast and not self._full:
-            sent = fast_lane.send(self._ctx, self, plan, body, self._now)
-            if sent is not None:
-                self._reader.at_boundary = sent.keep_alive
-                self._current = sent
-                self._phase = _BUSY
-                return
         transaction = accept(self._ctx, self, plan, length, self._now)
+        if plan.fast and self._phase is _IDLE and not self._full and transaction.forward_at_once(body, self._now):
+            self._current = transaction
+            self._phase = _BUSY
+            self._reader.at_boundary = transaction.keep_alive
+            return
         self._enqueue(transaction)
         if length:
             transaction.body_received(body)
@@ -202,28 +185,27 @@ class Downstream(asyncio.Protocol):
         # A client that shuts down its sending side counts as gone, as with nginx: it cannot be told from one that left.
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
         self._phase = _CLOSED
-        self.transport = self.socket_writer = None
         ctx = self._ctx
         ctx.connections.discard(self)
         if ctx.listeners is not None and ctx.listeners.are_shut and ctx.capacity.may_accept(len(ctx.connections) + 1):
             ctx.listeners.reopen()
         ctx.slot.add("open_connections", -1)
-        for work in (self._current, *(self._queue or ())):
-            if isinstance(work, Transaction):
-                work.client_gone()
+        for work in self._all_work():
+            work.client_gone()
         ctx.bodies.held_bytes -= _QUEUED_BYTES * len(self._queue or ())
         self._current = self._incoming = self._queue = None
 
     def pause_writing(self) -> None:
         self._full = True
-        if isinstance(self._current, Transaction):
+        if self._current is not None:
             self._current.client_is_slow(slow=True)
 
     def resume_writing(self) -> None:
         self._full = False
-        if isinstance(self._current, Transaction):
+        if self._current is not None:
             self._current.client_is_slow(slow=False)
         self._advance()
 
@@ -242,7 +224,7 @@ class Downstream(asyncio.Protocol):
             self._ctx.bodies.refused()
             self.head_refused(_refusal(Cause.SATURATED), verdict)
         elif verdict.refused is None and (verdict.preflight is not None or head.path in LOCAL_PATHS):
-            reply = Reply.local(self._ctx, self, head, verdict)
+            reply = Reply(self._ctx, self, head, verdict)
             if self._refused is not None:  # a preflight: browsers tell the page nothing of one that fails
                 self._refused, reply.keep_alive = None, False
             self._enqueue(reply)
@@ -258,7 +240,7 @@ class Downstream(asyncio.Protocol):
         if refused is Cause.SATURATED:
             self._ctx.capacity.turned_away()
         self._ctx.slot.add("bad_requests")
-        self._enqueue(Reply.refusal(self._ctx, self, refusal, verdict))
+        self._enqueue(Reply(self._ctx, self, None, verdict, refusal))
         self._incoming = None
         self._reader.stopped = True
 
@@ -278,17 +260,15 @@ class Downstream(asyncio.Protocol):
 
     def malformed(self, reason: str) -> None:
         incoming, self._incoming = self._incoming, None
-        if isinstance(incoming, Transaction):
-            self._reader.stopped = True
-            incoming.keep_alive = False
-            incoming.note_opened()
-            incoming.bad_body(f"The request's body is not valid HTTP: {reason}.")
-        else:
+        if incoming is None:
             self.head_refused(HeadRefusal(400, "bad_http", f"The request is not valid HTTP: {reason}."))
+        else:
+            self._reader.stopped = True
+            incoming.bad_body(f"The request's body is not valid HTTP: {reason}.")
 
     def tunnel_asked(self, rest: bytes) -> bool:
         newest = self._queue[-1] if self._queue else self._current
-        if not isinstance(newest, Transaction):
+        if newest is None or not newest.accepts_tunnel:
             return False
         self.pause("tunnel")
         self._early = rest
@@ -305,7 +285,7 @@ class Downstream(asyncio.Protocol):
             self._queue.append(work)
             self._ctx.bodies.held_bytes += _QUEUED_BYTES
 
-    # The transactions' side
+    # The side of its work
 
     def _advance(self) -> None:
         """Start the request whose turn it is, if it has not begun and the client takes the answers before it.
@@ -317,7 +297,7 @@ class Downstream(asyncio.Protocol):
             return
         if not self._full:
             current.start()
-        elif isinstance(current, Transaction) and not current.paused_since:
+        else:
             current.client_is_slow(slow=True)
 
     @property
@@ -325,31 +305,13 @@ class Downstream(asyncio.Protocol):
         """The answer being given is the last one on this connection, because the worker is draining."""
         return self._ctx.draining and not self._queue
 
-    def write(self, data: bytes) -> None:
-        """Bytes for the client, unless it is gone."""
-        if self.socket_writer is not None:
-            self.socket_writer.write(data)
-
-    def pause(self, reason: str = "upload") -> None:
-        """Read no more until every reason to pause is gone."""
-        if not self._paused and self.transport is not None and not self.transport.is_closing():
-            self.transport.pause_reading()
-        self._paused.add(reason)
-
-    def resume(self, reason: str = "upload") -> None:
-        """One reason to pause is gone."""
-        if reason in self._paused:
-            self._paused.discard(reason)
-            if not self._paused and self.transport is not None and not self.transport.is_closing():
-                self.transport.resume_reading()
-
-    def transaction_ended(self, work: Work, *, keep_alive: bool, lingering: bool) -> None:
+    def work_ended(self, work: object, *, keep_alive: bool, lingering: bool) -> None:
         """The answer is complete and on its way; go on with the next request, or close."""
         if self._current is not work or self.transport is None:
             return
         self._current = None
         self.resume()
-        if lingering and not self.transport.is_closing():
+        if lingering and self.is_open:
             self._linger()
         elif not keep_alive:
             self.close()
@@ -366,12 +328,12 @@ class Downstream(asyncio.Protocol):
             elif self._ctx.draining:
                 self.close()
 
-    def tunnel_opened(self) -> None:
-        """A 101 was relayed: from now on bytes pass unread."""
+    def tunnel_opened(self, session: Work) -> None:
         self._phase = _TUNNEL
+        self._current = session
         early, self._early = self._early, b""
-        if early and isinstance(self._current, Transaction):
-            self._current.tunnel_from_client(early)
+        if early:
+            session.body_received(early)
         self.resume("tunnel")
 
     def close(self) -> None:
@@ -382,24 +344,12 @@ class Downstream(asyncio.Protocol):
         if self.transport is not None:
             self.transport.close()
 
-    def reset(self) -> None:
-        """Close so that the client cannot take it for the end of a body that only closing would end."""
-        if self.transport is not None:
-            sock = self.transport.get_extra_info("socket")
-            if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self.transport.abort()
-
     def _linger(self) -> None:
         self._phase = _LINGERING
         self._since = monotonic_ns()
         self._linger_until = self._since + _LINGER_NS
         self._reader.stopped = True
-        self._paused.clear()
-        assert self.transport is not None
-        self.transport.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        self.end_writing()
 
     # The worker's side
 
@@ -407,7 +357,8 @@ class Downstream(asyncio.Protocol):
         """End what has taken too long."""
         options = self._ctx.options
         if self._phase is _BUSY:
-            self._check_busy(now)
+            if self._current is not None:
+                self._current.check(now)
         elif self._phase is _IDLE:
             if self._refused is not None:
                 if now - self._since > _LINGER_PAUSE_NS:
@@ -423,23 +374,8 @@ class Downstream(asyncio.Protocol):
         elif self._phase is _LINGERING:
             if now - self._since > _LINGER_PAUSE_NS or now > self._linger_until:
                 self.close()
-        elif self._phase is _CLOSED and self.transport is not None and now - self._since > options.send_timeout_s * 1e9:
-            self.transport.abort()  # a client that never takes the last bytes
-
-    def _check_busy(self, now: int) -> None:
-        current = self._current
-        if isinstance(current, Reply):
-            limit_s = self._ctx.options.send_timeout_s if self._full else self._ctx.options.body_timeout_s
-            if not current.started and now - self._since > limit_s * 1e9:
-                self.close()
-        elif current is not None:
-            cause = overdue(current, now)
-            if cause is not None:
-                current.abandon(cause)
-                if cause is Cause.CLIENT_STALLED and self.transport is not None:
-                    self.transport.abort()
-            else:
-                current.let_go_if_delivered(now)
+        elif self._phase is _CLOSED and now - self._since > options.send_timeout_s * 1e9:
+            self.abort()  # a client that never takes the last bytes
 
     def drain(self) -> None:
         """Close if nothing is being answered; otherwise closing follows the answer."""
@@ -448,9 +384,11 @@ class Downstream(asyncio.Protocol):
 
     def abandon(self) -> None:
         """The time for draining is over."""
-        for work in (self._current, *(self._queue or ())):
-            if isinstance(work, Transaction):
-                work.abandon(Cause.SHUTDOWN)
+        for work in self._all_work():
+            work.abandon(Cause.SHUTDOWN)
+
+    def _all_work(self) -> tuple[Work, ...]:
+        return () if self._current is None else (self._current, *(self._queue or ()))
 
 
 def _refusal(cause: Cause) -> HeadRefusal:
