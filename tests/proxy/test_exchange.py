@@ -9,8 +9,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from llm_metrics_proxy.proxy import exchange
 from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
-from llm_metrics_proxy.proxy.exchange import TRANSITIONS, Exchange, IllegalTransitionError, Transitions
+from llm_metrics_proxy.proxy.exchange import Exchange
 from llm_metrics_proxy.proxy.exchange import ExchangeState as State
 from llm_metrics_proxy.record import Outcome, RequestRecord, UsageSource
 from llm_metrics_proxy.wire.base import (
@@ -271,28 +272,29 @@ EVENTS: dict[str, Callable[[Exchange, int], Any]] = {
 }
 
 
-def test_each_transition_is_an_event() -> None:
-    assert {each.event for each in TRANSITIONS} == set(EVENTS)
+TRANSITIONS: dict[str, exchange.Transitions] = {
+    "body complete": exchange.BODY_COMPLETE, "sent": exchange.SENT, "sent whole": exchange.SENT_WHOLE,
+    "retried": exchange.RETRIED, "head": exchange.HEAD, "answered here": exchange.ANSWERED_HERE,
+    "answered": exchange.ANSWERED, "failed": exchange.FAILED,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("transitions", TRANSITIONS, ids=lambda each: each.event)
-def test_an_event_leads_where_its_table_says_and_else_raises_and_changes_nothing(
-    transitions: Transitions, state: State
-) -> None:
-    exchange = exchange_in(State.RESPONDING if state is State.CLOSED else state)
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_leads_where_its_table_says_and_else_raises_and_changes_nothing(event: str, state: State) -> None:
+    one = exchange_in(State.RESPONDING if state is State.CLOSED else state)
     if state is State.CLOSED:
-        exchange.finish(START + 8 * MS, START + 8 * MS)
-    before = msgspec.json.encode(exchange.record)
-    event = EVENTS[transitions.event]
-    if state in transitions:
-        event(exchange, START + 9 * MS)
-        assert exchange.state is transitions[state]
+        one.finish(START + 8 * MS, START + 8 * MS)
+    before = msgspec.json.encode(one.record)
+    follows = TRANSITIONS[event].get(state)
+    if follows is not None:
+        EVENTS[event](one, START + 9 * MS)
+        assert one.state is follows
     else:
-        with pytest.raises(IllegalTransitionError, match=f"{transitions.event} while {state.name}"):
-            event(exchange, START + 9 * MS)
-        assert exchange.state is state
-        assert msgspec.json.encode(exchange.record) == before
+        with pytest.raises(KeyError):
+            EVENTS[event](one, START + 9 * MS)
+        assert one.state is state
+        assert msgspec.json.encode(one.record) == before
 
 
 class AnyEvent(RuleBasedStateMachine):
@@ -305,7 +307,7 @@ class AnyEvent(RuleBasedStateMachine):
 
     @rule(event=st.sampled_from(sorted(EVENTS)))
     def happens(self, event: str) -> None:
-        with suppress(IllegalTransitionError):
+        with suppress(KeyError):
             EVENTS[event](self.exchange, START + MS * (len(self.taken) + 1))
             self.taken.append(event)
 

@@ -4,6 +4,7 @@ Bytes are forwarded before anybody looks into them; the last ones wait for the r
 a request ends, it leads through the recorder once: whoever may still end it has looked whether it is ``CLOSED``.
 """
 
+from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Final
 
@@ -37,6 +38,7 @@ _CODES: Final = {
 }
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Download(Upload):
     """The half of a ``Transaction`` that leads to the client."""
 

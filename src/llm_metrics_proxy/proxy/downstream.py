@@ -310,7 +310,8 @@ class Downstream(ClientTransport):
         if self._current is not work or self.transport is None:
             return
         self._current = None
-        self.resume()
+        if self._paused:
+            self.resume()
         if lingering and self.is_open:
             self._linger()
         elif not keep_alive:

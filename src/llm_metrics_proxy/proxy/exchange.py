@@ -8,17 +8,16 @@ nanoseconds (integers are exact, and cheaper to turn into milliseconds than floa
 
 A JSON body is held until it is complete. Any other streams up as soon as there is a connection, and the server may
 answer before its end. The tables below say all that can happen: nobody but ``Exchange`` changes its state, and an event
-that a state does not have raises, because it would leave a request with two records or none. Bytes of an answer change
-no state, come most often, and are not checked.
+that a state does not have raises ``KeyError``, because it would leave a request with two records or none. Bytes of an
+answer change no state, come most often, and are not checked.
 
 What a failure means (outcome, error type, status for the client) is in ``endings``.
 """
 
 import logging
+from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import Final
-
-import msgspec
 
 from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
 from llm_metrics_proxy.record import Outcome, RequestRecord
@@ -43,39 +42,26 @@ class ExchangeState(IntEnum):
 RECEIVING, UPLOADING, WAITING, AWAITING, RESPONDING, CLOSED = ExchangeState
 
 
-class IllegalTransitionError(RuntimeError):
-    """An event in a state in which it cannot happen."""
-
-
-class Transitions(dict[ExchangeState, ExchangeState]):
-    """The states in which one event may happen, and the state that follows each."""
-
-    def __init__(self, event: str, follows: dict[ExchangeState, ExchangeState]) -> None:
-        super().__init__(follows)
-        self.event = event
-
-    def __missing__(self, state: ExchangeState) -> ExchangeState:
-        raise IllegalTransitionError(f"{self.event} while {state.name}")
-
-
-BODY_COMPLETE: Final = Transitions("body complete", {RECEIVING: WAITING, UPLOADING: AWAITING, RESPONDING: RESPONDING})
-SENT: Final = Transitions("sent", {RECEIVING: UPLOADING, WAITING: AWAITING})
-SENT_WHOLE: Final = Transitions("sent whole", {RECEIVING: AWAITING})
-RETRIED: Final = Transitions("retried", {AWAITING: WAITING})
-HEAD: Final = Transitions("head", {UPLOADING: RESPONDING, AWAITING: RESPONDING})
-ANSWERED_HERE: Final = Transitions("answered here", {RECEIVING: RESPONDING, WAITING: RESPONDING})
-ANSWERED: Final = Transitions("answered", {RESPONDING: CLOSED})
-FAILED: Final = Transitions("failed", dict.fromkeys((RECEIVING, UPLOADING, WAITING, AWAITING, RESPONDING), CLOSED))
-TRANSITIONS: Final = (BODY_COMPLETE, SENT, SENT_WHOLE, RETRIED, HEAD, ANSWERED_HERE, ANSWERED, FAILED)
+# Which state follows an event in each state. Plain dictionaries: looking one up takes 10 ns.
+Transitions = dict[ExchangeState, ExchangeState]
+BODY_COMPLETE: Final[Transitions] = {RECEIVING: WAITING, UPLOADING: AWAITING, RESPONDING: RESPONDING}
+SENT: Final[Transitions] = {RECEIVING: UPLOADING, WAITING: AWAITING}
+SENT_WHOLE: Final[Transitions] = {RECEIVING: AWAITING}
+RETRIED: Final[Transitions] = {AWAITING: WAITING}
+HEAD: Final[Transitions] = {UPLOADING: RESPONDING, AWAITING: RESPONDING}
+ANSWERED_HERE: Final[Transitions] = {RECEIVING: RESPONDING, WAITING: RESPONDING}
+ANSWERED: Final[Transitions] = {RESPONDING: CLOSED}
+FAILED: Final[Transitions] = dict.fromkeys((RECEIVING, UPLOADING, WAITING, AWAITING, RESPONDING), CLOSED)
 
 _COMPLETED: Final = Outcome.COMPLETED
 _PLAIN_FACTS: Final = ResponseFacts(terminal=True)
 
 
-class Exchange(msgspec.Struct):
+@dataclass(slots=True, eq=False, repr=False)
+class Exchange:
     """One request on its way to one record. Stamps are monotonic nanoseconds; 0 stands for "did not happen".
 
-    A Struct, because its defaults are filled in by C: a hand-written ``__init__`` took longer than parsing a head.
+    Not a Struct, which is made faster but changed slower: 35 ns an attribute instead of 4, several times per chunk.
     """
 
     record: RequestRecord

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from time import monotonic_ns
 
 from llm_metrics_proxy.proxy.admission import own_answer_lines
@@ -15,6 +16,7 @@ from llm_metrics_proxy.proxy.transaction import Transaction
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class ModelListing(Transaction):
     """A request that several servers answer together."""
 
@@ -57,6 +59,6 @@ class ModelListing(Transaction):
         self.answer(200, listing.body, listing.missing_line + own_answer_lines(self.plan.cors))
 
     def let_go(self) -> None:
-        super().let_go()
+        Transaction.let_go(self)  # `super()` does not find its class where slots made it anew
         if self.listing is not None:
             self.listing.cancel()

@@ -9,6 +9,7 @@ most of what they do. It decides nothing about formats (``inbound``, ``answers``
 (``exchange``).
 """
 
+from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Final
 
@@ -26,6 +27,7 @@ from llm_metrics_proxy.proxy.tunnel_session import TunnelSession
 _NO_ROOM: Final = "The request bodies that this worker holds have reached max_buffered_bytes; try again later."
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Transaction(Download):
     """One request on one client connection: ``Work`` to that, an ``Owner`` to the pool and the upstream connection."""
 
@@ -191,9 +193,10 @@ class Transaction(Download):
     def _ask(self, server: Server) -> None:
         self.server = server
         server.open_requests += 1
-        record, backend = self.exchange.record, server.backend
+        record = self.exchange.record
         record.attempts = (record.attempts or 0) + 1
-        record.backend, record.backend_name = backend.address.label, backend.terms.name
+        if server is not self.plan.server:  # else the head has named it
+            record.backend, record.backend_name = server.backend.address.label, server.backend.terms.name
 
     def _acquire(self, server: Server) -> None:
         self._ask(server)
@@ -281,7 +284,7 @@ class Transaction(Download):
         server.failed(cause)
         self.leave_server()
         if self.payload:  # made for the server whose reused connection had been closed before
-            self.body = [self.payload[self.payload.index(b"\r\n\r\n") + 4 :]]
+            self.body = (self.payload[self.payload.index(b"\r\n\r\n") + 4 :],)
             self.payload = b""
         self._acquire(another)
         return True

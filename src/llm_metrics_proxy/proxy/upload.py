@@ -4,10 +4,9 @@ A JSON body is held until it is complete, because the record and the choice of a
 begins, because it may have to be sent again. Any other streams through, no faster than the server takes it.
 """
 
+from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Final
-
-import msgspec
 
 from llm_metrics_proxy.proxy.answers import LAST_CHUNK
 from llm_metrics_proxy.proxy.context import Context
@@ -24,7 +23,8 @@ from llm_metrics_proxy.wire.usage_injection import UsageFilter
 _WORTH_LETTING_GO_BYTES: Final = 16 * 1024
 
 
-class Upload(msgspec.Struct, eq=False, weakref=False):
+@dataclass(slots=True, eq=False, repr=False)
+class Upload:
     """The half of a ``Transaction`` that leads to the server. A base, not a part: an object more for every request
     would cost more than most of what it does."""
 
@@ -40,7 +40,7 @@ class Upload(msgspec.Struct, eq=False, weakref=False):
     refused_message: str | None = None
     started: bool = False
     opened: bool = False  # the recorder has its opened frame
-    body: list[bytes | bytearray] = []
+    body: tuple[bytes | bytearray, ...] = ()
     held_bytes: int = 0  # of the body, as counted in ``Context.bodies``
     body_complete: bool = False
     received_bytes: int = 0
@@ -62,20 +62,21 @@ class Upload(msgspec.Struct, eq=False, weakref=False):
         bodies.held_bytes += len(data)
         self.held_bytes += len(data)
         if not self.plan.buffered:
-            body.append(data)
+            self.body = (*body, data)
             self.client.pause()  # until the upstream connection is there
         elif not body:
-            body.append(data)
+            self.body = (data,)
         else:  # many small pieces would each take several times their size
             whole = body[0]
             if isinstance(whole, bytes):
-                whole = body[0] = bytearray(whole)
+                whole = bytearray(whole)
+                self.body = (whole,)
             whole += data
         return True
 
     def let_go_of_body(self) -> None:
         """Nobody will need it again."""
-        self.body, self.payload = [], b""
+        self.body, self.payload = (), b""
         self.ctx.bodies.held_bytes -= self.held_bytes
         self.held_bytes = 0
 
@@ -89,12 +90,12 @@ class Upload(msgspec.Struct, eq=False, weakref=False):
 
     def read_body(self) -> None:
         """Take the facts of a held body that is complete, and edit it where the settings say so."""
-        body = bytes(self.body[0]) if self.body else b""
-        self.body = []
-        if body:
+        if self.body:
+            body = bytes(self.body[0])
+            self.body = ()  # the pieces need not be held beside what is made of them
             facts, sent, self.edits = read_body(self.plan, body, inject_usage=self.ctx.options.inject_usage)
             self.exchange.request_facts(facts)
-            self.body = [sent]
+            self.body = (sent,)
 
     # What the server gets
 
@@ -108,16 +109,16 @@ class Upload(msgspec.Struct, eq=False, weakref=False):
         if plan.buffered:
             length = sum(map(len, pieces))
         else:
-            pieces = [self.framed(bytes(data)) for data in pieces]
+            pieces = tuple(self.framed(bytes(data)) for data in pieces)
             if self.body_complete and length is None:
-                pieces.append(LAST_CHUNK)
+                pieces += (LAST_CHUNK,)
         if self.edits is None:
             start = start_for(plan, server, trusted=self.client.trusted)
         else:
             start = upstream_start(plan.request, server.backend, trusted=self.client.trusted, plain_answer=True)
         end = framing_lines(plan.request, length)
         self.payload = b"%b%b%b%b" % (start, self.forwarding_lines(), end, b"".join(pieces))
-        self.body = []
+        self.body = ()
 
     def forwarding_lines(self) -> bytes:
         """Whom we forward for; the same for all requests of a client that have one plan."""
