@@ -21,45 +21,26 @@ _MAX_INFORMATIONAL: Final = 64  # 1xx heads before a final one; a server that se
 
 
 class ResponseReader:
-    """Reads one answer. ``head`` and ``body`` are what the newest read brought of it."""
+    """Reads one answer after the other. ``head`` and ``body`` are what the newest read brought of it."""
 
     __slots__ = (
-        "_begun",
-        "_end_seen",
-        "_fields",
-        "_head_bytes",
-        "_max_head_bytes",
-        "_parser",
-        "_reason",
-        "_start",
-        "body",
-        "chunks",
-        "complete",
-        "framing",
-        "head",
-        "in_head",
-        "informational",
-        "informational_count",
-        "keep_alive",
-        "length",
-        "method",
-        "untouched",
-    )
+        "_begun", "_end_seen", "_fields", "_head_bytes", "_max_head_bytes", "_parser", "_reason", "_start", "body",
+        "chunks", "complete", "framing", "head", "in_head", "informational", "informational_count", "keep_alive",
+        "length", "method", "untouched",
+    )  # fmt: skip
 
     def __init__(self, max_head_bytes: int) -> None:
         self._max_head_bytes = max_head_bytes
         self._parser = httptools.HttpResponseParser(self)
-        self._fields: list[Field] = []
-        self._reason = b""
-        self._head_bytes = 0
-        self._start = b""  # of a head, until its version is here
-        self._begun = False  # the parser has its beginning
-        self._end_seen = b""  # its last bytes, which may be the beginning of its end
-        self.method = b""  # of the request
+        self.expect(b"")
+
+    def expect(self, method: bytes) -> None:
+        """Make ready for the answer to a request with that method."""
+        self.method = method
         self.untouched = True  # nothing was read
         self.head: ResponseHead | None = None
         self.body: list[bytes] = []
-        self.informational: list[ResponseHead] = []  # heads of 1xx
+        self.informational: tuple[ResponseHead, ...] = ()  # heads of 1xx
         self.informational_count = 0
         self.chunks: ChunkedReader | None = None
         self.framing = NONE
@@ -67,6 +48,12 @@ class ResponseReader:
         self.in_head = True
         self.complete = False
         self.keep_alive = False  # once it is complete: the connection may carry another answer
+        self._fields: list[Field] = []
+        self._reason = b""
+        self._head_bytes = 0
+        self._start = b""  # of a head, until its version is here
+        self._begun = False  # the parser has its beginning
+        self._end_seen = b""  # its last bytes, which may be the beginning of its end
 
     @property
     def begun(self) -> bool:
@@ -76,9 +63,7 @@ class ResponseReader:
     @property
     def head_is_too_large(self) -> bool:
         """The head, or what came before it, is beyond the bounds."""
-        return self.in_head and (
-            self._head_bytes > self._max_head_bytes or self.informational_count > _MAX_INFORMATIONAL
-        )
+        return self._head_bytes > self._max_head_bytes or self.informational_count > _MAX_INFORMATIONAL
 
     @property
     def ends_with_connection(self) -> bool:
@@ -154,12 +139,17 @@ class ResponseReader:
         if not chunks.ended:
             return b""
         self.chunks = None
-        self._completed()
+        self._completed_early()
         return chunks.rest
 
     def _completed(self) -> None:
         self.complete = True
         self.keep_alive = self._parser.should_keep_alive()
+
+    def _completed_early(self) -> None:
+        """The parser would wait for a body: after a head that has none, or one that ``chunked`` has read."""
+        self._completed()
+        self._parser = httptools.HttpResponseParser(self)
 
     # The parser's side
 
@@ -184,7 +174,7 @@ class ResponseReader:
         if 100 <= status < 200 and status != _SWITCHING_PROTOCOLS:
             self.informational_count += 1
             if self.informational_count <= _MAX_INFORMATIONAL:
-                self.informational.append(head)
+                self.informational = (*self.informational, head)
             return
         self.in_head = False
         self.head = head
@@ -195,8 +185,8 @@ class ResponseReader:
             coding = head.facts["transfer_encoding"]
             if coding == b"chunked" or tokens(coding)[-1:] == [b"chunked"]:
                 self.chunks = ChunkedReader(self._max_head_bytes)
-        if self.method == b"HEAD":  # the parser cannot know that no body follows
-            self._completed()
+        if self.method == b"HEAD":
+            self._completed_early()
 
     def on_body(self, body: bytes) -> None:
         if not self.complete:

@@ -82,10 +82,10 @@ class Upstream(asyncio.Protocol):
         if writer.fd < 0:  # TLS: what it adds cannot be counted here
             now = delivery.sent(self._tls_fd)
             self._begins_at = 0 if now is None else now.taken
-        reader = self._reader
-        if not reader.untouched:
-            reader = self._reader = ResponseReader(self._home.max_header_bytes)
-        reader.method = method
+        if self._reader.untouched:
+            self._reader.method = method
+        else:
+            self._reader.expect(method)
         self.owner = owner
         return writer
 
@@ -173,9 +173,10 @@ class Upstream(asyncio.Protocol):
             switched = reader.feed(data)
         except (httptools.HttpParserError, ChunkedError) as error:
             fault = error
-        for head in reader.informational:
-            owner.informational(head)
-        reader.informational = []
+        if reader.informational:
+            for head in reader.informational:
+                owner.informational(head)
+            reader.informational = ()
         if not reader.in_head:
             self._home.has_answered = True
         if fault is not None:
@@ -187,7 +188,7 @@ class Upstream(asyncio.Protocol):
         elif switched is not None:
             self._switch_protocols(owner, switched, now)
             return
-        elif reader.head_is_too_large:
+        elif reader.in_head and reader.head_is_too_large:
             self._fail(Cause.PROTOCOL, "The LLM server's header is larger than this proxy allows.")
             return
         if reader.head is not None:
