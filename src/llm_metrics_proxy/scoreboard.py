@@ -79,6 +79,27 @@ _SHORTAGES: Final = {
 }
 
 
+def journal_faults(workers: Sequence[WorkerStatus]) -> list[str]:
+    """What keeps records out of the journal now, in words."""
+    failing: dict[int, list[str]] = {}
+    for worker in workers:
+        if number := worker.values["journal_errno"]:
+            failing.setdefault(number, []).append(str(worker.slot))
+    faults = [
+        f"the journal cannot be written by worker {', '.join(slots)}: {os.strerror(number)}"
+        for number, slots in failing.items()
+    ]
+    if any(worker.values["journal_full"] for worker in workers):
+        faults.append("the journal has reached journal_max_bytes")
+    return faults
+
+
+def records_lost(workers: Sequence[WorkerStatus]) -> tuple[int, list[str]]:
+    """How many requests have no record since the workers' supervisor started, and a sentence on it if any."""
+    lost = sum(worker.values["records_dropped"] for worker in workers)
+    return lost, [f"{lost} requests were served without a record since the start"] if lost else []
+
+
 def shortages(workers: Sequence[WorkerStatus], now_unix_ms: float) -> list[str]:
     """What workers had too little of in the last minute, in words."""
     return [

@@ -25,7 +25,6 @@ _LEAST_TOLD: Final = 4
 _MOST_TOLD: Final = 512
 _FEW: Final = 1000  # clients; more are hardly ever served by one worker
 _TRY_AGAIN_S: Final = 1.0
-_LOG_EVERY_S: Final = 10.0
 _BACKLOG: Final = 4096
 
 
@@ -40,9 +39,9 @@ class Shares(NamedTuple):
 def share(limit: int, in_use: int, max_connections: int, *, through_tls: bool) -> Shares | None:
     """``None``: there are too few descriptors for anything."""
     spare = limit - in_use - _RESERVED
-    told = max(_LEAST_TOLD, min(_MOST_TOLD, spare // 8))
     each = 2 if through_tls else 1
-    clients = min(max_connections, (spare - told) // (1 + each))
+    served, told = descriptors.places(spare, 1 + each, _LEAST_TOLD, _MOST_TOLD)
+    clients = min(max_connections, served)
     return Shares(clients, told, (spare - told - clients) // each) if clients >= 1 else None
 
 
@@ -51,7 +50,7 @@ class ClientCapacity:
 
     def __init__(self, slot: Slot, max_connections: int) -> None:
         self._slot = slot
-        self._next_complaint_s = 0.0
+        self._complaints = descriptors.Complaints()
         self._shares = Shares(max_connections, _MOST_TOLD, max_connections)
 
     def settle(self, max_connections: int, connected: int, *, through_tls: bool) -> Shares:
@@ -87,9 +86,7 @@ class ClientCapacity:
         """A client was told 503."""
         self._slot.add("connections_refused")
         self._slot.set("connections_refused_unix_ms", int(time() * 1000))
-        now_s = monotonic()
-        if now_s >= self._next_complaint_s:
-            self._next_complaint_s = now_s + _LOG_EVERY_S
+        if self._complaints.are_due(monotonic()):
             count = self._slot.get("connections_refused")
             log.warning("all %d connections are taken: clients are told 503 (%d so far)", self._shares.clients, count)
 

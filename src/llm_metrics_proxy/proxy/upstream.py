@@ -31,7 +31,6 @@ class Upstream(asyncio.Protocol):
         "_bytes_out",
         "_home",
         "_paused",
-        "_peer_closed",
         "_reader",
         "_socket_writer",
         "_tls_fd",
@@ -59,7 +58,6 @@ class Upstream(asyncio.Protocol):
         self.unsent = False
         self._bytes_out = delivery.FIRST_BYTE
         self._begins_at = 0  # which of the connection's bytes the newest request begins with
-        self._peer_closed = False
         self.is_backed_up = False
         self._tls_fd = -1
         self._tunnel: TunnelEnd | None = None
@@ -236,7 +234,6 @@ class Upstream(asyncio.Protocol):
             owner.upstream_failed(cause, message, answered=True)
 
     def eof_received(self) -> bool:
-        self._peer_closed = True
         if self.owner is not None and self._reader.ends_with_connection:
             self._reader.complete = True
             self._hand_over(self.owner, monotonic_ns())
@@ -262,9 +259,8 @@ class Upstream(asyncio.Protocol):
     def _is_unsent(self, exc: Exception | None) -> bool:
         """Asked while there is a descriptor."""
         writer = self._socket_writer
-        first_errno = (writer and writer.errno) or (exc.errno if isinstance(exc, OSError) else 0)
-        peer_ended = self._peer_closed or first_errno in delivery.ENDED
-        return delivery.is_unsent(delivery.sent(self._descriptor()), self._begins_at, peer_ended=peer_ended)
+        seen_errno = (writer and writer.errno) or (exc.errno if isinstance(exc, OSError) else 0) or 0
+        return delivery.is_unsent(delivery.sent(self._descriptor(), seen_errno), self._begins_at)
 
     def _descriptor(self) -> int:
         writer = self._socket_writer

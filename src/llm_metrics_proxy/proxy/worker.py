@@ -37,7 +37,7 @@ from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.recorder import Recorder
 from llm_metrics_proxy.proxy.routing import backends_of
-from llm_metrics_proxy.scoreboard import Scoreboard, shortages
+from llm_metrics_proxy.scoreboard import Scoreboard, journal_faults, records_lost, shortages
 
 log = logging.getLogger(__name__)
 
@@ -229,26 +229,18 @@ class Worker:
         self._ctx.recorder.tick(monotonic())
         self._ctx.bodies.publish()
         fleet, now = self._ctx.fleet, monotonic_ns()
-        workers = [{"worker": status.slot, **status.values} for status in self._board.workers()]
-        dropped = sum(worker["records_dropped"] for worker in workers)
-        failing = next((worker["journal_errno"] for worker in workers if worker["journal_errno"]), 0)
-        reasons = []
-        if failing:
-            reasons.append(f"the journal cannot be written: {os.strerror(failing)}")
-        if dropped:
-            reasons.append(f"{dropped} records could not be written since the start")
-        if any(worker["journal_full"] for worker in workers):
-            reasons.append("the journal has reached journal_max_bytes")
-        reasons += shortages(self._board.workers(), int(time() * 1000))
+        workers = self._board.workers()
+        lost, reasons = records_lost(workers)
+        reasons = [*journal_faults(workers), *reasons, *shortages(workers, int(time() * 1000))]
         return {
             "status": "degraded" if reasons else "ok",
             "reasons": reasons,
-            "records_dropped": dropped,
+            "records_dropped": lost,
             "backend": ", ".join(server.backend.shown_name for server in fleet.servers),
             "backend_error": next((error for server in fleet.servers if (error := server.pool.last_error)), None),
             "backends": [server.report(now) for server in fleet.servers if server.backend.terms.name is not None],
             "draining": self._ctx.draining,
-            "workers": workers,
+            "workers": [{"worker": worker.slot, **worker.values} for worker in workers],
         }
 
 
