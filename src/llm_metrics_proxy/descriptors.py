@@ -30,7 +30,7 @@ def limit() -> int:
 
 
 def in_use() -> int:
-    """How many it has; an estimate where the system does not tell."""
+    """How many it has; an estimate where the system does not say."""
     for folder in _LISTINGS:
         with suppress(OSError):
             return len(os.listdir(folder)) - 1  # noqa: PTH208 -- without the one of the listing itself
@@ -38,7 +38,7 @@ def in_use() -> int:
 
 
 class Places(NamedTuple):
-    """Connections that a process can have: ``served``, and ``refused``, which are told 503."""
+    """Connections that a process can have: ``served``, and ``refused``, which are answered with 503."""
 
     served: int
     refused: int

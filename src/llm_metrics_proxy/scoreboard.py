@@ -1,4 +1,4 @@
-"""Live counters of every worker in one small shared mapping, so that any process can tell how all of them fare.
+"""Live counters of every worker in one small shared mapping, so that any process sees how all of them do.
 
 The supervisor makes an unlinked temporary file and each child inherits its descriptor. A slot has one writer (the
 worker with that index); aligned 8-byte stores are not torn on the machines we run on, so readers take no lock. The
@@ -66,7 +66,7 @@ class BackendStatus(NamedTuple):
     values: dict[str, int]
 
 
-_RECENT_MS: Final = 60_000  # so long is somebody who was turned away told of
+_RECENT_MS: Final = 60_000  # a refusal counts as recent for so long
 _SHORTAGES: Final = {
     "bodies_refused": (
         "worker {slot} turned requests away in the last minute ({count} since the start): it held as many bytes of "

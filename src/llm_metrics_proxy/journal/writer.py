@@ -65,7 +65,7 @@ class JournalWriter:
 
     @property
     def losses_untold(self) -> int:
-        """Dropped records whose ids wait here for the journal to have room: no row tells of them yet."""
+        """Dropped records whose ids wait here for the journal to have room: they have no row yet."""
         return len(self._lost)
 
     def prepare(self) -> None:
@@ -146,7 +146,7 @@ class JournalWriter:
 
         Call it once a second, and ``flush`` after it: what was lost is written as soon as there is room again.
         """
-        with suppress(OSError):  # the last known size stands; a write will tell what is wrong
+        with suppress(OSError):  # the last known size stands; a write will show what is wrong
             self.size_bytes = self._files.measure()
             self._update_state()
 

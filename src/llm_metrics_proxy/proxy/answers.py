@@ -24,7 +24,7 @@ _USUAL: Final = frozenset(
 
 
 class Framing(Enum):
-    """How the end of a message body is told (RFC 9112 section 6)."""
+    """What marks the end of a message body (RFC 9112 section 6)."""
 
     NONE = auto()  # there is none: HEAD, 204, 304
     LENGTH = auto()
@@ -88,7 +88,7 @@ def head_bytes(
 ) -> bytes:
     """The head for the client: what the upstream said, our framing and connection options, the request's id.
 
-    ``length`` is the body's, or what an answer to HEAD tells of it.
+    ``length`` is the body's, or the one that an answer to HEAD announces.
     """
     if framing is CHUNKED:
         extra = b"Transfer-Encoding: chunked\r\n"

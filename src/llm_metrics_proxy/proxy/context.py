@@ -45,6 +45,6 @@ class Context:
     draining: bool = False
 
     def is_trusted(self, address: str) -> bool:
-        """May this peer tell us whom it forwards for?"""
+        """May this peer say whom it forwards for?"""
         trusted = self.options.trusted_proxies
         return bool(trusted) and is_within(address, tuple(trusted))

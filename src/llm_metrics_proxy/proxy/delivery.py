@@ -1,8 +1,8 @@
 """Did a request reach the server's system before its connection broke? Asked of the kernel, after the fact.
 
-A request that is not idempotent may be sent again only if the first server cannot have begun with it, as far as can be
-told (RFC 9110 section 9.2.2). The kernel knows how many bytes it took from us and how many of them the peer
-acknowledged. Nothing of a request has arrived if
+A request that is not idempotent may be sent again only if we can tell that the first server has not begun with
+it (RFC 9110 section 9.2.2). The kernel knows how many bytes it took from us and how many of them the peer acknowledged.
+Nothing of a request has arrived if
 
 * the kernel took nothing: the connection was known to be dead when we wrote; or
 * the peer ended the connection, by FIN or reset, and nothing of the request was acknowledged. A FIN acknowledges all

@@ -38,7 +38,7 @@ class Downstream(ClientTurns):
             self, max_head_bytes=ctx.options.max_header_bytes, max_fields=ctx.options.max_header_count
         )
         self._plan: RequestPlan | None = None  # of the request that was read last
-        self._refused: Cause | None = None  # why this connection is told one thing only, once it has asked
+        self._refused: Cause | None = None  # every request here gets this one answer
 
     def __repr__(self) -> str:
         return f"<Downstream {self.address.decode()} {self._phase.name} current={self._current!r}>"
@@ -120,7 +120,7 @@ class Downstream(ClientTurns):
 
     def _learn(self, message: WholeMessage, plan: RequestPlan) -> None:
         request = plan.request
-        # Whether a WebSocket is asked for depends on its length, whose digits are no part of the key.
+        # A request for a WebSocket is one by its length, whose digits are no part of the key.
         names_websocket = b"websocket" in request.facts.get("upgrade", b"").lower()
         if not (request.chunked or request.is_forwarded or request.expects_continue or names_websocket):
             self._ctx.plans.learn(message, plan)
@@ -134,7 +134,7 @@ class Downstream(ClientTurns):
             self.pause("queue")
 
     def eof_received(self) -> bool:
-        # A client that shuts down its sending side counts as gone, as with nginx: it cannot be told from one that left.
+        # A client that shuts down its sending side counts as gone, as with nginx: the two look alike.
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -166,7 +166,7 @@ class Downstream(ClientTurns):
             self.head_refused(_refusal(Cause.SATURATED), verdict)
         elif verdict.refused is None and (verdict.preflight is not None or head.path in LOCAL_PATHS):
             reply = Reply(self._ctx, self, head, verdict)
-            if self._refused is not None:  # a preflight: browsers tell the page nothing of one that fails
+            if self._refused is not None:  # a preflight: browsers show the page nothing of one that fails
                 self._refused, reply.keep_alive = None, False
             self.enqueue(reply)
         else:

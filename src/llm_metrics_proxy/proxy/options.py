@@ -1,4 +1,4 @@
-"""What a worker process is told when it starts: plain frozen values, already validated by ``config``.
+"""What a worker process gets when it starts: plain frozen values, already validated by ``config``.
 
 A worker does not import the settings library: it starts faster and each one holds 10 MiB less.
 Durations are seconds, sizes bytes. ``docs/settings.md`` explains every one.

@@ -103,7 +103,7 @@ class Pool:
         return None
 
     def why_lost(self, error: Exception | None) -> tuple[Cause, str | None]:
-        """What a connection that was closed without an answer tells, as long as this server has never given one.
+        """What a connection that was closed without an answer means, if this server has never given one.
 
         A server that speaks TLS 1.3 refuses a client only after the handshake (RFC 8446 section 4.4.2.4).
         """

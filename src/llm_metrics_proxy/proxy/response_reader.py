@@ -101,7 +101,7 @@ class ResponseReader:
         return None
 
     def _begin_head(self, data: bytes) -> bytes:
-        """What of the head the parser may see: nothing, until its first bytes tell the version.
+        """What of the head the parser may see: nothing until its first bytes show the version.
 
         The parser knows neither HTTP/1.2, which is to be read as HTTP/1.1 (RFC 9110 section 2.5), nor that RTSP is not
         HTTP.

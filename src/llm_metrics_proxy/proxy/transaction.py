@@ -232,7 +232,7 @@ class Transaction(Download):
             self.client.resume()
 
     def upstream_failed(self, cause: Cause, message: str | None, *, answered: bool) -> None:
-        """What no server can have begun with is asked for once more."""
+        """Send again what no server can have begun with."""
         upstream, self.upstream = self.upstream, None
         server = self.server
         if server is not None and upstream is None:

@@ -56,7 +56,7 @@ class TunnelSession:
         self._exchange.response_body(data, now, monotonic_ns())
 
     def ended(self, now: int) -> None:
-        """Either side closed: that is how such a connection ends. What the other side is still to get goes out."""
+        """Either side closed, which is how such a connection ends. What is on its way to the other still goes out."""
         if self._upstream is not None:
             self._upstream.close()
         self._leave()

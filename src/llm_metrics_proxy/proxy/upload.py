@@ -34,7 +34,7 @@ class Upload:
     exchange: Exchange
     length: int | None  # of the body, as announced; None: chunked
     keep_alive: bool
-    refused: Cause | None  # it must not pass, which it is told when its turn comes
+    refused: Cause | None  # it must not pass, and is refused when its turn comes
     upload_activity: int  # the newest bytes of the body, or the end of a wait that was not the client's
     upload_since: int  # the client could have sent since then, but for waits that were not its own
     refused_message: str | None = None
@@ -92,7 +92,7 @@ class Upload:
         """Take the facts of a held body that is complete, and edit it where the settings say so."""
         if self.body:
             body = bytes(self.body[0])
-            self.body = ()  # the pieces need not be held beside what is made of them
+            self.body = ()  # free the pieces before what is made of them
             facts, sent, self.edits = read_body(self.plan, body, inject_usage=self.ctx.options.inject_usage)
             self.exchange.request_facts(facts)
             self.body = (sent,)
@@ -100,7 +100,7 @@ class Upload:
     # What the server gets
 
     def make_payload(self) -> None:
-        """Put head and body together, as far as the body has come; after a retry they are there already."""
+        """Put the head and what has come of the body together; for a retry that is done already."""
         if self.payload:
             return
         plan, server, pieces = self.plan, self.server, self.body

@@ -1,9 +1,9 @@
 """One worker process: an event loop, its listeners, a few timers, and an orderly end.
 
-Told what to do by one line of JSON on standard input, which stays open. Another line brings new settings, of which the
-requests that are being served notice nothing. When it ends, the supervisor is gone (even by ``kill -9``) and the worker
-drains as on SIGTERM. Draining: listen no more, finish what is being answered up to
-``drain_timeout_s``, record what had to be cut off, exit 0. A second SIGTERM ends the waiting.
+One line of JSON on standard input says what to do, and the input stays open. Another line brings new settings, which
+requests in progress do not notice. The end of the input means that the supervisor is gone (even by ``kill -9``), and
+the worker drains as on SIGTERM: it stops listening, finishes what it is answering for up to ``drain_timeout_s``,
+records what it had to cut off, and exits with 0. A second SIGTERM ends the waiting.
 """
 
 import asyncio
@@ -80,11 +80,11 @@ class Worker:
         )
         self._ended = asyncio.Event()
         self._drain_task: asyncio.Task[None] | None = None
-        self._hurry = False  # told twice to stop
+        self._hurry = False  # a second signal to stop
         self._told = b""  # the beginning of a line from the supervisor
 
     async def run(self) -> None:
-        """Serve until told to stop and drained."""
+        """Serve until a signal to stop, then drain."""
         loop, options = self._loop, self._options
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -214,7 +214,7 @@ class Worker:
             await asyncio.sleep(_TICK_S)
 
     def _show_backends(self) -> None:
-        """Those that have names; a single one without has nothing beside it to be compared with."""
+        """Those that have names: a single one without has none to be compared with."""
         named = [server for server in self._ctx.fleet.servers if server.backend.terms.name is not None]
         shown = [(server.backend.shown_name, server.counts()) for server in named]
         self._board.show_backends(self._options.worker_index, shown)
@@ -245,7 +245,7 @@ class Worker:
 
 
 def main() -> int:
-    """Run a worker as told on standard input; the exit status."""
+    """Run a worker with the options on standard input; the exit status."""
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as unbuffered:
         line = unbuffered.readline()  # nothing after the line is taken: its end must stay visible to the loop
     try:

@@ -160,7 +160,7 @@ OUTCOME_OF: Final[dict[str, str]] = {
     "proxy_error": "proxy_crashed",
     "record_lost": "proxy_crashed",
 }
-# The exchange's words (proxy.exchange.Cause), and the types themselves, as the type.
+# The exchange's words (proxy.endings.Cause), and the types themselves, as the type.
 WORDS: Final[dict[str, str]] = {
     **{row.type: row.type for row in TAXONOMY if row.category in {"network", "client", "stream", "proxy"}},
     **{name: name for name in ("too_large", "forbidden", "model_not_found", "invalid")},  # refused by this proxy
