@@ -158,7 +158,7 @@ def test_a_live_workers_read_segments_are_deleted_and_its_newest_stays(site: Sit
     for index in range(20):
         serve(writer, index)
     assert site.ingest() == 20
-    assert [name for name in site.files() if name.endswith(".journal")] == [writer._name]
+    assert [name for name in site.files() if name.endswith(".journal")] == [writer._files.name]
 
 
 def test_lost_records_have_rows_that_say_so(site: Site) -> None:
@@ -564,8 +564,8 @@ def lose(
 
 def die(writer: JournalWriter) -> None:
     """As after ``kill -9``: the kernel frees the lock, and nothing else happens."""
-    os.close(writer._lock_fd)
-    writer._lock_fd = -1
+    os.close(writer._files.lock_fd)
+    writer._files.lock_fd = -1
 
 
 def test_what_a_dead_worker_lost_is_counted_once_whatever_is_restarted(
