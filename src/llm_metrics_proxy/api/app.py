@@ -189,8 +189,8 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
 
     scrapes = Scrapes(exposed)
 
-    # async: it reads no file, only asks the kernel what is free, and must answer even while every thread is busy with a
-    # long question.
+    # async: it reads no file, only asks the kernel for free space, and must answer even while every thread is busy with
+    # a long question.
     @app.get(
         "/health",
         summary="How the proxy, its workers and ingestion fare",
@@ -252,7 +252,7 @@ def _document(app: FastAPI, *, with_token: bool) -> dict[str, Any]:
         document["components"] = {"schemas": components()}
         if with_token:
             document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        for path, example in EXAMPLES.items():  # here, as FastAPI would leave out what is null
+        for path, example in EXAMPLES.items():  # added here because FastAPI drops nulls
             document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["example"] = example
         for path, operations in document["paths"].items():
             for operation in operations.values():

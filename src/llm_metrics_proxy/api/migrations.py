@@ -1,4 +1,4 @@
-"""Migrations as the API tells them: what goes on now, and the answer while nothing can be read yet."""
+"""Migrations as the API shows them: what runs now, and the answer while no data can be read yet."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ WAITING: Final = "waiting"
 _PAGES: Final = frozenset({"backing_up"})
 _LEAST_RETRY_S: Final = 1
 _MOST_RETRY_S: Final = 60
-_WORDS: Final = {  # phase -> what is done, for people
+_WORDS: Final = {  # phase -> in words for people
     IDLE: "about to begin",
     WAITING: "waiting",
     "checking": "checking the database",
@@ -91,7 +91,7 @@ def _duration(seconds: float) -> str:
 
 
 class _Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """The progress of another process's run, as far as the database tells."""
+    """The progress of another process's run, from the database."""
 
     phase: str = IDLE
     done: int = 0

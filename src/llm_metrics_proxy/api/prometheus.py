@@ -134,7 +134,7 @@ class _Live(Collector):
         yield from self._migration_families()
 
     def _migration_families(self) -> Iterator[Metric]:
-        """Always there, so that an alert on them need not tell "nothing" from "no such series"."""
+        """Always present, so that alerts need not distinguish "nothing" from "no such series"."""
         migration = self._health.migration
         phase = GaugeMetricFamily(PREFIX + "migration_phase", "1 for what a migration does now.", labels=("phase",))
         phase.add_metric(("idle" if migration is None else migration.phase,), 1)

@@ -33,7 +33,7 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[VersionNote, ...]
     records_by_version: dict[str, int]  # "(none)": records without a stamp
     migrations: list[MigrationRun]  # that ran on this database, newest first
-    notices: list[Notice]  # what people are to be told, what asks for attention first
+    notices: list[Notice]  # for people; those that need attention first
     components: dict[str, str]  # versions of what the program runs on
 
 

@@ -171,7 +171,7 @@ AlertTables = list[AlertTable]
 
 
 def faults_among(tables: Sequence[SloTable | AlertTable]) -> str | None:
-    """What is wrong with the tables of one kind together."""
+    """The fault that tables of one kind have together, if any."""
     names = [table.name for table in tables]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

@@ -16,13 +16,13 @@ class Encoder(Protocol):
         """So far, by column: values that do not fit it, and are missing in the file."""
 
     def head(self) -> bytes:
-        """What stands before the records."""
+        """Bytes before the records."""
 
     def page(self, rows: Sequence[Sequence[Any]]) -> bytes:
-        """Some records, as far as they can be written yet; each row has the values of the columns, in order."""
+        """Take some records, and return what can be written already; each row has the columns' values in order."""
 
     def tail(self) -> bytes:
-        """What stands behind the records."""
+        """Bytes after the records."""
 
 
 class ExportFormat(NamedTuple):

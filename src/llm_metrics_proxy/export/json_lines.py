@@ -12,7 +12,7 @@ _encode_lines: Final = msgspec.json.Encoder().encode_lines
 
 
 class JsonLines:
-    """A line ends in LF; text is UTF-8. What does not fit its column is null and told in ``unfit_values``."""
+    """A line ends in LF; text is UTF-8. What does not fit its column is null and listed in ``unfit_values``."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._item = items_of(names)

@@ -1,9 +1,9 @@
 """Parquet: typed columns with units and meanings, for DuckDB, Polars, pandas and the like. The only file with pyarrow.
 
-The schema is fixed by ``record``, whatever the records hold. What does not fit its column is NULL; how often is told in
-the file's metadata, key ``unfit_values``, as JSON by column. A row group is written as soon as it is full, so memory
-does not grow with the number of records, but for the list of row groups that is the end of the file: 70 kB each in
-memory until then, 4.4 MB a million records.
+The schema is fixed by ``record``, whatever the records hold. What does not fit its column is NULL; the file's metadata
+counts such values by column (key ``unfit_values``, JSON). A row group is written as soon as it is full, so memory does
+not grow with the number of records, except for the list of row groups at the end of the file: 70 kB each, 4.4 MB per
+million records.
 """
 
 import io
@@ -134,7 +134,7 @@ class Parquet:
 
 
 def _times(values: Sequence[str | None]) -> tuple[Any, int]:
-    """Moments, and how many texts are none."""
+    """Moments, and how many texts could not be read as one."""
     kind = _TYPES["time"]
     try:
         return pa.array(values, pa.string()).cast(kind), 0

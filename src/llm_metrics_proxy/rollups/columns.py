@@ -1,4 +1,4 @@
-"""Records as columns: what is selected of each record, and the arrays that become of the rows."""
+"""Records as columns: what is selected of each record, and the arrays made of the rows."""
 
 from calendar import timegm
 from collections.abc import Callable, Iterable, Sequence
@@ -86,7 +86,7 @@ def _key(column: tuple[Any, ...]) -> Key:
 
 
 def seconds_of(minute: str | None) -> int:
-    """Seconds since 1970 at which the minute ``YYYY-MM-DDTHH:MM`` began; ``NO_TIME`` if it is none."""
+    """Seconds since 1970 at which the minute ``YYYY-MM-DDTHH:MM`` began; ``NO_TIME`` if it is not a time."""
     if minute is None:
         return NO_TIME
     year, month, day = int(minute[:4]), int(minute[5:7]), int(minute[8:10])
