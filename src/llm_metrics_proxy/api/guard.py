@@ -107,7 +107,7 @@ class Guard:
             await answer(scope, receive, guarded_send)
 
     def _admission(self, scope: Scope, headers: Headers, client: Asker) -> tuple[ASGIApp | None, Callable[[], bool]]:
-        """The answer that refuses the request, or ``None``; and a check that it may still go on, made while answering."""
+        """The answer that refuses the request, or ``None``; and a check, while answering, that it may still go on."""
         if REFUSAL in scope:
             return scope[REFUSAL], _always
         if self._sessions is None and not self._is_known(headers.getlist("host")):

@@ -7,7 +7,6 @@ million records.
 """
 
 import io
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from llm_metrics_proxy.columns import Column
+from llm_metrics_proxy.export.encoder import Encoder
 from llm_metrics_proxy.export.values import fit, moment
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import REGISTRY
@@ -75,17 +75,17 @@ class _Sink(io.RawIOBase):
         return taken
 
 
-class Parquet:
+class Parquet(Encoder):
     """Compressed with Zstandard."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names)
         self._columns = [REGISTRY[name] for name in names]
         self._schema = schema(names)
         self._sink = _Sink()
         self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
         self._batches: list[Any] = []
         self._waiting = 0
-        self.unfit: Counter[str] = Counter()
 
     def head(self) -> bytes:
         """The mark of the format."""
