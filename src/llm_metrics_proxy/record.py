@@ -421,5 +421,5 @@ COLUMNS: Final = tuple(name for name, column in REGISTRY.items() if column.origi
 
 
 def was_streamed(record: RequestRecord) -> bool:
-    """Whether the answer was a stream: events were read from it, or it never got so far and a stream was asked for."""
+    """Whether the answer was a stream: events were read, or it failed before that and the request wanted a stream."""
     return record.content_chunks is not None or record.is_streaming

@@ -1,4 +1,4 @@
-"""The query: a frozen value that says what is asked, and refuses what cannot be answered.
+"""The query: a frozen value that describes a question, and refuses one that cannot be answered.
 
 It knows no store, no clock and no range of data; ``planning`` adds those.
 """
@@ -81,7 +81,7 @@ def _timezones() -> frozenset[str]:
 
 
 def check_timezone(name: str) -> None:
-    """Raises ``QueryError`` for what is no name of an IANA zone."""
+    """Raises ``QueryError`` unless this is the name of an IANA zone."""
     zones = _timezones()
     if name not in zones:
         known = sorted(zones) if any(name[:3].lower() == zone[:3].lower() for zone in zones) else ["UTC"]

@@ -53,7 +53,7 @@ def list_requests(reader: Reader, selection: RequestFilter, limit: int = 100, cu
     """At most ``limit`` (1 to ``MAX_LIMIT``) records after ``cursor``. Raises ``QueryError`` or ``StoreError``."""
     if not 1 <= limit <= MAX_LIMIT:
         raise QueryError("limit", f"limit must be from 1 to {MAX_LIMIT}; it is {limit}")
-    clause, table, wanted = where(selection), _table(reader), limit + 1  # one more tells whether a page follows
+    clause, table, wanted = where(selection), _table(reader), limit + 1  # one more shows whether a page follows
     if cursor is None:
         rows = _rows(reader, table, clause, wanted)
     else:

@@ -42,7 +42,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     app_version: str  # whose formulas and definitions these numbers follow
     query: Query
-    start: datetime | None  # the range, in UTC; null where nothing is stored and none was asked for
+    start: datetime | None  # the range, in UTC; null where nothing is stored and the query has no bound
     end: datetime | None
     previous_start: datetime | None  # the period before ends where this one starts; null unless compared
     timezone: str

@@ -1,8 +1,8 @@
 """Rows as they are, from files that other programs wrote: what a column holds need not be what it is there for.
 
 A table that was adopted keeps the values it had, each with its storage class: text where a number belongs, bytes,
-infinities, NULL, and text that is no UTF-8. A value that does not fit its column is shown as missing (JSON null) and
-told apart from a missing one by name in ``unfit_values``, as SQL would write it; it counts in no sum and no mean.
+infinities, NULL, and text that is no UTF-8. A value that does not fit its column is shown as missing (JSON null), and
+``unfit_values`` has it by column, as SQL would write it; it counts in no sum and no mean.
 """
 
 from collections.abc import Callable, Mapping, Sequence

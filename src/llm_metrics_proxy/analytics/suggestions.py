@@ -1,10 +1,10 @@
-"""What a mistyped name may have meant."""
+"""Suggestions for a mistyped name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
-_SHOWN_CHARS: Final = 64  # of what was asked for: it may be anything
+_SHOWN_CHARS: Final = 64  # of the name, which may be anything
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -1,9 +1,8 @@
 """The application: which path asks which question. Routes are plain functions, so FastAPI runs them in its threads."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import FastAPI, Path, Query, Request
-from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse, Response
 
@@ -22,14 +21,15 @@ from llm_metrics_proxy.api import docs_page, migrations, prometheus
 from llm_metrics_proxy.api.answers import HANDLERS, error_response, json_response
 from llm_metrics_proxy.api.dependencies import DataRoutes
 from llm_metrics_proxy.api.export_routes import add_export_routes
-from llm_metrics_proxy.api.guard import OPEN_PATHS, Guard
+from llm_metrics_proxy.api.guard import Guard
 from llm_metrics_proxy.api.health import Health, Readiness, assess
 from llm_metrics_proxy.api.live_routes import add_live_routes
+from llm_metrics_proxy.api.openapi import document
 from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_routes import add_query_routes
 from llm_metrics_proxy.api.report_routes import add_report_routes
-from llm_metrics_proxy.api.schemas import EXAMPLES, Versions, answer, components
+from llm_metrics_proxy.api.schemas import Versions, answer
 from llm_metrics_proxy.api.scrapes import Scrapes
 from llm_metrics_proxy.api.session_routes import add_session_routes
 from llm_metrics_proxy.api.settings import add_settings_routes
@@ -73,7 +73,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         add(routes, ports)
     add_session_routes(app, ports.sessions, APP_VERSION)
     add_site_routes(app, ports.site)
-    app.openapi = lambda: _document(app, with_token=ports.sessions is not None)  # type: ignore[method-assign]
+    app.openapi = lambda: document(app, with_token=ports.sessions is not None)  # type: ignore[method-assign]
     return app
 
 
@@ -189,8 +189,8 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
 
     scrapes = Scrapes(exposed)
 
-    # async: it reads no file, only asks the kernel what is free, and must answer even while every thread is busy with a
-    # long question.
+    # async: it reads no file, only asks the kernel for free space, and must answer even while every thread is busy with
+    # a long question.
     @app.get(
         "/health",
         summary="How the proxy, its workers and ingestion fare",
@@ -237,30 +237,3 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
         return HTMLResponse(
             docs_page.render(app.openapi()), headers={"Content-Security-Policy": docs_page.CONTENT_SECURITY_POLICY}
         )
-
-
-def _document(app: FastAPI, *, with_token: bool) -> dict[str, Any]:
-    """The OpenAPI document, made once; schemas of answers are ours, where FastAPI would know only its own."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            routes=app.routes,
-            servers=[{"url": "."}],  # relative to the document's own address: right below any prefix
-        )
-        document["components"] = {"schemas": components()}
-        if with_token:
-            document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        for path, example in EXAMPLES.items():  # here, as FastAPI would leave out what is null
-            document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["example"] = example
-        for path, operations in document["paths"].items():
-            for operation in operations.values():
-                if not with_token:
-                    operation["responses"]["421"] = answer("ErrorAnswer", "The header Host names somebody else.")
-                elif path not in OPEN_PATHS:
-                    operation["security"] = [{"token": []}]
-                    operation["responses"]["401"] = answer("ErrorAnswer", "The token is missing or wrong.")
-                    operation["responses"].setdefault("429", answer("ErrorAnswer", "Wrong tokens came too often."))
-        app.openapi_schema = document
-    return app.openapi_schema

@@ -1,7 +1,7 @@
 """How many readers the metrics process serves at once, so that SQLite always finds the descriptors that it needs.
 
-One who comes when there are as many is told 503, unless the question is how things are. Where descriptors are shorter
-still, nobody is accepted for a second, and waits in the socket's queue: asyncio's own way with EMFILE, taken early.
+Further connections get 503, except for /health, /ready and /metrics. When descriptors are shorter still, nothing is
+accepted for a second and clients wait in the socket's queue: what asyncio does on EMFILE, only earlier.
 """
 
 import errno
@@ -22,44 +22,44 @@ from llm_metrics_proxy.api.scope import REFUSAL, with_one_slash
 log = logging.getLogger(__name__)
 
 _RESERVED: Final = 40  # eight questions at once with three files each, the store, upkeep, the journal, a webhook
-_REFUSED: Final = 8  # connections beyond those that are served, to be told 503
+_REFUSED_AT_ONCE: Final = 8  # connections beyond those that are served, which get 503
 _FEWEST: Final = 4
 _RECENT_S: Final = 60.0
 _ALWAYS: Final = frozenset({"/health", "/ready", "/metrics"})  # answered from memory
 
 
 class ReaderCapacity:
-    """Of one process. ``most`` connections are served at once."""
+    """The limit of one process: ``most`` connections are served at once."""
 
     def __init__(self) -> None:
         self._limit = descriptors.limit()
         spare = self._limit - descriptors.in_use() - _RESERVED
-        self.most = max(_FEWEST, descriptors.places(spare, 1, _REFUSED, _REFUSED).served)
+        self.most = max(_FEWEST, descriptors.places(spare, 1, _REFUSED_AT_ONCE, _REFUSED_AT_ONCE).served)
         self._count = 0
         self._newest_s = float("-inf")
         self._complaints = descriptors.Complaints()
 
     def turned_away(self) -> TurnedAway:
-        """So far."""
+        """The count since the start."""
         return TurnedAway(self._count, time.monotonic() - self._newest_s < _RECENT_S)
 
     @property
     def is_short(self) -> bool:
-        """What is left is reserved."""
+        """Whether only reserved descriptors are left."""
         return descriptors.in_use() > self._limit - min(_RESERVED, self._limit // 2)
 
     def note(self) -> None:
-        """Somebody was turned away."""
+        """Count one that was turned away, and log it now and then."""
         self._count += 1
         self._newest_s = now_s = time.monotonic()
         if self._complaints.are_due(now_s):
             log.warning(
-                "%d readers are served at once, and others are told 503 (%d so far), as only %d files may be open: %s",
+                "%d readers are served at once, and others get 503 (%d so far), because only %d files may be open: %s",
                 self.most, self._count, self._limit, descriptors.SHORTAGE_HINT,
             )  # fmt: skip
 
     def guarding(self, app: ASGIApp, is_one_too_many: Callable[[], bool]) -> ASGIApp:
-        """``app`` for one connection, told to turn it away (``REFUSAL``) if there were ``most`` others when it came."""
+        """``app`` for one connection; it refuses (``REFUSAL``) if ``most`` others were open when this one came."""
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if is_one_too_many() and scope["type"] == "http" and with_one_slash(scope)["path"] not in _ALWAYS:
@@ -89,13 +89,13 @@ class BoundedListener(socket.socket):
 
     @classmethod
     def of(cls, listening: socket.socket, capacity: ReaderCapacity) -> "BoundedListener":
-        """The same socket once more; who has ``listening`` closes it."""
+        """A duplicate of the socket; the caller still closes ``listening``."""
         listener = cls(fileno=os.dup(listening.fileno()))
         listener.capacity = capacity
         return listener
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """As ``socket.accept``; what waits when descriptors are short finds EMFILE."""
+        """As ``socket.accept``, but raises EMFILE while descriptors are short."""
         if self.capacity is not None and self.capacity.is_short:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return super().accept()

@@ -1,6 +1,6 @@
-"""What holds for every request, before and after the routes: who may ask, security headers, HEAD, unforeseen faults.
+"""What applies to every request: who may ask, security headers, HEAD, unexpected errors.
 
-Plain ASGI, outermost of all, so that no answer goes out without passing here.
+Plain ASGI, the outermost layer, so every answer passes through it.
 
 Without a token the same-origin policy of browsers is all that keeps web pages from reading an API on loopback, and DNS
 rebinding gets around it, so only names that no stranger can point here are answered (``doors``).
@@ -54,11 +54,11 @@ class Guard:
         open_paths: Set[str] = frozenset(),
         trusted_proxies: tuple[str, ...] = (),
     ) -> None:
-        """``sessions`` know the token, and browsers that gave it; none: no token is asked for.
+        """``sessions`` know the token and the browsers that gave it; none: no token is needed.
 
-        ``allowed_hosts``: names to be asked by without a token, beside IP addresses and localhost. ``open_paths``:
-        files that hold no data, such as the page that asks for the token. ``trusted_proxies``: networks of the peers
-        that are believed when they tell whom they ask for.
+        ``allowed_hosts``: names that Host may have without a token, besides IP addresses and localhost. ``open_paths``:
+        files without data, such as the sign-in page. ``trusted_proxies``: networks of peers whose forwarding headers
+        are believed.
         """
         self._app = app
         self._sessions = sessions
@@ -107,7 +107,7 @@ class Guard:
             await answer(scope, receive, guarded_send)
 
     def _admission(self, scope: Scope, headers: Headers, client: Asker) -> tuple[ASGIApp | None, Callable[[], bool]]:
-        """What refuses the request, if it is refused; and whether it still would not be, asked while it is answered."""
+        """The answer that refuses the request, or ``None``; and a check, while answering, that it may still go on."""
         if REFUSAL in scope:
             return scope[REFUSAL], _always
         if self._sessions is None and not self._is_known(headers.getlist("host")):
@@ -143,7 +143,7 @@ class Guard:
 
 
 def _is_of_own_origin(headers: Headers, client: Asker) -> bool:
-    """No page of another site made the browser send this, as far as it says."""
+    """Whether the headers say that no page of another site made the browser send this."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site.lower() in _OWN_SITES
@@ -179,7 +179,7 @@ def _nothing() -> None:
 
 
 class SessionOverError(OSError):
-    """Signed out, or over: what is still being sent ends here. An ``OSError``, as a client that left is."""
+    """The session ended while an answer was being sent. An ``OSError``, like a client that left."""
 
 
 def _foreign() -> ASGIApp:

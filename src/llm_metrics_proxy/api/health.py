@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.api.migrations import IDLE, in_words, percent
+from llm_metrics_proxy.api.migrations import IDLE, figures, in_words
 from llm_metrics_proxy.api.ports import DiskStatus, MigrationPorts, TurnedAway
 from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus, journal_faults, records_lost, shortages
@@ -162,17 +162,7 @@ def migration_health(migrations: MigrationPorts | None) -> MigrationHealth | Non
     progress, blocks = migrations.progress(), migrations.blocks_store()
     if progress.phase == IDLE and not blocks:
         return None
-    return MigrationHealth(
-        phase=progress.phase,
-        run_id=migrations.run_id(),
-        done=progress.done,
-        total=progress.total,
-        unit="pages" if progress.phase == "backing_up" else "records",
-        percent=percent(progress),
-        per_s=progress.per_s,
-        eta_s=progress.eta_s,
-        blocks_data=blocks,
-    )
+    return MigrationHealth(run_id=migrations.run_id(), blocks_data=blocks, **figures(progress))
 
 
 def _migration_faults(migrations: MigrationPorts) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final, NamedTuple
 
-MAX_AGE_S: Final = 60  # asked for more, an answer is still no older than that
+MAX_AGE_S: Final = 60  # no answer is older, whatever the header allows
 MOST_BYTES: Final = 8 * 1024 * 1024
 _MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age=(\d{1,9})\s*(?:,|$)", re.IGNORECASE)
 

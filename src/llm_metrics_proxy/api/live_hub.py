@@ -1,4 +1,4 @@
-"""Everybody who listens to new records, and the one task that looks for them: four times a second, while somebody does.
+"""All listeners to new records, and the one task that looks for new ones four times a second while anyone listens.
 
 Listeners with the same filter share a channel: one question to the database, one set of bytes. What a listener has not
 taken waits in its own list, which has a bound; over the bound it is dropped, its connection broken off. So memory is
@@ -44,8 +44,8 @@ class LiveListener:
         self._chunks: list[bytes] = []
         self._waiting_bytes = 0
         self._changed = asyncio.Event()
-        self._told_open: int | None = None
-        self._told_at = float("-inf")
+        self._sent_open: int | None = None
+        self._sent_at = float("-inf")
 
     def put(self, chunk: bytes) -> None:
         """To be sent after what waits already. Drops a listener that takes too little."""
@@ -58,10 +58,10 @@ class LiveListener:
 
     def count(self, new: Sums, open_requests: int | None, now_s: float) -> None:
         """Sends totals where they have changed."""
-        changed = open_requests != self._told_open and now_s - self._told_at >= _TOTALS_EVERY_S
+        changed = open_requests != self._sent_open and now_s - self._sent_at >= _TOTALS_EVERY_S
         if new.requests or changed:
             self.sums = self.sums.plus(new)
-            self._told_open, self._told_at = open_requests, now_s
+            self._sent_open, self._sent_at = open_requests, now_s
             self.put(events.totals(self.sums, self.since, open_requests))
 
     async def take(self, timeout_s: float) -> bytes:
@@ -89,7 +89,7 @@ class LiveListener:
 
 
 class _Channel:
-    """Listeners with one filter; ``through``: the id up to which they have been told."""
+    """Listeners with one filter; ``through``: the last id that was sent to them."""
 
     def __init__(self, through: int) -> None:
         self.through = through
@@ -120,7 +120,7 @@ class Hub:
     async def join(
         self, selection: RequestFilter, last_id: int | None, replay: int, abort: Callable[[], None]
     ) -> LiveListener:
-        """A listener whose first events wait already: the start, and records of before that were asked for.
+        """A listener whose first events are queued already: the start, and earlier records if it wanted them.
 
         ``last_id``: the last record it has seen, of which it wants those after; else the newest ``replay``.
         Raises ``StoreError``.
@@ -138,7 +138,7 @@ class Hub:
                 before = await asyncio.to_thread(earlier, self._ports.reader, selection, through, replay)
                 listener.put(events.records(before))
             channel = self._channels.setdefault(selection, _Channel(through))
-            while channel.through > through:  # the others were told more meanwhile
+            while channel.through > through:  # the others got more meanwhile
                 upto = channel.through
                 listener.put(await asyncio.to_thread(self._missed, selection, through, upto))
                 through, channel = upto, self._channels.setdefault(selection, _Channel(upto))
@@ -166,18 +166,18 @@ class Hub:
             del self._channels[selection]
 
     def _missed(self, selection: RequestFilter, last_id: int, through: int) -> bytes:
-        """Records after the last one seen; what lies too far back is told as skipped, uncounted."""
+        """Records after the last one seen; those too far back become one event ``skipped``, uncounted."""
         after = max(last_id, through - LOOK_BACK_IDS)
-        told = events.skipped(last_id, after, None) if after > last_id else b""
-        return told + self._look(selection, after, through, MAX_REPLAY)[0]
+        skipped = events.skipped(last_id, after, None) if after > last_id else b""
+        return skipped + self._look(selection, after, through, MAX_REPLAY)[0]
 
     def _look(self, selection: RequestFilter, after: int, through: int, limit: int) -> tuple[bytes, Sums]:
         found = arrived(self._ports.reader, selection, after, through, limit)
         left_out = found.sums.requests - len(found.records)
-        told = b""
+        skipped = b""
         if left_out:
-            told = events.skipped(after, found.records[0]["id"] - 1 if found.records else through, left_out)
-        return told + events.records(found.records), found.sums
+            skipped = events.skipped(after, found.records[0]["id"] - 1 if found.records else through, left_out)
+        return skipped + events.records(found.records), found.sums
 
     async def _watch(self) -> None:
         """Until nobody listens. Whatever ends it ends the streams too, and clients come back."""
@@ -195,23 +195,23 @@ class Hub:
             await self._tick()
             self._problem = ""
         except StoreError as error:
-            self._tell_problem(str(error))
+            self._report_problem(str(error))
 
     async def _tick(self) -> None:
         newest = await asyncio.to_thread(newest_id, self._ports.reader)
         open_requests, now_s = self._open_requests(), asyncio.get_running_loop().time()
         limit = max(1, min(MAX_RECORDS, _RECORDS_OF_ALL // max(1, len(self._channels))))
         for selection, channel in list(self._channels.items()):
-            after, told, sums = channel.through, b"", Sums()
+            after, new, sums = channel.through, b"", Sums()
             if newest > after:
-                told, sums = await asyncio.to_thread(self._look, selection, after, newest, limit)
+                new, sums = await asyncio.to_thread(self._look, selection, after, newest, limit)
             channel.through = newest  # less than before where a backup was restored
             for listener in list(channel.listeners):
-                if told:
-                    listener.put(told)
+                if new:
+                    listener.put(new)
                 listener.count(sums, open_requests, now_s)
 
-    def _tell_problem(self, message: str) -> None:
+    def _report_problem(self, message: str) -> None:
         """Once, until it changes."""
         if message != self._problem:
             self._problem = message

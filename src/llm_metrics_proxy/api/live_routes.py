@@ -19,7 +19,7 @@ from llm_metrics_proxy.api.schemas import answer
 from llm_metrics_proxy.api.scope import ABORT, ASKED_FOR_HEAD
 from llm_metrics_proxy.errors import QueryError
 
-HEARTBEAT_S: Final = 10.0  # proxies close what is idle for 30 s or more
+HEARTBEAT_S: Final = 10.0  # proxies close connections that are idle for 30 s or more
 _RETRY_S: Final = 10
 _MEDIA_TYPE: Final = "text/event-stream"
 _ID: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -64,7 +64,7 @@ def _read_id(text: str) -> int:
 
 
 class LiveAnswer(Response):
-    """Sends what its listener is told, until the client leaves, falls behind, or the program stops."""
+    """Sends its listener's events until the client leaves, falls behind, or the program stops."""
 
     media_type = _MEDIA_TYPE
 

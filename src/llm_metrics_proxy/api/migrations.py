@@ -1,8 +1,8 @@
-"""Migrations as the API tells them: what goes on now, and the answer while nothing can be read yet."""
+"""Migrations as the API shows them: what runs now, and the answer while no data can be read yet."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,7 +18,7 @@ WAITING: Final = "waiting"
 _PAGES: Final = frozenset({"backing_up"})
 _LEAST_RETRY_S: Final = 1
 _MOST_RETRY_S: Final = 60
-_WORDS: Final = {  # phase -> what is done, for people
+_WORDS: Final = {  # phase -> in words for people
     IDLE: "about to begin",
     WAITING: "waiting",
     "checking": "checking the database",
@@ -66,6 +66,15 @@ def percent(progress: MigrationProgress) -> float | None:
     return min(100.0, progress.done * 100 / progress.total) if progress.total > 0 else None
 
 
+def figures(progress: MigrationProgress) -> dict[str, Any]:
+    """The fields that describe progress wherever it is shown."""
+    return {
+        "unit": "pages" if progress.phase in _PAGES else "records",
+        "percent": percent(progress),
+        **{name: getattr(progress, name) for name in ("phase", "done", "total", "per_s", "eta_s")},
+    }
+
+
 def in_words(progress: MigrationProgress) -> str:
     """Phase, percent and time left, such as ``recalculating records, 45 %, about 2 min left``; while waiting, for
     what."""
@@ -91,7 +100,7 @@ def _duration(seconds: float) -> str:
 
 
 class _Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """The progress of another process's run, as far as the database tells."""
+    """The progress of another process's run, from the database."""
 
     phase: str = IDLE
     done: int = 0
@@ -116,21 +125,15 @@ def now(app_version: str, ports: MigrationPorts | None, reader: Reader) -> Migra
     paused_until = ports.paused_until() if ports is not None and progress.phase == "paused" else None
     return MigrationNow(
         app_version=app_version,
-        phase=progress.phase,
         text=in_words(progress) if progress.phase != IDLE else progress.detail or "no migration is running",
         run_id=run_id,
-        done=progress.done,
-        total=progress.total,
-        unit="pages" if progress.phase in _PAGES else "records",
-        percent=percent(progress),
-        per_s=progress.per_s,
-        eta_s=progress.eta_s,
         detail=progress.detail,
         paused_until=None if paused_until is None else _utc(paused_until),
         lock_holder_pid=holder,
         runs_here=here,
         blocks_data=blocks,
         problem=None if ports is None else ports.problem(),
+        **figures(progress),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the API is given by the composition root."""
+"""What the composition root hands to the API."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -49,8 +49,8 @@ class MigrationPorts(Protocol):
     """What this process knows of migrations without asking the database.
 
     Every method answers from memory, at once: /health calls them on the event loop, and each data answer asks
-    ``pending``. Only ``lock_holder`` may look at a file; it is asked for by /api/v1/migrations/current alone. What
-    the tables know (runs, their figures) is read from them by ``analytics``, so that runs of the command line show.
+    ``pending``. Only ``lock_holder`` may look at a file; only /api/v1/migrations/current calls it. ``analytics``
+    reads runs and their figures from the database, so runs of the command line show too.
     """
 
     def progress(self) -> MigrationProgress:
@@ -93,7 +93,7 @@ class DiskStatus(Protocol):
 
     @property
     def device(self) -> int:
-        """Two folders with the same one share this room."""
+        """Folders with the same number share this space."""
 
     def in_words(self) -> str:
         """What is wrong where less than the reserve is free."""
@@ -122,7 +122,7 @@ class Telemetry(Protocol):
 
 
 class TurnedAway(NamedTuple):
-    """Readers that were told 503 or had to wait to be accepted, and whether there was one in the last minute."""
+    """Readers that got 503 or had to wait to be accepted, and whether one did in the last minute."""
 
     readers: int = 0
     lately: bool = False
@@ -130,9 +130,8 @@ class TurnedAway(NamedTuple):
 
 @dataclass(frozen=True)
 class ApiPorts:
-    """``sessions``: know the token that every path but /health and /ready needs; none: no token is asked for.
-    ``allowed_hosts``: where there is no token, the names that the header Host may have beside IP addresses and
-    localhost, which always are allowed; see ``guard``.
+    """``sessions``: know the token that every path but /health and /ready needs; none: no token is needed.
+    ``allowed_hosts``: without a token, the names that Host may have besides IP addresses and localhost; see ``guard``.
 
     ``service_status`` gives ``None`` until ingestion runs and after it has stopped. ``scoreboard`` is ``None`` where
     the workers run on another host. ``versions`` names other versions to show, such as Python's and SQLite's.
@@ -144,7 +143,7 @@ class ApiPorts:
     scoreboard: Scoreboard | None = None
     sessions: Sessions | None = None
     allowed_hosts: frozenset[str] = frozenset()
-    trusted_proxies: tuple[str, ...] = ()  # networks of the peers that may tell whom they ask for
+    trusted_proxies: tuple[str, ...] = ()  # networks of peers whose forwarding headers are believed
     versions: Mapping[str, str] = field(default_factory=dict)
     migrations: MigrationPorts | None = None  # none: nothing migrates here, and no answer counts older records
     # name, group, value, origin, meaning of each; secrets are hidden already

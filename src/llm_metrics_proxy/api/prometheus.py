@@ -4,8 +4,8 @@ Counters and histograms by model come from ``prometheus_series``; gauges, and th
 record, from the live ``Health``.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, TypeVar
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -17,50 +17,68 @@ from llm_metrics_proxy.api.ports import Telemetry, WatchPorts
 from llm_metrics_proxy.api.prometheus_series import FAMILIES, PREFIX, SeriesLines
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.watch.evaluation import SloReport
+from llm_metrics_proxy.watch.watcher import AlertReport
 
+_T = TypeVar("_T")
 FIRING: Final = "firing"
 _OPENMETRICS_END: Final = b"# EOF\n"
 _Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
-_WORKER_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[WorkerHealth], float]], ...]] = (
-    (GaugeMetricFamily, "worker_up", "1 if the worker gave a sign of life within 5 s.", lambda w: w.up),
-    (GaugeMetricFamily, "open_connections", "Client connections that are open.", lambda w: w.open_connections),
-    (GaugeMetricFamily, "journal_bytes", "Bytes of the worker's journal on disk.", lambda w: w.journal_bytes),
-    (CounterMetricFamily, "records_dropped", "Requests forwarded without a record.", lambda w: w.records_dropped),
-    (CounterMetricFamily, "bad_requests", "Connections refused before a request.", lambda w: w.bad_requests),
-    (GaugeMetricFamily, "request_bodies_bytes", "Bytes of request bodies that are held.", lambda w: w.bodies_bytes),
-    (GaugeMetricFamily, "request_bodies_limit_bytes", "At most so many are.", lambda w: w.bodies_limit_bytes),
-    (CounterMetricFamily, "request_bodies_refused", "Requests refused for that.", lambda w: w.bodies_refused),
-    (GaugeMetricFamily, "connections_limit", "Clients that are served at once.", lambda w: w.connections_limit),
-    (CounterMetricFamily, "connections_refused", "Connections refused for that.", lambda w: w.connections_refused),
+_GAUGE: Final = GaugeMetricFamily
+_COUNTER: Final = CounterMetricFamily
+_Table = tuple[tuple[_Family, str, str, Callable[[_T], float | None]], ...]
+_WORKER_METRICS: Final[_Table[WorkerHealth]] = (
+    (_GAUGE, "worker_up", "1 if the worker gave a sign of life within 5 s.", lambda w: w.up),
+    (_GAUGE, "open_connections", "Client connections that are open.", lambda w: w.open_connections),
+    (_GAUGE, "journal_bytes", "Bytes of the worker's journal on disk.", lambda w: w.journal_bytes),
+    (_COUNTER, "records_dropped", "Requests forwarded without a record.", lambda w: w.records_dropped),
+    (_COUNTER, "bad_requests", "Connections refused before a request.", lambda w: w.bad_requests),
+    (_GAUGE, "request_bodies_bytes", "Bytes of request bodies that are held.", lambda w: w.bodies_bytes),
+    (_GAUGE, "request_bodies_limit_bytes", "At most so many are.", lambda w: w.bodies_limit_bytes),
+    (_COUNTER, "request_bodies_refused", "Requests refused for that.", lambda w: w.bodies_refused),
+    (_GAUGE, "connections_limit", "Clients that are served at once.", lambda w: w.connections_limit),
+    (_COUNTER, "connections_refused", "Connections refused for that.", lambda w: w.connections_refused),
 )
-_BACKEND_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[BackendHealth], float]], ...]] = (
-    (GaugeMetricFamily, "backend_up", "1 unless the worker passes the backend over.", lambda b: b.up),
-    (GaugeMetricFamily, "backend_open_requests", "Requests that the backend is to answer.", lambda b: b.open_requests),
-    (CounterMetricFamily, "backend_ejections", "How often the backend was passed over.", lambda b: b.ejections),
+_BACKEND_METRICS: Final[_Table[BackendHealth]] = (
+    (_GAUGE, "backend_up", "1 unless the worker passes the backend over.", lambda b: b.up),
+    (_GAUGE, "backend_open_requests", "Requests that the backend is to answer.", lambda b: b.open_requests),
+    (_COUNTER, "backend_ejections", "How often the backend was passed over.", lambda b: b.ejections),
 )
-_DISK_METRICS: Final[tuple[tuple[str, str, Callable[[DiskHealth], float]], ...]] = (
-    ("disk_free_bytes", "What is free on the disk.", lambda d: d.free_bytes),
-    ("disk_reserve_bytes", "Of it, what is kept for storing records.", lambda d: d.reserve_bytes),
-    ("disk_low", "1 while roll-ups, backups, pruning and migrations wait for room.", lambda d: d.low),
+_DISK_METRICS: Final[_Table[DiskHealth]] = (
+    (_GAUGE, "disk_free_bytes", "What is free on the disk.", lambda d: d.free_bytes),
+    (_GAUGE, "disk_reserve_bytes", "Of it, what is kept for storing records.", lambda d: d.reserve_bytes),
+    (_GAUGE, "disk_low", "1 while roll-ups, backups, pruning and migrations wait for room.", lambda d: d.low),
 )
-_INGESTION_METRICS: Final[tuple[tuple[_Family, str, str, Callable[[IngestionHealth], float]], ...]] = (
-    (GaugeMetricFamily, "journal_lag_bytes", "Journal bytes not yet in the database.", lambda i: i.lag_bytes),
-    (GaugeMetricFamily, "journal_lag_seconds", "How far the database is behind.", lambda i: (i.lag_ms or 0) / 1000),
-    (CounterMetricFamily, "records_rejected", "Records that the database cannot hold.", lambda i: i.records_rejected),
-    (CounterMetricFamily, "journal_damaged_bytes", "Journal bytes that cannot be read.", lambda i: i.damaged_bytes),
+_INGESTION_METRICS: Final[_Table[IngestionHealth]] = (
+    (_GAUGE, "journal_lag_bytes", "Journal bytes not yet in the database.", lambda i: i.lag_bytes),
+    (_GAUGE, "journal_lag_seconds", "How far the database is behind.", lambda i: (i.lag_ms or 0) / 1000),
+    (_COUNTER, "records_rejected", "Records that the database cannot hold.", lambda i: i.records_rejected),
+    (_COUNTER, "journal_damaged_bytes", "Journal bytes that cannot be read.", lambda i: i.damaged_bytes),
 )
-
-
-_SLO_METRICS: Final[tuple[tuple[str, str, Callable[[SloReport], float | None]], ...]] = (
-    ("slo_objective_ratio", "The share of requests that has to be good.", lambda slo: slo.objective),
-    ("slo_good_ratio", "The share of requests that is, over the objective's window.", lambda slo: slo.good_ratio),
+_SLO_METRICS: Final[_Table[SloReport]] = (
+    (_GAUGE, "slo_objective_ratio", "The share of requests that has to be good.", lambda s: s.objective),
+    (_GAUGE, "slo_good_ratio", "The share of requests that is, over the objective's window.", lambda s: s.good_ratio),
     (
+        _GAUGE,
         "slo_error_budget_left_ratio",
         "What is left of the error budget; below 0: it is overdrawn.",
-        lambda slo: slo.error_budget_left,
+        lambda s: s.error_budget_left,
     ),
-    ("slo_burn_rate", "How many times too fast the last hour used the error budget.", lambda slo: slo.burn_rate_1h),
+    (_GAUGE, "slo_burn_rate", "How many times too fast the last hour used the error budget.", lambda s: s.burn_rate_1h),
 )
+_ALERT_METRICS: Final[_Table[AlertReport]] = (
+    (_GAUGE, "alert_firing", "1 while the alert fires.", lambda a: a.phase == FIRING),
+    (_GAUGE, "alert_messages_waiting", "Messages that the alert's webhook has not taken yet.", lambda a: a.waiting),
+)
+
+
+def _families(table: _Table[_T], labels: Mapping[str, Callable[[_T], str]], rows: Iterable[_T]) -> Iterator[Metric]:
+    """A series for each row; none where the value is not known yet: a gauge of 0 would be a number."""
+    for family_type, name, text, value in table:
+        family = family_type(PREFIX + name, text, labels=tuple(labels))
+        for row in rows:
+            if (measured := value(row)) is not None:
+                family.add_metric([label(row) for label in labels.values()], measured)
+        yield family
 
 
 class _Live(Collector):
@@ -84,23 +102,9 @@ class _Live(Collector):
             yield CounterMetricFamily(PREFIX + "otlp_dropped", "Records and spans that it did not get.", dropped)
 
     def _watched_families(self) -> Iterator[Metric]:
-        """What is not known yet has no series: a gauge of 0 would be a number."""
         slos, alerts = (self._watch.slos(), self._watch.alerts()) if self._watch is not None else ([], [])
-        for name, text, value in _SLO_METRICS:
-            family = GaugeMetricFamily(PREFIX + name, text, labels=("slo",))
-            for slo in slos:
-                if (measured := value(slo)) is not None:
-                    family.add_metric((slo.name,), measured)
-            yield family
-        firing = GaugeMetricFamily(PREFIX + "alert_firing", "1 while the alert fires.", labels=("alert",))
-        waiting = GaugeMetricFamily(
-            PREFIX + "alert_messages_waiting", "Messages that the alert's webhook has not taken yet.", labels=("alert",)
-        )
-        for alert in alerts:
-            firing.add_metric((alert.name,), alert.phase == FIRING)
-            waiting.add_metric((alert.name,), alert.waiting)
-        yield firing
-        yield waiting
+        yield from _families(_SLO_METRICS, {"slo": lambda slo: slo.name}, slos)
+        yield from _families(_ALERT_METRICS, {"alert": lambda alert: alert.name}, alerts)
 
     def _live_families(self) -> Iterator[Metric]:
         workers, ingestion = self._health.workers, self._health.ingestion
@@ -109,16 +113,12 @@ class _Live(Collector):
         refused = self._health.readers_refused
         yield CounterMetricFamily(PREFIX + "readers_refused", "Readers of the metrics turned away.", refused)
         yield GaugeMetricFamily(PREFIX + "ingestion_up", "1 if records are being taken in.", ingestion is not None)
-        for family_type, name, text, value in _WORKER_METRICS:
-            family = family_type(PREFIX + name, text, labels=("worker",))
-            for worker in workers:
-                family.add_metric((str(worker.worker),), value(worker))
-            yield family
-        for family_type, name, text, seen in _BACKEND_METRICS:
-            family = family_type(PREFIX + name, text, labels=("worker", "backend_name"))
-            for backend in self._health.backends:
-                family.add_metric((str(backend.worker), backend.name), seen(backend))
-            yield family
+        yield from _families(_WORKER_METRICS, {"worker": lambda one: str(one.worker)}, workers)
+        yield from _families(
+            _BACKEND_METRICS,
+            {"worker": lambda one: str(one.worker), "backend_name": lambda one: one.name},
+            self._health.backends,
+        )
         if ingestion is not None:
             for family_type, name, text, measure in _INGESTION_METRICS:
                 yield family_type(PREFIX + name, text, measure(ingestion))
@@ -126,15 +126,11 @@ class _Live(Collector):
         if ingestion is not None and ingestion.records_lost is not None:  # else it is not known, and must not fall to 0
             lost.add_metric((), ingestion.records_lost)
         yield lost
-        for name, text, of_disk in _DISK_METRICS:
-            gauge = GaugeMetricFamily(PREFIX + name, text, labels=("disk",))
-            for disk in self._health.disks:
-                gauge.add_metric((disk.disk,), of_disk(disk))
-            yield gauge
+        yield from _families(_DISK_METRICS, {"disk": lambda disk: disk.disk}, self._health.disks)
         yield from self._migration_families()
 
     def _migration_families(self) -> Iterator[Metric]:
-        """Always there, so that an alert on them need not tell "nothing" from "no such series"."""
+        """Always present, so that alerts need not distinguish "nothing" from "no such series"."""
         migration = self._health.migration
         phase = GaugeMetricFamily(PREFIX + "migration_phase", "1 for what a migration does now.", labels=("phase",))
         phase.add_metric(("idle" if migration is None else migration.phase,), 1)

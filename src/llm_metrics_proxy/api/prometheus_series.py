@@ -44,7 +44,7 @@ class _Counter(NamedTuple):
     help: str
     extra_labels: tuple[str, ...]
     samples: Callable[[Series], _Samples]  # values of the extra labels, count
-    at_start: tuple[tuple[str, ...], ...] = ()  # extra labels of what is there at 0 without a model
+    at_start: tuple[tuple[str, ...], ...] = ()  # extra labels that exist at 0 from the start, without a model
 
 
 _COUNTERS: Final = (

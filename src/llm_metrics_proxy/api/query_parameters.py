@@ -4,7 +4,7 @@ Lists are words separated by commas. What they may be is refused by the query va
 was probably meant; here are only their lengths.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
@@ -46,6 +46,14 @@ _BUCKET: Final = Field(
     description="Length of the buckets of time; one that suits the range without it.",
     json_schema_extra={"enum": list(BUCKETS)},
 )
+_Metrics = Annotated[_Names, _METRICS]
+_Bucket = Annotated[_Name | _Absent, _BUCKET]
+_Order = Annotated[_Name | _Absent, _ORDER]
+_Groups = Annotated[int, Field(ge=1, le=MAX_ROWS, description="Groups shown; all others are one row together.")]
+_Compare = Annotated[Flag, Field(description="Add the values of the period of the same length before.")]
+
+
+_SHAPE: Final = ("bucket", "order", "limit", "compare")  # fields of a query that a route may have
 
 
 def _split(text: str | None) -> tuple[str, ...]:
@@ -58,70 +66,63 @@ class _MeasuringParameters(FilterParameters):
     timezone: Annotated[_Name, _TIMEZONE] = "UTC"
     slo: Annotated[_Slos | _Absent, _SLO] = None
 
-    def _query(self, metrics: str, group_by: tuple[str, ...], **more: Any) -> Query:
-        return Query(
-            metrics=_split(metrics),
-            group_by=group_by,
-            filter=self.to_filter(),
-            timezone=self.timezone,
-            slos=tuple(parse_slo(text) for text in self.slo or ()),
-            **more,
-        )
+    def _shared(self) -> dict[str, Any]:
+        slos = tuple(parse_slo(text) for text in self.slo or ())
+        return {"filter": self.to_filter(), "timezone": self.timezone, "slos": slos}
 
 
-class QueryParameters(_MeasuringParameters):
+class _QueryParameters(_MeasuringParameters):
+    """What becomes a ``Query``: each says which of its fields can be chosen."""
+
+    first: ClassVar[tuple[str, ...]] = ()  # dimensions before those that are chosen
+
+    def to_query(self) -> Query:
+        """The query value. Raises ``QueryError``."""
+        shape = {name: getattr(self, name) for name in _SHAPE if hasattr(self, name)}
+        by = _split(getattr(self, "group_by", None) or getattr(self, "by", None))
+        return Query(metrics=_split(self.metrics), group_by=(*self.first, *by), **shape, **self._shared())
+
+
+class QueryParameters(_QueryParameters):
     """The whole of ``Query``."""
 
-    metrics: Annotated[_Names, _METRICS] = "requests"
+    metrics: _Metrics = "requests"
     group_by: Annotated[
         _Names | _Absent,
         Field(description=f"Dimensions, separated by commas: `time`, {_DIMENSION}.", examples=["time,model"]),
     ] = None
-    bucket: Annotated[_Name | _Absent, _BUCKET] = None
-    order: Annotated[_Name | _Absent, _ORDER] = None
-    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="Groups shown; all others are one row together.")] = 100
-    compare: Annotated[Flag, Field(description="Add the values of the period of the same length before.")] = False
-
-    def to_query(self) -> Query:
-        """The query value. Raises ``QueryError``."""
-        shape = {"bucket": self.bucket, "order": self.order, "limit": self.limit, "compare": bool(self.compare)}
-        return self._query(self.metrics, _split(self.group_by), **shape)
+    bucket: _Bucket = None
+    order: _Order = None
+    limit: _Groups = 100
+    compare: _Compare = False
 
 
-class TimeseriesParameters(_MeasuringParameters):
+class TimeseriesParameters(_QueryParameters):
     """Metrics over time."""
 
-    metrics: Annotated[_Names, _METRICS] = EVERYDAY
+    first = ("time",)
+    metrics: _Metrics = EVERYDAY
     by: Annotated[_Name | _Absent, Field(description=f"One series per value of this dimension, {_DIMENSION}.")] = None
-    bucket: Annotated[_Name | _Absent, _BUCKET] = None
-    order: Annotated[_Name | _Absent, _ORDER] = None
+    bucket: _Bucket = None
+    order: _Order = None
     limit: Annotated[int, Field(ge=1, le=MAX_LINES, description="Series shown; all others are one together.")] = 10
-    compare: Annotated[Flag, Field(description="Add the values of the period of the same length before.")] = False
-
-    def to_query(self) -> Query:
-        """The query value. Raises ``QueryError``."""
-        shape = {"bucket": self.bucket, "order": self.order, "limit": self.limit, "compare": bool(self.compare)}
-        return self._query(self.metrics, ("time", *_split(self.by)), **shape)
+    compare: _Compare = False
 
 
-class BreakdownParameters(_MeasuringParameters):
+class BreakdownParameters(_QueryParameters):
     """Metrics by one or several dimensions."""
 
     by: Annotated[_Names, Field(description=f"Dimensions, separated by commas, {_DIMENSION}.")] = "model"
-    metrics: Annotated[_Names, _METRICS] = EVERYDAY
-    order: Annotated[_Name | _Absent, _ORDER] = None
-    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="Groups shown; all others are one row together.")] = 100
-    compare: Annotated[Flag, Field(description="Add the values of the period of the same length before.")] = False
-
-    def to_query(self) -> Query:
-        """The query value. Raises ``QueryError``."""
-        shape = {"order": self.order, "limit": self.limit, "compare": bool(self.compare)}
-        return self._query(self.metrics, _split(self.by), **shape)
+    metrics: _Metrics = EVERYDAY
+    order: _Order = None
+    limit: _Groups = 100
+    compare: _Compare = False
 
 
-class CompareParameters(_MeasuringParameters):
+class CompareParameters(_QueryParameters):
     """Metrics of a period and of the one before."""
 
+    compare: ClassVar[bool] = True
     start: Annotated[
         _Moment,
         Field(
@@ -131,13 +132,9 @@ class CompareParameters(_MeasuringParameters):
         ),
     ]
     by: Annotated[_Names | _Absent, Field(description=f"Dimensions, separated by commas, {_DIMENSION}.")] = None
-    metrics: Annotated[_Names, _METRICS] = EVERYDAY
-    order: Annotated[_Name | _Absent, _ORDER] = None
-    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="Groups shown; all others are one row together.")] = 100
-
-    def to_query(self) -> Query:
-        """The query value. Raises ``QueryError``."""
-        return self._query(self.metrics, _split(self.by), order=self.order, limit=self.limit, compare=True)
+    metrics: _Metrics = EVERYDAY
+    order: _Order = None
+    limit: _Groups = 100
 
 
 class DistributionParameters(FilterParameters):
@@ -158,20 +155,12 @@ class HeatmapParameters(_MeasuringParameters):
     metric: Annotated[_Name, Field(description="One metric, as in /api/v1/query.", examples=["requests"])] = "requests"
     x: Annotated[_Name, Field(description=f"The dimension across: `time`, {_DIMENSION}.")] = "hour_of_day"
     y: Annotated[_Name, Field(description=f"The dimension down: `time`, {_DIMENSION}.")] = "weekday"
-    bucket: Annotated[_Name | _Absent, _BUCKET] = None
+    bucket: _Bucket = None
     limit: Annotated[
         int, Field(ge=1, le=MAX_LINES, description="Of words, such as models: how many lines, the most frequent first.")
     ] = 20
 
     def to_query(self) -> HeatmapQuery:
         """The query value. Raises ``QueryError``."""
-        return HeatmapQuery(
-            metric=self.metric,
-            x=self.x,
-            y=self.y,
-            filter=self.to_filter(),
-            bucket=self.bucket,
-            timezone=self.timezone,
-            limit=self.limit,
-            slos=tuple(parse_slo(text) for text in self.slo or ()),
-        )
+        shape = {name: getattr(self, name) for name in ("metric", "x", "y", "bucket", "limit")}
+        return HeatmapQuery(**shape, **self._shared())

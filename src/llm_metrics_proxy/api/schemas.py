@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from llm_metrics_proxy.analytics import Errors, MigrationRun, Notice, RequestFilter, Summary, VersionNote
+from llm_metrics_proxy.analytics import Errors, MigrationRun, Notice, Summary, VersionNote
 from llm_metrics_proxy.analytics.distribution import Histogram
 from llm_metrics_proxy.analytics.heatmap import Heatmap
 from llm_metrics_proxy.analytics.result import Result
@@ -17,13 +17,10 @@ from llm_metrics_proxy.api.answers import ErrorAnswer
 from llm_metrics_proxy.api.health import Health, Readiness
 from llm_metrics_proxy.api.live_events import LiveProblem, LiveSkipped, LiveStart, LiveTotals
 from llm_metrics_proxy.api.migrations import MigrationNow
-from llm_metrics_proxy.api.query_examples import QUERY_EXAMPLES
-from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.reports import Report
 from llm_metrics_proxy.watch.evaluation import SloReport
 from llm_metrics_proxy.watch.watcher import AlertReport
-from llm_metrics_proxy.wire.error_types import TAXONOMY
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +30,7 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[VersionNote, ...]
     records_by_version: dict[str, int]  # "(none)": records without a stamp
     migrations: list[MigrationRun]  # that ran on this database, newest first
-    notices: list[Notice]  # what people are to be told, what asks for attention first
+    notices: list[Notice]  # for people; those that need attention first
     components: dict[str, str]  # versions of what the program runs on
 
 
@@ -153,82 +150,3 @@ def answer(name: str, description: str) -> dict[str, Any]:
     """A response object whose JSON body is the component ``name``."""
     schema = {"$ref": f"#/components/schemas/{name}"}
     return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
-def _errors_example() -> dict[str, Any]:
-    """Two errors among forty requests of one minute, in the shape and words of a real answer."""
-    limited, gone = (next(row for row in TAXONOMY if row.type == name) for name in ("rate_limit", "connect_refused"))
-    server = {"backend_name": "gpu-1", "backend": "10.0.0.5:8000"}
-    counted = {"n": 1, "share": 0.025}
-    times = {limited.type: "2026-03-01T12:00:41.118802Z", gone.type: "2026-03-01T12:00:03.250114Z"}
-    return {
-        "app_version": APP_VERSION,
-        "filter": msgspec.to_builtins(RequestFilter(model="llama3.1:8b")),
-        "source": "records",
-        "pruned_before": None,
-        "first_timestamp": "2026-03-01T12:00:00.104220Z",
-        "last_timestamp": "2026-03-01T12:00:59.918330Z",
-        "requests": 40,
-        "errors": 2,
-        "share": 0.05,
-        "unclassified": 0,
-        "older_records": {},
-        "categories": [{"category": row.category, **counted} for row in (limited, gone)],
-        "types": [
-            {
-                "category": row.category,
-                "type": row.type,
-                "meaning": row.meaning,
-                "advice": row.advice,
-                **counted,
-                "newest": times[row.type],
-            }
-            for row in (limited, gone)
-        ],
-        "phases": [{"phase": phase, **counted} for phase in ("before_first_token", "connect")],
-        "models": [{"model": "llama3.1:8b", "n": 2, "requests": 40, "share": 0.05}],
-        "backends": [{**server, "n": 2, "requests": 40, "share": 0.05}],
-        "further_errors": {},
-        "bucket_s": 60,
-        "buckets": [{"start": "2026-03-01T12:00:00Z", "n": 2, "requests": 40, "share": 0.05}],
-        "retry": [
-            {
-                **server,
-                "model": "llama3.1:8b",
-                "n": 1,
-                "newest": times[limited.type],
-                "wait_ms": 2000.0,
-                "wait_source": "retry_after",
-                "not_before": "2026-03-01T12:00:43.125Z",
-                "retry_after_n": 1,
-                "retry_after_max_ms": 2000.0,
-                "ratelimit_limit_requests": 60.0,
-                "ratelimit_remaining_requests": 0.0,
-                "ratelimit_reset_requests_ms": 2000.0,
-                "ratelimit_limit_tokens": None,
-                "ratelimit_remaining_tokens": None,
-                "ratelimit_reset_tokens_ms": None,
-                "advice": "Wait 2 s, as the newest Retry-After says; 1 of 1 limited answers have one, the longest 2 s.",
-            }
-        ],
-        "examples": [
-            {
-                "id": 40,
-                "request_id": "5b1c27f80f0a4d0d9f5e8c1f2a3b4c5d",
-                "timestamp": times[limited.type],
-                "model": "llama3.1:8b",
-                **server,
-                "status_code": 429,
-                "upstream_status_code": 429,
-                "outcome": "upstream_error",
-                "error_category": limited.category,
-                "error_type": limited.type,
-                "error_phase": "before_first_token",
-                "message": "Rate limit reached.",
-            }
-        ],
-    }
-
-
-# Answers that are worth seeing before asking, by path.
-EXAMPLES: Final = {"/api/v1/errors": _errors_example(), **QUERY_EXAMPLES}

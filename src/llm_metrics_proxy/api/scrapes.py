@@ -1,5 +1,5 @@
-"""Answers to scrapers. Those who come while an answer is being made get that one: three Prometheus servers that scrape
-at the same second cost as much as one."""
+"""Answers to scrapers. Requests that arrive while an answer is being made share it, so three Prometheus servers that
+scrape in the same second cost as much as one."""
 
 import threading
 import zlib
@@ -15,7 +15,7 @@ _GZIP_WINDOW: Final = 31  # zlib's word for the format of gzip with the largest 
 
 
 class Scrape(NamedTuple):
-    """A body in the coding that was asked for."""
+    """A body in the coding that the client prefers."""
 
     body: bytes
     content_type: str

@@ -25,9 +25,8 @@ _MAX_HEAD_BYTES: Final = 64 * 1024
 
 
 class _Protocol(H11Protocol):
-    """Turns away whom there is no room for. Lets the application break its connection off: an answer without an end, to
-    a client that takes nothing, can be ended in no other way, as closing waits until what was written is taken.
-    """
+    """Refuses connections beyond the limit. Lets the application reset its own: closing would wait for a client that
+    reads nothing."""
 
     capacity: ClassVar[ReaderCapacity]
 
@@ -56,7 +55,7 @@ class _Protocol(H11Protocol):
         self._limit_arrival()
 
     def _limit_arrival(self) -> None:
-        """uvicorn waits for ever for a request, and for the rest of one."""
+        """uvicorn itself has no limit for how long a request may take to arrive."""
         arriving = self.conn.their_state in {h11.IDLE, h11.SEND_BODY} and not self.transport.is_closing()
         if arriving and self._arrival is None:
             self._arrival = self.loop.call_later(_ARRIVAL_S, self.transport.close)
@@ -72,7 +71,7 @@ class _Protocol(H11Protocol):
 
 
 class _ApiServer(uvicorn.Server):
-    """Stops when told so by its owner; leaves the process' signals alone, as their handling is the owner's."""
+    """Stops when its owner says so, and leaves signals to its owner."""
 
     def __init__(self, config: uvicorn.Config, stopped: Callable[[], bool]) -> None:
         super().__init__(config)

@@ -5,7 +5,7 @@ the digest. Signing out forgets it, so that a copy is worth nothing at once, and
 so nothing that was signed out can come back.
 
 Guesses are counted by client address, whether they came with a bearer token or with a form. Two counts, because they
-tell of different people: one wrong token sent again and again is a program that is set wrongly, and must not lock out
+mean different people: one wrong token sent again and again is a misconfigured program, and must not lock out
 its neighbours on the same machine; five different ones are somebody who guesses, and then even the right token has to
 wait, or else guessing would go on unhindered.
 """
@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from llm_metrics_proxy.forwarded import neighbourhood
 
 LASTS_S: Final = 12 * 3600
-MOST_ATTEMPTS: Final = 5  # of one address within
+MOST_ATTEMPTS: Final = 5  # per address in each window
 WINDOW_S: Final = 60
 MOST_SESSIONS: Final = 1000  # of people who all hold the token; the oldest ends first
 _MOST_ADDRESSES: Final = 1024
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class SignInVerdict(NamedTuple):
-    """On a token. ``wait_s``: it was not looked at, or is wrong once too often; try again then."""
+    """Whether a token is right. ``wait_s``: it was not checked, or wrong once too often; try again after that time."""
 
     right: bool
     wait_s: float = 0.0

@@ -25,7 +25,7 @@ def add_session_routes(app: FastAPI, sessions: Sessions | None, app_version: str
     """``sessions``: none where no token is set; then everybody is signed in. GET is behind the guard like all data."""
 
     def cookie(answer: Response, request: Request, value: str, lasts_s: int) -> Response:
-        # Of our own origin by now, see ``guard``: where nobody is trusted to tell, the browser itself tells of TLS.
+        # The guard has checked the origin: without a trusted proxy, only the browser's Origin says whether it used TLS.
         secure = asker_of(request.scope).secure or request.headers.get("origin", "").startswith("https:")
         answer.set_cookie(
             sessions.name(secure=secure) if sessions else "",

@@ -1,11 +1,11 @@
 """The dashboard's files, served from memory: a page for every view, and assets that browsers may keep for ever.
 
-The page finds its parts by where it is itself, so that it can be served below any prefix without being told: every view
-is one step below the program's root, which is the page's folder then. Only the root itself can be asked for in two ways
-behind a reverse proxy, as ``/llm/`` and as ``/llm``; the page of the root adds the slash before it asks for anything.
+The page uses relative addresses, so it works below any prefix: every view is one step below the program's root, which
+is then the page's folder. Only the root has two addresses behind a reverse proxy, ``/llm/`` and ``/llm``; its page adds
+the slash before it requests anything.
 
-Assets are named by their content, so that a new build has new names; the page itself is asked for anew each time. They
-are compressed once, when they are built (``.br`` and ``.gz`` beside each), and never per request.
+Assets are named by their content, so a new build has new names; the page itself is never cached. Assets are compressed
+once, when they are built (``.br`` and ``.gz`` next to each), not per request.
 """
 
 import mimetypes
@@ -32,7 +32,7 @@ _SLASH: Final = (
     'let u=new URL(document.URL);u.pathname.endsWith("/")||(u.pathname+="/",history.replaceState(null,"",u.href))'
 )
 _SLASH_HASH: Final = b64encode(sha256(_SLASH.encode()).digest()).decode()
-# Scripts and styles from here alone, beside the line above; charts are drawn on a canvas and saved as blobs; nothing
+# Scripts and styles from here alone, plus the line above; charts are drawn on a canvas and saved as blobs; nothing
 # may frame the page.
 CONTENT_SECURITY_POLICY: Final = (
     f"default-src 'none'; script-src 'self' 'sha256-{_SLASH_HASH}'; style-src 'self'; img-src 'self' data: blob:; "

@@ -1,4 +1,4 @@
-"""Routes about objectives and alerts: what is watched, and how it stands."""
+"""Routes of objectives and alerts, and their state."""
 
 from starlette.responses import Response
 

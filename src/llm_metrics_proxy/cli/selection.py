@@ -94,10 +94,10 @@ def moment(text: str | None, flag: str, now: datetime) -> datetime | None:
 
 @contextmanager
 def open_database(loaded: Loaded, explain: Explain | None = None) -> Iterator[SqliteReader]:
-    """The database, read-only; ``explain`` gets each statement that it answers.
+    """The database, read-only; a newer program's is read for what this one knows of it.
 
-    Raises ``StoreError`` that says where it was looked for and why there, or what it is instead: another program's, or
-    an older program's that is not adopted yet. A newer program's is read as far as this one knows it.
+    ``explain`` gets each statement. Raises ``StoreError`` that says where it was looked for and why there, or that it
+    belongs to another program, or to an older one and is not adopted yet.
     """
     path = loaded.settings.db_path
     if not path.exists():

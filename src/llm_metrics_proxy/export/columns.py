@@ -5,7 +5,7 @@ from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
 
 
 def choose(text: str | None) -> tuple[str, ...]:
-    """Names separated by commas, in the order asked for; none: all columns. Raises ``QueryError``."""
+    """Column names from a comma-separated list, in its order; ``None``: all. Raises ``QueryError``."""
     if text is None:
         return ALL_COLUMNS
     names = tuple(name.strip() for name in text.split(","))

@@ -3,8 +3,8 @@ byte-order mark unless ``ExportQuery.bom`` asks for one.
 
 Two things the RFC leaves open:
 
-* A missing value is nothing between two commas; an empty text is a pair of quotes. (Python's own writer can tell them
-  apart from 3.12 on only.)
+* A missing value is nothing between two commas; an empty text is a pair of quotes. (Python's own writer distinguishes
+  them from 3.12 on only.)
 * Spreadsheets take a cell that begins with ``= + - @``, a tab or a line break for a formula, also inside quotes and
   after blanks, and models, origins and error messages are texts that strangers choose. Such a text gets an apostrophe
   in front, and so does one that would look like the result: taking one apostrophe off every cell that ``GUARDED``
@@ -12,10 +12,10 @@ Two things the RFC leaves open:
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from llm_metrics_proxy.export.encoder import Encoder
 from llm_metrics_proxy.export.values import fit
 from llm_metrics_proxy.record import REGISTRY
 
@@ -53,23 +53,20 @@ def _numbers(values: Sequence[Any]) -> list[str]:
 _FLAGS: Final = {True: "true", False: "false", None: ""}
 
 
-class CommaSeparated:
+class CommaSeparated(Encoder):
     """What does not fit its column is missing, and counted in ``unfit``."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._columns = [REGISTRY[name] for name in names]
-        self.unfit: Counter[str] = Counter()
 
     def head(self) -> bytes:
         """The names of the columns."""
-        return ",".join(column.name for column in self._columns).encode() + b"\r\n"
+        return ",".join(self.names).encode() + b"\r\n"
 
     def page(self, rows: Sequence[Sequence[Any]]) -> bytes:
         """One line per row, unless a text has line breaks."""
         if not rows:
             return b""
         cells = []
-        for column, stored in zip(self._columns, zip(*rows, strict=True), strict=True):
+        for name, stored in zip(self.names, zip(*rows, strict=True), strict=True):
+            column = REGISTRY[name]
             values, unfit = fit(column, stored)
             if unfit:
                 self.unfit[column.name] += unfit
@@ -81,7 +78,3 @@ class CommaSeparated:
                 cells.append(_cells(values, text_cell))
         lines = [",".join(line) for line in zip(*cells, strict=True)]
         return "\r\n".join(lines).encode() + b"\r\n"
-
-    def tail(self) -> bytes:
-        """Nothing."""
-        return b""

@@ -1,28 +1,11 @@
 """The table of formats."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from llm_metrics_proxy.export.comma_separated import CommaSeparated
+from llm_metrics_proxy.export.encoder import Encoder
 from llm_metrics_proxy.export.json_lines import JsonLines
-
-
-class Encoder(Protocol):
-    """Makes one file: ``head`` once, ``page`` for every page, ``tail`` once; in that order."""
-
-    @property
-    def unfit(self) -> Counter[str]:
-        """So far, by column: values that do not fit it, and are missing in the file."""
-
-    def head(self) -> bytes:
-        """What stands before the records."""
-
-    def page(self, rows: Sequence[Sequence[Any]]) -> bytes:
-        """Some records, as far as they can be written yet; each row has the values of the columns, in order."""
-
-    def tail(self) -> bytes:
-        """What stands behind the records."""
 
 
 class ExportFormat(NamedTuple):

@@ -1,26 +1,22 @@
 """JSON lines: one object per record, with the shape that the API gives a record. Loses nothing."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from llm_metrics_proxy.analytics.rows import UNFIT, items_of
+from llm_metrics_proxy.export.encoder import Encoder
 
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
 
 
-class JsonLines:
-    """A line ends in LF; text is UTF-8. What does not fit its column is null and told in ``unfit_values``."""
+class JsonLines(Encoder):
+    """A line ends in LF; text is UTF-8. What does not fit its column is null and listed in ``unfit_values``."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names)
         self._item = items_of(names)
-        self.unfit: Counter[str] = Counter()
-
-    def head(self) -> bytes:
-        """Nothing."""
-        return b""
 
     def page(self, rows: Sequence[Sequence[Any]]) -> bytes:
         """One line per row."""
@@ -29,7 +25,3 @@ class JsonLines:
             if UNFIT in shown:
                 self.unfit.update(shown[UNFIT].keys())
         return _encode_lines(items)
-
-    def tail(self) -> bytes:
-        """Nothing."""
-        return b""

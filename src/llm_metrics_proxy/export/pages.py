@@ -1,7 +1,7 @@
 """The records of an export, page by page in the order of their ids, up to a bound that is read once at the start.
 
-A record's id never changes and new records get greater ones, so what is exported is one set: the records that were
-there at the start. Each page is read from a snapshot of its own, and none is held open between pages, as that would
+A record's id never changes and new records get greater ones, so an export is one fixed set: the records that were there
+at the start. Each page is read from a snapshot of its own, and none is held open between pages, as that would
 keep SQLite from ever shortening its write-ahead log while somebody with a slow line downloads. So a record that a
 migration changes meanwhile comes as it was before or as it is after, never as a mixture, and its ``app_version`` says
 which; one that retention deletes before its page is reached is left out.
@@ -29,7 +29,7 @@ class Bounds(NamedTuple):
 
 
 class ExportPage(NamedTuple):
-    """Rows with the values of the columns asked for; ``through``: the id up to which all is done."""
+    """Rows with the chosen columns' values; ``through``: the id up to which all records are done."""
 
     rows: list[tuple[Any, ...]]
     through: int

@@ -1,13 +1,12 @@
 """Parquet: typed columns with units and meanings, for DuckDB, Polars, pandas and the like. The only file with pyarrow.
 
-The schema is fixed by ``record``, whatever the records hold. What does not fit its column is NULL; how often is told in
-the file's metadata, key ``unfit_values``, as JSON by column. A row group is written as soon as it is full, so memory
-does not grow with the number of records, but for the list of row groups that is the end of the file: 70 kB each in
-memory until then, 4.4 MB a million records.
+The schema is fixed by ``record``, whatever the records hold. What does not fit its column is NULL; the file's metadata
+counts such values by column (key ``unfit_values``, JSON). A row group is written as soon as it is full, so memory does
+not grow with the number of records, except for the list of row groups at the end of the file: 70 kB each, 4.4 MB per
+million records.
 """
 
 import io
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from llm_metrics_proxy.columns import Column
+from llm_metrics_proxy.export.encoder import Encoder
 from llm_metrics_proxy.export.values import fit, moment
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import REGISTRY
@@ -75,17 +75,17 @@ class _Sink(io.RawIOBase):
         return taken
 
 
-class Parquet:
+class Parquet(Encoder):
     """Compressed with Zstandard."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names)
         self._columns = [REGISTRY[name] for name in names]
         self._schema = schema(names)
         self._sink = _Sink()
         self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
         self._batches: list[Any] = []
         self._waiting = 0
-        self.unfit: Counter[str] = Counter()
 
     def head(self) -> bytes:
         """The mark of the format."""
@@ -134,7 +134,7 @@ class Parquet:
 
 
 def _times(values: Sequence[str | None]) -> tuple[Any, int]:
-    """Moments, and how many texts are none."""
+    """Moments, and how many texts could not be read as one."""
     kind = _TYPES["time"]
     try:
         return pa.array(values, pa.string()).cast(kind), 0

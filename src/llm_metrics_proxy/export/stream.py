@@ -39,7 +39,7 @@ class ExportChunk(NamedTuple):
 
 
 def export(reader: Reader, query: ExportQuery) -> Iterator[ExportChunk]:
-    """The file, page by page. The set of records is fixed when the first piece is asked for. Raises ``StoreError``."""
+    """The file, page by page. The first ``next`` fixes the set of records. Raises ``StoreError``."""
     encoder = FORMATS[query.format].encoder(query.columns)
     within, records = bounds(reader, query.filter), 0
     yield ExportChunk((codecs.BOM_UTF8 if query.bom else b"") + encoder.head(), 0, 0.0, encoder.unfit)

@@ -1,4 +1,4 @@
-"""Records as columns: what is selected of each record, and the arrays that become of the rows."""
+"""Records as columns: what is selected of each record, and the arrays made of the rows."""
 
 from calendar import timegm
 from collections.abc import Callable, Iterable, Sequence
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from llm_metrics_proxy.rollups.grains import NO_TIME
 from llm_metrics_proxy.rollups.sketch import Floats, Ints
-from llm_metrics_proxy.rollups.values import BY_NAME, FIELDS, KEYS, MINUTE_SQL
+from llm_metrics_proxy.rollups.values import FIELDS, KEYS, MINUTE_SQL
 
 _MONTH_DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
@@ -86,7 +86,7 @@ def _key(column: tuple[Any, ...]) -> Key:
 
 
 def seconds_of(minute: str | None) -> int:
-    """Seconds since 1970 at which the minute ``YYYY-MM-DDTHH:MM`` began; ``NO_TIME`` if it is none."""
+    """Seconds since 1970 at which the minute ``YYYY-MM-DDTHH:MM`` began; ``NO_TIME`` if it is not a time."""
     if minute is None:
         return NO_TIME
     year, month, day = int(minute[:4]), int(minute[5:7]), int(minute[8:10])
@@ -107,8 +107,3 @@ def chosen(columns: Columns, mask: NDArray[np.bool_]) -> Columns:
         {name: Key(key.codes[mask], key.values) for name, key in columns.keys.items()},
         {number: values[mask] for number, values in columns.fields.items()},
     )
-
-
-def is_whole(name: str) -> bool:
-    """Whether the field's values are integers."""
-    return BY_NAME[name].whole

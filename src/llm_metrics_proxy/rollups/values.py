@@ -31,11 +31,11 @@ BY_NAME: Final = {field.name: field for field in FIELDS}
 ALL: Final = tuple(field.number for field in FIELDS)
 WHOLE: Final = frozenset(field.number for field in FIELDS if field.whole)
 
-# What people ask for by model, server, client …; all else is kept for the total alone.
+# Kept by model, server, client …; all others for the total alone.
 LATENCIES: Final = tuple(at.number for at, row in _ROWS if at.by != "total" and row.kind in MEASURED)
 SUMS: Final = tuple(at.number for at, row in _ROWS if at.by != "total" and row.kind not in MEASURED)
 MAIN: Final = LATENCIES + SUMS
-# The two that are asked for by client, where there may be thousands of them.
+# Kept by client too, of whom there may be thousands.
 FEW: Final = tuple(at.number for at, _ in _ROWS if at.by == "client")
 
 _GROUPED: Final = [column for column in REGISTRY.values() if column.group is not None and column.group.in_rollups]
@@ -44,7 +44,7 @@ KEYS: Final = {column.group_name: column.sql for column in _GROUPED}
 # Filter -> the dimension whose key has its value.
 KEY_OF_FILTER: Final = {column.filter_name: column.group_name for column in _GROUPED if column.filter is not None}
 
-# A time that can be read, to the minute; NULL for all else. Seconds and beyond only have to be digits: such a text
-# lies between those of its minute and the next, which is how a filter by time compares.
+# A readable time, to the minute; otherwise NULL. Seconds and beyond only have to be digits: such a text sorts between
+# those of its minute and the next, which is how a filter by time compares.
 _STAMP: Final = "0000-00-00T00:00:00.000000Z".replace("0", "[0-9]")
 MINUTE_SQL: Final = f"iif(typeof(timestamp) = 'text' AND timestamp GLOB '{_STAMP}', substr(timestamp, 1, 16), NULL)"

@@ -51,7 +51,7 @@ class AlertRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def shown_webhook(self) -> str | None:
-        """Its address as far as anybody may see it: a path or a query can be a secret."""
+        """Its address without path and query, which can be secret."""
         if self.webhook is None:
             return None
         parts = urlsplit(self.webhook)

@@ -1,4 +1,4 @@
-"""Answers of the query routes that are worth seeing before asking, made from the types of real ones."""
+"""Examples of answers for the OpenAPI document, by path, made from the types of real ones."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,6 +13,7 @@ from llm_metrics_proxy.analytics.measures import FIELDS
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.result import Key, Measured, Result, ResultRow
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.wire.error_types import TAXONOMY
 
 _START, _MIDDLE, _END = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (12, 13, 14))
 _RANGE: Final = RequestFilter(start=_START, end=_END)
@@ -113,14 +114,92 @@ def _heatmap() -> Heatmap:
     )
 
 
-QUERY_EXAMPLES: Final[dict[str, Any]] = {
-    path: msgspec.to_builtins(answer)
-    for path, answer in {
-        "/api/v1/query": _over_time(limit=100),
-        "/api/v1/timeseries": _over_time(limit=10),
-        "/api/v1/breakdown": _by_model(),
-        "/api/v1/compare": _compared(),
-        "/api/v1/distribution": _histogram(),
-        "/api/v1/heatmap": _heatmap(),
-    }.items()
+def _errors_example() -> dict[str, Any]:
+    """Two errors among forty requests of one minute, in the shape and words of a real answer."""
+    limited, gone = (next(row for row in TAXONOMY if row.type == name) for name in ("rate_limit", "connect_refused"))
+    server = {"backend_name": "gpu-1", "backend": "10.0.0.5:8000"}
+    counted = {"n": 1, "share": 0.025}
+    times = {limited.type: "2026-03-01T12:00:41.118802Z", gone.type: "2026-03-01T12:00:03.250114Z"}
+    return {
+        "app_version": APP_VERSION,
+        "filter": msgspec.to_builtins(RequestFilter(model="llama3.1:8b")),
+        "source": "records",
+        "pruned_before": None,
+        "first_timestamp": "2026-03-01T12:00:00.104220Z",
+        "last_timestamp": "2026-03-01T12:00:59.918330Z",
+        "requests": 40,
+        "errors": 2,
+        "share": 0.05,
+        "unclassified": 0,
+        "older_records": {},
+        "categories": [{"category": row.category, **counted} for row in (limited, gone)],
+        "types": [
+            {
+                "category": row.category,
+                "type": row.type,
+                "meaning": row.meaning,
+                "advice": row.advice,
+                **counted,
+                "newest": times[row.type],
+            }
+            for row in (limited, gone)
+        ],
+        "phases": [{"phase": phase, **counted} for phase in ("before_first_token", "connect")],
+        "models": [{"model": "llama3.1:8b", "n": 2, "requests": 40, "share": 0.05}],
+        "backends": [{**server, "n": 2, "requests": 40, "share": 0.05}],
+        "further_errors": {},
+        "bucket_s": 60,
+        "buckets": [{"start": "2026-03-01T12:00:00Z", "n": 2, "requests": 40, "share": 0.05}],
+        "retry": [
+            {
+                **server,
+                "model": "llama3.1:8b",
+                "n": 1,
+                "newest": times[limited.type],
+                "wait_ms": 2000.0,
+                "wait_source": "retry_after",
+                "not_before": "2026-03-01T12:00:43.125Z",
+                "retry_after_n": 1,
+                "retry_after_max_ms": 2000.0,
+                "ratelimit_limit_requests": 60.0,
+                "ratelimit_remaining_requests": 0.0,
+                "ratelimit_reset_requests_ms": 2000.0,
+                "ratelimit_limit_tokens": None,
+                "ratelimit_remaining_tokens": None,
+                "ratelimit_reset_tokens_ms": None,
+                "advice": "Wait 2 s, as the newest Retry-After says; 1 of 1 limited answers have one, the longest 2 s.",
+            }
+        ],
+        "examples": [
+            {
+                "id": 40,
+                "request_id": "5b1c27f80f0a4d0d9f5e8c1f2a3b4c5d",
+                "timestamp": times[limited.type],
+                "model": "llama3.1:8b",
+                **server,
+                "status_code": 429,
+                "upstream_status_code": 429,
+                "outcome": "upstream_error",
+                "error_category": limited.category,
+                "error_type": limited.type,
+                "error_phase": "before_first_token",
+                "message": "Rate limit reached.",
+            }
+        ],
+    }
+
+
+EXAMPLES: Final[dict[str, Any]] = {
+    "/api/v1/errors": _errors_example(),
+    **{
+        path: msgspec.to_builtins(answer)
+        for path, answer in {
+            "/api/v1/query": _over_time(limit=100),
+            "/api/v1/timeseries": _over_time(limit=10),
+            "/api/v1/breakdown": _by_model(),
+            "/api/v1/compare": _compared(),
+            "/api/v1/distribution": _histogram(),
+            "/api/v1/heatmap": _heatmap(),
+        }.items()
+    },
 }
