@@ -23,10 +23,9 @@ from llm_metrics_proxy.rollups.grains import (
 )
 from llm_metrics_proxy.rollups.groups import FIELD_STRIDE, IS_WHOLE, Bins, Cells, joined_bins
 from llm_metrics_proxy.rollups.sketch import SLOTS, Floats, Ints, slots_of
-from llm_metrics_proxy.rollups.values import FIELDS, KEYS
+from llm_metrics_proxy.rollups.values import KEYS
 
 ALL_KEYS: Final = tuple(KEYS)
-ALL_FIELDS: Final = tuple(field.number for field in FIELDS)
 
 
 class Place(NamedTuple):

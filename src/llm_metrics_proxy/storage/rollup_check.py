@@ -18,7 +18,8 @@ from llm_metrics_proxy.rollups.columns import of_rows, seconds_of, selected
 from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import BANKS, Bins, Cells, unpack_bins, unpack_cells
 from llm_metrics_proxy.rollups.state import NOTHING
-from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Place, Tally, roll_up
+from llm_metrics_proxy.rollups.tally import ALL_KEYS, Place, Tally, roll_up
+from llm_metrics_proxy.rollups.values import ALL
 from llm_metrics_proxy.storage import invalid_text
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.rollup_store import FOLD_MOST, key_bytes
@@ -27,10 +28,10 @@ from llm_metrics_proxy.storage.sqlite_schema import TABLE
 MOST_RECORDS: Final = 200_000  # of one day: about a second, and 300 MB
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SELECT: Final = (
-    f"SELECT {selected(ALL_KEYS, ALL_FIELDS)} FROM {TABLE} "  # noqa: S608 -- names are ours
+    f"SELECT {selected(ALL_KEYS, ALL)} FROM {TABLE} "  # noqa: S608 -- names are ours
     "WHERE timestamp >= ? AND timestamp < ? AND +id <= ? LIMIT ?"
 )
-_WIDTH: Final = 2 + len(ALL_KEYS) + len(ALL_FIELDS)
+_WIDTH: Final = 2 + len(ALL_KEYS) + len(ALL)
 
 
 class Checked(NamedTuple):
@@ -103,7 +104,7 @@ def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, s
     found = list(invalid_text.read_rows(connection, sql, (*span, cursor, MOST_RECORDS + 1), _WIDTH))
     if len(found) > MOST_RECORDS:
         return 0, None
-    columns = of_rows(found, ALL_KEYS, ALL_FIELDS)
+    columns = of_rows(found, ALL_KEYS, ALL)
     dense = _dense(connection, day)
     compared = 0
     for tally in roll_up(columns, dense):

@@ -1,4 +1,4 @@
-"""How everything about roll-ups begins anew when stored records change, and where that is written down.
+"""The state of roll-ups, and how they begin anew when stored records change.
 
 The rules, each kept by a transaction that holds both sides:
 
@@ -13,7 +13,6 @@ The rules, each kept by a transaction that holds both sides:
 """
 
 import apsw
-import msgspec
 
 from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
 
@@ -28,23 +27,22 @@ def write_state(connection: apsw.Connection, state: RollupState) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO rollup_state (one, tables, cursor_id, epoch, clearing, kept_before, kept_through_id) "
         "VALUES (1, ?, ?, ?, ?, ?, ?)",
-        (state.tables, state.cursor_id, state.epoch, int(state.clearing), state.kept_before, state.kept_through_id),
+        state,
     )
 
 
 def reset(connection: apsw.Connection, *, tables: str | None = None) -> None:
-    """Stored records change in the caller's transaction: what was made of them is worth nothing any more.
+    """Stored records change in the caller's transaction, so roll-ups of them are void.
 
-    Costs one small row, whatever the roll-ups' size; nothing in a file that has no such table yet. ``tables``: the
-    fingerprint of those that will be used, if they are others.
+    Writes one small row, whatever the roll-ups' size; nothing in a file that has no such table yet. ``tables``: the
+    new fingerprint, if it changes.
     """
     if not list(connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'rollup_state'")):
         return
     state = read_state(connection)
     write_state(
         connection,
-        msgspec.structs.replace(
-            state,
+        state._replace(
             tables=state.tables if tables is None else tables,
             cursor_id=NOTHING,
             epoch=state.epoch + 1,
