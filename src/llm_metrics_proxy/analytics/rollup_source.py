@@ -98,7 +98,7 @@ def _reading(now: Snapshot, plan: QueryPlan, state: RollupState) -> SourceResult
         collected.take_buckets(now, DAY, (NO_TIME, NO_TIME + 1), nowhere, keys)
     collected.take_edges(now, covered.cover, state.cursor_id)
     collected.take_tail(now, stretches_of(plan, None, None), state.cursor_id)
-    return collected.reading()
+    return collected.result()
 
 
 def _runs(starts: Ints, ends: Ints) -> Iterator[tuple[int, int]]:

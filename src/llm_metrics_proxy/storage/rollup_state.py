@@ -12,9 +12,15 @@ The rules, each kept by a transaction that holds both sides:
   ``kept_through_id``, which were rolled up before it.
 """
 
+from typing import Final
+
 import apsw
 
-from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
+from llm_metrics_proxy.rollups.grains import NO_TIME
+from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, READ_STATE, RollupState
+
+_TABLES: Final = ("rollups", "rollup_sketches")
+_LAST_BUCKET: Final = 2**63 - 1
 
 
 def read_state(connection: apsw.Connection) -> RollupState:
@@ -49,4 +55,42 @@ def reset(connection: apsw.Connection, *, tables: str | None = None) -> None:
             clearing=state.clearing or state.cursor_id > NOTHING,
             kept_through_id=max(state.kept_through_id, state.cursor_id),
         ),
+    )
+
+
+def begin_anew(connection: apsw.Connection) -> None:
+    """In the caller's transaction: other tables than this program's made the roll-ups."""
+    reset(connection, tables=FINGERPRINT)
+
+
+def clear_some(connection: apsw.Connection, rows: int) -> bool:
+    """Delete some rows from before a reset, in the caller's transaction; whether none is left."""
+    state = read_state(connection)
+    if not state.clearing:
+        return True
+    for table in _TABLES:
+        for grain, level in list(connection.execute(_grains_and_levels(table))):
+            for first, last in ((NO_TIME, NO_TIME), (state.kept_before, _LAST_BUCKET)):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE grain = ? AND level = ? AND (bucket, key) IN (SELECT bucket, key "  # noqa: S608
+                    f"FROM {table} WHERE grain = ? AND level = ? AND bucket BETWEEN ? AND ? LIMIT ?)",
+                    (grain, level, grain, level, first, last, rows),
+                )
+                rows -= connection.changes()
+                if not rows:
+                    return False
+    connection.execute("DELETE FROM rollup_days WHERE day >= ?", (state.kept_before,))
+    write_state(connection, state._replace(clearing=False))
+    return True
+
+
+def _grains_and_levels(table: str) -> str:
+    """Those that have rows: a step in the index for each, however many rows of pruned days there are."""
+    return (
+        f"WITH RECURSIVE g (grain) AS (SELECT min(grain) FROM {table} UNION ALL "  # noqa: S608
+        f"SELECT (SELECT min(grain) FROM {table} WHERE grain > g.grain) FROM g WHERE g.grain NOT NULL), "
+        f"l (grain, level) AS (SELECT grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = g.grain) FROM g "
+        "WHERE grain NOT NULL UNION ALL "
+        f"SELECT l.grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = l.grain AND t.level > l.level) FROM l "
+        "WHERE l.level NOT NULL) SELECT grain, level FROM l WHERE level NOT NULL"
     )

@@ -30,11 +30,11 @@ from llm_metrics_proxy.rollups.groups import (
     unpack_cells,
 )
 from llm_metrics_proxy.rollups.sketch import Ints
-from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, RollupState
+from llm_metrics_proxy.rollups.state import NOTHING, RollupState
 from llm_metrics_proxy.rollups.tally import ALL_KEYS, Place, Tally, buckets_in, roll_up
 from llm_metrics_proxy.rollups.values import ALL
 from llm_metrics_proxy.storage import invalid_text
-from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
+from llm_metrics_proxy.storage.rollup_state import read_state, write_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 FOLD_AT: Final = 4_000  # records behind the cursor at which the ingester rolls up
@@ -51,8 +51,6 @@ _OLD_SKETCH: Final = f"SELECT small, large FROM rollup_sketches WHERE {_AT}"  # 
 _ROW: Final = "INSERT OR REPLACE INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SKETCH: Final = "INSERT OR REPLACE INTO rollup_sketches VALUES (?, ?, ?, ?, ?, ?)"
 MIGRATION_RUNS: Final = "SELECT 1 FROM migrations WHERE state IN ('migrating', 'verifying', 'undoing') LIMIT 1"
-TABLES: Final = ("rollups", "rollup_sketches")
-_LAST_BUCKET: Final = 2**63 - 1
 
 Database = apsw.Connection
 log = logging.getLogger(__name__)
@@ -254,41 +252,3 @@ def _merge_bank(
 
 def _numbers(there: Sequence[tuple[int, Any]]) -> Ints:
     return np.array([number for number, _ in there], np.int64)
-
-
-def begin_anew(connection: Database) -> None:
-    """In the caller's transaction: other tables than this program's made the roll-ups."""
-    reset(connection, tables=FINGERPRINT)
-
-
-def clear_some(connection: Database, rows: int) -> bool:
-    """Delete some rows from before a reset, in the caller's transaction; whether none is left."""
-    state = read_state(connection)
-    if not state.clearing:
-        return True
-    for table in TABLES:
-        for grain, level in list(connection.execute(_grains_and_levels(table))):
-            for first, last in ((NO_TIME, NO_TIME), (state.kept_before, _LAST_BUCKET)):
-                connection.execute(
-                    f"DELETE FROM {table} WHERE grain = ? AND level = ? AND (bucket, key) IN (SELECT bucket, key "  # noqa: S608
-                    f"FROM {table} WHERE grain = ? AND level = ? AND bucket BETWEEN ? AND ? LIMIT ?)",
-                    (grain, level, grain, level, first, last, rows),
-                )
-                rows -= connection.changes()
-                if not rows:
-                    return False
-    connection.execute("DELETE FROM rollup_days WHERE day >= ?", (state.kept_before,))
-    write_state(connection, state._replace(clearing=False))
-    return True
-
-
-def _grains_and_levels(table: str) -> str:
-    """Those that have rows: a step in the index for each, however many rows of pruned days there are."""
-    return (
-        f"WITH RECURSIVE g (grain) AS (SELECT min(grain) FROM {table} UNION ALL "  # noqa: S608
-        f"SELECT (SELECT min(grain) FROM {table} WHERE grain > g.grain) FROM g WHERE g.grain NOT NULL), "
-        f"l (grain, level) AS (SELECT grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = g.grain) FROM g "
-        "WHERE grain NOT NULL UNION ALL "
-        f"SELECT l.grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = l.grain AND t.level > l.level) FROM l "
-        "WHERE l.level NOT NULL) SELECT grain, level FROM l WHERE level NOT NULL"
-    )
