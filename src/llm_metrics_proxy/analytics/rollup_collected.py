@@ -22,10 +22,11 @@ from llm_metrics_proxy.rollups.cover import Cover
 from llm_metrics_proxy.rollups.entries import Filled, bins_of, cells_of, slots_by_field
 from llm_metrics_proxy.rollups.grains import VERSION, RollupLevel
 from llm_metrics_proxy.rollups.groups import (
+    NO_BINS,
+    NO_CELLS,
     Bins,
     Cells,
-    joined_bins,
-    joined_cells,
+    joined,
     unpack_bins,
     unpack_cells,
 )
@@ -40,7 +41,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def _pages(
     now: Snapshot, table: str, wanted: str, place: tuple[int, int, int, int], keys: Sequence[bytes] | None
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """``bucket, key`` and what is wanted, some thousand rows at a time, of these keys or of all.
+    """``bucket, key`` and the wanted columns, some thousand rows at a time, of these keys or of all.
 
     ``place``: grain and level, and from which bucket (seconds) to before which.
     """
@@ -60,11 +61,11 @@ def _pages(
 
 
 class Collected:
-    """What was found of one plan, group by group."""
+    """One plan, group by group."""
 
     def __init__(self, plan: QueryPlan, chosen: Chosen, times: Sequence[tuple[Any, ...]]) -> None:
         self._plan, self._chosen, self._times = plan, chosen, times
-        # without dimensions there is one group, be it of no records
+        # without dimensions there is one group, even of no records
         self._numbers: dict[tuple[Any, ...], int] = {} if chosen.times or chosen.grouping else {(): 0}
         self._counts: list[tuple[Ints, Ints]] = []  # group, (requests, succeeded, failed)
         self._versions: dict[Any, int] = {}
@@ -119,9 +120,9 @@ class Collected:
     def _add_up(self) -> None:
         """Thousands of clients on each of many days are added up on the way, so that few are held at once."""
         if _is_much(self._cells):
-            self._cells = [joined_cells(self._cells).reduced()]
+            self._cells = [joined(NO_CELLS, self._cells).reduced()]
         if _is_much(self._bins):
-            self._bins = [joined_bins(self._bins).reduced()]
+            self._bins = [joined(NO_BINS, self._bins).reduced()]
 
     def _placed(self, rows: Sequence[tuple[Any, ...]], blocks: tuple[Ints, Ints]) -> tuple[list[tuple[Any, ...]], Ints]:
         """The rows that the filter leaves, and the group of each."""
@@ -223,7 +224,7 @@ class Collected:
         counts = np.zeros((len(self._numbers), 3), np.int64)
         for group, added in self._counts:
             np.add.at(counts, group, added)
-        cells, bins = joined_cells(self._cells).reduced(), joined_bins(self._bins).reduced()
+        cells, bins = joined(NO_CELLS, self._cells).reduced(), joined(NO_BINS, self._bins).reduced()
         found = aggregates_of(counts, cells, bins, {*self._chosen.sketches})
         if self._chosen.bins_of is not None:
             groups = _binned(found[0], self._chosen.bins_of)
@@ -250,7 +251,7 @@ def _is_much(parts: Sequence[Cells | Bins]) -> bool:
 
 
 def _text(microseconds: int) -> str:
-    """As the column ``timestamp`` holds it; what is before year 1 or behind 9999 sorts before or behind all times."""
+    """As in the column ``timestamp``; before year 1 or behind 9999 it sorts before or behind all times."""
     try:
         return stored_time(_EPOCH + timedelta(microseconds=microseconds))
     except OverflowError:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from llm_metrics_proxy.rollups.grains import NO_TIME
 from llm_metrics_proxy.rollups.sketch import Floats, Ints
-from llm_metrics_proxy.rollups.values import BY_NAME, FIELDS, KEYS, MINUTE_SQL
+from llm_metrics_proxy.rollups.values import FIELDS, KEYS, MINUTE_SQL
 
 _MONTH_DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
@@ -107,8 +107,3 @@ def chosen(columns: Columns, mask: NDArray[np.bool_]) -> Columns:
         {name: Key(key.codes[mask], key.values) for name, key in columns.keys.items()},
         {number: values[mask] for number, values in columns.fields.items()},
     )
-
-
-def is_whole(name: str) -> bool:
-    """Whether the field's values are integers."""
-    return BY_NAME[name].whole

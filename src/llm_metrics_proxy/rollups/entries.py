@@ -6,12 +6,12 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_metrics_proxy.rollups.groups import FIELD_STRIDE, IS_WHOLE, Bins, Cells, joined_bins
+from llm_metrics_proxy.rollups.groups import FIELD_STRIDE, IS_WHOLE, NO_BINS, NO_CELLS, Bins, Cells, joined
 from llm_metrics_proxy.rollups.sketch import SLOTS, Floats, Ints, slots_of
 
 
 class Filled(NamedTuple):
-    """Values of several fields, one row each, with what leaves a sum, a minimum or a maximum as it is where missing."""
+    """Values of several fields, one row each; what is missing is filled so that no sum, minimum or maximum changes."""
 
     numbers: Ints
     present: NDArray[np.float64]
@@ -35,13 +35,13 @@ class Filled(NamedTuple):
 
 
 def cells_of(filled: Filled, group: Ints, order: Ints) -> Cells:
-    """The cells of records; ``order`` sorts them by ``group``, of which each number from 0 on has a record.
+    """The cells of records. ``order`` sorts them by ``group``, and every group has a record.
 
-    Sums of whole numbers are exact up to 2 ** 53, far above what one batch can hold of any real ones.
+    Sums of whole numbers are exact up to 2 ** 53, far above those of any real batch.
     """
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     if not len(filled.numbers):
-        return Cells.none()
+        return NO_CELLS
     n = np.add.reduceat(filled.present[:, order], starts, axis=1).astype(np.int64)
     sums = np.add.reduceat(filled.zero[:, order], starts, axis=1)
     low = np.minimum.reduceat(filled.high[:, order], starts, axis=1)
@@ -63,7 +63,7 @@ def cells_of(filled: Filled, group: Ints, order: Ints) -> Cells:
 
 
 def slots_by_field(fields: Mapping[int, Floats]) -> dict[int, Ints]:
-    """Field and slot of every value in one number; -1 where there is none."""
+    """Field and slot of every value as one number; -1 where it is missing."""
     found = {}
     for number, values in fields.items():
         missing = np.isnan(values)
@@ -79,7 +79,7 @@ def bins_of(slots: Mapping[int, Ints], numbers: Iterable[int], group: Ints) -> B
         present = slots[number] >= 0
         if present.any():
             parts.append(_counted(group[present], slots[number][present]))
-    return joined_bins(parts).reduced()
+    return joined(NO_BINS, parts).reduced()
 
 
 def _counted(group: Ints, slot: Ints) -> Bins:

@@ -1,4 +1,4 @@
-"""From records to groups: what a batch adds to the roll-ups.
+"""From records to groups: what one batch adds to the roll-ups.
 
 Records are sorted once per grain; coarser levels follow from the finest one.
 """
@@ -22,7 +22,7 @@ from llm_metrics_proxy.rollups.grains import (
     RollupLevel,
     key_names,
 )
-from llm_metrics_proxy.rollups.groups import Bins, Cells
+from llm_metrics_proxy.rollups.groups import NO_BINS, Bins, Cells
 from llm_metrics_proxy.rollups.sketch import SLOTS, Ints
 from llm_metrics_proxy.rollups.values import KEYS
 
@@ -49,7 +49,7 @@ class Tally(NamedTuple):
     bins: Bins
 
     def where(self, stay: Any) -> "Tally":
-        """The groups for which the mask ``stay`` says so, numbered anew."""
+        """The groups that the mask ``stay`` keeps, numbered anew."""
         number = np.cumsum(stay) - 1
         return Tally(
             [place for place, stays in zip(self.places, stay.tolist(), strict=True) if stays],
@@ -70,7 +70,7 @@ def roll_up(columns: Columns, dense: Dense, grains: Sequence[Grain] = GRAINS) ->
 
 
 class _Shared:
-    """Some records, and what several grains need of them, each made once."""
+    """Some records, and what several grains need of them, made once."""
 
     def __init__(self, columns: Columns, dense: Dense) -> None:
         self.columns, self.dense = columns, dense
@@ -85,7 +85,7 @@ class _Shared:
         return self._filled[moments]
 
     def time(self, finest: RollupLevel) -> Key:
-        """The bucket of each record by which it is sorted, for grains whose finest level that is."""
+        """The bucket that each record is sorted by, for grains with that finest level."""
         if finest not in self._times:
             buckets = _finest_buckets(self.columns.minute, finest, self.dense)
             starts, codes = np.unique(buckets, return_inverse=True)
@@ -141,8 +141,8 @@ def _of_grain(batch: _Shared, grain: Grain) -> list[Tally]:
 
 
 def _finest_buckets(minute: Ints, finest: RollupLevel, dense: Dense) -> Ints:
-    """Of each record the bucket by which it is sorted: minutes only where they are kept, so as not to make more groups
-    than are needed; but none so long that one could not tell of which quarter it is.
+    """The bucket that each record is sorted by: minutes only where they are kept, as fewer groups are faster; elsewhere
+    quarters, from which all coarser levels follow.
     """
     bucket = floored(minute, finest)
     if finest is not MINUTE:
@@ -187,9 +187,9 @@ def regrouped(tally: Tally, places: list[Place], numbers: Ints) -> Tally:
 
 
 def _kept(tally: Tally, kept: GrainLevel, sketched: Sequence[int], dense: Dense) -> Tally:
-    """What of it is kept at that level: the bins of some fields, the groups of some quarters or days."""
+    """The part that is kept at that level: bins of some fields, groups of some quarters or days."""
     if len(kept.sketches) != len(sketched):
-        bins = tally.bins.where(np.isin(tally.bins.slot // SLOTS, kept.sketches)) if kept.sketches else Bins.none()
+        bins = tally.bins.where(np.isin(tally.bins.slot // SLOTS, kept.sketches)) if kept.sketches else NO_BINS
         tally = tally._replace(bins=bins)
     if kept.dense is None:
         return tally

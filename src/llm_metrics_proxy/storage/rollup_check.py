@@ -1,4 +1,4 @@
-"""Whether roll-ups are what the records say: some days are made again from the records, and compared.
+"""Checks roll-ups against the records: makes some days again, and compares.
 
 Counts, n, the smallest and the largest value, whole sums and sketches must be the same; sums of fractions to the last
 digits, which depend on the order of adding. Days that were pruned have nothing to be compared with.
@@ -125,7 +125,7 @@ def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, s
 
 
 def _dense(connection: apsw.Connection, day: int) -> Dense:
-    """What was decided about the day and its quarters, of which those have minutes that were found to be dense."""
+    """Which were found dense: the day, and its quarters, which have minutes then."""
     days = {day for (each,) in connection.execute("SELECT dense FROM rollup_days WHERE day = ?", (day,)) if each}
     minutes = "SELECT bucket FROM rollups WHERE grain = 0 AND level = ? AND bucket >= ? AND bucket < ?"
     rows = connection.execute(minutes, (MINUTE.number, day, day + DAY.seconds))

@@ -22,8 +22,9 @@ from llm_metrics_proxy.rollups.columns import chosen, of_rows, selected
 from llm_metrics_proxy.rollups.grains import DAY, DENSE_DAY, DENSE_QUARTER, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import (
     BANKS,
-    joined_bins,
-    joined_cells,
+    NO_BINS,
+    NO_CELLS,
+    joined,
     pack_bins,
     pack_cells,
     unpack_bins,
@@ -239,14 +240,14 @@ def _merge_bank(
     for number, row in there:
         counts[number] += row[:3]
     old = unpack_cells([row[3:] for _, row in there], _numbers(there), bank)
-    packed = pack_cells(joined_cells([*cells, old]).reduced(), len(ats))
+    packed = pack_cells(joined(NO_CELLS, [*cells, old]).reduced(), len(ats))
     rows += [(*at, *count, *bytes_) for at, count, bytes_ in zip(ats, counts.tolist(), packed, strict=True)]
 
-    new = joined_bins(bins)
+    new = joined(NO_BINS, bins)
     touched = np.unique(new.group).tolist()
     there = [(number, row) for number in touched for row in execute(_OLD_SKETCH, ats[number])]
     old_bins = unpack_bins([row for _, row in there], _numbers(there), bank)
-    all_bytes = pack_bins(joined_bins([new, old_bins]).reduced(), len(ats))
+    all_bytes = pack_bins(joined(NO_BINS, [new, old_bins]).reduced(), len(ats))
     sketches += [(*ats[number], *all_bytes[number]) for number in touched]
 
 
