@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import apsw
-import msgspec
 
 from llm_metrics_proxy.rollups.columns import seconds_of
 from llm_metrics_proxy.rollups.grains import DAY, NO_TIME
@@ -67,7 +66,7 @@ def prune_some(connection: apsw.Connection, before: int, records: int) -> int:
     if not ids:
         return 0
     if state.kept_before < before:
-        write_state(connection, msgspec.structs.replace(state, kept_before=before))
+        write_state(connection, state._replace(kept_before=before))
     # What a migration or a repricing kept to give a record back has no record to give it to any more.
     for table in (TABLE, *undo_tables(connection)):
         connection.executemany(f"DELETE FROM main.{table} WHERE id = ?", ids)  # noqa: S608
