@@ -13,10 +13,10 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from llm_metrics_proxy.cli.serve import ChosenBackend, choose_backend, print_start_block
+from llm_metrics_proxy.cli.serve import print_start_block
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.processes import discovery
-from llm_metrics_proxy.processes.discovery import LlmServer
+from llm_metrics_proxy.processes.discovery import ChosenBackend, LlmServer, choose_backend
 from tests.child_processes import answers, child
 from tests.waiting import wait_until
 
