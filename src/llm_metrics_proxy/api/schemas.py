@@ -174,7 +174,17 @@ def _errors_example() -> dict[str, Any]:
         "unclassified": 0,
         "older_records": {},
         "categories": [{"category": row.category, **counted} for row in (limited, gone)],
-        "types": [{**row._asdict(), **counted, "newest": times[row.type]} for row in (limited, gone)],
+        "types": [
+            {
+                "category": row.category,
+                "type": row.type,
+                "meaning": row.meaning,
+                "advice": row.advice,
+                **counted,
+                "newest": times[row.type],
+            }
+            for row in (limited, gone)
+        ],
         "phases": [{"phase": phase, **counted} for phase in ("before_first_token", "connect")],
         "models": [{"model": "llama3.1:8b", "n": 2, "requests": 40, "share": 0.05}],
         "backends": [{**server, "n": 2, "requests": 40, "share": 0.05}],

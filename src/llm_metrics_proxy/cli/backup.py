@@ -14,7 +14,7 @@ from llm_metrics_proxy.errors import BackupError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
@@ -168,12 +168,12 @@ def _print_restored(path: Path, done: Restored, *, migrates: bool) -> None:
 
 
 def _pages(report: Report) -> OnProgress:
-    return lambda done, total: report(Progress(phase=Phase.BACKING_UP, done=done, total=total))
+    return lambda done, total: report(Progress(phase=WorkPhase.BACKING_UP, done=done, total=total))
 
 
 def _percent(report: Report) -> OnProgress:
     def told(done: int, total: int) -> None:
-        report(Progress(phase=Phase.VERIFYING, detail=f"{done * 100 // (total or 1):>3} %"))
+        report(Progress(phase=WorkPhase.VERIFYING, detail=f"{done * 100 // (total or 1):>3} %"))
 
     return told
 

@@ -12,7 +12,7 @@ from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.batches import Teller
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.storage import compact as storage
 from llm_metrics_proxy.storage.backup_copy import OnProgress
 from llm_metrics_proxy.storage.compact import Watch
@@ -37,9 +37,9 @@ def compact(
     folder = loaded.settings.backup_dir.absolute()
     with stoppable() as (stop, report):  # stopped, it leaves the database as it was
         watch = Watch(
-            _told(report, Phase.BACKING_UP),
-            _told(report, Phase.COMPACTING),
-            lambda what: report(Progress(phase=Phase.VERIFYING, detail=what)),
+            _told(report, WorkPhase.BACKING_UP),
+            _told(report, WorkPhase.COMPACTING),
+            lambda what: report(Progress(phase=WorkPhase.VERIFYING, detail=what)),
             stop.event,
         )
         done = storage.compact(
@@ -66,7 +66,7 @@ def compact(
     lines(out, rows)
 
 
-def _told(report: Report, phase: Phase) -> OnProgress:
+def _told(report: Report, phase: WorkPhase) -> OnProgress:
     tellers: list[Teller] = []
 
     def told(done: int, total: int) -> None:

@@ -13,7 +13,7 @@ from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.journal import JournalFolder
-from llm_metrics_proxy.migration.legacy import Found, inspect
+from llm_metrics_proxy.migration.legacy import FileKind, inspect
 from llm_metrics_proxy.migration.lock import lock_path
 from llm_metrics_proxy.storage.base import Loss
 from llm_metrics_proxy.storage.sqlite import LOSSES, SqliteReader
@@ -30,7 +30,7 @@ def database(settings: Settings) -> Finding:
     """Can this version read the database, may this user write it, and what is in it?"""
     path = settings.db_path
     try:
-        if inspect(path).found is Found.LEGACY:
+        if inspect(path).found is FileKind.LEGACY:
             words = f"{path}: {_sizes(path)}, written by an older version or program"
             return _unless_locked_out(path, words, "the check `migrations` says what becomes of it")
         if not applied_steps(path):

@@ -13,24 +13,24 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn
 
 from llm_metrics_proxy.cli.output import duration, error_console, plain, progress_line
 from llm_metrics_proxy.errors import LlmMetricsProxyError
-from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 
 PHASES: Final = {
-    Phase.IDLE: "",
-    Phase.WAITING: "waiting",
-    Phase.CHECKING: "checking",
-    Phase.BACKING_UP: "backing up",
-    Phase.ADOPTING: "adopting",
-    Phase.MIGRATING: "migrating",
-    Phase.PAUSED: "paused",
-    Phase.VERIFYING: "verifying",
-    Phase.UNDOING: "undoing",
-    Phase.COMPACTING: "compacting",
+    WorkPhase.IDLE: "",
+    WorkPhase.WAITING: "waiting",
+    WorkPhase.CHECKING: "checking",
+    WorkPhase.BACKING_UP: "backing up",
+    WorkPhase.ADOPTING: "adopting",
+    WorkPhase.MIGRATING: "migrating",
+    WorkPhase.PAUSED: "paused",
+    WorkPhase.VERIFYING: "verifying",
+    WorkPhase.UNDOING: "undoing",
+    WorkPhase.COMPACTING: "compacting",
 }
-_UNITS: Final = {Phase.BACKING_UP: "pages", Phase.COMPACTING: "bytes"}
+_UNITS: Final = {WorkPhase.BACKING_UP: "pages", WorkPhase.COMPACTING: "bytes"}
 
 
-class Stop:
+class StopSignal:
     """Set by Ctrl-C and SIGTERM; the work ends after its current batch. A second Ctrl-C ends it at once, which loses
     nothing either: what was committed is whole, and the rest is done next time."""
 
@@ -50,7 +50,7 @@ class Stop:
         self.event.set()
 
     @contextmanager
-    def listening(self) -> Iterator["Stop"]:
+    def listening(self) -> Iterator["StopSignal"]:
         """Handle the signals while the block runs."""
         before = {signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -74,9 +74,9 @@ def shown(console: Console | None = None) -> Iterator[Report]:
 
 
 @contextmanager
-def stoppable() -> Iterator[tuple[Stop, Report]]:
+def stoppable() -> Iterator[tuple[StopSignal, Report]]:
     """Work that shows how far it is. One that a signal stopped ends with that signal's exit code and no other word."""
-    with Stop().listening() as stop:
+    with StopSignal().listening() as stop:
         try:
             with shown() as report:
                 yield stop, report

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.analytics.filters import where
 from llm_metrics_proxy.cli.flags import READING, Json, with_settings
-from llm_metrics_proxy.cli.migrate_progress import Stop
+from llm_metrics_proxy.cli.migrate_progress import StopSignal
 from llm_metrics_proxy.cli.output import console, error_console, print_json, progress_line
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.config.sources import Loaded
@@ -58,7 +58,7 @@ def reprice(
     words = msgspec.json.encode({**msgspec.to_builtins(chosen), "missing": missing}).decode()
     selection = Selection(clause.sql, clause.parameters, words, only_unknown=missing)
 
-    with Stop().listening() as stop, _shown() as report, nullcontext() if dry_run else migration_lock(path):
+    with StopSignal().listening() as stop, _shown() as report, nullcontext() if dry_run else migration_lock(path):
         result = reprice_records(
             path, pricer.price, selection, price_lists=pricer.words(), dry_run=dry_run, stop=stop.event, report=report,
             on_change=reset,
@@ -75,7 +75,7 @@ def _undo(loaded: Loaded, repricing_id: int, *, json: bool) -> None:
     path = loaded.settings.db_path
     with open_database(loaded):
         pass
-    with Stop().listening() as stop, migration_lock(path):
+    with StopSignal().listening() as stop, migration_lock(path):
         result = take_back(path, repricing_id, stop=stop.event, on_change=reset)
     if json:
         print_json({"app_version": APP_VERSION, "result": result})

@@ -8,7 +8,7 @@ from llm_metrics_proxy.analytics import KnownMigration
 from llm_metrics_proxy.migration.model import Migration, Progress
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService
-from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.migration.window import DailyWindow
 from llm_metrics_proxy.processes.metrics_options import MetricsOptions
 
 
@@ -72,7 +72,7 @@ def migration_options(options: MetricsOptions) -> Options:
         backup_keep=options.backup_keep,
         batch_lock_ms=options.migration_batch_lock_ms,
         pause_ms=options.migration_pause_ms,
-        window=None if options.migration_window is None else Window.parse(options.migration_window),
+        window=None if options.migration_window is None else DailyWindow.parse(options.migration_window),
         wait_for_lock=True,
         automatic=True,
     )

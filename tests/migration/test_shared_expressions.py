@@ -6,11 +6,11 @@ from typing import Any
 import apsw
 import pytest
 
-from llm_metrics_proxy.migration.model import Change, Gap, Given, Migration
+from llm_metrics_proxy.migration.model import ColumnChange, Gap, Migration, SharedExpressions
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 
-GIVEN = Given(
+SHARED = SharedExpressions(
     layers=((("half", "looked_up(total_tokens)"),), (("rate", "half / response_time_ms"), ("why", "half < 3"))),
     seen=(("rate", "0.5"), ("why", "0")),
     plain="total_tokens = 1",
@@ -18,12 +18,12 @@ GIVEN = Given(
 RATES = Migration(
     version="4.0.0",
     summary="",
-    changes=(Change("tokens_per_second", "rate"), Change("origin", "rate || ' ' || why")),
+    changes=(ColumnChange("tokens_per_second", "rate"), ColumnChange("origin", "rate || ' ' || why")),
     gaps=(Gap("small", "why", "too little"), Gap("none", "rate IS NULL", "nothing")),
     inputs=("total_tokens", "response_time_ms"),
     oracle=lambda *values: values,
     distrusted="tokens_per_second IS NOT rate",
-    given=GIVEN,
+    shared=SHARED,
 )
 EVERY = (0, 100)
 
@@ -56,7 +56,7 @@ def table(looked_up: list[object]) -> Iterator[apsw.Connection]:
 
 
 def migrated(table: apsw.Connection, sql: RunSql) -> list[tuple[object, ...]]:
-    for statement in (sql.create_undo_table(0), sql.keep(0), sql.write(0)):
+    for statement in (sql.create_undo_table(0), sql.save_undo(0), sql.update(0)):
         table.execute(statement, EVERY if "?1" in statement else ())
     return list(
         table.execute("SELECT app_version, recompute_reason, tokens_per_second, origin FROM completion_requests")
@@ -86,15 +86,15 @@ def test_a_conflict_is_found_by_one_look(table: apsw.Connection, looked_up: list
 def test_a_stamp_that_the_record_does_not_follow_is_found_by_it(table: apsw.Connection) -> None:
     table.execute("UPDATE completion_requests SET app_version = '4.0.0', tokens_per_second = 0.5")
     claiming = RunSql(1, [RATES], older=[[]], claiming=[["4.0.0"]])
-    taken = table.execute(f"SELECT id FROM completion_requests WHERE {claiming.takes(0)}").fetchall()
+    taken = table.execute(f"SELECT id FROM completion_requests WHERE {claiming.selects(0)}").fetchall()
     assert taken == [(1,), (2,), (4,)]
 
 
 def test_what_is_given_is_a_part_of_the_checksum_where_there_is_any() -> None:
-    without = RATES._replace(given=None)
+    without = RATES._replace(shared=None)
     assert RATES.checksum != without.checksum
-    assert RATES._replace(given=GIVEN._replace(plain="0")).checksum != RATES.checksum
-    assert without.worked_out("1", "2") == "(1, 2)"
+    assert RATES._replace(shared=SHARED._replace(plain="0")).checksum != RATES.checksum
+    assert without.evaluated("1", "2") == "(1, 2)"
 
 
 def test_the_statements_stay_small() -> None:
@@ -103,5 +103,5 @@ def test_the_statements_stay_small() -> None:
     older = [stamps[: k + 1] for k in range(len(MIGRATIONS))]
     sql = RunSql(1, MIGRATIONS, older=older, claiming=[[migration.version] for migration in MIGRATIONS])
     for k in range(len(MIGRATIONS)):
-        for statement in (sql.write(k), sql.keep(k), sql.conflicts(k), sql.left_behind(k, 1)):
+        for statement in (sql.update(k), sql.save_undo(k), sql.conflicts(k), sql.missed(k, 1)):
             assert len(statement) < 64_000
