@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import IO, Any, Final, cast
 
 import msgspec
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
+
+from llm_metrics_proxy.metrics_service import APP_VERSION
 
 MISSING: Final = "-"  # never 0
 _PIPE_COLUMNS: Final = 400
@@ -64,6 +67,14 @@ def print_json(value: Any, *, indent: int = 2) -> None:
     text = msgspec.json.encode(value)
     sys.stdout.buffer.write((msgspec.json.format(text, indent=indent) if indent else text) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def answer(path: Path, *, json: bool, fields: dict[str, Any], shown: Callable[[], None]) -> None:
+    """The answer of a verb about a database: one JSON object, or what ``shown`` prints."""
+    if json:
+        print_json({"app_version": APP_VERSION, "database": str(path), **fields})
+    else:
+        shown()
 
 
 def plain(value: object) -> str:
