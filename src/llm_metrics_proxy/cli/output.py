@@ -129,6 +129,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {rest_min} min" if hours else f"{minutes} min {rest_s} s"
 
 
+def percent(share: float | None) -> str:
+    """A share of 1 with two digits after the point."""
+    return MISSING if share is None else f"{share:.2%}"
+
+
 def rounded(value: float | None) -> str:
     """Three significant digits or whole numbers: more would pretend precision."""
     if value is None:
