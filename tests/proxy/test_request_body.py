@@ -17,7 +17,7 @@ def plan(path: bytes = b"/v1/chat/completions", coding: bytes | None = None) -> 
     route = PathPolicy().route(b"POST", path)
     return RequestPlan(
         request=request, route=route, method="POST", dialect=None, origin=None, user_agent=None, api_key_id=None,
-        start=b"", fast=False,
+        start=b"", fast=False, buffered=True, limit_bytes=1 << 20, keep_alive=True,
     )  # fmt: skip
 
 

@@ -49,6 +49,14 @@ def ask(sources: Sequence[Source], query: Query, now: datetime) -> Result:
     )
 
 
+def explain(sources: Sequence[Source], query: Query, now: datetime) -> list[str]:
+    """How ``ask`` would answer: what the chosen source reads for each plan. Raises as ``ask`` does."""
+    plans = plan(query, PlanningContext(whole_span(sources), now)).plans
+    source = source_for(sources, plans)
+    others = [f"not from {one.name}: {one.describe(plans[0])}" for one in sources[: sources.index(source)]]
+    return [*others, *(f"from {source.name}: {source.describe(each)}" for each in plans)]
+
+
 def pruned_before(sources: Sequence[Source], source: Source, plans: Sequence[QueryPlan]) -> datetime | None:
     """Until when records of the range were deleted, and only other sources than this one still tell of them."""
     if source is not sources[-1]:

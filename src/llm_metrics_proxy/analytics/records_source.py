@@ -81,6 +81,10 @@ class RecordsSource:
         """There is no other source after it."""
         return True
 
+    def describe(self, plan: QueryPlan) -> str:  # noqa: ARG002
+        """It reads the same of every plan."""
+        return "every record of the range"
+
     def span(self) -> tuple[datetime, datetime] | None:
         """From the second of the oldest record to the one behind that of the newest."""
         one = f"SELECT {UNIX_S} AS unix_s FROM completion_requests WHERE {READABLE} AND unix_s NOT NULL"  # noqa: S608

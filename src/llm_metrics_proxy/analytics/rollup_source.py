@@ -47,6 +47,24 @@ class RollupSource:
             found = _found(now, plan)
             return found is not None and is_worth_it(now, plan, *found)
 
+    def describe(self, plan: QueryPlan) -> str:
+        """The grain and its buckets. Raises ``StoreError``."""
+        chosen = choose(plan)
+        if chosen is None:
+            return "no roll-ups have all of its dimensions, conditions and metrics"
+        with self._reader.snapshot() as now:
+            found = _found(now, plan)
+        if found is None:
+            return "roll-ups are not complete, or the range has too many edges"
+        cover = found[0].cover
+        dimensions = ", ".join(chosen.grain.dimensions) or "time alone"
+        counts = [f"{part.microseconds // US // level.seconds:,} of a {level.name}" for level, part in cover.blocks]
+        edges = len(cover.edges.start)
+        return (
+            f"roll-ups by {dimensions}: {', '.join(counts) or 'no bucket'}; "
+            f"from records: {edges:,} edge{'' if edges == 1 else 's'} of the range, and what is not rolled up yet"
+        )
+
     def span(self) -> tuple[datetime, datetime] | None:
         """Days that were pruned and are in the roll-ups alone. Raises ``StoreError``."""
         with self._reader.snapshot() as now:

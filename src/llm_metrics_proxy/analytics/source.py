@@ -134,6 +134,9 @@ class Source(Protocol):
     def is_worth_it(self, plan: QueryPlan) -> bool:
         """Whether it is better than the sources after it, of a plan that it can answer. Raises ``StoreError``."""
 
+    def describe(self, plan: QueryPlan) -> str:
+        """What it would read for the plan, or why it cannot answer it, for people. Raises ``StoreError``."""
+
     def span(self) -> tuple[datetime, datetime] | None:
         """A range that has every record stored whose time can be read, to the second; ``None``: there is none.
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from llm_metrics_proxy import logs
 from llm_metrics_proxy.config.sources import Loaded, load
 from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, SettingRow, rows
 from llm_metrics_proxy.errors import SettingsError
@@ -33,7 +34,10 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
         def command(**values: Any) -> None:
             config_file = values.pop("config")
             flags = {name: value for name in table if (value := values.pop(name)) not in (None, [])}
-            verb(load(flags, os.environ, config_file), **values)
+            loaded = load(flags, os.environ, config_file)
+            if loaded.settings.log_level == "debug":  # processes set up their own logs after this
+                logs.setup("debug", loaded.settings.log_format, verb.__name__)
+            verb(loaded, **values)
 
         own = list(inspect.signature(verb).parameters.values())[1:]
         parameters = [*own, _config_parameter(), *(_parameter(row) for row in table.values())]

@@ -1,5 +1,6 @@
 """The notices of migrations: what keeps one from happening, and the mark that a person has read the others."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ from llm_metrics_proxy.migration.legacy import FileKind, inspect
 from llm_metrics_proxy.migration.model import UNFINISHED, Run
 from llm_metrics_proxy.migration.overview import MigrationStatus, refuse
 from llm_metrics_proxy.migration.runs import all_runs, change_run, now
+from llm_metrics_proxy.storage.connection import Access, connect, transaction
 from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 _WAIT_MS: Final = 5000  # a batch of a migration that runs holds the lock for far less
@@ -33,20 +35,14 @@ def dismiss_notices(path: Path) -> int:
     if inspection.found is not FileKind.OURS:
         return 0
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            connection.set_busy_timeout(_WAIT_MS)
-            unread = _unread(connection)
-            if not unread:
+        with closing(connect(path, Access.WRITE, busy_ms=_WAIT_MS)) as connection:
+            if not _unread(connection):
                 return 0
-            connection.execute("BEGIN IMMEDIATE")
-            unread = _unread(connection)
-            for run in unread:
-                change_run(connection, run, dismissed_at=now())
-            connection.execute("COMMIT")
+            with transaction(connection):
+                unread = _unread(connection)
+                for run in unread:
+                    change_run(connection, run, dismissed_at=now())
             return len(unread)
-        finally:
-            connection.close()  # rolls back what was not committed
     except apsw.Error as error:
         raise store_error(path, "marking notices as read", error) from error
 

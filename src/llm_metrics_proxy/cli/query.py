@@ -11,6 +11,7 @@ from rich.console import Console
 
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.answering import explain as how
 from llm_metrics_proxy.analytics.calendar import BUCKETS
 from llm_metrics_proxy.analytics.query import MAX_ROWS, Query
 from llm_metrics_proxy.analytics.result import Key, Measured, Result, ResultRow
@@ -30,6 +31,8 @@ from llm_metrics_proxy.cli.output import (
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.tables import print_table, table
 from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.storage.connection import on_one_line
+from llm_metrics_proxy.storage.sqlite import Explained
 
 _PANEL: Final = "What to show"
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -63,6 +66,7 @@ def query(
     slo: Annotated[
         list[str] | None, _flag("For goodput, such as time_to_first_token_ms<500; repeatable.", metavar="SLO")
     ] = None,
+    explain: Annotated[bool, _flag("Also show each statement with SQLite's plan.", "--explain")] = False,
     json: UnroundedJson = False,
 ) -> None:
     """Measure anything by anything. A percentage behind a number says how many of the records have it, if not all."""
@@ -77,9 +81,38 @@ def query(
         compare=compare,
         slos=tuple(parse_slo(text) for text in slo or ()),
     )
-    with open_database(loaded) as reader:
-        result = ask(sources_of(reader), asked, datetime.now(UTC))
-    (print_json if json else print_result)(result)
+    statements: list[Explained] = []
+    with open_database(loaded, statements.append if explain else None) as reader:
+        sources, now = sources_of(reader), datetime.now(UTC)
+        result = ask(sources, asked, now)
+        explanation = Explanation(tuple(statements), tuple(how(sources, asked, now))) if explain else None
+    if json:
+        more = {} if explanation is None else {"explanation": msgspec.to_builtins(explanation)}
+        print_json({**msgspec.to_builtins(result), **more})
+    else:
+        print_result(result)
+        if explanation is not None:
+            print_explanation(explanation)
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """How a query was answered."""
+
+    statements: tuple[Explained, ...]
+    sources: tuple[str, ...]  # in words
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """Where the answer came from, and each statement with its plan."""
+    out = console()
+    out.print()
+    for source in explanation.sources:
+        out.print(f"Answered {plain(source)}", soft_wrap=True)
+    for number, each in enumerate(explanation.statements, 1):
+        out.print(f"\n{number}. {each.ms:.1f} ms, {each.rows:,} rows", soft_wrap=True)
+        out.print(f"   {plain(on_one_line(each.sql))}", soft_wrap=True)
+        for step in each.plan:
+            out.print(f"     {plain(step)}", soft_wrap=True)
 
 
 def _words(lists: Sequence[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What ``doctor --deep`` looks at for roll-ups: are they what the records say?"""
 
+from contextlib import closing
 from secrets import randbits
 from typing import Final
 
@@ -8,8 +9,9 @@ import apsw
 from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
-from llm_metrics_proxy.storage.affinity import shadow
-from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, applied_steps
+from llm_metrics_proxy.storage.affinity import connect_to_records
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 DAYS: Final = 10  # that are compared, chosen anew each time
 _STEP: Final = 6  # of the schema, which brings the tables
@@ -24,13 +26,8 @@ def rollups(settings: Settings) -> Finding:
     try:
         if _STEP not in applied_steps(path):
             return ok(_NAME, "none yet; the metrics process makes them")
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            shadow(connection)
+        with closing(connect_to_records(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
             checked = rollup_check.check(connection, DAYS, randbits(32))
-        finally:
-            connection.close()
     except (LlmMetricsProxyError, apsw.Error) as error:
         return warning(_NAME, str(error), "the check `database` says more")
     if checked.fault is not None:

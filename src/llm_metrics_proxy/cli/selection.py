@@ -14,7 +14,7 @@ from llm_metrics_proxy.analytics.filters import FILTERED, value_type
 from llm_metrics_proxy.columns import Column, Flag
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import NewerDatabaseError, QueryError, StoreError
-from llm_metrics_proxy.storage.sqlite import SqliteReader
+from llm_metrics_proxy.storage.sqlite import Explain, SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 _PANEL: Final = "Which records"
@@ -93,10 +93,11 @@ def moment(text: str | None, flag: str, now: datetime) -> datetime | None:
 
 
 @contextmanager
-def open_database(loaded: Loaded) -> Iterator[SqliteReader]:
-    """The database, read-only. Raises ``StoreError`` that says where it was looked for and why there, or what it is
-    instead: another program's, or an older program's that is not adopted yet. A newer program's is read as far as
-    this one knows it.
+def open_database(loaded: Loaded, explain: Explain | None = None) -> Iterator[SqliteReader]:
+    """The database, read-only; ``explain`` gets each statement that it answers.
+
+    Raises ``StoreError`` that says where it was looked for and why there, or what it is instead: another program's, or
+    an older program's that is not adopted yet. A newer program's is read as far as this one knows it.
     """
     path = loaded.settings.db_path
     if not path.exists():
@@ -107,7 +108,7 @@ def open_database(loaded: Loaded) -> Iterator[SqliteReader]:
         )
     with suppress(NewerDatabaseError):
         applied_steps(path)
-    reader = SqliteReader(path)
+    reader = SqliteReader(path, explain=explain)
     try:
         yield reader
     finally:

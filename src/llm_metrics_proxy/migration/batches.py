@@ -12,6 +12,7 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
+from llm_metrics_proxy.storage import connection as sqlite
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _FIRST_BATCH: Final = 500
@@ -21,7 +22,6 @@ _BUSY_PATIENCE_S: Final = 60.0
 _LOG_PAGES: Final = 4096
 _GAP_S: Final = 0.001
 _WORK_S: Final = 0.02  # between two gaps; after every one of very small batches, a busy writer would have it all
-_ASK_EVERY_S: Final = 0.0005
 
 Interrupted = Callable[[], bool]
 
@@ -98,38 +98,13 @@ class Teller:
 
 
 @contextmanager
-def transaction(connection: apsw.Connection, pace: Pace | None = None) -> Iterator[None]:
-    """One write transaction, waited for while others write; undone on any error. ``pace`` is told how long it took."""
-    _begin(connection)
-    start = time.perf_counter()
-    try:
+def transaction(connection: apsw.Connection, pace: Pace | None = None, *, keep: bool = True) -> Iterator[None]:
+    """A transaction that waits while others write, and gives ``pace`` the time for which it held the lock."""
+    with sqlite.transaction(connection, patience_s=_BUSY_PATIENCE_S, keep=keep):
+        start = time.perf_counter()
         yield
-        connection.execute("COMMIT")
-        if pace is not None:
-            pace.took((time.perf_counter() - start) * 1000)
-    except BaseException:
-        if connection.in_transaction:  # SQLite has rolled back by itself after some errors
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _begin(connection: apsw.Connection) -> None:
-    """Ask often: SQLite would soon ask ten times a second only, and hardly ever meet the gaps of a busy writer."""
-    deadline = time.monotonic() + _BUSY_PATIENCE_S
-    patience_ms = connection.pragma("busy_timeout")
-    connection.set_busy_timeout(0)
-    try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except apsw.BusyError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_ASK_EVERY_S)
-            else:
-                return
-    finally:
-        connection.set_busy_timeout(patience_ms)
+    if pace is not None:
+        pace.took((time.perf_counter() - start) * 1000)
 
 
 def id_ranges_end(connection: apsw.Connection, table: str, after: int, bound: int, records: int) -> int:

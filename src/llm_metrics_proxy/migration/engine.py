@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,7 +45,6 @@ from llm_metrics_proxy.migration.overview import (
     disk_of,
     history,
     look_at,
-    open_readonly,
     refuse,
     refuse_newer,
     status,
@@ -58,13 +57,18 @@ from llm_metrics_proxy.migration.verify import StoppedError
 from llm_metrics_proxy.migration.verify_table import verify_table
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.storage import backup as backups
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, Pragmas, connect
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, applied_steps, apply_steps, store_error
 
 __all__ = ["MigrationStatus", "Options", "history", "migrate", "status", "undo", "verify"]
 
 NOTHING: Final = "every record follows the newest formulas"
-_CACHE_KIB: Final = 32 * 1024
-_CHECKPOINT_PAGES: Final = 4096
+_PRAGMAS: Final[Pragmas] = {
+    "journal_mode": "WAL",
+    "synchronous": "NORMAL",
+    "cache_size": -32 * 1024,  # KiB
+    "wal_autocheckpoint": 4096,  # pages
+}
 
 
 def migrate(
@@ -278,13 +282,7 @@ class _Work:
 
     def _open(self) -> apsw.Connection:
         if self._connection is None:
-            connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
-            self._connection = connection
-            connection.set_busy_timeout(1000)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            self._connection = connect(self._path, Access.WRITE, busy_ms=1000, pragmas=_PRAGMAS)
         return self._connection
 
     @contextmanager
@@ -365,12 +363,10 @@ class _Work:
 
     def _last_in(self, backup: str) -> int:
         """The greatest id in the backup: what arrived since is no part of the run."""
-        connection = open_readonly(backups.path_of(self._options.backup_dir, backup))
-        try:
+        path = backups.path_of(self._options.backup_dir, backup)
+        with closing(connect(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
             rows: list[Any] = connection.execute(f"SELECT coalesce(max(id), 0) FROM {TABLE}").fetchall()  # noqa: S608
             return int(rows[0][0])
-        finally:
-            connection.close()
 
     def _check_disk(self, seen: Survey) -> None:
         self._report(Progress(phase=WorkPhase.CHECKING))

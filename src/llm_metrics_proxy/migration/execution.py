@@ -162,9 +162,8 @@ class Execution:
         return Fault("formula", through, f"a formula cannot be calculated: {error}")
 
     def _try(self, sql: RunSql, after: int, through: int) -> None:
-        with transaction(self._connection):
+        with transaction(self._connection, keep=False):
             self._batch(sql, after, through)
-            self._connection.execute("ROLLBACK; BEGIN")  # nothing of a try stays
 
     def _window_opens(self, done: int = 0, total: int = 0) -> bool:
         """Wait for the hours in which work is allowed; false if told to stop meanwhile."""

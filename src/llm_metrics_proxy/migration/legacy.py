@@ -16,9 +16,9 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS
 from llm_metrics_proxy.storage.read_only_file import HEADER_BYTES, header, open_read_only, side_file_bytes
 from llm_metrics_proxy.storage.sqlite_schema import (
-    BUSY_TIMEOUT_MS,
     FILE_MAGIC,
     TABLE,
     check_ledger,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +18,9 @@ from llm_metrics_proxy.migration.model import UNFINISHED, Migration, Run, RunSta
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, get_fact
 from llm_metrics_proxy.migration.undo import HELD
 from llm_metrics_proxy.migration.versions import Census, is_older, take_census
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
 from llm_metrics_proxy.storage.read_only_file import open_read_only, side_file_bytes
-from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
+from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 _MANY: Final = 1_000_000
 _REFUSED: Final = {
@@ -226,18 +227,8 @@ def _reading(path: Path, found: FileKind) -> Iterator[apsw.Connection]:
         with open_read_only(path, BUSY_TIMEOUT_MS) as connection:
             yield connection
         return
-    connection = open_readonly(path)
-    try:
+    with closing(connect(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
         yield connection
-    finally:
-        connection.close()
-
-
-def open_readonly(path: Path) -> apsw.Connection:
-    """A connection that cannot write; a database in WAL mode may get its side files."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    return connection
 
 
 def _has_engine_tables(connection: apsw.Connection) -> bool:

@@ -42,8 +42,9 @@ from llm_metrics_proxy.migration.retyping import count_types
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import Standing, is_older, standing
 from llm_metrics_proxy.record import ALL_COLUMNS
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, snapshot
 from llm_metrics_proxy.storage.read_only_file import open_read_only
-from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
+from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 SAMPLE_RECORDS: Final = 20_000
 # Of the estimate, measured on 200,000 records: beside what the sample took, a run reads every record about so often
@@ -73,18 +74,17 @@ def plan(
     if inspection.found is FileKind.NOTHING:
         return _nothing(path, app_version, inspection)
     try:
-        with open_read_only(path, BUSY_TIMEOUT_MS) as source:
-            source.execute("BEGIN")  # one snapshot for everything
+        with open_read_only(path, BUSY_TIMEOUT_MS) as source, snapshot(source):
             seen = examine(source, inspection, migrations, app_version=app_version)
-            snapshot = _Snapshot(source, seen, tuple(migrations), app_version)
-            known = snapshot.plan()
+            planned = _Snapshot(source, seen, tuple(migrations), app_version)
+            known = planned.plan()
             if known.refusal or known.nothing_to_do:
                 return known
             report(Progress(phase=WorkPhase.CHECKING, total=known.records, detail="counting records"))
-            counts = snapshot.counts()
+            counts = planned.counts()
             counting_s = time.perf_counter() - start
             report(Progress(phase=WorkPhase.CHECKING, total=known.records, detail="trying it on a sample"))
-            return snapshot.with_trial(known, counts, counting_s, sample_records, backup_dir)
+            return planned.with_trial(known, counts, counting_s, sample_records, backup_dir)
     except apsw.Error as error:
         raise store_error(path, "planning its migration", error) from error
 

@@ -17,6 +17,7 @@ from llm_metrics_proxy.migration.model import Fault
 from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, OracleCheck
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.record import REGISTRY
+from llm_metrics_proxy.storage.connection import in_memory
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
 
@@ -82,7 +83,7 @@ def take_sample(source: apsw.Connection, takes: str, columns: Sequence[str], eve
     rows = source.execute(
         f"SELECT {picked} FROM {with_all(source, columns)} WHERE CASE WHEN {takes} THEN every_nth() END"  # noqa: S608
     )
-    sample = apsw.Connection(":memory:")
+    sample = in_memory()
     try:
         sample.pragma("encoding", source.pragma("encoding"))  # so that bytes of text mean the same
         sample.pragma("ignore_check_constraints", True)

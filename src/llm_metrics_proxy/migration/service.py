@@ -17,6 +17,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -46,9 +47,10 @@ from llm_metrics_proxy.migration.model import (
     WorkPhase,
 )
 from llm_metrics_proxy.migration.options import Options
-from llm_metrics_proxy.migration.overview import Look, MigrationStatus, look_at, open_readonly, refuse, refuse_newer
+from llm_metrics_proxy.migration.overview import Look, MigrationStatus, look_at, refuse, refuse_newer
 from llm_metrics_proxy.migration.runs import all_runs, get_fact
 from llm_metrics_proxy.migration.undo import HELD
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
 
 RETRY_S: Final = 30.0
 LOOK_S: Final = 3.0
@@ -277,12 +279,9 @@ class MigrationService:
         """The last run, and whether it is held. Raises ``apsw.Error``."""
         if not self._path.exists():
             return None, False
-        connection = open_readonly(self._path)
-        try:
+        with closing(connect(self._path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
             runs = all_runs(connection)
             return (runs[-1], get_fact(connection, HELD) is not None) if runs else (None, False)
-        finally:
-            connection.close()
 
     # -- what is told
 

@@ -21,6 +21,7 @@ from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
 from llm_metrics_proxy.rollups.state import NOTHING
 from llm_metrics_proxy.storage.backup_copy import settles_class
 from llm_metrics_proxy.storage.base import SqlValue
+from llm_metrics_proxy.storage.connection import Access, connect
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted
@@ -72,9 +73,7 @@ def verify_run(
 
 def open_for_checking(path: Path) -> apsw.Connection:
     """Read-only, and able to attach by address."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-    connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-    return connection
+    return connect(path, Access.READ, busy_ms=_BUSY_TIMEOUT_MS)
 
 
 def one(connection: apsw.Connection, sql: str, parameters: Sequence[SqlValue] = ()) -> Any:

@@ -2,8 +2,8 @@
 
 A client that has seen the end of its answer has a record: the closed frame is in the page cache (with
 ``journal_fsync=always``: on the disk) before the last bytes are written to the client's socket. So the last bytes of
-every answer that ends in this turn wait for the end of the turn, where one ``write`` serves them all. So do requests on
-the short way: no LLM server ever works on a request of which the journal knows nothing, whoever dies when.
+every answer that ends in this turn wait for the end of the turn, where one ``write`` serves them all. So do requests
+that are forwarded at once: no LLM server works on a request that the journal does not know, whoever dies when.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from time import monotonic_ns
 from typing import NamedTuple
 
 from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.exchange import Exchange
 from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 from llm_metrics_proxy.record import RequestRecord
@@ -84,6 +85,8 @@ class Recorder:
     ) -> None:
         """A request ended: record it, then write its ``last_bytes``, then call ``then``."""
         self._writer.closed(record)
+        if stations.on:
+            stations.closed(record)
         self._endings.append((socket_writer, last_bytes, then))
         if not self._scheduled:
             self._schedule()
@@ -96,6 +99,8 @@ class Recorder:
         self._scheduled = False
         self._count()
         self._writer.flush()
+        if stations.on:
+            stations.turn_ended(is_blocked=self._writer.is_blocked)
         if self._sendings:
             self._send()
         if self._writer.is_blocked or self._was_blocked:
@@ -116,6 +121,8 @@ class Recorder:
         for exchange, socket_writer, data in sendings:
             socket_writer.write(data)
             exchange.sent = monotonic_ns()
+            if stations.on:
+                stations.sent_at_once(exchange)
 
     def _count(self) -> None:
         """Live counters, once a turn: before anybody who was answered in it can look."""
@@ -140,7 +147,7 @@ class Recorder:
             log.warning("journal: fsync failed: %s", error)
 
     def tick(self, now: float) -> None:
-        """Once a second: retry what could not be written, measure, publish, tell."""
+        """Once a second: retry what could not be written, measure, publish, log."""
         writer = self._writer
         writer.measure()
         writer.flush()
@@ -176,7 +183,7 @@ class Recorder:
         slot.set("journal_errno", writer.last_errno)
 
     def close(self) -> None:
-        """Write what is left and give the journal up; what still cannot be written is counted and told now."""
+        """Write what is left and give the journal up; what still cannot be written is counted and logged now."""
         self._count()
         self._writer.flush()
         endings, self._endings = self._endings, []

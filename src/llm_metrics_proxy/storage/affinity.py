@@ -16,11 +16,13 @@ one either: '9999' would be a number beside a column of numbers, and every text 
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import apsw
 
 from llm_metrics_proxy.record import COLUMNS
+from llm_metrics_proxy.storage.connection import Access, Pragmas, connect
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
 
 _AS_THEY_ARE: Final = ("timestamp", "timestamp_original")
@@ -140,6 +142,17 @@ def shadow(connection: apsw.Connection) -> dict[str, ColumnAccess]:
         shown = (f"{as_read(kept, name.lower(), quoted(name))} AS {quoted(name)}" for name in names)
         connection.execute(f"CREATE TEMP VIEW {TABLE} AS SELECT {', '.join(shown)} FROM main.{TABLE}")  # noqa: S608
     return kept
+
+
+def connect_to_records(path: Path, access: Access, *, busy_ms: int, pragmas: Pragmas | None = None) -> apsw.Connection:
+    """A connection that reads records as our own table would have them (``shadow``). Raises ``apsw.Error``."""
+    connection = connect(path, access, busy_ms=busy_ms, pragmas=pragmas)
+    try:
+        shadow(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def insertion(kept: Mapping[str, ColumnAccess]) -> str:

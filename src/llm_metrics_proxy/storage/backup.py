@@ -15,7 +15,7 @@ import stat
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ import msgspec
 from llm_metrics_proxy import ownership
 from llm_metrics_proxy.errors import BackupError, MigrationRefusedError
 from llm_metrics_proxy.storage.backup_copy import OnProgress, check_integrity, copy, counts
+from llm_metrics_proxy.storage.connection import Access, connect
 from llm_metrics_proxy.storage.disk_space import space_in
 from llm_metrics_proxy.storage.read_only_file import header, side_file_bytes
 from llm_metrics_proxy.storage.sqlite_schema import refuse_orphaned_wal
@@ -166,15 +167,9 @@ def _told(records: int | None, by_version: dict[str, int]) -> str:
     return f"{records:,} records ({', '.join(f'{stamp}: {count:,}' for stamp, count in by_version.items())})"
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[apsw.Connection]:
+def reading(path: Path) -> closing[apsw.Connection]:
     """A connection to a backup, which nobody writes: it makes no side files and takes no lock."""
-    uri = f"{path.absolute().as_uri()}?immutable=1"
-    connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-    try:
-        yield connection
-    finally:
-        connection.close()
+    return closing(connect(path, Access.READ, is_immutable=True))
 
 
 def prune(folder: Path, keep: int, *, spare: Collection[str] = ()) -> list[str]:

@@ -17,6 +17,7 @@ import apsw
 
 from llm_metrics_proxy.errors import BackupError, DiskLowError
 from llm_metrics_proxy.ownership import follow
+from llm_metrics_proxy.storage.connection import Access, connect, snapshot
 from llm_metrics_proxy.storage.disk_space import refuse_when_low
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.read_only_file import open_read_only
@@ -45,10 +46,9 @@ def copy(
         follow(partial, source)
         detach = stack.enter_context(ExitStack())  # after the transaction has ended: SQLite refuses it before
         with _stoppable(reading, stop):
-            reading.execute("BEGIN")
-            stack.callback(lambda: reading.execute("ROLLBACK") if reading.in_transaction else None)
+            stack.enter_context(snapshot(reading))
             reading.execute("SELECT count(*) FROM main.sqlite_schema").fetchall()  # from here on one snapshot
-            writing = stack.enter_context(closing(apsw.Connection(str(partial))))
+            writing = stack.enter_context(closing(connect(partial, Access.CREATE)))
             _write(reading, writing, partial, report, stop)
             with _stoppable(writing, stop):
                 check_integrity(writing, "The database or its copy")
@@ -67,12 +67,9 @@ def copy(
 @contextmanager
 def _opened(source: Path) -> Iterator[apsw.Connection]:
     """For writing where possible: a journal or log that a killed program left has to be recovered to be read."""
-    uri = source.absolute().as_uri()
     with ExitStack() as stack:
         try:
-            connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READWRITE)
-            stack.callback(connection.close)
-            connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            connection = stack.enter_context(closing(connect(source, Access.WRITE, busy_ms=_BUSY_TIMEOUT_MS)))
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
         except (apsw.CantOpenError, apsw.ReadOnlyError):  # a folder where no side file can be made
             connection = stack.enter_context(open_read_only(source, _BUSY_TIMEOUT_MS))

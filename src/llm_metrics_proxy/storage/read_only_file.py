@@ -23,11 +23,11 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.errors import ForeignDatabaseError, StoreError
+from llm_metrics_proxy.storage.connection import Access, connect
 
 _BASE: Final = "unix"
 HEADER_BYTES: Final = 100
 _CHUNK: Final = 512  # the smallest page SQLite knows
-_READ_ONLY: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 _READING: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB
 _TEMPORARY: Final = (  # a file without a name, where SQLite keeps such
     apsw.SQLITE_OPEN_READWRITE
@@ -85,13 +85,12 @@ def open_read_only(path: Path, busy_timeout_ms: int) -> Iterator[apsw.Connection
 
 
 def _connection(path: Path, busy_timeout_ms: int, stack: contextlib.ExitStack) -> apsw.Connection:
-    uri = path.as_uri()
     wal_bytes = side_file_bytes(path, "-wal")
     if wal_bytes is None and (header(path) or b"")[18:20] == b"\x02\x02":
-        return _opened(f"{uri}?immutable=1", busy_timeout_ms, stack)
+        return _opened(path, busy_timeout_ms, stack, is_immutable=True)
     if wal_bytes is not None and not _is_open_elsewhere(path):
         return _recovered(path, busy_timeout_ms, stack)
-    connection = _opened(uri, busy_timeout_ms, stack)
+    connection = _opened(path, busy_timeout_ms, stack)
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except apsw.ReadOnlyError:  # it would have to roll a hot journal back
@@ -100,19 +99,18 @@ def _connection(path: Path, busy_timeout_ms: int, stack: contextlib.ExitStack) -
     return connection
 
 
-def _opened(uri: str, busy_timeout_ms: int, stack: contextlib.ExitStack) -> apsw.Connection:
-    connection = apsw.Connection(uri, flags=_READ_ONLY)
-    stack.callback(connection.close)
-    connection.set_busy_timeout(busy_timeout_ms)
-    return connection
+def _opened(
+    path: Path, busy_timeout_ms: int, stack: contextlib.ExitStack, *, is_immutable: bool = False
+) -> apsw.Connection:
+    connection = connect(path, Access.READ, busy_ms=busy_timeout_ms, is_immutable=is_immutable)
+    return stack.enter_context(contextlib.closing(connection))
 
 
 def _recovered(path: Path, busy_timeout_ms: int, stack: contextlib.ExitStack) -> apsw.Connection:
     layer = _Layer(locks=side_file_bytes(path, "-wal") is None)
     stack.callback(layer.unregister)
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=layer.vfs_name)
+    connection = connect(path, Access.WRITE, busy_ms=busy_timeout_ms, vfs=layer.vfs_name)
     stack.callback(connection.close)
-    connection.set_busy_timeout(busy_timeout_ms)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.pragma("locking_mode", "EXCLUSIVE")  # then the index of the WAL is kept in memory, not in a -shm
     connection.pragma("temp_store", "MEMORY")

@@ -20,6 +20,7 @@ from llm_metrics_proxy.rollups.groups import BANKS, Bins, Cells, unpack_bins, un
 from llm_metrics_proxy.rollups.state import NOTHING
 from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Place, Tally, roll_up
 from llm_metrics_proxy.storage import invalid_text
+from llm_metrics_proxy.storage.connection import snapshot
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.rollup_store import FOLD_MOST, key_bytes
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
@@ -44,11 +45,8 @@ class Checked(NamedTuple):
 
 def check(connection: apsw.Connection, days: int, seed: int) -> Checked:
     """Compare so many days, chosen by ``seed``, from one snapshot. Raises ``apsw.Error``."""
-    connection.execute("BEGIN")
-    try:
+    with snapshot(connection):
         return _check(connection, days, seed)
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def _check(connection: apsw.Connection, days: int, seed: int) -> Checked:

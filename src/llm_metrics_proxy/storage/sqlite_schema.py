@@ -8,6 +8,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -20,9 +21,8 @@ from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import REGISTRY
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, in_memory, transaction
 from llm_metrics_proxy.storage.read_only_file import header, open_read_only, side_file_bytes
-
-BUSY_TIMEOUT_MS: Final = 250  # short: whoever waits longer waits with its work safe in the journal
 
 FILE_MAGIC: Final = b"SQLite format 3\x00"
 TABLE: Final = "completion_requests"
@@ -79,13 +79,10 @@ def column_steps(columns: Iterable[Column]) -> list[SchemaStep]:
 @cache
 def declared_columns() -> dict[str, str]:
     """Type of each column of ``completion_requests`` in a database that all steps made."""
-    connection = apsw.Connection(":memory:")
-    try:
+    with closing(in_memory()) as connection:
         for step in steps():
             connection.execute(step.sql)
         return dict(connection.execute("SELECT name, type FROM pragma_table_info(?)", (TABLE,)))
-    finally:
-        connection.close()
 
 
 _MOST_FAULTS: Final = 10_000
@@ -250,8 +247,7 @@ def apply_steps(path: Path, connection: apsw.Connection, applied: set[int]) -> N
     for step in steps():
         if step.number in applied:
             continue
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             connection.execute(LEDGER)
             if step.number not in check_ledger(path, connection):  # another process may just have been here
                 connection.execute(step.sql)
@@ -259,8 +255,3 @@ def apply_steps(path: Path, connection: apsw.Connection, applied: set[int]) -> N
                     "INSERT INTO schema_steps (number, name, checksum, applied_at, app_version) VALUES (?, ?, ?, ?, ?)",
                     (step.number, step.name, step.checksum, datetime.now(UTC).isoformat(), APP_VERSION),
                 )
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise

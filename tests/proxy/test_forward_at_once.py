@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.proxy import fast_lane
 from llm_metrics_proxy.proxy.options import BackendOptions
+from llm_metrics_proxy.proxy.transaction import Transaction
 from tests.proxy.desk import Desk
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
@@ -24,14 +24,13 @@ def ask(*lines: bytes, path: bytes = b"/v1/chat/completions", body: bytes = BODY
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """For each request whose head was known: whether the short way was taken."""
     ways: list[bool] = []
-    really_send = fast_lane.send
+    really_forward = Transaction.forward_at_once
 
-    def send(*args: Any) -> Any:
-        transaction = really_send(*args)
-        ways.append(transaction is not None)
-        return transaction
+    def forward(*args: Any) -> bool:
+        ways.append(really_forward(*args))
+        return ways[-1]
 
-    monkeypatch.setattr(fast_lane, "send", send)
+    monkeypatch.setattr(Transaction, "forward_at_once", forward)
     return ways
 
 

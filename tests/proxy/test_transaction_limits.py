@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_metrics_proxy.proxy.exchange import Cause
-from llm_metrics_proxy.proxy.overdue import overdue
+from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.transaction import Transaction
+from llm_metrics_proxy.proxy.tunnel_session import TunnelSession
 from tests.proxy.desk import Desk
 
 LIMITS: dict[str, Any] = {
@@ -67,18 +67,28 @@ def test_each_wait_has_its_limit(reach: Callable[[Desk], None], limit_s: float, 
     transaction = desk.client._current
     assert isinstance(transaction, Transaction)
     now = monotonic_ns()
-    assert overdue(transaction, now + int((limit_s - 500) * 1e9)) is None
-    assert overdue(transaction, now + int((limit_s + 500) * 1e9)) is cause
+    assert transaction.overdue(now + int((limit_s - 500) * 1e9)) is None
+    assert transaction.overdue(now + int((limit_s + 500) * 1e9)) is cause
 
 
-def test_a_session_and_an_ended_request_have_none() -> None:
-    for data, answer in ((UPGRADE, SWITCHED), (ASK, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")):
-        desk = Desk(learns=False, **LIMITS)
-        desk.say(data)
-        transaction = desk.client._current
-        assert isinstance(transaction, Transaction)
-        desk.pool.upstreams[0].data_received(answer)
-        assert overdue(transaction, monotonic_ns() + 10**15) is None
+def test_an_ended_request_has_none() -> None:
+    desk = Desk(learns=False, **LIMITS)
+    desk.say(ASK)
+    transaction = desk.client._current
+    assert isinstance(transaction, Transaction)
+    desk.pool.upstreams[0].data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    assert transaction.overdue(monotonic_ns() + 10**15) is None
+
+
+def test_a_session_has_none() -> None:
+    desk = Desk(learns=False, **LIMITS)
+    desk.say(UPGRADE)
+    desk.pool.upstreams[0].data_received(SWITCHED)
+    assert isinstance(desk.client._current, TunnelSession)
+    desk.client.check(monotonic_ns() + 10**15)
+    desk.recorder.end_turn()
+    assert desk.recorder.open == 1
+    desk.leave()
 
 
 @pytest.mark.parametrize(
@@ -100,6 +110,6 @@ def test_a_body_as_a_whole_has_time_by_its_bytes(
     assert isinstance(transaction, Transaction)
     now = transaction.upload_since + int(after_s * 1e9)
     transaction.received_bytes, transaction.upload_activity = arrived_bytes, now
-    assert overdue(transaction, now) is cause
+    assert transaction.overdue(now) is cause
     desk.context.options = msgspec.structs.replace(desk.context.options, body_min_bytes_per_s=0)
-    assert overdue(transaction, now) is None
+    assert transaction.overdue(now) is None
