@@ -1,6 +1,6 @@
-"""Taking a run of ``repricing`` back: every record gets its exact cost from before, if nobody priced it since.
+"""Undo a run of ``repricing``: every record gets its exact earlier cost back, unless it was priced again since.
 
-The caller holds the lock of migrations, so that nobody else changes stored records meanwhile.
+The caller holds the lock of migrations, so that nothing else changes stored records.
 """
 
 import threading
@@ -15,7 +15,8 @@ import msgspec
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.storage.affinity import ColumnAccess, as_stored, kept_columns
 from llm_metrics_proxy.storage.connection import Access, connect, transaction
-from llm_metrics_proxy.storage.repricing import BUSY_MS, cost_update
+from llm_metrics_proxy.storage.priced_facts import cost_update
+from llm_metrics_proxy.storage.repricing import BUSY_MS
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps, store_error
 
