@@ -14,7 +14,7 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy.migration import engine
-from llm_metrics_proxy.migration.model import Ended, Phase, Progress
+from llm_metrics_proxy.migration.model import Ended, Progress, WorkPhase
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 
@@ -31,7 +31,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.cpu_seconds: defaultdict[str, float] = defaultdict(float)
-        self._phase = Phase.CHECKING.value
+        self._phase = WorkPhase.CHECKING.value
         self._since_s, self._cpu_since_s = time.perf_counter(), time.process_time()
 
     def report(self, progress: Progress) -> None:

@@ -19,6 +19,7 @@ from llm_metrics_proxy.journal import JournalFolder, JournalWriter, frames
 from llm_metrics_proxy.record import Outcome, RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from tests.counted import snapshot
 from tests.journal_parts import WORKER, FaultyDisk, a_record, an_ended_record
 from tests.waiting import wait_until
 
@@ -65,12 +66,12 @@ class Site:
         """Requests in the counters that are stored, which are those that Prometheus is shown."""
         stored = CounterBook()
         stored.load(self.store.counters())
-        assert stored.snapshot() == self.book.snapshot()
+        assert snapshot(stored) == snapshot(self.book)
         return self.shown()
 
     def shown(self) -> int:
         """Requests in the counters that Prometheus is shown at this moment."""
-        return sum(sum(series.outcomes.values()) for _, series in self.book.snapshot())
+        return sum(sum(series.outcomes.values()) for _, series in snapshot(self.book))
 
     def files(self) -> list[str]:
         return sorted(path.name for path in self.journal.iterdir() if path.name != "reader.claim")
@@ -157,7 +158,7 @@ def test_a_live_workers_read_segments_are_deleted_and_its_newest_stays(site: Sit
     for index in range(20):
         serve(writer, index)
     assert site.ingest() == 20
-    assert [name for name in site.files() if name.endswith(".journal")] == [writer._name]
+    assert [name for name in site.files() if name.endswith(".journal")] == [writer._files.name]
 
 
 def test_lost_records_have_rows_that_say_so(site: Site) -> None:
@@ -436,7 +437,7 @@ def test_records_are_stored_with_the_price_of_their_time(site: Site) -> None:
     writer.flush()
     site.ingestor.step()
     assert site.reader.query(ask) == [(None, None), (0.5, "by m"), (0.25, "by m")]
-    assert sum(series.cost_usd for _, series in site.book.snapshot()) == 0.75
+    assert sum(series.cost_usd for _, series in snapshot(site.book)) == 0.75
 
 
 class TestThread:
@@ -563,8 +564,8 @@ def lose(
 
 def die(writer: JournalWriter) -> None:
     """As after ``kill -9``: the kernel frees the lock, and nothing else happens."""
-    os.close(writer._lock_fd)
-    writer._lock_fd = -1
+    os.close(writer._files.lock_fd)
+    writer._files.lock_fd = -1
 
 
 def test_what_a_dead_worker_lost_is_counted_once_whatever_is_restarted(

@@ -1,6 +1,6 @@
 """The registry of columns: each row fits the field that it annotates, and no two rows contradict each other."""
 
-import re
+import json
 from pathlib import Path
 from types import NoneType
 from typing import get_args, get_type_hints
@@ -11,7 +11,7 @@ from llm_metrics_proxy.columns import LAST, Column
 from llm_metrics_proxy.record import ALL_COLUMNS, COLUMNS, KEPT, RAW_COLUMNS, REGISTRY, RequestRecord
 
 TYPES: dict[str, type] = {"integer": int, "number": float, "flag": bool, "text": str, "time": str}
-MESSAGES = Path(__file__).parents[1] / "dashboard" / "src" / "i18n" / "en.ts"
+MESSAGES = Path(__file__).parents[1] / "dashboard" / "src" / "i18n" / "words.json"
 
 
 @pytest.mark.parametrize("name", RAW_COLUMNS)
@@ -49,5 +49,5 @@ def test_no_name_and_no_place_is_given_twice() -> None:
 
 
 def test_what_the_dashboard_calls_a_column_is_one_of_its_messages() -> None:
-    messages = set(re.findall(r'^  "([\w.]+)":', MESSAGES.read_text(encoding="utf-8"), re.M))
+    messages = set(json.loads(MESSAGES.read_text(encoding="utf-8")))
     assert {column.label for column in REGISTRY.values() if column.label} <= messages

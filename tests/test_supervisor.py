@@ -302,7 +302,7 @@ def test_sighup_gives_new_options_to_those_who_run_and_to_those_who_come_later(s
     supervisor.process.send_signal(signal.SIGHUP)
     (heard,) = supervisor.wait_for(r"w heard=(\{.*\}) ")
     assert msgspec.json.decode(heard[1])["value"] == "new"
-    assert "the settings were read again, and the workers told" in supervisor.messages
+    assert "the settings were read again and handed to the processes" in supervisor.messages
     assert supervisor.pid("w") == pid
     assert not supervisor.said("m heard")
     os.kill(pid, signal.SIGKILL)

@@ -174,7 +174,7 @@ def new_error_types_move_no_older_record(it: Sources) -> list[str]:
     for since in sorted({each.since for each in it.error_types} - {FIRST}, key=Version.parse):
         before = [each for each in it.error_types if Version.parse(each.since) < since]
         then, now = taxonomy_of(since, before), taxonomy_of(since, it.error_types)
-        moved = {(classify(facts, then).type, classify(facts, now).type) for facts in fingerprint.failures()}
+        moved = {(classify(facts, then).type, classify(facts, now).type) for facts in fingerprint.failures(then)}
         for was, would_be in sorted((str(was), str(becomes)) for was, becomes in moved if was != becomes):
             writes = {change.column for each in it.migrations if each.version == since for change in each.changes}
             if since not in majors([since]):

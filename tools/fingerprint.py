@@ -21,8 +21,8 @@ from llm_metrics_proxy.metrics_service import APP_VERSION, Formula, formula_of
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite_schema import steps
-from llm_metrics_proxy.wire.error_clues import CLUES, STATUSES, VAGUE
-from llm_metrics_proxy.wire.error_taxonomy import OUTCOME_OF, OutcomeFacts, taxonomy_of
+from llm_metrics_proxy.wire.error_clues import STATUSES, VAGUE
+from llm_metrics_proxy.wire.error_taxonomy import OUTCOME_OF, OutcomeFacts, Taxonomy, taxonomy_of
 from llm_metrics_proxy.wire.error_types import FIRST, TAXONOMY, ErrorType
 
 ROOT: Final = Path(__file__).parents[1]
@@ -108,10 +108,10 @@ def error_types_fingerprint(version: str, types: Sequence[ErrorType]) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
-def failures() -> Iterator[OutcomeFacts]:
-    """What records of failures may hold: all that servers are known to say, and what released programs stored."""
-    texts = [text for each in CLUES for text in each.texts]
-    words = {word for each in (*CLUES, *VAGUE) for word in each.words} | {each.type for each in TAXONOMY}
+def failures(known: Taxonomy) -> Iterator[OutcomeFacts]:
+    """What records of failures may hold: all that is recognised of servers, and what released programs stored."""
+    texts = [text for each in known.clues for text in each.texts]
+    words = {word for each in (*known.clues, *VAGUE) for word in each.words} | {each.type for each in known.types}
     for status in (200, 400, 418, 500, 599, *STATUSES):
         told: dict[str, Any] = {"outcome": "upstream_error", "upstream_status_code": status}
         yield OutcomeFacts(**told)

@@ -80,7 +80,7 @@ class Flag(NamedTuple):
     negated: bool = False
 
 
-class Rule(NamedTuple):
+class RuleKey(NamedTuple):
     """A key of ``[[slos]]`` and ``[[alerts]]`` that says which requests a rule is about."""
 
     meaning: str
@@ -93,11 +93,11 @@ class Filter(NamedTuple):
     meaning: str
     name: str = ""  # where it is not the column's
     flag: Flag | None = None
-    rule: Rule | None = None
+    rule: RuleKey | None = None
     is_chip: bool = True  # the dashboard offers it
 
 
-class Group(NamedTuple):
+class Grouping(NamedTuple):
     """A dimension. ``in_rollups``: roll-ups are kept by it. ``explored``: the dashboard offers it."""
 
     meaning: str
@@ -129,7 +129,7 @@ class Column(NamedTuple):
     place: int = LAST  # in lists that people choose from
     label: str = ""  # the dashboard's message that names it; else it shows the name
     filter: Filter | None = None
-    group: Group | None = None
+    group: Grouping | None = None
     rolled_up: RolledUp | None = None
     explored: bool = False  # the dashboard offers it as a metric
     shown: Shown | None = None

@@ -109,7 +109,7 @@ def _explained(error: OSError, host: str, port: int, flag: str) -> LlmMetricsPro
 
 
 def port_user(port: int) -> str | None:
-    """``pid 4711 (ollama)``: who listens on ``port``, if the system tells; processes of other users may be hidden."""
+    """``pid 4711 (ollama)``: who listens on ``port``, if the system says so; processes of other users may be hidden."""
     import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 -- only an address that is taken needs it
 
     try:

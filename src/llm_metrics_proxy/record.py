@@ -34,9 +34,9 @@ from llm_metrics_proxy.columns import (
     Column,
     Filter,
     Flag,
-    Group,
+    Grouping,
     RolledUp,
-    Rule,
+    RuleKey,
     Shown,
 )
 
@@ -88,8 +88,8 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     endpoint: Annotated[str, Column(
         TEXT, "path without the query, cut to 256 characters", place=5, label="table.endpoint",
         filter=Filter("The path without its query, exactly.",
-            rule=Rule("Only this path.", "a path, such as /v1/chat/completions")),
-        group=Group("path without its query", in_rollups=True), shown=Shown(190, 13),
+            rule=RuleKey("Only this path.", "a path, such as /v1/chat/completions")),
+        group=Grouping("path without its query", in_rollups=True), shown=Shown(190, 13),
     )]
     dialect: Annotated[str | None, Column(
         TEXT, "wire format that was read, such as openai_chat; none: only forwarded",
@@ -97,30 +97,30 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     backend: Annotated[str | None, Column(
         TEXT, "host:port of the server that was to answer", place=3,
         filter=Filter("host:port of the LLM server.", is_chip=False),
-        group=Group("host:port of the LLM server", in_rollups=True, explored=False),
+        group=Grouping("host:port of the LLM server", in_rollups=True, explored=False),
     )] = None
     model: Annotated[str | None, Column(
         TEXT, "model the request asked for, cut to 256 characters", place=1, label="table.model",
         filter=Filter("The model that the request asked for, exactly.",
-            flag=Flag("Model that was asked for."), rule=Rule("Only requests for this model.", "a model's name")),
-        group=Group("model that was asked for", in_rollups=True), shown=Shown(150, 2),
+            flag=Flag("Model that was asked for."), rule=RuleKey("Only requests for this model.", "a model's name")),
+        group=Grouping("model that was asked for", in_rollups=True), shown=Shown(150, 2),
     )] = None
     response_model: Annotated[str | None, Column(
         TEXT, "model the answer named, cut to 256 characters", place=2,
-        group=Group("model that the answer named"),
+        group=Grouping("model that the answer named"),
     )] = None
     origin: Annotated[str | None, Column(
         TEXT, "who asked: x-llm-metrics-origin, else Origin, else Referer's origin", place=6, label="table.origin",
         filter=Filter("Who asked, exactly as recorded.",
-            flag=Flag("Who asked."), rule=Rule("Only requests of this origin.", "an origin, as records show it")),
-        group=Group("who asked", in_rollups=True), shown=Shown(128, 10),
+            flag=Flag("Who asked."), rule=RuleKey("Only requests of this origin.", "an origin, as records show it")),
+        group=Grouping("who asked", in_rollups=True), shown=Shown(128, 10),
     )] = None
     user: Annotated[str | None, Column(
         TEXT, "`user` of the request's body, cut to 256 characters", place=8, label="table.user",
         filter=Filter("`user` of the request's body, exactly.",
             flag=Flag("`user` of the request's body."),
-            rule=Rule("Only requests of this user.", "a user, as records show it")),
-        group=Group("`user` of the request's body", in_rollups=True), shown=Shown(120, 14),
+            rule=RuleKey("Only requests of this user.", "a user, as records show it")),
+        group=Grouping("`user` of the request's body", in_rollups=True), shown=Shown(120, 14),
     )] = None
     user_agent: Annotated[str | None, Column(
         TEXT, "first product of User-Agent, such as OpenAI/Python 2.1", place=9,
@@ -131,16 +131,17 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         TEXT, "first 12 hex digits of HMAC-SHA-256 of the key; the key is not kept", place=7, label="table.key",
         filter=Filter("Which key asked: the id that records show, not the key.",
             flag=Flag("Which key asked: the id that records show."),
-            rule=Rule("Only requests with this key.", "an id of a key, as records show it")),
-        group=Group("which key asked", in_rollups=True), shown=Shown(130, 15),
+            rule=RuleKey("Only requests with this key.", "an id of a key, as records show it")),
+        group=Grouping("which key asked", in_rollups=True), shown=Shown(130, 15),
     )] = None
     client_address: Annotated[str | None, Column(TEXT, "client's address; only with record_client_address")] = None
     is_streaming: Annotated[bool, Column(
         FLAG, "the request asked for a stream", place=11, label="nav.streaming",
         filter=Filter("Whether the request asked for a stream.", name="streaming",
             flag=Flag("Only the one or the other.", "--streamed/--not-streamed"),
-            rule=Rule("Only streams, or only what is none.", "true or false")),
-        group=Group("whether the request asked for a stream", name="streaming", in_rollups=True), shown=Shown(100, 17),
+            rule=RuleKey("Only streams, or only what is none.", "true or false")),
+        group=Grouping("whether the request asked for a stream", name="streaming", in_rollups=True),
+        shown=Shown(100, 17),
     )] = False
     max_tokens: Annotated[int | None, Column(LIMIT, "limit asked for (max_completion_tokens, else max_tokens)")] = None
     temperature: Annotated[float | None, Column(NUMBER, "sampling temperature asked for")] = None
@@ -163,24 +164,24 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     outcome: Annotated[str, Column(
         TEXT, "how it ended; see the table of outcomes", place=12, label="table.outcome",
         filter=Filter("How the request ended.", flag=Flag("How it ended.")),
-        group=Group("how the request ended", in_rollups=True), shown=Shown(132, 3),
+        group=Grouping("how the request ended", in_rollups=True), shown=Shown(132, 3),
     )] = Outcome.PROXY_CRASHED
     status_code: Annotated[int | None, Column(
         STATUS, "status sent to the client; none if no head was sent", place=17, label="table.status",
         filter=Filter("The status that the client got.", flag=Flag("Status that the client got.", "--status")),
-        group=Group("status that the client got", in_rollups=True), shown=Shown(66, 4),
+        group=Grouping("status that the client got", in_rollups=True), shown=Shown(66, 4),
     )] = None
     upstream_status_code: Annotated[int | None, Column(STATUS, "status the server sent")] = None
     finish_reason: Annotated[str | None, Column(
         TEXT, "the server's word, of the first choice that gave one", place=16,
-        group=Group("why the answer ended", in_rollups=True), shown=Shown(110, 18),
+        group=Grouping("why the answer ended", in_rollups=True), shown=Shown(110, 18),
     )] = None
     error_type: Annotated[str | None, Column(
         TEXT, "type of the taxonomy, see errors; before 3.0.0 the server's or this proxy's word", place=14,
         label="errors.type",
         filter=Filter("What went wrong; /api/v1/errors explains each.",
             flag=Flag("What went wrong, as `errors` and `requests` show it.")),
-        group=Group("what went wrong", in_rollups=True), shown=Shown(130, 11),
+        group=Grouping("what went wrong", in_rollups=True), shown=Shown(130, 11),
     )] = None
     error_message: Annotated[str | None, Column(
         TEXT, "at most 500 characters, keys and bearer tokens masked", label="table.message", shown=Shown(320, 28),
@@ -288,8 +289,8 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         TEXT, "name of that server in the settings; none where it has no name", place=4, label="table.backend",
         filter=Filter("Name of the LLM server in the settings, exactly.",
             flag=Flag("Name of the LLM server in the settings."),
-            rule=Rule("Only requests to this server.", "a name of [[backends]]")),
-        group=Group("name of the LLM server in the settings", in_rollups=True), shown=Shown(110, 12),
+            rule=RuleKey("Only requests to this server.", "a name of [[backends]]")),
+        group=Grouping("name of the LLM server in the settings", in_rollups=True), shown=Shown(110, 12),
     )] = None
     attempts: Annotated[int | None, Column(COUNT, "connections asked for; none if refused before any was")] = None
     attempt_errors: Annotated[str | None, Column(
@@ -299,7 +300,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         TEXT, "x-llm-metrics-tag: k=v, sorted by k, separated by commas", place=10, label="table.tag",
         filter=Filter("A tag `k=v`; several, separated by commas, must all be there.", name="tag",
             flag=Flag("x-llm-metrics-tag; repeated ones must all be there."),
-            rule=Rule("Only requests with this tag.", "k=v, several separated by commas")),
+            rule=RuleKey("Only requests with this tag.", "k=v, several separated by commas")),
         shown=Shown(150, 16),
     )] = None
     trace_id: Annotated[str | None, Column(
@@ -342,13 +343,13 @@ DERIVED: Final = (
         TEXT, "category of the taxonomy, see errors; none: nothing went wrong", name="error_category", place=13,
         label="errors.category",
         filter=Filter("Where the fault lies.", flag=Flag("Where the fault lies.")),
-        group=Group("where the fault lies", in_rollups=True),
+        group=Grouping("where the fault lies", in_rollups=True),
     ),
     Column(
         TEXT, "where it failed: request, connect, before_first_token, mid_stream; none: unknown", name="error_phase",
         place=15, label="errors.phase",
         filter=Filter("How far the request had come.", flag=Flag("How far it had come.")),
-        group=Group("how far the request had come by then", in_rollups=True, explored=False),
+        group=Grouping("how far the request had come by then", in_rollups=True, explored=False),
     ),
     Column(
         DURATION, "TPOT: (TTLT - TTFT) / (completion_tokens - 1); none unless streamed, with 2 tokens or more",
@@ -392,7 +393,7 @@ APP_VERSION_COLUMN: Final = "app_version"
 STAMP: Final = Column(
     TEXT, "version whose formulas calculated the derived columns", name=APP_VERSION_COLUMN, place=19,
     filter=Filter("The version whose formulas calculated the record."),
-    group=Group("version whose formulas calculated it", in_rollups=True), shown=Shown(100, 27),
+    group=Grouping("version whose formulas calculated it", in_rollups=True), shown=Shown(100, 27),
 )
 # fmt: on
 

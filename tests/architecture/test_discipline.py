@@ -29,7 +29,7 @@ from tools.discipline import (
 )
 
 from llm_metrics_proxy.metrics_service import APP_VERSION, Formula, formula_of
-from llm_metrics_proxy.migration.model import Change
+from llm_metrics_proxy.migration.model import ColumnChange
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.safe_migrations import migrate_to_version_2_0_0
 from llm_metrics_proxy.wire.error_types import ErrorType
@@ -236,7 +236,7 @@ DOCTORED: Final[tuple[tuple[Check, str, Callable[[Sources], Sources], str], ...]
     (
         released_migrations_stay,
         "another expression",
-        partial(edited, changes=(Change("tokens_per_second", "1.0"), *OURS.changes[1:])),
+        partial(edited, changes=(ColumnChange("tokens_per_second", "1.0"), *OURS.changes[1:])),
         "the migration to 2.0.0 was released and has changed",
     ),
     (

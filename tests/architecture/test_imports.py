@@ -79,7 +79,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     # Verbs. What a verb shares with a process comes from ``processes``; proxy and API are out of bounds.
     "cli": {
-        "errors", "columns", "scoreboard", "logs", "doors", "descriptors", "journal", "storage.base", "storage", "migration",
+        "errors", "columns", "scoreboard", "logs", "doors", "descriptors", "journal", "storage.base", "storage",
+        "migration",
         "migration.model", "safe_migrations", "metrics_service", "pricing", "watch", "analytics", "export", "reports",
         "config", "listening", "supervisor", "demo", "dashboard", "processes",
     },
@@ -128,6 +129,9 @@ PURE = [
     "proxy/chunked.py",
     "proxy/request_line.py",
     "proxy/exchange.py",
+    "proxy/endings.py",
+    "proxy/retries.py",
+    "proxy/response_reader.py",
     "proxy/headers.py",
     "proxy/inbound.py",
     "proxy/answers.py",
@@ -204,6 +208,66 @@ def test_a_room_imports_only_what_the_table_allows(path: Path) -> None:
             continue
         target = room_of(module.removeprefix(PACKAGE + "."))
         assert target == room or target in ALLOWED[room], f"{path.name} must not import {module}"
+
+
+def imports_of_files() -> dict[str, set[str]]:
+    """Every file of the package, as a module, and the files that it imports; those for type checking included."""
+    files = {".".join((PACKAGE, *path.relative_to(SOURCE).with_suffix("").parts)): path for path in sources()}
+    modules = {name.removesuffix(".__init__"): path for name, path in files.items()}
+    found: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        targets: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                each = [f"{node.module}.{alias.name}" for alias in node.names]
+                targets |= {target if target in modules else node.module for target in each}
+        found[name] = {target for target in targets if target in modules and target != name}
+    return found
+
+
+def circles(imports: dict[str, set[str]]) -> list[str]:
+    """Chains of imports that lead back to where they began, one for each place at which a walk closes a circle."""
+    found: list[str] = []
+    done: set[str] = set()
+
+    def walk(name: str, chain: list[str]) -> None:
+        if name in chain:
+            found.append(" -> ".join([*chain[chain.index(name) :], name]))
+        elif name not in done:
+            for target in sorted(imports[name]):
+                walk(target, [*chain, name])
+            done.add(name)
+
+    for name in sorted(imports):
+        walk(name, [])
+    return found
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """So each can be read, and tested, with only what is below it."""
+    assert not circles(imports_of_files())
+
+
+# The engine still names the migrations that it runs.
+RUNS_UP = {("migration", "safe_migrations")}
+
+
+def test_no_arrow_between_folders_runs_up() -> None:
+    """Folders, and files beside them, are floors: none imports what imports it, directly or over others."""
+    floors: dict[str, set[str]] = {}
+    for name, targets in imports_of_files().items():
+        floor = name.split(".")[1:2]  # none: the package itself
+        below = {target.split(".")[1] for target in targets if target != PACKAGE} - set(floor)
+        for each in floor:
+            floors.setdefault(each, set()).update(target for target in below if (each, target) not in RUNS_UP)
+    assert not circles(floors)
+
+
+def test_a_circle_would_be_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == ["a -> b -> c -> a"]
+    assert circles({"a": {"b", "c"}, "b": {"d"}, "c": {"d"}, "d": set()}) == []
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(SOURCE)))

@@ -12,13 +12,13 @@ import apsw
 import pytest
 from rich.console import Console
 
-from llm_metrics_proxy.cli import migrate_output, migrate_plan
+from llm_metrics_proxy.cli import migrate_output, migrate_plan, migrate_reports
 from llm_metrics_proxy.cli.migrate_progress import figures
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Phase, Progress
+from llm_metrics_proxy.migration.model import Progress, WorkPhase
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from tests import legacy
 from tests.cli.conftest import Cli, words
@@ -345,7 +345,7 @@ def test_a_terminal_shows_everything_in_lines_that_it_has_room_for(
     cli: Cli, tmp_path: Path, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only commands to be copied may be longer. What Rich had cut would end in an ellipsis."""
-    for module in (migrate_output, migrate_plan):
+    for module in (migrate_output, migrate_plan, migrate_reports):
         monkeypatch.setattr(module, "console", lambda: Console(width=columns, highlight=False, emoji=False))
     path = tmp_path / "old.db"
     legacy.make(path, "2.0 without stamps", 200)
@@ -359,14 +359,14 @@ def test_a_terminal_shows_everything_in_lines_that_it_has_room_for(
     ("progress", "text"),
     [
         (Progress(), ""),
-        (Progress(phase=Phase.WAITING, detail="process 5 holds [the] lock"), r"process 5 holds \[the] lock"),
-        (Progress(phase=Phase.BACKING_UP, done=5, total=10), " 50 %  5/10 pages"),
+        (Progress(phase=WorkPhase.WAITING, detail="process 5 holds [the] lock"), r"process 5 holds \[the] lock"),
+        (Progress(phase=WorkPhase.BACKING_UP, done=5, total=10), " 50 %  5/10 pages"),
         (
-            Progress(phase=Phase.MIGRATING, done=1500, total=3000, per_s=1234.5, eta_s=75.4),
+            Progress(phase=WorkPhase.MIGRATING, done=1500, total=3000, per_s=1234.5, eta_s=75.4),
             " 50 %  1,500/3,000 records  1,234/s  75 s left",
         ),
-        (Progress(phase=Phase.MIGRATING, done=1, total=3000, eta_s=7300), "  0 %  1/3,000 records  2 h 1 min left"),
-        (Progress(phase=Phase.VERIFYING, done=1, total=1, eta_s=0.0), "100 %  1/1 records  1 s left"),
+        (Progress(phase=WorkPhase.MIGRATING, done=1, total=3000, eta_s=7300), "  0 %  1/3,000 records  2 h 1 min left"),
+        (Progress(phase=WorkPhase.VERIFYING, done=1, total=1, eta_s=0.0), "100 %  1/1 records  1 s left"),
     ],
 )
 def test_progress_tells_only_what_is_known(progress: Progress, text: str) -> None:

@@ -16,7 +16,7 @@ from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.migration import engine, planner
 from llm_metrics_proxy.migration.disk import Disk, disk_needs
-from llm_metrics_proxy.migration.model import Ended, Phase, Progress
+from llm_metrics_proxy.migration.model import Ended, Progress, WorkPhase
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.overview import disk_of, survey
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
@@ -118,7 +118,7 @@ def test_on_a_small_disk_all_say_the_same_and_the_reserve_stays_free(
     assert (planned.disk, planned.refusal is not None) == (needs(path), bool(lacks))
     found = migration_checks.migrations(settings)
     assert (found.status is CheckStatus.FAILED, words in found.found) == (bool(lacks), True)
-    assert run(["migrate", "plan", "--data-dir", str(disk), "--json"]) == 0
+    assert run(["migrate", "plan", "--data-dir", str(disk), "--json"]) == (3 if lacks else 0)
     shown = json.loads(capsys.readouterr().out)
     assert shown["disk"]["database"]["enough"] is not bool(lacks)
     code = run(["migrate", "run", "--data-dir", str(disk)])
@@ -138,7 +138,7 @@ def test_a_migration_stops_before_it_takes_the_last_room_and_goes_on_when_there_
     neighbour = disk / "ballast"
 
     def fill(progress: Progress) -> None:
-        if progress.phase is Phase.MIGRATING and not neighbour.exists():
+        if progress.phase is WorkPhase.MIGRATING and not neighbour.exists():
             free = space_in(disk)
             neighbour.write_bytes(bytes(max(0, free.free_bytes - free.reserve_bytes // 2)))
 

@@ -12,7 +12,7 @@ from llm_metrics_proxy.errors import MigrationRefusedError, NewerDatabaseError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Change, Ended, Migration, Phase, Progress, State
+from llm_metrics_proxy.migration.model import ColumnChange, Ended, Migration, Progress, RunState, WorkPhase
 from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0_0
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.migration.chain import CHAIN
@@ -62,7 +62,7 @@ def test_what_an_older_program_writes_between_the_look_and_the_backup_is_migrate
     late = iter([insert])
 
     def report(progress: Progress) -> None:
-        if progress.phase is Phase.CHECKING:
+        if progress.phase is WorkPhase.CHECKING:
             execute(legacy, next(late, "SELECT 1"))
 
     result = engine.migrate(legacy, options(legacy), report=report, migrations=MIGRATIONS)
@@ -77,7 +77,7 @@ def test_what_an_older_program_writes_between_the_look_and_the_backup_is_migrate
 
 def test_what_a_newer_program_writes_between_the_look_and_the_backup_refuses_the_run(legacy: Path) -> None:
     def report(progress: Progress) -> None:
-        if progress.phase is Phase.CHECKING:
+        if progress.phase is WorkPhase.CHECKING:
             execute(
                 legacy, "INSERT INTO completion_requests (timestamp, success, app_version) VALUES ('x', 1, '99.0.0')"
             )
@@ -205,7 +205,7 @@ def test_a_stop_is_obeyed_after_a_batch_and_the_next_call_goes_on(tmp_path: Path
     stop = threading.Event()
 
     def report(progress: Progress) -> None:
-        if progress.phase is Phase.MIGRATING and progress.done:
+        if progress.phase is WorkPhase.MIGRATING and progress.done:
             stop.set()
 
     legacy = make(tmp_path / "larger.db", 4000)
@@ -248,7 +248,7 @@ def test_a_file_that_interferes_is_caught_and_taken_back(
     assert result.ended is Ended.ROLLED_BACK
     assert (check, record_id) in {(fault.check, fault.record_id) for fault in result.faults}
     assert result.run is not None
-    assert result.run.state is State.ROLLED_BACK
+    assert result.run.state is RunState.ROLLED_BACK
     assert str(record_id) in (result.run.error or "")
     assert engine.migrate(path, options(path, automatic=True), migrations=MIGRATIONS).ended is Ended.HELD, (
         "tried for ever"
@@ -257,7 +257,7 @@ def test_a_file_that_interferes_is_caught_and_taken_back(
 
 def _spoilt(expression: str) -> Migration:
     good = migrate_to_version_2_0_0()
-    changes = (Change("tokens_per_second", expression), *good.changes[1:])
+    changes = (ColumnChange("tokens_per_second", expression), *good.changes[1:])
     return good._replace(changes=changes, distrusted="0")
 
 
@@ -287,7 +287,7 @@ def test_a_run_that_other_code_began_is_taken_back_and_done_by_this_code(legacy:
     assert engine.migrate(legacy, options(legacy, max_seconds=0), migrations=wrong).ended is Ended.STOPPED
     result = engine.migrate(legacy, options(legacy), migrations=MIGRATIONS)
     assert result.ended is Ended.DONE
-    assert [run.state for run in engine.history(legacy)] == [State.ROLLED_BACK, State.DONE]
+    assert [run.state for run in engine.history(legacy)] == [RunState.ROLLED_BACK, RunState.DONE]
     assert engine.verify(legacy, migrations=MIGRATIONS) == ()
 
 
@@ -355,7 +355,7 @@ def test_a_writer_beside_it_keeps_its_records(legacy: Path) -> None:
             connection.close()
 
     def start(progress: Progress) -> None:
-        if progress.phase is Phase.MIGRATING and not thread.is_alive() and not stop.is_set():
+        if progress.phase is WorkPhase.MIGRATING and not thread.is_alive() and not stop.is_set():
             thread.start()
 
     thread = threading.Thread(target=write)
@@ -409,7 +409,7 @@ def test_no_file_is_nothing_to_do(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def _at(phase: Phase, act: Callable[[], None]) -> Callable[[Progress], None]:
+def _at(phase: WorkPhase, act: Callable[[], None]) -> Callable[[Progress], None]:
     def report(progress: Progress) -> None:
         if progress.phase is phase:
             act()
@@ -420,10 +420,10 @@ def _at(phase: Phase, act: Callable[[], None]) -> Callable[[Progress], None]:
 def test_a_stop_while_verifying_verifies_again(legacy: Path) -> None:
     stop = threading.Event()
     result = engine.migrate(
-        legacy, options(legacy), report=_at(Phase.VERIFYING, stop.set), stop=stop, migrations=MIGRATIONS
+        legacy, options(legacy), report=_at(WorkPhase.VERIFYING, stop.set), stop=stop, migrations=MIGRATIONS
     )
     assert result.run is not None
-    assert (result.ended, result.run.state) == (Ended.STOPPED, State.VERIFYING)
+    assert (result.ended, result.run.state) == (Ended.STOPPED, RunState.VERIFYING)
     assert engine.migrate(legacy, options(legacy), migrations=MIGRATIONS).ended is Ended.DONE
 
 

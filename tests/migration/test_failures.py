@@ -39,7 +39,7 @@ def _by_sql(table: apsw.Connection, values: tuple[Any, ...]) -> tuple[Any, ...]:
     table.execute("DELETE FROM completion_requests")
     table.execute(f"INSERT INTO completion_requests VALUES ({', '.join('?' * len(values))})", values)
     wanted = [*(change.expression for change in OURS.changes), OURS.reason_expression]
-    values_sql = ", ".join(map(OURS.worked_out, wanted))
+    values_sql = ", ".join(map(OURS.evaluated, wanted))
     rows: list[tuple[Any, ...]] = table.execute(f"SELECT {values_sql} FROM completion_requests").fetchall()
     return rows[0]
 
@@ -83,17 +83,17 @@ def test_an_edit_of_the_tables_is_an_edit_of_the_migration(
         monkeypatch.setattr(error_taxonomy, table_name, less)
     monkeypatch.setattr(error_taxonomy, "_taxonomy", error_taxonomy._taxonomy.__wrapped__)
     edited = _executed_again(failures).shared_expressions("3.0.0")
-    assert edited != OURS.given
-    assert OURS._replace(given=edited).checksum != OURS.checksum
+    assert edited != OURS.shared
+    assert OURS._replace(shared=edited).checksum != OURS.checksum
 
 
 def test_a_row_of_a_later_version_is_no_edit_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     later = ErrorType("policy", "odd_tongue", "It speaks so.", "Teach it.", since="98.7.6", words=("tongue",),
                       texts=("in tongues",), finish_reasons=("tongue",))  # fmt: skip
     monkeypatch.setattr(error_taxonomy, "TAXONOMY", (TAXONOMY[0], later, *TAXONOMY[1:]))
-    assert failures.shared_expressions("3.0.0") == OURS.given
+    assert failures.shared_expressions("3.0.0") == OURS.shared
     newer = failures.shared_expressions("98.7.6")
-    assert newer != OURS.given
+    assert newer != OURS.shared
     assert "tongue" in newer.sql
 
 

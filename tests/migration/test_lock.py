@@ -97,9 +97,12 @@ def test_whoever_took_a_later_turn_stops_the_one_before(tmp_path: Path) -> None:
     engine.migrate(path, options(path), migrations=MIGRATIONS)
     connection = apsw.Connection(str(path))
     first = Fence(connection)
-    first.check(connection)
+    with first.transaction():
+        pass
     second = Fence(connection)
-    second.check(connection)
-    with pytest.raises(MigrationFailedError, match="its turn is"):
-        first.check(connection)
+    with second.transaction():
+        pass
+    with pytest.raises(MigrationFailedError, match="its turn is"), first.transaction():
+        pass
+    assert not connection.in_transaction
     connection.close()

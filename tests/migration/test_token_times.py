@@ -73,7 +73,7 @@ def test_sql_and_oracle_agree_to_the_bit(table: apsw.Connection, given_values: d
     )
     (stored,) = table.execute(f"SELECT {_COLUMNS} FROM completion_requests")  # as the columns' types made them
     expressions = [*(change.expression for change in migration.changes), migration.reason_expression]
-    wanted = ", ".join(map(migration.worked_out, expressions))
+    wanted = ", ".join(map(migration.evaluated, expressions))
     (written,) = table.execute(f"SELECT {wanted} FROM completion_requests")
     expected = oracle(*stored)
     assert bits(written) == bits(expected)
@@ -84,7 +84,7 @@ def test_sql_and_oracle_agree_to_the_bit(table: apsw.Connection, given_values: d
         sets = ", ".join(f"{name} = ?" for name in columns)
         table.execute(f"UPDATE completion_requests SET {sets}", expected[:-1])
         ((follows,),) = table.execute(
-            f"SELECT NOT {migration.worked_out(migration.distrusted)} FROM completion_requests"
+            f"SELECT NOT {migration.evaluated(migration.distrusted)} FROM completion_requests"
         )
         assert follows == 1, "what it has written is not distrusted"
     finally:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tools.fingerprint import GOLDEN
 
 from llm_metrics_proxy.migration import engine
-from llm_metrics_proxy.migration.model import Ended, Migration, Result
+from llm_metrics_proxy.migration.model import Ended, Migration, MigrationResult
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.wire import error_taxonomy
@@ -19,7 +19,7 @@ from llm_metrics_proxy.wire.error_types import TAXONOMY, ErrorType
 from tests import legacy
 
 NEWEST: Final = MIGRATIONS[-1].version
-BY_COMBINATION: Final = [migration for migration in MIGRATIONS if migration.seen_as is not None]
+BY_COMBINATION: Final = [migration for migration in MIGRATIONS if migration.oracle_key is not None]
 ODD: Final = st.one_of(
     st.none(),
     st.sampled_from([0, 1, -1, 200, 404, 2**63 - 1, 0.0, -0.0, 1.0, 404.0, 1e308, b"", b"stop", b"\xff"]),
@@ -38,14 +38,14 @@ LIKELY: Final[dict[str, dict[str, st.SearchStrategy[Any]]]] = {
 
 @pytest.mark.parametrize("migration", BY_COMBINATION, ids=lambda migration: migration.version)
 def test_the_oracle_cannot_tell_a_record_from_what_is_seen_of_it(migration: Migration) -> None:
-    templates = migration.seen_as
+    templates = migration.oracle_key
     assert templates is not None
     assert len(templates) == len(migration.inputs)
     connection = apsw.Connection(":memory:")
     names = {name: f"v{number}" for number, name in enumerate(migration.inputs, 1)}
     row = f"(SELECT {', '.join(f'? AS {name}' for name in names.values())})"
     seen = ", ".join(template.format(names[name]) for name, template in zip(migration.inputs, templates, strict=True))
-    stands, likely = migration.seen_where.format(**names), LIKELY.get(migration.version, {})
+    stands, likely = migration.oracle_key_where.format(**names), LIKELY.get(migration.version, {})
 
     @given(st.tuples(*[likely.get(name, ODD) for name in migration.inputs]))
     def holds(values: tuple[Any, ...]) -> None:
@@ -57,7 +57,7 @@ def test_the_oracle_cannot_tell_a_record_from_what_is_seen_of_it(migration: Migr
     connection.close()
 
 
-def spoilt(path: Path, tmp_path: Path, spoil: str) -> Result:
+def spoilt(path: Path, tmp_path: Path, spoil: str) -> MigrationResult:
     """A migration of ``path``, in which ``spoil`` happens between the batches and the verification."""
     done = [False]
 

@@ -14,7 +14,7 @@ from llm_metrics_proxy.config.values import SettingValues
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.migration.options import Options
-from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.migration.window import DailyWindow
 from llm_metrics_proxy.processes import launch
 from llm_metrics_proxy.processes.metrics_options import MetricsOptions
 from llm_metrics_proxy.processes.metrics_process import migration_options
@@ -87,7 +87,7 @@ def test_the_metrics_process_is_told_how_to_migrate(tmp_path: Path) -> None:
     options = migration_options(told)
     assert options == Options(
         backup_dir=chosen.backup_dir.absolute(), backup_keep=7, batch_lock_ms=20, pause_ms=5,
-        window=Window.parse("22:00-06:00"), wait_for_lock=True, automatic=True,
+        window=DailyWindow.parse("22:00-06:00"), wait_for_lock=True, automatic=True,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.migration import engine
-from llm_metrics_proxy.migration.model import State
+from llm_metrics_proxy.migration.model import RunState
 from llm_metrics_proxy.pricing import PriceRow
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
@@ -219,7 +219,7 @@ def test_an_old_database_is_migrated_and_what_arrived_meanwhile_is_stored(tmp_pa
     assert metrics.process.wait(60) == 0
     metrics.close()
     ((run),) = engine.history(tmp_path / "m.db")
-    assert (run.state, run.records_changed) == (State.DONE, 500 * len(MIGRATIONS))
+    assert (run.state, run.records_changed) == (RunState.DONE, 500 * len(MIGRATIONS))
     assert (tmp_path / "backups" / str(run.backup)).exists()
 
 

@@ -14,7 +14,7 @@ from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.capacity import ClientCapacity
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.identity import KeyIds
 from llm_metrics_proxy.proxy.plans import Plans, WholeMessage

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, HealthTracker
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.endings import Cause
 
 SECOND = 10**9
 

@@ -18,6 +18,7 @@ from llm_metrics_proxy.analytics.rollup_source import RollupSource
 from llm_metrics_proxy.rollups.groups import BANKS
 from llm_metrics_proxy.storage import rollup_check, rollup_store
 from llm_metrics_proxy.storage.base import IngestBatch
+from llm_metrics_proxy.storage.rollup_state import reset
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.analytics.test_rollup_source import assert_same, values_of
 from tests.rollups import oracle
@@ -117,6 +118,25 @@ def test_they_are_asked_for_as_records_are_and_again_when_these_are_pruned(path:
         assert_same(values_of(found), values_of(exact))
     again = distribute((RollupSource(reader), RecordsSource(reader)), DistributionQuery(metric="temperature"), NOW)
     assert (again.bins, again.source) == (bins.bins, "both")
+
+
+def test_a_late_record_of_a_pruned_day_counts_once_whatever_is_made_anew(path: Path, reader: SqliteReader) -> None:
+    keep_up(path, days=1)
+    late = [changed(row, timestamp="2026-03-29T12:00:00.000000Z", top_p=0.25, max_tokens=7) for row in some_rows(1, 20)]
+    store = SqliteStore(path)
+    store.append(IngestBatch(rows=late))
+    store.close()
+    before = answers(reader)
+    keep_up(path)
+    connection = apsw.Connection(str(path))
+    for _ in range(2):
+        for found, wanted in zip(answers(reader), before, strict=True):
+            assert found.records == wanted.records == 402
+            assert_same(values_of(found), values_of(wanted))
+        with connection:
+            reset(connection)
+        keep_up(path)
+    connection.close()
 
 
 @pytest.mark.parametrize("table", ["rollups", "rollup_sketches"])

@@ -20,9 +20,7 @@ BY_MODEL: Final = {33: "temperature"}  # and by everything that has latencies
 FAR: Final = {300: "top_p"}  # of the total, in a bank far behind
 ADDED: Final = WHOLE | BY_MODEL | FAR
 
-_FIELDS: Final = tuple(
-    values.Field(number, name, number in WHOLE, REGISTRY[name].sql) for number, name in ADDED.items()
-)
+_FIELDS: Final = tuple(values.Field(number, name, number in WHOLE) for number, name in ADDED.items())
 values.BY_NAME.update({field.name: field for field in _FIELDS})
 for table, more in {
     "FIELDS": _FIELDS, "ALL": tuple(ADDED), "LATENCIES": tuple(BY_MODEL), "MAIN": tuple(BY_MODEL),
@@ -47,7 +45,7 @@ NOW: Final = datetime(2027, 1, 1, tzinfo=UTC)
 
 def keep_up(path: Path, days: int = 0) -> None:
     """Roll up all records, and prune those that are older than so many days."""
-    upkeep = Upkeep(path, Retention(days=days), batch_lock_ms=1, unix_s=NOW.timestamp)
+    upkeep = Upkeep(path, Retention(days=days), batch_lock_ms=10, unix_s=NOW.timestamp)
     try:
         while upkeep.step(leftovers=True) is not Worked.NOTHING:
             pass
@@ -56,4 +54,5 @@ def keep_up(path: Path, days: int = 0) -> None:
 
 
 if __name__ == "__main__":
+    print("begins")
     keep_up(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)

@@ -3,8 +3,7 @@
 import pytest
 
 from llm_metrics_proxy.proxy.policy import PathPolicy
-from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
-from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
+from llm_metrics_proxy.wire.anthropic import AnthropicBodyReader, AnthropicStreamReader
 from llm_metrics_proxy.wire.base import EVENT_STREAM
 from llm_metrics_proxy.wire.dialects import Dialect, media_type, reader_for
 from llm_metrics_proxy.wire.endpoints import (
@@ -29,10 +28,8 @@ from llm_metrics_proxy.wire.endpoints import (
     model_in_path,
 )
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
-from llm_metrics_proxy.wire.json_body import JsonBodyReader
-from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
-from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
-from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
+from llm_metrics_proxy.wire.ollama import OllamaAnswerReader, OllamaBodyReader, OllamaStreamReader
+from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherStreamReader
 
@@ -194,9 +191,9 @@ def test_the_answers_content_type_decides_who_reads_it(content_type: bytes | Non
     media = media_type(content_type)
     assert (media in EVENT_STREAM) is expected
     for dialect in (OPENAI_CHAT, OPENAI_COMPLETIONS):
-        kind = OpenAIStreamReader if expected else JsonBodyReader
+        kind = OpenAIStreamReader if expected else OpenAIBodyReader
         assert isinstance(reader_for(dialect, 200, media), kind)
-    assert isinstance(reader_for(OPENAI_EMBEDDINGS, 200, media), JsonBodyReader)
+    assert isinstance(reader_for(OPENAI_EMBEDDINGS, 200, media), OpenAIBodyReader)
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 503, 599])

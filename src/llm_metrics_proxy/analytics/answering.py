@@ -9,7 +9,7 @@ from llm_metrics_proxy.analytics.period import Period
 from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.ranking import rows_of
-from llm_metrics_proxy.analytics.result import Column, Result
+from llm_metrics_proxy.analytics.result import Result, ResultColumn
 from llm_metrics_proxy.analytics.source import QueryPlan, Source
 from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -81,11 +81,11 @@ def _suits(source: Source, plans: Sequence[QueryPlan]) -> bool:
     return all(source.can_answer(plan) for plan in plans) and any(source.is_worth_it(plan) for plan in plans)
 
 
-def columns(query: Query) -> list[Column]:
+def columns(query: Query) -> list[ResultColumn]:
     """What each dimension and metric is."""
     dimensions = [dimension(name) for name in query.group_by]
     measures = [measure(name) for name in query.metrics]
     return [
-        *(Column(name=one.name, kind="dimension", unit="", meaning=one.meaning) for one in dimensions),
-        *(Column(name=one.name, kind="metric", unit=one.unit, meaning=one.meaning) for one in measures),
+        *(ResultColumn(name=one.name, kind="dimension", unit="", meaning=one.meaning) for one in dimensions),
+        *(ResultColumn(name=one.name, kind="metric", unit=one.unit, meaning=one.meaning) for one in measures),
     ]

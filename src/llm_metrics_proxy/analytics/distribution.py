@@ -70,7 +70,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 def distribute(sources: Sequence[Source], query: DistributionQuery, now: datetime) -> Histogram:
     """Raises ``StoreError``."""
     context = PlanningContext(whole_span(sources), now)
-    metrics = tuple(f"{query.metric}.p{percent}" for percent in SHOWN)
+    metrics = tuple(f"{query.metric}.{statistic}" for statistic in ("min", "max", *(f"p{one}" for one in SHOWN)))
     whole = plan(Query(metrics=metrics, filter=query.filter), context).current
     bins = plan(Query(filter=query.filter, group_by=(f"bin:{query.metric}",)), context).current
     source = source_for(sources, (whole, bins))

@@ -150,7 +150,8 @@ def measure(name: str, parameter: str = "metrics") -> Measure:
     metric, unit = FIELDS[column], FIELDS[column].unit
     if statistic in STATISTICS:
         unit = "requests" if statistic == "count" else unit
-        meaning, needs = STATISTICS[statistic], Needs(moments=frozenset({column}))
+        extremes = frozenset({column}) if statistic in {"min", "max"} else frozenset()
+        meaning, needs = STATISTICS[statistic], Needs(moments=frozenset({column}), extremes=extremes)
         return Measure(name, unit, f"{meaning} of: {metric.meaning}", needs, _moment(column, statistic))
     percentile = _PERCENTILE.fullmatch(statistic)
     if percentile is None or not 0.1 <= float(percentile[1]) <= 99.9:

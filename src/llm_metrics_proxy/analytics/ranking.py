@@ -7,7 +7,7 @@ from llm_metrics_proxy.analytics.dimensions import BIN_EDGES, Dimension, dimensi
 from llm_metrics_proxy.analytics.measures import Measure, measure
 from llm_metrics_proxy.analytics.period import ALL, Period, Series
 from llm_metrics_proxy.analytics.query import Query
-from llm_metrics_proxy.analytics.result import Key, Measured, Row
+from llm_metrics_proxy.analytics.result import Key, Measured, ResultRow
 from llm_metrics_proxy.analytics.source import Aggregates, QueryPlan, SourceResult
 from llm_metrics_proxy.errors import QueryError
 
@@ -34,7 +34,7 @@ def order_of(query: Query) -> Order:
     return Order(query.metrics[0], True)
 
 
-def rows_of(query: Query, current: Period, previous: Period | None, ranking: SourceResult | None) -> list[Row]:
+def rows_of(query: Query, current: Period, previous: Period | None, ranking: SourceResult | None) -> list[ResultRow]:
     """All rows in order. With ``time`` among the dimensions, the order is that of time, and of series within one.
 
     Raises ``QueryError`` if they are too many.
@@ -58,7 +58,7 @@ def rows_of(query: Query, current: Period, previous: Period | None, ranking: Sou
         )
     measures = [measure(name) for name in query.metrics]
     rows = [
-        Row(
+        ResultRow(
             key=_shown_key(current.plan, series, time),
             values=_values(measures, current, previous, members, time),
             merged=len(members) if members is rest else 0,

@@ -6,7 +6,7 @@ which all metrics are calculated (see ``measures``). The source of records reads
 roll-ups reads their tables, and says of what it cannot know (``can_answer``) that it cannot.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -18,37 +18,40 @@ from llm_metrics_proxy.analytics.slos import Slo
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
-    """What has to be known of every group, beside how many records it has."""
+    """What a source must find out about every group, besides how many records it has."""
 
-    counts: frozenset[str] = frozenset()  # of: succeeded, failed, good (meets every SLO of the plan)
-    moments: frozenset[str] = frozenset()  # columns of ``measures.FIELDS``: n, sum, min, max
+    # Of: succeeded, failed, errors (has an error_category), good (succeeded, and meets every SLO of the plan).
+    counts: frozenset[str] = frozenset()
+    moments: frozenset[str] = frozenset()  # columns of ``measures.FIELDS``: n and sum
+    extremes: frozenset[str] = frozenset()  # columns of moments: min and max too
     quantiles: frozenset[tuple[str, float]] = frozenset()  # column and fraction; the column is in moments too
     peak: bool = False  # the most requests open at once
+    # Of: oldest, newest (times as stored), first_s, last_s (Unix seconds of the times that can be read).
+    times: frozenset[str] = frozenset()
 
     def __or__(self, other: "Needs") -> "Needs":
-        return Needs(
-            counts=self.counts | other.counts,
-            moments=self.moments | other.moments,
-            quantiles=self.quantiles | other.quantiles,
-            peak=self.peak or other.peak,
-        )
+        return Needs(**{name: getattr(self, name) | getattr(other, name) for name in Needs.__struct_fields__})
 
 
 class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One period of a query, resolved: everything that a source must know, and no more.
 
     ``filter`` has the conditions with its own start and end, which may be open. ``start`` and ``end`` say which range
-    the answer is about; they are aware and in UTC, or both ``None`` where no record has a time.
+    the answer is about; they are aware and in UTC, or ``None`` where no record has a time, or none is asked about.
     """
 
     filter: RequestFilter
-    start: datetime | None
-    end: datetime | None
-    group_by: tuple[str, ...]  # names of ``dimensions``, each once
-    needs: Needs
+    start: datetime | None = None
+    end: datetime | None = None
+    group_by: tuple[str, ...] = ()  # names of ``dimensions``, each once
+    needs: Needs = Needs()
     buckets: tuple[TimeBucket, ...] = ()  # of the dimension `time`
     segments: tuple[Segment, ...] = ()  # of constant offset from UTC, for `hour_of_day` and `weekday`
     slos: tuple[Slo, ...] = ()
+    ids: tuple[int, int] | None = None  # only records with greater ids than the first, up to the second
+    most_errors: int | None = None  # so many groups are enough: those with most errors, of those that have any
+    parse_times: bool = False  # buckets have times of every readable form, and not only of the form stored today
+    by_version: bool = True  # whether ``SourceResult.versions`` is asked for
 
 
 class ColumnStats(Protocol):
@@ -64,11 +67,11 @@ class ColumnStats(Protocol):
 
     @property
     def min(self) -> float | None:
-        """The smallest."""
+        """The smallest, if ``Needs.extremes`` asks for it."""
 
     @property
     def max(self) -> float | None:
-        """The largest."""
+        """The largest, if ``Needs.extremes`` asks for it."""
 
     def quantile(self, fraction: float) -> float | None:
         """Linear between the two nearest values, or within ``Source.relative_error`` of it; ``None``: not known, as
@@ -104,10 +107,14 @@ class ResultGroup(NamedTuple):
 
 
 class SourceResult(NamedTuple):
-    """The answer to one plan. ``versions``: records selected by the ``app_version`` that they carry, as stored."""
+    """The answer to one plan. ``versions``: records selected by the ``app_version`` that they carry, as stored.
+
+    ``times``: those of ``Needs.times`` by key; what is ``None`` or not there is not known.
+    """
 
     groups: Sequence[ResultGroup]
     versions: Sequence[tuple[Any, int]]
+    times: Mapping[tuple[Any, ...], Mapping[str, Any]] = {}
 
 
 class Source(Protocol):

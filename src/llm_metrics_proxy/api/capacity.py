@@ -22,22 +22,22 @@ from llm_metrics_proxy.api.scope import REFUSAL, with_one_slash
 log = logging.getLogger(__name__)
 
 _RESERVED: Final = 40  # eight questions at once with three files each, the store, upkeep, the journal, a webhook
-_TOLD: Final = 8  # connections beyond those that are served, to be told 503
+_REFUSED: Final = 8  # connections beyond those that are served, to be told 503
 _FEWEST: Final = 4
 _RECENT_S: Final = 60.0
-_LOG_EVERY_S: Final = 10.0
 _ALWAYS: Final = frozenset({"/health", "/ready", "/metrics"})  # answered from memory
 
 
-class Capacity:
+class ReaderCapacity:
     """Of one process. ``most`` connections are served at once."""
 
     def __init__(self) -> None:
         self._limit = descriptors.limit()
-        self.most = max(_FEWEST, self._limit - descriptors.in_use() - _RESERVED - _TOLD)
+        spare = self._limit - descriptors.in_use() - _RESERVED
+        self.most = max(_FEWEST, descriptors.places(spare, 1, _REFUSED, _REFUSED).served)
         self._count = 0
         self._newest_s = float("-inf")
-        self._next_complaint_s = float("-inf")
+        self._complaints = descriptors.Complaints()
 
     def turned_away(self) -> TurnedAway:
         """So far."""
@@ -52,8 +52,7 @@ class Capacity:
         """Somebody was turned away."""
         self._count += 1
         self._newest_s = now_s = time.monotonic()
-        if now_s >= self._next_complaint_s:
-            self._next_complaint_s = now_s + _LOG_EVERY_S
+        if self._complaints.are_due(now_s):
             log.warning(
                 "%d readers are served at once, and others are told 503 (%d so far), as only %d files may be open: %s",
                 self.most, self._count, self._limit, descriptors.SHORTAGE_HINT,
@@ -73,7 +72,7 @@ class Capacity:
         return guarded
 
     def on_loop_fault(self, loop: Any, context: dict[str, Any]) -> None:
-        """asyncio's handler of exceptions: no traceback for what ``Listener`` raises."""
+        """asyncio's handler of exceptions: no traceback for what ``BoundedListener`` raises."""
         fault = context.get("exception")
         if isinstance(fault, OSError) and fault.errno in {errno.EMFILE, errno.ENFILE} and "socket" in context:
             self.note()
@@ -83,13 +82,13 @@ class Capacity:
             loop.default_exception_handler(context)
 
 
-class Listener(socket.socket):
+class BoundedListener(socket.socket):
     """A listening socket that accepts nobody while descriptors are short."""
 
-    capacity: Capacity | None = None
+    capacity: ReaderCapacity | None = None
 
     @classmethod
-    def of(cls, listening: socket.socket, capacity: Capacity) -> "Listener":
+    def of(cls, listening: socket.socket, capacity: ReaderCapacity) -> "BoundedListener":
         """The same socket once more; who has ``listening`` closes it."""
         listener = cls(fileno=os.dup(listening.fileno()))
         listener.capacity = capacity

@@ -47,7 +47,7 @@ class SettingShown(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class SettingsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting of the program that started this process, and the versions of what it is made of."""
 
     app_version: str
@@ -117,17 +117,36 @@ RequestPage: Final = msgspec.defstruct(
     forbid_unknown_fields=True,
 )
 _ANSWERS: Final = (
-    *(RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, Settings, ErrorAnswer),
+    *(
+        RequestItem,
+        RequestPage,
+        Summary,
+        Errors,
+        Versions,
+        MigrationNow,
+        Health,
+        Readiness,
+        SettingsAnswer,
+        ErrorAnswer,
+    ),
     *(Result, Histogram, Heatmap, Report),
     *(Slos, Alerts),
 )
 _EVENTS: Final = (LiveStart, LiveSkipped, LiveTotals, LiveProblem)  # data of /api/v1/live; of `record`: RequestItem
 
 
+_PLACE: Final = "#/components/schemas/"
+# Our names of shapes that clients know by another.
+_KNOWN_AS: Final = {"ResultColumn": "Column", "ResultRow": "Row", "SettingsAnswer": "Settings"}
+
+
 def components() -> dict[str, Any]:
     """``components.schemas`` of the OpenAPI document."""
-    _, schemas = msgspec.json.schema_components((*_ANSWERS, *_EVENTS), ref_template="#/components/schemas/{name}")
-    return dict(sorted(schemas.items()))
+    _, schemas = msgspec.json.schema_components((*_ANSWERS, *_EVENTS), ref_template=f"{_PLACE}{{name}}")
+    text = msgspec.json.encode(schemas).decode()
+    for ours, theirs in _KNOWN_AS.items():
+        text = text.replace(f'"{ours}"', f'"{theirs}"').replace(f'"{_PLACE}{ours}"', f'"{_PLACE}{theirs}"')
+    return dict(sorted(msgspec.json.decode(text).items()))
 
 
 def answer(name: str, description: str) -> dict[str, Any]:
@@ -155,7 +174,17 @@ def _errors_example() -> dict[str, Any]:
         "unclassified": 0,
         "older_records": {},
         "categories": [{"category": row.category, **counted} for row in (limited, gone)],
-        "types": [{**row._asdict(), **counted, "newest": times[row.type]} for row in (limited, gone)],
+        "types": [
+            {
+                "category": row.category,
+                "type": row.type,
+                "meaning": row.meaning,
+                "advice": row.advice,
+                **counted,
+                "newest": times[row.type],
+            }
+            for row in (limited, gone)
+        ],
         "phases": [{"phase": phase, **counted} for phase in ("before_first_token", "connect")],
         "models": [{"model": "llama3.1:8b", "n": 2, "requests": 40, "share": 0.05}],
         "backends": [{**server, "n": 2, "requests": 40, "share": 0.05}],

@@ -8,6 +8,7 @@ import os
 import resource
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -179,11 +180,8 @@ def _newest_timestamp(path: Path) -> datetime | None:
     try:
         if not applied_steps(path):
             return None
-        reader = SqliteReader(path)
-        try:
+        with closing(SqliteReader(path)) as reader:
             ((text,),) = reader.query("SELECT max(timestamp) FROM completion_requests")
-        finally:
-            reader.close()
         return None if text is None else datetime.fromisoformat(text)
     except (LlmMetricsProxyError, ValueError):
         return None  # the check `database` says what is wrong with it

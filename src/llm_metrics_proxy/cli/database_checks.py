@@ -1,7 +1,7 @@
 """What ``doctor`` looks at in and around the database file; it changes nothing, like all of its checks."""
 
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.journal import JournalFolder
-from llm_metrics_proxy.migration.legacy import Found, inspect
+from llm_metrics_proxy.migration.legacy import FileKind, inspect
 from llm_metrics_proxy.migration.lock import lock_path
 from llm_metrics_proxy.storage.base import Loss
 from llm_metrics_proxy.storage.sqlite import LOSSES, SqliteReader
@@ -30,20 +30,17 @@ def database(settings: Settings) -> Finding:
     """Can this version read the database, may this user write it, and what is in it?"""
     path = settings.db_path
     try:
-        if inspect(path).found is Found.LEGACY:
+        if inspect(path).found is FileKind.LEGACY:
             words = f"{path}: {_sizes(path)}, written by an older version or program"
             return _unless_locked_out(path, words, "the check `migrations` says what becomes of it")
         if not applied_steps(path):
             return _unless_locked_out(path, f"{path}: none yet; it is made at the first start")
-        reader = SqliteReader(path)
-        try:
+        with closing(SqliteReader(path)) as reader:
             ledger = reader.query("SELECT number, name, app_version FROM schema_steps ORDER BY number")
             versions = records_by_version(reader)
             ((free, page_bytes),) = reader.query(
                 "SELECT freelist_count, page_size FROM pragma_freelist_count, pragma_page_size"
             )
-        finally:
-            reader.close()
     except LlmMetricsProxyError as error:
         return failed(_NAME, str(error), "do what the message says; nothing was changed")
     steps = ", ".join(f"{number} {name} (by {version})" for number, name, version in ledger)
@@ -126,11 +123,8 @@ def _stored_losses(path: Path) -> list[Loss]:
     try:
         if _LOSSES_STEP not in applied_steps(path):
             return []
-        reader = SqliteReader(path)
-        try:
+        with closing(SqliteReader(path)) as reader:
             return [Loss(*row) for row in reader.query(LOSSES)]
-        finally:
-            reader.close()
     except (LlmMetricsProxyError, apsw.Error):
         return []  # the check `database` says what is wrong with it
 

@@ -13,9 +13,15 @@ from typing import Annotated, Any
 import typer
 
 from llm_metrics_proxy import logs
-from llm_metrics_proxy.config.sources import load
+from llm_metrics_proxy.config.sources import Loaded, load
 from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, SettingRow, rows
+from llm_metrics_proxy.errors import SettingsError
 
+Db = Annotated[
+    Path | None, typer.Option("--db", help="The database; short for --db-path.", metavar="PATH", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+UnroundedJson = Annotated[bool, typer.Option("--json", help="One JSON object, unrounded.")]
 READING = ("data_dir", "db_path")  # what a verb needs that only reads the database
 
 
@@ -67,3 +73,13 @@ def _parameter(row: SettingRow) -> inspect.Parameter:
 
 def _keyword(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def database(loaded: Loaded, db: Path | None) -> Path:
+    """The file that is meant. Raises ``SettingsError`` (exit code 2) if there is none."""
+    path = (db or loaded.settings.db_path).absolute()
+    if not path.exists():
+        origin = "--db" if db else loaded.origins["db_path"]
+        origin = loaded.origins["data_dir"] if origin == "default" else origin
+        raise SettingsError([f"no database at {path} ({origin}); name it with --db"])
+    return path

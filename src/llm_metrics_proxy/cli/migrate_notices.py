@@ -6,10 +6,9 @@ from typing import Final
 
 import apsw
 
-from llm_metrics_proxy.migration.engine import Status
-from llm_metrics_proxy.migration.legacy import Found, inspect
+from llm_metrics_proxy.migration.legacy import FileKind, inspect
 from llm_metrics_proxy.migration.model import UNFINISHED, Run
-from llm_metrics_proxy.migration.overview import refuse
+from llm_metrics_proxy.migration.overview import MigrationStatus, refuse
 from llm_metrics_proxy.migration.runs import all_runs, change_run, now
 from llm_metrics_proxy.storage.connection import Access, connect, transaction
 from llm_metrics_proxy.storage.sqlite_schema import store_error
@@ -17,7 +16,7 @@ from llm_metrics_proxy.storage.sqlite_schema import store_error
 _WAIT_MS: Final = 5000  # a batch of a migration that runs holds the lock for far less
 
 
-def why_nothing_happens(status: Status) -> str | None:
+def why_nothing_happens(status: MigrationStatus) -> str | None:
     """Why records are older though no run is under way or was taken back, which have notices of their own."""
     if status.lock_holder is not None or status.unfinished is not None or status.held or status.failed_before:
         return None
@@ -33,7 +32,7 @@ def dismiss_notices(path: Path) -> int:
     """Mark the notices of all ended runs as read; how many were not before. Raises ``StoreError``."""
     inspection = inspect(path)
     refuse(inspection)
-    if inspection.found is not Found.OURS:
+    if inspection.found is not FileKind.OURS:
         return 0
     try:
         with closing(connect(path, Access.WRITE, busy_ms=_WAIT_MS)) as connection:

@@ -6,8 +6,7 @@ from typing import Final
 from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
-from llm_metrics_proxy.migration.overview import Status as Overview
-from llm_metrics_proxy.migration.overview import disk_of, survey
+from llm_metrics_proxy.migration.overview import MigrationStatus, disk_of, survey
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup
 
@@ -69,7 +68,7 @@ def migrations(settings: Settings) -> Finding:
     return ok("migrations", f"{words}; the next start migrates them, after a backup")
 
 
-def _settled(found: Overview) -> Finding:
+def _settled(found: MigrationStatus) -> Finding:
     if found.last is None:
         return ok("migrations", "none was needed")
     last = found.last

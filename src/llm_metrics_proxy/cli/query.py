@@ -8,28 +8,27 @@ from zoneinfo import ZoneInfo
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.answering import explain as how
 from llm_metrics_proxy.analytics.calendar import BUCKETS
 from llm_metrics_proxy.analytics.query import MAX_ROWS, Query
-from llm_metrics_proxy.analytics.result import Key, Measured, Result, Row
+from llm_metrics_proxy.analytics.result import Key, Measured, Result, ResultRow
 from llm_metrics_proxy.analytics.slos import parse_slo
 from llm_metrics_proxy.analytics.sources import sources_of
-from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.flags import READING, UnroundedJson, with_settings
 from llm_metrics_proxy.cli.output import (
     MISSING,
     console,
-    counted,
     plain,
     print_how_exact,
     print_json,
+    print_older,
     rounded,
 )
 from llm_metrics_proxy.cli.selection import open_database, with_selection
-from llm_metrics_proxy.cli.tables import print_table
+from llm_metrics_proxy.cli.tables import print_table, table
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.storage.connection import on_one_line
 from llm_metrics_proxy.storage.read_pool import Explained
@@ -67,7 +66,7 @@ def query(
         list[str] | None, _flag("For goodput, such as time_to_first_token_ms<500; repeatable.", metavar="SLO")
     ] = None,
     explain: Annotated[bool, _flag("Also show each statement with SQLite's plan.", "--explain")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, unrounded.")] = False,
+    json: UnroundedJson = False,
 ) -> None:
     """Measure anything by anything. A percentage behind a number says how many of the records have it, if not all."""
     asked = Query(
@@ -126,25 +125,18 @@ def print_result(result: Result) -> None:
     out.print(f"Requests {result.records:,}   {_range(result)}")
     if "time" in result.query.group_by:
         _print_bars(out, result)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title=" ", title_justify="left")
-    for name in result.query.group_by:
-        table.add_column(name)
+    answer = table(*result.query.group_by, gap_above=True)
     for column in result.columns[len(result.query.group_by) :]:
-        table.add_column(f"{column.name} ({column.unit})" if _is_unit(column.unit) else column.name, justify="right")
+        answer.add_column(f"{column.name} ({column.unit})" if _is_unit(column.unit) else column.name, justify="right")
         if result.query.compare:
-            table.add_column("before", justify="right")
-            table.add_column("change", justify="right")
+            answer.add_column("before", justify="right")
+            answer.add_column("change", justify="right")
     for row in result.rows:
-        table.add_row(*_keys(result, row), *_cells(result, row))
-    print_table(out, table)
+        answer.add_row(*_keys(result, row), *_cells(result, row))
+    print_table(out, answer)
     print_how_exact(out, result.relative_error, result.pruned_before)
     out.print(f"Formulas of version {result.app_version}")
-    if result.older_records:
-        out.print(
-            f"[yellow]Not comparable: {counted(result.older_records)} follow older formulas, and numbers mix them with "
-            "the others; `llm-metrics-proxy migrate status` says more.[/]",
-            soft_wrap=True,
-        )
+    print_older(out, result.older_records, "numbers")
 
 
 def _is_unit(unit: str) -> bool:
@@ -167,12 +159,13 @@ def _print_bars(out: Console, result: Result) -> None:
         if row.key["time"] is not None:
             of_series = _keys(result, row, without="time")
             series.setdefault(tuple(of_series), []).append(row.values[name].value)
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    lanes = table()
+    lanes.show_header = False
     for title, values in list(series.items())[:_MOST_LINES]:
         known = [value for value in values if value is not None]
         least, most = (rounded(min(known)), rounded(max(known))) if known else (MISSING, MISSING)
-        table.add_row(plain(name), *title, bars(values, max(min(out.width, _WIDEST) - 60, 20)), f"{least} to {most}")
-    print_table(out, table)
+        lanes.add_row(plain(name), *title, bars(values, max(min(out.width, _WIDEST) - 60, 20)), f"{least} to {most}")
+    print_table(out, lanes)
 
 
 def bars(values: Sequence[float | None], width: int) -> str:
@@ -187,7 +180,7 @@ def bars(values: Sequence[float | None], width: int) -> str:
     return "".join(" " if height is None else _BARS[round(max(height, 0) / top * levels)] for height in heights)
 
 
-def _keys(result: Result, row: Row, without: str = "") -> list[str]:
+def _keys(result: Result, row: ResultRow, without: str = "") -> list[str]:
     names = [name for name in result.query.group_by if name != without]
     if row.merged:
         together = f"({row.merged:,} other{'s' if row.merged > 1 else ''})"
@@ -205,7 +198,7 @@ def _key(result: Result, name: str, value: Key) -> str:
     return f"{value:g}" if isinstance(value, float) else plain(value)
 
 
-def _cells(result: Result, row: Row) -> list[str]:
+def _cells(result: Result, row: ResultRow) -> list[str]:
     cells = []
     for name, one in row.values.items():
         cells.append(_number(name, one.value) + _coverage(one))

@@ -4,7 +4,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -71,11 +71,8 @@ def _feed(loaded: Loaded, chosen: RequestFilter, url: str | None) -> Iterator[Fe
         return
     token = loaded.settings.metrics_token
     parameters = urlencode({"replay": REPLAY, **_parameters(chosen)})
-    feed = ApiFeed(url, None if token is None else token.get_secret_value(), parameters)
-    try:
+    with closing(ApiFeed(url, None if token is None else token.get_secret_value(), parameters)) as feed:
         yield feed
-    finally:
-        feed.close()
 
 
 def _parameters(chosen: RequestFilter) -> dict[str, str]:

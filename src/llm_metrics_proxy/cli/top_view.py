@@ -1,6 +1,5 @@
 """The picture of ``top``: a line of figures, a table of models, and the newest requests in the room that is left."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ from rich.text import Text
 from llm_metrics_proxy.analytics.headings import short
 from llm_metrics_proxy.cli.output import MISSING, plain, rounded, seconds_of
 from llm_metrics_proxy.cli.requests import how_it_ended
-from llm_metrics_proxy.cli.tables import Cell, ListColumn, layout, list_table, widened
+from llm_metrics_proxy.cli.tables import ListColumn, layout, list_table, widened
 from llm_metrics_proxy.cli.top_window import ModelLine, TopFrame, failed
 
 _MODELS_SHARE: Final = 0.5  # of the height, at most
@@ -72,8 +71,14 @@ def _figures(snapshot: TopFrame) -> Text:
     return text
 
 
-def _number(value: Callable[[ModelLine], float | None]) -> Cell:
-    return lambda one: rounded(value(one))
+def _percentile(measure: str, share: str, width: int, *, drop: int) -> ListColumn:
+    return ListColumn(
+        short(f"{measure}.{share}"), width, lambda one: rounded(getattr(getattr(one, measure), share)), drop=drop
+    )
+
+
+def _cost(one: ModelLine) -> str:
+    return MISSING if one.cost_usd.sum is None else f"{one.cost_usd.sum:,.4f}"
 
 
 # A title is as wide as what stands below it; names get the rest.
@@ -81,14 +86,10 @@ _MODELS: Final = (
     ListColumn("model", 64, lambda one: plain(one.model), least=12),
     ListColumn(short("requests_per_second"), 7, lambda one: f"{one.requests_per_second:,.1f}", drop=1),
     ListColumn(short("requests"), 8, lambda one: f"{one.requests:,}", drop=7),
-    ListColumn(short("time_to_first_token_ms.p50"), 11, _number(lambda one: one.time_to_first_token_ms.p50), drop=3),
-    ListColumn(short("time_to_first_token_ms.p95"), 11, _number(lambda one: one.time_to_first_token_ms.p95), drop=6),
-    ListColumn(
-        short("output_tokens_per_second.p50"), 13, _number(lambda one: one.output_tokens_per_second.p50), drop=4
-    ),
-    ListColumn(
-        short("cost_usd"), 9, lambda one: MISSING if one.cost_usd.sum is None else f"{one.cost_usd.sum:,.4f}", drop=5
-    ),
+    _percentile("time_to_first_token_ms", "p50", 11, drop=3),
+    _percentile("time_to_first_token_ms", "p95", 11, drop=6),
+    _percentile("output_tokens_per_second", "p50", 13, drop=4),
+    ListColumn(short("cost_usd"), 9, _cost, drop=5),
     ListColumn(short("errors"), 6, lambda one: Text(f"{one.errors:,}", "red" if one.errors else ""), drop=2),
 )
 

@@ -1,14 +1,11 @@
 """``version``: what runs, down to the libraries whose version decides about data and speed."""
 
-from typing import Annotated
-
-import typer
-
+from llm_metrics_proxy.cli.flags import Json
 from llm_metrics_proxy.cli.output import console, print_json
 from llm_metrics_proxy.processes.versions import versions
 
 
-def version(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+def version(json: Json = False) -> None:
     """Show the versions of the program and of what it stands on."""
     if json:
         print_json(versions())

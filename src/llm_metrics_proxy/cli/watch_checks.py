@@ -1,5 +1,6 @@
-"""What ``doctor`` finds out about objectives and alerts: how they stand, and whether what they tell is taken."""
+"""What ``doctor`` checks of objectives and alerts: whether they are met, and whether webhooks take the messages."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
@@ -41,16 +42,13 @@ def objectives(settings: Settings) -> Finding:
 def _measured(settings: Settings) -> list[SloReport]:
     if not settings.db_path.exists() or not applied_steps(settings.db_path):
         return []
-    reader = SqliteReader(settings.db_path)
-    try:
+    with closing(SqliteReader(settings.db_path)) as reader:
         sources, hours, now = sources_of(reader), GoodHours(reader), datetime.now(UTC)
         return [measure_slo(sources, hours, rule, now) for rule in slo_rules(settings.slos)]
-    finally:
-        reader.close()
 
 
 def alerts(settings: Settings) -> Finding:
-    """Does anything fire, and does anybody take what is told? Asks no webhook."""
+    """Does anything fire, and do webhooks take the messages? Sends none itself."""
     silent = [table.name for table in settings.alerts if table.webhook is None]
     found = f"{len(settings.alerts)} in the settings"
     if silent:
@@ -62,8 +60,8 @@ def alerts(settings: Settings) -> Finding:
     if firing:
         found += f"; firing: {', '.join(firing)}"
     if waiting:
-        told = "; ".join(f"{name}: {count} ({error or 'not tried yet'})" for name, count, _, error in waiting)
-        found += f"; not taken yet: {told}"
+        untaken = "; ".join(f"{name}: {count} ({error or 'not tried yet'})" for name, count, _, error in waiting)
+        found += f"; not taken yet: {untaken}"
         oldest = min(created for _, _, created, _ in waiting)
         if datetime.now(UTC).timestamp() - oldest > PATIENCE_S:
             advice = "does the webhook's receiver run, and does it answer with 2xx? It is asked for a day"
@@ -77,11 +75,8 @@ def alerts(settings: Settings) -> Finding:
 def _state(settings: Settings) -> tuple[list[str], list[tuple[str, int, float, str | None]]]:
     if not settings.db_path.exists() or not applied_steps(settings.db_path):
         return [], []
-    reader = SqliteReader(settings.db_path)
-    try:
+    with closing(SqliteReader(settings.db_path)) as reader:
         if not reader.query(_THERE)[0][0]:
             return [], []
         waiting = [(name, count, created, error) for name, count, created, error in reader.query(_WAITING)]
         return [name for (name,) in reader.query(_FIRING)], waiting
-    finally:
-        reader.close()

@@ -1,8 +1,8 @@
 """Which value of a setting counts, and where it came from.
 
 Layers, strongest first: flags, environment, TOML file, variables of earlier deployments, defaults. All problems of
-all layers are told at once, one line each: ``what (from where): what is allowed``. A secret's value and credentials
-in a URL are never part of a line.
+all layers are reported at once, one line each: ``what (from where): what is allowed``. A line never has a secret's
+value or credentials in a URL.
 """
 
 import difflib
@@ -29,7 +29,7 @@ _MAX_SHOWN_CHARS: Final = 80
 
 
 class GivenValue(NamedTuple):
-    """A value as it was given, before validation; ``origin`` as people are told: ``flag --port``.
+    """A value as it was given, before validation; ``origin`` for people: ``flag --port``.
 
     ``file`` and ``lines`` are there for what a file gave: they know on which line each part of the value stands.
     """

@@ -17,6 +17,10 @@ from llm_metrics_proxy.config.toml_tables import TOML_TABLES
 
 CONFIG_FLAG: Final = "--config"
 CONFIG_ENVIRONMENT: Final = ENV_PREFIX + "CONFIG"
+_UNITS: Final = {  # by how a name ends
+    "_bytes_per_s": "bytes/s", "_s": "s", "_ms": "ms", "_bytes": "bytes", "_rows": "rows", "_days": "days",
+    "_usd_per_mtok": "USD per million tokens",
+}  # fmt: skip
 _SIZE_STEPS: Final = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
 _HEAD: Final = f"""\
@@ -167,7 +171,7 @@ def _row(name: str, field: FieldInfo) -> SettingRow:
     words = field.json_schema_extra
     assert isinstance(words, dict)
     kinds = _kinds(field.annotation)
-    unit = str(words["unit"])
+    unit = next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")
     return SettingRow(
         name=name,
         flag="--" + name.replace("_", "-"),

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.storage import connection as sqlite
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
@@ -78,13 +78,13 @@ class Log:
 class Teller:
     """Turns counts into ``Progress`` with rate and ETA, a few times a second."""
 
-    def __init__(self, report: Report, phase: Phase, total: int, done: int = 0) -> None:
+    def __init__(self, report: Report, phase: WorkPhase, total: int, done: int = 0) -> None:
         self._report, self._phase, self._total = report, phase, total
         self._start, self._already = time.monotonic(), done
         self._last = 0.0
         self.tell(done, force=True)
 
-    def tell(self, done: int, *, force: bool = False, phase: Phase | None = None, detail: str = "") -> None:
+    def tell(self, done: int, *, force: bool = False, phase: WorkPhase | None = None, detail: str = "") -> None:
         """So much is done; told only if it is time, or ``force``."""
         now = time.monotonic()
         if not force and now - self._last < _TELL_EVERY_S:

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.migration.model import Run, State
+from llm_metrics_proxy.migration.model import Run, RunState
 from llm_metrics_proxy.storage.disk_space import copy_bytes, nearest, size, space_in
 
 GROWTH_BYTES: Final = 300  # a record
@@ -104,7 +104,7 @@ def disk_needs(path: Path, backup_dir: Path, records: int, *, run: Run | None = 
 
 def _left(records: int, run: Run) -> int:
     """Records that have no undo entries yet, about."""
-    if run.state is not State.MIGRATING:
+    if run.state is not RunState.MIGRATING:
         return 0
     return max(0, records - run.records_changed // max(1, len(run.checksums)))
 

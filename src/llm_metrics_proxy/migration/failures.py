@@ -8,7 +8,7 @@ of what a released version knew shows. Values of the wrong type, which files of 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from llm_metrics_proxy.migration.model import Given
+from llm_metrics_proxy.migration.model import SharedExpressions
 from llm_metrics_proxy.wire.error_clues import LEGACY, STATUSES, VAGUE, Clue
 from llm_metrics_proxy.wire.error_taxonomy import CONNECTING, DEFAULTS, IMPLIED, OUTCOME_OF, taxonomy_of
 
@@ -26,7 +26,7 @@ _WHETHER_TEXT: Final = "CASE WHEN typeof({}) = 'text' THEN '' END"
 _WHETHER_NUMBER: Final = "CASE WHEN typeof({}) IN ('integer', 'real') THEN 1 END"
 _WHETHER_ZERO: Final = "CASE WHEN typeof({0}) = 'integer' THEN {0} <> 0 END"
 # What the oracle can tell apart of each input: of times, whether there is one.
-SEEN_AS: Final = (
+ORACLE_KEY: Final = (
     _ANY, _ANY, _WHOLE, _WHOLE, _ANY, _ANY, _ANY,
     _ANY, _ANY, _WHETHER_TEXT, _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_NUMBER,
     _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_ZERO, _ANY,
@@ -121,7 +121,7 @@ _PLAIN: Final = (
 )
 
 
-def shared_expressions(version: str) -> Given:
+def shared_expressions(version: str) -> SharedExpressions:
     """What the columns of 3.0.0 rest on, by the types that ``version`` knows."""
     known = taxonomy_of(version)
     word = f"coalesce({_mapped('word', known.words)}, {_mapped('o2', DEFAULTS)})"
@@ -164,7 +164,7 @@ def shared_expressions(version: str) -> Given:
         {"category": category, "kind": "CASE WHEN done THEN k2 ELSE coalesce(k2, 'unknown') END", "phase": _PHASE,
          "why_not": _REASON},
     )  # fmt: skip
-    return Given(
+    return SharedExpressions(
         layers=tuple(tuple(layer.items()) for layer in layers),
         seen=(
             ("ending", "'completed'"),

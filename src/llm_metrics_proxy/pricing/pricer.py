@@ -2,8 +2,8 @@
 
     the server's own cost  →  the first row of the user's table that fits  →  the public lists  →  unknown
 
-The model that the answer named is tried before the one that was asked for, because it is the one that is billed.
-A server that nobody is known to sell (a local one, a gateway) has no public price, and then the cost is unknown: not 0.
+The model in the answer is tried before the one in the request, because it is the one that is billed.
+A local server or a gateway has no public price: its cost is unknown, not 0.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ SOURCES: Final = (UPSTREAM, PRICE_TABLE, GENAI_PRICES)
 UNKNOWN: Final[tuple[float | None, str | None]] = (None, None)
 
 _ONLY_INPUT: Final = frozenset(dialect.name for dialect in DIALECTS if not dialect.has_output)
-# Who is behind an address that no list knows, where only one can be: nobody else runs these models.
+# Who is behind an address that no list knows, for models that only one provider sells.
 _SELLERS: Final = {dialect.name: dialect.seller for dialect in DIALECTS if dialect.seller is not None}
 _MOST_KNOWN: Final = 10_000  # clients choose models' names; beyond this the cache begins anew
 
@@ -82,9 +82,9 @@ class Pricer:
 
     def price(self, record: Billable) -> tuple[float | None, str | None]:
         """Cost in US dollars and who said so; both None where it is unknown."""
-        told = record.upstream_cost_usd
-        if told is not None and 0 <= told < inf:
-            return told, UPSTREAM
+        reported = record.upstream_cost_usd
+        if reported is not None and 0 <= reported < inf:
+            return reported, UPSTREAM
         tokens = record.prompt_tokens
         if tokens is None:
             return UNKNOWN
@@ -156,7 +156,7 @@ def _first(provider: str, names: Sequence[str], service_tier: str | None) -> Tar
 
 
 def _providers(backend: str, dialect: str | None, names: Sequence[str]) -> list[str]:
-    """Who may be behind a server; nobody if it is a local one."""
+    """Providers that may be behind a server; none for a local one."""
     host = backend.rpartition(":")[0].strip("[]") or backend
     if is_local(host):
         return []
@@ -168,7 +168,7 @@ def _providers(backend: str, dialect: str | None, names: Sequence[str]) -> list[
 
 
 def is_local(host: str) -> bool:
-    """A machine of one's own: an address that the internet does not route, or a name that only its network knows."""
+    """An address that the internet does not route, or a name that only the local network knows."""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:

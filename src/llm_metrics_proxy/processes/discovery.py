@@ -1,4 +1,4 @@
-"""Is there an LLM server, and which one? An open port proves nothing; an answer that lists models does."""
+"""Finds LLM servers. An open port proves nothing; an answer that lists models does."""
 
 import asyncio
 import ssl
@@ -16,7 +16,7 @@ MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024  # OpenRouter's list of models is abou
 
 
 class Candidate(NamedTuple):
-    """A server and the port it listens on unless told otherwise; the order is the order of preference."""
+    """A server and its default port; the first is preferred."""
 
     program: str
     port: int
@@ -61,7 +61,7 @@ class DiscoveryAnswer(NamedTuple):
 
 
 class Manners(NamedTuple):
-    """How a server is to be talked to: header lines, the context of TLS, and the name that TLS tells and checks."""
+    """How to talk to a server: header lines, the TLS context, and the name that TLS sends and checks."""
 
     lines: str = ""
     tls: ssl.SSLContext | None = None

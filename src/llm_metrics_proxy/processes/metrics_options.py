@@ -11,7 +11,7 @@ METRICS: Final = "metrics"  # the name of the process
 
 
 class MetricsOptions(SettingValues, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every setting by its name, and what is this process's own. A reload takes its prices and rules from here."""
+    """Every setting by its name, and this process's own. A reload takes new prices and rules from here."""
 
     listen_fds: list[int]  # listening sockets that the process inherited
     scoreboard_fd: int | None  # none: no workers run beside it

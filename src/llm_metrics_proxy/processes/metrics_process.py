@@ -1,10 +1,10 @@
 """``python -m llm_metrics_proxy.processes.metrics_process``: the metrics process, a child of the supervisor.
 
-Told what to do by one line of JSON (``MetricsOptions``) on standard input, which stays open: a later line brings new
-prices, objectives and alerts, and its end means that the supervisor is gone, even by ``kill -9``. On that, and on
-SIGTERM, it answers what was asked, stores what the journal still holds, and exits with 0. The exit code is 2 for
-options that cannot be read, and 3 for a database that is not to be written: a newer program's, a foreign one, or an
-older one that may not be migrated (``auto_migrate``).
+It starts with one line of JSON (``MetricsOptions``) on standard input, which stays open: later lines bring new prices,
+objectives and alerts, and its end means that the supervisor is gone, even by ``kill -9``. On that, and on SIGTERM, it
+answers open requests, stores what the journal still holds, and exits with 0. The exit code is 2 for options that cannot
+be read, and 3 for a database that it must not write: a newer program's, a foreign one, or an older one that may not be
+migrated (``auto_migrate``).
 
 A database of an older version is migrated by a thread of its own (``migration.service``). Until that has seen what the
 file is, the store stays shut and records wait in the journal.
@@ -16,7 +16,6 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -28,7 +27,7 @@ from llm_metrics_proxy import dashboard, logs
 from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.api import site
 from llm_metrics_proxy.api.app import create_app
-from llm_metrics_proxy.api.capacity import Capacity
+from llm_metrics_proxy.api.capacity import ReaderCapacity
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.server import serve
 from llm_metrics_proxy.api.session import Sessions
@@ -38,11 +37,12 @@ from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService
-from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.migration.window import DailyWindow
 from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.process_memory import collect_rarely, give_back_large_blocks
 from llm_metrics_proxy.processes.metrics_options import MetricsOptions
 from llm_metrics_proxy.processes.migration_ports import ServicePorts
+from llm_metrics_proxy.processes.reloads import Reloads, listen_to_the_supervisor
 from llm_metrics_proxy.processes.versions import versions
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
@@ -67,34 +67,11 @@ FIRST_LOOK_S: Final = 2.0  # so that an ordinary start says nothing of a store t
 log = logging.getLogger(__name__)
 
 
-class Reloads:
-    """Options that are told later, handed to whoever takes them. From two threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._newest: MetricsOptions | None = None
-        self._take: Callable[[MetricsOptions], None] | None = None
-
-    def put(self, options: MetricsOptions) -> None:
-        """The newest; an earlier one that nobody took yet is forgotten."""
-        with self._lock:
-            self._newest = options
-            if self._take is not None:
-                self._take(options)
-
-    def hand_to(self, take: Callable[[MetricsOptions], None]) -> None:
-        """From now on, and what came before."""
-        with self._lock:
-            self._take = take
-            if self._newest is not None:
-                take(self._newest)
-
-
 def run(options: MetricsOptions, stop: threading.Event, reloads: Reloads | None = None) -> None:
     """Migrate, ingest and answer until ``stop``, then store what remains. ``reloads`` may bring other prices.
 
     Raises ``NewerDatabaseError``, ``ForeignDatabaseError`` or ``MigrationRefusedError`` (without ``auto_migrate``). A
-    database that cannot be opened at the moment is told by ``/health`` and tried again.
+    database that cannot be opened at the moment shows in ``/health`` and is tried again.
     """
     path = Path(options.db_path)
     migrations = MigrationService(path, migration_options(options), allowed=options.auto_migrate, migrations=MIGRATIONS)
@@ -120,7 +97,7 @@ def migration_options(options: MetricsOptions) -> Options:
         backup_keep=options.backup_keep,
         batch_lock_ms=options.migration_batch_lock_ms,
         pause_ms=options.migration_pause_ms,
-        window=None if options.migration_window is None else Window.parse(options.migration_window),
+        window=None if options.migration_window is None else DailyWindow.parse(options.migration_window),
         wait_for_lock=True,
         automatic=True,
     )
@@ -152,12 +129,13 @@ def _ingest_and_answer(
     reader = SqliteReader(path, timeout_s=QUERY_TIMEOUT_S)
     try:
         book = CounterBook(options.prometheus_model_limit)
+        pricer, rules = _pricer_and_rules(options)
         telemetry = None if options.otlp is None else TelemetryExporter(options.otlp)
         ingestor = Ingestor(
             store,
             Path(options.journal_dir),
             book,
-            pricer=pricer_of(options),
+            pricer=pricer,
             on_stored=None if telemetry is None else telemetry.stored,
             batch_rows=options.ingest_batch_rows,
             interval_s=options.ingest_interval_ms / 1000,
@@ -167,17 +145,19 @@ def _ingest_and_answer(
             sources_of(reader),
             reader,
             lambda: AlertStore(path),
-            rules_of(options),
+            rules,
             interval_s=options.watch_interval_s,
             ready=lambda: store.is_open and not migrations.blocks_store(),
         )
 
-        shown = [options.settings]
+        settings_shown = options.settings
 
         def take(newest: MetricsOptions) -> None:
-            shown[:] = [newest.settings]
-            ingestor.use_pricer(pricer_of(newest))
-            watcher.use(rules_of(newest))
+            nonlocal settings_shown
+            pricer, rules = _pricer_and_rules(newest)
+            settings_shown = newest.settings
+            ingestor.use_pricer(pricer)
+            watcher.use(rules)
 
         reloads.hand_to(take)
 
@@ -185,7 +165,7 @@ def _ingest_and_answer(
             now = ingestor.status()
             return now if now.running else None
 
-        capacity = Capacity()
+        capacity = ReaderCapacity()
         ports = ApiPorts(
             reader=reader,
             book=book,
@@ -196,7 +176,7 @@ def _ingest_and_answer(
             allowed_hosts=frozenset({options.metrics_host, *options.allowed_hosts}),
             versions={name: number for name, number in versions().items() if name != "app_version"},
             migrations=ServicePorts(migrations, MIGRATIONS),
-            settings=lambda: shown[-1],
+            settings=lambda: settings_shown,
             site=site.load(dashboard.SITE),
             stopping=stop.is_set,
             turned_away=capacity.turned_away,
@@ -226,17 +206,13 @@ def _ingest_and_answer(
         store.close()
 
 
-def pricer_of(options: MetricsOptions) -> Pricer:
-    """By the user's prices, then by the public lists unless they are turned off."""
-    return Pricer(options.prices, use_public_lists=options.public_prices)
+def _pricer_and_rules(options: MetricsOptions) -> tuple[Pricer, Rules]:
+    """What a reload replaces: prices, and what is watched."""
+    pricer = Pricer(options.prices, use_public_lists=options.public_prices)
+    return pricer, Rules(tuple(options.slos), tuple(options.alerts))
 
 
-def rules_of(options: MetricsOptions) -> Rules:
-    """What is watched."""
-    return Rules(tuple(options.slos), tuple(options.alerts))
-
-
-def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event, capacity: Capacity) -> None:
+def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event, capacity: ReaderCapacity) -> None:
     """Serve every socket (a host name may have two addresses) until ``stop`` is set."""
     others = [
         threading.Thread(target=serve, args=(create_app(ports), extra, stop, capacity), name=f"api-{index}")
@@ -252,19 +228,8 @@ def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event
             thread.join()
 
 
-def _listen_to_the_supervisor(stop: threading.Event, reloads: Reloads) -> None:
-    rest = b""
-    while piece := os.read(sys.stdin.fileno(), 65_536):
-        *lines, rest = (rest + piece).split(b"\n")
-        if lines:  # only the newest counts
-            reloads.put(msgspec.json.decode(lines[-1], type=MetricsOptions))
-    if not stop.is_set():
-        log.warning("the supervisor is gone; storing what is left")
-        stop.set()
-
-
 def main() -> int:
-    """Run as told on standard input; the exit code."""
+    """Run with the options on standard input; the exit code."""
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as unbuffered:
         line = unbuffered.readline()  # nothing after the line is taken: its end must stay visible
     try:
@@ -276,13 +241,13 @@ def main() -> int:
     collect_rarely()
     sys.setswitchinterval(SWITCH_S)
     logs.setup(options.log_level, options.log_format, "metrics")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start and stop are ours to tell
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # we log its start and stop ourselves
     os.nice(options.metrics_nice)
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
     reloads = Reloads()
-    threading.Thread(target=_listen_to_the_supervisor, args=(stop, reloads), name="stdin", daemon=True).start()
+    threading.Thread(target=listen_to_the_supervisor, args=(stop, reloads), name="stdin", daemon=True).start()
     try:
         run(options, stop, reloads)
     except LlmMetricsProxyError as error:

@@ -1,4 +1,4 @@
-"""What the API is told of migrations: the service of this process, in the API's words."""
+"""This process's migration service, as the API sees it."""
 
 from collections.abc import Sequence
 from datetime import datetime

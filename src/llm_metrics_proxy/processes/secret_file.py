@@ -1,7 +1,7 @@
-"""The key of ``api_key_id``: 32 random bytes beside the database, made at the first start, readable by the owner only.
+"""The key behind ``api_key_id``: 32 random bytes next to the database, made at the first start, mode 0600.
 
-With it, the same API key has the same short name in every record, and nobody without it can find out which key that
-is. Losing it loses nothing but that link: later records name the same key differently.
+It gives an API key the same short name in every record, and keeps anybody else from finding out which key that is.
+Losing it loses only that link: later records name the same key differently.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""Who may ask over the proxy's port, by Host and Origin, and what browsers are told of it (CORS). Pure.
+"""Who may use the proxy's port, by Host and Origin, and what browsers learn of it (CORS). Pure.
 
 What follows from a head alone is part of the request's plan, so a head that was seen before costs nothing here.
 
 Host is looked at where only this machine can connect, because there the connection itself is the right to ask, and DNS
-rebinding lends it to any web page. Elsewhere servers are asked by names that nobody told us, so it is free unless
+rebinding lends it to any web page. Elsewhere clients use names that we cannot know, so it is free unless
 ``allowed_hosts`` names them. Origin is looked at everywhere: programs do not send it, and a page that is not the
 server's own acts for a reader who may not know.
 """
@@ -12,12 +12,12 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llm_metrics_proxy.doors import Access, HostRule, OriginRule, host_name, is_same_origin
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.endings import Cause
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.inbound import InboundRequest
 
-# What pages may read of an answer's head beside what they always may; the server's own list is added.
+# What pages may read of an answer's head, besides what they always may and the server's own list.
 EXPOSED: Final = b"x-llm-metrics-request-id, x-llm-metrics-missing-backends, Retry-After"
 _PREFLIGHT_LASTS_S: Final = 600
 _MAX_LEARNED: Final = 256

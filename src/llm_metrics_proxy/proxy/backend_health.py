@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.endings import Cause
 
 AWAY_STATUSES: Final = frozenset({502, 503, 504})
 AWAY_CAUSES: Final = frozenset(

@@ -19,7 +19,7 @@ from llm_metrics_proxy.globs import matches
 from llm_metrics_proxy.wire.dialects import Family
 from llm_metrics_proxy.wire.endpoints import listed_model
 
-# What a backend of a dialect understands. Ollama offers OpenAI's operations beside its own.
+# What a backend of a dialect understands. Ollama offers OpenAI's operations besides its own.
 SPEAKS: Final[dict[str, frozenset[Family]]] = {
     "openai": frozenset({Family.OPENAI}),
     "anthropic": frozenset({Family.ANTHROPIC}),

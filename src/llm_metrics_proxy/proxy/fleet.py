@@ -11,7 +11,7 @@ from typing import Any, Final
 from llm_metrics_proxy.proxy.allowance import Allowance
 from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, AWAY_STATUSES, HealthTracker
 from llm_metrics_proxy.proxy.choice import Load, choose, eligible
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.fetch import fetch
 from llm_metrics_proxy.proxy.headers import VIA
 from llm_metrics_proxy.proxy.pool import Pool

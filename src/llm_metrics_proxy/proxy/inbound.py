@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.headers import (
     REQUEST_RULES,
     Field,
@@ -63,7 +63,10 @@ class RequestPlan(msgspec.Struct, frozen=True):
     user_agent: str | None
     api_key_id: str | None
     start: bytes  # of the head for the upstream, see ``upstream_start``
-    fast: bool  # may take the short way, see ``fast_lane``
+    fast: bool  # may be forwarded at once, see ``Transaction``
+    buffered: bool  # the body is held until it is complete, because it is JSON
+    limit_bytes: int  # of the body; what is longer can never fit
+    keep_alive: bool
     tags: str | None = None
     trace: Trace | None = None
     server: "Server | None" = None  # the one that the head names; none: the body has a say, see ``choice``

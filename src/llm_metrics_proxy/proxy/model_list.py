@@ -41,7 +41,7 @@ class Listing(NamedTuple):
 
 
 async def list_models(fleet: "Fleet", request_to: "Callable[[Server], bytes]", timeout_s: float) -> Listing:
-    """Ask every server at the same time. An ejected one is asked too: if it is back, this tells."""
+    """Ask every server at the same time, ejected ones too: an answer shows that one is back."""
     servers = fleet.servers
     answers = await asyncio.gather(
         *(fetch(server.pool, request_to(server), timeout_s, MAX_LIST_BYTES) for server in servers)

@@ -32,7 +32,7 @@ class BackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ProxyOptions(SettingValues, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of JSON on the worker's standard input: every setting by its name, and what is this worker's own."""
+    """One line of JSON on the worker's standard input: every setting by its name, and this worker's own."""
 
     backend: str  # the one that was named or found; http:// or https://, with an optional path prefix
     backends: list[BackendOptions]  # if there are any, they count, and `backend` does not

@@ -13,18 +13,17 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from llm_metrics_proxy.wire import openai_chat
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.endpoints import (
     ENDPOINTS,
-    MAX_PATH_CHARS,
     PASSING_WITH,
-    below_prefixes,
+    PREFIXES,
     dialect_for,
     model_in_path,
-    to_regex,
 )
+from llm_metrics_proxy.wire.openai_requests import ChatRequest
+from llm_metrics_proxy.wire.path_patterns import MAX_PATH_CHARS, below_prefixes, to_regex
 
 _ENDPOINT_CHARS: Final = 256
 _CACHED_ROUTES: Final = 4096
@@ -32,7 +31,9 @@ _CACHED_PATH_BYTES: Final = 512
 _MOST_DECODINGS: Final = 3
 # By the method of their rows: what passes unless an operator says otherwise.
 _BUILT_IN: Final = {
-    method: [below_prefixes(path) for row in ENDPOINTS if row.passes and row.method == method for path in row.paths]
+    method: [
+        below_prefixes(path, PREFIXES) for row in ENDPOINTS if row.passes and row.method == method for path in row.paths
+    ]
     for method in PASSING_WITH
 }
 
@@ -72,7 +73,7 @@ class PathPolicy:
             endpoint=text[:_ENDPOINT_CHARS],
             dialect=dialect,
             # every API names model and stream alike
-            read_request=openai_chat.read_request if dialect is None else dialect.read_request,
+            read_request=ChatRequest.read if dialect is None else dialect.read_request,
             model=model_in_path(text),
         )
         if len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:

@@ -2,8 +2,8 @@
 
 A client that has seen the end of its answer has a record: the closed frame is in the page cache (with
 ``journal_fsync=always``: on the disk) before the last bytes are written to the client's socket. So the last bytes of
-every answer that ends in this turn wait for the end of the turn, where one ``write`` serves them all. So do requests on
-the short way: no LLM server ever works on a request of which the journal knows nothing, whoever dies when.
+every answer that ends in this turn wait for the end of the turn, where one ``write`` serves them all. So do requests
+that are forwarded at once: no LLM server works on a request that the journal does not know, whoever dies when.
 """
 
 import asyncio
@@ -147,7 +147,7 @@ class Recorder:
             log.warning("journal: fsync failed: %s", error)
 
     def tick(self, now: float) -> None:
-        """Once a second: retry what could not be written, measure, publish, tell."""
+        """Once a second: retry what could not be written, measure, publish, log."""
         writer = self._writer
         writer.measure()
         writer.flush()
@@ -183,7 +183,7 @@ class Recorder:
         slot.set("journal_errno", writer.last_errno)
 
     def close(self) -> None:
-        """Write what is left and give the journal up; what still cannot be written is counted and told now."""
+        """Write what is left and give the journal up; what still cannot be written is counted and logged now."""
         self._count()
         self._writer.flush()
         endings, self._endings = self._endings, []

@@ -25,7 +25,7 @@ NOT_A_LINE: Final = HeadRefusal(
 
 
 def may_begin(data: bytes) -> bool:
-    """Whether a request line can begin like this, as far as a few bytes tell; ``data`` is not empty."""
+    """Whether a request line can begin like this, by its first few bytes; ``data`` is not empty."""
     return _BEGINNING.fullmatch(data[:_LOOKED_AT]) is not None
 
 

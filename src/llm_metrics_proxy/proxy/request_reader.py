@@ -83,7 +83,7 @@ class RequestReader:
         self._max_head_bytes = max_head_bytes
         self._max_fields = max_fields
         self._take = self._take_line  # what the next bytes are part of
-        self._line = b""  # the first line, as far as it has come
+        self._line = b""  # what has come of the first line
         self._end_seen = b""  # the head's last bytes, which may be the beginning of its end
         self._left = 0  # bytes of a body of known length
         self._chunks: ChunkedReader | None = None

@@ -1,6 +1,6 @@
 """The LLM servers as the settings describe them: where each one is, and how it is to be talked to. Pure.
 
-Which of several serves a request is the matter of ``choice``.
+``choice`` picks the one that serves a request.
 """
 
 import ipaddress
@@ -64,7 +64,7 @@ class Backend(msgspec.Struct, frozen=True):
         return f"<Backend {self.shown_name} {self.address.label}>"  # without the key in ``added``
 
 
-_NEVER: Final = 2**62  # failures: one that has no other beside it is not passed over
+_NEVER: Final = 2**62  # failures: a single backend is never passed over
 
 
 def backends_of(options: ProxyOptions) -> list[Backend]:

@@ -1,9 +1,9 @@
 """One worker process: an event loop, its listeners, a few timers, and an orderly end.
 
-Told what to do by one line of JSON on standard input, which stays open. Another line brings new settings, of which the
-requests that are being served notice nothing. When it ends, the supervisor is gone (even by ``kill -9``) and the worker
-drains as on SIGTERM. Draining: listen no more, finish what is being answered up to
-``drain_timeout_s``, record what had to be cut off, exit 0. A second SIGTERM ends the waiting.
+One line of JSON on standard input says what to do, and the input stays open. Another line brings new settings, which
+requests in progress do not notice. The end of the input means that the supervisor is gone (even by ``kill -9``), and
+the worker drains as on SIGTERM: it stops listening, finishes what it is answering for up to ``drain_timeout_s``,
+records what it had to cut off, and exits with 0. A second SIGTERM ends the waiting.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.recorder import Recorder
 from llm_metrics_proxy.proxy.routing import backends_of
-from llm_metrics_proxy.scoreboard import Scoreboard, shortages
+from llm_metrics_proxy.scoreboard import Scoreboard, journal_faults, records_lost, shortages
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +81,11 @@ class Worker:
         )
         self._ended = asyncio.Event()
         self._drain_task: asyncio.Task[None] | None = None
-        self._hurry = False  # told twice to stop
+        self._hurry = False  # a second signal to stop
         self._told = b""  # the beginning of a line from the supervisor
 
     async def run(self) -> None:
-        """Serve until told to stop and drained."""
+        """Serve until a signal to stop, then drain."""
         loop, options = self._loop, self._options
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -215,7 +215,7 @@ class Worker:
             await asyncio.sleep(_TICK_S)
 
     def _show_backends(self) -> None:
-        """Those that have names; a single one without has nothing beside it to be compared with."""
+        """Those that have names: a single one without has none to be compared with."""
         named = [server for server in self._ctx.fleet.servers if server.backend.rule.name is not None]
         shown = [(server.backend.shown_name, server.counts()) for server in named]
         self._board.show_backends(self._options.worker_index, shown)
@@ -230,31 +230,23 @@ class Worker:
         self._ctx.recorder.tick(monotonic())
         self._ctx.bodies.publish()
         fleet, now = self._ctx.fleet, monotonic_ns()
-        workers = [{"worker": status.slot, **status.values} for status in self._board.workers()]
-        dropped = sum(worker["records_dropped"] for worker in workers)
-        failing = next((worker["journal_errno"] for worker in workers if worker["journal_errno"]), 0)
-        reasons = []
-        if failing:
-            reasons.append(f"the journal cannot be written: {os.strerror(failing)}")
-        if dropped:
-            reasons.append(f"{dropped} records could not be written since the start")
-        if any(worker["journal_full"] for worker in workers):
-            reasons.append("the journal has reached journal_max_bytes")
-        reasons += shortages(self._board.workers(), int(time() * 1000))
+        workers = self._board.workers()
+        lost, reasons = records_lost(workers)
+        reasons = [*journal_faults(workers), *reasons, *shortages(workers, int(time() * 1000))]
         return {
             "status": "degraded" if reasons else "ok",
             "reasons": reasons,
-            "records_dropped": dropped,
+            "records_dropped": lost,
             "backend": ", ".join(server.backend.shown_name for server in fleet.servers),
             "backend_error": next((error for server in fleet.servers if (error := server.pool.last_error)), None),
             "backends": [server.report(now) for server in fleet.servers if server.backend.rule.name is not None],
             "draining": self._ctx.draining,
-            "workers": workers,
+            "workers": [{"worker": worker.slot, **worker.values} for worker in workers],
         }
 
 
 def main() -> int:
-    """Run a worker as told on standard input; the exit status."""
+    """Run a worker with the options on standard input; the exit status."""
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as unbuffered:
         line = unbuffered.readline()  # nothing after the line is taken: its end must stay visible to the loop
     try:

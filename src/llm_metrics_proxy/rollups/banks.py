@@ -35,10 +35,10 @@ def by_bank(fields: Iterable[int]) -> dict[int, list[int]]:
 
 def in_bank(tally: Tally, bank: int) -> Tally:
     """What one bank stores of it; places have the stored number of their grain."""
-    is_there = tally.cells.field // BANK_FIELDS == bank
-    if bank == 0 and is_there.all():
+    field = tally.cells.field
+    if bank == 0 and field.max(initial=0) < BANK_FIELDS:
         return tally
-    cells = tally.cells.where(is_there)
+    cells = tally.cells.where(field // BANK_FIELDS == bank)
     bins = tally.bins.where(tally.bins.slot // (BANK_FIELDS * SLOTS) == bank)
     if bank == 0:
         return tally._replace(cells=cells, bins=bins)

@@ -25,6 +25,7 @@ from llm_metrics_proxy.rollups.sketch import SLOTS, Floats, Ints
 from llm_metrics_proxy.rollups.values import ALL, WHOLE
 
 BANK_FIELDS: Final = 2**16 // SLOTS
+_IN_BANK: Final = BANK_FIELDS - 1  # bits of a field's number within its bank
 BANKS: Final = tuple(sorted({0, *(number // BANK_FIELDS for number in ALL)}))
 FIELD_STRIDE: Final = 2**16  # above all numbers of fields: ``group * FIELD_STRIDE + field`` is one number for both
 IS_WHOLE: Final = np.isin(np.arange((BANKS[-1] + 1) * BANK_FIELDS), list(WHOLE))  # of each field
@@ -152,10 +153,10 @@ def pack_cells(cells: Cells, groups: int) -> list[tuple[bytes, bytes]]:
     """``(ones, many)`` of each group. ``cells`` are reduced, and of one bank."""
     single = cells.n == 1
     ones = np.zeros(int(single.sum()), _ONE)
-    ones["field"], ones["value"] = cells.field[single] % BANK_FIELDS, cells.min[single]
+    ones["field"], ones["value"] = cells.field[single] & _IN_BANK, cells.min[single]
     many = np.zeros(len(single) - len(ones), _MANY)
     others = cells.where(~single)
-    many["field"], many["n"], many["min"], many["max"] = others.field % BANK_FIELDS, others.n, others.min, others.max
+    many["field"], many["n"], many["min"], many["max"] = others.field & _IN_BANK, others.n, others.min, others.max
     many["sum"] = np.where(IS_WHOLE[others.field], others.whole, others.sum.view(np.int64))
     return list(zip(_cut(ones, cells.group[single], groups), _cut(many, others.group, groups), strict=True))
 
@@ -167,7 +168,7 @@ def pack_bins(bins: Bins, groups: int) -> list[tuple[bytes, bytes]]:
     for dtype, chosen in ((_SMALL, is_small), (_LARGE, ~is_small)):
         part = bins.where(chosen)
         entries = np.zeros(len(part.slot), dtype)
-        entries["slot"], entries["count"] = part.slot % (BANK_FIELDS * SLOTS), part.amount
+        entries["slot"], entries["count"] = part.slot & (BANK_FIELDS * SLOTS - 1), part.amount
         packed.append(_cut(entries, part.group, groups))
     return list(zip(packed[0], packed[1], strict=True))
 
@@ -228,7 +229,7 @@ def unpack_bins(
 def _mask(fields: Sequence[int]) -> NDArray[np.bool_]:
     """By number within their bank."""
     mask = np.zeros(2**8, np.bool_)
-    mask[[number % BANK_FIELDS for number in fields]] = True
+    mask[[number & _IN_BANK for number in fields]] = True
     return mask
 
 

@@ -14,15 +14,19 @@ class Field(NamedTuple):
 
     number: int
     name: str
-    whole: bool
-    sql: str  # the value of one record, or NULL where it is missing
+    whole: bool = False
+
+    @property
+    def sql(self) -> str:
+        """The value of one record, or NULL where it is missing."""
+        return REGISTRY[self.name].sql
 
 
 _ROWS: Final = sorted(
     ((column.rolled_up, column) for column in REGISTRY.values() if column.rolled_up is not None),
     key=lambda row: row[0].number,
 )
-FIELDS: Final = tuple(Field(at.number, row.name, row.kind.holds == "integer", row.sql) for at, row in _ROWS)
+FIELDS: Final = tuple(Field(at.number, row.name, row.kind.holds == "integer") for at, row in _ROWS)
 BY_NAME: Final = {field.name: field for field in FIELDS}
 ALL: Final = tuple(field.number for field in FIELDS)
 WHOLE: Final = frozenset(field.number for field in FIELDS if field.whole)

@@ -51,6 +51,7 @@ _ROW: Final = "INSERT OR REPLACE INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 _SKETCH: Final = "INSERT OR REPLACE INTO rollup_sketches VALUES (?, ?, ?, ?, ?, ?)"
 MIGRATION_RUNS: Final = "SELECT 1 FROM migrations WHERE state IN ('migrating', 'verifying', 'undoing') LIMIT 1"
 TABLES: Final = ("rollups", "rollup_sketches")
+_LAST_BUCKET: Final = 2**63 - 1
 
 Database = apsw.Connection
 log = logging.getLogger(__name__)
@@ -284,13 +285,28 @@ def clear_some(connection: Database, rows: int) -> bool:
     if not state.clearing:
         return True
     for table in TABLES:
-        connection.execute(
-            f"DELETE FROM {table} WHERE (grain, level, bucket, key) IN (SELECT grain, level, bucket, key FROM {table} "  # noqa: S608
-            "WHERE bucket >= ? OR bucket = ? LIMIT ?)",
-            (state.kept_before, NO_TIME, rows),
-        )
-        if connection.changes() >= rows:
-            return False
+        for grain, level in list(connection.execute(_grains_and_levels(table))):
+            for first, last in ((NO_TIME, NO_TIME), (state.kept_before, _LAST_BUCKET)):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE grain = ? AND level = ? AND (bucket, key) IN (SELECT bucket, key "  # noqa: S608
+                    f"FROM {table} WHERE grain = ? AND level = ? AND bucket BETWEEN ? AND ? LIMIT ?)",
+                    (grain, level, grain, level, first, last, rows),
+                )
+                rows -= connection.changes()
+                if not rows:
+                    return False
     connection.execute("DELETE FROM rollup_days WHERE day >= ?", (state.kept_before,))
     write_state(connection, msgspec.structs.replace(state, clearing=False))
     return True
+
+
+def _grains_and_levels(table: str) -> str:
+    """Those that have rows: a step in the index for each, however many rows of pruned days there are."""
+    return (
+        f"WITH RECURSIVE g (grain) AS (SELECT min(grain) FROM {table} UNION ALL "  # noqa: S608
+        f"SELECT (SELECT min(grain) FROM {table} WHERE grain > g.grain) FROM g WHERE g.grain NOT NULL), "
+        f"l (grain, level) AS (SELECT grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = g.grain) FROM g "
+        "WHERE grain NOT NULL UNION ALL "
+        f"SELECT l.grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = l.grain AND t.level > l.level) FROM l "
+        "WHERE l.level NOT NULL) SELECT grain, level FROM l WHERE level NOT NULL"
+    )

@@ -2,7 +2,7 @@
 
 The rules:
 
-* A child is told its options by one line on its standard input, which then stays open. End of file there means that
+* A child gets its options as one line on its standard input, which then stays open. End of file there means that
   the supervisor is gone, even by ``kill -9``: the child drains and ends by itself, so nothing is ever orphaned.
 * A child has a process group of its own. Ctrl-C in a terminal reaches the supervisor only, and the children hear from
   it. All are in one session: where Linux groups processes by sessions (``sched_autogroup``), how nice one is counts

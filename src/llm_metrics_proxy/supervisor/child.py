@@ -55,12 +55,12 @@ class Child:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _NOT_FOR_CHILDREN)
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError):  # it is dead already; its exit code will tell more
+        with suppress(BrokenPipeError):  # it is dead already; its exit code says more
             self.process.stdin.write(self.spec.options_json.encode() + b"\n")
             self.process.stdin.flush()
         os.set_blocking(self.process.stdin.fileno(), False)  # from now on it must not make us wait
 
-    def tell(self, options_json: str) -> None:
+    def reload(self, options_json: str) -> None:
         """Hand it new options, now or as soon as it reads; one that is started later gets them first."""
         self.spec = msgspec.structs.replace(self.spec, options_json=options_json)
         if self.process is not None:

@@ -1,4 +1,4 @@
-"""What the supervisor is told, as values that pass through JSON, and how it is told: ``become``."""
+"""What the supervisor runs, as values that pass through JSON; ``become`` hands them over."""
 
 import os
 import signal
@@ -28,12 +28,12 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
     """The process that reads the settings again: ``ReloadRequest`` on its standard input, ``ReloadAnswer`` out."""
 
     argv: list[str]
-    start_json: str  # what it is told beside the options that the children have now
+    start_json: str  # what it needs besides the options that the children have now
     children: list[str]  # names of those that it gives new options
 
 
 class ReloadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """``options``: JSON by the child's name, as each has been told it last."""
+    """``options``: JSON by the child's name, as each got it last."""
 
     start_json: str
     options: dict[str, str]
@@ -47,7 +47,7 @@ class ReloadAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the supervisor is told."""
+    """Everything the supervisor needs to know."""
 
     children: list[ChildSpec]
     listen_fds: list[int] = []  # closed when stopping begins, so that clients are refused instead of kept waiting

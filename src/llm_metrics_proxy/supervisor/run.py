@@ -30,7 +30,7 @@ class Supervisor:
         self._listen_fds = list(plan.listen_fds)
         self._scoreboard = None if plan.scoreboard_fd is None else Scoreboard(plan.scoreboard_fd)
         self._stopping = False
-        self._stopped_group = -1  # this group and lower ones were told to stop
+        self._stopped_group = -1  # this group and lower ones have had SIGTERM
         self._stop_signals = 0
         self._exit_code = 0
         self._reload = plan.reload
@@ -107,8 +107,8 @@ class Supervisor:
         else:
             for child in self._children:
                 if child.spec.name in answer.options:
-                    child.tell(answer.options[child.spec.name])
-            log.info("the settings were read again, and the workers told")
+                    child.reload(answer.options[child.spec.name])
+            log.info("the settings were read again and handed to the processes")
             if answer.needs_restart:
                 log.warning("changed, but only a restart makes them count: %s", ", ".join(answer.needs_restart))
         if self._read_once_more:

@@ -1,6 +1,6 @@
-"""Dialects: endpoints whose bodies are understood. ``endpoints`` is the table of them; here is what a row of it holds.
+"""What a row of the table in ``endpoints`` holds. A dialect is an endpoint whose bodies are read.
 
-A request that no row describes is forwarded all the same if it may pass; only its timing and its errors are recorded.
+Of other requests that may pass, only timing and errors are recorded.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class Seller(NamedTuple):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the table: paths that mean the same. ``endpoints`` says how paths are written."""
+    """One row of the table: paths that mean the same, written as ``path_patterns`` says."""
 
     paths: tuple[str, ...]
     method: str = "POST"  # or GET; ``endpoints.PASSING_WITH`` has the methods that pass with it

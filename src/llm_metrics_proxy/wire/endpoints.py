@@ -3,50 +3,37 @@
 ``policy`` forwards what the rows let pass, ``choice`` routes by their family, the data plane reads with their readers,
 telemetry and pricing take names from them. A new dialect is its readers and one row of ``DIALECTS``.
 
-A path is written in one of three ways; ``*`` is one segment, ``**`` any number of them:
-
-    /api/chat              this path alone
-    messages               below ``PREFIXES``, and read wherever an API begins: ``/any/v1/messages``
-    **/chat/completions    below ``PREFIXES``, and read below anything: ``/any/thing/chat/completions``
-
-What is read and what passes are two questions. Nothing passes below a prefix that ``PREFIXES`` does not name; an
-operator who lets ``/gateway/**`` pass has its ``/gateway/v1/messages`` read like ``/v1/messages``.
+``path_patterns`` says how paths are written. What is read and what passes are two questions. Nothing passes below a
+prefix that ``PREFIXES`` does not name; an operator who lets ``/gateway/**`` pass has its ``/gateway/v1/messages`` read
+like ``/v1/messages``.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
-from llm_metrics_proxy.wire import (
-    anthropic_messages,
-    llama_native,
-    ollama_native,
-    openai_chat,
-    openai_completions,
-    openai_embeddings,
-    openai_responses,
-    other_operations,
-)
-from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
-from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
+from llm_metrics_proxy.wire.anthropic import AnthropicBodyReader, AnthropicRequest, AnthropicStreamReader
 from llm_metrics_proxy.wire.base import NDJSON
 from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family, Seller
 from llm_metrics_proxy.wire.facts import cut
-from llm_metrics_proxy.wire.json_body import JsonBodyReader
-from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaStreamReader
-from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
-from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
-from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
-from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader
-from llm_metrics_proxy.wire.openai_responses_stream import ResponsesStreamReader
+from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
+from llm_metrics_proxy.wire.ollama import (
+    OllamaAnswerReader,
+    OllamaBodyReader,
+    OllamaEmbedRequest,
+    OllamaRequest,
+    OllamaStreamReader,
+)
+from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
+from llm_metrics_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingsRequest
+from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader, ResponsesRequest, ResponsesStreamReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
-from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherStreamReader
+from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
+from llm_metrics_proxy.wire.path_patterns import EndpointFinder
 
 MODELS_PATH: Final = "/v1/models"
-MAX_PATH_CHARS: Final = 1024  # no endpoint comes near; it bounds the work on hostile paths
 
 # Where servers offer their operations.
 PREFIXES: Final = (
@@ -70,33 +57,33 @@ OPENAI_CHAT: Final = Dialect(
     name="openai_chat",
     operation="chat",
     paths=("**/chat/completions", "/api/chat/completions", "/beta/chat/completions"),  # Open WebUI, DeepSeek
-    read_request=openai_chat.read_request,
+    read_request=ChatRequest.read,
     stream_reader=OpenAIStreamReader,
-    body_reader=JsonBodyReader,
+    body_reader=OpenAIBodyReader,
     can_inject_usage=True,
 )
 OPENAI_COMPLETIONS: Final = Dialect(
     name="openai_completions",
     operation="text_completion",
     paths=("completions", "/beta/completions"),  # DeepSeek
-    read_request=openai_completions.read_request,
+    read_request=CompletionRequest.read,
     stream_reader=OpenAIStreamReader,
-    body_reader=JsonBodyReader,
+    body_reader=OpenAIBodyReader,
     can_inject_usage=True,
 )
 OPENAI_EMBEDDINGS: Final = Dialect(
     name="openai_embeddings",
     operation="embeddings",
     paths=("embeddings",),
-    read_request=openai_embeddings.read_request,
-    body_reader=JsonBodyReader,
+    read_request=EmbeddingsRequest.read,
+    body_reader=OpenAIBodyReader,
     has_output=False,
 )
 OPENAI_RESPONSES: Final = Dialect(
     name="openai_responses",
     operation="chat",
     paths=("responses", "/openai/responses"),  # the latter is Azure's, before its v1
-    read_request=openai_responses.read_request,
+    read_request=ResponsesRequest.read,
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
 )
@@ -105,7 +92,7 @@ OPENAI_REALTIME: Final = Dialect(
     operation="realtime",
     paths=("realtime", "/openai/realtime"),
     method="GET",
-    read_request=openai_responses.read_request,  # a session over a WebSocket, which RealtimeReader reads
+    read_request=ResponsesRequest.read,  # a session over a WebSocket, which RealtimeReader reads
 )
 ANTHROPIC_MESSAGES: Final = Dialect(
     name="anthropic_messages",
@@ -114,7 +101,7 @@ ANTHROPIC_MESSAGES: Final = Dialect(
     family=Family.ANTHROPIC,
     provider="anthropic",
     seller=Seller("anthropic", "claude"),
-    read_request=anthropic_messages.read_request,
+    read_request=AnthropicRequest.read,
     stream_reader=AnthropicStreamReader,
     body_reader=AnthropicBodyReader,
 )
@@ -124,14 +111,14 @@ ANTHROPIC_COUNT_TOKENS: Final = Dialect(
     paths=("**/messages/count_tokens",),
     family=Family.ANTHROPIC,
     provider="anthropic",
-    read_request=anthropic_messages.read_request,  # no reader: it counts what might be asked, and no tokens were used
+    read_request=AnthropicRequest.read,  # no reader: it counts what might be asked, and no tokens were used
 )
 LLAMA_COMPLETION: Final = Dialect(
     name="llama_completion",
     operation="text_completion",
     paths=("/completion", "/completions", "/infill"),  # without a prefix, llama.cpp means its own completions
     provider="llama_cpp",
-    read_request=llama_native.read_request,
+    read_request=LlamaRequest.read,
     stream_reader=LlamaStreamReader,
     body_reader=LlamaBodyReader,
 )
@@ -141,7 +128,7 @@ OLLAMA_CHAT: Final = Dialect(
     paths=("/api/chat",),
     family=Family.OLLAMA,
     provider="ollama",
-    read_request=ollama_native.read_generation,
+    read_request=OllamaRequest.read,
     stream_reader=OllamaStreamReader,
     body_reader=OllamaAnswerReader,
     stream_types=NDJSON,
@@ -155,7 +142,7 @@ OLLAMA_EMBED: Final = Dialect(
     paths=("/api/embed", "/api/embeddings"),
     family=Family.OLLAMA,
     provider="ollama",
-    read_request=ollama_native.read_embedding,
+    read_request=OllamaEmbedRequest.read,
     body_reader=OllamaBodyReader,
     has_output=False,
 )
@@ -166,7 +153,7 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
         name=name,
         operation=operation,
         paths=paths,
-        read_request=other_operations.read_request,
+        read_request=OtherRequest.read,
         stream_reader=OtherStreamReader if streams else None,
         body_reader=OtherBodyReader,
         only_json=True,
@@ -204,57 +191,16 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(paths=("/api/tags", "/api/ps", "/api/version"), method="GET", family=Family.OLLAMA),
     Endpoint(paths=("/version", "/ping", "/props", "/info"), method="GET"),
     Endpoint(paths=("/", "**/models", "**/models/**"), method="GET", family=None),
-    # Anthropic's for whoever routes by it; OpenAI's threads have messages too, so nobody reads these.
+    # Routed as Anthropic's, but not read: OpenAI's threads have messages too.
     Endpoint(
         paths=("**/messages", "**/messages/batches", "**/messages/batches/**"), family=Family.ANTHROPIC, passes=False
     ),
 )
 
-_SEGMENT: Final = r"(?:(?!%(?:25)*(?:2[fF]|5[cC]))[^/\\])+"  # one, however often a server decodes it
-_ANYTHING: Final = "(?:/.*)?"
-# Ends of what servers, gateways and SDKs put before an operation: /v1, /v1beta, /beta, /openai, a deployment of Azure.
-_API: Final = rf"{_ANYTHING}/(?:v[0-9][a-z0-9.]*|beta|openai|anthropic|openai/deployments/[^/]+)"
 _DEPLOYMENT: Final = re.compile(r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?")
 _MODELS: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
 
-
-def to_regex(path: str) -> str:
-    """A path with wildcards as a regular expression."""
-    return re.escape(path).replace(r"\*\*", ".+").replace(r"\*", _SEGMENT)
-
-
-_PREFIX: Final = "(?:" + "|".join(map(to_regex, PREFIXES)) + ")"
-
-
-def below_prefixes(path: str) -> str:
-    """A path of the table as a regular expression: where it stands below ``PREFIXES``, or alone."""
-    return to_regex(path) if path.startswith("/") else f"{_PREFIX}/{to_regex(path.removeprefix('**/'))}"
-
-
-def below_anything(path: str) -> str:
-    """A path of the table that does not stand alone as a regular expression: wherever else it is read."""
-    start = _ANYTHING if path.startswith("**/") else _API
-    return f"{start}/{to_regex(path.removeprefix('**/'))}"
-
-
-class EndpointFinder:
-    """Finds the row of a path: first one that stands alone, then one below ``PREFIXES``, then one below anything."""
-
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
-        written = [(path, row) for row in endpoints for path in row.paths]
-        alone = [(to_regex(path), row) for path, row in written if path.startswith("/")]
-        below = [(path, row) for path, row in written if not path.startswith("/")]
-        every = alone + [(turn(path), row) for turn in (below_prefixes, below_anything) for path, row in below]
-        self._rows = [row for _, row in every]
-        self._pattern = re.compile("|".join(f"({regex})" for regex, _ in every))
-
-    def __call__(self, path: str) -> Endpoint | None:
-        """The row of a raw path without its query; None: nobody knows it."""
-        match = self._pattern.fullmatch(path) if len(path) <= MAX_PATH_CHARS else None
-        return None if match is None or match.lastindex is None else self._rows[match.lastindex - 1]
-
-
-find: Final = EndpointFinder(ENDPOINTS)
+find: Final = EndpointFinder(ENDPOINTS, PREFIXES)
 
 
 def dialect_for(method: str, path: str) -> Dialect | None:
@@ -264,7 +210,7 @@ def dialect_for(method: str, path: str) -> Dialect | None:
 
 
 def family_of(path: str) -> Family | None:
-    """The API that a path belongs to, OpenAI's if nobody knows it; ``None`` for what every API has."""
+    """The API that a path belongs to; OpenAI's for unknown paths, ``None`` for what every API has."""
     row = find(path.rstrip("/") or "/")
     return Family.OPENAI if row is None else row.family
 
@@ -276,6 +222,6 @@ def model_in_path(path: str) -> str | None:
 
 
 def listed_model(path: str) -> str | None:
-    """The model that somebody asks about: ``/v1/models/{model}``. Its name may hold slashes."""
+    """The model in ``/v1/models/{model}``, whose name may hold slashes."""
     match = _MODELS.fullmatch(path)
     return None if match is None or not match["model"] else unquote(match["model"])

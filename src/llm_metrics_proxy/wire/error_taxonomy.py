@@ -81,7 +81,7 @@ class Taxonomy(NamedTuple):
 
     types: tuple[ErrorType, ...]
     clues: tuple[Clue, ...]
-    words: Mapping[str, str]  # the exchange's words (proxy.exchange.Cause), and the types themselves, as the type
+    words: Mapping[str, str]  # the exchange's words (proxy.endings.Cause), and the types themselves, as the type
     category_of: Mapping[str, str]
     flags: Mapping[str, str]  # type of a completed answer by finish reason, in lower case
     flagged: tuple[str, ...]  # the types of these; the exchange sees some itself, such as OpenAI's text of a refusal

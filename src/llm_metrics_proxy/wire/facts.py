@@ -1,7 +1,7 @@
-"""What chat completions, completions and embeddings share: counts, usage, texts and the request's small numbers.
+"""What dialects share when they make facts of what a server sent: counts, usage, texts and small numbers.
 
-Source: OpenAI's API reference, "Usage" objects. Servers differ, so every value is looked at before it is believed: a
-count is an integer from 0 to ``MAX_TOKENS``, anything else is refused and told (``rejected``), never corrected.
+Source: OpenAI's API reference, "Usage" objects. Servers differ, so every value is checked before it is believed: a
+count is an integer from 0 to ``MAX_TOKENS``, anything else is refused and flagged (``rejected``), never corrected.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from llm_metrics_proxy.record import UsageSource
-from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, MAX_TOKENS, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, MAX_TOKENS, ResponseFacts
 from llm_metrics_proxy.wire.server_times import NO_TIMES, ServerTimes, timings_usage
 
 MAX_COST_USD: Final = 1e6  # of one request: more is nonsense
@@ -31,25 +31,21 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_empty(self) -> bool:
-        """It tells nothing: no count was there, or none was believable."""
+        """It has no count that can be believed."""
         return self.prompt_tokens is None and self.completion_tokens is None and self.total_tokens is None
 
 
-class _Refused:
-    """Type of the mark for a count that was given and cannot be one."""
-
-
-_REFUSED: Final = _Refused()
+REFUSED: Final = -1  # a count that was given and cannot be one
 _NO_USAGE: Final = Usage()
 
 
-def token_count(value: object) -> int | _Refused | None:
-    """``value`` as a token count. JSON does not tell 12 from 12.0, so a whole float is a count."""
+def token_count(value: object) -> int | None:
+    """``value`` as a token count; ``REFUSED`` if it cannot be one. In JSON 12.0 is 12, so a whole float is a count."""
     if type(value) is int:  # bool is an int to isinstance
-        return value if 0 <= value <= MAX_TOKENS else _REFUSED
+        return value if 0 <= value <= MAX_TOKENS else REFUSED
     if value is None:
         return None
-    return token_count(int(value)) if isinstance(value, float) and value.is_integer() else _REFUSED
+    return token_count(int(value)) if isinstance(value, float) and value.is_integer() else REFUSED
 
 
 _PlainCount = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
@@ -104,17 +100,16 @@ def read_usage(value: dict[str, Any]) -> Usage:
     """The counts of a ``usage`` object.
 
     What OpenAI keeps in ``prompt_tokens_details``, DeepSeek (``prompt_cache_hit_tokens``) and LiteLLM
-    (``cache_creation_input_tokens``) have beside it too; OpenRouter adds its ``cost`` in US dollars.
+    (``cache_creation_input_tokens``) put next to it; OpenRouter adds its ``cost`` in US dollars.
     """
-    prompt_details = _details(value, "prompt_tokens_details")
-    completion_details = _details(value, "completion_tokens_details")
-    cached, written = prompt_details.get("cached_tokens"), prompt_details.get("cache_write_tokens")
+    prompt = details(value, "prompt_tokens_details")
+    cached, written = prompt.get("cached_tokens"), prompt.get("cache_write_tokens")
     return usage_of(
         prompt=value.get("prompt_tokens"),
         completion=value.get("completion_tokens"),
         total=value.get("total_tokens"),
         cached=value.get("prompt_cache_hit_tokens") if cached is None else cached,
-        reasoning=completion_details.get("reasoning_tokens"),
+        reasoning=details(value, "completion_tokens_details").get("reasoning_tokens"),
         cache_write=value.get("cache_creation_input_tokens") if written is None else written,
         cost=value.get("cost"),
     )
@@ -132,19 +127,10 @@ def usage_of(
 ) -> Usage:
     """A report from values as a server gave them. A total that was not given is the sum, if both parts are known."""
     counts = [token_count(value) for value in (prompt, completion, total, cached, reasoning, cache_write)]
-    believed = [None if isinstance(count, _Refused) else count for count in counts]
-    if counts[2] is None and believed[0] is not None and believed[1] is not None:
-        believed[2] = believed[0] + believed[1]
-    return Usage(
-        prompt_tokens=believed[0],
-        completion_tokens=believed[1],
-        total_tokens=believed[2],
-        cached_tokens=believed[3],
-        reasoning_tokens=believed[4],
-        rejected=_REFUSED in counts,
-        cache_write_tokens=believed[5],
-        cost_usd=_cost(cost),
-    )
+    asked, answered, both, reused, thought, written = (None if count == REFUSED else count for count in counts)
+    if total is None and asked is not None and answered is not None:
+        both = asked + answered
+    return Usage(asked, answered, both, reused, thought, REFUSED in counts, written, _cost(cost))
 
 
 def answer_usage(usage: object, timings: object = None) -> Usage | None:
@@ -153,16 +139,33 @@ def answer_usage(usage: object, timings: object = None) -> Usage | None:
         found = read_usage(usage)
         if timings is not None and found.cached_tokens is None and isinstance(timings, dict):
             cached = token_count(timings.get("cache_n"))
-            if isinstance(cached, int):
+            if cached is not None and cached != REFUSED:
                 return msgspec.structs.replace(found, cached_tokens=cached)
         return found
-    told = timings_usage(timings) if timings is not None else None
-    return None if told is None else read_usage(told)
+    measured = None if timings is None else timings_usage(timings)
+    return None if measured is None else read_usage(measured)
 
 
-def _details(value: dict[str, Any], name: str) -> dict[str, Any]:
-    details = value.get(name)
-    return details if isinstance(details, dict) else {}
+def input_output_usage(value: object) -> Usage | None:
+    """The report of Responses and Realtime, which name what chat calls the prompt and the completion anew."""
+    if not isinstance(value, dict):
+        return None
+    return usage_of(
+        prompt=value.get("input_tokens"),
+        completion=value.get("output_tokens"),
+        total=value.get("total_tokens"),
+        cached=(details(value, "input_tokens_details") or details(value, "input_token_details")).get("cached_tokens"),
+        reasoning=(details(value, "output_tokens_details") or details(value, "output_token_details")).get(
+            "reasoning_tokens"
+        ),
+        cost=value.get("cost"),
+    )
+
+
+def details(value: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object that ``value`` has under ``name``; an empty one if it has none."""
+    found = value.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _cost(value: object) -> float | None:
@@ -173,27 +176,19 @@ def _cost(value: object) -> float | None:
 
 def response_facts(
     *,
-    model: str | None,
-    finish_reason: str | None,
-    usage: Usage | None,
-    terminal: bool,
-    malformed: bool,
-    error: ErrorFacts | None,
-    content_chunks: int | None = None,
-    tool_call_count: int | None = None,
-    response_id: str | None = None,
-    service_tier: str | None = None,
+    usage: Usage | None = None,
     times: ServerTimes = NO_TIMES,
+    finish_reason: str | None = None,
     refused: bool = False,
+    **others: Any,
 ) -> ResponseFacts:
     """The facts of an answer; ``usage`` is None when it gave no report; ``refused``: a refusal's text was seen.
 
-    OpenAI ends a refusal with ``stop`` (Responses: ``completed``), as any text. Where the finish reason tells of
-    something else, such as a filter, that says more.
+    OpenAI ends a refusal with ``stop`` (Responses: ``completed``), as any text. A finish reason that says something
+    else, such as a filter, says more.
     """
     counts = usage or _NO_USAGE
     return ResponseFacts(
-        model=model,
         finish_reason=finish_reason,
         prompt_tokens=counts.prompt_tokens,
         completion_tokens=counts.completion_tokens,
@@ -202,20 +197,14 @@ def response_facts(
         reasoning_tokens=counts.reasoning_tokens,
         usage_source=UsageSource.NONE if counts.is_empty else UsageSource.REPORTED,
         usage_rejected=counts.rejected,
-        content_chunks=content_chunks,
-        terminal=terminal,
-        malformed=malformed,
-        error=error,
         cache_write_tokens=counts.cache_write_tokens,
-        tool_call_count=tool_call_count,
-        service_tier=service_tier,
-        response_id=response_id,
         upstream_cost_usd=counts.cost_usd,
         server_total_ms=times.total_ms,
         server_load_ms=times.load_ms,
         server_prompt_ms=times.prompt_ms,
         server_generation_ms=times.generation_ms,
         refused=refused and finish_reason in ENDS_OF_TEXT,
+        **others,
     )
 
 

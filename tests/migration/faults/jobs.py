@@ -12,7 +12,7 @@ from llm_metrics_proxy.errors import LlmMetricsProxyError, StoreBusyError, Store
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import batches, engine
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Ended, Progress, Result
+from llm_metrics_proxy.migration.model import Ended, MigrationResult, Progress
 from llm_metrics_proxy.record import COLUMNS
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
@@ -62,7 +62,7 @@ def _options(path: str, **more: Any) -> engine.Options:
     return engine.Options(backup_dir=Path(path).parent / "backups", **more)
 
 
-def _result(result: Result) -> dict[str, Any]:
+def _result(result: MigrationResult) -> dict[str, Any]:
     return {
         "ended": result.ended.value,
         "message": result.message,
