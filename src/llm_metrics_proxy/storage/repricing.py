@@ -83,10 +83,7 @@ def reprice(
 
     Raises ``StoreError`` and its kinds; a database that needs a migration first is one of them.
     """
-    if not applied_steps(path):
-        raise StoreError(f"{path} holds no records yet; `llm-metrics-proxy serve` fills it")
-    if not dry_run:
-        SqliteStore(path).close()  # applies the schema's newest steps
+    refuse_without_records(path, apply_steps=not dry_run)
     access = Access.READ if dry_run else Access.WRITE
     try:
         with closing(connect_to_records(path, access, busy_ms=BUSY_MS)) as connection:
@@ -95,6 +92,14 @@ def reprice(
             return run.work(stop or threading.Event(), report, dry_run=dry_run)
     except apsw.Error as error:
         raise store_error(path, "pricing records", error) from error
+
+
+def refuse_without_records(path: Path, *, apply_steps: bool) -> None:
+    """Raise ``StoreError`` for a file without records; ``apply_steps``: bring the schema of others up to date."""
+    if not applied_steps(path):
+        raise StoreError(f"{path} holds no records yet; `llm-metrics-proxy serve` fills it")
+    if apply_steps:
+        SqliteStore(path).close()
 
 
 class _Run:
