@@ -18,7 +18,7 @@ from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
-from llm_metrics_proxy.storage.backup_copy import OnProgress
+from llm_metrics_proxy.storage.durable import OnProgress
 from llm_metrics_proxy.storage.restore import Restored
 from llm_metrics_proxy.storage.restore import restore as put_in_place
 

@@ -15,9 +15,9 @@ from llm_metrics_proxy.migration.batches import Teller
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.storage import compact as storage
-from llm_metrics_proxy.storage.backup_copy import OnProgress
 from llm_metrics_proxy.storage.compact import Compacted, Watch
 from llm_metrics_proxy.storage.disk_space import size
+from llm_metrics_proxy.storage.durable import OnProgress
 
 
 @with_settings(*READING, "backup_dir", "backup_keep")

@@ -32,7 +32,7 @@ from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.tables import print_table, table
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.storage.connection import on_one_line
-from llm_metrics_proxy.storage.sqlite import Explained
+from llm_metrics_proxy.storage.read_pool import Explained
 
 _PANEL: Final = "What to show"
 _BARS: Final = "▁▂▃▄▅▆▇█"

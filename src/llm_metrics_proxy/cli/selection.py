@@ -14,7 +14,8 @@ from llm_metrics_proxy.analytics.filters import FILTERED, value_type
 from llm_metrics_proxy.columns import Column, Flag
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import NewerDatabaseError, QueryError, StoreError
-from llm_metrics_proxy.storage.sqlite import Explain, SqliteReader
+from llm_metrics_proxy.storage.read_pool import Explain
+from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 _PANEL: Final = "Which records"

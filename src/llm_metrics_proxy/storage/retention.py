@@ -23,14 +23,6 @@ _BEFORE_ALL: Final = -(2**63)
 _TIMES: Final = "timestamp >= '0000-' AND timestamp < ?"
 
 
-def used_bytes(connection: apsw.Connection) -> int:
-    """Of the file, without its free pages."""
-    ((pages, free, size),) = connection.execute(
-        "SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
-    )
-    return int((pages - free) * size)
-
-
 def oldest_day(connection: apsw.Connection) -> int | None:
     """The day (its first second) of the oldest record that can be pruned; ``None`` if there is none."""
     # each minute once: records of odd times, which stay, may come first
@@ -81,7 +73,7 @@ def undo_tables(connection: apsw.Connection) -> list[str]:
 
 
 def forget_some(connection: apsw.Connection, records: int, after: dict[str, int]) -> int:
-    """Delete undo entries that nobody can ask for, in the caller's transaction; how many rows were looked at or went.
+    """Delete undo entries of no further use, in the caller's transaction; how many rows were looked at or went.
 
     Those are entries of records that are gone, and all of runs before the last one, once that is done. ``after``
     remembers how far each table was looked through. 0: nothing is left, or a migration is under way.
