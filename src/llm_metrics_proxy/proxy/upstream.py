@@ -166,7 +166,7 @@ class Upstream(asyncio.Protocol):
     def _take_apart(self, owner: Owner, data: bytes, message: WholeMessage | None, now: int) -> None:
         """A read that the shorter ways above are not for."""
         reader, switched, fault = self._reader, None, None
-        had_begun = reader.begun
+        had_begun = not reader.untouched
         try:
             switched = reader.feed(data)
         except (httptools.HttpParserError, ChunkedError) as error:
@@ -241,7 +241,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         owner, self.owner = self.owner, None
-        answered = self._reader.begun
+        answered = not self._reader.untouched
         if owner is not None and not answered:
             self.unsent = self._is_unsent(exc)
         self.transport = self._socket_writer = None
