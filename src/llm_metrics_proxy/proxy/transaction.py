@@ -38,11 +38,6 @@ class Transaction(Download):
 
     # From the client's connection
 
-    def note_opened(self) -> None:
-        if not self.opened:
-            self.opened = True
-            self.ctx.recorder.opened(self.exchange.record)
-
     def start(self) -> None:
         self.started = True
         if self.exchange.state is CLOSED:
@@ -146,9 +141,8 @@ class Transaction(Download):
         """Forward a request that is here whole and need not wait for anything: an idle connection is there, and nothing
         has to be changed (``RequestPlan.fast``). False: nothing was done, and it goes the long way.
 
-        It would pass every station of that within one read, and each would find nothing to wait for: 26 µs of CPU per
-        exchange became 21.5 (``docs/performance.md``). It ends in the same state, so that whatever happens next meets
-        the same object; ``tests/proxy/test_plans.py`` holds both ways against each other.
+        There each station would find nothing to wait for: 26 µs of CPU per exchange became 21.5 (``docs/performance.md``).
+        Both ways end in the same state; ``tests/proxy/test_plans.py`` holds them against each other.
         """
         ctx, plan, exchange, length = self.ctx, self.plan, self.exchange, len(body)
         bodies = ctx.bodies

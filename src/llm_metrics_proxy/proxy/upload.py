@@ -53,6 +53,11 @@ class Upload:
 
     # The body
 
+    def note_opened(self) -> None:
+        if not self.opened:
+            self.opened = True
+            self.ctx.recorder.opened(self.exchange.record)
+
     def hold(self, data: bytes) -> bool:
         """Keep part of the body; false if there is no room for it."""
         bodies, body = self.ctx.bodies, self.body
