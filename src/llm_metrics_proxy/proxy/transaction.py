@@ -141,8 +141,8 @@ class Transaction(Download):
         """Forward a request that is here whole and need not wait for anything: an idle connection is there, and nothing
         has to be changed (``RequestPlan.fast``). False: nothing was done, and it goes the long way.
 
-        There each station would find nothing to wait for; 26 µs of CPU per exchange became 21.5. Both ways end in the same
-        state, and ``tests/proxy/test_plans.py`` holds them against each other.
+        There each station would find nothing to wait for; 26 µs of CPU per exchange became 21.5. Both ways end in the
+        same state, and ``tests/proxy/test_plans.py`` holds them against each other.
         """
         ctx, plan, exchange, length = self.ctx, self.plan, self.exchange, len(body)
         bodies = ctx.bodies
