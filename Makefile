@@ -66,8 +66,9 @@ check: $(DEV) $(SITE) ## ruff, mypy --strict, import rules, docs and version che
 	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python check
 	$(BIN)/pytest -q tests/architecture
 
-dashboard-types: $(DEV) $(NODE) ## the API's types for the dashboard, from its OpenAPI document
+dashboard-types: $(DEV) $(NODE) ## the API's types and columns for the dashboard, from the program
 	$(BIN)/python -m tools.openapi dashboard/openapi.json
+	$(BIN)/python -m tools.dashboard_columns dashboard/src/api/columns.ts
 	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python types
 
 # One process more than there are cores: many of these tests wait for each other's threads.

@@ -27,9 +27,26 @@ function packed(): Plugin {
   };
 }
 
+/** `virtual:words/de`: the German words alone, so that a browser loads one language. */
+function words(): Plugin {
+  const prefix = "virtual:words/";
+  return {
+    name: "words",
+    resolveId: (id) => (id.startsWith(prefix) ? `\0${id}` : undefined),
+    load(id) {
+      if (!id.startsWith(`\0${prefix}`)) return undefined;
+      const path = join(import.meta.dirname, "src/i18n/words.json");
+      this.addWatchFile(path);
+      const language = id.slice(prefix.length + 1);
+      const rows = Object.entries(JSON.parse(readFileSync(path, "utf8")) as Record<string, Record<string, string>>);
+      return `export default ${JSON.stringify(Object.fromEntries(rows.map(([key, row]) => [key, row[language]])))}`;
+    },
+  };
+}
+
 // Served by the metrics process wherever that is reached; assets bear a hash, so that browsers may keep them for ever.
 export default defineConfig({
-  plugins: [react(), packed()],
+  plugins: [react(), words(), packed()],
   base: "./", // addresses are relative to the page, or to the script that asks
   build: {
     outDir: OUT,

@@ -1,10 +1,11 @@
 """The record: every raw fact of one request, and the columns that are calculated from them.
 
-This is the only list of columns. The DDL, the journal, the API and ``docs/metrics.md`` are checked against it.
+This is the only list of columns: each is one row that says all there is to say about it (see ``columns``), and
+whatever else lists columns follows from ``REGISTRY``. So this file is as long as that list.
 
 * ``RequestRecord`` holds the raw facts in the journal's order. MessagePack carries it as an array, so fields are
   **only ever appended**: an older frame that lacks the last fields still decodes, to their defaults.
-* ``DERIVED`` names the columns that ``metrics_service`` calculates, ``PRICED`` those that a price list fills in when
+* ``DERIVED`` are the columns that ``metrics_service`` calculates, ``PRICED`` those that a price list fills in when
   the record is stored, ``KEPT`` those that only migrations write.
 
 All durations are milliseconds on a monotonic clock, counted from ``received`` (the request's head was parsed), unless
@@ -12,15 +13,38 @@ the meaning says otherwise. ``None`` means unknown or not applicable; it is neve
 """
 
 from enum import StrEnum
-from typing import Annotated, Final, NamedTuple, get_type_hints
+from typing import Annotated, Final, get_type_hints
 
 import msgspec
+
+from llm_metrics_proxy.columns import (
+    ANY,
+    BYTES,
+    COUNT,
+    DURATION,
+    FLAG,
+    LIMIT,
+    MONEY,
+    NUMBER,
+    RATE,
+    STATUS,
+    TEXT,
+    TIME,
+    TOKENS,
+    Column,
+    Filter,
+    Flag,
+    Grouping,
+    RolledUp,
+    RuleKey,
+    Shown,
+)
 
 
 class Outcome(StrEnum):
     """How a request ended, in the words of the exchange: they are in journals and in records of 2.x.
 
-    A member may be added, never renamed. What is stored from 3.0.0 on is one of ``wire.error_taxonomy.OUTCOMES``.
+    A member may be added, never renamed. What is stored from 3.0.0 on is one of ``wire.error_types.OUTCOMES``.
     """
 
     COMPLETED = "completed"
@@ -46,156 +70,295 @@ class UsageSource(StrEnum):
     NONE = "none"
 
 
-class Fact(NamedTuple):
-    """What a column means; ``unit`` is empty for text, flags and counts without one."""
-
-    meaning: str
-    unit: str = ""
-
-
+# fmt: off
 class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     """The raw facts of one request. Its exchange fills it and is its only owner until the frame is written.
 
     ``gc=False``: it holds only scalars, and thousands of them are alive at once.
     """
 
-    request_id: Annotated[str, Fact("32 hex digits, also sent as the header x-llm-metrics-request-id")]
-    timestamp: Annotated[str, Fact("when the head was parsed, ISO 8601 in UTC with microseconds, ends in Z")]
-    method: Annotated[str, Fact("HTTP method")]
-    endpoint: Annotated[str, Fact("path without the query, cut to 256 characters")]
-    dialect: Annotated[str | None, Fact("wire format that was read, such as openai_chat; none: only forwarded")] = None
-    backend: Annotated[str | None, Fact("host:port of the server that was to answer")] = None
-    model: Annotated[str | None, Fact("model the request asked for, cut to 256 characters")] = None
-    response_model: Annotated[str | None, Fact("model the answer named, cut to 256 characters")] = None
-    origin: Annotated[str | None, Fact("who asked: x-llm-metrics-origin, else Origin, else Referer's origin")] = None
-    user: Annotated[str | None, Fact("`user` of the request's body, cut to 256 characters")] = None
-    user_agent: Annotated[str | None, Fact("first product of User-Agent, such as OpenAI/Python 2.1")] = None
-    api_key_id: Annotated[str | None, Fact("first 12 hex digits of HMAC-SHA-256 of the key; the key is not kept")] = (
-        None
-    )
-    client_address: Annotated[str | None, Fact("client's address; only with record_client_address")] = None
-    is_streaming: Annotated[bool, Fact("the request asked for a stream")] = False
-    max_tokens: Annotated[int | None, Fact("limit asked for (max_completion_tokens, else max_tokens)", "tokens")] = None
-    temperature: Annotated[float | None, Fact("sampling temperature asked for")] = None
-    top_p: Annotated[float | None, Fact("nucleus sampling asked for")] = None
-    message_count: Annotated[int | None, Fact("messages, prompts or inputs in the request")] = None
-    tool_count: Annotated[int | None, Fact("tools the request offered")] = None
-    choice_count: Annotated[int | None, Fact("`n`: answers asked for")] = None
-    request_bytes: Annotated[int, Fact("request body received from the client", "bytes")] = 0
-    response_bytes: Annotated[int, Fact("response body handed to the client", "bytes")] = 0
-    success: Annotated[bool, Fact("the outcome is `completed`")] = False
-    outcome: Annotated[str, Fact("how it ended; see the table of outcomes")] = Outcome.PROXY_CRASHED
-    status_code: Annotated[int | None, Fact("status sent to the client; none if no head was sent")] = None
-    upstream_status_code: Annotated[int | None, Fact("status the server sent")] = None
-    finish_reason: Annotated[str | None, Fact("the server's word, of the first choice that gave one")] = None
-    error_type: Annotated[
-        str | None, Fact("type of the taxonomy, see errors; before 3.0.0 the server's or this proxy's word")
-    ] = None
-    error_message: Annotated[str | None, Fact("at most 500 characters, keys and bearer tokens masked")] = None
-    prompt_tokens: Annotated[int | None, Fact("reported input tokens, cached ones included", "tokens")] = None
-    completion_tokens: Annotated[int | None, Fact("reported output tokens, reasoning included", "tokens")] = None
-    total_tokens: Annotated[int | None, Fact("reported total, else the sum if both parts are known", "tokens")] = None
-    cached_tokens: Annotated[int | None, Fact("reported input tokens read from a cache", "tokens")] = None
-    reasoning_tokens: Annotated[int | None, Fact("reported output tokens spent on reasoning", "tokens")] = None
-    usage_source: Annotated[str, Fact("where the token counts come from: reported, estimated or none")] = (
-        UsageSource.NONE
-    )
-    usage_rejected: Annotated[
-        bool, Fact("a reported count was nonsense (negative, huge, not a number) and refused")
-    ] = False
-    content_chunks: Annotated[int | None, Fact("stream events that carried content; a chunk is not a token")] = None
-    upstream_reused: Annotated[bool | None, Fact("a pooled connection was used")] = None
-    retries: Annotated[int, Fact("fresh connections tried after a reused one turned out closed")] = 0
-    body_complete_ms: Annotated[float | None, Fact("request body read completely", "ms")] = None
-    connect_ms: Annotated[float | None, Fact("duration of DNS, TCP and TLS; none if a connection was reused", "ms")] = (
-        None
-    )
-    upstream_acquired_ms: Annotated[float | None, Fact("upstream connection ready", "ms")] = None
-    request_sent_ms: Annotated[float | None, Fact("request handed to the upstream socket", "ms")] = None
-    response_headers_ms: Annotated[float | None, Fact("head of the final (not 1xx) response parsed", "ms")] = None
-    time_to_first_byte_ms: Annotated[float | None, Fact("first byte of the response body", "ms")] = None
-    time_to_first_token_ms: Annotated[
-        float | None, Fact("TTFT: first event with content, reasoning, tool call or refusal; streams only", "ms")
-    ] = None
-    time_to_first_output_ms: Annotated[float | None, Fact("as TTFT, visible content only; streams only", "ms")] = None
-    time_to_last_token_ms: Annotated[
-        float | None, Fact("TTLT: last event that carried a token; streams only", "ms")
-    ] = None
-    inter_chunk_max_ms: Annotated[
-        float | None, Fact("largest gap between two reads that carried content; streams only", "ms")
-    ] = None
-    response_time_ms: Annotated[
-        float | None, Fact("last byte handed to the client's socket; none if crashed", "ms")
-    ] = None
-    proxy_overhead_ms: Annotated[
-        float | None, Fact("time this proxy added: waiting for a connection, forwarding, finishing", "ms")
-    ] = None
-    cache_write_tokens: Annotated[int | None, Fact("reported input tokens written to a cache", "tokens")] = None
-    tool_call_count: Annotated[int | None, Fact("tool calls in the answer, in all its choices")] = None
-    service_tier: Annotated[str | None, Fact("tier the answer named; it can differ from the one asked for")] = None
-    response_id: Annotated[str | None, Fact("the answer's own id, cut to 256 characters")] = None
-    upstream_cost_usd: Annotated[float | None, Fact("cost that the server itself reported", "USD")] = None
-    server_total_ms: Annotated[float | None, Fact("whole duration by the server's own clock", "ms")] = None
-    server_load_ms: Annotated[float | None, Fact("of that, loading the model", "ms")] = None
-    server_prompt_ms: Annotated[float | None, Fact("of that, evaluating the prompt", "ms")] = None
-    server_generation_ms: Annotated[float | None, Fact("of that, generating the answer", "ms")] = None
-    websocket_frames_received: Annotated[
-        int | None, Fact("whole WebSocket frames from the client; none: no WebSocket")
-    ] = None
-    websocket_frames_sent: Annotated[
-        int | None, Fact("whole WebSocket frames handed to the client; none: no WebSocket")
-    ] = None
-    backend_name: Annotated[str | None, Fact("name of that server in the settings; none where it has no name")] = None
-    attempts: Annotated[int | None, Fact("connections asked for; none if refused before any was")] = None
-    attempt_errors: Annotated[
-        str | None, Fact("why attempts failed that were not the last, in order: name:error, separated by commas")
-    ] = None
-    tags: Annotated[str | None, Fact("x-llm-metrics-tag: k=v, sorted by k, separated by commas")] = None
-    trace_id: Annotated[str | None, Fact("32 hex digits of W3C traceparent, if it is valid")] = None
-    upstream_error_code: Annotated[str | None, Fact("`code` of the server's error, in its own words")] = None
-    upstream_error_type: Annotated[str | None, Fact("`type` of the server's error, in its own words")] = None
-    retry_after_ms: Annotated[float | None, Fact("how long the server asks to wait (Retry-After)", "ms")] = None
-    ratelimit_limit_requests: Annotated[int | None, Fact("requests that the server allows in its period")] = None
-    ratelimit_remaining_requests: Annotated[int | None, Fact("requests left in that period")] = None
-    ratelimit_reset_requests_ms: Annotated[
-        float | None, Fact("until the requests are allowed again, from the answer's head", "ms")
-    ] = None
-    ratelimit_limit_tokens: Annotated[int | None, Fact("tokens that the server allows in its period")] = None
-    ratelimit_remaining_tokens: Annotated[int | None, Fact("tokens left in that period")] = None
-    ratelimit_reset_tokens_ms: Annotated[
-        float | None, Fact("until the tokens are allowed again, from the answer's head", "ms")
-    ] = None
-    parent_span_id: Annotated[str | None, Fact("16 hex digits of W3C traceparent: the client's span")] = None
-    trace_sampled: Annotated[bool | None, Fact("the client's own trace is kept, by W3C traceparent's flag")] = None
+    request_id: Annotated[str, Column(
+        TEXT, "32 hex digits, also sent as the header x-llm-metrics-request-id", shown=Shown(270, 26),
+    )]
+    timestamp: Annotated[str, Column(
+        TIME, "when the head was parsed, ISO 8601 in UTC with microseconds, ends in Z", label="table.time",
+        shown=Shown(148, 1),
+    )]
+    method: Annotated[str, Column(TEXT, "HTTP method")]
+    endpoint: Annotated[str, Column(
+        TEXT, "path without the query, cut to 256 characters", place=5, label="table.endpoint",
+        filter=Filter("The path without its query, exactly.",
+            rule=RuleKey("Only this path.", "a path, such as /v1/chat/completions")),
+        group=Grouping("path without its query", in_rollups=True), shown=Shown(190, 13),
+    )]
+    dialect: Annotated[str | None, Column(
+        TEXT, "wire format that was read, such as openai_chat; none: only forwarded",
+    )] = None
+    backend: Annotated[str | None, Column(
+        TEXT, "host:port of the server that was to answer", place=3,
+        filter=Filter("host:port of the LLM server.", is_chip=False),
+        group=Grouping("host:port of the LLM server", in_rollups=True, explored=False),
+    )] = None
+    model: Annotated[str | None, Column(
+        TEXT, "model the request asked for, cut to 256 characters", place=1, label="table.model",
+        filter=Filter("The model that the request asked for, exactly.",
+            flag=Flag("Model that was asked for."), rule=RuleKey("Only requests for this model.", "a model's name")),
+        group=Grouping("model that was asked for", in_rollups=True), shown=Shown(150, 2),
+    )] = None
+    response_model: Annotated[str | None, Column(
+        TEXT, "model the answer named, cut to 256 characters", place=2,
+        group=Grouping("model that the answer named"),
+    )] = None
+    origin: Annotated[str | None, Column(
+        TEXT, "who asked: x-llm-metrics-origin, else Origin, else Referer's origin", place=6, label="table.origin",
+        filter=Filter("Who asked, exactly as recorded.",
+            flag=Flag("Who asked."), rule=RuleKey("Only requests of this origin.", "an origin, as records show it")),
+        group=Grouping("who asked", in_rollups=True), shown=Shown(128, 10),
+    )] = None
+    user: Annotated[str | None, Column(
+        TEXT, "`user` of the request's body, cut to 256 characters", place=8, label="table.user",
+        filter=Filter("`user` of the request's body, exactly.",
+            flag=Flag("`user` of the request's body."),
+            rule=RuleKey("Only requests of this user.", "a user, as records show it")),
+        group=Grouping("`user` of the request's body", in_rollups=True), shown=Shown(120, 14),
+    )] = None
+    user_agent: Annotated[str | None, Column(
+        TEXT, "first product of User-Agent, such as OpenAI/Python 2.1", place=9,
+        filter=Filter("The first product of User-Agent, exactly as recorded.",
+            flag=Flag("First product of User-Agent, as recorded."), is_chip=False),
+    )] = None
+    api_key_id: Annotated[str | None, Column(
+        TEXT, "first 12 hex digits of HMAC-SHA-256 of the key; the key is not kept", place=7, label="table.key",
+        filter=Filter("Which key asked: the id that records show, not the key.",
+            flag=Flag("Which key asked: the id that records show."),
+            rule=RuleKey("Only requests with this key.", "an id of a key, as records show it")),
+        group=Grouping("which key asked", in_rollups=True), shown=Shown(130, 15),
+    )] = None
+    client_address: Annotated[str | None, Column(TEXT, "client's address; only with record_client_address")] = None
+    is_streaming: Annotated[bool, Column(
+        FLAG, "the request asked for a stream", place=11, label="nav.streaming",
+        filter=Filter("Whether the request asked for a stream.", name="streaming",
+            flag=Flag("Only the one or the other.", "--streamed/--not-streamed"),
+            rule=RuleKey("Only streams, or only what is none.", "true or false")),
+        group=Grouping("whether the request asked for a stream", name="streaming", in_rollups=True),
+        shown=Shown(100, 17),
+    )] = False
+    max_tokens: Annotated[int | None, Column(LIMIT, "limit asked for (max_completion_tokens, else max_tokens)")] = None
+    temperature: Annotated[float | None, Column(NUMBER, "sampling temperature asked for")] = None
+    top_p: Annotated[float | None, Column(NUMBER, "nucleus sampling asked for")] = None
+    message_count: Annotated[int | None, Column(COUNT, "messages, prompts or inputs in the request")] = None
+    tool_count: Annotated[int | None, Column(COUNT, "tools the request offered")] = None
+    choice_count: Annotated[int | None, Column(COUNT, "`n`: answers asked for")] = None
+    request_bytes: Annotated[int, Column(
+        BYTES, "request body received from the client", rolled_up=RolledUp(28, "main"), shown=Shown(120, 22),
+    )] = 0
+    response_bytes: Annotated[int, Column(
+        BYTES, "response body handed to the client", label="metric.response_bytes", rolled_up=RolledUp(29, "main"),
+        shown=Shown(130, 23),
+    )] = 0
+    success: Annotated[bool, Column(
+        FLAG, "the outcome is `completed`", place=18,
+        filter=Filter("Whether the outcome is `completed`.",
+            flag=Flag("Only the one or the other.", "--failed/--succeeded", negated=True), is_chip=False),
+    )] = False
+    outcome: Annotated[str, Column(
+        TEXT, "how it ended; see the table of outcomes", place=12, label="table.outcome",
+        filter=Filter("How the request ended.", flag=Flag("How it ended.")),
+        group=Grouping("how the request ended", in_rollups=True), shown=Shown(132, 3),
+    )] = Outcome.PROXY_CRASHED
+    status_code: Annotated[int | None, Column(
+        STATUS, "status sent to the client; none if no head was sent", place=17, label="table.status",
+        filter=Filter("The status that the client got.", flag=Flag("Status that the client got.", "--status")),
+        group=Grouping("status that the client got", in_rollups=True), shown=Shown(66, 4),
+    )] = None
+    upstream_status_code: Annotated[int | None, Column(STATUS, "status the server sent")] = None
+    finish_reason: Annotated[str | None, Column(
+        TEXT, "the server's word, of the first choice that gave one", place=16,
+        group=Grouping("why the answer ended", in_rollups=True), shown=Shown(110, 18),
+    )] = None
+    error_type: Annotated[str | None, Column(
+        TEXT, "type of the taxonomy, see errors; before 3.0.0 the server's or this proxy's word", place=14,
+        label="errors.type",
+        filter=Filter("What went wrong; /api/v1/errors explains each.",
+            flag=Flag("What went wrong, as `errors` and `requests` show it.")),
+        group=Grouping("what went wrong", in_rollups=True), shown=Shown(130, 11),
+    )] = None
+    error_message: Annotated[str | None, Column(
+        TEXT, "at most 500 characters, keys and bearer tokens masked", label="table.message", shown=Shown(320, 28),
+    )] = None
+    prompt_tokens: Annotated[int | None, Column(
+        TOKENS, "reported input tokens, cached ones included", place=30, label="metric.prompt_tokens",
+        rolled_up=RolledUp(22, "main"), explored=True, shown=Shown(82, 8),
+    )] = None
+    completion_tokens: Annotated[int | None, Column(
+        TOKENS, "reported output tokens, reasoning included", place=31, label="metric.completion_tokens",
+        rolled_up=RolledUp(23, "main"), explored=True, shown=Shown(92, 9),
+    )] = None
+    total_tokens: Annotated[int | None, Column(
+        TOKENS, "reported total, else the sum if both parts are known", place=34, label="metric.tokens",
+        rolled_up=RolledUp(24, "main"), explored=True, shown=Shown(88, 19),
+    )] = None
+    cached_tokens: Annotated[int | None, Column(
+        TOKENS, "reported input tokens read from a cache", place=32, rolled_up=RolledUp(25, "main"), explored=True,
+    )] = None
+    reasoning_tokens: Annotated[int | None, Column(
+        TOKENS, "reported output tokens spent on reasoning", place=33, rolled_up=RolledUp(26, "main"), explored=True,
+    )] = None
+    usage_source: Annotated[str, Column(
+        TEXT, "where the token counts come from: reported, estimated or none",
+    )] = UsageSource.NONE
+    usage_rejected: Annotated[bool, Column(
+        FLAG, "a reported count was nonsense (negative, huge, not a number) and refused",
+    )] = False
+    content_chunks: Annotated[int | None, Column(
+        COUNT, "stream events that carried content; a chunk is not a token",
+    )] = None
+    upstream_reused: Annotated[bool | None, Column(FLAG, "a pooled connection was used")] = None
+    retries: Annotated[int, Column(COUNT, "fresh connections tried after a reused one turned out closed")] = 0
+    body_complete_ms: Annotated[float | None, Column(
+        DURATION, "request body read completely", rolled_up=RolledUp(10),
+    )] = None
+    connect_ms: Annotated[float | None, Column(
+        DURATION, "duration of DNS, TCP and TLS; none if a connection was reused", rolled_up=RolledUp(11),
+    )] = None
+    upstream_acquired_ms: Annotated[float | None, Column(
+        DURATION, "upstream connection ready", rolled_up=RolledUp(12),
+    )] = None
+    request_sent_ms: Annotated[float | None, Column(
+        DURATION, "request handed to the upstream socket", rolled_up=RolledUp(13),
+    )] = None
+    response_headers_ms: Annotated[float | None, Column(
+        DURATION, "head of the final (not 1xx) response parsed", rolled_up=RolledUp(14),
+    )] = None
+    time_to_first_byte_ms: Annotated[float | None, Column(
+        DURATION, "first byte of the response body", place=24, rolled_up=RolledUp(6), explored=True,
+    )] = None
+    time_to_first_token_ms: Annotated[float | None, Column(
+        DURATION, "TTFT: first event with content, reasoning, tool call or refusal; streams only", place=22,
+        label="metric.ttft", rolled_up=RolledUp(1, "client"), explored=True, shown=Shown(136, 6),
+    )] = None
+    time_to_first_output_ms: Annotated[float | None, Column(
+        DURATION, "as TTFT, visible content only; streams only", rolled_up=RolledUp(7),
+    )] = None
+    time_to_last_token_ms: Annotated[float | None, Column(
+        DURATION, "TTLT: last event that carried a token; streams only", place=23, rolled_up=RolledUp(8),
+        explored=True,
+    )] = None
+    inter_chunk_max_ms: Annotated[float | None, Column(
+        DURATION, "largest gap between two reads that carried content; streams only", place=28, rolled_up=RolledUp(9),
+        explored=True,
+    )] = None
+    response_time_ms: Annotated[float | None, Column(
+        DURATION, "last byte handed to the client's socket; none if crashed", place=21, label="metric.response_time",
+        rolled_up=RolledUp(0, "client"), explored=True, shown=Shown(118, 5),
+    )] = None
+    proxy_overhead_ms: Annotated[float | None, Column(
+        DURATION, "time this proxy added: waiting for a connection, forwarding, finishing", place=29,
+        rolled_up=RolledUp(5, "main"), explored=True, shown=Shown(140, 24),
+    )] = None
+    cache_write_tokens: Annotated[int | None, Column(
+        TOKENS, "reported input tokens written to a cache", rolled_up=RolledUp(27),
+    )] = None
+    tool_call_count: Annotated[int | None, Column(COUNT, "tool calls in the answer, in all its choices")] = None
+    service_tier: Annotated[str | None, Column(
+        TEXT, "tier the answer named; it can differ from the one asked for",
+    )] = None
+    response_id: Annotated[str | None, Column(TEXT, "the answer's own id, cut to 256 characters")] = None
+    upstream_cost_usd: Annotated[float | None, Column(
+        MONEY, "cost that the server itself reported", rolled_up=RolledUp(31),
+    )] = None
+    server_total_ms: Annotated[float | None, Column(
+        DURATION, "whole duration by the server's own clock", rolled_up=RolledUp(15),
+    )] = None
+    server_load_ms: Annotated[float | None, Column(
+        DURATION, "of that, loading the model", rolled_up=RolledUp(16),
+    )] = None
+    server_prompt_ms: Annotated[float | None, Column(
+        DURATION, "of that, evaluating the prompt", rolled_up=RolledUp(17),
+    )] = None
+    server_generation_ms: Annotated[float | None, Column(
+        DURATION, "of that, generating the answer", rolled_up=RolledUp(18),
+    )] = None
+    websocket_frames_received: Annotated[int | None, Column(
+        COUNT, "whole WebSocket frames from the client; none: no WebSocket",
+    )] = None
+    websocket_frames_sent: Annotated[int | None, Column(
+        COUNT, "whole WebSocket frames handed to the client; none: no WebSocket",
+    )] = None
+    backend_name: Annotated[str | None, Column(
+        TEXT, "name of that server in the settings; none where it has no name", place=4, label="table.backend",
+        filter=Filter("Name of the LLM server in the settings, exactly.",
+            flag=Flag("Name of the LLM server in the settings."),
+            rule=RuleKey("Only requests to this server.", "a name of [[backends]]")),
+        group=Grouping("name of the LLM server in the settings", in_rollups=True), shown=Shown(110, 12),
+    )] = None
+    attempts: Annotated[int | None, Column(COUNT, "connections asked for; none if refused before any was")] = None
+    attempt_errors: Annotated[str | None, Column(
+        TEXT, "why attempts failed that were not the last, in order: name:error, separated by commas",
+    )] = None
+    tags: Annotated[str | None, Column(
+        TEXT, "x-llm-metrics-tag: k=v, sorted by k, separated by commas", place=10, label="table.tag",
+        filter=Filter("A tag `k=v`; several, separated by commas, must all be there.", name="tag",
+            flag=Flag("x-llm-metrics-tag; repeated ones must all be there."),
+            rule=RuleKey("Only requests with this tag.", "k=v, several separated by commas")),
+        shown=Shown(150, 16),
+    )] = None
+    trace_id: Annotated[str | None, Column(
+        TEXT, "32 hex digits of W3C traceparent, if it is valid", place=20,
+        filter=Filter("The W3C trace that the request belongs to: 32 hex digits.",
+            flag=Flag("W3C trace: 32 hex digits.")),
+        shown=Shown(270, 25),
+    )] = None
+    upstream_error_code: Annotated[str | None, Column(TEXT, "`code` of the server's error, in its own words")] = None
+    upstream_error_type: Annotated[str | None, Column(TEXT, "`type` of the server's error, in its own words")] = None
+    retry_after_ms: Annotated[float | None, Column(
+        DURATION, "how long the server asks to wait (Retry-After)", rolled_up=RolledUp(19),
+    )] = None
+    ratelimit_limit_requests: Annotated[int | None, Column(
+        COUNT, "requests that the server allows in its period",
+    )] = None
+    ratelimit_remaining_requests: Annotated[int | None, Column(COUNT, "requests left in that period")] = None
+    ratelimit_reset_requests_ms: Annotated[float | None, Column(
+        DURATION, "until the requests are allowed again, from the answer's head", rolled_up=RolledUp(20),
+    )] = None
+    ratelimit_limit_tokens: Annotated[int | None, Column(COUNT, "tokens that the server allows in its period")] = None
+    ratelimit_remaining_tokens: Annotated[int | None, Column(COUNT, "tokens left in that period")] = None
+    ratelimit_reset_tokens_ms: Annotated[float | None, Column(
+        DURATION, "until the tokens are allowed again, from the answer's head", rolled_up=RolledUp(21),
+    )] = None
+    parent_span_id: Annotated[str | None, Column(TEXT, "16 hex digits of W3C traceparent: the client's span")] = None
+    trace_sampled: Annotated[bool | None, Column(
+        FLAG, "the client's own trace is kept, by W3C traceparent's flag",
+    )] = None
 
 
-class DerivedColumn(NamedTuple):
-    """A column that a formula calculates; ``sql_type`` as SQLite declares it."""
-
-    name: str
-    sql_type: str
-    fact: Fact
-
-
+# What a formula calculates.
 DERIVED: Final = (
-    DerivedColumn(
-        "tokens_per_second",
-        "REAL",
-        Fact("total_tokens * 1000 / response_time_ms: prompt tokens count too; none unless both > 0", "tokens/s"),
+    Column(
+        RATE, "total_tokens * 1000 / response_time_ms: prompt tokens count too; none unless both > 0",
+        name="tokens_per_second", place=27, label="metric.tokens_per_second", rolled_up=RolledUp(4, "main"),
+        explored=True, shown=Shown(130, 20),
     ),
-    DerivedColumn("error_category", "TEXT", Fact("category of the taxonomy, see errors; none: nothing went wrong")),
-    DerivedColumn(
-        "error_phase", "TEXT", Fact("where it failed: request, connect, before_first_token, mid_stream; none: unknown")
+    Column(
+        TEXT, "category of the taxonomy, see errors; none: nothing went wrong", name="error_category", place=13,
+        label="errors.category",
+        filter=Filter("Where the fault lies.", flag=Flag("Where the fault lies.")),
+        group=Grouping("where the fault lies", in_rollups=True),
     ),
-    DerivedColumn(
-        "time_per_output_token_ms",
-        "REAL",
-        Fact("TPOT: (TTLT - TTFT) / (completion_tokens - 1); none unless streamed, with 2 tokens or more", "ms"),
+    Column(
+        TEXT, "where it failed: request, connect, before_first_token, mid_stream; none: unknown", name="error_phase",
+        place=15, label="errors.phase",
+        filter=Filter("How far the request had come.", flag=Flag("How far it had come.")),
+        group=Grouping("how far the request had come by then", in_rollups=True, explored=False),
     ),
-    DerivedColumn(
-        "output_tokens_per_second",
-        "REAL",
-        Fact("(completion_tokens - 1) * 1000 / (TTLT - TTFT): speed of generation; none as TPOT", "tokens/s"),
+    Column(
+        DURATION, "TPOT: (TTLT - TTFT) / (completion_tokens - 1); none unless streamed, with 2 tokens or more",
+        name="time_per_output_token_ms", place=25, rolled_up=RolledUp(2, "main"), explored=True,
+    ),
+    Column(
+        RATE, "(completion_tokens - 1) * 1000 / (TTLT - TTFT): speed of generation; none as TPOT",
+        name="output_tokens_per_second", place=26, label="metric.output_speed", rolled_up=RolledUp(3, "main"),
+        explored=True, shown=Shown(108, 7),
     ),
 )
 # Raw columns whose values in the journal are the exchange's words: formulas from 3.0.0 on replace them.
@@ -209,40 +372,54 @@ BY_FORMULA: Final = (
 )  # fmt: skip
 # As priced when the record was stored: prices are no formulas, and another price list makes no other version.
 PRICED: Final = (
-    DerivedColumn("cost_usd", "REAL", Fact("what it cost, as priced when it was stored; none: unknown", "USD")),
-    DerivedColumn("cost_source", "TEXT", Fact("who said so: upstream, price_table or genai_prices; none: nobody")),
+    Column(
+        MONEY, "what it cost, as priced when it was stored; none: unknown", name="cost_usd", place=35,
+        label="metric.cost", rolled_up=RolledUp(30, "main"), explored=True, shown=Shown(90, 21),
+    ),
+    Column(TEXT, "who said so: upstream, price_table or genai_prices; none: nobody", name="cost_source"),
 )
 # Written by migrations alone; NULL in every record that none had to touch.
 KEPT: Final = (
-    DerivedColumn("timestamp_original", "ANY", Fact("timestamp as first stored, where a migration normalised it")),
-    DerivedColumn("recompute_reason", "TEXT", Fact("why a migration could not recompute the record; see migrations")),
-    DerivedColumn("outcome_original", "ANY", Fact("outcome as first stored, where a migration replaced it")),
-    DerivedColumn("error_type_original", "ANY", Fact("error_type as first stored, where a migration replaced it")),
+    Column(ANY, "timestamp as first stored, where a migration normalised it", name="timestamp_original"),
+    Column(TEXT, "why a migration could not recompute the record; see migrations", name="recompute_reason"),
+    Column(ANY, "outcome as first stored, where a migration replaced it", name="outcome_original"),
+    Column(ANY, "error_type as first stored, where a migration replaced it", name="error_type_original"),
     *(
-        DerivedColumn(f"{name}_original", "ANY", Fact(f"{name} as first stored, where the answer was not streamed"))
+        Column(ANY, f"{name} as first stored, where the answer was not streamed", name=f"{name}_original")
         for name in STREAM_TIMES
     ),
 )
 APP_VERSION_COLUMN: Final = "app_version"
-
-RAW_COLUMNS: Final[tuple[str, ...]] = RequestRecord.__struct_fields__
-# What an insert fills, in order; a table has the kept columns behind them.
-COLUMNS: Final[tuple[str, ...]] = (
-    "id",
-    *RAW_COLUMNS,
-    *(column.name for column in DERIVED),
-    APP_VERSION_COLUMN,
-    *(column.name for column in PRICED),
+STAMP: Final = Column(
+    TEXT, "version whose formulas calculated the derived columns", name=APP_VERSION_COLUMN, place=19,
+    filter=Filter("The version whose formulas calculated the record."),
+    group=Grouping("version whose formulas calculated it", in_rollups=True), shown=Shown(100, 27),
 )
-ALL_COLUMNS: Final[tuple[str, ...]] = (*COLUMNS, *(column.name for column in KEPT))
+# fmt: on
+
+
+def _registry() -> dict[str, Column]:
+    hints = get_type_hints(RequestRecord, include_extras=True)
+    raw = [hints[name].__metadata__[0]._replace(name=name) for name in RequestRecord.__struct_fields__]
+    groups = {
+        "key": (Column(COUNT, "row number in the database, in the order of arrival", name="id"),),
+        "raw": raw,
+        "derived": DERIVED,
+        "stamp": (STAMP,),
+        "priced": PRICED,
+        "kept": KEPT,
+    }
+    return {row.name: row._replace(origin=origin) for origin, rows in groups.items() for row in rows}
+
+
+# Every column by name, in the order in which an answer shows them.
+REGISTRY: Final = _registry()
+RAW_COLUMNS: Final[tuple[str, ...]] = RequestRecord.__struct_fields__
+ALL_COLUMNS: Final = tuple(REGISTRY)
+# What an insert fills, in order; a table has the kept columns behind them.
+COLUMNS: Final = tuple(name for name, column in REGISTRY.items() if column.origin != "kept")
 
 
 def was_streamed(record: RequestRecord) -> bool:
     """Whether the answer was a stream: events were read from it, or it never got so far and a stream was asked for."""
     return record.content_chunks is not None or record.is_streaming
-
-
-def raw_facts() -> dict[str, Fact]:
-    """Meaning and unit of every raw column, by name, in journal order."""
-    hints = get_type_hints(RequestRecord, include_extras=True)
-    return {name: hints[name].__metadata__[0] for name in RAW_COLUMNS}

@@ -1,6 +1,7 @@
 """One name for each number, and no name for two: in terminals, reports, the dashboard and Grafana."""
 
 import io
+import json
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -89,13 +90,15 @@ def named_in_the_dashboard() -> set[tuple[str, str]]:
     """Column or metric without its part, and the key of what it is called."""
     patterns = (
         r'(?:metric|name|column): "([a-z_]+)[.\w]*",\s*label: "(metric\.\w+)"',
-        r'title="(metric\.\w+)"[^>]*?(?:metric|column)="([a-z_]+)[.\w]*"',
+        r'^  "?([a-z_]+)[.\w]*"?: "(metric\.\w+)"',
+        r'title: "(metric\.\w+)"[^}]*?(?:metric|column): "([a-z_]+)[.\w]*"',
     )
     found = set()
     for file in DASHBOARD.rglob("*.ts*"):
         text = file.read_text(encoding="utf-8")
-        found |= {(name, key) for name, key in re.findall(patterns[0], text)}
-        found |= {(name, key) for key, name in re.findall(patterns[1], text)}
+        for pattern in patterns[:2]:
+            found |= {(name, key) for name, key in re.findall(pattern, text, re.M)}
+        found |= {(name, key) for key, name in re.findall(patterns[2], text)}
     return found
 
 
@@ -112,8 +115,8 @@ def test_the_dashboard_calls_no_two_numbers_alike() -> None:
 
 @pytest.mark.parametrize("language", ["de", "en", "es", "fr", "ja", "ko", "ru", "zh"])
 def test_no_language_calls_two_of_its_numbers_alike(language: str) -> None:
-    text = (DASHBOARD / "i18n" / f"{language}.ts").read_text(encoding="utf-8")
-    names = dict(re.findall(r'"(metric\.\w+)": "([^"]+)"', text))
+    words = json.loads((DASHBOARD / "i18n" / "words.json").read_text(encoding="utf-8"))
+    names = {key: said[language] for key, said in words.items() if key.startswith("metric.")}
     keys = {key for _, key in named_in_the_dashboard()}
     assert keys <= names.keys()
     shown = [names[key] for key in sorted(keys)]

@@ -3,13 +3,13 @@ import pytest
 from llm_metrics_proxy.analytics.measures import FIELDS, NAMED, STATISTICS, measure
 from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS
 from llm_metrics_proxy.analytics.period import NOTHING
-from llm_metrics_proxy.analytics.records_source import ExactMoments, ExactPartial
+from llm_metrics_proxy.analytics.records_source import ExactAggregates, ExactStats
 from llm_metrics_proxy.analytics.source import Needs
-from llm_metrics_proxy.record import raw_facts
+from llm_metrics_proxy.record import REGISTRY
 
-SOME = ExactPartial(
+SOME = ExactAggregates(
     {"requests": 10, "succeeded": 6, "failed": 2, "good": 3},
-    {"response_time_ms": ExactMoments(4, 8000.0, 500.0, 4000.0, {0.95: 3900.0})},
+    {"response_time_ms": ExactStats(4, 8000.0, 500.0, 4000.0, {0.95: 3900.0})},
     7,
 )
 
@@ -65,6 +65,6 @@ def test_every_metric_has_unit_and_meaning_and_says_what_it_needs() -> None:
 
 def test_every_column_of_a_quantity_can_be_measured() -> None:
     assert {metric.name for metric in (*DISTRIBUTIONS, *TOKEN_SUMS)} <= set(FIELDS)
-    for name, fact in raw_facts().items():
+    for name, fact in REGISTRY.items():
         if fact.unit in {"bytes", "USD"}:
             assert measure(name).unit == measure(f"{name}.mean").unit == fact.unit

@@ -1,14 +1,15 @@
 import pytest
 
-from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS, Metric
-from llm_metrics_proxy.record import COLUMNS, DERIVED, raw_facts
+from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS
+from llm_metrics_proxy.columns import Column
+from llm_metrics_proxy.record import COLUMNS, DERIVED, REGISTRY
 from tests.analytics.database import Database
 
 
 def test_every_duration_and_every_derived_column_is_a_metric() -> None:
     durations = {name for name in COLUMNS if name.endswith("_ms")}
     assert {metric.name for metric in DISTRIBUTIONS} == durations | {
-        column.name for column in DERIVED if column.sql_type == "REAL"
+        column.name for column in DERIVED if column.kind.sql_type == "REAL"
     }
     assert {"time_to_first_token_ms", "response_time_ms", "proxy_overhead_ms", "tokens_per_second"} <= {
         metric.name for metric in DISTRIBUTIONS
@@ -27,9 +28,9 @@ def test_token_sums_are_what_servers_reported_and_not_what_clients_asked_for() -
 
 
 @pytest.mark.parametrize("metric", [*DISTRIBUTIONS, *TOKEN_SUMS], ids=lambda metric: metric.name)
-def test_units_and_meanings_are_those_of_the_column(metric: Metric) -> None:
-    fact = raw_facts().get(metric.name) or next(column.fact for column in DERIVED if column.name == metric.name)
-    assert (metric.unit, metric.meaning) == (fact.unit, fact.meaning)
+def test_units_and_meanings_are_those_of_the_column(metric: Column) -> None:
+    column = REGISTRY[metric.name]
+    assert (metric.unit, metric.meaning) == (column.unit, column.meaning)
     assert metric.unit
 
 

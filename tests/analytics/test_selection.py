@@ -24,7 +24,7 @@ from llm_metrics_proxy.storage.retention import prune_some
 from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
 from llm_metrics_proxy.storage.rollup_store import add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
-from llm_metrics_proxy.wire.error_taxonomy import PHASES, TAXONOMY
+from llm_metrics_proxy.wire.error_types import PHASES, TAXONOMY
 from tests.examples import examples
 from tests.rollups.records import FIRST, a_row_of, changed
 
@@ -165,7 +165,7 @@ def test_roll_ups_say_what_records_say(
 def test_errors_can_be_filtered_by_what_they_are_counted_by(
     readers: tuple[SqliteReader, SqliteReader], words: dict[str, str]
 ) -> None:
-    selection = RequestFilter(start=FIRST, **words)  # type: ignore[arg-type]
+    selection = RequestFilter(start=FIRST, **words)
     found, wanted = (errors_of(reader, selection) for reader in readers)
     assert (found.source, wanted.source) == ("both", "records")
     assert plain(found) == plain(wanted)

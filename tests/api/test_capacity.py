@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy import descriptors
-from llm_metrics_proxy.api.capacity import Capacity, Listener
+from llm_metrics_proxy.api.capacity import BoundedListener, ReaderCapacity
 from llm_metrics_proxy.api.guard import Guard
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> Capacity:
+def few(monkeypatch: pytest.MonkeyPatch) -> ReaderCapacity:
     """Of a process that may open 100 files and has 20 open."""
     monkeypatch.setattr(descriptors, "limit", lambda: 100)
     monkeypatch.setattr(descriptors, "in_use", lambda: 20)
-    return Capacity()
+    return ReaderCapacity()
 
 
 async def app(_scope: Any, _receive: Any, send: Any) -> None:
@@ -26,7 +26,9 @@ async def app(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def status(capacity: Capacity, path: str, *, one_too_many: bool, method: str = "GET") -> tuple[int, dict[bytes, bytes]]:
+def status(
+    capacity: ReaderCapacity, path: str, *, one_too_many: bool, method: str = "GET"
+) -> tuple[int, dict[bytes, bytes]]:
     """What a connection is told."""
     sent: list[Any] = []
 
@@ -40,11 +42,11 @@ def status(capacity: Capacity, path: str, *, one_too_many: bool, method: str = "
     return sent[0]["status"], dict(sent[0]["headers"])
 
 
-def test_what_questions_need_is_left_out(few: Capacity) -> None:
+def test_what_questions_need_is_left_out(few: ReaderCapacity) -> None:
     assert few.most == 100 - 20 - 40 - 8
 
 
-def test_one_too_many_is_told_so_but_may_ask_how_things_are(few: Capacity) -> None:
+def test_one_too_many_is_told_so_but_may_ask_how_things_are(few: ReaderCapacity) -> None:
     assert status(few, "/api/v1/summary", one_too_many=False)[0] == 200
     assert few.turned_away() == (0, False)
     told, headers = status(few, "/api/v1/summary", one_too_many=True)
@@ -56,7 +58,7 @@ def test_one_too_many_is_told_so_but_may_ask_how_things_are(few: Capacity) -> No
     assert status(few, "/api/v1/summary", one_too_many=True, method="HEAD")[0] == 503
 
 
-def test_it_is_logged_once_in_a_while(few: Capacity, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_logged_once_in_a_while(few: ReaderCapacity, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         for _ in range(50):
             few.note()
@@ -65,10 +67,10 @@ def test_it_is_logged_once_in_a_while(few: Capacity, caplog: pytest.LogCaptureFi
     assert few.turned_away().readers == 50
 
 
-def test_nobody_is_accepted_while_descriptors_are_short(few: Capacity, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_accepted_while_descriptors_are_short(few: ReaderCapacity, monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
-        Listener.of(listening, few) as listener,
+        BoundedListener.of(listening, few) as listener,
         socket.create_connection(listening.getsockname()),
     ):
         monkeypatch.setattr(descriptors, "in_use", lambda: 61)
@@ -80,7 +82,7 @@ def test_nobody_is_accepted_while_descriptors_are_short(few: Capacity, monkeypat
         accepted.close()
 
 
-def test_other_faults_of_the_loop_stay_what_they_are(few: Capacity) -> None:
+def test_other_faults_of_the_loop_stay_what_they_are(few: ReaderCapacity) -> None:
     told: list[Any] = []
 
     class Loop:

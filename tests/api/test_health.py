@@ -8,7 +8,7 @@ from llm_metrics_proxy.api.health import HEARTBEAT_LIMIT_MS, LAG_LIMIT_MS, LOSS_
 from llm_metrics_proxy.api.ports import TurnedAway
 from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import Scoreboard, WorkerStatus
-from llm_metrics_proxy.storage.room import DiskRoom
+from llm_metrics_proxy.storage.disk_space import DiskSpace
 
 NOW_MS = 1_772_366_400_000.0
 WELL = IngestionStatus(running=True, records_ingested=5, lag_bytes=10, lag_ms=200)
@@ -102,8 +102,8 @@ def test_a_loss_is_told_once_by_whoever_knows_most_of_it() -> None:
 
 
 def test_a_disk_that_is_low_degrades_health_once_for_each_disk() -> None:
-    rooms = {name: DiskRoom(folder=f"/{name}", free_bytes=5, reserve_bytes=9, device=3) for name in ("one", "two")}
-    rooms["three"] = DiskRoom(folder="/three", free_bytes=50, reserve_bytes=9, device=4)
+    rooms = {name: DiskSpace(folder=f"/{name}", free_bytes=5, reserve_bytes=9, device=3) for name in ("one", "two")}
+    rooms["three"] = DiskSpace(folder="/three", free_bytes=50, reserve_bytes=9, device=4)
     low = {name: rooms[name] for name in ("one", "two")}
     health = assess("2.0.0", WELL, [], NOW_MS, disks=rooms, low_disks=low)
     assert health.status == "degraded"

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from llm_metrics_proxy.api.kept_answers import MAX_AGE_S, Kept, KeptAnswers, max_age_s
+from llm_metrics_proxy.api.kept_answers import MAX_AGE_S, KeptAnswer, KeptAnswers, max_age_s
 from tests.analytics.database import Database, a_record
 from tests.api.service import client
 
@@ -43,13 +43,13 @@ def test_an_answer_is_made_once_for_all_who_take_one_of_its_age() -> None:
         return b"%d" % len(made)
 
     kept = KeptAnswers(clock)
-    assert kept.get("a", 5, make) == Kept(b"1", 0)
+    assert kept.get("a", 5, make) == KeptAnswer(b"1", 0)
     clock.now_s += 4
-    assert kept.get("a", 5, make) == Kept(b"1", 4)
-    assert kept.get("a", 4, make) == Kept(b"2", 0)  # too old for this one
-    assert kept.get("b", 5, make) == Kept(b"3", 0)
-    assert kept.get("a", 0, make) == Kept(b"4", 0)  # who takes none that is older gets one of now
-    assert kept.get("a", 5, make) == Kept(b"2", 0)  # which was not kept
+    assert kept.get("a", 5, make) == KeptAnswer(b"1", 4)
+    assert kept.get("a", 4, make) == KeptAnswer(b"2", 0)  # too old for this one
+    assert kept.get("b", 5, make) == KeptAnswer(b"3", 0)
+    assert kept.get("a", 0, make) == KeptAnswer(b"4", 0)  # who takes none that is older gets one of now
+    assert kept.get("a", 5, make) == KeptAnswer(b"2", 0)  # which was not kept
 
 
 def test_who_asks_while_an_answer_is_being_made_waits_for_it() -> None:

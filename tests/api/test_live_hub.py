@@ -6,7 +6,7 @@ import pytest
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.live import Sums
 from llm_metrics_proxy.api import live_hub
-from llm_metrics_proxy.api.live_hub import Hub, Listener
+from llm_metrics_proxy.api.live_hub import Hub, LiveListener
 from tests.analytics.database import Database, a_record
 from tests.api.service import ports
 
@@ -21,8 +21,8 @@ def play(database: Database, scene: Scene) -> None:
     asyncio.run(all_of_it())
 
 
-def listener(aborted: list[bool]) -> Listener:
-    return Listener(ALL, "now", lambda: aborted.append(True))
+def listener(aborted: list[bool]) -> LiveListener:
+    return LiveListener(ALL, "now", lambda: aborted.append(True))
 
 
 def test_chunks_wait_in_order_and_are_taken_at_once() -> None:
@@ -57,7 +57,7 @@ def test_more_than_may_wait_is_thrown_away_with_the_connection(monkeypatch: pyte
 
 
 def test_totals_are_told_when_records_came_or_now_and_then_the_open_requests_changed() -> None:
-    async def told(one: Listener, new: Sums, open_requests: int, now_s: float) -> bool:
+    async def told(one: LiveListener, new: Sums, open_requests: int, now_s: float) -> bool:
         one.count(new, open_requests, now_s)
         return bool(await one.take(0.001))
 

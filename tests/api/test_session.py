@@ -9,7 +9,15 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from llm_metrics_proxy.api.session import LASTS_S, MOST_ATTEMPTS, MOST_SESSIONS, WINDOW_S, Attempts, Sessions, Verdict
+from llm_metrics_proxy.api.session import (
+    LASTS_S,
+    MOST_ATTEMPTS,
+    MOST_SESSIONS,
+    WINDOW_S,
+    Attempts,
+    Sessions,
+    SignInVerdict,
+)
 from tests.analytics.database import Database
 from tests.api.service import client
 
@@ -192,11 +200,11 @@ def test_addresses_that_failed_are_remembered_in_bounds_and_forgotten_in_time() 
         attempts.judge(f"10.0.{number // 250}.{number % 250}", b"wrong", b"right")
     assert len(attempts._failed) == 1024
     for number in range(MOST_ATTEMPTS):
-        assert attempts.judge("10.9.9.9", b"wrong-%d" % number, b"right") == Verdict(right=False)
-    assert attempts.judge("10.9.9.9", b"right", b"right") == Verdict(right=False, wait_s=WINDOW_S)
-    assert attempts.judge("10.9.9.8", b"right", b"right") == Verdict(right=True)
+        assert attempts.judge("10.9.9.9", b"wrong-%d" % number, b"right") == SignInVerdict(right=False)
+    assert attempts.judge("10.9.9.9", b"right", b"right") == SignInVerdict(right=False, wait_s=WINDOW_S)
+    assert attempts.judge("10.9.9.8", b"right", b"right") == SignInVerdict(right=True)
     now[0] += WINDOW_S
-    assert attempts.judge("10.9.9.9", b"right", b"right") == Verdict(right=True)
+    assert attempts.judge("10.9.9.9", b"right", b"right") == SignInVerdict(right=True)
 
 
 def test_one_wrong_token_again_and_again_is_limited_and_locks_out_nobody() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tools import dashboard_columns
 
 from llm_metrics_proxy.api.site import VIEW_PATHS
 
@@ -40,6 +41,11 @@ def test_no_other_host_is_named(path: Path) -> None:
     if path.name.endswith(".test.ts"):
         return
     assert re.search(r"(?<!xmlns=.)(https?|wss?):?//[a-z0-9]", path.read_text(encoding="utf-8")) is None
+
+
+def test_the_columns_are_those_of_the_program() -> None:
+    path = ROOT / "src" / "api" / "columns.ts"
+    assert path.read_text(encoding="utf-8") == dashboard_columns.module(), "run: make dashboard-types"
 
 
 def test_every_view_is_served_at_its_address() -> None:

@@ -1,5 +1,6 @@
 """Objectives and alerts: how they stand is in the settings, and what fires is on the first view."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -112,9 +113,8 @@ def test_nothing_is_well_while_an_objective_is_missed(open_at: Open, watched: st
 
 def well(language: str) -> str:
     """What a language says where all is."""
-    table = (ROOT / "dashboard" / "src" / "i18n" / f"{language}.ts").read_text(encoding="utf-8")
-    (found,) = re.findall('"health.ok": "(.*)"', table)
-    return str(found)
+    words = json.loads((ROOT / "dashboard" / "src" / "i18n" / "words.json").read_text(encoding="utf-8"))
+    return str(words["health.ok"][language])
 
 
 def test_nothing_is_well_before_objectives_were_measured_or_when_they_cannot_be(open_at: Open, watched: str) -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from llm_metrics_proxy.cli.export import figures, format_of
-from llm_metrics_proxy.export import Piece
+from llm_metrics_proxy.export import ExportChunk
 from tests.cli.conftest import Cli
 from tests.pty_session import output_of
 
@@ -119,7 +119,7 @@ def test_a_terminal_is_told_what_was_written_and_gets_no_parquet(tmp_path: Path)
 
 
 def test_figures_show_rate_and_time_left_once_they_mean_something() -> None:
-    piece = Piece(b"", 250_000, 0.25, {})
+    piece = ExportChunk(b"", 250_000, 0.25, {})
     assert figures(piece, 0.2) == " 25%  250,000 records"
     assert figures(piece, 5.0) == " 25%  250,000 records  50,000/s  15 s left"
-    assert figures(Piece(b"", 0, 0.0, {}), 5.0) == "  0%  0 records"
+    assert figures(ExportChunk(b"", 0, 0.0, {}), 5.0) == "  0%  0 records"

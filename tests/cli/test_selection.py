@@ -37,7 +37,7 @@ def test_anything_else_is_refused_by_the_flags_name(text: str) -> None:
 
 def test_flags_become_one_filter() -> None:
     assert selection() == RequestFilter()
-    chosen = selection(since="1h", model="m", origin="o", status=503, failed=True, streamed=False, now=NOW)
+    chosen = selection(since="1h", model="m", origin="o", status_code=503, success=True, streaming=False, now=NOW)
     assert chosen == RequestFilter(
         start=datetime(2026, 3, 1, 11, tzinfo=UTC),
         model="m",

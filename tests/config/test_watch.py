@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from llm_metrics_proxy.analytics.slos import COMPLETED
 from llm_metrics_proxy.config.sources import load, shown
 from llm_metrics_proxy.config.table import rows
-from llm_metrics_proxy.config.watch import COMPLETED, MOST
+from llm_metrics_proxy.config.watch import MOST
 from llm_metrics_proxy.errors import SettingsError
 from llm_metrics_proxy.watch import rules
 
@@ -83,4 +84,4 @@ def test_good_tables_are_read_with_their_defaults(tmp_path: Path) -> None:
 
 
 def test_the_word_for_what_completed_is_that_of_the_rules() -> None:
-    assert COMPLETED == rules.COMPLETED
+    assert rules.SloRule(name="a", objective=0.9, window_s=60).require == COMPLETED

@@ -10,7 +10,7 @@ import pytest
 from llm_metrics_proxy.analytics import RequestFilter, list_requests
 from llm_metrics_proxy.export import ExportQuery, choose, export, pages, parquet
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import ALL_COLUMNS, raw_facts
+from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.analytics.database import Database, a_record
 from tests.export.conftest import asked, file_of
@@ -22,7 +22,7 @@ def test_the_schema_is_that_of_the_record_with_units_in_the_metadata(database: D
     file = pq.ParquetFile(io.BytesIO(file_of(database.reader, QUERY)))
     schema = file.schema_arrow
     assert tuple(schema.names) == ALL_COLUMNS
-    for name, fact in raw_facts().items():
+    for name, fact in REGISTRY.items():
         metadata = schema.field(name).metadata
         assert metadata[b"meaning"].decode() == fact.meaning
         assert metadata.get(b"unit", b"").decode() == fact.unit

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.rows import UNFIT, items_of
-from llm_metrics_proxy.export.columns import COLUMNS
 from llm_metrics_proxy.export.values import fit, moment
+from llm_metrics_proxy.record import REGISTRY
 
 STORED = st.lists(
     st.one_of(
@@ -23,17 +23,17 @@ STORED = st.lists(
 SMALL = st.lists(st.sampled_from([None, 0, 1, 2, 0.0, 1.0, "0", float("inf")]), min_size=1, max_size=4)
 
 
-@given(STORED | SMALL, st.sampled_from([name for name, column in COLUMNS.items() if column.kind != "any"]))
+@given(STORED | SMALL, st.sampled_from([name for name, column in REGISTRY.items() if column.kind.holds != "any"]))
 def test_a_page_at_once_reads_every_value_as_the_api_does_one_by_one(values: list[Any], name: str) -> None:
     item_of = items_of([name])
     shown = [item_of([value]) for value in values]
-    fitted = fit(COLUMNS[name], values)
+    fitted = fit(REGISTRY[name], values)
     assert [repr(value) for value in fitted.values] == [repr(one[name]) for one in shown]
     assert fitted.unfit == sum(UNFIT in one for one in shown)
 
 
 def test_a_column_of_no_fixed_type_is_text_and_loses_nothing() -> None:
-    assert fit(COLUMNS["timestamp_original"], ["a", None, 5, b"\x00", 2.5]) == (["a", None, "5", "X'00'", "2.5"], 0)
+    assert fit(REGISTRY["timestamp_original"], ["a", None, 5, b"\x00", 2.5]) == (["a", None, "5", "X'00'", "2.5"], 0)
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,13 @@ from llm_metrics_proxy.proxy.downstream import Downstream
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.identity import KeyIds
-from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.proxy.plans import Plans, WholeMessage
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.routing import backends_of
 from llm_metrics_proxy.proxy.upstream import Upstream
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.scoreboard import FIELDS, Slot
+from tests.options import worker_options
 
 
 class Transport:
@@ -172,7 +172,7 @@ class Desk:
     """
 
     def __init__(self, *, learns: bool, on_loopback: bool = False, **options: Any) -> None:
-        told = ProxyOptions(backend="http://server:1", listen_fds=[], journal_dir="", secret_file="", **options)
+        told = worker_options(backend="http://server:1", **options)
         self.recorder = DeskRecorder()
         fleet = Fleet(None, backends_of(told))  # type: ignore[arg-type]
         upstreams: list[Upstream] = []

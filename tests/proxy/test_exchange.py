@@ -227,7 +227,7 @@ def test_one_chunk_has_no_gap_and_an_answer_that_is_no_stream_no_token_times() -
 
 def test_an_answer_that_could_not_be_decoded_has_no_facts_and_is_not_blamed() -> None:
     exchange = exchange_in(State.AWAITING)
-    reader = Reader(streamed(model="m", terminal=False, total_tokens=5))
+    reader = Reader(streamed(response_model="m", terminal=False, total_tokens=5))
     exchange.response_head(START + 4 * MS, 200, reader, Decoder())  # type: ignore[arg-type]
     exchange.response_body(b"\x00", START + 5 * MS, START + 5 * MS)
     record = exchange.finish(START + 6 * MS, START + 6 * MS)

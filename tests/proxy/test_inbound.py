@@ -6,8 +6,9 @@ import pytest
 
 from llm_metrics_proxy.proxy.headers import Field, HeadRefusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest, framing_lines, is_json, read_head, upstream_start
-from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
+from llm_metrics_proxy.proxy.options import BackendOptions
 from llm_metrics_proxy.proxy.routing import Backend, backends_of
+from tests.options import worker_options
 
 HOST: Field = (b"Host", b"h")
 
@@ -90,7 +91,7 @@ def test_the_body_is_framed_for_the_server(fields: tuple[Field, ...], body_lengt
 
 def backend(url: str, **options: Any) -> Backend:
     several = [BackendOptions(name="a", url=url, **options)]
-    told = ProxyOptions(backend="", backends=several, listen_fds=[], journal_dir="", secret_file="")
+    told = worker_options(backends=several)
     return backends_of(told)[0]
 
 

@@ -31,7 +31,7 @@ def test_usage_is_asked_for_only_where_it_is_wanted_and_can_be() -> None:
     facts, sent, edits = read_body(plan(), STREAMED, inject_usage=True)
     assert b"include_usage" in sent
     assert edits is not None
-    assert facts.include_usage is False
+    assert facts.is_streaming
     for other, body in ((plan(b"/v1/responses"), STREAMED), (plan(), b'{"model":"m"}'), (plan(), b"{")):
         assert read_body(other, body, inject_usage=True)[1:] == (body, None)
 

@@ -1,35 +1,63 @@
-from llm_metrics_proxy.analytics import dimensions
+from llm_metrics_proxy.analytics.dimensions import DIMENSIONS
+from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.measures import FIELDS as ASKED
-from llm_metrics_proxy.record import ALL_COLUMNS
-from llm_metrics_proxy.rollups.values import BY_NAME, FIELDS, KEYS, WHOLE
+from llm_metrics_proxy.record import REGISTRY
+from llm_metrics_proxy.rollups.groups import FIELD_STRIDE
+from llm_metrics_proxy.rollups.values import (
+    ALL,
+    BY_NAME,
+    FEW,
+    FIELDS,
+    KEY_OF_FILTER,
+    KEYS,
+    LATENCIES,
+    MAIN,
+    SUMS,
+    WHOLE,
+)
 
-
-def test_what_counts_as_a_value_is_what_counts_for_queries() -> None:
-    there = {field.name: field.sql for field in FIELDS if field.name in ALL_COLUMNS}
-    assert there == {name: metric.sql for name, metric in ASKED.items()}
-
-
-def test_a_field_that_this_program_has_no_column_for_is_missing() -> None:
-    assert {field.sql for field in FIELDS if field.name not in ALL_COLUMNS} <= {"NULL"}
-
-
-def test_keys_are_those_of_queries() -> None:
-    names = {name: f'"{name}"' for name in ALL_COLUMNS}
-    for name, sql in KEYS.items():
-        column = dimensions.DIMENSIONS[name].column
-        assert column is not None
-        assert dimensions.DIMENSIONS[name].sql.format(**names).replace('"', "") == sql
+# What stands for each column in the bytes of every database.
+STORED = (
+    "response_time_ms", "time_to_first_token_ms", "time_per_output_token_ms", "output_tokens_per_second",
+    "tokens_per_second", "proxy_overhead_ms", "time_to_first_byte_ms", "time_to_first_output_ms",
+    "time_to_last_token_ms", "inter_chunk_max_ms", "body_complete_ms", "connect_ms", "upstream_acquired_ms",
+    "request_sent_ms", "response_headers_ms", "server_total_ms", "server_load_ms", "server_prompt_ms",
+    "server_generation_ms", "retry_after_ms", "ratelimit_reset_requests_ms", "ratelimit_reset_tokens_ms",
+    "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "cache_write_tokens",
+    "request_bytes", "response_bytes", "cost_usd", "upstream_cost_usd",
+)  # fmt: skip
 
 
 def test_numbers_are_stored_and_so_never_change() -> None:
-    assert [(field.number, field.name) for field in FIELDS[:6]] == [
-        (0, "response_time_ms"),
-        (1, "time_to_first_token_ms"),
-        (2, "time_per_output_token_ms"),
-        (3, "output_tokens_per_second"),
-        (4, "tokens_per_second"),
-        (5, "proxy_overhead_ms"),
-    ]
+    assert tuple(field.name for field in FIELDS[: len(STORED)]) == STORED
     assert [field.number for field in FIELDS] == list(range(len(FIELDS)))
-    assert len(FIELDS) <= 32, "a field's number and a slot are stored in two bytes"
+    assert max(ALL) < FIELD_STRIDE
+
+
+def test_what_counts_as_a_value_is_what_counts_for_queries() -> None:
+    assert {field.name: field.sql for field in FIELDS} == {name: column.sql for name, column in ASKED.items()}
+
+
+def test_counts_are_whole_and_measurements_are_not() -> None:
     assert {BY_NAME["prompt_tokens"].number, BY_NAME["response_bytes"].number} <= WHOLE
+    assert BY_NAME["cost_usd"].number not in WHOLE
+    assert BY_NAME["response_time_ms"].number not in WHOLE
+
+
+def test_keys_are_those_of_queries() -> None:
+    for name, sql in KEYS.items():
+        assert DIMENSIONS[name].sql == sql
+        assert DIMENSIONS[name].column in REGISTRY
+
+
+def test_a_filter_is_compared_with_the_key_that_has_its_value() -> None:
+    for field, key in KEY_OF_FILTER.items():
+        assert field in RequestFilter.__struct_fields__
+        assert key in KEYS
+    assert KEY_OF_FILTER["streaming"] == "streaming"
+    assert "tag" not in KEY_OF_FILTER
+
+
+def test_what_is_kept_by_client_is_kept_by_model_and_that_is_kept_in_total() -> None:
+    assert set(FEW) < set(LATENCIES) < set(MAIN) < set(ALL)
+    assert set(LATENCIES).isdisjoint(SUMS)

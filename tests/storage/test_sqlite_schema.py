@@ -8,11 +8,19 @@ from typing import get_args, get_type_hints
 import apsw
 import pytest
 
+from llm_metrics_proxy.columns import DURATION, FLAG, TEXT, Column
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, PRICED, RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import apply_steps, look, refuse_orphaned_wal, steps
+from llm_metrics_proxy.storage.sqlite_schema import (
+    SchemaStep,
+    applied_steps,
+    apply_steps,
+    column_steps,
+    refuse_orphaned_wal,
+    steps,
+)
 from tests.legacy import LAYOUTS, leave_hot_journal, leave_wal, make
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "databases"
@@ -51,7 +59,7 @@ def test_the_table_has_exactly_the_records_columns(tmp_path: Path) -> None:
         (value_type,) = (each for each in types if each is not NoneType)
         assert found[name] == (SQL_TYPES[value_type], NoneType not in types), name
     for column in (*DERIVED, *PRICED, *KEPT):
-        assert found[column.name] == (column.sql_type, False)
+        assert found[column.name] == (column.kind.sql_type, False)
     assert found[APP_VERSION_COLUMN] == ("TEXT", True)
     connection.close()
 
@@ -62,6 +70,22 @@ def test_no_column_has_a_default(tmp_path: Path) -> None:
     defaults = [row[4] for row in connection.execute("PRAGMA table_info(completion_requests)")]
     connection.close()
     assert set(defaults) == {None}
+
+
+def test_a_step_is_made_of_the_columns_that_name_it() -> None:
+    rows = (
+        Column(DURATION, "m", name="queue_ms", step=12),
+        Column(TEXT, "m", name="x"),
+        Column(FLAG, "m", "y", step=12),
+    )
+    assert column_steps(rows) == [
+        SchemaStep(
+            12,
+            "columns",
+            "ALTER TABLE completion_requests ADD COLUMN queue_ms REAL;\n"
+            "ALTER TABLE completion_requests ADD COLUMN y INTEGER;\n",
+        )
+    ]
 
 
 def test_steps_are_numbered_from_one_without_gaps() -> None:
@@ -92,7 +116,7 @@ def test_an_empty_database_is_a_fresh_one(tmp_path: Path, prepare: str) -> None:
     if prepare == "no tables":
         database(path, "PRAGMA journal_mode = WAL", "CREATE TABLE t (x)", "DROP TABLE t")
     SqliteStore(path).close()
-    assert look(path) == {step.number for step in steps()}
+    assert applied_steps(path) == {step.number for step in steps()}
 
 
 def test_two_processes_that_find_it_fresh_apply_each_step_once(tmp_path: Path) -> None:
@@ -126,7 +150,7 @@ def test_a_step_that_fails_leaves_no_trace(tmp_path: Path) -> None:
 def test_records_from_before_a_step_have_null_in_the_columns_it_adds(tmp_path: Path) -> None:
     path = tmp_path / "m.db"
     path.write_bytes((GOLDEN / "2.1.0.db").read_bytes())
-    assert look(path) == {1, 2}
+    assert applied_steps(path) == {1, 2}
     SqliteStore(path).close()
     connection = apsw.Connection(str(path))
     added = {name for name in RAW_COLUMNS if f" ADD COLUMN {name} " in steps()[2].sql}
@@ -220,7 +244,7 @@ class TestRefused:
     def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "m.db")
         with pytest.raises(ForeignDatabaseError, match="no regular file"):
-            look(tmp_path / "m.db")
+            applied_steps(tmp_path / "m.db")
 
     @pytest.mark.parametrize("content", [b"\x00", b"hello, world", b"SQLite format 3", b"SQLite format 4\x00" * 100])
     def test_a_file_that_is_no_database(self, tmp_path: Path, content: bytes) -> None:
@@ -243,5 +267,5 @@ class TestRefused:
         holder = apsw.Connection(str(path))
         holder.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreBusyError, match="locked"):
-            look(path)
+            applied_steps(path)
         holder.close()

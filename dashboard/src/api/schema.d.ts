@@ -1201,7 +1201,7 @@ export interface components {
             error_type_original: string | number | null;
             /** @description the server's word, of the first choice that gave one */
             finish_reason: string | null;
-            /** @description row number in the database */
+            /** @description row number in the database, in the order of arrival */
             id: number;
             /** @description largest gap between two reads that carried content; streams only */
             inter_chunk_max_ms: number | null;

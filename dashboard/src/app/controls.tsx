@@ -1,12 +1,13 @@
 /** Range, filters and the live switch: the bar that stands over every view. */
 import { type FormEvent, useRef, useState } from "react";
 
+import { FILTERS } from "../api/columns";
 import { useFetched } from "../api/query";
 import { fromWall, moment, toWall } from "../format/times";
 import { useSpeech } from "../i18n";
-import type { Key } from "../i18n/en";
+import type { Key } from "../i18n/words";
 import { instants, RELATIVE } from "../state/range";
-import { FILTERS, type FilterName, filtersOf } from "../state/search";
+import { FILTER_NAMES, type FilterName, filtersOf } from "../state/search";
 import { useView } from "./view";
 
 export function RangePicker() {
@@ -67,24 +68,12 @@ export function RangePicker() {
   );
 }
 
-const LABELS: Partial<Record<FilterName, Key>> = {
-  model: "table.model",
-  origin: "table.origin",
-  api_key_id: "table.key",
-  user: "table.user",
-  tag: "table.tag",
-  outcome: "table.outcome",
-  status_code: "table.status",
-  error_category: "errors.category",
-  error_type: "errors.type",
-  error_phase: "errors.phase",
-  streaming: "nav.streaming",
-};
+const LABELS: ReadonlyMap<string, Key | undefined> = new Map(FILTERS.map((filter: { name: string; label?: Key }) => [filter.name, filter.label]));
 
 export function useFilterLabel(): (name: string) => string {
   const { t } = useSpeech();
   return (name) => {
-    const key = LABELS[name as FilterName];
+    const key = LABELS.get(name);
     return key === undefined ? name : t(key);
   };
 }
@@ -140,7 +129,7 @@ export function Filters() {
       {open ? (
         <form className="row" onSubmit={add}>
           <select className="select" aria-label={t("filter.field")} value={field} onChange={(event) => setField(event.target.value as FilterName)}>
-            {FILTERS.map((name) => (
+            {FILTER_NAMES.map((name) => (
               <option key={name} value={name}>
                 {label(name)}
               </option>

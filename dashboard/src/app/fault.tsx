@@ -2,7 +2,7 @@
 import { useEffect, useState } from "react";
 
 import { useSpeech } from "../i18n";
-import type { Key } from "../i18n/en";
+import type { Key } from "../i18n/words";
 import { Loading } from "../parts/states";
 import { renew, type Served } from "./renewal";
 

@@ -7,7 +7,7 @@ import { useAlerts, useSlos } from "../api/watch";
 import { count } from "../format/numbers";
 import { moment } from "../format/times";
 import { useSpeech } from "../i18n";
-import type { Key } from "../i18n/en";
+import type { Key } from "../i18n/words";
 import { attention } from "../state/watched";
 import { Reload } from "./fault";
 import { useView } from "./view";

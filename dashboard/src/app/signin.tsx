@@ -4,7 +4,7 @@ import { type FormEvent, useState } from "react";
 
 import { ApiError, signIn } from "../api/client";
 import { useSpeech } from "../i18n";
-import type { Key } from "../i18n/en";
+import type { Key } from "../i18n/words";
 import { served } from "./renewal";
 
 const REFUSALS: Readonly<Record<number, Key>> = { 401: "signin.wrong", 429: "signin.limited" };

@@ -1,7 +1,7 @@
 /** The table of views: where each stands in the address and in the navigation. The router and the palette read it. */
 import { type ComponentType, lazy, type LazyExoticComponent } from "react";
 
-import type { Key } from "../i18n/en";
+import type { Key } from "../i18n/words";
 
 export interface ViewRow {
   readonly path: string;

@@ -2,7 +2,9 @@
 import { IntlMessageFormat } from "intl-messageformat";
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
 
-import { en, type Key, type Messages } from "./en";
+import en from "virtual:words/en";
+
+import type { Key, Messages } from "./words";
 
 export const LANGUAGES = {
   en: "English",
@@ -16,15 +18,15 @@ export const LANGUAGES = {
 } as const;
 export type Language = keyof typeof LANGUAGES;
 
-const LOADERS: Record<Language, () => Promise<Messages>> = {
-  en: () => Promise.resolve(en),
-  de: () => import("./de").then((module) => module.de),
-  fr: () => import("./fr").then((module) => module.fr),
-  es: () => import("./es").then((module) => module.es),
-  ja: () => import("./ja").then((module) => module.ja),
-  ko: () => import("./ko").then((module) => module.ko),
-  zh: () => import("./zh").then((module) => module.zh),
-  ru: () => import("./ru").then((module) => module.ru),
+const LOADERS: Record<Language, () => Promise<{ default: Messages }>> = {
+  en: () => Promise.resolve({ default: en }),
+  de: () => import("virtual:words/de"),
+  fr: () => import("virtual:words/fr"),
+  es: () => import("virtual:words/es"),
+  ja: () => import("virtual:words/ja"),
+  ko: () => import("virtual:words/ko"),
+  zh: () => import("virtual:words/zh"),
+  ru: () => import("virtual:words/ru"),
 };
 
 export type Values = Readonly<Record<string, string | number>>;
@@ -61,7 +63,7 @@ export function Spoken({ onMissing, children }: { onMissing: () => void; childre
   useEffect(() => {
     let current = true;
     LOADERS[language]().then(
-      (texts) => current && setMessages({ language, texts }),
+      ({ default: texts }) => current && setMessages({ language, texts }),
       () => {
         if (current) setMessages((before) => before ?? { language: "en", texts: en });
         onMissing();

@@ -7,8 +7,8 @@ import type { Paint } from "../charts/chart";
 import { ranking } from "../charts/options";
 import { unitOf, withUnit } from "../format/numbers";
 import { useSpeech } from "../i18n";
-import type { Key } from "../i18n/en";
-import { type FilterName, FILTERS } from "../state/search";
+import type { Key } from "../i18n/words";
+import { type FilterName, FILTER_NAMES } from "../state/search";
 import { ChartCard } from "./chart_card";
 import { nameOf } from "./names";
 
@@ -40,7 +40,7 @@ export function BreakdownCard({ title, dimension, metric, className = "half", li
   const option = useCallback((paint: Paint) => ranking(bands, paint, (value) => withUnit(value, unit, locale)), [bands, unit, locale]);
   const pick = useCallback(
     (name: string) => {
-      if (FILTERS.includes(dimension as FilterName) && name !== t("table.none")) change({ [dimension]: name });
+      if (FILTER_NAMES.includes(dimension as FilterName) && name !== t("table.none")) change({ [dimension]: name });
     },
     [change, dimension, t],
   );

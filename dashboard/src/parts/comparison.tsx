@@ -5,30 +5,26 @@ import { useAnswer } from "../api/query";
 import { useView } from "../app/view";
 import { unitOf, withUnit } from "../format/numbers";
 import { useSpeech } from "../i18n";
-import type { Key } from "../i18n/en";
-import { type FilterName, FILTERS } from "../state/search";
+import type { Key } from "../i18n/words";
+import { type FilterName, FILTER_NAMES } from "../state/search";
+import { METRIC_WORDS, type Measured } from "../views/cards";
 import { Card } from "./card";
 import { nameOf } from "./names";
 import { Loaded } from "./states";
 
-export interface ComparedMetric {
-  readonly metric: string;
-  readonly label: Key;
-}
-
 interface Props {
   readonly title: Key;
   readonly dimension: string;
-  readonly metrics: readonly ComparedMetric[];
+  readonly metrics: readonly Measured[];
   readonly limit?: number;
 }
 
 export function Comparison({ title, dimension, metrics, limit = 50 }: Props) {
   const { t, locale } = useSpeech();
   const { change } = useView();
-  const [order, setOrder] = useState(`-${metrics[0]?.metric ?? "requests"}`);
-  const answer = useAnswer({ metrics: metrics.map(({ metric }) => metric), groupBy: [dimension], order, limit });
-  const filterable = FILTERS.includes(dimension as FilterName);
+  const [order, setOrder] = useState(`-${metrics[0] ?? "requests"}`);
+  const answer = useAnswer({ metrics, groupBy: [dimension], order, limit });
+  const filterable = FILTER_NAMES.includes(dimension as FilterName);
   return (
     <Card title={t(title)} className="compared" answer={answer}>
       <Loaded from={answer} empty={(data) => data.records === 0}>
@@ -38,12 +34,12 @@ export function Comparison({ title, dimension, metrics, limit = 50 }: Props) {
               <thead>
                 <tr>
                   <th scope="col">{t(title)}</th>
-                  {metrics.map(({ metric, label }) => {
+                  {metrics.map((metric) => {
                     const direction = order === `-${metric}` ? "descending" : order === metric ? "ascending" : "none";
                     return (
                       <th key={metric} scope="col" className="number" aria-sort={direction}>
                         <button type="button" onClick={() => setOrder(direction === "descending" ? metric : `-${metric}`)}>
-                          {t(label)} {direction === "descending" ? "▾" : direction === "ascending" ? "▴" : ""}
+                          {t(METRIC_WORDS[metric])} {direction === "descending" ? "▾" : direction === "ascending" ? "▴" : ""}
                         </button>
                       </th>
                     );
@@ -65,7 +61,7 @@ export function Comparison({ title, dimension, metrics, limit = 50 }: Props) {
                           <span className="name">{name}</span>
                         )}
                       </th>
-                      {metrics.map(({ metric }) => {
+                      {metrics.map((metric) => {
                         const cell = row.values[metric];
                         const unit = unitOf(data.columns, metric);
                         return (

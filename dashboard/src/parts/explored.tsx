@@ -1,6 +1,7 @@
 /** The drawings of one metric that a reader of Explore chooses from. */
 import { useCallback, useMemo } from "react";
 
+import { SUMMED_COLUMNS } from "../api/columns";
 import { type Answer, useAnswer, useBucket } from "../api/query";
 import type { Paint } from "../charts/chart";
 import { useAxes, useZoom } from "../charts/hooks";
@@ -11,7 +12,7 @@ import { ChartCard } from "./chart_card";
 import { nameOf } from "./names";
 
 /** What may stand on each other: parts of a whole. */
-const ADDS_UP = new Set(["requests", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "total_tokens", "cost_usd"]);
+const ADDS_UP: ReadonlySet<string> = new Set(["requests", ...SUMMED_COLUMNS]);
 const MOST_SERIES = 7; // and one for all others
 const MOST_BARS = 8;
 const HOURS = Array.from({ length: 24 }, (_, hour) => String(hour).padStart(2, "0"));

@@ -7,7 +7,7 @@ import { useView } from "../app/view";
 import { count, duration, percent, rate, withUnit } from "../format/numbers";
 import { moment } from "../format/times";
 import { useSpeech } from "../i18n";
-import type { Key } from "../i18n/en";
+import type { Key } from "../i18n/words";
 import { sloState, unitOfMetric, type Watched } from "../state/watched";
 import { Card } from "./card";
 import { Loaded } from "./states";

@@ -1,25 +1,10 @@
 /** What a link carries: the range, the filters, and how a view is set. Pure: a URL's words to a value and back. */
+import { FILTERS } from "../api/columns";
 import { DEFAULT_RANGE, formatRange, parseRange, type Range } from "./range";
 
+export type FilterName = (typeof FILTERS)[number]["name"];
 /** The filters of the API that people use, in the order in which chips stand. */
-export const FILTERS = [
-  "model",
-  "backend_name",
-  "endpoint",
-  "origin",
-  "api_key_id",
-  "user",
-  "tag",
-  "streaming",
-  "outcome",
-  "error_category",
-  "error_type",
-  "error_phase",
-  "status_code",
-  "app_version",
-  "trace_id",
-] as const;
-export type FilterName = (typeof FILTERS)[number];
+export const FILTER_NAMES: readonly FilterName[] = FILTERS.map(({ name }) => name);
 export type Filters = Readonly<Partial<Record<FilterName, string>>>;
 
 export const THEMES = ["system", "light", "dark", "terminal"] as const;
@@ -51,7 +36,7 @@ function text(value: unknown): string | undefined {
 /** Whatever stands in a URL, as a `Search`: unknown keys and impossible values are dropped, never an error. */
 export function parseSearch(raw: Record<string, unknown>): Search {
   const found: Record<string, string | boolean> = {};
-  for (const key of [...FILTERS, ...TEXTS]) {
+  for (const key of [...FILTER_NAMES, ...TEXTS]) {
     const value = text(raw[key]);
     if (value !== undefined) found[key] = value;
   }
@@ -67,7 +52,7 @@ export function rangeOf(search: Search): Range {
 }
 
 export function filtersOf(search: Search): Filters {
-  return Object.fromEntries(FILTERS.flatMap((name) => (search[name] === undefined ? [] : [[name, search[name]]])));
+  return Object.fromEntries(FILTER_NAMES.flatMap((name) => (search[name] === undefined ? [] : [[name, search[name]]])));
 }
 
 export function isZone(name: string): boolean {

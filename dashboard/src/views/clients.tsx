@@ -3,10 +3,9 @@ import { useState } from "react";
 
 import { useView } from "../app/view";
 import { useSpeech } from "../i18n";
-import type { Key } from "../i18n/en";
-import { BreakdownCard } from "../parts/breakdown";
-import { Comparison } from "../parts/comparison";
-import { SIDE_BY_SIDE } from "./models";
+import type { Key } from "../i18n/words";
+import { Cards } from "../parts/cards";
+import { clients } from "./cards";
 
 const DIMENSIONS: readonly (readonly [string, Key])[] = [
   ["origin", "table.origin"],
@@ -49,10 +48,7 @@ export default function Clients() {
       </div>
       {by !== "tag" && (
         <div className="grid">
-          <Comparison key={by} title={label} dimension={by} metrics={SIDE_BY_SIDE} limit={200} />
-          <BreakdownCard title="metric.requests" dimension={by} metric="requests" className="third" />
-          <BreakdownCard title="metric.tokens" dimension={by} metric="total_tokens" className="third" />
-          <BreakdownCard title="metric.cost" dimension={by} metric="cost_usd" className="third" />
+          <Cards key={by} rows={clients(by, label)} />
         </div>
       )}
     </>

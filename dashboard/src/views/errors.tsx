@@ -12,11 +12,12 @@ import { count, duration, percent } from "../format/numbers";
 import { moment } from "../format/times";
 import { useSpeech } from "../i18n";
 import { Bars } from "../parts/bars";
-import { BreakdownCard } from "../parts/breakdown";
 import { Card } from "../parts/card";
+import { Cards } from "../parts/cards";
 import { ChartCard } from "../parts/chart_card";
 import { nameOf } from "../parts/names";
 import { Loaded } from "../parts/states";
+import { ERRORS_BY_CATEGORY, ERRORS_BY_MODEL } from "./cards";
 
 /** No finer: hours of errors are rolled up on every day. */
 const HOURS_OF_A_DAY = 24;
@@ -160,9 +161,9 @@ export default function ErrorsView() {
       </p>
       <div className="grid">
         <OverTime />
-        <BreakdownCard title="errors.category" dimension="error_category" metric="requests" className="third" errorsOnly />
+        <Cards rows={ERRORS_BY_CATEGORY} />
         <Phases answer={answer} />
-        <BreakdownCard title="errors.rateByModel" dimension="model" metric="error_rate" className="third" />
+        <Cards rows={ERRORS_BY_MODEL} />
         <Loaded from={answer}>
           {(errors) => (
             <>

@@ -1,4 +1,5 @@
 /** Any metric by any dimension, as lines, bars, a heat map or a histogram; beside the range before, if asked. */
+import { DIMENSIONS, MEASURED_COLUMNS, PLAIN_METRICS, SUMMED_COLUMNS } from "../api/columns";
 import { useView } from "../app/view";
 import { useSpeech } from "../i18n";
 import { OverTime, Ranked, WeekMap } from "../parts/explored";
@@ -7,24 +8,11 @@ import { HistogramCard } from "../parts/histogram";
 const KINDS = ["line", "bar", "heatmap", "histogram", "ranking"] as const;
 
 const STATISTICS = ["mean", "p50", "p90", "p95", "p99", "min", "max"];
-const PLAIN = [
-  "requests", "success_rate", "error_rate", "requests_per_second", "concurrency_mean", "concurrency_max", "prompt_tokens",
-  "completion_tokens", "cached_tokens", "reasoning_tokens", "total_tokens", "cost_usd",
-];
-const COLUMNS = [
-  "response_time_ms", "time_to_first_token_ms", "time_to_last_token_ms", "time_to_first_byte_ms", "time_per_output_token_ms",
-  "output_tokens_per_second", "tokens_per_second", "inter_chunk_max_ms", "proxy_overhead_ms",
-];
-const DIMENSIONS = [
-  "model", "response_model", "backend_name", "endpoint", "origin", "api_key_id", "user", "streaming", "outcome", "error_category",
-  "error_type", "finish_reason", "status_code", "app_version", "prompt_length", "completion_length", "hour_of_day", "weekday",
-];
-
 export default function Explore() {
   const { t } = useSpeech();
   const { search, change } = useView();
   const metric = search.metric ?? "response_time_ms.p95";
-  const [column] = metric.split(".");
+  const measured = MEASURED_COLUMNS.find(({ name }) => name === metric.split(".")[0])?.name;
   const kind = KINDS.find((each) => each === search.as) ?? "line";
   const by = search.by ?? null;
   return (
@@ -33,10 +21,10 @@ export default function Explore() {
         <label className="row">
           {t("explore.metric")}
           <select className="select" value={metric} onChange={(event) => change({ metric: event.target.value })}>
-            {PLAIN.map((name) => (
+            {[...PLAIN_METRICS, ...SUMMED_COLUMNS].map((name) => (
               <option key={name}>{name}</option>
             ))}
-            {COLUMNS.map((name) => (
+            {MEASURED_COLUMNS.map(({ name }) => (
               <optgroup key={name} label={name}>
                 {STATISTICS.map((statistic) => (
                   <option key={statistic}>{`${name}.${statistic}`}</option>
@@ -67,8 +55,8 @@ export default function Explore() {
         </label>
       </div>
       <div className="grid">
-        {kind === "histogram" && column !== undefined && COLUMNS.includes(column) ? (
-          <HistogramCard title="explore.histogram" column={column} className="tall" />
+        {kind === "histogram" && measured !== undefined ? (
+          <HistogramCard title="explore.histogram" column={measured} className="tall" />
         ) : kind === "heatmap" ? (
           <WeekMap metric={metric} />
         ) : kind === "ranking" ? (

@@ -7,29 +7,14 @@ import { useView } from "../app/view";
 import type { Paint } from "../charts/chart";
 import { useAxes, useZoom } from "../charts/hooks";
 import { seriesOf, stacked } from "../charts/options";
-import { count, duration, percent, speed, usd } from "../format/numbers";
+import { count, unitOf, withUnit } from "../format/numbers";
 import { useSpeech } from "../i18n";
-import type { Key } from "../i18n/en";
-import { BreakdownCard } from "../parts/breakdown";
+import { Cards } from "../parts/cards";
 import { ChartCard } from "../parts/chart_card";
 import { nameOf } from "../parts/names";
-import { PercentilesOverTime } from "../parts/percentiles";
-import { Stat, type StatProps } from "../parts/stat";
+import { Stat } from "../parts/stat";
+import { FIGURES, METRIC_WORDS, OVERVIEW } from "./cards";
 
-interface Figure extends Pick<StatProps, "show" | "good"> {
-  readonly metric: string;
-  readonly label: Key;
-}
-
-const FIGURES: readonly Figure[] = [
-  { metric: "requests", label: "metric.requests", show: count, good: "none" },
-  { metric: "success_rate", label: "metric.success_rate", show: percent, good: "up" },
-  { metric: "time_to_first_token_ms.p50", label: "metric.ttft_p50", show: duration, good: "down" },
-  { metric: "response_time_ms.p95", label: "metric.response_time_p95", show: duration, good: "down" },
-  { metric: "output_tokens_per_second.p50", label: "metric.output_speed", show: speed, good: "up" },
-  { metric: "total_tokens", label: "metric.tokens", show: count, good: "none" },
-  { metric: "cost_usd", label: "metric.cost", show: usd, good: "none" },
-];
 /** An outcome has the same colour everywhere, whichever others there are; green and red stand far apart in brightness. */
 const OUTCOME_COLOURS: Readonly<Record<string, number>> = {
   completed: 2,
@@ -60,13 +45,13 @@ function Figures() {
         {totals.data !== undefined && <MixedNote older={totals.data.older_records} />}
       </div>
       <dl className="stats">
-        {FIGURES.map(({ metric, label, show, good }) => (
+        {FIGURES.map(({ metric, good }) => (
           <Stat
             key={metric}
-            label={t(label)}
+            label={t(METRIC_WORDS[metric])}
             {...hintOf(totals.data, metric)}
             cell={row?.values[metric] ?? (metric === "requests" && totals.data !== undefined ? NOTHING : undefined)}
-            show={show}
+            show={(value, locale) => withUnit(value, unitOf(totals.data?.columns, metric), locale)}
             good={good}
             trend={trends.data?.rows.map((each) => each.values[metric]?.value ?? null) ?? []}
           />
@@ -101,12 +86,7 @@ export default function Overview() {
       <Figures />
       <div className="grid">
         <RequestsOverTime />
-        <BreakdownCard title="chart.errorsOverTime" dimension="error_category" metric="requests" className="third" errorsOnly />
-        <PercentilesOverTime title="chart.latencyOverTime" column="response_time_ms" show={duration} />
-        <PercentilesOverTime title="chart.ttftOverTime" column="time_to_first_token_ms" show={duration} />
-        <BreakdownCard title="nav.models" dimension="model" metric="requests" className="third" />
-        <BreakdownCard title="nav.clients" dimension="origin" metric="requests" className="third" />
-        <BreakdownCard title="chart.costByModel" dimension="model" metric="cost_usd" className="third" />
+        <Cards rows={OVERVIEW} />
       </div>
     </>
   );

@@ -8,7 +8,7 @@ import { useView } from "../app/view";
 import { duration } from "../format/numbers";
 import { moment } from "../format/times";
 import { useSpeech } from "../i18n";
-import type { Key } from "../i18n/en";
+import type { Key } from "../i18n/words";
 import { Bars } from "../parts/bars";
 import { copy, curl } from "../parts/copy";
 import { Loaded } from "../parts/states";

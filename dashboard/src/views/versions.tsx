@@ -5,7 +5,7 @@ import { useView } from "../app/view";
 import { count, duration } from "../format/numbers";
 import { moment } from "../format/times";
 import { useSpeech } from "../i18n";
-import type { Key } from "../i18n/en";
+import type { Key } from "../i18n/words";
 import { Bars } from "../parts/bars";
 import { Card } from "../parts/card";
 import { Marked } from "../parts/marked";

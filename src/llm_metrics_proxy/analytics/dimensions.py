@@ -12,6 +12,7 @@ from llm_metrics_proxy.analytics.filters import Clause
 from llm_metrics_proxy.analytics.measures import FIELDS
 from llm_metrics_proxy.analytics.suggestions import unknown
 from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.storage.base import SqlValue
 
 MAX_TAG_KEY_CHARS: Final = 128
@@ -31,21 +32,6 @@ class Dimension(NamedTuple):
     sql: str = "NULL"
     parameters: tuple[SqlValue, ...] = ()
     order: tuple[str, ...] = ()
-
-
-def _text(column: str) -> str:
-    """Any stored value as text; an adopted file may hold numbers and bytes where words belong."""
-    as_hex = f"'X' || quote(hex(substr({column}, 1, 64)))"
-    return f"iif(typeof({column}) = 'blob', {as_hex}, CAST({column} AS TEXT))"
-
-
-def _flag(column: str) -> str:
-    return f"iif(+{column} IN (0, 1), CAST({column} AS INTEGER), NULL)"
-
-
-def _status(column: str) -> str:
-    whole = f"CAST({column} AS INTEGER)"
-    return f"iif(+{column} BETWEEN 0 AND 999 AND {whole} = +{column}, {whole}, NULL)"
 
 
 def search(value: str, edges: Sequence[SqlValue], results: Sequence[int | None]) -> Clause:
@@ -83,37 +69,30 @@ def _band(column: str) -> str:
     return f"(SELECT {band} FROM (SELECT {FIELDS[column].sql} AS v))"  # noqa: S608 -- so the value is checked once
 
 
+_KINDS: Final = {"flag": "flag", "integer": "number"}  # by what the column holds; text otherwise
+
+
+def _of_columns() -> list[Dimension]:
+    """One for each column that records can be grouped by."""
+    found = sorted((column for column in REGISTRY.values() if column.group), key=lambda column: column.place)
+    return [
+        Dimension(
+            column.group_name, _KINDS.get(column.kind.holds, "text"), column.group.meaning, column.name, column.sql
+        )
+        for column in found
+        if column.group
+    ]
+
+
 _ROWS: Final = (
     Dimension("time", "time", "when the request began, by `bucket`; the key is the bucket's first moment"),
-    Dimension("model", "text", "model that was asked for", "model", _text("model")),
-    Dimension("response_model", "text", "model that the answer named", "response_model", _text("response_model")),
-    Dimension("backend", "text", "host:port of the LLM server", "backend", _text("backend")),
-    Dimension("backend_name", "text", "name of the LLM server in the settings", "backend_name", _text("backend_name")),
-    Dimension("endpoint", "text", "path without its query", "endpoint", _text("endpoint")),
-    Dimension("origin", "text", "who asked", "origin", _text("origin")),
-    Dimension("api_key_id", "text", "which key asked", "api_key_id", _text("api_key_id")),
-    Dimension("user", "text", "`user` of the request's body", "user", _text("user")),
-    Dimension("streaming", "flag", "whether the request asked for a stream", "is_streaming", _flag("is_streaming")),
-    Dimension("outcome", "text", "how the request ended", "outcome", _text("outcome")),
-    Dimension("error_category", "text", "where the fault lies", "error_category", _text("error_category")),
-    Dimension("error_type", "text", "what went wrong", "error_type", _text("error_type")),
-    Dimension("error_phase", "text", "how far the request had come by then", "error_phase", _text("error_phase")),
-    Dimension("finish_reason", "text", "why the answer ended", "finish_reason", _text("finish_reason")),
-    Dimension("status_code", "number", "status that the client got", "status_code", _status("status_code")),
-    Dimension("app_version", "text", "version whose formulas calculated it", "app_version", _text("app_version")),
+    *_of_columns(),
+    *(
+        Dimension(name, "text", f"{column} in bands", column, _band(column), order=_BAND_NAMES)
+        for name, column in (("prompt_length", "prompt_tokens"), ("completion_length", "completion_tokens"))
+    ),
     Dimension("hour_of_day", "number", "hour in which the request began, 0 to 23, in the zone asked for"),
     Dimension("weekday", "number", "day on which the request began, 1 (Monday) to 7, in the zone asked for"),
-    Dimension(
-        "prompt_length", "text", "prompt_tokens in bands", "prompt_tokens", _band("prompt_tokens"), order=_BAND_NAMES
-    ),
-    Dimension(
-        "completion_length",
-        "text",
-        "completion_tokens in bands",
-        "completion_tokens",
-        _band("completion_tokens"),
-        order=_BAND_NAMES,
-    ),
 )
 DIMENSIONS: Final = {row.name: row for row in _ROWS}
 IN_TIME: Final = ("time", "hour_of_day", "weekday")  # those that depend on range and zone

@@ -2,14 +2,16 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from llm_metrics_proxy.analytics.rows import NO_VALUE
+from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.storage.base import SqlValue
-from llm_metrics_proxy.wire.error_taxonomy import CATEGORIES, OUTCOMES, PHASES, TAXONOMY
+from llm_metrics_proxy.wire.error_types import CATEGORIES, OUTCOMES, PHASES, TAXONOMY
 
 # Conditions whose words are ours: another word would select nothing, and look like "there was no such error".
 WORDS: Final[dict[str, tuple[str, ...]]] = {
@@ -20,7 +22,46 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-class RequestFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+_VALUES: Final[dict[str, type]] = {"flag": bool, "integer": int}  # by what the column holds; text otherwise
+# The order that clients know the parameters in; a newer filter comes behind these.
+_ORDER: Final = (
+    "model", "origin", "backend", "endpoint", "streaming", "success", "status_code", "outcome", "error_category",
+    "error_type", "error_phase", "app_version", "backend_name", "user", "user_agent", "api_key_id", "trace_id", "tag",
+)  # fmt: skip
+# Every column that records can be filtered by, under the filter's name.
+FILTERED: Final[dict[str, Column]] = {
+    column.filter_name: column
+    for column in sorted(
+        (column for column in REGISTRY.values() if column.filter is not None),
+        key=lambda column: (*_ORDER, column.filter_name).index(column.filter_name),
+    )
+}
+# Those by which an objective or an alert can say which requests it is about.
+RULED: Final = {
+    name: column
+    for name, column in sorted(FILTERED.items(), key=lambda row: row[1].place)
+    if column.filter is not None and column.filter.rule is not None
+}
+
+
+def value_type(column: Column) -> type:
+    """What a filter by this column compares with."""
+    return _VALUES.get(column.kind.holds, str)
+
+
+_Conditions: Any = msgspec.defstruct(
+    "_Conditions",
+    [
+        ("start", datetime | None, None),
+        ("end", datetime | None, None),
+        *((name, value_type(column) | None, None) for name, column in FILTERED.items()),
+    ],
+    frozen=True,
+    kw_only=True,
+)
+
+
+class RequestFilter(_Conditions, frozen=True, kw_only=True, forbid_unknown_fields=True):  # type: ignore[misc,call-arg]
     """Records that meet every condition that is set; ``None`` sets none. Raises ``QueryError`` if none could.
 
     ``start`` is inclusive, ``end`` exclusive, so that neighbouring ranges share no record. A naive time is UTC. The
@@ -28,26 +69,9 @@ class RequestFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ``k=v``, or several that must all be there, separated by commas.
     """
 
-    start: datetime | None = None
-    end: datetime | None = None
-    model: str | None = None
-    origin: str | None = None
-    backend: str | None = None
-    endpoint: str | None = None
-    streaming: bool | None = None
-    success: bool | None = None
-    status_code: int | None = None
-    outcome: str | None = None
-    error_category: str | None = None
-    error_type: str | None = None
-    error_phase: str | None = None
-    app_version: str | None = None
-    backend_name: str | None = None
-    user: str | None = None
-    user_agent: str | None = None
-    api_key_id: str | None = None
-    trace_id: str | None = None
-    tag: str | None = None
+    if TYPE_CHECKING:
+        start: datetime | None
+        end: datetime | None
 
     def __post_init__(self) -> None:
         if self.start is not None and self.end is not None and stored_time(self.start) >= stored_time(self.end):
@@ -90,23 +114,7 @@ UNIX_S: Final = f"iif({READABLE}, unixepoch(timestamp), NULL)"
 _CONDITIONS: Final = {  # field of RequestFilter -> condition with one placeholder
     "start": "timestamp >= ? AND timestamp < ':'",
     "end": "timestamp < ? AND timestamp >= '0000-'",
-    "model": "model = ?",
-    "origin": "origin = ?",
-    "backend": "backend = ?",
-    "endpoint": "endpoint = ?",
-    "streaming": "is_streaming = ?",
-    "success": "success = ?",
-    "status_code": "status_code = ?",
-    "outcome": "outcome = ?",
-    "error_category": "error_category = ?",
-    "error_type": "error_type = ?",
-    "error_phase": "error_phase = ?",
-    "app_version": "app_version = ?",
-    "backend_name": "backend_name = ?",
-    "user": "user = ?",
-    "user_agent": "user_agent = ?",
-    "api_key_id": "api_key_id = ?",
-    "trace_id": "trace_id = ?",
+    **{name: f"{column.name} = ?" for name, column in FILTERED.items() if name != "tag"},
 }
 _HAS_TAG: Final = "instr(',' || tags || ',', ',' || ? || ',') > 0"
 

@@ -11,7 +11,7 @@ from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.dimensions import dimension, has_order
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.query import MAX_ROWS, Query
-from llm_metrics_proxy.analytics.result import Column, Key, Measured, Row
+from llm_metrics_proxy.analytics.result import Key, Measured, ResultColumn, ResultRow
 from llm_metrics_proxy.analytics.slos import Slo
 from llm_metrics_proxy.analytics.source import Source
 from llm_metrics_proxy.errors import QueryError
@@ -76,7 +76,7 @@ class Heatmap(msgspec.Struct, frozen=True, kw_only=True):
     records: int  # selected
     left_out: int  # records in no cell, as the limit left no room for their line
     older_records: dict[str, int]  # those whose formulas were replaced since
-    columns: list[Column]  # y, x, metric
+    columns: list[ResultColumn]  # y, x, metric
     x: list[Key]
     y: list[Key]
     cells: list[list[Measured | None]]
@@ -109,7 +109,7 @@ def map_heat(sources: Sequence[Source], query: HeatmapQuery, now: datetime) -> H
     )
 
 
-def _axis(name: str, rows: Sequence[Row], limit: int) -> list[Key]:
+def _axis(name: str, rows: Sequence[ResultRow], limit: int) -> list[Key]:
     """All values of what has an order of its own, the most frequent of all else; what is missing comes last."""
     found: Counter[Key] = Counter()
     for row in rows:

@@ -9,7 +9,7 @@ from llm_metrics_proxy.analytics.query import Query
 Key = str | int | float | bool | None
 
 
-class Column(msgspec.Struct, frozen=True, kw_only=True):
+class ResultColumn(msgspec.Struct, frozen=True, kw_only=True):
     """One dimension or metric of the answer. ``unit`` is empty for words, shares and flags."""
 
     name: str
@@ -28,7 +28,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     change: float | msgspec.UnsetType | None = msgspec.UNSET  # (value - previous) / |previous|
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class ResultRow(msgspec.Struct, frozen=True, kw_only=True):
     """One group. ``merged``: so many groups beyond the limit are together in this row, and its key is null but for
     time; 0 for a group of its own."""
 
@@ -51,6 +51,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     relative_error: float  # of percentiles; 0: exact
     records: int  # selected
     older_records: dict[str, int]  # those whose formulas were replaced since: not comparable with the others
-    columns: list[Column]
-    rows: list[Row]
+    columns: list[ResultColumn]
+    rows: list[ResultRow]
     pruned_before: datetime | None = None  # of the range up to here, most records were deleted and are not in it

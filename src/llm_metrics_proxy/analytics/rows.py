@@ -7,9 +7,9 @@ told apart from a missing one by name in ``unfit_values``, as SQL would write it
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final
 
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, PRICED, RequestRecord
+from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
 from llm_metrics_proxy.storage.base import Reader, Snapshot, SqlValue
 
 UNFIT: Final = "unfit_values"
@@ -80,34 +80,21 @@ def _flag(value: Any) -> Any:
     return bool(value) if isinstance(value, int | float) and value in (0, 1) else None
 
 
-# By the type of a column's value; bool stands before int, which it is a kind of.
-_READINGS: Final[dict[type, Callable[[Any], Any]]] = {bool: _flag, int: _whole, float: _number, str: _text}
-
-
 def _as_is(value: Any) -> Any:
     """Of a column of no fixed type: what JSON has a word for."""
     return _number(value) if isinstance(value, float) else None if isinstance(value, bytes) else value
 
 
-def _reading(hint: Any) -> Callable[[Any], Any]:
-    kinds = (hint, *get_args(hint))
-    return next(reading for kind, reading in _READINGS.items() if kind in kinds)
-
-
-_KINDS: Final = {"TEXT": str, "REAL": float, "INTEGER": int}
-_BY_COLUMN: Final[dict[str, Callable[[Any], Any]]] = {
-    "id": _whole,
-    **{name: _reading(hint) for name, hint in get_type_hints(RequestRecord).items()},
-    **{column.name: _READINGS[_KINDS[column.sql_type]] for column in (*DERIVED, *PRICED)},
-    APP_VERSION_COLUMN: _text,
-    **{column.name: _READINGS[_KINDS[column.sql_type]] if column.sql_type != "ANY" else _as_is for column in KEPT},
-}
+# By what a column holds.
+_READINGS: Final[dict[str, Callable[[Any], Any]]] = {
+    "flag": _flag, "integer": _whole, "number": _number, "text": _text, "time": _text, "any": _as_is,
+}  # fmt: skip
 _AT_ONCE: Final[dict[Callable[[Any], Any], type]] = {_text: str, _whole: int}  # of this type, it fits as it is
 
 
 def reading(column: str) -> Callable[[Any], Any]:
     """What turns a stored value of a column into one that fits it, or into ``None``."""
-    return _BY_COLUMN[column]
+    return _READINGS[REGISTRY[column].kind.holds]
 
 
 def items_of(columns: Sequence[str]) -> Callable[[Sequence[Any]], dict[str, Any]]:
@@ -115,7 +102,7 @@ def items_of(columns: Sequence[str]) -> Callable[[Sequence[Any]], dict[str, Any]
 
     Where a value does not fit its column, the object has one more key, ``unfit_values``: what is stored, by column.
     """
-    in_order = tuple((name, _AT_ONCE.get(_BY_COLUMN[name], type(None)), _BY_COLUMN[name]) for name in columns)
+    in_order = tuple((name, _AT_ONCE.get(reading(name), type(None)), reading(name)) for name in columns)
 
     def item_of(row: Sequence[Any]) -> dict[str, Any]:
         shown: dict[str, Any] = {}

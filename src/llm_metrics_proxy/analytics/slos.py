@@ -13,6 +13,7 @@ from llm_metrics_proxy.analytics.suggestions import unknown
 from llm_metrics_proxy.errors import QueryError
 
 MAX_SLOS: Final = 10
+COMPLETED: Final = "completed"  # in the place of an SLO: the request only has to be complete
 COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
     "<=": operator.le,
     ">=": operator.ge,

@@ -5,6 +5,6 @@ Imported by ``cli`` alone.
 """
 
 from llm_metrics_proxy.api.app import create_app
-from llm_metrics_proxy.api.ports import ApiPorts, ServiceStatus
+from llm_metrics_proxy.api.ports import ApiPorts
 
-__all__ = ["ApiPorts", "ServiceStatus", "create_app"]
+__all__ = ["ApiPorts", "create_app"]

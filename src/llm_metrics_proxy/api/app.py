@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi import FastAPI, Path, Query, Request
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse, Response
@@ -20,12 +20,12 @@ from llm_metrics_proxy.analytics import (
 )
 from llm_metrics_proxy.api import docs_page, migrations, prometheus
 from llm_metrics_proxy.api.answers import HANDLERS, error_response, json_response
-from llm_metrics_proxy.api.dependencies import DATA_ERRORS, readable
+from llm_metrics_proxy.api.dependencies import DataRoutes
 from llm_metrics_proxy.api.export_routes import add_export_routes
 from llm_metrics_proxy.api.guard import OPEN_PATHS, Guard
 from llm_metrics_proxy.api.health import Health, Readiness, assess
 from llm_metrics_proxy.api.live_routes import add_live_routes
-from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, KnownOnly, ListParameters
+from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_routes import add_query_routes
 from llm_metrics_proxy.api.report_routes import add_report_routes
@@ -63,28 +63,27 @@ def create_app(ports: ApiPorts) -> FastAPI:
         exception_handlers=HANDLERS,  # type: ignore[arg-type]
         middleware=[guard],
     )
-    _add_record_routes(app, ports)
-    _add_metric_routes(app, ports)
+    routes = DataRoutes(app, ports)
+    _add_record_routes(routes, ports)
+    _add_metric_routes(routes, ports)
     _add_service_routes(app, ports)
-    add_export_routes(app, ports)
-    add_live_routes(app, ports)
-    add_report_routes(app, ports)
-    add_query_routes(app, ports)
-    add_watch_routes(app, ports)
-    add_settings_routes(app, ports)
+    for add in (
+        add_export_routes, add_live_routes, add_report_routes, add_query_routes, add_watch_routes, add_settings_routes,
+    ):  # fmt: skip
+        add(routes, ports)
     add_session_routes(app, ports.sessions, APP_VERSION)
     add_site_routes(app, ports.site)
     app.openapi = lambda: _document(app, with_token=ports.sessions is not None)  # type: ignore[method-assign]
     return app
 
 
-def _add_record_routes(app: FastAPI, ports: ApiPorts) -> None:
-    @app.get(
-        "/api/v1/requests",
-        summary="Records, newest first, page by page",
-        tags=["records"],
-        dependencies=[readable(ports), Depends(KnownOnly(ListParameters))],
-        responses={200: answer("RequestPage", "A page; ask for the next with `next_cursor`."), **DATA_ERRORS},
+def _add_record_routes(routes: DataRoutes, ports: ApiPorts) -> None:
+    @routes.get(
+        "requests",
+        "Records, newest first, page by page",
+        answer("RequestPage", "A page; ask for the next with `next_cursor`."),
+        ListParameters,
+        tag="records",
     )
     def read_requests(parameters: Annotated[ListParameters, Query()]) -> Response:
         selection = parameters.to_filter()
@@ -99,16 +98,12 @@ def _add_record_routes(app: FastAPI, ports: ApiPorts) -> None:
             }
         )
 
-    @app.get(
-        "/api/v1/requests/{id}",
-        summary="One record, by its id or its request_id",
-        tags=["records"],
-        dependencies=[readable(ports), Depends(KnownOnly())],
-        responses={
-            200: answer("RequestItem", "The record."),
-            404: answer("ErrorAnswer", "There is no such record."),
-            **DATA_ERRORS,
-        },
+    @routes.get(
+        "requests/{id}",
+        "One record, by its id or its request_id",
+        answer("RequestItem", "The record."),
+        tag="records",
+        more={404: answer("ErrorAnswer", "There is no such record.")},
     )
     def read_request(
         record_id: Annotated[str, Path(alias="id", description="The record's `id`, or its `request_id`.")],
@@ -119,36 +114,29 @@ def _add_record_routes(app: FastAPI, ports: ApiPorts) -> None:
         return json_response(item)
 
 
-def _add_metric_routes(app: FastAPI, ports: ApiPorts) -> None:
-    @app.get(
-        "/api/v1/summary",
-        summary="What the selected records amount to",
-        tags=["metrics"],
-        dependencies=[readable(ports), Depends(KnownOnly(FilterParameters))],
-        responses={200: answer("Summary", "All numbers from one snapshot."), **DATA_ERRORS},
+def _add_metric_routes(routes: DataRoutes, ports: ApiPorts) -> None:
+    @routes.get(
+        "summary",
+        "What the selected records amount to",
+        answer("Summary", "All numbers from one snapshot."),
+        FilterParameters,
     )
     def read_summary(parameters: Annotated[FilterParameters, Query()]) -> Response:
         return json_response(summarise(ports.reader, parameters.to_filter()))
 
-    @app.get(
-        "/api/v1/errors",
-        summary="What went wrong, how often, since when, and what to do about it",
-        tags=["metrics"],
-        dependencies=[readable(ports), Depends(KnownOnly(ErrorsParameters))],
-        responses={
-            200: answer("Errors", "All counts from one snapshot."),
-            **DATA_ERRORS,
-        },
+    @routes.get(
+        "errors",
+        "What went wrong, how often, since when, and what to do about it",
+        answer("Errors", "All counts from one snapshot."),
+        ErrorsParameters,
     )
     def read_what_went_wrong(parameters: Annotated[ErrorsParameters, Query()]) -> Response:
         return json_response(read_errors(ports.reader, parameters.to_query()))
 
-    @app.get(
-        "/api/v1/versions",
-        summary="How the meaning of numbers changed, and which records follow which version",
-        tags=["metrics"],
-        dependencies=[readable(ports), Depends(KnownOnly())],
-        responses={200: answer("Versions", "History, counts, migrations and notices."), **DATA_ERRORS},
+    @routes.get(
+        "versions",
+        "How the meaning of numbers changed, and which records follow which version",
+        answer("Versions", "History, counts, migrations and notices."),
     )
     def read_versions() -> Response:
         known = ports.migrations
@@ -165,16 +153,11 @@ def _add_metric_routes(app: FastAPI, ports: ApiPorts) -> None:
             )
         )
 
-    @app.get(
-        "/api/v1/migrations/current",
-        summary="How far the migration is that runs now, here or by the command line",
-        tags=["metrics"],
-        dependencies=[Depends(KnownOnly())],
-        responses={
-            200: answer("MigrationNow", "The phase is `idle` when nothing runs."),
-            422: DATA_ERRORS[422],
-            503: DATA_ERRORS[503],
-        },
+    @routes.get(
+        "migrations/current",
+        "How far the migration is that runs now, here or by the command line",
+        answer("MigrationNow", "The phase is `idle` when nothing runs."),
+        reads_records=False,
     )
     def read_current_migration() -> Response:
         return json_response(migrations.now(APP_VERSION, ports.migrations, ports.reader))

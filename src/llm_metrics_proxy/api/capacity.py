@@ -28,7 +28,7 @@ _RECENT_S: Final = 60.0
 _ALWAYS: Final = frozenset({"/health", "/ready", "/metrics"})  # answered from memory
 
 
-class Capacity:
+class ReaderCapacity:
     """Of one process. ``most`` connections are served at once."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Capacity:
         return guarded
 
     def on_loop_fault(self, loop: Any, context: dict[str, Any]) -> None:
-        """asyncio's handler of exceptions: no traceback for what ``Listener`` raises."""
+        """asyncio's handler of exceptions: no traceback for what ``BoundedListener`` raises."""
         fault = context.get("exception")
         if isinstance(fault, OSError) and fault.errno in {errno.EMFILE, errno.ENFILE} and "socket" in context:
             self.note()
@@ -82,13 +82,13 @@ class Capacity:
             loop.default_exception_handler(context)
 
 
-class Listener(socket.socket):
+class BoundedListener(socket.socket):
     """A listening socket that accepts nobody while descriptors are short."""
 
-    capacity: Capacity | None = None
+    capacity: ReaderCapacity | None = None
 
     @classmethod
-    def of(cls, listening: socket.socket, capacity: Capacity) -> "Listener":
+    def of(cls, listening: socket.socket, capacity: ReaderCapacity) -> "BoundedListener":
         """The same socket once more; who has ``listening`` closes it."""
         listener = cls(fileno=os.dup(listening.fileno()))
         listener.capacity = capacity

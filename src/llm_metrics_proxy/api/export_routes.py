@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from llm_metrics_proxy.api.answers import error_response
-from llm_metrics_proxy.api.dependencies import DATA_ERRORS, readable
-from llm_metrics_proxy.api.parameters import ExportParameters, KnownOnly
+from llm_metrics_proxy.api.dependencies import DataRoutes
+from llm_metrics_proxy.api.parameters import ExportParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.schemas import answer
 from llm_metrics_proxy.api.streaming import Streamed
@@ -33,22 +33,18 @@ _FILE: Final[dict[str, Any]] = {
 }
 
 
-def add_export_routes(app: FastAPI, ports: ApiPorts) -> None:
+def add_export_routes(routes: DataRoutes, ports: ApiPorts) -> None:
     """The route."""
     places = threading.BoundedSemaphore(AT_ONCE)
 
-    @app.get(
-        "/api/v1/export",
-        summary="Records as a file: JSON lines, CSV or Parquet, of any size",
+    @routes.get(
+        "export",
+        "Records as a file: JSON lines, CSV or Parquet, of any size",
+        _FILE,
+        ExportParameters,
+        tag="records",
+        more={429: answer("ErrorAnswer", "Too many exports are under way; Retry-After says when to ask again.")},
         description=_DESCRIPTION,
-        tags=["records"],
-        response_class=Response,
-        dependencies=[readable(ports), Depends(KnownOnly(ExportParameters))],
-        responses={
-            200: _FILE,
-            429: answer("ErrorAnswer", "Too many exports are under way; Retry-After says when to ask again."),
-            **DATA_ERRORS,
-        },
     )
     def read_export(parameters: Annotated[ExportParameters, Query()]) -> Response:
         query = parameters.to_query()

@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy.api.migrations import IDLE, in_words, percent
-from llm_metrics_proxy.api.ports import DiskRoom, MigrationPorts, ServiceStatus, TurnedAway
+from llm_metrics_proxy.api.ports import DiskStatus, MigrationPorts, TurnedAway
+from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus, journal_faults, records_lost, shortages
 
 HEARTBEAT_LIMIT_MS: Final = 5_000  # a worker writes one every second
@@ -202,7 +203,7 @@ def _losses(ingestion: IngestionHealth | None, workers: Sequence[WorkerStatus], 
     ]
 
 
-def disk_health(disks: Mapping[str, DiskRoom], low: Collection[str]) -> list[DiskHealth]:
+def disk_health(disks: Mapping[str, DiskStatus], low: Collection[str]) -> list[DiskHealth]:
     """What is free, disk by disk."""
     return [
         DiskHealth(disk=name, free_bytes=room.free_bytes, reserve_bytes=room.reserve_bytes, low=name in low)
@@ -212,14 +213,14 @@ def disk_health(disks: Mapping[str, DiskRoom], low: Collection[str]) -> list[Dis
 
 def assess(
     app_version: str,
-    status: ServiceStatus | None,
+    status: IngestionStatus | None,
     workers: Sequence[WorkerStatus],
     now_unix_ms: float,
     migrations: MigrationPorts | None = None,
     *,
     backends: Sequence[BackendStatus] = (),
-    disks: Mapping[str, DiskRoom] = MappingProxyType({}),
-    low_disks: Mapping[str, DiskRoom] = MappingProxyType({}),
+    disks: Mapping[str, DiskStatus] = MappingProxyType({}),
+    low_disks: Mapping[str, DiskStatus] = MappingProxyType({}),
     upkeep_problem: str | None = None,
     turned_away: TurnedAway = _NOBODY,
 ) -> Health:

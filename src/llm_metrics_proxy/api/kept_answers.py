@@ -17,7 +17,7 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 _MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age=(\d{1,9})\s*(?:,|$)", re.IGNORECASE)
 
 
-class Kept(NamedTuple):
+class KeptAnswer(NamedTuple):
     """An answer's body, and the whole seconds since it was asked for."""
 
     body: bytes
@@ -47,10 +47,10 @@ class KeptAnswers:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._bytes = 0
 
-    def get(self, key: str, age_s: int, make: Callable[[], bytes]) -> Kept:
+    def get(self, key: str, age_s: int, make: Callable[[], bytes]) -> KeptAnswer:
         """The answer to ``key``, no older than ``age_s``, else a new one of ``make``; raises what that raises."""
         if age_s <= 0:
-            return Kept(make(), 0)
+            return KeptAnswer(make(), 0)
         with self._lock:
             entry = self._entries.get(key)
             is_ours = entry is None or self._clock() - entry.begun_s >= age_s
@@ -60,7 +60,7 @@ class KeptAnswers:
         if is_ours:
             self._make(key, entry, make)
         body = entry.future.result()
-        return Kept(body, int(self._clock() - entry.begun_s))
+        return KeptAnswer(body, int(self._clock() - entry.begun_s))
 
     def _make(self, key: str, entry: _Entry, make: Callable[[], bytes]) -> None:
         try:

@@ -31,7 +31,7 @@ _LONGEST_REST_S: Final = 2.0
 _LAST_WORDS_S: Final = 0.5  # how long a stop waits for connections that take nothing
 
 
-class Listener:
+class LiveListener:
     """One connection's side: chunks that wait to be sent, and whether it is over."""
 
     def __init__(self, selection: RequestFilter, since: str, abort: Callable[[], None]) -> None:
@@ -93,7 +93,7 @@ class _Channel:
 
     def __init__(self, through: int) -> None:
         self.through = through
-        self.listeners: set[Listener] = set()
+        self.listeners: set[LiveListener] = set()
 
 
 class Hub:
@@ -119,7 +119,7 @@ class Hub:
 
     async def join(
         self, selection: RequestFilter, last_id: int | None, replay: int, abort: Callable[[], None]
-    ) -> Listener:
+    ) -> LiveListener:
         """A listener whose first events wait already: the start, and records of before that were asked for.
 
         ``last_id``: the last record it has seen, of which it wants those after; else the newest ``replay``.
@@ -128,7 +128,7 @@ class Hub:
         newest = await asyncio.to_thread(newest_id, self._ports.reader)
         channel = self._channels.get(selection) or self._channels.setdefault(selection, _Channel(newest))
         since = stored_time(datetime.fromtimestamp(self._ports.clock(), UTC))
-        listener = Listener(selection, since, abort)
+        listener = LiveListener(selection, since, abort)
         listener.put(events.start(selection, channel.through))
         through = channel.through
         try:
@@ -153,7 +153,7 @@ class Hub:
             self._pump = asyncio.get_running_loop().create_task(self._watch())
         return listener
 
-    def leave(self, listener: Listener) -> None:
+    def leave(self, listener: LiveListener) -> None:
         """It gets no more."""
         channel = self._channels.get(listener.selection)
         if channel is not None:
@@ -228,7 +228,7 @@ class Hub:
         for listener in self._all():
             listener.drop()
 
-    def _all(self) -> list[Listener]:
+    def _all(self) -> list[LiveListener]:
         return [listener for channel in self._channels.values() for listener in channel.listeners]
 
     def _open_requests(self) -> int | None:

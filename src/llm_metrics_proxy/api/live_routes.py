@@ -4,16 +4,16 @@ import asyncio
 import re
 from typing import Annotated, Final
 
-from fastapi import Depends, FastAPI, Header, Query
+from fastapi import Header, Query
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.api import live_events as events
 from llm_metrics_proxy.api.answers import error_response
-from llm_metrics_proxy.api.dependencies import DATA_ERRORS, readable
-from llm_metrics_proxy.api.live_hub import MAX_LISTENERS, MAX_RECORDS, TICK_S, Hub, Listener
-from llm_metrics_proxy.api.parameters import KnownOnly, LiveParameters
+from llm_metrics_proxy.api.dependencies import DataRoutes
+from llm_metrics_proxy.api.live_hub import MAX_LISTENERS, MAX_RECORDS, TICK_S, Hub, LiveListener
+from llm_metrics_proxy.api.parameters import LiveParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.schemas import answer
 from llm_metrics_proxy.api.scope import ABORT, ASKED_FOR_HEAD
@@ -33,23 +33,19 @@ _DESCRIPTION: Final = (
 )
 
 
-def add_live_routes(app: FastAPI, ports: ApiPorts) -> None:
+def add_live_routes(routes: DataRoutes, ports: ApiPorts) -> None:
     """The route."""
     hub = Hub(ports)
 
     # async: it waits for hours, and must not take a thread for it
-    @app.get(
-        "/api/v1/live",
-        summary="New records and running totals, as they arrive",
+    @routes.get(
+        "live",
+        "New records and running totals, as they arrive",
+        {"description": "Events, without end.", "content": {_MEDIA_TYPE: {"schema": {"type": "string"}}}},
+        LiveParameters,
+        tag="records",
+        more={429: answer("ErrorAnswer", "Too many listen already; Retry-After says when to ask again.")},
         description=_DESCRIPTION,
-        tags=["records"],
-        response_class=Response,
-        dependencies=[readable(ports), Depends(KnownOnly(LiveParameters))],
-        responses={
-            200: {"description": "Events, without end.", "content": {_MEDIA_TYPE: {"schema": {"type": "string"}}}},
-            429: answer("ErrorAnswer", "Too many listen already; Retry-After says when to ask again."),
-            **DATA_ERRORS,
-        },
     )
     async def read_live(
         parameters: Annotated[LiveParameters, Query()],
@@ -113,7 +109,7 @@ class LiveAnswer(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
 
 
-async def _until_gone(receive: Receive, listener: Listener) -> None:
+async def _until_gone(receive: Receive, listener: LiveListener) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     listener.end()

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import Request
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, create_model
 from pydantic.json_schema import SkipJsonSchema
 
 from llm_metrics_proxy.analytics import MAX_EXAMPLES, MAX_LIMIT, WORDS, ErrorsQuery, RequestFilter, parse_time
+from llm_metrics_proxy.analytics.filters import FILTERED, value_type
+from llm_metrics_proxy.columns import STATUS, Column
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.export import FORMATS, ExportQuery, choose
 
@@ -29,12 +31,8 @@ def _read_flag(text: object) -> object:
 _Absent = SkipJsonSchema[None]
 _Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT_CHARS)] | _Absent
 Flag = Annotated[bool, BeforeValidator(_read_flag)] | _Absent
+_Whole = int | _Absent
 _Status = Annotated[int, Field(ge=100, le=599)] | _Absent
-
-
-def _one_of(field: str, meaning: str) -> Any:
-    """Documented as an enumeration; refused by ``RequestFilter``, whose message names what there is."""
-    return Field(description=meaning, json_schema_extra={"enum": list(WORDS[field])})
 
 
 def _moment(meaning: str) -> Any:
@@ -46,30 +44,24 @@ def _moment(meaning: str) -> Any:
     )
 
 
-class FilterParameters(BaseModel):
-    """The conditions of ``RequestFilter``; a test holds the two together."""
+def _condition(name: str, column: Column) -> Any:
+    """A list of words is documented; it is refused by ``RequestFilter``, whose message names what there is."""
+    assert column.filter is not None
+    kinds = {bool: Flag, int: _Status if column.kind is STATUS else _Whole, str: _Text}
+    words: Any = {"enum": list(WORDS[name])} if name in WORDS else None
+    return Annotated[kinds[value_type(column)], Field(description=column.filter.meaning, json_schema_extra=words)]
 
-    start: Annotated[_Text, _moment("Records from this moment on.")] = None
-    end: Annotated[_Text, _moment("Records before this moment.")] = None
-    model: Annotated[_Text, Field(description="The model that the request asked for, exactly.")] = None
-    origin: Annotated[_Text, Field(description="Who asked, exactly as recorded.")] = None
-    backend: Annotated[_Text, Field(description="host:port of the LLM server.")] = None
-    endpoint: Annotated[_Text, Field(description="The path without its query, exactly.")] = None
-    streaming: Annotated[Flag, Field(description="Whether the request asked for a stream.")] = None
-    success: Annotated[Flag, Field(description="Whether the outcome is `completed`.")] = None
-    status_code: Annotated[_Status, Field(description="The status that the client got.")] = None
-    outcome: Annotated[_Text, _one_of("outcome", "How the request ended.")] = None
-    error_category: Annotated[_Text, _one_of("error_category", "Where the fault lies.")] = None
-    error_type: Annotated[_Text, _one_of("error_type", "What went wrong; /api/v1/errors explains each.")] = None
-    error_phase: Annotated[_Text, _one_of("error_phase", "How far the request had come.")] = None
-    app_version: Annotated[_Text, Field(description="The version whose formulas calculated the record.")] = None
 
-    backend_name: Annotated[_Text, Field(description="Name of the LLM server in the settings, exactly.")] = None
-    user: Annotated[_Text, Field(description="`user` of the request's body, exactly.")] = None
-    user_agent: Annotated[_Text, Field(description="The first product of User-Agent, exactly as recorded.")] = None
-    api_key_id: Annotated[_Text, Field(description="Which key asked: the id that records show, not the key.")] = None
-    trace_id: Annotated[_Text, Field(description="The W3C trace that the request belongs to: 32 hex digits.")] = None
-    tag: Annotated[_Text, Field(description="A tag `k=v`; several, separated by commas, must all be there.")] = None
+_FIELDS: Final[dict[str, Any]] = {
+    "start": (Annotated[_Text, _moment("Records from this moment on.")], None),
+    "end": (Annotated[_Text, _moment("Records before this moment.")], None),
+    **{name: (_condition(name, column), None) for name, column in FILTERED.items()},
+}
+_Conditions: Any = create_model("_Conditions", **_FIELDS)
+
+
+class FilterParameters(_Conditions):  # type: ignore[misc]
+    """The conditions of ``RequestFilter``."""
 
     def to_filter(self) -> RequestFilter:
         """The query value. Raises ``QueryError``."""

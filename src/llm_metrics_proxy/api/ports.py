@@ -10,70 +10,11 @@ from llm_metrics_proxy.analytics import KnownMigration
 from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.api.site import Asset
 from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.base import Reader
 from llm_metrics_proxy.watch.evaluation import SloReport
 from llm_metrics_proxy.watch.watcher import AlertReport
-
-
-class ServiceStatus(Protocol):
-    """How the ingestion of records fares, at one moment."""
-
-    @property
-    def records_ingested(self) -> int:
-        """Records committed since this process started."""
-
-    @property
-    def records_rejected(self) -> int:
-        """Records that the database could not hold; they are kept in a side file of the journal."""
-
-    @property
-    def open_requests(self) -> int:
-        """Requests that were opened and not yet closed, as far as the journal has been read."""
-
-    @property
-    def lag_bytes(self) -> int:
-        """Journal bytes written and not yet committed to the database."""
-
-    @property
-    def lag_ms(self) -> float | None:
-        """How far the database is behind; none or 0 where nothing waits."""
-
-    @property
-    def last_error(self) -> str | None:
-        """Why the last attempt failed; none while attempts succeed."""
-
-    @property
-    def damaged_bytes(self) -> int:
-        """Journal bytes whose checksum did not hold; what they recorded is lost."""
-
-    @property
-    def torn_frames(self) -> int:
-        """Last frames cut by a crash; normal."""
-
-    @property
-    def unknown_frames(self) -> int:
-        """Frames of kinds that only a newer program writes."""
-
-    @property
-    def records_lost(self) -> int | None:
-        """Requests that were served without a record, ever; none: not known yet."""
-
-    @property
-    def lost_first_unix_ms(self) -> int | None:
-        """When the first of them was."""
-
-    @property
-    def lost_last_unix_ms(self) -> int | None:
-        """When the last of them was."""
-
-    @property
-    def lost_reason(self) -> str | None:
-        """Why the last of them was."""
-
-    @property
-    def last_commit_unix_ms(self) -> int | None:
-        """When the last batch was committed."""
 
 
 class MigrationProgress(Protocol):
@@ -139,7 +80,7 @@ class MigrationPorts(Protocol):
         """The migrations of this program, in order."""
 
 
-class DiskRoom(Protocol):
+class DiskStatus(Protocol):
     """What is free on one disk."""
 
     @property
@@ -199,7 +140,7 @@ class ApiPorts:
 
     reader: Reader
     book: CounterBook
-    service_status: Callable[[], ServiceStatus | None]
+    service_status: Callable[[], IngestionStatus | None]
     scoreboard: Scoreboard | None = None
     sessions: Sessions | None = None
     allowed_hosts: frozenset[str] = frozenset()
@@ -211,8 +152,8 @@ class ApiPorts:
     site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
     watch: WatchPorts | None = None  # none: nothing is watched here
     telemetry: Callable[[], Telemetry] | None = None  # none: none is sent
-    disks: Callable[[], Mapping[str, DiskRoom]] = dict  # those of the database and the journal
-    low_disks: Callable[[], Mapping[str, DiskRoom]] = dict  # of them, those whose last room is kept for storing
+    disks: Callable[[], Mapping[str, DiskStatus]] = dict  # those of the database and the journal
+    low_disks: Callable[[], Mapping[str, DiskStatus]] = dict  # of them, those whose last room is kept for storing
     upkeep_problem: Callable[[], str | None] = lambda: None  # why nothing is rolled up or pruned
     turned_away: Callable[[], TurnedAway] = TurnedAway
     clock: Callable[[], float] = time.time  # Unix seconds

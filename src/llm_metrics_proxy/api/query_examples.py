@@ -11,7 +11,7 @@ from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.heatmap import Heatmap, HeatmapQuery
 from llm_metrics_proxy.analytics.measures import FIELDS
 from llm_metrics_proxy.analytics.query import Query
-from llm_metrics_proxy.analytics.result import Key, Measured, Result, Row
+from llm_metrics_proxy.analytics.result import Key, Measured, Result, ResultRow
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
 _START, _MIDDLE, _END = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (12, 13, 14))
@@ -20,16 +20,16 @@ _METRICS: Final = ("requests", "success_rate", "response_time_ms.p95")
 _BEFORE: Final = {"requests": 40.0, "success_rate": 1.0, "response_time_ms.p95": 1800.0}
 
 
-def _row(key: dict[str, Key], requests: int, rate: float, p95_ms: float, *, before: bool = False) -> Row:
+def _row(key: dict[str, Key], requests: int, rate: float, p95_ms: float, *, before: bool = False) -> ResultRow:
     values = {}
     for name, value in zip(_METRICS, (requests, rate, p95_ms), strict=True):
         previous = _BEFORE[name]
         more = {"previous": previous, "change": (value - previous) / previous} if before else {}
         values[name] = Measured(value=value, n=requests, coverage=1.0, **more)
-    return Row(key=key, values=values)
+    return ResultRow(key=key, values=values)
 
 
-def _result(query: Query, rows: list[Row]) -> Result:
+def _result(query: Query, rows: list[ResultRow]) -> Result:
     return Result(
         app_version=APP_VERSION,
         query=query,

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
-from llm_metrics_proxy.api.dependencies import DATA_ERRORS, readable
-from llm_metrics_proxy.api.parameters import FilterParameters, KnownOnly
+from llm_metrics_proxy.api.dependencies import DataRoutes
+from llm_metrics_proxy.api.parameters import FilterParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.schemas import answer
 from llm_metrics_proxy.errors import QueryError
@@ -35,20 +35,12 @@ class ReportParameters(FilterParameters):
         return ReportQuery(filter=self.to_filter(), timezone=self.timezone)
 
 
-def add_report_routes(app: FastAPI, ports: ApiPorts) -> None:
+def add_report_routes(routes: DataRoutes, ports: ApiPorts) -> None:
     """The route."""
     shown: dict[str, Any] = answer("Report", "The report.")
     shown["content"] |= {"text/html": {"schema": {"type": "string"}}, "text/markdown": {"schema": {"type": "string"}}}
 
-    @app.get(
-        "/api/v1/report",
-        summary="A report, for people who were not there",
-        description=_DESCRIPTION,
-        tags=["metrics"],
-        response_class=Response,
-        dependencies=[readable(ports), Depends(KnownOnly(ReportParameters))],
-        responses={200: shown, **DATA_ERRORS},
-    )
+    @routes.get("report", "A report, for people who were not there", shown, ReportParameters, description=_DESCRIPTION)
     def read_report(parameters: Annotated[ReportParameters, Query()]) -> Response:
         report = build(ports.reader, parameters.to_query(), datetime.fromtimestamp(ports.clock(), UTC))
         form = FORMATS[parameters.format]

@@ -4,7 +4,7 @@ Nothing is described twice: a record's schema is generated from ``record``, with
 (``x-unit``), and the rest from the structs themselves.
 """
 
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -19,20 +19,11 @@ from llm_metrics_proxy.api.live_events import LiveProblem, LiveSkipped, LiveStar
 from llm_metrics_proxy.api.migrations import MigrationNow
 from llm_metrics_proxy.api.query_examples import QUERY_EXAMPLES
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import (
-    ALL_COLUMNS,
-    APP_VERSION_COLUMN,
-    DERIVED,
-    KEPT,
-    PRICED,
-    Fact,
-    RequestRecord,
-    raw_facts,
-)
+from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.reports import Report
 from llm_metrics_proxy.watch.evaluation import SloReport
 from llm_metrics_proxy.watch.watcher import AlertReport
-from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
+from llm_metrics_proxy.wire.error_types import TAXONOMY
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +47,7 @@ class SettingShown(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class SettingsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting of the program that started this process, and the versions of what it is made of."""
 
     app_version: str
@@ -78,31 +69,26 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     alerts: list[AlertReport]
 
 
-def _described(kind: Any, fact: Fact) -> Any:
-    extra = {"x-unit": fact.unit} if fact.unit else None
-    return Annotated[kind, msgspec.Meta(description=fact.meaning, extra_json_schema=extra)]
+_KINDS: Final[dict[str, Any]] = {
+    "integer": int, "number": float, "flag": bool, "text": str, "time": str, "any": str | float,
+}  # fmt: skip
 
 
-_KINDS: Final = {"REAL": float, "TEXT": str, "INTEGER": int, "ANY": str | float}
+def _described(kind: Any, meaning: str, unit: str = "") -> Any:
+    return Annotated[kind, msgspec.Meta(description=meaning, extra_json_schema={"x-unit": unit} if unit else None)]
 
 
 def _record_fields() -> list[tuple[Any, ...]]:
     """Every column but ``id`` may be null: records of older programs lack what those did not know."""
-    kinds = get_type_hints(RequestRecord)
-    described = {
-        "id": _described(int, Fact("row number in the database")),
-        **{name: _described(kinds[name] | None, fact) for name, fact in raw_facts().items()},
-        **{
-            column.name: _described(_KINDS[column.sql_type] | None, column.fact)
-            for column in (*DERIVED, *PRICED, *KEPT)
-        },
-        APP_VERSION_COLUMN: _described(str | None, Fact("version whose formulas calculated the derived columns")),
-    }
-    unfit = Fact(
+    unfit = (
         "only where columns hold what does not fit them (text or bytes for a number, an infinity), as records of other "
         "programs may: what is stored, as SQL writes it, by column; the column itself is null then and counts nowhere"
     )
-    fields: list[tuple[Any, ...]] = [(name, described[name]) for name in ALL_COLUMNS]
+    fields: list[tuple[Any, ...]] = []
+    for column in REGISTRY.values():
+        kind = _KINDS[column.kind.holds]
+        kind = kind if column.origin == "key" else kind | None
+        fields.append((column.name, _described(kind, column.meaning, column.unit)))
     return [*fields, (UNFIT, _described(dict[str, str] | msgspec.UnsetType, unfit), msgspec.UNSET)]
 
 
@@ -131,17 +117,36 @@ RequestPage: Final = msgspec.defstruct(
     forbid_unknown_fields=True,
 )
 _ANSWERS: Final = (
-    *(RequestItem, RequestPage, Summary, Errors, Versions, MigrationNow, Health, Readiness, Settings, ErrorAnswer),
+    *(
+        RequestItem,
+        RequestPage,
+        Summary,
+        Errors,
+        Versions,
+        MigrationNow,
+        Health,
+        Readiness,
+        SettingsAnswer,
+        ErrorAnswer,
+    ),
     *(Result, Histogram, Heatmap, Report),
     *(Slos, Alerts),
 )
 _EVENTS: Final = (LiveStart, LiveSkipped, LiveTotals, LiveProblem)  # data of /api/v1/live; of `record`: RequestItem
 
 
+_PLACE: Final = "#/components/schemas/"
+# Our names of shapes that clients know by another.
+_KNOWN_AS: Final = {"ResultColumn": "Column", "ResultRow": "Row", "SettingsAnswer": "Settings"}
+
+
 def components() -> dict[str, Any]:
     """``components.schemas`` of the OpenAPI document."""
-    _, schemas = msgspec.json.schema_components((*_ANSWERS, *_EVENTS), ref_template="#/components/schemas/{name}")
-    return dict(sorted(schemas.items()))
+    _, schemas = msgspec.json.schema_components((*_ANSWERS, *_EVENTS), ref_template=f"{_PLACE}{{name}}")
+    text = msgspec.json.encode(schemas).decode()
+    for ours, theirs in _KNOWN_AS.items():
+        text = text.replace(f'"{ours}"', f'"{theirs}"').replace(f'"{_PLACE}{ours}"', f'"{_PLACE}{theirs}"')
+    return dict(sorted(msgspec.json.decode(text).items()))
 
 
 def answer(name: str, description: str) -> dict[str, Any]:
@@ -169,7 +174,17 @@ def _errors_example() -> dict[str, Any]:
         "unclassified": 0,
         "older_records": {},
         "categories": [{"category": row.category, **counted} for row in (limited, gone)],
-        "types": [{**row._asdict(), **counted, "newest": times[row.type]} for row in (limited, gone)],
+        "types": [
+            {
+                "category": row.category,
+                "type": row.type,
+                "meaning": row.meaning,
+                "advice": row.advice,
+                **counted,
+                "newest": times[row.type],
+            }
+            for row in (limited, gone)
+        ],
         "phases": [{"phase": phase, **counted} for phase in ("before_first_token", "connect")],
         "models": [{"model": "llama3.1:8b", "n": 2, "requests": 40, "share": 0.05}],
         "backends": [{**server, "n": 2, "requests": 40, "share": 0.05}],

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from llm_metrics_proxy.api.capacity import Capacity, Listener
+from llm_metrics_proxy.api.capacity import BoundedListener, ReaderCapacity
 from llm_metrics_proxy.api.scope import ABORT
 
 _GRACE_S: Final = 5  # answers under way when the stop comes
@@ -29,7 +29,7 @@ class _Protocol(H11Protocol):
     a client that takes nothing, can be ended in no other way, as closing waits until what was written is taken.
     """
 
-    capacity: ClassVar[Capacity]
+    capacity: ClassVar[ReaderCapacity]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -71,7 +71,7 @@ class _Protocol(H11Protocol):
         self.transport.abort()
 
 
-class _Server(uvicorn.Server):
+class _ApiServer(uvicorn.Server):
     """Stops when told so by its owner; leaves the process' signals alone, as their handling is the owner's."""
 
     def __init__(self, config: uvicorn.Config, stopped: Callable[[], bool]) -> None:
@@ -92,13 +92,13 @@ def serve(
     app: ASGIApp,
     sock: socket.socket,
     stop: threading.Event | Callable[[], bool],
-    capacity: Capacity | None = None,
+    capacity: ReaderCapacity | None = None,
 ) -> None:
     """Answer on ``sock`` (bound; it is closed at the end) until ``stop``, then finish what is under way within 5 s.
 
     Blocks. ``stop`` is asked every 0.1 s. Raises what uvicorn raises when it cannot listen.
     """
-    admitted = capacity or Capacity()
+    admitted = capacity or ReaderCapacity()
     protocol = type("Protocol", (_Protocol,), {"capacity": admitted})
     config = uvicorn.Config(
         app,
@@ -114,11 +114,11 @@ def serve(
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    server = _Server(config, stop.is_set if isinstance(stop, threading.Event) else stop)
+    server = _ApiServer(config, stop.is_set if isinstance(stop, threading.Event) else stop)
 
     async def serving() -> None:
         asyncio.get_running_loop().set_exception_handler(admitted.on_loop_fault)
-        await server.serve(sockets=[Listener.of(sock, admitted)])
+        await server.serve(sockets=[BoundedListener.of(sock, admitted)])
 
     with sock:
         asyncio.run(serving())

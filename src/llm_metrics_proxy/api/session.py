@@ -31,7 +31,7 @@ _MOST_ADDRESSES: Final = 1024
 log = logging.getLogger(__name__)
 
 
-class Verdict(NamedTuple):
+class SignInVerdict(NamedTuple):
     """On a token. ``wait_s``: it was not looked at, or is wrong once too often; try again then."""
 
     right: bool
@@ -65,18 +65,18 @@ class Attempts:
         self._key = secrets.token_bytes(32)
         self._lock = threading.Lock()
 
-    def judge(self, address: str, given: bytes, token: bytes) -> Verdict:
+    def judge(self, address: str, given: bytes, token: bytes) -> SignInVerdict:
         """Whether ``given`` is the token, and if not, that it was tried. Compared in constant time."""
         place, now = neighbourhood(address), self._clock()
         with self._lock:
             failures = self._failed.get(place)
             if failures is not None and (wait_s := failures.wait_s(now, for_right_one=True)) > 0:
-                return Verdict(right=False, wait_s=wait_s)
+                return SignInVerdict(right=False, wait_s=wait_s)
             if hmac.compare_digest(given, token):
-                return Verdict(right=True)
+                return SignInVerdict(right=True)
             wait_s = 0.0 if failures is None else failures.wait_s(now, for_right_one=False)
             self._add(place, blake2b(given, key=self._key, digest_size=16).digest(), now)
-            return Verdict(right=False, wait_s=wait_s)
+            return SignInVerdict(right=False, wait_s=wait_s)
 
     def _add(self, place: str, guess: bytes, now: float) -> None:
         failures = self._failed.setdefault(place, _Failures())
@@ -103,7 +103,7 @@ class Sessions:
         name = f"llm_metrics_session_{secrets.token_hex(4)}"
         self.names: Final = (name, f"__Secure-{name}")
 
-    def judge(self, address: str, given: bytes) -> Verdict:
+    def judge(self, address: str, given: bytes) -> SignInVerdict:
         """Whether this is the token, from this client's address."""
         return self._attempts.judge(address, given, self._token)
 

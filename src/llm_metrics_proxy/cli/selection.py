@@ -10,38 +10,41 @@ from typing import Annotated, Any, Final
 import typer
 
 from llm_metrics_proxy.analytics import WORDS, RequestFilter, parse_time
+from llm_metrics_proxy.analytics.filters import FILTERED, value_type
+from llm_metrics_proxy.columns import Column, Flag
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import NewerDatabaseError, QueryError, StoreError
-from llm_metrics_proxy.storage.sqlite import SqliteReader
-from llm_metrics_proxy.storage.sqlite_schema import look
+from llm_metrics_proxy.storage.sqlite import Explain, SqliteReader
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 _PANEL: Final = "Which records"
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def _flag(text: str, *declarations: str, metavar: str | None = None) -> Any:
+_MOST_WORDS: Final = 10  # that a line of help has room for
+
+
+def _option(text: str, *declarations: str, metavar: str | None = None) -> Any:
     return typer.Option(*declarations, help=text, metavar=metavar, rich_help_panel=_PANEL)
 
 
+def _of_column(name: str, column: Column, flag: Flag) -> Any:
+    words = WORDS.get(name, ())
+    metavar = "K=V" if name == "tag" else "|".join(words) if 0 < len(words) <= _MOST_WORDS else None
+    kind: Any = list[str] if name == "tag" else value_type(column)
+    return Annotated[kind | None, _option(flag.help, *filter(None, [flag.declaration]), metavar=metavar)]
+
+
+_OFFERED: Final = {
+    name: column.filter.flag
+    for name, column in sorted(FILTERED.items(), key=lambda row: row[1].place)
+    if column.filter is not None and column.filter.flag is not None
+}
 # Flags by the parameter that carries them; all are absent unless given.
 _FLAGS: Final[dict[str, Any]] = {
-    "since": Annotated[str | None, _flag("From this ISO 8601 time on, or an age: 15m, 24h, 7d.", metavar="TIME")],
-    "until": Annotated[str | None, _flag("Up to, not including, this time or age.", metavar="TIME")],
-    "model": Annotated[str | None, _flag("Model that was asked for.")],
-    "origin": Annotated[str | None, _flag("Who asked.")],
-    "user": Annotated[str | None, _flag("`user` of the request's body.")],
-    "user_agent": Annotated[str | None, _flag("First product of User-Agent, as recorded.")],
-    "api_key_id": Annotated[str | None, _flag("Which key asked: the id that records show.")],
-    "backend_name": Annotated[str | None, _flag("Name of the LLM server in the settings.")],
-    "trace_id": Annotated[str | None, _flag("W3C trace: 32 hex digits.")],
-    "tag": Annotated[list[str] | None, _flag("x-llm-metrics-tag; repeated ones must all be there.", metavar="K=V")],
-    "outcome": Annotated[str | None, _flag("How it ended.", metavar="|".join(WORDS["outcome"]))],
-    "error_category": Annotated[str | None, _flag("Where the fault lies.", metavar="|".join(WORDS["error_category"]))],
-    "error_type": Annotated[str | None, _flag("What went wrong, as `errors` and `requests` show it.")],
-    "error_phase": Annotated[str | None, _flag("How far it had come.", metavar="|".join(WORDS["error_phase"]))],
-    "status": Annotated[int | None, _flag("Status that the client got.")],
-    "failed": Annotated[bool | None, _flag("Only the one or the other.", "--failed/--succeeded")],
-    "streamed": Annotated[bool | None, _flag("Only the one or the other.", "--streamed/--not-streamed")],
+    "since": Annotated[str | None, _option("From this ISO 8601 time on, or an age: 15m, 24h, 7d.", metavar="TIME")],
+    "until": Annotated[str | None, _option("Up to, not including, this time or age.", metavar="TIME")],
+    **{name: _of_column(name, FILTERED[name], flag) for name, flag in _OFFERED.items()},
 }
 
 
@@ -61,47 +64,16 @@ def with_selection(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def selection(
-    *,
-    since: str | None = None,
-    until: str | None = None,
-    model: str | None = None,
-    origin: str | None = None,
-    user: str | None = None,
-    user_agent: str | None = None,
-    api_key_id: str | None = None,
-    backend_name: str | None = None,
-    trace_id: str | None = None,
-    tag: list[str] | None = None,
-    outcome: str | None = None,
-    error_category: str | None = None,
-    error_type: str | None = None,
-    error_phase: str | None = None,
-    status: int | None = None,
-    failed: bool | None = None,
-    streamed: bool | None = None,
-    now: datetime | None = None,
+    *, since: str | None = None, until: str | None = None, now: datetime | None = None, **conditions: Any
 ) -> RequestFilter:
-    """The flags as a filter. Raises ``QueryError`` for a time that is none."""
+    """The flags as a filter; ``conditions`` by its fields. Raises ``QueryError`` for a time that cannot be read."""
     now = now or datetime.now(UTC)
-    return RequestFilter(
-        start=moment(since, "--since", now),
-        end=moment(until, "--until", now),
-        model=model,
-        origin=origin,
-        user=user,
-        user_agent=user_agent,
-        api_key_id=api_key_id,
-        backend_name=backend_name,
-        trace_id=trace_id,
-        tag=",".join(tag) if tag else None,
-        outcome=outcome,
-        error_category=error_category,
-        error_type=error_type,
-        error_phase=error_phase,
-        status_code=status,
-        success=None if failed is None else not failed,
-        streaming=streamed,
-    )
+    for name, value in conditions.items():
+        if _OFFERED[name].negated and value is not None:
+            conditions[name] = not value
+    if tags := conditions.pop("tag", None):
+        conditions["tag"] = ",".join(tags)
+    return RequestFilter(start=moment(since, "--since", now), end=moment(until, "--until", now), **conditions)
 
 
 def moment(text: str | None, flag: str, now: datetime) -> datetime | None:
@@ -121,10 +93,11 @@ def moment(text: str | None, flag: str, now: datetime) -> datetime | None:
 
 
 @contextmanager
-def open_database(loaded: Loaded) -> Iterator[SqliteReader]:
-    """The database, read-only. Raises ``StoreError`` that says where it was looked for and why there, or what it is
-    instead: another program's, or an older program's that is not adopted yet. A newer program's is read as far as
-    this one knows it.
+def open_database(loaded: Loaded, explain: Explain | None = None) -> Iterator[SqliteReader]:
+    """The database, read-only; ``explain`` gets each statement that it answers.
+
+    Raises ``StoreError`` that says where it was looked for and why there, or what it is instead: another program's, or
+    an older program's that is not adopted yet. A newer program's is read as far as this one knows it.
     """
     path = loaded.settings.db_path
     if not path.exists():
@@ -134,8 +107,8 @@ def open_database(loaded: Loaded) -> Iterator[SqliteReader]:
             f"no database at {path} ({origin}): `llm-metrics-proxy serve` makes it; another is named with --db-path"
         )
     with suppress(NewerDatabaseError):
-        look(path)
-    reader = SqliteReader(path)
+        applied_steps(path)
+    reader = SqliteReader(path, explain=explain)
     try:
         yield reader
     finally:

@@ -8,7 +8,7 @@ import msgspec
 
 from llm_metrics_proxy.demo import faults
 from llm_metrics_proxy.demo.answers import count_tokens
-from llm_metrics_proxy.demo.faults import ErrorAnswer
+from llm_metrics_proxy.demo.faults import FaultAnswer
 from llm_metrics_proxy.demo.models import MODELS, Model
 
 _MAX_CHOICES: Final = 16
@@ -17,7 +17,7 @@ _MAX_CHOICES: Final = 16
 class Refusal(Exception):  # noqa: N818 -- an answer to the client, not a fault of ours
     """The request is answered with an error."""
 
-    def __init__(self, answer: ErrorAnswer) -> None:
+    def __init__(self, answer: FaultAnswer) -> None:
         super().__init__(answer.message)
         self.answer = answer
 
@@ -58,7 +58,7 @@ class Asked(NamedTuple):
 
 def invalid(status: int, message: str, code: str | None = None) -> Refusal:
     """The client asked for something that is not there or makes no sense."""
-    return Refusal(ErrorAnswer(status, "invalid_request_error", code, message))
+    return Refusal(FaultAnswer(status, "invalid_request_error", code, message))
 
 
 def understood(member: str, raw: bytes) -> Asked:

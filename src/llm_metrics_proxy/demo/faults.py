@@ -12,7 +12,7 @@ FAULT_HEADER: Final = b"x-demo-fault"
 NO_FAULT: Final = "none"
 
 
-class ErrorAnswer(NamedTuple):
+class FaultAnswer(NamedTuple):
     """A fault that is an answer: status, OpenAI's ``type`` and ``code``, words, further header fields."""
 
     status: int
@@ -22,9 +22,9 @@ class ErrorAnswer(NamedTuple):
     fields: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def context_length_error(asked_tokens: int, limit_tokens: int) -> ErrorAnswer:
+def context_length_error(asked_tokens: int, limit_tokens: int) -> FaultAnswer:
     """In OpenAI's words."""
-    return ErrorAnswer(
+    return FaultAnswer(
         400,
         "invalid_request_error",
         "context_length_exceeded",
@@ -34,12 +34,12 @@ def context_length_error(asked_tokens: int, limit_tokens: int) -> ErrorAnswer:
 
 ANSWERS: Final = {
     "400": context_length_error(40_000, 32_768),
-    "401": ErrorAnswer(401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided (simulated)."),
-    "429": ErrorAnswer(
+    "401": FaultAnswer(401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided (simulated)."),
+    "429": FaultAnswer(
         429, "requests", "rate_limit_exceeded", "Rate limit reached (simulated).", ((b"retry-after", b"2"),)
     ),
-    "500": ErrorAnswer(500, "server_error", None, "The server had an error (simulated)."),
-    "503": ErrorAnswer(
+    "500": FaultAnswer(500, "server_error", None, "The server had an error (simulated)."),
+    "503": FaultAnswer(
         503, "server_error", "server_is_overloaded", "Overloaded (simulated).", ((b"retry-after", b"1"),)
     ),
 }

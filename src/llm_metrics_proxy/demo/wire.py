@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from llm_metrics_proxy.demo.answers import Answer
-from llm_metrics_proxy.demo.faults import ErrorAnswer
+from llm_metrics_proxy.demo.faults import FaultAnswer
 
 FINGERPRINT: Final = "fp_simulated"
 DONE: Final = b"data: [DONE]\n\n"
@@ -29,7 +29,7 @@ def event(value: Any) -> bytes:
     return b"data: " + msgspec.json.encode(value) + b"\n\n"
 
 
-def error_body(error: ErrorAnswer) -> dict[str, Any]:
+def error_body(error: FaultAnswer) -> dict[str, Any]:
     """``{"error": …}`` as OpenAI words it."""
     return {"error": {"message": error.message, "type": error.type, "param": None, "code": error.code}}
 

@@ -6,7 +6,7 @@ come from (``pages``) and what fits a column (``values``) is the same for all. I
 """
 
 from llm_metrics_proxy.export.columns import choose
-from llm_metrics_proxy.export.formats import FORMATS, Format
-from llm_metrics_proxy.export.stream import ExportQuery, Piece, export
+from llm_metrics_proxy.export.formats import FORMATS, ExportFormat
+from llm_metrics_proxy.export.stream import ExportChunk, ExportQuery, export
 
-__all__ = ["FORMATS", "ExportQuery", "Format", "Piece", "choose", "export"]
+__all__ = ["FORMATS", "ExportChunk", "ExportFormat", "ExportQuery", "choose", "export"]

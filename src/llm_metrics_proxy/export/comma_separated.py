@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from llm_metrics_proxy.export.columns import COLUMNS
 from llm_metrics_proxy.export.values import fit
+from llm_metrics_proxy.record import REGISTRY
 
 # What is not seen, or is taken off, before a cell is looked at: controls, spaces of all widths, marks of direction.
 _BLANK: Final = "\\0-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff"
@@ -57,7 +57,7 @@ class CommaSeparated:
     """What does not fit its column is missing, and counted in ``unfit``."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._columns = [COLUMNS[name] for name in names]
+        self._columns = [REGISTRY[name] for name in names]
         self.unfit: Counter[str] = Counter()
 
     def head(self) -> bytes:
@@ -73,9 +73,9 @@ class CommaSeparated:
             values, unfit = fit(column, stored)
             if unfit:
                 self.unfit[column.name] += unfit
-            if column.kind == "flag":
+            if column.kind.holds == "flag":
                 cells.append([_FLAGS[value] for value in values])
-            elif column.kind in ("integer", "number"):
+            elif column.kind.holds in ("integer", "number"):
                 cells.append(_numbers(values))
             else:
                 cells.append(_cells(values, text_cell))

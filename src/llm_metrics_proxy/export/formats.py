@@ -25,7 +25,7 @@ class Encoder(Protocol):
         """What stands behind the records."""
 
 
-class Format(NamedTuple):
+class ExportFormat(NamedTuple):
     """``name`` is also how a file's name ends; ``encoder`` makes one for the columns named."""
 
     name: str
@@ -44,8 +44,8 @@ def _parquet(names: Sequence[str]) -> Encoder:
 FORMATS: Final = {
     one.name: one
     for one in (
-        Format("jsonl", "application/x-ndjson", True, JsonLines),
-        Format("csv", "text/csv; charset=utf-8; header=present", True, CommaSeparated),
-        Format("parquet", "application/vnd.apache.parquet", False, _parquet),
+        ExportFormat("jsonl", "application/x-ndjson", True, JsonLines),
+        ExportFormat("csv", "text/csv; charset=utf-8; header=present", True, CommaSeparated),
+        ExportFormat("parquet", "application/vnd.apache.parquet", False, _parquet),
     )
 }

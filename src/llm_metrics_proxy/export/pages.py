@@ -28,7 +28,7 @@ class Bounds(NamedTuple):
     last: int
 
 
-class Page(NamedTuple):
+class ExportPage(NamedTuple):
     """Rows with the values of the columns asked for; ``through``: the id up to which all is done."""
 
     rows: list[tuple[Any, ...]]
@@ -50,7 +50,7 @@ def bounds(reader: Reader, selection: RequestFilter) -> Bounds | None:
     return None if first is None else Bounds(first, last)
 
 
-def pages(reader: Reader, selection: RequestFilter, names: Sequence[str], within: Bounds) -> Iterator[Page]:
+def pages(reader: Reader, selection: RequestFilter, names: Sequence[str], within: Bounds) -> Iterator[ExportPage]:
     """Every selected record within the bounds once, lowest id first. Raises ``StoreError``."""
     table, columns = whole_table(columns_there(reader), "NOT INDEXED"), ", ".join(("id", *names))
     clause = where(selection).also("id > ? AND id <= ?")
@@ -68,7 +68,7 @@ def pages(reader: Reader, selection: RequestFilter, names: Sequence[str], within
             done = window_end
         else:
             done = _before_the_next(reader, window_end, within.last)
-        yield Page([row[1:] for row in rows], done)
+        yield ExportPage([row[1:] for row in rows], done)
 
 
 def _before_the_next(reader: Reader, after: int, last: int) -> int:

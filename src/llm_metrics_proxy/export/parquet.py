@@ -15,9 +15,10 @@ import msgspec
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from llm_metrics_proxy.export.columns import COLUMNS, Column
+from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.export.values import fit, moment
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.record import REGISTRY
 
 GROUP_ROWS: Final = 16_000
 pa.set_memory_pool(pa.system_memory_pool())  # pyarrow's own keeps 40 MB of what it has freed
@@ -33,12 +34,12 @@ _TYPES: Final = {
 
 def schema(names: Sequence[str]) -> Any:
     """Every column may be NULL; the metadata of a field has its ``unit``, if it has one, and its ``meaning``."""
-    columns = [COLUMNS[name] for name in names]
+    columns = [REGISTRY[name] for name in names]
     return pa.schema(
         [
             pa.field(
                 column.name,
-                _TYPES[column.kind],
+                _TYPES[column.kind.holds],
                 metadata={"meaning": column.meaning} | ({"unit": column.unit} if column.unit else {}),
             )
             for column in columns
@@ -78,7 +79,7 @@ class Parquet:
     """Compressed with Zstandard."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._columns = [COLUMNS[name] for name in names]
+        self._columns = [REGISTRY[name] for name in names]
         self._schema = schema(names)
         self._sink = _Sink()
         self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
@@ -119,14 +120,14 @@ class Parquet:
 
     def _array(self, column: Column, stored: Sequence[Any]) -> Any:
         values, unfit = fit(column, stored)
-        if column.kind == "time":
+        if column.kind.holds == "time":
             array, unreadable = _times(values)
             unfit += unreadable
-        elif column.kind == "number":
+        elif column.kind.holds == "number":
             # float, as Arrow refuses whole numbers beyond 2**53
             array = pa.array([None if value is None else float(value) for value in values], pa.float64())
         else:
-            array = pa.array(values, _TYPES[column.kind])
+            array = pa.array(values, _TYPES[column.kind.holds])
         if unfit:
             self.unfit[column.name] += unfit
         return array

@@ -29,7 +29,7 @@ class ExportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise QueryError("bom", f"a byte-order mark is for csv; {self.format} must not have one")
 
 
-class Piece(NamedTuple):
+class ExportChunk(NamedTuple):
     """The next bytes of the file, perhaps none, and what has been done with them."""
 
     data: bytes
@@ -38,15 +38,15 @@ class Piece(NamedTuple):
     unfit: Mapping[str, int]  # so far, by column: values that do not fit it, and are missing in the file
 
 
-def export(reader: Reader, query: ExportQuery) -> Iterator[Piece]:
+def export(reader: Reader, query: ExportQuery) -> Iterator[ExportChunk]:
     """The file, page by page. The set of records is fixed when the first piece is asked for. Raises ``StoreError``."""
     encoder = FORMATS[query.format].encoder(query.columns)
     within, records = bounds(reader, query.filter), 0
-    yield Piece((codecs.BOM_UTF8 if query.bom else b"") + encoder.head(), 0, 0.0, encoder.unfit)
+    yield ExportChunk((codecs.BOM_UTF8 if query.bom else b"") + encoder.head(), 0, 0.0, encoder.unfit)
     if within is not None:
         ids = within.last - within.first + 1
         for page in pages(reader, query.filter, query.columns, within):
             records += len(page.rows)
             share = (page.through - within.first + 1) / ids
-            yield Piece(encoder.page(page.rows), records, share, encoder.unfit)
-    yield Piece(encoder.tail(), records, 1.0, encoder.unfit)
+            yield ExportChunk(encoder.page(page.rows), records, share, encoder.unfit)
+    yield ExportChunk(encoder.tail(), records, 1.0, encoder.unfit)

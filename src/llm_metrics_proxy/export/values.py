@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from llm_metrics_proxy.analytics.filters import parse_time
 from llm_metrics_proxy.analytics.rows import literal, reading
+from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.errors import QueryError
-from llm_metrics_proxy.export.columns import Column
 
 _NONE: Final = type(None)
 # Of these types alone, a page's values fit as they are.
@@ -37,11 +37,13 @@ class Fitted(NamedTuple):
 def fit(column: Column, values: Sequence[Any]) -> Fitted:
     """A whole page of one column."""
     kinds = set(map(type, values))
-    if kinds <= _AT_ONCE[column.kind] and (column.kind != "number" or not (inf in values or -inf in values)):
+    if kinds <= _AT_ONCE[column.kind.holds] and (
+        column.kind.holds != "number" or not (inf in values or -inf in values)
+    ):
         return Fitted(values, 0)
-    if column.kind == "flag" and kinds <= {int, _NONE} and set(values) <= _FLAGS.keys():
+    if column.kind.holds == "flag" and kinds <= {int, _NONE} and set(values) <= _FLAGS.keys():
         return Fitted([_FLAGS[value] for value in values], 0)
-    if column.kind == "any":
+    if column.kind.holds == "any":
         return Fitted([value if value is None or isinstance(value, str) else literal(value) for value in values], 0)
     read_as = reading(column.name)
     read = [read_as(value) for value in values]

@@ -55,6 +55,11 @@ class JournalWriter:
         self._pending_closed = 0  # of the pending payloads, while writing goes well
         self._waiting_bytes = 0  # of pending payloads, kept only while writing fails
         self._lost: list[bytes] = []
+        # Ids, while writing fails: of requests whose opened frame is not in the journal; and of those that ended, and
+        # have only that frame there, because the closed one waits or is dropped.
+        self._unopened: set[bytes] = set()
+        self._opened_waiting: set[bytes] = set()
+        self._opened_dropped: set[bytes] = set()
         self._retry_at = 0.0
         self._retry_s = RETRY_FIRST_S
         self._losses = ledger.NONE  # as they stand in the lock file
@@ -82,22 +87,23 @@ class JournalWriter:
 
     def note_losses(self) -> None:
         """Write down what is lost or would be with this process: after it, ``kill -9`` cannot make it unknown."""
-        if self._losses.dropped == self.records_dropped and self._losses.waiting == self.records_waiting:
+        dropped = self.records_dropped - len(self._opened_dropped)
+        waiting = self.records_waiting - len(self._opened_waiting)
+        before = self._losses
+        if (before.dropped, before.waiting) == (dropped, waiting):
             return
-        now, before = self._unix_ms(), self._losses
-        is_all_well = not self.records_dropped and not self.records_waiting
+        now = self._unix_ms()
+        is_all_well = not dropped and not waiting
+        grew = dropped + waiting > before.dropped + before.waiting
         losses = ledger.Losses(
-            dropped=self.records_dropped,
-            waiting=self.records_waiting,
+            dropped=dropped,
+            waiting=waiting,
             first_unix_ms=0 if is_all_well else before.first_unix_ms or now,
-            last_unix_ms=0 if is_all_well else now if self._grew(before) else before.last_unix_ms,
+            last_unix_ms=0 if is_all_well else now if grew else before.last_unix_ms,
             errno=self.last_errno or before.errno,
         )
         if self._files.write_losses(losses):
             self._losses = losses
-
-    def _grew(self, before: ledger.Losses) -> bool:
-        return self.records_dropped + self.records_waiting > before.dropped + before.waiting
 
     # -- the hot path: about 0.6 µs each
 
@@ -109,8 +115,10 @@ class JournalWriter:
             payload = self._encode_storable(frames.OPENED, record)
         if not self.is_blocked:
             self._pending.append(payload)
-        elif self._has_room(payload):
-            self._keep(payload)
+        else:
+            self._unopened.add(_id_of(record))
+            if self._has_room(payload):
+                self._keep(payload)
 
     def closed(self, record: RequestRecord) -> None:
         """The request has ended; ``record`` is whole."""
@@ -124,6 +132,8 @@ class JournalWriter:
         elif self._has_room(payload):
             self._keep(payload)
             self.records_waiting += 1
+            if (request_id := _id_of(record)) not in self._unopened:
+                self._opened_waiting.add(request_id)
         else:
             self._lose(record)
 
@@ -156,6 +166,8 @@ class JournalWriter:
             self._flush_now()
         self.records_dropped += self.records_waiting
         self.records_waiting = 0
+        self._opened_dropped |= self._opened_waiting
+        self._opened_waiting = set()
         self._pending = []
         self.note_losses()
         self._files.close(keep_lock_file=self.records_dropped > 0)
@@ -171,6 +183,10 @@ class JournalWriter:
 
     def _lose(self, record: RequestRecord) -> None:
         self.records_dropped += 1
+        if (request_id := _id_of(record)) in self._unopened:
+            self._unopened.remove(request_id)
+        else:
+            self._opened_dropped.add(request_id)
         if len(self._lost) < MAX_LOST:
             try:
                 self._lost.append(frames.stub(record))
@@ -206,11 +222,22 @@ class JournalWriter:
         """Settle who was written: records are counted, lost ids forgotten, the rest stays pending."""
         kinds = [payload[0] for payload in pending[:written]]
         self.records_written += kinds.count(frames.CLOSED)
-        del self._lost[: kinds.count(frames.LOST) * _LOST_PER_FRAME]
+        told = kinds.count(frames.LOST) * _LOST_PER_FRAME
+        if written < len(pending) or self._unopened or self._opened_waiting or self._opened_dropped:
+            self._note_opened(pending[:written], self._lost[:told], pending[written:])
+        del self._lost[:told]
         self._pending = [payload for payload in pending[written:] if payload[0] != frames.LOST]
         self._waiting_bytes = sum(map(len, self._pending))
         self.records_waiting = sum(payload[0] == frames.CLOSED for payload in self._pending)
         self._update_state()
+
+    def _note_opened(self, written: list[bytes], told: list[bytes], left: list[bytes]) -> None:
+        """Of which requests the opened frame is in the journal, and of which of them nothing more."""
+        self._unopened.difference_update(_ids(written, frames.OPENED, frames.CLOSED))
+        self._unopened.update(_ids(left, frames.OPENED))
+        self._opened_waiting = _ids(left, frames.CLOSED) - self._unopened
+        if self._opened_dropped:
+            self._opened_dropped.difference_update(map(frames.request_id, told))
 
     def _update_state(self) -> None:
         self.is_full = self.size_bytes >= self._max_bytes
@@ -219,3 +246,11 @@ class JournalWriter:
     def _lost_payloads(self) -> list[bytes]:
         starts = range(0, len(self._lost), _LOST_PER_FRAME)
         return [frames.lost_payload(self._lost[start : start + _LOST_PER_FRAME]) for start in starts]
+
+
+def _id_of(record: RequestRecord) -> bytes:
+    return record.request_id.encode(errors="replace")
+
+
+def _ids(payloads: list[bytes], *kinds: int) -> set[bytes]:
+    return {frames.request_id(payload[1:]) for payload in payloads if payload[0] in kinds}

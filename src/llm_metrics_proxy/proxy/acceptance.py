@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.admission import AdmissionVerdict
 from llm_metrics_proxy.proxy.choice import split_prefix
 from llm_metrics_proxy.proxy.context import Context
@@ -15,8 +16,9 @@ from llm_metrics_proxy.proxy.model_listing import ModelListing
 from llm_metrics_proxy.proxy.parties import Client
 from llm_metrics_proxy.proxy.transaction import Transaction
 from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.wire.endpoints import MODELS_PATH
 
-MODELS_PATH: Final = b"/v1/models"
+_MODELS_PATH: Final = MODELS_PATH.encode()
 
 
 def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, trusted: bool) -> RequestPlan:
@@ -28,9 +30,9 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
     facts, buffered = head.facts, head.is_json and not head.websocket
     tags, trace = tags_of(facts), trace_of(facts)
-    backend_name = None if server is None else server.backend.terms.name
+    backend_name = None if server is None else server.backend.rule.name
     route = ctx.policy.route(head.method, head.path)
-    asks_for_models = (head.method, head.path) == (b"GET", MODELS_PATH) and not head.websocket
+    asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
     merges_models = asks_for_models and server is None and len(fleet.servers) > 1
     return RequestPlan(
         request=head,
@@ -82,6 +84,8 @@ def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, 
         record.backend_name, record.tags = plan.backend_name, plan.tags
         if plan.trace is not None:
             record.trace_id, record.parent_span_id, record.trace_sampled = plan.trace
+    if stations.on:
+        stations.accepted(record)
     refused = plan.refused
     if refused is None:
         if length is not None and length > plan.limit_bytes:

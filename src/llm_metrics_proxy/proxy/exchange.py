@@ -19,9 +19,18 @@ from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import Final
 
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
 from llm_metrics_proxy.record import Outcome, RequestRecord
-from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, RequestFacts, ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.base import (
+    SAW_OUTPUT,
+    SAW_TOKEN,
+    RequestFacts,
+    ResponseFacts,
+    ResponseReader,
+    copy_request_facts,
+    copy_response_facts,
+)
 from llm_metrics_proxy.wire.content_coding import Decoder
 
 log = logging.getLogger(__name__)
@@ -90,21 +99,17 @@ class Exchange:
     def request_facts(self, facts: RequestFacts) -> None:
         """What the request's body said."""
         record = self.record
-        if facts.model is not None:  # else the path may have named one
-            record.model = facts.model
-        record.user = facts.user
-        record.is_streaming = facts.is_streaming
-        record.max_tokens = facts.max_tokens
-        record.temperature = facts.temperature
-        record.top_p = facts.top_p
-        record.message_count = facts.message_count
-        record.tool_count = facts.tool_count
-        record.choice_count = facts.choice_count
+        named_by_path = record.model
+        copy_request_facts(facts, record)
+        if facts.model is None:
+            record.model = named_by_path
 
     def request_complete(self, now: int) -> None:
         """The last byte of the request's body was read."""
         self.state = BODY_COMPLETE[self.state]
         self.body_complete = now
+        if stations.on:
+            stations.reached(self, now, "request complete")
 
     def upstream_ready(self, now: int, *, reused: bool, connect_ns: int) -> None:
         """A connection is ours. After a retry the later one counts."""
@@ -112,11 +117,15 @@ class Exchange:
         self.record.upstream_reused = reused
         self.connecting = 0 if reused else connect_ns
         self.record.connect_ms = None if reused else _ms(connect_ns)
+        if stations.on:
+            stations.reached(self, now, "connection reused" if reused else "connected")
 
     def request_sent(self, now: int) -> None:
         """Everything (or, for a streamed upload, the head) was handed to the upstream's socket."""
         self.state = SENT[self.state]
         self.sent = now
+        if stations.on:
+            stations.reached(self, now, "request sent")
 
     def request_sent_whole(self, complete: int, acquired: int, sent: int) -> None:
         """A request that came in one read was handed on in the same moment, on a connection that was idle."""
@@ -141,6 +150,8 @@ class Exchange:
         self.record.upstream_status_code = status
         self.reader = reader
         self.decoder = decoder
+        if stations.on:
+            stations.reached(self, now, "answer begins: status %d", status)
 
     def response_body(self, body: bytes, read_at: int, forwarded_at: int) -> None:
         """Body bytes that came at ``read_at`` and were handed on at ``forwarded_at``: look, now that they are gone."""
@@ -148,6 +159,8 @@ class Exchange:
         self.forwarding += forwarded_at - read_at
         if not self.first_byte:
             self.first_byte = read_at
+            if stations.on:
+                stations.reached(self, read_at, "first byte of the body")
         reader = self.reader
         if reader is None:
             return
@@ -160,6 +173,8 @@ class Exchange:
             self.tokens_seen += 1
             if not self.first_token:
                 self.first_token = read_at
+                if stations.on:
+                    stations.reached(self, read_at, "first token")
             elif read_at - self.last_token > self.largest_gap:
                 self.largest_gap = read_at - self.last_token
             self.last_token = read_at
@@ -233,7 +248,7 @@ class Exchange:
             self._give_up_reading()
             return _PLAIN_FACTS
         if self.decoder is not None and self.decoder.failed:
-            return ResponseFacts(model=facts.model, malformed=True, terminal=True)
+            return ResponseFacts(response_model=facts.response_model, malformed=True, terminal=True)
         return facts
 
     def _give_up_reading(self) -> None:
@@ -245,25 +260,7 @@ class Exchange:
         record = self.record
         received = self.received
         streamed = facts.content_chunks is not None
-        record.response_model = facts.model
-        record.finish_reason = facts.finish_reason
-        record.prompt_tokens = facts.prompt_tokens
-        record.completion_tokens = facts.completion_tokens
-        record.total_tokens = facts.total_tokens
-        record.cached_tokens = facts.cached_tokens
-        record.reasoning_tokens = facts.reasoning_tokens
-        record.usage_source = facts.usage_source
-        record.usage_rejected = facts.usage_rejected
-        record.content_chunks = facts.content_chunks
-        record.cache_write_tokens = facts.cache_write_tokens
-        record.tool_call_count = facts.tool_call_count
-        record.service_tier = facts.service_tier
-        record.response_id = facts.response_id
-        record.upstream_cost_usd = facts.upstream_cost_usd
-        record.server_total_ms = facts.server_total_ms
-        record.server_load_ms = facts.server_load_ms
-        record.server_prompt_ms = facts.server_prompt_ms
-        record.server_generation_ms = facts.server_generation_ms
+        copy_response_facts(facts, record)
         record.body_complete_ms = _since(received, self.body_complete)
         record.upstream_acquired_ms = _since(received, self.acquired)
         record.request_sent_ms = _since(received, self.sent)
@@ -276,6 +273,8 @@ class Exchange:
             record.inter_chunk_max_ms = _ms(self.largest_gap) if self.tokens_seen > 1 else None
         record.response_time_ms = _ms(now - received)
         record.proxy_overhead_ms = self._overhead_ms()
+        if stations.on:
+            stations.ended(self, now)
         return record
 
     def _overhead_ms(self) -> float:

@@ -18,7 +18,7 @@ def report(ctx: Context, workers: Sequence[WorkerStatus], now_ns: int, unix_ms: 
         "records_dropped": lost,
         "backend": ", ".join(server.backend.shown_name for server in servers),
         "backend_error": next((error for server in servers if (error := server.pool.last_error)), None),
-        "backends": [server.report(now_ns) for server in servers if server.backend.terms.name is not None],
+        "backends": [server.report(now_ns) for server in servers if server.backend.rule.name is not None],
         "draining": ctx.draining,
         "workers": [{"worker": worker.slot, **worker.values} for worker in workers],
     }

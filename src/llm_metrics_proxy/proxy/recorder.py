@@ -14,6 +14,7 @@ from time import monotonic_ns
 from typing import NamedTuple
 
 from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.exchange import Exchange
 from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 from llm_metrics_proxy.record import RequestRecord
@@ -84,6 +85,8 @@ class Recorder:
     ) -> None:
         """A request ended: record it, then write its ``last_bytes``, then call ``then``."""
         self._writer.closed(record)
+        if stations.on:
+            stations.closed(record)
         self._endings.append((socket_writer, last_bytes, then))
         if not self._scheduled:
             self._schedule()
@@ -96,6 +99,8 @@ class Recorder:
         self._scheduled = False
         self._count()
         self._writer.flush()
+        if stations.on:
+            stations.turn_ended(is_blocked=self._writer.is_blocked)
         if self._sendings:
             self._send()
         if self._writer.is_blocked or self._was_blocked:
@@ -116,6 +121,8 @@ class Recorder:
         for exchange, socket_writer, data in sendings:
             socket_writer.write(data)
             exchange.sent = monotonic_ns()
+            if stations.on:
+                stations.sent_at_once(exchange)
 
     def _count(self) -> None:
         """Live counters, once a turn: before anybody who was answered in it can look."""

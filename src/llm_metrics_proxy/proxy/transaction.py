@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Final
 
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.answers import CONTINUE, LAST_CHUNK, ResponseHead
 from llm_metrics_proxy.proxy.choice import model_in_target
 from llm_metrics_proxy.proxy.download import Download
@@ -138,7 +139,7 @@ class Transaction(Download):
     # To a server
 
     def forward_at_once(self, body: bytes, now: int) -> bool:
-        """Forward a request that is here whole and need not wait for anything: an idle connection is there, and nothing
+        """Forward a request that is here whole and has nothing to wait for: an idle connection is there, and nothing
         has to be changed (``RequestPlan.fast``). False: nothing was done, and it goes the long way.
 
         There each station would find nothing to wait for; 26 µs of CPU per exchange became 21.5. Both ways end in the
@@ -172,9 +173,9 @@ class Transaction(Download):
     def forward(self) -> None:
         server = self.plan.server or self._choose()
         if server is None:
-            model = self._model()
-            asked = f"the model {model!r}" if model is not None else self.plan.route.endpoint
-            self.end(Cause.NO_BACKEND, f"No backend in the settings serves {asked} by {self.plan.route.endpoint}.")
+            model, path = self._model(), self.plan.route.endpoint
+            asked = path if model is None else f"the model {model!r}"
+            self.end(Cause.NO_BACKEND, f"No backend in the settings serves {asked} by {path}.")
         else:
             self._acquire(server)
 
@@ -190,10 +191,12 @@ class Transaction(Download):
         record = self.exchange.record
         record.attempts = (record.attempts or 0) + 1
         if server is not self.plan.server:  # else the head has named it
-            record.backend, record.backend_name = server.backend.address.label, server.backend.terms.name
+            record.backend, record.backend_name = server.backend.address.label, server.backend.rule.name
 
     def _acquire(self, server: Server) -> None:
         self._ask(server)
+        if stations.on:
+            stations.chosen(self.exchange, monotonic_ns())
         upstream = server.pool.acquire(self)
         if upstream is not None:
             self.upstream_ready(upstream)
@@ -201,10 +204,6 @@ class Transaction(Download):
     @property
     def is_waiting(self) -> bool:
         return self.upstream is None and self.exchange.state in {RECEIVING, WAITING}
-
-    @property
-    def request_is_sent(self) -> bool:
-        return self.body_complete
 
     @property
     def accepts_tunnel(self) -> bool:

@@ -102,6 +102,10 @@ class Upload:
             self.exchange.request_facts(facts)
             self.body = (sent,)
 
+    @property
+    def request_is_sent(self) -> bool:
+        return self.body_complete
+
     # What the server gets
 
     def make_payload(self) -> None:

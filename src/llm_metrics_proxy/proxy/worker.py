@@ -25,6 +25,7 @@ from llm_metrics_proxy.doors import is_loopback
 from llm_metrics_proxy.errors import JournalError, SettingsError
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.process_memory import give_back_large_blocks
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.capacity import ClientCapacity, ListeningSockets
@@ -33,7 +34,7 @@ from llm_metrics_proxy.proxy.downstream import Downstream
 from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.health import report
 from llm_metrics_proxy.proxy.identity import KeyIds
-from llm_metrics_proxy.proxy.options import ProxyOptions, reloaded
+from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.recorder import Recorder
@@ -122,7 +123,7 @@ class Worker:
         """New settings, checked already by whoever read them; should one be unusable all the same, the old stay."""
         ctx = self._ctx
         try:
-            options = reloaded(self._options, msgspec.json.decode(line, type=ProxyOptions))
+            options = msgspec.json.decode(line, type=ProxyOptions)
             ctx.fleet.replace(backends_of(options))
         except (msgspec.MsgspecError, SettingsError, OSError) as error:
             log.error("the new settings cannot be used, and the old ones stay: %s", error)  # noqa: TRY400
@@ -216,7 +217,7 @@ class Worker:
 
     def _show_backends(self) -> None:
         """Those that have names: a single one without has none to be compared with."""
-        named = [server for server in self._ctx.fleet.servers if server.backend.terms.name is not None]
+        named = [server for server in self._ctx.fleet.servers if server.backend.rule.name is not None]
         shown = [(server.backend.shown_name, server.counts()) for server in named]
         self._board.show_backends(self._options.worker_index, shown)
 
@@ -241,6 +242,7 @@ def main() -> int:
         sys.stderr.write(f"a worker is started by `llm-metrics-proxy serve` or `proxy`, not by hand ({error})\n")
         return 2
     logs.setup(options.log_level, options.log_format, f"worker-{options.worker_index}")
+    stations.follow_log_level()
     give_back_large_blocks()  # else bodies that grow are copied again and again, and what they leave stays ours
 
     async def serve() -> None:

@@ -17,7 +17,7 @@ from llm_metrics_proxy.analytics.filters import aware, stored_time
 from llm_metrics_proxy.analytics.headings import as_title
 from llm_metrics_proxy.analytics.measures import measure
 from llm_metrics_proxy.analytics.query import Query, check_timezone
-from llm_metrics_proxy.analytics.result import Measured, Result, Row
+from llm_metrics_proxy.analytics.result import Measured, Result, ResultRow
 from llm_metrics_proxy.analytics.slowest import slowest
 from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.errors import QueryError
@@ -215,7 +215,7 @@ def _charts(over_time: Result) -> list[Chart]:
     return charts
 
 
-def _point(row: Row, values: list[float | None]) -> Point:
+def _point(row: ResultRow, values: list[float | None]) -> Point:
     return Point(start=str(row.key["time"]), requests=row.values["requests"].n, values=values)
 
 

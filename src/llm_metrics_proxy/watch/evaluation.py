@@ -10,9 +10,9 @@ from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.analytics.query import Query
-from llm_metrics_proxy.analytics.slos import parse_slo
+from llm_metrics_proxy.analytics.slos import COMPLETED, parse_slo
 from llm_metrics_proxy.analytics.source import Source
-from llm_metrics_proxy.watch.rules import COMPLETED, About, AlertRule, SloRule
+from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
 
 BURN_WINDOW_S: Final = 3600
 

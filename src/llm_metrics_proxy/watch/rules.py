@@ -1,32 +1,23 @@
 """What is watched, as frozen values: they travel as JSON from the settings to the metrics process. Pure."""
 
-import operator
-from collections.abc import Callable
-from typing import Final
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-COMPLETED: Final = "completed"
-COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
+from llm_metrics_proxy.analytics.filters import RULED, value_type
+from llm_metrics_proxy.analytics.slos import COMPARISONS, COMPLETED
+
+_Conditions: Any = msgspec.defstruct(
+    "_Conditions",
+    [(name, value_type(column) | None, None) for name, column in RULED.items()],
+    frozen=True,
+    kw_only=True,
+)
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class About(_Conditions, frozen=True, kw_only=True, forbid_unknown_fields=True):  # type: ignore[misc,call-arg]
     """Which requests a rule is about; ``None``: every one."""
-
-    model: str | None = None
-    backend_name: str | None = None
-    endpoint: str | None = None
-    origin: str | None = None
-    user: str | None = None
-    api_key_id: str | None = None
-    tag: str | None = None
-    streaming: bool | None = None
 
 
 class SloRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,7 +47,7 @@ class AlertRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def holds(self, value: float | None, n: int) -> bool:
         """Is something wrong? Not where nothing, or too little, is known."""
-        return value is not None and n >= self.min_requests and COMPARE[self.op](value, self.threshold)
+        return value is not None and n >= self.min_requests and COMPARISONS[self.op](value, self.threshold)
 
     @property
     def shown_webhook(self) -> str | None:
