@@ -36,10 +36,11 @@ from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.records_source import RecordsSource
-from llm_metrics_proxy.cli.metrics_options import MetricsOptions
+from llm_metrics_proxy.config.sources import load
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.ingestion import Ingestor
 from llm_metrics_proxy.process_memory import collect_rarely
+from llm_metrics_proxy.processes.options import metrics_options
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage.rollup_state import write_state
 from llm_metrics_proxy.storage.rollup_store import fold_after_insert
@@ -90,15 +91,11 @@ def metrics_process(folder: Path, path: Path) -> Iterator[tuple[int, psutil.Proc
     """The metrics process on a port; its log is ``metrics.log``."""
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    options = MetricsOptions(
-        db_path=str(path),
-        journal_dir=str(folder / "journal"),
-        listen_fds=[listening.fileno()],
-        backup_dir=str(folder / "backups"),
-    )
+    places = {"db_path": str(path), "journal_dir": str(folder / "journal"), "backup_dir": str(folder / "backups")}
+    options = metrics_options(load(places, {}), listen_fds=[listening.fileno()], scoreboard_fd=None)
     with (folder / "metrics.log").open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "llm_metrics_proxy.cli.metrics_process"],
+            [sys.executable, "-m", "llm_metrics_proxy.processes.metrics_process"],
             stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[listening.fileno()],
         )  # fmt: skip
     listening.close()

@@ -14,8 +14,9 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy.migration import engine
-from llm_metrics_proxy.migration.model import Ended, Phase, Progress
+from llm_metrics_proxy.migration.model import Ended, Progress, WorkPhase
 from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 
 _UPDATE: Final = (
     "UPDATE completion_requests SET tokens_per_second = total_tokens*1000.0/response_time_ms, app_version='2.0.0' "
@@ -30,7 +31,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.cpu_seconds: defaultdict[str, float] = defaultdict(float)
-        self._phase = Phase.CHECKING.value
+        self._phase = WorkPhase.CHECKING.value
         self._since_s, self._cpu_since_s = time.perf_counter(), time.process_time()
 
     def report(self, progress: Progress) -> None:
@@ -65,7 +66,7 @@ def update(path: Path) -> dict[str, Any]:
 def migrate(path: Path, backups: Path) -> dict[str, Any]:
     """``engine.migrate``, with all that it does."""
     watch, start_s, cpu_start_s = Stopwatch(), time.perf_counter(), time.process_time()
-    result = engine.migrate(path, Options(backup_dir=backups), report=watch.report)
+    result = engine.migrate(path, Options(backup_dir=backups), report=watch.report, migrations=MIGRATIONS)
     watch.stop()
     seconds, cpu_seconds = time.perf_counter() - start_s, time.process_time() - cpu_start_s
     assert result.ended is Ended.DONE, result
@@ -83,7 +84,7 @@ def migrate(path: Path, backups: Path) -> dict[str, Any]:
 def undo(path: Path, backups: Path) -> dict[str, Any]:
     """``engine.undo`` of the whole run."""
     start_s = time.perf_counter()
-    result = engine.undo(path, Options(backup_dir=backups))
+    result = engine.undo(path, Options(backup_dir=backups), migrations=MIGRATIONS)
     assert result.ended is Ended.UNDONE, result
     return {"seconds": time.perf_counter() - start_s}
 

@@ -23,11 +23,11 @@ from urllib.parse import urlencode, urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
-from tests.processes import answers, child
+from tests.child_processes import answers, child
 from tests.waiting import PATIENCE_S, wait_until
 
 _PROGRAM: Final = Path(sys.executable).with_name("llm-metrics-proxy")
-_METRICS_PROCESS: Final = "llm_metrics_proxy.cli.metrics_process"
+_METRICS_PROCESS: Final = "llm_metrics_proxy.processes.metrics_process"
 _WORKER: Final = "llm_metrics_proxy.proxy"
 
 

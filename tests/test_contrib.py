@@ -12,11 +12,11 @@ from typing import Final
 from tools import make_dashboard
 
 from llm_metrics_proxy.api.prometheus import Exposition
-from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.config.settings import ENV_PREFIX, Settings
 from llm_metrics_proxy.config.sources import load
 from llm_metrics_proxy.config.table import CONFIG_FLAG, rows
 from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.processes import launch
 from tests.api.test_prometheus import health
 
 ROOT: Final = Path(__file__).parents[1]
@@ -57,8 +57,8 @@ def test_the_unit_starts_what_there_is() -> None:
 
 def test_the_unit_leaves_time_for_a_graceful_stop_and_has_files_enough() -> None:
     directives, settings = unit(), Settings()
-    workers_s = settings.drain_timeout_s + plan._KILL_GRACE_S
-    assert int(directives["TimeoutStopSec"]) > workers_s + plan._LAST_INGESTION_S
+    workers_s = settings.drain_timeout_s + launch.KILL_GRACE_S
+    assert int(directives["TimeoutStopSec"]) > workers_s + launch.LAST_INGESTION_S
     assert int(directives["LimitNOFILE"]) >= 2 * settings.max_connections + 64
     assert (directives["KillMode"], directives["Restart"]) == ("mixed", "always")
 

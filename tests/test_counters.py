@@ -8,11 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.counters import BOUNDS_MS, OTHER, CounterBook, Histogram, Series, SeriesKey, outcomes_with_zeros
+from llm_metrics_proxy.counters import (
+    BOUNDS_MS,
+    OTHER,
+    CounterBook,
+    DurationHistogram,
+    Series,
+    SeriesKey,
+    outcomes_with_zeros,
+)
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
 from llm_metrics_proxy.record import Outcome
-from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES
+from llm_metrics_proxy.wire.error_types import OUTCOMES
 from tests.analytics.database import a_record
+from tests.counted import snapshot
 from tests.counting import count
 from tests.examples import examples
 
@@ -20,13 +29,13 @@ KEY = SeriesKey("llama3.1:8b", "127.0.0.1:8000", "/v1/chat/completions", True)
 
 
 def only_series(book: CounterBook) -> Series:
-    ((key, series),) = book.snapshot()
+    ((key, series),) = snapshot(book)
     assert key == KEY
     return series
 
 
 def models(book: CounterBook) -> set[str]:
-    return {key.model for key, _ in book.snapshot()}
+    return {key.model for key, _ in snapshot(book)}
 
 
 def test_a_completed_stream_is_counted_in_every_family() -> None:
@@ -104,7 +113,7 @@ def test_times_of_tokens_are_those_of_streams_and_no_time_for_tokens_that_came_a
     count(book, a_record(time_to_last_token_ms=120.0))
     count(book, a_record(time_to_last_token_ms=119.0))
     histograms = dict.fromkeys(BOUNDS_MS, 0)
-    for _key, series in book.snapshot():
+    for _key, series in snapshot(book):
         for name, histogram in series.histograms.items():
             histograms[name] += sum(histogram.buckets)
     assert histograms["time_to_first_token_seconds"] == 2
@@ -164,7 +173,7 @@ def test_models_beyond_the_limit_are_other_and_stay_so_after_a_restart() -> None
     count(restarted, a_record(model="m9"))
     count(restarted, a_record(model="m1", is_streaming=False))
     assert models(restarted) == {"m0", "m1", "m2", OTHER}
-    counts = {(key.model, key.streaming): sum(series.outcomes.values()) for key, series in restarted.snapshot()}
+    counts = {(key.model, key.streaming): sum(series.outcomes.values()) for key, series in snapshot(restarted)}
     assert counts[OTHER, True] == 8
     assert counts["m1", False] == 1
 
@@ -181,7 +190,7 @@ def test_paths_that_no_dialect_reads_share_one_series() -> None:
     book = CounterBook()
     for number in range(50):
         count(book, a_record(endpoint=f"/v1/files/{number}", dialect=None, model=None))
-    ((key, series),) = book.snapshot()
+    ((key, series),) = snapshot(book)
     assert key == ("", "127.0.0.1:8000", OTHER, True)
     assert series.outcomes == {"completed": 50}
 
@@ -191,8 +200,8 @@ def test_endpoints_and_finish_reasons_are_bounded_too() -> None:
     for number in range(9):
         count(book, a_record(endpoint=f"/{number}/v1/chat/completions"))
         count(book, a_record(finish_reason=f"r{number}"))
-    endpoints = {key.endpoint for key, _ in book.snapshot()}
-    reasons = {name for _, series in book.snapshot() for name in series.finish_reasons}
+    endpoints = {key.endpoint for key, _ in snapshot(book)}
+    reasons = {name for _, series in snapshot(book) for name in series.finish_reasons}
     assert len(endpoints) == 3
     assert OTHER in endpoints
     assert reasons == {"stop", "r0", OTHER}
@@ -217,15 +226,15 @@ def test_stored_and_loaded_in_two_runs_equals_counted_in_one(
     count(whole, *records)
     second.load(count(first, *records[:restart_after]))
     count(second, *records[restart_after:])
-    assert second.snapshot() == whole.snapshot()
+    assert snapshot(second) == snapshot(whole)
 
 
 def test_only_what_is_stored_is_shown() -> None:
     book = CounterBook()
     book.observe(a_record())
-    assert book.snapshot() == []
+    assert snapshot(book) == []
     book.take_changes()
-    assert book.snapshot() == []  # the transaction is under way
+    assert snapshot(book) == []  # the transaction is under way
     book.confirm()
     assert only_series(book).outcomes == {"completed": 1}
 
@@ -240,26 +249,26 @@ def test_what_is_observed_while_a_transaction_is_under_way_waits_for_the_next_on
     assert msgspec.msgpack.decode(stored, type=Series) == only_series(book)
     assert only_series(book).outcomes == {"completed": 1}
     count(book)
-    assert dict(book.snapshot())[KEY].outcomes == {"completed": 2}
+    assert dict(snapshot(book))[KEY].outcomes == {"completed": 2}
     assert models(book) == {KEY.model, "new"}
 
 
 def test_after_a_failed_transaction_what_was_shown_stays_and_nothing_counts_twice() -> None:
     book = CounterBook()
     stored = count(book, a_record())
-    before = book.snapshot()
+    before = snapshot(book)
     late = [a_record(response_time_ms=50.0), a_record(response_time_ms=None, model="new")]
     for record in late:
         book.observe(record)
     book.take_changes()  # ... and the transaction fails
-    assert book.snapshot() == before
+    assert snapshot(book) == before
     book.load(stored)
-    assert book.snapshot() == before
+    assert snapshot(book) == before
     book.confirm()  # says nothing about a transaction before the load
-    assert book.snapshot() == before
+    assert snapshot(book) == before
     count(book, *late)
-    assert dict(book.snapshot())[KEY].outcomes == {"completed": 2}
-    assert sum(sum(series.outcomes.values()) for _, series in book.snapshot()) == 3
+    assert dict(snapshot(book))[KEY].outcomes == {"completed": 2}
+    assert sum(sum(series.outcomes.values()) for _, series in snapshot(book)) == 3
 
 
 def test_a_record_that_is_refused_for_good_leaves_no_trace() -> None:
@@ -293,7 +302,7 @@ def test_no_series_ever_goes_down_or_vanishes_and_each_record_counts_once(
     committed = 0
 
     def look() -> None:
-        shown = dict(book.snapshot())
+        shown = dict(snapshot(book))
         for key, before in seen.items():
             assert not_below(shown[key], before)
         seen.update(shown)
@@ -314,12 +323,12 @@ def test_no_series_ever_goes_down_or_vanishes_and_each_record_counts_once(
                 book = CounterBook(model_limit=2)
             book.load(database.items())
         look()
-        assert sum(sum(series.outcomes.values()) for _, series in book.snapshot()) == committed
+        assert sum(sum(series.outcomes.values()) for _, series in snapshot(book)) == committed
 
 
 def not_below(now: Any, before: Any) -> bool:
     """Whether every number in ``now`` is at least its counterpart in ``before``, and none is missing."""
-    if isinstance(before, Series | Histogram):
+    if isinstance(before, Series | DurationHistogram):
         return not_below(msgspec.structs.asdict(now), msgspec.structs.asdict(before))
     if isinstance(before, dict):
         return all(name in now and not_below(now[name], value) for name, value in before.items())
@@ -344,9 +353,9 @@ def test_a_histogram_that_an_older_state_lacks_starts_empty() -> None:
     values = msgspec.msgpack.decode(state)
     del values[6]["proxy_overhead_seconds"]
     book.load([(key, msgspec.msgpack.encode(values))])
-    assert sum(dict(book.snapshot())[KEY].histograms["proxy_overhead_seconds"].buckets) == 0
+    assert sum(dict(snapshot(book))[KEY].histograms["proxy_overhead_seconds"].buckets) == 0
     count(book, a_record())
-    assert sum(dict(book.snapshot())[KEY].histograms["proxy_overhead_seconds"].buckets) == 1
+    assert sum(dict(snapshot(book))[KEY].histograms["proxy_overhead_seconds"].buckets) == 1
 
 
 def test_states_that_cannot_be_understood_are_refused_in_words() -> None:
@@ -380,7 +389,7 @@ def test_a_snapshot_is_of_one_commit_while_another_thread_counts() -> None:
     thread.start()
     seen = 0
     while not done.is_set():
-        shown = book.snapshot()
+        shown = snapshot(book)
         totals = {series.outcomes["completed"] for _, series in shown} or {0}
         (total,) = totals  # both models' series are of the same commit
         assert total % 20 == 0
@@ -390,7 +399,7 @@ def test_a_snapshot_is_of_one_commit_while_another_thread_counts() -> None:
             assert series.generation_tokens == 101 * total
         seen = total
     thread.join()
-    assert {series.outcomes["completed"] for _, series in book.snapshot()} == {3000}
+    assert {series.outcomes["completed"] for _, series in snapshot(book)} == {3000}
 
 
 def test_a_snapshot_belongs_to_the_caller() -> None:

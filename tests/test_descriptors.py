@@ -43,3 +43,33 @@ def test_no_limit_is_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
     endless = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     monkeypatch.setattr(resource, "getrlimit", lambda _: endless)
     assert descriptors.limit() >= 2**20
+
+
+@pytest.mark.parametrize(
+    ("spare", "each", "fewest", "most", "expected"),
+    [
+        (92, 2, 4, 512, (40, 11)),
+        (92, 1, 8, 8, (84, 8)),
+        (10_000, 3, 4, 512, (3162, 512)),
+        (6, 2, 4, 512, (1, 4)),
+        (-5, 2, 4, 512, (-5, 4)),
+    ],
+)
+def test_descriptors_are_shared_between_who_is_served_and_who_is_told(
+    spare: int, each: int, fewest: int, most: int, expected: tuple[int, int]
+) -> None:
+    found = descriptors.places(spare, each, fewest, most)
+    assert found == expected
+    assert found.served * each + found.refused <= max(spare, 0) or spare < fewest + each
+
+
+def test_complaints_are_due_every_ten_seconds() -> None:
+    complaints = descriptors.Complaints()
+    assert [complaints.are_due(now) for now in (0.0, 1.0, 9.9, 10.0, 19.0, 21.0)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]

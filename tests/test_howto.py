@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 import pytest
 from tools import fingerprint
+from tools.guide import Edit, applied, blocks, edits
 
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from tests.migration.databases import content, execute
@@ -21,50 +22,6 @@ pytestmark = pytest.mark.system
 ROOT: Final = Path(__file__).parents[1]
 GUIDE: Final = ROOT / "docs" / "howto" / "add-a-version.md"
 VERSION: Final = "99.0.0"
-
-_BLOCK: Final = re.compile(
-    r"(?:^<!-- apply to (?P<file>\S+), (?P<where>replace|before the first|before|at the end)"
-    r"(?:: (?P<pattern>[^\n]+?))? -->\n)?"
-    r"^```(?P<language>\w+)\n(?P<text>.*?)^```$",
-    re.MULTILINE | re.DOTALL,
-)
-
-
-class Edit(NamedTuple):
-    """A block that goes into a file, and what the guide says just before it."""
-
-    file: str
-    where: str
-    pattern: str
-    text: str
-    prose: str
-
-
-def edits(page: str) -> list[Edit]:
-    """Every block that is applied, in order."""
-    return [
-        Edit(found["file"], found["where"], found["pattern"] or "", found["text"], page[: found.start()])
-        for found in _BLOCK.finditer(page)
-        if found["file"]
-    ]
-
-
-def commands(page: str) -> list[str]:
-    """Every block for the shell, in order."""
-    return [found["text"] for found in _BLOCK.finditer(page) if found["language"] == "sh"]
-
-
-def applied(text: str, edit: Edit) -> str:
-    """The file's text after the edit. Raises ``ValueError`` if the place is not there, or not one only."""
-    if edit.where == "at the end":
-        return text + edit.text
-    places = list(re.finditer(edit.pattern, text, re.MULTILINE))
-    if not places or (len(places) > 1 and edit.where != "before the first"):
-        raise ValueError(f"{edit.file} has {len(places)} places like {edit.pattern}")
-    start, end = places[0].span()
-    if edit.where == "replace":
-        return text[:start] + edit.text.removesuffix("\n") + text[end:]
-    return text[:start] + edit.text + text[start:]
 
 
 class Copy(NamedTuple):
@@ -141,7 +98,7 @@ def test_every_block_says_in_plain_words_where_it_goes() -> None:
 
 
 def test_following_the_guide_migrates_an_old_database_and_brings_it_back(copy: Copy) -> None:
-    try_it, go_back, _ship = commands(GUIDE.read_text(encoding="utf-8"))
+    try_it, go_back, _ship = blocks(GUIDE.read_text(encoding="utf-8"))
     database, golden = copy.folder / "data" / "try" / "metrics.db", fingerprint.GOLDEN / "1.0.0.db"
     names = [name for (name,) in execute(golden, "SELECT name FROM pragma_table_info('completion_requests')")]
     said = copy.run("sh", "-euc", try_it)
@@ -161,17 +118,18 @@ _EVERY_GOLDEN: Final = """
 import shutil, sys
 from pathlib import Path
 from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 folder = Path(sys.argv[2])
 for golden in sorted(Path(sys.argv[1]).glob("*.db")):
     copy = folder / golden.name
     shutil.copyfile(golden, copy)
     options = engine.Options(backup_dir=folder / "backups")
     for _turn in range(2):
-        result = engine.migrate(copy, options)
+        result = engine.migrate(copy, options, migrations=MIGRATIONS)
         assert (result.ended, result.run.to_version, result.faults) == ("done", "99.0.0", ()), (golden, result)
-        assert engine.verify(copy) == (), golden
-        assert engine.migrate(copy, options).ended == "nothing_to_do", golden
-        assert engine.undo(copy, options).ended == "undone", golden
+        assert engine.verify(copy, migrations=MIGRATIONS) == (), golden
+        assert engine.migrate(copy, options, migrations=MIGRATIONS).ended == "nothing_to_do", golden
+        assert engine.undo(copy, options, migrations=MIGRATIONS).ended == "undone", golden
     print(golden.name)
 """
 
@@ -186,7 +144,7 @@ def test_every_golden_database_reaches_the_new_version_and_comes_back(copy: Copy
 
 @pytest.mark.system
 def test_the_version_passes_every_check_once_it_has_its_golden_database(copy: Copy) -> None:
-    *_, ship = commands(GUIDE.read_text(encoding="utf-8"))
+    *_, ship = blocks(GUIDE.read_text(encoding="utf-8"))
     golden, check = ship.splitlines()
     assert (golden, check) == ("make golden", "make check")
     copy.run("make", "golden")

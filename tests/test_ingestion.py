@@ -1,6 +1,7 @@
 """From the journal into a real database: every request becomes exactly one row, whatever fails on the way."""
 
 import errno
+import logging
 import os
 import threading
 import time
@@ -13,11 +14,12 @@ import pytest
 
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.errors import JournalError, StoreBusyError, StoreError
-from llm_metrics_proxy.ingestion import REJECTED_NAME, Ingestor, ingestor
+from llm_metrics_proxy.ingestion import REJECTED_NAME, Ingestor, ingestor, storing
 from llm_metrics_proxy.journal import JournalFolder, JournalWriter, frames
 from llm_metrics_proxy.record import Outcome, RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from tests.counted import snapshot
 from tests.journal_parts import WORKER, FaultyDisk, a_record, an_ended_record
 from tests.waiting import wait_until
 
@@ -64,12 +66,12 @@ class Site:
         """Requests in the counters that are stored, which are those that Prometheus is shown."""
         stored = CounterBook()
         stored.load(self.store.counters())
-        assert stored.snapshot() == self.book.snapshot()
+        assert snapshot(stored) == snapshot(self.book)
         return self.shown()
 
     def shown(self) -> int:
         """Requests in the counters that Prometheus is shown at this moment."""
-        return sum(sum(series.outcomes.values()) for _, series in self.book.snapshot())
+        return sum(sum(series.outcomes.values()) for _, series in snapshot(self.book))
 
     def files(self) -> list[str]:
         return sorted(path.name for path in self.journal.iterdir() if path.name != "reader.claim")
@@ -156,7 +158,7 @@ def test_a_live_workers_read_segments_are_deleted_and_its_newest_stays(site: Sit
     for index in range(20):
         serve(writer, index)
     assert site.ingest() == 20
-    assert [name for name in site.files() if name.endswith(".journal")] == [writer._name]
+    assert [name for name in site.files() if name.endswith(".journal")] == [writer._files.name]
 
 
 def test_lost_records_have_rows_that_say_so(site: Site) -> None:
@@ -173,6 +175,13 @@ def test_lost_records_have_rows_that_say_so(site: Site) -> None:
         ("proxy", "record_lost")
     ]
     assert site.reader.query("SELECT model FROM completion_requests ORDER BY id") == [("m",), (None,)]
+
+
+def test_with_debug_each_request_that_is_stored_is_a_line(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    serve(site.writer(), 1)
+    with caplog.at_level(logging.DEBUG, "llm_metrics_proxy.ingestion"):
+        assert site.ingest() == 1
+    assert caplog.messages == [f"request {an_ended_record(1).request_id}: stored, completed"]
 
 
 def test_many_workers_share_batches_fairly(site: Site) -> None:
@@ -428,7 +437,7 @@ def test_records_are_stored_with_the_price_of_their_time(site: Site) -> None:
     writer.flush()
     site.ingestor.step()
     assert site.reader.query(ask) == [(None, None), (0.5, "by m"), (0.25, "by m")]
-    assert sum(series.cost_usd for _, series in site.book.snapshot()) == 0.75
+    assert sum(series.cost_usd for _, series in snapshot(site.book)) == 0.75
 
 
 class TestThread:
@@ -489,7 +498,7 @@ class TestThread:
     def test_a_bug_is_shown_and_ends_nothing(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ingestor, "RETRY_FIRST_S", 0.01)
         with monkeypatch.context() as patch:
-            patch.setattr(ingestor, "to_row", lambda *_: 1 // 0)
+            patch.setattr(storing, "to_row", lambda *_: 1 // 0)
             serve(site.writer(), 1)
             site.ingestor.start()
             wait_until(lambda: "ZeroDivisionError" in str(site.ingestor.status().last_error))
@@ -529,15 +538,25 @@ class TestThread:
         assert site.files() == []
 
 
-def lose(site: Site, monkeypatch: pytest.MonkeyPatch, worker_id: str, records: int) -> JournalWriter:
-    """A worker whose disk is full: so many records wait in its memory."""
+def lose(
+    site: Site, monkeypatch: pytest.MonkeyPatch, worker_id: str, records: int, under_way: int = 0
+) -> JournalWriter:
+    """A worker whose disk is full: so many records wait in its memory, and those of requests that were under way."""
     writer = site.writer(worker_id)
     serve(writer, 900)
+    opened = range(2000, 2000 + under_way)
+    for index in opened:
+        writer.opened(a_record(index))
+    writer.flush()
     disk = FaultyDisk(monkeypatch)
     disk.free_bytes = 0
     for index in range(1000, 1000 + records):
+        writer.opened(a_record(index))
         writer.closed(an_ended_record(index))
         writer.flush()
+    for index in opened:
+        writer.closed(an_ended_record(index))
+    writer.flush()
     writer.note_losses()
     disk.free_bytes = None
     return writer
@@ -545,8 +564,8 @@ def lose(site: Site, monkeypatch: pytest.MonkeyPatch, worker_id: str, records: i
 
 def die(writer: JournalWriter) -> None:
     """As after ``kill -9``: the kernel frees the lock, and nothing else happens."""
-    os.close(writer._lock_fd)
-    writer._lock_fd = -1
+    os.close(writer._files.lock_fd)
+    writer._files.lock_fd = -1
 
 
 def test_what_a_dead_worker_lost_is_counted_once_whatever_is_restarted(
@@ -567,6 +586,16 @@ def test_what_a_dead_worker_lost_is_counted_once_whatever_is_restarted(
     die(lose(site, monkeypatch, "beef", 2))
     site.ingest()
     assert site.ingestor.status().records_lost == 9
+
+
+def test_a_request_that_was_opened_and_whose_end_is_lost_is_a_row_and_no_loss(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die(lose(site, monkeypatch, WORKER, 4, under_way=3))
+    site.ingest()
+    crashed = [index for index, outcome in site.outcomes().items() if outcome == Outcome.PROXY_CRASHED]
+    assert crashed == [2000, 2001, 2002]
+    assert site.ingestor.status().records_lost == 4  # seven requests, each counted once
 
 
 def test_a_loss_is_told_while_the_database_cannot_be_written_and_is_stored_later(

@@ -21,6 +21,7 @@ from llm_metrics_proxy.ingestion import Ingestor
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.record import Outcome
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from tests.counted import snapshot
 from tests.journal_parts import a_record, an_ended_record
 
 pytestmark = pytest.mark.system
@@ -121,7 +122,7 @@ def test_kill_9_at_any_moment_leaves_each_request_exactly_one_row(tmp_path: Path
     assert ingestor.status().damaged_bytes == 0
     counted = CounterBook()
     counted.load(store.counters())
-    assert sum(sum(series.outcomes.values()) for _, series in counted.snapshot()) == len(rows)
+    assert sum(sum(series.outcomes.values()) for _, series in snapshot(counted)) == len(rows)
     left = [path.name for path in journal.iterdir()]
     assert [name for name in left if not name.endswith(".locking")] == ["reader.claim"]
     ingestor.stop(drain=False)

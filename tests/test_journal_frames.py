@@ -34,7 +34,7 @@ def test_frames_come_back_in_order_with_their_kinds() -> None:
     assert [(kind, frames.decode_record(body)) for kind, body in parsed.frames] == [
         (1 + index % 2, record) for index, record in enumerate(records)
     ]
-    assert (parsed.end, parsed.stop) == (len(data), frames.Stop.NEED_MORE)
+    assert (parsed.end, parsed.stop) == (len(data), frames.ParseStop.NEED_MORE)
 
 
 def test_a_frame_is_length_crc_and_payload() -> None:
@@ -51,7 +51,7 @@ def test_every_cut_gives_the_whole_frames_and_asks_for_more() -> None:
     for cut in range(len(data)):
         parsed = frames.parse_frames(data[:cut], NAME)
         whole = sum(end <= cut for end in ends[1:])
-        assert (len(parsed.frames), parsed.end, parsed.stop) == (whole, ends[whole], frames.Stop.NEED_MORE)
+        assert (len(parsed.frames), parsed.end, parsed.stop) == (whole, ends[whole], frames.ParseStop.NEED_MORE)
 
 
 def test_no_flipped_bit_passes_for_the_record() -> None:
@@ -64,12 +64,12 @@ def test_no_flipped_bit_passes_for_the_record() -> None:
 
 
 def test_zeros_are_no_frame() -> None:
-    assert frames.parse_frames(bytes(64), NAME) == ([], 0, frames.Stop.BAD)
+    assert frames.parse_frames(bytes(64), NAME) == ([], 0, frames.ParseStop.BAD)
 
 
 def test_a_frame_of_another_segment_is_no_frame_here() -> None:
     data = frames.frame(payload(frames.CLOSED, a_record(1)), frames.segment_name("c0ffee", 6))
-    assert frames.parse_frames(data, NAME).stop is frames.Stop.BAD
+    assert frames.parse_frames(data, NAME).stop is frames.ParseStop.BAD
 
 
 def test_a_frame_that_a_client_hides_in_a_model_name_is_never_believed() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from llm_metrics_proxy.journal import JournalFolder, JournalWriter, frames, ledger
-from tests.journal_parts import WORKER, FaultyDisk, an_ended_record, ids, read_all
+from tests.journal_parts import WORKER, FaultyDisk, a_record, an_ended_record, ids, read_all
 from tests.system.disks import filled, small_disk
 
 
@@ -36,6 +36,12 @@ def a_writer(folder: Path, **options: object) -> JournalWriter:
 
 
 def close_one(writer: JournalWriter, number: int) -> None:
+    """A request that begins and ends within one turn."""
+    writer.opened(a_record(number))
+    close_opened(writer, number)
+
+
+def close_opened(writer: JournalWriter, number: int) -> None:
     writer.closed(an_ended_record(number))
     writer.flush()
     writer.note_losses()
@@ -77,6 +83,44 @@ def test_a_worker_that_ends_in_trouble_leaves_the_number(tmp_path: Path, faulty:
     assert not folder.is_alive(WORKER)
 
 
+def test_a_request_that_the_journal_has_as_open_is_no_loss(tmp_path: Path, faulty: FaultyDisk) -> None:
+    writer, folder = a_writer(tmp_path), JournalFolder(tmp_path)
+    for number in (1, 2):
+        writer.opened(a_record(number))
+    writer.flush()
+    faulty.free_bytes = 0
+    close_opened(writer, 1)
+    close_one(writer, 3)
+    assert (writer.records_waiting, folder.losses(WORKER).waiting) == (2, 1)
+    faulty.free_bytes = None
+    close_opened(writer, 2)
+    assert folder.losses(WORKER) == ledger.Losses(errno=errno.ENOSPC)
+    faulty.free_bytes = 0
+    writer.opened(a_record(4))
+    writer.flush()
+    close_opened(writer, 4)
+    assert folder.losses(WORKER).waiting == 1  # that it was opened waits too
+    writer.close()
+    assert (writer.records_dropped, folder.losses(WORKER).dropped) == (1, 1)
+
+
+def test_a_request_that_the_journal_has_as_open_is_a_loss_once_a_row_says_so(tmp_path: Path) -> None:
+    writer, folder = a_writer(tmp_path, max_bytes=100), JournalFolder(tmp_path)
+    writer.opened(a_record(1))
+    writer.flush()  # the bound is reached
+    close_opened(writer, 1)
+    close_one(writer, 2)
+    assert (writer.records_dropped, folder.losses(WORKER).dropped) == (2, 1)
+    for segment in tmp_path.glob("*.journal"):
+        segment.write_bytes(b"")  # as if read and deleted
+    writer.measure()
+    writer.flush()
+    writer.note_losses()
+    assert ids(read_all(tmp_path), frames.CLOSED) == []
+    assert (writer.losses_untold, folder.losses(WORKER).dropped) == (0, 2)
+    writer.close()
+
+
 def test_the_bound_of_the_journal_is_a_reason_too(tmp_path: Path) -> None:
     writer = a_writer(tmp_path, max_bytes=200)
     for number in range(9):
@@ -104,12 +148,13 @@ _WORKER = """
 import sys
 from pathlib import Path
 from llm_metrics_proxy.journal import JournalWriter
-from tests.journal_parts import WORKER, an_ended_record
+from tests.journal_parts import WORKER, a_record, an_ended_record
 writer = JournalWriter(Path(sys.argv[1]), WORKER)
 for number in range(100):
     if number == 1:
         print("begun", flush=True)
         sys.stdin.readline()
+    writer.opened(a_record(number))
     writer.closed(an_ended_record(number))
     writer.flush()
     writer.note_losses()
@@ -134,6 +179,6 @@ def test_a_killed_worker_on_a_full_disk_leaves_the_number(disk: Path) -> None:
             process.wait()
             folder = JournalFolder(disk)
             assert not folder.is_alive(WORKER)
-            written = ids(read_all(disk), frames.CLOSED)
-            assert 0 < len(written) < 100
-            assert folder.losses(WORKER).of_the_dead().dropped == 100 - len(written)
+            opened = ids(read_all(disk), frames.OPENED)  # each of them will be a row
+            assert 0 < len(opened) < 100
+            assert folder.losses(WORKER).of_the_dead().dropped == 100 - len(opened)

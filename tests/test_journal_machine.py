@@ -20,6 +20,7 @@ from llm_metrics_proxy.journal import JournalWriter, writer
 from llm_metrics_proxy.record import Outcome
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from tests.counted import snapshot
 from tests.examples import examples
 from tests.journal_parts import Clock, FaultyDisk, a_record, an_ended_record
 
@@ -108,7 +109,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     def scrape(self) -> int:
         """Requests that Prometheus is shown; never fewer than before, unless nothing is read yet after a start."""
-        series = self.book.snapshot()
+        series = snapshot(self.book)
         shown = sum(sum(each.outcomes.values()) for _, each in series)
         assert not series or shown >= self.shown_before
         self.shown_before = max(shown, self.shown_before)

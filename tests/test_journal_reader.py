@@ -79,14 +79,14 @@ def test_a_long_segment_is_read_in_bounded_pieces(tmp_path: Path, monkeypatch: p
 
 
 def test_a_segment_that_is_gone_is_at_its_end(tmp_path: Path) -> None:
-    assert JournalFolder(tmp_path).read(WORKER, 1, 77, final=True) == reader.Piece([], 77, more=False)
+    assert JournalFolder(tmp_path).read(WORKER, 1, 77, final=True) == reader.JournalPiece([], 77, more=False)
     assert JournalFolder(tmp_path).size_bytes(WORKER, 1) == 0
 
 
 def test_a_position_behind_the_end_stays(tmp_path: Path) -> None:
     """After a power loss the database can know of frames that the journal has lost."""
     write_segment(tmp_path, 2)
-    assert JournalFolder(tmp_path).read(WORKER, 1, 100_000, final=True) == reader.Piece([], 100_000, more=False)
+    assert JournalFolder(tmp_path).read(WORKER, 1, 100_000, final=True) == reader.JournalPiece([], 100_000, more=False)
 
 
 @pytest.mark.parametrize("final", [True, False])

@@ -255,9 +255,9 @@ def test_a_real_full_disk_and_a_real_read_only_one_lose_nothing(tiny_disk: Path,
     assert journal.last_errno == 0
 
     record_pairs(journal, range(index, index + 10))
-    journal._abandon_segment()
+    journal._files.abandon_segment()
     journal.sync()  # a writable descriptor keeps a file system from becoming read-only
-    journal._release_lock()
+    journal._files.release_lock()
     subprocess.run(["mount", "-o", "remount,ro", tiny_disk], check=True)
     journal.flush()
     assert journal.last_errno == errno.EROFS

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS, derive, settle, to_row
+from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS, derive, formula_of, settle, to_row
 from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, DERIVED, RESTATED, STREAM_TIMES, RequestRecord
 from tests.journal_parts import an_ended_record
 
@@ -32,7 +32,7 @@ def test_tokens_per_second_of_2_0_0(
     total_tokens: int | None, response_time_ms: float | None, expected: float | None
 ) -> None:
     record = an_ended_record(1, total_tokens=total_tokens, response_time_ms=response_time_ms)
-    assert FORMULAS["2.0.0"](record) == (expected,)
+    assert formula_of("2.0.0")(record) == (expected,)
 
 
 @given(st.none() | st.integers(-(2**40), 2**40), st.none() | st.floats())
@@ -45,9 +45,9 @@ def test_tokens_per_second_is_none_exactly_when_an_input_is_not_positive(tokens:
 
 
 def test_a_formula_gives_what_its_version_knew_and_the_newest_all_that_is_calculated() -> None:
-    known = [len(formula(an_ended_record(1))) for formula in FORMULAS.values()]
+    known = [len(formula_of(version)(an_ended_record(1))) for version in FORMULAS]
     assert known == sorted(known)
-    assert (known[0], len(FORMULAS["3.0.0"](an_ended_record(1))), known[-1]) == (1, 6, len(BY_FORMULA))
+    assert (known[0], len(formula_of("3.0.0")(an_ended_record(1))), known[-1]) == (1, 6, len(BY_FORMULA))
     assert {column.name for column in DERIVED} <= set(BY_FORMULA)
     assert set(BY_FORMULA) - {column.name for column in DERIVED} == {*RESTATED, *STREAM_TIMES}
 
@@ -60,7 +60,7 @@ def a_stream(**facts: Any) -> RequestRecord:
 
 
 def of_4_0_0(record: RequestRecord) -> dict[str, Any]:
-    return dict(zip(BY_FORMULA, FORMULAS["4.0.0"](record), strict=True))
+    return dict(zip(BY_FORMULA, formula_of("4.0.0")(record), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,15 @@ def test_a_settled_record_gives_the_same_row() -> None:
         assert to_row(first) == to_row(again)
 
 
-def test_the_programs_own_version_has_a_formula() -> None:
-    assert derive is FORMULAS[APP_VERSION]
+def test_a_version_without_a_formula_of_its_own_calculates_by_the_newest_before_it() -> None:
+    record = a_stream(success=False, outcome="stream_error")
+    known = {version: formula_of(version)(record) for version in FORMULAS}
+    for version, wanted in {"2.9.9": "2.0.0", "3.0.1": "3.0.0", "4.0.0": "4.0.0", "10.0.0": "4.0.0"}.items():
+        assert formula_of(version)(record) == known[wanted], version
+    assert len(set(known.values())) == len(known)
+    assert derive(record) == formula_of(APP_VERSION)(record)
+    with pytest.raises(ValueError, match="empty"):
+        formula_of("1.0.0")
 
 
 def test_a_row_is_the_record_its_derived_values_and_the_stamp() -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from llm_metrics_proxy.cli import secret_file
 from llm_metrics_proxy.cli.app import run
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.ingestion import Ingestor
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.ownership import follow, give_back, make_folder, open_lock
+from llm_metrics_proxy.processes import secret_file
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
 from tests.journal_parts import an_ended_record

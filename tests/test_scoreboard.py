@@ -1,5 +1,6 @@
 """Counters shared by processes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from llm_metrics_proxy.scoreboard import (
     SIZE_BYTES,
     SLOT_COUNT,
     Scoreboard,
+    journal_faults,
+    records_lost,
     shortages,
 )
 
@@ -123,3 +126,19 @@ def test_what_was_short_is_told_for_a_minute(board: Scoreboard) -> None:
     )
     assert shortages(board.workers(), 1_060_000) == [connections]
     assert shortages(board.workers(), 1_090_000) == []
+
+
+def test_faults_of_the_journal_are_told_once_for_each_reason() -> None:
+    board = Scoreboard.create()
+    for index, number in enumerate((errno.ENOSPC, errno.EROFS, errno.ENOSPC, 0)):
+        board.slot(index).set("pid", 1)
+        board.slot(index).set("journal_errno", number)
+        board.slot(index).set("journal_full", int(index > 1))
+        board.slot(index).set("records_dropped", index)
+    assert journal_faults(board.workers()) == [
+        "the journal cannot be written by worker 0, 2: No space left on device",
+        "the journal cannot be written by worker 1: Read-only file system",
+        "the journal has reached journal_max_bytes",
+    ]
+    assert records_lost(board.workers()) == (6, ["6 requests were served without a record since the start"])
+    assert records_lost(board.workers()[:1]) == (0, [])

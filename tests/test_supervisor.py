@@ -17,15 +17,15 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from llm_metrics_proxy.scoreboard import Scoreboard
-from llm_metrics_proxy.supervisor import LONGEST_DELAY_S, ChildSpec, Plan, restart_delay_s
+from llm_metrics_proxy.supervisor import LONGEST_DELAY_S, ChildSpec, LaunchPlan, restart_delay_s
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
 BECOME = """
 import sys, msgspec
-from llm_metrics_proxy.supervisor import Plan, become
-become(msgspec.json.decode(sys.stdin.buffer.read(), type=Plan))
+from llm_metrics_proxy.supervisor import LaunchPlan, become
+become(msgspec.json.decode(sys.stdin.buffer.read(), type=LaunchPlan))
 """
 
 # Reads its line, tells a file what happens to it, and ends as its options say.
@@ -132,7 +132,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 start_new_session=True,
             )
         assert process.stdin is not None
-        process.stdin.write(msgspec.json.encode(Plan(children=specs, **plan)))
+        process.stdin.write(msgspec.json.encode(LaunchPlan(children=specs, **plan)))
         process.stdin.close()
         running.append(process)
         return Running(process, log, errors)
@@ -265,7 +265,7 @@ def test_sighup_without_a_file_is_told_to_be_in_vain(start: Start) -> None:
 READER = """
 import json, os, sys, time
 request = json.load(sys.stdin)
-told = json.loads(request["told_json"])
+told = json.loads(request["start_json"])
 with open(told["file"]) as file:
     word = file.read()
 with open(told["file"] + ".asked", "a") as asked:
@@ -291,7 +291,7 @@ def file(tmp_path: Path) -> Path:
 
 def reading(file: Path) -> dict[str, Any]:
     argv = [sys.executable, str(file.with_name("reader.py"))]
-    return {"argv": argv, "told_json": f'{{"file": "{file}"}}', "children": ["w"]}
+    return {"argv": argv, "start_json": f'{{"file": "{file}"}}', "children": ["w"]}
 
 
 def test_sighup_gives_new_options_to_those_who_run_and_to_those_who_come_later(start: Start, file: Path) -> None:
@@ -302,7 +302,7 @@ def test_sighup_gives_new_options_to_those_who_run_and_to_those_who_come_later(s
     supervisor.process.send_signal(signal.SIGHUP)
     (heard,) = supervisor.wait_for(r"w heard=(\{.*\}) ")
     assert msgspec.json.decode(heard[1])["value"] == "new"
-    assert "the settings were read again, and the workers told" in supervisor.messages
+    assert "the settings were read again and handed to the processes" in supervisor.messages
     assert supervisor.pid("w") == pid
     assert not supervisor.said("m heard")
     os.kill(pid, signal.SIGKILL)

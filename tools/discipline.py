@@ -11,23 +11,27 @@ from typing import Any, Final, NamedTuple
 from semver import Version
 
 from llm_metrics_proxy import safe_migrations
-from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS
+from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS, Formula, formula_of
 from llm_metrics_proxy.migration.model import Migration
 from llm_metrics_proxy.record import BY_FORMULA, RequestRecord
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
-from llm_metrics_proxy.storage.sqlite_schema import Step, steps
+from llm_metrics_proxy.storage.sqlite_schema import SchemaStep, steps
+from llm_metrics_proxy.wire.error_taxonomy import classify, taxonomy_of
+from llm_metrics_proxy.wire.error_types import FIRST, TAXONOMY, ErrorType
 from tools import fingerprint
-from tools.fingerprint import ROOT, Formula, Released
+from tools.fingerprint import ROOT, Released
 
 
 class Sources(NamedTuple):
     """All that the checks look at."""
 
     app_version: str
-    formulas: Mapping[str, Formula]
+    formulas: Mapping[str, Formula]  # of every version
+    entries: frozenset[str]  # versions in FORMULAS; the others calculate by the newest one before them
+    error_types: Sequence[ErrorType]
     migrations: Sequence[Migration]
     migration_functions: frozenset[str]  # names of functions in safe_migrations.py
-    steps: Sequence[Step]
+    steps: Sequence[SchemaStep]
     databases: Mapping[str, str]  # SHA-256 by file name
     released: Mapping[str, Released]
     versioning: str  # the page
@@ -36,17 +40,28 @@ class Sources(NamedTuple):
 
 def sources() -> Sources:
     """As they are."""
+    versioning = (ROOT / "VERSIONING.md").read_text(encoding="utf-8")
+    released = fingerprint.released()
     return Sources(
         app_version=APP_VERSION,
-        formulas=FORMULAS,
+        formulas={each: formula_of(each) for each in {*FORMULAS, *released, *described(versioning), APP_VERSION}},
+        entries=frozenset(FORMULAS),
+        error_types=TAXONOMY,
         migrations=MIGRATIONS,
         migration_functions=frozenset(name for name in vars(safe_migrations) if name.startswith("migrate_to_version_")),
         steps=steps(),
         databases=fingerprint.files(fingerprint.GOLDEN, "*.db"),
-        released=fingerprint.released(),
-        versioning=(ROOT / "VERSIONING.md").read_text(encoding="utf-8"),
+        released=released,
+        versioning=versioning,
         changelog=(ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
     )
+
+
+def described(versioning: str) -> list[str]:
+    """Versions that have an entry in the page; 1.x was another code base."""
+    return [
+        each for each in re.findall(r"^### (\d+\.\d+\.\d+)$", versioning, re.MULTILINE) if not each.startswith("1.")
+    ]
 
 
 def changed(kind: str, then: Mapping[str, str], now: Mapping[str, str], remedy: str) -> list[str]:
@@ -80,10 +95,8 @@ def versions_before_this_one_are_frozen(it: Sources) -> list[str]:
 
 
 def the_current_version_is_the_newest(it: Sources) -> list[str]:
-    """It has a formula, and nothing newer is there or was released."""
-    if it.app_version not in it.formulas:
-        return [f"APP_VERSION {it.app_version} has no entry in FORMULAS"]
-    known = {*it.formulas, *it.released, *(migration.version for migration in it.migrations)}
+    """Nothing newer is there or was released."""
+    known = {it.app_version, *it.formulas, *it.released, *(migration.version for migration in it.migrations)}
     newest = max(known, key=Version.parse)
     return [] if newest == it.app_version else [f"APP_VERSION is {it.app_version}, and {newest} is newer"]
 
@@ -97,14 +110,14 @@ def every_major_is_complete(it: Sources) -> list[str]:
     """A formula, a migration of its own, a database of it for later versions, and words for people."""
     complaints = []
     targets = [migration.version for migration in it.migrations]
-    for version in majors(it.formulas):
+    for version in majors({*it.formulas, it.app_version}):
         function = f"migrate_to_version_{version.replace('.', '_')}"
         wanted = {
-            "entry in FORMULAS": version in it.formulas,
+            "entry in FORMULAS": version in it.entries,
             f"{function} in safe_migrations.py": function in it.migration_functions,
             "entry in safe_migrations.MIGRATIONS": version in targets,
             f"golden database {version}.db: run `make golden`": f"{version}.db" in it.databases,
-            "entry in VERSIONING.md": re.search(rf"^### {re.escape(version)}$", it.versioning, re.MULTILINE),
+            "entry in VERSIONING.md": version in described(it.versioning),
         }
         complaints += [f"{version} has no {what}" for what, is_there in wanted.items() if not is_there]
     return complaints
@@ -138,6 +151,41 @@ def golden_databases_stay(it: Sources) -> list[str]:
     return changed("the database", then, it.databases, "take it back from history")
 
 
+def released_error_types_stay(it: Sources) -> list[str]:
+    """A version classifies for good as it did; what is new begins with the version that is in the making."""
+    complaints = [
+        f"{each.type} is since {each.since}, which is newer than {it.app_version}"
+        for each in it.error_types
+        if Version.parse(each.since) > it.app_version
+    ]
+    first = fingerprint.error_types_fingerprint(FIRST, it.error_types)
+    then = {
+        version: frozen.error_types or first for version, frozen in it.released.items() if not version.startswith("2.")
+    }
+    now = {version: fingerprint.error_types_fingerprint(version, it.error_types) for version in then}
+    return complaints + changed(
+        "what error types", then, now, "a new or another row is `since` the version in the making"
+    )
+
+
+def new_error_types_move_no_older_record(it: Sources) -> list[str]:
+    """A type that takes records from another one needs a MAJOR, whose migration moves the older ones."""
+    complaints = []
+    for since in sorted({each.since for each in it.error_types} - {FIRST}, key=Version.parse):
+        before = [each for each in it.error_types if Version.parse(each.since) < since]
+        then, now = taxonomy_of(since, before), taxonomy_of(since, it.error_types)
+        moved = {(classify(facts, then).type, classify(facts, now).type) for facts in fingerprint.failures(then)}
+        for was, would_be in sorted((str(was), str(becomes)) for was, becomes in moved if was != becomes):
+            writes = {change.column for each in it.migrations if each.version == since for change in each.changes}
+            if since not in majors([since]):
+                complaints.append(
+                    f"older records that are {was} would be {would_be} since {since}: that needs a new MAJOR"
+                )
+            elif "error_type" not in writes:
+                complaints.append(f"the migration to {since} does not make {would_be} of what was {was}")
+    return complaints
+
+
 def migrations_compute_what_the_formulas_do(it: Sources) -> list[str]:
     """A migrated record and a new one mean the same. The two are written apart; here they meet."""
     complaints = []
@@ -158,8 +206,9 @@ def _values(record: RequestRecord, names: Iterable[str]) -> list[Any]:
 
 
 def every_version_is_described(it: Sources) -> list[str]:
-    """In VERSIONING.md each version with formulas; in the changelog the current one, and first."""
-    missing = [v for v in it.formulas if not re.search(rf"^### {re.escape(v)}$", it.versioning, re.MULTILINE)]
+    """In VERSIONING.md each version; in the changelog the current one, and first."""
+    there = described(it.versioning)
+    missing = sorted({*it.formulas, it.app_version} - {*there}, key=Version.parse)
     complaints = [f"VERSIONING.md lacks {version}" for version in missing]
     newest = re.search(r"^## (\S+)", it.changelog, re.MULTILINE)
     if newest is None or newest[1] != it.app_version:
@@ -178,6 +227,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     released_migrations_stay,
     released_schema_steps_stay,
     golden_databases_stay,
+    released_error_types_stay,
+    new_error_types_move_no_older_record,
     migrations_compute_what_the_formulas_do,
     every_version_is_described,
 )

@@ -8,32 +8,36 @@ fails when anything that was released has changed. A version that is frozen cann
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
 import msgspec
 
-from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS
+from llm_metrics_proxy.metrics_service import APP_VERSION, Formula, formula_of
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite_schema import steps
+from llm_metrics_proxy.wire.error_clues import STATUSES, VAGUE
+from llm_metrics_proxy.wire.error_taxonomy import OUTCOME_OF, OutcomeFacts, Taxonomy, taxonomy_of
+from llm_metrics_proxy.wire.error_types import FIRST, TAXONOMY, ErrorType
 
 ROOT: Final = Path(__file__).parents[1]
 GOLDEN: Final = ROOT / "tests" / "fixtures" / "databases"
 STORED: Final = ROOT / "tests" / "fixtures" / "formula_fingerprints.json"
 
-Formula = Callable[[RequestRecord], tuple[float | str | None, ...]]
 
-
-class Released(msgspec.Struct, frozen=True):
+class Released(msgspec.Struct, frozen=True, omit_defaults=True):
     """One version, as it was released: SHA-256 digests in hex, by name."""
 
     formula: str  # over the results for the table of inputs
     schema_steps: dict[str, str]  # by number and name, of the SQL text
     migrations: dict[str, str]  # by target version, see Migration.checksum
     databases: dict[str, str]  # by file name
+    error_types: str = ""  # over what the version recognises; none before 4.4.0: those of 3.0.0
 
 
 # The table of inputs. Frozen too: a change of it would change every fingerprint.
@@ -94,9 +98,41 @@ def _bits(value: float | str | None) -> str:
     return float(value).hex()
 
 
-def formulas() -> dict[str, str]:
-    """Fingerprints of all formulas in the sources, by version."""
-    return {version: formula_fingerprint(formula) for version, formula in FORMULAS.items()}
+def error_types_fingerprint(version: str, types: Sequence[ErrorType]) -> str:
+    """Over all that ``version`` classifies by; meaning and advice may be edited."""
+    known = taxonomy_of(version, types)
+    rows = [each._replace(meaning="", advice="")._asdict() for each in known.types]
+    rows += [each._asdict() for each in known.clues if each.since != FIRST]
+    # without what is empty, so that a field that is added one day changes nothing
+    told = [[(name, value) for name, value in row.items() if value] for row in rows]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def failures(known: Taxonomy) -> Iterator[OutcomeFacts]:
+    """What records of failures may hold: all that is recognised of servers, and what released programs stored."""
+    texts = [text for each in known.clues for text in each.texts]
+    words = {word for each in (*known.clues, *VAGUE) for word in each.words} | {each.type for each in known.types}
+    for status in (200, 400, 418, 500, 599, *STATUSES):
+        told: dict[str, Any] = {"outcome": "upstream_error", "upstream_status_code": status}
+        yield OutcomeFacts(**told)
+        yield from (OutcomeFacts(**told, upstream_error_code=word, error_type=word) for word in sorted(words))
+        yield from (OutcomeFacts(**told, error_message=f"model: {text}") for text in texts)
+    for outcome, word in product(OUTCOME_OF, ("refused", "disconnect", "send_timeout", *sorted(words))):
+        yield OutcomeFacts(outcome=outcome, error_type=word)
+    for path in sorted(GOLDEN.glob("*.db")):
+        yield from _stored_failures(path)
+
+
+def _stored_failures(path: Path) -> Iterator[OutcomeFacts]:
+    connection = apsw.Connection(
+        f"{path.absolute().as_uri()}?immutable=1", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    )
+    with closing(connection):
+        there = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('completion_requests')")}
+        if "outcome" in there:  # else it is classified by the migration to 3.0.0 alone
+            names = [name if name in there else f"NULL AS {name}" for name in OutcomeFacts._fields]
+            rows = connection.execute(f"SELECT {', '.join(names)} FROM completion_requests")  # noqa: S608 -- ours
+            yield from map(OutcomeFacts._make, rows)
 
 
 def files(folder: Path, pattern: str) -> dict[str, str]:
@@ -107,10 +143,11 @@ def files(folder: Path, pattern: str) -> dict[str, str]:
 def present(version: str) -> Released:
     """The sources as they are now, as a release of ``version`` would freeze them."""
     return Released(
-        formula=formula_fingerprint(FORMULAS[version]),
+        formula=formula_fingerprint(formula_of(version)),
         schema_steps={f"{step.number:04}_{step.name}": step.checksum for step in steps()},
         migrations={migration.version: migration.checksum for migration in MIGRATIONS},
         databases=files(GOLDEN, "*.db"),
+        error_types=error_types_fingerprint(version, TAXONOMY),
     )
 
 

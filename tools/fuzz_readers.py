@@ -17,17 +17,16 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.wire import streams
-from tests.wire.test_anthropic_messages import ANSWER as MESSAGE
-from tests.wire.test_json_body import CHAT
+from tests.wire.test_anthropic import ANSWER as MESSAGE
+from tests.wire.test_openai_body import CHAT
 from tests.wire.test_openai_realtime import CREATED, SOUND, done, failed, told
 from tests.wire.test_openai_responses import ANSWER as RESPONSE
 
-from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
+from llm_metrics_proxy.wire.anthropic import AnthropicBodyReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
-from llm_metrics_proxy.wire.json_body import JsonBodyReader
-from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
-from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
+from llm_metrics_proxy.wire.ollama import OllamaAnswerReader, OllamaBodyReader
+from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader
 from llm_metrics_proxy.wire.other_operations import OtherBodyReader
@@ -48,8 +47,8 @@ def _json(*values: Any) -> list[bytes]:
 
 TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     **{name: (make, [b"".join(events)]) for name, (make, events) in streams.ALL.items()},
-    "openai-body": (JsonBodyReader, _json(CHAT)),
-    "openai-body-small": (lambda: JsonBodyReader(64), _json(CHAT)),
+    "openai-body": (OpenAIBodyReader, _json(CHAT)),
+    "openai-body-small": (lambda: OpenAIBodyReader(64), _json(CHAT)),
     "anthropic-body": (AnthropicBodyReader, _json(MESSAGE)),
     "anthropic-body-small": (lambda: AnthropicBodyReader(64), _json(MESSAGE)),
     "ollama-body": (OllamaBodyReader, [streams.OLLAMA[-1]]),

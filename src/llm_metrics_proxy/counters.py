@@ -1,4 +1,5 @@
-"""Prometheus counters by series, kept in step with the database: what is stored with the rows is what is shown.
+"""Prometheus counters by series, kept in step with the database: what is stored with the rows is what is shown. One
+file, because what is counted, stored and shown must agree.
 
 A series is one (model, backend, endpoint, streaming). Its whole state is one MessagePack blob that the ingester stores
 in the transaction that stores the rows, so a restart loses no count and counts none twice. Three rules hold it up:
@@ -8,7 +9,7 @@ in the transaction that stores the rows, so a restart loses no count and counts 
   Categories and types of errors need no limit: they are those of one table.
 * **Nothing goes down.** Prometheus takes a step down for a restart and counts everything before it again. So a scrape
   is shown only what is stored: a transaction that fails, or a process killed before its commit, takes back nothing
-  that anybody has seen. ``take_changes`` → commit → ``confirm``; after a failure ``load``. (A power cut may take back
+  that was ever shown. ``take_changes`` → commit → ``confirm``; after a failure ``load``. (A power cut may take back
   the last commits themselves, until their records are read again from the journal.)
 * **Bounds are part of a name.** The bounds of a histogram never change under one name; other bounds get another name.
   A state may hold names that this release does not know: they are kept and stored again, unseen.
@@ -22,14 +23,14 @@ import msgspec
 
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
 from llm_metrics_proxy.record import RequestRecord, was_streamed
-from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES
+from llm_metrics_proxy.wire.error_types import OUTCOMES
 
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"  # category and type of a failure that nothing could be made of
 STATE_FORMAT: Final = 1  # raised only when an older release could no longer read the state; fields are appended freely
 
 # Upper bounds in milliseconds, inclusive. Each list begins with that of OpenTelemetry's GenAI conventions and ends with
-# vLLM's, so that dashboards made for either show the proxy beside the server.
+# vLLM's, so that dashboards made for either show the proxy next to the server.
 _TTFT_MS: Final = (1, 5, 10, 20, 40, 60, 80, 100, 250, 500, 750, 1e3, 2.5e3, 5e3, 7.5e3, 1e4, 2e4, 4e4, 8e4, 1.6e5)
 _TPOT_MS: Final = (10, 25, 50, 75, 100, 150, 200, 300, 400, 500, 750, 1e3, 2.5e3, 5e3, 7.5e3, 1e4, 2e4, 4e4, 8e4)
 _E2E_MS: Final = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240, 20480, 40960, 81920)
@@ -58,15 +59,15 @@ class SeriesKey(NamedTuple):
     streaming: bool
 
 
-class Histogram(msgspec.Struct, array_like=True):
+class DurationHistogram(msgspec.Struct, array_like=True):
     """Counts per bucket (not cumulative; the last is above every bound) and the sum of the observed values."""
 
     buckets: list[int]
     sum_ms: float = 0.0
 
 
-def _empty_histograms() -> dict[str, Histogram]:
-    return {name: Histogram([0] * (len(bounds) + 1)) for name, bounds in BOUNDS_MS.items()}
+def _empty_histograms() -> dict[str, DurationHistogram]:
+    return {name: DurationHistogram([0] * (len(bounds) + 1)) for name, bounds in BOUNDS_MS.items()}
 
 
 class Series(msgspec.Struct, array_like=True):
@@ -78,7 +79,7 @@ class Series(msgspec.Struct, array_like=True):
     finish_reasons: dict[str, int] = {}
     prompt_tokens: int = 0
     generation_tokens: int = 0
-    histograms: dict[str, Histogram] = msgspec.field(default_factory=_empty_histograms)
+    histograms: dict[str, DurationHistogram] = msgspec.field(default_factory=_empty_histograms)
     classified: dict[str, dict[str, int]] = {}  # error category -> type -> count
     cost_usd: float = 0.0  # of those whose cost is known
     not_priced: int = 0  # requests that used tokens at an unknown price
@@ -111,9 +112,9 @@ class _Label:
 
 
 class CounterBook:
-    """All series. The ingestion thread alone counts and confirms; any thread may take a ``snapshot``.
+    """All series. The ingestion thread alone counts and confirms; any thread may ask what is ``shown``.
 
-    They share nothing but one mapping of encoded states, which is replaced as a whole and never changed: no locks.
+    They share one mapping of encoded states, which is replaced as a whole and never changed: no locks.
     """
 
     def __init__(self, model_limit: int = 100, *, label_limit: int = 50) -> None:
@@ -194,11 +195,11 @@ class CounterBook:
     def take_changes(self) -> list[tuple[str, bytes]]:
         """(key, state) of every series observed since the last call, to be stored with the rows they came from.
 
-        Then call ``confirm`` if they were stored, and ``load`` if they were not or nobody knows.
+        Then call ``confirm`` if they were stored, and ``load`` if they were not or that is unknown.
         """
         self._taken = {key: _encode(self._series[key]) for key in self._dirty}
         self._dirty.clear()
-        return [(_key_text(key), state) for key, state in self._taken.items()]
+        return [(msgspec.json.encode(key).decode(), state) for key, state in self._taken.items()]
 
     def confirm(self) -> None:
         """What was last taken is stored: show exactly that."""
@@ -220,17 +221,11 @@ class CounterBook:
             self._endpoints.remember(key.endpoint)
             for reason in series.finish_reasons:
                 self._finish_reasons.remember(reason)
-        # Encoded anew, as an older release's state may lack a histogram.
         self._published = {key: _encode(series) for key, series in self._series.items()}
 
     def shown(self) -> Mapping[SeriesLabels, bytes]:
         """The state of every series as it was last stored, all of one commit; for ``decoded``. It never changes."""
         return self._published
-
-    def snapshot(self) -> list[tuple[SeriesKey, Series]]:
-        """Every series as it was last stored, all of one commit, sorted by key; a copy that belongs to the caller."""
-        published = self._published
-        return [(SeriesKey(*key), decoded(published[key])) for key in sorted(published)]
 
 
 def outcomes_with_zeros(series: Series) -> dict[str, int]:
@@ -248,10 +243,6 @@ def _token_times(record: RequestRecord) -> tuple[float | None, float | None]:
     return first, None
 
 
-def _key_text(key: SeriesLabels) -> str:
-    return msgspec.json.encode(key).decode()
-
-
 def _read(key: str, state: bytes) -> tuple[SeriesKey, Series]:
     try:
         labels = msgspec.json.decode(key, type=SeriesKey)
@@ -263,8 +254,8 @@ def _read(key: str, state: bytes) -> tuple[SeriesKey, Series]:
             f"the stored counters have format {series.format}, and this program knows {STATE_FORMAT}: "
             "they were written by a newer program; start that one"
         )
+    series.histograms = _empty_histograms() | series.histograms  # an older release's state may lack some
     for name, bounds in BOUNDS_MS.items():
-        histogram = series.histograms.setdefault(name, Histogram([0] * (len(bounds) + 1)))
-        if len(histogram.buckets) != len(bounds) + 1:
+        if len(series.histograms[name].buckets) != len(bounds) + 1:
             raise StoreError(f"the stored counters of the series {key} are damaged: {name} has the wrong length")
     return labels, series

@@ -1,12 +1,17 @@
-"""Open files of a process: how many it may have, and how many it has. A connection is one, too."""
+"""Open files of a process: how many it may have and has, and what follows for connections, each of which is one too.
+
+Both servers decide alike. What else they may have to open comes first. Of the rest a few places are for connections
+that are accepted to be answered with 503, and beyond those nobody is accepted.
+"""
 
 import os
 import resource
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 _LISTINGS: Final = ("/proc/self/fd", "/dev/fd")  # Linux; macOS and the BSDs
 _ENDLESS: Final = 2**20  # as good as no limit
+_COMPLAINT_EVERY_S: Final = 10.0
 SHORTAGE_HINT: Final = "raise the limit of open files (ulimit -n, LimitNOFILE=, --ulimit nofile=)"
 
 
@@ -25,8 +30,35 @@ def limit() -> int:
 
 
 def in_use() -> int:
-    """How many it has; an estimate where the system does not tell."""
+    """How many it has; an estimate where the system does not say."""
     for folder in _LISTINGS:
         with suppress(OSError):
             return len(os.listdir(folder)) - 1  # noqa: PTH208 -- without the one of the listing itself
     return 32
+
+
+class Places(NamedTuple):
+    """Connections that a process can have: ``served``, and ``refused``, which are answered with 503."""
+
+    served: int
+    refused: int
+
+
+def places(spare: int, each: int, fewest_refused: int, most_refused: int) -> Places:
+    """Share out ``spare`` descriptors. ``each``: what one that is served takes. It may come to less than one."""
+    refused = max(fewest_refused, min(most_refused, spare // 8))
+    return Places((spare - refused) // each, refused)
+
+
+class Complaints:
+    """Whether to log once more that somebody was turned away: at most every ten seconds."""
+
+    def __init__(self) -> None:
+        self._next_s = float("-inf")
+
+    def are_due(self, now_s: float) -> bool:
+        """Asking counts; ``now_s`` is monotonic."""
+        if now_s < self._next_s:
+            return False
+        self._next_s = now_s + _COMPLAINT_EVERY_S
+        return True

@@ -1,7 +1,7 @@
 """By which names, and from which web pages, a port may be asked. Pure; what is checked when settings are read too.
 
-Browsers let any web page send requests to servers on the reader's machine and in the reader's network. Two things tell
-such a request apart. ``Host`` has the name that it was asked by: with DNS rebinding, a page from evil.example has that
+Browsers let any web page send requests to servers on the reader's machine and in the reader's network. Two things give
+such a request away. ``Host`` has the name that it was asked by: with DNS rebinding, a page from evil.example has that
 name resolve to 127.0.0.1 and asks its "own" server, but the name still stands there (RFC 9110 section 7.2), so only
 names that no stranger can point here are good. ``Origin`` has the page that asks, and no page can forge it.
 """
@@ -82,7 +82,7 @@ def _host_and_port(authority: str) -> tuple[str, str] | None:
 
 class HostRule:
     """Names to be asked by: localhost, loopback addresses, those in ``names`` (``*.name``: all below it; ``*``: every
-    one); with ``any_address``, other IP addresses: no resolver is asked for one, so none can lie about it; with
+    one); with ``any_address``, other IP addresses: they need no resolver, which could lie; with
     ``any_local_name``, names of one label: public DNS has no hosts there, so they come from this machine's own files,
     or from a server before us (nginx sends the name of its ``upstream`` block)."""
 
@@ -120,7 +120,7 @@ class Access(Enum):
 
 
 class OriginRule:
-    """Pages that may ask, beside those of this machine: ``origins`` as ``origin`` returns them."""
+    """Pages that may ask, besides those of this machine: ``origins`` as ``origin`` returns them."""
 
     def __init__(self, origins: Iterable[str]) -> None:
         listed = set(origins)
@@ -158,7 +158,7 @@ def _pattern(listed: str) -> str:
 def is_same_origin(value: str, host: str, *, port_may_lack: bool = False) -> bool:
     """Does the page come from the server itself? ``host`` is the name and port by which that was asked.
 
-    Schemes are not compared: what encrypts may stand before this program, which cannot tell. ``port_may_lack``: a host
+    Schemes are not compared: TLS may end in front of this program, unseen. ``port_may_lack``: a host
     without a port fits every port, as reverse proxies like to leave it out.
     """
     scheme, _, authority = value.lower().partition("://")

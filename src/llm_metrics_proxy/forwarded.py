@@ -17,8 +17,8 @@ _IPV6_NEIGHBOURS: Final = 64  # bits: whoever has one address of a network has a
 
 
 class Asker(NamedTuple):
-    """``address``: of the client, an IP address as far as anybody knows. ``secure``: it came over TLS.
-    ``hosts``: what the client called this program, beside the header Host."""
+    """``address``: of the client, an IP address if anybody knows it. ``secure``: it came over TLS.
+    ``hosts``: what the client called this program, besides the header Host."""
 
     address: str
     secure: bool = False

@@ -17,6 +17,7 @@ from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
 SPREADS: Final = sys.platform == "linux" and hasattr(socket, "SO_REUSEPORT")
 _NO_SUCH_ADDRESS: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _Address = tuple[socket.AddressFamily, tuple[Any, ...]]
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- asked, not bound
 BACKLOG: Final = 4096  # the kernel cuts it to net.core.somaxconn
 
 
@@ -45,6 +46,12 @@ def listen(host: str, port: int, *, sockets: int = 1, flag: str = "--port") -> l
             bound.close()
         raise _explained(error, host, port, flag) from None
     return groups * (sockets // len(groups))
+
+
+def base_url(host: str, port: int) -> str:
+    """A URL that reaches a port which listens on ``host`` from this machine."""
+    reached = _LOOPBACK.get(host, host)
+    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
 
 
 def _free_addresses(host: str, port: int) -> list[_Address]:
@@ -102,7 +109,7 @@ def _explained(error: OSError, host: str, port: int, flag: str) -> LlmMetricsPro
 
 
 def port_user(port: int) -> str | None:
-    """``pid 4711 (ollama)``: who listens on ``port``, if the system tells; processes of other users may be hidden."""
+    """``pid 4711 (ollama)``: who listens on ``port``, if the system says so; processes of other users may be hidden."""
     import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 -- only an address that is taken needs it
 
     try:

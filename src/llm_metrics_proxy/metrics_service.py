@@ -2,7 +2,7 @@
 
 Every row is stamped with the version whose formulas calculated it, so that when one changes, the rows before are
 found and recomputed. A formula is frozen with its version: a change is a new entry in ``FORMULAS`` and a new MAJOR
-version, never an edit.
+version, never an edit. Versions without an entry calculate by the newest one before them.
 """
 
 from collections.abc import Callable
@@ -10,36 +10,45 @@ from math import inf
 from typing import Final
 
 from msgspec.structs import astuple
+from semver import Version
 
 from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, DERIVED, RequestRecord, was_streamed
-from llm_metrics_proxy.wire.error_taxonomy import Facts, Verdict, classify
+from llm_metrics_proxy.wire.error_taxonomy import (
+    Classification,
+    OutcomeFacts,
+    Taxonomy,
+    classify,
+    taxonomy_of,
+)
 
 APP_VERSION: Final = "4.3.0"
 
 Derived = tuple[float | str | None, ...]
+Formula = Callable[[RequestRecord], Derived]
 Priced = tuple[float | None, str | None]  # values of ``record.PRICED``
 NOT_PRICED: Final[Priced] = (None, None)
 
 
-_COMPLETED: Final = Verdict("completed")
+_KNOWN: Final = taxonomy_of(APP_VERSION)
+_COMPLETED: Final = Classification("completed")
 _PLAIN_ENDS: Final = frozenset({None, "stop", "length", "tool_calls"})
 
 
-def judge(record: RequestRecord) -> Verdict:
-    """How the request ended, by the taxonomy of 3.0.0. The same again for a record that was ``settled``."""
+def judge(record: RequestRecord, known: Taxonomy = _KNOWN) -> Classification:
+    """How the request ended, by the error types that are known. The same again for a record that was ``settled``."""
     if record.outcome == "completed" and record.error_type is None and record.finish_reason in _PLAIN_ENDS:
         return _COMPLETED  # almost all: what ``classify`` would say
-    return classify(Facts(*(getattr(record, name) for name in Facts._fields)))
+    return classify(OutcomeFacts(*(getattr(record, name) for name in OutcomeFacts._fields)), known)
 
 
-def settle(record: RequestRecord) -> Verdict:
+def settle(record: RequestRecord) -> Classification:
     """Put the verdict in the place of the exchange's own words, in the record itself."""
     verdict = judge(record)
     record.outcome, record.success, record.error_type = verdict.outcome, verdict.outcome == "completed", verdict.type
     return verdict
 
 
-def _derive_2_0_0(record: RequestRecord) -> Derived:
+def _derive_2_0_0(record: RequestRecord, _known: Taxonomy) -> Derived:
     """``tokens_per_second``: all tokens, the prompt's too, over the whole response time."""
     tokens, duration_ms = record.total_tokens, record.response_time_ms
     if tokens is None or duration_ms is None or tokens <= 0 or not duration_ms > 0:
@@ -47,14 +56,14 @@ def _derive_2_0_0(record: RequestRecord) -> Derived:
     return (tokens * 1000 / duration_ms,)
 
 
-def _derive_3_0_0(record: RequestRecord) -> Derived:
+def _derive_3_0_0(record: RequestRecord, known: Taxonomy) -> Derived:
     """``tokens_per_second`` as before; category, phase, success, outcome and type by the taxonomy."""
-    verdict = judge(record)
+    verdict = judge(record, known)
     success = verdict.outcome == "completed"
-    return (*_derive_2_0_0(record), verdict.category, verdict.phase, success, verdict.outcome, verdict.type)
+    return (*_derive_2_0_0(record, known), verdict.category, verdict.phase, success, verdict.outcome, verdict.type)
 
 
-def _derive_4_0_0(record: RequestRecord) -> Derived:
+def _derive_4_0_0(record: RequestRecord, known: Taxonomy) -> Derived:
     """As before, and how fast tokens came: a time for each after the first, and its inverse. Streams alone have them.
 
     The first token is left out of both, since the time before it is the prompt's. None where no time passed between
@@ -69,22 +78,25 @@ def _derive_4_0_0(record: RequestRecord) -> Derived:
         generating_ms, after_first = last - first, float(tokens - 1)
         if 0 < generating_ms < inf and (rate := after_first * 1000.0 / generating_ms) < inf:
             per_token, per_second = generating_ms / after_first, rate
-    return (*_derive_3_0_0(record), per_token, per_second, first, output, last)
+    return (*_derive_3_0_0(record, known), per_token, per_second, first, output, last)
 
 
 # Each gives the values of ``record.BY_FORMULA``, in that order, as many as its version knew.
-FORMULAS: Final[dict[str, Callable[[RequestRecord], Derived]]] = {
+FORMULAS: Final[dict[str, Callable[[RequestRecord, Taxonomy], Derived]]] = {
     "2.0.0": _derive_2_0_0,
-    "2.1.0": _derive_2_0_0,
-    "2.2.0": _derive_2_0_0,
     "3.0.0": _derive_3_0_0,
     "4.0.0": _derive_4_0_0,
-    "4.1.0": _derive_4_0_0,
-    "4.2.0": _derive_4_0_0,
-    "4.3.0": _derive_4_0_0,
 }
 
-derive: Final = FORMULAS[APP_VERSION]
+
+def formula_of(version: str) -> Formula:
+    """The formula of any version from 2.0.0 on, with the error types that it knows."""
+    calculate = FORMULAS[max((each for each in FORMULAS if Version.parse(version) >= each), key=Version.parse)]
+    known = taxonomy_of(version)
+    return lambda record: calculate(record, known)
+
+
+derive: Final = formula_of(APP_VERSION)
 _NOT_YET: Final = (None,) * len(DERIVED)
 _PLACES: Final = tuple(COLUMNS.index(name) - 1 for name in BY_FORMULA)
 

@@ -44,7 +44,7 @@ from llm_metrics_proxy.columns import (
 class Outcome(StrEnum):
     """How a request ended, in the words of the exchange: they are in journals and in records of 2.x.
 
-    A member may be added, never renamed. What is stored from 3.0.0 on is one of ``wire.error_taxonomy.OUTCOMES``.
+    A member may be added, never renamed. What is stored from 3.0.0 on is one of ``wire.error_types.OUTCOMES``.
     """
 
     COMPLETED = "completed"

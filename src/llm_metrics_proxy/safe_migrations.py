@@ -12,23 +12,23 @@ them: both must give the same for every record, or the run is taken back.
 from math import isfinite
 from typing import Final
 
-from llm_metrics_proxy.migration.failures import GIVEN, INPUTS, SEEN_AS, original_sql
-from llm_metrics_proxy.migration.failures_oracle import oracle as failures_oracle
-from llm_metrics_proxy.migration.model import Change, Gap, Migration
+from llm_metrics_proxy.migration.failures import INPUTS, ORACLE_KEY, original_sql, shared_expressions
+from llm_metrics_proxy.migration.failures_oracle import oracle_of
+from llm_metrics_proxy.migration.model import ColumnChange, Gap, Migration
 from llm_metrics_proxy.migration.timestamps import NEEDS_ORIGINAL_SQL, NORMALISED_SQL, normalise
 from llm_metrics_proxy.migration.token_times import (
     FOLLOWS_SQL,
     NO_SPEED_SQL,
     NOT_STREAMED_SQL,
+    ORACLE_KEY_WHERE,
     OUTPUT_TOKENS_PER_SECOND_SQL,
-    SEEN_WHERE,
     TIME_PER_OUTPUT_TOKEN_SQL,
     TIMES,
     WHOLE,
     streamed_only,
 )
 from llm_metrics_proxy.migration.token_times import INPUTS as TOKEN_TIMES_INPUTS
-from llm_metrics_proxy.migration.token_times import SEEN_AS as TOKEN_TIMES_SEEN_AS
+from llm_metrics_proxy.migration.token_times import ORACLE_KEY as TOKEN_TIMES_ORACLE_KEY
 from llm_metrics_proxy.migration.token_times_oracle import oracle as token_times_oracle
 from llm_metrics_proxy.storage.base import SqlValue
 
@@ -68,9 +68,9 @@ def migrate_to_version_2_0_0() -> Migration:
         summary="tokens_per_second is divided by the whole response time instead of the time between the first and the "
         "last token: lower than before, and not comparable with 1.x.",
         changes=(
-            Change("tokens_per_second", tokens_per_second),
-            Change("timestamp", NORMALISED_SQL, original="timestamp_original", keep_when=NEEDS_ORIGINAL_SQL),
-            Change("origin", "CASE WHEN typeof(user) = 'text' THEN user END", only_if_added=True),
+            ColumnChange("tokens_per_second", tokens_per_second),
+            ColumnChange("timestamp", NORMALISED_SQL, original="timestamp_original", keep_when=NEEDS_ORIGINAL_SQL),
+            ColumnChange("origin", "CASE WHEN typeof(user) = 'text' THEN user END", only_if_added=True),
         ),
         gaps=(
             Gap("no_total_tokens", "total_tokens IS NULL", "the record has no total of tokens"),
@@ -92,13 +92,13 @@ def migrate_to_version_3_0_0() -> Migration:
         summary="Every failure has an outcome, a category and a type of the taxonomy; the words of before stay in "
         "outcome_original and error_type_original.",
         changes=(
-            Change("outcome", "ending"),
-            Change("success", "CASE WHEN success IS NULL THEN ending = 'completed' ELSE success END"),
-            Change("error_category", "category"),
-            Change("error_type", "kind"),
-            Change("error_phase", "phase"),
-            Change("outcome_original", original_sql("outcome", "ending")),
-            Change("error_type_original", original_sql("error_type", "kind")),
+            ColumnChange("outcome", "ending"),
+            ColumnChange("success", "CASE WHEN success IS NULL THEN ending = 'completed' ELSE success END"),
+            ColumnChange("error_category", "category"),
+            ColumnChange("error_type", "kind"),
+            ColumnChange("error_phase", "phase"),
+            ColumnChange("outcome_original", original_sql("outcome", "ending")),
+            ColumnChange("error_type_original", original_sql("error_type", "kind")),
         ),
         gaps=(
             Gap("error_not_recognised", "why_not = 'error_not_recognised'",
@@ -107,13 +107,14 @@ def migrate_to_version_3_0_0() -> Migration:
                 "the record failed, and says nothing about why"),
         ),
         inputs=INPUTS,
-        oracle=failures_oracle,
+        oracle=oracle_of("3.0.0"),
+        oracle_at=oracle_of,
         distrusted="outcome IS NULL OR error_category IS NOT category",
         shown=(),
         keeps_reason=True,
         repeatable=True,
-        given=GIVEN,
-        seen_as=SEEN_AS,
+        shared=shared_expressions("3.0.0"),
+        oracle_key=ORACLE_KEY,
     )  # fmt: skip
 
 
@@ -125,11 +126,11 @@ def migrate_to_version_4_0_0() -> Migration:
         "programs wrote its response time there. Time per output token and output tokens per second are new.",
         changes=(
             *(
-                Change(column, streamed_only(column), original=f"{column}_original", keep_when=NOT_STREAMED_SQL)
+                ColumnChange(column, streamed_only(column), original=f"{column}_original", keep_when=NOT_STREAMED_SQL)
                 for column in TIMES
             ),
-            Change("time_per_output_token_ms", TIME_PER_OUTPUT_TOKEN_SQL),
-            Change("output_tokens_per_second", OUTPUT_TOKENS_PER_SECOND_SQL),
+            ColumnChange("time_per_output_token_ms", TIME_PER_OUTPUT_TOKEN_SQL),
+            ColumnChange("output_tokens_per_second", OUTPUT_TOKENS_PER_SECOND_SQL),
         ),
         gaps=tuple(
             Gap(code, NO_SPEED_SQL[code], meaning)
@@ -146,9 +147,9 @@ def migrate_to_version_4_0_0() -> Migration:
         shown=("time_to_first_token_ms", "time_per_output_token_ms", "output_tokens_per_second"),
         keeps_reason=True,
         repeatable=True,
-        given=WHOLE,
-        seen_as=TOKEN_TIMES_SEEN_AS,
-        seen_where=SEEN_WHERE,
+        shared=WHOLE,
+        oracle_key=TOKEN_TIMES_ORACLE_KEY,
+        oracle_key_where=ORACLE_KEY_WHERE,
     )
 
 

@@ -1,4 +1,4 @@
-"""Live counters of every worker in one small shared mapping, so that any process can tell how all of them fare.
+"""Live counters of every worker in one small shared mapping, so that any process sees how all of them do.
 
 The supervisor makes an unlinked temporary file and each child inherits its descriptor. A slot has one writer (the
 worker with that index); aligned 8-byte stores are not torn on the machines we run on, so readers take no lock. The
@@ -66,7 +66,7 @@ class BackendStatus(NamedTuple):
     values: dict[str, int]
 
 
-_RECENT_MS: Final = 60_000  # so long is somebody who was turned away told of
+_RECENT_MS: Final = 60_000  # a refusal counts as recent for so long
 _SHORTAGES: Final = {
     "bodies_refused": (
         "worker {slot} turned requests away in the last minute ({count} since the start): it held as many bytes of "
@@ -77,6 +77,27 @@ _SHORTAGES: Final = {
         "{connections_limit} at once, as max_connections and the limit of open files allow"
     ),
 }
+
+
+def journal_faults(workers: Sequence[WorkerStatus]) -> list[str]:
+    """What keeps records out of the journal now, in words."""
+    failing: dict[int, list[str]] = {}
+    for worker in workers:
+        if number := worker.values["journal_errno"]:
+            failing.setdefault(number, []).append(str(worker.slot))
+    faults = [
+        f"the journal cannot be written by worker {', '.join(slots)}: {os.strerror(number)}"
+        for number, slots in failing.items()
+    ]
+    if any(worker.values["journal_full"] for worker in workers):
+        faults.append("the journal has reached journal_max_bytes")
+    return faults
+
+
+def records_lost(workers: Sequence[WorkerStatus]) -> tuple[int, list[str]]:
+    """How many requests have no record since the workers' supervisor started, and a sentence on it if any."""
+    lost = sum(worker.values["records_dropped"] for worker in workers)
+    return lost, [f"{lost} requests were served without a record since the start"] if lost else []
 
 
 def shortages(workers: Sequence[WorkerStatus], now_unix_ms: float) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.answering import ask, source_for, whole_span
 from llm_metrics_proxy.analytics.filters import RequestFilter
-from llm_metrics_proxy.analytics.planning import Facts, plan
+from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.result import Result
@@ -122,7 +122,7 @@ def test_the_first_source_that_can_answer_all_of_it_is_asked(database: Database)
     sources = [Unable(database.reader), RecordsSource(database.reader)]
     assert ask(sources, Query(), NOW).source == "rollups"
     assert ask(sources, Query(group_by=("model",)), NOW).source == "records"
-    able, unable = (plan(Query(group_by=names), Facts(None, NOW)).current for names in ((), ("model",)))
+    able, unable = (plan(Query(group_by=names), PlanningContext(None, NOW)).current for names in ((), ("model",)))
     assert source_for(sources, (able, able)) is sources[0]
     assert source_for(sources, (able, unable)) is sources[1]
     assert source_for(sources[:1], (unable,)) is sources[0]

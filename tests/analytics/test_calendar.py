@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.analytics.calendar import (
     BUCKETS,
     MAX_BUCKETS,
-    Bucket,
+    TimeBucket,
     buckets,
     first_moment,
     period_before,
@@ -30,7 +30,7 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def hours(found: tuple[Bucket, ...]) -> list[float]:
+def hours(found: tuple[TimeBucket, ...]) -> list[float]:
     return [bucket.seconds / 3600 for bucket in found]
 
 

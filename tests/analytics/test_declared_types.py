@@ -15,6 +15,7 @@ from llm_metrics_proxy.metrics_service import Priced
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.record import ALL_COLUMNS, COLUMNS
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.repricing import Selection, StoredFacts, reprice
 from llm_metrics_proxy.storage.repricing_undo import take_back
@@ -214,7 +215,7 @@ def test_records_of_ours_answer_every_question_as_in_our_own_table(
 ) -> None:
     path = tmp_path / "metrics.db"
     _table(path, *TABLES[name])
-    engine.migrate(path, options(path))
+    engine.migrate(path, options(path), migrations=MIGRATIONS)
     assert _differing(_life(path), ours()) == {}
 
 
@@ -222,16 +223,16 @@ def _migrated(path: Path) -> dict[str, Any]:
     """A file with older records: what it answers once they are migrated, and when more have come."""
     names = [name for (name,) in execute(path, "SELECT name FROM pragma_table_info('completion_requests')")]
     before = content(path, names)
-    result = engine.migrate(path, options(path))
+    result = engine.migrate(path, options(path), migrations=MIGRATIONS)
     assert result.ended is Ended.DONE, result
     assert result.run is not None
-    assert engine.verify(path) == ()
+    assert engine.verify(path, migrations=MIGRATIONS) == ()
     found: dict[str, Any] = {"gaps": result.run.gaps}
     found |= _asked(path, "migrated", OLDER_FILTERS)
     _store(path, LATER)
     found["rolled up"] = _rolled_up(path)
     found |= _asked(path, "later", [])
-    assert engine.undo(path, options(path)).ended is Ended.UNDONE
+    assert engine.undo(path, options(path), migrations=MIGRATIONS).ended is Ended.UNDONE
     assert content(path, names, through_id=len(OLDER)) == before
     return found
 

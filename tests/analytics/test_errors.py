@@ -17,7 +17,7 @@ from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import RAW_COLUMNS
 from llm_metrics_proxy.storage.sqlite import SqliteReader
-from llm_metrics_proxy.wire.error_taxonomy import PHASES, TAXONOMY
+from llm_metrics_proxy.wire.error_types import PHASES, TAXONOMY
 from tests.analytics import odd
 from tests.analytics.database import NOON, Database, a_record, a_row
 from tests.examples import examples

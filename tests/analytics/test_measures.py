@@ -3,13 +3,13 @@ import pytest
 from llm_metrics_proxy.analytics.measures import FIELDS, NAMED, STATISTICS, measure
 from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS
 from llm_metrics_proxy.analytics.period import NOTHING
-from llm_metrics_proxy.analytics.records_source import ExactMoments, ExactPartial
+from llm_metrics_proxy.analytics.records_source import ExactAggregates, ExactStats
 from llm_metrics_proxy.analytics.source import Needs
 from llm_metrics_proxy.record import REGISTRY
 
-SOME = ExactPartial(
+SOME = ExactAggregates(
     {"requests": 10, "succeeded": 6, "failed": 2, "good": 3},
-    {"response_time_ms": ExactMoments(4, 8000.0, 500.0, 4000.0, {0.95: 3900.0})},
+    {"response_time_ms": ExactStats(4, 8000.0, 500.0, 4000.0, {0.95: 3900.0})},
     7,
 )
 

@@ -4,14 +4,14 @@ import pytest
 from msgspec.structs import replace
 
 from llm_metrics_proxy.analytics.filters import RequestFilter
-from llm_metrics_proxy.analytics.planning import Facts, plan
+from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.source import Needs
 from llm_metrics_proxy.errors import QueryError
 from tests.analytics.database import NOON
 
 HOUR = timedelta(hours=1)
-FACTS = Facts((NOON - 5 * HOUR, NOON - HOUR), NOON)
+FACTS = PlanningContext((NOON - 5 * HOUR, NOON - HOUR), NOON)
 
 
 def test_an_open_range_is_from_the_oldest_record_to_now() -> None:
@@ -21,12 +21,12 @@ def test_an_open_range_is_from_the_oldest_record_to_now() -> None:
 
 
 def test_a_record_of_the_future_is_within_an_open_range() -> None:
-    current = plan(Query(), Facts((NOON, NOON + HOUR), NOON)).current
+    current = plan(Query(), PlanningContext((NOON, NOON + HOUR), NOON)).current
     assert current.end == NOON + HOUR
 
 
 def test_an_empty_database_has_no_range_and_one_that_is_asked_for_has() -> None:
-    empty = Facts(None, NOON)
+    empty = PlanningContext(None, NOON)
     assert plan(Query(group_by=("time",)), empty).current.start is None
     current = plan(Query(group_by=("time",), filter=RequestFilter(start=NOON - HOUR), bucket="15m"), empty).current
     assert (current.start, current.end, len(current.buckets)) == (NOON - HOUR, NOON, 4)

@@ -19,9 +19,9 @@ from llm_metrics_proxy.analytics.calendar import BUCKETS
 from llm_metrics_proxy.analytics.dimensions import DIMENSIONS
 from llm_metrics_proxy.analytics.filters import WORDS, RequestFilter, stored_time
 from llm_metrics_proxy.analytics.measures import FIELDS, NAMED, STATISTICS
-from llm_metrics_proxy.analytics.planning import Facts, plan
+from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
-from llm_metrics_proxy.analytics.records_source import ExactMoments, ExactPartial, RecordsSource
+from llm_metrics_proxy.analytics.records_source import ExactAggregates, ExactStats, RecordsSource
 from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.slos import Slo
 from llm_metrics_proxy.errors import QueryError, StoreError
@@ -299,7 +299,7 @@ def test_all_numbers_are_from_one_statement_and_so_from_one_snapshot(database: D
             filter=RequestFilter(start=NOON, end=NOON + timedelta(hours=1)),
             compare=True,
         ),
-        Facts(None, NOON),
+        PlanningContext(None, NOON),
     ).plans
     readings = RecordsSource(Watching()).read(plans)
     assert len(plans) == len(readings) == 3  # now, before, and the order of models
@@ -388,13 +388,16 @@ def test_as_many_buckets_and_cells_as_there_may_be_are_answered(database: Databa
 
 
 def test_merged_groups_add_up_and_have_no_percentiles() -> None:
-    nothing = ExactMoments()
-    one, other = ExactMoments(2, 5.0, 1.0, 4.0, {0.5: 2.5}), ExactMoments(1, 9.0, 9.0, 9.0, {0.5: 9.0})
+    nothing = ExactStats()
+    one, other = ExactStats(2, 5.0, 1.0, 4.0, {0.5: 2.5}), ExactStats(1, 9.0, 9.0, 9.0, {0.5: 9.0})
     both = one.merged(other)
     assert (both.n, both.sum, both.min, both.max, both.quantile(0.5)) == (3, 14.0, 1.0, 9.0, None)
     assert one.merged(nothing) == nothing.merged(one) == one
-    assert ExactMoments(1, None, 1.0, 1.0).merged(other).sum is None  # a sum that no number can hold
-    groups = ExactPartial({"requests": 2}, {"a": one}, 7), ExactPartial({"requests": 1, "good": 1}, {"b": other}, 5)
+    assert ExactStats(1, None, 1.0, 1.0).merged(other).sum is None  # a sum that no number can hold
+    groups = (
+        ExactAggregates({"requests": 2}, {"a": one}, 7),
+        ExactAggregates({"requests": 1, "good": 1}, {"b": other}, 5),
+    )
     merged = groups[0].merged(groups[1])
     assert (merged.count("requests"), merged.count("good"), merged.peak()) == (3, 1, None)
     assert merged.moments("a") == one

@@ -16,7 +16,7 @@ from llm_metrics_proxy.analytics import rollup_collected, rollup_range
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.distribution import DistributionQuery, distribute
 from llm_metrics_proxy.analytics.filters import RequestFilter
-from llm_metrics_proxy.analytics.planning import Facts, plan
+from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.result import Result
@@ -227,7 +227,7 @@ def test_percentiles_are_within_one_percent_of_those_of_duckdb(plain: Path, grou
 
 
 def planned(query: Query) -> Any:
-    return plan(query, Facts((FIRST, LAST), NOW)).current
+    return plan(query, PlanningContext((FIRST, LAST), NOW)).current
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from llm_metrics_proxy.storage.retention import prune_some
 from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
 from llm_metrics_proxy.storage.rollup_store import add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
-from llm_metrics_proxy.wire.error_taxonomy import PHASES, TAXONOMY
+from llm_metrics_proxy.wire.error_types import PHASES, TAXONOMY
 from tests.examples import examples
 from tests.rollups.records import FIRST, a_row_of, changed
 

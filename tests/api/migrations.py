@@ -10,11 +10,11 @@ import apsw
 
 from llm_metrics_proxy.analytics import KnownMigration
 from llm_metrics_proxy.api.ports import MigrationPorts
-from llm_metrics_proxy.migration.model import Phase, Progress, Run, State
+from llm_metrics_proxy.migration.model import Progress, Run, RunState, WorkPhase
 from llm_metrics_proxy.migration.runs import insert_run
 
 KNOWN = KnownMigration(version="2.0.0", summary="other numbers", checksum="abc", gaps={"no_total": "there is no total"})
-WORKING = Progress(phase=Phase.MIGRATING, done=450, total=1000, per_s=100.0, eta_s=130.0)
+WORKING = Progress(phase=WorkPhase.MIGRATING, done=450, total=1000, per_s=100.0, eta_s=130.0)
 
 
 @dataclass
@@ -61,7 +61,7 @@ def a_run(path: Path, **changes: Any) -> int:
     """Write down a run that is done, changed by ``changes``; its id."""
     values: dict[str, Any] = {
         "id": 0,
-        "state": State.DONE,
+        "state": RunState.DONE,
         "from_versions": {"(none)": 10, "1.0.0": 990, "2.1.0": 5},
         "to_version": "2.0.0",
         "checksums": {"2.0.0": "abc"},

@@ -8,7 +8,7 @@ from llm_metrics_proxy.api.health import HEARTBEAT_LIMIT_MS, LAG_LIMIT_MS, LOSS_
 from llm_metrics_proxy.api.ports import TurnedAway
 from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import Scoreboard, WorkerStatus
-from llm_metrics_proxy.storage.room import DiskRoom
+from llm_metrics_proxy.storage.disk_space import DiskSpace
 
 NOW_MS = 1_772_366_400_000.0
 WELL = IngestionStatus(running=True, records_ingested=5, lag_bytes=10, lag_ms=200)
@@ -41,7 +41,7 @@ def test_all_is_well_with_a_living_worker_and_a_little_lag() -> None:
     [
         ({"heartbeat_unix_ms": int(NOW_MS) - HEARTBEAT_LIMIT_MS - 1}, "worker 3 (pid 42) has given no sign of life"),
         ({"journal_errno": errno.ENOSPC}, "No space left on device"),
-        ({"records_dropped": 9}, "forwarded 9 requests without a record"),
+        ({"records_dropped": 9}, "9 requests were served without a record since the start"),
         ({"bodies_refused": 9, "bodies_refused_unix_ms": int(NOW_MS) - 1}, "worker 3 turned requests away"),
         ({"connections_refused": 9, "connections_refused_unix_ms": int(NOW_MS)}, "worker 3 turned connections away"),
     ],
@@ -87,9 +87,23 @@ def test_what_was_lost_is_told_for_a_day_and_counted_for_ever() -> None:
     assert judged(status=replace(WELL, records_lost=0)).status == "ok"
 
 
+def test_a_loss_is_told_once_by_whoever_knows_most_of_it() -> None:
+    known = replace(
+        WELL, records_lost=9, lost_first_unix_ms=int(NOW_MS), lost_last_unix_ms=int(NOW_MS), lost_reason="full"
+    )
+    (reason,) = judged(a_worker(records_dropped=9), status=known).reasons
+    assert reason.startswith("9 requests were served without a record between ")
+    (reason,) = judged(a_worker(records_dropped=10), status=known).reasons
+    assert reason == "10 requests were served without a record since the start"
+    day_after = a_worker(records_dropped=9, heartbeat_unix_ms=int(NOW_MS) + LOSS_TOLD_MS)
+    assert assess("2.0.0", known, [day_after], NOW_MS + LOSS_TOLD_MS + 1).status == "ok"
+    (reason,) = judged(a_worker(records_dropped=9), status=None).reasons[1:]
+    assert reason == "9 requests were served without a record since the start"
+
+
 def test_a_disk_that_is_low_degrades_health_once_for_each_disk() -> None:
-    rooms = {name: DiskRoom(folder=f"/{name}", free_bytes=5, reserve_bytes=9, device=3) for name in ("one", "two")}
-    rooms["three"] = DiskRoom(folder="/three", free_bytes=50, reserve_bytes=9, device=4)
+    rooms = {name: DiskSpace(folder=f"/{name}", free_bytes=5, reserve_bytes=9, device=3) for name in ("one", "two")}
+    rooms["three"] = DiskSpace(folder="/three", free_bytes=50, reserve_bytes=9, device=4)
     low = {name: rooms[name] for name in ("one", "two")}
     health = assess("2.0.0", WELL, [], NOW_MS, disks=rooms, low_disks=low)
     assert health.status == "degraded"

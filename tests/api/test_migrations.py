@@ -12,7 +12,7 @@ from llm_metrics_proxy.api.health import Health
 from llm_metrics_proxy.api.migrations import MigrationNow, in_words
 from llm_metrics_proxy.api.schemas import RequestPage, Versions
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.migration.model import Phase, Progress, State
+from llm_metrics_proxy.migration.model import Progress, RunState, WorkPhase
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from tests.analytics import odd
 from tests.analytics.database import Database, a_record
@@ -53,12 +53,12 @@ def test_a_run_of_this_process_tells_how_far_it_is(database: Database) -> None:
 
 def test_a_pause_says_until_when(database: Database) -> None:
     until = datetime(2026, 3, 1, 22, tzinfo=UTC)
-    answer = now(database, Ports(now=Progress(phase=Phase.PAUSED, done=1, total=4), until=until))
+    answer = now(database, Ports(now=Progress(phase=WorkPhase.PAUSED, done=1, total=4), until=until))
     assert (answer.phase, answer.paused_until) == ("paused", "2026-03-01T22:00:00Z")
 
 
 def test_a_run_of_the_command_line_is_seen_in_the_database(database: Database) -> None:
-    number = a_run(database.path, state=State.MIGRATING, records_changed=400, finished_at=None, busy_ms=2000.0)
+    number = a_run(database.path, state=RunState.MIGRATING, records_changed=400, finished_at=None, busy_ms=2000.0)
     answer = now(database, Ports(holder=77))
     assert (answer.phase, answer.run_id, answer.done, answer.total) == ("migrating", number, 400, 1005)
     assert (answer.per_s, answer.eta_s) == (200.0, 3.025)
@@ -69,14 +69,14 @@ def test_a_run_of_the_command_line_is_seen_in_the_database(database: Database) -
 def test_a_run_of_two_versions_is_told_in_records_though_it_changes_each_twice(database: Database) -> None:
     checksums = {"2.0.0": "a", "3.0.0": "b"}
     both = {"from_versions": {"1.1.0": 600, "2.1.0": 400}, "checksums": checksums, "to_version": "3.0.0"}
-    a_run(database.path, state=State.MIGRATING, records_changed=800, finished_at=None, busy_ms=2000.0, **both)
+    a_run(database.path, state=RunState.MIGRATING, records_changed=800, finished_at=None, busy_ms=2000.0, **both)
     answer = now(database, Ports(holder=77))  # 1,600 changes in 1,000 records
     assert (answer.done, answer.total, answer.percent) == (500, 1000, 50.0)
     assert (answer.per_s, answer.eta_s) == (250.0, 2.0)
 
 
 def test_a_run_that_nobody_goes_on_with_is_idle_and_said(database: Database) -> None:
-    a_run(database.path, state=State.MIGRATING, finished_at=None)
+    a_run(database.path, state=RunState.MIGRATING, finished_at=None)
     answer = now(database, Ports())
     assert answer.phase == "idle"
     assert "not finished" in answer.text
@@ -89,7 +89,7 @@ def test_a_database_that_is_not_there_stops_no_word_about_migrations(database: D
 
 @pytest.mark.parametrize("path", DATA_PATHS)
 def test_until_a_legacy_file_is_adopted_data_are_503_with_the_progress(database: Database, path: str) -> None:
-    backing_up = Progress(phase=Phase.BACKING_UP, done=30, total=40, eta_s=7.4)
+    backing_up = Progress(phase=WorkPhase.BACKING_UP, done=30, total=40, eta_s=7.4)
     response = client(database, migrations=Ports(now=backing_up, blocked=True)).get(path)
     assert response.status_code == 503
     assert response.headers["retry-after"] == "7"
@@ -100,13 +100,13 @@ def test_until_a_legacy_file_is_adopted_data_are_503_with_the_progress(database:
 
 @pytest.mark.parametrize(("eta_s", "retry"), [(None, "1"), (0.0, "1"), (0.3, "1"), (20_000.0, "60")])
 def test_the_time_to_ask_again_is_sensible(database: Database, eta_s: float | None, retry: str) -> None:
-    progress = Progress(phase=Phase.BACKING_UP, eta_s=eta_s)
+    progress = Progress(phase=WorkPhase.BACKING_UP, eta_s=eta_s)
     response = client(database, migrations=Ports(now=progress, blocked=True)).get("/api/v1/summary")
     assert response.headers["retry-after"] == retry
 
 
 def test_while_a_file_is_adopted_health_and_readiness_say_so_and_answer(database: Database) -> None:
-    http = client(database, migrations=Ports(now=Progress(phase=Phase.BACKING_UP, done=1, total=4), blocked=True))
+    http = client(database, migrations=Ports(now=Progress(phase=WorkPhase.BACKING_UP, done=1, total=4), blocked=True))
     health = msgspec.json.decode(http.get("/health").content, type=Health)
     assert health.status == "degraded"
     assert "backing up the database, 25 %" in health.reasons[0]
@@ -189,14 +189,14 @@ def test_runs_are_told_with_their_figures_and_notices(database: Database) -> Non
 @pytest.mark.parametrize(
     ("state", "kind", "words"),
     [
-        (State.UNDONE, "undone", "migrate run"),
-        (State.ROLLED_BACK, "rolled_back", "migrate run"),
-        (State.MIGRATING, "unfinished", "next start"),
-        (State.VERIFYING, "unfinished", "next start"),
-        (State.UNDOING, "unfinished", "migrate undo"),
+        (RunState.UNDONE, "undone", "migrate run"),
+        (RunState.ROLLED_BACK, "rolled_back", "migrate run"),
+        (RunState.MIGRATING, "unfinished", "next start"),
+        (RunState.VERIFYING, "unfinished", "next start"),
+        (RunState.UNDOING, "unfinished", "migrate undo"),
     ],
 )
-def test_what_a_person_may_have_to_do_is_said_first(database: Database, state: State, kind: str, words: str) -> None:
+def test_what_a_person_may_have_to_do_is_said_first(database: Database, state: RunState, kind: str, words: str) -> None:
     a_run(database.path)
     a_run(database.path, state=state, error="record 5 differs", finished_at=None)
     http = client(database, migrations=Ports(trouble="told by the run"))
@@ -205,19 +205,19 @@ def test_what_a_person_may_have_to_do_is_said_first(database: Database, state: S
     first = told[-2]
     assert (first["attention"], first["run_id"]) == (True, 2)
     assert words in first["to_do"]
-    if state is State.ROLLED_BACK:
+    if state is RunState.ROLLED_BACK:
         assert "record 5 differs" in " ".join(first["text"])
 
 
 def test_what_was_taken_back_and_then_done_again_is_no_news(database: Database) -> None:
-    for state in (State.ROLLED_BACK, State.UNDONE, State.DONE):
+    for state in (RunState.ROLLED_BACK, RunState.UNDONE, RunState.DONE):
         a_run(database.path, state=state)
     (notice,) = client(database, migrations=Ports()).get("/api/v1/versions").json()["notices"]
     assert (notice["kind"], notice["run_id"]) == ("done", 3)
 
 
 def test_a_run_under_way_asks_for_nothing(database: Database) -> None:
-    a_run(database.path, state=State.MIGRATING, finished_at=None)
+    a_run(database.path, state=RunState.MIGRATING, finished_at=None)
     (notice,) = client(database, migrations=Ports(holder=9)).get("/api/v1/versions").json()["notices"]
     assert (notice["kind"], notice["attention"]) == ("unfinished", False)
 
@@ -227,7 +227,7 @@ def test_prometheus_has_the_phase_and_the_records(database: Database) -> None:
     assert 'llm_proxy_migration_phase{phase="migrating"} 1.0' in lines
     assert "llm_proxy_migration_records_done 450.0" in lines
     assert "llm_proxy_migration_records 1000.0" in lines
-    pages = Ports(now=Progress(phase=Phase.BACKING_UP, done=1, total=4))
+    pages = Ports(now=Progress(phase=WorkPhase.BACKING_UP, done=1, total=4))
     lines = client(database, migrations=pages).get("/metrics").text.splitlines()
     assert "llm_proxy_migration_records_done 0.0" in lines  # pages are no records
     idle = client(database).get("/metrics").text.splitlines()
@@ -237,14 +237,14 @@ def test_prometheus_has_the_phase_and_the_records(database: Database) -> None:
 @pytest.mark.parametrize(
     ("progress", "text"),
     [
-        (Progress(phase=Phase.CHECKING), "checking the database"),
-        (Progress(phase=Phase.WAITING, detail="process 5 holds the lock"), "waiting: process 5 holds the lock"),
+        (Progress(phase=WorkPhase.CHECKING), "checking the database"),
+        (Progress(phase=WorkPhase.WAITING, detail="process 5 holds the lock"), "waiting: process 5 holds the lock"),
         (
-            Progress(phase=Phase.VERIFYING, done=999, total=1000, eta_s=59.4),
+            Progress(phase=WorkPhase.VERIFYING, done=999, total=1000, eta_s=59.4),
             "verifying every record, 99 %, about 59 s left",
         ),
         (
-            Progress(phase=Phase.MIGRATING, done=5, total=4, eta_s=3700),
+            Progress(phase=WorkPhase.MIGRATING, done=5, total=4, eta_s=3700),
             "recalculating records, 100 %, about 1 h 2 min left",
         ),
     ],

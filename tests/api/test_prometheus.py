@@ -14,8 +14,8 @@ from llm_metrics_proxy.counters import BOUNDS_MS, E2E_LATENCY, OVERHEAD, Counter
 from llm_metrics_proxy.counters import Series as Series_
 from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import Scoreboard
-from llm_metrics_proxy.storage.room import DiskRoom
-from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES, TAXONOMY
+from llm_metrics_proxy.storage.disk_space import DiskSpace
+from llm_metrics_proxy.wire.error_types import OUTCOMES, TAXONOMY
 from tests.analytics.database import Database, a_record
 from tests.api.service import NOW_UNIX_S, RUNNING, client
 from tests.counting import count
@@ -317,7 +317,7 @@ def test_gauges_come_from_the_workers_and_from_ingestion() -> None:
 
 
 def test_disks_and_losses_are_shown_and_what_is_not_known_is_no_0() -> None:
-    rooms = {"database": DiskRoom(folder="/d", free_bytes=5, reserve_bytes=9)}
+    rooms = {"database": DiskSpace(folder="/d", free_bytes=5, reserve_bytes=9)}
     status = IngestionStatus(running=True, records_lost=493)
     values, _ = scrape(CounterBook(), assess("2.0.0", status, (), 0, disks=rooms, low_disks=rooms))
     assert only(values, "llm_proxy_records_lost_total") == 493

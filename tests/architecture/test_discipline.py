@@ -18,6 +18,8 @@ from tools.discipline import (
     golden_databases_stay,
     migrations_are_in_order,
     migrations_compute_what_the_formulas_do,
+    new_error_types_move_no_older_record,
+    released_error_types_stay,
     released_formulas_stay,
     released_migrations_stay,
     released_schema_steps_stay,
@@ -25,12 +27,12 @@ from tools.discipline import (
     the_current_version_is_the_newest,
     versions_before_this_one_are_frozen,
 )
-from tools.fingerprint import Formula
 
-from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS
-from llm_metrics_proxy.migration.model import Change
+from llm_metrics_proxy.metrics_service import APP_VERSION, Formula, formula_of
+from llm_metrics_proxy.migration.model import ColumnChange
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.safe_migrations import migrate_to_version_2_0_0
+from llm_metrics_proxy.wire.error_types import ErrorType
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -44,10 +46,11 @@ def other_formula(record: RequestRecord) -> tuple[float | None, ...]:
     return (tokens * 1000 / duration_ms,) if tokens and duration_ms else (None,)
 
 
-OUR_FORMULA: Final = FORMULAS["2.0.0"]
+OUR_FORMULA: Final = formula_of("2.0.0")
 OURS: Final = migrate_to_version_2_0_0()
 _MAJOR: Final = Version.parse(APP_VERSION).major
 NEXT: Final = f"{_MAJOR + 1}.0.0"  # the MAJOR that a doctored copy has, not quite
+MINOR: Final = f"{_MAJOR}.99.0"
 LATER: Final = f"{_MAJOR + 1}.7.6"
 LONGER: Final = f"{10 ** len(str(_MAJOR))}.0.0"  # one digit more: as text it comes before
 TO_NEXT: Final = OURS._replace(version=NEXT)
@@ -76,6 +79,7 @@ def a_whole_major(it: Sources) -> Sources:
     return it._replace(
         app_version=NEXT,
         formulas={**it.formulas, NEXT: OUR_FORMULA},
+        entries=it.entries | {NEXT},
         migrations=(*it.migrations, TO_NEXT),
         migration_functions=it.migration_functions | {function},
         databases={**it.databases, f"{NEXT}.db": "0"},
@@ -83,6 +87,12 @@ def a_whole_major(it: Sources) -> Sources:
         versioning=f"{it.versioning}\n### {NEXT}\n",
         changelog=f"# Changelog\n\n## {NEXT}\n\n{it.changelog}",
     )
+
+
+def with_error_type(it: Sources, since: str = MINOR, **recognised: Any) -> Sources:
+    """One row more in the taxonomy."""
+    row = ErrorType("policy", "odd_tongue", "The server speaks so.", "Teach it.", since=since, **recognised)
+    return it._replace(error_types=(*it.error_types, row))
 
 
 def oracle_of_1_0_0(*values: Any) -> tuple[Any, ...]:
@@ -134,10 +144,16 @@ DOCTORED: Final[tuple[tuple[Check, str, Callable[[Sources], Sources], str], ...]
         "2.0.0 has no fingerprints",
     ),
     (
-        the_current_version_is_the_newest,
+        every_major_is_complete,
         "APP_VERSION was bumped alone",
         lambda it: it._replace(app_version=LATER),
-        f"APP_VERSION {LATER} has no entry in FORMULAS",
+        f"{NEXT} has no entry in FORMULAS",
+    ),
+    (
+        every_version_is_described,
+        "APP_VERSION was bumped by a MINOR alone",
+        lambda it: it._replace(app_version=MINOR),
+        f"VERSIONING.md lacks {MINOR}",
     ),
     (
         the_current_version_is_the_newest,
@@ -220,7 +236,7 @@ DOCTORED: Final[tuple[tuple[Check, str, Callable[[Sources], Sources], str], ...]
     (
         released_migrations_stay,
         "another expression",
-        partial(edited, changes=(Change("tokens_per_second", "1.0"), *OURS.changes[1:])),
+        partial(edited, changes=(ColumnChange("tokens_per_second", "1.0"), *OURS.changes[1:])),
         "the migration to 2.0.0 was released and has changed",
     ),
     (
@@ -258,6 +274,42 @@ DOCTORED: Final[tuple[tuple[Check, str, Callable[[Sources], Sources], str], ...]
         "one is gone",
         lambda it: it._replace(databases=without(it.databases, "2.0.0.db")),
         "the database 2.0.0.db was released and has changed",
+    ),
+    (
+        released_error_types_stay,
+        "a type came after its version was released",
+        partial(with_error_type, since="4.1.0"),
+        "what error types 4.1.0 was released and has changed",
+    ),
+    (
+        released_error_types_stay,
+        "a released type recognises more",
+        lambda it: with_error_type(released_today(with_error_type(it, since=APP_VERSION)), words=("more",)),
+        f"what error types {APP_VERSION} was released and has changed",
+    ),
+    (
+        released_error_types_stay,
+        "a type of the future",
+        with_error_type,
+        f"odd_tongue is since {MINOR}, which is newer than {APP_VERSION}",
+    ),
+    (
+        new_error_types_move_no_older_record,
+        "a MINOR takes what servers say already",
+        partial(with_error_type, words=("server_error",)),
+        f"older records that are internal would be odd_tongue since {MINOR}: that needs a new MAJOR",
+    ),
+    (
+        new_error_types_move_no_older_record,
+        "a MINOR takes what a released program stored",
+        partial(with_error_type, texts=("simulated",)),
+        f"would be odd_tongue since {MINOR}: that needs a new MAJOR",
+    ),
+    (
+        new_error_types_move_no_older_record,
+        "a MAJOR leaves older records as they are",
+        lambda it: with_error_type(a_whole_major(it), since=NEXT, words=("server_error",)),
+        f"the migration to {NEXT} does not make odd_tongue of what was internal",
     ),
     (
         migrations_compute_what_the_formulas_do,

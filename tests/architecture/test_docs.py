@@ -39,12 +39,13 @@ def test_the_changelog_begins_with_the_current_version() -> None:
     assert newest[1] == APP_VERSION
 
 
-def test_every_version_with_a_formula_is_described() -> None:
+def test_every_version_with_a_formula_of_its_own_is_described() -> None:
     page = (ROOT / "VERSIONING.md").read_text()
     described = {note.version for note in VERSION_HISTORY}
     for version in FORMULAS:
         assert f"### {version}" in page
         assert version in described
+    assert f"### {APP_VERSION}" in page
     assert f"**Current version: {APP_VERSION}**" in page
 
 

@@ -12,7 +12,7 @@ from bench.migration import speed
 from bench.targets import reached
 
 from bench import migration_child, migration_file
-from llm_metrics_proxy.migration.model import Phase, Progress
+from llm_metrics_proxy.migration.model import Progress, WorkPhase
 
 
 def test_the_file_is_one_of_1x_with_naive_timestamps_and_some_failures(tmp_path: Path) -> None:
@@ -85,11 +85,11 @@ def test_a_waiting_writer_finds_the_longest_lock(tmp_path: Path) -> None:
 def test_seconds_are_told_by_phase_and_indexes_apart() -> None:
     watch = migration_child.Stopwatch()
     for progress in (
-        Progress(phase=Phase.BACKING_UP, done=1, total=2),
-        Progress(phase=Phase.BACKING_UP, done=2, total=2),
-        Progress(phase=Phase.MIGRATING),
-        Progress(phase=Phase.MIGRATING, detail="building an index"),
-        Progress(phase=Phase.VERIFYING),
+        Progress(phase=WorkPhase.BACKING_UP, done=1, total=2),
+        Progress(phase=WorkPhase.BACKING_UP, done=2, total=2),
+        Progress(phase=WorkPhase.MIGRATING),
+        Progress(phase=WorkPhase.MIGRATING, detail="building an index"),
+        Progress(phase=WorkPhase.VERIFYING),
     ):
         watch.report(progress)
     watch.stop()

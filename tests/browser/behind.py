@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.processes import answers, child
+from tests.child_processes import answers, child
 from tests.upstream.server import unused_port
 from tests.waiting import wait_until
 

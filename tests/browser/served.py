@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tests.processes import answers, child
+from tests.child_processes import answers, child
 from tests.waiting import wait_until
 
 _PROGRAM: Final = Path(sys.executable).with_name("llm-metrics-proxy")

@@ -45,12 +45,7 @@ def newer(folder: Path, *, without: str | None = None) -> Path:
     text = service.read_text(encoding="utf-8")
     now = f'APP_VERSION: Final = "{APP_VERSION}"'
     assert now in text
-    service.write_text(
-        text.replace(now, f'APP_VERSION: Final = "{NEWER}"').replace(
-            "FORMULAS[APP_VERSION]", f'FORMULAS["{APP_VERSION}"]'
-        ),
-        encoding="utf-8",
-    )
+    service.write_text(text.replace(now, f'APP_VERSION: Final = "{NEWER}"'), encoding="utf-8")
     return folder
 
 

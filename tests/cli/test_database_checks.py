@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from llm_metrics_proxy.cli import database_checks as checks
-from llm_metrics_proxy.cli.finding import Finding, Status
+from llm_metrics_proxy.cli.finding import CheckStatus, Finding
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -28,7 +28,7 @@ def settings(tmp_path: Path, **values: Any) -> Settings:
 
 def test_a_database_shows_its_ledger_and_versions(store: SqliteStore, tmp_path: Path) -> None:
     finding = checks.database(settings(tmp_path))
-    assert finding.status is Status.OK
+    assert finding.status is CheckStatus.OK
     assert f"schema steps 1 first (by {APP_VERSION})" in finding.found
     assert f"records by version {APP_VERSION}: 3" in finding.found
     assert store.path.exists()
@@ -36,21 +36,21 @@ def test_a_database_shows_its_ledger_and_versions(store: SqliteStore, tmp_path: 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     finding = checks.database(settings(tmp_path))
-    assert finding.status is Status.OK
+    assert finding.status is CheckStatus.OK
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_database_of_an_older_program_is_no_fault(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "m.db", "1.1", 5)
     finding = checks.database(settings(tmp_path, db_path=path))
-    assert (finding.status, "written by an older version" in finding.found) == (Status.OK, True)
+    assert (finding.status, "written by an older version" in finding.found) == (CheckStatus.OK, True)
 
 
 def test_a_file_that_is_no_database_is_a_failure(tmp_path: Path) -> None:
     path = tmp_path / "m.db"
     path.write_bytes(b"something else entirely")
     finding = checks.database(settings(tmp_path, db_path=path))
-    assert finding.status is Status.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert "is not a SQLite database" in finding.found
 
 
@@ -92,8 +92,8 @@ def test_a_database_that_this_user_may_not_write_is_a_failure(tmp_path: Path, de
     looking.start()
     looking.join()
     before, after = whole
-    assert before.status is Status.OK, before
-    assert after.status is Status.FAILED
+    assert before.status is CheckStatus.OK, before
+    assert after.status is CheckStatus.FAILED
     assert f"{folder if denied == 'folder' else folder / denied} cannot be" in after.found
     assert "let this user write" in after.advice
 
@@ -115,7 +115,7 @@ def test_side_files_of_another_user_than_the_database_are_a_warning(
 
     monkeypatch.setattr(Path, "stat", as_if_given_away)
     finding = checks.database(settings(tmp_path, db_path=path))
-    assert finding.status is Status.WARNING
+    assert finding.status is CheckStatus.WARNING
     assert "m.db.migration-lock belong to another user" in finding.found
     assert finding.advice.startswith("chown 65534 ")
 
@@ -135,7 +135,7 @@ def test_room_that_could_be_given_back_is_named_with_the_verb_that_does(tmp_path
 
 def test_losses_are_told_whether_they_are_stored_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings(tmp_path)
-    assert checks.losses(chosen).status is Status.OK
+    assert checks.losses(chosen).status is CheckStatus.OK
     store = SqliteStore(chosen.db_path)
     lost = Loss(40, 1_800_000_000_000, 1_800_000_060_000, "Read-only file system")
     store.append(IngestBatch(positions=[SegmentPosition("aa", 1, 1, done=True)], losses=[("aa", lost)]))
@@ -149,6 +149,6 @@ def test_losses_are_told_whether_they_are_stored_or_not(tmp_path: Path, monkeypa
     writer.closed(an_ended_record(2))
     writer.close()
     finding = checks.losses(chosen)
-    assert finding.status is Status.WARNING
+    assert finding.status is CheckStatus.WARNING
     assert finding.found.startswith("41 requests were served without a record, between 2027-01-15T08:00:00Z and 2030-")
     assert finding.found.endswith(f"because: {os.strerror(errno.ENOSPC)}")

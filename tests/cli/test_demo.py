@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.child_processes import answers, child
 from tests.cli.conftest import Cli
 from tests.cli.test_serve import PROGRAM
-from tests.processes import answers, child
 from tests.waiting import wait_until
 
 

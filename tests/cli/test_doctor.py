@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from llm_metrics_proxy.cli import discovery
 from llm_metrics_proxy.cli.checks import CHECKS
 from llm_metrics_proxy.config.table import rows
+from llm_metrics_proxy.processes import discovery
 from tests.cli.conftest import Cli
 from tests.config.test_service_links import kubernetes
 

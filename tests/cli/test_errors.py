@@ -10,7 +10,7 @@ from rich.console import Console
 from llm_metrics_proxy.metrics_service import APP_VERSION, to_row
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
+from llm_metrics_proxy.wire.error_types import TAXONOMY
 from tests.analytics.database import a_row
 from tests.cli.conftest import Cli, make_record, words
 

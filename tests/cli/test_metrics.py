@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.child_processes import answers, child
 from tests.cli.test_serve import PROGRAM
-from tests.processes import answers, child
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system

@@ -12,21 +12,22 @@ import apsw
 import pytest
 from rich.console import Console
 
-from llm_metrics_proxy.cli import migrate_output, migrate_plan
+from llm_metrics_proxy.cli import migrate_output, migrate_plan, migrate_reports
 from llm_metrics_proxy.cli.migrate_progress import figures
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Phase, Progress
+from llm_metrics_proxy.migration.model import Progress, WorkPhase
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from tests import legacy
 from tests.cli.conftest import Cli, words
 from tests.waiting import wait_until
 
 VERBS = ("status", "plan", "run", "undo", "verify", "history", "notices")
 SLOW = 12_000  # records: several batches, whatever the first one's size
-NEWEST = engine.MIGRATIONS[-1].version
-CHANGES = len(engine.MIGRATIONS)  # of each of those records: every migration concerns it
+NEWEST = MIGRATIONS[-1].version
+CHANGES = len(MIGRATIONS)  # of each of those records: every migration concerns it
 
 
 @pytest.fixture
@@ -203,6 +204,12 @@ def test_records_of_a_newer_program_are_refused_and_named(cli: Cli, old: Path) -
     assert ran.code == 3
     assert "77.0.0" in ran.err
     assert old.read_bytes() == before
+    assert "77.0.0" in answer(cli, "plan", "--db", str(old), code=3)["refusal"]
+    for asked in (("plan",), ("run", "--dry-run")):
+        planned = cli("migrate", *asked, "--db", str(old))
+        assert (planned.code, planned.err) == (3, "")
+        assert "Refused" in planned.out
+    assert old.read_bytes() == before
     assert answer(cli, "status", "--db", str(old), code=3)["newer"] == ["77.0.0"]
     assert "nothing can be written: 77.0.0 is newer" in cli("migrate", "status", "--db", str(old)).out
 
@@ -226,7 +233,7 @@ def test_there_is_nothing_to_take_back_where_nothing_ran(cli: Cli, old: Path) ->
 def test_a_wrong_formula_is_found_taken_back_and_ends_with_1(
     cli: Cli, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = engine.MIGRATIONS[0]
+    right = MIGRATIONS[0]
 
     def oracle(timestamp: Any, tokens: Any, duration_ms: Any, user: Any) -> tuple[Any, ...]:
         rate, *others = right.oracle(timestamp, tokens, duration_ms, user)
@@ -236,7 +243,7 @@ def test_a_wrong_formula_is_found_taken_back_and_ends_with_1(
     connection.execute("UPDATE completion_requests SET total_tokens = 150 WHERE id = 7")
     connection.close()
     before = content(old)
-    monkeypatch.setattr(engine, "MIGRATIONS", (right._replace(oracle=oracle),))
+    monkeypatch.setattr("llm_metrics_proxy.cli.migrate.MIGRATIONS", (right._replace(oracle=oracle),))
     ran = cli("migrate", "run", "--db", str(old))
     assert ran.code == 1
     assert ran.out.startswith("Failed, and taken back")
@@ -338,7 +345,7 @@ def test_a_terminal_shows_everything_in_lines_that_it_has_room_for(
     cli: Cli, tmp_path: Path, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only commands to be copied may be longer. What Rich had cut would end in an ellipsis."""
-    for module in (migrate_output, migrate_plan):
+    for module in (migrate_output, migrate_plan, migrate_reports):
         monkeypatch.setattr(module, "console", lambda: Console(width=columns, highlight=False, emoji=False))
     path = tmp_path / "old.db"
     legacy.make(path, "2.0 without stamps", 200)
@@ -352,14 +359,14 @@ def test_a_terminal_shows_everything_in_lines_that_it_has_room_for(
     ("progress", "text"),
     [
         (Progress(), ""),
-        (Progress(phase=Phase.WAITING, detail="process 5 holds [the] lock"), r"process 5 holds \[the] lock"),
-        (Progress(phase=Phase.BACKING_UP, done=5, total=10), " 50 %  5/10 pages"),
+        (Progress(phase=WorkPhase.WAITING, detail="process 5 holds [the] lock"), r"process 5 holds \[the] lock"),
+        (Progress(phase=WorkPhase.BACKING_UP, done=5, total=10), " 50 %  5/10 pages"),
         (
-            Progress(phase=Phase.MIGRATING, done=1500, total=3000, per_s=1234.5, eta_s=75.4),
+            Progress(phase=WorkPhase.MIGRATING, done=1500, total=3000, per_s=1234.5, eta_s=75.4),
             " 50 %  1,500/3,000 records  1,234/s  75 s left",
         ),
-        (Progress(phase=Phase.MIGRATING, done=1, total=3000, eta_s=7300), "  0 %  1/3,000 records  2 h 1 min left"),
-        (Progress(phase=Phase.VERIFYING, done=1, total=1, eta_s=0.0), "100 %  1/1 records  1 s left"),
+        (Progress(phase=WorkPhase.MIGRATING, done=1, total=3000, eta_s=7300), "  0 %  1/3,000 records  2 h 1 min left"),
+        (Progress(phase=WorkPhase.VERIFYING, done=1, total=1, eta_s=0.0), "100 %  1/1 records  1 s left"),
     ],
 )
 def test_progress_tells_only_what_is_known(progress: Progress, text: str) -> None:

@@ -7,15 +7,16 @@ import apsw
 import pytest
 
 from llm_metrics_proxy.cli import migration_checks as checks
-from llm_metrics_proxy.cli.finding import Status
+from llm_metrics_proxy.cli.finding import CheckStatus
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
 
-NEWEST = engine.MIGRATIONS[-1].version
+NEWEST = MIGRATIONS[-1].version
 
 
 @pytest.fixture
@@ -36,18 +37,18 @@ def options(settings: Settings, **values: Any) -> Options:
 
 def test_where_there_is_no_database_none_is_due_and_none_is_made(tmp_path: Path) -> None:
     fresh = Settings(data_dir=tmp_path / "data")
-    assert checks.migrations(fresh).status is Status.OK
-    assert checks.backups(fresh).status is Status.OK
+    assert checks.migrations(fresh).status is CheckStatus.OK
+    assert checks.backups(fresh).status is CheckStatus.OK
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_old_database_is_named_and_left_as_it_is(settings: Settings) -> None:
     before = settings.db_path.read_bytes()
     finding = checks.migrations(settings)
-    assert finding.status is Status.OK
+    assert finding.status is CheckStatus.OK
     assert "was written by an older program; 50 records follow older formulas" in finding.found
     refused = checks.migrations(changed(settings, auto_migrate=False))
-    assert (refused.status, "auto_migrate is false" in refused.found) == (Status.FAILED, True)
+    assert (refused.status, "auto_migrate is false" in refused.found) == (CheckStatus.FAILED, True)
     assert "migrate run" in refused.advice
     assert settings.db_path.read_bytes() == before
     assert [path.name for path in settings.data_dir.iterdir()] == ["metrics.db"]
@@ -56,34 +57,34 @@ def test_an_old_database_is_named_and_left_as_it_is(settings: Settings) -> None:
 def test_too_little_room_is_told_before_it_is_needed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1024**2, "total": 1024**3}))
     finding = checks.migrations(settings)
-    assert finding.status is Status.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert "where 1.0 MB are free" in finding.found
 
 
 def test_what_ran_and_what_was_taken_back_is_told(settings: Settings) -> None:
-    engine.migrate(settings.db_path, options(settings))
+    engine.migrate(settings.db_path, options(settings), migrations=MIGRATIONS)
     done = checks.migrations(settings)
-    assert (done.status, f"the last one, to {NEWEST}, is done" in done.found) == (Status.OK, True)
+    assert (done.status, f"the last one, to {NEWEST}, is done" in done.found) == (CheckStatus.OK, True)
     backups = checks.backups(settings)
-    assert (backups.status, f"{settings.backup_dir}: 1 (" in backups.found) == (Status.OK, True)
-    engine.undo(settings.db_path, options(settings))
+    assert (backups.status, f"{settings.backup_dir}: 1 (" in backups.found) == (CheckStatus.OK, True)
+    engine.undo(settings.db_path, options(settings), migrations=MIGRATIONS)
     assert "a person took the last one back" in checks.migrations(settings).found
     with migration_lock(settings.db_path):
         assert "is migrating just now" in checks.migrations(settings).found
 
 
 def test_a_migration_that_did_not_end_is_told(settings: Settings) -> None:
-    engine.migrate(settings.db_path, options(settings, max_seconds=0.0))
+    engine.migrate(settings.db_path, options(settings, max_seconds=0.0), migrations=MIGRATIONS)
     assert "migration 1 has not ended (migrating)" in checks.migrations(settings).found
 
 
 def test_an_edited_migration_is_told(settings: Settings) -> None:
-    engine.migrate(settings.db_path, options(settings))
+    engine.migrate(settings.db_path, options(settings), migrations=MIGRATIONS)
     connection = apsw.Connection(str(settings.db_path))
     connection.execute("""UPDATE migrations SET checksums = '{"2.0.0": "another"}'""")
     connection.close()
     finding = checks.migrations(settings)
-    assert finding.status is Status.WARNING
+    assert finding.status is CheckStatus.WARNING
     assert "the migration to 2.0.0 is no longer the code that was applied" in finding.found
 
 
@@ -93,7 +94,7 @@ def test_records_of_a_newer_version_are_a_failure(tmp_path: Path) -> None:
     connection.execute("UPDATE completion_requests SET app_version = '9.0.0' WHERE id = 2")
     connection.close()
     finding = checks.migrations(Settings(data_dir=tmp_path))
-    assert (finding.status, "9.0.0" in finding.found) == (Status.FAILED, True)
+    assert (finding.status, "9.0.0" in finding.found) == (CheckStatus.FAILED, True)
 
 
 def test_a_database_of_this_version_needs_nothing(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from llm_metrics_proxy.cli import discovery
+from llm_metrics_proxy.processes import discovery
+from tests.child_processes import answers, child
 from tests.cli.conftest import Cli
 from tests.cli.test_serve import ANY_PORTS, PROGRAM
-from tests.processes import answers, child
 from tests.waiting import wait_until
 
 

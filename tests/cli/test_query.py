@@ -1,6 +1,7 @@
 """``query`` on a real database."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import msgspec
@@ -111,3 +112,28 @@ def test_a_database_of_another_place_is_named(cli: Cli) -> None:
 )
 def test_bars_are_as_high_as_their_values(values: list[float | None], width: int, drawn: str) -> None:
     assert bars(values, width) == drawn
+
+
+def test_explaining_shows_where_the_answer_came_from_and_each_statement_with_its_plan(cli: Cli) -> None:
+    ran = cli("query", *JANUARY, "--by", "model", "--metrics", "requests", "--explain")
+    assert "Answered not from both: " in ran.out
+    assert "Answered from records: every record of the range\n" in ran.out
+    statements = re.findall(r"^\d+\. \d+\.\d ms, [\d,]+ rows\n   (.+)\n((?:     .+\n)+)", ran.out, re.MULTILINE)
+    assert any("GROUP BY" in sql and "completion_requests" in plan for sql, plan in statements)
+    [*_, lines] = [plan.splitlines() for sql, plan in statements if "GROUP BY" in sql]
+    assert len({len(line) - len(line.lstrip()) for line in lines}) > 1  # nested as SQLite nests it
+    assert "2026-01-01" not in "".join(sql for sql, _ in statements)
+
+
+def test_the_explanation_is_in_the_json_too_if_it_is_wanted(cli: Cli) -> None:
+    told = json.loads(cli("query", *JANUARY, "--explain", "--json").out)
+    assert told["explanation"]["sources"][-1] == "from records: every record of the range"
+    assert all(each["plan"] and each["ms"] >= 0 for each in told["explanation"]["statements"])
+    assert "explanation" not in json.loads(cli("query", *JANUARY, "--json").out)
+
+
+def test_with_debug_a_verb_logs_its_statements_and_their_plans(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_METRICS_PROXY_LOG_LEVEL", "debug")
+    err = cli("query", *JANUARY).err
+    assert re.search(r" debug query: sql: \d+\.\d ms, \d+ rows: WITH ", err)
+    assert " debug query: plan: " in err

@@ -4,7 +4,7 @@ from random import Random
 import apsw
 import pytest
 
-from llm_metrics_proxy.cli.finding import Status
+from llm_metrics_proxy.cli.finding import CheckStatus
 from llm_metrics_proxy.cli.rollup_checks import rollups
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.rollups.state import NOTHING
@@ -40,7 +40,7 @@ def execute(path: Path, sql: str) -> None:
 
 def test_roll_ups_are_what_the_records_say(path: Path) -> None:
     found = rollups(settings_of(path))
-    assert found.status is Status.OK
+    assert found.status is CheckStatus.OK
     assert "2026-03-28, 2026-03-29" in found.found
 
 
@@ -60,7 +60,7 @@ def test_roll_ups_are_what_the_records_say(path: Path) -> None:
 def test_whatever_is_wrong_is_found(path: Path, sql: str, word: str) -> None:
     execute(path, sql)
     found = rollups(settings_of(path))
-    assert found.status is Status.FAILED
+    assert found.status is CheckStatus.FAILED
     assert any(each in found.found for each in word.split("|")), found.found
 
 
@@ -69,7 +69,7 @@ def test_while_they_are_being_made_there_is_nothing_to_compare(path: Path) -> No
     reset(connection)
     connection.close()
     found = rollups(settings_of(path))
-    assert found.status is Status.OK
+    assert found.status is CheckStatus.OK
     assert "being made" in found.found
     upkeep = Upkeep(path, Retention(), batch_lock_ms=50, unix_s=lambda: 0.0)
     while upkeep.step(leftovers=True) is Worked.CLEARED:
@@ -80,9 +80,9 @@ def test_while_they_are_being_made_there_is_nothing_to_compare(path: Path) -> No
 
 
 def test_a_file_that_is_not_there_has_none(tmp_path: Path) -> None:
-    assert rollups(settings_of(tmp_path / "none.db")).status is Status.OK
+    assert rollups(settings_of(tmp_path / "none.db")).status is CheckStatus.OK
 
 
 def test_a_foreign_file_is_the_business_of_another_check(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no database")
-    assert rollups(settings_of(tmp_path / "text.db")).status is Status.WARNING
+    assert rollups(settings_of(tmp_path / "text.db")).status is CheckStatus.WARNING

@@ -13,19 +13,19 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from llm_metrics_proxy.cli import discovery
-from llm_metrics_proxy.cli.discovery import Found
-from llm_metrics_proxy.cli.serve import Backend, choose_backend, print_start_block
+from llm_metrics_proxy.cli.serve import ChosenBackend, choose_backend, print_start_block
 from llm_metrics_proxy.config.settings import Settings
-from tests.processes import answers, child
+from llm_metrics_proxy.processes import discovery
+from llm_metrics_proxy.processes.discovery import LlmServer
+from tests.child_processes import answers, child
 from tests.waiting import wait_until
 
 PROGRAM = str(Path(sys.executable).with_name("llm-metrics-proxy"))
 ANY_PORTS = ("--port", "0", "--metrics-port", "0", "--workers", "1")
 
 
-def finding(monkeypatch: pytest.MonkeyPatch, *found: Found) -> None:
-    async def look(skip_ports: frozenset[int]) -> list[Found]:
+def finding(monkeypatch: pytest.MonkeyPatch, *found: LlmServer) -> None:
+    async def look(skip_ports: frozenset[int]) -> list[LlmServer]:
         assert skip_ports == {8001, 8002}
         return list(found)
 
@@ -33,16 +33,18 @@ def finding(monkeypatch: pytest.MonkeyPatch, *found: Found) -> None:
 
 
 def test_a_backend_that_was_named_is_taken_unasked() -> None:
-    assert choose_backend(Settings(backend="http://h:1"), "flag --backend") == Backend("http://h:1", "flag --backend")
+    assert choose_backend(Settings(backend="http://h:1"), "flag --backend") == ChosenBackend(
+        "http://h:1", "flag --backend"
+    )
 
 
 def test_the_simulated_server_can_be_asked_for() -> None:
     chosen = choose_backend(Settings(backend="demo"), "flag --backend")
-    assert chosen == Backend(None, "the simulated server was asked for (flag --backend)")
+    assert chosen == ChosenBackend(None, "the simulated server was asked for (flag --backend)")
 
 
 def test_the_most_preferred_server_is_taken_and_the_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding(monkeypatch, Found("http://a", "Ollama", ("m", "n")), Found("http://b", "vLLM", ("m",)))
+    finding(monkeypatch, LlmServer("http://a", "Ollama", ("m", "n")), LlmServer("http://b", "vLLM", ("m",)))
     chosen = choose_backend(Settings(), "default")
     assert chosen.url == "http://a"
     assert chosen.note == "Ollama with 2 models, found on loopback; also there: vLLM at http://b (1 model)"
@@ -56,7 +58,9 @@ def test_finding_none_says_where_was_looked(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def block(capsys: pytest.CaptureFixture[str], settings: Settings, *, simulated: bool = False) -> str:
-    print_start_block(settings, Backend("http://b", "flag --backend"), "http://p", "http://m", simulated=simulated)
+    print_start_block(
+        settings, ChosenBackend("http://b", "flag --backend"), "http://p", "http://m", simulated=simulated
+    )
     return capsys.readouterr().out
 
 

@@ -9,13 +9,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from llm_metrics_proxy.cli.tables import Column, layout, list_table, print_table, widened
+from llm_metrics_proxy.cli.tables import ListColumn, layout, list_table, print_table, widened
 
 NAME = "meta-llama/llama-3.3-70b-instruct-fp8"
 COLUMNS = (
-    Column("model", 24, str, least=12),
-    Column("end", 16, str, least=8, drop=1),
-    Column("total", 9, str, drop=2),
+    ListColumn("model", 24, str, least=12),
+    ListColumn("end", 16, str, least=8, drop=1),
+    ListColumn("total", 9, str, drop=2),
 )
 
 

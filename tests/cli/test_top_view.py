@@ -6,10 +6,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from llm_metrics_proxy.cli.top_view import picture
-from llm_metrics_proxy.cli.top_window import Snapshot, Window
+from llm_metrics_proxy.cli.top_window import TopFrame, TrafficWindow
 
 
-def drawn(snapshot: Snapshot, width: int = 100, height: int = 30, *, snug: bool = False) -> list[str]:
+def drawn(snapshot: TopFrame, width: int = 100, height: int = 30, *, snug: bool = False) -> list[str]:
     out = Console(file=io.StringIO(), width=width, height=height, highlight=False, emoji=False)
     out.print(picture(snapshot, width, height, snug=snug))
     text: str = out.file.getvalue()  # type: ignore[attr-defined]
@@ -25,8 +25,8 @@ def a_request(number: int, **facts: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def shown(*records: dict[str, Any], **facts: Any) -> Snapshot:
-    window = Window(10)
+def shown(*records: dict[str, Any], **facts: Any) -> TopFrame:
+    window = TrafficWindow(10)
     window.add(0.0, records, len(records))
     return window.snapshot(10.0, source="metrics.db", **facts)
 
@@ -61,7 +61,7 @@ def test_what_clients_sent_moves_no_cursor_and_breaks_no_line() -> None:
 
 
 def test_nothing_is_a_dash_and_never_zero() -> None:
-    lines = drawn(Window(10).snapshot(0.0, source="s"))
+    lines = drawn(TrafficWindow(10).snapshot(0.0, source="s"))
     assert "- open" in lines[1]
     assert "0 (-) errors" in lines[1]
     assert any("no request has ended" in line for line in lines)

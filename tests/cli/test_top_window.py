@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.cli import top_window
-from llm_metrics_proxy.cli.top_window import Window, output_speed, percentiles
+from llm_metrics_proxy.cli.top_window import TrafficWindow, output_speed, percentiles
 
 
 def a_request(**facts: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def a_request(**facts: Any) -> dict[str, Any]:
 
 
 def test_rates_are_those_of_the_time_that_was_seen() -> None:
-    window = Window(60)
+    window = TrafficWindow(60)
     window.add(0.0, [a_request()] * 10, 10)
     window.add(5.0, [a_request()] * 10, 10)
     early = window.snapshot(10.0, source="s")
@@ -33,7 +33,7 @@ def test_rates_are_those_of_the_time_that_was_seen() -> None:
 
 
 def test_by_model_the_busiest_comes_first_with_its_own_figures() -> None:
-    window = Window(10)
+    window = TrafficWindow(10)
     slow = a_request(model="slow", time_to_first_token_ms=900.0)
     broken = a_request(model="slow", success=False, time_to_first_token_ms=None, completion_tokens=None)
     window.add(0.0, [a_request(), a_request(time_to_first_token_ms=200.0), slow, broken, slow], 5)
@@ -45,7 +45,7 @@ def test_by_model_the_busiest_comes_first_with_its_own_figures() -> None:
 
 
 def test_cost_is_added_up_where_it_is_known() -> None:
-    window = Window(10)
+    window = TrafficWindow(10)
     window.add(
         0.0, [a_request(cost_usd=0.5), a_request(cost_usd=None), a_request(model="local"), a_request(cost_usd=0.25)], 4
     )
@@ -59,7 +59,7 @@ def test_cost_is_added_up_where_it_is_known() -> None:
 
 def test_what_was_too_much_to_look_at_counts_in_the_rate_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(top_window, "MAX_RECORDS", 5)
-    window = Window(10)
+    window = TrafficWindow(10)
     window.add(0.0, [a_request(success=False)] * 3, 1000)
     window.add(0.0, [a_request()] * 4, 4)
     shown = window.snapshot(10.0, source="s")
@@ -69,7 +69,7 @@ def test_what_was_too_much_to_look_at_counts_in_the_rate_alone(monkeypatch: pyte
 
 
 def test_nothing_is_no_rate_of_errors_and_no_percentile() -> None:
-    shown = Window(10).snapshot(0.0, source="s", problem="gone")
+    shown = TrafficWindow(10).snapshot(0.0, source="s", problem="gone")
     assert (shown.requests, shown.error_rate, shown.open_requests, shown.models) == (0, None, None, [])
     assert shown.problem == "gone"
     assert (percentiles([]).n, percentiles([]).p50, percentiles([]).p95) == (0, None, None)

@@ -18,7 +18,7 @@ PRICE = "must be a number from 0 to 1000000"
     [
         ("[[prices]]\ninput_usd_per_mtok = 1", "prices[0].model (FILE line 1): is missing; it must be a pattern"),
         ("[[prices]]\nmodel = '[a'\nprovider = 'openai'", "prices[0].model = '[a' (FILE line 2): '[a' has a [ without"),
-        ("[[prices]]\nmodel = ' a'\nprovider = 'openai'", "prices[0].model = ' a' (FILE line 2): the pattern is empty"),
+        ("[[prices]]\nmodel = ' a'\nprovider = 'openai'", "prices[0].model = ' a' (FILE line 2): a pattern is empty"),
         ("[[prices]]\nmodel = 'a'", "prices[0] (FILE line 1): input_usd_per_mtok is missing (0 for what is free)"),
         (A + "provider = 'openai'", "prices[0] (FILE line 1): provider takes the place of prices"),
         (A + "\n" + A + "output_usd_per_mtok = -1", f"prices[1].output_usd_per_mtok = -1 (FILE line 8): {PRICE}"),

@@ -4,10 +4,12 @@ import runpy
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from llm_metrics_proxy.config import values
 from llm_metrics_proxy.config.settings import Settings
-from llm_metrics_proxy.config.table import markdown, rows, table_rows
+from llm_metrics_proxy.config.table import markdown, rows, table_rows, values_module, values_of
 from llm_metrics_proxy.config.toml_tables import TOML_TABLES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -15,6 +17,21 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
 def test_the_document_is_what_the_table_gives() -> None:
     assert DOCUMENT.read_text(encoding="utf-8") == markdown(), "run python -m llm_metrics_proxy.config.table"
+
+
+def test_the_values_of_processes_are_what_the_table_gives() -> None:
+    assert Path(values.__file__).read_text(encoding="utf-8") == values_module(), "run python -m …config.table"
+
+
+def test_every_setting_but_secrets_and_tables_reaches_a_process_by_its_name() -> None:
+    settings = Settings(data_dir="here", journal_max_bytes="1GiB", port=9)  # type: ignore[arg-type]
+    plain = msgspec.convert(values_of(settings), values.SettingValues)
+    left_out = {name for name, row in rows().items() if row.toml_only or row.is_secret}
+    assert left_out == {"metrics_token", "otlp_headers", "backends", "prices", "slos", "alerts"}
+    assert [*plain.__struct_fields__] == [name for name in Settings.model_fields if name not in left_out]
+    assert (plain.port, plain.journal_max_bytes) == (9, 1024**3)
+    assert plain.db_path == str(Path("here/metrics.db").absolute())
+    assert not any(field.default is not msgspec.NODEFAULT for field in msgspec.structs.fields(values.SettingValues))
 
 
 def test_every_setting_is_documented_in_full() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from llm_metrics_proxy.migration.model import Change, Gap, Migration
+from llm_metrics_proxy.migration.model import ColumnChange, Gap, Migration
 from llm_metrics_proxy.safe_migrations import migrate_to_version_2_0_0
 from llm_metrics_proxy.storage.base import SqlValue
 
@@ -19,7 +19,7 @@ def to_3() -> Migration:
     return Migration(
         version="3.0.0",
         summary="doubled",
-        changes=(Change("tokens_per_second", f"CASE WHEN {_NUMBER} THEN tokens_per_second * 2 END"),),
+        changes=(ColumnChange("tokens_per_second", f"CASE WHEN {_NUMBER} THEN tokens_per_second * 2 END"),),
         gaps=(Gap("no_rate", f"NOT ({_NUMBER})", "there is no rate"),),
         inputs=("tokens_per_second",),
         oracle=oracle,
@@ -38,7 +38,7 @@ def to_4() -> Migration:
     return Migration(
         version="4.0.0",
         summary="inverted",
-        changes=(Change("tokens_per_second", f"CASE WHEN {good} THEN response_time_ms / total_tokens END"),),
+        changes=(ColumnChange("tokens_per_second", f"CASE WHEN {good} THEN response_time_ms / total_tokens END"),),
         gaps=(Gap("unknown", f"NOT ({good})", "something is missing"),),
         inputs=("total_tokens", "response_time_ms"),
         oracle=oracle,

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.migration.adoption import adopt, index_steps, rehearse
-from llm_metrics_proxy.migration.legacy import Found, Inspection, inspect
+from llm_metrics_proxy.migration.legacy import FileKind, Inspection, inspect
 from llm_metrics_proxy.record import ALL_COLUMNS, COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import look, steps
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps, steps
 from tests import legacy
 from tests.examples import examples
 from tests.journal_parts import an_ended_record
@@ -55,7 +55,7 @@ def values(path: Path, names: Sequence[str], order: str = "id") -> list[Row]:
 def adopted(path: Path, *, backup: str | None = None) -> list[str]:
     """As the engine does: rehearse, then adopt in one transaction, then the indexes."""
     seen = inspect(path)
-    assert seen.found is Found.LEGACY, seen.message
+    assert seen.found is FileKind.LEGACY, seen.message
     rehearse(seen)
     connection = apsw.Connection(str(path))
     try:
@@ -98,8 +98,8 @@ def test_every_layout_keeps_every_value_and_takes_our_records(
     assert after == before
     assert set(added) == set(ALL_COLUMNS) - set(names) - ({"id"} if by_copy else set())
     takes_our_records(path)
-    assert inspect(path).found is Found.OURS
-    assert look(path) == {step.number for step in steps()}
+    assert inspect(path).found is FileKind.OURS
+    assert applied_steps(path) == {step.number for step in steps()}
 
 
 def test_what_is_not_ours_stays(path: Path) -> None:
@@ -359,7 +359,7 @@ def test_any_table_is_adopted_with_every_value_or_refused_whole(
                 also.remove(statement)
         connection.close()
         seen = inspect(path)
-        assert seen.found is Found.LEGACY, seen.message
+        assert seen.found is FileKind.LEGACY, seen.message
         before, bits = values(path, names, _hidden_key(seen)), path.read_bytes()
         try:
             rehearse(seen)

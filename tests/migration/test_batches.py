@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.migration.batches import Log, Pace, Teller, ranges, transaction
-from llm_metrics_proxy.migration.model import Phase, Progress
+from llm_metrics_proxy.migration.model import Progress, WorkPhase
 
 
 @given(st.floats(0.00001, 0.1), st.floats(5, 100))
@@ -106,9 +106,9 @@ def test_a_log_that_cannot_be_put_back_stays_and_nothing_is_lost(tmp_path: Path)
 
 def test_progress_has_a_rate_only_once_something_was_done() -> None:
     told: list[Progress] = []
-    teller = Teller(told.append, Phase.MIGRATING, 100, done=40)
+    teller = Teller(told.append, WorkPhase.MIGRATING, 100, done=40)
     teller.tell(50, force=True)
-    assert told[0] == Progress(phase=Phase.MIGRATING, done=40, total=100)
+    assert told[0] == Progress(phase=WorkPhase.MIGRATING, done=40, total=100)
     assert told[1].per_s is not None
     assert told[1].eta_s is not None
     assert told[1].eta_s * told[1].per_s == pytest.approx(50)

@@ -19,7 +19,7 @@ KEPT_PREPARED_BYTES = 16 * 1024  # by apsw; it compiles longer statements anew e
 
 def of_its_run(tmp_path: Path, layout: str) -> RunSql:
     path = legacy.make(tmp_path / "metrics.db", layout, 50)
-    engine.migrate(path, Options(backup_dir=tmp_path / "backups"))
+    engine.migrate(path, Options(backup_dir=tmp_path / "backups"), migrations=MIGRATIONS)
     connection = apsw.Connection(str(path))
     try:
         return statements(connection, all_runs(connection)[-1], MIGRATIONS, [APP_VERSION], APP_VERSION)
@@ -30,12 +30,12 @@ def of_its_run(tmp_path: Path, layout: str) -> RunSql:
 def test_stamps_that_no_record_had_are_not_asked_for_in_every_batch(tmp_path: Path) -> None:
     sql = of_its_run(tmp_path, "1.1")
     for k, migration in enumerate(MIGRATIONS):
-        assert migration.worked_out(migration.distrusted) not in sql.takes(k)
-        assert migration.worked_out(migration.distrusted) in sql.left_behind(k, 1), "verification looks for them still"
-        assert len(sql.keep(k)) < KEPT_PREPARED_BYTES
+        assert migration.evaluated(migration.distrusted) not in sql.selects(k)
+        assert migration.evaluated(migration.distrusted) in sql.missed(k, 1), "verification looks for them still"
+        assert len(sql.save_undo(k)) < KEPT_PREPARED_BYTES
 
 
 @pytest.mark.parametrize("layout", ["2.0", "2.0 all stamped 2.0.0"])
 def test_stamps_that_records_claim_are_asked_for(tmp_path: Path, layout: str) -> None:
     sql = of_its_run(tmp_path, layout)
-    assert MIGRATIONS[0].distrusted in sql.takes(0)
+    assert MIGRATIONS[0].distrusted in sql.selects(0)

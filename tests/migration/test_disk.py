@@ -11,15 +11,16 @@ import pytest
 
 from llm_metrics_proxy.cli import migration_checks
 from llm_metrics_proxy.cli.app import run
-from llm_metrics_proxy.cli.finding import Status
+from llm_metrics_proxy.cli.finding import CheckStatus
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.migration import engine, planner
 from llm_metrics_proxy.migration.disk import Disk, disk_needs
-from llm_metrics_proxy.migration.model import Ended, Phase, Progress
+from llm_metrics_proxy.migration.model import Ended, Progress, WorkPhase
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.overview import disk_of, survey
-from llm_metrics_proxy.storage.room import room_in
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.storage.disk_space import space_in
 from llm_metrics_proxy.upkeep import Retention, Upkeep, Worked
 from tests import legacy
 from tests.migration.databases import execute
@@ -29,7 +30,7 @@ RECORDS = 4000
 
 
 def needs(path: Path) -> Disk:
-    return disk_of(path, path.parent / "backups", survey(path, engine.MIGRATIONS))
+    return disk_of(path, path.parent / "backups", survey(path, MIGRATIONS))
 
 
 def files_bytes(folder: Path) -> int:
@@ -60,7 +61,7 @@ def test_what_is_asked_for_is_enough_for_all_that_follows(tmp_path: Path, layout
     watching = threading.Thread(target=watch)
     watching.start()
     try:
-        result = engine.migrate(path, Options(backup_dir=tmp_path / "backups"))
+        result = engine.migrate(path, Options(backup_dir=tmp_path / "backups"), migrations=MIGRATIONS)
         roll_up(path)
     finally:
         stop.set()
@@ -88,7 +89,7 @@ def test_the_log_of_a_killed_program_is_part_of_what_is_copied(tmp_path: Path) -
 def test_a_run_that_is_gone_on_with_needs_no_second_backup(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "metrics.db", "1.1", RECORDS)
     whole = needs(path)
-    stopped = engine.migrate(path, Options(backup_dir=tmp_path / "backups", max_seconds=0))
+    stopped = engine.migrate(path, Options(backup_dir=tmp_path / "backups", max_seconds=0), migrations=MIGRATIONS)
     assert stopped.ended is Ended.STOPPED
     rest = needs(path)
     assert rest.backup_bytes == 0
@@ -113,11 +114,11 @@ def test_on_a_small_disk_all_say_the_same_and_the_reserve_stays_free(
     (disk / "ballast").write_bytes(os.urandom(spare // 4096 * 4096 - 4096 + lacks))  # whole pages
     words = needs(path).lacking()
     assert bool(words) == bool(lacks)
-    planned = planner.plan(path, backup_dir=disk / "backups")
+    planned = planner.plan(path, backup_dir=disk / "backups", migrations=MIGRATIONS)
     assert (planned.disk, planned.refusal is not None) == (needs(path), bool(lacks))
     found = migration_checks.migrations(settings)
-    assert (found.status is Status.FAILED, words in found.found) == (bool(lacks), True)
-    assert run(["migrate", "plan", "--data-dir", str(disk), "--json"]) == 0
+    assert (found.status is CheckStatus.FAILED, words in found.found) == (bool(lacks), True)
+    assert run(["migrate", "plan", "--data-dir", str(disk), "--json"]) == (3 if lacks else 0)
     shown = json.loads(capsys.readouterr().out)
     assert shown["disk"]["database"]["enough"] is not bool(lacks)
     code = run(["migrate", "run", "--data-dir", str(disk)])
@@ -127,7 +128,7 @@ def test_on_a_small_disk_all_say_the_same_and_the_reserve_stays_free(
         assert sorted(each.name for each in disk.iterdir()) == ["ballast", "metrics.db", "metrics.db.migration-lock"]
         return
     roll_up(path)
-    assert room_in(disk).has(), "roll-ups took the reserve"
+    assert space_in(disk).has(), "roll-ups took the reserve"
 
 
 @pytest.mark.system
@@ -137,15 +138,15 @@ def test_a_migration_stops_before_it_takes_the_last_room_and_goes_on_when_there_
     neighbour = disk / "ballast"
 
     def fill(progress: Progress) -> None:
-        if progress.phase is Phase.MIGRATING and not neighbour.exists():
-            free = room_in(disk)
+        if progress.phase is WorkPhase.MIGRATING and not neighbour.exists():
+            free = space_in(disk)
             neighbour.write_bytes(bytes(max(0, free.free_bytes - free.reserve_bytes // 2)))
 
     with pytest.raises(Exception, match="kept for storing records"):
-        engine.migrate(path, Options(backup_dir=disk / "backups", batch_lock_ms=1), report=fill)
-    assert room_in(disk).free_bytes > 0
+        engine.migrate(path, Options(backup_dir=disk / "backups", batch_lock_ms=1), report=fill, migrations=MIGRATIONS)
+    assert space_in(disk).free_bytes > 0
     with pytest.raises(MigrationRefusedError, match="has no room"):
-        engine.migrate(path, Options(backup_dir=disk / "backups"))
+        engine.migrate(path, Options(backup_dir=disk / "backups"), migrations=MIGRATIONS)
     neighbour.unlink()
-    assert engine.migrate(path, Options(backup_dir=disk / "backups")).ended is Ended.DONE
+    assert engine.migrate(path, Options(backup_dir=disk / "backups"), migrations=MIGRATIONS).ended is Ended.DONE
     assert execute(path, "SELECT count(*) FROM completion_requests") == before

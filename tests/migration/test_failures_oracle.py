@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 
 from llm_metrics_proxy.migration.failures import INPUTS
-from llm_metrics_proxy.migration.failures_oracle import oracle
+from llm_metrics_proxy.migration.failures_oracle import oracle_of
 from llm_metrics_proxy.safe_migrations import migrate_to_version_3_0_0
-from llm_metrics_proxy.storage.broken_text import BrokenText
-from llm_metrics_proxy.wire.error_taxonomy import Facts
+from llm_metrics_proxy.storage.invalid_text import InvalidText
+from llm_metrics_proxy.wire.error_taxonomy import OutcomeFacts
 from tests.wire.test_error_taxonomy import facts
 
+oracle: Final = oracle_of("3.0.0")
 WRITTEN: Final = tuple(change.column for change in migrate_to_version_3_0_0().changes)
 
 
@@ -132,12 +133,12 @@ def test_too_little_to_go_on_is_said_and_the_earlier_reason_stays_otherwise() ->
 
 def test_values_of_the_wrong_type_count_as_missing_and_text_that_is_no_unicode_as_its_bytes() -> None:
     assert ended(success=0, status_code="500", error_message=b"connection refused")[2] == "unknown"
-    assert ended(success=0, error_message=BrokenText(b"\xff Connection REFUSED"))[2] == "connect_refused"
+    assert ended(success=0, error_message=InvalidText(b"\xff Connection REFUSED"))[2] == "connect_refused"
     assert ended(success=0, status_code=429.0)[2] == "unknown"
 
 
 @given(facts)
-def test_its_own_results_give_the_same_values_again(older: Facts) -> None:
+def test_its_own_results_give_the_same_values_again(older: OutcomeFacts) -> None:
     row = dict.fromkeys(INPUTS) | older._asdict()
     first = oracle(*row.values())
     row |= dict(zip((*WRITTEN, "recompute_reason"), first, strict=True))

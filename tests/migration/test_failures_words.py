@@ -1,9 +1,9 @@
-"""The oracle's own list of words is as long as that of the formula: nothing that one knows is missing in the other."""
+"""The independent list of words is as long as that of the formula: nothing that one knows is missing in the other."""
 
 import pytest
 
-from llm_metrics_proxy.migration.failures_words import from_elsewhere, from_server, from_status
 from llm_metrics_proxy.wire.error_clues import CLUES, LEGACY, VAGUE, Clue, clue, legacy_clue, status_clue
+from tests.migration.failures_words import from_elsewhere, from_server, from_status
 
 
 @pytest.mark.parametrize("told", [*CLUES, *VAGUE], ids=lambda told: f"{told.type}-{len(told.words)}")

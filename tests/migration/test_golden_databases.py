@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tools import fingerprint
 
-from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS
+from llm_metrics_proxy.metrics_service import APP_VERSION, derive
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.migration.planner import plan
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from tests.analytics.database import Database, a_record
 from tests.migration.databases import content, execute, options
 
@@ -41,18 +43,18 @@ def copy(golden: Path, tmp_path: Path) -> Path:
 @each
 def test_every_record_follows_the_formulas_of_this_program(copy: Path) -> None:
     records = execute(copy, "SELECT count(*) FROM completion_requests")
-    result = engine.migrate(copy, options(copy))
+    result = engine.migrate(copy, options(copy), migrations=MIGRATIONS)
     assert result.ended in {Ended.DONE, Ended.NOTHING_TO_DO}, result
     assert result.faults == ()
-    assert engine.verify(copy) == ()
-    assert not engine.status(copy, engine.MIGRATIONS).has_work
+    assert engine.verify(copy, migrations=MIGRATIONS) == ()
+    assert not engine.status(copy, MIGRATIONS).has_work
     rows = execute(
         copy, "SELECT total_tokens, response_time_ms, tokens_per_second, app_version FROM completion_requests"
     )
     assert len(rows) == records[0][0]
     for tokens, duration_ms, rate, stamp in rows:
-        assert stamp in FORMULAS
-        assert not is_older(stamp, engine.MIGRATIONS[-1].version)
+        assert stamp in {*fingerprint.released(), APP_VERSION}
+        assert not is_older(stamp, MIGRATIONS[-1].version)
         assert rate == _expected(tokens, duration_ms), (tokens, duration_ms)
 
 
@@ -61,7 +63,7 @@ def test_a_migration_leaves_what_was_observed_as_it_was(copy: Path) -> None:
     names = [name for name in _columns(copy) if name not in CALCULATED | {"id", "timestamp", "timestamp_original"}]
     times = execute(copy, "SELECT id, timestamp FROM completion_requests ORDER BY id")
     before = content(copy, names)
-    assert engine.migrate(copy, options(copy)).ended in {Ended.DONE, Ended.NOTHING_TO_DO}
+    assert engine.migrate(copy, options(copy), migrations=MIGRATIONS).ended in {Ended.DONE, Ended.NOTHING_TO_DO}
     Database(copy.parent).store.close()  # a database that had nothing to do gets its newest columns here
     assert content(copy, names) == before
     kept = "SELECT id, iif(timestamp_original IS NULL, timestamp, timestamp_original) FROM completion_requests"
@@ -72,12 +74,12 @@ def test_a_migration_leaves_what_was_observed_as_it_was(copy: Path) -> None:
 def test_undo_gives_it_back_and_new_records_stay(copy: Path) -> None:
     names = [name for name in _columns(copy) if name != "id"]
     before = content(copy, names)
-    ended = engine.migrate(copy, options(copy)).ended
+    ended = engine.migrate(copy, options(copy), migrations=MIGRATIONS).ended
     Database(copy.parent).add(a_record(), app_version=APP_VERSION)
     assert len(content(copy, ["model"])) == len(before) + 1
     if ended is Ended.DONE:
         assert content(copy, names, through_id=max(before)) != before
-        result = engine.undo(copy, options(copy))
+        result = engine.undo(copy, options(copy), migrations=MIGRATIONS)
         assert (result.ended, result.faults, result.conflicts) == (Ended.UNDONE, (), ())
     assert content(copy, names, through_id=max(before)) == before
     assert execute(copy, "SELECT app_version FROM completion_requests ORDER BY id DESC LIMIT 1") == [(APP_VERSION,)]
@@ -85,11 +87,11 @@ def test_undo_gives_it_back_and_new_records_stay(copy: Path) -> None:
 
 @each
 def test_what_was_taken_back_can_be_done_again(copy: Path) -> None:
-    first = engine.migrate(copy, options(copy))
+    first = engine.migrate(copy, options(copy), migrations=MIGRATIONS)
     after = content(copy, _columns(copy))
     if first.ended is Ended.DONE:
-        engine.undo(copy, options(copy))
-        again = engine.migrate(copy, options(copy))
+        engine.undo(copy, options(copy), migrations=MIGRATIONS)
+        again = engine.migrate(copy, options(copy), migrations=MIGRATIONS)
         assert (again.ended, again.faults) == (Ended.DONE, ())
     assert content(copy, _columns(copy)) == after
 
@@ -124,7 +126,7 @@ def _expected(tokens: Any, duration_ms: Any) -> Any:
         return None
     record = RequestRecord(request_id="", timestamp="", method="", endpoint="", response_time_ms=float(duration_ms))
     record.total_tokens = tokens  # type: ignore[assignment]  # older files hold fractions of tokens, too
-    rate, *_ = FORMULAS[APP_VERSION](record)
+    rate, *_ = derive(record)
     return pytest.approx(rate, rel=1e-15) if isinstance(rate, float) and isfinite(rate) else None
 
 
@@ -144,9 +146,9 @@ def _texts(path: Path) -> Iterator[str]:
 
 @each
 def test_a_plan_says_beforehand_how_many_records_the_run_changes(copy: Path) -> None:
-    found = plan(copy, backup_dir=copy.parent / "backups")
+    found = plan(copy, backup_dir=copy.parent / "backups", migrations=MIGRATIONS)
     assert (found.refusal, found.faults) == (None, ())
-    result = engine.migrate(copy, options(copy))
+    result = engine.migrate(copy, options(copy), migrations=MIGRATIONS)
     changed = result.run.records_changed if result.run is not None else 0
     assert sum(step.records for step in found.steps) == changed
     assert found.nothing_to_do == (result.ended is Ended.NOTHING_TO_DO)

@@ -15,12 +15,13 @@ import pytest
 
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.adoption import adopt, index_steps, indexes
-from llm_metrics_proxy.migration.batches import Pace, transaction
+from llm_metrics_proxy.migration.batches import Pace
 from llm_metrics_proxy.migration.grafting import Grafting
 from llm_metrics_proxy.migration.legacy import inspect
 from llm_metrics_proxy.migration.lock import Fence
-from llm_metrics_proxy.migration.model import Ended, Phase, Progress, State, quiet
+from llm_metrics_proxy.migration.model import Ended, Progress, RunState, WorkPhase, quiet
 from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from tests import legacy
 
 RECORDS = 700
@@ -49,8 +50,7 @@ class Builder:
     def __init__(self, path: Path, between: Callable[[], Any] = lambda: None, stop_after: int = 10**9) -> None:
         self.pace, self._left = OwnPace(), stop_after
         self.connection = apsw.Connection(str(path))
-        with transaction(self.connection):
-            fence = Fence(self.connection)
+        fence = Fence(self.connection)
         self.grafting = Grafting(
             self.connection, fence, self.pace, report=quiet, interrupted=self._interrupted, between=between
         )
@@ -391,12 +391,12 @@ assert builder.build()
 def test_an_undo_after_an_interruption_leaves_nothing_of_it(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "metrics.db", "1.1", RECORDS)
     options = Options(backup_dir=tmp_path / "backups")
-    stop = _StopIn(Phase.MIGRATING, "index")
-    assert engine.migrate(path, options, report=stop.report, stop=stop).ended is Ended.STOPPED
+    stop = _StopIn(WorkPhase.MIGRATING, "index")
+    assert engine.migrate(path, options, report=stop.report, stop=stop, migrations=MIGRATIONS).ended is Ended.STOPPED
     assert execute(path, "SELECT count(*) FROM migration_state WHERE key GLOB 'entries*'") == [(1,)]
-    result = engine.undo(path, options)
+    result = engine.undo(path, options, migrations=MIGRATIONS)
     assert result.run is not None
-    assert (result.ended, result.run.state, result.conflicts) == (Ended.UNDONE, State.UNDONE, ())
+    assert (result.ended, result.run.state, result.conflicts) == (Ended.UNDONE, RunState.UNDONE, ())
     assert {name for kind, name, _sql in schema(path) if kind == "index"} >= NAMES
     as_sqlite_makes_it(path)
 
@@ -404,7 +404,7 @@ def test_an_undo_after_an_interruption_leaves_nothing_of_it(tmp_path: Path) -> N
 class _StopIn(threading.Event):
     """Set once some work has begun."""
 
-    def __init__(self, phase: Phase, words: str) -> None:
+    def __init__(self, phase: WorkPhase, words: str) -> None:
         super().__init__()
         self._work, self._words = phase, words
 

@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from llm_metrics_proxy.errors import StoreBusyError, StoreError
-from llm_metrics_proxy.migration.legacy import Found, Inspection, inspect
+from llm_metrics_proxy.migration.legacy import FileKind, Inspection, inspect
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import LEDGER, steps
 from tests import legacy
@@ -48,13 +48,13 @@ def looked(path: Path) -> Inspection:
 
 class TestNothing:
     def test_no_file(self, path: Path) -> None:
-        assert looked(path).found is Found.NOTHING
+        assert looked(path).found is FileKind.NOTHING
 
     @pytest.mark.parametrize("beside", ["", "-wal", "-shm", "-journal"])
     def test_no_bytes(self, path: Path, beside: str) -> None:
         Path(f"{path}{beside}").touch()
         path.touch()
-        assert looked(path).found is Found.NOTHING
+        assert looked(path).found is FileKind.NOTHING
 
     @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
     def test_no_table(self, path: Path, mode: str) -> None:
@@ -64,13 +64,13 @@ class TestNothing:
             "CREATE TABLE t (x INTEGER PRIMARY KEY AUTOINCREMENT)",
             "DROP TABLE t",
         )
-        assert looked(path).found is Found.NOTHING
+        assert looked(path).found is FileKind.NOTHING
 
     def test_no_bytes_beside_a_wal_that_opening_would_delete(self, path: Path) -> None:
         legacy.leave_wal(legacy.make(path), "DELETE FROM completion_requests")
         path.write_bytes(b"")
         seen = looked(path)
-        assert seen.found is Found.FOREIGN
+        assert seen.found is FileKind.FOREIGN
         assert "metrics.db-wal beside it holds" in seen.message
 
 
@@ -78,7 +78,7 @@ class TestOurs:
     def test_of_this_version(self, path: Path) -> None:
         SqliteStore(path).close()
         seen = looked(path)
-        assert (seen.found, seen.has_rowid_id) == (Found.OURS, True)
+        assert (seen.found, seen.has_rowid_id) == (FileKind.OURS, True)
 
     def test_of_2_0_0(self, path: Path) -> None:
         first = steps()[0]
@@ -87,12 +87,12 @@ class TestOurs:
             f"INSERT INTO schema_steps VALUES (1, '{first.name}', '{first.checksum}', 'then', '2.0.0')",
         )  # fmt: skip
         seen = looked(path)
-        assert seen.found is Found.OURS
+        assert seen.found is FileKind.OURS
         assert "timestamp_original" not in seen.columns
 
     def test_while_it_is_open(self, path: Path) -> None:
         store = SqliteStore(path)
-        assert inspect(path).found is Found.OURS
+        assert inspect(path).found is FileKind.OURS
         store.forget_worker("nobody")
         store.close()
         assert names_in(path.parent) == ["metrics.db"], "the store was the last: it could clean up"
@@ -101,20 +101,20 @@ class TestOurs:
         SqliteStore(path).close()
         database(path, "INSERT INTO schema_steps VALUES (99, 'future', 'x', 'then', '9.1.0')")
         seen = looked(path)
-        assert seen.found is Found.NEWER
+        assert seen.found is FileKind.NEWER
         assert "9.1.0" in seen.message
 
     def test_whose_steps_were_altered(self, path: Path) -> None:
         SqliteStore(path).close()
         database(path, "UPDATE schema_steps SET checksum = 'other'")
-        assert looked(path).found is Found.FOREIGN
+        assert looked(path).found is FileKind.FOREIGN
 
 
 class TestLegacy:
     @pytest.mark.parametrize("layout", legacy.LAYOUTS)
     def test_every_layout(self, path: Path, layout: str) -> None:
         seen = looked(legacy.make(path, layout))
-        assert seen.found is Found.LEGACY, seen.message
+        assert seen.found is FileKind.LEGACY, seen.message
         assert list(seen.columns) == legacy.names(layout)
         assert seen.schema_version == legacy.LAYOUTS[layout].schema_version
         assert seen.has_rowid_id == (layout not in ("text id", "without rowid", "no id"))
@@ -124,18 +124,18 @@ class TestLegacy:
     @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16be"])
     def test_with_and_without_schema_version(self, path: Path, version: int, mode: str, encoding: str) -> None:
         seen = looked(legacy.make(path, schema_version=version, journal_mode=mode, encoding=encoding))
-        assert (seen.found, seen.schema_version, seen.encoding) == (Found.LEGACY, version, encoding)
+        assert (seen.found, seen.schema_version, seen.encoding) == (FileKind.LEGACY, version, encoding)
 
     @pytest.mark.parametrize("shm", [True, False])
     def test_a_wal_that_a_killed_program_left_belongs_to_it(self, path: Path, shm: bool) -> None:
         legacy.leave_wal(legacy.make(path), "ALTER TABLE completion_requests ADD COLUMN in_the_wal", shm=shm)
         seen = looked(path)
-        assert seen.found is Found.LEGACY
+        assert seen.found is FileKind.LEGACY
         assert "in_the_wal" in seen.columns
 
     def test_a_table_that_is_in_the_wal_alone(self, path: Path) -> None:
         legacy.leave_wal(database(path, "PRAGMA user_version = 1"), "CREATE TABLE completion_requests (a)")
-        assert looked(path).found is Found.FOREIGN
+        assert looked(path).found is FileKind.FOREIGN
 
     def test_a_hot_journal_that_a_killed_program_left_belongs_to_it(self, path: Path) -> None:
         legacy.make(path, rows=100)
@@ -143,13 +143,13 @@ class TestLegacy:
             path, "UPDATE completion_requests SET error_message = hex(randomblob(2000))", "DROP TABLE schema_version"
         )
         seen = looked(path)
-        assert (seen.found, seen.schema_version) == (Found.LEGACY, 1)
+        assert (seen.found, seen.schema_version) == (FileKind.LEGACY, 1)
 
     def test_a_program_that_writes_to_it_now(self, path: Path) -> None:
         legacy.make(path)
         connection = apsw.Connection(str(path))
         connection.execute("BEGIN IMMEDIATE; DELETE FROM completion_requests")
-        assert inspect(path).found is Found.LEGACY
+        assert inspect(path).found is FileKind.LEGACY
         connection.execute("COMMIT; BEGIN EXCLUSIVE")
         with pytest.raises(StoreBusyError):
             inspect(path)
@@ -160,7 +160,7 @@ class TestLegacy:
     def test_columns_and_table_in_other_letters(self, path: Path) -> None:
         database(path, "CREATE TABLE Completion_Requests (ID INTEGER PRIMARY KEY, Timestamp, MODEL, Total_Tokens)")
         seen = looked(path)
-        assert (seen.found, seen.has_rowid_id) == (Found.LEGACY, True)
+        assert (seen.found, seen.has_rowid_id) == (FileKind.LEGACY, True)
 
     @pytest.mark.parametrize(
         ("key", "is_rowid"),
@@ -182,7 +182,7 @@ class TestLegacy:
         legacy.make(path, journal_mode="WAL")
         (path if kind == "file" else path.parent).chmod(0o555)
         try:
-            assert looked(path).found is Found.LEGACY
+            assert looked(path).found is FileKind.LEGACY
         finally:
             path.parent.chmod(0o755)
 
@@ -196,18 +196,18 @@ class TestLegacy:
 
     @pytest.mark.parametrize("name", ["a b?mode=rwc#x.db", "50%20.db", "é'\".db"])
     def test_odd_file_names(self, tmp_path: Path, name: str) -> None:
-        assert looked(legacy.make(tmp_path / name)).found is Found.LEGACY
+        assert looked(legacy.make(tmp_path / name)).found is FileKind.LEGACY
 
 
 class TestNewer:
     @pytest.mark.parametrize("version", [4, 17])
     def test_a_schema_version_that_no_older_program_wrote(self, path: Path, version: int) -> None:
         seen = looked(legacy.make(path, "2.0", schema_version=version))
-        assert seen.found is Found.NEWER
+        assert seen.found is FileKind.NEWER
         assert f"schema_version {version}" in seen.message
 
-    @pytest.mark.parametrize(("value", "found"), [("4", Found.NEWER), (3.5, Found.NEWER), ("x", Found.LEGACY)])
-    def test_a_schema_version_of_another_type(self, path: Path, value: object, found: Found) -> None:
+    @pytest.mark.parametrize(("value", "found"), [("4", FileKind.NEWER), (3.5, FileKind.NEWER), ("x", FileKind.LEGACY)])
+    def test_a_schema_version_of_another_type(self, path: Path, value: object, found: FileKind) -> None:
         database(legacy.make(path, schema_version=None), "CREATE TABLE schema_version (version)")
         connection = apsw.Connection(str(path))
         connection.execute("INSERT INTO schema_version VALUES (?)", (value,))
@@ -216,13 +216,13 @@ class TestNewer:
 
     def test_a_newer_one_in_the_wal(self, path: Path) -> None:
         legacy.leave_wal(legacy.make(path, "2.0"), "UPDATE schema_version SET version = 5 WHERE version = 1")
-        assert looked(path).found is Found.NEWER
+        assert looked(path).found is FileKind.NEWER
 
 
 class TestForeign:
     def test_another_programs_tables(self, path: Path) -> None:
         seen = looked(database(path, *(f"CREATE TABLE bookmarks_{n} (url)" for n in range(7))))
-        assert seen.found is Found.FOREIGN
+        assert seen.found is FileKind.FOREIGN
         assert "bookmarks_0" in seen.message
         assert "2 more" in seen.message
 
@@ -231,7 +231,7 @@ class TestForeign:
         database(path, "CREATE TABLE urls (url)", f"INSERT INTO urls {fill} SELECT hex(randomblob(2000)) FROM n")
         legacy.leave_hot_journal(path, "UPDATE urls SET url = hex(randomblob(1500))")
         seen = looked(path)
-        assert (seen.found, seen.tables) == (Found.FOREIGN, ("urls",))
+        assert (seen.found, seen.tables) == (FileKind.FOREIGN, ("urls",))
 
     @pytest.mark.parametrize(
         ("columns", "lacks"),
@@ -244,7 +244,7 @@ class TestForeign:
     )
     def test_a_completion_requests_that_is_none_of_ours(self, path: Path, columns: str, lacks: str) -> None:
         seen = looked(database(path, f"CREATE TABLE completion_requests ({columns})"))
-        assert seen.found is Found.FOREIGN
+        assert seen.found is FileKind.FOREIGN
         assert lacks in seen.message
 
     @pytest.mark.parametrize(
@@ -256,20 +256,20 @@ class TestForeign:
     )
     def test_a_completion_requests_that_is_no_table(self, path: Path, statement: str) -> None:
         seen = looked(database(path, statement))
-        assert seen.found is Found.FOREIGN
+        assert seen.found is FileKind.FOREIGN
         assert "not a table of records" in seen.message
 
     @pytest.mark.parametrize("content", [b"\0", b"hello, world\n" * 500, PNG, b"SQLite format 4\0" * 100])
     def test_no_database(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)
         seen = looked(path)
-        assert seen.found is Found.FOREIGN
+        assert seen.found is FileKind.FOREIGN
         assert "is not a SQLite database" in seen.message
 
     def test_a_folder(self, path: Path) -> None:
         path.mkdir()
         seen = looked(path)
-        assert seen.found is Found.FOREIGN
+        assert seen.found is FileKind.FOREIGN
         assert "Is a directory" in seen.message
 
     def test_a_pipe_is_not_waited_for(self, path: Path) -> None:
@@ -278,7 +278,7 @@ class TestForeign:
         thread = threading.Thread(target=lambda: found.append(inspect(path)), daemon=True)
         thread.start()
         thread.join(30)
-        assert [seen.found for seen in found] == [Found.FOREIGN]
+        assert [seen.found for seen in found] == [FileKind.FOREIGN]
 
     @pytest.mark.parametrize("is_root", [os.geteuid() == 0])
     def test_what_this_user_may_not_read(self, is_root: bool) -> None:
@@ -318,13 +318,13 @@ class TestDamaged:
         whole = legacy.make(path, rows=300, journal_mode=mode).read_bytes()
         path.write_bytes(whole[: keep if isinstance(keep, int) else int(len(whole) * keep)])
         seen = looked(path)
-        assert seen.found is Found.DAMAGED
+        assert seen.found is FileKind.DAMAGED
         assert "it ends after" in seen.message
 
     def test_a_cut_file_of_ours(self, path: Path) -> None:
         SqliteStore(path).close()
         path.write_bytes(path.read_bytes()[:-4096])
-        assert looked(path).found is Found.DAMAGED
+        assert looked(path).found is FileKind.DAMAGED
 
     @pytest.mark.parametrize("seed", range(8))
     def test_random_damage(self, path: Path, seed: int) -> None:
@@ -335,7 +335,7 @@ class TestDamaged:
         content[page : page + 40] = dice.randbytes(40)
         path.write_bytes(content)
         seen = looked(path)
-        assert seen.found is Found.DAMAGED
+        assert seen.found is FileKind.DAMAGED
         assert "Nothing was changed" in seen.message
 
     @pytest.mark.parametrize("position", [16, 19, 21, 100, 101, 103])
@@ -343,11 +343,11 @@ class TestDamaged:
         content = bytearray(legacy.make(path).read_bytes())
         content[position] = 0xFF
         path.write_bytes(content)
-        assert looked(path).found is Found.DAMAGED
+        assert looked(path).found is FileKind.DAMAGED
 
     def test_it_is_seen_again_when_it_is_whole_again(self, path: Path) -> None:
         whole = legacy.make(path, rows=300).read_bytes()
         path.write_bytes(whole[:20000] + bytes(4096) + whole[24096:])
-        assert looked(path).found is Found.DAMAGED
+        assert looked(path).found is FileKind.DAMAGED
         path.write_bytes(whole)
-        assert looked(path).found is Found.LEGACY
+        assert looked(path).found is FileKind.LEGACY

@@ -16,6 +16,7 @@ from llm_metrics_proxy.errors import MigrationFailedError, MigrationRefusedError
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import Fence, lock_holder, lock_path, migration_lock
 from llm_metrics_proxy.migration.model import Progress
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from tests.migration.databases import make, options
 
 _HOLD = """
@@ -93,12 +94,15 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_whoever_took_a_later_turn_stops_the_one_before(tmp_path: Path) -> None:
     path = make(tmp_path / "metrics.db", 10)
-    engine.migrate(path, options(path))
+    engine.migrate(path, options(path), migrations=MIGRATIONS)
     connection = apsw.Connection(str(path))
     first = Fence(connection)
-    first.check(connection)
+    with first.transaction():
+        pass
     second = Fence(connection)
-    second.check(connection)
-    with pytest.raises(MigrationFailedError, match="its turn is"):
-        first.check(connection)
+    with second.transaction():
+        pass
+    with pytest.raises(MigrationFailedError, match="its turn is"), first.transaction():
+        pass
+    assert not connection.in_transaction
     connection.close()

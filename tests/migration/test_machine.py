@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from llm_metrics_proxy.errors import BackupError, MigrationRefusedError
 from llm_metrics_proxy.migration import engine
-from llm_metrics_proxy.migration.model import Ended, Phase, Progress, Result, State
+from llm_metrics_proxy.migration.model import Ended, MigrationResult, Progress, RunState, WorkPhase
 from llm_metrics_proxy.migration.versions import is_older
 from tests.examples import examples
 from tests.migration.chain import CHAIN
@@ -87,7 +87,7 @@ class Machine(RuleBasedStateMachine):
     def the_program_is_upgraded(self) -> None:
         self.chain += 1
 
-    def _migrate(self, stop: threading.Event, report: Any) -> Result:
+    def _migrate(self, stop: threading.Event, report: Any) -> MigrationResult:
         migrations, version = CHAIN[: self.chain], f"{self.chain + 1}.0.0"
         seen = engine.status(self.path, migrations, app_version=version)
         if seen.has_work and seen.unfinished is None:
@@ -109,8 +109,8 @@ class Machine(RuleBasedStateMachine):
         )
         assert engine.verify(self.path, migrations=CHAIN[: self.chain], app_version=f"{self.chain + 1}.0.0") == ()
 
-    @rule(phase=st.sampled_from([Phase.CHECKING, Phase.MIGRATING, Phase.VERIFYING, Phase.UNDOING]))
-    def a_migration_is_stopped(self, phase: Phase) -> None:
+    @rule(phase=st.sampled_from([WorkPhase.CHECKING, WorkPhase.MIGRATING, WorkPhase.VERIFYING, WorkPhase.UNDOING]))
+    def a_migration_is_stopped(self, phase: WorkPhase) -> None:
         stop = threading.Event()
 
         def report(progress: Progress) -> None:
@@ -136,7 +136,7 @@ class Machine(RuleBasedStateMachine):
             return
         assert result.conflicts == ()
         assert result.faults == ()
-        if to_version is None and self.before is not None and last.error is None and last.state is State.DONE:
+        if to_version is None and self.before is not None and last.error is None and last.state is RunState.DONE:
             now = content(self.path, through_id=last.bound_id)
             assert now == {key: row for key, row in self.before.items() if key <= last.bound_id}
             self.before = None

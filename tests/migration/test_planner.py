@@ -13,8 +13,8 @@ import pytest
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
-from llm_metrics_proxy.migration.model import Change, Ended
-from llm_metrics_proxy.migration.plan import Plan
+from llm_metrics_proxy.migration.model import ColumnChange, Ended
+from llm_metrics_proxy.migration.plan import MigrationPlan
 from llm_metrics_proxy.migration.planner import plan
 from llm_metrics_proxy.migration.preview import Figures, MetricChange
 from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0_0
@@ -26,27 +26,27 @@ from tests.migration.databases import execute, options
 MAX = 1.7976931348623157e308
 
 
-def planned(path: Path, **more: Any) -> Plan:
+def planned(path: Path, **more: Any) -> MigrationPlan:
     """The plan; whatever it is, nothing on the disk is other than before."""
     before = legacy.side_files(path)
     names = sorted(each.name for each in path.parent.iterdir())
-    found = plan(path, backup_dir=path.parent / "backups", **more)
+    found = plan(path, backup_dir=path.parent / "backups", **{"migrations": MIGRATIONS, **more})
     after = legacy.side_files(path)
     assert {name: data for name, data in after.items() if not name.endswith("-shm")} == {
         name: data for name, data in before.items() if not name.endswith("-shm")
     }
     assert sorted(each.name for each in path.parent.iterdir()) == names
-    assert msgspec.json.decode(msgspec.json.encode(found), type=Plan) == found
+    assert msgspec.json.decode(msgspec.json.encode(found), type=MigrationPlan) == found
     return found
 
 
-def shown(found: Plan, name: str = "tokens_per_second") -> MetricChange:
+def shown(found: MigrationPlan, name: str = "tokens_per_second") -> MetricChange:
     """One metric of the table before and after."""
     (metric,) = (metric for metric in found.metrics if metric.metric == name)
     return metric
 
 
-def gaps(found: Plan) -> dict[str, int]:
+def gaps(found: MigrationPlan) -> dict[str, int]:
     """Records that a step cannot recompute, by reason, over all steps."""
     return dict(sum((Counter({gap.reason: gap.records for gap in step.gaps}) for step in found.steps), Counter()))
 
@@ -89,7 +89,7 @@ def test_the_plan_says_what_the_run_does_and_leaves_no_trace(tmp_path: Path, lay
     found = planned(path)
     assert (found.nothing_to_do, found.refusal, found.needs_adoption, found.records) == (False, None, True, 200)
     assert found.faults == ()
-    result = engine.migrate(path, options(path))
+    result = engine.migrate(path, options(path), migrations=MIGRATIONS)
     assert result.ended is Ended.DONE, result
     assert result.run is not None
     assert [step.version for step in found.steps] == [migration.version for migration in MIGRATIONS]
@@ -105,7 +105,7 @@ def test_odd_records_are_counted_as_the_run_counts_them(tmp_path: Path) -> None:
     before = by_model(path)
     found = planned(path)
     metric = shown(found)
-    result = engine.migrate(path, options(path))
+    result = engine.migrate(path, options(path), migrations=MIGRATIONS)
     assert result.run is not None
     assert (result.ended, result.run.records_changed) == (Ended.DONE, sum(step.records for step in found.steps))
     assert gaps(found) == result.run.gaps
@@ -218,12 +218,14 @@ def test_what_a_killed_program_left_is_read_and_stays(tmp_path: Path) -> None:
 
 def test_a_wrong_formula_shows_in_the_plan(tmp_path: Path) -> None:
     good = migrate_to_version_2_0_0()
-    wrong = good._replace(changes=(Change("tokens_per_second", "42.0"), *good.changes[1:]), distrusted="0")
+    wrong = good._replace(changes=(ColumnChange("tokens_per_second", "42.0"), *good.changes[1:]), distrusted="0")
     path = legacy.make(tmp_path / "metrics.db", "1.1", 50)
     faults = planned(path, migrations=(wrong,)).faults
     assert {fault.check for fault in faults} == {"oracle"}
     assert "tokens_per_second would be 42.0" in faults[0].message
-    crashing = good._replace(changes=(Change("tokens_per_second", "abs(-9223372036854775808)"), *good.changes[1:]))
+    crashing = good._replace(
+        changes=(ColumnChange("tokens_per_second", "abs(-9223372036854775808)"), *good.changes[1:])
+    )
     faults = planned(path, migrations=(crashing._replace(distrusted="0"),)).faults
     assert [fault.check for fault in faults] == ["formula"]
 
@@ -242,11 +244,11 @@ def test_a_chain_tells_what_each_step_takes_and_leaves(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_shows_what_is_left(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "metrics.db", "1.1", 100)
-    assert engine.migrate(path, options(path, max_seconds=0)).ended is Ended.STOPPED
+    assert engine.migrate(path, options(path, max_seconds=0), migrations=MIGRATIONS).ended is Ended.STOPPED
     found = planned(path)
     assert found.unfinished is not None
     assert (found.needs_adoption, found.steps[0].records, found.faults) == (False, 100, ())
-    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    assert engine.migrate(path, options(path), migrations=MIGRATIONS).ended is Ended.DONE
     assert planned(path).nothing_to_do
 
 
@@ -302,7 +304,7 @@ def test_text_that_is_no_unicode_is_migrated_as_the_plan_says(tmp_path: Path) ->
         20,
     )
     assert sum(stamp.records for stamp in found.stamps if stamp.standing == "unreadable") == 1
-    result = engine.migrate(path, options(path))
+    result = engine.migrate(path, options(path), migrations=MIGRATIONS)
     assert result.run is not None
     assert (result.ended, result.run.records_changed) == (Ended.DONE, 20 * len(MIGRATIONS))
     assert gaps(found) == result.run.gaps

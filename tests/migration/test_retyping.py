@@ -11,7 +11,7 @@ from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.planner import plan
 from llm_metrics_proxy.migration.retyping import MOST_ROWS, Retyped, count_types
 from llm_metrics_proxy.record import ALL_COLUMNS
-from llm_metrics_proxy.safe_migrations import migrate_to_version_2_0_0, migrate_to_version_3_0_0
+from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0_0, migrate_to_version_3_0_0
 from tests import legacy
 from tests.migration.databases import execute, options
 
@@ -31,7 +31,11 @@ FAILURES: list[tuple[Any, ...]] = [
 
 
 def planned(path: Path, version: str = "3.0.0") -> tuple[Retyped, ...]:
-    (step,) = [step for step in plan(path, backup_dir=path.parent / "backups").steps if step.version == version]
+    (step,) = [
+        step
+        for step in plan(path, backup_dir=path.parent / "backups", migrations=MIGRATIONS).steps
+        if step.version == version
+    ]
     return step.types
 
 
@@ -56,7 +60,7 @@ def test_the_plan_counts_what_the_run_then_makes_of_each_type(tmp_path: Path, la
     path = with_failures(legacy.make(tmp_path / "metrics.db", layout, 200))
     found = planned(path)
     before = types(path, TYPED)
-    engine.migrate(path, options(path))
+    engine.migrate(path, options(path), migrations=MIGRATIONS)
     after = types(path, "error_category, error_type")
     expected = Counter((before[key][0], *after[key]) for key in before if before[key][0] or after[key][1])
     assert {(row.before and row.before.encode(), row.category, row.type): row.records for row in found} == expected
@@ -69,8 +73,8 @@ def test_a_migrated_file_has_no_step_and_one_without_errors_no_types(tmp_path: P
     path = legacy.make(tmp_path / "metrics.db", "2.0", 200)
     execute(path, "UPDATE completion_requests SET success = 1, error_type = NULL, status_code = 200")
     assert planned(path) == ()
-    engine.migrate(path, options(path))
-    assert plan(path, backup_dir=tmp_path / "backups").steps == ()
+    engine.migrate(path, options(path), migrations=MIGRATIONS)
+    assert plan(path, backup_dir=tmp_path / "backups", migrations=MIGRATIONS).steps == ()
 
 
 def test_a_migration_that_sets_no_types_tells_none(tmp_path: Path) -> None:

@@ -21,17 +21,17 @@ from llm_metrics_proxy.errors import (
 )
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Change, Ended, Phase, State
+from llm_metrics_proxy.migration.model import ColumnChange, Ended, RunState, WorkPhase
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService, View
-from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.migration.window import DailyWindow
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
 from tests.waiting import wait_until
 
 RECORDS = 300
-WRONG = tuple(m._replace(changes=(Change("tokens_per_second", "1.0"), *m.changes[1:])) for m in MIGRATIONS)
+WRONG = tuple(m._replace(changes=(ColumnChange("tokens_per_second", "1.0"), *m.changes[1:])) for m in MIGRATIONS)
 
 
 @pytest.fixture
@@ -46,7 +46,9 @@ class Running:
 
     def __init__(self, path: Path, **options: Any) -> None:
         self.path = path
-        kinds: dict[str, Any] = {name: options.pop(name) for name in ("allowed", "migrations") if name in options}
+        kinds: dict[str, Any] = {"migrations": MIGRATIONS} | {
+            name: options.pop(name) for name in ("allowed", "migrations") if name in options
+        }
         folder = path.parent / "backups"
         told = Options(backup_dir=folder, automatic=True, wait_for_lock=True, **options)
         self.service = MigrationService(path, told, retry_s=0.05, look_s=0.02, **kinds)
@@ -92,11 +94,11 @@ def test_an_old_database_is_brought_up_to_date_and_the_store_opens(old: Path) ->
     with running(old) as it:
         view = it.until_ended(Ended.DONE)
         assert (view.problem, view.pending, view.blocks_store) == (None, False, False)
-        assert (view.progress.phase, view.run_id) == (Phase.IDLE, 1)
+        assert (view.progress.phase, view.run_id) == (WorkPhase.IDLE, 1)
         assert it.service.wait_until_looked(0)
         it.service.admit()
         SqliteStore(old).close()
-    assert engine.verify(old) == ()
+    assert engine.verify(old, migrations=MIGRATIONS) == ()
     assert (
         ask(old, f"SELECT count(*) FROM completion_requests WHERE app_version = '{MIGRATIONS[-1].version}'") == RECORDS
     )
@@ -105,7 +107,7 @@ def test_an_old_database_is_brought_up_to_date_and_the_store_opens(old: Path) ->
 
 def test_until_it_is_adopted_nothing_may_be_stored_in_it(old: Path) -> None:
     with migration_lock(old), running(old) as it:
-        it.until(lambda view: view.progress.phase is Phase.WAITING)
+        it.until(lambda view: view.progress.phase is WorkPhase.WAITING)
         assert it.view.blocks_store
         assert it.view.pending
         with pytest.raises(StoreError, match="is being migrated"):
@@ -122,7 +124,7 @@ def test_it_waits_for_whoever_migrates_now(old: Path) -> None:
     assert not (old.parent / "none.db").exists()
     with running(old) as it:
         with migration_lock(old, wait=True):
-            it.until(lambda view: view.progress.phase in (Phase.WAITING, Phase.IDLE))
+            it.until(lambda view: view.progress.phase in (WorkPhase.WAITING, WorkPhase.IDLE))
         it.until_ended(Ended.DONE)
 
 
@@ -161,10 +163,10 @@ def test_without_auto_migrate_an_old_database_is_refused_untouched(old: Path) ->
 
 
 def test_without_auto_migrate_what_is_up_to_date_or_left_alone_is_served(old: Path) -> None:
-    engine.migrate(old, Options(backup_dir=old.parent / "backups"))
+    engine.migrate(old, Options(backup_dir=old.parent / "backups"), migrations=MIGRATIONS)
     with running(old, allowed=False) as it:
         it.until_ended(Ended.NOTHING_TO_DO)
-    engine.undo(old, Options(backup_dir=old.parent / "backups"))
+    engine.undo(old, Options(backup_dir=old.parent / "backups"), migrations=MIGRATIONS)
     with running(old, allowed=False) as it:
         assert "migrate run" in str(it.until_ended(Ended.HELD).problem)
         it.service.admit()
@@ -177,7 +179,7 @@ def test_without_auto_migrate_a_person_who_is_at_it_is_waited_for(old: Path) -> 
     with migration_lock(old):
         it = Running(old, allowed=False)
         it.service.start(it.ended.set)
-        it.until(lambda view: view.progress.phase is Phase.WAITING)
+        it.until(lambda view: view.progress.phase is WorkPhase.WAITING)
     assert it.ended.wait(60)  # that person has gone without having done it
     it.service.stop()
 
@@ -204,7 +206,7 @@ def test_a_run_that_was_taken_back_by_verification_is_told_and_not_tried_again(o
         assert it.view.problem
     with running(old, migrations=WRONG) as it:
         assert it.until_ended(Ended.HELD).problem
-    assert [run.state for run in engine.history(old)] == [State.ROLLED_BACK]
+    assert [run.state for run in engine.history(old)] == [RunState.ROLLED_BACK]
     with running(old) as it:  # another release, with another formula
         it.until_ended(Ended.DONE)
 
@@ -213,10 +215,10 @@ def test_what_other_processes_do_is_noticed(old: Path) -> None:
     by_hand = Options(backup_dir=old.parent / "backups")
     with running(old) as it:
         it.until_ended(Ended.DONE)
-        assert engine.undo(old, by_hand).ended is Ended.UNDONE
+        assert engine.undo(old, by_hand, migrations=MIGRATIONS).ended is Ended.UNDONE
         assert "by a person" in str(it.until(lambda view: view.problem).problem)
         assert it.view.pending
-        assert engine.migrate(old, by_hand).ended is Ended.DONE
+        assert engine.migrate(old, by_hand, migrations=MIGRATIONS).ended is Ended.DONE
         it.until(lambda view: view.problem is None and not view.pending)
         assert it.until(lambda view: view.run_id == 2).run_id == 2
 
@@ -229,32 +231,32 @@ def test_what_another_process_left_when_it_died_is_finished(old: Path) -> None:
         connection.execute("UPDATE completion_requests SET app_version = '1.0.0'; DELETE FROM migration_state")
         connection.close()
         by_hand = Options(backup_dir=old.parent / "backups", max_seconds=0.0)
-        assert engine.migrate(old, by_hand).ended is Ended.STOPPED
-        it.until(lambda view: len(engine.history(old)) == 2 and engine.history(old)[-1].state is State.DONE)
+        assert engine.migrate(old, by_hand, migrations=MIGRATIONS).ended is Ended.STOPPED
+        it.until(lambda view: len(engine.history(old)) == 2 and engine.history(old)[-1].state is RunState.DONE)
         it.until(lambda view: not view.pending)
 
 
 def test_it_stops_after_a_batch_and_goes_on_at_the_next_start(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "metrics.db", "1.1", 700)  # more than a first batch, of index entries too: two rests
     with running(path, pause_ms=3_000) as it:
-        it.until(lambda view: view.progress.phase is Phase.MIGRATING and engine.history(path)[-1].records_changed)
+        it.until(lambda view: view.progress.phase is WorkPhase.MIGRATING and engine.history(path)[-1].records_changed)
         it.service.admit()  # adopted, so that records can be stored beside
-    assert engine.history(path)[-1].state is State.MIGRATING
+    assert engine.history(path)[-1].state is RunState.MIGRATING
     with running(path) as it:
         it.until_ended(Ended.DONE)
-    assert [run.state for run in engine.history(path)] == [State.DONE]
-    assert engine.verify(path) == ()
+    assert [run.state for run in engine.history(path)] == [RunState.DONE]
+    assert engine.verify(path, migrations=MIGRATIONS) == ()
 
 
 def test_outside_its_hours_it_pauses_and_says_until_when(old: Path) -> None:
     opens = (datetime.now() + timedelta(hours=2)).time().replace(second=0, microsecond=0)
     closes = (datetime.now() + timedelta(hours=3)).time().replace(second=0, microsecond=0)
-    with running(old, window=Window(opens, closes)) as it:
-        view = it.until(lambda view: view.progress.phase is Phase.PAUSED and view.paused_until)
+    with running(old, window=DailyWindow(opens, closes)) as it:
+        view = it.until(lambda view: view.progress.phase is WorkPhase.PAUSED and view.paused_until)
         assert view.paused_until is not None
         assert view.paused_until.tzinfo is not None
         assert timedelta(hours=1) < view.paused_until - datetime.now().astimezone() < timedelta(hours=3)
-    assert engine.history(old)[-1].state is State.MIGRATING
+    assert engine.history(old)[-1].state is RunState.MIGRATING
 
 
 def test_what_a_blocked_database_waits_for_is_said_everywhere(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +264,7 @@ def test_what_a_blocked_database_waits_for_is_said_everywhere(old: Path, monkeyp
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), full))
     before = content(old)
     with running(old) as it:
-        view = it.until(lambda view: view.problem is not None and view.progress.phase is Phase.WAITING)
+        view = it.until(lambda view: view.problem is not None and view.progress.phase is WorkPhase.WAITING)
         assert "has no room for the migration" in str(view.problem)
         assert in_words(view.progress).startswith("waiting: The disk has no room for the migration of ")
         assert in_words(view.progress).endswith("It is tried again every 0.05 s")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.metrics_service import FORMULAS, to_row
+from llm_metrics_proxy.metrics_service import formula_of, to_row
 from llm_metrics_proxy.migration import engine, token_times
 from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.migration.preview import try_out
@@ -73,7 +73,7 @@ def test_sql_and_oracle_agree_to_the_bit(table: apsw.Connection, given_values: d
     )
     (stored,) = table.execute(f"SELECT {_COLUMNS} FROM completion_requests")  # as the columns' types made them
     expressions = [*(change.expression for change in migration.changes), migration.reason_expression]
-    wanted = ", ".join(map(migration.worked_out, expressions))
+    wanted = ", ".join(map(migration.evaluated, expressions))
     (written,) = table.execute(f"SELECT {wanted} FROM completion_requests")
     expected = oracle(*stored)
     assert bits(written) == bits(expected)
@@ -84,7 +84,7 @@ def test_sql_and_oracle_agree_to_the_bit(table: apsw.Connection, given_values: d
         sets = ", ".join(f"{name} = ?" for name in columns)
         table.execute(f"UPDATE completion_requests SET {sets}", expected[:-1])
         ((follows,),) = table.execute(
-            f"SELECT NOT {migration.worked_out(migration.distrusted)} FROM completion_requests"
+            f"SELECT NOT {migration.evaluated(migration.distrusted)} FROM completion_requests"
         )
         assert follows == 1, "what it has written is not distrusted"
     finally:
@@ -125,7 +125,7 @@ def test_a_new_record_is_what_the_migrations_make_of_the_same_facts(older: list[
         connection.execute("DROP INDEX completion_requests_request_id")
         connection.executemany(
             f"INSERT INTO completion_requests ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
-            [(*msgspec.structs.astuple(record), *FORMULAS["2.0.0"](record), stamp) for record in older],
+            [(*msgspec.structs.astuple(record), *formula_of("2.0.0")(record), stamp) for record in older],
         )
         stamps = (stamp, *(migration.version for migration in MIGRATIONS))
         taken = [[each for each in stamps if is_older(each, migration.version)] for migration in MIGRATIONS]
@@ -210,7 +210,7 @@ def test_odd_values_are_migrated_verified_and_come_back_to_the_bit(tmp_path: Pat
             (row[place + 1], struct.unpack("<d", row[place])[0] if row[place + 1] == "real" else row[place])
             for row in before.values()
         ]
-    result = engine.undo(path, options(path))
+    result = engine.undo(path, options(path), migrations=MIGRATIONS)
     assert (result.ended, result.faults, result.conflicts) == (Ended.UNDONE, (), ())
     assert content(path, names) == before
     assert execute(
@@ -236,7 +236,7 @@ def test_a_phase_that_3_0_0_told_from_a_time_stands_though_the_time_went_aside(t
     migrated(path)
     told = execute(path, "SELECT time_to_first_token_ms, error_phase FROM completion_requests")
     assert told == [(None, "mid_stream")]
-    assert engine.verify(path) == ()
+    assert engine.verify(path, migrations=MIGRATIONS) == ()
 
 
 def test_a_table_that_came_from_a_migrated_database_keeps_its_originals_and_comes_back(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_a_table_that_came_from_a_migrated_database_keeps_its_originals_and_come
     migrated(path)
     times = "SELECT time_to_first_token_ms, time_to_first_token_ms_original FROM completion_requests ORDER BY id"
     assert execute(path, times) == [(None, "7"), (None, 7), (None, 1300.0)]
-    result = engine.undo(path, options(path))
+    result = engine.undo(path, options(path), migrations=MIGRATIONS)
     assert (result.ended, result.faults, result.conflicts) == (Ended.UNDONE, (), ())
     assert content(path, names) == before
 
@@ -276,7 +276,7 @@ def test_a_time_that_somebody_changed_since_is_left_alone_by_an_undo(tmp_path: P
     path = legacy.make(tmp_path / "metrics.db", "2.0", [_WHOLE, _WHOLE])
     migrated(path)
     execute(path, "UPDATE completion_requests SET time_to_first_token_ms = 5.0 WHERE id = 2")
-    result = engine.undo(path, options(path))
+    result = engine.undo(path, options(path), migrations=MIGRATIONS)
     assert (result.ended, result.conflicts) == (Ended.UNDONE, (2,))
     assert execute(path, "SELECT time_to_first_token_ms, app_version FROM completion_requests ORDER BY id") == [
         (1300.0, None), (5.0, "4.0.0"),

@@ -52,7 +52,7 @@ def test_the_undo_by_hand_puts_every_value_back_and_is_left_alone(tmp_path: Path
     (script,) = re.findall(r"^Undo run 1 without.+?^```sql\n(.+?)^```", PAGE, re.M | re.S)
     names = [name for (name,) in execute(path, "SELECT name FROM pragma_table_info('completion_requests')")]
     before = content(path, names)
-    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    assert engine.migrate(path, options(path), migrations=MIGRATIONS).ended is Ended.DONE
     assert content(path, names) != before
     execute(path, script)
     assert content(path, names) == before
@@ -60,9 +60,9 @@ def test_the_undo_by_hand_puts_every_value_back_and_is_left_alone(tmp_path: Path
     for name in (*added, "outcome"):
         assert execute(path, f"SELECT count({name}) FROM completion_requests") == [(0,)], name
     assert execute(path, "SELECT name FROM sqlite_schema WHERE name GLOB 'migration_undo_*'") == []
-    assert engine.migrate(path, options(path, automatic=True)).ended is Ended.HELD
-    assert engine.migrate(path, options(path)).ended is Ended.DONE
-    assert engine.verify(path) == ()
+    assert engine.migrate(path, options(path, automatic=True), migrations=MIGRATIONS).ended is Ended.HELD
+    assert engine.migrate(path, options(path), migrations=MIGRATIONS).ended is Ended.DONE
+    assert engine.verify(path, migrations=MIGRATIONS) == ()
 
 
 def test_timestamps_are_read_as_the_page_says() -> None:

@@ -1,5 +1,6 @@
 """Verification by combinations: what is held against an oracle once stands for every record that is alike."""
 
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -7,15 +8,18 @@ import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tools.fingerprint import GOLDEN
 
 from llm_metrics_proxy.migration import engine
-from llm_metrics_proxy.migration.model import Ended, Migration, Result
+from llm_metrics_proxy.migration.model import Ended, Migration, MigrationResult
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.wire import error_taxonomy
+from llm_metrics_proxy.wire.error_types import TAXONOMY, ErrorType
 from tests import legacy
 
 NEWEST: Final = MIGRATIONS[-1].version
-BY_COMBINATION: Final = [migration for migration in MIGRATIONS if migration.seen_as is not None]
+BY_COMBINATION: Final = [migration for migration in MIGRATIONS if migration.oracle_key is not None]
 ODD: Final = st.one_of(
     st.none(),
     st.sampled_from([0, 1, -1, 200, 404, 2**63 - 1, 0.0, -0.0, 1.0, 404.0, 1e308, b"", b"stop", b"\xff"]),
@@ -34,14 +38,14 @@ LIKELY: Final[dict[str, dict[str, st.SearchStrategy[Any]]]] = {
 
 @pytest.mark.parametrize("migration", BY_COMBINATION, ids=lambda migration: migration.version)
 def test_the_oracle_cannot_tell_a_record_from_what_is_seen_of_it(migration: Migration) -> None:
-    templates = migration.seen_as
+    templates = migration.oracle_key
     assert templates is not None
     assert len(templates) == len(migration.inputs)
     connection = apsw.Connection(":memory:")
     names = {name: f"v{number}" for number, name in enumerate(migration.inputs, 1)}
     row = f"(SELECT {', '.join(f'? AS {name}' for name in names.values())})"
     seen = ", ".join(template.format(names[name]) for name, template in zip(migration.inputs, templates, strict=True))
-    stands, likely = migration.seen_where.format(**names), LIKELY.get(migration.version, {})
+    stands, likely = migration.oracle_key_where.format(**names), LIKELY.get(migration.version, {})
 
     @given(st.tuples(*[likely.get(name, ODD) for name in migration.inputs]))
     def holds(values: tuple[Any, ...]) -> None:
@@ -53,7 +57,7 @@ def test_the_oracle_cannot_tell_a_record_from_what_is_seen_of_it(migration: Migr
     connection.close()
 
 
-def spoilt(path: Path, tmp_path: Path, spoil: str) -> Result:
+def spoilt(path: Path, tmp_path: Path, spoil: str) -> MigrationResult:
     """A migration of ``path``, in which ``spoil`` happens between the batches and the verification."""
     done = [False]
 
@@ -65,7 +69,7 @@ def spoilt(path: Path, tmp_path: Path, spoil: str) -> Result:
             connection.execute(spoil)
             connection.close()
 
-    return engine.migrate(path, Options(backup_dir=tmp_path / "backups"), report=report)
+    return engine.migrate(path, Options(backup_dir=tmp_path / "backups"), report=report, migrations=MIGRATIONS)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +118,24 @@ def test_one_record_that_differs_from_those_like_it_is_named(
     assert [fault.check for fault in result.faults[:1]] == ["oracle"]
     assert words in result.faults[0].message
     assert result.faults[0].record_id is not None
+
+
+def test_records_are_held_against_the_error_types_of_the_version_that_stored_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = ErrorType("policy", "odd_tongue", "It speaks so.", "Teach it.", since="98.7.6", words=("tongue",))
+    monkeypatch.setattr(error_taxonomy, "TAXONOMY", (*TAXONOMY, later))
+    path = shutil.copyfile(GOLDEN / "4.3.0.db", tmp_path / "metrics.db")
+    connection = apsw.Connection(str(path))
+    chosen = "id = (SELECT max(id) FROM completion_requests WHERE outcome = 'upstream_error')"
+    connection.execute(
+        "UPDATE completion_requests SET upstream_error_code = 'tongue', upstream_error_type = NULL, "
+        "error_message = NULL, error_type = 'odd_tongue', error_category = 'policy', app_version = '98.7.6' "
+        f"WHERE {chosen}"
+    )
+    assert engine.verify(path, migrations=MIGRATIONS, app_version="98.7.6") == ()
+    connection.execute(f"UPDATE completion_requests SET app_version = '98.7.5' WHERE {chosen}")
+    connection.close()
+    (fault,) = engine.verify(path, migrations=MIGRATIONS, app_version="98.7.6")
+    assert "by version 98.7.5, " in fault.message
+    assert "error_type is 'odd_tongue' and should be " in fault.message

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from llm_metrics_proxy.config.settings import Settings
-from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.migration.window import DailyWindow
 
-NIGHT = Window(time(22), time(6))
-DAY = Window(time(9, 30), time(17))
+NIGHT = DailyWindow(time(22), time(6))
+DAY = DailyWindow(time(9, 30), time(17))
 
 clock_times = st.times().map(lambda at: at.replace(second=0, microsecond=0))
 
@@ -33,8 +33,8 @@ def central_europe() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("text", "window"), [("22:00-06:00", NIGHT), ("09:30-17:00", DAY)])
-def test_a_window_is_read_and_shown_alike(text: str, window: Window) -> None:
-    assert Window.parse(text) == window
+def test_a_window_is_read_and_shown_alike(text: str, window: DailyWindow) -> None:
+    assert DailyWindow.parse(text) == window
     assert str(window) == text
 
 
@@ -43,7 +43,7 @@ def test_a_window_is_read_and_shown_alike(text: str, window: Window) -> None:
 )
 def test_what_is_no_window_is_refused_by_the_settings_and_by_the_window(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 -- the sentence that people read is the settings table's
-        Window.parse(text)
+        DailyWindow.parse(text)
     with pytest.raises(ValidationError):
         Settings(migration_window=text)
 
@@ -55,7 +55,7 @@ def test_what_the_settings_accept_is_a_window(opens: time, closes: time) -> None
         with pytest.raises(ValidationError):
             Settings(migration_window=text)
     else:
-        assert str(Window.parse(str(Settings(migration_window=f" {text} ").migration_window))) == text
+        assert str(DailyWindow.parse(str(Settings(migration_window=f" {text} ").migration_window))) == text
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_what_the_settings_accept_is_a_window(opens: time, closes: time) -> None
     [
         (DAY, [time(9, 30), time(16, 59, 59)], [time(9, 29, 59), time(17), time(0)]),
         (NIGHT, [time(22), time(23, 59, 59), time(0), time(5, 59, 59)], [time(6), time(21, 59, 59), time(12)]),
-        (Window(time(18), time(0)), [time(18), time(23, 59)], [time(0), time(17, 59)]),
+        (DailyWindow(time(18), time(0)), [time(18), time(23, 59)], [time(0), time(17, 59)]),
     ],
 )
 def test_it_is_open_from_its_first_minute_up_to_its_last(
-    window: Window, inside: list[time], outside: list[time]
+    window: DailyWindow, inside: list[time], outside: list[time]
 ) -> None:
     day = datetime(2026, 5, 1)
     assert all(window.contains(at) and window.contains(datetime.combine(day, at)) for at in inside)
@@ -80,7 +80,7 @@ def test_after_that_many_seconds_it_opens_and_not_before(
 ) -> None:
     if opens == closes:
         return
-    window, zone = Window(opens, closes), UTC if has_zone else None
+    window, zone = DailyWindow(opens, closes), UTC if has_zone else None
     unix_s = start.timestamp()
     now = datetime.fromtimestamp(unix_s, zone)
     wait_s = window.seconds_until_open(now)
@@ -93,12 +93,14 @@ def test_after_that_many_seconds_it_opens_and_not_before(
 
 def test_it_waits_in_real_seconds_where_the_clock_jumps() -> None:
     evening = datetime(2026, 3, 28, 21)
-    assert Window(time(4), time(5)).seconds_until_open(evening) == 6 * 3600  # seven hours on the clock, one is skipped
+    assert (
+        DailyWindow(time(4), time(5)).seconds_until_open(evening) == 6 * 3600
+    )  # seven hours on the clock, one is skipped
     # 02:30 does not exist that night; the clock goes from 02:00 to 03:00, which is inside.
-    assert Window(time(2, 30), time(5)).seconds_until_open(evening) == 5 * 3600
+    assert DailyWindow(time(2, 30), time(5)).seconds_until_open(evening) == 5 * 3600
     # A window inside the skipped hour has to wait for the next night.
-    assert Window(time(2, 10), time(2, 50)).seconds_until_open(evening) == (24 + 4) * 3600 + 600
+    assert DailyWindow(time(2, 10), time(2, 50)).seconds_until_open(evening) == (24 + 4) * 3600 + 600
     autumn = datetime(2026, 10, 24, 21)
-    assert Window(time(4), time(5)).seconds_until_open(autumn) == 8 * 3600
+    assert DailyWindow(time(4), time(5)).seconds_until_open(autumn) == 8 * 3600
     # An hour that comes twice is open twice.
-    assert Window(time(2, 10), time(2, 20)).seconds_until_open(datetime(2026, 10, 25, 2, 30)) == 40 * 60
+    assert DailyWindow(time(2, 10), time(2, 20)).seconds_until_open(datetime(2026, 10, 25, 2, 30)) == 40 * 60

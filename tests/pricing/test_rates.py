@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.pricing.rates import Level, Rates, Tariff, Tokens, always, cost_usd
+from llm_metrics_proxy.pricing.rates import PriceTier, Rates, Tariff, Tokens, always, cost_usd
 
-PLAIN = Level(input=2.5, cached=1.25, written=3.0, output=10.0, reasoning=10.0)
+PLAIN = PriceTier(input=2.5, cached=1.25, written=3.0, output=10.0, reasoning=10.0)
 
 prices = st.decimals(0, 500, places=4).map(float)
 counts = st.integers(0, 2**30)
@@ -21,7 +21,7 @@ def usages(draw: st.DrawFn) -> Tokens:
     return Tokens(plain + cached + written, spoken + reasoning, cached, written, reasoning)
 
 
-def exactly(level: Level, tokens: Tokens) -> Decimal:
+def exactly(level: PriceTier, tokens: Tokens) -> Decimal:
     """Token by token of each kind, as a bill lists them."""
     assert tokens.output is not None
     bill = (
@@ -34,8 +34,8 @@ def exactly(level: Level, tokens: Tokens) -> Decimal:
     return sum((Decimal(str(price)) * count / 10**6 for count, price in bill), Decimal(str(level.per_request)))
 
 
-@given(st.builds(Level, prices, prices, prices, prices, prices, prices), usages())
-def test_the_cost_is_that_of_exact_arithmetic(level: Level, tokens: Tokens) -> None:
+@given(st.builds(PriceTier, prices, prices, prices, prices, prices, prices), usages())
+def test_the_cost_is_that_of_exact_arithmetic(level: PriceTier, tokens: Tokens) -> None:
     usd = cost_usd((level,), tokens)
     assert usd == pytest.approx(float(exactly(level, tokens)), rel=1e-12, abs=1e-15)
 
@@ -74,14 +74,14 @@ def test_a_model_without_a_price_for_what_was_used_has_no_cost() -> None:
     only_input = PLAIN._replace(output=None, reasoning=None)
     assert cost_usd((only_input,), Tokens(1_000_000, 0)) == 2.5
     assert cost_usd((only_input,), Tokens(1_000_000, 1)) is None
-    nothing = Level(None, None, None, None, None)
+    nothing = PriceTier(None, None, None, None, None)
     assert cost_usd((nothing,), Tokens(1, 0)) is None
     assert cost_usd((nothing,), Tokens(0, 1)) is None
     assert cost_usd((nothing,), Tokens(0, 0)) == 0.0
 
 
 def test_a_price_of_nothing_is_a_cost_of_nothing_and_not_an_unknown_one() -> None:
-    assert cost_usd((Level(0.0, 0.0, 0.0, 0.0, 0.0),), Tokens(10, 10)) == 0.0
+    assert cost_usd((PriceTier(0.0, 0.0, 0.0, 0.0, 0.0),), Tokens(10, 10)) == 0.0
 
 
 def test_an_absurd_cost_is_none() -> None:

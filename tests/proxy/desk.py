@@ -11,19 +11,19 @@ from typing import Any
 from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.answers import ResponseHead
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
-from llm_metrics_proxy.proxy.capacity import Capacity
+from llm_metrics_proxy.proxy.capacity import ClientCapacity
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.identity import KeyIds
-from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.proxy.plans import Plans, WholeMessage
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.routing import backends_of
 from llm_metrics_proxy.proxy.upstream import Upstream
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.scoreboard import FIELDS, Slot
+from tests.options import worker_options
 
 
 class Transport:
@@ -125,8 +125,8 @@ class DeskRecorder:
     def opened(self, record: RequestRecord) -> None:
         self.open += 1
 
-    def send(self, exchange: Any, outlet: Any, data: bytes) -> None:
-        self._sendings.append((exchange, outlet, data))
+    def send(self, exchange: Any, socket_writer: Any, data: bytes) -> None:
+        self._sendings.append((exchange, socket_writer, data))
 
     def flush(self) -> None:
         """The slow way writes at once."""
@@ -143,8 +143,8 @@ class DeskRecorder:
     def end_turn(self) -> None:
         while self._sendings or self._endings:
             sendings, self._sendings = self._sendings, []
-            for exchange, outlet, data in sendings:
-                outlet.write(data)
+            for exchange, socket_writer, data in sendings:
+                socket_writer.write(data)
                 exchange.sent = monotonic_ns()
             endings, self._endings = self._endings, []
             for transport, last_bytes, then in endings:
@@ -172,7 +172,7 @@ class Desk:
     """
 
     def __init__(self, *, learns: bool, on_loopback: bool = False, **options: Any) -> None:
-        told = ProxyOptions(backend="http://server:1", listen_fds=[], journal_dir="", secret_file="", **options)
+        told = worker_options(backend="http://server:1", **options)
         self.recorder = DeskRecorder()
         fleet = Fleet(None, backends_of(told))  # type: ignore[arg-type]
         upstreams: list[Upstream] = []
@@ -197,7 +197,7 @@ class Desk:
             key_ids=KeyIds(b"k"),
             health=lambda: {"status": "ok"},
             bodies=BodyMemory(slot, told.max_buffered_bytes),
-            capacity=Capacity(slot, told.max_connections),
+            capacity=ClientCapacity(slot, told.max_connections),
             plans=Plans() if learns else Forgetful(),
             request_ids=CountingIds(),  # type: ignore[arg-type]
         )

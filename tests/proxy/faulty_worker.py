@@ -3,12 +3,12 @@
 import runpy
 from typing import NoReturn
 
-from llm_metrics_proxy.proxy import transaction
+from llm_metrics_proxy.proxy import model_listing
 
 
 async def _fail(*_: object) -> NoReturn:
     raise RuntimeError("a fault that was put here on purpose")
 
 
-vars(transaction)["list_models"] = _fail
+vars(model_listing)["list_models"] = _fail
 runpy.run_module("llm_metrics_proxy.proxy", run_name="__main__")

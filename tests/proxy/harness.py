@@ -25,6 +25,7 @@ from typing import Any, Final, Self
 
 from llm_metrics_proxy.journal import JournalFolder, frames
 from llm_metrics_proxy.record import Outcome, RequestRecord
+from tests.options import WORKER_DEFAULTS
 from tests.proxy.client import PATIENCE_S, Answer, Client, get
 from tests.waiting import wait_until
 
@@ -60,6 +61,7 @@ class ProxyWorker:
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port: int = listener.getsockname()[1]
         told = {
+            **WORKER_DEFAULTS,
             "backend": backend,
             "listen_fds": [listener.fileno()],
             "journal_dir": str(folder / "journal"),
@@ -74,7 +76,7 @@ class ProxyWorker:
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stderr=self._log,
-            pass_fds=[listener.fileno(), *([told["scoreboard_fd"]] if "scoreboard_fd" in told else [])],
+            pass_fds=[listener.fileno(), *([told["scoreboard_fd"]] if told["scoreboard_fd"] is not None else [])],
             preexec_fn=None if open_files is None else lambda: limit_open_files(open_files),  # noqa: PLW1509 -- no threads
         )
         listener.close()

@@ -10,7 +10,7 @@ class FakePool:
         self.allowance = allowance
         self.idle, self.waiting = idle, waiting
         self.descriptors = idle
-        allowance.join(self)  # type: ignore[arg-type]
+        allowance.join(self)
 
     def close_idle(self) -> bool:
         had = self.idle > 0
@@ -56,6 +56,6 @@ def test_a_free_place_goes_to_whoever_waits() -> None:
 def test_a_pool_that_left_is_not_asked() -> None:
     allowance = Allowance(1)
     gone, there = FakePool(allowance, idle=1), FakePool(allowance, idle=1)
-    allowance.leave(gone)  # type: ignore[arg-type]
+    allowance.leave(gone)
     allowance.make_room()
     assert (gone.idle, there.idle) == (1, 0)

@@ -10,8 +10,8 @@ from llm_metrics_proxy.proxy.answers import (
     error_body,
     head_bytes,
     informational_bytes,
-    json_answer,
     json_bytes,
+    own_answer,
     response_framing,
     response_head,
 )  # fmt: skip
@@ -93,7 +93,7 @@ def test_a_head_before_the_final_one() -> None:
 @pytest.mark.parametrize("status", [400, 403, 408, 413, 417, 431, 501, 502, 503, 504, 505])
 def test_our_own_errors_are_shaped_like_openais(status: int) -> None:
     body = error_body("some_code", 'with "quotes" and ünïcode')
-    data = json_answer(status, body, ID, "1.1", keep_alive=False)
+    data = own_answer(status, body, ID, "1.1", keep_alive=False)
     head, _, sent = data.partition(b"\r\n\r\n")
     assert json.loads(sent)["error"] == {
         "message": 'with "quotes" and ünïcode',
@@ -106,8 +106,8 @@ def test_our_own_errors_are_shaped_like_openais(status: int) -> None:
 
 
 def test_an_answer_to_head_has_the_head_of_the_answer() -> None:
-    whole = json_answer(200, b"{}", ID, "1.0", keep_alive=True)
-    assert json_answer(200, b"{}", ID, "1.0", keep_alive=True, head_only=True) + b"{}" == whole
+    whole = own_answer(200, b"{}", ID, "1.0", keep_alive=True)
+    assert own_answer(200, b"{}", ID, "1.0", keep_alive=True, head_only=True) + b"{}" == whole
     assert b"Connection: keep-alive" in whole
 
 

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, BackendHealth
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, HealthTracker
+from llm_metrics_proxy.proxy.endings import Cause
 
 SECOND = 10**9
 
 
-def health(eject_after: int = 3) -> BackendHealth:
-    return BackendHealth(eject_after, 5 * SECOND)
+def health(eject_after: int = 3) -> HealthTracker:
+    return HealthTracker(eject_after, 5 * SECOND)
 
 
 def test_failures_in_a_row_eject_and_an_answer_brings_back() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from llm_metrics_proxy import descriptors
 from llm_metrics_proxy.errors import SettingsError
-from llm_metrics_proxy.proxy.capacity import Capacity, Shares, share
+from llm_metrics_proxy.proxy.capacity import ClientCapacity, Shares, share
 from llm_metrics_proxy.proxy.downstream import Downstream
 from tests.proxy.client import CHAT, STREAMED_CHAT, Answer, Client, get, post, request
 from tests.proxy.desk import Desk, Transport
@@ -43,12 +43,12 @@ END: Final = Send(chunk(b"data: [DONE]\n\n") + LAST_CHUNK)
 @pytest.mark.parametrize(
     ("limit", "in_use", "through_tls", "expected"),
     [
-        (128, 20, False, Shares(clients=40, told=11, upstreams=41)),
-        (128, 20, True, Shares(clients=27, told=11, upstreams=27)),
-        (64, 20, False, Shares(clients=12, told=4, upstreams=12)),
-        (1024, 20, False, Shares(clients=432, told=123, upstreams=433)),
-        (2**20, 20, False, Shares(clients=10_000, told=512, upstreams=2**20 - 20 - 16 - 512 - 10_000)),
-        (42, 20, False, Shares(clients=1, told=4, upstreams=1)),
+        (128, 20, False, Shares(clients=40, refused=11, upstreams=41)),
+        (128, 20, True, Shares(clients=27, refused=11, upstreams=27)),
+        (64, 20, False, Shares(clients=12, refused=4, upstreams=12)),
+        (1024, 20, False, Shares(clients=432, refused=123, upstreams=433)),
+        (2**20, 20, False, Shares(clients=10_000, refused=512, upstreams=2**20 - 20 - 16 - 512 - 10_000)),
+        (42, 20, False, Shares(clients=1, refused=4, upstreams=1)),
         (41, 20, False, None),
         (10, 20, False, None),
     ],
@@ -58,14 +58,14 @@ def test_descriptors_are_shared_out(limit: int, in_use: int, through_tls: bool, 
     assert found == expected
     if found is not None:
         each = 2 if through_tls else 1
-        assert in_use + 16 + found.clients + found.told + each * found.upstreams <= limit
+        assert in_use + 16 + found.clients + found.refused + each * found.upstreams <= limit
         assert found.upstreams >= found.clients or limit == 2**20
 
 
 def test_too_few_descriptors_are_a_clear_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(descriptors, "limit", lambda: 12)
     with pytest.raises(SettingsError, match=r"cannot serve anybody with 12: raise the limit of open files"):
-        Capacity(Counts(), 10).settle(10, 0, through_tls=False)  # type: ignore[arg-type]
+        ClientCapacity(Counts(), 10).settle(10, 0, through_tls=False)  # type: ignore[arg-type]
 
 
 def open_descriptors(proxy: ProxyWorker) -> int:

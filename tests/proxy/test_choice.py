@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.proxy.choice import (
     SPEAKS,
-    Family,
     Load,
-    Terms,
+    RoutingRule,
     choose,
     eligible,
-    family_of,
     model_in_target,
     split_prefix,
 )
+from llm_metrics_proxy.wire.dialects import Family
+from llm_metrics_proxy.wire.endpoints import family_of
 
 WEIGHTS = st.integers(1, 20)
 
@@ -82,10 +82,10 @@ def test_a_name_is_the_first_segment_as_it_was_sent(target: bytes, split: tuple[
     assert split_prefix(target, frozenset({b"a", b"b.2"})) == split
 
 
-LLAMA = Terms("llama", models=("llama*", "qwen*"))
-CLOUD = Terms("cloud", models=("gpt-*",), dialect="openai")
-CLAUDE = Terms("claude", models=("claude*",), dialect="anthropic")
-LOCAL = Terms("local", dialect="ollama")
+LLAMA = RoutingRule("llama", models=("llama*", "qwen*"))
+CLOUD = RoutingRule("cloud", models=("gpt-*",), dialect="openai")
+CLAUDE = RoutingRule("claude", models=("claude*",), dialect="anthropic")
+LOCAL = RoutingRule("local", dialect="ollama")
 ALL = [LLAMA, CLOUD, CLAUDE, LOCAL]
 
 
@@ -112,7 +112,7 @@ def test_who_lists_the_model_serves_it_and_who_lists_nothing_serves_the_rest(
 
 
 TERMS = st.builds(
-    Terms, name=st.sampled_from("abc"),
+    RoutingRule, name=st.sampled_from("abc"),
     models=st.lists(st.sampled_from(("*", "a*", "b?", "ab")), max_size=2).map(tuple),
     dialect=st.sampled_from((None, *SPEAKS)),
 )  # fmt: skip
@@ -120,13 +120,13 @@ TERMS = st.builds(
 
 @given(st.lists(TERMS, max_size=5), st.sampled_from((None, "a", "ab", "zz")), st.sampled_from((None, *Family)))
 def test_nobody_is_chosen_for_what_it_does_not_serve(
-    terms: list[Terms], model: str | None, family: Family | None
+    rules: list[RoutingRule], model: str | None, family: Family | None
 ) -> None:
-    found = eligible(terms, model, family)
+    found = eligible(rules, model, family)
     for index in found:
-        dialect = terms[index].dialect
+        dialect = rules[index].dialect
         assert family is None or dialect is None or family in SPEAKS[dialect]
-    lists = [bool(terms[index].models) for index in found]
+    lists = [bool(rules[index].models) for index in found]
     assert model is None or len(set(lists)) <= 1  # either those that list it, or those that list nothing
 
 

@@ -1,6 +1,8 @@
 """What never reached a server is sent again; what may have reached it is not."""
 
+import errno
 import socket
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -32,21 +34,33 @@ LARGE = CHAT[:-1] + b',"user":"%b"}' % (b"x" * 6_000_000)
 
 
 @pytest.mark.parametrize(
-    ("now", "peer_ended", "unsent"),
+    ("now", "unsent"),
     [
-        (None, True, False),  # not Linux
-        (Sent(700, 700, peer_ended=False), False, True),  # dead before we wrote
-        (Sent(700, 900, peer_ended=False), False, False),  # a time-out: it may have arrived
-        (Sent(700, 900, peer_ended=False), True, True),
-        (Sent(700, 900, peer_ended=True), False, True),
-        (Sent(701, 900, peer_ended=True), True, False),
-        (Sent(900, 900, peer_ended=True), True, False),
-        (Sent(650, 900, peer_ended=True), True, False),  # not even what came before
-        (Sent(0, 0, peer_ended=True), True, False),  # a kernel that does not count
+        (None, False),  # not Linux
+        (Sent(700, 700, peer_ended=False), True),  # dead before we wrote
+        (Sent(700, 900, peer_ended=False), False),  # a time-out: it may have arrived
+        (Sent(700, 900, peer_ended=True), True),
+        (Sent(701, 900, peer_ended=True), False),
+        (Sent(900, 900, peer_ended=True), False),
+        (Sent(650, 900, peer_ended=True), False),  # not even what came before
+        (Sent(0, 0, peer_ended=True), False),  # a kernel that does not count
     ],
 )
-def test_what_is_proof(now: Sent | None, peer_ended: bool, unsent: bool) -> None:
-    assert is_unsent(now, 700, peer_ended=peer_ended) is unsent
+def test_what_is_proof(now: Sent | None, unsent: bool) -> None:
+    assert is_unsent(now, 700) is unsent
+
+
+@pytest.mark.parametrize("seen_errno", [0, errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT])
+def test_an_error_that_somebody_else_was_told_of_is_not_forgotten(seen_errno: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as ours:
+        theirs, _ = listener.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        with pytest.raises(ConnectionResetError):
+            ours.recv(1)
+        found = delivery.sent(ours.fileno(), seen_errno)
+    assert found is not None
+    assert found.peer_ended is (seen_errno in {errno.EPIPE, errno.ECONNRESET})
 
 
 def test_the_kernel_is_asked_without_touching_the_socket() -> None:

@@ -39,7 +39,7 @@ from tests.wire.streams import (
     line,
     named,
 )
-from tests.wire.test_anthropic_messages import ANSWER as MESSAGE
+from tests.wire.test_anthropic import ANSWER as MESSAGE
 
 pytestmark = pytest.mark.system
 

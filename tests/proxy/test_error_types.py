@@ -8,7 +8,7 @@ import pytest
 
 from llm_metrics_proxy.metrics_service import judge, settle
 from llm_metrics_proxy.record import RequestRecord
-from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
+from llm_metrics_proxy.wire.error_types import TAXONOMY
 from tests.proxy.client import CHAT, STREAMED_CHAT, post, request
 from tests.proxy.conftest import Stage
 from tests.proxy.harness import ProxyWorker

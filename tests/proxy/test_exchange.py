@@ -1,12 +1,18 @@
 """Whatever happens in whatever order, an exchange ends as one record that agrees with itself."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause, Exchange, State
+from llm_metrics_proxy.proxy import exchange
+from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
+from llm_metrics_proxy.proxy.exchange import Exchange
+from llm_metrics_proxy.proxy.exchange import ExchangeState as State
 from llm_metrics_proxy.record import Outcome, RequestRecord, UsageSource
 from llm_metrics_proxy.wire.base import (
     SAW_ERROR,
@@ -58,6 +64,10 @@ def exchange_in(state: State, facts: ResponseFacts | None = None, status: int = 
     exchange = Exchange(RequestRecord(request_id="i", timestamp="t", method="POST", endpoint="/"), START)
     if state is State.RECEIVING:
         return exchange
+    if state is State.UPLOADING:
+        exchange.upstream_ready(START + 2 * MS, reused=True, connect_ns=7 * MS)
+        exchange.request_sent(START + 3 * MS)
+        return exchange
     exchange.request_complete(START + 1 * MS)
     if state is State.WAITING:
         return exchange
@@ -70,7 +80,7 @@ def exchange_in(state: State, facts: ResponseFacts | None = None, status: int = 
     return exchange
 
 
-OPEN = (State.RECEIVING, State.WAITING, State.AWAITING, State.RESPONDING)
+OPEN = tuple(state for state in State if state is not State.CLOSED)
 
 
 def expected(cause: Cause, state: State) -> tuple[Outcome, str, int | None]:
@@ -217,7 +227,7 @@ def test_one_chunk_has_no_gap_and_an_answer_that_is_no_stream_no_token_times() -
 
 def test_an_answer_that_could_not_be_decoded_has_no_facts_and_is_not_blamed() -> None:
     exchange = exchange_in(State.AWAITING)
-    reader = Reader(streamed(model="m", terminal=False, total_tokens=5))
+    reader = Reader(streamed(response_model="m", terminal=False, total_tokens=5))
     exchange.response_head(START + 4 * MS, 200, reader, Decoder())  # type: ignore[arg-type]
     exchange.response_body(b"\x00", START + 5 * MS, START + 5 * MS)
     record = exchange.finish(START + 6 * MS, START + 6 * MS)
@@ -248,6 +258,82 @@ def test_what_the_request_says_is_copied() -> None:
     exchange.request_facts(RequestFacts(model="m", is_streaming=True, max_tokens=5, choice_count=2))
     record = exchange.record
     assert (record.model, record.is_streaming, record.max_tokens, record.choice_count) == ("m", True, 5, 2)
+
+
+EVENTS: dict[str, Callable[[Exchange, int], Any]] = {
+    "body complete": Exchange.request_complete,
+    "sent": Exchange.request_sent,
+    "sent whole": lambda exchange, now: exchange.request_sent_whole(now, now, now),
+    "retried": lambda exchange, now: exchange.retried(),
+    "head": lambda exchange, now: exchange.response_head(now, 200, None, None),
+    "answered here": lambda exchange, now: exchange.answered_here(now, 200),
+    "answered": lambda exchange, now: exchange.finish(now, now),
+    "failed": lambda exchange, now: exchange.fail(Cause.RESET, now),
+}
+
+
+TRANSITIONS: dict[str, exchange.Transitions] = {
+    "body complete": exchange.BODY_COMPLETE, "sent": exchange.SENT, "sent whole": exchange.SENT_WHOLE,
+    "retried": exchange.RETRIED, "head": exchange.HEAD, "answered here": exchange.ANSWERED_HERE,
+    "answered": exchange.ANSWERED, "failed": exchange.FAILED,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_leads_where_its_table_says_and_else_raises_and_changes_nothing(event: str, state: State) -> None:
+    one = exchange_in(State.RESPONDING if state is State.CLOSED else state)
+    if state is State.CLOSED:
+        one.finish(START + 8 * MS, START + 8 * MS)
+    before = msgspec.json.encode(one.record)
+    follows = TRANSITIONS[event].get(state)
+    if follows is not None:
+        EVENTS[event](one, START + 9 * MS)
+        assert one.state is follows
+    else:
+        with pytest.raises(KeyError):
+            EVENTS[event](one, START + 9 * MS)
+        assert one.state is state
+        assert msgspec.json.encode(one.record) == before
+
+
+class AnyEvent(RuleBasedStateMachine):
+    """Every event at every moment: what a state stands for follows from the events that were taken, not the tables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exchange = exchange_in(State.RECEIVING)
+        self.taken: list[str] = []
+
+    @rule(event=st.sampled_from(sorted(EVENTS)))
+    def happens(self, event: str) -> None:
+        with suppress(KeyError):
+            EVENTS[event](self.exchange, START + MS * (len(self.taken) + 1))
+            self.taken.append(event)
+
+    @invariant()
+    def the_state_is_what_has_happened(self) -> None:
+        state, taken = self.exchange.state, self.taken
+        since_retry = taken[len(taken) - taken[::-1].index("retried") :] if "retried" in taken else taken
+        is_sent = not {"sent", "sent whole"}.isdisjoint(since_retry)
+        is_complete = not {"body complete", "sent whole"}.isdisjoint(taken)
+        has_ended = not {"answered", "failed"}.isdisjoint(taken)
+        has_head = not {"head", "answered here"}.isdisjoint(taken)
+        assert (state is State.CLOSED) == has_ended
+        assert sum(taken.count(end) for end in ("answered", "failed")) <= 1
+        assert sum(taken.count(begin) for begin in ("head", "answered here")) <= 1
+        if not has_ended:
+            assert (state is State.RESPONDING) == has_head
+            if not has_head:
+                assert (state in {State.UPLOADING, State.AWAITING}) == is_sent
+                assert (state in {State.WAITING, State.AWAITING}) == is_complete
+                assert taken.count("body complete") + taken.count("sent whole") == int(is_complete)
+        if "head" in taken:
+            assert is_sent
+
+
+TestAnyEvent = AnyEvent.TestCase
+TestAnyEvent.settings = examples(200)
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -296,9 +382,9 @@ class AnyOrder(RuleBasedStateMachine):
     def connection_goes(self) -> None:
         self.connected = False
         self.exchange.record.retries = 1
-        self.exchange.state = State.WAITING
+        self.exchange.retried()
 
-    @precondition(lambda self: self.is_open and self.connected and self.exchange.state is State.AWAITING)
+    @precondition(lambda self: self.connected and self.exchange.state in {State.UPLOADING, State.AWAITING})
     @rule(
         ms=st.integers(0, 3), status=st.sampled_from((200, 204, 302, 404, 500)), terminal=st.booleans(),
         stream=st.booleans(), error=st.booleans(), known=st.booleans(),

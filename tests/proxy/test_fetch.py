@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.proxy.fetch import Fetched, fetch
-from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.proxy.pool import Pool
 from llm_metrics_proxy.proxy.routing import backends_of
+from tests.options import worker_options
 from tests.upstream import (
     CHUNKED,
     Close,
@@ -34,7 +34,7 @@ def ask(url: str, times: int = 1, *, timeout_s: float = 10.0, limit_bytes: int =
     """So many questions over one pool; afterwards no connection may be left in use."""
 
     async def run() -> list[Fetched]:
-        told = ProxyOptions(backend=url, listen_fds=[], journal_dir="", secret_file="", **options)
+        told = worker_options(backend=url, **options)
         pool = Pool(asyncio.get_running_loop(), backends_of(told)[0])
         answers = [await fetch(pool, REQUEST, timeout_s, limit_bytes) for _ in range(times)]
         pool.retire()
@@ -83,9 +83,7 @@ def test_while_all_connections_are_busy_it_waits_its_time_and_no_longer() -> Non
     with FakeUpstream([Stall()]) as upstream:
 
         async def run() -> list[Fetched]:
-            told = ProxyOptions(
-                backend=upstream.url, listen_fds=[], journal_dir="", secret_file="", upstream_max_connections=1
-            )
+            told = worker_options(backend=upstream.url, upstream_max_connections=1)
             pool = Pool(asyncio.get_running_loop(), backends_of(told)[0])
             return await asyncio.gather(*(fetch(pool, REQUEST, 0.3, 1000) for _ in range(2)))
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.proxy.headers import Field, Refusal
+from llm_metrics_proxy.proxy.headers import Field, HeadRefusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest, is_json, read_head, upstream_end, upstream_start
-from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
+from llm_metrics_proxy.proxy.options import BackendOptions
 from llm_metrics_proxy.proxy.routing import Backend, backends_of
+from tests.options import worker_options
 
 HOST: Field = (b"Host", b"h")
 
@@ -44,7 +45,7 @@ def test_absolute_targets_are_brought_into_origin_form(target: bytes, path: byte
 )
 def test_other_targets_are_refused(target: bytes) -> None:
     head = read_head(b"GET", target, "1.1", [HOST], keep_alive=True, upgrade=False)
-    assert isinstance(head, Refusal)
+    assert isinstance(head, HeadRefusal)
     assert head.status == 400
 
 
@@ -90,7 +91,7 @@ def test_the_body_is_framed_for_the_server(fields: tuple[Field, ...], body_lengt
 
 def backend(url: str, **options: Any) -> Backend:
     several = [BackendOptions(name="a", url=url, **options)]
-    told = ProxyOptions(backend="", backends=several, listen_fds=[], journal_dir="", secret_file="")
+    told = worker_options(backends=several)
     return backends_of(told)[0]
 
 

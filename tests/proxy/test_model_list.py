@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.proxy.choice import Terms
+from llm_metrics_proxy.proxy.choice import RoutingRule
 from llm_metrics_proxy.proxy.fetch import Fetched
 from llm_metrics_proxy.proxy.model_list import merged, models_in
 
 
-def ids(terms: list[Terms], *lists: Any) -> list[str]:
-    document = json.loads(merged(terms, list(lists)))
+def ids(rules: list[RoutingRule], *lists: Any) -> list[str]:
+    document = json.loads(merged(rules, list(lists)))
     assert document["object"] == "list"
     return [member["id"] for member in document["data"]]
 
@@ -22,17 +22,19 @@ def listed(*names: str, **more: Any) -> list[Any]:
 
 
 def test_every_model_is_listed_once_and_by_the_first_that_lists_it() -> None:
-    body = merged([Terms("a"), Terms("b")], [listed("m", "n", owned_by="a"), listed("n", "o", owned_by="b")])
+    body = merged(
+        [RoutingRule("a"), RoutingRule("b")], [listed("m", "n", owned_by="a"), listed("n", "o", owned_by="b")]
+    )
     assert [(each["id"], each["owned_by"]) for each in json.loads(body)["data"]] == [("m", "a"), ("n", "a"), ("o", "b")]
 
 
 def test_only_what_a_request_would_reach_is_listed() -> None:
-    terms = [Terms("a", models=("llama*",)), Terms("b")]
-    assert ids(terms, listed("llama3", "gpt"), listed("llama3", "gpt", "llama2")) == ["llama3", "gpt"]
+    rules = [RoutingRule("a", models=("llama*",)), RoutingRule("b")]
+    assert ids(rules, listed("llama3", "gpt"), listed("llama3", "gpt", "llama2")) == ["llama3", "gpt"]
 
 
 def test_a_server_without_a_list_and_members_without_a_name_are_left_out() -> None:
-    assert ids([Terms("a"), Terms("b")], "timeout", [*listed("m"), {"id": 7}, "x", None, {}]) == ["m"]
+    assert ids([RoutingRule("a"), RoutingRule("b")], "timeout", [*listed("m"), {"id": 7}, "x", None, {}]) == ["m"]
 
 
 @pytest.mark.parametrize(

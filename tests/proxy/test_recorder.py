@@ -12,8 +12,8 @@ import pytest
 
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.proxy.exchange import Exchange
-from llm_metrics_proxy.proxy.outlet import Outlet
 from llm_metrics_proxy.proxy.recorder import Recorder
+from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.scoreboard import FIELDS, Slot
 
@@ -51,7 +51,7 @@ class Bench:
         self.slot = Slot(memoryview(bytearray(8 * len(FIELDS))).cast("q"))
         self.recorder = Recorder(asyncio.get_running_loop(), self.writer, self.slot, fsync)
         self.transport = Transport(folder)
-        self.outlet = Outlet(cast(asyncio.Transport, self.transport))
+        self.socket_writer = SocketWriter(cast(asyncio.Transport, self.transport))
         self.done: list[str] = []
 
 
@@ -64,7 +64,7 @@ def test_a_request_waits_for_its_opened_frame(tmp_path: Path) -> None:
         bench = Bench(tmp_path)
         exchange = Exchange(record(1), monotonic_ns())
         bench.recorder.opened(record(1))
-        bench.recorder.send(exchange, bench.outlet, b"request")
+        bench.recorder.send(exchange, bench.socket_writer, b"request")
         assert (bench.transport.notes, bench.transport.journal_bytes(), exchange.sent) == ([], 0, 0)
         await asyncio.sleep(0)
         [(data, journal_bytes)] = bench.transport.notes
@@ -99,7 +99,7 @@ def test_the_last_bytes_wait_for_the_record(tmp_path: Path, fsync: str) -> None:
         await asyncio.sleep(0)  # counted at the end of the turn
         assert (bench.slot.get("requests"), bench.slot.get("open_requests")) == (3, 3)
         for number in range(3):
-            bench.recorder.closed(record(number), bench.outlet, b"last", lambda: bench.done.append("then"))
+            bench.recorder.closed(record(number), bench.socket_writer, b"last", lambda: bench.done.append("then"))
         assert bench.transport.notes == []
         while len(bench.done) < 3:
             await asyncio.sleep(0.001)
@@ -118,7 +118,7 @@ def test_a_client_that_is_gone_gets_nothing_and_its_record_is_written(tmp_path: 
         bench = Bench(tmp_path)
         bench.transport.closing = True
         bench.recorder.opened(record(1))
-        bench.recorder.closed(record(1), bench.outlet, b"last", lambda: bench.done.append("then"))
+        bench.recorder.closed(record(1), bench.socket_writer, b"last", lambda: bench.done.append("then"))
         await asyncio.sleep(0.01)
         assert (bench.transport.notes, bench.done) == ([], ["then"])
         assert bench.writer.records_written == 1
@@ -131,7 +131,7 @@ def test_closing_hands_out_what_still_waited(tmp_path: Path) -> None:
     async def story() -> None:
         bench = Bench(tmp_path)
         bench.recorder.opened(record(1))
-        bench.recorder.closed(record(1), bench.outlet, b"last")
+        bench.recorder.closed(record(1), bench.socket_writer, b"last")
         bench.recorder.close()
         assert [data for data, _ in bench.transport.notes] == [b"last"]
         assert bench.writer.records_written == 1
@@ -148,7 +148,7 @@ def test_a_journal_that_cannot_be_written_is_told_when_it_begins_when_it_costs_r
         (tmp_path / "file").touch()
         bench = Bench(tmp_path / "file" / "journal")
         bench.recorder.opened(record(1))
-        bench.recorder.closed(record(1), bench.outlet, b"last")
+        bench.recorder.closed(record(1), bench.socket_writer, b"last")
         await asyncio.sleep(0.01)
         assert [data for data, _ in bench.transport.notes] == [b"last"]  # proxying goes on
         with caplog.at_level(logging.ERROR):
@@ -221,7 +221,7 @@ def test_what_cannot_be_written_at_the_end_is_counted_and_told(
         bench = Bench(tmp_path / "file" / "journal")
         for number in range(2):
             bench.recorder.opened(record(number))
-            bench.recorder.closed(record(number), bench.outlet, b"last")
+            bench.recorder.closed(record(number), bench.socket_writer, b"last")
         while not bench.transport.notes:
             await asyncio.sleep(0.001)
         assert (bench.slot.get("records_waiting"), bench.slot.get("records_dropped")) == (2, 0)

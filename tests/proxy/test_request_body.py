@@ -17,7 +17,7 @@ def plan(path: bytes = b"/v1/chat/completions", coding: bytes | None = None) -> 
     route = PathPolicy().route(b"POST", path)
     return RequestPlan(
         request=request, route=route, method="POST", dialect=None, origin=None, user_agent=None, api_key_id=None,
-        start=b"", fast=False,
+        start=b"", fast=False, buffered=True, limit_bytes=1 << 20, keep_alive=True,
     )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def test_usage_is_asked_for_only_where_it_is_wanted_and_can_be() -> None:
     facts, sent, edits = read_body(plan(), STREAMED, inject_usage=True)
     assert b"include_usage" in sent
     assert edits is not None
-    assert facts.include_usage is False
+    assert facts.is_streaming
     for other, body in ((plan(b"/v1/responses"), STREAMED), (plan(), b'{"model":"m"}'), (plan(), b"{")):
         assert read_body(other, body, inject_usage=True)[1:] == (body, None)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.proxy.headers import Refusal
+from llm_metrics_proxy.proxy.headers import HeadRefusal
 from llm_metrics_proxy.proxy.request_line import checked, may_begin
 from tests.proxy.test_request_reader import read
 
@@ -44,7 +44,7 @@ def test_a_minor_version_that_is_not_known_is_read_as_the_highest_that_is(line: 
 )
 def test_other_lines_are_refused_the_same_way_however_they_are_cut(line: bytes, status: int) -> None:
     found = checked(line)
-    assert isinstance(found, Refusal)
+    assert isinstance(found, HeadRefusal)
     assert found.status == status
     if line == b"GET / HTTP/1.1\r":
         return  # with the CRLF behind it, its CR is the line's end
@@ -64,5 +64,5 @@ def test_what_may_not_begin_is_refused_as_a_whole_too(line: bytes, data: st.Data
     beginning = line[: data.draw(st.integers(1, len(line)))]
     if not may_begin(beginning):
         found = checked(line)
-        assert isinstance(found, Refusal)
+        assert isinstance(found, HeadRefusal)
         assert found.status == 400

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.proxy.headers import Refusal
+from llm_metrics_proxy.proxy.headers import HeadRefusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest
 from llm_metrics_proxy.proxy.request_reader import RequestReader
 
@@ -37,7 +37,7 @@ class Notes:
         self.heard.append((head.method, head.target))
         self.body = b""
 
-    def head_refused(self, refusal: Refusal) -> None:
+    def head_refused(self, refusal: HeadRefusal) -> None:
         self.heard.append(refusal.status)
         self.reader.stopped = True
 

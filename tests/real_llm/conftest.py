@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.processes import answers, child
+from tests.child_processes import answers, child
 from tests.stack import Stack
 from tests.upstream import unused_port
 from tests.waiting import wait_until

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.processes import answers, child
+from tests.child_processes import answers, child
 from tests.stack import Stack
 from tests.upstream import FakeUpstream, unused_port
 from tests.waiting import wait_until

@@ -16,8 +16,8 @@ from typing import Any, Final
 import pytest
 from tools import make_dashboard
 
+from tests.child_processes import answers, child
 from tests.cli.test_serve import serving
-from tests.processes import answers, child
 from tests.proxy.client import Client, post
 from tests.upstream import FakeUpstream, openai_handler, unused_port
 from tests.waiting import wait_until

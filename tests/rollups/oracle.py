@@ -36,45 +36,21 @@ DENSE = (
     | {(grain, 0): 900 for grain in (10, 15, 16, 18)}
     | {(grain, 3): 900 for grain in LEVELS}
 )
-NAMES = (
-    "response_time_ms",
-    "time_to_first_token_ms",
-    "time_per_output_token_ms",
-    "output_tokens_per_second",
-    "tokens_per_second",
-    "proxy_overhead_ms",
-    "time_to_first_byte_ms",
-    "time_to_first_output_ms",
-    "time_to_last_token_ms",
-    "inter_chunk_max_ms",
-    "body_complete_ms",
-    "connect_ms",
-    "upstream_acquired_ms",
-    "request_sent_ms",
-    "response_headers_ms",
-    "server_total_ms",
-    "server_load_ms",
-    "server_prompt_ms",
-    "server_generation_ms",
-    "retry_after_ms",
-    "ratelimit_reset_requests_ms",
-    "ratelimit_reset_tokens_ms",
-    "prompt_tokens",
-    "completion_tokens",
-    "total_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "cache_write_tokens",
-    "request_bytes",
-    "response_bytes",
-    "cost_usd",
-    "upstream_cost_usd",
-)
-COUNTED = range(22, 30)
+NAMES = dict(enumerate((
+    "response_time_ms", "time_to_first_token_ms", "time_per_output_token_ms", "output_tokens_per_second",
+    "tokens_per_second", "proxy_overhead_ms", "time_to_first_byte_ms", "time_to_first_output_ms",
+    "time_to_last_token_ms", "inter_chunk_max_ms", "body_complete_ms", "connect_ms", "upstream_acquired_ms",
+    "request_sent_ms", "response_headers_ms", "server_total_ms", "server_load_ms", "server_prompt_ms",
+    "server_generation_ms", "retry_after_ms", "ratelimit_reset_requests_ms", "ratelimit_reset_tokens_ms",
+    "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "cache_write_tokens",
+    "request_bytes", "response_bytes", "cost_usd", "upstream_cost_usd",
+)))  # fmt: skip
+COUNTED = {NAMES[number] for number in range(22, 30)}  # whole numbers
+BANK = 1000  # of the stored number of a grain: which 32 fields a row has
 FEW = {0, 1}
 MAIN = {0, 1, 2, 3, 4, 5, 22, 23, 24, 25, 26, 28, 29, 30}
 MOMENTS = (
-    {0: set(range(32)), 4: MAIN | {9}, 12: MAIN | {9}, 18: set[int]()}
+    {0: set(NAMES), 4: MAIN | {9}, 12: MAIN | {9}, 18: set[int]()}
     | dict.fromkeys((5, 6, 7, 8, 14), FEW)
     | dict.fromkeys((1, 2, 3, 9, 10, 11, 13, 15, 16, 17), MAIN)
 )
@@ -101,7 +77,7 @@ class Told(NamedTuple):
 def _number(name: str, value: Any) -> float | None:
     if isinstance(value, str | bytes) or value is None or value in (float("inf"), float("-inf")):
         return None
-    if NAMES.index(name) in COUNTED:
+    if name in COUNTED:
         return int(value) if value == int(value) and 0 <= value <= 2**40 else None
     return float(value)
 
@@ -193,21 +169,24 @@ def decided(path: Path) -> Decided:
 
 
 def stored(path: Path) -> dict[Place, Told]:
-    """All rows that there are."""
+    """All rows that there are, their banks put together."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    found = {}
+    found: dict[Place, Told] = {}
     try:
-        for grain, level, bucket, key, *counts, ones, many in connection.execute("SELECT * FROM rollups"):
-            fields: dict[str, tuple[int, float, float, float]] = {}
+        # the first bank comes first, and alone has counts
+        for number, level, bucket, key, *counts, ones, many in connection.execute("SELECT * FROM rollups"):
+            bank, grain = divmod(number, BANK)
+            place = Place(grain, level, bucket, tuple(msgspec.msgpack.decode(key)))
+            told = found.setdefault(place, Told(counts[0], counts[1], counts[2], {}))
+            assert bank == 0 or (not any(counts) and ones + many)
             for field, value in struct.iter_unpack("<Bd", ones):
-                fields[NAMES[field]] = (1, value, value, value)
+                assert field < 32
+                told.fields[NAMES[32 * bank + field]] = (1, value, value, value)
             for entry in range(0, len(many), 29):
                 field, n, low, high = struct.unpack("<BI8xdd", many[entry : entry + 29])
-                total = struct.unpack("<q" if field in COUNTED else "<d", many[entry + 5 : entry + 13])[0]
-                fields[NAMES[field]] = (n, total, low, high)
-            found[Place(grain, level, bucket, tuple(msgspec.msgpack.decode(key)))] = Told(
-                counts[0], counts[1], counts[2], fields
-            )
+                name = NAMES[32 * bank + field]
+                total = struct.unpack("<q" if name in COUNTED else "<d", many[entry + 5 : entry + 13])[0]
+                told.fields[name] = (n, total, low, high)
     finally:
         connection.close()
     return found
@@ -218,10 +197,11 @@ def sketches(path: Path) -> dict[tuple[Place, str], dict[int, int]]:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     found: defaultdict[tuple[Place, str], dict[int, int]] = defaultdict(dict)
     try:
-        for grain, level, bucket, key, small, large in connection.execute("SELECT * FROM rollup_sketches"):
+        for number, level, bucket, key, small, large in connection.execute("SELECT * FROM rollup_sketches"):
+            bank, grain = divmod(number, BANK)
             place = Place(grain, level, bucket, tuple(msgspec.msgpack.decode(key)))
             for code, count in (*struct.iter_unpack("<HB", small), *struct.iter_unpack("<HI", large)):
-                slots = found[place, NAMES[code // 2048]]
+                slots = found[place, NAMES[32 * bank + code // 2048]]
                 slots[code % 2048] = slots.get(code % 2048, 0) + count
     finally:
         connection.close()
@@ -237,7 +217,7 @@ def assert_alike(found: Mapping[Place, Told], wanted: Mapping[Place, Told]) -> N
         for name, (n, total, low, high) in told.fields.items():
             got = found[place].fields[name]
             assert (got[0], got[2], got[3]) == (n, low, high), (place, name)
-            if NAMES.index(name) in COUNTED:
+            if name in COUNTED:
                 assert got[1] == total, (place, name)
             else:
                 assert abs(got[1] - total) <= 1e-9 * max(abs(low), abs(high)) * n, (place, name)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.rollups.cover import FOREVER, US, Cover, Step, Stretches, Within, cover
+from llm_metrics_proxy.rollups.cover import FOREVER, US, Cover, CoverLevel, Stretches, Within, cover
 from llm_metrics_proxy.rollups.grains import DAY, HOUR, MINUTE, NO_TIME, QUARTER
 
 NEVER = -(2**63)
@@ -21,14 +21,18 @@ QUARTERS = st.sets(st.integers(0, 6 * 96).map(lambda quarter: quarter * QUARTER.
 SHAPES = st.sampled_from(("total", "model", "fine", "clients"))
 
 
-def steps(shape: str, days: set[int], quarters: set[int]) -> list[Step]:
+def steps(shape: str, days: set[int], quarters: set[int]) -> list[CoverLevel]:
     """Of such a grain, the coarsest first."""
-    minutes = Step(MINUTE, Within(QUARTER, quarters))
+    minutes = CoverLevel(MINUTE, Within(QUARTER, quarters))
     return {
-        "total": [Step(DAY), Step(HOUR), Step(QUARTER), minutes],
-        "model": [Step(DAY), Step(HOUR), Step(QUARTER, Within(DAY, days)), minutes],
-        "fine": [Step(DAY), Step(HOUR), minutes],
-        "clients": [Step(DAY), Step(HOUR, Within(DAY, days)), Step(QUARTER, Within(QUARTER, quarters))],
+        "total": [CoverLevel(DAY), CoverLevel(HOUR), CoverLevel(QUARTER), minutes],
+        "model": [CoverLevel(DAY), CoverLevel(HOUR), CoverLevel(QUARTER, Within(DAY, days)), minutes],
+        "fine": [CoverLevel(DAY), CoverLevel(HOUR), minutes],
+        "clients": [
+            CoverLevel(DAY),
+            CoverLevel(HOUR, Within(DAY, days)),
+            CoverLevel(QUARTER, Within(QUARTER, quarters)),
+        ],
     }[shape]
 
 
@@ -83,14 +87,18 @@ def test_where_records_are_gone_no_moment_is_counted_twice(
 
 
 def test_the_coarsest_buckets_that_fit_are_taken() -> None:
-    found = cover(stretches([23 * 3600 * US, 3 * DAY_US + 20 * 60 * US]), [Step(DAY), Step(HOUR), Step(QUARTER)], NEVER)
+    found = cover(
+        stretches([23 * 3600 * US, 3 * DAY_US + 20 * 60 * US]),
+        [CoverLevel(DAY), CoverLevel(HOUR), CoverLevel(QUARTER)],
+        NEVER,
+    )
     lengths = [(level.name, block.microseconds // US // level.seconds) for level, block in found.blocks]
     assert lengths == [("day", 2), ("hour", 1), ("quarter", 1)]
     assert found.edges.microseconds == 5 * 60 * US
 
 
 def test_an_endless_range_has_no_edges_and_leaves_out_what_has_no_time() -> None:
-    found = cover(stretches([-FOREVER, FOREVER]), [Step(DAY), Step(HOUR)], NEVER)
+    found = cover(stretches([-FOREVER, FOREVER]), [CoverLevel(DAY), CoverLevel(HOUR)], NEVER)
     ((level, block),) = found.blocks
     assert level is DAY
     assert not len(found.edges.start)
@@ -100,7 +108,7 @@ def test_an_endless_range_has_no_edges_and_leaves_out_what_has_no_time() -> None
 def test_where_records_are_gone_a_bucket_counts_where_it_begins() -> None:
     kept = 3 * DAY.seconds
     begin, end = DAY_US + 70 * 60 * US, 2 * DAY_US + 100 * 60 * US
-    found = cover(stretches([begin, end]), [Step(DAY), Step(HOUR)], kept)
+    found = cover(stretches([begin, end]), [CoverLevel(DAY), CoverLevel(HOUR)], kept)
     assert not len(found.edges.start)
     hours = [(start // US, stop // US) for start, stop, _ in pieces(found)]
     assert hours[0][0] == DAY.seconds + 2 * 3600
@@ -108,5 +116,5 @@ def test_where_records_are_gone_a_bucket_counts_where_it_begins() -> None:
 
 
 def test_what_is_not_gone_has_its_edges_all_the_same() -> None:
-    found = cover(stretches([2 * DAY_US, 4 * DAY_US + US]), [Step(DAY)], 3 * DAY.seconds)
+    found = cover(stretches([2 * DAY_US, 4 * DAY_US + US]), [CoverLevel(DAY)], 3 * DAY.seconds)
     assert found.edges.microseconds == US

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.rollups.groups import (
+    BANK_FIELDS,
     Bins,
     Cells,
     joined_bins,
@@ -48,14 +49,22 @@ def shown(entries: Cells | Bins) -> list[tuple[Any, ...]]:
 def test_cells_come_back_from_their_bytes(values: list[tuple[int, int, int]]) -> None:
     cells = cells_of(values).reduced()
     packed = pack_cells(cells, GROUPS)
-    assert shown(unpack_cells(packed, np.arange(GROUPS)).reduced()) == shown(cells)
+    assert shown(unpack_cells(packed, np.arange(GROUPS), 0).reduced()) == shown(cells)
 
 
-@given(SLOTS)
-def test_bins_come_back_from_their_bytes(values: list[tuple[int, int, int]]) -> None:
+@given(SLOTS, st.sampled_from([0, 1, 9]))
+def test_bins_come_back_from_their_bytes(values: list[tuple[int, int, int]], bank: int) -> None:
     bins = bins_of(list({(group, slot): (group, slot, n) for group, slot, n in values}.values())).reduced()
+    bins = bins._replace(slot=bins.slot + bank * BANK_FIELDS * 2048)
     packed = pack_bins(bins, GROUPS)
-    assert shown(unpack_bins(packed, np.arange(GROUPS)).reduced()) == shown(bins)
+    assert shown(unpack_bins(packed, np.arange(GROUPS), bank).reduced()) == shown(bins)
+
+
+def test_only_wanted_fields_are_unpacked() -> None:
+    packed = pack_cells(cells_of([(0, 0, 5), (0, 22, 7), (0, 22, 8), (1, 22, 1)]).reduced(), 2)
+    assert unpack_cells(packed, np.arange(2), 0, [22]).reduced().n.tolist() == [2, 1]
+    slots = pack_bins(bins_of([(0, 22 * 2048 + 1, 3), (0, 5, 300), (1, 22 * 2048, 256)]), 2)
+    assert unpack_bins(slots, np.arange(2), 0, [22]).reduced().amount.tolist() == [3, 256]
 
 
 @given(ENTRIES, ENTRIES, ENTRIES)

@@ -2,6 +2,7 @@ from llm_metrics_proxy.analytics.dimensions import DIMENSIONS
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.measures import FIELDS as ASKED
 from llm_metrics_proxy.record import REGISTRY
+from llm_metrics_proxy.rollups.groups import FIELD_STRIDE
 from llm_metrics_proxy.rollups.values import (
     ALL,
     BY_NAME,
@@ -30,6 +31,7 @@ STORED = (
 def test_numbers_are_stored_and_so_never_change() -> None:
     assert tuple(field.name for field in FIELDS[: len(STORED)]) == STORED
     assert [field.number for field in FIELDS] == list(range(len(FIELDS)))
+    assert max(ALL) < FIELD_STRIDE
 
 
 def test_what_counts_as_a_value_is_what_counts_for_queries() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.migration import engine
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.affinity import affinity, as_read, as_stored, insertion, kept_columns, shadow
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.migration.databases import execute, make, options
@@ -127,7 +128,7 @@ def test_a_reader_that_is_open_while_the_file_is_adopted_follows(tmp_path: Path)
     reader = SqliteReader(path)
     execute(path, "UPDATE completion_requests SET user = '7'")
     assert reader.query("SELECT DISTINCT user FROM completion_requests") == [("7",)]
-    engine.migrate(path, options(path))
+    engine.migrate(path, options(path), migrations=MIGRATIONS)
     assert reader.query("SELECT DISTINCT user, outcome, typeof(cost_usd) FROM completion_requests LIMIT 1") == [
         ("7", "completed", "null")
     ]
@@ -142,7 +143,7 @@ def test_ranges_and_order_by_time_use_the_index_and_ranges_of_ids_the_table(tmp_
         f"CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, timestamp {declared}, model NUM, "
         "total_tokens INTEGER, response_time_ms INTEGER)",
     )
-    engine.migrate(path, options(path))
+    engine.migrate(path, options(path), migrations=MIGRATIONS)
     reader = SqliteReader(path)
     in_time = "WHERE timestamp >= ? AND timestamp < ':'"
     plans = {

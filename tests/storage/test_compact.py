@@ -20,6 +20,7 @@ from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.ownership import follow
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.compact import Compacted, Watch, compact
@@ -216,7 +217,7 @@ def test_killed_at_any_point_the_old_file_or_the_new_one_is_there(tmp_path: Path
 
 def test_the_backup_that_proves_the_last_migration_stays(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "metrics.db", "1.1", 500)
-    run = engine.migrate(path, Options(backup_dir=tmp_path / "backups")).run
+    run = engine.migrate(path, Options(backup_dir=tmp_path / "backups"), migrations=MIGRATIONS).run
     for number in range(3):
         execute(path, f"DELETE FROM completion_requests WHERE id BETWEEN {100 * number} AND {100 * number + 99}")
         give_back(path, keep=1)

@@ -200,7 +200,7 @@ def test_a_bug_in_rolling_up_loses_no_record(
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(rollup_store, "_merge_sketches", broken)
+        patch.setattr(rollup_store, "pack_bins", broken)
         store(path, [rows(20)])
     assert "without being rolled up" in caplog.text
     assert len(oracle.records_in(path)) == 20

@@ -13,7 +13,14 @@ from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, S
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, PRICED, RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import Step, apply_steps, column_steps, look, refuse_orphaned_wal, steps
+from llm_metrics_proxy.storage.sqlite_schema import (
+    SchemaStep,
+    applied_steps,
+    apply_steps,
+    column_steps,
+    refuse_orphaned_wal,
+    steps,
+)
 from tests.legacy import LAYOUTS, leave_hot_journal, leave_wal, make
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "databases"
@@ -72,7 +79,7 @@ def test_a_step_is_made_of_the_columns_that_name_it() -> None:
         Column(FLAG, "m", "y", step=12),
     )
     assert column_steps(rows) == [
-        Step(
+        SchemaStep(
             12,
             "columns",
             "ALTER TABLE completion_requests ADD COLUMN queue_ms REAL;\n"
@@ -109,7 +116,7 @@ def test_an_empty_database_is_a_fresh_one(tmp_path: Path, prepare: str) -> None:
     if prepare == "no tables":
         database(path, "PRAGMA journal_mode = WAL", "CREATE TABLE t (x)", "DROP TABLE t")
     SqliteStore(path).close()
-    assert look(path) == {step.number for step in steps()}
+    assert applied_steps(path) == {step.number for step in steps()}
 
 
 def test_two_processes_that_find_it_fresh_apply_each_step_once(tmp_path: Path) -> None:
@@ -143,7 +150,7 @@ def test_a_step_that_fails_leaves_no_trace(tmp_path: Path) -> None:
 def test_records_from_before_a_step_have_null_in_the_columns_it_adds(tmp_path: Path) -> None:
     path = tmp_path / "m.db"
     path.write_bytes((GOLDEN / "2.1.0.db").read_bytes())
-    assert look(path) == {1, 2}
+    assert applied_steps(path) == {1, 2}
     SqliteStore(path).close()
     connection = apsw.Connection(str(path))
     added = {name for name in RAW_COLUMNS if f" ADD COLUMN {name} " in steps()[2].sql}
@@ -237,7 +244,7 @@ class TestRefused:
     def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "m.db")
         with pytest.raises(ForeignDatabaseError, match="no regular file"):
-            look(tmp_path / "m.db")
+            applied_steps(tmp_path / "m.db")
 
     @pytest.mark.parametrize("content", [b"\x00", b"hello, world", b"SQLite format 3", b"SQLite format 4\x00" * 100])
     def test_a_file_that_is_no_database(self, tmp_path: Path, content: bytes) -> None:
@@ -260,5 +267,5 @@ class TestRefused:
         holder = apsw.Connection(str(path))
         holder.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreBusyError, match="locked"):
-            look(path)
+            applied_steps(path)
         holder.close()

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from tests.processes import answers
+from tests.child_processes import answers
 from tests.system.disks import filled, read_only, small_disk
 from tests.system.house import House, kill
 from tests.system.kinds import MIXED

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.processes import answers
+from tests.child_processes import answers
 from tests.system.house import House, kill
 from tests.system.load import Note, Seen
 from tests.system.scraper import scrape, total

@@ -15,12 +15,13 @@ import pytest
 
 from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.migration import engine
-from llm_metrics_proxy.migration.model import Run, State
+from llm_metrics_proxy.migration.model import Run, RunState
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests import legacy
+from tests.child_processes import answers, child
 from tests.cli.conftest import make_record
-from tests.processes import answers, child
 from tests.stack import Stack
 from tests.system.house import House, get_json, kill
 from tests.system.load import Note
@@ -65,7 +66,7 @@ def test_requests_are_served_and_recorded_while_a_database_of_1x_is_migrated(hou
     print(f"\n{len(notes)} requests; phases seen {sorted(phases)}; reasons {sorted(reasons)[:5]}")
     assert seen_by_health & phases
     run = _assert_migrated(house, old)
-    assert (run.records_total, run.records_changed) == (RECORDS, RECORDS * len(engine.MIGRATIONS))
+    assert (run.records_total, run.records_changed) == (RECORDS, RECORDS * len(MIGRATIONS))
 
 
 def test_older_records_of_our_own_are_migrated_beside_those_that_arrive(house: House) -> None:
@@ -83,8 +84,8 @@ def test_older_records_of_our_own_are_migrated_beside_those_that_arrive(house: H
         wait_until(lambda: house.is_settled(stack), lambda: stack.get("/health"), _PATIENCE_S)
     _compare(notes, house.rows()[RECORDS // 4 :])
     (run,) = engine.history(house.database)
-    assert (run.state, run.records_changed) == (State.DONE, RECORDS // 4 * len(engine.MIGRATIONS))
-    assert engine.verify(house.database) == ()
+    assert (run.state, run.records_changed) == (RunState.DONE, RECORDS // 4 * len(MIGRATIONS))
+    assert engine.verify(house.database, migrations=MIGRATIONS) == ()
 
 
 def test_a_metrics_process_that_is_killed_again_and_again_still_migrates(house: House, old: Path) -> None:
@@ -169,9 +170,9 @@ def test_two_metrics_processes_that_start_at_once_migrate_it_once(tmp_path: Path
         for process in reversed(processes):
             process.terminate()
             assert process.wait(_PATIENCE_S) == 0
-    runs = [run for run in engine.history(data / "metrics.db") if run.state is State.DONE]
+    runs = [run for run in engine.history(data / "metrics.db") if run.state is RunState.DONE]
     assert len(runs) == len(engine.history(data / "metrics.db")) == 1
-    assert engine.verify(data / "metrics.db") == ()
+    assert engine.verify(data / "metrics.db", migrations=MIGRATIONS) == ()
     assert runs[0].records_total == 5_000
 
 
@@ -225,8 +226,8 @@ def _compare(notes: list[Note], rows: list[Row]) -> None:
 def _assert_migrated(house: House, old: Path) -> Run:
     """One run, done; every value right; every fact of the old file still there, once, of the same storage class."""
     runs = engine.history(house.database)
-    assert [run.state for run in runs] == [State.DONE]
-    assert engine.verify(house.database) == ()
+    assert [run.state for run in runs] == [RunState.DONE]
+    assert engine.verify(house.database, migrations=MIGRATIONS) == ()
     connection = apsw.Connection(str(house.database), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         connection.execute("ATTACH ? AS old", (str(old),))

@@ -146,7 +146,7 @@ def test_an_endpoint_that_cannot_be_opened_ends_nothing() -> None:
 @pytest.mark.system
 def test_turned_off_nothing_of_the_sdk_is_even_imported() -> None:  # FastAPI imports its API
     code = (
-        "import sys, llm_metrics_proxy.cli.metrics_process; "
+        "import sys, llm_metrics_proxy.processes.metrics_process; "
         "sys.exit(any(name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter')) for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

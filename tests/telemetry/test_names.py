@@ -1,4 +1,4 @@
-"""The table of names beside the constants of the installed conventions, and beside our own dialects."""
+"""The table of names beside the constants of the installed conventions."""
 
 import inspect
 
@@ -6,8 +6,6 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 
 from llm_metrics_proxy.telemetry import names
-from llm_metrics_proxy.wire import dialects
-from llm_metrics_proxy.wire.base import Dialect
 
 KNOWN = {value for name, value in inspect.getmembers(gen_ai_attributes) if name.startswith("GEN_AI_")}
 
@@ -30,11 +28,6 @@ def test_bounds_rise_as_the_conventions_advise() -> None:
         assert list(each.bounds) == sorted(set(each.bounds))
     assert (names.TOKEN_USAGE.bounds[0], names.TOKEN_USAGE.bounds[-1]) == (1, 67_108_864)
     assert (names.DURATION.bounds[0], round(names.DURATION.bounds[-1], 2)) == (0.01, 81.92)
-
-
-def test_every_dialect_has_its_operation() -> None:
-    ours = {value.name: value.operation for _, value in inspect.getmembers(dialects) if isinstance(value, Dialect)}
-    assert ours == names.OPERATIONS
 
 
 def test_own_names_are_apart_from_the_conventions() -> None:

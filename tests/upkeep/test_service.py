@@ -11,7 +11,7 @@ import pytest
 
 from llm_metrics_proxy.errors import StoreBusyError
 from llm_metrics_proxy.storage.base import IngestBatch
-from llm_metrics_proxy.storage.room import DATABASE, DiskRoom, DiskWatch
+from llm_metrics_proxy.storage.disk_space import DATABASE, DiskSpace, DiskWatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.upkeep import Retention, UpkeepService
 from llm_metrics_proxy.upkeep import service as service_module
@@ -134,8 +134,8 @@ class Disk:
         self.free_bytes = free_bytes
 
     def watch(self) -> DiskWatch:
-        def measure(folder: Path) -> DiskRoom:
-            return DiskRoom(folder=str(folder), free_bytes=self.free_bytes, reserve_bytes=1000)
+        def measure(folder: Path) -> DiskSpace:
+            return DiskSpace(folder=str(folder), free_bytes=self.free_bytes, reserve_bytes=1000)
 
         return DiskWatch({DATABASE: Path()}, measure=measure, every_s=0)
 

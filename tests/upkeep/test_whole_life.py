@@ -24,6 +24,7 @@ from llm_metrics_proxy.analytics.rollup_source import RollupSource
 from llm_metrics_proxy.metrics_service import APP_VERSION, Priced
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup, rollup_check, rollup_store
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.repricing import Selection, StoredFacts, reprice
@@ -68,10 +69,12 @@ class Life:
         self.path.write_bytes(GOLDEN.read_bytes())
         self.backups: list[str] = []
         self.priced: list[int] = []
-        engine.migrate(self.path, options(self.path))
+        engine.migrate(self.path, options(self.path), migrations=MIGRATIONS)
 
     def store(self) -> None:
-        engine.migrate(self.path, options(self.path))  # as a start does: an older database takes no records of ours
+        engine.migrate(
+            self.path, options(self.path), migrations=MIGRATIONS
+        )  # as a start does: an older database takes no records of ours
         store = SqliteStore(self.path, after_insert=rollup_store.fold_after_insert)
         rows = [a_row_of(self.random, hours=self.random.choice((5, 60)), odd=False) for _ in range(30)]
         store.append(IngestBatch(rows=[changed(row, cost_usd=self.random.choice((None, 0.25))) for row in rows]))
@@ -109,11 +112,11 @@ class Life:
                 take_back(self.path, self.priced.pop(), on_change=reset)
 
     def undo(self) -> None:
-        engine.undo(self.path, options(self.path))
+        engine.undo(self.path, options(self.path), migrations=MIGRATIONS)
         self.priced.clear()  # prices are of this version
 
     def migrate(self) -> None:
-        engine.migrate(self.path, options(self.path))
+        engine.migrate(self.path, options(self.path), migrations=MIGRATIONS)
 
     def back_up(self) -> None:
         made = backup.create(self.path, self.folder / "backups", reason="manual", app_version=APP_VERSION)

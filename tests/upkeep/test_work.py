@@ -10,6 +10,7 @@ import pytest
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.rollup_state import reset, write_state
 from llm_metrics_proxy.storage.sqlite import SqliteStore
@@ -116,16 +117,16 @@ def test_changed_records_are_rolled_up_again(path: Path, upkeep: Upkeep) -> None
 @pytest.mark.parametrize("golden", sorted(GOLDEN.glob("*.db")), ids=lambda golden: golden.stem)
 def test_a_migration_and_its_undo_leave_no_old_number(golden: Path, tmp_path: Path) -> None:
     path = shutil.copyfile(golden, tmp_path / "metrics.db")
-    ended = engine.migrate(path, options(path)).ended
+    ended = engine.migrate(path, options(path), migrations=MIGRATIONS).ended
     SqliteStore(path).close()  # where nothing was to be migrated, its steps are still to be applied
     upkeep = opened_at(path)
     everything(upkeep)
     assert_as_recomputed(path)
     if ended is Ended.DONE:
-        assert engine.undo(path, options(path)).ended is Ended.UNDONE
+        assert engine.undo(path, options(path), migrations=MIGRATIONS).ended is Ended.UNDONE
         everything(upkeep)
         assert_as_recomputed(path)
-        assert engine.migrate(path, options(path)).ended is Ended.DONE
+        assert engine.migrate(path, options(path), migrations=MIGRATIONS).ended is Ended.DONE
         everything(upkeep)
         assert_as_recomputed(path)
     upkeep.close()
@@ -156,11 +157,11 @@ def test_too_many_bytes_take_the_oldest_days_but_never_today(path: Path) -> None
 
 def test_what_was_pruned_since_is_no_fault_of_an_undo(tmp_path: Path) -> None:
     path = shutil.copyfile(GOLDEN / "1.0.0.db", tmp_path / "metrics.db")
-    assert engine.migrate(path, options(path)).ended is Ended.DONE
+    assert engine.migrate(path, options(path), migrations=MIGRATIONS).ended is Ended.DONE
     upkeep = opened_at(path, Retention(days=1), datetime(2027, 1, 1, tzinfo=UTC))
     assert Worked.PRUNED in everything(upkeep)
     upkeep.close()
-    undone = engine.undo(path, options(path))
+    undone = engine.undo(path, options(path), migrations=MIGRATIONS)
     assert (undone.ended, undone.faults, undone.conflicts) == (Ended.UNDONE, (), ())
 
 

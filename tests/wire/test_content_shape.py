@@ -1,11 +1,13 @@
-"""An event of a known shape says what it would say if it were read."""
+"""An event of a known form says what it would say if it were read."""
+
+import re
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.wire.content_shape import Form, FormRules, Shape, shape_of
+from llm_metrics_proxy.wire.content_shape import Form, FormRules
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
 
 
@@ -15,13 +17,14 @@ def event(text: str, **more: object) -> bytes:
 
 
 KNOWN = event("Hello")
+CHAT = OpenAIStreamReader.rules
 
 
 def test_an_event_is_taken_apart_around_its_text() -> None:
-    shape = shape_of(KNOWN)
-    assert shape is not None
-    assert shape.before + b"Hello" + shape.after == KNOWN
-    assert shape.fits(event(" world, and {more} [of] it: 1.5%"))
+    form = Form.of(KNOWN, CHAT)
+    assert form is not None
+    assert form.opens[0][0] + b"Hello" + form.end == KNOWN
+    assert form.fits(event(" world, and {more} [of] it: 1.5%"))
 
 
 @pytest.mark.parametrize(
@@ -41,15 +44,15 @@ def test_an_event_is_taken_apart_around_its_text() -> None:
         b"",
     ],
 )
-def test_what_is_not_one_event_with_one_plain_text_has_no_shape_and_fits_none(data: bytes) -> None:
-    assert shape_of(data) is None
-    shape = shape_of(KNOWN)
-    assert shape is not None
-    assert not shape.fits(data)
+def test_what_is_not_one_event_with_one_plain_text_has_no_form_and_fits_none(data: bytes) -> None:
+    assert Form.of(data, CHAT) is None
+    form = Form.of(KNOWN, CHAT)
+    assert form is not None
+    assert not form.fits(data)
 
 
 def test_a_text_cannot_overlap_what_stands_around_it() -> None:
-    assert not Shape(b"data: {a", b"a}\n\n").fits(b"data: {a}\n\n")
+    assert not Form(((b"data: {a", re.compile(b"[a-z]+")),), b"a}\n\n").fits(b"data: {a}\n\n")
 
 
 @given(
@@ -69,7 +72,7 @@ def test_a_text_cannot_overlap_what_stands_around_it() -> None:
     st.booleans(),
 )
 def test_reading_event_by_event_says_the_same_as_reading_in_one_piece(pieces: list[bytes], whole_first: bool) -> None:
-    """One piece never has a known shape, so it is always framed and decoded."""
+    """One piece never has a known form, so it is always framed and decoded."""
     stream = b"".join(pieces)
     one, many = OpenAIStreamReader(), OpenAIStreamReader()
     seen_in_one = one.feed(stream)

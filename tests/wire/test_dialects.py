@@ -3,13 +3,13 @@
 import pytest
 
 from llm_metrics_proxy.proxy.policy import PathPolicy
-from llm_metrics_proxy.wire import dialects
-from llm_metrics_proxy.wire.anthropic_messages import AnthropicBodyReader
-from llm_metrics_proxy.wire.anthropic_stream import AnthropicStreamReader
-from llm_metrics_proxy.wire.base import EVENT_STREAM, Dialect
-from llm_metrics_proxy.wire.dialects import (
+from llm_metrics_proxy.wire.anthropic import AnthropicBodyReader, AnthropicStreamReader
+from llm_metrics_proxy.wire.base import EVENT_STREAM
+from llm_metrics_proxy.wire.dialects import Dialect, media_type, reader_for
+from llm_metrics_proxy.wire.endpoints import (
     ANTHROPIC_COUNT_TOKENS,
     ANTHROPIC_MESSAGES,
+    DIALECTS,
     LLAMA_COMPLETION,
     OLLAMA_CHAT,
     OLLAMA_EMBED,
@@ -25,15 +25,11 @@ from llm_metrics_proxy.wire.dialects import (
     OPENAI_TRANSLATIONS,
     RERANK,
     dialect_for,
-    media_type,
     model_in_path,
-    reader_for,
 )
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
-from llm_metrics_proxy.wire.json_body import JsonBodyReader
-from llm_metrics_proxy.wire.ollama_answer import OllamaAnswerReader
-from llm_metrics_proxy.wire.ollama_native import OllamaBodyReader
-from llm_metrics_proxy.wire.ollama_stream import OllamaStreamReader
+from llm_metrics_proxy.wire.ollama import OllamaAnswerReader, OllamaBodyReader, OllamaStreamReader
+from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherStreamReader
 
@@ -68,7 +64,6 @@ ALONE = {
     "/v2/rerank": RERANK,
     "/openai/responses": OPENAI_RESPONSES,
 }
-ALL = [value for value in vars(dialects).values() if isinstance(value, Dialect)]
 
 
 @pytest.mark.parametrize("path", ALONE)
@@ -84,12 +79,12 @@ def test_every_path_that_is_read_may_pass() -> None:
 
 
 def test_no_two_dialects_have_one_name_and_each_names_its_operation() -> None:
-    assert len({dialect.name for dialect in ALL}) == len(ALL) == 17
-    assert all(dialect.operation for dialect in ALL)
+    assert len({dialect.name for dialect in DIALECTS}) == len(DIALECTS) == 17
+    assert all(dialect.operation for dialect in DIALECTS)
 
 
 def test_usage_is_only_ever_asked_for_in_openais_older_streams() -> None:
-    assert {dialect.name for dialect in ALL if dialect.can_inject_usage} == {"openai_chat", "openai_completions"}
+    assert {dialect.name for dialect in DIALECTS if dialect.can_inject_usage} == {"openai_chat", "openai_completions"}
 
 
 @pytest.mark.parametrize(
@@ -145,14 +140,40 @@ def test_each_endpoint_is_known_under_each_prefix(prefix: str, endpoint: str, sl
         ("POST", "/v1/models"),
         ("POST", "/v1/"),
         ("POST", ""),
-        ("POST", "/V1/chat/completions"),
+        ("POST", "/V1/completions"),
+        ("POST", "/v1/Chat/completions"),
         ("POST", "/openai/deployments//chat/completions"),
-        ("POST", "/openai/deployments/a/b/chat/completions"),
-        ("POST", "/x/v1/chat/completions"),
+        ("POST", "/v1/threads/thread_1/messages"),
+        ("POST", "/x/completions"),
+        ("POST", "/xv1/completions"),
+        ("GET", "/x/v1/chat/completions"),
     ],
 )
 def test_anything_else_has_no_dialect(method: str, path: str) -> None:
     assert dialect_for(method, path) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        ("/api/chat/completions", OPENAI_CHAT),
+        ("/x/v1/chat/completions", OPENAI_CHAT),
+        ("/openai/deployments/a/b/chat/completions", OPENAI_CHAT),
+        ("/any/thing/chat/completions/", OPENAI_CHAT),
+        ("/V1/chat/completions", OPENAI_CHAT),
+        ("/engines/v1/completions", OPENAI_COMPLETIONS),
+        ("/engines/llama.cpp/v1/embeddings", OPENAI_EMBEDDINGS),
+        ("/beta/completions", OPENAI_COMPLETIONS),
+        ("/gateway/openai/deployments/d/completions", OPENAI_COMPLETIONS),
+        ("/compatible-mode/v1/responses", OPENAI_RESPONSES),
+        ("/gateway/anthropic/messages", ANTHROPIC_MESSAGES),
+        ("/x/messages/count_tokens", ANTHROPIC_COUNT_TOKENS),
+        ("/x/v1/audio/speech", OPENAI_SPEECH),
+        ("/openai/deployments/chat/completions", OPENAI_COMPLETIONS),  # of a deployment that is called chat
+    ],
+)
+def test_an_endpoint_below_a_prefix_that_nobody_named_is_read_like_its_plain_form(path: str, dialect: Dialect) -> None:
+    assert dialect_for("POST", path) is dialect
 
 
 @pytest.mark.parametrize(
@@ -170,9 +191,9 @@ def test_the_answers_content_type_decides_who_reads_it(content_type: bytes | Non
     media = media_type(content_type)
     assert (media in EVENT_STREAM) is expected
     for dialect in (OPENAI_CHAT, OPENAI_COMPLETIONS):
-        kind = OpenAIStreamReader if expected else JsonBodyReader
+        kind = OpenAIStreamReader if expected else OpenAIBodyReader
         assert isinstance(reader_for(dialect, 200, media), kind)
-    assert isinstance(reader_for(OPENAI_EMBEDDINGS, 200, media), JsonBodyReader)
+    assert isinstance(reader_for(OPENAI_EMBEDDINGS, 200, media), OpenAIBodyReader)
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 503, 599])

@@ -7,16 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.record import Outcome
-from llm_metrics_proxy.wire.error_clues import CLUES, LEGACY, STATUSES, VAGUE
-from llm_metrics_proxy.wire.error_taxonomy import (
-    CATEGORIES,
-    OUTCOMES,
-    PHASES,
-    TAXONOMY,
-    Facts,
-    Verdict,
-    classify,
-)
+from llm_metrics_proxy.wire import error_taxonomy
+from llm_metrics_proxy.wire.error_clues import CLUES, LEGACY, STATUSES, VAGUE, Clue
+from llm_metrics_proxy.wire.error_taxonomy import Classification, OutcomeFacts, classify, taxonomy_of
+from llm_metrics_proxy.wire.error_types import CATEGORIES, FIRST, OUTCOMES, PHASES, TAXONOMY, ErrorType
 
 TYPES = [row.type for row in TAXONOMY]
 _WORDS = sorted({word for clues in (CLUES, VAGUE, LEGACY) for each in clues for word in each.words})
@@ -27,7 +21,7 @@ messages = st.none() | st.sampled_from(_TEXTS).map(lambda text: f"The MODEL: {te
 statuses = st.none() | st.sampled_from([*STATUSES, 101, 200, 204, 302, 400, 418, 422, 500, 599])
 stamps = st.none() | st.floats(0, 1e6)
 facts = st.builds(
-    Facts,
+    OutcomeFacts,
     outcome=st.none() | st.sampled_from([*Outcome, *OUTCOMES, "odd"]),
     success=st.none() | st.booleans(),
     status_code=statuses,
@@ -49,12 +43,12 @@ facts = st.builds(
 
 
 @given(facts)
-def test_any_facts_give_one_verdict_that_the_table_knows(given_facts: Facts) -> None:
+def test_any_facts_give_one_verdict_that_the_table_knows(given_facts: OutcomeFacts) -> None:
     verdict = classify(given_facts)
     assert verdict.outcome in OUTCOMES
     assert verdict.phase is None or verdict.phase in PHASES
     if verdict.type is None:
-        assert verdict == Verdict("completed")
+        assert verdict == Classification("completed")
     else:
         assert (verdict.category, verdict.type) in [(row.category, row.type) for row in TAXONOMY]
     assert (verdict.reason is not None) == (verdict.type == "unknown")
@@ -62,7 +56,7 @@ def test_any_facts_give_one_verdict_that_the_table_knows(given_facts: Facts) -> 
 
 
 @given(facts)
-def test_a_verdict_that_was_stored_is_given_again(given_facts: Facts) -> None:
+def test_a_verdict_that_was_stored_is_given_again(given_facts: OutcomeFacts) -> None:
     first = classify(given_facts)
     stored = given_facts._replace(outcome=first.outcome, success=first.outcome == "completed", error_type=first.type)
     assert classify(stored)[:4] == first[:4]
@@ -108,35 +102,75 @@ _SERVER: dict[str, Any] = {"outcome": "upstream_error"}
     ],
 )  # fmt: skip
 def test_what_servers_say_is_understood(known: dict[str, Any], category: str, kind: str) -> None:
-    verdict = classify(Facts(**_SERVER, **known))
+    verdict = classify(OutcomeFacts(**_SERVER, **known))
     assert (verdict.category, verdict.type, verdict.outcome) == (category, kind, "upstream_error")
 
 
 def test_a_refusal_that_was_seen_is_flagged_whatever_the_finish_reason_says() -> None:
     for reason in ("stop", "completed", None):
-        facts = Facts(outcome="completed", success=True, finish_reason=reason, error_type="refusal")
-        assert classify(facts) == Verdict("completed", "policy", "refusal")
+        facts = OutcomeFacts(outcome="completed", success=True, finish_reason=reason, error_type="refusal")
+        assert classify(facts) == Classification("completed", "policy", "refusal")
 
 
 @pytest.mark.parametrize("reason", ["content_filter", "SAFETY", "refusal"])
 def test_a_filtered_answer_is_complete_and_flagged(reason: str) -> None:
-    verdict = classify(Facts(outcome="completed", success=True, finish_reason=reason))
+    verdict = classify(OutcomeFacts(outcome="completed", success=True, finish_reason=reason))
     assert (verdict.outcome, verdict.category) == ("completed", "policy")
 
 
 @pytest.mark.parametrize(
     ("known", "wanted"),
     [
-        ({"success": True}, Verdict("completed")),
+        ({"success": True}, Classification("completed")),
         ({"success": False, "status_code": 502, "error_message": "Connection refused"},
-         Verdict("network_error", "network", "connect_refused", "connect")),
+         Classification("network_error", "network", "connect_refused", "connect")),
         ({"success": False, "status_code": 500, "error_type": "boom"},
-         Verdict("upstream_error", "upstream", "internal", "before_first_token")),
-        ({"success": False}, Verdict("upstream_error", "unknown", "unknown", "before_first_token",
+         Classification("upstream_error", "upstream", "internal", "before_first_token")),
+        ({"success": False}, Classification("upstream_error", "unknown", "unknown", "before_first_token",
                                      "error_without_words")),
         ({"success": False, "error_type": "boom"},
-         Verdict("upstream_error", "unknown", "unknown", "before_first_token", "error_not_recognised")),
+         Classification("upstream_error", "unknown", "unknown", "before_first_token", "error_not_recognised")),
     ],
 )  # fmt: skip
-def test_a_record_of_a_program_without_outcomes_gets_one(known: dict[str, Any], wanted: Verdict) -> None:
-    assert classify(Facts(**known)) == wanted
+def test_a_record_of_a_program_without_outcomes_gets_one(known: dict[str, Any], wanted: Classification) -> None:
+    assert classify(OutcomeFacts(**known)) == wanted
+
+
+LATER = ErrorType("policy", "odd_tongue", "The server speaks so.", "Teach it.", since="98.7.6", words=("tongue",),
+                  texts=("in tongues",), finish_reasons=("tongue",))  # fmt: skip
+_BEFORE = taxonomy_of("98.7.5", (*TAXONOMY, LATER))
+_AFTER = taxonomy_of("98.7.6", (*TAXONOMY, LATER))
+
+
+@given(facts)
+def test_a_version_before_a_type_classifies_as_if_it_were_not_there(given_facts: OutcomeFacts) -> None:
+    assert classify(given_facts, _BEFORE) == classify(given_facts, taxonomy_of(FIRST))
+
+
+@pytest.mark.parametrize(
+    ("told", "before"),
+    [
+        ({**_SERVER, "upstream_status_code": 400, "upstream_error_code": "Tongue"}, "invalid"),
+        ({**_SERVER, "upstream_status_code": 200, "error_message": "Spoken IN TONGUES."}, "error_event"),
+        ({"outcome": "completed", "success": True, "finish_reason": "TONGUE"}, None),
+        ({"outcome": "rejected", "error_type": "odd_tongue"}, "unknown"),
+    ],
+)
+def test_a_later_type_is_recognised_from_its_version_on(told: dict[str, Any], before: str | None) -> None:
+    assert classify(OutcomeFacts(**told), _BEFORE).type == before
+    found = classify(OutcomeFacts(**told), _AFTER)
+    assert (found.category, found.type) == ("policy", "odd_tongue")
+    stored = OutcomeFacts(**told)._replace(outcome=found.outcome, error_type=found.type)
+    assert classify(stored, _AFTER)[:4] == found[:4]
+
+
+def test_what_older_types_recognise_stays_theirs() -> None:
+    known = OutcomeFacts(**_SERVER, upstream_error_code="rate_limit_exceeded", error_message="spoken in tongues")
+    assert classify(known, _AFTER).type == "rate_limit"
+
+
+def test_a_later_clue_counts_from_its_version_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(error_taxonomy, "CLUES", (*CLUES, Clue("rate_limit", words=("calm_down",), since="98.7.6")))
+    told = OutcomeFacts(**_SERVER, upstream_status_code=400, upstream_error_code="calm_down")
+    assert classify(told, taxonomy_of("98.7.5")).type == "invalid"
+    assert classify(told, taxonomy_of("98.7.6")).type == "rate_limit"

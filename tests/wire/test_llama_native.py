@@ -7,7 +7,7 @@ import pytest
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaStreamReader, read_request
+from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
 from tests.wire.streams import compact, facts_of
 
 END: dict[str, Any] = {
@@ -16,9 +16,9 @@ END: dict[str, Any] = {
     "timings": {"cache_n": 8, "prompt_n": 4, "prompt_ms": 30.5, "predicted_n": 3, "predicted_ms": 66.0},
 }  # fmt: skip
 COUNTED: dict[str, Any] = {
-    "model": "q.gguf", "finish_reason": "limit", "prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15,
-    "cached_tokens": 8, "usage_source": UsageSource.REPORTED, "server_prompt_ms": 30.5, "server_generation_ms": 66.0,
-    "terminal": True,
+    "response_model": "q.gguf", "finish_reason": "limit", "prompt_tokens": 12, "completion_tokens": 3,
+    "total_tokens": 15, "cached_tokens": 8, "usage_source": UsageSource.REPORTED,
+    "server_prompt_ms": 30.5, "server_generation_ms": 66.0, "terminal": True,
 }  # fmt: skip
 
 
@@ -72,14 +72,14 @@ def test_a_server_that_answers_as_openai_does_is_understood_too() -> None:
         b"data: [DONE]\n\n",
     ]
     assert facts(*stream) == ResponseFacts(
-        model="m", finish_reason="stop", prompt_tokens=4, completion_tokens=1, total_tokens=5, content_chunks=1,
-        usage_source=UsageSource.REPORTED, terminal=True, response_id="cmpl-1",
+        response_model="m", finish_reason="stop", prompt_tokens=4, completion_tokens=1, total_tokens=5,
+        content_chunks=1, usage_source=UsageSource.REPORTED, terminal=True, response_id="cmpl-1",
     )  # fmt: skip
 
 
 def test_requests_are_read() -> None:
     asked = {"prompt": "Hi", "n_predict": -1, "temperature": 0.5, "top_p": 0.9, "stream": True}
-    assert read_request(json.dumps(asked).encode()) == RequestFacts(
+    assert LlamaRequest.read(json.dumps(asked).encode()) == RequestFacts(
         is_streaming=True, max_tokens=-1, temperature=0.5, top_p=0.9, message_count=1
     )
-    assert read_request(b"[]") == RequestFacts()
+    assert LlamaRequest.read(b"[]") == RequestFacts()

@@ -28,7 +28,7 @@ def facts(*frames: bytes) -> ResponseFacts:
 
 def test_a_session_of_two_responses() -> None:
     assert facts(CREATED, SOUND, done(USAGE, CALL), SOUND, SOUND, done(USAGE, {"type": "message"})) == ResponseFacts(
-        model="gpt-realtime", prompt_tokens=264, completion_tokens=242, total_tokens=506, cached_tokens=128,
+        response_model="gpt-realtime", prompt_tokens=264, completion_tokens=242, total_tokens=506, cached_tokens=128,
         usage_source=UsageSource.REPORTED, terminal=True, tool_call_count=1,
     )  # fmt: skip
 

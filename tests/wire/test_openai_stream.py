@@ -57,8 +57,9 @@ def test_a_chat_stream_with_usage_at_its_end() -> None:
                      "completion_tokens_details": {"reasoning_tokens": 1}}),
         DONE,
     ) == ResponseFacts(
-        model="m", finish_reason="stop", prompt_tokens=9, completion_tokens=2, total_tokens=11, cached_tokens=4,
-        reasoning_tokens=1, usage_source=UsageSource.REPORTED, content_chunks=2, terminal=True, tool_call_count=0,
+        response_model="m", finish_reason="stop", prompt_tokens=9, completion_tokens=2, total_tokens=11,
+        cached_tokens=4, reasoning_tokens=1, usage_source=UsageSource.REPORTED, content_chunks=2, terminal=True,
+        tool_call_count=0,
     )  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def test_azure_begins_with_an_empty_model_and_no_choices() -> None:
         DONE,
     )
     assert facts(*stream) == ResponseFacts(
-        model="gpt-4o-2024", finish_reason="stop", content_chunks=1, terminal=True, tool_call_count=0
+        response_model="gpt-4o-2024", finish_reason="stop", content_chunks=1, terminal=True, tool_call_count=0
     )
 
 
@@ -205,14 +206,14 @@ def test_nonsense_counts_are_refused_and_told() -> None:
 
 @pytest.mark.parametrize("usage", ["many", 7, [], True])
 def test_a_usage_that_is_no_object_is_no_report(usage: object) -> None:
-    assert facts(chunk(usage=usage), DONE) == ResponseFacts(model="m", content_chunks=0, terminal=True)
+    assert facts(chunk(usage=usage), DONE) == ResponseFacts(response_model="m", content_chunks=0, terminal=True)
 
 
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"1" * 5000, b"99999999999999999999", b"-1"])
 def test_a_count_beyond_every_number_is_refused_and_the_others_stay(number: bytes) -> None:
     found = facts(b'data: {"usage":{"prompt_tokens":%b,"completion_tokens":3},"model":"m"}\n\n' % number)
     assert (found.prompt_tokens, found.completion_tokens, found.usage_rejected) == (None, 3, True)
-    assert found.model == "m"
+    assert found.response_model == "m"
 
 
 @pytest.mark.parametrize("bad", [b"caf\xe9", b"\\ud83d", b"\xff\xff"])

@@ -7,7 +7,7 @@ import pytest
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherStreamReader, read_request
+from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
 from tests.wire.streams import TRANSCRIPT, facts_of, named
 
 
@@ -35,7 +35,7 @@ def test_token_counts_under_each_of_their_names(answer: Any, counts: tuple[int |
     found = facts(answer)
     assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == counts
     assert found.usage_source == (UsageSource.NONE if counts[2] is None else UsageSource.REPORTED)
-    assert (found.response_id, found.model, found.terminal) == (answer.get("id"), answer.get("model"), True)
+    assert (found.response_id, found.response_model, found.terminal) == (answer.get("id"), answer.get("model"), True)
 
 
 def test_a_streamed_transcription() -> None:
@@ -72,4 +72,4 @@ def test_what_one_event_shows(event: bytes, bits: int) -> None:
     ],
 )  # fmt: skip
 def test_requests_are_read(body: object, expected: RequestFacts) -> None:
-    assert read_request(json.dumps(body).encode()) == expected
+    assert OtherRequest.read(json.dumps(body).encode()) == expected

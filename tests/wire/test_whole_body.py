@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ResponseFacts
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 from tests.wire.streams import facts_of
 
@@ -22,13 +22,11 @@ class _Reader(WholeBodyReader):
     kind: ClassVar[type[msgspec.Struct]] = _Answer
     drop: ClassVar[frozenset[bytes]] = frozenset({b"huge"})
 
-    def facts_of(self, answer: _Answer, *, terminal: bool, malformed: bool) -> ResponseFacts:
+    def facts_of(self, answer: _Answer, **ends: Any) -> ResponseFacts:
         return ResponseFacts(
-            model=answer.model,
+            response_model=answer.model,
             tool_call_count=None if answer.parts is None else len(answer.parts),
-            error=ErrorFacts(message=answer.error) if answer.error else None,
-            terminal=terminal,
-            malformed=malformed,
+            **ends,
         )
 
 
@@ -41,7 +39,7 @@ def facts(body: bytes) -> ResponseFacts:
 
 def test_what_is_dropped_below_the_top_is_not_decoded_in_a_large_body() -> None:
     body = b'{"model":"m","parts":[{"a":1,"huge":{"x":[NaN,1e999]}},{"huge":"\\u00e9"}],"huge":1}'
-    assert facts_of(lambda: _Reader(1), body) == ResponseFacts(model="m", tool_call_count=2, terminal=True)
+    assert facts_of(lambda: _Reader(1), body) == ResponseFacts(response_model="m", tool_call_count=2, terminal=True)
 
 
 def test_a_whole_body_shows_its_bits_at_once_and_one_in_pieces_only_facts() -> None:
@@ -49,11 +47,11 @@ def test_a_whole_body_shows_its_bits_at_once_and_one_in_pieces_only_facts() -> N
     assert _Reader().feed(b'{"error":"boom"}\n') == SAW_TERMINAL | SAW_ERROR
     pieces = _Reader()
     assert pieces.feed(b'{"model":') == pieces.feed(b'"m"}') == 0
-    assert pieces.finish() == ResponseFacts(model="m", terminal=True)
+    assert pieces.finish() == ResponseFacts(response_model="m", terminal=True)
 
 
 @pytest.mark.parametrize("end", [0, 1, 12, 20, 30])
 def test_one_that_breaks_off_gives_what_was_whole_in_it(end: int) -> None:
     found = facts(b'{"model":"m","parts":[{},{}],"error":"x"}'[:end])
     assert (found.terminal, found.malformed) == (False, False)
-    assert found.model == ("m" if end > 12 else None)
+    assert found.response_model == ("m" if end > 12 else None)

@@ -6,11 +6,11 @@ from datetime import datetime
 from llm_metrics_proxy.analytics.dimensions import dimension
 from llm_metrics_proxy.analytics.measures import measure
 from llm_metrics_proxy.analytics.period import Period
-from llm_metrics_proxy.analytics.planning import Facts, plan
+from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.ranking import rows_of
 from llm_metrics_proxy.analytics.result import Result, ResultColumn
-from llm_metrics_proxy.analytics.source import Plan, Source
+from llm_metrics_proxy.analytics.source import QueryPlan, Source
 from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
@@ -20,7 +20,7 @@ def ask(sources: Sequence[Source], query: Query, now: datetime) -> Result:
 
     Raises ``QueryError`` and ``StoreError``.
     """
-    planned = plan(query, Facts(whole_span(sources), now))
+    planned = plan(query, PlanningContext(whole_span(sources), now))
     source = source_for(sources, planned.plans)
     readings = iter(source.read(planned.plans))
     current = next(readings)
@@ -49,7 +49,15 @@ def ask(sources: Sequence[Source], query: Query, now: datetime) -> Result:
     )
 
 
-def pruned_before(sources: Sequence[Source], source: Source, plans: Sequence[Plan]) -> datetime | None:
+def explain(sources: Sequence[Source], query: Query, now: datetime) -> list[str]:
+    """How ``ask`` would answer: what the chosen source reads for each plan. Raises as ``ask`` does."""
+    plans = plan(query, PlanningContext(whole_span(sources), now)).plans
+    source = source_for(sources, plans)
+    others = [f"not from {one.name}: {one.describe(plans[0])}" for one in sources[: sources.index(source)]]
+    return [*others, *(f"from {source.name}: {source.describe(each)}" for each in plans)]
+
+
+def pruned_before(sources: Sequence[Source], source: Source, plans: Sequence[QueryPlan]) -> datetime | None:
     """Until when records of the range were deleted, and only other sources than this one still tell of them."""
     if source is not sources[-1]:
         return None
@@ -64,12 +72,12 @@ def whole_span(sources: Iterable[Source]) -> tuple[datetime, datetime] | None:
     return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
 
 
-def source_for(sources: Sequence[Source], plans: Sequence[Plan]) -> Source:
+def source_for(sources: Sequence[Source], plans: Sequence[QueryPlan]) -> Source:
     """The first that can answer all plans and is worth asking for one of them, else the last."""
     return next((one for one in sources if _suits(one, plans)), sources[-1])
 
 
-def _suits(source: Source, plans: Sequence[Plan]) -> bool:
+def _suits(source: Source, plans: Sequence[QueryPlan]) -> bool:
     return all(source.can_answer(plan) for plan in plans) and any(source.is_worth_it(plan) for plan in plans)
 
 

@@ -31,7 +31,7 @@ class Segment(NamedTuple):
     offset: timedelta
 
 
-class Bucket(NamedTuple):
+class TimeBucket(NamedTuple):
     """One bucket. ``start`` is its first moment, which may lie before the range; ``spans`` are all its times within
     the range, in order: one, but for a day whose first minutes a zone lived twice. All UTC, aware."""
 
@@ -125,7 +125,7 @@ def shortest_bucket(start: datetime, end: datetime) -> str:
     return next((name for name, kind in BUCKETS.items() if (end - start) / kind.about <= AUTO_BUCKETS), "month")
 
 
-def buckets(start: datetime, end: datetime, name: str, zone: ZoneInfo) -> tuple[Bucket, ...]:
+def buckets(start: datetime, end: datetime, name: str, zone: ZoneInfo) -> tuple[TimeBucket, ...]:
     """Every bucket of the range in order. Raises ``QueryError`` if there are more than ``MAX_BUCKETS``."""
     kind = BUCKETS[name]
     if (end - start) / kind.about > MAX_BUCKETS - 2:  # less than a whole one at either end
@@ -139,7 +139,7 @@ def buckets(start: datetime, end: datetime, name: str, zone: ZoneInfo) -> tuple[
             spans = found.setdefault((label, segment.offset if kind.elapsed else None), [])
             joins = spans and spans[-1][1] == piece[0]
             spans.append((spans.pop()[0], piece[1]) if joins else piece)
-    clipped = (Bucket(spans[0][0], tuple(_within(spans, start, end))) for spans in found.values())
+    clipped = (TimeBucket(spans[0][0], tuple(_within(spans, start, end))) for spans in found.values())
     return tuple(sorted(bucket for bucket in clipped if bucket.spans))
 
 

@@ -13,9 +13,9 @@ from llm_metrics_proxy.analytics.answering import pruned_before, source_for, who
 from llm_metrics_proxy.analytics.dimensions import BIN_EDGES
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.measures import FIELDS
-from llm_metrics_proxy.analytics.planning import Facts, plan
+from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
-from llm_metrics_proxy.analytics.source import Reading, Source
+from llm_metrics_proxy.analytics.source import Source, SourceResult
 from llm_metrics_proxy.analytics.suggestions import unknown
 from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.errors import QueryError
@@ -69,10 +69,10 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 
 def distribute(sources: Sequence[Source], query: DistributionQuery, now: datetime) -> Histogram:
     """Raises ``StoreError``."""
-    facts = Facts(whole_span(sources), now)
-    metrics = tuple(f"{query.metric}.p{percent}" for percent in SHOWN)
-    whole = plan(Query(metrics=metrics, filter=query.filter), facts).current
-    bins = plan(Query(filter=query.filter, group_by=(f"bin:{query.metric}",)), facts).current
+    context = PlanningContext(whole_span(sources), now)
+    metrics = tuple(f"{query.metric}.{statistic}" for statistic in ("min", "max", *(f"p{one}" for one in SHOWN)))
+    whole = plan(Query(metrics=metrics, filter=query.filter), context).current
+    bins = plan(Query(filter=query.filter, group_by=(f"bin:{query.metric}",)), context).current
     source = source_for(sources, (whole, bins))
     of_all, of_bins = source.read((whole, bins))
     moments = of_all.groups[0].partial.moments(query.metric)
@@ -99,7 +99,7 @@ def distribute(sources: Sequence[Source], query: DistributionQuery, now: datetim
     )
 
 
-def _bins(reading: Reading) -> list[Bin]:
+def _bins(reading: SourceResult) -> list[Bin]:
     counts = {index: group.partial.count("requests") for group in reading.groups for index in group.key}
     counts.pop(None, None)  # records without the value
     if not counts:

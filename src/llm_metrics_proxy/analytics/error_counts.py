@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from llm_metrics_proxy.analytics.calendar import Bucket
+from llm_metrics_proxy.analytics.calendar import TimeBucket
 from llm_metrics_proxy.analytics.filters import RequestFilter, stored_time
 from llm_metrics_proxy.analytics.selection import (
     DAY_S,
@@ -21,7 +21,7 @@ from llm_metrics_proxy.analytics.selection import (
     range_of,
     unix_of,
 )
-from llm_metrics_proxy.analytics.source import Needs, Reading, Source
+from llm_metrics_proxy.analytics.source import Needs, Source, SourceResult
 from llm_metrics_proxy.storage.base import Reader
 
 MAX_GROUPS: Final = 100  # clients choose models: an answer stays small whatever they choose
@@ -58,7 +58,7 @@ class Counted(NamedTuple):
     width_s: int | None
     source: str = "records"
     pruned_before: datetime | None = None
-    errors_by_day: Sequence[tuple[Bucket, dict[tuple[Any, Any], int]]] = ()
+    errors_by_day: Sequence[tuple[TimeBucket, dict[tuple[Any, Any], int]]] = ()
 
     def days_with(self, least: int, *, is_limited: bool) -> str | None:
         """From when on there are so many errors, or so many of a server's limits; ``None``: not known."""
@@ -111,7 +111,7 @@ def counted_by_rollups(reader: Reader, selection: RequestFilter) -> Counted | No
     return Counted(rows, span, width_s, source.name, None, per_day)
 
 
-def _by_day(reading: Reading, days: Sequence[Bucket]) -> list[tuple[Bucket, dict[tuple[Any, Any], int]]]:
+def _by_day(reading: SourceResult, days: Sequence[TimeBucket]) -> list[tuple[TimeBucket, dict[tuple[Any, Any], int]]]:
     """Errors only, the newest day first."""
     found: dict[int, dict[tuple[Any, Any], int]] = {}
     for group in reading.groups:
@@ -125,10 +125,10 @@ def _newest_by_type(
     reader: Reader,
     source: Source,
     selection: RequestFilter,
-    per_day: Sequence[tuple[Bucket, dict[tuple[Any, Any], int]]],
+    per_day: Sequence[tuple[TimeBucket, dict[tuple[Any, Any], int]]],
 ) -> dict[tuple[Any, Any], str]:
     """The time of the newest error of each type, as far as records are left."""
-    last: dict[tuple[Any, Any], Bucket] = {}
+    last: dict[tuple[Any, Any], TimeBucket] = {}
     for day, by_type in per_day:
         for key in by_type:
             last.setdefault(key, day)
@@ -142,8 +142,8 @@ def _newest_by_type(
 
 
 def _by_hour(
-    source: Source, selection: RequestFilter, last: dict[tuple[Any, Any], Bucket]
-) -> dict[tuple[Any, Any], Bucket]:
+    source: Source, selection: RequestFilter, last: dict[tuple[Any, Any], TimeBucket]
+) -> dict[tuple[Any, Any], TimeBucket]:
     """The last hour of each instead of the last day: a day may have millions of records."""
     days = {bucket.start: bucket for bucket in last.values()}
     if len(days) > _MOST_DAYS_BY_HOUR:
@@ -160,7 +160,7 @@ def _by_hour(
     return found
 
 
-def _rows(reading: Reading, oldest: str, newest: str, latest: dict[tuple[Any, Any], str]) -> Iterable[Row]:
+def _rows(reading: SourceResult, oldest: str, newest: str, latest: dict[tuple[Any, Any], str]) -> Iterable[Row]:
     """Everything but what is by time."""
     groups = [(dict(zip(_CUBE, group.key, strict=True)), group.partial) for group in reading.groups]
     requests = sum(partial.count("requests") for _, partial in groups)
@@ -189,7 +189,7 @@ def _rows(reading: Reading, oldest: str, newest: str, latest: dict[tuple[Any, An
             yield Row(kind, first, second, asked, n, None, latest.get((first, second)) if kind == "type" else None)
 
 
-def _bucket_rows(reading: Reading, buckets: Sequence[Bucket], width_s: int) -> Iterable[Row]:
+def _bucket_rows(reading: SourceResult, buckets: Sequence[TimeBucket], width_s: int) -> Iterable[Row]:
     counts: dict[int, list[int]] = {}
     for group in reading.groups:
         place, category = group.key

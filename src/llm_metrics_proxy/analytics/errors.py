@@ -48,7 +48,7 @@ from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.storage.base import Reader
-from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
+from llm_metrics_proxy.wire.error_types import TAXONOMY
 
 MAX_EXAMPLES: Final = 100
 

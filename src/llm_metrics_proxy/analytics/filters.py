@@ -11,7 +11,7 @@ from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.storage.base import SqlValue
-from llm_metrics_proxy.wire.error_taxonomy import CATEGORIES, OUTCOMES, PHASES, TAXONOMY
+from llm_metrics_proxy.wire.error_types import CATEGORIES, OUTCOMES, PHASES, TAXONOMY
 
 # Conditions whose words are ours: another word would select nothing, and look like "there was no such error".
 WORDS: Final[dict[str, tuple[str, ...]]] = {

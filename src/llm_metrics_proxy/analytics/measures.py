@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from llm_metrics_proxy.analytics.metrics import BYTES, COSTS, DISTRIBUTIONS, TOKEN_SUMS
-from llm_metrics_proxy.analytics.source import Needs, Partial
+from llm_metrics_proxy.analytics.source import Aggregates, Needs
 from llm_metrics_proxy.analytics.suggestions import unknown
 from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.errors import QueryError
@@ -28,37 +28,37 @@ class Measure(NamedTuple):
     unit: str
     meaning: str
     needs: Needs
-    value: Callable[[Partial, float], Value]
+    value: Callable[[Aggregates, float], Value]
 
 
-def _requests(group: Partial, _: float) -> Value:
+def _requests(group: Aggregates, _: float) -> Value:
     requests = group.count("requests")
     return requests, requests
 
 
-def _share_of_ended(name: str) -> Callable[[Partial, float], Value]:
-    def share(group: Partial, _: float) -> Value:
+def _share_of_ended(name: str) -> Callable[[Aggregates, float], Value]:
+    def share(group: Aggregates, _: float) -> Value:
         ended = group.count("succeeded") + group.count("failed")
         return (group.count(name) / ended if ended else None), ended
 
     return share
 
 
-def _requests_per_second(group: Partial, seconds: float) -> Value:
+def _requests_per_second(group: Aggregates, seconds: float) -> Value:
     requests = group.count("requests")
     return (requests / seconds if seconds > 0 else None), requests
 
 
-def _concurrency_mean(group: Partial, seconds: float) -> Value:
+def _concurrency_mean(group: Aggregates, seconds: float) -> Value:
     open_ms = group.moments("response_time_ms")
     return (open_ms.sum / 1000 / seconds if open_ms.sum is not None and seconds > 0 else None), open_ms.n
 
 
-def _concurrency_max(group: Partial, _: float) -> Value:
+def _concurrency_max(group: Aggregates, _: float) -> Value:
     return group.peak(), group.moments("response_time_ms").n
 
 
-def _goodput(group: Partial, _: float) -> Value:
+def _goodput(group: Aggregates, _: float) -> Value:
     requests = group.count("requests")
     return (group.count("good") / requests if requests else None), requests
 
@@ -102,8 +102,8 @@ _ROWS: Final = (
 )
 
 
-def _moment(column: str, statistic: str) -> Callable[[Partial, float], Value]:
-    def read(group: Partial, _: float) -> Value:
+def _moment(column: str, statistic: str) -> Callable[[Aggregates, float], Value]:
+    def read(group: Aggregates, _: float) -> Value:
         moments = group.moments(column)
         if statistic == "mean":
             return (moments.sum / moments.n if moments.sum is not None and moments.n else None), moments.n
@@ -113,8 +113,8 @@ def _moment(column: str, statistic: str) -> Callable[[Partial, float], Value]:
     return read
 
 
-def _quantile(column: str, fraction: float) -> Callable[[Partial, float], Value]:
-    def read(group: Partial, _: float) -> Value:
+def _quantile(column: str, fraction: float) -> Callable[[Aggregates, float], Value]:
+    def read(group: Aggregates, _: float) -> Value:
         moments = group.moments(column)
         return moments.quantile(fraction), moments.n
 
@@ -150,7 +150,8 @@ def measure(name: str, parameter: str = "metrics") -> Measure:
     metric, unit = FIELDS[column], FIELDS[column].unit
     if statistic in STATISTICS:
         unit = "requests" if statistic == "count" else unit
-        meaning, needs = STATISTICS[statistic], Needs(moments=frozenset({column}))
+        extremes = frozenset({column}) if statistic in {"min", "max"} else frozenset()
+        meaning, needs = STATISTICS[statistic], Needs(moments=frozenset({column}), extremes=extremes)
         return Measure(name, unit, f"{meaning} of: {metric.meaning}", needs, _moment(column, statistic))
     percentile = _PERCENTILE.fullmatch(statistic)
     if percentile is None or not 0.1 <= float(percentile[1]) <= 99.9:

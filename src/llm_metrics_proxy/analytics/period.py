@@ -6,14 +6,14 @@ from functools import reduce
 from typing import Any, Final
 
 from llm_metrics_proxy.analytics.calendar import seconds_by_hour
-from llm_metrics_proxy.analytics.source import Moments, Partial, Plan, Reading
+from llm_metrics_proxy.analytics.source import Aggregates, ColumnStats, QueryPlan, SourceResult
 
 Series = tuple[Any, ...]
 ALL: Final = -1  # in place of a bucket, hour or weekday: all of them
 
 
 class _Nothing:
-    """The ``Partial`` of no records, and its ``Moments``."""
+    """The ``Aggregates`` of no records, and its ``ColumnStats``."""
 
     n: int = 0
     sum: float | None = None
@@ -24,7 +24,7 @@ class _Nothing:
         """None of anything."""
         return 0
 
-    def moments(self, column: str) -> Moments:  # noqa: ARG002
+    def moments(self, column: str) -> ColumnStats:  # noqa: ARG002
         """Of no values."""
         return self
 
@@ -41,10 +41,10 @@ class _Nothing:
         return other
 
 
-NOTHING: Final[Partial] = _Nothing()
+NOTHING: Final[Aggregates] = _Nothing()
 
 
-def together(partials: Iterable[Partial]) -> Partial:
+def together(partials: Iterable[Aggregates]) -> Aggregates:
     """Several groups as one; of none, ``NOTHING``."""
     found = list(partials)
     return reduce(lambda one, other: one.merged(other), found[1:], found[0]) if found else NOTHING
@@ -53,17 +53,17 @@ def together(partials: Iterable[Partial]) -> Partial:
 class Period:
     """The parts of one plan. Times are indexes of its buckets; ``None``: a time that cannot be read."""
 
-    def __init__(self, plan: Plan, reading: Reading) -> None:
+    def __init__(self, plan: QueryPlan, reading: SourceResult) -> None:
         self.plan = plan
         self._place = plan.group_by.index("time") if "time" in plan.group_by else None
         self._in_time = [
             [*self.names].index(name) if name in self.names else None for name in ("hour_of_day", "weekday")
         ]
-        parts: defaultdict[Series, dict[int | None, Partial]] = defaultdict(dict)
+        parts: defaultdict[Series, dict[int | None, Aggregates]] = defaultdict(dict)
         for key, partial in reading.groups:
             series, time = self._split(key)
             parts[series][time] = partial
-        self.parts: Mapping[Series, Mapping[int | None, Partial]] = dict(parts)
+        self.parts: Mapping[Series, Mapping[int | None, Aggregates]] = dict(parts)
         self._seconds = self._durations()
 
     @property
@@ -81,12 +81,12 @@ class Period:
             return key, ALL
         return key[: self._place] + key[self._place + 1 :], key[self._place]
 
-    def part(self, series: Iterable[Series], time: int | None) -> Partial:
+    def part(self, series: Iterable[Series], time: int | None) -> Aggregates:
         """Of one or several series together at one time."""
         found = (self.parts.get(one, {}).get(time) for one in series)
         return together(partial for partial in found if partial is not None)
 
-    def whole(self, series: Series) -> Partial:
+    def whole(self, series: Series) -> Aggregates:
         """Of a series at all its times."""
         return together(self.parts.get(series, {}).values())
 

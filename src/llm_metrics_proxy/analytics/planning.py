@@ -18,13 +18,13 @@ from llm_metrics_proxy.analytics.calendar import buckets, period_before, segment
 from llm_metrics_proxy.analytics.filters import RequestFilter, aware
 from llm_metrics_proxy.analytics.measures import measure
 from llm_metrics_proxy.analytics.query import Query
-from llm_metrics_proxy.analytics.source import Needs, Plan
+from llm_metrics_proxy.analytics.source import Needs, QueryPlan
 from llm_metrics_proxy.errors import QueryError
 
 MAX_SEGMENTS: Final = 2000  # of constant offset: some thousand years, and far below SQLite's number of parameters
 
 
-class Facts(msgspec.Struct, frozen=True):
+class PlanningContext(msgspec.Struct, frozen=True):
     """What planning has to know beside the query: the span of what is stored, and the time it is."""
 
     span: tuple[datetime, datetime] | None
@@ -36,37 +36,37 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     their order: a percentile of all is none of percentiles."""
 
     query: Query
-    current: Plan
-    previous: Plan | None = None
-    ranking: Plan | None = None
+    current: QueryPlan
+    previous: QueryPlan | None = None
+    ranking: QueryPlan | None = None
 
     @property
-    def plans(self) -> tuple[Plan, ...]:
+    def plans(self) -> tuple[QueryPlan, ...]:
         """All, in the order of the fields."""
         return tuple(plan for plan in (self.current, self.previous, self.ranking) if plan is not None)
 
 
-def resolve_range(plan: Plan, _: Query, facts: Facts) -> Plan:
+def resolve_range(plan: QueryPlan, _: Query, context: PlanningContext) -> QueryPlan:
     """An open start is the oldest record, an open end is now, or the newest record where a clock was ahead."""
     start, end = plan.filter.start, plan.filter.end
-    if facts.span is not None:
-        oldest, newest = facts.span
+    if context.span is not None:
+        oldest, newest = context.span
         start = oldest if start is None else start
-        end = max(newest, facts.now) if end is None else end
+        end = max(newest, context.now) if end is None else end
     if start is None:
         return plan
     start = aware(start)
-    return replace(plan, start=start, end=max(start, aware(facts.now if end is None else end)))
+    return replace(plan, start=start, end=max(start, aware(context.now if end is None else end)))
 
 
-def cut_buckets(plan: Plan, query: Query, _: Facts) -> Plan:
+def cut_buckets(plan: QueryPlan, query: Query, _: PlanningContext) -> QueryPlan:
     """The buckets of the dimension ``time``."""
     if "time" not in plan.group_by or plan.start is None or plan.end is None or query.bucket is None:
         return plan
     return replace(plan, buckets=buckets(plan.start, plan.end, query.bucket, ZoneInfo(query.timezone)))
 
 
-def cut_segments(plan: Plan, query: Query, _: Facts) -> Plan:
+def cut_segments(plan: QueryPlan, query: Query, _: PlanningContext) -> QueryPlan:
     """Where hours and weekdays count from. Raises ``QueryError``."""
     if not {"hour_of_day", "weekday"} & set(plan.group_by) or plan.start is None or plan.end is None:
         return plan
@@ -76,12 +76,12 @@ def cut_segments(plan: Plan, query: Query, _: Facts) -> Plan:
     return replace(plan, segments=found)
 
 
-def collect_needs(plan: Plan, query: Query, _: Facts) -> Plan:
+def collect_needs(plan: QueryPlan, query: Query, _: PlanningContext) -> QueryPlan:
     """What all metrics together have to know of a group."""
     return replace(plan, needs=reduce(or_, (measure(name).needs for name in query.metrics), plan.needs))
 
 
-STEPS: Final[tuple[Callable[[Plan, Query, Facts], Plan], ...]] = (
+STEPS: Final[tuple[Callable[[QueryPlan, Query, PlanningContext], QueryPlan], ...]] = (
     resolve_range,
     cut_buckets,
     cut_segments,
@@ -89,22 +89,22 @@ STEPS: Final[tuple[Callable[[Plan, Query, Facts], Plan], ...]] = (
 )
 
 
-def _settled(selection: RequestFilter, group_by: tuple[str, ...], query: Query, facts: Facts) -> Plan:
-    plan = Plan(filter=selection, start=None, end=None, group_by=group_by, needs=Needs(), slos=query.slos)
-    return reduce(lambda plan, step: step(plan, query, facts), STEPS, plan)
+def _settled(selection: RequestFilter, group_by: tuple[str, ...], query: Query, context: PlanningContext) -> QueryPlan:
+    plan = QueryPlan(filter=selection, start=None, end=None, group_by=group_by, needs=Needs(), slos=query.slos)
+    return reduce(lambda plan, step: step(plan, query, context), STEPS, plan)
 
 
-def choose_bucket(query: Query, facts: Facts) -> Query:
+def choose_bucket(query: Query, context: PlanningContext) -> Query:
     """Where the query names none: one that suits the range."""
     if "time" not in query.group_by or query.bucket is not None:
         return query
-    whole = resolve_range(_settled(query.filter, (), query, facts), query, facts)
+    whole = resolve_range(_settled(query.filter, (), query, context), query, context)
     if whole.start is None or whole.end is None:
         return replace(query, bucket="hour")
     return replace(query, bucket=shortest_bucket(whole.start, whole.end))
 
 
-def previous_filter(current: Plan, query: Query) -> RequestFilter:
+def previous_filter(current: QueryPlan, query: Query) -> RequestFilter:
     """The same conditions for the period before. Raises ``QueryError`` if there is none."""
     assert current.start is not None
     assert current.end is not None
@@ -123,14 +123,14 @@ def ranks_by_records(query: Query) -> bool:
     return name in query.metrics and bool(measure(name).needs.quantiles or measure(name).needs.peak)
 
 
-def plan(query: Query, facts: Facts) -> Planned:
+def plan(query: Query, context: PlanningContext) -> Planned:
     """Settle everything. Raises ``QueryError``."""
-    query = choose_bucket(query, facts)
-    current = _settled(query.filter, query.group_by, query, facts)
+    query = choose_bucket(query, context)
+    current = _settled(query.filter, query.group_by, query, context)
     previous = ranking = None
     if query.compare and current.start is not None and current.end is not None and current.start < current.end:
-        previous = _settled(previous_filter(current, query), query.group_by, query, facts)
+        previous = _settled(previous_filter(current, query), query.group_by, query, context)
     if ranks_by_records(query):
         groups = tuple(name for name in query.group_by if name != "time")
-        ranking = _settled(query.filter, groups, query, facts)
+        ranking = _settled(query.filter, groups, query, context)
     return Planned(query=query, current=current, previous=previous, ranking=ranking)

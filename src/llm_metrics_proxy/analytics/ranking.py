@@ -8,7 +8,7 @@ from llm_metrics_proxy.analytics.measures import Measure, measure
 from llm_metrics_proxy.analytics.period import ALL, Period, Series
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.result import Key, Measured, ResultRow
-from llm_metrics_proxy.analytics.source import Partial, Plan, Reading
+from llm_metrics_proxy.analytics.source import Aggregates, QueryPlan, SourceResult
 from llm_metrics_proxy.errors import QueryError
 
 BELOW_BINS: Final = "<0"
@@ -34,7 +34,7 @@ def order_of(query: Query) -> Order:
     return Order(query.metrics[0], True)
 
 
-def rows_of(query: Query, current: Period, previous: Period | None, ranking: Reading | None) -> list[ResultRow]:
+def rows_of(query: Query, current: Period, previous: Period | None, ranking: SourceResult | None) -> list[ResultRow]:
     """All rows in order. With ``time`` among the dimensions, the order is that of time, and of series within one.
 
     Raises ``QueryError`` if they are too many.
@@ -80,7 +80,7 @@ def _times(query: Query, period: Period) -> Iterable[int | None]:
     return times if "time" not in query.group_by else (*times, None)
 
 
-def _ranked(totals: Mapping[Series, Partial | None], period: Period, order: Order) -> list[Series]:
+def _ranked(totals: Mapping[Series, Aggregates | None], period: Period, order: Order) -> list[Series]:
     dimensions = [dimension(name) for name in period.names]
     by_key = sorted(totals, key=lambda series: _by_key(series, dimensions))
     if order.name in period.names:
@@ -115,7 +115,7 @@ def _by_key(series: Series, dimensions: Sequence[Dimension]) -> list[tuple[bool,
     ]
 
 
-def _shown_key(plan: Plan, series: Series, time: int | None) -> dict[str, Key]:
+def _shown_key(plan: QueryPlan, series: Series, time: int | None) -> dict[str, Key]:
     values = iter(series)
     return {
         name: _shown_time(plan, time) if name == "time" else _shown(dimension(name), next(values))
@@ -123,7 +123,7 @@ def _shown_key(plan: Plan, series: Series, time: int | None) -> dict[str, Key]:
     }
 
 
-def _shown_time(plan: Plan, time: int | None) -> str | None:
+def _shown_time(plan: QueryPlan, time: int | None) -> str | None:
     return None if time is None else f"{plan.buckets[time].start.replace(tzinfo=None).isoformat()}Z"
 
 

@@ -14,14 +14,23 @@ from llm_metrics_proxy.analytics.filters import RequestFilter, stored_time, wher
 from llm_metrics_proxy.analytics.rollup_plan import Chosen
 from llm_metrics_proxy.analytics.rollup_range import TABLE
 from llm_metrics_proxy.analytics.rows import read
-from llm_metrics_proxy.analytics.source import Group, Plan, Reading
-from llm_metrics_proxy.rollups.aggregate import Filled, bins_of, cells_of, slots_by_field
+from llm_metrics_proxy.analytics.source import QueryPlan, ResultGroup, SourceResult
+from llm_metrics_proxy.rollups.aggregates import NONE, Sketch, SketchedAggregates, SketchedStats
+from llm_metrics_proxy.rollups.banks import by_bank, stored_grain
 from llm_metrics_proxy.rollups.columns import Columns, of_rows, selected
 from llm_metrics_proxy.rollups.cover import Cover
-from llm_metrics_proxy.rollups.grains import VERSION, Level
-from llm_metrics_proxy.rollups.groups import Bins, Cells, joined_bins, joined_cells, unpack_bins, unpack_cells
-from llm_metrics_proxy.rollups.partial import NONE, Moments, Partial, Sketch
+from llm_metrics_proxy.rollups.grains import VERSION, RollupLevel
+from llm_metrics_proxy.rollups.groups import (
+    FIELD_STRIDE,
+    Bins,
+    Cells,
+    joined_bins,
+    joined_cells,
+    unpack_bins,
+    unpack_cells,
+)
 from llm_metrics_proxy.rollups.sketch import SLOTS, VALUES, Ints
+from llm_metrics_proxy.rollups.tally import Filled, bins_of, cells_of, slots_by_field
 from llm_metrics_proxy.rollups.values import WHOLE
 from llm_metrics_proxy.storage.base import Snapshot, SqlValue
 
@@ -60,7 +69,7 @@ def _pages(now: Snapshot, table: str, wanted: str, span: _Span) -> Iterator[list
 class Collected:
     """What was found of one plan, group by group."""
 
-    def __init__(self, plan: Plan, chosen: Chosen, times: Sequence[tuple[Any, ...]]) -> None:
+    def __init__(self, plan: QueryPlan, chosen: Chosen, times: Sequence[tuple[Any, ...]]) -> None:
         self._plan, self._chosen, self._times = plan, chosen, times
         # without dimensions there is one group, be it of no records
         self._numbers: dict[tuple[Any, ...], int] = {} if chosen.times or chosen.grouping else {(): 0}
@@ -87,30 +96,32 @@ class Collected:
     def take_buckets(
         self,
         now: Snapshot,
-        level: Level,
+        level: RollupLevel,
         span: tuple[int, int],
         blocks: tuple[Ints, Ints],
         keys: Sequence[bytes] | None,
     ) -> None:
         """All rows of one level in a span (seconds); ``blocks``: where stretches begin, and their places."""
-        place = _Span(self._chosen.grain.number, level.number, *span, keys)
-        for rows in _pages(now, "rollups", "requests, succeeded, failed, ones, many", place):
-            chosen, numbers = self._placed(rows, blocks)
-            group = np.array(numbers, np.int64)
-            self._counts.append((group, np.array([row[2:5] for row in chosen], np.int64).reshape(-1, 3)))
-            for row in chosen:
-                version = self._known[row[1]][0]  # type: ignore[index]
-                self._versions[version] = self._versions.get(version, 0) + row[2]
-            if self._chosen.moments:
-                self._cells.append(unpack_cells([row[5:7] for row in chosen], group, self._chosen.moments))
-            self._add_up()
-        if not self._chosen.sketches:
-            return
-        for rows in _pages(now, "rollup_sketches", "small, large", place):
-            chosen, numbers = self._placed(rows, blocks)
-            group = np.array(numbers, np.int64)
-            self._bins.append(unpack_bins([row[2:4] for row in chosen], group, self._chosen.sketches))
-            self._add_up()
+        grain = self._chosen.grain.number
+        wanted = by_bank(self._chosen.moments)
+        for bank in sorted({0, *wanted}):  # counts are in the first
+            place = _Span(stored_grain(grain, bank), level.number, *span, keys)
+            for rows in _pages(now, "rollups", "requests, succeeded, failed, ones, many", place):
+                chosen, group = self._placed(rows, blocks)
+                if bank == 0:
+                    self._counts.append((group, np.array([row[2:5] for row in chosen], np.int64).reshape(-1, 3)))
+                    for row in chosen:
+                        version = self._known[row[1]][0]  # type: ignore[index]
+                        self._versions[version] = self._versions.get(version, 0) + row[2]
+                if bank in wanted:
+                    self._cells.append(unpack_cells([row[5:7] for row in chosen], group, bank, wanted[bank]))
+                self._add_up()
+        for bank, fields in by_bank(self._chosen.sketches).items():
+            place = _Span(stored_grain(grain, bank), level.number, *span, keys)
+            for rows in _pages(now, "rollup_sketches", "small, large", place):
+                chosen, group = self._placed(rows, blocks)
+                self._bins.append(unpack_bins([row[2:4] for row in chosen], group, bank, fields))
+                self._add_up()
 
     def _add_up(self) -> None:
         """Thousands of clients on each of many days are added up on the way, so that few are held at once."""
@@ -119,9 +130,7 @@ class Collected:
         if _is_much(self._bins):
             self._bins = [joined_bins(self._bins).reduced()]
 
-    def _placed(
-        self, rows: Sequence[tuple[Any, ...]], blocks: tuple[Ints, Ints]
-    ) -> tuple[list[tuple[Any, ...]], list[int]]:
+    def _placed(self, rows: Sequence[tuple[Any, ...]], blocks: tuple[Ints, Ints]) -> tuple[list[tuple[Any, ...]], Ints]:
         """The rows that the filter leaves, and the group of each."""
         starts, places = blocks
         where_ = places[np.searchsorted(starts, [row[0] for row in rows], side="right") - 1].tolist() if rows else []
@@ -139,7 +148,7 @@ class Collected:
             if number is None:
                 number = cache[place, key] = self._number(place, decoded[1])
             numbers.append(number)
-        return chosen, numbers
+        return chosen, np.array(numbers, np.int64)
 
     def take_edges(self, now: Snapshot, covered: Cover, cursor: int) -> None:
         """Records at the edges that are rolled up, but in buckets that reach beyond."""
@@ -216,7 +225,7 @@ class Collected:
             fields = {number: columns.fields[number] for number in self._chosen.sketches}
             self._bins.append(bins_of(slots_by_field(fields), self._chosen.sketches, group))
 
-    def reading(self) -> Reading:
+    def reading(self) -> SourceResult:
         """All of it as groups."""
         groups = len(self._numbers)
         counts = np.zeros((groups, 3), np.int64)
@@ -226,14 +235,14 @@ class Collected:
         bins = joined_bins(self._bins).reduced()
         fields = _fields_by_group(cells, bins, groups, frozenset(self._chosen.sketches))
         partials = [
-            Partial(requests, succeeded, failed, of_group)
+            SketchedAggregates(requests, succeeded, failed, of_group)
             for (requests, succeeded, failed), of_group in zip(counts.tolist(), fields, strict=True)
         ]
         if self._chosen.bins_of is not None:
             found = _binned(partials[0], self._chosen.bins_of)
         else:
-            found = [Group(key, partials[number]) for key, number in self._numbers.items()]
-        return Reading(found, list(self._versions.items()))
+            found = [ResultGroup(key, partials[number]) for key, number in self._numbers.items()]
+        return SourceResult(found, list(self._versions.items()))
 
 
 def _is_much(parts: Sequence[Cells | Bins]) -> bool:
@@ -242,7 +251,7 @@ def _is_much(parts: Sequence[Cells | Bins]) -> bool:
     return len(sizes) > 1 and sum(sizes[1:]) > max(MOST_ENTRIES, sizes[0])
 
 
-def _binned(whole: Partial, field: int) -> list[Group]:
+def _binned(whole: SketchedAggregates, field: int) -> list[ResultGroup]:
     """The one group by bins of a field: a value within 1 % of where a bin begins may be counted in its neighbour."""
     moments = whole.fields.get(field, NONE)
     counts: dict[int | None, int] = {None: whole.requests - moments.n} if whole.requests > moments.n else {}
@@ -251,21 +260,21 @@ def _binned(whole: Partial, field: int) -> list[Group]:
         for slot, amount in zip(slots.tolist(), amounts.tolist(), strict=True):
             index = bisect_right(BIN_EDGES, float(VALUES[slot])) - 1
             counts[index] = counts.get(index, 0) + amount
-    return [Group((index,), Partial(amount, 0, 0, {})) for index, amount in counts.items()]
+    return [ResultGroup((index,), SketchedAggregates(amount, 0, 0, {})) for index, amount in counts.items()]
 
 
-def _fields_by_group(cells: Cells, bins: Bins, groups: int, sketched: frozenset[int]) -> list[dict[int, Moments]]:
-    found: list[dict[int, Moments]] = [{} for _ in range(groups)]
-    code = bins.group * 32 + bins.slot // SLOTS
+def _fields_by_group(cells: Cells, bins: Bins, groups: int, sketched: frozenset[int]) -> list[dict[int, SketchedStats]]:
+    found: list[dict[int, SketchedStats]] = [{} for _ in range(groups)]
+    code = bins.group * FIELD_STRIDE + bins.slot // SLOTS
     slots = bins.slot % SLOTS
-    wanted = cells.group * 32 + cells.field
+    wanted = cells.group * FIELD_STRIDE + cells.field
     lows, highs = np.searchsorted(code, wanted, side="left"), np.searchsorted(code, wanted, side="right")
     for group, number, n, total, whole, low, high, begin, end in zip(
         *(column.tolist() for column in cells), lows.tolist(), highs.tolist(), strict=True
     ):
         # what was pruned before this program kept such a sketch has none any more, and a part of it tells nothing
         has = number in sketched and bins.amount[begin:end].sum() == n
-        found[group][number] = Moments(
+        found[group][number] = SketchedStats(
             n,
             whole if number in WHOLE else total,
             low,

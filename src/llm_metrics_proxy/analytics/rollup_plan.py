@@ -8,9 +8,9 @@ import numpy as np
 
 from llm_metrics_proxy.analytics.dimensions import IN_TIME
 from llm_metrics_proxy.analytics.filters import RequestFilter, aware, stored_time
-from llm_metrics_proxy.analytics.source import Plan
-from llm_metrics_proxy.rollups.cover import FOREVER, US, Step, Stretches, Within
-from llm_metrics_proxy.rollups.grains import GRAINS, VERSION, Grain, Level
+from llm_metrics_proxy.analytics.source import QueryPlan
+from llm_metrics_proxy.rollups.cover import FOREVER, US, CoverLevel, Stretches, Within
+from llm_metrics_proxy.rollups.grains import GRAINS, VERSION, Grain, RollupLevel
 from llm_metrics_proxy.rollups.values import BY_NAME, KEY_OF_FILTER
 
 MAX_PLACES: Final = 100_000  # hours of eleven years
@@ -32,7 +32,7 @@ class Chosen(NamedTuple):
     sketches: tuple[int, ...]
     bins_of: int | None = None  # the field whose values are sorted into bins, which is all that is asked for
 
-    def needs_dense(self, level: Level) -> bool:
+    def needs_dense(self, level: RollupLevel) -> bool:
         """Some buckets may be there within some of that level alone: some days, or some quarters of an hour."""
         return any(kept.dense is level for kept in self.grain.kept)
 
@@ -41,17 +41,17 @@ class Chosen(NamedTuple):
         both = (*times, *dimensions)
         return tuple(both[place] for place in self.order)
 
-    def steps(self, dense: Mapping[Level, Container[int]]) -> list[Step]:
+    def steps(self, dense: Mapping[RollupLevel, Container[int]]) -> list[CoverLevel]:
         """The levels that have the sketches asked for, the coarsest first. ``dense``: days and quarters, if any are."""
         kept = sorted(self.grain.kept, key=lambda one: -one.level.seconds)
         return [
-            Step(one.level, None if one.dense is None else Within(one.dense, dense[one.dense]))
+            CoverLevel(one.level, None if one.dense is None else Within(one.dense, dense[one.dense]))
             for one in kept
             if set(self.sketches) <= set(one.sketches) and (one.dense is None or one.dense in dense)
         ]
 
 
-def choose(plan: Plan) -> Chosen | None:
+def choose(plan: QueryPlan) -> Chosen | None:
     """The smallest grain that can answer; ``None``: only records can."""
     needs = plan.needs
     if needs.peak or not needs.counts <= _COUNTS or not needs.moments <= BY_NAME.keys():
@@ -72,7 +72,7 @@ def choose(plan: Plan) -> Chosen | None:
     return None if grain is None else Chosen(grain, conditions, times, grouping, order, moments, sketches)
 
 
-def _choose_for_bins(plan: Plan, column: str, conditions: Mapping[str, Any]) -> Chosen | None:
+def _choose_for_bins(plan: QueryPlan, column: str, conditions: Mapping[str, Any]) -> Chosen | None:
     """A histogram follows from a sketch: only whole, and only how many records each bin has."""
     needs = plan.needs
     if len(plan.group_by) > 1 or needs.counts or needs.moments or column not in BY_NAME:
@@ -107,7 +107,7 @@ def _conditions(selection: RequestFilter) -> dict[str, Any] | None:
 
 
 def stretches_of(
-    plan: Plan, oldest: str | None, newest: str | None
+    plan: QueryPlan, oldest: str | None, newest: str | None
 ) -> tuple[Stretches, Sequence[tuple[Any, ...]]] | None:
     """The plan's range as stretches, and of each place the values of its dimensions in time.
 
@@ -134,7 +134,7 @@ def stretches_of(
 _Piece = tuple[int, int, tuple[Any, ...]]
 
 
-def _pieces(plan: Plan) -> list[_Piece] | None:
+def _pieces(plan: QueryPlan) -> list[_Piece] | None:
     """Stretches with the values of the dimensions in time, in order of time."""
     times = tuple(name for name in plan.group_by if name in IN_TIME)
     if "time" in times:

@@ -8,9 +8,9 @@ import numpy as np
 
 from llm_metrics_proxy.analytics.filters import RequestFilter, aware, where
 from llm_metrics_proxy.analytics.rollup_plan import Chosen, stretches_of
-from llm_metrics_proxy.analytics.source import Plan
+from llm_metrics_proxy.analytics.source import QueryPlan
 from llm_metrics_proxy.rollups.cover import US, Cover, Stretches, clipped, cover
-from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, Level
+from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, RollupLevel
 from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
 from llm_metrics_proxy.storage.base import Snapshot
 
@@ -39,7 +39,7 @@ def usable_state(now: Snapshot) -> RollupState | None:
     return state if count <= MAX_TAIL else None
 
 
-def covered_by(now: Snapshot, plan: Plan, chosen: Chosen, state: RollupState) -> "Covered | None":
+def covered_by(now: Snapshot, plan: QueryPlan, chosen: Chosen, state: RollupState) -> "Covered | None":
     """The range as buckets and edges; ``None`` if it has more edges than are worth reading."""
     oldest, newest = _ends(now)
     # what was pruned began before the oldest record that is left
@@ -60,9 +60,9 @@ def _is_whole(now: Snapshot, chosen: Chosen, state: RollupState, stretches: Stre
     return bool(total == own)
 
 
-def _dense(now: Snapshot, chosen: Chosen, stretches: Stretches) -> dict[Level, Container[int]]:
+def _dense(now: Snapshot, chosen: Chosen, stretches: Stretches) -> dict[RollupLevel, Container[int]]:
     """Which days and quarters have the levels that not all have; a kind of which there are none is left out."""
-    found: dict[Level, Container[int]] = {}
+    found: dict[RollupLevel, Container[int]] = {}
     if chosen.needs_dense(DAY):
         found[DAY] = {day for (day,) in now.query("SELECT day FROM rollup_days WHERE dense")}
     if chosen.needs_dense(QUARTER) and len(stretches.start):
@@ -99,7 +99,7 @@ class Covered(NamedTuple):
     times: Sequence[tuple[Any, ...]]
 
 
-def is_worth_it(now: Snapshot, plan: Plan, covered: Covered, state: RollupState) -> bool:
+def is_worth_it(now: Snapshot, plan: QueryPlan, covered: Covered, state: RollupState) -> bool:
     """Whether most of it needs no records, and records are not read as fast."""
     exact = stretches_of(plan, None, None)
     if exact is None:

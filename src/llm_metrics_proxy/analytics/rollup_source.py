@@ -16,7 +16,7 @@ from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.rollup_collected import Collected
 from llm_metrics_proxy.analytics.rollup_plan import Chosen, choose, stretches_of
 from llm_metrics_proxy.analytics.rollup_range import Covered, covered_by, has_tables, is_worth_it, usable_state
-from llm_metrics_proxy.analytics.source import Plan, Reading
+from llm_metrics_proxy.analytics.source import QueryPlan, SourceResult
 from llm_metrics_proxy.rollups.cover import US
 from llm_metrics_proxy.rollups.grains import DAY, NO_TIME, VERSION
 from llm_metrics_proxy.rollups.sketch import RELATIVE_ERROR, Ints
@@ -36,16 +36,34 @@ class RollupSource:
         self._reader = reader
         self._records = RecordsSource(reader)
 
-    def can_answer(self, plan: Plan) -> bool:
+    def can_answer(self, plan: QueryPlan) -> bool:
         """Roll-ups are complete, and keep what is asked for."""
         with self._reader.snapshot() as now:
             return _found(now, plan) is not None
 
-    def is_worth_it(self, plan: Plan) -> bool:
+    def is_worth_it(self, plan: QueryPlan) -> bool:
         """Most of the range needs no records, and it has more of them than are read, exactly, in a few milliseconds."""
         with self._reader.snapshot() as now:
             found = _found(now, plan)
             return found is not None and is_worth_it(now, plan, *found)
+
+    def describe(self, plan: QueryPlan) -> str:
+        """The grain and its buckets. Raises ``StoreError``."""
+        chosen = choose(plan)
+        if chosen is None:
+            return "no roll-ups have all of its dimensions, conditions and metrics"
+        with self._reader.snapshot() as now:
+            found = _found(now, plan)
+        if found is None:
+            return "roll-ups are not complete, or the range has too many edges"
+        cover = found[0].cover
+        dimensions = ", ".join(chosen.grain.dimensions) or "time alone"
+        counts = [f"{part.microseconds // US // level.seconds:,} of a {level.name}" for level, part in cover.blocks]
+        edges = len(cover.edges.start)
+        return (
+            f"roll-ups by {dimensions}: {', '.join(counts) or 'no bucket'}; "
+            f"from records: {edges:,} edge{'' if edges == 1 else 's'} of the range, and what is not rolled up yet"
+        )
 
     def span(self) -> tuple[datetime, datetime] | None:
         """Days that were pruned and are in the roll-ups alone. Raises ``StoreError``."""
@@ -61,7 +79,7 @@ class RollupSource:
             return None
         return _EPOCH + timedelta(seconds=oldest[0][0]), _EPOCH + timedelta(seconds=state.kept_before)
 
-    def read(self, plans: Sequence[Plan]) -> list[Reading]:
+    def read(self, plans: Sequence[QueryPlan]) -> list[SourceResult]:
         """All from one snapshot. Raises ``StoreError``."""
         with self._reader.snapshot() as now:
             state = usable_state(now)
@@ -71,7 +89,7 @@ class RollupSource:
         return found if state is not None and len(found) == len(plans) else self._records.read(plans)
 
 
-def _found(now: Snapshot, plan: Plan) -> "tuple[Covered, RollupState] | None":
+def _found(now: Snapshot, plan: QueryPlan) -> "tuple[Covered, RollupState] | None":
     """How the plan's range is covered; ``None`` if roll-ups cannot answer it at this moment."""
     chosen = choose(plan)
     state = usable_state(now) if chosen is not None else None
@@ -81,7 +99,7 @@ def _found(now: Snapshot, plan: Plan) -> "tuple[Covered, RollupState] | None":
     return None if covered is None else (covered, state)
 
 
-def _reading(now: Snapshot, plan: Plan, state: RollupState) -> Reading | None:
+def _reading(now: Snapshot, plan: QueryPlan, state: RollupState) -> SourceResult | None:
     chosen = choose(plan)
     covered = covered_by(now, plan, chosen, state) if chosen is not None else None
     if chosen is None or covered is None:

@@ -11,10 +11,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from llm_metrics_proxy.analytics.answering import pruned_before, source_for, whole_span
-from llm_metrics_proxy.analytics.calendar import MAX_BUCKETS, Bucket
+from llm_metrics_proxy.analytics.calendar import MAX_BUCKETS, TimeBucket
 from llm_metrics_proxy.analytics.filters import RequestFilter, aware, stored_time, where
 from llm_metrics_proxy.analytics.rows import read
-from llm_metrics_proxy.analytics.source import Needs, Plan, Source
+from llm_metrics_proxy.analytics.source import Needs, QueryPlan, Source
 from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.analytics.versions import by_name, counted_by_version
 from llm_metrics_proxy.storage.base import Reader, Snapshot, SqlValue
@@ -30,15 +30,15 @@ def plan_of(
     selection: RequestFilter,
     group_by: tuple[str, ...] = (),
     needs: Needs = Needs(),  # noqa: B008 -- frozen
-    buckets: tuple[Bucket, ...] = (),
-) -> Plan:
+    buckets: tuple[TimeBucket, ...] = (),
+) -> QueryPlan:
     """The selection by those dimensions."""
-    return Plan(
+    return QueryPlan(
         filter=selection, start=selection.start, end=selection.end, group_by=group_by, needs=needs, buckets=buckets
     )
 
 
-def better_than_records(reader: Reader, plans: Sequence[Plan]) -> Source | None:
+def better_than_records(reader: Reader, plans: Sequence[QueryPlan]) -> Source | None:
     """The source that answers all of it without going through the records selected; ``None``: there is none now.
 
     Raises ``StoreError``.
@@ -84,7 +84,7 @@ def floor(unix_s: int, width_s: int) -> int:
     return (unix_s - MONDAY_S) // width_s * width_s + MONDAY_S
 
 
-def every(width_s: int, start: datetime, end: datetime) -> tuple[Bucket, ...]:
+def every(width_s: int, start: datetime, end: datetime) -> tuple[TimeBucket, ...]:
     """Buckets of so many seconds of UTC that cover the range, clipped to it; of days, weeks when they are too many."""
     while (end - start).total_seconds() / width_s > MAX_BUCKETS:
         width_s *= 7
@@ -92,7 +92,7 @@ def every(width_s: int, start: datetime, end: datetime) -> tuple[Bucket, ...]:
     begins = [moment_of(second) for second in range(floor(first, width_s), last + 1, width_s)]
     width = timedelta(seconds=width_s)
     return tuple(
-        Bucket(begin, ((max(begin, start), min(begin + width, end)),))
+        TimeBucket(begin, ((max(begin, start), min(begin + width, end)),))
         for begin in begins
         if max(begin, start) < min(begin + width, end)
     )
@@ -112,7 +112,7 @@ def extreme(
     reader: Reader | Snapshot,
     which: str,
     selection: RequestFilter,
-    buckets: Iterable[Bucket],
+    buckets: Iterable[TimeBucket],
     *conditions: tuple[str, SqlValue],
 ) -> str | None:
     """The oldest (``min``) or newest (``max``) time of the records selected in the first of the buckets that still has

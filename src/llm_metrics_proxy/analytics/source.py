@@ -1,57 +1,60 @@
 """What answers a query: the protocol between planning and the tables that hold the numbers.
 
-Planning turns a ``Query`` into a ``Plan``: one period, what to group by, and what has to be known of each group. A
-source gives, for one or several plans and from one snapshot, a ``Reading`` each: groups with a ``Partial``, which all
-metrics are calculated from (see ``measures``). The source of records reads ``completion_requests``; that of roll-ups
-reads their tables, and says of what it cannot know (``can_answer``) that it cannot.
+Planning turns a ``Query`` into a ``QueryPlan``: one period, what to group by, and what has to be known of each group. A
+source gives, for one or several plans and from one snapshot, a ``SourceResult`` each: groups with ``Aggregates``, from
+which all metrics are calculated (see ``measures``). The source of records reads ``completion_requests``; that of
+roll-ups reads their tables, and says of what it cannot know (``can_answer``) that it cannot.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
 
-from llm_metrics_proxy.analytics.calendar import Bucket, Segment
+from llm_metrics_proxy.analytics.calendar import Segment, TimeBucket
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.slos import Slo
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
-    """What has to be known of every group, beside how many records it has."""
+    """What a source must find out about every group, besides how many records it has."""
 
-    counts: frozenset[str] = frozenset()  # of: succeeded, failed, good (meets every SLO of the plan)
-    moments: frozenset[str] = frozenset()  # columns of ``measures.FIELDS``: n, sum, min, max
+    # Of: succeeded, failed, errors (has an error_category), good (succeeded, and meets every SLO of the plan).
+    counts: frozenset[str] = frozenset()
+    moments: frozenset[str] = frozenset()  # columns of ``measures.FIELDS``: n and sum
+    extremes: frozenset[str] = frozenset()  # columns of moments: min and max too
     quantiles: frozenset[tuple[str, float]] = frozenset()  # column and fraction; the column is in moments too
     peak: bool = False  # the most requests open at once
+    # Of: oldest, newest (times as stored), first_s, last_s (Unix seconds of the times that can be read).
+    times: frozenset[str] = frozenset()
 
     def __or__(self, other: "Needs") -> "Needs":
-        return Needs(
-            counts=self.counts | other.counts,
-            moments=self.moments | other.moments,
-            quantiles=self.quantiles | other.quantiles,
-            peak=self.peak or other.peak,
-        )
+        return Needs(**{name: getattr(self, name) | getattr(other, name) for name in Needs.__struct_fields__})
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One period of a query, resolved: everything that a source must know, and no more.
 
     ``filter`` has the conditions with its own start and end, which may be open. ``start`` and ``end`` say which range
-    the answer is about; they are aware and in UTC, or both ``None`` where no record has a time.
+    the answer is about; they are aware and in UTC, or ``None`` where no record has a time, or none is asked about.
     """
 
     filter: RequestFilter
-    start: datetime | None
-    end: datetime | None
-    group_by: tuple[str, ...]  # names of ``dimensions``, each once
-    needs: Needs
-    buckets: tuple[Bucket, ...] = ()  # of the dimension `time`
+    start: datetime | None = None
+    end: datetime | None = None
+    group_by: tuple[str, ...] = ()  # names of ``dimensions``, each once
+    needs: Needs = Needs()
+    buckets: tuple[TimeBucket, ...] = ()  # of the dimension `time`
     segments: tuple[Segment, ...] = ()  # of constant offset from UTC, for `hour_of_day` and `weekday`
     slos: tuple[Slo, ...] = ()
+    ids: tuple[int, int] | None = None  # only records with greater ids than the first, up to the second
+    most_errors: int | None = None  # so many groups are enough: those with most errors, of those that have any
+    parse_times: bool = False  # buckets have times of every readable form, and not only of the form stored today
+    by_version: bool = True  # whether ``SourceResult.versions`` is asked for
 
 
-class Moments(Protocol):
+class ColumnStats(Protocol):
     """One column over a group: of ``n`` records that have a finite value. All else is ``None`` where ``n`` is 0."""
 
     @property
@@ -64,24 +67,24 @@ class Moments(Protocol):
 
     @property
     def min(self) -> float | None:
-        """The smallest."""
+        """The smallest, if ``Needs.extremes`` asks for it."""
 
     @property
     def max(self) -> float | None:
-        """The largest."""
+        """The largest, if ``Needs.extremes`` asks for it."""
 
     def quantile(self, fraction: float) -> float | None:
         """Linear between the two nearest values, or within ``Source.relative_error`` of it; ``None``: not known, as
         for groups of exact percentiles that were merged."""
 
 
-class Partial(Protocol):
+class Aggregates(Protocol):
     """What is known of one group; as many as needed can be merged into one."""
 
     def count(self, name: str) -> int:
         """``requests``, or one of ``Needs.counts``."""
 
-    def moments(self, column: str) -> Moments:
+    def moments(self, column: str) -> ColumnStats:
         """Of one column of ``Needs.moments``."""
 
     def peak(self) -> int | None:
@@ -91,23 +94,27 @@ class Partial(Protocol):
         """This group and the other as one."""
 
 
-class Group(NamedTuple):
-    """``key`` has one value per name of ``Plan.group_by``; ``None``: records that have no such value.
+class ResultGroup(NamedTuple):
+    """``key`` has one value per name of ``QueryPlan.group_by``; ``None``: records that have no such value.
 
-    Of ``time`` it is the index in ``Plan.buckets`` (``None``: a time that cannot be read), of ``hour_of_day`` 0 to 23,
+    Of ``time`` it is the index in ``QueryPlan.buckets`` (``None``: the time is unreadable), of ``hour_of_day`` 0 to 23,
     of ``weekday`` 1 to 7, of ``streaming`` 0 or 1, of ``bin:<column>`` the index in ``dimensions.BIN_EDGES`` of where
     the bin begins (-1: below all), of ``status_code`` a number, of all else text.
     """
 
     key: tuple[Any, ...]
-    partial: Partial
+    partial: Aggregates
 
 
-class Reading(NamedTuple):
-    """The answer to one plan. ``versions``: records selected by the ``app_version`` that they carry, as stored."""
+class SourceResult(NamedTuple):
+    """The answer to one plan. ``versions``: records selected by the ``app_version`` that they carry, as stored.
 
-    groups: Sequence[Group]
+    ``times``: those of ``Needs.times`` by key; what is ``None`` or not there is not known.
+    """
+
+    groups: Sequence[ResultGroup]
     versions: Sequence[tuple[Any, int]]
+    times: Mapping[tuple[Any, ...], Mapping[str, Any]] = {}
 
 
 class Source(Protocol):
@@ -121,11 +128,14 @@ class Source(Protocol):
     def relative_error(self) -> float:
         """Of percentiles; 0 where they are exact."""
 
-    def can_answer(self, plan: Plan) -> bool:
+    def can_answer(self, plan: QueryPlan) -> bool:
         """Whether it knows all that the plan asks for, at this moment. Raises ``StoreError``."""
 
-    def is_worth_it(self, plan: Plan) -> bool:
+    def is_worth_it(self, plan: QueryPlan) -> bool:
         """Whether it is better than the sources after it, of a plan that it can answer. Raises ``StoreError``."""
+
+    def describe(self, plan: QueryPlan) -> str:
+        """What it would read for the plan, or why it cannot answer it, for people. Raises ``StoreError``."""
 
     def span(self) -> tuple[datetime, datetime] | None:
         """A range that has every record stored whose time can be read, to the second; ``None``: there is none.
@@ -133,7 +143,7 @@ class Source(Protocol):
         Raises ``StoreError``.
         """
 
-    def read(self, plans: Sequence[Plan]) -> Iterable[Reading]:
+    def read(self, plans: Sequence[QueryPlan]) -> Iterable[SourceResult]:
         """One reading per plan, in their order, all from one snapshot.
 
         Raises ``StoreError``, and ``QueryError`` where a plan has more groups than are held in memory.

@@ -6,7 +6,7 @@ from typing import Final
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.metrics import COST, DISTRIBUTIONS, PERCENTILES, TOKEN_SUMS
 from llm_metrics_proxy.analytics.selection import DAY_S, better_than_records, every, extreme, plan_of, range_of
-from llm_metrics_proxy.analytics.source import Moments, Needs, Partial
+from llm_metrics_proxy.analytics.source import Aggregates, ColumnStats, Needs
 from llm_metrics_proxy.analytics.summary_answer import (
     MAX_ERROR_TYPES,
     CostSum,
@@ -88,15 +88,15 @@ def summary_rolled_up(reader: Reader, selection: RequestFilter) -> Summary | Non
     )
 
 
-def _requests(partial: Partial) -> int:
+def _requests(partial: Aggregates) -> int:
     return partial.count("requests")
 
 
-def _tokens(moments: Moments) -> TokenSum:
+def _tokens(moments: ColumnStats) -> TokenSum:
     return TokenSum(n=moments.n, sum=None if moments.sum is None else int(moments.sum))
 
 
-def _distribution(unit: str, moments: Moments) -> Distribution:
+def _distribution(unit: str, moments: ColumnStats) -> Distribution:
     mean = moments.sum / moments.n if moments.sum is not None and moments.n else None
     p50, p95, p99 = (_finite(moments.quantile(fraction)) for fraction in PERCENTILES)
     return Distribution(unit=unit, n=moments.n, mean=_finite(mean), p50=p50, p95=p95, p99=p99)

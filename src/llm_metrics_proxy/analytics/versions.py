@@ -16,7 +16,7 @@ from llm_metrics_proxy.storage.base import Reader
 
 
 class VersionNote(msgspec.Struct, frozen=True, kw_only=True):
-    """One released version, as far as the meaning of stored numbers goes."""
+    """What one released version changed in the meaning of stored numbers."""
 
     version: str
     tokens_per_second: str  # its formula
@@ -25,6 +25,9 @@ class VersionNote(msgspec.Struct, frozen=True, kw_only=True):
     migrates: bool = False  # records of older versions are recalculated for it
 
 
+_BY_RESPONSE_TIME: Final = "total_tokens * 1000 / response_time_ms"
+
+# A version that changes nothing about stored numbers needs no note, and may have one.
 VERSION_HISTORY: Final = (
     VersionNote(
         version="1.0.0",
@@ -34,7 +37,7 @@ VERSION_HISTORY: Final = (
     ),
     VersionNote(
         version="2.0.0",
-        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        tokens_per_second=_BY_RESPONSE_TIME,
         changes="Divided by the whole response time, so lower than before and not comparable with 1.x. "
         "Prompt tokens still count: it is no generation speed. Missing where either input is missing or not positive. "
         "Every record carries the app_version whose formulas calculated it.",
@@ -47,20 +50,20 @@ VERSION_HISTORY: Final = (
     ),
     VersionNote(
         version="2.1.0",
-        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        tokens_per_second=_BY_RESPONSE_TIME,
         changes="No number changes. Databases of 1.x and of other 2.x programs are adopted in place and their records "
         "recalculated by the formulas of 2.0.0, after a backup and with a way back; text or bytes that stand where a "
         "number belongs count as missing.",
     ),
     VersionNote(
         version="2.2.0",
-        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        tokens_per_second=_BY_RESPONSE_TIME,
         changes="No number changes. Tokens are read from the answers of more APIs (Anthropic, Ollama, OpenAI Responses "
         "and Realtime, llama.cpp), which earlier versions forwarded and recorded without them.",
     ),
     VersionNote(
         version="3.0.0",
-        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        tokens_per_second=_BY_RESPONSE_TIME,
         changes="Errors explain themselves: every record has one of eight outcomes, and what failed has a category, a "
         "type and a phase of one taxonomy. Older records are classified from their status, type and message; their "
         "words stay in outcome_original and error_type_original. No number changes.",
@@ -79,7 +82,7 @@ VERSION_HISTORY: Final = (
     ),
     VersionNote(
         version="4.0.0",
-        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        tokens_per_second=_BY_RESPONSE_TIME,
         changes="Times of tokens are those of streams alone: older programs wrote the response time as time to first "
         "and last token where an answer was not streamed; now there is none, and the value as it was stays in "
         "time_to_first_token_ms_original, time_to_first_output_ms_original and time_to_last_token_ms_original. New: "
@@ -101,19 +104,19 @@ VERSION_HISTORY: Final = (
     ),
     VersionNote(
         version="4.1.0",
-        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        tokens_per_second=_BY_RESPONSE_TIME,
         changes="No number changes. The metrics process serves a dashboard at /, which was 404 before.",
     ),
     VersionNote(
         version="4.2.0",
-        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        tokens_per_second=_BY_RESPONSE_TIME,
         changes="No stored number changes. Roll-ups answer /api/v1/summary and /api/v1/errors too where there are more "
         "than a few thousand records: counts and sums are the same, percentiles of the summary within 1% of what they "
         "were. `source` says so.",
     ),
     VersionNote(
         version="4.3.0",
-        tokens_per_second="total_tokens * 1000 / response_time_ms",
+        tokens_per_second=_BY_RESPONSE_TIME,
         changes="No stored number changes. Files of older programs whose columns have other types than ours answer "
         "every question as our own table does: hours, weekdays, buckets and error rates of most 1.x files were empty.",
     ),

@@ -22,10 +22,9 @@ from llm_metrics_proxy.api.scope import REFUSAL, with_one_slash
 log = logging.getLogger(__name__)
 
 _RESERVED: Final = 40  # eight questions at once with three files each, the store, upkeep, the journal, a webhook
-_REFUSED_AT_ONCE: Final = 8  # connections beyond those that are served, which get 503
+_REFUSED: Final = 8  # connections beyond those that are served, which get 503
 _FEWEST: Final = 4
 _RECENT_S: Final = 60.0
-_LOG_EVERY_S: Final = 10.0
 _ALWAYS: Final = frozenset({"/health", "/ready", "/metrics"})  # answered from memory
 
 
@@ -34,10 +33,11 @@ class ReaderCapacity:
 
     def __init__(self) -> None:
         self._limit = descriptors.limit()
-        self.most = max(_FEWEST, self._limit - descriptors.in_use() - _RESERVED - _REFUSED_AT_ONCE)
+        spare = self._limit - descriptors.in_use() - _RESERVED
+        self.most = max(_FEWEST, descriptors.places(spare, 1, _REFUSED, _REFUSED).served)
         self._count = 0
         self._newest_s = float("-inf")
-        self._next_complaint_s = float("-inf")
+        self._complaints = descriptors.Complaints()
 
     def turned_away(self) -> TurnedAway:
         """The count since the start."""
@@ -52,8 +52,7 @@ class ReaderCapacity:
         """Count one that was turned away, and log it now and then."""
         self._count += 1
         self._newest_s = now_s = time.monotonic()
-        if now_s >= self._next_complaint_s:
-            self._next_complaint_s = now_s + _LOG_EVERY_S
+        if self._complaints.are_due(now_s):
             log.warning(
                 "%d readers are served at once, and others get 503 (%d so far), because only %d files may be open: %s",
                 self.most, self._count, self._limit, descriptors.SHORTAGE_HINT,

@@ -13,7 +13,7 @@ from llm_metrics_proxy.analytics.measures import FIELDS
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.result import Key, Measured, Result, ResultRow
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
+from llm_metrics_proxy.wire.error_types import TAXONOMY
 
 _START, _MIDDLE, _END = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (12, 13, 14))
 _RANGE: Final = RequestFilter(start=_START, end=_END)
@@ -133,7 +133,17 @@ def _errors_example() -> dict[str, Any]:
         "unclassified": 0,
         "older_records": {},
         "categories": [{"category": row.category, **counted} for row in (limited, gone)],
-        "types": [{**row._asdict(), **counted, "newest": times[row.type]} for row in (limited, gone)],
+        "types": [
+            {
+                "category": row.category,
+                "type": row.type,
+                "meaning": row.meaning,
+                "advice": row.advice,
+                **counted,
+                "newest": times[row.type],
+            }
+            for row in (limited, gone)
+        ],
         "phases": [{"phase": phase, **counted} for phase in ("before_first_token", "connect")],
         "models": [{"model": "llama3.1:8b", "n": 2, "requests": 40, "share": 0.05}],
         "backends": [{**server, "n": 2, "requests": 40, "share": 0.05}],

@@ -14,7 +14,7 @@ import msgspec
 from llm_metrics_proxy.api.migrations import IDLE, figures, in_words
 from llm_metrics_proxy.api.ports import DiskStatus, MigrationPorts, TurnedAway
 from llm_metrics_proxy.ingestion import IngestionStatus
-from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus, shortages
+from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus, journal_faults, records_lost, shortages
 
 HEARTBEAT_LIMIT_MS: Final = 5_000  # a worker writes one every second
 LOSS_TOLD_MS: Final = 24 * 3600 * 1000  # a loss is no longer a fault of today after so long; its count stays
@@ -146,12 +146,6 @@ def backend_health(backend: BackendStatus) -> BackendHealth:
     return BackendHealth(worker=backend.slot, name=backend.name, up=bool(backend.values["up"]), **values)
 
 
-_WORKER_FAULTS: Final[tuple[tuple[Callable[[WorkerHealth], object], str], ...]] = (
-    (lambda w: not w.up, "worker {w.worker} (pid {w.pid}) has given no sign of life for more than 5 s"),
-    (lambda w: w.journal_error, "worker {w.worker} cannot write its journal: {w.journal_error}"),
-    (lambda w: w.journal_full, "worker {w.worker}: the journal has reached journal_max_bytes"),
-    (lambda w: w.records_dropped, "worker {w.worker} forwarded {w.records_dropped} requests without a record"),
-)
 _INGESTION_FAULTS: Final[tuple[tuple[Callable[[IngestionHealth], object], str], ...]] = (
     (lambda i: i.last_error, "records wait in the journal: {i.last_error}"),
     (lambda i: (i.lag_ms or 0) > LAG_LIMIT_MS, "the database is {i.lag_ms:.0f} ms behind the journal"),
@@ -182,7 +176,11 @@ def _migration_faults(migrations: MigrationPorts) -> list[str]:
     return faults
 
 
-def _losses(ingestion: IngestionHealth, now_unix_ms: float) -> list[str]:
+def _losses(ingestion: IngestionHealth | None, workers: Sequence[WorkerStatus], now_unix_ms: float) -> list[str]:
+    """A loss in one sentence: the ingester's, which knows when and why, unless the workers know of more by now."""
+    dropped, sentence = records_lost(workers)
+    if ingestion is None or (ingestion.records_lost or 0) < dropped:
+        return sentence
     first, last = ingestion.lost_first_unix_ms, ingestion.lost_last_unix_ms
     if not ingestion.records_lost or first is None or last is None or now_unix_ms - last > LOSS_TOLD_MS:
         return []
@@ -218,15 +216,19 @@ def assess(
 ) -> Health:
     """Everything at once. ``workers`` and ``backends`` are empty where they run on another host."""
     judged = [worker_health(worker, now_unix_ms) for worker in workers]
-    reasons = [text.format(w=worker) for worker in judged for fault, text in _WORKER_FAULTS if fault(worker)]
-    reasons += shortages(workers, now_unix_ms)
+    reasons = [
+        f"worker {worker.worker} (pid {worker.pid}) has given no sign of life for more than 5 s"
+        for worker in judged
+        if not worker.up
+    ]
+    reasons += journal_faults(workers) + shortages(workers, now_unix_ms)
     ingestion = None
     if status is None:
         reasons.append("ingestion does not run: records wait in the journal")
     else:
         ingestion = IngestionHealth(**{name: getattr(status, name) for name in IngestionHealth.__struct_fields__})
         reasons += [text.format(i=ingestion) for fault, text in _INGESTION_FAULTS if fault(ingestion)]
-        reasons += _losses(ingestion, now_unix_ms)
+    reasons += _losses(ingestion, workers, now_unix_ms)
     seen = [backend_health(backend) for backend in backends]
     for name in dict.fromkeys(backend.name for backend in seen if not backend.up):
         by = [str(backend.worker) for backend in seen if backend.name == name and not backend.up]

@@ -17,7 +17,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
 from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook, Series, SeriesLabels, decoded, outcomes_with_zeros
-from llm_metrics_proxy.wire.error_taxonomy import OUTCOMES, TAXONOMY
+from llm_metrics_proxy.wire.error_types import OUTCOMES, TAXONOMY
 
 PREFIX: Final = "llm_proxy_"
 _LABELS: Final = ("model", "backend", "endpoint", "streaming")

@@ -1,7 +1,7 @@
-"""The command line: one file per verb. The composition root: the only place that names concrete stores.
+"""The command line: one file per verb, and what verbs print with. Nothing imports this package.
 
-``flags`` makes flags of the settings table, ``plan`` turns settings into processes, ``discovery`` finds LLM servers,
-``metrics_process`` is the metrics process. Nothing imports this package.
+``app`` collects the verbs; ``flags`` and ``selection`` make their flags; ``output``, ``tables`` and
+``standard_output`` print. Starting processes is ``processes``' part.
 """
 
 import sys

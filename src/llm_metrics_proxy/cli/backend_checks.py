@@ -1,84 +1,111 @@
-"""What ``doctor`` finds out about several backends: does each one answer, and which ones does the proxy pass over?"""
+"""What ``doctor`` finds out about backends: does each one answer, are certificates in order, who is passed over?"""
 
 import asyncio
 import os
 import ssl
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from llm_metrics_proxy.cli import discovery
-from llm_metrics_proxy.cli.discovery import Found, Manners
-from llm_metrics_proxy.cli.finding import Finding, Status
+from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.config.types import DEMO
+from llm_metrics_proxy.listening import base_url
+from llm_metrics_proxy.processes import discovery
+from llm_metrics_proxy.processes.discovery import LlmServer, Manners
 
 ANSWER_LIMIT_S: Final = 3.0
-_SHOWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- asked, not bound
 
 
-def backends(settings: Settings) -> Finding:
-    """Every one is asked at the same time. One that does not answer is a warning, as long as another does."""
-    answers = asyncio.run(_ask_all(settings))
-    well = [name for name, answer in answers.items() if isinstance(answer, Found) or "wants a key" in answer]
+class _Target(NamedTuple):
+    """One backend, and how the workers talk to it."""
+
+    name: str
+    url: str
+    verifies: bool
+    manners: Manners
+
+
+def backend(settings: Settings) -> Finding:
+    """Do the named servers answer like LLM servers, or is there one on loopback?"""
+    if settings.backends:
+        return _several(settings)
+    if settings.backend == DEMO:
+        return ok("backend", "the simulated server, which `serve` starts")
+    if settings.backend is None:
+        found = asyncio.run(discovery.look_on_loopback(frozenset({settings.port, settings.metrics_port})))
+        if found:
+            return ok("backend", "none named; on loopback: " + ", ".join(map(str, found)))
+        advice = "name one with --backend http://host:port; `serve` would start the simulated server"
+        return warning("backend", "none named, and no LLM server found on loopback", advice)
+    [answer] = _ask(_targets(settings)).values()
+    if isinstance(answer, LlmServer):
+        return ok("backend", str(answer))
+    if "wants a key" in answer:
+        return ok("backend", f"{settings.backend} answers; {answer}")
+    advice = "see above" if _is_tls_failure(answer) else "start it, or name another with --backend"
+    return failed("backend", f"{settings.backend}: {answer}", advice)
+
+
+def _several(settings: Settings) -> Finding:
+    """One that does not answer is a warning, as long as another does."""
+    answers = _ask(_targets(settings))
+    well = [name for name, answer in answers.items() if isinstance(answer, LlmServer) or "wants a key" in answer]
     passed_over = asyncio.run(_passed_over(settings))
     found = "; ".join(f"{name}: {answer}" for name, answer in answers.items())
     if passed_over:
         found += f"; the proxy that runs passes over: {', '.join(passed_over)}"
     if not well:
-        return Finding("backend", Status.FAILED, found, "start them, or correct the tables [[backends]]")
+        return failed("backend", found, "start them, or correct the tables [[backends]]")
     if len(well) < len(answers) or passed_over:
         advice = "requests go to the others, if these serve the same models; start it, or take it out of the file"
-        return Finding("backend", Status.WARNING, found, advice)
-    return Finding("backend", Status.OK, found)
+        return warning("backend", found, advice)
+    return ok("backend", found)
 
 
 def tls(settings: Settings) -> Finding:
     """Is every https backend the one that its certificate says?"""
-    urls = {table.name: (str(table.url), _verifies(settings, table)) for table in settings.backends}
-    if not urls:
-        urls = {"backend": (settings.backend or "", settings.upstream_tls_verify)}
-    over_tls = {name: verifies for name, (url, verifies) in urls.items() if url.startswith("https:")}
-    anybody = [name for name, verifies in over_tls.items() if not verifies]
-    if anybody:
+    over_tls = [target for target in _targets(settings) if target.url.startswith("https:")]
+    answers = _ask(over_tls)
+    broken = {name: answer for name, answer in answers.items() if isinstance(answer, str) and _is_tls_failure(answer)}
+    if broken:
+        found = "; ".join(f"{name}: {answer}" for name, answer in broken.items())
+        kind = failed if len(broken) == len(over_tls) else warning
+        return kind("tls", found, "requests to such a server fail until that is mended")
+    unchecked = [target.name for target in over_tls if not target.verifies]
+    if unchecked:
         advice = "name the certificate's issuer with upstream_ca_file or ca_file, and turn tls_verify on again"
-        found = f"certificates are not checked, so anybody in between can read keys and prompts: {', '.join(anybody)}"
-        return Finding("tls", Status.WARNING, found, advice)
-    return Finding("tls", Status.OK, f"{len(over_tls)} https backends, all checked" if over_tls else "no https backend")
+        found = "certificates are not checked, so anybody in between can read keys and prompts"
+        return warning("tls", f"{found}: {', '.join(unchecked)}", advice)
+    found = f"{len(over_tls)} https backends, all checked" if over_tls else "no https backend"
+    return ok("tls", found)
 
 
-def _verifies(settings: Settings, table: BackendTable) -> bool:
-    return settings.upstream_tls_verify if table.tls_verify is None else table.tls_verify
+def _is_tls_failure(answer: str) -> bool:
+    return answer.startswith(discovery.TLS_FAILED)
 
 
-async def _ask_all(settings: Settings) -> dict[str, Found | str]:
-    tables = settings.backends
-    answers = await asyncio.gather(
-        *(
-            discovery.identify(str(table.url), limit_s=ANSWER_LIMIT_S, manners=of_table(settings, table))
-            for table in tables
-        )
-    )
-    return {table.name: answer for table, answer in zip(tables, answers, strict=True)}
+def _targets(settings: Settings) -> list[_Target]:
+    if settings.backends:
+        return [_target(settings, table) for table in settings.backends]
+    if settings.backend in {None, DEMO}:
+        return []
+    verifies = settings.upstream_tls_verify
+    trust = _trust(settings.upstream_ca_file, verifies=verifies)
+    return [_Target("backend", str(settings.backend), verifies, Manners("", trust, host=settings.upstream_host_header))]
 
 
-def of_the_one(settings: Settings) -> Manners:
-    """As the workers talk to the backend where there is one."""
-    context = _trust(settings.upstream_ca_file, verifies=settings.upstream_tls_verify)
-    return Manners("", context, host=settings.upstream_host_header)
-
-
-def of_table(settings: Settings, table: BackendTable) -> Manners:
-    """As the workers talk to one of several."""
+def _target(settings: Settings, table: BackendTable) -> _Target:
     lines = [f"{name}: {value}\r\n" for name, value in table.add_headers.items()]
     key = os.environ.get(table.api_key_env or "", "").strip()
-    if key and table.dialect == "anthropic":
-        lines.append(f"x-api-key: {key}\r\n")
-    elif key:
-        lines.append(f"Authorization: Bearer {key}\r\n")
-    context = _trust(table.ca_file or settings.upstream_ca_file, verifies=_verifies(settings, table))
+    if key:
+        lines.append(f"x-api-key: {key}\r\n" if table.dialect == "anthropic" else f"Authorization: Bearer {key}\r\n")
+    verifies = settings.upstream_tls_verify if table.tls_verify is None else table.tls_verify
+    trust = _trust(table.ca_file or settings.upstream_ca_file, verifies=verifies)
     host = table.host_header or settings.upstream_host_header
-    return Manners("".join(lines), context, table.tls_server_name, host)
+    return _Target(table.name, str(table.url), verifies, Manners("".join(lines), trust, table.tls_server_name, host))
 
 
 def _trust(ca_file: str | None, *, verifies: bool) -> ssl.SSLContext:
@@ -89,10 +116,20 @@ def _trust(ca_file: str | None, *, verifies: bool) -> ssl.SSLContext:
     return context
 
 
+def _ask(targets: Sequence[_Target]) -> dict[str, LlmServer | str]:
+    """All at the same time."""
+
+    async def ask() -> list[LlmServer | str]:
+        return await asyncio.gather(
+            *(discovery.identify(each.url, limit_s=ANSWER_LIMIT_S, manners=each.manners) for each in targets)
+        )
+
+    return {target.name: answer for target, answer in zip(targets, asyncio.run(ask()), strict=True)}
+
+
 async def _passed_over(settings: Settings) -> list[str]:
     """Names, as any of the workers sees them; nothing if no proxy runs here."""
-    host = _SHOWN.get(settings.metrics_host, settings.metrics_host)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.metrics_port}/health"
+    url = base_url(settings.metrics_host, settings.metrics_port) + "/health"
     try:
         document: Any = msgspec.json.decode((await discovery.ask(url, ANSWER_LIMIT_S)).body)
         return sorted({each["name"] for each in document["backends"] if not each["up"]})

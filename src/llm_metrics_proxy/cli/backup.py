@@ -5,21 +5,20 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.migrate import Db, Json, database
-from llm_metrics_proxy.cli.migrate_output import lines, table
-from llm_metrics_proxy.cli.migrate_progress import Stop, shown
+from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
+from llm_metrics_proxy.cli.migrate_progress import shown, stoppable
 from llm_metrics_proxy.cli.output import MISSING, console, plain, print_json
-from llm_metrics_proxy.cli.tables import print_table
+from llm_metrics_proxy.cli.tables import lines, print_table, table
 from llm_metrics_proxy.config.sources import Loaded
-from llm_metrics_proxy.errors import BackupError, LlmMetricsProxyError
+from llm_metrics_proxy.errors import BackupError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
-from llm_metrics_proxy.storage.backup_copy import Told
+from llm_metrics_proxy.storage.backup_copy import OnProgress
 from llm_metrics_proxy.storage.restore import Restored
 from llm_metrics_proxy.storage.restore import restore as put_in_place
 
@@ -50,17 +49,10 @@ def create(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Make a backup now, and prove that it is equal. Everything may run meanwhile; the database is only read."""
     path = database(loaded, db)
     folder = loaded.settings.backup_dir.absolute()
-    with Stop().listening() as stop:
-        try:
-            with shown() as report:
-                told = _pages(report)
-                made = backups.create(
-                    path, folder, reason="manual", app_version=APP_VERSION, report=told, stop=stop.event
-                )
-        except LlmMetricsProxyError:
-            if stop.exit_code is None:
-                raise
-            raise typer.Exit(stop.exit_code) from None  # nothing was left behind
+    with stoppable() as (stop, report):  # stopped, it leaves nothing behind
+        made = backups.create(
+            path, folder, reason="manual", app_version=APP_VERSION, report=_pages(report), stop=stop.event
+        )
     if json:
         print_json({"app_version": APP_VERSION, "database": str(path), **_plain_of(folder, made)})
         return
@@ -72,7 +64,7 @@ def create(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
 @backup.command("list")
 @with_settings(*_PLACES)
 def list_(loaded: Loaded, *, json: Json = False) -> None:
-    """Show the backups, newest first. Whether they are whole, `verify` tells."""
+    """Show the backups, newest first. `verify` checks that they are whole."""
     folder = loaded.settings.backup_dir.absolute()
     found = backups.listing(folder)
     if json:
@@ -138,7 +130,7 @@ def restore(loaded: Loaded, *, name: Name, db: Db = None, json: Json = False) ->
         done = put_in_place(
             folder, name, path, app_version=APP_VERSION, lock=migration_lock(path), report=_percent(report)
         )
-    migrates = engine.status(path, migrations=engine.MIGRATIONS, app_version=APP_VERSION).has_work
+    migrates = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION).has_work
     if json:
         print_json(
             {
@@ -175,13 +167,13 @@ def _print_restored(path: Path, done: Restored, *, migrates: bool) -> None:
         )
 
 
-def _pages(report: Report) -> Told:
-    return lambda done, total: report(Progress(phase=Phase.BACKING_UP, done=done, total=total))
+def _pages(report: Report) -> OnProgress:
+    return lambda done, total: report(Progress(phase=WorkPhase.BACKING_UP, done=done, total=total))
 
 
-def _percent(report: Report) -> Told:
+def _percent(report: Report) -> OnProgress:
     def told(done: int, total: int) -> None:
-        report(Progress(phase=Phase.VERIFYING, detail=f"{done * 100 // (total or 1):>3} %"))
+        report(Progress(phase=WorkPhase.VERIFYING, detail=f"{done * 100 // (total or 1):>3} %"))
 
     return told
 

@@ -8,6 +8,7 @@ import os
 import resource
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,55 +17,23 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy import listening
-from llm_metrics_proxy.cli import (
-    backend_checks,
-    discovery,
-    migration_checks,
-    plan,
-    secret_file,
-    watch_checks,
-)
+from llm_metrics_proxy.cli import backend_checks, migration_checks, watch_checks
 from llm_metrics_proxy.cli.database_checks import database, losses
-from llm_metrics_proxy.cli.finding import Finding, Status, nearest_folder
+from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
-from llm_metrics_proxy.config.types import DEMO
 from llm_metrics_proxy.dashboard import MISSING as NO_DASHBOARD
 from llm_metrics_proxy.dashboard import is_built
 from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
-from llm_metrics_proxy.storage.room import nearest, room_in
+from llm_metrics_proxy.processes import discovery, secret_file
+from llm_metrics_proxy.storage.disk_space import nearest, size, space_in
 from llm_metrics_proxy.storage.sqlite import SqliteReader
-from llm_metrics_proxy.storage.sqlite_schema import look
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 OLDEST_SQLITE: Final = (3, 51, 3)  # releases before it can corrupt a WAL database when the WAL is reset
-LEAST_FREE_BYTES: Final = 256 * 1024**2
 CLOCK_TOLERANCE_S: Final = 60.0
 _ANSWER_LIMIT_S: Final = 3.0
 _MIB: Final = 1024**2
 _PROJECT_BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)  # a clock that shows less was never set
-
-
-def backend(settings: Settings) -> Finding:
-    """Do the named servers answer like LLM servers, or is there one on loopback?"""
-    if settings.backends:
-        return backend_checks.backends(settings)
-    if settings.backend == DEMO:
-        return Finding("backend", Status.OK, "the simulated server, which `serve` starts")
-    if settings.backend is None:
-        ours = frozenset({settings.port, settings.metrics_port})
-        found = asyncio.run(discovery.look_on_loopback(ours))
-        if found:
-            return Finding("backend", Status.OK, "none named; on loopback: " + ", ".join(map(str, found)))
-        advice = "name one with --backend http://host:port; `serve` would start the simulated server"
-        return Finding("backend", Status.WARNING, "none named, and no LLM server found on loopback", advice)
-    answer = asyncio.run(
-        discovery.identify(settings.backend, limit_s=_ANSWER_LIMIT_S, manners=backend_checks.of_the_one(settings))
-    )
-    if isinstance(answer, discovery.Found):
-        return Finding("backend", Status.OK, str(answer))
-    if "wants a key" in answer:
-        return Finding("backend", Status.OK, f"{settings.backend} answers; {answer}")
-    advice = "see above" if answer.startswith("TLS failed") else "start it, or name another with --backend"
-    return Finding("backend", Status.FAILED, f"{settings.backend}: {answer}", advice)
 
 
 def sqlite(_settings: Settings) -> Finding:
@@ -72,45 +41,43 @@ def sqlite(_settings: Settings) -> Finding:
     version = apsw.sqlite_lib_version()
     needed = ".".join(map(str, OLDEST_SQLITE))
     if tuple(int(part) for part in version.split(".")) >= OLDEST_SQLITE:
-        return Finding("sqlite", Status.OK, f"{version} (at least {needed} is needed)")
+        return ok("sqlite", f"{version} (at least {needed} is needed)")
     advice = f"install apsw {needed} or newer; older ones can corrupt the database"
-    return Finding("sqlite", Status.FAILED, version, advice)
+    return failed("sqlite", version, advice)
 
 
 def journal(settings: Settings) -> Finding:
     """Can workers write their journals, and how much waits there?"""
     folder = settings.journal_dir
-    existing = nearest_folder(folder)
+    existing = nearest(folder)
     if not os.access(existing, os.W_OK | os.X_OK):
         advice = f"let this user write to {existing}, or choose another --journal-dir"
-        return Finding("journal", Status.FAILED, f"{folder}: no permission to write to {existing}", advice)
+        return failed("journal", f"{folder}: no permission to write to {existing}", advice)
     if not folder.is_dir():
-        return Finding("journal", Status.OK, f"{folder}: not there yet; it is made at the first start")
+        return ok("journal", f"{folder}: not there yet; it is made at the first start")
     files = [entry.stat().st_size for entry in folder.iterdir() if entry.is_file()]
     found = f"{folder}: {sum(files) / _MIB:,.1f} MiB in {len(files)} files"
     if sum(files) > settings.journal_max_bytes * 0.8:
         advice = "records are not being stored: is the metrics process running, and what does it log?"
-        return Finding("journal", Status.WARNING, f"{found}, near journal_max_bytes", advice)
-    return Finding("journal", Status.OK, found)
+        return warning("journal", f"{found}, near journal_max_bytes", advice)
+    return ok("journal", found)
 
 
 def disk(settings: Settings) -> Finding:
-    """Is there room for the journal and the database?"""
+    """Is there room for the journal and the database? Too little is what makes a running proxy put work off."""
     rooms = {  # one for each disk
-        nearest(folder).stat().st_dev: room_in(nearest(folder))
+        nearest(folder).stat().st_dev: space_in(nearest(folder))
         for folder in (settings.journal_dir, settings.db_path.parent, settings.data_dir)
     }.values()
     found = "; ".join(f"{room.free_bytes / _MIB:,.0f} MiB free at {room.folder}" for room in rooms)
-    least = min(room.free_bytes for room in rooms)
-    if least < LEAST_FREE_BYTES or not all(room.has() for room in rooms):
-        found = "; ".join([found, *(room.in_words() for room in rooms if not room.has())])
-        return Finding(
-            "disk", Status.FAILED, found, f"free at least {LEAST_FREE_BYTES // _MIB} MiB, or move --data-dir"
-        )
-    if least < settings.journal_max_bytes:
+    low = [room for room in rooms if not room.has()]
+    if low:
+        advice = f"free at least {size(max(room.reserve_bytes for room in low))}, or move --data-dir"
+        return failed("disk", "; ".join([found, *(room.in_words() for room in low)]), advice)
+    if min(room.free_bytes for room in rooms) < settings.journal_max_bytes:
         advice = "less than journal_max_bytes: a stopped metrics process could fill the disk; lower it or make room"
-        return Finding("disk", Status.WARNING, found, advice)
-    return Finding("disk", Status.OK, found)
+        return warning("disk", found, advice)
+    return ok("disk", found)
 
 
 def clock(settings: Settings) -> Finding:
@@ -119,16 +86,16 @@ def clock(settings: Settings) -> Finding:
     found = f"{now.isoformat(timespec='seconds')}"
     advice = "set the clock (NTP); records would be filed under a wrong time"
     if now < _PROJECT_BEGAN:
-        return Finding("clock", Status.FAILED, found, advice)
+        return failed("clock", found, advice)
     newest = _newest_timestamp(settings.db_path)
     if newest is not None and (newest - now).total_seconds() > CLOCK_TOLERANCE_S:
-        return Finding("clock", Status.FAILED, f"{found}, but the newest record is of {newest.isoformat()}", advice)
+        return failed("clock", f"{found}, but the newest record is of {newest.isoformat()}", advice)
     before, monotonic_before = time.time(), time.monotonic()
     time.sleep(0.01)
     drift_s = (time.time() - before) - (time.monotonic() - monotonic_before)
     if abs(drift_s) > 0.005:
-        return Finding("clock", Status.WARNING, f"{found}; it jumped by {drift_s * 1000:.1f} ms just now", advice)
-    return Finding("clock", Status.OK, found)
+        return warning("clock", f"{found}; it jumped by {drift_s * 1000:.1f} ms just now", advice)
+    return ok("clock", found)
 
 
 def ports(settings: Settings) -> Finding:
@@ -152,8 +119,8 @@ def ports(settings: Settings) -> Finding:
         except LlmMetricsProxyError as error:
             faults.append(str(error))
     if faults:
-        return Finding("ports", Status.FAILED, "; ".join(faults), "stop the other program or choose other ports")
-    return Finding("ports", Status.OK, "; ".join(found))
+        return failed("ports", "; ".join(faults), "stop the other program or choose other ports")
+    return ok("ports", "; ".join(found))
 
 
 def descriptors(settings: Settings) -> Finding:
@@ -163,34 +130,34 @@ def descriptors(settings: Settings) -> Finding:
     shown = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
     found = f"{shown} open files per process; max_connections {settings.max_connections} needs {needed}"
     if hard == resource.RLIM_INFINITY or hard >= needed:
-        return Finding("descriptors", Status.OK, found)
+        return ok("descriptors", found)
     advice = "raise the hard limit (ulimit -Hn, LimitNOFILE=) or lower --max-connections"
-    return Finding("descriptors", Status.WARNING, found, advice)
+    return warning("descriptors", found, advice)
 
 
 def secret(settings: Settings) -> Finding:
     """Is the key of api_key_id there, whole, and ours alone?"""
-    path = plan.secret_path(settings)
+    path = secret_file.secret_path(settings)
     if not path.exists():
-        return Finding("secret", Status.OK, f"{path}: not there yet; it is made at the first start")
+        return ok("secret", f"{path}: not there yet; it is made at the first start")
     try:
-        warning = secret_file.ensure(path)
+        readable_by_others = secret_file.ensure(path)
     except LlmMetricsProxyError as error:
-        return Finding("secret", Status.FAILED, str(error), "restore the file from a backup, or delete it")
-    if warning:
-        return Finding("secret", Status.WARNING, warning, f"chmod 600 {path}")
-    return Finding("secret", Status.OK, str(path))
+        return failed("secret", str(error), "restore the file from a backup, or delete it")
+    if readable_by_others:
+        return warning("secret", readable_by_others, f"chmod 600 {path}")
+    return ok("secret", str(path))
 
 
 def dashboard(_settings: Settings) -> Finding:
     """Is it part of this installation?"""
     if is_built():
-        return Finding("dashboard", Status.OK, "part of this installation")
-    return Finding("dashboard", Status.WARNING, "none", NO_DASHBOARD)
+        return ok("dashboard", "part of this installation")
+    return warning("dashboard", "none", NO_DASHBOARD)
 
 
 CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
-    backend,
+    backend_checks.backend,
     backend_checks.tls,
     database,
     losses,
@@ -211,13 +178,10 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
 
 def _newest_timestamp(path: Path) -> datetime | None:
     try:
-        if not look(path):
+        if not applied_steps(path):
             return None
-        reader = SqliteReader(path)
-        try:
+        with closing(SqliteReader(path)) as reader:
             ((text,),) = reader.query("SELECT max(timestamp) FROM completion_requests")
-        finally:
-            reader.close()
         return None if text is None else datetime.fromisoformat(text)
     except (LlmMetricsProxyError, ValueError):
         return None  # the check `database` says what is wrong with it
@@ -225,10 +189,8 @@ def _newest_timestamp(path: Path) -> datetime | None:
 
 def _is_ours(host: str, port: int) -> bool:
     """One of our ports marks every answer with an id, the other answers /health with a document that lists workers."""
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- asked, not bound
-    url = f"http://[{shown}]:{port}/health" if ":" in shown else f"http://{shown}:{port}/health"
     try:
-        answer = asyncio.run(discovery.ask(url, _ANSWER_LIMIT_S))
+        answer = asyncio.run(discovery.ask(f"{listening.base_url(host, port)}/health", _ANSWER_LIMIT_S))
         document: Any = msgspec.json.decode(answer.body)
     except (OSError, ValueError, TimeoutError):
         return False

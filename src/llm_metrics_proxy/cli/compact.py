@@ -4,21 +4,19 @@ from typing import Annotated
 
 import typer
 
-from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.migrate import Db, Json, database
-from llm_metrics_proxy.cli.migrate_output import lines
-from llm_metrics_proxy.cli.migrate_progress import Stop, shown
+from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
+from llm_metrics_proxy.cli.migrate_progress import stoppable
 from llm_metrics_proxy.cli.output import console, plain, print_json
+from llm_metrics_proxy.cli.tables import lines
 from llm_metrics_proxy.config.sources import Loaded
-from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.batches import Teller
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.storage import compact as storage
-from llm_metrics_proxy.storage.backup_copy import Told
+from llm_metrics_proxy.storage.backup_copy import OnProgress
 from llm_metrics_proxy.storage.compact import Watch
-from llm_metrics_proxy.storage.room import size
+from llm_metrics_proxy.storage.disk_space import size
 
 
 @with_settings(*READING, "backup_dir", "backup_keep")
@@ -37,27 +35,21 @@ def compact(
     """
     path = database(loaded, db)
     folder = loaded.settings.backup_dir.absolute()
-    with Stop().listening() as stop:
-        try:
-            with shown() as report:
-                watch = Watch(
-                    _told(report, Phase.BACKING_UP),
-                    _told(report, Phase.COMPACTING),
-                    lambda what: report(Progress(phase=Phase.VERIFYING, detail=what)),
-                    stop.event,
-                )
-                done = storage.compact(
-                    path,
-                    folder,
-                    watch,
-                    app_version=APP_VERSION,
-                    lock=migration_lock(path),
-                    keep=loaded.settings.backup_keep if backup else None,
-                )
-        except LlmMetricsProxyError:
-            if stop.exit_code is None:
-                raise
-            raise typer.Exit(stop.exit_code) from None  # the database is as it was
+    with stoppable() as (stop, report):  # stopped, it leaves the database as it was
+        watch = Watch(
+            _told(report, WorkPhase.BACKING_UP),
+            _told(report, WorkPhase.COMPACTING),
+            lambda what: report(Progress(phase=WorkPhase.VERIFYING, detail=what)),
+            stop.event,
+        )
+        done = storage.compact(
+            path,
+            folder,
+            watch,
+            app_version=APP_VERSION,
+            lock=migration_lock(path),
+            keep=loaded.settings.backup_keep if backup else None,
+        )
     given_back = done.bytes_before - done.bytes_after
     if json:
         facts = {field: getattr(done, field) for field in done.__struct_fields__}
@@ -74,7 +66,7 @@ def compact(
     lines(out, rows)
 
 
-def _told(report: Report, phase: Phase) -> Told:
+def _told(report: Report, phase: WorkPhase) -> OnProgress:
     tellers: list[Teller] = []
 
     def told(done: int, total: int) -> None:

@@ -1,7 +1,7 @@
 """What ``doctor`` looks at in and around the database file; it changes nothing, like all of its checks."""
 
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -9,15 +9,15 @@ from typing import Final
 import apsw
 
 from llm_metrics_proxy.analytics import records_by_version
-from llm_metrics_proxy.cli.finding import Finding, Status
+from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.journal import JournalFolder
-from llm_metrics_proxy.migration.legacy import Found, inspect
+from llm_metrics_proxy.migration.legacy import FileKind, inspect
 from llm_metrics_proxy.migration.lock import lock_path
 from llm_metrics_proxy.storage.base import Loss
 from llm_metrics_proxy.storage.sqlite import LOSSES, SqliteReader
-from llm_metrics_proxy.storage.sqlite_schema import look
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 _NAME: Final = "database"
 _SIDE_FILES: Final = (("-wal", "log"), ("-journal", "rollback journal"), ("-shm", "shared memory"))
@@ -30,22 +30,19 @@ def database(settings: Settings) -> Finding:
     """Can this version read the database, may this user write it, and what is in it?"""
     path = settings.db_path
     try:
-        if inspect(path).found is Found.LEGACY:
+        if inspect(path).found is FileKind.LEGACY:
             words = f"{path}: {_sizes(path)}, written by an older version or program"
             return _unless_locked_out(path, words, "the check `migrations` says what becomes of it")
-        if not look(path):
+        if not applied_steps(path):
             return _unless_locked_out(path, f"{path}: none yet; it is made at the first start")
-        reader = SqliteReader(path)
-        try:
+        with closing(SqliteReader(path)) as reader:
             ledger = reader.query("SELECT number, name, app_version FROM schema_steps ORDER BY number")
             versions = records_by_version(reader)
             ((free, page_bytes),) = reader.query(
                 "SELECT freelist_count, page_size FROM pragma_freelist_count, pragma_page_size"
             )
-        finally:
-            reader.close()
     except LlmMetricsProxyError as error:
-        return Finding(_NAME, Status.FAILED, str(error), "do what the message says; nothing was changed")
+        return failed(_NAME, str(error), "do what the message says; nothing was changed")
     steps = ", ".join(f"{number} {name} (by {version})" for number, name, version in ledger)
     records = ", ".join(f"{version}: {count:,}" for version, count in versions.items()) or "none"
     sizes, advice = _sizes(path), ""
@@ -73,14 +70,14 @@ def _unless_locked_out(path: Path, found: str, advice: str = "") -> Finding:
     denied = [f"{each} cannot be {deed}" for each, deed in _denied(path)]
     if denied:
         to_do = "run as the owner of the database, or let this user write the file, its side files and its folder"
-        return Finding(_NAME, Status.FAILED, f"{found}; by this user {', '.join(denied)}", to_do)
+        return failed(_NAME, f"{found}; by this user {', '.join(denied)}", to_do)
     foreign = _foreign(path)
     if foreign:
         owner = path.stat().st_uid
         to_do = f"chown {owner} {' '.join(map(str, foreign))}"
         names = ", ".join(each.name for each in foreign)
-        return Finding(_NAME, Status.WARNING, f"{found}; {names} belong to another user than the database", to_do)
-    return Finding(_NAME, Status.OK, found, advice)
+        return warning(_NAME, f"{found}; {names} belong to another user than the database", to_do)
+    return ok(_NAME, found, advice)
 
 
 def _denied(path: Path) -> list[tuple[Path, str]]:
@@ -112,25 +109,22 @@ def losses(settings: Settings) -> Finding:
     """Were requests served without a record, when and why?"""
     found = [*_stored_losses(settings.db_path), *_losses_in(settings.journal_dir)]
     if not found:
-        return Finding("losses", Status.OK, "every request that was served has its record")
+        return ok("losses", "every request that was served has its record")
     last = max(found, key=lambda loss: loss.last_unix_ms)
     first_ms = min(loss.first_unix_ms for loss in found)
     words = (
         f"{sum(loss.records for loss in found):,} requests were served without a record, between {_moment(first_ms)} "
         f"and {_moment(last.last_unix_ms)}; the last of them because: {last.reason}"
     )
-    return Finding("losses", Status.WARNING, words, "keep room on the disk of --journal-dir and --db-path")
+    return warning("losses", words, "keep room on the disk of --journal-dir and --db-path")
 
 
 def _stored_losses(path: Path) -> list[Loss]:
     try:
-        if _LOSSES_STEP not in look(path):
+        if _LOSSES_STEP not in applied_steps(path):
             return []
-        reader = SqliteReader(path)
-        try:
+        with closing(SqliteReader(path)) as reader:
             return [Loss(*row) for row in reader.query(LOSSES)]
-        finally:
-            reader.close()
     except (LlmMetricsProxyError, apsw.Error):
         return []  # the check `database` says what is wrong with it
 

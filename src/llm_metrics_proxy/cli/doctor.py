@@ -1,22 +1,24 @@
-"""``doctor``: is everything as it should be, and if not, what is to be done?"""
+"""``doctor``: checks the installation and says how to fix what it finds."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from rich.table import Table
 
 from llm_metrics_proxy.cli import rollup_checks
 from llm_metrics_proxy.cli.checks import CHECKS
-from llm_metrics_proxy.cli.finding import Finding, Status
+from llm_metrics_proxy.cli.finding import CheckStatus, Finding, ok
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console, plain, print_json
-from llm_metrics_proxy.cli.tables import print_table
-from llm_metrics_proxy.config.sources import DEFAULT, Loaded, shown
-from llm_metrics_proxy.config.table import rows
+from llm_metrics_proxy.cli.tables import print_table, table
+from llm_metrics_proxy.config.sources import DEFAULT, Loaded, settings_table
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
-_MARKS: Final = {Status.OK: "[green]ok[/]", Status.WARNING: "[yellow]warning[/]", Status.FAILED: "[bold red]FAILED[/]"}
+_MARKS: Final = {
+    CheckStatus.OK: "[green]ok[/]",
+    CheckStatus.WARNING: "[yellow]warning[/]",
+    CheckStatus.FAILED: "[bold red]FAILED[/]",
+}
 
 
 @with_settings()
@@ -33,41 +35,30 @@ def doctor(
     if loaded.links:
         findings.append(_links(loaded.links))
     if json:
-        ok = not any(finding.status is Status.FAILED for finding in findings)
-        print_json({"ok": ok, "app_version": APP_VERSION, "findings": findings, "settings": settings_shown(loaded)})
+        ok = not any(finding.status is CheckStatus.FAILED for finding in findings)
+        settings = {row["name"]: {"value": row["value"], "origin": row["origin"]} for row in settings_table(loaded)}
+        print_json({"ok": ok, "app_version": APP_VERSION, "findings": findings, "settings": settings})
     else:
         _print(loaded, findings)
-    if any(finding.status is Status.FAILED for finding in findings):
+    if any(finding.status is CheckStatus.FAILED for finding in findings):
         raise typer.Exit(1)
 
 
 def _links(names: Sequence[str]) -> Finding:
     found = f"{len(names)} variables describe services beside this one, so they are no settings: {', '.join(names)}"
-    return Finding("links", Status.OK, found, "nothing; enableServiceLinks: false in the pod keeps them away")
-
-
-def settings_shown(loaded: Loaded) -> dict[str, dict[str, Any]]:
-    """Every setting's value, as it may be shown, and where it came from."""
-    return {
-        name: {"value": shown(row, getattr(loaded.settings, name)).strip("'"), "origin": loaded.origins[name]}
-        for name, row in rows().items()
-    }
+    return ok("links", found, "nothing; enableServiceLinks: false in the pod keeps them away")
 
 
 def _print(loaded: Loaded, findings: list[Finding]) -> None:
     out = console()
-    settings = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in ("setting", "value", "from"):
-        settings.add_column(title, overflow="fold")
-    for name, entry in settings_shown(loaded).items():
-        is_default = entry["origin"] == DEFAULT
-        settings.add_row(name, plain(entry["value"]), plain(entry["origin"]), style="dim" if is_default else None)
+    settings = table("setting", "value", "from")
+    for row in settings_table(loaded):
+        style = "dim" if row["origin"] == DEFAULT else None
+        settings.add_row(row["name"], plain(row["value"]), plain(row["origin"]), style=style)
     print_table(out, settings)
     out.print()
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in ("check", "", "found, and what to do"):
-        table.add_column(title, overflow="fold")
+    checks = table("check", "", "found, and what to do")
     for finding in findings:
         advice = f"\n→ {plain(finding.advice)}" if finding.advice else ""
-        table.add_row(finding.check, _MARKS[finding.status], plain(finding.found) + advice)
-    print_table(out, table)
+        checks.add_row(finding.check, _MARKS[finding.status], plain(finding.found) + advice)
+    print_table(out, checks)

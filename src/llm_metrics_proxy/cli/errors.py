@@ -2,13 +2,12 @@
 
 from typing import Annotated, Final
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from llm_metrics_proxy.analytics import MAX_EXAMPLES, Errors, ErrorsQuery, RequestFilter, read_errors
-from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.flags import READING, UnroundedJson, with_settings
 from llm_metrics_proxy.cli.output import (
     MISSING,
     console,
@@ -19,10 +18,11 @@ from llm_metrics_proxy.cli.output import (
     seconds_of,
 )
 from llm_metrics_proxy.cli.selection import open_database, with_selection
-from llm_metrics_proxy.cli.tables import print_table
+from llm_metrics_proxy.cli.tables import print_table, table
 from llm_metrics_proxy.config.sources import Loaded
 
 _RIGHT: Final = {"count", "error rate", "of all", "requests", "status", "id"}
+_PROSE: Final = {"what to do", "how long to wait", "message"}
 _WIDE_COLUMNS: Final = 120
 _FEWEST: Final = 5  # lines of models and servers: the whole lists are in the JSON
 
@@ -34,16 +34,13 @@ def errors(
     chosen: RequestFilter,
     *,
     examples: Annotated[int, typer.Option(min=0, max=MAX_EXAMPLES, help="Show the newest errors, so many.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, unrounded.")] = False,
+    json: UnroundedJson = False,
 ) -> None:
     """Show what went wrong: by type with count, share, newest and what to do; by model, server and phase; how long to
     wait where a server limits. Answers that are complete but flagged (policy) count too."""
     with open_database(loaded) as reader:
         result = read_errors(reader, ErrorsQuery(filter=chosen, examples=examples))
-    if json:
-        print_json(msgspec.to_builtins(result))
-    else:
-        print_errors(result)
+    (print_json if json else print_errors)(result)
 
 
 def print_errors(result: Errors) -> None:
@@ -72,14 +69,14 @@ def _print_types(out: Console, result: Errors) -> None:
     """In a narrow terminal what to do stands in a table of its own, where it has room."""
     beside = out.width >= _WIDE_COLUMNS
     titles = ("category", "type", "count", "of all", "newest (UTC)", "what to do")
-    table, advice = _table(*titles[: 6 if beside else 5]), _table("type", "what to do")
+    types, advice = _table(*titles[: 6 if beside else 5]), _table("type", "what to do")
     for one in result.types:
         what_to_do = plain(one.advice)
         cells = [plain(one.category), plain(one.type), f"{one.n:,}", _percent(one.share), seconds_of(one.newest)]
-        table.add_row(*cells, *([what_to_do] if beside else []))
+        types.add_row(*cells, *([what_to_do] if beside else []))
         advice.add_row(plain(one.type), what_to_do)
-    _add_rest(table, result.further_errors.get("types", 0), before=1)
-    print_table(out, table)
+    _add_rest(types, result.further_errors.get("types", 0), before=1)
+    print_table(out, types)
     if not beside:
         print_table(out, advice)
 
@@ -105,27 +102,27 @@ def _print_places(out: Console, result: Errors) -> None:
 
 def _print_retry(out: Console, result: Errors) -> None:
     if result.retry:
-        table = _table("limited by", "model", "not before (UTC)", "how long to wait")
+        waits = _table("limited by", "model", "not before (UTC)", "how long to wait")
         for one in result.retry:
             server = plain(one.backend_name or one.backend)
             not_before = plain(one.not_before and one.not_before.replace("T", " "))
-            table.add_row(server, plain(one.model), not_before, plain(one.advice))
-        print_table(out, table)
+            waits.add_row(server, plain(one.model), not_before, plain(one.advice))
+        print_table(out, waits)
 
 
 def _print_examples(out: Console, result: Errors) -> None:
     if result.examples:
-        table = _table("id", "time (UTC)", "model", "status", "type", "message")
+        newest = _table("id", "time (UTC)", "model", "status", "type", "message")
         for one in result.examples:
             kind = plain(one.error_type)
             when = seconds_of(one.timestamp)
-            table.add_row(str(one.id), when, plain(one.model), plain(one.status_code), kind, plain(one.message))
-        print_table(out, table)
+            newest.add_row(str(one.id), when, plain(one.model), plain(one.status_code), kind, plain(one.message))
+        print_table(out, newest)
 
 
-def _add_rest(table: Table, n: int, *, before: int = 0) -> None:
+def _add_rest(shown: Table, n: int, *, before: int = 0) -> None:
     if n:
-        table.add_row(*["…"] * (before + 1), f"{n:,}")
+        shown.add_row(*["…"] * (before + 1), f"{n:,}")
 
 
 def _percent(share: float | None) -> str:
@@ -133,8 +130,4 @@ def _percent(share: float | None) -> str:
 
 
 def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title=" ", title_justify="left")
-    for title in titles:
-        is_prose = title in {"what to do", "how long to wait", "message"}
-        table.add_column(title, justify="right" if title in _RIGHT else "left", no_wrap=not is_prose)
-    return table
+    return table(*titles, numbers=_RIGHT, whole=set(titles) - _PROSE, gap_above=True)

@@ -4,18 +4,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, TextColumn
 
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.output import duration
+from llm_metrics_proxy.cli.output import duration, error_console, progress_line
 from llm_metrics_proxy.cli.selection import open_database, with_selection
-from llm_metrics_proxy.cli.written import STANDARD_OUTPUT, written
+from llm_metrics_proxy.cli.written import STANDARD_OUTPUT, Force, Output, format_by_name, format_flag, written
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import ExportError
 from llm_metrics_proxy.export import FORMATS, ExportChunk, ExportQuery, choose
@@ -32,26 +31,21 @@ def export(
     loaded: Loaded,
     chosen: RequestFilter,
     *,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
-    ] = STANDARD_OUTPUT,
-    format: Annotated[  # noqa: A002 -- the flag's name
-        str | None,
-        typer.Option(metavar="|".join(FORMATS), help=f"[default: by the end of FILE's name, else {_DEFAULT}]"),
-    ] = None,
+    output: Output = STANDARD_OUTPUT,
+    format: Annotated[str | None, format_flag(FORMATS, _DEFAULT)] = None,  # noqa: A002 -- the flag's name
     columns: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Which columns, in this order. [default: all]")
     ] = None,
     bom: Annotated[
         bool, typer.Option("--bom", help="Begin CSV with a byte-order mark: Excel takes it for UTF-8 then.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    force: Force = False,
 ) -> None:
     """Write records to a file: JSON lines, CSV or Parquet. Any number of them; memory stays small."""
     query = ExportQuery(format=format or format_of(output), columns=choose(columns), filter=chosen, bom=bom)
     if output == STANDARD_OUTPUT and not FORMATS[query.format].is_text and sys.stdout.isatty():
         raise ExportError(f"{query.format} is no text for a terminal: name a file with --output, or pipe it on")
-    messages = Console(stderr=True, highlight=False, emoji=False)
+    messages = error_console()
     started = time.monotonic()
     with open_database(loaded) as reader, shown(messages) as report, written(output, force=force) as file:
         size, last = 0, ExportChunk(b"", 0, 0.0, {})
@@ -64,8 +58,7 @@ def export(
 
 def format_of(output: str) -> str:
     """By how the file's name ends."""
-    ending = Path(output).suffix.removeprefix(".").lower()
-    return ending if ending in FORMATS else _DEFAULT
+    return format_by_name(output, FORMATS, _DEFAULT)
 
 
 def _tell(messages: Console, last: ExportChunk, size: int, took_s: float, output: str) -> None:
@@ -87,21 +80,10 @@ def _tell(messages: Console, last: ExportChunk, size: int, took_s: float, output
 @contextmanager
 def shown(messages: Console) -> Iterator[Callable[[ExportChunk], None]]:
     """Draws how far it is on one line of standard error, if that is a terminal."""
-    if not messages.is_terminal:
-        yield lambda _piece: None
-        return
-    bars = Progress(
-        TextColumn("exporting"), BarColumn(bar_width=24), TextColumn("{task.fields[figures]}"),
-        console=messages, transient=True,
-    )  # fmt: skip
-    task = bars.add_task("", total=1.0, figures="")
     started = time.monotonic()
-
-    def report(piece: ExportChunk) -> None:
-        bars.update(task, completed=piece.share, figures=figures(piece, time.monotonic() - started))
-
-    with bars:
-        yield report
+    columns = (TextColumn("exporting"), BarColumn(bar_width=24), TextColumn("{task.fields[figures]}"))
+    with progress_line(messages, *columns, total=1.0) as update:
+        yield lambda piece: update(completed=piece.share, figures=figures(piece, time.monotonic() - started))
 
 
 def figures(piece: ExportChunk, took_s: float) -> str:

@@ -1,12 +1,11 @@
 """What a check of ``doctor`` hands back."""
 
 from enum import StrEnum
-from pathlib import Path
 
 import msgspec
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
     """How a check ended; only ``FAILED`` makes ``doctor`` exit with 1."""
 
     OK = "ok"
@@ -18,12 +17,21 @@ class Finding(msgspec.Struct, frozen=True):
     """What was found; ``advice`` is what to do about it, empty when nothing is to be done."""
 
     check: str
-    status: Status
+    status: CheckStatus
     found: str
     advice: str = ""
 
 
-def nearest_folder(path: Path) -> Path:
-    """The folder itself, or the first one above it that exists."""
-    path = path.absolute()
-    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+def ok(check: str, found: str, advice: str = "") -> Finding:
+    """All is well; ``advice`` may still name what could be better."""
+    return Finding(check, CheckStatus.OK, found, advice)
+
+
+def warning(check: str, found: str, advice: str) -> Finding:
+    """It works, and a person should look at it."""
+    return Finding(check, CheckStatus.WARNING, found, advice)
+
+
+def failed(check: str, found: str, advice: str) -> Finding:
+    """It does not work."""
+    return Finding(check, CheckStatus.FAILED, found, advice)

@@ -12,9 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
-from llm_metrics_proxy.config.sources import load
-from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, Row, rows
+from llm_metrics_proxy import logs
+from llm_metrics_proxy.config.sources import Loaded, load
+from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, SettingRow, rows
+from llm_metrics_proxy.errors import SettingsError
 
+Db = Annotated[
+    Path | None, typer.Option("--db", help="The database; short for --db-path.", metavar="PATH", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+UnroundedJson = Annotated[bool, typer.Option("--json", help="One JSON object, unrounded.")]
 READING = ("data_dir", "db_path")  # what a verb needs that only reads the database
 
 
@@ -27,7 +34,10 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
         def command(**values: Any) -> None:
             config_file = values.pop("config")
             flags = {name: value for name in table if (value := values.pop(name)) not in (None, [])}
-            verb(load(flags, os.environ, config_file), **values)
+            loaded = load(flags, os.environ, config_file)
+            if loaded.settings.log_level == "debug":  # processes set up their own logs after this
+                logs.setup("debug", loaded.settings.log_format, verb.__name__)
+            verb(loaded, **values)
 
         own = list(inspect.signature(verb).parameters.values())[1:]
         parameters = [*own, _config_parameter(), *(_parameter(row) for row in table.values())]
@@ -48,7 +58,7 @@ def _config_parameter() -> inspect.Parameter:
     return _keyword("config", Annotated[Path | None, option])
 
 
-def _parameter(row: Row) -> inspect.Parameter:
+def _parameter(row: SettingRow) -> inspect.Parameter:
     text = f"{row.meaning} [default: {row.default}]"
     if row.is_switch:
         return _keyword(
@@ -63,3 +73,13 @@ def _parameter(row: Row) -> inspect.Parameter:
 
 def _keyword(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def database(loaded: Loaded, db: Path | None) -> Path:
+    """The file that is meant. Raises ``SettingsError`` (exit code 2) if there is none."""
+    path = (db or loaded.settings.db_path).absolute()
+    if not path.exists():
+        origin = "--db" if db else loaded.origins["db_path"]
+        origin = loaded.origins["data_dir"] if origin == "default" else origin
+        raise SettingsError([f"no database at {path} ({origin}); name it with --db"])
+    return path

@@ -1,12 +1,11 @@
 """``metrics``: the metrics process alone, on journals that workers started elsewhere write."""
 
 from llm_metrics_proxy import descriptors, logs
-from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
 from llm_metrics_proxy.cli.standard_output import courtesy
 from llm_metrics_proxy.config.sources import Loaded
-from llm_metrics_proxy.supervisor import become
+from llm_metrics_proxy.processes.launch import launch, listen_for_readers, metrics_spec, prepare_folders
 
 
 @with_settings()
@@ -15,9 +14,9 @@ def metrics(loaded: Loaded) -> None:
     settings = loaded.settings
     logs.setup(settings.log_level, settings.log_format, "metrics")
     descriptors.raise_limit()
-    plan.prepare_folders(settings)
-    readers = plan.listen_for_readers(settings)
-    child = plan.metrics_spec(loaded, readers, None)
+    prepare_folders(settings)
+    readers = listen_for_readers(settings)
+    child = metrics_spec(loaded, readers, None)
     with courtesy():
         console().print(f"Metrics {readers.url}; API docs: {readers.url}/docs; database: {settings.db_path}")
-    become(plan.assemble(settings, [child], [readers], None, plan.reload_plan(loaded, [child])))
+    launch(loaded, [child], [readers])

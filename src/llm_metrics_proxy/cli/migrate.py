@@ -6,35 +6,34 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from semver import Version
 
 from llm_metrics_proxy.analytics import notices as notices_of
 from llm_metrics_proxy.analytics import read_runs
 from llm_metrics_proxy.cli import migrate_output as output
-from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli import migrate_reports as reports
+from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
 from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_happens
 from llm_metrics_proxy.cli.migrate_plan import print_plan
-from llm_metrics_proxy.cli.migrate_progress import Stop, shown
-from llm_metrics_proxy.cli.migration_ports import known_migrations
+from llm_metrics_proxy.cli.migrate_progress import StopSignal, shown, stoppable
 from llm_metrics_proxy.cli.output import print_json
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine, planner
-from llm_metrics_proxy.migration.legacy import Found, inspect
-from llm_metrics_proxy.migration.model import Ended, Report, Result
+from llm_metrics_proxy.migration.legacy import FileKind, inspect
+from llm_metrics_proxy.migration.model import Ended, MigrationResult, Report
 from llm_metrics_proxy.migration.overview import refuse
-from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.migration.window import DailyWindow
+from llm_metrics_proxy.processes.migration_ports import known_migrations
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 
 FAILED: Final = 1
 REFUSED: Final = 3
 _WRITING: Final = (*READING, "backup_dir", "backup_keep", "migration_window")
 
-Db = Annotated[
-    Path | None, typer.Option("--db", help="The database; short for --db-path.", metavar="PATH", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait if another process holds the lock, instead of refusing.")]
 
 migrate = typer.Typer(
@@ -47,16 +46,6 @@ migrate = typer.Typer(
 )
 
 
-def database(loaded: Loaded, db: Path | None) -> Path:
-    """The file that is meant. Raises ``SettingsError`` (exit code 2) if there is none."""
-    path = (db or loaded.settings.db_path).absolute()
-    if not path.exists():
-        origin = "--db" if db else loaded.origins["db_path"]
-        origin = loaded.origins["data_dir"] if origin == "default" else origin
-        raise SettingsError([f"no database at {path} ({origin}); name it with --db"])
-    return path
-
-
 def _command(verb: str, loaded: Loaded, db: Path | None) -> str:
     """The command line that goes on with the same database."""
     shown_db = db or (loaded.settings.db_path if loaded.origins["db_path"] != "default" else None)
@@ -64,12 +53,20 @@ def _command(verb: str, loaded: Loaded, db: Path | None) -> str:
     return f"llm-metrics-proxy migrate {verb}{place}"
 
 
+def _answer(path: Path, *, json: bool, fields: dict[str, Any], shown: Callable[[], None]) -> None:
+    """The answer of a verb: one JSON object, or what ``shown`` prints."""
+    if json:
+        print_json({"app_version": APP_VERSION, "database": str(path), **fields})
+    else:
+        shown()
+
+
 def _options(settings: Settings, **changes: Any) -> engine.Options:
     window = settings.migration_window
     return engine.Options(
         backup_dir=settings.backup_dir.absolute(),
         backup_keep=settings.backup_keep,
-        window=None if window is None else Window.parse(window),
+        window=None if window is None else DailyWindow.parse(window),
         **changes,
     )
 
@@ -82,14 +79,10 @@ def status(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     Exit code 3: another program's, a damaged or a newer database, which no migration may touch.
     """
     path = database(loaded, db)
-    found = engine.status(path, migrations=engine.MIGRATIONS, app_version=APP_VERSION)
-    if json:
-        print_json(
-            {"app_version": APP_VERSION, "database": str(path), "has_work": found.has_work, **output.plain_of(found)}
-        )
-    else:
-        output.print_status(path, found)
-    if output.is_refused(found):
+    found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
+    fields = {"has_work": found.has_work, **output.plain_of(found)}
+    _answer(path, json=json, fields=fields, shown=lambda: reports.print_status(path, found))
+    if reports.is_refused(found):
         raise typer.Exit(REFUSED)
 
 
@@ -102,7 +95,10 @@ def plan(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Show what a migration would change, before and after on a sample, and what it needs. Writes nothing."""
+    """Show what a migration would change, before and after on a sample, and what it needs. Writes nothing.
+
+    Exit code 3: `migrate run` would be refused.
+    """
     _plan(loaded, database(loaded, db), sample, json=json, go=_command("run", loaded, db))
 
 
@@ -111,14 +107,13 @@ def _plan(loaded: Loaded, path: Path, sample: int, *, json: bool, go: str) -> No
         found = planner.plan(
             path,
             backup_dir=loaded.settings.backup_dir.absolute(),
-            migrations=engine.MIGRATIONS,
+            migrations=MIGRATIONS,
             sample_records=sample,
             report=report,
         )
-    if json:
-        print_json({"app_version": APP_VERSION, "database": str(path), **output.plain_of(found)})
-    else:
-        print_plan(found, go=go)
+    _answer(path, json=json, fields=output.plain_of(found), shown=lambda: print_plan(found, go=go))
+    if found.refusal is not None:
+        raise typer.Exit(REFUSED)
 
 
 @migrate.command("run")
@@ -158,9 +153,7 @@ def run(
         wait_for_lock=wait,
     )
     _work(
-        lambda report, stop: engine.migrate(
-            path, options, report=report, stop=stop.event, migrations=engine.MIGRATIONS
-        ),
+        lambda report, stop: engine.migrate(path, options, report=report, stop=stop.event, migrations=MIGRATIONS),
         path,
         again=_command("run", loaded, db),
         back=_command("undo", loaded, db),
@@ -183,11 +176,11 @@ def undo(
     """Take the last migration back: every record gets its exact older values. Records that came since are kept."""
     path = database(loaded, db)
     options = _options(loaded.settings, wait_for_lock=wait)
-    if to is not None and not output.is_version(to):
+    if to is not None and not Version.is_valid(to):
         raise SettingsError([f"--to: {to!r} is no version such as 2.0.0"])
     _work(
         lambda report, stop: engine.undo(
-            path, options, to_version=to, report=report, stop=stop.event, migrations=engine.MIGRATIONS
+            path, options, to_version=to, report=report, stop=stop.event, migrations=MIGRATIONS
         ),
         path,
         again=_command("undo", loaded, db),
@@ -196,25 +189,31 @@ def undo(
     )
 
 
-def _work(work: Callable[[Report, Stop], Result], path: Path, *, again: str, back: str, json: bool) -> None:
+def _work(
+    work: Callable[[Report, StopSignal], MigrationResult], path: Path, *, again: str, back: str, json: bool
+) -> None:
     """Do it, watched and stoppable; print how it ended, and leave with its exit code."""
-    with Stop().listening() as stop:
+    with StopSignal().listening() as stop:
         try:
             with shown() as report:
                 result = work(report, stop)
         except KeyboardInterrupt:
-            result = Result(Ended.STOPPED, None)
+            result = MigrationResult(Ended.STOPPED, None)
         except LlmMetricsProxyError as error:
             if stop.exit_code is None:
                 raise
-            result = Result(Ended.STOPPED, None, message=str(error))  # a backup that was stopped half way, mostly
+            result = MigrationResult(
+                Ended.STOPPED, None, message=str(error)
+            )  # a backup that was stopped half way, mostly
     if result.ended is Ended.STOPPED:
         done = engine.history(path)
         result = result._replace(run=done[-1] if done else None)  # with what the last batch wrote down
-    if json:
-        print_json({"app_version": APP_VERSION, "database": str(path), **output.plain_of(result)})
-    else:
-        output.print_result(result, known_migrations(engine.MIGRATIONS), again=again, back=back)
+    _answer(
+        path,
+        json=json,
+        fields=output.plain_of(result),
+        shown=lambda: output.print_result(result, known_migrations(MIGRATIONS), again=again, back=back),
+    )
     code = output.exit_code(result)
     if result.ended is Ended.STOPPED and stop.exit_code is not None:
         code = stop.exit_code
@@ -227,19 +226,10 @@ def _work(work: Callable[[Report, Stop], Result], path: Path, *, again: str, bac
 def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Check every calculated value in the database against its version's formula. Reads only; exit 1 if one differs."""
     path = database(loaded, db)
-    with Stop().listening() as stop:
-        try:
-            with shown() as report:
-                faults = engine.verify(path, report=report, stop=stop.event, migrations=engine.MIGRATIONS)
-        except LlmMetricsProxyError:
-            if stop.exit_code is None:
-                raise
-            raise typer.Exit(stop.exit_code) from None
-    if json:
-        shown_faults = [output.plain_of(fault) for fault in faults]
-        print_json({"app_version": APP_VERSION, "database": str(path), "ok": not faults, "faults": shown_faults})
-    else:
-        output.print_faults(faults)
+    with stoppable() as (stop, report):
+        faults = engine.verify(path, report=report, stop=stop.event, migrations=MIGRATIONS)
+    fields = {"ok": not faults, "faults": [output.plain_of(fault) for fault in faults]}
+    _answer(path, json=json, fields=fields, shown=lambda: output.print_faults(faults))
     if faults:
         raise typer.Exit(FAILED)
 
@@ -250,10 +240,7 @@ def history(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Show every migration that ran on the database, newest first."""
     path = database(loaded, db)
     runs = _runs(path)
-    if json:
-        print_json({"app_version": APP_VERSION, "database": str(path), "migrations": runs})
-    else:
-        output.print_history(runs)
+    _answer(path, json=json, fields={"migrations": runs}, shown=lambda: reports.print_history(runs))
 
 
 @migrate.command("notices")
@@ -268,22 +255,24 @@ def notices(
     """Show what migrations changed in how numbers are read, and what asks for attention."""
     path = database(loaded, db)
     dismissed = dismiss_notices(path) if dismiss else 0
-    found = engine.status(path, migrations=engine.MIGRATIONS, app_version=APP_VERSION)
+    found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
     told = notices_of(_runs(path), problem=why_nothing_happens(found), running=found.lock_holder is not None)
-    if json:
-        print_json({"app_version": APP_VERSION, "database": str(path), "dismissed": dismissed, "notices": told})
-    else:
-        output.print_notices(told, dismissed=dismissed if dismiss else None)
+    _answer(
+        path,
+        json=json,
+        fields={"dismissed": dismissed, "notices": told},
+        shown=lambda: reports.print_notices(told, dismissed=dismissed if dismiss else None),
+    )
 
 
 def _runs(path: Path) -> list[Any]:
     """Runs of a database of ours; another program's table of the same name is not taken for it."""
     inspection = inspect(path)
     refuse(inspection)
-    if inspection.found is not Found.OURS:
+    if inspection.found is not FileKind.OURS:
         return []
     reader = SqliteReader(path)
     try:
-        return read_runs(reader, known_migrations(engine.MIGRATIONS))
+        return read_runs(reader, known_migrations(MIGRATIONS))
     finally:
         reader.close()

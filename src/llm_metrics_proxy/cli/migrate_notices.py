@@ -1,21 +1,22 @@
 """The notices of migrations: what keeps one from happening, and the mark that a person has read the others."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import apsw
 
-from llm_metrics_proxy.migration.engine import Status
-from llm_metrics_proxy.migration.legacy import Found, inspect
+from llm_metrics_proxy.migration.legacy import FileKind, inspect
 from llm_metrics_proxy.migration.model import UNFINISHED, Run
-from llm_metrics_proxy.migration.overview import refuse
+from llm_metrics_proxy.migration.overview import MigrationStatus, refuse
 from llm_metrics_proxy.migration.runs import all_runs, change_run, now
+from llm_metrics_proxy.storage.connection import Access, connect, transaction
 from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 _WAIT_MS: Final = 5000  # a batch of a migration that runs holds the lock for far less
 
 
-def why_nothing_happens(status: Status) -> str | None:
+def why_nothing_happens(status: MigrationStatus) -> str | None:
     """Why records are older though no run is under way or was taken back, which have notices of their own."""
     if status.lock_holder is not None or status.unfinished is not None or status.held or status.failed_before:
         return None
@@ -31,23 +32,17 @@ def dismiss_notices(path: Path) -> int:
     """Mark the notices of all ended runs as read; how many were not before. Raises ``StoreError``."""
     inspection = inspect(path)
     refuse(inspection)
-    if inspection.found is not Found.OURS:
+    if inspection.found is not FileKind.OURS:
         return 0
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            connection.set_busy_timeout(_WAIT_MS)
-            unread = _unread(connection)
-            if not unread:
+        with closing(connect(path, Access.WRITE, busy_ms=_WAIT_MS)) as connection:
+            if not _unread(connection):
                 return 0
-            connection.execute("BEGIN IMMEDIATE")
-            unread = _unread(connection)
-            for run in unread:
-                change_run(connection, run, dismissed_at=now())
-            connection.execute("COMMIT")
+            with transaction(connection):
+                unread = _unread(connection)
+                for run in unread:
+                    change_run(connection, run, dismissed_at=now())
             return len(unread)
-        finally:
-            connection.close()  # rolls back what was not committed
     except apsw.Error as error:
         raise store_error(path, "marking notices as read", error) from error
 

@@ -7,11 +7,11 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from llm_metrics_proxy.cli.migrate_output import lines, records, stamp_text, table
+from llm_metrics_proxy.cli.migrate_output import records, stamp_text
 from llm_metrics_proxy.cli.output import MISSING, console, duration, plain, rounded
-from llm_metrics_proxy.cli.tables import print_table
+from llm_metrics_proxy.cli.tables import lines, print_table, table
 from llm_metrics_proxy.migration.disk import Disk, Room, room_in_words
-from llm_metrics_proxy.migration.plan import Plan, Step
+from llm_metrics_proxy.migration.plan import MigrationPlan, PlannedStep
 from llm_metrics_proxy.migration.preview import Comparison, Figures, MetricChange
 from llm_metrics_proxy.migration.retyping import Retyped
 
@@ -26,7 +26,7 @@ _STANDINGS: Final = {
 }
 
 
-def print_plan(plan: Plan, *, go: str) -> None:
+def print_plan(plan: MigrationPlan, *, go: str) -> None:
     """All of it; ``go`` is the command that does it."""
     out = console()
     rows = [("Database", plain(plan.path)), ("Found", plain(plan.message))]
@@ -61,7 +61,7 @@ def print_plan(plan: Plan, *, go: str) -> None:
         out.print(f"Nothing was written. To do it:  {plain(go)}", soft_wrap=True)
 
 
-def _print_stamps(out: Console, plan: Plan) -> None:
+def _print_stamps(out: Console, plan: MigrationPlan) -> None:
     if not plan.stamps:
         return
     out.print()
@@ -73,7 +73,7 @@ def _print_stamps(out: Console, plan: Plan) -> None:
     print_table(out, shown)
 
 
-def _print_step(out: Console, step: Step) -> None:
+def _print_step(out: Console, step: PlannedStep) -> None:
     out.print()
     out.print(f"[bold]To {plain(step.version)}[/]: {records(step.records)}")
     lines(out, [("", plain(step.summary)), *(("•", plain(change)) for change in step.changes)])
@@ -101,7 +101,7 @@ def _print_types(out: Console, types: Sequence[Retyped]) -> None:
         out.print(f"… and {len(types) - _TYPES:,} more combinations; --json has them all")
 
 
-def _print_metric(out: Console, metric: MetricChange, plan: Plan) -> None:
+def _print_metric(out: Console, metric: MetricChange, plan: MigrationPlan) -> None:
     out.print()
     unit = f" ({plain(metric.unit)})" if metric.unit else ""
     sample = records(plan.sample_records)
@@ -134,7 +134,7 @@ def _pair(before: str, after: str) -> str:
     return before if before == after else f"{before} → {after}"
 
 
-def _print_needs(out: Console, plan: Plan, disk: Disk) -> None:
+def _print_needs(out: Console, plan: MigrationPlan, disk: Disk) -> None:
     out.print()
     rows = []
     if plan.estimate_s is not None:

@@ -7,29 +7,30 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
-from rich.progress import Progress as Bars
 
-from llm_metrics_proxy.cli.output import duration, plain
-from llm_metrics_proxy.migration.model import Phase, Progress, Report, quiet
+from llm_metrics_proxy.cli.output import duration, error_console, plain, progress_line
+from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 
 PHASES: Final = {
-    Phase.IDLE: "",
-    Phase.WAITING: "waiting",
-    Phase.CHECKING: "checking",
-    Phase.BACKING_UP: "backing up",
-    Phase.ADOPTING: "adopting",
-    Phase.MIGRATING: "migrating",
-    Phase.PAUSED: "paused",
-    Phase.VERIFYING: "verifying",
-    Phase.UNDOING: "undoing",
-    Phase.COMPACTING: "compacting",
+    WorkPhase.IDLE: "",
+    WorkPhase.WAITING: "waiting",
+    WorkPhase.CHECKING: "checking",
+    WorkPhase.BACKING_UP: "backing up",
+    WorkPhase.ADOPTING: "adopting",
+    WorkPhase.MIGRATING: "migrating",
+    WorkPhase.PAUSED: "paused",
+    WorkPhase.VERIFYING: "verifying",
+    WorkPhase.UNDOING: "undoing",
+    WorkPhase.COMPACTING: "compacting",
 }
-_UNITS: Final = {Phase.BACKING_UP: "pages", Phase.COMPACTING: "bytes"}
+_UNITS: Final = {WorkPhase.BACKING_UP: "pages", WorkPhase.COMPACTING: "bytes"}
 
 
-class Stop:
+class StopSignal:
     """Set by Ctrl-C and SIGTERM; the work ends after its current batch. A second Ctrl-C ends it at once, which loses
     nothing either: what was committed is whole, and the rest is done next time."""
 
@@ -49,7 +50,7 @@ class Stop:
         self.event.set()
 
     @contextmanager
-    def listening(self) -> Iterator["Stop"]:
+    def listening(self) -> Iterator["StopSignal"]:
         """Handle the signals while the block runs."""
         before = {signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -61,32 +62,28 @@ class Stop:
 
 @contextmanager
 def shown(console: Console | None = None) -> Iterator[Report]:
-    """A ``Report`` that draws one line on standard error if that is a terminal, and else tells nobody."""
-    console = console or Console(stderr=True, highlight=False, emoji=False)
-    if not console.is_terminal:
-        yield quiet
-        return
-    bars = Bars(
-        SpinnerColumn(),
-        TextColumn("{task.description:<10}"),
-        BarColumn(bar_width=16),
-        TextColumn("{task.fields[figures]}"),
-        console=console,
-        transient=True,
-    )
-    task = bars.add_task("", total=None, figures="")
-
-    def report(progress: Progress) -> None:
-        bars.update(
-            task,
+    """A ``Report`` that draws one line on standard error, if that is a terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description:<10}"), BarColumn(bar_width=16))
+    with progress_line(console or error_console(), *columns, TextColumn("{task.fields[figures]}")) as update:
+        yield lambda progress: update(
             description=PHASES[progress.phase],
             completed=progress.done,
             total=progress.total or None,
             figures=figures(progress),
         )
 
-    with bars:
-        yield report
+
+@contextmanager
+def stoppable() -> Iterator[tuple[StopSignal, Report]]:
+    """Work that shows how far it is. One that a signal stopped ends with that signal's exit code and no other word."""
+    with StopSignal().listening() as stop:
+        try:
+            with shown() as report:
+                yield stop, report
+        except LlmMetricsProxyError:
+            if stop.exit_code is None:
+                raise
+            raise typer.Exit(stop.exit_code) from None
 
 
 def figures(progress: Progress) -> str:

@@ -3,11 +3,10 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from llm_metrics_proxy.cli.finding import Finding, Status
+from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
-from llm_metrics_proxy.migration.overview import Status as Overview
-from llm_metrics_proxy.migration.overview import disk_of, survey
+from llm_metrics_proxy.migration.overview import MigrationStatus, disk_of, survey
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup
 
@@ -22,15 +21,14 @@ def backups(settings: Settings) -> Finding:
     try:
         found = backup.listing(folder)
     except LlmMetricsProxyError as error:
-        return Finding("backups", Status.WARNING, str(error), "see `llm-metrics-proxy backup list`")
+        return warning("backups", str(error), "see `llm-metrics-proxy backup list`")
     if not found:
-        return Finding("backups", Status.OK, f"{folder}: none; a migration makes one, and so does `backup create`")
+        return ok("backups", f"{folder}: none; a migration makes one, and so does `backup create`")
     newest = found[0]
     age_s = (datetime.now(UTC) - datetime.fromisoformat(newest.made_at)).total_seconds()
     size = sum(each.bytes for each in found) / _MIB
-    return Finding(
+    return ok(
         "backups",
-        Status.OK,
         f"{folder}: {len(found)} ({size:,.1f} MiB), the newest {newest.name}, {_age(age_s)} old, "
         f"by version {newest.app_version}",
     )
@@ -43,15 +41,15 @@ def migrations(settings: Settings) -> Finding:
         seen = survey(path, MIGRATIONS)
         found = seen.status
     except LlmMetricsProxyError as error:
-        return Finding("migrations", Status.WARNING, str(error), "the check `database` says more")
+        return warning("migrations", str(error), "the check `database` says more")
     if found.newer:
         words = f"records of version {', '.join(found.newer)}, which is newer than this program"
-        return Finding("migrations", Status.FAILED, words, "start that version or a newer one; nothing was changed")
+        return failed("migrations", words, "start that version or a newer one; nothing was changed")
     if found.edited:
         words = f"the migration to {', '.join(found.edited)} is no longer the code that was applied"
-        return Finding("migrations", Status.WARNING, words, "`llm-metrics-proxy migrate verify` checks every record")
+        return warning("migrations", words, "`llm-metrics-proxy migrate verify` checks every record")
     if found.lock_holder is not None:
-        return Finding("migrations", Status.OK, f"process {found.lock_holder or 'unknown'} is migrating just now")
+        return ok("migrations", f"process {found.lock_holder or 'unknown'} is migrating just now")
     if not found.has_work:
         return _settled(found)
     pending = max(found.pending.values(), default=0)
@@ -62,22 +60,22 @@ def migrations(settings: Settings) -> Finding:
         words = f"migration {found.unfinished.id} has not ended ({found.unfinished.state}); {words}"
     if found.held or found.failed_before:
         who = "a person" if found.held else "its own verification"
-        return Finding("migrations", Status.WARNING, f"{words}; {who} took the last one back", _BY_HAND)
+        return warning("migrations", f"{words}; {who} took the last one back", _BY_HAND)
     if lacking := disk_of(path, settings.backup_dir, seen).lacking():
-        return Finding("migrations", Status.FAILED, f"{words}; {lacking}", "make room, or choose another --backup-dir")
+        return failed("migrations", f"{words}; {lacking}", "make room, or choose another --backup-dir")
     if not settings.auto_migrate:
-        return Finding("migrations", Status.FAILED, f"{words}, and auto_migrate is false", _BY_HAND)
-    return Finding("migrations", Status.OK, f"{words}; the next start migrates them, after a backup")
+        return failed("migrations", f"{words}, and auto_migrate is false", _BY_HAND)
+    return ok("migrations", f"{words}; the next start migrates them, after a backup")
 
 
-def _settled(found: Overview) -> Finding:
+def _settled(found: MigrationStatus) -> Finding:
     if found.last is None:
-        return Finding("migrations", Status.OK, "none was needed")
+        return ok("migrations", "none was needed")
     last = found.last
     words = f"none is due; the last one, to {last.to_version}, is {last.state} since {last.finished_at}"
     if found.held or last.state != "done":
-        return Finding("migrations", Status.WARNING, words, _BY_HAND)
-    return Finding("migrations", Status.OK, words)
+        return warning("migrations", words, _BY_HAND)
+    return ok("migrations", words)
 
 
 def _age(seconds: float) -> str:

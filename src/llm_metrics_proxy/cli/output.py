@@ -3,11 +3,15 @@
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import IO, Any, Final, cast
 
 import msgspec
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 
 MISSING: Final = "-"  # never 0
 _PIPE_COLUMNS: Final = 400
@@ -22,6 +26,25 @@ def console() -> Console:
     given = os.environ.get("COLUMNS", "")
     width = int(given) if given.isdecimal() and int(given) > 0 else _PIPE_COLUMNS
     return Console(file=cast("IO[str]", _WithoutPadding()), highlight=False, emoji=False, width=width)
+
+
+def error_console() -> Console:
+    """Standard error, for everything but the answer."""
+    return Console(stderr=True, highlight=False, emoji=False)
+
+
+@contextmanager
+def progress_line(
+    screen: Console, *columns: ProgressColumn, total: float | None = None
+) -> Iterator[Callable[..., None]]:
+    """``update`` of Rich's only task: one line on ``screen``, if that is a terminal, and gone when the block ends."""
+    if not screen.is_terminal:
+        yield lambda **_: None
+        return
+    line = Progress(*columns, console=screen, transient=True)
+    task = line.add_task("", total=total, figures="")
+    with line:
+        yield partial(line.update, task)
 
 
 class _WithoutPadding:
@@ -53,7 +76,7 @@ def plain(value: object) -> str:
 
 
 def seconds_of(timestamp: str | None) -> str:
-    """A stored time for a cell, without what is finer than a second."""
+    """A stored time for a cell, cut to seconds."""
     return plain(timestamp and timestamp[:19].replace("T", " "))
 
 
@@ -70,6 +93,16 @@ def print_how_exact(out: Console, relative_error: float, pruned_before: datetime
         out.print(
             f"[yellow]Incomplete: most records from before {pruned_before:%Y-%m-%d} UTC were deleted by the "
             "retention, and roll-ups cannot answer this.[/]",
+            soft_wrap=True,
+        )
+
+
+def print_older(out: Console, older: dict[str, int], subject: str) -> None:
+    """What records of older versions mean for the numbers above."""
+    if older:
+        out.print(
+            f"[yellow]Not comparable: {counted(older)} follow older formulas, and {subject} mix them with the others; "
+            "`llm-metrics-proxy migrate status` says more.[/]",
             soft_wrap=True,
         )
 

@@ -1,15 +1,14 @@
 """``proxy``: the workers alone; their journals wait for a metrics process, here or in another container."""
 
 from llm_metrics_proxy import descriptors, logs
-from llm_metrics_proxy.cli import plan
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
 from llm_metrics_proxy.cli.serve import choose_backend
 from llm_metrics_proxy.cli.standard_output import courtesy
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import SettingsError
+from llm_metrics_proxy.processes.launch import launch, listen_for_clients, prepare_folders, worker_specs
 from llm_metrics_proxy.scoreboard import Scoreboard
-from llm_metrics_proxy.supervisor import become
 
 
 @with_settings()
@@ -21,11 +20,11 @@ def proxy(loaded: Loaded) -> None:
     backend = choose_backend(settings, loaded.origins["backend"])
     if backend.url is None:
         raise SettingsError([f"backend = none (default): {backend.note}; name it with --backend http://host:port"])
-    plan.prepare_folders(settings)
-    clients = plan.listen_for_clients(settings)
+    prepare_folders(settings)
+    clients = listen_for_clients(settings)
     scoreboard = Scoreboard.create()
-    children = plan.worker_specs(settings, backend.url, clients, scoreboard, loaded.api_keys)
+    children = worker_specs(loaded, backend.url, clients, scoreboard)
     served = backend.url or ", ".join(f"{each.name} {each.url}" for each in settings.backends)
     with courtesy():
         console().print(f"Proxy {clients.url} in front of {served} ({backend.note}); journal: {settings.journal_dir}")
-    become(plan.assemble(settings, children, [clients], scoreboard, plan.reload_plan(loaded, children)))
+    launch(loaded, children, [clients], scoreboard)

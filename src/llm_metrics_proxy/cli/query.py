@@ -8,28 +8,30 @@ from zoneinfo import ZoneInfo
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.answering import explain as how
 from llm_metrics_proxy.analytics.calendar import BUCKETS
 from llm_metrics_proxy.analytics.query import MAX_ROWS, Query
 from llm_metrics_proxy.analytics.result import Key, Measured, Result, ResultRow
 from llm_metrics_proxy.analytics.slos import parse_slo
 from llm_metrics_proxy.analytics.sources import sources_of
-from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.flags import READING, UnroundedJson, with_settings
 from llm_metrics_proxy.cli.output import (
     MISSING,
     console,
-    counted,
     plain,
     print_how_exact,
     print_json,
+    print_older,
     rounded,
 )
 from llm_metrics_proxy.cli.selection import open_database, with_selection
-from llm_metrics_proxy.cli.tables import print_table
+from llm_metrics_proxy.cli.tables import print_table, table
 from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.storage.connection import on_one_line
+from llm_metrics_proxy.storage.sqlite import Explained
 
 _PANEL: Final = "What to show"
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -63,7 +65,8 @@ def query(
     slo: Annotated[
         list[str] | None, _flag("For goodput, such as time_to_first_token_ms<500; repeatable.", metavar="SLO")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, unrounded.")] = False,
+    explain: Annotated[bool, _flag("Also show each statement with SQLite's plan.", "--explain")] = False,
+    json: UnroundedJson = False,
 ) -> None:
     """Measure anything by anything. A percentage behind a number says how many of the records have it, if not all."""
     asked = Query(
@@ -77,12 +80,38 @@ def query(
         compare=compare,
         slos=tuple(parse_slo(text) for text in slo or ()),
     )
-    with open_database(loaded) as reader:
-        result = ask(sources_of(reader), asked, datetime.now(UTC))
+    statements: list[Explained] = []
+    with open_database(loaded, statements.append if explain else None) as reader:
+        sources, now = sources_of(reader), datetime.now(UTC)
+        result = ask(sources, asked, now)
+        explanation = Explanation(tuple(statements), tuple(how(sources, asked, now))) if explain else None
     if json:
-        print_json(msgspec.to_builtins(result))
+        more = {} if explanation is None else {"explanation": msgspec.to_builtins(explanation)}
+        print_json({**msgspec.to_builtins(result), **more})
     else:
         print_result(result)
+        if explanation is not None:
+            print_explanation(explanation)
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """How a query was answered."""
+
+    statements: tuple[Explained, ...]
+    sources: tuple[str, ...]  # in words
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """Where the answer came from, and each statement with its plan."""
+    out = console()
+    out.print()
+    for source in explanation.sources:
+        out.print(f"Answered {plain(source)}", soft_wrap=True)
+    for number, each in enumerate(explanation.statements, 1):
+        out.print(f"\n{number}. {each.ms:.1f} ms, {each.rows:,} rows", soft_wrap=True)
+        out.print(f"   {plain(on_one_line(each.sql))}", soft_wrap=True)
+        for step in each.plan:
+            out.print(f"     {plain(step)}", soft_wrap=True)
 
 
 def _words(lists: Sequence[str]) -> tuple[str, ...]:
@@ -96,25 +125,18 @@ def print_result(result: Result) -> None:
     out.print(f"Requests {result.records:,}   {_range(result)}")
     if "time" in result.query.group_by:
         _print_bars(out, result)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title=" ", title_justify="left")
-    for name in result.query.group_by:
-        table.add_column(name)
+    answer = table(*result.query.group_by, gap_above=True)
     for column in result.columns[len(result.query.group_by) :]:
-        table.add_column(f"{column.name} ({column.unit})" if _is_unit(column.unit) else column.name, justify="right")
+        answer.add_column(f"{column.name} ({column.unit})" if _is_unit(column.unit) else column.name, justify="right")
         if result.query.compare:
-            table.add_column("before", justify="right")
-            table.add_column("change", justify="right")
+            answer.add_column("before", justify="right")
+            answer.add_column("change", justify="right")
     for row in result.rows:
-        table.add_row(*_keys(result, row), *_cells(result, row))
-    print_table(out, table)
+        answer.add_row(*_keys(result, row), *_cells(result, row))
+    print_table(out, answer)
     print_how_exact(out, result.relative_error, result.pruned_before)
     out.print(f"Formulas of version {result.app_version}")
-    if result.older_records:
-        out.print(
-            f"[yellow]Not comparable: {counted(result.older_records)} follow older formulas, and numbers mix them with "
-            "the others; `llm-metrics-proxy migrate status` says more.[/]",
-            soft_wrap=True,
-        )
+    print_older(out, result.older_records, "numbers")
 
 
 def _is_unit(unit: str) -> bool:
@@ -137,12 +159,13 @@ def _print_bars(out: Console, result: Result) -> None:
         if row.key["time"] is not None:
             of_series = _keys(result, row, without="time")
             series.setdefault(tuple(of_series), []).append(row.values[name].value)
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    lanes = table()
+    lanes.show_header = False
     for title, values in list(series.items())[:_MOST_LINES]:
         known = [value for value in values if value is not None]
         least, most = (rounded(min(known)), rounded(max(known))) if known else (MISSING, MISSING)
-        table.add_row(plain(name), *title, bars(values, max(min(out.width, _WIDEST) - 60, 20)), f"{least} to {most}")
-    print_table(out, table)
+        lanes.add_row(plain(name), *title, bars(values, max(min(out.width, _WIDEST) - 60, 20)), f"{least} to {most}")
+    print_table(out, lanes)
 
 
 def bars(values: Sequence[float | None], width: int) -> str:

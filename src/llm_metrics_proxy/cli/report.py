@@ -1,7 +1,6 @@
 """``report``: what happened, for people who were not there."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -9,13 +8,12 @@ import typer
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.selection import open_database, with_selection
-from llm_metrics_proxy.cli.written import STANDARD_OUTPUT, written
+from llm_metrics_proxy.cli.written import STANDARD_OUTPUT, Force, Output, format_by_name, format_flag, written
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.reports import FORMATS, ReportQuery, build, rendered
 
 _DEFAULT: Final = "md"
-_ENDINGS: Final = {"htm": "html", "markdown": "md"}
 
 
 @with_settings(*READING)
@@ -24,15 +22,10 @@ def report(
     loaded: Loaded,
     chosen: RequestFilter,
     *,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
-    ] = STANDARD_OUTPUT,
-    format: Annotated[  # noqa: A002 -- the flag's name
-        str | None,
-        typer.Option(metavar="|".join(FORMATS), help=f"[default: by the end of FILE's name, else {_DEFAULT}]"),
-    ] = None,
+    output: Output = STANDARD_OUTPUT,
+    format: Annotated[str | None, format_flag(FORMATS, _DEFAULT)] = None,  # noqa: A002 -- the flag's name
     timezone: Annotated[str, typer.Option(metavar="ZONE", help="IANA zone, such as Europe/Berlin.")] = "UTC",
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    force: Force = False,
 ) -> None:
     """Write a report: a summary in sentences, figures beside those of the period before, charts, models, clients,
     errors and what to do about them. Without --since it is about the last seven days."""
@@ -46,6 +39,4 @@ def report(
 
 def format_of(output: str) -> str:
     """By how the file's name ends."""
-    ending = Path(output).suffix.removeprefix(".").lower()
-    ending = _ENDINGS.get(ending, ending)
-    return ending if ending in FORMATS else _DEFAULT
+    return format_by_name(output, FORMATS, _DEFAULT)

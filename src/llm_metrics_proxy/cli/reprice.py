@@ -1,28 +1,26 @@
 """``reprice``: other prices for records that are stored already."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.analytics.filters import where
-from llm_metrics_proxy.cli import plan
-from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.migrate_progress import Stop
-from llm_metrics_proxy.cli.output import console, print_json
+from llm_metrics_proxy.cli.flags import READING, Json, with_settings
+from llm_metrics_proxy.cli.migrate_progress import StopSignal
+from llm_metrics_proxy.cli.output import console, error_console, print_json, progress_line
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.pricing import Pricer
-from llm_metrics_proxy.storage.repricing import Report, Repriced, Selection
+from llm_metrics_proxy.processes.options import price_rows
+from llm_metrics_proxy.storage.repricing import Repriced, Selection
 from llm_metrics_proxy.storage.repricing import reprice as reprice_records
 from llm_metrics_proxy.storage.repricing_undo import take_back
 from llm_metrics_proxy.storage.rollup_state import reset
@@ -40,7 +38,7 @@ def reprice(
         typer.Option("--undo", metavar="ID", help="Take the run of this number back, in place of pricing anything."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change. Writes nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Price stored records by the prices of today's settings, each as of its own time; `--since` is needed.
 
@@ -55,29 +53,16 @@ def reprice(
     path = loaded.settings.db_path
     with open_database(loaded):
         pass  # it is there, and ours
-    pricer = Pricer(plan.price_rows(loaded.settings.prices), use_public_lists=loaded.settings.public_prices)
+    pricer = Pricer(price_rows(loaded.settings.prices), use_public_lists=loaded.settings.public_prices)
     clause = where(chosen)
     words = msgspec.json.encode({**msgspec.to_builtins(chosen), "missing": missing}).decode()
     selection = Selection(clause.sql, clause.parameters, words, only_unknown=missing)
 
-    def work(stop: threading.Event, report: Report) -> Repriced:
-        return reprice_records(
-            path,
-            pricer.price,
-            selection,
-            price_lists=pricer.words(),
-            dry_run=dry_run,
-            stop=stop,
-            report=report,
+    with StopSignal().listening() as stop, _shown() as report, nullcontext() if dry_run else migration_lock(path):
+        result = reprice_records(
+            path, pricer.price, selection, price_lists=pricer.words(), dry_run=dry_run, stop=stop.event, report=report,
             on_change=reset,
-        )
-
-    with Stop().listening() as stop, _shown() as report:
-        if dry_run:
-            result = work(stop.event, report)
-        else:
-            with migration_lock(path):
-                result = work(stop.event, report)
+        )  # fmt: skip
     if json:
         print_json({"app_version": APP_VERSION, "dry_run": dry_run, "price_lists": pricer.words(), "result": result})
     else:
@@ -90,7 +75,7 @@ def _undo(loaded: Loaded, repricing_id: int, *, json: bool) -> None:
     path = loaded.settings.db_path
     with open_database(loaded):
         pass
-    with Stop().listening() as stop, migration_lock(path):
+    with StopSignal().listening() as stop, migration_lock(path):
         result = take_back(path, repricing_id, stop=stop.event, on_change=reset)
     if json:
         print_json({"app_version": APP_VERSION, "result": result})
@@ -119,14 +104,6 @@ def _print(result: Repriced, price_lists: str, *, dry_run: bool) -> None:
 
 @contextmanager
 def _shown() -> Iterator[Callable[[Repriced], None]]:
-    """One line on standard error if that is a terminal, and else nothing."""
-    screen = Console(stderr=True, highlight=False, emoji=False)
-    if not screen.is_terminal:
-        yield lambda _: None
-        return
-    bars = Progress(
-        TextColumn("pricing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=screen, transient=True
-    )
-    task = bars.add_task("", total=None)
-    with bars:
-        yield lambda done: bars.update(task, completed=done.looked_at, total=done.records or None)
+    columns = (TextColumn("pricing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with progress_line(error_console(), *columns) as update:
+        yield lambda done: update(completed=done.looked_at, total=done.records or None)

@@ -19,7 +19,7 @@ from llm_metrics_proxy.cli.output import (
     seconds_of,
 )
 from llm_metrics_proxy.cli.selection import open_database, with_selection
-from llm_metrics_proxy.cli.tables import Cell, Column, layout, list_table
+from llm_metrics_proxy.cli.tables import Cell, ListColumn, layout, list_table
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.storage.base import Reader
 
@@ -103,16 +103,16 @@ def _when(record: dict[str, Any]) -> str:
     return seconds_of(record["timestamp"])
 
 
-def _measured(name: str, digits: int = 0, *, drop: int) -> Column:
-    return Column(short(name), _NUMBER_WIDTH, _number(name, digits), drop=drop)
+def _measured(name: str, digits: int = 0, *, drop: int) -> ListColumn:
+    return ListColumn(short(name), _NUMBER_WIDTH, _number(name, digits), drop=drop)
 
 
 _COLUMNS: Final = (
-    Column("time (UTC)", 19, _when, least=19, drop=3),
-    Column("model", 24, _text("model"), least=12),
-    Column("origin", 20, _text("origin"), least=10, drop=9),
-    Column("status", 6, _text("status_code"), drop=4),
-    Column("end", 16, how_it_ended, least=8, drop=1),
+    ListColumn("time (UTC)", 19, _when, least=19, drop=3),
+    ListColumn("model", 24, _text("model"), least=12),
+    ListColumn("origin", 20, _text("origin"), least=10, drop=9),
+    ListColumn("status", 6, _text("status_code"), drop=4),
+    ListColumn("end", 16, how_it_ended, least=8, drop=1),
     _measured("time_to_first_token_ms", drop=6),
     _measured("response_time_ms", drop=2),
     _measured("prompt_tokens", drop=8),

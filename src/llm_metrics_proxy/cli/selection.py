@@ -14,8 +14,8 @@ from llm_metrics_proxy.analytics.filters import FILTERED, value_type
 from llm_metrics_proxy.columns import Column, Flag
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import NewerDatabaseError, QueryError, StoreError
-from llm_metrics_proxy.storage.sqlite import SqliteReader
-from llm_metrics_proxy.storage.sqlite_schema import look
+from llm_metrics_proxy.storage.sqlite import Explain, SqliteReader
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 _PANEL: Final = "Which records"
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -93,11 +93,11 @@ def moment(text: str | None, flag: str, now: datetime) -> datetime | None:
 
 
 @contextmanager
-def open_database(loaded: Loaded) -> Iterator[SqliteReader]:
-    """The database, read-only; a newer program's is read for what this one knows of it.
+def open_database(loaded: Loaded, explain: Explain | None = None) -> Iterator[SqliteReader]:
+    """The database, read-only; ``explain`` gets each statement that it answers.
 
-    Raises ``StoreError`` that says where it was looked for and why there, or that it belongs to another program or to
-    an older one and is not adopted yet.
+    Raises ``StoreError`` that says where it was looked for and why there, or what it is instead: another program's, or
+    an older program's that is not adopted yet. A newer program's is read as far as this one knows it.
     """
     path = loaded.settings.db_path
     if not path.exists():
@@ -107,8 +107,8 @@ def open_database(loaded: Loaded) -> Iterator[SqliteReader]:
             f"no database at {path} ({origin}): `llm-metrics-proxy serve` makes it; another is named with --db-path"
         )
     with suppress(NewerDatabaseError):
-        look(path)
-    reader = SqliteReader(path)
+        applied_steps(path)
+    reader = SqliteReader(path, explain=explain)
     try:
         yield reader
     finally:

@@ -8,7 +8,6 @@ from rich.table import Table
 from rich.text import Text
 
 from llm_metrics_proxy import descriptors, logs
-from llm_metrics_proxy.cli import discovery, plan
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
 from llm_metrics_proxy.cli.standard_output import courtesy
@@ -17,11 +16,11 @@ from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.config.types import DEMO
 from llm_metrics_proxy.doors import is_loopback
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.processes import discovery, launch
 from llm_metrics_proxy.scoreboard import Scoreboard
-from llm_metrics_proxy.supervisor import become
 
 
-class Backend(NamedTuple):
+class ChosenBackend(NamedTuple):
     """Who answers; ``note`` says how it was chosen. ``url`` is ``None`` for the simulated server, not yet started, and
     empty where the settings name several."""
 
@@ -47,50 +46,49 @@ def serve(
     logs.setup(settings.log_level, settings.log_format, "serve")
     descriptors.raise_limit()
     backend = choose_backend(settings, loaded.origins["backend"])
-    plan.prepare_folders(settings)
-    clients = plan.listen_for_clients(settings)
-    readers = plan.listen_for_readers(settings)
-    listeners = [clients, readers]
+    launch.prepare_folders(settings)
+    clients, readers = launch.listen_for_clients(settings), launch.listen_for_readers(settings)
+    ports = [clients, readers]
     scoreboard = Scoreboard.create()
 
     children = []
     url = backend.url
     if url is None:
-        demo = plan.listen_for_demo()
-        listeners.append(demo)
-        children.append(plan.demo_spec(demo, traffic_to=None if demo_traffic is False else clients.url))
+        demo = launch.listen_for_demo()
+        ports.append(demo)
+        children.append(launch.demo_spec(demo, traffic_to=None if demo_traffic is False else clients.url))
         url = demo.url
-    workers = plan.worker_specs(settings, url, clients, scoreboard, loaded.api_keys)
-    children += workers
-    reloaded = [*workers, plan.metrics_spec(loaded, readers, scoreboard)]
-    children.append(reloaded[-1])
+    children += launch.worker_specs(loaded, url, clients, scoreboard)
+    children.append(launch.metrics_spec(loaded, readers, scoreboard))
 
     with courtesy():
-        print_start_block(settings, Backend(url, backend.note), clients.url, readers.url, simulated=backend.url is None)
-    become(plan.assemble(settings, children, listeners, scoreboard, plan.reload_plan(loaded, reloaded)))
+        print_start_block(
+            settings, ChosenBackend(url, backend.note), clients.url, readers.url, simulated=backend.url is None
+        )
+    launch.launch(loaded, children, ports, scoreboard)
 
 
-def choose_backend(settings: Settings, origin: str) -> Backend:
+def choose_backend(settings: Settings, origin: str) -> ChosenBackend:
     """The one that was named, else one found on loopback, else (``url`` is ``None``) the simulated one."""
     if settings.backends:
-        return Backend("", f"{len(settings.backends)} of the file")
+        return ChosenBackend("", f"{len(settings.backends)} of the file")
     if settings.backend == DEMO:
-        return Backend(None, f"the simulated server was asked for ({origin})")
+        return ChosenBackend(None, f"the simulated server was asked for ({origin})")
     if settings.backend is not None:
-        return Backend(settings.backend, origin)
+        return ChosenBackend(settings.backend, origin)
     found = asyncio.run(discovery.look_on_loopback(frozenset({settings.port, settings.metrics_port})))
     if not found:
         looked_at = ", ".join(f"{candidate.program} {candidate.port}" for candidate in discovery.CANDIDATES)
-        return Backend(None, f"no backend was named and no LLM server found on loopback ({looked_at})")
+        return ChosenBackend(None, f"no backend was named and no LLM server found on loopback ({looked_at})")
     also = f"; also there: {', '.join(map(str, found[1:]))}" if found[1:] else ""
     count = len(found[0].models)
-    return Backend(
+    return ChosenBackend(
         found[0].url, f"{found[0].program} with {count} model{'' if count == 1 else 's'}, found on loopback{also}"
     )
 
 
 def print_start_block(
-    settings: Settings, backend: Backend, proxy_url: str, metrics_url: str, *, simulated: bool
+    settings: Settings, backend: ChosenBackend, proxy_url: str, metrics_url: str, *, simulated: bool
 ) -> None:
     """What runs where, and how to point a client at it."""
     table = Table.grid(padding=(0, 2))
@@ -108,7 +106,7 @@ def print_start_block(
 
 
 def start_lines(
-    settings: Settings, backend: Backend, proxy_url: str, metrics_url: str, *, simulated: bool
+    settings: Settings, backend: ChosenBackend, proxy_url: str, metrics_url: str, *, simulated: bool
 ) -> list[tuple[str, str]]:
     """Name and text of each line of the start-up block."""
     reach = "" if is_loopback(settings.host) else f"  (on {settings.host}: other machines can reach it)"
@@ -126,7 +124,7 @@ def start_lines(
     ]
 
 
-def backend_lines(settings: Settings, backend: Backend, *, simulated: bool) -> list[tuple[str, str]]:
+def backend_lines(settings: Settings, backend: ChosenBackend, *, simulated: bool) -> list[tuple[str, str]]:
     """One line for each server."""
     if not settings.backends:
         return [("Backend", f"{backend.url}  ({'simulated' if simulated else backend.note})")]

@@ -1,7 +1,7 @@
 """Standard output of every verb: what the locale cannot write has a stand-in, and a write that fails is an error.
 
 SQLite and the journal name files in UTF-8 and nothing else, so Python has to as well, whatever the locale is: else one
-folder would have two names. Only what is shown is in the locale's encoding.
+folder would have two names. Only the text on the screen is in the locale's encoding.
 
 A character that is missing in the terminal's encoding is no reason to show nothing. A full disk is one, with words. A
 reader who has seen enough (``| head``) is no trouble at all: the verb ends as filters do. JSON and files are bytes and
@@ -82,7 +82,7 @@ def finish() -> None:
 
 
 def end_by_sigpipe() -> None:
-    """As filters end when nobody reads on, so that shells can tell."""
+    """End as filters do when nobody reads on; shells can see it."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGPIPE)
 

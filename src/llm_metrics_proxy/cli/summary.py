@@ -1,13 +1,11 @@
 """``summary``: what the records of a range amount to."""
 
-from typing import Annotated
+from typing import Final
 
-import msgspec
-import typer
 from rich.table import Table
 
 from llm_metrics_proxy.analytics import RequestFilter, Summary, summarise
-from llm_metrics_proxy.cli.flags import READING, with_settings
+from llm_metrics_proxy.cli.flags import READING, UnroundedJson, with_settings
 from llm_metrics_proxy.cli.output import (
     MISSING,
     console,
@@ -15,11 +13,14 @@ from llm_metrics_proxy.cli.output import (
     plain,
     print_how_exact,
     print_json,
+    print_older,
     rounded,
 )
 from llm_metrics_proxy.cli.selection import open_database, with_selection
-from llm_metrics_proxy.cli.tables import print_table
+from llm_metrics_proxy.cli.tables import print_table, table
 from llm_metrics_proxy.config.sources import Loaded
+
+_NUMBERS: Final = {"n", "mean", "p50", "p95", "p99", "sum"}
 
 
 @with_settings(*READING)
@@ -28,15 +29,12 @@ def summary(
     loaded: Loaded,
     chosen: RequestFilter,
     *,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, unrounded.")] = False,
+    json: UnroundedJson = False,
 ) -> None:
     """Show counts, latencies, throughput, tokens and errors. Every average says how many records it rests on."""
     with open_database(loaded) as reader:
         result = summarise(reader, chosen)
-    if json:
-        print_json(msgspec.to_builtins(result))
-    else:
-        print_summary(result)
+    (print_json if json else print_summary)(result)
 
 
 def print_summary(result: Summary) -> None:
@@ -70,17 +68,8 @@ def print_summary(result: Summary) -> None:
         print_table(out, errors)
     print_how_exact(out, result.relative_error, result.pruned_before)
     out.print(f"Formulas of version {result.app_version}; records by version: {counted(result.app_versions)}")
-    if result.older_records:
-        out.print(
-            f"[yellow]Not comparable: {counted(result.older_records)} follow older formulas, and means mix them with "
-            "the others; `llm-metrics-proxy migrate status` says more.[/]",
-            soft_wrap=True,
-        )
+    print_older(out, result.older_records, "means")
 
 
 def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title=" ", title_justify="left")
-    for position, title in enumerate(titles):
-        is_number = title in {"n", "mean", "p50", "p95", "p99", "sum"}
-        table.add_column(title, justify="right" if is_number else "left", no_wrap=position == 0)
-    return table
+    return table(*titles, numbers=_NUMBERS, whole=titles[:1], gap_above=True)

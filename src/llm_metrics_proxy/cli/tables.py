@@ -4,13 +4,12 @@
 few lines. ``layout`` is for lists that are looked at as they grow: columns give way, the least important first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Column as RichColumn
-from rich.table import Table
+from rich.console import Console, JustifyMethod
+from rich.table import Column, Table
 from rich.text import Text
 
 GAP: Final = 2  # characters between two columns
@@ -20,14 +19,39 @@ _LEAST_TITLE: Final = 8
 Cell = Callable[[Any], str | Text]
 
 
-def print_table(out: Console, table: Table) -> None:
+def table(
+    *titles: str, numbers: Collection[str] = (), whole: Collection[str] | None = None, gap_above: bool = False
+) -> Table:
+    """An empty one. Columns of ``numbers`` stand right; those of ``whole`` are never folded (default: the numbers)."""
+    whole = numbers if whole is None else whole
+    made = Table(
+        box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0),
+        title=" " if gap_above else None, title_justify="left",
+    )  # fmt: skip
+    for title in titles:
+        justify: JustifyMethod = "right" if title in numbers else "left"
+        made.add_column(title, justify=justify, no_wrap=title in whole, overflow="fold")
+    return made
+
+
+def lines(out: Console, rows: Iterable[tuple[str, str]]) -> None:
+    """Print names left and texts right, each folded under itself."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    out.print(grid)
+
+
+def print_table(out: Console, filled: Table) -> None:
     """As a table if every number has room in it, else row by row."""
-    columns = [(column, [_text(cell) for cell in column.cells]) for column in table.columns]
+    columns = [(column, [_text(cell) for cell in column.cells]) for column in filled.columns]
     widths = _widths([_least_and_full(column, texts) for column, texts in columns], out.width)
     if widths is not None:
         for (column, _), width in zip(columns, widths, strict=True):
             column.width, column.overflow, column.no_wrap = width, "fold", False
-        out.print(table)
+        out.print(filled)
         return
     titles = [_text(column.header) for column, _ in columns]
     for row in zip(*(texts for _, texts in columns), strict=True):
@@ -36,7 +60,7 @@ def print_table(out: Console, table: Table) -> None:
             out.print(Text.assemble((f"{title} " if title else "", "bold"), text))
 
 
-def _least_and_full(column: RichColumn, texts: Sequence[str]) -> tuple[int, int]:
+def _least_and_full(column: Column, texts: Sequence[str]) -> tuple[int, int]:
     """How narrow it may be, and how wide it would be. Texts and titles may be folded, numbers not."""
     title = cell_len(_text(column.header))
     cells = max((cell_len(line) for text in texts for line in text.split("\n")), default=0)
@@ -63,7 +87,7 @@ def _text(cell: Any) -> str:
     return (Text.from_markup(cell) if isinstance(cell, str) else cell).plain
 
 
-class Column(NamedTuple):
+class ListColumn(NamedTuple):
     """One column of a list. Texts may be cut down to ``least`` characters, numbers have a fixed width: a number that is
     cut is another number. ``drop`` says which column gives way first (highest); 0 never does."""
 
@@ -78,7 +102,7 @@ class Column(NamedTuple):
         return self.least > 0
 
 
-def widened(columns: Sequence[Column], rows: Sequence[Any], *, snug: bool) -> list[Column]:
+def widened(columns: Sequence[ListColumn], rows: Sequence[Any], *, snug: bool) -> list[ListColumn]:
     """Numbers get the room that those of ``rows`` need. If ``snug``, texts get no more than theirs."""
     made = []
     for column in columns:
@@ -90,7 +114,7 @@ def widened(columns: Sequence[Column], rows: Sequence[Any], *, snug: bool) -> li
     return made
 
 
-def layout(columns: Sequence[Column], available: int) -> list[tuple[Column, int]]:
+def layout(columns: Sequence[ListColumn], available: int) -> list[tuple[ListColumn, int]]:
     """The columns that ``available`` characters have room for, and how wide each is. The same for every record, so
     that lines that are added stand under the same headings."""
     kept = list(columns)
@@ -101,11 +125,13 @@ def layout(columns: Sequence[Column], available: int) -> list[tuple[Column, int]
     return list(zip(kept, widths, strict=True))
 
 
-def list_table(columns: Sequence[tuple[Column, int]], rows: Sequence[Any], style: Callable[[Any], str | None]) -> Table:
+def list_table(
+    columns: Sequence[tuple[ListColumn, int]], rows: Sequence[Any], style: Callable[[Any], str | None]
+) -> Table:
     """One row for each of ``rows``, as ``layout`` chose the columns."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    made = table()
     for column, width in columns:
-        table.add_column(column.title, justify="left" if column.is_text else "right", width=width, no_wrap=True)
+        made.add_column(column.title, justify="left" if column.is_text else "right", width=width, no_wrap=True)
     for row in rows:
-        table.add_row(*(column.cell(row) for column, _ in columns), style=style(row))
-    return table
+        made.add_row(*(column.cell(row) for column, _ in columns), style=style(row))
+    return made

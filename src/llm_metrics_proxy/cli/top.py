@@ -4,7 +4,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -21,7 +21,7 @@ from llm_metrics_proxy.cli.output import console, print_json
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.top_feed import REPLAY, ApiFeed, DatabaseFeed, Feed
 from llm_metrics_proxy.cli.top_view import picture
-from llm_metrics_proxy.cli.top_window import Snapshot, Window
+from llm_metrics_proxy.cli.top_window import TopFrame, TrafficWindow
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import QueryError
 
@@ -51,7 +51,7 @@ def top(
     if not once and not json and not sys.stdout.isatty():
         raise QueryError("--once", "top draws on a terminal; for scripts there are --once and --json")
     with _feed(loaded, chosen, url) as feed:
-        seen = Window(window)
+        seen = TrafficWindow(window)
         now_s = time.monotonic()
         for update in feed.first(window):
             seen.add(now_s - update.age_s, update.records, update.requests)
@@ -71,11 +71,8 @@ def _feed(loaded: Loaded, chosen: RequestFilter, url: str | None) -> Iterator[Fe
         return
     token = loaded.settings.metrics_token
     parameters = urlencode({"replay": REPLAY, **_parameters(chosen)})
-    feed = ApiFeed(url, None if token is None else token.get_secret_value(), parameters)
-    try:
+    with closing(ApiFeed(url, None if token is None else token.get_secret_value(), parameters)) as feed:
         yield feed
-    finally:
-        feed.close()
 
 
 def _parameters(chosen: RequestFilter) -> dict[str, str]:
@@ -89,17 +86,17 @@ def _parameters(chosen: RequestFilter) -> dict[str, str]:
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
 
 
-def _snapshot(seen: Window, feed: Feed) -> Snapshot:
+def _snapshot(seen: TrafficWindow, feed: Feed) -> TopFrame:
     return seen.snapshot(time.monotonic(), source=feed.name, open_requests=feed.open_requests, problem=feed.problem)
 
 
-def _look(seen: Window, feed: Feed) -> Snapshot:
+def _look(seen: TrafficWindow, feed: Feed) -> TopFrame:
     for update in feed.poll():
         seen.add(time.monotonic(), update.records, update.requests)
     return _snapshot(seen, feed)
 
 
-def _show_once(snapshot: Snapshot, *, json: bool) -> None:
+def _show_once(snapshot: TopFrame, *, json: bool) -> None:
     if json:
         print_json(msgspec.to_builtins(snapshot))
     else:
@@ -108,13 +105,13 @@ def _show_once(snapshot: Snapshot, *, json: bool) -> None:
         out.print(picture(snapshot, out.width, height, snug=not out.is_terminal))
 
 
-def _print_on(seen: Window, feed: Feed, interval_s: float) -> None:
+def _print_on(seen: TrafficWindow, feed: Feed, interval_s: float) -> None:
     while True:
         print_json(msgspec.to_builtins(_look(seen, feed)), indent=0)
         time.sleep(interval_s)
 
 
-def _draw_on(seen: Window, feed: Feed, interval_s: float) -> None:
+def _draw_on(seen: TrafficWindow, feed: Feed, interval_s: float) -> None:
     out = Console(highlight=False, emoji=False)
     with _terminated_in_order(), quit_key() as wants_to_leave:
         try:

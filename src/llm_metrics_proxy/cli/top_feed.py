@@ -5,7 +5,7 @@ import queue
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -23,10 +23,11 @@ MAX_PER_POLL: Final = 2_000
 _CONNECT_S: Final = 5.0
 _SILENCE_S: Final = 30.0  # the stream says something every 10 s
 _AGAIN_S: Final = 1.0
+_BROKEN: Final = "broken"  # in place of an event: why there is none for now; the API has no event of this name
 
 
 class Update(NamedTuple):
-    """What is new. ``requests`` ended, of which ``records`` are known; ``age_s`` ago, where that is not just now."""
+    """``requests`` that ended ``age_s`` ago, and the ``records`` of them that are known."""
 
     records: list[dict[str, Any]]
     requests: int
@@ -44,7 +45,7 @@ class Feed(Protocol):
         """What ended within the last seconds. Raises if there is nothing to be had from there."""
 
     def poll(self) -> list[Update]:
-        """What came since; trouble is told by ``problem``."""
+        """What came since; ``problem`` says what went wrong."""
 
     def close(self) -> None:
         """Let go."""
@@ -105,20 +106,11 @@ class DatabaseFeed:
         """The reader is its owner's."""
 
 
-class _Trouble(NamedTuple):
-    message: str
-
-
-class _Stream(NamedTuple):
-    connection: http.client.HTTPConnection
-    response: http.client.HTTPResponse
-
-
 class ApiFeed:
     """Listens to /api/v1/live in a thread of its own, and comes back where the connection breaks off."""
 
     def __init__(self, url: str, token: str | None, parameters: str) -> None:
-        """``parameters``: the filter, as a query string. Raises ``ApiUnreachableError`` for what is no URL."""
+        """``parameters``: the filter, as a query string. Raises ``ApiUnreachableError`` if ``url`` is none."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ApiUnreachableError(f"--url: {url} is no address of a metrics API, such as http://127.0.0.1:8002")
@@ -128,26 +120,26 @@ class ApiFeed:
         self._secure, self._netloc = parts.scheme == "https", parts.netloc
         self._path = f"{parts.path.rstrip('/')}/api/v1/live?{parameters}"
         self._token = token
-        self._events: queue.SimpleQueue[tuple[str, Any] | _Trouble] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._closed = threading.Event()
+        self._connection: http.client.HTTPConnection | None = None
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._last_id: str | None = None
 
     def first(self, within_s: float) -> list[Update]:
         """Raises ``ApiUnreachableError``."""
-        stream = self._connect()
-        self._thread = threading.Thread(target=self._listen, args=(stream,), name="live", daemon=True)
+        response = self._connect()
+        self._thread = threading.Thread(target=self._listen, args=(response,), name="live", daemon=True)
         self._thread.start()
         records = []
         while True:
             try:
-                event = self._events.get(timeout=_SILENCE_S)
+                name, data = self._events.get(timeout=_SILENCE_S)
             except queue.Empty:
                 raise ApiUnreachableError(f"{self.name} says nothing") from None
-            if isinstance(event, _Trouble):
-                raise ApiUnreachableError(event.message)
-            name, data = event
+            if name == _BROKEN:
+                raise ApiUnreachableError(data["message"])
             if name == "record":
                 records.append(data)
             elif name == "totals":  # comes first, after what is replayed
@@ -158,15 +150,8 @@ class ApiFeed:
         """What has come in meanwhile."""
         records, requests = [], 0
         while not self._events.empty():
-            event = self._events.get()
-            if isinstance(event, _Trouble):
-                self.problem = event.message
-                continue
-            name, data = event
-            if name == "problem":
-                self.problem = data["message"]
-                continue
-            self.problem = None
+            name, data = self._events.get()
+            self.problem = data["message"] if name in {_BROKEN, "problem"} else None
             if name == "record":
                 records.append(data)
             elif name == "skipped":
@@ -185,7 +170,7 @@ class ApiFeed:
         if self._thread is not None:
             self._thread.join(_CONNECT_S)
 
-    def _connect(self) -> "_Stream":
+    def _connect(self) -> http.client.HTTPResponse:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         headers = {"Accept": "text/event-stream"}
         if self._token is not None:
@@ -201,20 +186,19 @@ class ApiFeed:
             connection.close()
             raise ApiUnreachableError(f"{self.name} does not answer: {error or type(error).__name__}") from error
         if response.status != http.client.OK:
-            message = f"{self.name} refuses: {_reason(response)}"
-            response.close()
-            connection.close()
-            raise ApiUnreachableError(message)
+            with closing(connection), response:
+                raise ApiUnreachableError(f"{self.name} refuses: {_reason(response)}")
         self._socket.settimeout(_SILENCE_S)
-        return _Stream(connection, response)
+        self._connection = connection
+        return response
 
-    def _listen(self, stream: "_Stream | None") -> None:
+    def _listen(self, response: http.client.HTTPResponse | None) -> None:
         while not self._closed.is_set():
             try:
-                stream = stream or self._connect()
+                response = response or self._connect()
                 if self._closed.is_set():
-                    return  # told to stop while it connected: that shut another socket, or none
-                for event in self._read(stream.response):
+                    return  # closed while it connected: ``close`` shut another socket, or none
+                for event in self._read(response):
                     self._events.put(event)
                 message = f"{self.name} has ended the stream"
             except ApiUnreachableError as error:
@@ -222,11 +206,11 @@ class ApiFeed:
             except (OSError, http.client.HTTPException, ValueError):
                 message = f"the connection to {self.name} broke off"
             finally:
-                if stream is not None:
-                    stream.response.close()
-                    stream.connection.close()
-            stream = None
-            self._events.put(_Trouble(message))
+                if response is not None and self._connection is not None:
+                    response.close()
+                    self._connection.close()
+            response = None
+            self._events.put((_BROKEN, {"message": message}))
             self._closed.wait(_AGAIN_S)
 
     def _read(self, response: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,5 @@
 """The picture of ``top``: a line of figures, a table of models, and the newest requests in the room that is left."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,8 +10,8 @@ from rich.text import Text
 from llm_metrics_proxy.analytics.headings import short
 from llm_metrics_proxy.cli.output import MISSING, plain, rounded, seconds_of
 from llm_metrics_proxy.cli.requests import how_it_ended
-from llm_metrics_proxy.cli.tables import Cell, Column, layout, list_table, widened
-from llm_metrics_proxy.cli.top_window import ModelLine, Snapshot, failed
+from llm_metrics_proxy.cli.tables import ListColumn, layout, list_table, widened
+from llm_metrics_proxy.cli.top_window import ModelLine, TopFrame, failed
 
 _MODELS_SHARE: Final = 0.5  # of the height, at most
 _AROUND: Final = 8  # lines that are neither a model nor a request
@@ -20,7 +19,7 @@ _LEAST_ROWS: Final = 3
 _WIDEST: Final = 160  # columns of numbers that stand further apart are no longer read as lines
 
 
-def picture(snapshot: Snapshot, width: int, height: int, *, snug: bool = False) -> RenderableType:
+def picture(snapshot: TopFrame, width: int, height: int, *, snug: bool = False) -> RenderableType:
     """As many lines as ``height`` has room for, none of them longer than ``width``. ``snug`` tables are as wide as what
     they say, which on a screen that is drawn again and again would make them jump."""
     width = min(width, _WIDEST)
@@ -38,7 +37,7 @@ def picture(snapshot: Snapshot, width: int, height: int, *, snug: bool = False) 
     )
 
 
-def _head(snapshot: Snapshot) -> Text:
+def _head(snapshot: TopFrame) -> Text:
     now = datetime.now(UTC).strftime("%H:%M:%S UTC")
     text = Text.assemble(("LLM Metrics Proxy", "bold"), f"  {snapshot.source}", no_wrap=True, overflow="ellipsis")
     text.append(f"  last {snapshot.window_s:.0f} s  {now}  q quits", "dim")
@@ -51,7 +50,7 @@ def _line(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
-def _figures(snapshot: Snapshot) -> Text:
+def _figures(snapshot: TopFrame) -> Text:
     share = MISSING if snapshot.error_rate is None else f"{snapshot.error_rate:.1%}"
     open_now = MISSING if snapshot.open_requests is None else f"{snapshot.open_requests:,}"
     figures = (
@@ -72,34 +71,38 @@ def _figures(snapshot: Snapshot) -> Text:
     return text
 
 
-def _number(value: Callable[[ModelLine], float | None]) -> Cell:
-    return lambda one: rounded(value(one))
+def _percentile(measure: str, share: str, width: int, *, drop: int) -> ListColumn:
+    return ListColumn(
+        short(f"{measure}.{share}"), width, lambda one: rounded(getattr(getattr(one, measure), share)), drop=drop
+    )
+
+
+def _cost(one: ModelLine) -> str:
+    return MISSING if one.cost_usd.sum is None else f"{one.cost_usd.sum:,.4f}"
 
 
 # A title is as wide as what stands below it; names get the rest.
 _MODELS: Final = (
-    Column("model", 64, lambda one: plain(one.model), least=12),
-    Column(short("requests_per_second"), 7, lambda one: f"{one.requests_per_second:,.1f}", drop=1),
-    Column(short("requests"), 8, lambda one: f"{one.requests:,}", drop=7),
-    Column(short("time_to_first_token_ms.p50"), 11, _number(lambda one: one.time_to_first_token_ms.p50), drop=3),
-    Column(short("time_to_first_token_ms.p95"), 11, _number(lambda one: one.time_to_first_token_ms.p95), drop=6),
-    Column(short("output_tokens_per_second.p50"), 13, _number(lambda one: one.output_tokens_per_second.p50), drop=4),
-    Column(
-        short("cost_usd"), 9, lambda one: MISSING if one.cost_usd.sum is None else f"{one.cost_usd.sum:,.4f}", drop=5
-    ),
-    Column(short("errors"), 6, lambda one: Text(f"{one.errors:,}", "red" if one.errors else ""), drop=2),
+    ListColumn("model", 64, lambda one: plain(one.model), least=12),
+    ListColumn(short("requests_per_second"), 7, lambda one: f"{one.requests_per_second:,.1f}", drop=1),
+    ListColumn(short("requests"), 8, lambda one: f"{one.requests:,}", drop=7),
+    _percentile("time_to_first_token_ms", "p50", 11, drop=3),
+    _percentile("time_to_first_token_ms", "p95", 11, drop=6),
+    _percentile("output_tokens_per_second", "p50", 13, drop=4),
+    ListColumn(short("cost_usd"), 9, _cost, drop=5),
+    ListColumn(short("errors"), 6, lambda one: Text(f"{one.errors:,}", "red" if one.errors else ""), drop=2),
 )
 
 
-def _record(name: str, width: int = 9, *, drop: int) -> Column:
-    return Column(short(name), width, lambda record: rounded(record.get(name)), drop=drop)
+def _record(name: str, width: int = 9, *, drop: int) -> ListColumn:
+    return ListColumn(short(name), width, lambda record: rounded(record.get(name)), drop=drop)
 
 
 _NEWEST: Final = (
-    Column("model", 64, lambda record: plain(record.get("model")), least=12),
-    Column("began (UTC)", 11, lambda record: seconds_of(record.get("timestamp"))[11:], drop=3),
-    Column("status", 6, lambda record: plain(record.get("status_code")), drop=4),
-    Column("end", 24, how_it_ended, least=8, drop=1),
+    ListColumn("model", 64, lambda record: plain(record.get("model")), least=12),
+    ListColumn("began (UTC)", 11, lambda record: seconds_of(record.get("timestamp"))[11:], drop=3),
+    ListColumn("status", 6, lambda record: plain(record.get("status_code")), drop=4),
+    ListColumn("end", 24, how_it_ended, least=8, drop=1),
     _record("time_to_first_token_ms", drop=5),
     _record("response_time_ms", drop=2),
     _record("completion_tokens", drop=6),

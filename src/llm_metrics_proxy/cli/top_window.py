@@ -3,7 +3,7 @@
 Pure: the time is passed in, as seconds of any clock. A record counts when its request has ended.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any, Final
@@ -43,7 +43,7 @@ class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: Cost
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class TopFrame(msgspec.Struct, frozen=True, kw_only=True):
     """The window at one moment. ``unseen``: requests of the window that were too many to be looked at one by one; they
     count in ``requests`` and ``requests_per_second``, and in nothing else."""
 
@@ -81,7 +81,7 @@ def percentiles(values: Sequence[float]) -> Percentiles:
     return Percentiles(n=len(ordered), p50=p50, p95=p95)
 
 
-class Window:
+class TrafficWindow:
     """The last ``length_s`` seconds. Times must not go back."""
 
     def __init__(self, length_s: float) -> None:
@@ -100,8 +100,8 @@ class Window:
 
     def snapshot(
         self, now_s: float, *, source: str, open_requests: int | None = None, problem: str | None = None
-    ) -> Snapshot:
-        """What is left of it at ``now_s``."""
+    ) -> TopFrame:
+        """The window as it is at ``now_s``."""
         begin = now_s - self._length_s
         for kept in (self._records, self._counts):
             while kept and kept[0][0] < begin:
@@ -110,7 +110,7 @@ class Window:
         requests = sum(n for _, n in self._counts)
         seen = [record for _, record in self._records]
         errors = sum(failed(record) for record in seen)
-        return Snapshot(
+        return TopFrame(
             source=source,
             window_s=length_s,
             requests=requests,
@@ -127,7 +127,7 @@ class Window:
 
 
 def cost(records: Iterable[Record]) -> Cost:
-    """Added up; a server of an older version tells none."""
+    """Added up; a server of an older version sends none."""
     known = [float(value) for record in records if (value := record.get("cost_usd")) is not None]
     return Cost(n=len(known), sum=sum(known) if known else None)
 
@@ -138,31 +138,27 @@ def failed(record: Record) -> bool:
 
 
 def _models(seen: Sequence[Record], length_s: float) -> list[ModelLine]:
-    ttft: defaultdict[str | None, list[float]] = defaultdict(list)
-    speed: defaultdict[str | None, list[float]] = defaultdict(list)
-    requests: Counter[str | None] = Counter()
-    errors: Counter[str | None] = Counter()
-    of_model: defaultdict[str | None, list[Record]] = defaultdict(list)
+    by_model: defaultdict[str | None, list[Record]] = defaultdict(list)
     for record in seen:
-        model = record.get("model")
-        of_model[model].append(record)
-        requests[model] += 1
-        errors[model] += failed(record)
-        first_ms, tokens_per_second = record.get("time_to_first_token_ms"), output_speed(record)
-        if first_ms is not None and record.get("is_streaming"):
-            ttft[model].append(first_ms)
-        if tokens_per_second is not None:
-            speed[model].append(tokens_per_second)
-    ordered = sorted(requests.items(), key=lambda one: (-one[1], one[0] or ""))
+        by_model[record.get("model")].append(record)
+    busiest_first = sorted(by_model.items(), key=lambda one: (-len(one[1]), one[0] or ""))
     return [
         ModelLine(
             model=model,
-            requests=n,
-            requests_per_second=n / length_s,
-            errors=errors[model],
-            time_to_first_token_ms=percentiles(ttft[model]),
-            output_tokens_per_second=percentiles(speed[model]),
-            cost_usd=cost(of_model[model]),
+            requests=len(records),
+            requests_per_second=len(records) / length_s,
+            errors=sum(map(failed, records)),
+            time_to_first_token_ms=percentiles(
+                [
+                    first_ms
+                    for record in records
+                    if record.get("is_streaming") and (first_ms := record.get("time_to_first_token_ms")) is not None
+                ]
+            ),
+            output_tokens_per_second=percentiles(
+                [speed for record in records if (speed := output_speed(record)) is not None]
+            ),
+            cost_usd=cost(records),
         )
-        for model, n in ordered
+        for model, records in busiest_first
     ]

@@ -1,16 +1,17 @@
-"""What ``doctor`` finds out about objectives and alerts: how they stand, and whether what they tell is taken."""
+"""What ``doctor`` checks of objectives and alerts: whether they are met, and whether webhooks take the messages."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
 from llm_metrics_proxy.analytics import sources_of
 from llm_metrics_proxy.analytics.good_hours import GoodHours
-from llm_metrics_proxy.cli.finding import Finding, Status
-from llm_metrics_proxy.cli.plan import slo_rules
+from llm_metrics_proxy.cli.finding import Finding, ok, warning
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.processes.options import slo_rules
 from llm_metrics_proxy.storage.sqlite import SqliteReader
-from llm_metrics_proxy.storage.sqlite_schema import look
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 from llm_metrics_proxy.watch.evaluation import SloReport, measure_slo
 
 PATIENCE_S: Final = 600.0
@@ -22,11 +23,11 @@ _THERE: Final = "SELECT count(*) FROM sqlite_schema WHERE name = 'alert_deliveri
 def objectives(settings: Settings) -> Finding:
     """Are they met? Measured here and now, as the metrics process need not run."""
     if not settings.slos:
-        return Finding("objectives", Status.OK, "none in the settings")
+        return ok("objectives", "none in the settings")
     try:
         reports = _measured(settings)
     except LlmMetricsProxyError as error:
-        return Finding("objectives", Status.WARNING, f"not measured: {error}", "the check `database` says more")
+        return warning("objectives", f"not measured: {error}", "the check `database` says more")
     missed = [f"{one.name} ({one.good_ratio:.2%} of {one.objective:.2%})" for one in reports if one.met is False]
     unknown = [one.name for one in reports if one.met is None]
     found = f"{len(settings.slos)} in the settings"
@@ -34,23 +35,20 @@ def objectives(settings: Settings) -> Finding:
         found += f"; without a request in their window: {', '.join(unknown)}"
     if missed:
         advice = "the dashboard's settings say how much of their error budgets is left, and its errors what to do"
-        return Finding("objectives", Status.WARNING, f"{found}; missed: {', '.join(missed)}", advice)
-    return Finding("objectives", Status.OK, found)
+        return warning("objectives", f"{found}; missed: {', '.join(missed)}", advice)
+    return ok("objectives", found)
 
 
 def _measured(settings: Settings) -> list[SloReport]:
-    if not settings.db_path.exists() or not look(settings.db_path):
+    if not settings.db_path.exists() or not applied_steps(settings.db_path):
         return []
-    reader = SqliteReader(settings.db_path)
-    try:
+    with closing(SqliteReader(settings.db_path)) as reader:
         sources, hours, now = sources_of(reader), GoodHours(reader), datetime.now(UTC)
         return [measure_slo(sources, hours, rule, now) for rule in slo_rules(settings.slos)]
-    finally:
-        reader.close()
 
 
 def alerts(settings: Settings) -> Finding:
-    """Does anything fire, and does anybody take what is told? Asks no webhook."""
+    """Does anything fire, and do webhooks take the messages? Sends none itself."""
     silent = [table.name for table in settings.alerts if table.webhook is None]
     found = f"{len(settings.alerts)} in the settings"
     if silent:
@@ -58,30 +56,27 @@ def alerts(settings: Settings) -> Finding:
     try:
         firing, waiting = _state(settings)
     except LlmMetricsProxyError:
-        return Finding("alerts", Status.OK, found)  # the check `database` says what is wrong with it
+        return ok("alerts", found)  # the check `database` says what is wrong with it
     if firing:
         found += f"; firing: {', '.join(firing)}"
     if waiting:
-        told = "; ".join(f"{name}: {count} ({error or 'not tried yet'})" for name, count, _, error in waiting)
-        found += f"; not taken yet: {told}"
+        untaken = "; ".join(f"{name}: {count} ({error or 'not tried yet'})" for name, count, _, error in waiting)
+        found += f"; not taken yet: {untaken}"
         oldest = min(created for _, _, created, _ in waiting)
         if datetime.now(UTC).timestamp() - oldest > PATIENCE_S:
             advice = "does the webhook's receiver run, and does it answer with 2xx? It is asked for a day"
-            return Finding("alerts", Status.WARNING, found, advice)
+            return warning("alerts", found, advice)
     if firing:
         advice = "the dashboard's settings say since when, and what was measured"
-        return Finding("alerts", Status.WARNING, found, advice)
-    return Finding("alerts", Status.OK, found)
+        return warning("alerts", found, advice)
+    return ok("alerts", found)
 
 
 def _state(settings: Settings) -> tuple[list[str], list[tuple[str, int, float, str | None]]]:
-    if not settings.db_path.exists() or not look(settings.db_path):
+    if not settings.db_path.exists() or not applied_steps(settings.db_path):
         return [], []
-    reader = SqliteReader(settings.db_path)
-    try:
+    with closing(SqliteReader(settings.db_path)) as reader:
         if not reader.query(_THERE)[0][0]:
             return [], []
         waiting = [(name, count, created, error) for name, count, created, error in reader.query(_WAITING)]
         return [name for (name,) in reader.query(_FIRING)], waiting
-    finally:
-        reader.close()

@@ -1,17 +1,34 @@
-"""Files that people asked for: whole under their name or not there, and never in the place of another by accident."""
+"""Files that verbs write: whole under their name or not there, and never over another file by accident."""
 
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Annotated, Any, BinaryIO, Final
+
+import typer
 
 from llm_metrics_proxy.errors import ExportError
 
 STANDARD_OUTPUT: Final = "-"
 PARTIAL: Final = ".partial"
+_ENDINGS: Final = {"htm": "html", "markdown": "md"}
+Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
+
+
+def format_flag(formats: Iterable[str], default: str) -> Any:
+    """``--format``, which the end of the file's name may stand for."""
+    return typer.Option(metavar="|".join(formats), help=f"[default: by the end of FILE's name, else {default}]")
+
+
+def format_by_name(output: str, formats: Collection[str], default: str) -> str:
+    """By how the file's name ends."""
+    ending = Path(output).suffix.removeprefix(".").lower()
+    ending = _ENDINGS.get(ending, ending)
+    return ending if ending in formats else default
 
 
 @contextmanager
@@ -51,7 +68,7 @@ def _refuse_to_replace(target: Path, *, force: bool) -> None:
 
 
 def _own(file: BinaryIO, partial: Path) -> None:
-    """What a killed export left is written over; what a running one writes is not. The kernel tells the two apart."""
+    """Write over what a killed export left, never over what a running one writes: that one holds the kernel's lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

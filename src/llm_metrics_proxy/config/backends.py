@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
-from llm_metrics_proxy.config.types import Certificates, HostHeader, Seconds, Url, UrlPath, Whole, setting
-from llm_metrics_proxy.globs import glob_pattern
+from llm_metrics_proxy.config.types import Certificates, Glob, HostHeader, Name, Seconds, Url, UrlPath, Whole, setting
 
+_key: Final = partial(setting, group="Backends")
 MAX_BACKENDS: Final = 32  # as many as the scoreboard has room for
 _DAY_S: Final = 86_400
 _URL: Final = "an http:// or https:// URL without user, password, query or fragment"
@@ -39,16 +40,6 @@ def _name(value: object) -> object:
     return value
 
 
-def _globs(value: object) -> object:
-    """A mistake in a pattern is told at start; a request would only find that nothing fits."""
-    for glob in value if isinstance(value, list) else ():
-        if isinstance(glob, str):
-            if not glob or glob != glob.strip():
-                raise ValueError("a pattern is empty or begins or ends in a space")
-            glob_pattern(glob)
-    return value
-
-
 def _fields(value: object) -> object:
     for name, text in value.items() if isinstance(value, dict) else ():
         if not _FIELD_NAME.fullmatch(name) or name.lower() in _OURS:
@@ -59,15 +50,7 @@ def _fields(value: object) -> object:
 
 
 def _limit_of_its_own() -> Any:
-    return setting(
-        None,
-        "Backends",
-        "In place of the setting of this name.",
-        unit="s",
-        ge=0.1,
-        le=_DAY_S,
-        shown_default="the setting",
-    )
+    return _key(None, "In place of the setting of this name.", ge=0.1, le=_DAY_S, shown_default="the setting")
 
 
 class BackendTable(BaseModel):
@@ -75,41 +58,34 @@ class BackendTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[
-        str, BeforeValidator(_name), StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", strict=True)
-    ] = setting(
+    name: Annotated[Name, BeforeValidator(_name)] = _key(
         ...,
-        "Backends",
         "What records, metrics and the path prefix `/name/…` call it.",
         allowed="up to 63 of a-z, 0-9, dot, dash and underscore, and not the beginning of an LLM server's path",
     )
-    url: Url = setting(..., "Backends", "Its base URL; a trailing `/v1` is dropped.", allowed=_URL)
-    dialect: Literal["openai", "anthropic", "ollama"] | None = setting(
+    url: Url = _key(..., "Its base URL; a trailing `/v1` is dropped.", allowed=_URL)
+    dialect: Literal["openai", "anthropic", "ollama"] | None = _key(
         None,
-        "Backends",
         "The API it offers; without, it gets requests of every API. `ollama` offers OpenAI's paths too.",
         shown_default="every one",
     )
-    models: Annotated[list[str], BeforeValidator(_globs)] = setting(
+    models: list[Glob] = _key(
         [],
-        "Backends",
         "The models it serves: `*` any characters, `?` one, `[ab]` one of these. Without, it serves what "
         "no other lists.",
         allowed='a list of patterns, such as ["llama3*", "qwen2.5:7b"], each [ with its ]',
         shown_default="what no other lists",
     )
-    weight: Whole = setting(1, "Backends", "Its share among those that serve the same model.", ge=1, le=1000)
-    api_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", strict=True)] | None = setting(
+    weight: Whole = _key(1, "Its share among those that serve the same model.", ge=1, le=1000)
+    api_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", strict=True)] | None = _key(
         None,
-        "Backends",
         "Environment variable that holds its key. The key replaces whatever the client sent: `Authorization: Bearer …`"
         ", or `x-api-key` where the dialect is `anthropic`.",
         allowed="the name of an environment variable that is set",
         shown_default="the client's key is passed on",
     )
-    add_headers: Annotated[dict[str, str], BeforeValidator(_fields)] = setting(
+    add_headers: Annotated[dict[str, str], BeforeValidator(_fields)] = _key(
         {},
-        "Backends",
         "Headers that every request to it gets, in place of the client's of these names.",
         allowed='header names and values, such as {"X-Team" = "red"}; not those that frame or route a message',
         shown_default="none",
@@ -117,54 +93,35 @@ class BackendTable(BaseModel):
     connect_timeout_s: Seconds | None = _limit_of_its_own()
     first_byte_timeout_s: Seconds | None = _limit_of_its_own()
     idle_timeout_s: Seconds | None = _limit_of_its_own()
-    ca_file: Certificates | None = setting(
+    ca_file: Certificates | None = _key(
         None,
-        "Backends",
         "Certificates (PEM) that it is checked against, in place of `upstream_ca_file`.",
         allowed="a file with certificates in PEM that can be read",
         shown_default="upstream_ca_file",
     )
-    tls_server_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")] | None = setting(
+    tls_server_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")] | None = _key(
         None,
-        "Backends",
-        "Name that its certificate must bear, and that it is told (SNI), where the URL has another.",
+        "Name that its certificate must bear, and that TLS sends (SNI), where the URL has another.",
         allowed="a host name",
         shown_default="the URL's host",
     )
-    host_header: HostHeader | None = setting(
+    host_header: HostHeader | None = _key(
         None,
-        "Backends",
         "Header Host for it, in place of `upstream_host_header`. TLS does not go by it; see `tls_server_name`.",
         allowed="a host name or an IP address, perhaps with a port",
         shown_default="upstream_host_header",
     )
-    tls_verify: bool | None = setting(
+    tls_verify: bool | None = _key(
         None,
-        "Backends",
         "`false` talks to it whatever its certificate says, and every start warns of it.",
         shown_default="upstream_tls_verify",
     )
-    probe_path: UrlPath | None = setting(
-        None,
-        "Backends",
-        "In place of the setting of this name.",
-        allowed="a path that begins with /",
-        shown_default="the setting",
+    probe_path: UrlPath | None = _key(
+        None, "In place of the setting of this name.", allowed="a path that begins with /", shown_default="the setting"
     )
 
 
 BackendTables = list[BackendTable]
-
-
-def faults_between(backends: Sequence[BackendTable]) -> str | None:
-    """What is wrong with the tables together."""
-    names = [backend.name for backend in backends]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        return f"two backends are named {twice!r}: a name is for one"
-    if len(backends) > MAX_BACKENDS:
-        return f"there are {len(backends)}; at most {MAX_BACKENDS} can be"
-    return None
 
 
 def keys_of(backends: Sequence[BackendTable], environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -183,10 +140,3 @@ def keys_of(backends: Sequence[BackendTable], environment: Mapping[str, str]) ->
         else:
             keys[backend.name] = value
     return keys, problems
-
-
-def field_words(field: Any) -> dict[str, Any]:
-    """What ``setting`` noted about a field."""
-    words = field.json_schema_extra
-    assert isinstance(words, dict)
-    return words

@@ -1,31 +1,17 @@
 """The user's own prices: the tables ``[[prices]]`` of the configuration file, and what is checked about them."""
 
 from datetime import UTC, date, datetime, time
+from functools import partial
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
 
-from llm_metrics_proxy.config.types import setting
-from llm_metrics_proxy.globs import glob_pattern
+from llm_metrics_proxy.config.types import Glob, Number, setting
 
+_key: Final = partial(setting, group="Cost")
 MOST_USD_PER_MTOK: Final = 1_000_000
-_UNIT: Final = "USD per million tokens"
 _WHEN: Final = "a date, or a time with its zone, such as 2026-03-01 or 2026-03-01T12:00:00Z"
 _PRICES: Final = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_usd_per_mtok", "cache_write_usd_per_mtok")
-
-
-def _not_a_switch(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("a switch is no price")  # noqa: TRY004 -- pydantic reports ValueError, not TypeError
-    return value
-
-
-def _glob(value: object) -> object:
-    if isinstance(value, str):
-        if not value or value != value.strip():
-            raise ValueError("the pattern is empty or begins or ends in a space")
-        glob_pattern(value)
-    return value
 
 
 def _moment(value: object) -> object:
@@ -42,13 +28,11 @@ def _moment(value: object) -> object:
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-Glob = Annotated[str, BeforeValidator(_glob), StringConstraints(strict=True)]
 Moment = Annotated[str, BeforeValidator(_moment)]
-Price = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False)]
 
 
 def _price(meaning: str, shown_default: str) -> Any:
-    return setting(None, "Cost", meaning, unit=_UNIT, ge=0, le=MOST_USD_PER_MTOK, shown_default=shown_default)
+    return _key(None, meaning, ge=0, le=MOST_USD_PER_MTOK, shown_default=shown_default)
 
 
 class PriceTable(BaseModel):
@@ -56,40 +40,33 @@ class PriceTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Glob = setting(
+    model: Glob = _key(
         ...,
-        "Cost",
         "Models whose requests cost this: `*` any characters, `?` one, `[ab]` one of these. The model that the answer "
         "named is tried first, then the one that was asked for.",
         allowed="a pattern, such as gpt-4o*",
     )
-    backend: Glob | None = setting(
+    backend: Glob | None = _key(
         None,
-        "Cost",
         "Only of this server: a pattern for its name in `[[backends]]`, or for its `host:port`.",
         allowed="a pattern, such as azure-*",
         shown_default="every one",
     )
-    provider: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$", strict=True)] | None = setting(
+    provider: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$", strict=True)] | None = _key(
         None,
-        "Cost",
         "In place of prices: as this provider's public list has them. For a gateway or a proxy under an address of "
         "one's own.",
         allowed="a provider that genai-prices knows, such as openai, anthropic, azure or openrouter",
         shown_default="none",
     )
-    input_usd_per_mtok: Price | None = _price("Input tokens.", "needed without provider")
-    output_usd_per_mtok: Price | None = _price(
+    input_usd_per_mtok: Number | None = _price("Input tokens.", "needed without provider")
+    output_usd_per_mtok: Number | None = _price(
         "Output tokens, reasoning included. Without, requests that have any are not priced.", "none"
     )
-    cached_usd_per_mtok: Price | None = _price("Input tokens that were read from a cache.", "as other input")
-    cache_write_usd_per_mtok: Price | None = _price("Input tokens that were written to a cache.", "as other input")
-    valid_from: Moment | None = setting(
-        None, "Cost", "The first moment of these prices.", allowed=_WHEN, shown_default="always"
-    )
-    valid_until: Moment | None = setting(
-        None, "Cost", "The first moment after them.", allowed=_WHEN, shown_default="for ever"
-    )
+    cached_usd_per_mtok: Number | None = _price("Input tokens that were read from a cache.", "as other input")
+    cache_write_usd_per_mtok: Number | None = _price("Input tokens that were written to a cache.", "as other input")
+    valid_from: Moment | None = _key(None, "The first moment of these prices.", allowed=_WHEN, shown_default="always")
+    valid_until: Moment | None = _key(None, "The first moment after them.", allowed=_WHEN, shown_default="for ever")
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "PriceTable":

@@ -2,19 +2,20 @@
 
 Every field is a row of the settings table. Flags, environment variables, TOML keys, their error messages and
 ``docs/settings.md`` are made from it (``table``); ``sources.load`` decides which value counts and
-remembers where it came from. A field that ``proxy.options.ProxyOptions`` has too bears the same name and default
-there; a test compares them.
+remembers where it came from. Processes get the values by name (``values``, which is generated), so a new setting takes
+its row here and the code that uses it. The file is long because it is one table; what is not a row stands elsewhere.
 """
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from llm_metrics_proxy.config.backends import BackendTables, faults_between
+from llm_metrics_proxy.config.backends import BackendTables
+from llm_metrics_proxy.config.cross_checks import CROSS_CHECKS
 from llm_metrics_proxy.config.prices import PriceTables
 from llm_metrics_proxy.config.types import (
     MAX_WORKERS,
@@ -32,6 +33,7 @@ from llm_metrics_proxy.config.types import (
     PathPatterns,
     Peers,
     Seconds,
+    Timeout,
     Token,
     Url,
     UrlPath,
@@ -39,19 +41,32 @@ from llm_metrics_proxy.config.types import (
     Workers,
     setting,
 )
-from llm_metrics_proxy.config.watch import AlertTables, SloTables, faults_among
-from llm_metrics_proxy.doors import is_loopback
+from llm_metrics_proxy.config.watch import AlertTables, SloTables
 from llm_metrics_proxy.machine import memory_bytes
 
 ENV_PREFIX: Final = "LLM_METRICS_PROXY_"
 CROSS_CHECK: Final = "cross_check"  # pydantic's error type for a fault that lies between settings, not in one
 
+_addresses: Final = partial(setting, group="Addresses")
+_backend: Final = partial(setting, group="Backend")
+_backends: Final = partial(setting, group="Backends")
+_storage: Final = partial(setting, group="Storage")
+_migrations: Final = partial(setting, group="Migrations")
+_journal: Final = partial(setting, group="Journal")
+_processes: Final = partial(setting, group="Processes")
+_limits: Final = partial(setting, group="Limits")
+_timeouts: Final = partial(setting, group="Timeouts")
+_privacy: Final = partial(setting, group="Privacy")
+_prometheus: Final = partial(setting, group="Prometheus")
+_opentelemetry: Final = partial(setting, group="OpenTelemetry")
+_cost: Final = partial(setting, group="Cost")
+_slos_and_alerts: Final = partial(setting, group="SLOs and alerts")
+_logging: Final = partial(setting, group="Logging")
 _DAY_S: Final = 86_400
 _KIB: Final = 1024
 _MIB: Final = 1024**2
 _GIB: Final = 1024**3
 _LEAST_BUFFERED_BYTES: Final = 16 * _MIB
-_EVERY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104 -- compared with, not bound to
 _HOST: Final = "an IP address or a host name"
 
 
@@ -63,193 +78,176 @@ class Settings(BaseSettings):
     )
 
     # --- Addresses
-    host: Host = setting(
-        "127.0.0.1", "Addresses", "Address that clients talk to; `0.0.0.0` is every IPv4 address.", allowed=_HOST
+    host: Host = _addresses(
+        "127.0.0.1", "Address that clients talk to; `0.0.0.0` is every IPv4 address.", allowed=_HOST
     )
-    port: Whole = setting(8001, "Addresses", "Port that clients talk to; 0: the kernel chooses.", ge=0, le=65_535)
-    allowed_hosts: HostNames = setting(
+    port: Whole = _addresses(8001, "Port that clients talk to; 0: the kernel chooses.", ge=0, le=65_535)
+    allowed_hosts: HostNames = _addresses(
         [],
-        "Addresses",
         "Names that both ports may be asked by in the header Host, beside their own: a port that only this machine can "
         "reach answers to `localhost` and loopback addresses alone, and refuses any other name (421), against DNS "
         "rebinding. `*.lan` is every name below `lan`, `*` every name. On an address that other machines can reach the "
         "proxy's port answers to every name, unless there are some here. [Browsers](topics/browsers.md) says more.",
         allowed="host names without a port, *.name or *, separated by commas",
+        reload=True,
     )
-    allowed_origins: Origins = setting(
+    allowed_origins: Origins = _addresses(
         [],
-        "Addresses",
         "Web pages that may use the proxy's port, by their origin, beside pages of this machine (`http://localhost`, "
         "any port) and of the proxy's own address; all others are refused (403). `https://*.example.com` is every page "
         "below that domain, `http://10.0.0.7:*` every port, `chrome-extension://*` every extension, `null` pages from "
         "files, `*` every page. [Browsers](topics/browsers.md) says more.",
         allowed="origins such as https://chat.example.com, without a path, null or *, separated by commas",
+        reload=True,
     )
-    metrics_host: Host = setting(
+    metrics_host: Host = _addresses(
         "127.0.0.1",
-        "Addresses",
         "Address of the metrics API. One that other machines can reach needs `metrics_token`. Without a token, "
         "questions to any host name but `localhost`, this one and `allowed_hosts` are refused (421), against DNS "
         "rebinding.",
         allowed=_HOST,
     )
-    metrics_port: Whole = setting(8002, "Addresses", "Port of the metrics API; 0: the kernel chooses.", ge=0, le=65_535)
-    metrics_token: Token | None = setting(
+    metrics_port: Whole = _addresses(8002, "Port of the metrics API; 0: the kernel chooses.", ge=0, le=65_535)
+    metrics_token: Token | None = _addresses(
         None,
-        "Addresses",
         "Secret that readers of the metrics send as `Authorization: Bearer …`. Give it by environment or file rather "
         "than by flag: every user of a machine can read a process's flags.",
         allowed="at least 8 printable ASCII characters without spaces",
     )
-    insecure: bool = setting(
-        False, "Addresses", "Serve the metrics without a token on an address that other machines can reach."
-    )
+    insecure: bool = _addresses(False, "Serve the metrics without a token on an address that other machines can reach.")
 
     # --- Backend
-    backend: Backend | None = setting(
+    backend: Backend | None = _backend(
         None,
-        "Backend",
         "Base URL of the LLM server; a trailing `/v1` is dropped, because clients send it. With none, `serve` looks "
         "for a server on loopback and, finding none, starts a simulated one; `demo` asks for that one.",
         allowed="demo, or an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:11434",
         shown_default="a server found on loopback",
+        reload=True,
     )
-    upstream_ca_file: Certificates | None = setting(
+    upstream_ca_file: Certificates | None = _backend(
         None,
-        "Backend",
         "Certificates (PEM) that an https backend is checked against.",
         allowed="a file with certificates in PEM that can be read",
         shown_default="the system's",
+        reload=True,
     )
-    upstream_host_header: HostHeader | None = setting(
+    upstream_host_header: HostHeader | None = _backend(
         None,
-        "Backend",
         "Header Host for the backend, where it must differ from the URL: behind a name-based gateway, or for a server "
         "that answers to `localhost` alone. TLS goes by the URL, or a backend's `tls_server_name`.",
         allowed="a host name or an IP address, perhaps with a port, such as localhost:11434",
         shown_default="the URL's host and port",
+        reload=True,
     )
-    upstream_tls_verify: bool = setting(True, "Backend", "Check an https backend's certificate and name.")
-    allow_paths: PathPatterns = setting(
+    upstream_tls_verify: bool = _backend(True, "Check an https backend's certificate and name.", reload=True)
+    allow_paths: PathPatterns = _backend(
         [],
-        "Backend",
         "Paths that may pass besides the inference paths; `*` is one segment, `**` any number.",
         allowed="paths that begin with /, separated by commas",
+        reload=True,
     )
-    allow_all_paths: bool = setting(
-        False, "Backend", "Let every path pass, also those that administer the server (Ollama's pull and delete)."
+    allow_all_paths: bool = _backend(
+        False, "Let every path pass, also those that administer the server (Ollama's pull and delete).", reload=True
     )
-    inject_usage: bool = setting(
+    inject_usage: bool = _backend(
         False,
-        "Backend",
         "Ask for token counts in streams whose client did not, and remove the extra chunk from what the client sees.",
+        reload=True,
     )
 
-    retry_unsafe: Annotated[Literal["never", "unsent", "stale"], Lower] = setting(
+    retry_unsafe: Annotated[Literal["never", "unsent", "stale"], Lower] = _backend(
         "unsent",
-        "Backend",
         "When a POST whose connection broke unanswered is sent again, once. `unsent`: if nothing of it reached the "
         "server, as far as the kernel can tell (Linux; elsewhere as `never`). `stale`: also if a reused connection "
         "broke within 100 ms, so that a server may see a request twice. [Retries](topics/backends.md#retries) explains "
         "it.",
+        reload=True,
     )
 
     # --- Backends
-    backends: BackendTables = setting(
+    backends: BackendTables = _backends(
         [],
-        "Backends",
         "Several LLM servers, each a table `[[backends]]` of the file; [Backends](topics/backends.md) explains them.",
         allowed="tables with at least name and url, see below",
         toml_only=True,
+        reload=True,
     )
-    eject_after_failures: Whole = setting(
+    eject_after_failures: Whole = _backends(
         3,
-        "Backends",
         "Failures in a row after which a backend is passed over, as long as another one is well.",
         ge=1,
         le=1000,
+        reload=True,
     )
-    probe_path: UrlPath = setting(
+    probe_path: UrlPath = _backends(
         "/v1/models",
-        "Backends",
         "What a backend that is passed over is asked for, to see whether it is back; any answer but 502, 503 and 504 "
         "will do.",
         allowed="a path that begins with /",
+        reload=True,
     )
-    probe_interval_s: Seconds = setting(
-        5.0, "Backends", "Between two such questions, by each worker.", unit="s", ge=0.1, le=3600
+    probe_interval_s: Seconds = _backends(
+        5.0, "Between two such questions, by each worker.", ge=0.1, le=3600, reload=True
     )
-    probe_timeout_s: Seconds = setting(2.0, "Backends", "For an answer to one.", unit="s", ge=0.1, le=600)
-    models_timeout_s: Seconds = setting(
-        3.0, "Backends", "For each backend's part of a common `GET /v1/models`.", unit="s", ge=0.1, le=600
+    probe_timeout_s: Seconds = _backends(2.0, "For an answer to one.", ge=0.1, le=600, reload=True)
+    models_timeout_s: Seconds = _backends(
+        3.0, "For each backend's part of a common `GET /v1/models`.", ge=0.1, le=600, reload=True
     )
 
     # --- Storage
-    data_dir: FilePath = setting(Path("data"), "Storage", "Folder of everything that is kept.", allowed="a path")
-    db_path: FilePath = setting(
+    data_dir: FilePath = _storage(Path("data"), "Folder of everything that is kept.", allowed="a path")
+    db_path: FilePath = _storage(
         lambda above: above["data_dir"] / "metrics.db",
-        "Storage",
         "The SQLite database.",
         allowed="a path",
         shown_default="DATA_DIR/metrics.db",
     )
-    backup_dir: FilePath = setting(
+    backup_dir: FilePath = _storage(
         lambda above: above["data_dir"] / "backups",
-        "Storage",
         "Folder of the database's backups. One is made before each migration; it takes as much room as the database.",
         allowed="a path",
         shown_default="DATA_DIR/backups",
     )
-    backup_keep: Whole = setting(
+    backup_keep: Whole = _storage(
         3,
-        "Storage",
         "Backups from before migrations and restores that are kept, of each database; older ones are deleted once a "
         "migration is done. Those made by `backup create` stay.",
         ge=1,
         le=1000,
     )
 
-    retention_days: Whole = setting(
+    retention_days: Whole = _storage(
         0,
-        "Storage",
         "Days for which records are kept, whole days in UTC; 0: forever. What is known of them together, the roll-ups, "
         "stays; see [Roll-ups](topics/rollups.md).",
-        unit="days",
         ge=0,
         le=36_500,
     )
-    retention_max_bytes: Bytes = setting(
+    retention_max_bytes: Bytes = _storage(
         0,
-        "Storage",
         "Size of what the database holds at which the oldest days of records are deleted; 0: no limit. The file does "
         "not shrink: new records fill the room, and `compact` gives it back.",
-        unit="bytes",
         ge=0,
         le=1024 * _GIB,
     )
 
     # --- Migrations
-    auto_migrate: bool = setting(
+    auto_migrate: bool = _migrations(
         True,
-        "Migrations",
         "Bring a database that an older version wrote up to date at start, after a backup of it. Without, the metrics "
         "process refuses to start (exit code 3) until `llm-metrics-proxy migrate run` was run; requests are still "
         "served, and their records wait in the journal.",
     )
-    migration_batch_lock_ms: Whole = setting(
+    migration_batch_lock_ms: Whole = _migrations(
         50,
-        "Migrations",
         "How long one batch of a migration should hold the database's write lock; batches adapt to it.",
-        unit="ms",
         ge=1,
         le=10_000,
     )
-    migration_pause_ms: Whole = setting(
-        0, "Migrations", "Pause after each batch, for a migration in stages.", unit="ms", ge=0, le=60_000
-    )
-    migration_window: DailyWindow | None = setting(
+    migration_pause_ms: Whole = _migrations(0, "Pause after each batch, for a migration in stages.", ge=0, le=60_000)
+    migration_window: DailyWindow | None = _migrations(
         None,
-        "Migrations",
         "Daily hours, in local time, in which migrations may work, such as `22:00-06:00`; outside them they pause. "
         "With none they work at any time.",
         allowed="HH:MM-HH:MM with two different times",
@@ -257,232 +255,183 @@ class Settings(BaseSettings):
     )
 
     # --- Journal
-    journal_dir: FilePath = setting(
+    journal_dir: FilePath = _journal(
         lambda above: above["data_dir"] / "journal",
-        "Journal",
         "Folder where workers leave records for the metrics process; a local disk.",
         allowed="a path",
         shown_default="DATA_DIR/journal",
     )
-    journal_fsync: Annotated[Literal["interval", "always", "never"], Lower] = setting(
+    journal_fsync: Annotated[Literal["interval", "always", "never"], Lower] = _journal(
         "interval",
-        "Journal",
         "When records are forced to the disk. `never` and `interval` survive a killed process; a power cut can cost "
         "what came after the last fsync.",
     )
-    journal_fsync_interval_s: Seconds = setting(
-        1.0, "Journal", "Longest time between two fsyncs.", unit="s", ge=0.01, le=3600
+    journal_fsync_interval_s: Seconds = _journal(1.0, "Longest time between two fsyncs.", ge=0.01, le=3600)
+    journal_segment_bytes: Bytes = _journal(
+        16 * _MIB, "Size at which a worker begins a new file.", ge=64 * _KIB, le=_GIB
     )
-    journal_segment_bytes: Bytes = setting(
-        16 * _MIB, "Journal", "Size at which a worker begins a new file.", unit="bytes", ge=64 * _KIB, le=_GIB
+    journal_max_bytes: Bytes = _journal(
+        2 * _GIB, "Size of all journals together at which `journal_when_full` applies.", ge=_MIB, le=1024 * _GIB
     )
-    journal_max_bytes: Bytes = setting(
-        2 * _GIB,
-        "Journal",
-        "Size of all journals together at which `journal_when_full` applies.",
-        unit="bytes",
-        ge=_MIB,
-        le=1024 * _GIB,
-    )
-    journal_when_full: Annotated[Literal["drop_records", "refuse_requests"], Lower] = setting(
+    journal_when_full: Annotated[Literal["drop_records", "refuse_requests"], Lower] = _journal(
         "drop_records",
-        "Journal",
         "What gives way when the journal is full: records (counted as dropped), or new requests (503).",
+        reload=True,
     )
 
     # --- Processes
-    workers: Workers = setting(
+    workers: Workers = _processes(
         "auto",
-        "Processes",
         "Worker processes; `auto` is one for each CPU that this process may use.",
         allowed=f"auto or a whole number from 1 to {MAX_WORKERS}",
         ge=1,
         le=MAX_WORKERS,
     )
-    drain_timeout_s: Seconds = setting(
-        30.0,
-        "Processes",
-        "How long open requests may go on after a stop was asked for.",
-        unit="s",
-        ge=0,
-        le=_DAY_S,
+    drain_timeout_s: Seconds = _processes(
+        30.0, "How long open requests may go on after a stop was asked for.", ge=0, le=_DAY_S
     )
-    metrics_nice: Whole = setting(
-        5,
-        "Processes",
-        "Niceness of the metrics process, so that recording never competes with serving.",
-        ge=0,
-        le=19,
+    metrics_nice: Whole = _processes(
+        5, "Niceness of the metrics process, so that recording never competes with serving.", ge=0, le=19
     )
-    ingest_batch_rows: Whole = setting(
-        10_000, "Processes", "Records written in one transaction at most.", unit="rows", ge=1, le=100_000
-    )
-    ingest_interval_ms: Whole = setting(
-        200, "Processes", "Pause between two looks at the journal.", unit="ms", ge=10, le=60_000
-    )
+    ingest_batch_rows: Whole = _processes(10_000, "Records written in one transaction at most.", ge=1, le=100_000)
+    ingest_interval_ms: Whole = _processes(200, "Pause between two looks at the journal.", ge=10, le=60_000)
 
     # --- Limits
-    max_connections: Whole = setting(10_000, "Limits", "Open client connections of one worker.", ge=1, le=1_000_000)
-    max_header_bytes: Bytes = setting(
-        64 * _KIB, "Limits", "Head of one request; more is answered with 431.", unit="bytes", ge=_KIB, le=_MIB
+    max_connections: Whole = _limits(10_000, "Open client connections of one worker.", ge=1, le=1_000_000, reload=True)
+    max_header_bytes: Bytes = _limits(
+        64 * _KIB, "Head of one request; more is answered with 431.", ge=_KIB, le=_MIB, reload=True
     )
-    max_header_count: Whole = setting(
-        100, "Limits", "Header fields of one request; more are answered with 431.", ge=1, le=10_000
+    max_header_count: Whole = _limits(
+        100, "Header fields of one request; more are answered with 431.", ge=1, le=10_000, reload=True
     )
-    max_body_bytes: Bytes = setting(
+    max_body_bytes: Bytes = _limits(
         64 * _MIB,
-        "Limits",
         "JSON body of one request, which is held in memory until complete; more is answered with 413.",
-        unit="bytes",
         ge=_KIB,
         le=4 * _GIB,
+        reload=True,
     )
-    max_buffered_bytes: Bytes = setting(
+    max_buffered_bytes: Bytes = _limits(
         lambda above: max(_LEAST_BUFFERED_BYTES, memory_bytes() // 4 // above["workers"]),
-        "Limits",
         "All JSON bodies that one worker holds together; what goes beyond is answered with 503, and a body that can "
         "never fit with 413. The memory is the machine's, or the container's where that has a limit.",
-        unit="bytes",
         ge=_KIB,
         le=1024 * _GIB,
         shown_default="a quarter of the memory, divided by workers",
+        reload=True,
     )
-    max_upload_bytes: Bytes = setting(
-        _GIB,
-        "Limits",
-        "Any other body, which streams through; more is answered with 413.",
-        unit="bytes",
-        ge=_KIB,
-        le=1024 * _GIB,
+    max_upload_bytes: Bytes = _limits(
+        _GIB, "Any other body, which streams through; more is answered with 413.", ge=_KIB, le=1024 * _GIB, reload=True
     )
-    upstream_max_connections: Whole = setting(
-        4_096, "Limits", "Open connections of one worker to the backend; more requests wait.", ge=1, le=1_000_000
+    upstream_max_connections: Whole = _limits(
+        4_096, "Open connections of one worker to the backend; more requests wait.", ge=1, le=1_000_000, reload=True
     )
-    upstream_max_idle: Whole = setting(
-        256, "Limits", "Idle connections of one worker to the backend that are kept.", ge=0, le=100_000
+    upstream_max_idle: Whole = _limits(
+        256, "Idle connections of one worker to the backend that are kept.", ge=0, le=100_000, reload=True
     )
 
     # --- Timeouts
-    header_timeout_s: Seconds = setting(30.0, "Timeouts", "For a request's whole head.", unit="s", ge=0.1, le=_DAY_S)
-    body_timeout_s: Seconds = setting(
-        60.0, "Timeouts", "Between two reads of a request's body.", unit="s", ge=0.1, le=_DAY_S
-    )
-    body_min_bytes_per_s: Whole = setting(
+    header_timeout_s: Timeout = _timeouts(30.0, "For a request's whole head.", reload=True)
+    body_timeout_s: Timeout = _timeouts(60.0, "Between two reads of a request's body.", reload=True)
+    body_min_bytes_per_s: Whole = _timeouts(
         1024,
-        "Timeouts",
         "What a request's body as a whole must come to a second, once `body_timeout_s` is over; a slower one is "
         "answered with 408. 0: no limit.",
-        unit="bytes/s",
         ge=0,
         le=_GIB,
+        reload=True,
     )
-    keepalive_timeout_s: Seconds = setting(
-        75.0, "Timeouts", "A client connection without a request.", unit="s", ge=0.1, le=_DAY_S
+    keepalive_timeout_s: Timeout = _timeouts(75.0, "A client connection without a request.", reload=True)
+    connect_timeout_s: Timeout = _timeouts(10.0, "To connect to the backend: DNS, TCP and TLS.", reload=True)
+    first_byte_timeout_s: Timeout = _timeouts(
+        600.0, "Until the backend's first answer; loading a model takes long.", reload=True
     )
-    connect_timeout_s: Seconds = setting(
-        10.0, "Timeouts", "To connect to the backend: DNS, TCP and TLS.", unit="s", ge=0.1, le=_DAY_S
-    )
-    first_byte_timeout_s: Seconds = setting(
-        600.0, "Timeouts", "Until the backend's first answer; loading a model takes long.", unit="s", ge=0.1, le=_DAY_S
-    )
-    idle_timeout_s: Seconds = setting(
-        300.0, "Timeouts", "Between two reads of the backend's answer.", unit="s", ge=0.1, le=_DAY_S
-    )
-    send_timeout_s: Seconds = setting(
-        300.0, "Timeouts", "A client that takes nothing of its answer.", unit="s", ge=0.1, le=_DAY_S
-    )
-    upstream_keepalive_s: Seconds = setting(
-        30.0, "Timeouts", "An idle connection to the backend is closed after this.", unit="s", ge=0.1, le=_DAY_S
+    idle_timeout_s: Timeout = _timeouts(300.0, "Between two reads of the backend's answer.", reload=True)
+    send_timeout_s: Timeout = _timeouts(300.0, "A client that takes nothing of its answer.", reload=True)
+    upstream_keepalive_s: Timeout = _timeouts(
+        30.0, "An idle connection to the backend is closed after this.", reload=True
     )
 
     # --- Privacy
-    record_client_address: bool = setting(False, "Privacy", "Store the clients' addresses.")
-    trusted_proxies: Peers = setting(
+    record_client_address: bool = _privacy(False, "Store the clients' addresses.", reload=True)
+    trusted_proxies: Peers = _privacy(
         [],
-        "Privacy",
         "Peers whose `X-Forwarded-For`, `-Proto` and `-Host` (of the metrics port also `Forwarded`) are believed: name "
         "the reverse proxy in front, so that wrong tokens count against the client that sent them.",
         allowed="IP addresses or networks (10.0.0.0/8), separated by commas",
+        reload=True,
     )
 
     # --- Prometheus
-    prometheus_model_limit: Whole = setting(
-        100,
-        "Prometheus",
-        "Distinct models in labels, since clients choose them; later ones are counted as `other`.",
-        ge=1,
-        le=10_000,
+    prometheus_model_limit: Whole = _prometheus(
+        100, "Distinct models in labels, since clients choose them; later ones are counted as `other`.", ge=1, le=10_000
     )
 
     # --- OpenTelemetry
-    otlp_endpoint: Url | None = setting(
+    otlp_endpoint: Url | None = _opentelemetry(
         None,
-        "OpenTelemetry",
         "Receiver of metrics and traces by OTLP over HTTP, such as a collector; `/v1/metrics` and `/v1/traces` are "
         "added. With none, nothing is sent. [Monitoring](topics/monitoring.md) says what is.",
         allowed="an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:4318",
         shown_default="none",
     )
-    otlp_headers: OtlpHeaders | None = setting(
+    otlp_headers: OtlpHeaders | None = _opentelemetry(
         None,
-        "OpenTelemetry",
         "Headers for it, such as `authorization=Bearer …`. Give keys by environment or file rather than by flag: every "
         "user of a machine can read a process's flags.",
         allowed="name=value, several separated by commas",
     )
-    otlp_traces: bool = setting(True, "OpenTelemetry", "Send a span for each request.")
-    otlp_metrics: bool = setting(True, "OpenTelemetry", "Send histograms of tokens and durations.")
-    otlp_metrics_interval_s: Seconds = setting(
-        60.0, "OpenTelemetry", "Between two sendings of metrics.", unit="s", ge=1, le=3600
-    )
+    otlp_traces: bool = _opentelemetry(True, "Send a span for each request.")
+    otlp_metrics: bool = _opentelemetry(True, "Send histograms of tokens and durations.")
+    otlp_metrics_interval_s: Seconds = _opentelemetry(60.0, "Between two sendings of metrics.", ge=1, le=3600)
 
     # --- Cost
-    prices: PriceTables = setting(
+    prices: PriceTables = _cost(
         [],
-        "Cost",
         "Prices of one's own, each a table `[[prices]]` of the file; the first that fits counts, and all of them "
         "before the public lists. [Cost](topics/cost.md) explains them. Read again on SIGHUP.",
         allowed="tables with at least model and input_usd_per_mtok or provider, see below",
         toml_only=True,
+        reload=True,
     )
-    public_prices: bool = setting(
+    public_prices: bool = _cost(
         True,
-        "Cost",
         "Price requests to providers by the lists that the installed genai-prices bundles. Nothing is fetched.",
+        reload=True,
     )
 
     # --- SLOs and alerts
-    slos: SloTables = setting(
+    slos: SloTables = _slos_and_alerts(
         [],
-        "SLOs and alerts",
         "Objectives, each a table `[[slos]]` of the file. [SLOs and alerts](topics/slos-and-alerts.md) explains both. "
         "Read again on SIGHUP.",
         allowed="tables with at least name and objective, see below",
         toml_only=True,
+        reload=True,
     )
-    alerts: AlertTables = setting(
+    alerts: AlertTables = _slos_and_alerts(
         [],
-        "SLOs and alerts",
-        "What is told, and to whom, when something is wrong; each a table `[[alerts]]` of the file. Read again on "
-        "SIGHUP.",
+        "When to raise the alarm, and whom to tell; each a table `[[alerts]]` of the file. Read again on SIGHUP.",
         allowed="tables with at least name, metric and threshold, see below",
         toml_only=True,
+        reload=True,
     )
-    watch_interval_s: Seconds = setting(
+    watch_interval_s: Seconds = _slos_and_alerts(
         15.0,
-        "SLOs and alerts",
         "How often each is measured; less often where measuring takes longer than a twentieth of that.",
-        unit="s",
         ge=1,
         le=3600,
     )
 
     # --- Logging
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = setting(
-        "info", "Logging", "Least severe message that is written to stderr."
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = _logging(
+        "info",
+        "Least severe message that is written to stderr. `debug` adds, from each worker, a line for every station of a "
+        "request with its id and milliseconds; from the metrics process, every SQL statement with its time, and "
+        "SQLite's plan of every query. None of them has a value of a record, a header, a body or a key.",
     )
-    log_format: Annotated[Literal["text", "json"], Lower] = setting(
-        "text", "Logging", "Lines for people, or one JSON object per line."
+    log_format: Annotated[Literal["text", "json"], Lower] = _logging(
+        "text", "Lines for people, or one JSON object per line."
     )
 
     @classmethod
@@ -504,60 +453,3 @@ class Settings(BaseSettings):
         if faults:
             raise PydanticCustomError(CROSS_CHECK, "settings contradict each other", {"faults": faults})
         return self
-
-
-class CrossCheck(NamedTuple):
-    """A rule between settings. ``setting`` is the one that is named first; ``fields`` are all that matter to it."""
-
-    setting: str
-    fields: tuple[str, ...]
-    fault: Callable[[Settings], str | None]
-
-
-def _metrics_are_guarded(settings: Settings) -> str | None:
-    if is_loopback(settings.metrics_host) or settings.metrics_token or settings.insecure:
-        return None
-    return "can be reached from other machines: set metrics_token too, or insecure if everyone may read the metrics"
-
-
-def _ports_differ(settings: Settings) -> str | None:
-    hosts = {settings.host, settings.metrics_host}
-    apart = len(hosts) == 2 and not hosts & _EVERY_ADDRESS
-    if settings.port != settings.metrics_port or settings.port == 0 or apart:
-        return None
-    return "is the proxy's port already: choose another"
-
-
-def _segments_fit(settings: Settings) -> str | None:
-    if settings.journal_segment_bytes <= settings.journal_max_bytes:
-        return None
-    return f"must be at least journal_segment_bytes ({settings.journal_segment_bytes})"
-
-
-def _one_way_to_name_backends(settings: Settings) -> str | None:
-    if settings.backend is None or not settings.backends:
-        return None
-    return "names one server, and `backends` in the file names others: give the one or the other"
-
-
-def _backends_differ(settings: Settings) -> str | None:
-    return faults_between(settings.backends)
-
-
-def _slos_differ(settings: Settings) -> str | None:
-    return faults_among(settings.slos)
-
-
-def _alerts_differ(settings: Settings) -> str | None:
-    return faults_among(settings.alerts)
-
-
-CROSS_CHECKS: Final = (
-    CrossCheck("slos", ("slos",), _slos_differ),
-    CrossCheck("alerts", ("alerts",), _alerts_differ),
-    CrossCheck("backend", ("backend", "backends"), _one_way_to_name_backends),
-    CrossCheck("backends", ("backends",), _backends_differ),
-    CrossCheck("metrics_host", ("metrics_host", "metrics_token", "insecure"), _metrics_are_guarded),
-    CrossCheck("metrics_port", ("host", "port", "metrics_host", "metrics_port"), _ports_differ),
-    CrossCheck("journal_max_bytes", ("journal_max_bytes", "journal_segment_bytes"), _segments_fit),
-)

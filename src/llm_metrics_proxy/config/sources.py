@@ -1,8 +1,8 @@
 """Which value of a setting counts, and where it came from.
 
 Layers, strongest first: flags, environment, TOML file, variables of earlier deployments, defaults. All problems of
-all layers are told at once, one line each: ``what (from where): what is allowed``. A secret's value and credentials
-in a URL are never part of a line.
+all layers are reported at once, one line each: ``what (from where): what is allowed``. A line never has a secret's
+value or credentials in a URL.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 from llm_metrics_proxy.config.backends import keys_of
 from llm_metrics_proxy.config.service_links import is_service_link
 from llm_metrics_proxy.config.settings import CROSS_CHECK, ENV_PREFIX, Settings
-from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, Row, rows, table_rows
+from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, SettingRow, rows, table_rows
 from llm_metrics_proxy.config.toml_lines import TomlLines
 from llm_metrics_proxy.config.toml_tables import TOML_TABLES
 from llm_metrics_proxy.errors import SettingsError
@@ -28,8 +28,8 @@ EARLIER_NAMES: Final = frozenset({"BACKEND_HOST", "BACKEND_PORT", "PROXY_PORT", 
 _MAX_SHOWN_CHARS: Final = 80
 
 
-class Given(NamedTuple):
-    """A value as it was given, before validation; ``origin`` as people are told: ``flag --port``.
+class GivenValue(NamedTuple):
+    """A value as it was given, before validation; ``origin`` for people: ``flag --port``.
 
     ``file`` and ``lines`` are there for what a file gave: they know on which line each part of the value stands.
     """
@@ -64,12 +64,12 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
     if chosen_file is None and variables.get(CONFIG_ENVIRONMENT):
         chosen_file, file_origin = Path(variables[CONFIG_ENVIRONMENT]), f"environment {CONFIG_ENVIRONMENT}"
 
-    given: dict[str, Given] = {}
+    given: dict[str, GivenValue] = {}
     given |= _earlier_deployments(variables)
     if chosen_file is not None:
         given |= _toml_layer(chosen_file, file_origin, table, problems)
     given |= _environment_layer(variables, table, problems)
-    given |= {name: Given(value, f"flag {table[name].flag}") for name, value in flags.items()}
+    given |= {name: GivenValue(value, f"flag {table[name].flag}") for name, value in flags.items()}
 
     unreadable = [name for name, item in given.items() if not _is_utf8(item.value)]
     problems += [_problem(table[name], given.pop(name), "must be UTF-8 (SQLite names files so)") for name in unreadable]
@@ -95,24 +95,24 @@ def _looks_like_ours(name: str) -> bool:
     return name.startswith(ENV_PREFIX) or name in EARLIER_NAMES
 
 
-def _earlier_deployments(variables: Mapping[str, str]) -> dict[str, Given]:
+def _earlier_deployments(variables: Mapping[str, str]) -> dict[str, GivenValue]:
     """What the variables of version 1 mean; its defaults for half a backend were localhost and 8000."""
     given = {}
     host, port = variables.get("BACKEND_HOST"), variables.get("BACKEND_PORT")
     if host or port:
         names = " and ".join(name for name in ("BACKEND_HOST", "BACKEND_PORT") if variables.get(name))
         url = host if host and "://" in host else f"http://{host or 'localhost'}:{port or 8000}"
-        given["backend"] = Given(url, f"environment {names}")
+        given["backend"] = GivenValue(url, f"environment {names}")
     for variable, name in (("PROXY_PORT", "port"), ("METRICS_PORT", "metrics_port")):
         if variables.get(variable):
-            given[name] = Given(variables[variable], f"environment {variable}")
+            given[name] = GivenValue(variables[variable], f"environment {variable}")
     if variables.get("DB_PATH"):
-        given["db_path"] = Given(variables["DB_PATH"], "environment DB_PATH")
-        given["data_dir"] = Given(str(Path(variables["DB_PATH"]).parent), "environment DB_PATH")
+        given["db_path"] = GivenValue(variables["DB_PATH"], "environment DB_PATH")
+        given["data_dir"] = GivenValue(str(Path(variables["DB_PATH"]).parent), "environment DB_PATH")
     return given
 
 
-def _toml_layer(path: Path, origin: str, table: Mapping[str, Row], problems: list[str]) -> dict[str, Given]:
+def _toml_layer(path: Path, origin: str, table: Mapping[str, SettingRow], problems: list[str]) -> dict[str, GivenValue]:
     try:
         path.stat()  # pydantic-settings takes a file that is not there for an empty one
         values = TomlConfigSettingsSource(Settings, path)()
@@ -129,7 +129,7 @@ def _toml_layer(path: Path, origin: str, table: Mapping[str, Row], problems: lis
         if key not in table
     )
     return {
-        name: Given(value, f"{path}{_on(lines.of(name))}, key {name}", path, lines)
+        name: GivenValue(value, f"{path}{_on(lines.of(name))}, key {name}", path, lines)
         for name, value in values.items()
         if name in table
     }
@@ -139,7 +139,9 @@ def _on(line: int | None) -> str:
     return "" if line is None else f" line {line}"
 
 
-def _environment_layer(variables: Mapping[str, str], table: Mapping[str, Row], problems: list[str]) -> dict[str, Given]:
+def _environment_layer(
+    variables: Mapping[str, str], table: Mapping[str, SettingRow], problems: list[str]
+) -> dict[str, GivenValue]:
     known = {row.environment: name for name, row in table.items() if not row.toml_only}
     problems.extend(
         f"{variable} (environment): is no setting{_did_you_mean(variable, known)}"
@@ -148,7 +150,7 @@ def _environment_layer(variables: Mapping[str, str], table: Mapping[str, Row], p
     )
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in variables.items() if name in known and value}
-    return {name: Given(value, f"environment {table[name].environment}") for name, value in source().items()}
+    return {name: GivenValue(value, f"environment {table[name].environment}") for name, value in source().items()}
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -156,7 +158,7 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else "; `llm-metrics-proxy doctor` lists them all"
 
 
-def _validate(given: Mapping[str, Given], table: Mapping[str, Row], problems: list[str]) -> Settings | None:
+def _validate(given: Mapping[str, GivenValue], table: Mapping[str, SettingRow], problems: list[str]) -> Settings | None:
     """The settings, or ``None`` with a problem added for every wrong one and every contradiction between good ones."""
     settings, faults = _attempt(given)
     wrong = {str(fault["loc"][0]) for fault in faults if fault["loc"]} & given.keys()
@@ -173,12 +175,12 @@ def _validate(given: Mapping[str, Given], table: Mapping[str, Row], problems: li
         if fault["type"] == CROSS_CHECK:
             for name, (fields, text) in fault["ctx"]["faults"].items():
                 if not wrong & set(fields):
-                    default = Given(Settings.model_fields[name].default, DEFAULT)
+                    default = GivenValue(Settings.model_fields[name].default, DEFAULT)
                     problems.append(_problem(table[name], given.get(name, default), text))
     return settings
 
 
-def _attempt(given: Mapping[str, Given]) -> tuple[Settings | None, Sequence[Any]]:
+def _attempt(given: Mapping[str, GivenValue]) -> tuple[Settings | None, Sequence[Any]]:
     try:
         return Settings(**{name: item.value for name, item in given.items()}), ()
     except ValidationError as error:
@@ -190,7 +192,7 @@ def _is_inside(fault: Any) -> bool:
     return len(fault["loc"]) > 2 or (len(fault["loc"]) == 2 and fault["type"] == "value_error")
 
 
-def _table_problem(name: str, fault: Any, given: Given) -> str:
+def _table_problem(name: str, fault: Any, given: GivenValue) -> str:
     """One line for a key of a table such as ``[[backends]]``: on which line it stands, and what is wrong with it."""
     _, index, *inside = fault["loc"]
     key = str(inside[0]) if inside else None
@@ -211,11 +213,11 @@ def _table_problem(name: str, fault: Any, given: Given) -> str:
     return f"{what} = {value} {where}: {because}must be {known[key].allowed}"
 
 
-def _problem(row: Row, given: Given, text: str) -> str:
+def _problem(row: SettingRow, given: GivenValue, text: str) -> str:
     return f"{row.name} = {shown(row, given.value)} ({given.origin}): {text}"
 
 
-def shown(row: Row, value: Any) -> str:
+def shown(row: SettingRow, value: Any) -> str:
     """A value fit for a screen: secrets hidden, control characters escaped, cut to 80 characters."""
     if value is None:
         return "none"
@@ -235,6 +237,20 @@ def shown(row: Row, value: Any) -> str:
         text = re.sub(r"^(.*?//|')?.*@", r"\1***@", text, flags=re.DOTALL)
         text = re.sub(r"\?.*", "?***'", text, flags=re.DOTALL)
     return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
+
+
+def settings_table(loaded: Loaded) -> list[dict[str, str]]:
+    """Every setting as it may be shown."""
+    return [
+        {
+            "name": name,
+            "group": row.group,
+            "value": shown(row, getattr(loaded.settings, name)).strip("'"),
+            "origin": loaded.origins[name],
+            "meaning": row.meaning,
+        }
+        for name, row in rows().items()
+    ]
 
 
 def _tables(value: list[Any]) -> list[Any]:

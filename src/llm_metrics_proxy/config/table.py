@@ -1,7 +1,7 @@
-"""The settings table, read from ``config.Settings``: one row per setting, and the page that is made of the rows.
+"""The settings table, read from ``config.Settings``: one row per setting, and what is generated from the rows.
 
-Flags, environment names, TOML keys, error messages and ``docs/settings.md`` all come from these rows. The page is
-written anew by ``python -m llm_metrics_proxy.config.table``; a test fails when it is not what the rows give.
+Flags, environment names, TOML keys and error messages come from these rows. ``docs/settings.md`` and
+``config/values.py`` are written by ``python -m llm_metrics_proxy.config.table``; tests fail when they are out of date.
 """
 
 import sys
@@ -17,6 +17,10 @@ from llm_metrics_proxy.config.toml_tables import TOML_TABLES
 
 CONFIG_FLAG: Final = "--config"
 CONFIG_ENVIRONMENT: Final = ENV_PREFIX + "CONFIG"
+_UNITS: Final = {  # by how a name ends
+    "_bytes_per_s": "bytes/s", "_s": "s", "_ms": "ms", "_bytes": "bytes", "_rows": "rows", "_days": "days",
+    "_usd_per_mtok": "USD per million tokens",
+}  # fmt: skip
 _SIZE_STEPS: Final = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
 _HEAD: Final = f"""\
@@ -50,8 +54,25 @@ Keys of a table `[[%s]]`:
 |---|---|---|---|---|
 """
 
+_VALUES_HEAD: Final = '''\
+"""The settings as processes get them, plain values by name; without secrets and tables of the file.
 
-class Row(NamedTuple):
+Light to import, because each worker does. Made from the settings table by `python -m llm_metrics_proxy.config.table`;
+edit `config/settings.py` instead.
+"""
+
+from typing import Literal
+
+import msgspec
+
+
+class SettingValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``docs/settings.md`` explains each; paths are absolute."""
+
+'''
+
+
+class SettingRow(NamedTuple):
     """One setting. ``default`` and ``allowed`` are words for people; ``allowed`` completes "must be …"."""
 
     name: str
@@ -66,6 +87,7 @@ class Row(NamedTuple):
     is_list: bool
     is_secret: bool
     toml_only: bool
+    reload: bool  # SIGHUP reads it again
 
     @property
     def flags(self) -> str:
@@ -73,14 +95,43 @@ class Row(NamedTuple):
         return f"{self.flag}/--no-{self.flag[2:]}" if self.is_switch else self.flag
 
 
-def rows() -> dict[str, Row]:
+def rows() -> dict[str, SettingRow]:
     """Every setting by name, in the table's order."""
     return {name: _row(name, field) for name, field in Settings.model_fields.items()}
 
 
-def table_rows(table: str) -> dict[str, Row]:
+def table_rows(table: str) -> dict[str, SettingRow]:
     """Every key of a table such as ``[[backends]]``, described like a setting."""
     return {name: _row(name, field) for name, field in TOML_TABLES[table].model.model_fields.items()}
+
+
+def values_of(settings: Settings) -> dict[str, Any]:
+    """What ``SettingValues`` holds of these settings."""
+    values = {name: getattr(settings, name) for name, row in rows().items() if _is_plain(row)}
+    return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def _is_plain(row: SettingRow) -> bool:
+    return not row.toml_only and not row.is_secret
+
+
+def values_module() -> str:
+    """The whole of ``config/values.py``."""
+    fields = Settings.model_fields
+    return _VALUES_HEAD + "".join(
+        f"    {name}: {_plain_type(fields[name].annotation)}\n" for name, row in rows().items() if _is_plain(row)
+    )
+
+
+def _plain_type(annotation: Any) -> str:
+    """Its source text, as JSON has it."""
+    kinds = [
+        f"list[{_plain_type(get_args(kind)[0])}]" if get_origin(kind) is list
+        else "Literal[" + ", ".join(f'"{choice}"' for choice in get_args(kind)) + "]" if get_origin(kind) is Literal
+        else {Path: "str", type(None): "None"}.get(kind, kind.__name__)
+        for kind in _kinds(annotation)
+    ]  # fmt: skip
+    return " | ".join(kinds)
 
 
 def markdown() -> str:
@@ -116,12 +167,12 @@ def _line(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
-def _row(name: str, field: FieldInfo) -> Row:
+def _row(name: str, field: FieldInfo) -> SettingRow:
     words = field.json_schema_extra
     assert isinstance(words, dict)
     kinds = _kinds(field.annotation)
-    unit = str(words["unit"])
-    return Row(
+    unit = next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")
+    return SettingRow(
         name=name,
         flag="--" + name.replace("_", "-"),
         environment=ENV_PREFIX + name.upper(),
@@ -134,6 +185,7 @@ def _row(name: str, field: FieldInfo) -> Row:
         is_list=not words["toml_only"] and any(get_origin(kind) is list for kind in kinds),
         is_secret=SecretStr in kinds,
         toml_only=bool(words["toml_only"]),
+        reload=bool(words["reload"]),
     )
 
 
@@ -173,3 +225,4 @@ def _shown(value: Any, unit: str) -> str:
 
 if __name__ == "__main__":
     Path(sys.argv[1] if len(sys.argv) > 1 else "docs/settings.md").write_text(markdown(), encoding="utf-8")
+    Path(__file__).with_name("values.py").write_text(values_module(), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""On which line of a TOML file a key stands: the parser tells values, and people look for lines."""
+"""The line of each key of a TOML file, which the parser does not give and people look for."""
 
 import re
 from typing import Final
@@ -8,8 +8,8 @@ _TABLE: Final = re.compile(r"""\s*\[(\[?)\s*["']?([A-Za-z0-9_-]+)""")
 
 
 class TomlLines:
-    """Finds lines by looking at how they begin. It can miss a key that is written in an odd way; then there is no line
-    to tell. It never looks at values, which only the parser understands."""
+    """Finds lines by looking at how they begin. It can miss a key that is written in an odd way, which then has no
+    line. It never looks at values, which only the parser understands."""
 
     def __init__(self, text: str) -> None:
         self._keys: dict[str, int] = {}  # outside of tables, and the first line of each table

@@ -1,5 +1,4 @@
-"""The arrays of tables that the file may have, such as ``[[backends]]``: what their keys mean, and how people are told
-what is wrong with one."""
+"""The arrays of tables in the file, such as ``[[backends]]``, and the words for mistakes in them."""
 
 from typing import Final, NamedTuple
 

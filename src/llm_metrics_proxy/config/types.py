@@ -1,13 +1,13 @@
 """How a setting's text becomes a value: the types that the settings table is written in.
 
 Validators raise plain ``ValueError``; the sentence that a person reads is made from the table's own words
-(``table.Row.allowed``), so that the documentation and the error message cannot differ.
+(``table.SettingRow.allowed``), so that the documentation and the error message cannot differ.
 """
 
 import ipaddress
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import NoDecode
 
 from llm_metrics_proxy.doors import host_name, origin
+from llm_metrics_proxy.globs import glob_pattern
 from llm_metrics_proxy.machine import cpus
 
 MAX_WORKERS: Final = 256  # as many as the scoreboard has slots
@@ -25,27 +26,27 @@ _SIZE_UNITS: Final = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3
 
 def setting(
     default: Any,
-    group: str,
     meaning: str,
     *,
-    unit: str = "",
+    group: str,
     allowed: str = "",
     shown_default: str = "",
     toml_only: bool = False,
+    reload: bool = False,
     **rules: Any,
 ) -> Any:
     """One row of the settings table, as a pydantic field.
 
     ``default`` is a value, or a function of the settings above it (then ``shown_default`` says in words what it
     gives). ``allowed`` completes "must be …"; numbers, choices and switches say that by themselves. ``toml_only``:
-    what no flag and no variable could hold.
+    no flag and no variable could hold it. ``reload``: SIGHUP reads it again.
     """
     words: dict[str, Any] = {
-        "group": group, "unit": unit, "allowed": allowed, "shown_default": shown_default, "toml_only": toml_only,
+        "group": group, "allowed": allowed, "shown_default": shown_default, "toml_only": toml_only,
+        "reload": reload,
     }  # fmt: skip
-    if callable(default):
-        return Field(default_factory=default, description=meaning, json_schema_extra=words, **rules)
-    return Field(default, description=meaning, json_schema_extra=words, **rules)
+    given = {"default_factory": default} if callable(default) else {"default": default}
+    return Field(**given, description=meaning, json_schema_extra=words, **rules)
 
 
 def _not_a_switch(value: object) -> object:
@@ -147,12 +148,20 @@ def _daily_window(value: str) -> str:
 
 
 def _certificates(value: str) -> str:
-    """Read as the workers will read it, so that a wrong file is told at start and not by failing requests."""
+    """Read as the workers will read it: a wrong file fails at start, not with the first request."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cafile=value)
     except OSError as error:  # ssl.SSLError is one
         raise ValueError(str(error)) from error
+    return value
+
+
+def _glob(value: str) -> str:
+    """A mistake in a pattern must show at start; a request would only find that nothing fits."""
+    if not value or value != value.strip():
+        raise ValueError("a pattern is empty or begins or ends in a space")
+    glob_pattern(value)
     return value
 
 
@@ -162,7 +171,9 @@ def _text(check: Callable[[str], str]) -> BeforeValidator:
 
 
 Whole = Annotated[int, BeforeValidator(_not_a_switch)]
-Seconds = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False)]
+Seconds = Number
+Timeout = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False, ge=0.1, le=86_400)]
 Bytes = Annotated[int, BeforeValidator(_size)]
 Workers = Annotated[int, BeforeValidator(_workers)]
 Host = Annotated[str, _text(_host)]
@@ -182,3 +193,14 @@ PathPattern = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")]
 PathPatterns = Annotated[list[PathPattern], NoDecode, BeforeValidator(_items)]
 Peers = Annotated[list[Peer], NoDecode, BeforeValidator(_items)]
 Lower = _text(str.lower)
+# Keys of the file's tables, which no flag and no variable gives: a number there is none of ours.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", strict=True)]
+Glob = Annotated[str, _text(_glob), StringConstraints(strict=True)]
+
+
+def faults_among(names: Sequence[str], most: int, noun: str = "") -> str | None:
+    """What is wrong with the tables of one kind together."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return f"two {noun}are named {twice!r}: a name is for one"
+    return f"there are {len(names)}; at most {most} can be" if len(names) > most else None

@@ -1,7 +1,7 @@
 """Objectives and alerts: the tables ``[[slos]]`` and ``[[alerts]]`` of the file, and what is checked about them."""
 
 import re
-from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -11,13 +11,13 @@ from llm_metrics_proxy.analytics.filters import RULED, value_type
 from llm_metrics_proxy.analytics.measures import measure
 from llm_metrics_proxy.analytics.slos import COMPLETED, parse_slo
 from llm_metrics_proxy.columns import Column
-from llm_metrics_proxy.config.types import setting
+from llm_metrics_proxy.config.types import Name, setting
 from llm_metrics_proxy.errors import QueryError
 
+_key: Final = partial(setting, group="SLOs and alerts")
 MOST: Final = 100  # of each kind
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION: Final = "a duration such as 30s, 5m, 1h or 30d"
-_GROUP: Final = "SLOs and alerts"
 
 
 def _duration(value: object) -> object:
@@ -54,9 +54,8 @@ def _metric(value: object) -> object:
 def _webhook(value: object) -> object:
     if isinstance(value, str):
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.fragment:
-            raise ValueError("that is no address to post to")
-        if not re.fullmatch(r"[\x21-\x7e]+", value):
+        is_url = parts.scheme in {"http", "https"} and parts.hostname and re.fullmatch(r"[\x21-\x7e]+", value)
+        if not is_url or "@" in parts.netloc or parts.fragment:
             raise ValueError("that is no address to post to")
     return value
 
@@ -64,7 +63,6 @@ def _webhook(value: object) -> object:
 Duration = Annotated[int, BeforeValidator(_duration), Field(ge=1, le=366 * 86_400)]
 Hold = Annotated[int, BeforeValidator(_duration), Field(ge=0, le=7 * 86_400)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", strict=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256, strict=True)]
 Requirement = Annotated[str, BeforeValidator(_requirement), StringConstraints(strict=True)]
 
@@ -74,12 +72,10 @@ def _condition(column: Column) -> tuple[Any, Any]:
     assert column.filter.rule is not None
     meaning, allowed = column.filter.rule
     kinds: dict[type, Any] = {bool: bool, int: int, str: Text}
-    return kinds[value_type(column)] | None, setting(None, _GROUP, meaning, allowed=allowed, shown_default="every one")
+    return kinds[value_type(column)] | None, _key(None, meaning, allowed=allowed, shown_default="every one")
 
 
-_NAME: Final = setting(
-    ..., _GROUP, "What it is called.", allowed="up to 63 of a-z, 0-9, dot, dash and underscore; each name once"
-)
+_NAME: Final = _key(..., "What it is called.", allowed="up to 63 of a-z, 0-9, dot, dash and underscore; each name once")
 _FIELDS: Final[dict[str, Any]] = {
     "name": (Name, _NAME),
     **{name: _condition(column) for name, column in RULED.items()},
@@ -104,54 +100,45 @@ class _About(_Conditions):  # type: ignore[misc]
 class SloTable(_About):
     """One table ``[[slos]]``."""
 
-    require: Requirement = setting(
+    require: Requirement = _key(
         COMPLETED,
-        _GROUP,
         "What a request has to be: `completed`, or completed and with a value that compares so, such as "
         "`time_to_first_token_ms < 500`. One that lacks the value does not meet it.",
         allowed="completed, or a column of metrics, <, <=, > or >=, and a number",
     )
-    objective: Number = setting(..., _GROUP, "The share of requests that has to be so.", ge=0.5, le=0.99999)
-    window: Duration = setting(
-        30 * 86_400, _GROUP, "Over how long, back from now.", allowed=_DURATION, shown_default="30d"
-    )
+    objective: Number = _key(..., "The share of requests that has to be so.", ge=0.5, le=0.99999)
+    window: Duration = _key(30 * 86_400, "Over how long, back from now.", allowed=_DURATION, shown_default="30d")
 
 
 class AlertTable(_About):
     """One table ``[[alerts]]``."""
 
-    metric: Annotated[str, BeforeValidator(_metric), StringConstraints(strict=True)] = setting(
+    metric: Annotated[str, BeforeValidator(_metric), StringConstraints(strict=True)] = _key(
         ...,
-        _GROUP,
         "A metric of queries, such as `error_rate`, `requests`, `cost_usd`, `response_time_ms.p95` or `goodput`.",
         allowed="a metric of queries",
     )
-    require: Requirement | None = setting(
+    require: Requirement | None = _key(
         None,
-        _GROUP,
         "For `goodput`: what a request has to be, as in `[[slos]]`.",
         allowed="a column of metrics, <, <=, > or >=, and a number",
         shown_default="none",
     )
-    op: Literal[">", ">=", "<", "<="] = setting(">", _GROUP, "How the metric compares when something is wrong.")
-    threshold: Number = setting(..., _GROUP, "With which number.", ge=-1e15, le=1e15)
-    window: Duration = setting(300, _GROUP, "Over how long, back from now.", allowed=_DURATION, shown_default="5m")
-    for_duration: Hold = setting(
-        0, _GROUP, "How long it has to be so before it fires.", allowed=_DURATION, shown_default="0s"
-    )
-    resolve_duration: Hold = setting(
+    op: Literal[">", ">=", "<", "<="] = _key(">", "How the metric compares when something is wrong.")
+    threshold: Number = _key(..., "With which number.", ge=-1e15, le=1e15)
+    window: Duration = _key(300, "Over how long, back from now.", allowed=_DURATION, shown_default="5m")
+    for_duration: Hold = _key(0, "How long it has to be so before it fires.", allowed=_DURATION, shown_default="0s")
+    resolve_duration: Hold = _key(
         0,
-        _GROUP,
         "How long it has to be well again before it is resolved; against alerts that come and go.",
         allowed=_DURATION,
         shown_default="0s",
     )
-    min_requests: Annotated[int, BeforeValidator(_number)] = setting(
-        1, _GROUP, "With fewer records behind the number, nothing is wrong.", ge=0, le=1_000_000
+    min_requests: Annotated[int, BeforeValidator(_number)] = _key(
+        1, "With fewer records behind the number, nothing is wrong.", ge=0, le=1_000_000
     )
-    webhook: Annotated[str, BeforeValidator(_webhook), StringConstraints(strict=True)] | None = setting(
+    webhook: Annotated[str, BeforeValidator(_webhook), StringConstraints(strict=True)] | None = _key(
         None,
-        _GROUP,
         "Where to post JSON when it fires and when it is resolved. Never shown.",
         allowed="an http:// or https:// URL without user and fragment",
         shown_default="none: only shown",
@@ -168,12 +155,3 @@ class AlertTable(_About):
 
 SloTables = list[SloTable]
 AlertTables = list[AlertTable]
-
-
-def faults_among(tables: Sequence[SloTable | AlertTable]) -> str | None:
-    """The fault that tables of one kind have together, if any."""
-    names = [table.name for table in tables]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        return f"two are named {twice!r}: a name is for one"
-    return f"there are {len(names)}; at most {MOST} can be" if len(names) > MOST else None

@@ -25,7 +25,7 @@ _EVENT_STREAM: Final = (b"content-type", b"text/event-stream; charset=utf-8")
 _MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
 
-class Route(NamedTuple):
+class DemoRoute(NamedTuple):
     """A path: its method, and the member of the body that holds the prompt (none: nothing is asked)."""
 
     method: str
@@ -33,11 +33,11 @@ class Route(NamedTuple):
 
 
 ROUTES: Final = {
-    "/health": Route("GET", None),
-    "/v1/models": Route("GET", None),
-    "/v1/chat/completions": Route("POST", "messages"),
-    "/v1/completions": Route("POST", "prompt"),
-    "/v1/embeddings": Route("POST", "input"),
+    "/health": DemoRoute("GET", None),
+    "/v1/models": DemoRoute("GET", None),
+    "/v1/chat/completions": DemoRoute("POST", "messages"),
+    "/v1/completions": DemoRoute("POST", "prompt"),
+    "/v1/embeddings": DemoRoute("POST", "input"),
 }
 
 

@@ -5,7 +5,7 @@ What a worker has appended is in the page cache and survives its ``kill -9``; ``
 makes it survive a power loss too.
 """
 
-from llm_metrics_proxy.journal.reader import JournalFolder, Piece
+from llm_metrics_proxy.journal.reader import JournalFolder, JournalPiece
 from llm_metrics_proxy.journal.writer import JournalWriter
 
-__all__ = ["JournalFolder", "JournalWriter", "Piece"]
+__all__ = ["JournalFolder", "JournalPiece", "JournalWriter"]

@@ -73,7 +73,7 @@ def frame(payload: bytes, name: str) -> bytes:
     return HEADER.pack(len(payload), zlib.crc32(payload, seed(name))) + payload
 
 
-class Stop(Enum):
+class ParseStop(Enum):
     """Why parsing went no further."""
 
     NEED_MORE = auto()  # the data ends at a frame's boundary or inside a frame
@@ -85,7 +85,7 @@ class Parsed(NamedTuple):
 
     frames: list[Frame]
     end: int
-    stop: Stop
+    stop: ParseStop
 
 
 def parse_frames(data: bytes, name: str) -> Parsed:
@@ -96,17 +96,17 @@ def parse_frames(data: bytes, name: str) -> Parsed:
     while position + HEADER.size < size:
         length, crc = unpack(data, position)
         if not 0 < length <= MAX_PAYLOAD_BYTES:  # 0 would make eight zero bytes, a power loss's favourite, a frame
-            return Parsed(frames, position, Stop.BAD)
+            return Parsed(frames, position, ParseStop.BAD)
         end = position + 8 + length
         if end > size:
             break
         kind = data[position + 8]
         body = data[position + 9 : end]
         if crc32(body, crc_after[kind]) != crc:
-            return Parsed(frames, position, Stop.BAD)
+            return Parsed(frames, position, ParseStop.BAD)
         frames.append((kind, body))
         position = end
-    return Parsed(frames, position, Stop.NEED_MORE)
+    return Parsed(frames, position, ParseStop.NEED_MORE)
 
 
 def candidates(data: bytes) -> list[int]:

@@ -21,6 +21,7 @@ _CRC: Final = struct.Struct("<I")
 class Losses(msgspec.Struct, frozen=True, kw_only=True):
     """Requests without a record. ``waiting`` are lost once their worker is gone. Times are 0 where there is nothing.
 
+    Requests whose opened frame is in the journal are not among them: if their worker dies, they become rows.
     ``first_unix_ms``: when the trouble began in which the first of them was lost; ``errno``: what the disk said, 0 for
     the bound on the journal's size.
     """

@@ -28,7 +28,7 @@ PIECE_BYTES: Final = 1024 * 1024  # read at a time; several times frames.MAX_PAY
 _log = logging.getLogger(__name__)
 
 
-class Piece(NamedTuple):
+class JournalPiece(NamedTuple):
     """Consecutive frames of a segment, up to ``end_bytes``."""
 
     frames: list[frames.Frame]
@@ -124,7 +124,7 @@ class JournalFolder:
         except FileNotFoundError:
             return 0
 
-    def read(self, worker_id: str, segment: int, offset_bytes: int, *, final: bool) -> Piece:
+    def read(self, worker_id: str, segment: int, offset_bytes: int, *, final: bool) -> JournalPiece:
         """The next piece from ``offset_bytes``. ``final``: nothing will be appended to this segment any more.
 
         Raises ``JournalError`` for a segment of a newer format, and ``OSError`` as reading does.
@@ -133,7 +133,7 @@ class JournalFolder:
         try:
             fd = os.open(self.path / name, os.O_RDONLY)
         except FileNotFoundError:
-            return Piece([], offset_bytes, more=False)
+            return JournalPiece([], offset_bytes, more=False)
         try:
             size = os.fstat(fd).st_size
             if offset_bytes == 0:
@@ -142,22 +142,22 @@ class JournalFolder:
             parsed = frames.parse_frames(data, name)
             end = offset_bytes + parsed.end
             if parsed.frames:
-                return Piece(parsed.frames, end, more=end < size and (final or parsed.end < len(data)))
+                return JournalPiece(parsed.frames, end, more=end < size and (final or parsed.end < len(data)))
             if end >= size:
-                return Piece([], end, more=False)
-            if parsed.stop is frames.Stop.NEED_MORE and not final:
-                return Piece([], end, more=False)
+                return JournalPiece([], end, more=False)
+            if parsed.stop is frames.ParseStop.NEED_MORE and not final:
+                return JournalPiece([], end, more=False)
             return self._resynchronise(fd, name, end, size, final=final)
         finally:
             os.close(fd)
 
-    def _read_magic(self, fd: int, name: str, size: int, *, final: bool) -> Piece:
+    def _read_magic(self, fd: int, name: str, size: int, *, final: bool) -> JournalPiece:
         expected = frames.MAGIC
         magic = os.pread(fd, len(expected), 0)
         if magic == expected:
-            return Piece([], len(expected), more=size > len(expected))
+            return JournalPiece([], len(expected), more=size > len(expected))
         if len(magic) < len(expected):
-            return Piece([], size if final else 0, more=False, torn=final and size > 0)
+            return JournalPiece([], size if final else 0, more=False, torn=final and size > 0)
         if magic[:-1] == expected[:-1] and magic[-1] > expected[-1]:
             raise JournalError(
                 f"{self.path / name} has journal format {magic[-1]}; this program reads up to {expected[-1]}. "
@@ -165,16 +165,16 @@ class JournalFolder:
             )
         return self._resynchronise(fd, name, 0, size, final=final)
 
-    def _resynchronise(self, fd: int, name: str, bad: int, size: int, *, final: bool) -> Piece:
+    def _resynchronise(self, fd: int, name: str, bad: int, size: int, *, final: bool) -> JournalPiece:
         sound = _next_frame(fd, name, bad + 1, size)
         if sound is None:
-            return Piece([], size if final else bad, more=False, torn=final)
+            return JournalPiece([], size if final else bad, more=False, torn=final)
         self._keep_damaged(name)
         _log.warning(
             "journal segment %s is damaged: skipped %d bytes at offset %d; a copy is kept as %s.damaged",
             *(name, sound - bad, bad, name),
         )
-        return Piece([], sound, more=True, skipped_bytes=sound - bad)
+        return JournalPiece([], sound, more=True, skipped_bytes=sound - bad)
 
     def _keep_damaged(self, name: str) -> None:
         """A second name for the same file: costs nothing and works on a full disk; where links do not, a copy."""

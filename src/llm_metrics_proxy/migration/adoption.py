@@ -10,7 +10,7 @@ one is kept as ``id_original``, and constraints of the old table are not carried
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Final, NamedTuple
@@ -25,6 +25,7 @@ from llm_metrics_proxy.record import (
     STREAM_TIMES,
 )
 from llm_metrics_proxy.storage.affinity import READS_MEANT, UNTYPED, affinity, as_read, insertion, kept_columns
+from llm_metrics_proxy.storage.connection import in_memory, transaction
 from llm_metrics_proxy.storage.sqlite_schema import LEDGER, TABLE, quoted, steps
 
 _ORIGINAL_ID: Final = "id_original"
@@ -44,14 +45,11 @@ class _Column(NamedTuple):
 @cache
 def _ours() -> tuple[dict[str, tuple[str, bool]], tuple[str, ...], dict[str, str]]:
     """Of a database that all steps made: columns with type and NOT NULL, our other objects, the table's indexes."""
-    connection = apsw.Connection(":memory:")
-    try:
+    with closing(in_memory()) as connection:
         for step in steps():
             connection.execute(step.sql)
         columns = {column.name: (column.declared, column.not_null) for column in _columns(connection)}
         schema = schema_of(connection)
-    finally:
-        connection.close()
     others = tuple(each.sql for each in schema if each.table != TABLE)
     return columns, others, {each.name: each.sql for each in schema if each.kind == "index" and each.table == TABLE}
 
@@ -88,19 +86,19 @@ def rehearse(inspection: Inspection) -> None:
 
     Raises ``MigrationRefusedError`` that says which constraint, trigger or name is in the way.
     """
-    connection = apsw.Connection(":memory:")
+    connection = in_memory()
     try:
         connection.execute(f"PRAGMA encoding = '{inspection.encoding}'")
         _copy_schema(connection, inspection)
         _make_ours(connection)
         for statement in index_steps():
             connection.execute(statement)
-        connection.execute("BEGIN")
-        for doing, record in _RECORDS.items():
-            _do(connection, doing, insertion(kept_columns(connection)), record())
-        _check_what_was_stored(connection)
-        for doing, values in _UPDATES.items():
-            _do(connection, doing, f"UPDATE {TABLE} SET {' = ?, '.join(_UPDATED)} = ?", values)  # noqa: S608 -- ours
+        with transaction(connection, keep=False):
+            for doing, record in _RECORDS.items():
+                _do(connection, doing, insertion(kept_columns(connection)), record())
+            _check_what_was_stored(connection)
+            for doing, values in _UPDATES.items():
+                _do(connection, doing, f"UPDATE {TABLE} SET {' = ?, '.join(_UPDATED)} = ?", values)  # noqa: S608 -- ours
     except (apsw.Error, _Refusal) as error:
         raise MigrationRefusedError(
             f"{inspection.path} cannot be adopted: {error}. Nothing was changed. Remove what is in the way from a copy "

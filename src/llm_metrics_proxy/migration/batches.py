@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
+from llm_metrics_proxy.storage import connection as sqlite
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _FIRST_BATCH: Final = 500
@@ -21,7 +22,6 @@ _BUSY_PATIENCE_S: Final = 60.0
 _LOG_PAGES: Final = 4096
 _GAP_S: Final = 0.001
 _WORK_S: Final = 0.02  # between two gaps; after every one of very small batches, a busy writer would have it all
-_ASK_EVERY_S: Final = 0.0005
 
 Interrupted = Callable[[], bool]
 
@@ -78,13 +78,13 @@ class Log:
 class Teller:
     """Turns counts into ``Progress`` with rate and ETA, a few times a second."""
 
-    def __init__(self, report: Report, phase: Phase, total: int, done: int = 0) -> None:
+    def __init__(self, report: Report, phase: WorkPhase, total: int, done: int = 0) -> None:
         self._report, self._phase, self._total = report, phase, total
         self._start, self._already = time.monotonic(), done
         self._last = 0.0
         self.tell(done, force=True)
 
-    def tell(self, done: int, *, force: bool = False, phase: Phase | None = None, detail: str = "") -> None:
+    def tell(self, done: int, *, force: bool = False, phase: WorkPhase | None = None, detail: str = "") -> None:
         """So much is done; told only if it is time, or ``force``."""
         now = time.monotonic()
         if not force and now - self._last < _TELL_EVERY_S:
@@ -98,38 +98,13 @@ class Teller:
 
 
 @contextmanager
-def transaction(connection: apsw.Connection, pace: Pace | None = None) -> Iterator[None]:
-    """One write transaction, waited for while others write; undone on any error. ``pace`` is told how long it took."""
-    _begin(connection)
-    start = time.perf_counter()
-    try:
+def transaction(connection: apsw.Connection, pace: Pace | None = None, *, keep: bool = True) -> Iterator[None]:
+    """A transaction that waits while others write, and gives ``pace`` the time for which it held the lock."""
+    with sqlite.transaction(connection, patience_s=_BUSY_PATIENCE_S, keep=keep):
+        start = time.perf_counter()
         yield
-        connection.execute("COMMIT")
-        if pace is not None:
-            pace.took((time.perf_counter() - start) * 1000)
-    except BaseException:
-        if connection.in_transaction:  # SQLite has rolled back by itself after some errors
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _begin(connection: apsw.Connection) -> None:
-    """Ask often: SQLite would soon ask ten times a second only, and hardly ever meet the gaps of a busy writer."""
-    deadline = time.monotonic() + _BUSY_PATIENCE_S
-    patience_ms = connection.pragma("busy_timeout")
-    connection.set_busy_timeout(0)
-    try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except apsw.BusyError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_ASK_EVERY_S)
-            else:
-                return
-    finally:
-        connection.set_busy_timeout(patience_ms)
+    if pace is not None:
+        pace.took((time.perf_counter() - start) * 1000)
 
 
 def id_ranges_end(connection: apsw.Connection, table: str, after: int, bound: int, records: int) -> int:

@@ -16,9 +16,9 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.migration.model import Run, State
+from llm_metrics_proxy.migration.model import Run, RunState
 from llm_metrics_proxy.storage.backup import copy_bytes
-from llm_metrics_proxy.storage.room import nearest, room_in, size
+from llm_metrics_proxy.storage.disk_space import nearest, size, space_in
 
 GROWTH_BYTES: Final = 300  # a record
 ROLLUP_BYTES: Final = 320  # a record
@@ -84,7 +84,7 @@ def disk_needs(path: Path, backup_dir: Path, records: int, *, run: Run | None = 
     rollups = records * ROLLUP_BYTES
     kept = run is not None and run.backup is not None and (backup_dir / run.backup).exists()
     backup_bytes = 0 if kept else size_bytes
-    here, there = room_in(path.parent), room_in(backup_dir)
+    here, there = space_in(path.parent), space_in(backup_dir)
     mine = grows + log_bytes + rollups
     shared = nearest(path.parent).stat().st_dev == nearest(backup_dir).stat().st_dev
     needed = [mine + backup_bytes] * 2 if shared else [mine, backup_bytes]
@@ -105,7 +105,7 @@ def disk_needs(path: Path, backup_dir: Path, records: int, *, run: Run | None = 
 
 def _left(records: int, run: Run) -> int:
     """Records that have no undo entries yet, about."""
-    if run.state is not State.MIGRATING:
+    if run.state is not RunState.MIGRATING:
         return 0
     return max(0, records - run.records_changed // max(1, len(run.checksums)))
 

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,18 +21,18 @@ from llm_metrics_proxy.migration.adoption import adopt, rehearse
 from llm_metrics_proxy.migration.batches import transaction
 from llm_metrics_proxy.migration.chain import known_checksums, refuse_unknown, statements
 from llm_metrics_proxy.migration.execution import Execution
-from llm_metrics_proxy.migration.legacy import Found, fingerprint
+from llm_metrics_proxy.migration.legacy import FileKind, fingerprint
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import (
     Ended,
     Fault,
     Migration,
-    Phase,
+    MigrationResult,
     Progress,
     Report,
-    Result,
     Run,
-    State,
+    RunState,
+    WorkPhase,
     chain_checksum,
     describe_stamp,
     quiet,
@@ -40,12 +40,11 @@ from llm_metrics_proxy.migration.model import (
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.overview import (
     Look,
-    Status,
+    MigrationStatus,
     Survey,
     disk_of,
     history,
     look_at,
-    open_readonly,
     refuse,
     refuse_newer,
     status,
@@ -54,17 +53,22 @@ from llm_metrics_proxy.migration.overview import (
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, insert_run, now, set_fact
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.undo import HELD, begin_undo
-from llm_metrics_proxy.migration.verify import StoppedError, verify_table
+from llm_metrics_proxy.migration.verify import StoppedError
+from llm_metrics_proxy.migration.verify_table import verify_table
 from llm_metrics_proxy.migration.versions import is_older
-from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
-from llm_metrics_proxy.storage.sqlite_schema import TABLE, apply_steps, look, store_error
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, Pragmas, connect
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, applied_steps, apply_steps, store_error
 
-__all__ = ["MIGRATIONS", "Options", "Status", "history", "migrate", "status", "undo", "verify"]
+__all__ = ["MigrationStatus", "Options", "history", "migrate", "status", "undo", "verify"]
 
 NOTHING: Final = "every record follows the newest formulas"
-_CACHE_KIB: Final = 32 * 1024
-_CHECKPOINT_PAGES: Final = 4096
+_PRAGMAS: Final[Pragmas] = {
+    "journal_mode": "WAL",
+    "synchronous": "NORMAL",
+    "cache_size": -32 * 1024,  # KiB
+    "wal_autocheckpoint": 4096,  # pages
+}
 
 
 def migrate(
@@ -73,10 +77,10 @@ def migrate(
     *,
     report: Report = quiet,
     stop: threading.Event | None = None,
-    migrations: Sequence[Migration] = MIGRATIONS,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
     looked: Look | None = None,
-) -> Result:
+) -> MigrationResult:
     """Bring every record to the formulas of this program, or go on with what was interrupted.
 
     ``looked``: a ``look`` of just now, with the same arguments, so that it is not taken twice.
@@ -92,7 +96,7 @@ def migrate(
         seen = looked.seen
         _refuse(path, seen, app_version)
         if not seen.status.has_work and not (options.automatic and seen.through_id > seen.status.counted_above_id):
-            return Result(Ended.NOTHING_TO_DO, seen.status.last, message=NOTHING)
+            return MigrationResult(Ended.NOTHING_TO_DO, seen.status.last, message=NOTHING)
         work = _Work(path, options, migrations=migrations, app_version=app_version, report=report, stop=stop)
         with ExitStack() as stack:
             stack.callback(work.close)
@@ -102,7 +106,7 @@ def migrate(
                 if seen.status.has_work:
                     raise
                 # it would only have been written down that these records need not be counted again
-                return Result(Ended.NOTHING_TO_DO, seen.status.last, message=NOTHING)
+                return MigrationResult(Ended.NOTHING_TO_DO, seen.status.last, message=NOTHING)
             return work.migrate(looked if looked.still_holds(path) else None)
 
 
@@ -113,9 +117,9 @@ def undo(
     to_version: str | None = None,
     report: Report = quiet,
     stop: threading.Event | None = None,
-    migrations: Sequence[Migration] = MIGRATIONS,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
-) -> Result:
+) -> MigrationResult:
     """Take the last run back, all of it or its migrations to versions above ``to_version``. Raises as ``migrate``."""
     stop = stop or threading.Event()
     with _disk_trouble(path), migration_lock(path, wait=options.wait_for_lock, stop=stop, report=report):
@@ -131,14 +135,14 @@ def verify(
     *,
     report: Report = quiet,
     stop: threading.Event | None = None,
-    migrations: Sequence[Migration] = MIGRATIONS,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
 ) -> tuple[Fault, ...]:
     """Every calculated value against the oracle of the version its stamp names; read-only. Raises ``StoreError``."""
     with _disk_trouble(path):
         seen = survey(path, migrations, app_version=app_version)
         refuse(seen.inspection)
-        if seen.inspection.found is not Found.OURS:
+        if seen.inspection.found is not FileKind.OURS:
             return ()
         census = [(stamp, count) for stamp, count in seen.census.counts if stamp is not None]
         try:
@@ -184,24 +188,24 @@ class _Work:
         if self._connection is not None:
             self._connection.close()
 
-    def migrate(self, looked: Look | None) -> Result:
+    def migrate(self, looked: Look | None) -> MigrationResult:
         """Go on with an unfinished run, or begin one. ``looked``: a look that still holds, if there is one."""
         seen = self._look(quick=self._options.automatic) if looked is None else self._taken(looked)
         if seen.status.has_work and seen.status.counted_above_id:
             seen = self._look()  # a run says how many records of every version there were
         while (run := seen.status.unfinished) is not None:
             refuse_unknown(run, self._migrations, self._app_version)
-            if run.state is not State.UNDOING and run.checksums != known_checksums(run, self._migrations):
+            if run.state is not RunState.UNDOING and run.checksums != known_checksums(run, self._migrations):
                 # begun by other code: what it wrote is taken back, and then done again by this one
                 with self._transaction() as connection:
                     run = begin_undo(
-                        connection, run, to_version=None, ends=State.ROLLED_BACK, error="the program was changed"
+                        connection, run, to_version=None, ends=RunState.ROLLED_BACK, error="the program was changed"
                     )
-            if run.state is State.MIGRATING:
+            if run.state is RunState.MIGRATING:
                 self._check_disk(seen)
             result = self._execute(run, seen)
             if result.ended in (Ended.STOPPED, Ended.UNDONE) or (
-                result.ended is Ended.ROLLED_BACK and run.state is not State.UNDOING
+                result.ended is Ended.ROLLED_BACK and run.state is not RunState.UNDOING
             ):
                 return result
             seen = self._look()  # what this program can do may go beyond the run that was interrupted
@@ -209,19 +213,19 @@ class _Work:
                 return result
         status, last = seen.status, seen.status.last
         if not status.has_work:
-            if seen.inspection.found is Found.OURS and seen.through_id > status.counted_above_id:
+            if seen.inspection.found is FileKind.OURS and seen.through_id > status.counted_above_id:
                 with suppress(apsw.Error, StoreError):  # a full disk or a lock: then the next start counts again
                     self._remember_clean(seen)
-            return Result(Ended.NOTHING_TO_DO, last, message=NOTHING)
+            return MigrationResult(Ended.NOTHING_TO_DO, last, message=NOTHING)
         if self._options.automatic and status.held:
-            return Result(
+            return MigrationResult(
                 Ended.HELD, last, message="a person took the last migration back; `migrate run` does it again"
             )
         if self._options.automatic and status.failed_before:
             message = (
                 f"this migration was tried and taken back ({last.error if last else ''}); `migrate run` tries again"
             )
-            return Result(Ended.HELD, last, message=message)
+            return MigrationResult(Ended.HELD, last, message=message)
         if seen.status.needs_adoption:
             rehearse(seen.inspection)
         if seen.status.needs_adoption and not seen.inspection.has_rowid_id:
@@ -229,13 +233,13 @@ class _Work:
             seen = self._look()
         return self._execute(*self._begin(seen))
 
-    def undo(self, to_version: str | None) -> Result:
+    def undo(self, to_version: str | None) -> MigrationResult:
         """Take the last run back."""
         seen = self._look()
         run = seen.status.last
-        if run is None or run.state in (State.UNDONE, State.ROLLED_BACK):
+        if run is None or run.state in (RunState.UNDONE, RunState.ROLLED_BACK):
             raise MigrationRefusedError(f"{self._path} has no migration that could be taken back; nothing was changed.")
-        if run.state is not State.UNDOING:
+        if run.state is not RunState.UNDOING:
             if run.checksums != known_checksums(run, self._migrations):
                 raise MigrationRefusedError(
                     f"Run {run.id} was made by {run.app_version}, whose formulas are not those of {self._app_version}; "
@@ -247,10 +251,10 @@ class _Work:
                     f"The last run brought records to {', '.join(run.checksums)}; nothing in it is above {to_version}."
                 )
             with self._transaction() as connection:
-                run = begin_undo(connection, run, to_version=to_version, ends=State.UNDONE, error=None)
+                run = begin_undo(connection, run, to_version=to_version, ends=RunState.UNDONE, error=None)
         return self._execute(run, seen)
 
-    def _execute(self, run: Run, seen: Survey) -> Result:
+    def _execute(self, run: Run, seen: Survey) -> MigrationResult:
         execution = Execution(
             self._path,
             self._open(),
@@ -278,13 +282,7 @@ class _Work:
 
     def _open(self) -> apsw.Connection:
         if self._connection is None:
-            connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
-            self._connection = connection
-            connection.set_busy_timeout(1000)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            self._connection = connect(self._path, Access.WRITE, busy_ms=1000, pragmas=_PRAGMAS)
         return self._connection
 
     @contextmanager
@@ -300,7 +298,7 @@ class _Work:
     def _remember_clean(self, seen: Survey) -> None:
         """So that the next start need not count these records again."""
         connection = self._open()
-        apply_steps(self._path, connection, look(self._path))
+        apply_steps(self._path, connection, applied_steps(self._path))
         with transaction(connection):
             set_fact(connection, CLEAN_THROUGH, seen.through_id)
             set_fact(connection, CLEAN_FOR, self._newest)
@@ -319,7 +317,7 @@ class _Work:
     def _adopt_by_copy(self, seen: Survey) -> None:
         """Adopt a file whose records have no integer id. They get one, so that the run needs a backup that has it."""
         backup = self._back_up(seen)
-        self._report(Progress(phase=Phase.ADOPTING))
+        self._report(Progress(phase=WorkPhase.ADOPTING))
         with self._transaction() as connection:
             added = adopt(connection, seen.inspection, app_version=self._app_version, backup=backup.name)
             set_fact(connection, DISTRUSTED, json.dumps(added))
@@ -334,19 +332,17 @@ class _Work:
             seen = self._look()  # records of a run may not have stamps that it has not seen
         adopted = seen.status.needs_adoption or seen.distrusted is not None
         chain = [m for m in self._migrations if m.version in seen.status.pending or adopted]
-        self._report(Progress(phase=Phase.ADOPTING))
+        self._report(Progress(phase=WorkPhase.ADOPTING))
         bound_id = self._last_in(backup.name)
         connection = self._open()
-        if seen.inspection.found is Found.OURS:
-            apply_steps(self._path, connection, look(self._path))
+        if seen.inspection.found is FileKind.OURS:
+            apply_steps(self._path, connection, applied_steps(self._path))
         with transaction(connection):
             added = seen.distrusted or []
             if seen.status.needs_adoption:
                 added = adopt(connection, seen.inspection, app_version=self._app_version, backup=backup.name)
                 set_fact(connection, DISTRUSTED, json.dumps(added))
             run = Run(
-                id=0,
-                state=State.MIGRATING,
                 from_versions={describe_stamp(stamp): count for stamp, count in seen.census.ordered()},
                 to_version=chain[-1].version if chain else self._app_version,
                 checksums=chain_checksum(chain),
@@ -355,16 +351,8 @@ class _Work:
                 added_columns=added,
                 bound_id=bound_id,
                 records_total=backup.records or 0,
-                records_changed=0,
-                gaps={},
-                cursor_id=-(2**63),
                 backup=backup.name,
                 started_at=now(),
-                finished_at=None,
-                busy_ms=0.0,
-                largest_lock_ms=0.0,
-                error=None,
-                dismissed_at=None,
             )
             run = insert_run(connection, run)
             set_fact(connection, HELD, None)
@@ -375,15 +363,13 @@ class _Work:
 
     def _last_in(self, backup: str) -> int:
         """The greatest id in the backup: what arrived since is no part of the run."""
-        connection = open_readonly(backups.path_of(self._options.backup_dir, backup))
-        try:
+        path = backups.path_of(self._options.backup_dir, backup)
+        with closing(connect(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
             rows: list[Any] = connection.execute(f"SELECT coalesce(max(id), 0) FROM {TABLE}").fetchall()  # noqa: S608
             return int(rows[0][0])
-        finally:
-            connection.close()
 
     def _check_disk(self, seen: Survey) -> None:
-        self._report(Progress(phase=Phase.CHECKING))
+        self._report(Progress(phase=WorkPhase.CHECKING))
         needs = disk_of(self._path, self._options.backup_dir, seen)
         if not needs.enough:
             raise MigrationRefusedError(
@@ -392,4 +378,4 @@ class _Work:
             )
 
     def _tell_backup(self, done: int, total: int) -> None:
-        self._report(Progress(phase=Phase.BACKING_UP, done=done, total=total))
+        self._report(Progress(phase=WorkPhase.BACKING_UP, done=done, total=total))

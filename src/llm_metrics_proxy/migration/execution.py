@@ -16,7 +16,7 @@ import msgspec
 from llm_metrics_proxy.migration.batches import Log, Pace, Teller, ranges, transaction
 from llm_metrics_proxy.migration.grafting import Grafting
 from llm_metrics_proxy.migration.lock import Fence
-from llm_metrics_proxy.migration.model import Ended, Fault, Phase, Progress, Report, Result, Run, State
+from llm_metrics_proxy.migration.model import Ended, Fault, MigrationResult, Progress, Report, Run, RunState, WorkPhase
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, change_run, now, set_fact
 from llm_metrics_proxy.migration.sql import RunSql
@@ -24,7 +24,7 @@ from llm_metrics_proxy.migration.undo import begin_undo, go_on_undoing
 from llm_metrics_proxy.migration.verify import StoppedError, differences_from_backup, verify_run
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage import rollup_state
-from llm_metrics_proxy.storage.room import refuse_when_low
+from llm_metrics_proxy.storage.disk_space import refuse_when_low
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _LOOK_S: Final = 1.0  # between two looks at the clock while the window is closed
@@ -53,8 +53,7 @@ class Execution:
         self._pace, self._index_pace = Pace(options.batch_lock_ms), Pace(options.batch_lock_ms)
         self._log = Log(connection)
         self._goes_back = False
-        with transaction(connection):
-            self._fence = Fence(connection)
+        self._fence = Fence(connection)
         self._grafting = Grafting(
             connection,
             self._fence,
@@ -64,9 +63,9 @@ class Execution:
             between=self._between,
         )
 
-    def go_on(self, run: Run, sql: RunSql, newest: str | None) -> Result:
+    def go_on(self, run: Run, sql: RunSql, newest: str | None) -> MigrationResult:
         """To the end, or until told to stop. ``newest``: the version that records follow after a whole run."""
-        if run.state is State.MIGRATING:
+        if run.state is RunState.MIGRATING:
             # what was begun comes first: its entries are those of records that do not change meanwhile
             if (self._options.staged or self._grafting.is_under_way()) and not self._build_indexes():
                 return self._stopped(run)
@@ -79,8 +78,8 @@ class Execution:
             if not self._build_indexes():
                 return self._stopped(run)
             busy_ms, largest_ms = walked.busy_ms + self._index_pace.busy_ms, self._longest_ms(walked)
-            run = self._change(walked, state=State.VERIFYING, busy_ms=busy_ms, largest_lock_ms=largest_ms)
-        if run.state is State.VERIFYING:
+            run = self._change(walked, state=RunState.VERIFYING, busy_ms=busy_ms, largest_lock_ms=largest_ms)
+        if run.state is RunState.VERIFYING:
             try:
                 faults, gaps = self._verify(run, sql)
             except StoppedError:
@@ -91,16 +90,17 @@ class Execution:
         return self._undo(run, sql, ())
 
     def _change(self, run: Run, **changes: Any) -> Run:
-        with transaction(self._connection):
-            self._fence.check(self._connection)
+        with self._fence.transaction():
             return change_run(self._connection, run, **changes)
 
     def _interrupted(self) -> bool:
         return self._stop.is_set() or (self._deadline is not None and time.monotonic() > self._deadline)
 
-    def _stopped(self, run: Run) -> Result:
+    def _stopped(self, run: Run) -> MigrationResult:
         run = next(each for each in all_runs(self._connection) if each.id == run.id)
-        return Result(Ended.STOPPED, run, message="stopped after a whole batch; the next run goes on from there")
+        return MigrationResult(
+            Ended.STOPPED, run, message="stopped after a whole batch; the next run goes on from there"
+        )
 
     def _walk(self, run: Run, sql: RunSql) -> Run | None:
         """Every batch from the cursor on. Raises ``_FormulaError``; ``None``: interrupted."""
@@ -110,15 +110,14 @@ class Execution:
             (run.cursor_id,),
         ).fetchall()
         done = counted[0][0]
-        teller = Teller(self._report, Phase.MIGRATING, run.records_total, done)
+        teller = Teller(self._report, WorkPhase.MIGRATING, run.records_total, done)
         before_ms = run.busy_ms
         for after, through, _records in ranges(connection, bound, lambda: self._pace.records, after=run.cursor_id):
             if self._interrupted() or not self._window_opens(done, run.records_total):
                 return None
             taken = 0
             try:
-                with transaction(connection, self._pace):
-                    self._fence.check(connection)
+                with self._fence.transaction(self._pace):
                     taken = self._batch(sql, after, through)
                     run = change_run(
                         connection,
@@ -141,10 +140,10 @@ class Execution:
         """Everything for the records of one range, in the transaction that is open; how many changes were made."""
         taken = 0
         for k in range(len(sql.migrations)):
-            self._connection.execute(sql.keep(k), (after, through))
+            self._connection.execute(sql.save_undo(k), (after, through))
             kept = self._connection.changes()
             if kept:
-                self._connection.execute(sql.write(k), (after, through))
+                self._connection.execute(sql.update(k), (after, through))
             taken += kept
         if taken:
             rollup_state.reset(self._connection)
@@ -163,15 +162,14 @@ class Execution:
         return Fault("formula", through, f"a formula cannot be calculated: {error}")
 
     def _try(self, sql: RunSql, after: int, through: int) -> None:
-        with transaction(self._connection):
+        with transaction(self._connection, keep=False):
             self._batch(sql, after, through)
-            self._connection.execute("ROLLBACK; BEGIN")  # nothing of a try stays
 
     def _window_opens(self, done: int = 0, total: int = 0) -> bool:
         """Wait for the hours in which work is allowed; false if told to stop meanwhile."""
         window = self._options.window
         while window is not None and (wait_s := window.seconds_until_open(datetime.now().astimezone())) > 0:
-            self._report(Progress(phase=Phase.PAUSED, done=done, total=total, detail=f"until {window}"))
+            self._report(Progress(phase=WorkPhase.PAUSED, done=done, total=total, detail=f"until {window}"))
             if self._stop.wait(min(wait_s, _LOOK_S)) or self._interrupted():
                 return False
         return True
@@ -208,17 +206,16 @@ class Execution:
         backup = self._backup_of(run)
         return verify_run(self._path, run, sql, backup, report=self._report, interrupted=self._interrupted)
 
-    def _record(self, run: Run, gaps: dict[str, int], newest: str | None) -> Result:
+    def _record(self, run: Run, gaps: dict[str, int], newest: str | None) -> MigrationResult:
         connection = self._connection
-        with transaction(connection):
-            self._fence.check(connection)
-            run = change_run(connection, run, state=State.DONE, gaps=gaps, finished_at=now(), error=None)
+        with self._fence.transaction():
+            run = change_run(connection, run, state=RunState.DONE, gaps=gaps, finished_at=now(), error=None)
             set_fact(connection, DISTRUSTED, None)
             set_fact(connection, CLEAN_THROUGH, run.bound_id)
             set_fact(connection, CLEAN_FOR, newest)
         self._drop_old_undo_tables(run)
         backups.prune(self._options.backup_dir, self._options.backup_keep, spare=[run.backup] if run.backup else [])
-        return Result(Ended.DONE, run, message=f"{run.records_changed:,} changes, every one verified")
+        return MigrationResult(Ended.DONE, run, message=f"{run.records_changed:,} changes, every one verified")
 
     def _drop_old_undo_tables(self, run: Run) -> None:
         """Only the last run can be undone. Emptied in small steps: dropping a large table holds the lock for long."""
@@ -230,25 +227,22 @@ class Execution:
         ]
         for table in tables:
             for after, through, _records in list(ranges(connection, 2**63 - 1, lambda: _UNDO_DELETE, table)):
-                with transaction(connection):
-                    self._fence.check(connection)
+                with self._fence.transaction():
                     connection.execute(f"DELETE FROM {table} WHERE id > ? AND id <= ?", (after, through))  # noqa: S608
                 self._log.between()
-            with transaction(connection):
-                self._fence.check(connection)
+            with self._fence.transaction():
                 connection.execute(f"DROP TABLE {table}")
 
-    def _take_back(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> Result:
+    def _take_back(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> MigrationResult:
         """The engine itself found something wrong: everything goes back, and the reason is kept."""
         first = faults[0]
         where = f"record {first.record_id}: " if first.record_id is not None else ""
         error = f"{first.check}: {where}{first.message}"
-        with transaction(self._connection):
-            self._fence.check(self._connection)
-            run = begin_undo(self._connection, run, to_version=None, ends=State.ROLLED_BACK, error=error)
+        with self._fence.transaction():
+            run = begin_undo(self._connection, run, to_version=None, ends=RunState.ROLLED_BACK, error=error)
         return self._undo(run, sql, faults)
 
-    def _undo(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> Result:
+    def _undo(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> MigrationResult:
         self._goes_back = True
         if self._grafting.is_under_way() and not self._build_indexes():
             return self._stopped(run)
@@ -269,13 +263,13 @@ class Execution:
         message = "the records are as they were before"
         if conflicts:
             message = f"{len(conflicts)} records or more were changed since by somebody else and were left alone"
-        elif run.state in (State.UNDONE, State.ROLLED_BACK) and run.backup is not None:
+        elif run.state in (RunState.UNDONE, RunState.ROLLED_BACK) and run.backup is not None:
             backup = backups.path_of(self._options.backup_dir, run.backup)
             if backup.exists() and (left := differences_from_backup(self._path, backup, run)):
                 faults = (*faults, *left)
                 message = f"the records differ from the backup {run.backup}, which can be restored: {left[0].message}"
-        ended = Ended.ROLLED_BACK if run.state is State.ROLLED_BACK else Ended.UNDONE
-        return Result(ended, run, faults, conflicts, message)
+        ended = Ended.ROLLED_BACK if run.state is RunState.ROLLED_BACK else Ended.UNDONE
+        return MigrationResult(ended, run, faults, conflicts, message)
 
 
 class _FormulaError(Exception):

@@ -1,25 +1,16 @@
-"""The taxonomy of 3.0.0 for stored records: SQL made of its tables.
+"""How stored records failed, and why, as SQL made from the tables of the taxonomy.
 
-The tables (``wire.error_clues``, ``wire.error_taxonomy``) are shared with the formula of new records, and frozen with
-3.0.0: this migration's checksum is over the SQL that they make. ``failures_oracle``, which every record is held
-against, shares nothing with either. Values of other programs' files that have the wrong type count as missing.
+The tables (``wire.error_types``, ``wire.error_clues``, ``wire.error_taxonomy``) are shared with the formula of new
+records. A migration names its own version, and its checksum is over the SQL that comes out: an edit
+of what a released version knew shows. Values of the wrong type, which files of other programs hold, count as missing.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from llm_metrics_proxy.migration.model import Given
-from llm_metrics_proxy.wire.error_clues import CLUES, LEGACY, STATUSES, VAGUE, Clue
-from llm_metrics_proxy.wire.error_taxonomy import (
-    CATEGORY_OF,
-    CONNECTING,
-    DEFAULTS,
-    FLAGGED,
-    FLAGS,
-    IMPLIED,
-    OUTCOME_OF,
-    WORDS,
-)
+from llm_metrics_proxy.migration.model import SharedExpressions
+from llm_metrics_proxy.wire.error_clues import LEGACY, STATUSES, VAGUE, Clue
+from llm_metrics_proxy.wire.error_taxonomy import CONNECTING, DEFAULTS, IMPLIED, OUTCOME_OF, taxonomy_of
 
 INPUTS: Final = (
     "outcome", "success", "status_code", "upstream_status_code", "error_type", "error_message", "upstream_error_code",
@@ -35,7 +26,7 @@ _WHETHER_TEXT: Final = "CASE WHEN typeof({}) = 'text' THEN '' END"
 _WHETHER_NUMBER: Final = "CASE WHEN typeof({}) IN ('integer', 'real') THEN 1 END"
 _WHETHER_ZERO: Final = "CASE WHEN typeof({0}) = 'integer' THEN {0} <> 0 END"
 # What the oracle can tell apart of each input: of times, whether there is one.
-SEEN_AS: Final = (
+ORACLE_KEY: Final = (
     _ANY, _ANY, _WHOLE, _WHOLE, _ANY, _ANY, _ANY,
     _ANY, _ANY, _WHETHER_TEXT, _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_NUMBER,
     _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_ZERO, _ANY,
@@ -103,17 +94,6 @@ _DISCONNECT = (
     f"CASE WHEN {_BEGAN.format(other='1')} THEN 'disconnect_mid_stream' ELSE 'disconnect_before_first_token' END"
 )
 _SAID = f"coalesce(said, CASE WHEN s >= 400 THEN NULL WHEN shown IS NOT NULL THEN {_by_status('shown')} ELSE {_first(VAGUE)} END)"  # noqa: E501
-_WORD = f"coalesce({_mapped('word', WORDS)}, {_mapped('o2', DEFAULTS)})"
-_KIND = (
-    f"CASE WHEN done THEN CASE WHEN e IN {_list(FLAGGED)} THEN e "
-    f"ELSE {_mapped('f', {word: str(flag.type) for word, flag in FLAGS.items()})} END "
-    f"WHEN o2 IS NULL THEN CASE WHEN word IN {_list(IMPLIED)} THEN word "
-    f"ELSE coalesce(said2, {_first(LEGACY)}, {_by_status('s')}, CASE WHEN s IS NOT NULL AND own THEN 'error_event' END) END "  # noqa: E501
-    f"WHEN o2 = 'upstream_error' THEN coalesce(said2, {_by_status('s')}, CASE WHEN s IS NOT NULL AND (own OR e IS NOT 'unknown') THEN 'error_event' END) "  # noqa: E501
-    "WHEN o2 = 'client_disconnected' THEN disconnect WHEN e = 'no_models' THEN 'bad_gateway' "
-    "WHEN e = 'no_backend_for_model' THEN CASE WHEN has_model THEN 'model_not_found' ELSE 'config' END "
-    f"WHEN cc = 0 AND {_WORD} = 'truncated' THEN 'empty' ELSE {_WORD} END"
-)
 _FINAL_OUTCOME = (
     f"CASE WHEN done THEN 'completed' WHEN o2 IS NULL THEN {_mapped('k', IMPLIED, _quoted('upstream_error'))} "
     "WHEN o2 = 'client_disconnected' THEN o2 WHEN e = 'no_models' THEN 'upstream_error' "
@@ -121,11 +101,6 @@ _FINAL_OUTCOME = (
 )
 _FINAL_KIND = (
     f"CASE WHEN NOT done AND o2 IS NULL AND {_mapped('k', IMPLIED)} = 'client_disconnected' THEN disconnect ELSE k END"
-)
-_CATEGORY = (
-    "CASE WHEN done THEN CASE WHEN k2 IS NOT NULL THEN 'policy' END WHEN k2 IS NULL THEN 'unknown' "
-    "WHEN k2 = 'internal' AND ending = 'proxy_crashed' THEN 'proxy' "
-    f"ELSE {_mapped('k2', CATEGORY_OF, _quoted('upstream'))} END"
 )
 _BEGUN = _BEGAN.format(other="ending <> 'upstream_error'")
 _PHASE = (
@@ -139,32 +114,6 @@ _REASON = (
     "CASE WHEN done OR k2 IS NOT NULL THEN NULL WHEN has_m OR (e IS NOT NULL AND e <> 'unknown') "
     "THEN 'error_not_recognised' ELSE 'error_without_words' END"
 )
-# One layer of names upon the other: each sees those below, the first the record's columns.
-_LAYERS: Final[tuple[dict[str, str], ...]] = (
-    {
-        "o": _text("outcome"), "e": _text("error_type"), "f": f"lower({_text('finish_reason')})",
-        "w1": f"lower({_text('upstream_error_code')})", "w2": f"lower({_text('upstream_error_type')})",
-        "w3": f"lower({_text('error_type')})", "m": f"coalesce(lower({_text('error_message')}), '')",
-        "has_m": "typeof(error_message) = 'text'", "own": "typeof(upstream_error_code) = 'text' OR typeof(upstream_error_type) = 'text'",  # noqa: E501
-        "has_model": "typeof(model) = 'text'",
-        "us": _integer("upstream_status_code"),
-        "s": f"coalesce({_integer('upstream_status_code')}, {_integer('status_code')})",
-        "ok": f"CASE WHEN {_is_number('success')} THEN success <> 0 END", "cc": _integer("content_chunks"),
-        "rb": _is_number("request_bytes"), "bc": _is_number("body_complete_ms"), "rs": _is_number("request_sent_ms"),
-        "rh": _is_number("response_headers_ms"), "fb": _is_number("time_to_first_byte_ms"),
-        "ft": _is_number("time_to_first_token_ms"),
-    },
-    {"o2": _OUTCOMES, "shown": f"CASE WHEN s >= 400 THEN s ELSE {_words_status()} END", "disconnect": _DISCONNECT,
-     "word": "CASE WHEN o = 'record_lost' THEN 'record_lost' ELSE e END"},
-    {"done": _DONE, "said": _first(CLUES)},
-    {"said2": _SAID},
-    {"k": _KIND},
-    {"ending": _FINAL_OUTCOME, "k2": _FINAL_KIND},
-    {"category": _CATEGORY, "kind": "CASE WHEN done THEN k2 ELSE coalesce(k2, 'unknown') END", "phase": _PHASE,
-     "why_not": _REASON},
-)  # fmt: skip
-
-
 # By far the most records: nothing has to be looked up for them.
 _PLAIN: Final = (
     "error_type IS NULL AND (outcome = 'completed' COLLATE BINARY OR (outcome IS NULL AND typeof(success) = 'integer' "
@@ -172,14 +121,63 @@ _PLAIN: Final = (
 )
 
 
-GIVEN: Final = Given(
-    layers=tuple(tuple(layer.items()) for layer in _LAYERS),
-    seen=(("ending", "'completed'"), ("category", "NULL"), ("kind", "NULL"), ("phase", "NULL"), ("why_not", "NULL")),
-    plain=_PLAIN,
-)
+def shared_expressions(version: str) -> SharedExpressions:
+    """What the columns of 3.0.0 rest on, by the types that ``version`` knows."""
+    known = taxonomy_of(version)
+    word = f"coalesce({_mapped('word', known.words)}, {_mapped('o2', DEFAULTS)})"
+    kind = (
+        f"CASE WHEN done THEN CASE WHEN e IN {_list(known.flagged)} THEN e "
+        f"ELSE {_mapped('f', known.flags)} END "
+        f"WHEN o2 IS NULL THEN CASE WHEN word IN {_list(IMPLIED)} THEN word "
+        f"ELSE coalesce(said2, {_first(LEGACY)}, {_by_status('s')}, CASE WHEN s IS NOT NULL AND own THEN 'error_event' END) END "  # noqa: E501
+        f"WHEN o2 = 'upstream_error' THEN coalesce(said2, {_by_status('s')}, CASE WHEN s IS NOT NULL AND (own OR e IS NOT 'unknown') THEN 'error_event' END) "  # noqa: E501
+        "WHEN o2 = 'client_disconnected' THEN disconnect WHEN e = 'no_models' THEN 'bad_gateway' "
+        "WHEN e = 'no_backend_for_model' THEN CASE WHEN has_model THEN 'model_not_found' ELSE 'config' END "
+        f"WHEN cc = 0 AND {word} = 'truncated' THEN 'empty' ELSE {word} END"
+    )
+    category = (
+        "CASE WHEN done THEN CASE WHEN k2 IS NOT NULL THEN 'policy' END WHEN k2 IS NULL THEN 'unknown' "
+        "WHEN k2 = 'internal' AND ending = 'proxy_crashed' THEN 'proxy' "
+        f"ELSE {_mapped('k2', known.category_of, _quoted('upstream'))} END"
+    )
+    # One layer of names upon the other: each sees those below, the first the record's columns.
+    layers: tuple[dict[str, str], ...] = (
+        {
+            "o": _text("outcome"), "e": _text("error_type"), "f": f"lower({_text('finish_reason')})",
+            "w1": f"lower({_text('upstream_error_code')})", "w2": f"lower({_text('upstream_error_type')})",
+            "w3": f"lower({_text('error_type')})", "m": f"coalesce(lower({_text('error_message')}), '')",
+            "has_m": "typeof(error_message) = 'text'", "own": "typeof(upstream_error_code) = 'text' OR typeof(upstream_error_type) = 'text'",  # noqa: E501
+            "has_model": "typeof(model) = 'text'",
+            "us": _integer("upstream_status_code"),
+            "s": f"coalesce({_integer('upstream_status_code')}, {_integer('status_code')})",
+            "ok": f"CASE WHEN {_is_number('success')} THEN success <> 0 END", "cc": _integer("content_chunks"),
+            "rb": _is_number("request_bytes"), "bc": _is_number("body_complete_ms"),
+            "rs": _is_number("request_sent_ms"), "rh": _is_number("response_headers_ms"),
+            "fb": _is_number("time_to_first_byte_ms"), "ft": _is_number("time_to_first_token_ms"),
+        },
+        {"o2": _OUTCOMES, "shown": f"CASE WHEN s >= 400 THEN s ELSE {_words_status()} END", "disconnect": _DISCONNECT,
+         "word": "CASE WHEN o = 'record_lost' THEN 'record_lost' ELSE e END"},
+        {"done": _DONE, "said": _first(known.clues)},
+        {"said2": _SAID},
+        {"k": kind},
+        {"ending": _FINAL_OUTCOME, "k2": _FINAL_KIND},
+        {"category": category, "kind": "CASE WHEN done THEN k2 ELSE coalesce(k2, 'unknown') END", "phase": _PHASE,
+         "why_not": _REASON},
+    )  # fmt: skip
+    return SharedExpressions(
+        layers=tuple(tuple(layer.items()) for layer in layers),
+        seen=(
+            ("ending", "'completed'"),
+            ("category", "NULL"),
+            ("kind", "NULL"),
+            ("phase", "NULL"),
+            ("why_not", "NULL"),
+        ),
+        plain=_PLAIN,
+    )
 
 
 def original_sql(column: str, now: str) -> str:
-    """SQL that keeps the value of ``column`` where ``now``, a name of ``GIVEN``, replaces it."""
+    """SQL that keeps the value of ``column`` where ``now``, a shared expression, replaces it."""
     replaced = f"{column} IS NOT NULL AND {column} COLLATE BINARY IS NOT {now}"
     return f"CASE WHEN {replaced} THEN {column} ELSE {column}_original END"

@@ -17,9 +17,9 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.migration.adoption import Index, indexes
-from llm_metrics_proxy.migration.batches import Interrupted, Pace, id_ranges_end, transaction
+from llm_metrics_proxy.migration.batches import Interrupted, Pace, id_ranges_end
 from llm_metrics_proxy.migration.lock import Fence
-from llm_metrics_proxy.migration.model import Phase, Progress, Report
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.migration.runs import get_fact, set_fact
 from llm_metrics_proxy.storage.affinity import affinity
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
@@ -64,7 +64,7 @@ class Grafting:
         if get_fact(self._connection, _fact(index)) is None and not self._begin(index):
             self._make_at_once(index)
             return True
-        self._report(Progress(phase=Phase.MIGRATING, detail="building an index"))
+        self._report(Progress(phase=WorkPhase.MIGRATING, detail="building an index"))
         goal, self._stretch = self._one(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}"), 1  # noqa: S608
         while not self._exists(index):
             if self._interrupted():
@@ -84,14 +84,12 @@ class Grafting:
             else:  # what came since must be caught up with, whoever writes: no more rests, and ever larger batches
                 self._stretch *= 2
         if not self._is_whole(index):
-            with transaction(self._connection, self._pace):
-                self._fence.check(self._connection)
+            with self._fence.transaction(self._pace):
                 self._connection.execute(f"REINDEX {index.name}")
         return True
 
     def _make_at_once(self, index: Index) -> None:
-        with transaction(self._connection, self._pace):
-            self._fence.check(self._connection)
+        with self._fence.transaction(self._pace):
             self._connection.execute(index.sql)
 
     def _begin(self, index: Index) -> bool:
@@ -109,8 +107,7 @@ class Grafting:
             return False
         key = "value" if index.is_unique else "value, id"
         through = f"(SELECT value FROM migration_state WHERE key = '{_fact(index)}')"  # noqa: S608
-        with transaction(self._connection, self._pace):
-            self._fence.check(self._connection)
+        with self._fence.transaction(self._pace):
             self._connection.execute(
                 f"CREATE TABLE {_entries(index)} (value, id INTEGER, PRIMARY KEY ({key})) WITHOUT ROWID"
             )
@@ -127,8 +124,7 @@ class Grafting:
         """The entries of some more records, and the index after the last; false: they are spoilt."""
         connection = self._connection
         try:
-            with transaction(connection, self._pace):
-                self._fence.check(connection)
+            with self._fence.transaction(self._pace):
                 after = get_fact(connection, _fact(index))
                 if after == _SPOILT:
                     return False
@@ -169,16 +165,14 @@ class Grafting:
         """In small steps, the fact last: dropping a large table holds the lock for long."""
         connection, entries, left = self._connection, _entries(index), True
         while left:
-            with transaction(connection, self._pace):
-                self._fence.check(connection)
+            with self._fence.transaction(self._pace):
                 set_fact(connection, _fact(index), _SPOILT)  # so that an interruption leads here again
                 connection.execute(
                     f"DELETE FROM {entries} WHERE (value, id) IN (SELECT value, id FROM {entries} LIMIT {_EMPTIED})"  # noqa: S608
                 )
                 left = connection.changes() > 0
             self._between()
-        with transaction(connection, self._pace):
-            self._fence.check(connection)
+        with self._fence.transaction(self._pace):
             self._take_triggers_away(index)
             connection.execute(f"DROP TABLE {entries}")
 

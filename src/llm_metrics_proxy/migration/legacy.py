@@ -3,7 +3,7 @@
 A file of an older program has a table ``completion_requests`` with ``timestamp`` and ``model`` and at least one of
 ``response_time_ms``, ``total_tokens`` and ``tokens_per_second``, whatever else it has or lacks, and no
 ``schema_version`` above 3. Neither a stamp nor a ``schema_version`` proves more than that. A look leaves no trace
-(``storage.untouched``).
+(``storage.read_only_file``).
 """
 
 import time
@@ -16,8 +16,9 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS
+from llm_metrics_proxy.storage.read_only_file import HEADER_BYTES, header, open_read_only, side_file_bytes
 from llm_metrics_proxy.storage.sqlite_schema import (
-    BUSY_TIMEOUT_MS,
     FILE_MAGIC,
     TABLE,
     check_ledger,
@@ -29,14 +30,13 @@ from llm_metrics_proxy.storage.sqlite_schema import (
     store_error,
     tables_in,
 )
-from llm_metrics_proxy.storage.untouched import HEADER_BYTES, header, side_file_bytes, untouched
 
 _ATTEMPTS: Final = 3
 _WAIT_S: Final = 0.1
 _FAULTS_SHOWN: Final = 3
 
 
-class Found(StrEnum):
+class FileKind(StrEnum):
     """What is in the file. Only ``OURS`` and ``LEGACY`` are to be migrated, only ``NOTHING`` is to be filled."""
 
     NOTHING = "nothing"  # no file, no bytes, or no table
@@ -60,7 +60,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     """What one look found. ``columns``: those of ``completion_requests``, each with its declared type."""
 
     path: Path
-    found: Found
+    found: FileKind
     message: str  # for people: what was found, where, and what to do
     tables: tuple[str, ...] = ()
     columns: dict[str, str] = {}
@@ -79,7 +79,7 @@ def inspect(path: Path) -> Inspection:
     for _attempt in range(_ATTEMPTS):
         before = fingerprint(path)
         inspection = _inspect(path, before)
-        if inspection.found is not Found.DAMAGED or fingerprint(path) == before:
+        if inspection.found is not FileKind.DAMAGED or fingerprint(path) == before:
             return inspection
         time.sleep(_WAIT_S)  # it was read while others changed it, and may well be whole
     raise StoreBusyError(
@@ -113,22 +113,22 @@ def _inspect(path: Path, fingerprint: tuple[object, ...]) -> Inspection:
     try:
         head = header(path)
         if head is None:
-            return Inspection(path=path, found=Found.NOTHING, message=f"There is no file {path} yet.")
+            return Inspection(path=path, found=FileKind.NOTHING, message=f"There is no file {path} yet.")
         if not head:
             refuse_orphaned_wal(path)
-            return Inspection(path=path, found=Found.NOTHING, message=f"{path} is empty.")
+            return Inspection(path=path, found=FileKind.NOTHING, message=f"{path} is empty.")
     except ForeignDatabaseError as error:
-        return Inspection(path=path, found=Found.FOREIGN, message=str(error))
+        return Inspection(path=path, found=FileKind.FOREIGN, message=str(error))
     if FILE_MAGIC.startswith(head) or (head.startswith(FILE_MAGIC) and len(head) < HEADER_BYTES):
         return _damaged(path, f"it ends after {len(head)} bytes")
     if not head.startswith(FILE_MAGIC):
         message = f"{path} is not a SQLite database. Name another file with --db-path, or move this one away."
-        return Inspection(path=path, found=Found.FOREIGN, message=message)
+        return Inspection(path=path, found=FileKind.FOREIGN, message=message)
     cut = _cut(path, head)  # SQLite reads a last page that is cut as if it ended in zeros
     if cut:
         return _damaged(path, cut)
     try:
-        with untouched(path, BUSY_TIMEOUT_MS) as connection:
+        with open_read_only(path, BUSY_TIMEOUT_MS) as connection:
             return _inside(path, connection, fingerprint)
     except (apsw.CorruptError, apsw.NotADBError) as error:
         return _damaged(path, str(error))
@@ -139,10 +139,10 @@ def _inspect(path: Path, fingerprint: tuple[object, ...]) -> Inspection:
 def _inside(path: Path, connection: apsw.Connection, fingerprint: tuple[object, ...]) -> Inspection:
     tables = tables_in(connection)
     if not tables:
-        return Inspection(path=path, found=Found.NOTHING, message=f"{path} is a database without any table.")
+        return Inspection(path=path, found=FileKind.NOTHING, message=f"{path} is a database without any table.")
     seen = Inspection(
         path=path,
-        found=Found.LEGACY,
+        found=FileKind.LEGACY,
         message=f"{path} holds the records of an older version; it will be backed up and adopted.",
         tables=tuple(tables),
         columns=dict(connection.execute("SELECT name, type FROM pragma_table_info(?)", (TABLE,))),
@@ -155,12 +155,12 @@ def _inside(path: Path, connection: apsw.Connection, fingerprint: tuple[object, 
     try:
         if has_ledger(connection):
             check_ledger(path, connection)
-            return replace(seen, found=Found.OURS, message=f"{path} is a database of this program.")
+            return replace(seen, found=FileKind.OURS, message=f"{path} is a database of this program.")
         refuse_foreign(path, connection, tables)
     except NewerDatabaseError as error:
-        return replace(seen, found=Found.NEWER, message=str(error))
+        return replace(seen, found=FileKind.NEWER, message=str(error))
     except StoreError as error:
-        return replace(seen, found=Found.FOREIGN, message=str(error))
+        return replace(seen, found=FileKind.FOREIGN, message=str(error))
     faults = _faults(path, fingerprint)
     return _damaged(path, faults) if faults else seen
 
@@ -168,7 +168,7 @@ def _inside(path: Path, connection: apsw.Connection, fingerprint: tuple[object, 
 @lru_cache(maxsize=4)
 def _faults(path: Path, _fingerprint: tuple[object, ...]) -> str:
     """What ``quick_check`` finds in the file in this state; empty if nothing. It reads the whole file."""
-    with untouched(path, BUSY_TIMEOUT_MS) as connection:
+    with open_read_only(path, BUSY_TIMEOUT_MS) as connection:
         found = damage_in(connection)
     return "; ".join(found[:_FAULTS_SHOWN]).replace("\n", " ")
 
@@ -198,4 +198,4 @@ def _cut(path: Path, head: bytes) -> str:
 
 def _damaged(path: Path, what: str) -> Inspection:
     message = f"{path} is damaged: {what}. Nothing was changed. Restore a backup of it, or name another file."
-    return Inspection(path=path, found=Found.DAMAGED, message=message)
+    return Inspection(path=path, found=FileKind.DAMAGED, message=message)

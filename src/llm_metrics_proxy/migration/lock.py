@@ -18,7 +18,8 @@ from typing import Final
 import apsw
 
 from llm_metrics_proxy.errors import MigrationFailedError, MigrationRefusedError
-from llm_metrics_proxy.migration.model import Phase, Progress, Report, quiet
+from llm_metrics_proxy.migration.batches import Pace, transaction
+from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase, quiet
 from llm_metrics_proxy.migration.runs import FENCE, get_fact, set_fact
 from llm_metrics_proxy.ownership import open_lock
 
@@ -74,7 +75,7 @@ def _acquire(descriptor: int, path: Path, *, wait: bool, stop: threading.Event, 
                 f"{holder} is migrating, restoring or undoing this database and holds {path.name}; wait for it to end."
             )
         if wait:
-            report(Progress(phase=Phase.WAITING, detail=f"{holder} holds the lock"))
+            report(Progress(phase=WorkPhase.WAITING, detail=f"{holder} holds the lock"))
         if stop.wait(_POLL_S):
             raise MigrationRefusedError(f"Stopped while waiting for {holder}; nothing was changed.")
 
@@ -101,16 +102,23 @@ def lock_holder(database: Path) -> int | None:
 
 
 class Fence:
-    """The number that says whose turn it is to write; taken anew by every holder of the lock."""
+    """The number that says whose turn it is to write; every holder of the lock takes the next one."""
 
     def __init__(self, connection: apsw.Connection) -> None:
-        """Take the next number. The caller holds the transaction."""
-        self.number = int(get_fact(connection, FENCE) or 0) + 1
-        set_fact(connection, FENCE, self.number)
+        self._connection = connection
+        with transaction(connection):
+            self.number = int(get_fact(connection, FENCE) or 0) + 1
+            set_fact(connection, FENCE, self.number)
 
-    def check(self, connection: apsw.Connection) -> None:
-        """Raise ``MigrationFailedError`` if another process has taken a later number; inside each transaction."""
-        current = get_fact(connection, FENCE)
+    @contextmanager
+    def transaction(self, pace: Pace | None = None) -> Iterator[None]:
+        """One write transaction. Raises ``MigrationFailedError`` if another process has taken a later number."""
+        with transaction(self._connection, pace):
+            self._check()
+            yield
+
+    def _check(self) -> None:
+        current = get_fact(self._connection, FENCE)
         if current != self.number:
             raise MigrationFailedError(
                 f"Another process has taken over this migration (its turn is {current}, ours was {self.number}); "

@@ -21,7 +21,7 @@ OldRow = Mapping[str, SqlValue]  # the inputs named by ``Migration.inputs``, as 
 Oracle = Callable[..., tuple[SqlValue, ...]]
 
 
-class Change(NamedTuple):
+class ColumnChange(NamedTuple):
     """One column that a migration writes.
 
     ``expression`` is SQL over the record's columns before the migration. ``original``: the column that then keeps the
@@ -45,7 +45,7 @@ class Gap(NamedTuple):
     meaning: str
 
 
-class Given(NamedTuple):
+class SharedExpressions(NamedTuple):
     """Values that are worked out once for each record, under names that the migration's other SQL may use.
 
     ``layers``, one upon the other, give names to SQL over the record's columns, the names of the layers below going
@@ -75,26 +75,32 @@ def _named(layer: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{expression} AS {name}" for name, expression in layer)
 
 
+# What classes were called when their text went into the first checksums.
+_RELEASED_AS: Final = {"ColumnChange(column=": "Change(column=", "SharedExpressions(layers=": "Given(layers="}
+
+
 class Migration(NamedTuple):
     """How records of every older version become records of ``version``. Frozen with that version.
 
-    ``oracle`` takes the values of ``inputs``, in that order, as they were before, and gives the values of ``changes``,
-    in that order, and last the reason code or None. ``distrusted`` is SQL that finds records of a file from another
-    program whose stamp claims this version while the record does not follow it. ``shown`` names the metrics that
-    ``migrate plan`` compares before and after. ``keeps_reason``: where no gap holds, the reason of an earlier migration
-    stays, and is among the inputs. ``repeatable``: given its own results, the oracle gives the same values again (and a
-    reason where there was one), so that records can be verified at any time although inputs were overwritten.
-    ``seen_as``: for an oracle to which many records are alike. One SQL template for each input, ``{}`` standing for it,
-    that gives a value which the oracle cannot tell from it, always of one storage class where that matters; records
-    that are the same by these are verified as one. None: record by record. ``seen_where``: so are records of which this
-    SQL template, ``{name}`` standing for the input of that name, is not true.
-    ``given``: what several expressions rest on, worked out once; its names may stand in all SQL of the migration but
-    ``keep_when``.
+    ``oracle`` takes the values of ``inputs`` from before, in that order, and returns the values of ``changes``, in that
+    order, and last the reason code or None.
+    ``distrusted``: SQL for files of other programs; finds records whose stamp claims this version but whose values do
+    not follow it.
+    ``shown``: the metrics that ``migrate plan`` compares before and after.
+    ``keeps_reason``: where no gap holds, the reason of an earlier migration stays, and is among the inputs.
+    ``repeatable``: the oracle returns its own results unchanged (and a reason where there was one), so that records can
+    be verified at any time although inputs were overwritten.
+    ``shared``: what several expressions rest on; all SQL of the migration but ``keep_when`` may use its names.
+    ``oracle_key``: for an oracle to which many records look the same. One SQL template for each input, with ``{}`` for
+    the input, whose value the oracle cannot distinguish from it, in one storage class where that matters. Records with
+    equal keys are verified once. None: each record by itself, as is each for which ``oracle_key_where``, SQL with
+    ``{name}`` for the input of that name, is not true.
+    ``oracle_at``: the oracle for records that a later version calculated, which may know more than this one.
     """
 
     version: str
     summary: str
-    changes: tuple[Change, ...]
+    changes: tuple[ColumnChange, ...]
     gaps: tuple[Gap, ...]
     inputs: tuple[str, ...]
     oracle: Oracle
@@ -102,9 +108,10 @@ class Migration(NamedTuple):
     shown: tuple[str, ...] = ("tokens_per_second",)
     keeps_reason: bool = False
     repeatable: bool = False
-    given: Given | None = None
-    seen_as: tuple[str, ...] | None = None
-    seen_where: str = "1"
+    shared: SharedExpressions | None = None
+    oracle_key: tuple[str, ...] | None = None
+    oracle_key_where: str = "1"
+    oracle_at: Callable[[str], Oracle] | None = None
 
     @property
     def checksum(self) -> str:
@@ -113,8 +120,11 @@ class Migration(NamedTuple):
         The oracle writes nothing and is left out: its source may be missing, or replaced while this program runs.
         """
         parts: tuple[object, ...] = (self.version, self.changes, self.gaps, self.inputs, self.distrusted)
-        parts += () if self.given is None else (self.given,)  # what was released without has its checksum without
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        parts += () if self.shared is None else (self.shared,)  # what was released without has its checksum without
+        text = repr(parts)
+        for now, released in _RELEASED_AS.items():
+            text = text.replace(now, released)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def reason_expression(self) -> str:
@@ -125,13 +135,13 @@ class Migration(NamedTuple):
         whens = " ".join(f"WHEN {gap.condition} THEN '{gap.code}'" for gap in self.gaps)
         return f"CASE {whens}{otherwise} END"
 
-    def worked_out(self, *expressions: str) -> str:
-        """SQL of a value, or of a row of several for SET, in which the names of ``given`` are known."""
+    def evaluated(self, *expressions: str) -> str:
+        """SQL of a value, or of a row of several for SET, in which the names of ``shared`` are known."""
         listed = ", ".join(expressions)
-        return f"({listed})" if self.given is None else f"(SELECT {listed} FROM {self.given.sql})"  # noqa: S608
+        return f"({listed})" if self.shared is None else f"(SELECT {listed} FROM {self.shared.sql})"  # noqa: S608
 
 
-class State(StrEnum):
+class RunState(StrEnum):
     """Of one run, as stored in ``migrations.state``. The first three are unfinished and go on by themselves."""
 
     MIGRATING = "migrating"
@@ -142,10 +152,10 @@ class State(StrEnum):
     ROLLED_BACK = "rolled_back"  # the engine took it back, because verification failed or a formula raised
 
 
-UNFINISHED: Final = frozenset({State.MIGRATING, State.VERIFYING, State.UNDOING})
+UNFINISHED: Final = frozenset({RunState.MIGRATING, RunState.VERIFYING, RunState.UNDOING})
 
 
-class Phase(StrEnum):
+class WorkPhase(StrEnum):
     """What the engine does at the moment."""
 
     IDLE = "idle"
@@ -164,7 +174,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """One look at long work. ``done`` of ``total`` are records, pages while backing up, bytes while compacting;
     ``total`` 0: not known."""
 
-    phase: Phase = Phase.IDLE
+    phase: WorkPhase = WorkPhase.IDLE
     done: int = 0
     total: int = 0
     per_s: float | None = None
@@ -180,10 +190,10 @@ def quiet(_progress: Progress) -> None:
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the table ``migrations``."""
+    """One row of the table ``migrations``; what has a default is so when a run begins."""
 
-    id: int
-    state: State
+    id: int = 0
+    state: RunState = RunState.MIGRATING
     from_versions: dict[str, int]  # records by stamp when it began; NULL is the key "(none)"
     to_version: str
     checksums: dict[str, str]  # of each migration in it, by version, in order
@@ -192,16 +202,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     added_columns: list[str]  # by the adoption that came just before
     bound_id: int  # records with a greater id arrived later and are not touched
     records_total: int  # with id <= bound_id, when it began
-    records_changed: int  # changes: a record that two migrations concern counts twice
-    gaps: dict[str, int]  # records that could not be recomputed, by reason code
-    cursor_id: int  # a hint: records up to here are done
+    records_changed: int = 0  # changes: a record that two migrations concern counts twice
+    gaps: dict[str, int] = {}  # records that could not be recomputed, by reason code
+    cursor_id: int = -(2**63)  # a hint: records up to here are done
     backup: str | None  # name of the backup's file
     started_at: str
-    finished_at: str | None
-    busy_ms: float  # time spent working, pauses left out
-    largest_lock_ms: float
-    error: str | None
-    dismissed_at: str | None
+    finished_at: str | None = None
+    busy_ms: float = 0.0  # time spent working, pauses left out
+    largest_lock_ms: float = 0.0
+    error: str | None = None
+    dismissed_at: str | None = None
 
 
 class Fault(NamedTuple):
@@ -223,7 +233,7 @@ class Ended(StrEnum):
     HELD = "held"  # an automatic call found a run that was taken back, and leaves it so
 
 
-class Result(NamedTuple):
+class MigrationResult(NamedTuple):
     """``run`` is the run that was worked on; ``conflicts`` are records that an undo left, up to 100 ids."""
 
     ended: Ended

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_metrics_proxy.migration.model import BATCH_LOCK_MS
-from llm_metrics_proxy.migration.window import Window
+from llm_metrics_proxy.migration.window import DailyWindow
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Options:
     backup_keep: int = 3
     batch_lock_ms: int = BATCH_LOCK_MS
     pause_ms: int = 0
-    window: Window | None = None
+    window: DailyWindow | None = None
     max_seconds: float | None = None
     wait_for_lock: bool = False
     automatic: bool = False

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,24 +12,25 @@ import msgspec
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.disk import Disk, disk_needs
-from llm_metrics_proxy.migration.legacy import Found, Inspection, fingerprint, inspect
+from llm_metrics_proxy.migration.legacy import FileKind, Inspection, fingerprint, inspect
 from llm_metrics_proxy.migration.lock import lock_holder
-from llm_metrics_proxy.migration.model import UNFINISHED, Migration, Run, State, describe_stamp
+from llm_metrics_proxy.migration.model import UNFINISHED, Migration, Run, RunState, describe_stamp
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, get_fact
 from llm_metrics_proxy.migration.undo import HELD
 from llm_metrics_proxy.migration.versions import Census, is_older, take_census
-from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
-from llm_metrics_proxy.storage.untouched import side_file_bytes, untouched
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
+from llm_metrics_proxy.storage.read_only_file import open_read_only, side_file_bytes
+from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 _MANY: Final = 1_000_000
 _REFUSED: Final = {
-    Found.FOREIGN: ForeignDatabaseError,
-    Found.DAMAGED: ForeignDatabaseError,
-    Found.NEWER: NewerDatabaseError,
+    FileKind.FOREIGN: ForeignDatabaseError,
+    FileKind.DAMAGED: ForeignDatabaseError,
+    FileKind.NEWER: NewerDatabaseError,
 }
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class MigrationStatus(msgspec.Struct, frozen=True, kw_only=True):
     """``pending``: records by the version that they have yet to reach, none where there is nothing to do."""
 
     found: str
@@ -57,7 +58,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 class Survey(msgspec.Struct, frozen=True):
     """A status with what the engine needs beside it."""
 
-    status: Status
+    status: MigrationStatus
     inspection: Inspection
     census: Census
     through_id: int  # the greatest id that was counted
@@ -107,7 +108,7 @@ def refuse_newer(path: Path, newer: Sequence[str], app_version: str) -> None:
 
 def status(
     path: Path, migrations: Sequence[Migration], *, app_version: str = APP_VERSION, quick: bool = False
-) -> Status:
+) -> MigrationStatus:
     """What the database is and needs. Reads only. ``quick`` counts only records that no earlier look has cleared.
 
     Raises ``StoreError`` where it cannot be read.
@@ -120,32 +121,60 @@ def survey(
 ) -> Survey:
     """As ``status``, with the inspection and the census it rests on."""
     inspection = inspect(path)
+    if inspection.found not in (FileKind.OURS, FileKind.LEGACY):
+        return _survey(inspection, migrations, app_version, Census(()))
+    try:
+        with _reading(path, inspection.found) as connection:
+            return examine(connection, inspection, migrations, app_version=app_version, quick=quick)
+    except apsw.Error as error:
+        raise store_error(path, "counting its records", error) from error
+
+
+def examine(
+    connection: apsw.Connection,
+    inspection: Inspection,
+    migrations: Sequence[Migration],
+    *,
+    app_version: str,
+    quick: bool = False,
+) -> Survey:
+    """A ``survey`` of a database that is open. Raises ``apsw.Error``."""
     runs: list[Run] = []
-    census, above, through, held, adopted = Census(()), 0, 0, False, None
-    if inspection.found in (Found.OURS, Found.LEGACY):
-        try:
-            with _reading(path, inspection.found) as connection:
-                if inspection.found is Found.OURS and _has_engine_tables(connection):
-                    runs = all_runs(connection)
-                    held = get_fact(connection, HELD) is not None
-                    above = _cleared(connection, migrations) if quick else 0
-                    adopted = get_fact(connection, DISTRUSTED)
-                names = {
-                    str(name).lower()
-                    for (name,) in connection.execute("SELECT name FROM pragma_table_info('completion_requests')")
-                }
-                with connection:  # one snapshot
-                    census = _census(connection, above, stamped="app_version" in names, keyed="id" in names)
-                    through = _greatest_id(connection) if inspection.found is Found.OURS else 0
-        except apsw.Error as error:
-            raise store_error(path, "counting its records", error) from error
+    above, through, held, adopted = 0, 0, False, None
+    is_ours = inspection.found is FileKind.OURS
+    if is_ours and _has_engine_tables(connection):
+        runs = all_runs(connection)
+        held = get_fact(connection, HELD) is not None
+        above = _cleared(connection, migrations) if quick else 0
+        adopted = get_fact(connection, DISTRUSTED)
+    names = {name.lower() for name in inspection.columns}
+    with connection:  # one snapshot
+        census = _census(connection, above, stamped="app_version" in names, keyed="id" in names)
+        through = _greatest_id(connection) if is_ours else 0
+    return _survey(
+        inspection, migrations, app_version, census, runs=runs, above=above, through=through, held=held, adopted=adopted
+    )
+
+
+def _survey(
+    inspection: Inspection,
+    migrations: Sequence[Migration],
+    app_version: str,
+    census: Census,
+    *,
+    runs: Sequence[Run] = (),
+    above: int = 0,
+    through: int = 0,
+    held: bool = False,
+    adopted: str | None = None,
+) -> Survey:
     last = runs[-1] if runs else None
     known = {migration.version: migration.checksum for migration in migrations}
     applied = {
-        version: checksum for run in runs for version, checksum in run.checksums.items() if run.state is State.DONE
+        version: checksum for run in runs for version, checksum in run.checksums.items() if run.state is RunState.DONE
     }
     taken = {m.version: sum(n for stamp, n in census.counts if is_older(stamp, m.version)) for m in migrations}
-    found = Status(
+    found = MigrationStatus(
         found=inspection.found.value,
         message=inspection.message,
         records_by_version=census.by_name(),
@@ -153,17 +182,17 @@ def survey(
         newer=census.newer_than(app_version),
         unreadable=[describe_stamp(stamp) for stamp in census.unreadable()],
         pending={version: count for version, count in taken.items() if count},
-        needs_adoption=inspection.found is Found.LEGACY,
+        needs_adoption=inspection.found is FileKind.LEGACY,
         distrusted=adopted is not None,
         unfinished=last if last is not None and last.state in UNFINISHED else None,
         last=last,
         held=held,
         failed_before=last is not None
-        and last.state is State.ROLLED_BACK
+        and last.state is RunState.ROLLED_BACK
         and last.app_version == app_version  # another may verify in another way
         and all(known.get(version) == checksum for version, checksum in last.checksums.items()),
         edited=[version for version, checksum in applied.items() if version in known and known[version] != checksum],
-        lock_holder=lock_holder(path),
+        lock_holder=lock_holder(inspection.path),
     )
     return Survey(found, inspection, census, through, json.loads(adopted) if adopted else None)
 
@@ -181,7 +210,7 @@ def disk_of(path: Path, backup_dir: Path, seen: Survey) -> Disk:
 def history(path: Path) -> list[Run]:
     """Every run, oldest first. Raises ``StoreError``."""
     inspection = inspect(path)
-    if inspection.found is not Found.OURS:
+    if inspection.found is not FileKind.OURS:
         refuse(inspection)
         return []
     try:
@@ -192,24 +221,14 @@ def history(path: Path) -> list[Run]:
 
 
 @contextmanager
-def _reading(path: Path, found: Found) -> Iterator[apsw.Connection]:
+def _reading(path: Path, found: FileKind) -> Iterator[apsw.Connection]:
     """Without a trace; but one of ours, which may be large, is not copied aside for the log that somebody left."""
-    if found is not Found.OURS or side_file_bytes(path, "-wal") is None:
-        with untouched(path, BUSY_TIMEOUT_MS) as connection:
+    if found is not FileKind.OURS or side_file_bytes(path, "-wal") is None:
+        with open_read_only(path, BUSY_TIMEOUT_MS) as connection:
             yield connection
         return
-    connection = open_readonly(path)
-    try:
+    with closing(connect(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
         yield connection
-    finally:
-        connection.close()
-
-
-def open_readonly(path: Path) -> apsw.Connection:
-    """A connection that cannot write; a database in WAL mode may get its side files."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    return connection
 
 
 def _has_engine_tables(connection: apsw.Connection) -> bool:

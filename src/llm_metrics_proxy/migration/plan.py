@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from llm_metrics_proxy.migration.disk import Disk
-from llm_metrics_proxy.migration.model import Change, Fault, Run
+from llm_metrics_proxy.migration.model import ColumnChange, Fault, Run
 from llm_metrics_proxy.migration.preview import MetricChange
 from llm_metrics_proxy.migration.retyping import Retyped
 from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
@@ -24,7 +24,7 @@ class StampCount(msgspec.Struct, frozen=True):
     records: int
 
 
-class GapCount(msgspec.Struct, frozen=True):
+class PlannedGap(msgspec.Struct, frozen=True):
     """Records that one migration cannot recompute: they get NULL, the new version and this reason."""
 
     reason: str
@@ -32,7 +32,7 @@ class GapCount(msgspec.Struct, frozen=True):
     records: int
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     """One migration. ``gaps_of``: how many records the gaps were counted over: all, or those of the sample.
 
     ``types``: what becomes of the errors' types, counted over all of its records, the most frequent first.
@@ -42,12 +42,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     records: int
     changes: tuple[str, ...]
-    gaps: tuple[GapCount, ...]
+    gaps: tuple[PlannedGap, ...]
     gaps_of: int
     types: tuple[Retyped, ...] = ()
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class MigrationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything ``migrate plan`` tells. ``message`` is its first sentence, ``refusal`` why ``migrate run`` would not.
 
     With ``refusal``, and where nothing is to do, there are no steps, no disk, no estimate and no metrics.
@@ -58,14 +58,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     found: str
     message: str
     nothing_to_do: bool
-    refusal: str | None
-    records: int
-    stamps: tuple[StampCount, ...]
-    needs_adoption: bool
-    added_columns: tuple[str, ...]  # that the adoption would add
-    unfinished: Run | None
+    refusal: str | None = None
+    records: int = 0
+    stamps: tuple[StampCount, ...] = ()
+    needs_adoption: bool = False
+    added_columns: tuple[str, ...] = ()  # that the adoption would add
+    unfinished: Run | None = None
     lock_holder: int | None  # process id of whoever migrates now
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PlannedStep, ...] = ()
     disk: Disk | None = None
     estimate_s: float | None = None
     sample_records: int = 0
@@ -73,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()  # records of the sample for which a run would be taken back
 
 
-def in_words(change: Change) -> str:
+def in_words(change: ColumnChange) -> str:
     """What a change does, for people."""
     column = REGISTRY.get(change.column)
     meaning = column.meaning if column else ""

@@ -4,9 +4,9 @@ Nothing is written, neither to the file nor beside it. Counts are over every rec
 has to be calculated is tried on a sample, in memory.
 """
 
-import json
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,20 +16,20 @@ import msgspec
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.adoption import adopt, index_steps, rehearse
-from llm_metrics_proxy.migration.legacy import Found, Inspection, inspect, schema_of
+from llm_metrics_proxy.migration.chain import chain_sql
+from llm_metrics_proxy.migration.legacy import FileKind, Inspection, inspect, schema_of
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.model import (
-    UNFINISHED,
     Migration,
-    Phase,
     Progress,
     Report,
-    State,
+    RunState,
+    WorkPhase,
     describe_stamp,
     quiet,
 )
-from llm_metrics_proxy.migration.overview import disk_of, refuse, survey
-from llm_metrics_proxy.migration.plan import GapCount, Plan, StampCount, Step, in_words
+from llm_metrics_proxy.migration.overview import Survey, disk_of, examine, refuse
+from llm_metrics_proxy.migration.plan import MigrationPlan, PlannedGap, PlannedStep, StampCount, in_words
 from llm_metrics_proxy.migration.preview import (
     Preview,
     add_missing_columns,
@@ -39,14 +39,12 @@ from llm_metrics_proxy.migration.preview import (
     with_all,
 )
 from llm_metrics_proxy.migration.retyping import count_types
-from llm_metrics_proxy.migration.runs import DISTRUSTED, all_runs, get_fact
 from llm_metrics_proxy.migration.sql import RunSql
-from llm_metrics_proxy.migration.versions import Census, Standing, is_older, standing, take_census
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN
-from llm_metrics_proxy.safe_migrations import MIGRATIONS
-from llm_metrics_proxy.storage.affinity import mangled_columns
-from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, TABLE, store_error
-from llm_metrics_proxy.storage.untouched import untouched
+from llm_metrics_proxy.migration.versions import Standing, is_older, standing
+from llm_metrics_proxy.record import ALL_COLUMNS
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, snapshot
+from llm_metrics_proxy.storage.read_only_file import open_read_only
+from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 SAMPLE_RECORDS: Final = 20_000
 # Of the estimate, measured on 200,000 records: beside what the sample took, a run reads every record about so often
@@ -59,80 +57,61 @@ def plan(
     path: Path,
     *,
     backup_dir: Path,
-    migrations: Sequence[Migration] | None = None,
+    migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
     sample_records: int = SAMPLE_RECORDS,
     report: Report = quiet,
-) -> Plan:
+) -> MigrationPlan:
     """Look, count, and try on about ``sample_records`` records, evenly spread.
 
     Raises ``NewerDatabaseError`` or ``ForeignDatabaseError`` for a file that is not ours to read, and ``StoreError``.
     Records of a newer version are no error here: they are counted, and ``refusal`` names them.
     """
     start = time.perf_counter()
-    report(Progress(phase=Phase.CHECKING, detail="looking into the database"))
+    report(Progress(phase=WorkPhase.CHECKING, detail="looking into the database"))
     inspection = inspect(path)
     refuse(inspection)
-    if inspection.found is Found.NOTHING:
+    if inspection.found is FileKind.NOTHING:
         return _nothing(path, app_version, inspection)
     try:
-        with untouched(path, BUSY_TIMEOUT_MS) as source:
-            source.execute("BEGIN")  # one snapshot for everything
-            look = _Look(path, inspection, source, tuple(MIGRATIONS if migrations is None else migrations), app_version)
-            known = look.plan()
+        with open_read_only(path, BUSY_TIMEOUT_MS) as source, snapshot(source):
+            seen = examine(source, inspection, migrations, app_version=app_version)
+            planned = _Snapshot(source, seen, tuple(migrations), app_version)
+            known = planned.plan()
             if known.refusal or known.nothing_to_do:
                 return known
-            report(Progress(phase=Phase.CHECKING, total=known.records, detail="counting records"))
-            counts = look.counts()
+            report(Progress(phase=WorkPhase.CHECKING, total=known.records, detail="counting records"))
+            counts = planned.counts()
             counting_s = time.perf_counter() - start
-            report(Progress(phase=Phase.CHECKING, total=known.records, detail="trying it on a sample"))
-            return look.with_trial(known, counts, counting_s, sample_records, backup_dir)
+            report(Progress(phase=WorkPhase.CHECKING, total=known.records, detail="trying it on a sample"))
+            return planned.with_trial(known, counts, counting_s, sample_records, backup_dir)
     except apsw.Error as error:
         raise store_error(path, "planning its migration", error) from error
 
 
-def _nothing(path: Path, app_version: str, inspection: Inspection) -> Plan:
-    return Plan(
+def _nothing(path: Path, app_version: str, inspection: Inspection) -> MigrationPlan:
+    return MigrationPlan(
         path=str(path),
         app_version=app_version,
         found=inspection.found.value,
         message=inspection.message,
         nothing_to_do=True,
-        refusal=None,
-        records=0,
-        stamps=(),
-        needs_adoption=False,
-        added_columns=(),
-        unfinished=None,
         lock_holder=lock_holder(path),
     )
 
 
-class _Look:
-    """One snapshot of the file, and the chain of migrations that it is in for."""
+class _Snapshot:
+    """The file at one moment, and the chain of migrations that it needs."""
 
     def __init__(
-        self,
-        path: Path,
-        inspection: Inspection,
-        source: apsw.Connection,
-        migrations: tuple[Migration, ...],
-        app_version: str,
+        self, source: apsw.Connection, seen: Survey, migrations: tuple[Migration, ...], app_version: str
     ) -> None:
-        self._path, self._inspection, self._source = path, inspection, source
-        self._migrations, self._app_version = migrations, app_version
-        self._is_legacy = inspection.found is Found.LEGACY
-        runs = [] if self._is_legacy else all_runs(source)
-        self._unfinished = runs[-1] if runs and runs[-1].state in UNFINISHED else None
-        self._census = self._take_census()
+        self._source, self._seen, self._migrations, self._app_version = source, seen, migrations, app_version
+        self._inspection, self._census, self._unfinished = seen.inspection, seen.census, seen.status.unfinished
+        self._path = seen.inspection.path
+        self._is_legacy = seen.status.needs_adoption
         self._added, self._distrusts = self._adopted()
         self._chain = self._due()
-
-    def _take_census(self) -> Census:
-        if APP_VERSION_COLUMN in (name.lower() for name in stored_columns(self._source)):
-            return take_census(self._source)
-        rows: list[Any] = self._source.execute(f"SELECT count(*) FROM {TABLE}").fetchall()  # noqa: S608
-        return Census(((None, rows[0][0]),) if rows[0][0] else ())
 
     def _adopted(self) -> tuple[list[str], bool]:
         """Columns that an adoption just added, and whether stamps prove nothing in this file."""
@@ -141,41 +120,28 @@ class _Look:
             return [name for name in ALL_COLUMNS if name not in own and name != "id"], True
         if self._unfinished is not None:
             return self._unfinished.added_columns, self._unfinished.distrusts_stamps
-        has_facts = self._source.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migration_state'").fetchall()
-        adopted = get_fact(self._source, DISTRUSTED) if has_facts else None
-        return (json.loads(adopted), True) if adopted else ([], False)
+        return self._seen.distrusted or [], self._seen.distrusted is not None
 
     def _due(self) -> tuple[Migration, ...]:
         """As the engine chooses: all of them for a file that was or will be adopted, else those that find records."""
         run = self._unfinished
         if run is not None:
-            going_on = run.state is State.MIGRATING
+            going_on = run.state is RunState.MIGRATING
             return tuple(m for m in self._migrations if going_on and m.version in run.checksums)
         return tuple(m for m in self._migrations if self._distrusts or self._census.older_than(m.version))
 
-    def _sql(self, run_id: int = 1) -> RunSql:
+    @cached_property
+    def _sql(self) -> RunSql:
         stamps = [stamp for stamp, _records in self._census.counts]
-        stamps += [m.version for m in self._chain if m.version not in stamps]
-        older = [[stamp for stamp in stamps if is_older(stamp, m.version)] for m in self._chain]
-        claiming = [
-            [
-                stamp
-                for stamp in stamps
-                if self._distrusts
-                and standing(stamp, self._app_version) is Standing.CURRENT
-                and not is_older(stamp, m.version)
-                and all(is_older(stamp, later.version) for later in self._chain[k + 1 :])
-            ]
-            for k, m in enumerate(self._chain)
-        ]
-        return RunSql(run_id, self._chain, self._added, older, claiming, mangled=mangled_columns(self._source))
+        claims_up_to = self._app_version if self._distrusts else None
+        return chain_sql(self._source, 1, self._chain, stamps, added=self._added, claims_up_to=claims_up_to)
 
-    def plan(self) -> Plan:
+    def plan(self) -> MigrationPlan:
         """What is known from the census alone."""
-        newer = self._census.newer_than(self._app_version)
+        newer = self._seen.status.newer
         records = sum(count for _stamp, count in self._census.counts)
         to_do = bool(self._chain) or self._is_legacy or self._unfinished is not None
-        return Plan(
+        return MigrationPlan(
             path=str(self._path),
             app_version=self._app_version,
             found=self._inspection.found.value,
@@ -190,7 +156,7 @@ class _Look:
             needs_adoption=self._is_legacy,
             added_columns=tuple(self._added) if self._is_legacy else (),
             unfinished=self._unfinished,
-            lock_holder=lock_holder(self._path),
+            lock_holder=self._seen.status.lock_holder,
         )
 
     def _standing(self, stamp: Any) -> str:
@@ -202,18 +168,17 @@ class _Look:
         return "distrusted" if self._distrusts else "current"
 
     def _refusal(self, newer: Sequence[str]) -> str | None:
-        if not newer:
-            return self._refusal_to_adopt() if self._is_legacy else None
-        return (
-            f"{self._path} has records of version {', '.join(newer[:5])}; this is {self._app_version}, which cannot "
-            "know what their numbers mean. Start that version or a newer one. `migrate run` would change nothing."
-        )
-
-    def _refusal_to_adopt(self) -> str | None:
-        try:
-            rehearse(self._inspection)
-        except MigrationRefusedError as error:
-            return str(error)
+        if newer:
+            return (
+                f"{self._path} has records of version {', '.join(newer[:5])}; this is {self._app_version}, which "
+                "cannot know what their numbers mean. Start that version or a newer one. `migrate run` would change "
+                "nothing."
+            )
+        if self._is_legacy:
+            try:
+                rehearse(self._inspection)
+            except MigrationRefusedError as error:
+                return str(error)
         return None
 
     def counts(self) -> list[dict[str | None, int]]:
@@ -221,10 +186,9 @@ class _Look:
 
         Reasons are those of the values as they are now: see ``_is_exact``.
         """
-        sql = self._sql()
         columns = [
-            f"CASE WHEN {sql.takes(k)} THEN "
-            f"coalesce({m.worked_out(m.reason_expression if self._is_exact(k) else 'NULL')}, '') END"
+            f"CASE WHEN {self._sql.selects(k)} THEN "
+            f"coalesce({m.evaluated(m.reason_expression if self._is_exact(k) else 'NULL')}, '') END"
             for k, m in enumerate(self._chain)
         ]
         found: list[dict[str | None, int]] = [{} for _ in self._chain]
@@ -246,18 +210,18 @@ class _Look:
 
     def with_trial(
         self,
-        known: Plan,
+        known: MigrationPlan,
         counts: Sequence[dict[str | None, int]],
         counting_s: float,
         sample_records: int,
         backup_dir: Path,
-    ) -> Plan:
+    ) -> MigrationPlan:
         """The plan with everything that counting and the sample tell."""
         taken = [sum(count.values()) for count in counts]
         most = max(taken, default=0)
         trial = self._try(most, sample_records)
         steps = tuple(self._step(k, counts[k], taken[k], trial) for k in range(len(self._chain)))
-        disk = disk_of(self._path, backup_dir, survey(self._path, self._migrations, app_version=self._app_version))
+        disk = disk_of(self._path, backup_dir, self._seen)
         copied_s = disk.backup_bytes / _COPIED_BYTES_PER_S
         each_s = trial.seconds / trial.records if trial.records else 0.0
         return msgspec.structs.replace(
@@ -272,9 +236,8 @@ class _Look:
         )
 
     def _try(self, taken: int, sample_records: int) -> Preview:
-        sql = self._sql()
         every = max(1, -(-taken // max(1, sample_records)))
-        anywhere = " OR ".join(sql.takes(k) for k in range(len(self._chain))) or "0"
+        anywhere = " OR ".join(self._sql.selects(k) for k in range(len(self._chain))) or "0"
         sample = take_sample(self._source, anywhere, ALL_COLUMNS, every)
         try:
             if self._is_legacy:
@@ -283,19 +246,19 @@ class _Look:
                     adopt(sample, alone, app_version=self._app_version, backup=None)
             else:
                 add_missing_columns(sample, ALL_COLUMNS)
-            return try_out(sample, sql, index_steps())
+            return try_out(sample, self._sql, index_steps())
         finally:
             sample.close()
 
-    def _step(self, k: int, counts: dict[str | None, int], taken: int, trial: Preview) -> Step:
+    def _step(self, k: int, counts: dict[str | None, int], taken: int, trial: Preview) -> PlannedStep:
         migration, exact = self._chain[k], self._is_exact(k)
         gaps = {reason: count for reason, count in counts.items() if reason} if exact else dict(*trial.gaps[k : k + 1])
-        return Step(
+        return PlannedStep(
             version=migration.version,
             summary=migration.summary,
             records=taken,
-            changes=tuple(in_words(change) for change in self._sql().changes(k)),
-            gaps=tuple(GapCount(gap.code, gap.meaning, gaps[gap.code]) for gap in migration.gaps if gaps.get(gap.code)),
+            changes=tuple(in_words(change) for change in self._sql.changes(k)),
+            gaps=tuple(PlannedGap(gap.code, gap.meaning, n) for gap in migration.gaps if (n := gaps.get(gap.code))),
             gaps_of=taken if exact else trial.records,
-            types=count_types(self._source, migration, self._sql().takes(k), ALL_COLUMNS) if exact else (),
+            types=count_types(self._source, migration, self._sql.selects(k), ALL_COLUMNS) if exact else (),
         )

@@ -5,24 +5,24 @@ shown before is what comes after.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import cycle, repeat
+from itertools import cycle, islice, repeat
 from math import isfinite
 from typing import Any, Final
 
 import apsw
 import msgspec
 
-from llm_metrics_proxy.migration.model import Fault, Migration
+from llm_metrics_proxy.migration.model import Fault
+from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, OracleCheck
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.record import REGISTRY
-from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.connection import in_memory
+from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
 
 _LARGEST: Final = "1.7976931348623157e308"
 _EVERY: Final = (-(2**63), 2**63 - 1)
-_FAULTS: Final = 10
 _TABLE_SQL: Final = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE"
 
 
@@ -83,7 +83,7 @@ def take_sample(source: apsw.Connection, takes: str, columns: Sequence[str], eve
     rows = source.execute(
         f"SELECT {picked} FROM {with_all(source, columns)} WHERE CASE WHEN {takes} THEN every_nth() END"  # noqa: S608
     )
-    sample = apsw.Connection(":memory:")
+    sample = in_memory()
     try:
         sample.pragma("encoding", source.pragma("encoding"))  # so that bytes of text mean the same
         sample.pragma("ignore_check_constraints", True)
@@ -127,13 +127,13 @@ def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) ->
     try:
         for k in range(len(sql.migrations)):
             sample.execute(sql.create_undo_table(k))
-            sample.execute(sql.keep(k), _EVERY)
-            sample.execute(sql.write(k), _EVERY)
+            sample.execute(sql.save_undo(k), _EVERY)
+            sample.execute(sql.update(k), _EVERY)
     except apsw.Error as error:  # there is neither disk nor lock here: it is the formula
         return Preview(faults=(Fault("formula", None, f"a formula cannot be calculated: {error}"),))
     for statement in index_steps:
         sample.execute(statement)
-    checked = [_check(sample, sql, k, migration) for k, migration in enumerate(sql.migrations)]
+    checked = [_check(sample, sql, k) for k in range(len(sql.migrations))]
     return Preview(
         records=_one(sample, f"SELECT count(*) FROM {TABLE}"),  # noqa: S608
         metrics=tuple(_metric(sample, name, sql.meant(name, name)) for name in shown),
@@ -151,29 +151,12 @@ def add_missing_columns(sample: apsw.Connection, columns: Sequence[str]) -> None
             sample.execute(f"ALTER TABLE {TABLE} ADD COLUMN {quoted(name)} {declared_columns()[name]}")
 
 
-def _check(
-    sample: apsw.Connection, sql: RunSql, k: int, migration: Migration
-) -> tuple[dict[str, int], tuple[Fault, ...]]:
-    """Gaps by the oracle, and records on which it and the SQL disagree."""
-    inputs, changes = len(migration.inputs), sql.changes(k)
-    kept = [index for index, change in enumerate(migration.changes) if change in changes]
-    labels = [*(change.column for change in changes), "recompute_reason", "app_version"]
-    codes = {gap.code for gap in migration.gaps}
-    gaps: Counter[str] = Counter()
-    faults: list[Fault] = []
-    for row in read(sample, sql.written(k), _EVERY, 1 + inputs + len(labels)):
-        expected = migration.oracle(*row[1 : 1 + inputs])
-        if expected[-1] in codes:
-            gaps[str(expected[-1])] += 1
-        should = (*(expected[index] for index in kept), expected[-1], migration.version)
-        if should != row[1 + inputs :] and len(faults) < _FAULTS:
-            differs = [
-                f"{label} would be {is_!r} and should be {value!r}"
-                for label, is_, value in zip(labels, row[1 + inputs :], should, strict=True)
-                if is_ != value
-            ]
-            faults.append(Fault("oracle", row[0], "; ".join(differs)))
-    return dict(gaps), tuple(faults)
+def _check(sample: apsw.Connection, sql: RunSql, k: int) -> tuple[dict[str, int], tuple[Fault, ...]]:
+    """Gaps, and records on which the oracle and the SQL disagree."""
+    codes = {gap.code for gap in sql.migrations[k].gaps}
+    gaps = {reason: n for reason, n in read_rows(sample, sql.reasons(k), _EVERY, 2) if reason in codes}
+    differences = OracleCheck(sample, sql, k, verb="would be").by_record(sql.written(k), *_EVERY)
+    return gaps, tuple(islice(differences, MOST_FAULTS))
 
 
 def _metric(sample: apsw.Connection, name: str, after: str) -> MetricChange:

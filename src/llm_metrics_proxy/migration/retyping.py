@@ -35,7 +35,7 @@ def count_types(
     ``takes`` is SQL over a record with all ``columns``. Nothing if the migration does not set both. Raises
     ``apsw.Error``.
     """
-    becomes = {change.column: migration.worked_out(change.expression) for change in migration.changes}
+    becomes = {change.column: migration.evaluated(change.expression) for change in migration.changes}
     if not {CATEGORY, TYPE} <= becomes.keys():
         return ()
     # As bytes, because text of a foreign file may be no Unicode; what is no text at all counts as missing.

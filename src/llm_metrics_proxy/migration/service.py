@@ -17,6 +17,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -35,12 +36,21 @@ from llm_metrics_proxy.errors import (
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import lock_holder
-from llm_metrics_proxy.migration.model import UNFINISHED, Ended, Migration, Phase, Progress, Result, Run, State
+from llm_metrics_proxy.migration.model import (
+    UNFINISHED,
+    Ended,
+    Migration,
+    MigrationResult,
+    Progress,
+    Run,
+    RunState,
+    WorkPhase,
+)
 from llm_metrics_proxy.migration.options import Options
-from llm_metrics_proxy.migration.overview import Look, Status, look_at, open_readonly, refuse, refuse_newer
+from llm_metrics_proxy.migration.overview import Look, MigrationStatus, look_at, refuse, refuse_newer
 from llm_metrics_proxy.migration.runs import all_runs, get_fact
 from llm_metrics_proxy.migration.undo import HELD
-from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
 
 RETRY_S: Final = 30.0
 LOOK_S: Final = 3.0
@@ -50,14 +60,16 @@ _NICER: Final = 10
 # While nothing is known yet, a lock is likely to be a short one.
 _FIRST_WAITS_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 
-_BEFORE_THE_FIRST_ROW: Final = frozenset({Phase.IDLE, Phase.WAITING, Phase.CHECKING, Phase.BACKING_UP, Phase.ADOPTING})
+_BEFORE_THE_FIRST_ROW: Final = frozenset(
+    {WorkPhase.IDLE, WorkPhase.WAITING, WorkPhase.CHECKING, WorkPhase.BACKING_UP, WorkPhase.ADOPTING}
+)
 _SAID: Final = {
-    Phase.WAITING: "the migration waits: %s",
-    Phase.BACKING_UP: "a migration is due; first, the database is backed up to %s",
-    Phase.MIGRATING: "records are being migrated; what arrives meanwhile is stored beside them",
-    Phase.PAUSED: "the migration pauses; it goes on at %s",
-    Phase.VERIFYING: "every migrated record is being verified",
-    Phase.UNDOING: "a migration is being taken back",
+    WorkPhase.WAITING: "the migration waits: %s",
+    WorkPhase.BACKING_UP: "a migration is due; first, the database is backed up to %s",
+    WorkPhase.MIGRATING: "records are being migrated; what arrives meanwhile is stored beside them",
+    WorkPhase.PAUSED: "the migration pauses; it goes on at %s",
+    WorkPhase.VERIFYING: "every migrated record is being verified",
+    WorkPhase.UNDOING: "a migration is being taken back",
 }
 
 log = logging.getLogger(__name__)
@@ -72,7 +84,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress = Progress()
     run_id: int | None = None  # that ``progress`` is about
     paused_until: datetime | None = None  # aware
-    result: Result | None = None  # of the last attempt that ended
+    result: MigrationResult | None = None  # of the last attempt that ended
     problem: str | None = None  # why older records are left as they are, and what to do, for people
     pending: bool = True  # there may be older records
 
@@ -86,7 +98,7 @@ class MigrationService:
         options: Options,
         *,
         allowed: bool = True,
-        migrations: Sequence[Migration] = MIGRATIONS,
+        migrations: Sequence[Migration],
         app_version: str = APP_VERSION,
         retry_s: float = RETRY_S,
         look_s: float = LOOK_S,
@@ -148,7 +160,7 @@ class MigrationService:
         """What is done now; the phase is ``idle`` if nothing is."""
         return self._view.progress
 
-    def result(self) -> Result | None:
+    def result(self) -> MigrationResult | None:
         """How the last attempt ended."""
         return self._view.result
 
@@ -218,19 +230,21 @@ class MigrationService:
         refuse_newer(self._path, found.newer, self._app_version)
         self._set(looked=True, blocks_store=found.needs_adoption, pending=found.has_work or found.held)
         if found.has_work:
-            self._report(Progress(phase=Phase.CHECKING))
+            self._report(Progress(phase=WorkPhase.CHECKING))
         self._looked.set()
         return looked
 
     @staticmethod
-    def _is_left_alone(found: Status) -> bool:
+    def _is_left_alone(found: MigrationStatus) -> bool:
         """The engine will say so itself, and the records can be served as they are."""
         return found.unfinished is None and not found.needs_adoption and (found.held or found.failed_before)
 
-    def _leave_it_to_a_person(self, found: Status) -> bool:
+    def _leave_it_to_a_person(self, found: MigrationStatus) -> bool:
         """Without ``auto_migrate``: wait for the person who is at it now, else refuse to go on."""
         while found.has_work and found.lock_holder is not None:
-            self._report(Progress(phase=Phase.WAITING, detail=f"process {found.lock_holder} is migrating the database"))
+            self._report(
+                Progress(phase=WorkPhase.WAITING, detail=f"process {found.lock_holder} is migrating the database")
+            )
             if self._stop.wait(self._look_s):
                 return False
             found = self._look().seen.status
@@ -252,7 +266,7 @@ class MigrationService:
             except (LlmMetricsProxyError, apsw.Error, OSError):
                 continue  # the store and the reader tell what is wrong with the file
             unfinished = last is not None and last.state in UNFINISHED
-            taken_back = held or (last is not None and last.state in (State.UNDONE, State.ROLLED_BACK))
+            taken_back = held or (last is not None and last.state in (RunState.UNDONE, RunState.ROLLED_BACK))
             self._set(
                 run_id=last.id if last is not None else None,
                 pending=unfinished or taken_back,
@@ -265,12 +279,9 @@ class MigrationService:
         """The last run, and whether it is held. Raises ``apsw.Error``."""
         if not self._path.exists():
             return None, False
-        connection = open_readonly(self._path)
-        try:
+        with closing(connect(self._path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
             runs = all_runs(connection)
             return (runs[-1], get_fact(connection, HELD) is not None) if runs else (None, False)
-        finally:
-            connection.close()
 
     # -- what is told
 
@@ -278,7 +289,7 @@ class MigrationService:
         """Called by the engine, from two threads while it verifies."""
         before = self._view
         changes: dict[str, Any] = {"progress": progress, "pending": True}
-        if progress.phase is not Phase.CHECKING:  # a try begins with that, and may end as the one before
+        if progress.phase is not WorkPhase.CHECKING:  # a try begins with that, and may end as the one before
             changes["problem"] = None
         if progress.phase is not before.progress.phase:
             changes |= self._new_phase(progress)
@@ -288,7 +299,7 @@ class MigrationService:
         """What changes with the phase, and a line of the log."""
         changes: dict[str, Any] = {"paused_until": None}
         opens_at = None
-        if progress.phase is Phase.PAUSED and self._options.window is not None:
+        if progress.phase is WorkPhase.PAUSED and self._options.window is not None:
             now = datetime.now()
             wait = timedelta(seconds=self._options.window.seconds_until_open(now))
             changes["paused_until"] = opens_at = now.astimezone() + wait
@@ -300,7 +311,11 @@ class MigrationService:
             if last is not None:  # the run is written down, so the file is ours
                 changes |= {"run_id": last.id, "blocks_store": False}
         if words := _SAID.get(progress.phase):
-            said = {Phase.BACKING_UP: self._options.backup_dir, Phase.WAITING: progress.detail, Phase.PAUSED: opens_at}
+            said = {
+                WorkPhase.BACKING_UP: self._options.backup_dir,
+                WorkPhase.WAITING: progress.detail,
+                WorkPhase.PAUSED: opens_at,
+            }
             log.info(words, *([said[progress.phase]] if progress.phase in said else []))
         return changes
 
@@ -310,10 +325,10 @@ class MigrationService:
             return
         if reason != self._view.problem and not self._stop.is_set():
             log.error("the migration waits: %s", reason)
-        waits = Progress(phase=Phase.WAITING, detail=f"{reason} It is tried again every {self._retry_s:g} s")
+        waits = Progress(phase=WorkPhase.WAITING, detail=f"{reason} It is tried again every {self._retry_s:g} s")
         self._set(progress=waits, paused_until=None, problem=reason, pending=True)
 
-    def _ended(self, result: Result) -> None:
+    def _ended(self, result: MigrationResult) -> None:
         problem = None
         if result.ended is Ended.HELD:
             problem = f"Older records are left as they are: {result.message}"

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.model import REASON_COLUMN, Change, Migration
+from llm_metrics_proxy.migration.model import REASON_COLUMN, ColumnChange, Migration
 from llm_metrics_proxy.record import APP_VERSION_COLUMN, DERIVED, KEPT, RESTATED
-from llm_metrics_proxy.storage.affinity import Kept, as_read, as_stored
-from llm_metrics_proxy.storage.broken_text import BrokenText
+from llm_metrics_proxy.storage.affinity import ColumnAccess, as_read, as_stored
+from llm_metrics_proxy.storage.invalid_text import InvalidText
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 # What a migration may change without keeping an original: nothing that was observed.
@@ -26,7 +26,7 @@ WAS_NULL: Final = f"X'{b'was NULL'.hex()}'"
 
 
 def _literal(stamp: Any) -> str:
-    if isinstance(stamp, BrokenText):
+    if isinstance(stamp, InvalidText):
         return f"CAST({apsw.format_sql_value(bytes(stamp))} AS TEXT)"
     return apsw.format_sql_value(stamp)
 
@@ -58,7 +58,7 @@ class RunSql:
         claiming: Sequence[Sequence[Any]] = (),
         *,
         claimed: Sequence[Sequence[Any]] | None = None,
-        mangled: Mapping[str, Kept] = {},
+        mangled: Mapping[str, ColumnAccess] = {},
     ) -> None:
         self.run_id = run_id
         self.migrations = tuple(migrations)
@@ -72,21 +72,21 @@ class RunSql:
         """SQL of what is meant by what is stored in a column."""
         return as_read(self._mangled, column, stored)
 
-    def _worked_out(self, k: int, *expressions: str) -> str:
+    def _evaluated(self, k: int, *expressions: str) -> str:
         """SQL of a value, or of a row of several for SET, over one record of the table."""
         migration = self.migrations[k]
         used = {*migration.inputs, *(change.column for change in migration.changes)} & self._mangled.keys()
         if not used:
-            return migration.worked_out(*expressions)
-        each = ", ".join(migration.worked_out(expression) for expression in expressions)
+            return migration.evaluated(*expressions)
+        each = ", ".join(migration.evaluated(expression) for expression in expressions)
         meant = ", ".join(f"{self.meant(name, f'{TABLE}.{name}')} AS {name}" for name in sorted(used))
         return f"(SELECT {each} FROM (SELECT {meant}))"  # noqa: S608 -- ours
 
     def _raw(self, column: str) -> str:
-        """SQL, among what ``_worked_out`` takes, of what is stored in a column."""
+        """SQL, among what ``_evaluated`` takes, of what is stored in a column."""
         return f"{TABLE}.{column}" if column in self._mangled else column
 
-    def _stored(self, change: Change) -> str:
+    def _stored(self, change: ColumnChange) -> str:
         """SQL of what a change puts into its column."""
         name = change.column
         if name not in self._mangled:
@@ -98,7 +98,7 @@ class RunSql:
         """Name of the table with the values from before migration k."""
         return f"migration_undo_{self.run_id}_{self.migrations[k].version.replace('.', '_')}"
 
-    def changes(self, k: int) -> tuple[Change, ...]:
+    def changes(self, k: int) -> tuple[ColumnChange, ...]:
         """What migration k writes in this file."""
         return tuple(
             change for change in self.migrations[k].changes if not change.only_if_added or change.column in self._added
@@ -109,7 +109,7 @@ class RunSql:
         columns = [APP_VERSION_COLUMN, REASON_COLUMN, *(change.column for change in self.changes(k))]
         return f"CREATE TABLE {self.undo_table(k)} (id INTEGER PRIMARY KEY, {', '.join(columns)})"
 
-    def takes(self, k: int) -> str:
+    def selects(self, k: int) -> str:
         """Whether migration k takes a record."""
         older = in_list(self._older[k])
         if not self._claimed or not self._claimed[k]:
@@ -117,9 +117,9 @@ class RunSql:
         return f"({older} OR ({in_list(self._claimed[k])} AND {self._distrusted(k)}))"
 
     def _distrusted(self, k: int) -> str:
-        return self._worked_out(k, self.migrations[k].distrusted)
+        return self._evaluated(k, self.migrations[k].distrusted)
 
-    def left_behind(self, k: int, limit: int) -> str:
+    def missed(self, k: int, limit: int) -> str:
         """Ids of records up to ``?1`` that migration k should have taken; those it took are the oracle's to judge."""
         condition = in_list(self._older[k])
         if self._claiming and self._claiming[k]:
@@ -128,7 +128,7 @@ class RunSql:
             condition = f"({condition} OR ({claims} AND NOT {taken} AND {self._distrusted(k)}))"
         return f"SELECT id FROM {TABLE} WHERE id <= ?1 AND {condition} ORDER BY id LIMIT {limit}"  # noqa: S608
 
-    def keep(self, k: int) -> str:
+    def save_undo(self, k: int) -> str:
         """Copy what migration k will overwrite; ``?1`` < id <= ``?2``."""
         changes = self.changes(k)
         kept = [
@@ -141,11 +141,11 @@ class RunSql:
         return (
             f"INSERT INTO {self.undo_table(k)} (id, {', '.join(names)}) "  # noqa: S608 -- names are ours
             f"SELECT id, {', '.join([APP_VERSION_COLUMN, REASON_COLUMN, *kept])} FROM {TABLE} "
-            f"WHERE id > ?1 AND id <= ?2 AND {self.takes(k)}"
+            f"WHERE id > ?1 AND id <= ?2 AND {self.selects(k)}"
         )
 
-    def write(self, k: int) -> str:
-        """Recompute and stamp the records that ``keep`` has just copied, in the same transaction."""
+    def update(self, k: int) -> str:
+        """Recompute and stamp the records that ``save_undo`` has just copied, in the same transaction."""
         migration = self.migrations[k]
         values = {APP_VERSION_COLUMN: f"'{migration.version}'", REASON_COLUMN: migration.reason_expression}
         for change in self.changes(k):
@@ -156,8 +156,8 @@ class RunSql:
                     f"THEN {self._raw(change.column)} ELSE {change.original} END"
                 )
         return (
-            f"UPDATE {TABLE} SET ({', '.join(values)}) = {self._worked_out(k, *values.values())} "  # noqa: S608
-            f"WHERE id > ?1 AND id <= ?2 AND {self.takes(k)}"
+            f"UPDATE {TABLE} SET ({', '.join(values)}) = {self._evaluated(k, *values.values())} "  # noqa: S608
+            f"WHERE id > ?1 AND id <= ?2 AND {self.selects(k)}"
         )
 
     def before(self, column: str, k: int, last: int | None = None) -> str:
@@ -171,7 +171,7 @@ class RunSql:
                     return self._restored(change, j, last)
         return f"r.{column}"
 
-    def _restored(self, change: Change, j: int, last: int) -> str:
+    def _restored(self, change: ColumnChange, j: int, last: int) -> str:
         kept = f"u{j}.{change.column}"
         if change.original is None:
             return kept
@@ -194,25 +194,25 @@ class RunSql:
 
     def written_apart(self, k: int) -> str:
         """Those rows of ``written`` for which no combination stands; empty: none can be."""
-        where = self.migrations[k].seen_where
-        return "" if where == "1" else f"{self.written(k)} AND ({self._seen_where(k)}) IS NOT TRUE"
+        where = self.migrations[k].oracle_key_where
+        return "" if where == "1" else f"{self.written(k)} AND ({self._oracle_key_where(k)}) IS NOT TRUE"
 
-    def _seen_where(self, k: int) -> str:
+    def _oracle_key_where(self, k: int) -> str:
         migration = self.migrations[k]
-        return migration.seen_where.format_map({name: f"({self._input(name, k)})" for name in migration.inputs})
+        return migration.oracle_key_where.format_map({name: f"({self._input(name, k)})" for name in migration.inputs})
 
     def combinations(self, k: int) -> str:
-        """The rows of ``written`` as the oracle tells them apart (``seen_as``), each once, the id left out.
+        """The rows of ``written`` as the oracle tells them apart (``oracle_key``), each once, the id left out.
 
-        Compared by their bytes, whatever collation a column has; what 1 and 1.0 have in common ``seen_as`` settles.
+        Compared by their bytes, whatever collation a column has; what 1 and 1.0 have in common ``oracle_key`` settles.
         """
         migration = self.migrations[k]
-        assert migration.seen_as is not None
+        assert migration.oracle_key is not None
         inputs = [
-            seen.format(self._input(name, k)) for name, seen in zip(migration.inputs, migration.seen_as, strict=True)
+            seen.format(self._input(name, k)) for name, seen in zip(migration.inputs, migration.oracle_key, strict=True)
         ]
         columns = [f"{value} COLLATE BINARY" for value in (*inputs, *self._outcome(k))]
-        return f"SELECT DISTINCT {', '.join(columns)} FROM {self.joined(k)} AND ({self._seen_where(k)})"  # noqa: S608
+        return f"SELECT DISTINCT {', '.join(columns)} FROM {self.joined(k)} AND ({self._oracle_key_where(k)})"  # noqa: S608
 
     def reasons(self, k: int) -> str:
         """Rows ``(reason after k, records)`` of those that have one."""
@@ -245,7 +245,7 @@ class RunSql:
         inner += [f"r.{REASON_COLUMN} AS now_reason", f"r.{APP_VERSION_COLUMN} AS now_version"]
         same = [f"now_{change.column} IS ({change.expression})" for change in self.changes(k)]
         same += [f"now_reason IS ({migration.reason_expression})", f"now_version IS '{migration.version}'"]
-        is_same = migration.worked_out(" AND ".join(same))
+        is_same = migration.evaluated(" AND ".join(same))
         return f"SELECT id FROM (SELECT {', '.join(inner)} FROM {self.joined(k, k)}) WHERE NOT {is_same}"  # noqa: S608
 
     def restore(self, k: int) -> str:

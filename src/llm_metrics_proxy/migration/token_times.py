@@ -10,7 +10,7 @@ against, shares nothing with this. Frozen with 4.0.0.
 
 from typing import Final
 
-from llm_metrics_proxy.migration.model import Given
+from llm_metrics_proxy.migration.model import SharedExpressions
 
 FIRST: Final = "time_to_first_token_ms"
 OUTPUT: Final = "time_to_first_output_ms"
@@ -21,8 +21,10 @@ INPUTS: Final = (
     "recompute_reason",
 )  # fmt: skip
 # What is known not to be a stream is alike to the oracle, whatever its times: only an earlier reason shows.
-SEEN_WHERE: Final = "{content_chunks} IS NULL AND typeof({is_streaming}) IN ('integer', 'real') AND +{is_streaming} = 0"
-SEEN_AS: Final = ("0", *("NULL" for _name in INPUTS[1:-1]), "{}")
+ORACLE_KEY_WHERE: Final = (
+    "{content_chunks} IS NULL AND typeof({is_streaming}) IN ('integer', 'real') AND +{is_streaming} = 0"
+)
+ORACLE_KEY: Final = ("0", *("NULL" for _name in INPUTS[1:-1]), "{}")
 _LARGEST: Final = "1.7976931348623157e308"  # the largest finite number: SQLite has no word for "is finite"
 
 
@@ -37,7 +39,7 @@ _WAS_WHOLE: Final = (
     f"ELSE {_is_number(FIRST)} AND {_is_number('response_time_ms')} AND +{FIRST} >= +response_time_ms END"
 )
 # ``whole``: the answer came in one piece. Worked out once for each record, and not at all where both flags are plain.
-WHOLE: Final = Given(
+WHOLE: Final = SharedExpressions(
     layers=((("whole", _WAS_WHOLE),),),
     seen=(("whole", "1"),),
     plain="content_chunks IS NULL AND +is_streaming IS 0",

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.batches import Interrupted, Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.batches import Interrupted, Pace, Teller, ranges
 from llm_metrics_proxy.migration.lock import Fence
-from llm_metrics_proxy.migration.model import Phase, Report, Run, State
+from llm_metrics_proxy.migration.model import Report, Run, RunState, WorkPhase
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, change_run, get_fact, now, set_fact
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import is_older
@@ -27,17 +27,19 @@ _ALL: Final = ""
 Pause = Callable[[], None]
 
 
-def begin_undo(connection: apsw.Connection, run: Run, *, to_version: str | None, ends: State, error: str | None) -> Run:
+def begin_undo(
+    connection: apsw.Connection, run: Run, *, to_version: str | None, ends: RunState, error: str | None
+) -> Run:
     """Turn a run round, for good: from here on an interrupted program goes on undoing. The caller's transaction."""
     set_fact(connection, _UNDO_TO, to_version or _ALL)
     set_fact(connection, _UNDO_ENDS, ends.value)
-    if ends is State.UNDONE:
+    if ends is RunState.UNDONE:
         set_fact(connection, HELD, run.to_version)
     if run.distrusts_stamps and (to_version is None or all(is_older(to_version, each) for each in run.checksums)):
         set_fact(connection, DISTRUSTED, json.dumps(run.added_columns))
     set_fact(connection, CLEAN_THROUGH, None)
     set_fact(connection, CLEAN_FOR, None)
-    return change_run(connection, run, state=State.UNDOING, error=error, finished_at=None)
+    return change_run(connection, run, state=RunState.UNDOING, error=error, finished_at=None)
 
 
 def go_on_undoing(
@@ -60,13 +62,12 @@ def go_on_undoing(
     taken_back = [k for k, m in enumerate(sql.migrations) if not to_version or is_older(to_version, m.version)]
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS undo_conflicts (id INTEGER PRIMARY KEY)")
     total = sum(_count(connection, sql.undo_table(k)) for k in taken_back)
-    teller, done = Teller(report, Phase.UNDOING, total), 0
+    teller, done = Teller(report, WorkPhase.UNDOING, total), 0
     for k in reversed(taken_back):
         for after, through, _records in _paced(connection, sql, k, run.bound_id, pace):
             if interrupted():
                 return None
-            with transaction(connection, pace):
-                fence.check(connection)
+            with fence.transaction(pace):
                 connection.execute(
                     f"INSERT OR IGNORE INTO temp.undo_conflicts {sql.conflicts(k, by_stamp=by_stamp)}", (after, through)
                 )
@@ -88,21 +89,20 @@ def _finish(
     connection: apsw.Connection, run: Run, sql: RunSql, fence: Fence, pace: Pace, *, taken_back: list[int]
 ) -> tuple[Run, tuple[int, ...]]:
     conflicts: set[int] = set()
-    with transaction(connection):
-        fence.check(connection)
+    with fence.transaction():
         for k in taken_back:
             left = connection.execute(f"SELECT id FROM {sql.undo_table(k)} ORDER BY id LIMIT {_CONFLICTS}")  # noqa: S608
             ids = {row[0] for row in left}
             if not ids:
                 connection.execute(f"DROP TABLE {sql.undo_table(k)}")
             conflicts |= ids
-        ends = State(str(get_fact(connection, _UNDO_ENDS)))
+        ends = RunState(str(get_fact(connection, _UNDO_ENDS)))
         rest = [m.version for k, m in enumerate(sql.migrations) if k not in taken_back]
         changes: dict[str, Any] = {"state": ends, "finished_at": now(), "busy_ms": run.busy_ms + pace.busy_ms}
         changes["largest_lock_ms"] = max(run.largest_lock_ms, pace.largest_ms)
         if rest:  # a part of the run stands, and can be undone itself later
             gone = ", ".join(sql.migrations[k].version for k in taken_back)
-            changes |= {"state": State.DONE, "to_version": rest[-1], "error": f"taken back: {gone}"}
+            changes |= {"state": RunState.DONE, "to_version": rest[-1], "error": f"taken back: {gone}"}
             changes["checksums"] = {version: run.checksums[version] for version in rest}
             kept = sum(_count(connection, sql.undo_table(k)) for k in range(len(rest)))
             changes["records_changed"] = kept

@@ -13,7 +13,7 @@ import apsw
 from semver import Version
 
 from llm_metrics_proxy.migration.model import describe_stamp
-from llm_metrics_proxy.storage.broken_text import read
+from llm_metrics_proxy.storage.invalid_text import read_rows
 
 
 class Standing(StrEnum):
@@ -84,4 +84,4 @@ def take_census(connection: apsw.Connection, *, above_id: int = 0, through_id: i
     conditions += [f"id <= {through_id}"] if through_id is not None else []
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     counting = f"SELECT app_version, count(*) FROM completion_requests{where} GROUP BY app_version"  # noqa: S608
-    return Census(tuple((stamp, count) for stamp, count in read(connection, counting, (), 2)))
+    return Census(tuple((stamp, count) for stamp, count in read_rows(connection, counting, (), 2)))

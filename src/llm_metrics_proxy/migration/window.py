@@ -11,7 +11,7 @@ _MINUTE_S: Final = 60
 _LOOK_AHEAD: Final = 3 * 24 * 60  # minutes; a window opens every day, except a short one on the day that skips it
 
 
-class Window(NamedTuple):
+class DailyWindow(NamedTuple):
     """From ``opens`` up to, not including, ``closes``; it may go past midnight."""
 
     opens: time

@@ -2,8 +2,8 @@
 
     the server's own cost  →  the first row of the user's table that fits  →  the public lists  →  unknown
 
-The model that the answer named is tried before the one that was asked for, because it is the one that is billed.
-A server that nobody is known to sell (a local one, a gateway) has no public price, and then the cost is unknown: not 0.
+The model in the answer is tried before the one in the request, because it is the one that is billed.
+A local server or a gateway has no public price: its cost is unknown, not 0.
 """
 
 import ipaddress
@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from llm_metrics_proxy.pricing import public
 from llm_metrics_proxy.pricing.rates import Tariff, Tokens, always, cost_usd
 from llm_metrics_proxy.pricing.table import ALWAYS, FOR_EVER, PriceRow
+from llm_metrics_proxy.wire.endpoints import DIALECTS
 
 UPSTREAM: Final = "upstream"
 PRICE_TABLE: Final = "price_table"
@@ -21,14 +22,13 @@ GENAI_PRICES: Final = "genai_prices"
 SOURCES: Final = (UPSTREAM, PRICE_TABLE, GENAI_PRICES)
 UNKNOWN: Final[tuple[float | None, str | None]] = (None, None)
 
-# Their answers have no output tokens to count.
-_ONLY_INPUT: Final = frozenset({"openai_embeddings", "ollama_embed", "rerank", "openai_moderations"})
-# Who is behind an address that no list knows, where only one can be: nobody else runs these models.
-_BY_DIALECT: Final = {"anthropic_messages": ("anthropic", "claude")}
+_ONLY_INPUT: Final = frozenset(dialect.name for dialect in DIALECTS if not dialect.has_output)
+# Who is behind an address that no list knows, for models that only one provider sells.
+_SELLERS: Final = {dialect.name: dialect.seller for dialect in DIALECTS if dialect.seller is not None}
 _MOST_KNOWN: Final = 10_000  # clients choose models' names; beyond this the cache begins anew
 
 
-class Facts(Protocol):
+class Billable(Protocol):
     """What a price depends on; ``record.RequestRecord`` has it all."""
 
     @property
@@ -80,11 +80,11 @@ class Pricer:
         self._use_public = use_public_lists
         self._known: dict[_Key, tuple[_Offer, ...]] = {}
 
-    def price(self, record: Facts) -> tuple[float | None, str | None]:
+    def price(self, record: Billable) -> tuple[float | None, str | None]:
         """Cost in US dollars and who said so; both None where it is unknown."""
-        told = record.upstream_cost_usd
-        if told is not None and 0 <= told < inf:
-            return told, UPSTREAM
+        reported = record.upstream_cost_usd
+        if reported is not None and 0 <= reported < inf:
+            return reported, UPSTREAM
         tokens = record.prompt_tokens
         if tokens is None:
             return UNKNOWN
@@ -156,19 +156,19 @@ def _first(provider: str, names: Sequence[str], service_tier: str | None) -> Tar
 
 
 def _providers(backend: str, dialect: str | None, names: Sequence[str]) -> list[str]:
-    """Who may be behind a server; nobody if it is a local one."""
+    """Providers that may be behind a server; none for a local one."""
     host = backend.rpartition(":")[0].strip("[]") or backend
     if is_local(host):
         return []
     known = public.provider_of_host(host)
     if known is not None:
         return [known]
-    provider, family = _BY_DIALECT.get(dialect or "", ("", ""))
-    return [provider] if provider and any(family in name.lower() for name in names) else []
+    seller = _SELLERS.get(dialect or "")
+    return [seller.provider] if seller and any(seller.model_word in name.lower() for name in names) else []
 
 
 def is_local(host: str) -> bool:
-    """A machine of one's own: an address that the internet does not route, or a name that only its network knows."""
+    """An address that the internet does not route, or a name that only the local network knows."""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:

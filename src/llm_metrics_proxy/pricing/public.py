@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo, ModelPrice
 
-from llm_metrics_proxy.pricing.rates import Level, Rates, Tariff
+from llm_metrics_proxy.pricing.rates import PriceTier, Rates, Tariff
 
 _BEGIN: Final = date(1970, 1, 1)
 _PER_MTOK: Final = ("input_mtok", "cache_read_mtok", "cache_write_mtok", "output_mtok", "output_reasoning_mtok")
@@ -38,7 +38,7 @@ def provider_ids() -> frozenset[str]:
 
 
 def provider_of_host(host: str) -> str | None:
-    """Whose API answers under this host name; None: nobody's who has a list."""
+    """The provider whose API answers under this host name; None if no provider with a list does."""
     url = f"https://{host}/"
     return next((provider.id for provider in _lists().providers if re.match(provider.api_pattern, url)), None)
 
@@ -88,31 +88,25 @@ def _utc(moment: time) -> time:
 
 
 def _rates(price: "ModelPrice") -> Rates:
-    """Levels at every number of input tokens where any price changes."""
+    """Tiers at every number of input tokens where any price changes."""
     values = {name: getattr(price, name) for name in _PER_MTOK}
     starts = sorted({tier.start for value in values.values() for tier in getattr(value, "tiers", ())})
     per_request = getattr(price, "requests_kcount", None)
     flat = float(per_request) / 1000 if isinstance(per_request, Decimal) else 0.0
-    levels = []
+    tiers = []
     for above in (-1, *starts):
-        taken, cached, written, output, reasoning = (_above(values[name], above) for name in _PER_MTOK)
-        levels.append(
-            Level(
-                input=taken,
-                cached=taken if cached is None else cached,
-                written=taken if written is None else written,
-                output=output,
-                reasoning=output if reasoning is None else reasoning,
-                per_request=flat,
-                above=above,
+        input_, cached, written, output, reasoning = (_above(values[name], above) for name in _PER_MTOK)
+        tiers.append(
+            PriceTier.of(
+                input_, output, cached=cached, written=written, reasoning=reasoning, per_request=flat, above=above
             )
         )
-    assert all(lower.above < higher.above for lower, higher in pairwise(levels))
-    return tuple(levels)
+    assert all(lower.above < higher.above for lower, higher in pairwise(tiers))
+    return tuple(tiers)
 
 
 def _above(price: Any, above: int) -> float | None:
-    """One price of the library: a number, or one with tiers, whose last one that was passed counts."""
+    """One price of the library: a number, or one with tiers, of which the last one passed counts."""
     if price is None or isinstance(price, Decimal):
         return None if price is None else float(price)
     passed = [tier.price for tier in price.tiers if tier.start <= above]

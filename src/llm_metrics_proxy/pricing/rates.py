@@ -6,16 +6,15 @@ part of the output. Prices are in US dollars per million tokens.
 
 from bisect import bisect_right
 from math import isfinite
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 _MILLION: Final = 1e6
 
 
-class Level(NamedTuple):
+class PriceTier(NamedTuple):
     """Prices that hold for all tokens of a request whose input has more than ``above`` tokens.
 
     ``input`` and ``output`` may be None: the model has no such price, and a request with such tokens is not priced.
-    What has no price of its own costs as much as what it is part of; whoever makes a level fills that in.
     """
 
     input: float | None
@@ -26,12 +25,28 @@ class Level(NamedTuple):
     per_request: float = 0.0  # US dollars
     above: int = -1
 
+    @classmethod
+    def of(
+        cls,
+        input_: float | None,
+        output: float | None,
+        *,
+        cached: float | None = None,
+        written: float | None = None,
+        reasoning: float | None = None,
+        per_request: float = 0.0,
+        above: int = -1,
+    ) -> Self:
+        """Tokens without a price of their own cost as much as those they are part of."""
+        cached, written = input_ if cached is None else cached, input_ if written is None else written
+        return cls(input_, cached, written, output, output if reasoning is None else reasoning, per_request, above)
 
-Rates = tuple[Level, ...]  # by ``above``, the first from 0 tokens on
+
+Rates = tuple[PriceTier, ...]  # by ``above``, the first from 0 tokens on
 
 
 class Tokens(NamedTuple):
-    """What a request used. ``output`` is None where nobody counted it."""
+    """What a request used. ``output`` is None if it is unknown."""
 
     input: int
     output: int | None
@@ -43,26 +58,26 @@ class Tokens(NamedTuple):
 def cost_usd(rates: Rates, tokens: Tokens) -> float | None:
     """What the tokens cost, or None: a price is missing, or the counts contradict each other (parts above the whole).
 
-    The price of a level holds for all tokens of the request, as providers bill long contexts.
+    The price of a tier holds for all tokens of the request, as providers bill long contexts.
     """
     total, output, cached, written, reasoning = tokens
-    level = rates[0]
+    tier = rates[0]
     if len(rates) > 1:
         for each in rates[1:]:
             if total > each.above:
-                level = each
+                tier = each
     plain = total - cached - written
     if output is None or plain < 0 or cached < 0 or written < 0 or not 0 <= reasoning <= output:
         return None
-    usd = level.per_request
+    usd = tier.per_request
     if total:
-        if level.input is None or level.cached is None or level.written is None:
+        if tier.input is None or tier.cached is None or tier.written is None:
             return None
-        usd += (plain * level.input + cached * level.cached + written * level.written) / _MILLION
+        usd += (plain * tier.input + cached * tier.cached + written * tier.written) / _MILLION
     if output:
-        if level.output is None or level.reasoning is None:
+        if tier.output is None or tier.reasoning is None:
             return None
-        usd += ((output - reasoning) * level.output + reasoning * level.reasoning) / _MILLION
+        usd += ((output - reasoning) * tier.output + reasoning * tier.reasoning) / _MILLION
     return usd if isfinite(usd) else None
 
 

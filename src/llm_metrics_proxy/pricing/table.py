@@ -1,7 +1,7 @@
 """The user's own prices: rows, in the order of the file, the first that fits counts. Pure.
 
 A row names models by a pattern and may name backends and a time. It has prices, or the name of a provider whose public
-list is to be used, which is how a gateway under one's own address is told to be priced as what stands behind it.
+list applies: a gateway under a private address is priced like the provider behind it.
 """
 
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy.globs import matches
-from llm_metrics_proxy.pricing.rates import Level, Rates
+from llm_metrics_proxy.pricing.rates import PriceTier, Rates
 
 ALWAYS: Final = ""  # before every time, as text
 FOR_EVER: Final = "~"  # after every time
@@ -37,15 +37,5 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def rates(self) -> Rates:
         """Its prices. A model that only takes in (embeddings) needs no price for output."""
-        taken = self.input_usd_per_mtok
         cached, written = self.cached_usd_per_mtok, self.cache_write_usd_per_mtok
-        output = self.output_usd_per_mtok
-        return (
-            Level(
-                input=taken,
-                cached=taken if cached is None else cached,
-                written=taken if written is None else written,
-                output=output,
-                reasoning=output,
-            ),
-        )
+        return (PriceTier.of(self.input_usd_per_mtok, self.output_usd_per_mtok, cached=cached, written=written),)

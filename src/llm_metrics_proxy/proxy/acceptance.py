@@ -1,36 +1,38 @@
 """From a head to a transaction: what follows from the head is planned once, and a record begins."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.proxy.admission import Verdict
+from llm_metrics_proxy.proxy import stations
+from llm_metrics_proxy.proxy.admission import AdmissionVerdict
 from llm_metrics_proxy.proxy.choice import split_prefix
-from llm_metrics_proxy.proxy.exchange import Cause, Exchange
+from llm_metrics_proxy.proxy.context import Context
+from llm_metrics_proxy.proxy.endings import Cause
+from llm_metrics_proxy.proxy.exchange import Exchange
 from llm_metrics_proxy.proxy.identity import agent_of, origin_of, tags_of, trace_of
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_start
+from llm_metrics_proxy.proxy.model_listing import ModelListing
+from llm_metrics_proxy.proxy.parties import Client
 from llm_metrics_proxy.proxy.transaction import Transaction
 from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.wire.endpoints import MODELS_PATH
 
-if TYPE_CHECKING:
-    from llm_metrics_proxy.proxy.context import Context
-    from llm_metrics_proxy.proxy.downstream import Downstream
-
-MODELS_PATH: Final = b"/v1/models"
+_MODELS_PATH: Final = MODELS_PATH.encode()
 
 
-def plan_for(ctx: "Context", head: InboundRequest, verdict: Verdict, *, trusted: bool) -> RequestPlan:
+def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, trusted: bool) -> RequestPlan:
     """Everything that depends on the head alone; ``trusted``: the peer may say whom it forwards for."""
-    fleet, server = ctx.fleet, ctx.fleet.only
+    options, fleet, server = ctx.options, ctx.fleet, ctx.fleet.only
     named = split_prefix(head.target, fleet.names) if fleet.names else None
     if named is not None:
         server = fleet.by_name[named[0]]
         head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
-    facts = head.facts
+    facts, buffered = head.facts, head.is_json and not head.websocket
     tags, trace = tags_of(facts), trace_of(facts)
-    backend_name = None if server is None else server.backend.terms.name
+    backend_name = None if server is None else server.backend.rule.name
     route = ctx.policy.route(head.method, head.path)
-    asks_for_models = (head.method, head.path) == (b"GET", MODELS_PATH) and not head.websocket
+    asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
     merges_models = asks_for_models and server is None and len(fleet.servers) > 1
     return RequestPlan(
         request=head,
@@ -47,7 +49,12 @@ def plan_for(ctx: "Context", head: InboundRequest, verdict: Verdict, *, trusted:
         and route.allowed
         and head.is_json
         and "content_encoding" not in facts
-        and not merges_models,
+        and not merges_models
+        and not options.inject_usage
+        and options.journal_when_full == "drop_records",
+        buffered=buffered,
+        limit_bytes=min(options.max_body_bytes, options.max_buffered_bytes) if buffered else options.max_upload_bytes,
+        keep_alive=head.keep_alive and not head.websocket,  # a refused upgrade may be followed by the other protocol
         tags=tags,
         trace=trace,
         server=server,
@@ -58,8 +65,8 @@ def plan_for(ctx: "Context", head: InboundRequest, verdict: Verdict, *, trusted:
     )
 
 
-def begin_record(ctx: "Context", client: "Downstream", plan: RequestPlan) -> RequestRecord:
-    """A record with what is known once the head is in."""
+def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, now: int) -> Transaction:
+    """From here on the request leaves exactly one record. ``length``: of its body in bytes; None: chunked."""
     record = RequestRecord(
         request_id=ctx.request_ids.next(),
         timestamp=ctx.wall_clock.now(),
@@ -77,9 +84,13 @@ def begin_record(ctx: "Context", client: "Downstream", plan: RequestPlan) -> Req
         record.backend_name, record.tags = plan.backend_name, plan.tags
         if plan.trace is not None:
             record.trace_id, record.parent_span_id, record.trace_sampled = plan.trace
-    return record
-
-
-def accept(ctx: "Context", client: "Downstream", plan: RequestPlan, length: int | None, now: int) -> Transaction:
-    """From here on the request leaves exactly one record. ``length``: of its body in bytes; None: chunked."""
-    return Transaction.accept(ctx, client, plan, Exchange(begin_record(ctx, client, plan), now), length)
+    if stations.on:
+        stations.accepted(record)
+    refused = plan.refused
+    if refused is None:
+        if length is not None and length > plan.limit_bytes:
+            refused = Cause.TOO_LARGE
+        elif ctx.options.journal_when_full == "refuse_requests" and ctx.recorder.is_full:
+            refused = Cause.SATURATED
+    kind = ModelListing if plan.merges_models else Transaction
+    return kind(ctx, client, plan, Exchange(record, now), length, plan.keep_alive, refused, now, now)

@@ -1,9 +1,9 @@
-"""Who may ask over the proxy's port, by Host and Origin, and what browsers are told of it (CORS). Pure.
+"""Who may use the proxy's port, by Host and Origin, and what browsers learn of it (CORS). Pure.
 
 What follows from a head alone is part of the request's plan, so a head that was seen before costs nothing here.
 
 Host is looked at where only this machine can connect, because there the connection itself is the right to ask, and DNS
-rebinding lends it to any web page. Elsewhere servers are asked by names that nobody told us, so it is free unless
+rebinding lends it to any web page. Elsewhere clients use names that we cannot know, so it is free unless
 ``allowed_hosts`` names them. Origin is looked at everywhere: programs do not send it, and a page that is not the
 server's own acts for a reader who may not know.
 """
@@ -12,12 +12,12 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llm_metrics_proxy.doors import Access, HostRule, OriginRule, host_name, is_same_origin
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.endings import Cause
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.inbound import InboundRequest
 
-# What pages may read of an answer's head beside what they always may; the server's own list is added.
+# What pages may read of an answer's head, besides what they always may and the server's own list.
 EXPOSED: Final = b"x-llm-metrics-request-id, x-llm-metrics-missing-backends, Retry-After"
 _PREFLIGHT_LASTS_S: Final = 600
 _MAX_LEARNED: Final = 256
@@ -30,7 +30,7 @@ _VARY: Final = b"Vary: Origin\r\n"
 _NAVIGATIONS: Final = frozenset({b"GET", b"HEAD"})
 
 
-class Verdict(NamedTuple):
+class AdmissionVerdict(NamedTuple):
     """``refused``: why it may not pass. ``cors``: field lines that say which page may read the answer; none where no
     page but the server's own asks. ``preflight``: the request is a browser's question (Fetch standard, section 4.8),
     and these lines are its answer."""
@@ -40,7 +40,7 @@ class Verdict(NamedTuple):
     preflight: bytes | None = None
 
 
-_PASSES: Final = Verdict()
+_PASSES: Final = AdmissionVerdict()
 
 
 class Admission:
@@ -57,19 +57,19 @@ class Admission:
         self._good_hosts: set[bytes] = set()  # spellings that were looked at
         self._origins = OriginRule(allowed_origins)
 
-    def judge(self, request: "InboundRequest", *, trusted: bool) -> Verdict:
+    def judge(self, request: "InboundRequest", *, trusted: bool) -> AdmissionVerdict:
         """``trusted``: the peer's X-Forwarded-Host is the name that the client asked by."""
         facts = request.facts
         host = facts.get("host")
         # Only HTTP/1.0 may lack Host: no browser does.
         if self._hosts is not None and host is not None and host not in self._good_hosts:
             if not self._hosts.admits(host.decode("latin-1")):
-                return Verdict(Cause.MISDIRECTED)
+                return AdmissionVerdict(Cause.MISDIRECTED)
             if len(self._good_hosts) < _MAX_LEARNED:
                 self._good_hosts.add(host)
         sent, site = facts.get("origin"), facts.get("sec_fetch_site")
         if sent is None:
-            return Verdict(Cause.FOREIGN_ORIGIN) if self._is_foreign_load(request, site) else _PASSES
+            return AdmissionVerdict(Cause.FOREIGN_ORIGIN) if self._is_foreign_load(request, site) else _PASSES
         if site == b"same-origin":  # the browser knows, whatever stands between it and us
             return _PASSES
         origin = sent.decode("latin-1")
@@ -78,12 +78,12 @@ class Admission:
             return _PASSES
         access = self._origins.access(origin)
         if access is Access.NONE:
-            return Verdict(Cause.FOREIGN_ORIGIN)
+            return AdmissionVerdict(Cause.FOREIGN_ORIGIN)
         cors = b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if access is Access.ANYONE else sent)
         if access is Access.CREDENTIALS:
             cors += b"Access-Control-Allow-Credentials: true\r\n"
         cors += _VARY
-        return Verdict(None, cors, _preflight(request, cors))
+        return AdmissionVerdict(None, cors, _preflight(request, cors))
 
     def _is_foreign_load(self, request: "InboundRequest", site: bytes | None) -> bool:
         """A picture or script of another site's page, for which browsers send no Origin; a link may be followed.

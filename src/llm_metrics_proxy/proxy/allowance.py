@@ -4,10 +4,9 @@ A pool that finds it used up has an idle connection of another one closed, and w
 served has a place (``capacity``), so that what is in the way can only be idle.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from llm_metrics_proxy.proxy.pool import Pool
+from llm_metrics_proxy.proxy.parties import Sharer
 
 _ENDLESS: Final = 2**31
 
@@ -18,15 +17,15 @@ class Allowance:
     __slots__ = ("_pools", "limit", "open")
 
     def __init__(self, limit: int = _ENDLESS) -> None:
-        self._pools: list[Pool] = []
+        self._pools: list[Sharer] = []
         self.limit = limit
         self.open = 0
 
-    def join(self, pool: "Pool") -> None:
+    def join(self, pool: Sharer) -> None:
         """It shares from now on."""
         self._pools.append(pool)
 
-    def leave(self, pool: "Pool") -> None:
+    def leave(self, pool: Sharer) -> None:
         """It never opens a connection again."""
         self._pools.remove(pool)
 

@@ -24,7 +24,7 @@ _USUAL: Final = frozenset(
 
 
 class Framing(Enum):
-    """How the end of a message body is told (RFC 9112 section 6)."""
+    """What marks the end of a message body (RFC 9112 section 6)."""
 
     NONE = auto()  # there is none: HEAD, 204, 304
     LENGTH = auto()
@@ -88,7 +88,7 @@ def head_bytes(
 ) -> bytes:
     """The head for the client: what the upstream said, our framing and connection options, the request's id.
 
-    ``length`` is the body's, or what an answer to HEAD tells of it.
+    ``length`` is the body's, or the one that an answer to HEAD announces.
     """
     if framing is CHUNKED:
         extra = b"Transfer-Encoding: chunked\r\n"
@@ -113,37 +113,24 @@ def error_body(code: str, message: str) -> bytes:
     return msgspec.json.encode({"error": {"message": message, "type": "proxy_error", "code": code}})
 
 
-def json_answer(
+def own_answer(
     status: int,
-    body: bytes,
+    body: bytes | None,
     request_id: str,
     version: str,
     keep_alive: bool,
     *,
+    lines: bytes = b"",
     head_only: bool = False,
-    extra: bytes = b"",
 ) -> bytes:
-    """A whole answer of this proxy's own; ``extra`` are field lines."""
+    """A whole answer of this proxy's own, with a JSON body or none, and with these field lines."""
     reason = HTTPStatus(status).phrase.encode()
     connection = b"Connection: close\r\n" if not keep_alive else b"Connection: keep-alive\r\n" * (version == "1.0")
+    content = b"" if body is None else b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
     retry = b"Retry-After: 1\r\n" if status == 503 else b""
-    head = b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b%b%b%b%b\r\n\r\n" % (
-        status,
-        reason,
-        len(body),
-        connection,
-        retry,
-        extra,
-        REQUEST_ID_FIELD,
-        request_id.encode(),
-    )
-    return head if head_only else head + body
-
-
-def empty_answer(extra: bytes, request_id: str, version: str, keep_alive: bool) -> bytes:
-    """A whole answer 204 of this proxy's own; ``extra`` are field lines."""
-    connection = b"Connection: close\r\n" if not keep_alive else b"Connection: keep-alive\r\n" * (version == "1.0")
-    return b"HTTP/1.1 204 No Content\r\n%b%b%b%b\r\n\r\n" % (connection, extra, REQUEST_ID_FIELD, request_id.encode())
+    parts = (status, reason, content, connection, retry, lines, REQUEST_ID_FIELD, request_id.encode())
+    head = b"HTTP/1.1 %d %b\r\n%b%b%b%b%b%b\r\n\r\n" % parts
+    return head if head_only or body is None else head + body
 
 
 def json_bytes(value: Any) -> bytes:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.endings import Cause
 
 AWAY_STATUSES: Final = frozenset({502, 503, 504})
 AWAY_CAUSES: Final = frozenset(
@@ -29,7 +29,7 @@ AWAY_CAUSES: Final = frozenset(
 )
 
 
-class BackendHealth(msgspec.Struct):
+class HealthTracker(msgspec.Struct):
     """What is known of one backend. Its ``Server`` is its only owner."""
 
     eject_after: int  # failures in a row

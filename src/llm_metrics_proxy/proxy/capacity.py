@@ -2,8 +2,8 @@
 
 Journal, listening sockets and whatever else is open come first. What is left is shared in halves: each client that is
 served may need a connection to a server (two descriptors through TLS, see ``Upstream``). A few more clients are
-accepted to be told 503; beyond those nobody is accepted, and waits in the listening socket's queue. Without this the
-event loop would accept and drop them, as libuv does at its last descriptor: a reset that nobody could explain.
+accepted and answered with 503; beyond those nobody is accepted, and they wait in the listening socket's queue. Without
+this the event loop would accept and drop them, as libuv does at its last descriptor: a reset that nobody can explain.
 """
 
 import asyncio
@@ -21,11 +21,10 @@ from llm_metrics_proxy.scoreboard import Slot
 log = logging.getLogger(__name__)
 
 _RESERVED: Final = 16  # a new segment of the journal, name resolution, probes, what is accepted in the same moment
-_LEAST_TOLD: Final = 4
-_MOST_TOLD: Final = 512
+_LEAST_REFUSED: Final = 4
+_MOST_REFUSED: Final = 512
 _FEW: Final = 1000  # clients; more are hardly ever served by one worker
 _TRY_AGAIN_S: Final = 1.0
-_LOG_EVERY_S: Final = 10.0
 _BACKLOG: Final = 4096
 
 
@@ -33,26 +32,26 @@ class Shares(NamedTuple):
     """What the connections of one worker may come to."""
 
     clients: int  # served at once
-    told: int  # accepted beyond those, to be told 503
+    refused: int  # accepted beyond those, and answered with 503
     upstreams: int  # connections to servers
 
 
 def share(limit: int, in_use: int, max_connections: int, *, through_tls: bool) -> Shares | None:
     """``None``: there are too few descriptors for anything."""
     spare = limit - in_use - _RESERVED
-    told = max(_LEAST_TOLD, min(_MOST_TOLD, spare // 8))
     each = 2 if through_tls else 1
-    clients = min(max_connections, (spare - told) // (1 + each))
-    return Shares(clients, told, (spare - told - clients) // each) if clients >= 1 else None
+    served, refused = descriptors.places(spare, 1 + each, _LEAST_REFUSED, _MOST_REFUSED)
+    clients = min(max_connections, served)
+    return Shares(clients, refused, (spare - refused - clients) // each) if clients >= 1 else None
 
 
-class Capacity:
+class ClientCapacity:
     """Counts who is turned away. ``clients_limit`` and ``upstreams_limit`` bound everything else."""
 
     def __init__(self, slot: Slot, max_connections: int) -> None:
         self._slot = slot
-        self._next_complaint_s = 0.0
-        self._shares = Shares(max_connections, _MOST_TOLD, max_connections)
+        self._complaints = descriptors.Complaints()
+        self._shares = Shares(max_connections, _MOST_REFUSED, max_connections)
 
     def settle(self, max_connections: int, connected: int, *, through_tls: bool) -> Shares:
         """Share out what this process may open beside what it has open now, ``connected`` descriptors of connections
@@ -81,20 +80,18 @@ class Capacity:
 
     def may_accept(self, connections: int) -> bool:
         """Whether to accept another one, if only to turn it away."""
-        return connections < self._shares.clients + self._shares.told
+        return connections < self._shares.clients + self._shares.refused
 
     def turned_away(self) -> None:
-        """A client was told 503."""
+        """A client was answered with 503."""
         self._slot.add("connections_refused")
         self._slot.set("connections_refused_unix_ms", int(time() * 1000))
-        now_s = monotonic()
-        if now_s >= self._next_complaint_s:
-            self._next_complaint_s = now_s + _LOG_EVERY_S
+        if self._complaints.are_due(monotonic()):
             count = self._slot.get("connections_refused")
             log.warning("all %d connections are taken: clients are told 503 (%d so far)", self._shares.clients, count)
 
 
-class Listeners:
+class ListeningSockets:
     """A worker's listening sockets. ``shut`` accepts nobody for a while, and the kernel goes on queueing."""
 
     def __init__(

@@ -9,32 +9,17 @@ In this order, each step among what the one before left:
 5. the one with the fewest open requests for its weight; among equals, turn by turn in proportion to their weights.
 """
 
-import re
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Final
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote_plus
 
 import msgspec
 
 from llm_metrics_proxy.globs import matches
+from llm_metrics_proxy.wire.dialects import Family
+from llm_metrics_proxy.wire.endpoints import listed_model
 
-_OLLAMA_PATHS: Final = frozenset(
-    {f"/api/{name}" for name in ("chat", "generate", "embed", "embeddings", "show", "tags", "ps", "version")}
-)
-_ANTHROPIC_PATH: Final = re.compile(r".*/messages(/count_tokens|/batches(/.*)?)?")
-_MODELS_PATH: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
-
-
-class Family(StrEnum):
-    """Whose API a path belongs to."""
-
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
-    OLLAMA = "ollama"
-
-
-# What a backend of a dialect understands. Ollama offers OpenAI's operations beside its own.
+# What a backend of a dialect understands. Ollama offers OpenAI's operations besides its own.
 SPEAKS: Final[dict[str, frozenset[Family]]] = {
     "openai": frozenset({Family.OPENAI}),
     "anthropic": frozenset({Family.ANTHROPIC}),
@@ -42,7 +27,7 @@ SPEAKS: Final[dict[str, frozenset[Family]]] = {
 }
 
 
-class Terms(msgspec.Struct, frozen=True):
+class RoutingRule(msgspec.Struct, frozen=True):
     """What a backend serves, as the settings say."""
 
     name: str | None
@@ -62,27 +47,11 @@ class Load(msgspec.Struct, frozen=True):
     credit: int = 0
 
 
-def family_of(path: str) -> Family | None:
-    """The API that a path belongs to; ``None`` for lists of models and what else every API has."""
-    path = path.rstrip("/")
-    if path in _OLLAMA_PATHS:
-        return Family.OLLAMA
-    if _ANTHROPIC_PATH.fullmatch(path):
-        return Family.ANTHROPIC
-    if _MODELS_PATH.fullmatch(path) or not path:
-        return None
-    return Family.OPENAI
-
-
 def model_in_target(target: bytes) -> str | None:
-    """The model that a request's path or query names: ``/v1/models/{model}``, ``/v1/realtime?model=…``.
-
-    A model's name may hold slashes.
-    """
+    """The model that a request's path or query names: ``/v1/models/{model}``, ``/v1/realtime?model=…``."""
     path, _, query = target.decode("latin-1").partition("?")
-    match = _MODELS_PATH.fullmatch(path)
-    if match is not None and match["model"]:
-        return unquote(match["model"])
+    if (listed := listed_model(path)) is not None:
+        return listed
     named = (part.partition("=") for part in query.split("&"))
     return next((unquote_plus(value) for name, _, value in named if name == "model" and value), None)
 
@@ -97,20 +66,20 @@ def split_prefix(target: bytes, names: frozenset[bytes]) -> tuple[bytes, bytes] 
     return name, (b"/" + rest if slash else b"/") + target[len(path) :]
 
 
-def eligible(terms: Sequence[Terms], model: str | None, family: Family | None) -> list[int]:
+def eligible(rules: Sequence[RoutingRule], model: str | None, family: Family | None) -> list[int]:
     """Indices of the backends that serve a model at a path of that family; none: nobody does.
 
     Without a model (an upload, a list of files) every backend of the dialect will do.
     """
     speaking = [
         index
-        for index, each in enumerate(terms)
+        for index, each in enumerate(rules)
         if family is None or each.dialect is None or family in SPEAKS[each.dialect]
     ]
     if model is None:
         return speaking
-    listing = [index for index in speaking if any(matches(glob, model) for glob in terms[index].models)]
-    return listing or [index for index in speaking if not terms[index].models]
+    listing = [index for index in speaking if any(matches(glob, model) for glob in rules[index].models)]
+    return listing or [index for index in speaking if not rules[index].models]
 
 
 def choose(loads: Sequence[Load]) -> tuple[int, list[int]]:

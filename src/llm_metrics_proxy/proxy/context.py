@@ -3,23 +3,21 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llm_metrics_proxy.forwarded import is_within
 from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
-from llm_metrics_proxy.proxy.capacity import Capacity, Listeners
+from llm_metrics_proxy.proxy.capacity import ClientCapacity, ListeningSockets
+from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.identity import KeyIds, RequestIds, WallClock
 from llm_metrics_proxy.proxy.inbound import RequestPlan
 from llm_metrics_proxy.proxy.options import ProxyOptions
+from llm_metrics_proxy.proxy.parties import Client
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.recorder import Recorder
 from llm_metrics_proxy.scoreboard import Slot
-
-if TYPE_CHECKING:
-    from llm_metrics_proxy.proxy.downstream import Downstream
-    from llm_metrics_proxy.proxy.fleet import Fleet
 
 HealthReport = Callable[[], dict[str, Any]]
 
@@ -30,7 +28,7 @@ class Context:
 
     loop: asyncio.AbstractEventLoop
     options: ProxyOptions
-    fleet: "Fleet"
+    fleet: Fleet
     recorder: Recorder
     slot: Slot
     policy: PathPolicy
@@ -38,15 +36,15 @@ class Context:
     key_ids: KeyIds
     health: HealthReport
     bodies: BodyMemory
-    capacity: Capacity
+    capacity: ClientCapacity
     plans: Plans[RequestPlan] = field(default_factory=Plans)
     request_ids: RequestIds = field(default_factory=RequestIds)
     wall_clock: WallClock = field(default_factory=WallClock)
-    connections: "set[Downstream]" = field(default_factory=set)
-    listeners: Listeners | None = None
+    connections: set[Client] = field(default_factory=set)
+    listeners: ListeningSockets | None = None
     draining: bool = False
 
     def is_trusted(self, address: str) -> bool:
-        """May this peer tell us whom it forwards for?"""
+        """May this peer say whom it forwards for?"""
         trusted = self.options.trusted_proxies
         return bool(trusted) and is_within(address, tuple(trusted))

@@ -1,8 +1,8 @@
 """Did a request reach the server's system before its connection broke? Asked of the kernel, after the fact.
 
-A request that is not idempotent may be sent again only if the first server cannot have begun with it, as far as can be
-told (RFC 9110 section 9.2.2). The kernel knows how many bytes it took from us and how many of them the peer
-acknowledged. Nothing of a request has arrived if
+A request that is not idempotent may be sent again only if we can tell that the first server has not begun with
+it (RFC 9110 section 9.2.2). The kernel knows how many bytes it took from us and how many of them the peer acknowledged.
+Nothing of a request has arrived if
 
 * the kernel took nothing: the connection was known to be dead when we wrote; or
 * the peer ended the connection, by FIN or reset, and nothing of the request was acknowledged. A FIN acknowledges all
@@ -28,9 +28,7 @@ _TCP_INFO_BYTES: Final = 232
 _BYTES_ACKED_AT: Final = 120  # tcpi_bytes_acked in struct tcp_info, since Linux 4.1
 _CLOSE: Final = 7  # tcp_states.h
 _CLOSE_WAIT: Final = 8
-ENDED: Final = frozenset(
-    {errno.EPIPE, errno.ECONNRESET}
-)  # a reset after a FIN, and another; told to the first who asks
+_ENDED: Final = frozenset({errno.EPIPE, errno.ECONNRESET})  # a reset after a FIN, and any other
 FIRST_BYTE: Final = 1  # the opening SYN counts as one acknowledged byte
 
 
@@ -42,8 +40,11 @@ class Sent(NamedTuple):
     peer_ended: bool
 
 
-def sent(fd: int) -> Sent | None:
-    """What the kernel knows of a TCP connection; ``None``: not known here."""
+def sent(fd: int, seen_errno: int = 0) -> Sent | None:
+    """What the kernel knows of a TCP connection; ``None``: not known here.
+
+    It reports an error once: ``seen_errno`` is what it has reported to whoever used the connection before.
+    """
     if not _LINUX or fd < 0:
         return None
     try:
@@ -52,17 +53,17 @@ def sent(fd: int) -> Sent | None:
         borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=fd)
         try:
             info = borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-            broken = borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if info[0] == _CLOSE else 0
+            broken = seen_errno or (borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if info[0] == _CLOSE else 0)
         finally:
             borrowed.detach()
         (acknowledged,) = struct.unpack_from("Q", info, _BYTES_ACKED_AT)
     except (OSError, struct.error):
         return None
-    return Sent(acknowledged, acknowledged + waiting, info[0] == _CLOSE_WAIT or broken in ENDED)
+    return Sent(acknowledged, acknowledged + waiting, info[0] == _CLOSE_WAIT or broken in _ENDED)
 
 
-def is_unsent(now: Sent | None, begins_at: int, *, peer_ended: bool) -> bool:
+def is_unsent(now: Sent | None, begins_at: int) -> bool:
     """Nothing of what begins at that byte of the connection reached the server, as far as the kernel can tell."""
     if now is None or now.acknowledged != begins_at:  # fewer: what came before it was not acknowledged either
         return False
-    return now.taken == begins_at or peer_ended or now.peer_ended
+    return now.taken == begins_at or now.peer_ended

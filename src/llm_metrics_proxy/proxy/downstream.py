@@ -1,106 +1,44 @@
-"""The client's side: one connection. Queues pipelined requests, has them answered in order, and knows its limits.
+"""The client's side: one connection. Reads requests, decides which may be forwarded, and knows its limits of time.
 
-    IDLE ──head──▶ BUSY ──answered, keep-alive──▶ IDLE
-                    └────answered, close────────▶ LINGERING (when the request was not read to its end) ──▶ CLOSED
-    BUSY ──101──▶ TUNNEL
+    ClientTransport    the socket                           ``client_transport``
+      ClientTurns      whose turn it is to be answered      ``client_turns``
+        Downstream     what comes in, and what takes too long
 
-Limits of time are looked at by ``check``, which the worker calls for every connection a few times a second: a timer
-per request would cost more than the request's parsing.
+``check``, which the worker calls for every connection a few times a second, looks at the limits: a timer per request
+would cost more than its parsing.
 """
 
 import asyncio
-import socket
-import struct
-from collections import deque
-from enum import Enum, auto
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
-from llm_metrics_proxy.proxy import fast_lane
 from llm_metrics_proxy.proxy.acceptance import accept, plan_for
-from llm_metrics_proxy.proxy.admission import Verdict
-from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause
-from llm_metrics_proxy.proxy.headers import Refusal
+from llm_metrics_proxy.proxy.admission import AdmissionVerdict
+from llm_metrics_proxy.proxy.client_turns import BUSY, CLOSED, IDLE, LINGERING, QUEUED_BYTES, TUNNEL, ClientTurns
+from llm_metrics_proxy.proxy.context import Context
+from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
+from llm_metrics_proxy.proxy.headers import HeadRefusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan
 from llm_metrics_proxy.proxy.local import LOCAL_PATHS, UNREAD, Reply
-from llm_metrics_proxy.proxy.outlet import Outlet
-from llm_metrics_proxy.proxy.overdue import overdue
 from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
 from llm_metrics_proxy.proxy.request_reader import RequestReader
-from llm_metrics_proxy.proxy.transaction import Transaction
-
-if TYPE_CHECKING:
-    from llm_metrics_proxy.proxy.context import Context
 
 _MAX_PIPELINED: Final = 16  # more wait in the socket until these are answered
-_QUEUED_BYTES: Final = 4096  # that a request takes while it waits: one read may hold thousands of fifty bytes each
-# A refused upload is read and thrown away, so that the refusal arrives: until it pauses this long, at most so long.
-_LINGER_PAUSE_NS: Final = 2_000_000_000
-_LINGER_NS: Final = 30_000_000_000
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-
-Work = Transaction | Reply
+_PAUSE_NS: Final = 2_000_000_000  # of a client that is refused: that it has not asked, or stopped sending its upload
 
 
-class Phase(Enum):
-    """What the connection is doing."""
-
-    IDLE = auto()
-    BUSY = auto()
-    TUNNEL = auto()
-    LINGERING = auto()
-    CLOSED = auto()
-
-
-_IDLE, _BUSY, _TUNNEL, _LINGERING, _CLOSED = Phase  # CPython 3.11 takes 45 ns to look one up in its class
-
-
-class Downstream(asyncio.Protocol):
+class Downstream(ClientTurns):
     """One client connection."""
 
-    __slots__ = (
-        "_ctx",
-        "_current",
-        "_early",
-        "_full",
-        "_incoming",
-        "_linger_until",
-        "_now",
-        "_paused",
-        "_phase",
-        "_plan",
-        "_queue",
-        "_reader",
-        "_refused",
-        "_since",
-        "address",
-        "introduced",
-        "outlet",
-        "transport",
-        "trusted",
-    )
+    __slots__ = ("_plan", "_refused")
 
-    def __init__(self, ctx: "Context") -> None:
-        self._ctx = ctx
+    def __init__(self, ctx: Context) -> None:
+        super().__init__(ctx)
         self._reader = RequestReader(
             self, max_head_bytes=ctx.options.max_header_bytes, max_fields=ctx.options.max_header_count
         )
-        self.transport: asyncio.Transport | None = None
-        self.outlet: Outlet | None = None
-        self.address = b""
-        self.trusted = False
-        self.introduced: tuple[RequestPlan, bytes] | None = None  # the newest short way's plan and forwarding lines
-        self._phase = _IDLE
-        self._since = self._now = monotonic_ns()  # when the phase began, or the head that is being read
-        self._current: Work | None = None  # the one whose turn it is
-        self._incoming: Work | None = None  # the one whose body is being read
-        self._queue: deque[Work] | None = None
         self._plan: RequestPlan | None = None  # of the request that was read last
-        self._early = b""  # came behind a request for a tunnel, before the answer
-        self._refused: Cause | None = None  # why this connection is told one thing only, once it has asked
-        self._full = False  # the client's socket takes no more for now
-        self._linger_until = 0
-        self._paused: set[str] = set()
+        self._refused: Cause | None = None  # every request here gets this one answer
 
     def __repr__(self) -> str:
         return f"<Downstream {self.address.decode()} {self._phase.name} current={self._current!r}>"
@@ -108,8 +46,7 @@ class Downstream(asyncio.Protocol):
     # The event loop's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses of it
-        self.outlet = Outlet(transport)
+        super().connection_made(transport)
         ctx = self._ctx
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if peer else "unknown"
@@ -130,9 +67,9 @@ class Downstream(asyncio.Protocol):
         self._reader.stopped = True
 
     def data_received(self, data: bytes) -> None:
-        if self._phase is _TUNNEL:
-            assert isinstance(self._current, Transaction)
-            self._current.tunnel_from_client(data)
+        if self._phase is TUNNEL:
+            assert self._current is not None
+            self._current.body_received(data)
             return
         reader = self._reader
         if reader.stopped:
@@ -160,15 +97,13 @@ class Downstream(asyncio.Protocol):
         """A head seen before, with its whole body: no parser needed (see ``plans``)."""
         _, body_start, length = message
         body = data[body_start:]
-        if self._phase is _IDLE and plan.fast and not self._full:
-            sent = fast_lane.send(self._ctx, self, plan, body, self._now)
-            if sent is not None:
-                self._reader.at_boundary = sent.keep_alive
-                self._current = sent
-                self._phase = _BUSY
-                return
         transaction = accept(self._ctx, self, plan, length, self._now)
-        self._enqueue(transaction)
+        if plan.fast and self._phase is IDLE and not self._full and transaction.forward_at_once(body, self._now):
+            self._current = transaction
+            self._phase = BUSY
+            self._reader.at_boundary = transaction.keep_alive
+            return
+        self.enqueue(transaction)
         if length:
             transaction.body_received(body)
         self._reader.at_boundary = self.message_read()
@@ -185,7 +120,7 @@ class Downstream(asyncio.Protocol):
 
     def _learn(self, message: WholeMessage, plan: RequestPlan) -> None:
         request = plan.request
-        # Whether a WebSocket is asked for depends on its length, whose digits are no part of the key.
+        # A request for a WebSocket is one by its length, whose digits are no part of the key.
         names_websocket = b"websocket" in request.facts.get("upgrade", b"").lower()
         if not (request.chunked or request.is_forwarded or request.expects_continue or names_websocket):
             self._ctx.plans.learn(message, plan)
@@ -193,64 +128,52 @@ class Downstream(asyncio.Protocol):
     def _after_read(self) -> None:
         if self._incoming is not None:
             self._incoming.note_opened()  # its body is still to come
-        self._advance()
+        self.advance()
         # One that waits for its turn is not read to its end ahead of time: sixteen could hold a GiB.
         if self._queue and (self._incoming is not None or len(self._queue) >= _MAX_PIPELINED):
             self.pause("queue")
 
     def eof_received(self) -> bool:
-        # A client that shuts down its sending side counts as gone, as with nginx: it cannot be told from one that left.
+        # A client that shuts down its sending side counts as gone, as with nginx: the two look alike.
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
-        self._phase = _CLOSED
-        self.transport = self.outlet = None
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._phase = CLOSED
         ctx = self._ctx
         ctx.connections.discard(self)
         if ctx.listeners is not None and ctx.listeners.are_shut and ctx.capacity.may_accept(len(ctx.connections) + 1):
             ctx.listeners.reopen()
         ctx.slot.add("open_connections", -1)
-        for work in (self._current, *(self._queue or ())):
-            if isinstance(work, Transaction):
-                work.client_gone()
-        ctx.bodies.held_bytes -= _QUEUED_BYTES * len(self._queue or ())
+        for work in self.all_work():
+            work.client_gone()
+        ctx.bodies.held_bytes -= QUEUED_BYTES * len(self._queue or ())
         self._current = self._incoming = self._queue = None
-
-    def pause_writing(self) -> None:
-        self._full = True
-        if isinstance(self._current, Transaction):
-            self._current.client_is_slow(slow=True)
-
-    def resume_writing(self) -> None:
-        self._full = False
-        if isinstance(self._current, Transaction):
-            self._current.client_is_slow(slow=False)
-        self._advance()
 
     # The reader's side
 
     def head_begun(self) -> None:
         self._plan = None
-        if self._phase is _IDLE:
+        if self._phase is IDLE:
             self._since = self._now
 
     def head_read(self, head: InboundRequest) -> None:
         verdict = self._ctx.admission.judge(head, trusted=self.trusted)
         if self._refused is not None and verdict.preflight is None:
             self.head_refused(_refusal(self._refused), verdict)
-        elif self._current is not None and not self._ctx.bodies.has_room(_QUEUED_BYTES):
+        elif self._current is not None and not self._ctx.bodies.has_room(QUEUED_BYTES):
             self._ctx.bodies.refused()
             self.head_refused(_refusal(Cause.SATURATED), verdict)
         elif verdict.refused is None and (verdict.preflight is not None or head.path in LOCAL_PATHS):
-            reply = Reply.local(self._ctx, self, head, verdict)
-            if self._refused is not None:  # a preflight: browsers tell the page nothing of one that fails
+            reply = Reply(self._ctx, self, head, verdict)
+            if self._refused is not None:  # a preflight: browsers show the page nothing of one that fails
                 self._refused, reply.keep_alive = None, False
-            self._enqueue(reply)
+            self.enqueue(reply)
         else:
             plan = self._plan = plan_for(self._ctx, head, verdict, trusted=self.trusted)
-            self._enqueue(accept(self._ctx, self, plan, head.content_length, self._now))
+            self.enqueue(accept(self._ctx, self, plan, head.content_length, self._now))
 
-    def head_refused(self, refusal: Refusal, verdict: Verdict = UNREAD) -> None:
+    def head_refused(self, refusal: HeadRefusal, verdict: AdmissionVerdict = UNREAD) -> None:
         """Answer with an error once earlier requests are answered, then close; nothing further is understood."""
         refused, self._refused = self._refused, None
         if refused is not None:  # whatever it asks, and be it no HTTP
@@ -258,7 +181,7 @@ class Downstream(asyncio.Protocol):
         if refused is Cause.SATURATED:
             self._ctx.capacity.turned_away()
         self._ctx.slot.add("bad_requests")
-        self._enqueue(Reply.refusal(self._ctx, self, refusal, verdict))
+        self.enqueue(Reply(self._ctx, self, None, verdict, refusal))
         self._incoming = None
         self._reader.stopped = True
 
@@ -278,180 +201,46 @@ class Downstream(asyncio.Protocol):
 
     def malformed(self, reason: str) -> None:
         incoming, self._incoming = self._incoming, None
-        if isinstance(incoming, Transaction):
-            self._reader.stopped = True
-            incoming.keep_alive = False
-            incoming.note_opened()
-            incoming.bad_body(f"The request's body is not valid HTTP: {reason}.")
+        if incoming is None:
+            self.head_refused(HeadRefusal(400, "bad_http", f"The request is not valid HTTP: {reason}."))
         else:
-            self.head_refused(Refusal(400, "bad_http", f"The request is not valid HTTP: {reason}."))
+            self._reader.stopped = True
+            incoming.bad_body(f"The request's body is not valid HTTP: {reason}.")
 
     def tunnel_asked(self, rest: bytes) -> bool:
         newest = self._queue[-1] if self._queue else self._current
-        if not isinstance(newest, Transaction):
+        if newest is None or not newest.accepts_tunnel:
             return False
         self.pause("tunnel")
         self._early = rest
         return True
-
-    def _enqueue(self, work: Work) -> None:
-        self._incoming = work
-        if self._current is None:
-            self._current = work
-            self._phase = _BUSY
-        else:
-            if self._queue is None:
-                self._queue = deque()
-            self._queue.append(work)
-            self._ctx.bodies.held_bytes += _QUEUED_BYTES
-
-    # The transactions' side
-
-    def _advance(self) -> None:
-        """Start the request whose turn it is, if it has not begun and the client takes the answers before it.
-
-        The transport says only once that it is full: answers begun after that would have no back-pressure.
-        """
-        current = self._current
-        if current is None or current.started:
-            return
-        if not self._full:
-            current.start()
-        elif isinstance(current, Transaction) and not current.paused_since:
-            current.client_is_slow(slow=True)
-
-    @property
-    def is_last(self) -> bool:
-        """The answer being given is the last one on this connection, because the worker is draining."""
-        return self._ctx.draining and not self._queue
-
-    def write(self, data: bytes) -> None:
-        """Bytes for the client, unless it is gone."""
-        if self.outlet is not None:
-            self.outlet.write(data)
-
-    def pause(self, reason: str = "upload") -> None:
-        """Read no more until every reason to pause is gone."""
-        if not self._paused and self.transport is not None and not self.transport.is_closing():
-            self.transport.pause_reading()
-        self._paused.add(reason)
-
-    def resume(self, reason: str = "upload") -> None:
-        """One reason to pause is gone."""
-        if reason in self._paused:
-            self._paused.discard(reason)
-            if not self._paused and self.transport is not None and not self.transport.is_closing():
-                self.transport.resume_reading()
-
-    def transaction_ended(self, work: Work, *, keep_alive: bool, lingering: bool) -> None:
-        """The answer is complete and on its way; go on with the next request, or close."""
-        if self._current is not work or self.transport is None:
-            return
-        self._current = None
-        self.resume()
-        if lingering and not self.transport.is_closing():
-            self._linger()
-        elif not keep_alive:
-            self.close()
-        else:
-            self._phase = _IDLE
-            self._since = monotonic_ns()
-            if self._queue:
-                self._current = self._queue.popleft()
-                self._ctx.bodies.held_bytes -= _QUEUED_BYTES
-                self._phase = _BUSY
-                if not self._queue:
-                    self.resume("queue")
-                self._advance()
-            elif self._ctx.draining:
-                self.close()
-
-    def tunnel_opened(self) -> None:
-        """A 101 was relayed: from now on bytes pass unread."""
-        self._phase = _TUNNEL
-        early, self._early = self._early, b""
-        if early and isinstance(self._current, Transaction):
-            self._current.tunnel_from_client(early)
-        self.resume("tunnel")
-
-    def close(self) -> None:
-        """Send what is buffered, then close."""
-        self._phase = _CLOSED
-        self._since = monotonic_ns()
-        self._reader.stopped = True
-        if self.transport is not None:
-            self.transport.close()
-
-    def reset(self) -> None:
-        """Close so that the client cannot take it for the end of a body that only closing would end."""
-        if self.transport is not None:
-            sock = self.transport.get_extra_info("socket")
-            if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self.transport.abort()
-
-    def _linger(self) -> None:
-        self._phase = _LINGERING
-        self._since = monotonic_ns()
-        self._linger_until = self._since + _LINGER_NS
-        self._reader.stopped = True
-        self._paused.clear()
-        assert self.transport is not None
-        self.transport.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
 
     # The worker's side
 
     def check(self, now: int) -> None:
         """End what has taken too long."""
         options = self._ctx.options
-        if self._phase is _BUSY:
-            self._check_busy(now)
-        elif self._phase is _IDLE:
+        if self._phase is BUSY:
+            if self._current is not None:
+                self._current.check(now)
+        elif self._phase is IDLE:
             if self._refused is not None:
-                if now - self._since > _LINGER_PAUSE_NS:
+                if now - self._since > _PAUSE_NS:
                     self.head_refused(_refusal(self._refused))
-                    self._advance()
+                    self.advance()
             elif self._reader.in_head:
                 if now - self._since > options.header_timeout_s * 1e9:
                     self._reader.in_head = False
-                    self.head_refused(Refusal(408, "slow_request", "The request's head did not arrive in time."))
-                    self._advance()
+                    self.head_refused(HeadRefusal(408, "slow_request", "The request's head did not arrive in time."))
+                    self.advance()
             elif now - self._since > options.keepalive_timeout_s * 1e9:
                 self.close()
-        elif self._phase is _LINGERING:
-            if now - self._since > _LINGER_PAUSE_NS or now > self._linger_until:
+        elif self._phase is LINGERING:
+            if now - self._since > _PAUSE_NS or now > self._linger_until:
                 self.close()
-        elif self._phase is _CLOSED and self.transport is not None and now - self._since > options.send_timeout_s * 1e9:
-            self.transport.abort()  # a client that never takes the last bytes
-
-    def _check_busy(self, now: int) -> None:
-        current = self._current
-        if isinstance(current, Reply):
-            limit_s = self._ctx.options.send_timeout_s if self._full else self._ctx.options.body_timeout_s
-            if not current.started and now - self._since > limit_s * 1e9:
-                self.close()
-        elif current is not None:
-            cause = overdue(current, now)
-            if cause is not None:
-                current.abandon(cause)
-                if cause is Cause.CLIENT_STALLED and self.transport is not None:
-                    self.transport.abort()
-            else:
-                current.let_go_if_delivered(now)
-
-    def drain(self) -> None:
-        """Close if nothing is being answered; otherwise closing follows the answer."""
-        if self._phase is _IDLE:
-            self.close()
-
-    def abandon(self) -> None:
-        """The time for draining is over."""
-        for work in (self._current, *(self._queue or ())):
-            if isinstance(work, Transaction):
-                work.abandon(Cause.SHUTDOWN)
+        elif self._phase is CLOSED and now - self._since > options.send_timeout_s * 1e9:
+            self.abort()  # a client that never takes the last bytes
 
 
-def _refusal(cause: Cause) -> Refusal:
-    return Refusal(ENDINGS[cause].status, cause.value, ENDINGS[cause].message)
+def _refusal(cause: Cause) -> HeadRefusal:
+    return HeadRefusal(ENDINGS[cause].status, cause.value, ENDINGS[cause].message)

@@ -4,14 +4,12 @@ For health probes and for lists of models. It leaves no record.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from llm_metrics_proxy.proxy.answers import ResponseHead
-from llm_metrics_proxy.proxy.exchange import Cause
-
-if TYPE_CHECKING:
-    from llm_metrics_proxy.proxy.pool import Pool
-    from llm_metrics_proxy.proxy.upstream import Upstream
+from llm_metrics_proxy.proxy.endings import Cause
+from llm_metrics_proxy.proxy.parties import Connection
+from llm_metrics_proxy.proxy.pool import Pool
 
 
 class Fetched(NamedTuple):
@@ -24,7 +22,7 @@ class Fetched(NamedTuple):
     message: str | None = None  # the same in words, where there are more
 
 
-async def fetch(pool: "Pool", request: bytes, timeout_s: float, limit_bytes: int) -> Fetched:
+async def fetch(pool: Pool, request: bytes, timeout_s: float, limit_bytes: int) -> Fetched:
     """Send ``request``, which has no body, and take its whole answer. Never raises for what a server does."""
     asked = _Fetch(pool, request, limit_bytes)
     try:
@@ -42,16 +40,15 @@ def _failed(error: str, message: str | None = None) -> Fetched:
 
 
 class _Fetch:
-    """One such question, as the owner of a connection (see ``owner.Owner``)."""
+    """One such question, as the owner of a connection (see ``parties.Owner``)."""
 
     request_is_sent = True
-    accepts_tunnel = False
 
-    def __init__(self, pool: "Pool", request: bytes, limit_bytes: int) -> None:
+    def __init__(self, pool: Pool, request: bytes, limit_bytes: int) -> None:
         self._pool = pool
         self._request = request
         self._limit_bytes = limit_bytes
-        self._upstream: Upstream | None = None
+        self._upstream: Connection | None = None
         self._head: ResponseHead | None = None
         self._body = bytearray()
         self._retried = False
@@ -73,7 +70,7 @@ class _Fetch:
     def is_waiting(self) -> bool:
         return self._upstream is None and not self.result.done()
 
-    def upstream_ready(self, upstream: "Upstream") -> None:
+    def upstream_ready(self, upstream: Connection) -> None:
         self._upstream = upstream
         upstream.begin(self, b"GET", self._request)
 
@@ -108,8 +105,4 @@ class _Fetch:
         self.response(None, None, body, ended=False, read_at=read_at)
 
     def tunnel_opened(self, head: ResponseHead, now: int) -> None:
-        """Never: ``accepts_tunnel`` is false. The same holds for the next two."""
-
-    def tunnel_from_upstream(self, data: bytes, now: int) -> None: ...
-
-    def tunnel_ended(self, now: int) -> None: ...
+        """Nobody asked for one."""

@@ -9,13 +9,14 @@ from time import monotonic_ns
 from typing import Any, Final
 
 from llm_metrics_proxy.proxy.allowance import Allowance
-from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, AWAY_STATUSES, BackendHealth
-from llm_metrics_proxy.proxy.choice import Load, choose, eligible, family_of
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, AWAY_STATUSES, HealthTracker
+from llm_metrics_proxy.proxy.choice import Load, choose, eligible
+from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.fetch import fetch
 from llm_metrics_proxy.proxy.headers import VIA
 from llm_metrics_proxy.proxy.pool import Pool
 from llm_metrics_proxy.proxy.routing import Backend
+from llm_metrics_proxy.wire.endpoints import family_of
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Server:
     def __init__(self, loop: asyncio.AbstractEventLoop, backend: Backend, allowance: Allowance) -> None:
         self.backend = backend
         self.pool = Pool(loop, backend, allowance)
-        self.health = BackendHealth(backend.eject_after, int(backend.probe_interval_s * 1e9))
+        self.health = HealthTracker(backend.eject_after, int(backend.probe_interval_s * 1e9))
         self.in_trouble = False  # its newest request or probe failed; looked at for every answer
         self.open_requests = 0
         self.probing = False
@@ -91,7 +92,7 @@ class Server:
         """For ``/health``."""
         health = self.health
         return {
-            "name": self.backend.terms.name,
+            "name": self.backend.rule.name,
             "backend": self.backend.address.label,
             "up": not health.ejected,
             "open_requests": self.open_requests,
@@ -117,11 +118,11 @@ class Fleet:
     def _arrange(self, servers: list[Server]) -> None:
         self.servers = servers
         self.by_name = {
-            server.backend.terms.name.encode(): server for server in servers if server.backend.terms.name is not None
+            server.backend.rule.name.encode(): server for server in servers if server.backend.rule.name is not None
         }
         self.names = frozenset(self.by_name)
-        self._terms = [server.backend.terms for server in servers]
-        unconditional = len(servers) == 1 and not self._terms[0].models and self._terms[0].dialect is None
+        self._rules = [server.backend.rule for server in servers]
+        unconditional = len(servers) == 1 and not self._rules[0].models and self._rules[0].dialect is None
         self.only = servers[0] if unconditional else None  # whatever a request asks for, this one is to answer it
         self._serving: dict[tuple[str | None, str], list[Server]] = {}
 
@@ -151,7 +152,7 @@ class Fleet:
         key = (model, path)
         found = self._serving.get(key)
         if found is None:
-            found = [self.servers[index] for index in eligible(self._terms, model, family_of(path))]
+            found = [self.servers[index] for index in eligible(self._rules, model, family_of(path))]
             if len(self._serving) >= _MOST_REMEMBERED:
                 self._serving.clear()
             self._serving[key] = found
@@ -172,7 +173,7 @@ class Fleet:
             return servers[0] if servers else None
         loads = [
             Load(
-                server.backend.terms.weight,
+                server.backend.rule.weight,
                 server.open_requests,
                 server.health.ejected,
                 server.health.failures,

@@ -169,7 +169,7 @@ def _without_nominated(lines: list[bytes], connection: bytes) -> list[bytes]:
     return [line for line in lines if line[: line.index(b":")].lower() not in nominated]
 
 
-class Refusal(NamedTuple):
+class HeadRefusal(NamedTuple):
     """A request that must not be forwarded: the status, a code for programs, and words for people."""
 
     status: int
@@ -177,26 +177,26 @@ class Refusal(NamedTuple):
     message: str
 
 
-def check_request(version: str, method: bytes, fields: Fields) -> Refusal | None:
+def check_request(version: str, method: bytes, fields: Fields) -> HeadRefusal | None:
     """What RFC 9112 makes a server refuse beyond what the parser does; ``None`` when it may pass."""
     host = fields.facts.get("host")
     expect = fields.facts.get("expect")
     if host is None and version == "1.1":
-        return Refusal(400, "bad_host", "An HTTP/1.1 request needs a Host field (RFC 9112 section 3.2).")
+        return HeadRefusal(400, "bad_host", "An HTTP/1.1 request needs a Host field (RFC 9112 section 3.2).")
     if host is not None and (fields.repeated or not is_host(host)):
-        return Refusal(400, "bad_host", "The Host field is repeated or is not a valid host (RFC 9112 section 3.2).")
+        return HeadRefusal(400, "bad_host", "The Host field is repeated or is not a valid host (RFC 9112 section 3.2).")
     if (coding := fields.facts.get("transfer_encoding")) is not None:
         if version == "1.0":
-            return Refusal(400, "bad_framing", "HTTP/1.0 has no Transfer-Encoding (RFC 9112 section 6.1).")
+            return HeadRefusal(400, "bad_framing", "HTTP/1.0 has no Transfer-Encoding (RFC 9112 section 6.1).")
         codings = tokens(coding)
         if codings[-1:] != [b"chunked"]:
-            return Refusal(400, "bad_framing", "The last transfer coding must be chunked (RFC 9112 section 6.3).")
+            return HeadRefusal(400, "bad_framing", "The last transfer coding must be chunked (RFC 9112 section 6.3).")
         if len(codings) > 1:
-            return Refusal(501, "transfer_coding_not_supported", "Only the transfer coding 'chunked' is supported.")
+            return HeadRefusal(501, "transfer_coding_not_supported", "Only the transfer coding 'chunked' is supported.")
     if expect is not None and tokens(expect) != [b"100-continue"]:
-        return Refusal(417, "expectation_failed", "Only 'Expect: 100-continue' can be met.")
+        return HeadRefusal(417, "expectation_failed", "Only 'Expect: 100-continue' can be met.")
     if method in {b"CONNECT", b"TRACE"}:
-        return Refusal(501, "method_not_supported", f"{method.decode()} is not supported by this proxy.")
+        return HeadRefusal(501, "method_not_supported", f"{method.decode()} is not supported by this proxy.")
     return None
 
 

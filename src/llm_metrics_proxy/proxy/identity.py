@@ -47,7 +47,7 @@ class WallClock:
 
 
 class KeyIds:
-    """``api_key_id``: tells keys apart without telling what they are (HMAC-SHA-256 with a local secret)."""
+    """``api_key_id``: distinguishes keys without revealing them (HMAC-SHA-256 with a local secret)."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret

@@ -1,4 +1,4 @@
-"""A request's head, understood: pure. The parser's pieces in, an ``InboundRequest`` or a ``Refusal`` out."""
+"""A request's head, understood: pure. The parser's pieces in, an ``InboundRequest`` or a ``HeadRefusal`` out."""
 
 import re
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from llm_metrics_proxy.proxy.exchange import Cause
+from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.headers import (
     REQUEST_RULES,
     Field,
-    Refusal,
+    HeadRefusal,
     check_request,
     forwarding_lines,
     is_host,
@@ -63,7 +63,10 @@ class RequestPlan(msgspec.Struct, frozen=True):
     user_agent: str | None
     api_key_id: str | None
     start: bytes  # of the head for the upstream, see ``upstream_start``
-    fast: bool  # may take the short way, see ``fast_lane``
+    fast: bool  # may be forwarded at once, see ``Transaction``
+    buffered: bool  # the body is held until it is complete, because it is JSON
+    limit_bytes: int  # of the body; what is longer can never fit
+    keep_alive: bool
     tags: str | None = None
     trace: Trace | None = None
     server: "Server | None" = None  # the one that the head names; none: the body has a say, see ``choice``
@@ -78,7 +81,7 @@ class RequestPlan(msgspec.Struct, frozen=True):
 
 def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order
     method: bytes, target: bytes, version: str, fields: Sequence[Field], keep_alive: bool, upgrade: bool
-) -> InboundRequest | Refusal:
+) -> InboundRequest | HeadRefusal:
     """Sort the fields, apply RFC 9112's refusals and bring the target into origin form."""
     found = sort_fields(fields, REQUEST_RULES)
     refusal = check_request(version, method, found)
@@ -88,7 +91,7 @@ def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order
     if not target.startswith(b"/") and (target, method) != (b"*", b"OPTIONS"):
         origin_form = _origin_form(target)
         if origin_form is None:
-            return Refusal(400, "bad_target", "The request's target must be a path or an http(s) URL.")
+            return HeadRefusal(400, "bad_target", "The request's target must be a path or an http(s) URL.")
         target, facts["host"] = origin_form
         if method == b"OPTIONS" and not target:
             target = b"*"  # RFC 9112 section 3.2.4

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from llm_metrics_proxy.proxy.choice import Terms, eligible
+from llm_metrics_proxy.proxy.choice import RoutingRule, eligible
 from llm_metrics_proxy.proxy.fetch import Fetched, fetch
 from llm_metrics_proxy.wire.content_coding import decoder_for
 
@@ -41,7 +41,7 @@ class Listing(NamedTuple):
 
 
 async def list_models(fleet: "Fleet", request_to: "Callable[[Server], bytes]", timeout_s: float) -> Listing:
-    """Ask every server at the same time. An ejected one is asked too: if it is back, this tells."""
+    """Ask every server at the same time, ejected ones too: an answer shows that one is back."""
     servers = fleet.servers
     answers = await asyncio.gather(
         *(fetch(server.pool, request_to(server), timeout_s, MAX_LIST_BYTES) for server in servers)
@@ -59,7 +59,7 @@ async def list_models(fleet: "Fleet", request_to: "Callable[[Server], bytes]", t
     reasons = tuple(dict.fromkeys(answer.message for answer in answers if answer.message is not None))
     if len(missing) == len(servers):
         return Listing(None, missing, reasons)
-    return Listing(merged([server.backend.terms for server in servers], lists), missing, reasons)
+    return Listing(merged([server.backend.rule for server in servers], lists), missing, reasons)
 
 
 def models_in(answer: Fetched) -> list[Any] | str:
@@ -82,12 +82,12 @@ def models_in(answer: Fetched) -> list[Any] | str:
     return models if isinstance(models, list) else "no_list"
 
 
-def merged(terms: Sequence[Terms], lists: "Sequence[list[Any] | str]") -> bytes:
+def merged(rules: Sequence[RoutingRule], lists: "Sequence[list[Any] | str]") -> bytes:
     """The list that clients get; a member keeps whatever its server says of it."""
     members: dict[str, Any] = {}
     for index, models in enumerate(lists):
         for model in models if isinstance(models, list) else ():
             name = model.get("id") if isinstance(model, dict) else None
-            if isinstance(name, str) and name not in members and index in eligible(terms, name, None):
+            if isinstance(name, str) and name not in members and index in eligible(rules, name, None):
                 members[name] = model
     return msgspec.json.encode({"object": "list", "data": list(members.values())})

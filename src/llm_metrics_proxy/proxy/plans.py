@@ -9,7 +9,7 @@ again: both would say what they said the first time. What makes this sound:
 * the digits are checked here (at most 12 decimal digits) and must fit the read exactly;
 * everything else, and everything that arrives in more than one piece, goes through the parser.
 
-Measured: a hit costs 0.5 µs (``docs/performance.md`` says what it saves).
+Measured: a hit costs 0.5 µs (``docs/performance-log.md`` says what it saves).
 """
 
 from typing import Final, Generic, TypeVar

@@ -13,86 +13,29 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from llm_metrics_proxy.wire import openai_chat
-from llm_metrics_proxy.wire.base import Dialect, RequestFacts
-from llm_metrics_proxy.wire.dialects import dialect_for, model_in_path
+from llm_metrics_proxy.wire.base import RequestFacts
+from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.endpoints import (
+    ENDPOINTS,
+    PASSING_WITH,
+    PREFIXES,
+    dialect_for,
+    model_in_path,
+)
+from llm_metrics_proxy.wire.openai_requests import ChatRequest
+from llm_metrics_proxy.wire.path_patterns import MAX_PATH_CHARS, below_prefixes, to_regex
 
 _ENDPOINT_CHARS: Final = 256
 _CACHED_ROUTES: Final = 4096
 _CACHED_PATH_BYTES: Final = 512
-_MAX_PATH_BYTES: Final = 1024  # no inference path comes near; it bounds the work on hostile ones (2 ms at most)
 _MOST_DECODINGS: Final = 3
-
-READ: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-CALL: Final = frozenset({"POST", "OPTIONS"})
-
-# OpenAI's operations, below any of the prefixes under which servers offer them.
-_OPENAI_PREFIXES: Final = (
-    "/v1",
-    "/openai/v1",  # Azure, Groq
-    "/api/v1",  # OpenRouter
-    "/anthropic/v1",  # DeepSeek, Moonshot, MiniMax, Azure, and LiteLLM's pass-through
-    "/api/anthropic/v1",  # Z.ai
-    "/v1beta/openai",  # Gemini
-    "/api/v0",  # LM Studio
-    "/openai/deployments/*",  # Azure
-    "",  # llama.cpp offers its operations without a prefix too
-)
-_OPENAI_CALLS: Final = (
-    "/chat/completions",
-    "/completions",
-    "/embeddings",
-    "/responses",
-    "/responses/compact",
-    "/responses/input_tokens",
-    "/messages",
-    "/messages/count_tokens",
-    "/moderations",
-    "/images/generations",
-    "/images/edits",
-    "/images/variations",
-    "/audio/speech",
-    "/audio/transcriptions",
-    "/audio/translations",
-    "/rerank",
-    "/reranking",
-    "/score",
-    "/classify",
-    "/pooling",
-    "/tokenize",
-    "/detokenize",
-)
-_OPENAI_READS: Final = ("/models", "/models/**", "/realtime")
-
-# Other servers' own inference paths. Ollama's pull, push, create, copy, delete and blobs are absent on purpose, and so
-# are vLLM's LoRA, sleep and cache controls, llama.cpp's slots and LM Studio's model loading.
-_OTHER_CALLS: Final = (
-    "/api/chat",  # Ollama
-    "/api/generate",
-    "/api/embed",
-    "/api/embeddings",
-    "/api/show",
-    "/completion",  # llama.cpp
-    "/embedding",
-    "/infill",
-    "/apply-template",
-    "/generate",  # SGLang, TGI
-    "/generate_stream",
-    "/encode",
-    "/v2/rerank",  # vLLM, Jina
-    "/openai/responses",  # Azure, before its v1
-)
-_OTHER_READS: Final = (
-    "/",
-    "/openai/realtime",
-    "/api/tags",
-    "/api/ps",
-    "/api/version",
-    "/version",
-    "/ping",
-    "/props",
-    "/info",
-)
+# By the method of their rows: what passes unless an operator says otherwise.
+_BUILT_IN: Final = {
+    method: [
+        below_prefixes(path, PREFIXES) for row in ENDPOINTS if row.passes and row.method == method for path in row.paths
+    ]
+    for method in PASSING_WITH
+}
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -109,11 +52,8 @@ class PathPolicy:
     """Decides by method and path; decisions are remembered, because clients use few paths."""
 
     def __init__(self, allow_paths: Sequence[str] = (), *, allow_all: bool = False) -> None:
-        reads = [prefix + path for prefix in _OPENAI_PREFIXES for path in _OPENAI_READS] + list(_OTHER_READS)
-        calls = [prefix + path for prefix in _OPENAI_PREFIXES for path in _OPENAI_CALLS] + list(_OTHER_CALLS)
-        self._reads = _compile([*reads, *allow_paths])
-        self._calls = _compile([*calls, *allow_paths])
-        self._extra = _compile(allow_paths) if allow_paths else None
+        self._passing = [(PASSING_WITH[method], _any(regexes)) for method, regexes in _BUILT_IN.items()]
+        self._extra = _any([to_regex(pattern.rstrip("/") or "/") for pattern in allow_paths]) if allow_paths else None
         self._allow_all = allow_all
         self._routes: dict[tuple[bytes, bytes], Route] = {}
 
@@ -124,14 +64,16 @@ class PathPolicy:
             return known
         text = path.decode("latin-1")
         verb = method.decode("latin-1")
-        dialect = dialect_for(verb, text)
+        allowed = self._allow_all or (
+            len(path) <= MAX_PATH_CHARS and all(self._passes(verb, reading) for reading in _readings(path))
+        )
+        dialect = dialect_for(verb, text) if allowed else None
         route = Route(
-            allowed=self._allow_all
-            or (len(path) <= _MAX_PATH_BYTES and all(self._passes(verb, reading) for reading in _readings(path))),
+            allowed=allowed,
             endpoint=text[:_ENDPOINT_CHARS],
             dialect=dialect,
             # every API names model and stream alike
-            read_request=openai_chat.read_request if dialect is None else dialect.read_request,
+            read_request=ChatRequest.read if dialect is None else dialect.read_request,
             model=model_in_path(text),
         )
         if len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:
@@ -141,9 +83,7 @@ class PathPolicy:
     def _passes(self, method: str, path: str) -> bool:
         if self._extra is not None and self._extra.fullmatch(path):
             return True
-        return bool(
-            (method in READ and self._reads.fullmatch(path)) or (method in CALL and self._calls.fullmatch(path))
-        )
+        return any(method in methods and pattern.fullmatch(path) for methods, pattern in self._passing)
 
 
 def _readings(path: bytes) -> set[str]:
@@ -168,9 +108,6 @@ def _folded(path: bytes) -> bytes:
     return posixpath.normpath(re.sub(rb"/+", b"/", path) or b"/")
 
 
-def _compile(patterns: Sequence[str]) -> re.Pattern[str]:
-    """``*`` is one path segment, ``**`` any number of them; a trailing slash is as good as none."""
-    translated = (
-        re.escape(pattern.rstrip("/") or "/").replace(r"\*\*", ".+").replace(r"\*", "[^/]+") for pattern in patterns
-    )
-    return re.compile("(?:" + "|".join(translated) + ")/?")
+def _any(regexes: Sequence[str]) -> re.Pattern[str]:
+    """A trailing slash is as good as none."""
+    return re.compile("(?:" + "|".join(regexes) + ")/?")

@@ -11,11 +11,11 @@ import msgspec
 from llm_metrics_proxy import tls_reasons
 from llm_metrics_proxy.proxy.allowance import Allowance
 from llm_metrics_proxy.proxy.answers import ResponseHead
-from llm_metrics_proxy.proxy.exchange import ENDINGS, Cause
-from llm_metrics_proxy.proxy.owner import Owner
+from llm_metrics_proxy.proxy.connecting import ConnectError, connect, tls_context, tls_failed
+from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
+from llm_metrics_proxy.proxy.parties import Connection, Owner
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.routing import Backend
-from llm_metrics_proxy.proxy.upstream import ConnectError, Upstream, connect, tls_failed
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +28,10 @@ class Pool:
         self._loop = loop
         self._backend = backend
         self._limits = backend.limits
-        self._tls = _tls_context(backend) if backend.address.tls else None
+        self._tls = tls_context(backend)
         self._allowance = Allowance() if allowance is None else allowance
         self._allowance.join(self)
-        self._idle: list[Upstream] = []
+        self._idle: list[Connection] = []
         self._open = 0
         self._waiting: deque[tuple[float, Owner]] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
@@ -46,7 +46,7 @@ class Pool:
             f"<Pool {self._backend.shown_name} open={self._open} idle={len(self._idle)} waiting={len(self._waiting)}>"
         )
 
-    def acquire(self, owner: Owner, *, fresh: bool = False) -> Upstream | None:
+    def acquire(self, owner: Owner, *, fresh: bool = False) -> Connection | None:
         """An idle connection, or ``None``: the owner's ``upstream_ready`` or ``upstream_failed`` follows."""
         upstream = None if fresh else self.take_idle()
         if upstream is not None:
@@ -76,8 +76,7 @@ class Pool:
         """Give up the connection that has been idle longest; whether there was one."""
         if not self._idle:
             return False
-        self._idle[0].abort()
-        self._idle.pop(0)
+        self._idle.pop(0).abort()
         return True
 
     def open_for_waiting(self) -> bool:
@@ -94,7 +93,7 @@ class Pool:
         """There is a connection to be taken, unless it was closed a moment ago."""
         return bool(self._idle)
 
-    def take_idle(self) -> Upstream | None:
+    def take_idle(self) -> Connection | None:
         """The newest idle connection, which is the least likely to have been closed meanwhile."""
         while self._idle:
             upstream = self._idle.pop()
@@ -104,7 +103,7 @@ class Pool:
         return None
 
     def why_lost(self, error: Exception | None) -> tuple[Cause, str | None]:
-        """What a connection that was closed without an answer tells, as long as this server has never given one.
+        """What a connection that was closed without an answer means, if this server has never given one.
 
         A server that speaks TLS 1.3 refuses a client only after the handshake (RFC 8446 section 4.4.2.4).
         """
@@ -118,13 +117,13 @@ class Pool:
             return Cause.RESET, None
         return Cause.RESET, f"{ENDINGS[Cause.RESET].message[:-1]}; if it {tls_reasons.SPEAKS_TLS}."
 
-    def release(self, upstream: Upstream, *, reusable: bool) -> None:
+    def release(self, upstream: Connection, *, reusable: bool) -> None:
         """Its answer is complete."""
         if not (reusable and upstream.usable) or upstream.is_backed_up:
             if upstream.is_backed_up:
                 upstream.abort()  # it answered without taking the request: what waits for it would wait for ever
-            elif upstream.transport is not None:
-                upstream.transport.close()
+            else:
+                upstream.close()
             return
         upstream.resume()  # a slow client may have paused it
         while self._waiting:
@@ -136,10 +135,10 @@ class Pool:
         if len(self._idle) < self._limits.max_idle:
             upstream.idle_since = monotonic()
             self._idle.append(upstream)
-        elif upstream.transport is not None:
-            upstream.transport.close()
+        else:
+            upstream.close()
 
-    def lost(self, upstream: Upstream) -> None:
+    def lost(self, upstream: Connection) -> None:
         """A connection is gone; whoever waits longest may open another."""
         if not upstream.established:
             return
@@ -157,9 +156,7 @@ class Pool:
         now = now_ns / 1e9
         oldest = now - self._limits.keepalive_s
         while self._idle and self._idle[0].idle_since < oldest:
-            transport = self._idle.pop(0).transport
-            if transport is not None:
-                transport.close()
+            self._idle.pop(0).close()
         waited_out = now - self._limits.connect_timeout_s
         while self._waiting and self._waiting[0][0] < waited_out:
             _, owner = self._waiting.popleft()
@@ -198,8 +195,7 @@ class Pool:
         self._limits = msgspec.structs.replace(self._limits, max_idle=0)
         idle, self._idle = self._idle, []
         for upstream in idle:
-            if upstream.transport is not None:
-                upstream.transport.close()
+            upstream.close()
 
     def done(self) -> None:
         """Retired and empty: it opens nothing again."""
@@ -210,8 +206,7 @@ class Pool:
         for task in self._connecting:
             task.cancel()
         for upstream in self._idle:
-            if upstream.transport is not None:
-                upstream.transport.close()
+            upstream.close()
 
     def _start_connecting(self, owner: Owner) -> None:
         self._count()
@@ -233,17 +228,3 @@ class Pool:
             owner.upstream_ready(upstream)
         else:
             self.release(upstream, reusable=True)
-
-
-def _tls_context(backend: Backend) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=backend.ca_file)
-    context.set_alpn_protocols(["http/1.1"])
-    if not backend.tls_verify:
-        log.warning(
-            "TLS: the certificate of %s is not verified, as the settings say: whoever sits in between can read and "
-            "change everything, keys included",
-            backend.shown_name,
-        )
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -2,8 +2,8 @@
 
 A client that has seen the end of its answer has a record: the closed frame is in the page cache (with
 ``journal_fsync=always``: on the disk) before the last bytes are written to the client's socket. So the last bytes of
-every answer that ends in this turn wait for the end of the turn, where one ``write`` serves them all. So do requests on
-the short way: no LLM server ever works on a request of which the journal knows nothing, whoever dies when.
+every answer that ends in this turn wait for the end of the turn, where one ``write`` serves them all. So do requests
+that are forwarded at once: no LLM server works on a request that the journal does not know, whoever dies when.
 """
 
 import asyncio
@@ -14,14 +14,15 @@ from time import monotonic_ns
 from typing import NamedTuple
 
 from llm_metrics_proxy.journal import JournalWriter
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.exchange import Exchange
-from llm_metrics_proxy.proxy.outlet import Outlet
+from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.scoreboard import OPEN_REQUESTS, REQUESTS, Slot
 
 log = logging.getLogger(__name__)
 
-Ending = tuple[Outlet | None, bytes, Callable[[], None] | None]
+Ending = tuple[SocketWriter | None, bytes, Callable[[], None] | None]
 
 
 class Trouble(NamedTuple):
@@ -46,7 +47,7 @@ class Recorder:
         if waited := slot.get("records_waiting"):
             log.error("journal: the worker before this one died with %d records that could not be written", waited)
         self._fsync_always = fsync == "always"
-        self._sendings: list[tuple[Exchange, Outlet, bytes]] = []
+        self._sendings: list[tuple[Exchange, SocketWriter, bytes]] = []
         self._endings: list[Ending] = []
         self._scheduled = False
         self._opened = 0  # in this turn
@@ -66,9 +67,9 @@ class Recorder:
         if not self._scheduled:
             self._schedule()
 
-    def send(self, exchange: Exchange, outlet: Outlet, data: bytes) -> None:
+    def send(self, exchange: Exchange, socket_writer: SocketWriter, data: bytes) -> None:
         """Write a whole request, opened in this turn, once its frame is in the journal."""
-        self._sendings.append((exchange, outlet, data))
+        self._sendings.append((exchange, socket_writer, data))
 
     def flush(self) -> None:
         """What was opened in this turn is in the journal when this returns, unless that cannot be written."""
@@ -78,13 +79,15 @@ class Recorder:
     def closed(
         self,
         record: RequestRecord,
-        outlet: Outlet | None = None,
+        socket_writer: SocketWriter | None = None,
         last_bytes: bytes = b"",
         then: Callable[[], None] | None = None,
     ) -> None:
         """A request ended: record it, then write its ``last_bytes``, then call ``then``."""
         self._writer.closed(record)
-        self._endings.append((outlet, last_bytes, then))
+        if stations.on:
+            stations.closed(record)
+        self._endings.append((socket_writer, last_bytes, then))
         if not self._scheduled:
             self._schedule()
 
@@ -96,6 +99,8 @@ class Recorder:
         self._scheduled = False
         self._count()
         self._writer.flush()
+        if stations.on:
+            stations.turn_ended(is_blocked=self._writer.is_blocked)
         if self._sendings:
             self._send()
         if self._writer.is_blocked or self._was_blocked:
@@ -113,9 +118,11 @@ class Recorder:
 
     def _send(self) -> None:
         sendings, self._sendings = self._sendings, []
-        for exchange, outlet, data in sendings:
-            outlet.write(data)
+        for exchange, socket_writer, data in sendings:
+            socket_writer.write(data)
             exchange.sent = monotonic_ns()
+            if stations.on:
+                stations.sent_at_once(exchange)
 
     def _count(self) -> None:
         """Live counters, once a turn: before anybody who was answered in it can look."""
@@ -126,9 +133,9 @@ class Recorder:
 
     @staticmethod
     def _hand_out(endings: list[Ending]) -> None:
-        for outlet, last_bytes, then in endings:
-            if outlet is not None and last_bytes:
-                outlet.write(last_bytes)
+        for socket_writer, last_bytes, then in endings:
+            if socket_writer is not None and last_bytes:
+                socket_writer.write(last_bytes)
             if then is not None:
                 then()
 
@@ -140,7 +147,7 @@ class Recorder:
             log.warning("journal: fsync failed: %s", error)
 
     def tick(self, now: float) -> None:
-        """Once a second: retry what could not be written, measure, publish, tell."""
+        """Once a second: retry what could not be written, measure, publish, log."""
         writer = self._writer
         writer.measure()
         writer.flush()
@@ -176,7 +183,7 @@ class Recorder:
         slot.set("journal_errno", writer.last_errno)
 
     def close(self) -> None:
-        """Write what is left and give the journal up; what still cannot be written is counted and told now."""
+        """Write what is left and give the journal up; what still cannot be written is counted and logged now."""
         self._count()
         self._writer.flush()
         endings, self._endings = self._endings, []

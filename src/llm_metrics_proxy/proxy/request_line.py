@@ -7,7 +7,7 @@ line gets must not depend on how its bytes were cut, so the parser gets it whole
 import re
 from typing import Final
 
-from llm_metrics_proxy.proxy.headers import Refusal
+from llm_metrics_proxy.proxy.headers import HeadRefusal
 
 _METHOD: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _TARGET: Final = rb"[^\x00-\x20\x7f]+"
@@ -17,7 +17,7 @@ _BEGINNING: Final = re.compile(_METHOD + rb"(?: (?:" + _TARGET + rb"(?: [\x21-\x
 _LOOKED_AT: Final = 64  # bytes of a beginning: what is no HTTP at all shows at once
 _VERSION_BYTES: Final = len(b"1.1")
 
-NOT_A_LINE: Final = Refusal(
+NOT_A_LINE: Final = HeadRefusal(
     400,
     "bad_http",
     "The request is not valid HTTP: its first line must be a method, one space, a path, one space, HTTP/1.1.",
@@ -25,11 +25,11 @@ NOT_A_LINE: Final = Refusal(
 
 
 def may_begin(data: bytes) -> bool:
-    """Whether a request line can begin like this, as far as a few bytes tell; ``data`` is not empty."""
+    """Whether a request line can begin like this, by its first few bytes; ``data`` is not empty."""
     return _BEGINNING.fullmatch(data[:_LOOKED_AT]) is not None
 
 
-def checked(line: bytes) -> bytes | Refusal:
+def checked(line: bytes) -> bytes | HeadRefusal:
     """The line without its CRLF as the parser is to read it, or why it is refused.
 
     A minor version that is not known yet counts as the highest that is (RFC 9110 section 2.5).
@@ -42,5 +42,5 @@ def checked(line: bytes) -> bytes | Refusal:
     return line if match[2] in b"01" else line[:-_VERSION_BYTES] + b"1.1"
 
 
-def _version_refused(version: str) -> Refusal:
-    return Refusal(505, "http_version_not_supported", f"HTTP/{version} is not supported here; use HTTP/1.1.")
+def _version_refused(version: str) -> HeadRefusal:
+    return HeadRefusal(505, "http_version_not_supported", f"HTTP/{version} is not supported here; use HTTP/1.1.")

@@ -15,13 +15,15 @@ import httptools
 
 from llm_metrics_proxy.proxy import request_line
 from llm_metrics_proxy.proxy.chunked import ChunkedError, ChunkedReader
-from llm_metrics_proxy.proxy.headers import Field, Refusal
+from llm_metrics_proxy.proxy.headers import Field, HeadRefusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest, read_head
 
 log = logging.getLogger(__name__)
 
-_HEAD_TOO_LARGE: Final = Refusal(431, "header_too_large", "The request's header has more bytes or fields than allowed.")
-_UNKNOWN_METHOD: Final = Refusal(501, "method_not_supported", "This method is not supported.")
+_HEAD_TOO_LARGE: Final = HeadRefusal(
+    431, "header_too_large", "The request's header has more bytes or fields than allowed."
+)
+_UNKNOWN_METHOD: Final = HeadRefusal(501, "method_not_supported", "This method is not supported.")
 _END: Final = b"\r\n\r\n"
 
 
@@ -34,7 +36,7 @@ class RequestSink(Protocol):
     def head_read(self, head: InboundRequest) -> None:
         """A head that may be answered."""
 
-    def head_refused(self, refusal: Refusal) -> None:
+    def head_refused(self, refusal: HeadRefusal) -> None:
         """A head that may not. The sink stops the reader."""
 
     def body_read(self, body: bytes) -> None:
@@ -81,7 +83,7 @@ class RequestReader:
         self._max_head_bytes = max_head_bytes
         self._max_fields = max_fields
         self._take = self._take_line  # what the next bytes are part of
-        self._line = b""  # the first line, as far as it has come
+        self._line = b""  # what has come of the first line
         self._end_seen = b""  # the head's last bytes, which may be the beginning of its end
         self._left = 0  # bytes of a body of known length
         self._chunks: ChunkedReader | None = None
@@ -129,7 +131,7 @@ class RequestReader:
         self._line = b""
         first = line[:end]
         found = request_line.checked(first)
-        if isinstance(found, Refusal):
+        if isinstance(found, HeadRefusal):
             self._sink.head_refused(found)
             return b""
         self._take = self._take_head
@@ -256,7 +258,7 @@ class RequestReader:
             parser.should_keep_alive(),
             parser.should_upgrade(),
         )
-        if isinstance(head, Refusal):
+        if isinstance(head, HeadRefusal):
             self._sink.head_refused(head)
             return
         self._head = head

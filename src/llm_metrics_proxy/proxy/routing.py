@@ -1,6 +1,6 @@
 """The LLM servers as the settings describe them: where each one is, and how it is to be talked to. Pure.
 
-Which of several serves a request is the matter of ``choice``.
+``choice`` picks the one that serves a request.
 """
 
 import ipaddress
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from llm_metrics_proxy.errors import SettingsError
-from llm_metrics_proxy.proxy.choice import Terms
+from llm_metrics_proxy.proxy.choice import RoutingRule
 from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
 
 _CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"api-key"})
@@ -44,7 +44,7 @@ class Backend(msgspec.Struct, frozen=True):
 
     address: Address
     limits: Limits
-    terms: Terms
+    rule: RoutingRule
     added: bytes  # field lines that every request to it gets
     replaced: frozenset[bytes]  # lower-case names of the client's fields that give way to them
     ca_file: str | None
@@ -58,13 +58,13 @@ class Backend(msgspec.Struct, frozen=True):
     @property
     def shown_name(self) -> str:
         """What people call it."""
-        return self.terms.name or self.address.label
+        return self.rule.name or self.address.label
 
     def __repr__(self) -> str:
         return f"<Backend {self.shown_name} {self.address.label}>"  # without the key in ``added``
 
 
-_NEVER: Final = 2**62  # failures: one that has no other beside it is not passed over
+_NEVER: Final = 2**62  # failures: a single backend is never passed over
 
 
 def backends_of(options: ProxyOptions) -> list[Backend]:
@@ -96,7 +96,7 @@ def _backend(options: ProxyOptions, it: BackendOptions, *, eject_after: int) -> 
             max_idle=options.upstream_max_idle,
             max_header_bytes=options.max_header_bytes,
         ),
-        terms=Terms(it.name or None, it.weight, tuple(it.models), it.dialect),
+        rule=RoutingRule(it.name or None, it.weight, tuple(it.models), it.dialect),
         added=b"".join(b"%b: %b\r\n" % field for field in fields.items()),
         replaced=frozenset(replaced),
         ca_file=it.ca_file or options.upstream_ca_file,

@@ -1,9 +1,9 @@
 """One worker process: an event loop, its listeners, a few timers, and an orderly end.
 
-Told what to do by one line of JSON on standard input, which stays open. Another line brings new settings, of which the
-requests that are being served notice nothing. When it ends, the supervisor is gone (even by ``kill -9``) and the worker
-drains as on SIGTERM. Draining: listen no more, finish what is being answered up to
-``drain_timeout_s``, record what had to be cut off, exit 0. A second SIGTERM ends the waiting.
+One line of JSON on standard input says what to do, and the input stays open. Another line brings new settings, which
+requests in progress do not notice. The end of the input means that the supervisor is gone (even by ``kill -9``), and
+the worker drains as on SIGTERM: it stops listening, finishes what it is answering for up to ``drain_timeout_s``,
+records what it had to cut off, and exits with 0. A second SIGTERM ends the waiting.
 """
 
 import asyncio
@@ -25,19 +25,20 @@ from llm_metrics_proxy.doors import is_loopback
 from llm_metrics_proxy.errors import JournalError, SettingsError
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.process_memory import give_back_large_blocks
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
-from llm_metrics_proxy.proxy.capacity import Capacity, Listeners
+from llm_metrics_proxy.proxy.capacity import ClientCapacity, ListeningSockets
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
 from llm_metrics_proxy.proxy.fleet import Fleet
 from llm_metrics_proxy.proxy.identity import KeyIds
-from llm_metrics_proxy.proxy.options import ProxyOptions, reloaded
+from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.recorder import Recorder
 from llm_metrics_proxy.proxy.routing import backends_of
-from llm_metrics_proxy.scoreboard import Scoreboard, shortages
+from llm_metrics_proxy.scoreboard import Scoreboard, journal_faults, records_lost, shortages
 
 log = logging.getLogger(__name__)
 
@@ -76,20 +77,20 @@ class Worker:
             key_ids=KeyIds(Path(options.secret_file).read_bytes()),
             health=self._health,
             bodies=BodyMemory(self._slot, options.max_buffered_bytes),
-            capacity=Capacity(self._slot, options.max_connections),
+            capacity=ClientCapacity(self._slot, options.max_connections),
         )
         self._ended = asyncio.Event()
         self._drain_task: asyncio.Task[None] | None = None
-        self._hurry = False  # told twice to stop
+        self._hurry = False  # a second signal to stop
         self._told = b""  # the beginning of a line from the supervisor
 
     async def run(self) -> None:
-        """Serve until told to stop and drained."""
+        """Serve until a signal to stop, then drain."""
         loop, options = self._loop, self._options
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_reader(sys.stdin.fileno(), self._supervisor_spoke)
-        listeners = self._ctx.listeners = Listeners(loop, self._sockets, lambda: Downstream(self._ctx))
+        listeners = self._ctx.listeners = ListeningSockets(loop, self._sockets, lambda: Downstream(self._ctx))
         await listeners.open()
         self._settle()
         self._slot.set("pid", os.getpid())
@@ -121,7 +122,7 @@ class Worker:
         """New settings, checked already by whoever read them; should one be unusable all the same, the old stay."""
         ctx = self._ctx
         try:
-            options = reloaded(self._options, msgspec.json.decode(line, type=ProxyOptions))
+            options = msgspec.json.decode(line, type=ProxyOptions)
             ctx.fleet.replace(backends_of(options))
         except (msgspec.MsgspecError, SettingsError, OSError) as error:
             log.error("the new settings cannot be used, and the old ones stay: %s", error)  # noqa: TRY400
@@ -214,8 +215,8 @@ class Worker:
             await asyncio.sleep(_TICK_S)
 
     def _show_backends(self) -> None:
-        """Those that have names; a single one without has nothing beside it to be compared with."""
-        named = [server for server in self._ctx.fleet.servers if server.backend.terms.name is not None]
+        """Those that have names: a single one without has none to be compared with."""
+        named = [server for server in self._ctx.fleet.servers if server.backend.rule.name is not None]
         shown = [(server.backend.shown_name, server.counts()) for server in named]
         self._board.show_backends(self._options.worker_index, shown)
 
@@ -229,31 +230,23 @@ class Worker:
         self._ctx.recorder.tick(monotonic())
         self._ctx.bodies.publish()
         fleet, now = self._ctx.fleet, monotonic_ns()
-        workers = [{"worker": status.slot, **status.values} for status in self._board.workers()]
-        dropped = sum(worker["records_dropped"] for worker in workers)
-        failing = next((worker["journal_errno"] for worker in workers if worker["journal_errno"]), 0)
-        reasons = []
-        if failing:
-            reasons.append(f"the journal cannot be written: {os.strerror(failing)}")
-        if dropped:
-            reasons.append(f"{dropped} records could not be written since the start")
-        if any(worker["journal_full"] for worker in workers):
-            reasons.append("the journal has reached journal_max_bytes")
-        reasons += shortages(self._board.workers(), int(time() * 1000))
+        workers = self._board.workers()
+        lost, reasons = records_lost(workers)
+        reasons = [*journal_faults(workers), *reasons, *shortages(workers, int(time() * 1000))]
         return {
             "status": "degraded" if reasons else "ok",
             "reasons": reasons,
-            "records_dropped": dropped,
+            "records_dropped": lost,
             "backend": ", ".join(server.backend.shown_name for server in fleet.servers),
             "backend_error": next((error for server in fleet.servers if (error := server.pool.last_error)), None),
-            "backends": [server.report(now) for server in fleet.servers if server.backend.terms.name is not None],
+            "backends": [server.report(now) for server in fleet.servers if server.backend.rule.name is not None],
             "draining": self._ctx.draining,
-            "workers": workers,
+            "workers": [{"worker": worker.slot, **worker.values} for worker in workers],
         }
 
 
 def main() -> int:
-    """Run a worker as told on standard input; the exit status."""
+    """Run a worker with the options on standard input; the exit status."""
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as unbuffered:
         line = unbuffered.readline()  # nothing after the line is taken: its end must stay visible to the loop
     try:
@@ -262,6 +255,7 @@ def main() -> int:
         sys.stderr.write(f"a worker is started by `llm-metrics-proxy serve` or `proxy`, not by hand ({error})\n")
         return 2
     logs.setup(options.log_level, options.log_format, f"worker-{options.worker_index}")
+    stations.follow_log_level()
     give_back_large_blocks()  # else bodies that grow are copied again and again, and what they leave stays ours
 
     async def serve() -> None:

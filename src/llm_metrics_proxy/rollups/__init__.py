@@ -6,6 +6,7 @@ those that read from it (``storage``, ``analytics``). Workers never import it.
 * ``values`` and ``grains`` are tables: which numbers are kept, by what, and how finely in time.
 * ``sketch`` turns values into slots of a logarithmic histogram and back (relative error 1 %).
 * ``groups`` holds moments and slots of any number of groups as arrays, adds them up and packs them into bytes.
-* ``partial`` is what a reader sees of one group.
+* ``tally`` makes groups of records; ``banks`` says how any number of fields is stored.
+* ``aggregates`` is what a reader sees of one group.
 * ``cover`` cuts a range of time into whole buckets and the pieces left over.
 """

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_metrics_proxy.rollups.grains import DAY, Level
+from llm_metrics_proxy.rollups.grains import DAY, RollupLevel
 from llm_metrics_proxy.rollups.sketch import Ints
 
 US: Final = 1_000_000
@@ -37,14 +37,14 @@ class Stretches(NamedTuple):
 class Cover(NamedTuple):
     """``blocks``: by level, stretches of whole buckets; ``edges``: what has to be read from records."""
 
-    blocks: list[tuple[Level, Stretches]]
+    blocks: list[tuple[RollupLevel, Stretches]]
     edges: Stretches
 
 
 class Within(NamedTuple):
     """Some buckets of a level, each named by its first second."""
 
-    level: Level
+    level: RollupLevel
     buckets: Container[int]
 
     def has(self, microseconds: int) -> bool:
@@ -52,14 +52,14 @@ class Within(NamedTuple):
         return microseconds // US // self.level.seconds * self.level.seconds in self.buckets
 
 
-class Step(NamedTuple):
+class CoverLevel(NamedTuple):
     """A level that may be used: within those quarters or days alone, or always."""
 
-    level: Level
+    level: RollupLevel
     within: Within | None = None
 
 
-def cover(stretches: Stretches, steps: Sequence[Step], kept_before: int) -> Cover:
+def cover(stretches: Stretches, steps: Sequence[CoverLevel], kept_before: int) -> Cover:
     """``steps``: the coarsest level first. Before ``kept_before`` (seconds) there are no records to read edges from:
     there a bucket counts, with all that is in it, where it begins.
     """
@@ -88,7 +88,7 @@ def cover(stretches: Stretches, steps: Sequence[Step], kept_before: int) -> Cove
     return Cover(blocks, left)
 
 
-def _is_usable(step: Step, start: int, steps: Sequence[Step], kept: int) -> bool:
+def _is_usable(step: CoverLevel, start: int, steps: Sequence[CoverLevel], kept: int) -> bool:
     """Whether there are buckets of that level at a moment, and they may be counted.
 
     Where no records are left, what lies beside them is counted by coarser buckets, which must not hold them too.
@@ -118,7 +118,7 @@ def _rest(left: Stretches, low: Ints, high: Ints, there: NDArray[np.bool_]) -> S
     return joined.where(np.argsort(joined.start, kind="stable"))
 
 
-def _cut(left: Stretches, level: Level) -> Stretches:
+def _cut(left: Stretches, level: RollupLevel) -> Stretches:
     """No stretch goes over the end of a bucket."""
     width = level.seconds * US
     pieces = []
@@ -132,7 +132,9 @@ def _cut(left: Stretches, level: Level) -> Stretches:
     return Stretches(table[:, 0], table[:, 1], table[:, 2])
 
 
-def _rounded(left: Stretches, steps: Sequence[Step], kept: int) -> tuple[list[tuple[Level, Stretches]], Stretches]:
+def _rounded(
+    left: Stretches, steps: Sequence[CoverLevel], kept: int
+) -> tuple[list[tuple[RollupLevel, Stretches]], Stretches]:
     """Pieces before ``kept`` as the buckets that begin in them; and the others."""
     old = Stretches(left.start, np.minimum(left.end, kept), left.place)
     old = old.where(old.start < old.end)

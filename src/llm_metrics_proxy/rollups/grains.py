@@ -13,7 +13,7 @@ QUARTER_S: Final = 900  # every zone's offset from UTC is a multiple of it
 NO_TIME: Final = -(2**40)  # the bucket of records whose time cannot be read; only a range open to both sides has it
 
 
-class Level(NamedTuple):
+class RollupLevel(NamedTuple):
     """``number`` is stored. Buckets begin at multiples of ``seconds`` since 1970 in UTC."""
 
     number: int
@@ -21,20 +21,20 @@ class Level(NamedTuple):
     seconds: int
 
 
-QUARTER: Final = Level(0, "quarter", QUARTER_S)
-HOUR: Final = Level(1, "hour", 4 * QUARTER_S)
-DAY: Final = Level(2, "day", 96 * QUARTER_S)
-MINUTE: Final = Level(3, "minute", 60)
+QUARTER: Final = RollupLevel(0, "quarter", QUARTER_S)
+HOUR: Final = RollupLevel(1, "hour", 4 * QUARTER_S)
+DAY: Final = RollupLevel(2, "day", 96 * QUARTER_S)
+MINUTE: Final = RollupLevel(3, "minute", 60)
 LEVELS: Final = (QUARTER, HOUR, DAY, MINUTE)
 
 
-class Kept(NamedTuple):
+class GrainLevel(NamedTuple):
     """At one level of a grain: fields of which there is a sketch. ``dense``: only in those quarters, or on those days,
     that have many records."""
 
-    level: Level
+    level: RollupLevel
     sketches: tuple[int, ...]
-    dense: Level | None = None
+    dense: RollupLevel | None = None
 
 
 class Dense(NamedTuple):
@@ -43,7 +43,7 @@ class Dense(NamedTuple):
     quarters: Set[int] = frozenset()
     days: Set[int] = frozenset()
 
-    def of(self, level: Level) -> Set[int]:
+    def of(self, level: RollupLevel) -> Set[int]:
         """The quarters or the days."""
         return {QUARTER: self.quarters, DAY: self.days}[level]
 
@@ -54,7 +54,7 @@ class Grain(NamedTuple):
     number: int
     dimensions: tuple[str, ...]
     moments: tuple[int, ...]
-    kept: tuple[Kept, ...]  # the finest level first
+    kept: tuple[GrainLevel, ...]  # the finest level first
 
 
 # A day is dense if it has so many records when its first are rolled up, or the day before had. On others the hours of a
@@ -68,21 +68,30 @@ _STREAMING: Final = (*_STREAMED, BY_NAME["response_bytes"].number)
 _CLIENT: Final = (*FEW, BY_NAME["output_tokens_per_second"].number)
 _STREAM_SUMS: Final = (*MAIN, BY_NAME["inter_chunk_max_ms"].number)
 
-_MINUTES: Final = Kept(MINUTE, LATENCIES, dense=QUARTER)
-_COUNTED_MINUTES: Final = Kept(MINUTE, (), dense=QUARTER)
-_QUARTERS: Final = Kept(QUARTER, (), dense=QUARTER)
-_DENSE_HOURS: Final = Kept(HOUR, (), dense=DAY)
+_MINUTES: Final = GrainLevel(MINUTE, LATENCIES, dense=QUARTER)
+_COUNTED_MINUTES: Final = GrainLevel(MINUTE, (), dense=QUARTER)
+_QUARTERS: Final = GrainLevel(QUARTER, (), dense=QUARTER)
+_DENSE_HOURS: Final = GrainLevel(HOUR, (), dense=DAY)
 
-_TOTAL: Final = (_MINUTES, Kept(QUARTER, LATENCIES), Kept(HOUR, LATENCIES), Kept(DAY, ALL))
-_MODEL: Final = (_MINUTES, Kept(QUARTER, LATENCIES, dense=DAY), Kept(HOUR, LATENCIES), Kept(DAY, LATENCIES))
-_FINE: Final = (_MINUTES, Kept(HOUR, LATENCIES), Kept(DAY, LATENCIES))
-_ENDS: Final = (_COUNTED_MINUTES, Kept(QUARTER, (), dense=DAY), Kept(HOUR, ()), Kept(DAY, FEW))
-_CLIENTS: Final = (_QUARTERS, _DENSE_HOURS, Kept(DAY, _CLIENT))
+_TOTAL: Final = (_MINUTES, GrainLevel(QUARTER, LATENCIES), GrainLevel(HOUR, LATENCIES), GrainLevel(DAY, ALL))
+_MODEL: Final = (
+    _MINUTES,
+    GrainLevel(QUARTER, LATENCIES, dense=DAY),
+    GrainLevel(HOUR, LATENCIES),
+    GrainLevel(DAY, LATENCIES),
+)
+_FINE: Final = (_MINUTES, GrainLevel(HOUR, LATENCIES), GrainLevel(DAY, LATENCIES))
+_ENDS: Final = (_COUNTED_MINUTES, GrainLevel(QUARTER, (), dense=DAY), GrainLevel(HOUR, ()), GrainLevel(DAY, FEW))
+_CLIENTS: Final = (_QUARTERS, _DENSE_HOURS, GrainLevel(DAY, _CLIENT))
 
 
-def _streams(sketches: tuple[int, ...], hours: Level | None) -> tuple[Kept, ...]:
+def _streams(sketches: tuple[int, ...], hours: RollupLevel | None) -> tuple[GrainLevel, ...]:
     """With sketches at every level; ``hours``: within what there are hours."""
-    return (Kept(MINUTE, sketches, dense=QUARTER), Kept(HOUR, sketches, dense=hours), Kept(DAY, sketches))
+    return (
+        GrainLevel(MINUTE, sketches, dense=QUARTER),
+        GrainLevel(HOUR, sketches, dense=hours),
+        GrainLevel(DAY, sketches),
+    )
 
 
 GRAINS: Final = (
@@ -95,13 +104,13 @@ GRAINS: Final = (
     Grain(6, ("error_category", "error_type"), FEW, _ENDS),
     Grain(7, ("status_code",), FEW, _ENDS),
     Grain(8, ("finish_reason",), FEW, _ENDS),
-    Grain(9, ("origin",), MAIN, (_MINUTES, _DENSE_HOURS, Kept(DAY, _CLIENT))),
+    Grain(9, ("origin",), MAIN, (_MINUTES, _DENSE_HOURS, GrainLevel(DAY, _CLIENT))),
     Grain(10, ("api_key_id",), MAIN, _CLIENTS),
-    Grain(11, ("user",), MAIN, (_DENSE_HOURS, Kept(DAY, _CLIENT))),  # thousands in every quarter
+    Grain(11, ("user",), MAIN, (_DENSE_HOURS, GrainLevel(DAY, _CLIENT))),  # thousands in every quarter
     Grain(12, ("model", "streaming"), _STREAM_SUMS, _streams(_STREAMED, DAY)),
-    Grain(13, ("model", "origin"), MAIN, (Kept(DAY, FEW),)),
-    Grain(14, ("model", "outcome"), FEW, (_COUNTED_MINUTES, _DENSE_HOURS, Kept(DAY, ()))),
-    Grain(15, ("model", "backend_name"), MAIN, (_QUARTERS, _DENSE_HOURS, Kept(DAY, LATENCIES))),
+    Grain(13, ("model", "origin"), MAIN, (GrainLevel(DAY, FEW),)),
+    Grain(14, ("model", "outcome"), FEW, (_COUNTED_MINUTES, _DENSE_HOURS, GrainLevel(DAY, ()))),
+    Grain(15, ("model", "backend_name"), MAIN, (_QUARTERS, _DENSE_HOURS, GrainLevel(DAY, LATENCIES))),
     Grain(16, ("origin", "streaming"), MAIN, _CLIENTS),
     Grain(17, ("endpoint", "streaming"), MAIN, _FINE),
     # what went wrong, by everything that is asked for about it; what did not is a few rows
@@ -109,7 +118,7 @@ GRAINS: Final = (
         18,
         ("model", "backend_name", "backend", "outcome", "error_category", "error_type", "error_phase"),
         (),
-        (_QUARTERS, _DENSE_HOURS, Kept(DAY, ())),
+        (_QUARTERS, _DENSE_HOURS, GrainLevel(DAY, ())),
     ),
 )
 VERSION: Final = "app_version"

@@ -1,14 +1,17 @@
 """Any number of groups as arrays: their moments as cells, their sketches as bins, and both as bytes.
 
-A cell is what is known of one field in one group, a bin how many values of one field fell into one slot. Groups are
-numbered from 0; adding up is concatenating, giving the same number to what belongs together, and reducing. So it does
-not matter in which order, or in how many parts, records came.
+A cell is one field of one group, a bin the number of values of one field in one slot. Groups are numbered from 0. To
+add up, concatenate, give the same number to what belongs together, and reduce: neither the order of records nor the
+number of parts matters.
 
-Bytes, per group, little-endian; all of a kind stand in one string, so that thousands of groups are read at once:
+Bytes, per group, little-endian; all of a kind are one string, so that thousands of groups are read at once:
 
 * ``ones``: field (1), value (8); where the field has one value
 * ``many``: field (1), n (4), sum (8, a whole number or a double), min (8), max (8)
 * ``small``: field and slot (2), count (1); ``large``: field and slot (2), count (4)
+
+Two bytes leave five bits for the field beside its slot, so a row holds one bank of 32 fields, and its field is a number
+within the bank. See ``banks``.
 """
 
 from collections.abc import Sequence
@@ -19,10 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_metrics_proxy.rollups.sketch import SLOTS, Floats, Ints
-from llm_metrics_proxy.rollups.values import FIELDS, WHOLE
+from llm_metrics_proxy.rollups.values import ALL, WHOLE
 
-_FIELDS: Final = 32
-_IS_WHOLE: Final = np.array([number in WHOLE for number in range(_FIELDS)])
+BANK_FIELDS: Final = 2**16 // SLOTS
+_IN_BANK: Final = BANK_FIELDS - 1  # bits of a field's number within its bank
+BANKS: Final = tuple(sorted({0, *(number // BANK_FIELDS for number in ALL)}))
+FIELD_STRIDE: Final = 2**16  # above all numbers of fields: ``group * FIELD_STRIDE + field`` is one number for both
+IS_WHOLE: Final = np.isin(np.arange((BANKS[-1] + 1) * BANK_FIELDS), list(WHOLE))  # of each field
 _ONE: Final = np.dtype([("field", "u1"), ("value", "<f8")])
 _MANY: Final = np.dtype([("field", "u1"), ("n", "<u4"), ("sum", "<i8"), ("min", "<f8"), ("max", "<f8")])
 _SMALL: Final = np.dtype([("slot", "<u2"), ("count", "u1")])
@@ -30,8 +36,6 @@ _LARGE: Final = np.dtype([("slot", "<u2"), ("count", "<u4")])
 _MOST_SMALL: Final = 255
 _WORTH_A_TABLE: Final = 10_000
 _LARGEST_TABLE: Final = 2**22  # 32 MiB
-
-assert len(FIELDS) <= _FIELDS
 
 
 class Cells(NamedTuple):
@@ -61,13 +65,13 @@ class Cells(NamedTuple):
 
     def reduced(self) -> Self:
         """One entry per group and field, in their order."""
-        code = self.group * _FIELDS + self.field
+        code = self.group * FIELD_STRIDE + self.field
         order = np.argsort(code, kind="stable")
         code = code[order]
         starts = _starts(code)
         if not len(starts):
             return self
-        group, field = np.divmod(code[starts], _FIELDS)
+        group, field = np.divmod(code[starts], FIELD_STRIDE)
         return type(self)(
             group,
             field,
@@ -105,7 +109,7 @@ class Bins(NamedTuple):
         dense = self._dense()
         if dense is not None:
             return dense
-        width = _FIELDS * SLOTS
+        width = FIELD_STRIDE * SLOTS
         code = self.group * width + self.slot
         order = np.argsort(code, kind="stable")
         code = code[order]
@@ -146,25 +150,25 @@ def joined_bins(parts: Sequence[Bins]) -> Bins:
 
 
 def pack_cells(cells: Cells, groups: int) -> list[tuple[bytes, bytes]]:
-    """``(ones, many)`` of each group. ``cells`` are reduced."""
+    """``(ones, many)`` of each group. ``cells`` are reduced, and of one bank."""
     single = cells.n == 1
     ones = np.zeros(int(single.sum()), _ONE)
-    ones["field"], ones["value"] = cells.field[single], cells.min[single]
+    ones["field"], ones["value"] = cells.field[single] & _IN_BANK, cells.min[single]
     many = np.zeros(len(single) - len(ones), _MANY)
     others = cells.where(~single)
-    many["field"], many["n"], many["min"], many["max"] = others.field, others.n, others.min, others.max
-    many["sum"] = np.where(_IS_WHOLE[others.field], others.whole, others.sum.view(np.int64))
+    many["field"], many["n"], many["min"], many["max"] = others.field & _IN_BANK, others.n, others.min, others.max
+    many["sum"] = np.where(IS_WHOLE[others.field], others.whole, others.sum.view(np.int64))
     return list(zip(_cut(ones, cells.group[single], groups), _cut(many, others.group, groups), strict=True))
 
 
 def pack_bins(bins: Bins, groups: int) -> list[tuple[bytes, bytes]]:
-    """``(small, large)`` of each group. ``bins`` are reduced."""
+    """``(small, large)`` of each group. ``bins`` are reduced, and of one bank."""
     is_small = bins.amount <= _MOST_SMALL
     packed = []
     for dtype, chosen in ((_SMALL, is_small), (_LARGE, ~is_small)):
         part = bins.where(chosen)
         entries = np.zeros(len(part.slot), dtype)
-        entries["slot"], entries["count"] = part.slot, part.amount
+        entries["slot"], entries["count"] = part.slot & (BANK_FIELDS * SLOTS - 1), part.amount
         packed.append(_cut(entries, part.group, groups))
     return list(zip(packed[0], packed[1], strict=True))
 
@@ -177,23 +181,26 @@ def _cut(entries: NDArray[Any], group: Ints, groups: int) -> list[bytes]:
     return [whole[begin:end] for begin, end in pairwise(cuts)]
 
 
-def unpack_cells(packed: Sequence[tuple[bytes, bytes]], numbers: Ints, fields: Sequence[int] | None = None) -> Cells:
-    """The cells of groups that were packed; the k-th is in the group ``numbers[k]``. Not reduced.
+def unpack_cells(
+    packed: Sequence[tuple[bytes, bytes]], numbers: Ints, bank: int, fields: Sequence[int] | None = None
+) -> Cells:
+    """The cells of one bank of packed groups; the k-th is group ``numbers[k]``. Not reduced.
 
-    ``fields``: those that are wanted, if not all are.
+    ``fields``: those that are wanted, all of that bank; ``None``: every one.
     """
     ones, group_of_ones = _read(_ONE, [ones for ones, _ in packed], numbers)
     many, group_of_many = _read(_MANY, [many for _, many in packed], numbers)
     if fields is not None:
-        is_wanted = np.zeros(256, np.bool_)
-        is_wanted[list(fields)] = True
+        is_wanted = _mask(fields)
         ones, group_of_ones = _where(is_wanted[ones["field"]], ones, group_of_ones)
         many, group_of_many = _where(is_wanted[many["field"]], many, group_of_many)
-    value, whole_one = ones["value"], _IS_WHOLE[ones["field"]]
-    sums, whole_many = many["sum"], _IS_WHOLE[many["field"]]
+    field = np.concatenate((ones["field"], many["field"])).astype(np.int64) + bank * BANK_FIELDS
+    is_whole = IS_WHOLE[field]
+    value, sums = ones["value"], many["sum"]
+    whole_one, whole_many = is_whole[: len(ones)], is_whole[len(ones) :]
     return Cells(
         np.concatenate((group_of_ones, group_of_many)),
-        np.concatenate((ones["field"], many["field"])).astype(np.int64),
+        field,
         np.concatenate((np.ones(len(ones), np.int64), many["n"].astype(np.int64))),
         np.concatenate((np.where(whole_one, 0.0, value), np.where(whole_many, 0.0, _as_floats(sums)))),
         np.concatenate((np.where(whole_one, value, 0.0).astype(np.int64), np.where(whole_many, sums, 0))),
@@ -202,23 +209,28 @@ def unpack_cells(packed: Sequence[tuple[bytes, bytes]], numbers: Ints, fields: S
     )
 
 
-def unpack_bins(packed: Sequence[tuple[bytes, bytes]], numbers: Ints, fields: Sequence[int] | None = None) -> Bins:
-    """The bins of groups that were packed; the k-th is in the group ``numbers[k]``. Not reduced.
-
-    ``fields``: those that are wanted, if not all are.
-    """
+def unpack_bins(
+    packed: Sequence[tuple[bytes, bytes]], numbers: Ints, bank: int, fields: Sequence[int] | None = None
+) -> Bins:
+    """The bins of one bank of packed groups, as ``unpack_cells``."""
     small, group_of_small = _read(_SMALL, [small for small, _ in packed], numbers)
     large, group_of_large = _read(_LARGE, [large for _, large in packed], numbers)
     if fields is not None:
-        is_wanted = np.zeros(_FIELDS, np.bool_)
-        is_wanted[list(fields)] = True
+        is_wanted = _mask(fields)
         small, group_of_small = _where(is_wanted[small["slot"] // SLOTS], small, group_of_small)
         large, group_of_large = _where(is_wanted[large["slot"] // SLOTS], large, group_of_large)
     return Bins(
         np.concatenate((group_of_small, group_of_large)),
-        np.concatenate((small["slot"], large["slot"])).astype(np.int64),
+        np.concatenate((small["slot"], large["slot"])).astype(np.int64) + bank * BANK_FIELDS * SLOTS,
         np.concatenate((small["count"].astype(np.int64), large["count"].astype(np.int64))),
     )
+
+
+def _mask(fields: Sequence[int]) -> NDArray[np.bool_]:
+    """By number within their bank."""
+    mask = np.zeros(2**8, np.bool_)
+    mask[[number & _IN_BANK for number in fields]] = True
+    return mask
 
 
 def _where(chosen: NDArray[np.bool_], entries: NDArray[Any], groups: Ints) -> tuple[NDArray[Any], Ints]:

@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 
 RELATIVE_ERROR: Final = 0.01
 GAMMA: Final = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
-SLOTS: Final = 2048  # eleven bits, so that a field's number and a slot are two bytes
+SLOTS: Final = 2048  # eleven bits, which leave five of two bytes for the field: ``banks``
 _SHIFT: Final = 807  # the slot of 1
 _LOG_GAMMA: Final = float(np.log(GAMMA))
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llm_metrics_proxy.rollups.grains import GRAINS, LEVELS
+from llm_metrics_proxy.rollups.grains import GRAINS, LEVELS, GrainLevel, RollupLevel
 from llm_metrics_proxy.rollups.values import FIELDS, KEYS
 
 NOTHING: Final = -(2**63)
@@ -44,9 +44,13 @@ class RollupState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _fingerprint() -> str:
-    """Of everything that decides what a row of the roll-ups holds."""
+    """Of everything that decides what a row of the roll-ups holds.
+
+    The text has the types' names of 4.0.0: with another one, every database would roll up its records again.
+    """
     fields = [(field.number, field.name, field.sql) for field in FIELDS]
     text = repr((LEVELS, GRAINS, fields, sorted(KEYS.items())))
+    text = text.replace(f"{RollupLevel.__name__}(", "Level(").replace(f"{GrainLevel.__name__}(", "Kept(")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

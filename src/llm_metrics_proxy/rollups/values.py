@@ -10,7 +10,7 @@ from llm_metrics_proxy.record import REGISTRY
 
 
 class Field(NamedTuple):
-    """``number`` stands for it in stored bytes. ``whole``: its values and their sum are integers."""
+    """``number`` is stored (``banks``) and stays. ``whole``: its values and their sum are integers."""
 
     number: int
     name: str

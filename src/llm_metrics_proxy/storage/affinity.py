@@ -16,11 +16,13 @@ one either: '9999' would be a number beside a column of numbers, and every text 
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import apsw
 
 from llm_metrics_proxy.record import COLUMNS
+from llm_metrics_proxy.storage.connection import Access, Pragmas, connect
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
 
 _AS_THEY_ARE: Final = ("timestamp", "timestamp_original")
@@ -34,7 +36,7 @@ _IN_BYTES: Final = f"iif({_LOOKS_NUMERIC.format('CAST({0} AS TEXT)')}, CAST(CAST
 _WHOLE: Final = "{0} = CAST({0} AS INTEGER)"
 
 
-class Kept(NamedTuple):
+class ColumnAccess(NamedTuple):
     """One column, as SQL templates in which ``{0}`` stands for what is stored, or is to be.
 
     ``reads``: the value as our table would have it. ``stores``: what the column keeps of it without converting.
@@ -46,25 +48,25 @@ class Kept(NamedTuple):
     mangles: bool = False
 
 
-_AS_IS: Final = Kept("{0}")
+_AS_IS: Final = ColumnAccess("{0}")
 # What the column would convert is stored as the bytes of its text: no affinity touches a BLOB.
 _WORD_BESIDE_NUMBERS: Final = f"(SELECT iif({_LOOKS_NUMERIC.format('v')}, CAST(v AS BLOB), v) FROM (SELECT {{0}} AS v))"  # noqa: S608
-_WORD: Final = Kept("CAST({0} AS TEXT)", _WORD_BESIDE_NUMBERS, mangles=True)
-_FRACTION: Final = Kept("iif(typeof({0}) = 'integer', CAST({0} AS REAL), {0})")
+_WORD: Final = ColumnAccess("CAST({0} AS TEXT)", _WORD_BESIDE_NUMBERS, mangles=True)
+_FRACTION: Final = ColumnAccess("iif(typeof({0}) = 'integer', CAST({0} AS REAL), {0})")
 # By our type of the column and its affinity in the file; where there is no row, both mean the same.
-_KEPT: Final[dict[tuple[str, str], Kept]] = {
+_KEPT: Final[dict[tuple[str, str], ColumnAccess]] = {
     ("TEXT", "INTEGER"): _WORD,
     ("TEXT", "NUMERIC"): _WORD,
     ("TEXT", "REAL"): _WORD._replace(reads=f"CAST(iif({_WHOLE}, CAST({{0}} AS INTEGER), {{0}}) AS TEXT)"),
-    ("INTEGER", "TEXT"): Kept(f"iif({_LOOKS_NUMERIC}, CAST({{0}} AS NUMERIC), {{0}})", mangles=True),
-    ("INTEGER", "REAL"): Kept(
+    ("INTEGER", "TEXT"): ColumnAccess(f"iif({_LOOKS_NUMERIC}, CAST({{0}} AS NUMERIC), {{0}})", mangles=True),
+    ("INTEGER", "REAL"): ColumnAccess(
         f"CASE typeof({{0}}) WHEN 'real' THEN iif({_WHOLE}, CAST({{0}} AS INTEGER), {{0}}) "
         f"WHEN 'blob' THEN {_IN_BYTES} ELSE {{0}} END",
         f"iif({{0}} BETWEEN -{_ALWAYS_EXACT} AND {_ALWAYS_EXACT}, {{0}}, CAST({{0}} AS BLOB))",
         mangles=True,
     ),
     # `quote` gives as many digits as it takes to read the same number again
-    ("REAL", "TEXT"): Kept(
+    ("REAL", "TEXT"): ColumnAccess(
         f"iif({_LOOKS_NUMERIC}, CAST({{0}} AS REAL), {{0}})",
         "(SELECT iif(typeof(v) = 'real', quote(v), v) FROM (SELECT {0} AS v))",
         mangles=True,
@@ -89,7 +91,7 @@ def affinity(declared: str, *, strict: bool) -> str:
     return "REAL" if any(word in upper for word in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
 
 
-def kept_columns(connection: apsw.Connection) -> dict[str, Kept]:
+def kept_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
     """The columns of ours that mean something else in this file; none in a table of our own. Raises ``apsw.Error``."""
     declared = {
         str(name).lower(): str(type_)
@@ -111,7 +113,7 @@ def kept_columns(connection: apsw.Connection) -> dict[str, Kept]:
     return found
 
 
-def mangled_columns(connection: apsw.Connection) -> dict[str, Kept]:
+def mangled_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
     """Those that mangle, for migrations, whose formulas are to see what was meant.
 
     None in a file that was adopted before 4.3.0: what migrations made of it then is to stay right. Raises
@@ -127,7 +129,7 @@ def mangled_columns(connection: apsw.Connection) -> dict[str, Kept]:
 READS_MEANT: Final = "reads_meant"  # in ``adoptions.found`` of files whose migrations see what was meant
 
 
-def shadow(connection: apsw.Connection) -> dict[str, Kept]:
+def shadow(connection: apsw.Connection) -> dict[str, ColumnAccess]:
     """Have ``completion_requests`` mean, in what this connection reads, what it does in our own table; the columns
     for which that takes something. Once more after the schema has changed. Raises ``apsw.Error``."""
     kept = kept_columns(connection)
@@ -142,29 +144,40 @@ def shadow(connection: apsw.Connection) -> dict[str, Kept]:
     return kept
 
 
-def insertion(kept: Mapping[str, Kept]) -> str:
+def connect_to_records(path: Path, access: Access, *, busy_ms: int, pragmas: Pragmas | None = None) -> apsw.Connection:
+    """A connection that reads records as our own table would have them (``shadow``). Raises ``apsw.Error``."""
+    connection = connect(path, access, busy_ms=busy_ms, pragmas=pragmas)
+    try:
+        shadow(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def insertion(kept: Mapping[str, ColumnAccess]) -> str:
     """The statement that stores a record, its values in the order of ``COLUMNS`` without the id."""
     values = (as_stored(kept, name, f"?{place}") for place, name in enumerate(COLUMNS[1:], 1))
     return f"INSERT INTO main.{TABLE} ({', '.join(COLUMNS[1:])}) VALUES ({', '.join(values)})"  # noqa: S608 -- ours
 
 
-def as_stored(kept: Mapping[str, Kept], column: str, value: str) -> str:
+def as_stored(kept: Mapping[str, ColumnAccess], column: str, value: str) -> str:
     """SQL of what the column is given for a value."""
     return kept.get(column, _AS_IS).stores.format(value)
 
 
-def as_read(kept: Mapping[str, Kept], column: str, stored: str) -> str:
+def as_read(kept: Mapping[str, ColumnAccess], column: str, stored: str) -> str:
     """SQL of the value that a column means by what is stored in it."""
     return kept.get(column, _AS_IS).reads.format(stored)
 
 
-def _original(name: str, theirs: Mapping[str, str]) -> Kept:
+def _original(name: str, theirs: Mapping[str, str]) -> ColumnAccess:
     """What a migration keeps there, with its type, comes from the column that it is named after; if that one made
     words of numbers or numbers of words, so they are."""
     of = name.removesuffix(_ORIGINAL)
     affinity_ = theirs[name] if theirs[name] != UNTYPED else theirs.get(of, UNTYPED)
     kept = _KEPT.get((declared_columns()[of], affinity_), _AS_IS)
-    return Kept(kept.reads) if kept.mangles else _AS_IS
+    return ColumnAccess(kept.reads) if kept.mangles else _AS_IS
 
 
 def _is_strict(connection: apsw.Connection) -> bool:

@@ -11,7 +11,8 @@ import apsw
 
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.storage.base import AlertDelivery, SqlValue, StoredAlert
-from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect, transaction
+from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 MOST_WAITING: Final = 1000  # deliveries; the oldest give way
 _TABLE_THERE: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'alert_states'"
@@ -36,8 +37,7 @@ class AlertStore:
         """One transaction: states by name, what they give to tell as (name, body) by event id, names to forget."""
         connection = self._opened()
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(connection):
                 connection.executemany(
                     "INSERT OR REPLACE INTO alert_states (name, phase, since, well_since, updated_at) "
                     "VALUES (?, ?, ?, ?, ?)",
@@ -53,11 +53,6 @@ class AlertStore:
                     "DELETE FROM alert_deliveries WHERE id <= (SELECT max(id) FROM alert_deliveries) - ?",
                     (MOST_WAITING,),
                 )
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
         except apsw.Error as error:
             raise self._trouble(error) from error
 
@@ -92,8 +87,7 @@ class AlertStore:
 
     def _opened(self) -> apsw.Connection:
         if self._connection is None:
-            connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            connection = connect(self.path, Access.WRITE, busy_ms=BUSY_TIMEOUT_MS)
             if not list(connection.execute(_TABLE_THERE)):
                 connection.close()
                 raise StoreError(f"The database {self.path} has no tables for alerts yet.")

@@ -15,7 +15,7 @@ import stat
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,10 +25,11 @@ import msgspec
 
 from llm_metrics_proxy import ownership
 from llm_metrics_proxy.errors import BackupError, MigrationRefusedError
-from llm_metrics_proxy.storage.backup_copy import Told, check_integrity, copy, counts
-from llm_metrics_proxy.storage.room import room_in
+from llm_metrics_proxy.storage.backup_copy import OnProgress, check_integrity, copy, counts
+from llm_metrics_proxy.storage.connection import Access, connect
+from llm_metrics_proxy.storage.disk_space import space_in
+from llm_metrics_proxy.storage.read_only_file import header, side_file_bytes
 from llm_metrics_proxy.storage.sqlite_schema import refuse_orphaned_wal
-from llm_metrics_proxy.storage.untouched import header, side_file_bytes
 
 MANUAL: Final = "manual"  # the reason of a backup that a person asked for
 _PARTIAL: Final = ".partial"
@@ -90,7 +91,7 @@ def create(
     *,
     reason: str,
     app_version: str,
-    report: Told | None = None,
+    report: OnProgress | None = None,
     stop: threading.Event | None = None,
     connection: apsw.Connection | None = None,
 ) -> Backup:
@@ -133,7 +134,7 @@ def create(
     return backup
 
 
-def verify(folder: Path, name: str, *, report: Told | None = None) -> Backup:
+def verify(folder: Path, name: str, *, report: OnProgress | None = None) -> Backup:
     """Whether a backup still is what its description says. Raises ``BackupError`` that says what differs.
 
     ``report`` is told bytes.
@@ -166,15 +167,9 @@ def _told(records: int | None, by_version: dict[str, int]) -> str:
     return f"{records:,} records ({', '.join(f'{stamp}: {count:,}' for stamp, count in by_version.items())})"
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[apsw.Connection]:
+def reading(path: Path) -> closing[apsw.Connection]:
     """A connection to a backup, which nobody writes: it makes no side files and takes no lock."""
-    uri = f"{path.absolute().as_uri()}?immutable=1"
-    connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-    try:
-        yield connection
-    finally:
-        connection.close()
+    return closing(connect(path, Access.READ, is_immutable=True))
 
 
 def prune(folder: Path, keep: int, *, spare: Collection[str] = ()) -> list[str]:
@@ -201,7 +196,7 @@ def _nobody(_done: int, _total: int) -> None:
 
 def _check_room(source: Path, folder: Path) -> None:
     try:
-        room = room_in(folder)
+        room = space_in(folder)
         refuse_without_room(folder, copy_bytes(source) + room.reserve_bytes, f"The backup of {source}")
     except OSError as error:
         raise BackupError(f"{source} cannot be backed up to {folder}: {error.strerror}.") from error
@@ -216,7 +211,7 @@ def copy_bytes(source: Path) -> int:
 
 def refuse_without_room(folder: Path, needed: int, what: str) -> None:
     """Raise ``BackupError``, with the exit code of a refusal, if ``needed`` bytes are not free where ``folder`` is."""
-    room = room_in(folder)
+    room = space_in(folder)
     if room.free_bytes < needed:
         error = BackupError(
             f"{what} needs {needed:,} bytes in {folder}, and {room.free_bytes:,} are free; "
@@ -299,7 +294,7 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def sha256_of(path: Path, report: Told | None = None) -> str:
+def sha256_of(path: Path, report: OnProgress | None = None) -> str:
     """Of the whole file, hex; ``report`` is told bytes."""
     digest, total, done = hashlib.sha256(), path.stat().st_size, 0
     with path.open("rb") as file:

@@ -17,23 +17,24 @@ import apsw
 
 from llm_metrics_proxy.errors import BackupError, DiskLowError
 from llm_metrics_proxy.ownership import follow
-from llm_metrics_proxy.storage.broken_text import read
-from llm_metrics_proxy.storage.room import refuse_when_low
+from llm_metrics_proxy.storage.connection import Access, connect, snapshot
+from llm_metrics_proxy.storage.disk_space import refuse_when_low
+from llm_metrics_proxy.storage.invalid_text import read_rows
+from llm_metrics_proxy.storage.read_only_file import open_read_only
 from llm_metrics_proxy.storage.same_pages import same_pages
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, damage_in, quoted
-from llm_metrics_proxy.storage.untouched import untouched
 
 _STEP_PAGES: Final = 2048
 _CHUNK: Final = 50_000
 _BUSY_TIMEOUT_MS: Final = 10_000
 _STOP_STEPS: Final = 100_000  # virtual machine steps, about a millisecond, between two looks at ``stop``
 
-Told = Callable[[int, int], None]  # done, in all: pages of a copy, bytes of a check
+OnProgress = Callable[[int, int], None]  # done, in all: pages of a copy, bytes of a check
 Counts = tuple[int | None, dict[str, int]]  # records, and how many by stamp; none: no such table
 
 
 def copy(
-    source: Path, partial: Path, report: Told, stop: threading.Event, connection: apsw.Connection | None = None
+    source: Path, partial: Path, report: OnProgress, stop: threading.Event, connection: apsw.Connection | None = None
 ) -> Counts:
     """Copy to ``partial``, prove and sync it. ``connection``: one that has the source open, if it is locked by that.
 
@@ -45,10 +46,9 @@ def copy(
         follow(partial, source)
         detach = stack.enter_context(ExitStack())  # after the transaction has ended: SQLite refuses it before
         with _stoppable(reading, stop):
-            reading.execute("BEGIN")
-            stack.callback(lambda: reading.execute("ROLLBACK") if reading.in_transaction else None)
+            stack.enter_context(snapshot(reading))
             reading.execute("SELECT count(*) FROM main.sqlite_schema").fetchall()  # from here on one snapshot
-            writing = stack.enter_context(closing(apsw.Connection(str(partial))))
+            writing = stack.enter_context(closing(connect(partial, Access.CREATE)))
             _write(reading, writing, partial, report, stop)
             with _stoppable(writing, stop):
                 check_integrity(writing, "The database or its copy")
@@ -67,15 +67,12 @@ def copy(
 @contextmanager
 def _opened(source: Path) -> Iterator[apsw.Connection]:
     """For writing where possible: a journal or log that a killed program left has to be recovered to be read."""
-    uri = source.absolute().as_uri()
     with ExitStack() as stack:
         try:
-            connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READWRITE)
-            stack.callback(connection.close)
-            connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            connection = stack.enter_context(closing(connect(source, Access.WRITE, busy_ms=_BUSY_TIMEOUT_MS)))
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
         except (apsw.CantOpenError, apsw.ReadOnlyError):  # a folder where no side file can be made
-            connection = stack.enter_context(untouched(source, _BUSY_TIMEOUT_MS))
+            connection = stack.enter_context(open_read_only(source, _BUSY_TIMEOUT_MS))
             connection.pragma("query_only", False)  # for the copy that is attached; this file is out of its reach
         yield connection
 
@@ -92,7 +89,7 @@ def _stoppable(connection: apsw.Connection, stop: threading.Event) -> Iterator[N
 
 
 def _write(
-    reading: apsw.Connection, writing: apsw.Connection, partial: Path, report: Told, stop: threading.Event
+    reading: apsw.Connection, writing: apsw.Connection, partial: Path, report: OnProgress, stop: threading.Event
 ) -> None:
     writing.execute("PRAGMA synchronous = OFF")  # synced as a whole afterwards
     with writing.backup("main", reading, "main") as copying:
@@ -222,7 +219,7 @@ def counts(connection: apsw.Connection) -> Counts:
         return total, {"(none)": total} if total else {}
     found: dict[str, int] = {}
     by_stamp = f"SELECT app_version, count(*) FROM main.{TABLE} GROUP BY app_version"  # noqa: S608
-    for stamp, count in read(connection, by_stamp, (), 2):
+    for stamp, count in read_rows(connection, by_stamp, (), 2):
         key = "(none)" if stamp is None else stamp if isinstance(stamp, str) else repr(stamp)
         found[key] = found.get(key, 0) + count
     return sum(found.values()), found

@@ -20,10 +20,10 @@ import msgspec
 from llm_metrics_proxy.errors import BackupError, MigrationRefusedError, StoreError
 from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage import backup as backups
-from llm_metrics_proxy.storage.backup_copy import Told, check_integrity, one, same_records
-from llm_metrics_proxy.storage.broken_text import read
-from llm_metrics_proxy.storage.room import nearest, room_in, size
-from llm_metrics_proxy.storage.sqlite_schema import TABLE, look, quoted
+from llm_metrics_proxy.storage.backup_copy import OnProgress, check_integrity, one, same_records
+from llm_metrics_proxy.storage.disk_space import nearest, size, space_in
+from llm_metrics_proxy.storage.invalid_text import read_rows
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, applied_steps, quoted
 from llm_metrics_proxy.storage.swap import Held, locked, put_in_place
 
 _NEW: Final = ".compacting"
@@ -50,8 +50,8 @@ class Compacted(msgspec.Struct, frozen=True, kw_only=True):
 class Watch(NamedTuple):
     """Who is told of the work (pages of the backup, bytes of the new file, names of tables), and may stop it."""
 
-    backing_up: Told
-    writing: Told
+    backing_up: OnProgress
+    writing: OnProgress
     comparing: Callable[[str], None]
     stop: threading.Event
 
@@ -71,7 +71,7 @@ def compact(
     Raises ``MigrationRefusedError`` if it is open elsewhere, or there is no room; ``BackupError`` and ``StoreError``.
     """
     path = path.resolve()
-    if not look(path):
+    if not applied_steps(path):
         raise StoreError(f"{path} holds no database of this program; there is nothing to give back.")
     try:
         with lock, locked(path, "compacting it") as held:
@@ -147,7 +147,7 @@ def _live_bytes(connection: apsw.Connection) -> int:
 
 def _refuse_without_room(path: Path, folder: Path | None, before: int, live_bytes: int) -> None:
     """A backup leaves the reserve of its disk alone; the new file may use it, for it makes room at once."""
-    here = room_in(path.parent)
+    here = space_in(path.parent)
     needed = live_bytes
     if folder is not None and nearest(folder).stat().st_dev == path.parent.stat().st_dev:
         needed = before + max(live_bytes, here.reserve_bytes)
@@ -210,7 +210,7 @@ def _compare(connection: apsw.Connection, new: Path, watch: Watch) -> None:
 
 def _compare_table(connection: apsw.Connection, table: str, columns: int) -> None:
     rows: list[Iterator[tuple[Any, ...]]] = [
-        read(connection, f"SELECT * FROM {schema}.{quoted(table)}", (), columns)  # noqa: S608
+        read_rows(connection, f"SELECT * FROM {schema}.{quoted(table)}", (), columns)  # noqa: S608
         for schema in ("main", "kept")
     ]
     for old, new in zip_longest(*rows):

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,10 +21,11 @@ import msgspec
 
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION, Priced
-from llm_metrics_proxy.storage.affinity import Kept, as_stored, shadow
+from llm_metrics_proxy.storage.affinity import ColumnAccess, as_stored, connect_to_records, kept_columns
 from llm_metrics_proxy.storage.base import SqlValue
+from llm_metrics_proxy.storage.connection import Access, transaction
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import look, store_error
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps, store_error
 
 LOCK_TARGET_MS: Final = 50.0
 _FIRST_BATCH: Final = 500
@@ -105,42 +106,25 @@ def reprice(
 
     Raises ``StoreError`` and its kinds; a database that needs a migration first is one of them.
     """
-    if not look(path):
+    if not applied_steps(path):
         raise StoreError(f"{path} holds no records yet; `llm-metrics-proxy serve` fills it")
     if not dry_run:
         SqliteStore(path).close()  # applies the schema's newest steps
-    flags = apsw.SQLITE_OPEN_READONLY if dry_run else apsw.SQLITE_OPEN_READWRITE
+    access = Access.READ if dry_run else Access.WRITE
     try:
-        connection = apsw.Connection(str(path), flags=flags)
-        try:
-            connection.set_busy_timeout(BUSY_MS)
-            kept = shadow(connection)
-            run = _Run(connection, price, selection, price_lists, on_change=on_change, update=cost_update(kept))
+        with closing(connect_to_records(path, access, busy_ms=BUSY_MS)) as connection:
+            update = cost_update(kept_columns(connection))
+            run = _Run(connection, price, selection, price_lists, on_change=on_change, update=update)
             return run.work(stop or threading.Event(), report, dry_run=dry_run)
-        finally:
-            connection.close()
     except apsw.Error as error:
         raise store_error(path, "pricing records", error) from error
 
 
-def cost_update(kept: Mapping[str, Kept]) -> str:
+def cost_update(kept: Mapping[str, ColumnAccess]) -> str:
     """The statement that gives a record its cost, by whom, and its id as ``?1`` to ``?3``, in a file whose columns
     are kept so."""
     cost, source = as_stored(kept, "cost_usd", "?1"), as_stored(kept, "cost_source", "?2")
     return f"UPDATE main.completion_requests SET cost_usd = {cost}, cost_source = {source} WHERE id = ?3"  # noqa: S608
-
-
-@contextmanager
-def transaction(connection: apsw.Connection) -> Iterator[None]:
-    """All of the block or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 class _Run:

@@ -5,6 +5,7 @@ The caller holds the lock of migrations, so that nobody else changes stored reco
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +13,11 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy.errors import StoreError
-from llm_metrics_proxy.storage.affinity import Kept, as_stored, kept_columns
-from llm_metrics_proxy.storage.repricing import BUSY_MS, cost_update, transaction
+from llm_metrics_proxy.storage.affinity import ColumnAccess, as_stored, kept_columns
+from llm_metrics_proxy.storage.connection import Access, connect, transaction
+from llm_metrics_proxy.storage.repricing import BUSY_MS, cost_update
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import look, store_error
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps, store_error
 
 TAKEN_BACK: Final = "taken_back"
 _STATE: Final = "SELECT state FROM repricings WHERE id = ?"
@@ -46,13 +48,11 @@ def take_back(
 
     Raises ``StoreError``; also if there was no such run.
     """
-    if not look(path):
+    if not applied_steps(path):
         raise StoreError(f"{path} holds no records yet; `llm-metrics-proxy serve` fills it")
     SqliteStore(path).close()
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            connection.set_busy_timeout(BUSY_MS)
+        with closing(connect(path, Access.WRITE, busy_ms=BUSY_MS)) as connection:
             restore = _restoring(kept_columns(connection))
             state = next((state for (state,) in connection.execute(_STATE, (repricing_id,))), None)
             if state == TAKEN_BACK:
@@ -61,13 +61,11 @@ def take_back(
                 known = [number for (number,) in connection.execute("SELECT id FROM repricings ORDER BY id")]
                 raise StoreError(f"there was no repricing {repricing_id}; there were: {known or 'none'}")
             return _take_back(connection, restore, repricing_id, stop or threading.Event(), on_change)
-        finally:
-            connection.close()
     except apsw.Error as error:
         raise store_error(path, "taking a repricing back", error) from error
 
 
-def _restoring(kept: Mapping[str, Kept]) -> str:
+def _restoring(kept: Mapping[str, ColumnAccess]) -> str:
     is_still = (
         f"cost_usd IS {as_stored(kept, 'cost_usd', '?4')} AND cost_source IS {as_stored(kept, 'cost_source', '?5')}"
     )

@@ -27,7 +27,8 @@ from llm_metrics_proxy.errors import BackupError, NewerDatabaseError
 from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
-from llm_metrics_proxy.storage.backup_copy import Told, check_integrity, one
+from llm_metrics_proxy.storage.backup_copy import OnProgress, check_integrity, one
+from llm_metrics_proxy.storage.read_only_file import side_file_bytes
 from llm_metrics_proxy.storage.sqlite_schema import (
     LAST_LEGACY_SCHEMA,
     check_ledger,
@@ -35,7 +36,6 @@ from llm_metrics_proxy.storage.sqlite_schema import (
     legacy_schema_version,
 )
 from llm_metrics_proxy.storage.swap import files_of, locked, put_in_place
-from llm_metrics_proxy.storage.untouched import side_file_bytes
 
 _WHOLE: Final = "It is wholly what it was, or wholly the backup."
 
@@ -54,7 +54,7 @@ def restore(
     *,
     app_version: str,
     lock: AbstractContextManager[object],
-    report: Told | None = None,
+    report: OnProgress | None = None,
 ) -> Restored:
     """Put a backup in the place of ``target``, which need not exist. ``lock`` keeps migrations away meanwhile.
 
@@ -102,7 +102,7 @@ def _refuse_without_room(folder: Path, backup: Backup, target: Path) -> None:
     backups.refuse_without_room(target.parent, needed, f"Restoring {backup.name}")
 
 
-def _restore(folder: Path, backup: Backup, target: Path, app_version: str, report: Told | None) -> Restored:
+def _restore(folder: Path, backup: Backup, target: Path, app_version: str, report: OnProgress | None) -> Restored:
     safety, aside = None, None
     with locked(target, "restoring") as held:
         is_whole = held is not None and _is_whole(held.connection)

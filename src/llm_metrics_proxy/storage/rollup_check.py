@@ -13,12 +13,14 @@ from typing import Any, Final, NamedTuple
 import apsw
 import numpy as np
 
-from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Place, Tally, roll_up
+from llm_metrics_proxy.rollups.banks import in_bank
 from llm_metrics_proxy.rollups.columns import of_rows, seconds_of, selected
 from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, Dense
-from llm_metrics_proxy.rollups.groups import Bins, Cells, unpack_bins, unpack_cells
+from llm_metrics_proxy.rollups.groups import BANKS, Bins, Cells, unpack_bins, unpack_cells
 from llm_metrics_proxy.rollups.state import NOTHING
-from llm_metrics_proxy.storage import broken_text
+from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Place, Tally, roll_up
+from llm_metrics_proxy.storage import invalid_text
+from llm_metrics_proxy.storage.connection import snapshot
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.rollup_store import FOLD_MOST, key_bytes
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
@@ -43,11 +45,8 @@ class Checked(NamedTuple):
 
 def check(connection: apsw.Connection, days: int, seed: int) -> Checked:
     """Compare so many days, chosen by ``seed``, from one snapshot. Raises ``apsw.Error``."""
-    connection.execute("BEGIN")
-    try:
+    with snapshot(connection):
         return _check(connection, days, seed)
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def _check(connection: apsw.Connection, days: int, seed: int) -> Checked:
@@ -98,7 +97,8 @@ def _name(day: int) -> str:
 def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, str | None]:
     """Rows compared, and the first difference. A day with too many records is left out."""
     span = (f"{_name(day)}T", f"{_name(day + DAY.seconds)}T")
-    found = list(broken_text.read(connection, f"SELECT * FROM ({_SELECT})", (*span, cursor, MOST_RECORDS + 1), _WIDTH))  # noqa: S608
+    sql = f"SELECT * FROM ({_SELECT})"  # noqa: S608
+    found = list(invalid_text.read_rows(connection, sql, (*span, cursor, MOST_RECORDS + 1), _WIDTH))
     if len(found) > MOST_RECORDS:
         return 0, None
     columns = of_rows(found, ALL_KEYS, ALL_FIELDS)
@@ -106,12 +106,12 @@ def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, s
     compared = 0
     for tally in roll_up(columns, dense):
         tally = _of_day(tally, day)  # noqa: PLW2901
-        if not tally.places:
-            continue
-        fault = _difference(connection, tally, day)
-        if fault is not None:
-            return compared, fault
-        compared += len(tally.places)
+        for bank in BANKS:
+            part = in_bank(tally, bank)
+            fault = _difference(connection, part, bank, day) if part.places else None
+            if fault is not None:
+                return compared, fault
+            compared += len(part.places)
     if not compared:
         span_s = (day, day + DAY.seconds)
         left = connection.execute("SELECT count(*) FROM rollups WHERE bucket >= ? AND bucket < ?", span_s)
@@ -135,7 +135,7 @@ def _of_day(tally: Tally, day: int) -> Tally:
     return tally.where(stay)
 
 
-def _difference(connection: apsw.Connection, made: Tally, day: int) -> str | None:
+def _difference(connection: apsw.Connection, made: Tally, bank: int, day: int) -> str | None:
     """What differs at one grain and level on that day, in words."""
     first = made.places[0]
     where = (first.grain, first.level, day, day + DAY.seconds)
@@ -151,13 +151,13 @@ def _difference(connection: apsw.Connection, made: Tally, day: int) -> str | Non
     made_counts = np.stack((made.requests, made.succeeded, made.failed), axis=1)[order]
     if not np.array_equal(counts, made_counts):
         return _at(made, int(order[np.flatnonzero((counts != made_counts).any(axis=1))[0]]), "counts")
-    different = _cells_differ(unpack_cells([row[5:7] for row in rows], order).reduced(), made.cells)
+    different = _cells_differ(unpack_cells([row[5:7] for row in rows], order, bank).reduced(), made.cells)
     if different is not None:
         return _at(made, different, "sums")
     wanted = "bucket, key, small, large"
     rows = list(connection.execute(f"SELECT {wanted} FROM rollup_sketches WHERE {condition}", where))  # noqa: S608
     order = np.array([number[bucket, key] for bucket, key, *_ in rows], np.int64)
-    bins = unpack_bins([row[2:4] for row in rows], order).reduced()
+    bins = unpack_bins([row[2:4] for row in rows], order, bank).reduced()
     return None if _same(bins, made.bins) else f"grain {first.grain}, level {first.level}: sketches differ"
 
 

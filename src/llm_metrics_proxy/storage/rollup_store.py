@@ -17,10 +17,11 @@ import apsw
 import msgspec
 import numpy as np
 
-from llm_metrics_proxy.rollups.aggregate import ALL_FIELDS, ALL_KEYS, Place, Tally, buckets_in, roll_up
+from llm_metrics_proxy.rollups.banks import in_bank
 from llm_metrics_proxy.rollups.columns import chosen, of_rows, selected
 from llm_metrics_proxy.rollups.grains import DAY, DENSE_DAY, DENSE_QUARTER, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import (
+    BANKS,
     joined_bins,
     joined_cells,
     pack_bins,
@@ -28,8 +29,10 @@ from llm_metrics_proxy.rollups.groups import (
     unpack_bins,
     unpack_cells,
 )
+from llm_metrics_proxy.rollups.sketch import Ints
 from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, RollupState
-from llm_metrics_proxy.storage import broken_text
+from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Place, Tally, buckets_in, roll_up
+from llm_metrics_proxy.storage import invalid_text
 from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
@@ -48,6 +51,7 @@ _ROW: Final = "INSERT OR REPLACE INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 _SKETCH: Final = "INSERT OR REPLACE INTO rollup_sketches VALUES (?, ?, ?, ?, ?, ?)"
 MIGRATION_RUNS: Final = "SELECT 1 FROM migrations WHERE state IN ('migrating', 'verifying', 'undoing') LIMIT 1"
 TABLES: Final = ("rollups", "rollup_sketches")
+_LAST_BUCKET: Final = 2**63 - 1
 
 Database = apsw.Connection
 log = logging.getLogger(__name__)
@@ -119,7 +123,7 @@ def may_fold(connection: Database, state: RollupState) -> bool:
 def gather(connection: Database, state: RollupState, records: int, through: int = 2**63 - 1) -> Gathered:
     """The next records behind the cursor, so many at most, as what they add. Raises ``apsw.Error``."""
     parameters = (state.cursor_id, through, records)
-    rows = list(broken_text.read(connection, _SELECT, parameters, _WIDTH))
+    rows = list(invalid_text.read_rows(connection, _SELECT, parameters, _WIDTH))
     columns = of_rows(rows, ALL_KEYS, ALL_FIELDS, behind=1)
     if rows and state.kept_before > NOTHING and rows[0][0] <= state.kept_through_id:
         ids = np.array([row[0] for row in rows], np.int64)
@@ -181,7 +185,12 @@ def add(connection: Database, gathered: Gathered) -> bool:
 
 def merge(connection: Database, gathered: Gathered) -> Merged:
     """Read the rows that are touched, and add. Raises ``apsw.Error``."""
-    rows, sketches = _merge(connection, gathered.tallies) if gathered.tallies else ([], [])
+    rows: list[tuple[Any, ...]] = []
+    sketches: list[tuple[Any, ...]] = []
+    for bank in BANKS:
+        parts = [part for tally in gathered.tallies if (part := in_bank(tally, bank)).places]
+        if parts:
+            _merge_bank(connection, bank, parts, rows, sketches)
     return Merged(
         epoch=gathered.epoch,
         after=gathered.after,
@@ -222,9 +231,14 @@ def _at(place: Place) -> tuple[int, int, int, bytes]:
     return (place.grain, place.level, place.bucket, key_bytes(place.key))
 
 
-def _merge(connection: Database, tallies: Sequence[Tally]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """Rows and sketches."""
-    ats: list[tuple[int, int, int, bytes]] = []
+def _merge_bank(
+    connection: Database,
+    bank: int,
+    tallies: Sequence[Tally],
+    rows: list[tuple[Any, ...]],
+    sketches: list[tuple[Any, ...]],
+) -> None:
+    """Append the rows and sketches of one bank."""
     numbers, cells, bins = [], [], []
     number_of: dict[tuple[int, int, int, bytes], int] = {}
     for tally in tallies:
@@ -240,33 +254,24 @@ def _merge(connection: Database, tallies: Sequence[Tally]) -> tuple[list[tuple[A
     for found, tally in zip(numbers, tallies, strict=True):
         for column, added in enumerate((tally.requests, tally.succeeded, tally.failed)):
             np.add.at(counts[:, column], found, added)
-    places, packed = [], []
     execute = connection.execute
-    for number, at in enumerate(ats):
-        for requests, succeeded, failed, ones, many in execute(_OLD_ROW, at):
-            counts[number] += (requests, succeeded, failed)
-            places.append(number)
-            packed.append((ones, many))
-    all_cells = joined_cells([*cells, unpack_cells(packed, np.array(places, np.int64))]).reduced()
-    rows = [
-        (*at, *count, *bytes_)
-        for at, count, bytes_ in zip(ats, counts.tolist(), pack_cells(all_cells, len(ats)), strict=True)
-    ]
-    return rows, _merge_sketches(connection, ats, joined_bins(bins))
+    there = [(number, row) for number, at in enumerate(ats) for row in execute(_OLD_ROW, at)]
+    for number, row in there:
+        counts[number] += row[:3]
+    old = unpack_cells([row[3:] for _, row in there], _numbers(there), bank)
+    packed = pack_cells(joined_cells([*cells, old]).reduced(), len(ats))
+    rows += [(*at, *count, *bytes_) for at, count, bytes_ in zip(ats, counts.tolist(), packed, strict=True)]
+
+    new = joined_bins(bins)
+    touched = np.unique(new.group).tolist()
+    there = [(number, row) for number in touched for row in execute(_OLD_SKETCH, ats[number])]
+    old_bins = unpack_bins([row for _, row in there], _numbers(there), bank)
+    all_bytes = pack_bins(joined_bins([new, old_bins]).reduced(), len(ats))
+    sketches += [(*ats[number], *all_bytes[number]) for number in touched]
 
 
-def _merge_sketches(
-    connection: Database, ats: Sequence[tuple[int, int, int, bytes]], bins: Any
-) -> list[tuple[Any, ...]]:
-    touched = np.unique(bins.group).tolist()
-    places, packed = [], []
-    for number in touched:
-        for small_large in connection.execute(_OLD_SKETCH, ats[number]):
-            places.append(number)
-            packed.append(small_large)
-    merged = joined_bins([bins, unpack_bins(packed, np.array(places, np.int64))]).reduced()
-    all_bytes = pack_bins(merged, len(ats))
-    return [(*ats[number], *all_bytes[number]) for number in touched]
+def _numbers(there: Sequence[tuple[int, Any]]) -> Ints:
+    return np.array([number for number, _ in there], np.int64)
 
 
 def begin_anew(connection: Database) -> None:
@@ -280,13 +285,28 @@ def clear_some(connection: Database, rows: int) -> bool:
     if not state.clearing:
         return True
     for table in TABLES:
-        connection.execute(
-            f"DELETE FROM {table} WHERE (grain, level, bucket, key) IN (SELECT grain, level, bucket, key FROM {table} "  # noqa: S608
-            "WHERE bucket >= ? OR bucket = ? LIMIT ?)",
-            (state.kept_before, NO_TIME, rows),
-        )
-        if connection.changes() >= rows:
-            return False
+        for grain, level in list(connection.execute(_grains_and_levels(table))):
+            for first, last in ((NO_TIME, NO_TIME), (state.kept_before, _LAST_BUCKET)):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE grain = ? AND level = ? AND (bucket, key) IN (SELECT bucket, key "  # noqa: S608
+                    f"FROM {table} WHERE grain = ? AND level = ? AND bucket BETWEEN ? AND ? LIMIT ?)",
+                    (grain, level, grain, level, first, last, rows),
+                )
+                rows -= connection.changes()
+                if not rows:
+                    return False
     connection.execute("DELETE FROM rollup_days WHERE day >= ?", (state.kept_before,))
     write_state(connection, msgspec.structs.replace(state, clearing=False))
     return True
+
+
+def _grains_and_levels(table: str) -> str:
+    """Those that have rows: a step in the index for each, however many rows of pruned days there are."""
+    return (
+        f"WITH RECURSIVE g (grain) AS (SELECT min(grain) FROM {table} UNION ALL "  # noqa: S608
+        f"SELECT (SELECT min(grain) FROM {table} WHERE grain > g.grain) FROM g WHERE g.grain NOT NULL), "
+        f"l (grain, level) AS (SELECT grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = g.grain) FROM g "
+        "WHERE grain NOT NULL UNION ALL "
+        f"SELECT l.grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = l.grain AND t.level > l.level) FROM l "
+        "WHERE l.level NOT NULL) SELECT grain, level FROM l WHERE level NOT NULL"
+    )

@@ -7,14 +7,17 @@ comparing the same page's records value by value costs 14.
 
 import itertools
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
+from llm_metrics_proxy.storage.connection import Access, Pragmas, connect
+
 _BASE: Final = "unix"
 _STEP_PAGES: Final = 2048
-_CACHE_KIB: Final = 1024
+_PRAGMAS: Final[Pragmas] = {"journal_mode": "OFF", "synchronous": "OFF", "cache_size": -1024}
 _READING: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB
 _TEMPORARY: Final = (
     apsw.SQLITE_OPEN_READWRITE
@@ -38,17 +41,13 @@ def same_pages(connection: apsw.Connection, copy: Path, stop: threading.Event) -
     file = apsw.VFSFile(_BASE, str(copy.resolve()), [_READING, 0])
     comparison = _Comparison(file)
     try:
-        written = apsw.Connection("/compared", vfs=comparison.vfs_name)
-        try:
-            written.execute(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{_CACHE_KIB}")
-            with written.backup("main", connection, "main") as reading:
-                while not reading.done:
-                    reading.step(_STEP_PAGES)
-                    if stop.is_set() or comparison.differs:
-                        return False
-                pages = reading.page_count
-        finally:
-            written.close()
+        written = connect(Path("/compared"), Access.CREATE, vfs=comparison.vfs_name, pragmas=_PRAGMAS)
+        with closing(written), written.backup("main", connection, "main") as reading:
+            while not reading.done:
+                reading.step(_STEP_PAGES)
+                if stop.is_set() or comparison.differs:
+                    return False
+            pages = reading.page_count
         return comparison.is_whole(pages, copy.stat().st_size)
     finally:
         comparison.unregister()

@@ -4,10 +4,8 @@ apsw brings a current SQLite: releases before 3.51.3 can corrupt a WAL database,
 drop each other's POSIX locks on the same file. So nothing here, in tests or elsewhere may use Python's own module.
 """
 
-import os
-import threading
+import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import length_hint
@@ -15,12 +13,26 @@ from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import msgspec
 
-from llm_metrics_proxy.errors import RecordsRefusedError, StoreBusyError, StoreError
+from llm_metrics_proxy.errors import RecordsRefusedError, StoreError
 from llm_metrics_proxy.ownership import follow, make_folder
 from llm_metrics_proxy.storage.affinity import insertion, shadow
 from llm_metrics_proxy.storage.base import IngestBatch, Loss, OpenRequest, SegmentPosition, SqlValue
-from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, apply_steps, look, store_error
+from llm_metrics_proxy.storage.connection import (
+    BUSY_TIMEOUT_MS,
+    Access,
+    Pragmas,
+    connect,
+    on_one_line,
+    query_plan,
+    snapshot,
+    transaction,
+)
+from llm_metrics_proxy.storage.read_pool import ReadPool, file_identity
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps, apply_steps, store_error
+
+log = logging.getLogger(__name__)
 
 _POSITIONS: Final = "SELECT worker_id, segment, offset_bytes, done FROM journal_positions ORDER BY worker_id"
 LOSSES: Final = "SELECT records, first_unix_ms, last_unix_ms, reason FROM journal_losses ORDER BY last_unix_ms"
@@ -34,9 +46,14 @@ _ROW_ERRORS: Final = (
     UnicodeEncodeError,
 )
 MOST_AT_ONCE: Final = 8  # questions
-_CACHE_KIB: Final = 32 * 1024  # holds the ends of both indexes, where nearly every insertion lands
 _CHECKPOINT_PAGES: Final = 8192  # 32 MiB of WAL: index pages changed by several batches are written back once
-_PROGRESS_STEPS: Final = 10_000  # virtual machine steps, about 0.2 ms, between two looks at the clock
+_PRAGMAS: Final[Pragmas] = {
+    "journal_mode": "WAL",
+    "synchronous": "NORMAL",
+    "cache_size": -32 * 1024,  # KiB: holds the ends of both indexes, where nearly every insertion lands
+    "wal_autocheckpoint": _CHECKPOINT_PAGES,
+    "journal_size_limit": _CHECKPOINT_PAGES * 4096,
+}
 
 
 class SqliteStore:
@@ -56,7 +73,7 @@ class SqliteStore:
         self._connection = self._open()
 
     def _open(self) -> apsw.Connection:
-        applied = look(self.path)
+        applied = applied_steps(self.path)
         try:
             make_folder(self.path.parent)
             if not self.path.exists():
@@ -66,16 +83,10 @@ class SqliteStore:
             raise StoreError(f"The folder of the database {self.path} cannot be made: {error.strerror}.") from error
         connection = None
         try:
-            connection = apsw.Connection(str(self.path))
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            connection.execute(f"PRAGMA journal_size_limit = {_CHECKPOINT_PAGES * 4096}")
+            connection = connect(self.path, Access.CREATE, busy_ms=BUSY_TIMEOUT_MS, pragmas=_PRAGMAS)
             apply_steps(self.path, connection, applied)
             self._insertion = insertion(shadow(connection))
-            self._file = _identity(self.path)
+            self._file = file_identity(self.path)
             self._segments = {worker_id: segment for worker_id, segment, *_ in connection.execute(_POSITIONS)}
         except BaseException as error:
             if connection is not None:
@@ -105,8 +116,7 @@ class SqliteStore:
             for position in batch.positions
         )
         connection.execute(f"PRAGMA synchronous = {'FULL' if must_sync else 'NORMAL'}")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             self._insert(batch.rows)
             connection.executemany(
                 "DELETE FROM open_requests WHERE request_id = ?", [(request_id,) for request_id in batch.closed]
@@ -126,11 +136,6 @@ class SqliteStore:
             )
             if self._after_insert is not None and batch.rows:
                 self._after_insert(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:  # SQLite has rolled back by itself after some errors
-                connection.execute("ROLLBACK")
-            raise
 
     def _insert(self, rows: Sequence[Sequence[SqlValue]]) -> None:
         """Try every row, so that ``RecordsRefusedError`` names all that cannot be inserted."""
@@ -149,7 +154,7 @@ class SqliteStore:
 
     def _reopen_if_replaced(self) -> None:
         """A file that was deleted or put in another's place must not swallow records through our old handle."""
-        if _identity(self.path) == self._file:
+        if file_identity(self.path) == self._file:
             return
         # closing normally would checkpoint and delete the file called -wal, which may be the new database's
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -193,140 +198,68 @@ class SqliteStore:
             raise store_error(self.path, "reading its state", error) from error
 
 
+class Explained(msgspec.Struct, frozen=True):
+    """A statement that was answered: ``plan`` is SQLite's, one line per step."""
+
+    sql: str
+    plan: tuple[str, ...]
+    rows: int
+    ms: float
+
+
+Explain = Callable[[Explained], None]
+
+
 class SqliteReader:
-    """``storage.base.Reader``: read-only connections, as many as are in use at once. Safe in several threads.
+    """``storage.base.Reader``: safe in several threads; each reads with a connection of its own (``read_pool``)."""
 
-    Only so many threads ask at once, since each needs memory for its pages and for sorting: forty big questions took
-    more than 2 GiB. The others wait for their turn.
-    """
-
-    def __init__(self, path: Path | str, *, timeout_s: float | None = None, most: int = MOST_AT_ONCE) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        timeout_s: float | None = None,
+        most: int = MOST_AT_ONCE,
+        explain: Explain | None = None,
+    ) -> None:
         """``timeout_s`` bounds each query, and before it the wait for one of ``most`` places. The file need not exist
-        yet; a query then says so."""
+        yet; a query then says so. ``explain`` gets each statement with its plan, as the log shows it with debug."""
         self.path = Path(path)
-        self._timeout_s = timeout_s
-        self._idle: deque[_Lease] = deque()  # its append and pop are atomic
-        self._most, self._places = most, threading.BoundedSemaphore(most)
-        self._thread = threading.local()  # who has a place asks several questions from it
+        self._pool = ReadPool(self.path, timeout_s, most)
+        self._explain = explain or (_log_statement if log.isEnabledFor(logging.DEBUG) else None)
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
         """All rows of one read-only statement, from one consistent snapshot. Raises ``StoreError``."""
-        with self._lease() as connection:
-            return list(connection.execute(sql, parameters))
+        with self._pool.connection() as connection:
+            return SqliteSnapshot(connection, self._explain).query(sql, parameters)
 
     @contextmanager
     def snapshot(self) -> Iterator["SqliteSnapshot"]:
         """Several statements from one consistent snapshot; ``timeout_s`` bounds all of them. Raises ``StoreError``."""
-        with self._lease() as connection:
-            connection.execute("BEGIN")
-            yield SqliteSnapshot(connection)
-            connection.execute("COMMIT")
-
-    @contextmanager
-    def _lease(self) -> Iterator[apsw.Connection]:
-        """A connection that is given back if all went well, and closed if not."""
-        with self._place():
-            yield from self._leased()
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if getattr(self._thread, "has_place", False):
-            yield
-            return
-        if not self._places.acquire(timeout=self._timeout_s):
-            raise StoreBusyError(
-                f"{self._most} other questions are being answered, and none was done within {self._timeout_s:g} s; "
-                "ask again later, or for shorter ranges."
-            )
-        self._thread.has_place = True
-        try:
-            yield
-        finally:
-            self._thread.has_place = False
-            self._places.release()
-
-    def _leased(self) -> Iterator[apsw.Connection]:
-        try:
-            lease = self._borrow()
-            try:
-                lease.deadline = time.monotonic() + self._timeout_s if self._timeout_s else None
-                yield lease.connection
-            except BaseException:
-                lease.connection.close(True)
-                raise
-        except apsw.InterruptError as error:
-            raise StoreError(
-                f"The query took longer than {self._timeout_s:g} s and was stopped; ask for a shorter range."
-            ) from error
-        except apsw.Error as error:
-            raise store_error(self.path, "a query", error) from error
-        self._idle.append(lease)
+        with self._pool.connection() as connection, snapshot(connection):
+            yield SqliteSnapshot(connection, self._explain)
 
     def close(self) -> None:
         """Release every connection."""
-        while self._idle:
-            self._idle.pop().connection.close()
-
-    def _borrow(self) -> "_Lease":
-        file = _identity(self.path)
-        if file is None:
-            raise StoreError(f"The database {self.path} does not exist yet; the metrics process creates it.")
-        while True:
-            try:
-                lease = self._idle.pop()
-            except IndexError:
-                return _Lease(self.path, file)
-            if lease.file == file:
-                lease.look_again()
-                return lease
-            lease.connection.close()  # it reads a file that has been replaced since
+        self._pool.close()
 
 
 class SqliteSnapshot:
     """``storage.base.Snapshot``: a connection in the middle of a read transaction."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: apsw.Connection, explain: Explain | None) -> None:
+        self._connection, self._explain = connection, explain
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
         """All rows of one read-only statement."""
-        return list(self._connection.execute(sql, parameters))
+        if self._explain is None:
+            return list(self._connection.execute(sql, parameters))
+        plan = query_plan(self._connection, sql, parameters)
+        begun = time.perf_counter()
+        rows = list(self._connection.execute(sql, parameters))
+        self._explain(Explained(sql, tuple(plan), len(rows), (time.perf_counter() - begun) * 1000))
+        return rows
 
 
-class _Lease:
-    """One read-only connection and the time by which its current query must be done."""
-
-    def __init__(self, path: Path, file: tuple[int, int]) -> None:
-        self.file = file
-        self.deadline: float | None = None
-        self.connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        self.connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        self.connection.execute("PRAGMA cache_size = -16384")
-        self._schema: Any = None
-        try:
-            self.look_again()
-        except BaseException:
-            self.connection.close()
-            raise
-        self.connection.set_progress_handler(self._is_late, _PROGRESS_STEPS)
-
-    def look_again(self) -> None:
-        """A migration may have adopted the table since, or added columns."""
-        ((schema,),) = self.connection.execute("PRAGMA schema_version")
-        if schema != self._schema:
-            self.connection.execute("PRAGMA query_only = 0")
-            shadow(self.connection)
-            self.connection.execute("PRAGMA query_only = 1")
-            self._schema = schema
-
-    def _is_late(self) -> bool:
-        return self.deadline is not None and time.monotonic() > self.deadline
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file has this name now: device and inode; ``None`` if there is none."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 -- once per query and batch
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+def _log_statement(told: Explained) -> None:
+    log.debug("sql: %.1f ms, %d rows: %s", told.ms, told.rows, on_one_line(told.sql))
+    log.debug("plan: %s", "; ".join(told.plan))

@@ -8,6 +8,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -20,9 +21,8 @@ from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import REGISTRY
-from llm_metrics_proxy.storage.untouched import header, side_file_bytes, untouched
-
-BUSY_TIMEOUT_MS: Final = 250  # short: whoever waits longer waits with its work safe in the journal
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, in_memory, transaction
+from llm_metrics_proxy.storage.read_only_file import header, open_read_only, side_file_bytes
 
 FILE_MAGIC: Final = b"SQLite format 3\x00"
 TABLE: Final = "completion_requests"
@@ -42,7 +42,7 @@ LEGACY_NEEDS: Final = ("timestamp", "model")
 LEGACY_NEEDS_ONE_OF: Final = ("response_time_ms", "total_tokens", "tokens_per_second")
 
 
-class Step(NamedTuple):
+class SchemaStep(NamedTuple):
     """One file of ``schema/``, or the columns of ``record`` that name its number. Never changed once released: every
     database it was applied to has its checksum."""
 
@@ -57,15 +57,15 @@ class Step(NamedTuple):
 
 
 @cache
-def steps() -> tuple[Step, ...]:
+def steps() -> tuple[SchemaStep, ...]:
     """Every step of this program, in order."""
     folder = resources.files("llm_metrics_proxy.storage") / "schema"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    written = [Step(int(name[:4]), name[5:-4], (folder / name).read_text(encoding="utf-8")) for name in names]
+    written = [SchemaStep(int(name[:4]), name[5:-4], (folder / name).read_text(encoding="utf-8")) for name in names]
     return tuple(sorted([*written, *column_steps(REGISTRY.values())]))
 
 
-def column_steps(columns: Iterable[Column]) -> list[Step]:
+def column_steps(columns: Iterable[Column]) -> list[SchemaStep]:
     """The steps that add columns, made of the rows that say by which step they come."""
     added: dict[int, list[str]] = {}
     for column in columns:
@@ -73,19 +73,16 @@ def column_steps(columns: Iterable[Column]) -> list[Step]:
             added.setdefault(column.step, []).append(
                 f"ALTER TABLE {TABLE} ADD COLUMN {column.name} {column.kind.sql_type};\n"
             )
-    return [Step(number, "columns", "".join(statements)) for number, statements in added.items()]
+    return [SchemaStep(number, "columns", "".join(statements)) for number, statements in added.items()]
 
 
 @cache
 def declared_columns() -> dict[str, str]:
     """Type of each column of ``completion_requests`` in a database that all steps made."""
-    connection = apsw.Connection(":memory:")
-    try:
+    with closing(in_memory()) as connection:
         for step in steps():
             connection.execute(step.sql)
         return dict(connection.execute("SELECT name, type FROM pragma_table_info(?)", (TABLE,)))
-    finally:
-        connection.close()
 
 
 _MOST_FAULTS: Final = 10_000
@@ -125,7 +122,7 @@ def damage_in(connection: apsw.Connection, check: str = "quick_check") -> list[s
     return [str(line) for (line,) in found if line != "ok" and not _ONLY_ODD.search(str(line))]
 
 
-def look(path: Path) -> set[int]:
+def applied_steps(path: Path) -> set[int]:
     """Numbers of the steps that were applied; none if there is nothing in the file yet. Never writes.
 
     Raises ``NewerDatabaseError``, ``ForeignDatabaseError``, or ``StoreError`` that says what was found instead.
@@ -140,7 +137,7 @@ def look(path: Path) -> set[int]:
             f"{path} is not a SQLite database. Name another file with --db-path, or move this one away."
         )
     try:
-        with untouched(path, BUSY_TIMEOUT_MS) as connection:
+        with open_read_only(path, BUSY_TIMEOUT_MS) as connection:
             tables = tables_in(connection)
             if not tables:
                 return set()
@@ -243,15 +240,14 @@ def check_ledger(path: Path, connection: apsw.Connection) -> set[int]:
 
 
 def apply_steps(path: Path, connection: apsw.Connection, applied: set[int]) -> None:
-    """Apply the steps that ``look`` did not find: each one and its ledger row in one transaction.
+    """Apply the steps that ``applied_steps`` did not find: each one and its ledger row in one transaction.
 
     A database that needs none is opened without asking for the lock, so that another program may hold it.
     """
     for step in steps():
         if step.number in applied:
             continue
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             connection.execute(LEDGER)
             if step.number not in check_ledger(path, connection):  # another process may just have been here
                 connection.execute(step.sql)
@@ -259,8 +255,3 @@ def apply_steps(path: Path, connection: apsw.Connection, applied: set[int]) -> N
                     "INSERT INTO schema_steps (number, name, checksum, applied_at, app_version) VALUES (?, ?, ?, ?, ?)",
                     (step.number, step.name, step.checksum, datetime.now(UTC).isoformat(), APP_VERSION),
                 )
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise

@@ -12,7 +12,7 @@ Killed at any point, the old database or the new one is there. How:
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,8 +20,9 @@ import apsw
 
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.storage.backup import sync_folder
+from llm_metrics_proxy.storage.connection import Access, connect, transaction
+from llm_metrics_proxy.storage.read_only_file import HEADER_BYTES, header
 from llm_metrics_proxy.storage.sqlite_schema import FILE_MAGIC
-from llm_metrics_proxy.storage.untouched import HEADER_BYTES, header
 
 _SIDE_FILES: Final = ("-wal", "-shm", "-journal")
 _TRIES: Final = 20
@@ -44,8 +45,7 @@ def locked(target: Path, doing: str) -> Iterator[Held | None]:
     with ExitStack() as stack:
         file = apsw.VFSFile("unix", str(target), [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_MAIN_DB, 0])
         stack.callback(file.xClose)
-        connection = apsw.Connection(target.as_uri(), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI)
-        stack.callback(connection.close)
+        connection = stack.enter_context(closing(connect(target, Access.WRITE)))
         try:
             _lock(target, connection, doing)
         except (apsw.CorruptError, apsw.NotADBError):
@@ -60,8 +60,8 @@ def _lock(target: Path, connection: apsw.Connection, doing: str) -> None:
             connection.execute("PRAGMA main.locking_mode = EXCLUSIVE").fetchall()
             connection.execute("PRAGMA main.journal_mode = DELETE").fetchall()  # the -wal becomes part of the file
             connection.execute("PRAGMA main.journal_mode = MEMORY").fetchall()  # close() would delete a file -journal
-            connection.execute("BEGIN EXCLUSIVE")
-            connection.execute("COMMIT")
+            with transaction(connection, is_exclusive=True):
+                pass
         except (apsw.BusyError, apsw.LockedError) as error:
             if attempt + 1 == _TRIES:
                 raise MigrationRefusedError(

@@ -2,7 +2,7 @@
 
 The rules:
 
-* A child is told its options by one line on its standard input, which then stays open. End of file there means that
+* A child gets its options as one line on its standard input, which then stays open. End of file there means that
   the supervisor is gone, even by ``kill -9``: the child drains and ends by itself, so nothing is ever orphaned.
 * A child has a process group of its own. Ctrl-C in a terminal reaches the supervisor only, and the children hear from
   it. All are in one session: where Linux groups processes by sessions (``sched_autogroup``), how nice one is counts
@@ -22,12 +22,12 @@ nobody would use again.
 """
 
 from llm_metrics_proxy.supervisor.child import LONGEST_DELAY_S, restart_delay_s
-from llm_metrics_proxy.supervisor.plan import ChildSpec, Plan, Reload, ReloadAnswer, ReloadRequest, become
+from llm_metrics_proxy.supervisor.launch_plan import ChildSpec, LaunchPlan, Reload, ReloadAnswer, ReloadRequest, become
 
 __all__ = [
     "LONGEST_DELAY_S",
     "ChildSpec",
-    "Plan",
+    "LaunchPlan",
     "Reload",
     "ReloadAnswer",
     "ReloadRequest",

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.supervisor.plan import ChildSpec
+from llm_metrics_proxy.supervisor.launch_plan import ChildSpec
 
 FIRST_DELAY_S: Final = 0.1
 LONGEST_DELAY_S: Final = 5.0
@@ -31,7 +31,7 @@ class Child:
         self.failed_starts = 0  # deaths in a row before it had started
         self.restart_at_s: float | None = None
         self.kill_at_s: float | None = None
-        self._untold = b""  # of new options, what its standard input did not take yet
+        self._pending_stdin = b""  # of new options, what its standard input did not take yet
 
     def __repr__(self) -> str:
         pid = self.process.pid if self.process else None
@@ -40,7 +40,7 @@ class Child:
     def start(self, now_s: float) -> None:
         """Run it and hand it its options. Raises ``OSError`` if the system cannot start a process."""
         self.started_s, self.restart_at_s, self.kill_at_s = now_s, None, None
-        self._untold = b""
+        self._pending_stdin = b""
         # Inherited by the child, for whom SIGHUP is to mean nothing, and the terminal's wish that only its foreground
         # writes; what comes to us meanwhile waits.
         signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_CHILDREN)
@@ -55,34 +55,34 @@ class Child:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _NOT_FOR_CHILDREN)
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError):  # it is dead already; its exit code will tell more
+        with suppress(BrokenPipeError):  # it is dead already; its exit code says more
             self.process.stdin.write(self.spec.options_json.encode() + b"\n")
             self.process.stdin.flush()
         os.set_blocking(self.process.stdin.fileno(), False)  # from now on it must not make us wait
 
-    def tell(self, options_json: str) -> None:
+    def reload(self, options_json: str) -> None:
         """Hand it new options, now or as soon as it reads; one that is started later gets them first."""
         self.spec = msgspec.structs.replace(self.spec, options_json=options_json)
         if self.process is not None:
-            self._untold += options_json.encode() + b"\n"
-            self.tell_on()
+            self._pending_stdin += options_json.encode() + b"\n"
+            self.flush_stdin()
 
     @property
-    def has_untold(self) -> bool:
+    def has_pending_stdin(self) -> bool:
         """Its standard input is full."""
-        return bool(self._untold)
+        return bool(self._pending_stdin)
 
-    def tell_on(self) -> None:
+    def flush_stdin(self) -> None:
         """Go on handing over."""
-        if self.process is None or not self._untold:
+        if self.process is None or not self._pending_stdin:
             return
         assert self.process.stdin is not None
         try:
-            self._untold = self._untold[os.write(self.process.stdin.fileno(), self._untold) :]
+            self._pending_stdin = self._pending_stdin[os.write(self.process.stdin.fileno(), self._pending_stdin) :]
         except BlockingIOError:
             pass
         except OSError:  # it is dead; its successor gets them
-            self._untold = b""
+            self._pending_stdin = b""
 
     def signal(self, signum: int) -> None:
         """Send a signal if it runs; ``Popen`` never signals a pid that was reaped."""

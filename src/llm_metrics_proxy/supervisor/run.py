@@ -10,14 +10,14 @@ from typing import Final
 
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor.child import Child, restart_delay_s
-from llm_metrics_proxy.supervisor.plan import STOP_SIGNALS, Plan
+from llm_metrics_proxy.supervisor.launch_plan import STOP_SIGNALS, LaunchPlan
 from llm_metrics_proxy.supervisor.settings_reader import SettingsReader
 from llm_metrics_proxy.supervisor.signals import signals
 
 HEALTHY_AFTER_S: Final = 30.0
 MOST_FAILED_STARTS: Final = 5
 REFUSALS: Final = {2: "its settings are unusable", 3: "the database is not one it may write (see above)"}
-UNTOLD_PAUSE_S: Final = 0.05
+PENDING_PAUSE_S: Final = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +25,12 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Owns the children. ``run`` returns the exit code once none is left."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: LaunchPlan) -> None:
         self._children = [Child(spec) for spec in plan.children]
         self._listen_fds = list(plan.listen_fds)
         self._scoreboard = None if plan.scoreboard_fd is None else Scoreboard(plan.scoreboard_fd)
         self._stopping = False
-        self._stopped_group = -1  # this group and lower ones were told to stop
+        self._stopped_group = -1  # this group and lower ones have had SIGTERM
         self._stop_signals = 0
         self._exit_code = 0
         self._reload = plan.reload
@@ -58,8 +58,8 @@ class Supervisor:
         due = [at for child in self._children for at in (child.restart_at_s, child.kill_at_s) if at is not None]
         if self._reader is not None:
             due.append(self._reader.kill_at_s)
-        if any(child.has_untold for child in self._children):
-            due.append(time.monotonic() + UNTOLD_PAUSE_S)
+        if any(child.has_pending_stdin for child in self._children):
+            due.append(time.monotonic() + PENDING_PAUSE_S)
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _do_what_is_due(self) -> None:
@@ -71,7 +71,7 @@ class Supervisor:
                 log.warning("%s did not stop within %g s: killed", child.spec.name, child.spec.stop_timeout_s)
                 child.kill_at_s = None
                 child.signal(signal.SIGKILL)
-            child.tell_on()
+            child.flush_stdin()
         if self._reader is not None and self._reader.kill_at_s <= now_s:
             self._reader.process.kill()
 
@@ -107,8 +107,8 @@ class Supervisor:
         else:
             for child in self._children:
                 if child.spec.name in answer.options:
-                    child.tell(answer.options[child.spec.name])
-            log.info("the settings were read again, and the workers told")
+                    child.reload(answer.options[child.spec.name])
+            log.info("the settings were read again and handed to the processes")
             if answer.needs_restart:
                 log.warning("changed, but only a restart makes them count: %s", ", ".join(answer.needs_restart))
         if self._read_once_more:

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.supervisor.plan import Reload, ReloadAnswer, ReloadRequest, nameless_file
+from llm_metrics_proxy.supervisor.launch_plan import Reload, ReloadAnswer, ReloadRequest, nameless_file
 
 READING_LIMIT_S: Final = 30.0  # half a second on a machine that is not overloaded
 
@@ -18,7 +18,7 @@ class SettingsReader:
     def __init__(self, reload: Reload, options: dict[str, str]) -> None:
         """Raises ``OSError`` if the system cannot start a process."""
         request = ReloadRequest(
-            told_json=reload.told_json, options={name: options[name] for name in reload.children if name in options}
+            start_json=reload.start_json, options={name: options[name] for name in reload.children if name in options}
         )
         self._answer = os.fdopen(nameless_file(), "r+b")
         self.kill_at_s = time.monotonic() + READING_LIMIT_S

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from llm_metrics_proxy.supervisor.plan import STOP_SIGNALS
+from llm_metrics_proxy.supervisor.launch_plan import STOP_SIGNALS
 
 
 @contextmanager

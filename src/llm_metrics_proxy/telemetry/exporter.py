@@ -82,7 +82,7 @@ class TelemetryExporter:
         return TelemetryStatus(self._sent, self._dropped, len(self._queue))
 
     def stop(self, timeout_s: float = CLOSE_LIMIT_S) -> None:
-        """Send what waits, for at most so long. What is left then is lost."""
+        """Send what waits, for at most ``timeout_s``. The rest is lost."""
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():

@@ -129,8 +129,7 @@ def _provider(record: RequestRecord, host: str) -> str:
     for end, provider in names.PROVIDERS_BY_HOST:
         if host.endswith(end):
             return provider
-    family = (record.dialect or "").partition("_")[0]
-    return names.PROVIDERS_BY_DIALECT.get(family, OTHER)
+    return names.PROVIDERS_BY_DIALECT.get(record.dialect or "") or OTHER
 
 
 def _error(record: RequestRecord) -> str | None:

@@ -5,6 +5,8 @@ A test compares them with the constants of the installed opentelemetry-semantic-
 
 from typing import Final, NamedTuple
 
+from llm_metrics_proxy.wire.endpoints import DIALECTS
+
 # Attributes of spans, and those of metrics among them.
 OPERATION: Final = "gen_ai.operation.name"
 PROVIDER: Final = "gen_ai.provider.name"
@@ -72,26 +74,9 @@ PER_CHUNK: Final = HistogramName(
 )
 HISTOGRAMS: Final = (TOKEN_USAGE, DURATION, FIRST_CHUNK, PER_CHUNK)
 
-# Dialect → operation. The conventions know chat, text_completion and embeddings; the others are ours.
-OPERATIONS: Final[dict[str, str]] = {
-    "openai_chat": "chat",
-    "openai_responses": "chat",
-    "anthropic_messages": "chat",
-    "ollama_chat": "chat",
-    "openai_completions": "text_completion",
-    "llama_completion": "text_completion",
-    "ollama_generate": "text_completion",
-    "openai_embeddings": "embeddings",
-    "ollama_embed": "embeddings",
-    "anthropic_count_tokens": "count_tokens",
-    "openai_realtime": "realtime",
-    "rerank": "rerank",
-    "openai_moderations": "moderation",
-    "openai_speech": "speech",
-    "openai_transcriptions": "transcription",
-    "openai_translations": "translation",
-    "openai_images": "image_generation",
-}
+# Dialect → operation, and provider where the host says nothing.
+OPERATIONS: Final = {dialect.name: dialect.operation for dialect in DIALECTS}
+PROVIDERS_BY_DIALECT: Final = {dialect.name: dialect.provider for dialect in DIALECTS}
 # Ends of host names → provider, in the conventions' words.
 PROVIDERS_BY_HOST: Final = (
     (".openai.azure.com", "azure.ai.openai"),
@@ -110,5 +95,3 @@ PROVIDERS_BY_HOST: Final = (
     ("api.perplexity.ai", "perplexity"),
     ("openrouter.ai", "openrouter"),
 )
-# First word of a dialect → provider, where the host says nothing: whose API it is.
-PROVIDERS_BY_DIALECT: Final = {"openai": "openai", "anthropic": "anthropic", "ollama": "ollama", "llama": "llama_cpp"}

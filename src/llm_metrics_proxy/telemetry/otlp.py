@@ -34,12 +34,12 @@ _HINTS: Final = tls_reasons.Hints(
 )
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
-# A receiver that is away is told by this program, once; the SDK would tell it with every attempt.
+# This program logs once that a receiver is away; the SDK would log every attempt.
 logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
 
 
 class _Remembering(HTTPAdapter):
-    """Keeps why the newest attempt failed: the SDK tells it to nobody but its log."""
+    """Keeps why the newest attempt failed; the SDK only logs it."""
 
     error: Exception | None = None
 

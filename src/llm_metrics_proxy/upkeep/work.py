@@ -5,12 +5,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import apsw
-
 from llm_metrics_proxy.migration.batches import Pace, transaction
 from llm_metrics_proxy.rollups.grains import DAY
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
-from llm_metrics_proxy.storage.affinity import shadow
+from llm_metrics_proxy.storage.affinity import connect_to_records
+from llm_metrics_proxy.storage.connection import Access, snapshot
 from llm_metrics_proxy.storage.retention import forget_some, oldest_day, prune_some, used_bytes
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.rollup_store import (
@@ -60,10 +59,8 @@ class Upkeep:
         self._clearing, self._pruning = Pace(batch_lock_ms), Pace(batch_lock_ms)
         self._looked_through: dict[str, int] = {}
         self._is_forgotten = False
-        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        self._connection.set_busy_timeout(1000)
-        self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        shadow(self._connection)
+        pragmas = {"cache_size": -_CACHE_KIB}
+        self._connection = connect_to_records(path, Access.WRITE, busy_ms=1000, pragmas=pragmas)
 
     def close(self) -> None:
         """Release the file."""
@@ -100,12 +97,9 @@ class Upkeep:
     def _merged(self) -> Merged:
         """What comes next, from one state of the database; nobody waits meanwhile."""
         connection = self._connection
-        connection.execute("BEGIN")
-        try:
+        with snapshot(connection):
             records = min(self._rolling.records, _MOST)
             return merge(connection, gather(connection, self.state(), records))
-        finally:
-            connection.execute("ROLLBACK")
 
     def _roll_up(self, merged: Merged) -> Worked:
         with transaction(self._connection, self._rolling):

@@ -1,7 +1,7 @@
-"""Content-Encoding undone on a copy of a response body, piece by piece, so that its facts can be read.
+"""Content-Encoding undone on a copy of a response body, piece by piece, to read its facts.
 
-The client's bytes are never touched. Nothing here raises: a copy that cannot be decoded is given up, ``failed`` says
-so, and the exchange goes on without facts. Codings: RFC 9110 section 8.4.1, RFC 7932 (br), RFC 8878 and 9659 (zstd).
+The client's bytes are never touched. Nothing here raises: a copy that cannot be decoded sets ``failed``, and the
+exchange goes on without facts. Codings: RFC 9110 section 8.4.1, RFC 7932 (br), RFC 8878 and 9659 (zstd).
 """
 
 import zlib
@@ -16,8 +16,8 @@ MAX_FEED_BYTES: Final = 16 * 1024 * 1024  # decoded from the bytes of one feed
 MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024  # decoded in all, before the ratio is looked at
 MAX_RATIO: Final = 200
 
-_STEP_BYTES: Final = 1024 * 1024  # decoded at once, where the library can be told
-_ZSTD_INPUT_BYTES: Final = 256  # zstandard cannot be told; one block of 128 KiB needs 4 bytes, so a step gives 8 MiB
+_STEP_BYTES: Final = 1024 * 1024  # decoded at once, where the library takes a limit
+_ZSTD_INPUT_BYTES: Final = 256  # zstandard takes none; one block of 128 KiB needs 4 bytes, so a step gives 8 MiB
 _ZSTD_WINDOW_BYTES: Final = 8 * 1024 * 1024  # RFC 9659 section 3: the largest window that a sender may use in HTTP
 _MAX_CODINGS: Final = 3
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -33,7 +33,7 @@ _CORRUPT: Final = (zlib.error, brotli.error, zstandard.ZstdError, _TooLargeError
 
 class _Coding(Protocol):
     def steps(self, data: bytes) -> Iterator[bytes]:
-        """What ``data`` decodes to, as far as the sender has flushed, in bounded steps."""
+        """Everything in ``data`` that the sender has flushed, decoded in bounded steps."""
 
 
 class _Gzip:
@@ -41,7 +41,7 @@ class _Gzip:
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(_GZIP_WBITS)
-        self._start = b""  # of what follows a member, until it can be told what that is
+        self._start = b""  # of what follows a member, until it is long enough to recognise
         self._ended = False
 
     def steps(self, data: bytes) -> Iterator[bytes]:

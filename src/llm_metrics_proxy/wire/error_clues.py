@@ -1,18 +1,22 @@
 """What servers' codes, types, messages and statuses say, as types of the taxonomy. Pure tables and their look-up.
 
 Gathered from OpenAI, Azure, Anthropic, Gemini, DeepSeek, OpenRouter, vLLM, SGLang, llama.cpp, Ollama, LiteLLM and
-FastAPI. Frozen with version 3.0.0, like ``error_taxonomy``, which uses it.
+FastAPI. Frozen with the migration to 3.0.0, whose SQL is made from these tables. What a later version recognises is
+another clue at the end of ``CLUES``, with its ``since``; a new type brings its own in its row of ``error_types``.
 """
 
 import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from llm_metrics_proxy.wire.error_types import FIRST
+
 
 class Clue(NamedTuple):
     """``words`` are whole codes or types in lower case; ``texts`` parts of a message in lower case.
 
-    ``also`` must be in the message beside a text; ``statuses``, if any, are those where texts count.
+    ``also`` must be in the message beside a text; ``statuses``, if any, are those where texts count. ``since``: the
+    version that first looks for them.
     """
 
     type: str
@@ -20,6 +24,7 @@ class Clue(NamedTuple):
     texts: tuple[str, ...] = ()
     also: str = ""
     statuses: tuple[int, ...] = ()
+    since: str = FIRST
 
 
 # The first that fits decides: what outranks a rate limit or a bare status comes first.
@@ -125,11 +130,11 @@ def _first(clues: Sequence[Clue], words: frozenset[str], message: str, status: i
     return None
 
 
-def clue(words: Sequence[str], message: str | None, status: int | None) -> str | None:
+def clue(words: Sequence[str], message: str | None, status: int | None, clues: Sequence[Clue] = CLUES) -> str | None:
     """The type that a server's words tell, ``None`` if they leave it to its status."""
     lowered = [lower(word) for word in words]
     shown = status if status is not None and status >= 400 else _status_in(lowered)
-    found = _first(CLUES, frozenset(lowered), lower(message or ""), shown)
+    found = _first(clues, frozenset(lowered), lower(message or ""), shown)
     if found is None and (status is None or status < 400):  # an error inside a success: all there is are words
         found = status_clue(shown) if shown is not None else _first(VAGUE, frozenset(lowered), "", None)
     return found

@@ -1,47 +1,40 @@
-"""What the readers of streamed dialects share: framing, decoding, errors, and events that are known already.
+"""What the readers of streams share: framing, decoding, errors, and recognising events that were seen before.
 
-A dialect says which struct names what it needs (``kind``), what an event of it means (``read``) and what is known in
-the end (``facts``). OpenAI's chat streams, most of all traffic, have a reader of their own in ``openai_stream``.
+A dialect names the members that it needs (``kind``) and says what an event means (``read``) and what is known at the
+end (``facts``).
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Final, Protocol
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import (
+    SAW_ERROR,
+    SAW_TERMINAL,
+    SAW_TOKEN,
+    SAW_VISIBLE,
+    ErrorFacts,
+    ResponseFacts,
+)
 from llm_metrics_proxy.wire.content_shape import Form, FormRules
-from llm_metrics_proxy.wire.error_body import read_error_event
+from llm_metrics_proxy.wire.error_body import error_in_body, read_error_event
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
+from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.sse import SseEvent, SseReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode, decoder_of
 
 _LONGEST_MARKER: Final = 16  # [DONE] and some white space
-_MOST_FORMS: Final = 16  # a stream whose events differ in more than the rules say is not worth further tries
-
-
-class Framer(Protocol):
-    """Cuts a body into events: ``SseReader`` or ``NdjsonReader``."""
-
-    @property
-    def overflowed(self) -> bool:
-        """An event was too long and was left out."""
-
-    @property
-    def at_boundary(self) -> bool:
-        """The next byte is the first of an event."""
-
-    def feed(self, data: bytes) -> list[SseEvent]:
-        """The events that ``data`` completes."""
-
-    def finish(self) -> list[SseEvent]:
-        """The event that the end left incomplete."""
+_MOST_FORMS: Final = 8  # a stream whose events differ in more than the rules say is not worth further tries
+_ONLY_TEXT: Final = frozenset({SAW_TOKEN, SAW_VISIBLE})
 
 
 class EventReader(ABC):
     """Reads one stream. An event that cannot be understood sets ``malformed``; reading goes on with the next."""
 
     __slots__ = (
+        "_at_boundary",
         "_form",
         "_form_bits",
         "_framer",
@@ -56,12 +49,18 @@ class EventReader(ABC):
     kind: ClassVar[type[msgspec.Struct]]  # every field has a default
     rules: ClassVar[FormRules] = FormRules(texts=())  # without: every event is read
     max_event_bytes: ClassVar[int] = MAX_PIECE_BYTES
-    frame: ClassVar[type[SseReader] | Any] = SseReader
+    last_event_is_whole_answer: ClassVar[bool] = False  # if an event was too long to be held, it may have been the end
+    frame: ClassVar[type[SseReader | NdjsonReader]] = SseReader
+    decode_event: ClassVar[Callable[[bytes], Any]]
 
-    def __init__(self) -> None:
-        self._framer: Framer = self.frame(self.max_event_bytes)
+    def __init_subclass__(cls) -> None:
+        cls.decode_event = staticmethod(decoder_of(cls.kind))
+
+    def __init__(self, max_event_bytes: int | None = None) -> None:
+        self._framer = self.frame(max_event_bytes or self.max_event_bytes)
         self._form: Form | None = None  # of the last event that brought text and nothing else
         self._form_bits = 0
+        self._at_boundary = False  # surely; else the framer knows
         self._tries = _MOST_FORMS
         self.content_chunks = 0
         self.only_text = False  # set by ``read``: the event would say the same again with any other text in it
@@ -74,8 +73,8 @@ class EventReader(ABC):
         """What ``event``, a ``kind``, shows. Given by each dialect."""
 
     @abstractmethod
-    def facts(self, *, malformed: bool) -> ResponseFacts:
-        """All that is known. Given by each dialect."""
+    def facts(self, **ends: Any) -> ResponseFacts:
+        """All that is known, with what the base class knows of how it ended. Given by each dialect."""
 
     def error_of(self, data: bytes) -> ErrorFacts:
         """The facts of an event that is named ``error``."""
@@ -84,17 +83,21 @@ class EventReader(ABC):
     def feed(self, data: bytes) -> int:
         """Take the next bytes; return what they showed as ``SAW_*`` bits."""
         form = self._form
-        if form is not None and form.fits(data) and self._framer.at_boundary:
+        if form is not None and form.fits(data) and (self._at_boundary or self._framer.at_boundary):
+            self._at_boundary = True  # and it stays there: the framer never sees this event
             self.content_chunks += 1
             return self._form_bits
+        self._at_boundary = False
         seen = 0
         events = self._framer.feed(data)
         for event in events:
             self.only_text = False
             seen |= self._take(event)
-        if self._tries and len(events) == 1 and self.only_text and seen in {SAW_TOKEN, SAW_TOKEN | SAW_OUTPUT}:
+        if self._tries and len(events) == 1 and self.only_text and seen in _ONLY_TEXT:
             self._tries -= 1
-            self._form, self._form_bits = Form.of(data, self.rules), seen
+            form = Form.of(data, self.rules)
+            if form is not None:  # else the one before may fit again: a line break or an umlaut came between
+                self._form, self._form_bits = form, seen
         return seen
 
     def finish(self) -> ResponseFacts:
@@ -102,8 +105,14 @@ class EventReader(ABC):
         malformed = self.malformed
         for event in self._framer.finish():
             self._take(event)
-        # An event that the end cut short cannot be read, but was not malformed: the missing terminal marker tells.
-        return self.facts(malformed=malformed or self._framer.overflowed)
+        # An event that the end cut short cannot be read, but was not malformed: the missing terminal marker shows it.
+        overflowed = self._framer.overflowed
+        return self.facts(
+            content_chunks=self.content_chunks,
+            terminal=self.terminal or (overflowed and self.last_event_is_whole_answer),
+            malformed=malformed or overflowed,
+            error=self.error,
+        )
 
     def end_seen(self) -> int:
         """A finish reason or end marker."""
@@ -116,6 +125,10 @@ class EventReader(ABC):
             self.error = error or ErrorFacts()
         return SAW_ERROR
 
+    def member_error_seen(self, value: object) -> int:
+        """An event that has an ``error``, of whatever shape."""
+        return self.error_seen(error_in_body({"error": value}))
+
     def _take(self, event: SseEvent) -> int:
         data = event.data
         if len(data) <= _LONGEST_MARKER and data.strip() == b"[DONE]":
@@ -123,7 +136,7 @@ class EventReader(ABC):
         if event.name == b"error":
             return self.error_seen(self.error_of(data))
         try:
-            value: Any = decoder_of(self.kind)(data)
+            value = type(self).decode_event(data)
         except UNREADABLE:
             value = decode(self.kind, data)
         if value is None:

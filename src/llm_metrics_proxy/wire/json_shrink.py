@@ -21,8 +21,8 @@ _TEXT: Final = re.compile(rb'[^"\[\]{},:]*+')
 _STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.S)
 _WHOLE_ESCAPES: Final = re.compile(rb'[^"\\]*+(?:\\(?:u[\da-fA-F]{4}|[^u])[^"\\]*+)*+')
 _TO_MEMBER_END: Final = re.compile(rb'[^"\[\]{},]*+')
-_TO_BRACKET: Final = re.compile(rb'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+', re.S)
-_BLANK: Final = re.compile(rb"[ \t\r\n]*+")
+TO_BRACKET: Final = re.compile(rb'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+', re.S)
+BLANK: Final = re.compile(rb"[ \t\r\n]*+")
 
 _QUOTE, _COMMA, _COLON = b'",:'
 _CLOSER: Final = {ord("{"): ord("}"), ord("["): ord("]")}
@@ -82,7 +82,7 @@ class JsonShrinker:
 
     def _text(self, data: bytes, position: int) -> int:
         """Between the strings of a kept part: copied."""
-        stop = _end(_TEXT, data, position)
+        stop = end_of(_TEXT, data, position)
         self._kept += data[position:stop]
         if stop == len(data):
             return stop
@@ -155,12 +155,12 @@ class JsonShrinker:
         """Take away the half escape or half character that the cut may have left."""
         start = self._string_start + 1
         raw = bytes(self._kept[start:])
-        whole = raw[: _end(_WHOLE_ESCAPES, raw, 0)]
+        whole = raw[: end_of(_WHOLE_ESCAPES, raw, 0)]
         self._kept[start:] = whole.decode("utf-8", "ignore").encode()
 
     def _skip_to_member_end(self, data: bytes, position: int) -> int:
         """At a value of a member that is left out."""
-        stop = _end(_TO_MEMBER_END, data, position)
+        stop = end_of(_TO_MEMBER_END, data, position)
         if stop == len(data):
             return stop
         byte = data[stop]
@@ -176,7 +176,7 @@ class JsonShrinker:
 
     def _skip(self, data: bytes, position: int) -> int:
         """Inside a container that is left out."""
-        stop = _end(_TO_BRACKET, data, position)
+        stop = end_of(TO_BRACKET, data, position)
         if stop == len(data):
             return stop
         byte = data[stop]
@@ -203,7 +203,7 @@ class JsonShrinker:
         if self._escaped:
             self._escaped = False
             position += 1
-        stop = _end(_STRING, data, position)
+        stop = end_of(_STRING, data, position)
         if stop == len(data):
             return stop, False
         if data[stop] == _QUOTE:
@@ -213,7 +213,7 @@ class JsonShrinker:
 
     def _after(self, data: bytes, position: int) -> int:
         """Behind the document: only white space."""
-        stop = _end(_BLANK, data, position)
+        stop = end_of(BLANK, data, position)
         return stop if stop == len(data) else self._break(data, stop)
 
     def _break(self, data: bytes, position: int) -> int:
@@ -224,7 +224,8 @@ class JsonShrinker:
         return max(position, len(data))
 
 
-def _end(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
+def end_of(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
+    """Where the match at ``position`` of a pattern that matches the empty text ends."""
     match = pattern.match(data, position)
-    assert match is not None  # every pattern here matches the empty text
+    assert match is not None
     return match.end()

@@ -6,11 +6,10 @@ For whole objects that a decoder has already found valid; on anything else the a
 import re
 from typing import Final, NamedTuple
 
-_BLANK: Final = re.compile(rb"[ \t\r\n]*+")
-# The patterns are explained in json_shrink.
+from llm_metrics_proxy.wire.json_shrink import BLANK, TO_BRACKET, end_of
+
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.S)
 _SCALAR: Final = re.compile(rb"[^,\]}\s]++")
-_TO_BRACKET: Final = re.compile(rb'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+', re.S)
 
 
 class Member(NamedTuple):
@@ -25,22 +24,22 @@ class Member(NamedTuple):
 def members(text: bytes, start: int = 0) -> list[Member] | None:
     """The members of the object that begins at ``start``, white space before it allowed, in their order."""
     found: list[Member] = []
-    position = _after_blank(text, start)
+    position = end_of(BLANK, text, start)
     if text[position : position + 1] != b"{":
         return None
-    position = _after_blank(text, position + 1)
+    position = end_of(BLANK, text, position + 1)
     while text[position : position + 1] == b'"':
         key = _STRING.match(text, position)
         if key is None:
             return None
-        value_start = _after_blank(text, _after_blank(text, key.end()) + 1)  # behind the colon
+        value_start = end_of(BLANK, text, end_of(BLANK, text, key.end()) + 1)  # behind the colon
         end = _value_end(text, value_start)
         if end is None:
             return None
         found.append(Member(key.group()[1:-1], position, value_start, end))
-        position = _after_blank(text, end)
+        position = end_of(BLANK, text, end)
         if text[position : position + 1] == b",":
-            position = _after_blank(text, position + 1)
+            position = end_of(BLANK, text, position + 1)
     return found if text[position : position + 1] == b"}" else None
 
 
@@ -67,15 +66,7 @@ def _container_end(text: bytes, position: int) -> int | None:
         position += 1
         if not depth:
             return position
-        match = _TO_BRACKET.match(text, position)
-        assert match is not None  # it matches the empty text
-        position = match.end()
+        position = end_of(TO_BRACKET, text, position)
         if text[position : position + 1] == b'"':
             return None  # a string without its end
     return None
-
-
-def _after_blank(text: bytes, position: int) -> int:
-    match = _BLANK.match(text, position)
-    assert match is not None  # it matches the empty text
-    return match.end()

@@ -4,63 +4,44 @@ Source: llama.cpp, ``tools/server/README.md``, ``POST /completion`` and ``/infil
 other servers answer that path as OpenAI does, so the members of that shape are known too.
 """
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.error_body import error_in_body
+from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.openai_common import (
-    Usage,
-    answer_usage,
-    cut,
-    finite,
-    response_facts,
-    short_text,
-    small_int,
-    usage_of,
-)
-from llm_metrics_proxy.wire.openai_completions import count_prompts
+from llm_metrics_proxy.wire.facts import Usage, answer_usage, cut, response_facts, short_text, usage_of
+from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.server_times import openai_times
-from llm_metrics_proxy.wire.tolerant import decode
+from llm_metrics_proxy.wire.tolerant import MISSING
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
-_MISSING = msgspec.Raw()
-_VISIBLE: Final = SAW_TOKEN | SAW_OUTPUT
 
+class LlamaRequest(ModelRequest):
+    """``/completion`` and ``/infill``."""
 
-class _Request(msgspec.Struct):
-    model: str | None = None
-    stream: bool | None = None
     n_predict: int | None = None
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
-    prompt: msgspec.Raw = _MISSING
+    prompt: msgspec.Raw = MISSING
+
+    def facts(self) -> RequestFacts:
+        """What it says."""
+        return self._facts(
+            max_tokens=self.max_tokens if self.n_predict is None else self.n_predict,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            message_count=count_prompts(self.prompt),
+        )
 
 
-def read_request(body: bytes) -> RequestFacts:
-    """The facts of a request's body; of one that is not a JSON object, none."""
-    request = decode(_Request, body)
-    if request is None:
-        return RequestFacts()
-    return RequestFacts(
-        model=cut(request.model),
-        is_streaming=request.stream is True,
-        max_tokens=small_int(request.max_tokens if request.n_predict is None else request.n_predict),
-        temperature=finite(request.temperature),
-        top_p=finite(request.top_p),
-        message_count=None if request.prompt is _MISSING else count_prompts(request.prompt),
-    )
-
-
-class _Choice(msgspec.Struct, gc=False):
+class _LlamaChoice(msgspec.Struct, gc=False):
     text: Any = None
     finish_reason: str | None = None
 
 
-class _Answer(msgspec.Struct, gc=False):
+class _LlamaAnswer(msgspec.Struct, gc=False):
     """A whole answer, or an event of a streamed one; the last event has what a whole answer has, but for the text."""
 
     content: Any = None
@@ -70,24 +51,24 @@ class _Answer(msgspec.Struct, gc=False):
     tokens_evaluated: Any = None  # of the prompt, cached ones included
     tokens_predicted: Any = None
     timings: Any = None
-    choices: list[_Choice] | None = None
+    choices: list[_LlamaChoice] | None = None
     usage: Any = None
     id: Any = None
     error: Any = None
 
 
-def _facts(answer: _Answer, **more: Any) -> ResponseFacts:
+def _facts(answer: _LlamaAnswer, **ends: Any) -> ResponseFacts:
     return response_facts(
-        model=cut(answer.model),
+        response_model=cut(answer.model),
         finish_reason=_finish_reason(answer),
         usage=_usage(answer),
         response_id=short_text(answer.id),
         times=openai_times(answer.timings, None),
-        **more,
+        **ends,
     )
 
 
-def _usage(answer: _Answer) -> Usage | None:
+def _usage(answer: _LlamaAnswer) -> Usage | None:
     if isinstance(answer.usage, dict):
         return answer_usage(answer.usage, answer.timings)
     if answer.tokens_evaluated is None and answer.tokens_predicted is None:
@@ -96,7 +77,7 @@ def _usage(answer: _Answer) -> Usage | None:
     return usage_of(prompt=answer.tokens_evaluated, completion=answer.tokens_predicted, cached=cached)
 
 
-def _finish_reason(answer: _Answer) -> str | None:
+def _finish_reason(answer: _LlamaAnswer) -> str | None:
     if answer.stop_type and answer.stop_type != "none":
         return cut(answer.stop_type)
     return next((cut(choice.finish_reason) for choice in answer.choices or () if choice.finish_reason), None)
@@ -107,12 +88,11 @@ class LlamaBodyReader(WholeBodyReader):
 
     __slots__ = ()
 
-    kind: ClassVar[type[msgspec.Struct]] = _Answer
+    kind: ClassVar[type[msgspec.Struct]] = _LlamaAnswer
 
-    def facts_of(self, answer: _Answer, *, terminal: bool, malformed: bool) -> ResponseFacts:
+    def facts_of(self, answer: _LlamaAnswer, **ends: Any) -> ResponseFacts:
         """What an answer says."""
-        error = error_in_body({"error": answer.error}) if answer.error else None
-        return _facts(answer, terminal=terminal, malformed=malformed, error=error)
+        return _facts(answer, **ends)
 
 
 class LlamaStreamReader(EventReader):
@@ -120,22 +100,22 @@ class LlamaStreamReader(EventReader):
 
     __slots__ = ("_known",)
 
-    kind: ClassVar[type[msgspec.Struct]] = _Answer
+    kind: ClassVar[type[msgspec.Struct]] = _LlamaAnswer
 
     def __init__(self) -> None:
         super().__init__()
-        self._known = _Answer()  # the newest value of each fact
+        self._known = _LlamaAnswer()  # the newest value of each fact
 
-    def read(self, event: _Answer) -> int:
+    def read(self, event: _LlamaAnswer) -> int:
         """One event."""
         if event.error:
-            return self.error_seen(error_in_body({"error": event.error}))
+            return self.member_error_seen(event.error)
         known, choices = self._known, event.choices or ()
         known.model = known.model or event.model
         known.id = event.id if known.id is None else known.id
         known.timings = event.timings or known.timings
         known.usage = event.usage or known.usage
-        seen = _VISIBLE if event.content or any(choice.text for choice in choices) else 0
+        seen = SAW_VISIBLE if event.content or any(choice.text for choice in choices) else 0
         reason = _finish_reason(event)
         if reason is None and event.stop is not True:
             return seen
@@ -143,12 +123,6 @@ class LlamaStreamReader(EventReader):
         known.tokens_evaluated, known.tokens_predicted = event.tokens_evaluated, event.tokens_predicted
         return seen | self.end_seen()
 
-    def facts(self, *, malformed: bool) -> ResponseFacts:
+    def facts(self, **ends: Any) -> ResponseFacts:
         """All that is known."""
-        return _facts(
-            self._known,
-            content_chunks=self.content_chunks,
-            terminal=self.terminal,
-            malformed=malformed,
-            error=self.error,
-        )
+        return _facts(self._known, **ends)

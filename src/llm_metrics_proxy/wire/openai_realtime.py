@@ -15,43 +15,43 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.openai_common import Usage, cut, response_facts, usage_of
-from llm_metrics_proxy.wire.openai_responses import Item, is_call
+from llm_metrics_proxy.wire.facts import Usage, cut, input_output_usage, response_facts
+from llm_metrics_proxy.wire.openai_responses import ResponsesItem, is_call
 from llm_metrics_proxy.wire.tolerant import decode
 from llm_metrics_proxy.wire.websocket import FrameReader
 
 _ENDS: Final = frozenset({"response.done", "response.completed", "response.incomplete", "response.failed"})
 _HINTS: Final = (b'"response.', b'"session.', b'"error"')  # most messages are sound, and long: they are not decoded
-_BESIDE: Final = frozenset({"rate_limits.updated"})  # comes by itself: no sign that a session goes on
+_UNRELATED: Final = frozenset({"rate_limits.updated"})  # sent unasked: no sign that a session goes on
 _MAX_QUERY_BYTES: Final = 8192
 
 
-class _Details(msgspec.Struct, gc=False):
+class _RealtimeStatusDetails(msgspec.Struct, gc=False):
     error: Any = None
 
 
-class _Response(msgspec.Struct, gc=False):
+class _RealtimeResponse(msgspec.Struct, gc=False):
     status: str | None = None
-    status_details: _Details | None = None
+    status_details: _RealtimeStatusDetails | None = None
     usage: Any = None
-    output: list[Item] | None = None
+    output: list[ResponsesItem] | None = None
 
 
-class _Session(msgspec.Struct, gc=False):
+class _RealtimeSession(msgspec.Struct, gc=False):
     model: str | None = None
 
 
-class _Event(msgspec.Struct, gc=False):
+class _RealtimeEvent(msgspec.Struct, gc=False):
     type: str | None = None
-    session: _Session | None = None
-    response: _Response | None = None
+    session: _RealtimeSession | None = None
+    response: _RealtimeResponse | None = None
     error: Any = None
 
 
 class RealtimeReader:
     """Reads what the server sends of one session, as a ``ResponseReader``; ``frames`` counts its frames.
 
-    ``error`` is the newest error that the server told of, whether or not it failed the session.
+    ``error`` is the newest error that the server reported, whether or not it failed the session.
     """
 
     __slots__ = ("_answered", "_client_ended", "_goes_on", "_model", "_tool_calls", "_usage", "error", "frames")
@@ -74,15 +74,14 @@ class RealtimeReader:
         return seen
 
     def client_ends(self) -> None:
-        """The client ended the session, by a close frame or without one. Told after the server's end, it is no news."""
+        """The client ended the session, with or without a close frame. After the server's end it changes nothing."""
         self._client_ended = self._client_ended or not self.frames.closing
 
     def finish(self) -> ResponseFacts:
         """The sums over the session. It may end at any time, so any end is ``terminal``."""
         failed = not self._goes_on and not (self._client_ended and self._answered)
         return response_facts(
-            model=self._model,
-            finish_reason=None,
+            response_model=self._model,
             usage=self._usage,
             terminal=True,
             malformed=self.frames.broken,
@@ -94,21 +93,21 @@ class RealtimeReader:
         is_delta = b".delta" in message[:256]
         if is_delta or not any(hint in message for hint in _HINTS):
             if not self._goes_on:
-                self._goes_on = is_delta or _type_of(message) not in _BESIDE
+                self._goes_on = is_delta or _type_of(message) not in _UNRELATED
             return 0
-        event = decode(_Event, message)
+        event = decode(_RealtimeEvent, message)
         if event is None:
             return 0
         if event.type == "error":
             return self._error_seen(event.error)
-        self._goes_on = self._goes_on or event.type not in _BESIDE
+        self._goes_on = self._goes_on or event.type not in _UNRELATED
         if event.session is not None:
             self._model = self._model or cut(event.session.model)
         return self._response_ended(event.response) if event.type in _ENDS and event.response is not None else 0
 
-    def _response_ended(self, response: _Response) -> int:
+    def _response_ended(self, response: _RealtimeResponse) -> int:
         self._tool_calls = (self._tool_calls or 0) + sum(map(is_call, response.output or ()))
-        usage = _usage(response.usage)
+        usage = input_output_usage(response.usage)
         if usage is not None:
             self._usage = usage if self._usage is None else _sum(self._usage, usage)
         if response.status == "failed":
@@ -124,43 +123,23 @@ class RealtimeReader:
 
 
 def _type_of(message: bytes) -> str | None:
-    event = decode(_Event, message)
+    event = decode(_RealtimeEvent, message)
     return None if event is None else event.type
-
-
-def _usage(value: object) -> Usage | None:
-    if not isinstance(value, dict):
-        return None
-    inputs = value.get("input_token_details", value.get("input_tokens_details"))
-    outputs = value.get("output_token_details", value.get("output_tokens_details"))
-    return usage_of(
-        prompt=value.get("input_tokens"),
-        completion=value.get("output_tokens"),
-        total=value.get("total_tokens"),
-        cached=inputs.get("cached_tokens") if isinstance(inputs, dict) else None,
-        reasoning=outputs.get("reasoning_tokens") if isinstance(outputs, dict) else None,
-    )
 
 
 def _sum(one: Usage, other: Usage) -> Usage:
     """Counts of both; one that a report left out was not refused, and adds nothing."""
 
-    def add(name: str) -> int | None:
+    def add(name: str) -> Any:
         known = [count for count in (getattr(one, name), getattr(other, name)) if count is not None]
         return sum(known) if known else None
 
-    return Usage(
-        prompt_tokens=add("prompt_tokens"),
-        completion_tokens=add("completion_tokens"),
-        total_tokens=add("total_tokens"),
-        cached_tokens=add("cached_tokens"),
-        reasoning_tokens=add("reasoning_tokens"),
-        rejected=one.rejected or other.rejected,
-    )
+    counts = {name: add(name) for name in Usage.__struct_fields__}
+    return Usage(**counts | {"rejected": one.rejected or other.rejected})
 
 
 def model_in_query(target: bytes) -> str | None:
-    """The model that a session was asked for: ``?model=``, or Azure's ``?deployment=``; None if the query has none."""
+    """The model of a session: ``?model=``, or Azure's ``?deployment=``; None if the query has neither."""
     query = target.partition(b"?")[2]
     if not query or len(query) > _MAX_QUERY_BYTES:
         return None

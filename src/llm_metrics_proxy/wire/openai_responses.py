@@ -1,78 +1,64 @@
-"""OpenAI Responses: what the request asks for, and the answer that is one JSON body. ``openai_responses_stream`` reads
-the others.
+"""OpenAI Responses: what the request asks for, and its answers, streamed or not.
 
-Source: OpenAI's API reference, "Create a model response". The input is a text or a list of items.
+Source: OpenAI's API reference, "Create a model response" and "Streaming events". Every event names its type in its
+data; those that begin or end the response carry the whole of it, and the last one alone its usage.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import ErrorFacts, RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.openai_common import (
-    Usage,
-    cut,
-    finite,
-    response_facts,
-    short_text,
-    small_int,
-    usage_of,
-)
-from llm_metrics_proxy.wire.openai_completions import count_prompts
-from llm_metrics_proxy.wire.tolerant import count_items, decode
+from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.content_shape import FormRules
+from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
+from llm_metrics_proxy.wire.event_reader import EventReader
+from llm_metrics_proxy.wire.facts import cut, input_output_usage, response_facts, short_text
+from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
+from llm_metrics_proxy.wire.tolerant import MISSING, count_items, decode
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
-_MISSING = msgspec.Raw()
 
+class ResponsesRequest(ModelRequest):
+    """``/responses``. The input is a text or a list of items."""
 
-class _Request(msgspec.Struct):
-    model: str | None = None
     user: str | None = None
-    stream: bool | None = None
     max_output_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
-    input: msgspec.Raw = _MISSING
-    tools: msgspec.Raw = _MISSING
+    input: msgspec.Raw = MISSING
+    tools: msgspec.Raw = MISSING
+
+    def facts(self) -> RequestFacts:
+        """What it says."""
+        return self._facts(
+            user=self.user,
+            max_tokens=self.max_output_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            message_count=count_prompts(self.input),
+            tool_count=count_items(self.tools),
+        )
 
 
-def read_request(body: bytes) -> RequestFacts:
-    """The facts of a request's body; of one that is not a JSON object, none."""
-    request = decode(_Request, body)
-    if request is None:
-        return RequestFacts()
-    return RequestFacts(
-        model=cut(request.model),
-        user=cut(request.user),
-        is_streaming=request.stream is True,
-        max_tokens=small_int(request.max_output_tokens),
-        temperature=finite(request.temperature),
-        top_p=finite(request.top_p),
-        message_count=None if request.input is _MISSING else count_prompts(request.input),
-        tool_count=count_items(request.tools),
-    )
-
-
-class _Part(msgspec.Struct, gc=False):
+class _ResponsesPart(msgspec.Struct, gc=False):
     """A piece of a message: ``output_text`` or ``refusal``. Its text is skipped undecoded."""
 
     type: Any = None
 
 
-class Item(msgspec.Struct, gc=False):
+class ResponsesItem(msgspec.Struct, gc=False):
     """One item of ``output``: a message, reasoning, or a call of some kind."""
 
     type: Any = None
     name: Any = None
-    content: list[_Part] | str | None = None  # of a message, and of reasoning
+    content: list[_ResponsesPart] | str | None = None  # of a message, and of reasoning
 
 
 class _Incomplete(msgspec.Struct, gc=False):
     reason: str | None = None
 
 
-class Response(msgspec.Struct, gc=False):
+class ResponsesObject(msgspec.Struct, gc=False):
     """A response object, as the body or inside an event."""
 
     id: Any = None
@@ -80,49 +66,30 @@ class Response(msgspec.Struct, gc=False):
     status: str | None = None
     service_tier: Any = None
     incomplete_details: _Incomplete | None = None
-    output: list[Item] | None = None
+    output: list[ResponsesItem] | None = None
     usage: Any = None
     error: Any = None
 
 
-def is_call(item: Item) -> bool:
+def is_call(item: ResponsesItem) -> bool:
     """The model calls something: ``function_call``, ``custom_tool_call``, ``web_search_call``, ``mcp_call``, …."""
     return isinstance(item.type, str) and item.type.endswith("_call")
 
 
-def is_refusal(item: Item) -> bool:
-    """The model's message has a part in which it refuses."""
-    return isinstance(item.content, list) and any(part.type == "refusal" for part in item.content)
+def has_refusal(response: ResponsesObject) -> bool:
+    """A message in its output has a part in which the model refuses."""
+    messages = (item.content for item in response.output or () if isinstance(item.content, list))
+    return any(part.type == "refusal" for content in messages for part in content)
 
 
-def response_usage(value: object) -> Usage | None:
-    """The counts of a response's ``usage``; None without one."""
-    if not isinstance(value, dict):
-        return None
-    inputs, outputs = value.get("input_tokens_details"), value.get("output_tokens_details")
-    return usage_of(
-        prompt=value.get("input_tokens"),
-        completion=value.get("output_tokens"),
-        total=value.get("total_tokens"),
-        cached=inputs.get("cached_tokens") if isinstance(inputs, dict) else None,
-        reasoning=outputs.get("reasoning_tokens") if isinstance(outputs, dict) else None,
-        cost=value.get("cost"),
-    )
-
-
-def has_refusal(response: Response) -> bool:
-    """A message in its output refuses."""
-    return any(map(is_refusal, response.output or ()))
-
-
-def finish_reason_of(response: Response) -> str | None:
-    """Why it is incomplete, else its status once it has ended; ``failed`` is told by the error."""
+def finish_reason_of(response: ResponsesObject) -> str | None:
+    """Why it is incomplete, else its status once it has ended; ``failed`` shows in the error."""
     if response.incomplete_details is not None and response.incomplete_details.reason:
         return cut(response.incomplete_details.reason)
     return cut(response.status) if response.status in {"completed", "incomplete", "cancelled"} else None
 
 
-def response_error(response: Response) -> ErrorFacts | None:
+def response_error(response: ResponsesObject) -> ErrorFacts | None:
     """What went wrong with a response, if anything did."""
     if response.error:
         return error_facts(response.error) or ErrorFacts()
@@ -134,20 +101,119 @@ class ResponsesBodyReader(WholeBodyReader):
 
     __slots__ = ()
 
-    kind: ClassVar[type[msgspec.Struct]] = Response
+    kind: ClassVar[type[msgspec.Struct]] = ResponsesObject
     max_depth: ClassVar[int] = 5  # the answer, its output, a message, its parts, one of them
 
-    def facts_of(self, answer: Response, *, terminal: bool, malformed: bool) -> ResponseFacts:
+    def error_of(self, answer: ResponsesObject) -> ErrorFacts | None:
+        """What went wrong with it."""
+        return response_error(answer)
+
+    def facts_of(self, answer: ResponsesObject, **ends: Any) -> ResponseFacts:
         """What an answer says."""
         return response_facts(
-            model=cut(answer.model),
+            response_model=cut(answer.model),
             finish_reason=finish_reason_of(answer),
-            usage=response_usage(answer.usage),
-            terminal=terminal,
-            malformed=malformed,
-            error=response_error(answer),
+            usage=input_output_usage(answer.usage),
             tool_call_count=None if answer.output is None else sum(map(is_call, answer.output)),
             response_id=short_text(answer.id),
             service_tier=cut(answer.service_tier),
             refused=has_refusal(answer),
+            **ends,
         )
+
+
+_DELTA: Final = ".delta"
+_REFUSAL: Final = "response.refusal.delta"
+_ENDS: Final = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
+_NAMED_CALLS: Final = frozenset({"function_call", "custom_tool_call", "mcp_call"})
+
+
+class _ResponsesEvent(msgspec.Struct, gc=False):
+    type: str | None = None
+    response: ResponsesObject | None = None
+    item: ResponsesItem | None = None
+    delta: Any = None  # a text; only whether it is empty matters
+    error: Any = None
+    code: Any = None  # of a flat error
+    message: Any = None
+
+
+class ResponsesStreamReader(EventReader):
+    """Reads one stream."""
+
+    __slots__ = ("_finish_reason", "_last", "_refused", "_tool_calls")
+
+    kind: ClassVar[type[msgspec.Struct]] = _ResponsesEvent
+    rules: ClassVar[FormRules] = FormRules(
+        texts=(b'"delta":"', b'"delta": "'),
+        strings=(b'"obfuscation":"', b'"obfuscation": "'),  # padding against those who measure lengths
+        numbers=(b'"sequence_number":', b'"sequence_number": '),
+    )
+    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # perhaps with images in it
+    last_event_is_whole_answer: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._finish_reason: str | None = None
+        self._refused = False
+        self._tool_calls: int | None = None  # once the response has begun
+        self._last = ResponsesObject()  # the newest of what is known of it
+
+    def read(self, event: _ResponsesEvent) -> int:
+        """One event."""
+        kind = event.type or ""
+        if kind == "error" or (event.error and not kind):
+            return self.error_seen(_flat_error(event))
+        if event.response is not None:
+            return self._read_response(event.response, ended=kind in _ENDS)
+        if kind == "response.output_item.added" and event.item is not None:
+            if not is_call(event.item):
+                return 0
+            self._tool_calls = (self._tool_calls or 0) + 1
+            return SAW_VISIBLE if event.item.type in _NAMED_CALLS and event.item.name else 0
+        if kind.endswith(_DELTA) and event.delta:
+            self.only_text = True
+            self._refused = self._refused or kind == _REFUSAL
+            return SAW_TOKEN if kind.startswith("response.reasoning") else SAW_VISIBLE
+        return 0
+
+    def error_of(self, data: bytes) -> ErrorFacts:
+        """Of a flat error the type, ``error``, says no more than the event's name."""
+        event = decode(_ResponsesEvent, data)
+        return read_error_event(data) if event is None else _flat_error(event)
+
+    def _read_response(self, response: ResponsesObject, *, ended: bool) -> int:
+        last = self._last
+        response.model = response.model or last.model
+        response.id = short_text(response.id) or last.id
+        response.service_tier = cut(response.service_tier) or last.service_tier
+        response.usage = response.usage if isinstance(response.usage, dict) else last.usage
+        self._last = response
+        self._tool_calls = self._tool_calls or 0
+        if not ended:
+            return 0
+        if response.output:
+            self._tool_calls = sum(map(is_call, response.output))
+        self._finish_reason = finish_reason_of(response)
+        self._refused = self._refused or has_refusal(response)
+        error = response_error(response)
+        return self.end_seen() | (0 if error is None else self.error_seen(error))
+
+    def facts(self, **ends: Any) -> ResponseFacts:
+        """All that is known."""
+        last = self._last
+        return response_facts(
+            response_model=cut(last.model),
+            finish_reason=self._finish_reason,
+            usage=input_output_usage(last.usage),
+            tool_call_count=self._tool_calls,
+            response_id=last.id,
+            service_tier=last.service_tier,
+            refused=self._refused,
+            **ends,
+        )
+
+
+def _flat_error(event: _ResponsesEvent) -> ErrorFacts:
+    """OpenAI's error event is flat; others, and OpenAI's own in some cases, nest it."""
+    return error_facts(event.error or {"code": event.code, "message": event.message}) or ErrorFacts()

@@ -6,7 +6,7 @@ sends whole calls that all have the index 0 and ids of their own, and some serve
 
 from typing import Any, Final
 
-_MOST: Final = 1024  # calls that are told apart; more are not counted
+_MOST: Final = 1024  # more calls than that are not counted
 
 
 class ToolCalls:

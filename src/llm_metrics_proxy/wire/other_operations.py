@@ -1,4 +1,4 @@
-"""Everything else that servers offer beside generation: reranking, moderation, speech, transcription, images.
+"""What servers offer besides generation: reranking, moderation, speech, transcription, images.
 
 Their answers differ, and little in them is a fact for us: the model, an id, and token counts under one of the names
 that servers use. Bodies that are no JSON (sound, pictures, forms) are never looked into.
@@ -10,48 +10,41 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TOKEN, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
-from llm_metrics_proxy.wire.error_body import error_in_body
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.openai_common import Usage, cut, response_facts, short_text, small_int, usage_of
-from llm_metrics_proxy.wire.openai_completions import count_prompts
-from llm_metrics_proxy.wire.tolerant import decode
+from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
+from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
+from llm_metrics_proxy.wire.tolerant import MISSING
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
-_MISSING = msgspec.Raw()
 _ENDS: Final = (".done", ".completed")
 _PICTURES: Final = ".partial_image"
 
 
-class _Request(msgspec.Struct):
-    model: str | None = None
+class OtherRequest(ModelRequest):
+    """A request to any of these."""
+
     user: str | None = None
-    stream: bool | None = None
     stream_format: str | None = None  # of speech
     n: int | None = None
-    documents: msgspec.Raw = _MISSING
-    texts: msgspec.Raw = _MISSING  # llama.cpp's and TEI's name for documents
-    input: msgspec.Raw = _MISSING
-    prompt: msgspec.Raw = _MISSING
+    documents: msgspec.Raw = MISSING
+    texts: msgspec.Raw = MISSING  # llama.cpp's and TEI's name for documents
+    input: msgspec.Raw = MISSING
+    prompt: msgspec.Raw = MISSING
+
+    def facts(self) -> RequestFacts:
+        """What it says."""
+        given = (self.documents, self.texts, self.input, self.prompt)
+        return self._facts(
+            user=self.user,
+            is_streaming=self.stream is True or self.stream_format == "sse",
+            message_count=next((count_prompts(value) for value in given if value is not MISSING), None),
+            choice_count=self.n,
+        )
 
 
-def read_request(body: bytes) -> RequestFacts:
-    """The facts of a request's body; of one that is not a JSON object, none."""
-    request = decode(_Request, body)
-    if request is None:
-        return RequestFacts()
-    given = (request.documents, request.texts, request.input, request.prompt)
-    return RequestFacts(
-        model=cut(request.model),
-        user=cut(request.user),
-        is_streaming=request.stream is True or request.stream_format == "sse",
-        message_count=next((count_prompts(value) for value in given if value is not _MISSING), None),
-        choice_count=small_int(request.n),
-    )
-
-
-class _Answer(msgspec.Struct, gc=False):
+class _OtherAnswer(msgspec.Struct, gc=False):
     """A whole answer, or an event of a streamed one."""
 
     type: Any = None
@@ -64,18 +57,17 @@ class _Answer(msgspec.Struct, gc=False):
     error: Any = None
 
 
-def _usage(answer: _Answer) -> Usage | None:
+def _usage(answer: _OtherAnswer) -> Usage | None:
     value = answer.usage
     if not isinstance(value, dict) and isinstance(answer.meta, dict):
         value = answer.meta.get("tokens")
     if not isinstance(value, dict):
         return None
-    details = value.get("input_tokens_details")
     return usage_of(
         prompt=value.get("prompt_tokens", value.get("input_tokens")),
         completion=value.get("completion_tokens", value.get("output_tokens")),
         total=value.get("total_tokens"),
-        cached=details.get("cached_tokens") if isinstance(details, dict) else None,
+        cached=details(value, "input_tokens_details").get("cached_tokens"),
         cost=value.get("cost"),
     )
 
@@ -85,19 +77,12 @@ class OtherBodyReader(WholeBodyReader):
 
     __slots__ = ()
 
-    kind: ClassVar[type[msgspec.Struct]] = _Answer
+    kind: ClassVar[type[msgspec.Struct]] = _OtherAnswer
 
-    def facts_of(self, answer: _Answer, *, terminal: bool, malformed: bool) -> ResponseFacts:
+    def facts_of(self, answer: _OtherAnswer, **ends: Any) -> ResponseFacts:
         """What an answer says."""
-        return response_facts(
-            model=cut(answer.model),
-            finish_reason=None,
-            usage=_usage(answer),
-            terminal=terminal,
-            malformed=malformed,
-            error=error_in_body({"error": answer.error}) if answer.error else None,
-            response_id=short_text(answer.id),
-        )
+        response_id = short_text(answer.id)
+        return response_facts(response_model=cut(answer.model), usage=_usage(answer), response_id=response_id, **ends)
 
 
 class OtherStreamReader(EventReader):
@@ -108,20 +93,21 @@ class OtherStreamReader(EventReader):
 
     __slots__ = ("_model", "_usage")
 
-    kind: ClassVar[type[msgspec.Struct]] = _Answer
+    kind: ClassVar[type[msgspec.Struct]] = _OtherAnswer
     rules: ClassVar[FormRules] = FormRules(texts=(b'"delta":"', b'"audio":"'))
     max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # a whole picture
+    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
         self._model: str | None = None
         self._usage: Usage | None = None
 
-    def read(self, event: _Answer) -> int:
+    def read(self, event: _OtherAnswer) -> int:
         """One event."""
         kind = event.type if isinstance(event.type, str) else ""
         if event.error or kind == "error":
-            return self.error_seen(error_in_body({"error": event.error}))
+            return self.member_error_seen(event.error)
         self._model = self._model or cut(event.model)
         usage = _usage(event)
         if usage is not None:
@@ -129,16 +115,8 @@ class OtherStreamReader(EventReader):
         if kind.endswith(_ENDS):
             return self.end_seen()
         self.only_text = usage is None
-        return SAW_TOKEN | SAW_OUTPUT if event.delta or event.audio or kind.endswith(_PICTURES) else 0
+        return SAW_VISIBLE if event.delta or event.audio or kind.endswith(_PICTURES) else 0
 
-    def facts(self, *, malformed: bool) -> ResponseFacts:
-        """All that is known. After an event too long to be held nobody can say that the end is missing."""
-        return response_facts(
-            model=self._model,
-            finish_reason=None,
-            usage=self._usage,
-            content_chunks=self.content_chunks,
-            terminal=self.terminal or self._framer.overflowed,
-            malformed=malformed,
-            error=self.error,
-        )
+    def facts(self, **ends: Any) -> ResponseFacts:
+        """All that is known."""
+        return response_facts(response_model=self._model, usage=self._usage, **ends)

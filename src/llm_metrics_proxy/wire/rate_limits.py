@@ -35,7 +35,7 @@ _RFC_3339: Final = re.compile(
 
 
 def read_limits(fields: Mapping[str, bytes]) -> tuple[tuple[str, float | int], ...]:
-    """(column, value) of everything that ``fields`` (by lower-case name) tell; what cannot be read is left out."""
+    """(column, value) for everything in ``fields`` (by lower-case name); what cannot be read is left out."""
     texts = {name: fields[name].decode("latin-1").strip() for name in FIELDS if name in fields}
     date = http_date_ms(texts.pop("date", ""))
     found: dict[str, float | int] = {}

@@ -1,4 +1,4 @@
-"""Durations that servers measure themselves, brought to milliseconds. They are facts beside ours, never in their place.
+"""Durations that servers measure themselves, in milliseconds. They stand next to ours and never replace them.
 
 Sources: Ollama's API reference (nanoseconds); llama.cpp, ``tools/server/README.md``, ``timings`` (milliseconds); LM
 Studio's REST API reference, ``stats`` (seconds).

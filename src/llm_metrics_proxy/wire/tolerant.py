@@ -22,6 +22,8 @@ UNREADABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)
 # honest one that we must take apart comes near this number, and with it the peak stays under 100 MB.
 MAX_MEMBERS: Final = 500_000
 
+MISSING: Final = msgspec.Raw()  # the default of a field that is kept as it was written
+
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|u[dD][89a-fA-F][\da-fA-F]{2}|.)", re.S
 )
@@ -61,7 +63,7 @@ def _int(digits: str) -> int | float:
 
 def read_items(value: msgspec.Raw) -> list[msgspec.Raw] | None:
     """The items of a JSON array, unread; None if ``value`` is something else, or has too many to be taken apart."""
-    if few_members(value):
+    if value is not MISSING and few_members(value):
         try:
             return decoder_of(list[msgspec.Raw])(value)  # type: ignore[no-any-return]
         except UNREADABLE:

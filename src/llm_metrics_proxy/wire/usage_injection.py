@@ -5,7 +5,8 @@ two things that the client did not ask for: it sends one more event at the end, 
 it puts ``"usage":null`` into every other event. ``UsageFilter`` takes both out again. All other bytes stay as they are.
 
 Events are left alone when they carry choices and a usage that is not null: servers such as Gemini and OpenRouter send
-usage there whether it was asked for or not. An event whose JSON spans several ``data:`` lines only ever goes whole.
+usage there whether the client asked or not. An event whose JSON spans several ``data:`` lines is dropped whole or not
+at all.
 """
 
 import re
@@ -13,29 +14,29 @@ from typing import Any, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.json_shrink import end_of
 from llm_metrics_proxy.wire.json_spans import Member, members, without
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
-from llm_metrics_proxy.wire.tolerant import UNREADABLE, decoder_of
+from llm_metrics_proxy.wire.tolerant import MISSING, UNREADABLE, decoder_of
 
-_MISSING: Final = msgspec.Raw()
 _OPTION: Final = b'"include_usage":true'
 _SETTABLE: Final = (b"false", b"null")
 
 
-class _Request(msgspec.Struct):
+class _StreamRequest(msgspec.Struct):
     stream: bool | None = None
-    stream_options: msgspec.Raw = _MISSING
+    stream_options: msgspec.Raw = MISSING
 
 
 def inject_include_usage(body: bytes) -> bytes | None:
     """``body`` with the option spliced in. None: not a streaming request, has it already, or is nothing we know."""
     try:
-        request: _Request = decoder_of(_Request)(body)
+        request: _StreamRequest = decoder_of(_StreamRequest)(body)
     except UNREADABLE:
         return None
     if request.stream is not True:
         return None
-    if request.stream_options is _MISSING:
+    if request.stream_options is MISSING:
         start = body.index(b"{") + 1
         return b'%b"stream_options":{%b},%b' % (body[:start], _OPTION, body[start:])
     options = _only(members(body), b"stream_options")
@@ -79,13 +80,13 @@ _USAGE_KEY: Final = b'"usage"'
 _HALF_END_BYTES: Final = 2  # of an event's end may have come already: LF, CR or CR LF
 
 
-class _Chunk(msgspec.Struct):
+class _UsageChunk(msgspec.Struct):
     choices: list[msgspec.Raw] | None = None
-    usage: msgspec.Raw = _MISSING
+    usage: msgspec.Raw = MISSING
     error: Any = None
 
 
-_decode_chunk: Final = decoder_of(_Chunk)
+_decode_chunk: Final = decoder_of(_UsageChunk)
 
 
 class UsageFilter:
@@ -132,20 +133,18 @@ class UsageFilter:
             self._dropped_at_cr = False
             if data.startswith(b"\n", position):
                 return position + 1
-        blank = _match(_BLANK_LINES, data, position)
-        self._out.append(blank)
-        position += len(blank)
-        if position < len(data):
-            self._state = self._comment if data.startswith(b":", position) else self._event
-        return position
+        end = end_of(_BLANK_LINES, data, position)
+        self._out.append(data[position:end])
+        if end < len(data):
+            self._state = self._comment if data.startswith(b":", end) else self._event
+        return end
 
     def _comment(self, data: bytes, position: int) -> int:
-        text = _match(_LINE_TEXT, data, position)
-        self._out.append(text)
-        position += len(text)
-        if position < len(data):
+        end = end_of(_LINE_TEXT, data, position)
+        self._out.append(data[position:end])
+        if end < len(data):
             self._state = self._between
-        return position
+        return end
 
     def _event(self, data: bytes, position: int) -> int:
         held = self._held
@@ -206,10 +205,10 @@ def _filtered(event: bytes) -> bytes:
     lines = list(_DATA_LINE.finditer(event))
     text = b"\n".join(line[1] for line in lines)
     try:
-        chunk: _Chunk = _decode_chunk(text)
+        chunk: _UsageChunk = _decode_chunk(text)
     except UNREADABLE:
         return event
-    if chunk.usage is _MISSING or chunk.error:
+    if chunk.usage is MISSING or chunk.error:
         return event
     if bytes(chunk.usage) != b"null":
         return event if chunk.choices else b""
@@ -229,9 +228,3 @@ def _without_usage(text: bytes) -> bytes:
     found = members(text)
     usage = _only(found, b"usage")
     return text if found is None or usage is None else without(text, found, found.index(usage))
-
-
-def _match(pattern: re.Pattern[bytes], data: bytes, position: int) -> bytes:
-    match = pattern.match(data, position)
-    assert match is not None  # the patterns that come here match the empty text
-    return match.group()

@@ -17,7 +17,7 @@ _OPCODES: Final = frozenset({0, 1, 2, 8, 9, 10})
 class FrameReader:
     """Feed one direction's bytes, get its whole text messages; ``frames`` counts whole frames of every kind.
 
-    What is no frame sets ``broken``: where the next one begins is then unknown, and nothing more is read.
+    Bytes that are no frame set ``broken``: the next one could begin anywhere, so nothing more is read.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""Reading an answer that is one JSON body, in whatever dialect: each says what it names and what it makes of it.
+"""Reads answers that are one JSON body. Each dialect says what it names and what it makes of it.
 
 A small body, nearly always the whole of it in one piece, is decoded once by a struct that names only what is needed. A
 larger one (embeddings are many MB of numbers) is made small as it streams by, and then decoded by the same struct.
@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.error_body import error_in_body
 from llm_metrics_proxy.wire.json_shrink import JsonShrinker
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode, decoder_of
 
@@ -32,12 +33,16 @@ class WholeBodyReader(ABC):
         self._shrinker: JsonShrinker | None = None
 
     @abstractmethod
-    def facts_of(self, answer: Any, *, terminal: bool, malformed: bool) -> ResponseFacts:
-        """What ``answer``, a ``kind``, says. Given by each dialect."""
+    def facts_of(self, answer: Any, **ends: Any) -> ResponseFacts:
+        """What ``answer``, a ``kind``, says, with how it ended and what went wrong. Given by each dialect."""
+
+    def error_of(self, answer: Any) -> ErrorFacts | None:
+        """The error that an answer with a successful status holds, if any."""
+        return error_in_body({"error": answer.error}) if answer.error else None
 
     def read_whole(self, data: bytes) -> ResponseFacts:
         """The facts of a body that is whole. Raises ``UNREADABLE`` if it is not, or odd."""
-        return self.facts_of(decoder_of(self.kind)(data), terminal=True, malformed=False)
+        return self._facts_of(decoder_of(self.kind)(data))
 
     def feed(self, data: bytes) -> int:
         """Take the next bytes. A body that is whole in its first piece shows its bits here, any other only facts."""
@@ -69,7 +74,7 @@ class WholeBodyReader(ABC):
             return self.read_whole(body)  # as if it had come in one piece
         except UNREADABLE:
             answer = decode(self.kind, body)
-        return self._salvage(body) if answer is None else self.facts_of(answer, terminal=True, malformed=False)
+        return self._salvage(body) if answer is None else self._facts_of(answer)
 
     def _try_whole(self, data: bytes) -> int:
         if not data.endswith((b"}", b"\n")):
@@ -87,7 +92,7 @@ class WholeBodyReader(ABC):
         return shrinker
 
     def _salvage(self, body: bytes) -> ResponseFacts:
-        """What a body that is no JSON object still tells: cut short, or spoilt in a part that we do not need."""
+        """What can be read of a body that is no JSON object: cut short, or spoilt in a part that does not matter."""
         shrinker = self._shrink(body)
         facts = self._facts_of_small(shrinker)
         return msgspec.structs.replace(facts, malformed=True) if shrinker.complete else facts
@@ -96,4 +101,7 @@ class WholeBodyReader(ABC):
         answer = decode(self.kind, shrinker.finish())
         unreadable = shrinker.broken or (shrinker.complete and answer is None)
         terminal = shrinker.complete and not unreadable
-        return self.facts_of(self.kind() if answer is None else answer, terminal=terminal, malformed=unreadable)
+        return self._facts_of(self.kind() if answer is None else answer, terminal=terminal, malformed=unreadable)
+
+    def _facts_of(self, answer: Any, *, terminal: bool = True, malformed: bool = False) -> ResponseFacts:
+        return self.facts_of(answer, terminal=terminal, malformed=malformed, error=self.error_of(answer))

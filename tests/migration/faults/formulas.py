@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from llm_metrics_proxy.migration.model import Change, Migration
+from llm_metrics_proxy.migration.model import ColumnChange, Migration
 from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_2_0_0
 from tests.migration.chain import chain
 
@@ -14,7 +14,7 @@ _RIGHT: Final = migrate_to_version_2_0_0().changes[0].expression
 
 def _with_rate(expression: str) -> tuple[Migration, ...]:
     good = migrate_to_version_2_0_0()
-    changes = (Change("tokens_per_second", expression), *good.changes[1:])
+    changes = (ColumnChange("tokens_per_second", expression), *good.changes[1:])
     return (good._replace(changes=changes, distrusted="0"),)
 
 

@@ -12,8 +12,9 @@ from llm_metrics_proxy.errors import LlmMetricsProxyError, StoreBusyError, Store
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import batches, engine
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.model import Ended, Progress, Result
+from llm_metrics_proxy.migration.model import Ended, MigrationResult, Progress
 from llm_metrics_proxy.record import COLUMNS
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.base import IngestBatch, SqlValue
 from llm_metrics_proxy.storage.restore import restore as put_in_place
@@ -61,7 +62,7 @@ def _options(path: str, **more: Any) -> engine.Options:
     return engine.Options(backup_dir=Path(path).parent / "backups", **more)
 
 
-def _result(result: Result) -> dict[str, Any]:
+def _result(result: MigrationResult) -> dict[str, Any]:
     return {
         "ended": result.ended.value,
         "message": result.message,
@@ -150,9 +151,11 @@ def undo(path: str, *, batch_lock_ms: int = 0, formulas: str = "real", clock_s: 
 def finish(path: str, *, clock_s: float = 0.0) -> dict[str, Any]:
     """The next start, without faults: what it came to, and what verification then says of every record."""
     shift_clock(clock_s)
-    result = engine.migrate(Path(path), _options(path, automatic=True))
+    result = engine.migrate(Path(path), _options(path, automatic=True), migrations=MIGRATIONS)
     answer = _result(result)
-    answer["left"] = [(fault.check, fault.record_id, fault.message) for fault in engine.verify(Path(path))]
+    answer["left"] = [
+        (fault.check, fault.record_id, fault.message) for fault in engine.verify(Path(path), migrations=MIGRATIONS)
+    ]
     folder = Path(path).parent / "backups"
     names = [backup.name for backup in backups.listing(folder)]
     for name in names:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_metrics_proxy.migration.model import Phase
+from llm_metrics_proxy.migration.model import WorkPhase
 from tests.migration.faults.nursery import Ending
 from tests.migration.faults.oracle import judge
 from tests.migration.faults.points import Fault
@@ -81,8 +81,10 @@ def small_disk(trials: Trials) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-@pytest.mark.parametrize("phase", [Phase.CHECKING, Phase.BACKING_UP, Phase.ADOPTING, Phase.MIGRATING, Phase.VERIFYING])
-def test_a_disk_that_fills_up_meanwhile(trials: Trials, small_disk: Path, phase: Phase) -> None:
+@pytest.mark.parametrize(
+    "phase", [WorkPhase.CHECKING, WorkPhase.BACKING_UP, WorkPhase.ADOPTING, WorkPhase.MIGRATING, WorkPhase.VERIFYING]
+)
+def test_a_disk_that_fills_up_meanwhile(trials: Trials, small_disk: Path, phase: WorkPhase) -> None:
     folder = small_disk / phase
     folder.mkdir()
     path, before = old_file(folder, records=3000)
@@ -94,7 +96,7 @@ def test_a_disk_that_fills_up_meanwhile(trials: Trials, small_disk: Path, phase:
         with contextlib.suppress(FileNotFoundError):
             filler.unlink()
     assert ending.ended in FINISHED or ending.ended in SPOKEN, ending
-    if phase in (Phase.BACKING_UP, Phase.ADOPTING, Phase.MIGRATING):
+    if phase in (WorkPhase.BACKING_UP, WorkPhase.ADOPTING, WorkPhase.MIGRATING):
         assert ending.ended in SPOKEN, "no room for the step, and yet it was done"
     judge(before, path)
     trials.finishes(before, path)

@@ -1,0 +1,63 @@
+"""Rules between settings: each names the setting that is wrong, and says why."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from llm_metrics_proxy.config.backends import MAX_BACKENDS
+from llm_metrics_proxy.config.types import faults_among
+from llm_metrics_proxy.config.watch import MOST
+from llm_metrics_proxy.doors import is_loopback
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.config.settings import Settings
+
+_EVERY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104 -- compared with, not bound to
+
+
+class CrossCheck(NamedTuple):
+    """A rule between settings. ``setting`` is the one that is named first; ``fields`` are all that matter to it."""
+
+    setting: str
+    fields: tuple[str, ...]
+    fault: Callable[["Settings"], str | None]
+
+
+def _metrics_are_guarded(settings: "Settings") -> str | None:
+    if is_loopback(settings.metrics_host) or settings.metrics_token or settings.insecure:
+        return None
+    return "can be reached from other machines: set metrics_token too, or insecure if everyone may read the metrics"
+
+
+def _ports_differ(settings: "Settings") -> str | None:
+    hosts = {settings.host, settings.metrics_host}
+    apart = len(hosts) == 2 and not hosts & _EVERY_ADDRESS
+    if settings.port != settings.metrics_port or settings.port == 0 or apart:
+        return None
+    return "is the proxy's port already: choose another"
+
+
+def _segments_fit(settings: "Settings") -> str | None:
+    if settings.journal_segment_bytes <= settings.journal_max_bytes:
+        return None
+    return f"must be at least journal_segment_bytes ({settings.journal_segment_bytes})"
+
+
+def _one_way_to_name_backends(settings: "Settings") -> str | None:
+    if settings.backend is None or not settings.backends:
+        return None
+    return "names one server, and `backends` in the file names others: give the one or the other"
+
+
+def _names_differ(tables: str, most: int, noun: str = "") -> Callable[["Settings"], str | None]:
+    return lambda settings: faults_among([table.name for table in getattr(settings, tables)], most, noun)
+
+
+CROSS_CHECKS: Final = (
+    CrossCheck("slos", ("slos",), _names_differ("slos", MOST)),
+    CrossCheck("alerts", ("alerts",), _names_differ("alerts", MOST)),
+    CrossCheck("backend", ("backend", "backends"), _one_way_to_name_backends),
+    CrossCheck("backends", ("backends",), _names_differ("backends", MAX_BACKENDS, "backends ")),
+    CrossCheck("metrics_host", ("metrics_host", "metrics_token", "insecure"), _metrics_are_guarded),
+    CrossCheck("metrics_port", ("host", "port", "metrics_host", "metrics_port"), _ports_differ),
+    CrossCheck("journal_max_bytes", ("journal_max_bytes", "journal_segment_bytes"), _segments_fit),
+)

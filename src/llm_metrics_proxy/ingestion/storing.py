@@ -1,0 +1,111 @@
+"""One batch into the store: settled, priced and counted. What no database can hold goes to a file for a person."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from llm_metrics_proxy.errors import RecordsRefusedError
+from llm_metrics_proxy.ingestion.batch import Batch
+from llm_metrics_proxy.journal.frames import encode, storable
+from llm_metrics_proxy.metrics_service import NOT_PRICED, Priced, settle, to_row
+from llm_metrics_proxy.ownership import give_back
+from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, Store
+
+REJECTED_NAME: Final = "rejected.jsonl"
+
+_log = logging.getLogger(__name__)
+
+
+class Counters(Protocol):
+    """What the ingester needs of ``counters.CounterBook``."""
+
+    def load(self, rows: list[tuple[str, bytes]]) -> None:
+        """Replace the content with what is stored."""
+
+    def observe(self, record: RequestRecord, error_category: str | None, cost_usd: float | None) -> None:
+        """Count one record that is settled and priced."""
+
+    def take_changes(self) -> list[tuple[str, bytes]]:
+        """(series, state) of all that changed since the last call."""
+
+    def confirm(self) -> None:
+        """Those changes are committed, and may be shown."""
+
+
+class RecordPricer(Protocol):
+    """What the ingester needs of ``pricing.Pricer``."""
+
+    def price(self, record: RequestRecord) -> Priced:
+        """Cost in US dollars, and who said so; None, None where it is unknown."""
+
+
+class Stored(NamedTuple):
+    """``costs`` in US dollars, of the batch's records; ``rejected``: how many were not stored."""
+
+    costs: list[float | None]
+    rejected: int
+
+
+class Storing:
+    """Commits batches to one store."""
+
+    def __init__(self, store: Store, counters: Counters, folder: Path) -> None:
+        self._store, self._counters, self._folder = store, counters, folder
+
+    def store(self, batch: Batch, opened: Sequence[OpenRequest], pricer: RecordPricer | None) -> Stored:
+        """One transaction. ``batch.records`` are those that it has stored."""
+        for reason, body in batch.undecodable:
+            self._reject(reason, body)
+        rejected = len(batch.undecodable)
+        closed = batch.closed()
+        while True:
+            rows, costs = [], []
+            for record in batch.records:
+                verdict, priced = settle(record), NOT_PRICED if pricer is None else pricer.price(record)
+                self._counters.observe(record, verdict.category, priced[0])
+                rows.append(to_row(record, priced))
+                costs.append(priced[0])
+            try:
+                self._store.append(
+                    IngestBatch(
+                        rows=rows,
+                        opened=opened,
+                        closed=closed,
+                        positions=list(batch.positions.values()),
+                        counters=self._counters.take_changes(),
+                        losses=list(batch.losses.items()),
+                    )
+                )
+            except RecordsRefusedError as error:
+                kept = self._without(batch.records, dict(error.refused))
+                rejected += len(batch.records) - len(kept)
+                batch.records = kept
+                self._counters.load(self._store.counters())
+            else:
+                self._counters.confirm()
+                return Stored(costs, rejected)
+
+    def _without(self, records: list[RequestRecord], refused: dict[int, str]) -> list[RequestRecord]:
+        """The batch again: of refused records what can be stored in part; the rest goes to the file."""
+        kept = []
+        for index, record in enumerate(records):
+            lesser = storable(record) if index in refused else record
+            if index in refused and lesser == record:
+                self._reject(refused[index], encode(record), record)
+            else:
+                kept.append(lesser)
+        return kept
+
+    def _reject(self, reason: str, body: bytes, record: RequestRecord | None = None) -> None:
+        """Written before the commit: twice is better than never."""
+        _log.error("a record was refused (%s) and is kept in %s", reason, REJECTED_NAME)
+        line = msgspec.json.encode(
+            {"reason": reason, "record": record and msgspec.structs.asdict(record), "frame_hex": body.hex()}
+        )
+        with (self._folder / REJECTED_NAME).open("ab") as file:
+            give_back(file.fileno(), self._folder)
+            file.write(line + b"\n")

@@ -1,0 +1,193 @@
+"""Finds LLM servers. An open port proves nothing; an answer that lists models does."""
+
+import asyncio
+import ssl
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import httptools
+import msgspec
+
+from llm_metrics_proxy import tls_reasons
+
+LIMIT_S: Final = 0.3  # for one question; a server on loopback that is slower is not ready for traffic
+TLS_FAILED: Final = "TLS failed"  # how the reason begins, where that is the reason
+MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024  # OpenRouter's list of models is about half a megabyte
+
+
+class Candidate(NamedTuple):
+    """A server and its default port; the first is preferred."""
+
+    program: str
+    port: int
+
+
+CANDIDATES: Final = (
+    Candidate("Ollama", 11434),
+    Candidate("vLLM", 8000),
+    Candidate("llama.cpp or LocalAI", 8080),
+    Candidate("LM Studio", 1234),
+    Candidate("SGLang", 30000),
+)
+
+# `owned_by` of the first model, as the servers write it into /v1/models.
+_OWNERS: Final = {
+    "vllm": "vLLM",
+    "llamacpp": "llama.cpp",
+    "sglang": "SGLang",
+    "organization_owner": "LM Studio",
+    "library": "Ollama",
+}
+
+
+class LlmServer(NamedTuple):
+    """A server that answered like an LLM server."""
+
+    url: str
+    program: str
+    models: tuple[str, ...]
+
+    def __str__(self) -> str:
+        count = len(self.models)
+        return f"{self.program} at {self.url} ({count} model{'' if count == 1 else 's'})"
+
+
+class DiscoveryAnswer(NamedTuple):
+    """An HTTP answer: status, whole body, and the names of its fields in lower case."""
+
+    status: int
+    body: bytes
+    fields: frozenset[str] = frozenset()
+
+
+class Manners(NamedTuple):
+    """How to talk to a server: header lines, the TLS context, and the name that TLS sends and checks."""
+
+    lines: str = ""
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
+    host: str | None = None  # of the header Host, where the URL has another
+
+
+_PLAIN: Final = Manners()
+
+
+async def look_on_loopback(skip_ports: frozenset[int] = frozenset()) -> list[LlmServer]:
+    """Every LLM server on the usual ports of 127.0.0.1, asked at the same time, most preferred first."""
+    candidates = [candidate for candidate in CANDIDATES if candidate.port not in skip_ports]
+    answers = await asyncio.gather(*(identify(f"http://127.0.0.1:{port}", guess) for guess, port in candidates))
+    return [answer for answer in answers if isinstance(answer, LlmServer)]
+
+
+async def identify(
+    base_url: str, guess: str = "LLM server", *, limit_s: float = LIMIT_S, manners: Manners = _PLAIN
+) -> LlmServer | str:
+    """The LLM server behind a base URL, or why it is taken for none, as a clause for people."""
+    root = base_url.rstrip("/").removesuffix("/v1")
+    questions = (ask(root + "/api/tags", limit_s, manners), ask(root + "/v1/models", limit_s, manners))
+    tags, models = await asyncio.gather(*questions, return_exceptions=True)
+    if isinstance(tags, DiscoveryAnswer) and (names := _names(tags, "models", "name")) is not None:
+        return LlmServer(root, "Ollama", names)
+    if isinstance(models, DiscoveryAnswer):
+        if (names := _names(models, "data", "id")) is not None:
+            return LlmServer(root, _owner(models) or guess, names)
+        if models.status in {401, 403}:
+            return f"it wants a key (status {models.status} for /v1/models)"
+        return f"its answer to /v1/models (status {models.status}) is no list of models"
+    if isinstance(models, TimeoutError):
+        return f"no answer within {limit_s:g} s"
+    if isinstance(models, (OSError, ValueError)):
+        return _why_not(models, root, manners.server_name)
+    raise models
+
+
+def _why_not(error: Exception, root: str, server_name: str | None) -> str:
+    parts = urlsplit(root)
+    reason = tls_reasons.why(error, server_name or parts.hostname or "", tls_reasons.BACKEND)
+    words = str(error) or type(error).__name__
+    if reason is None and isinstance(error, ConnectionResetError | ConnectionAbortedError):
+        if parts.scheme == "http":
+            return f"{words}; if it {tls_reasons.SPEAKS_TLS}"
+        reason = tls_reasons.CLOSED
+    return words if reason is None else f"{TLS_FAILED}: it {reason}"
+
+
+async def ask(url: str, limit_s: float, manners: Manners = _PLAIN) -> DiscoveryAnswer:
+    """GET one URL. Raises ``OSError``, ``TimeoutError``, or ``ValueError`` for what is not HTTP or too long."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    context = (manners.tls or ssl.create_default_context()) if secure else None
+    async with asyncio.timeout(limit_s):
+        reader, writer = await asyncio.open_connection(
+            parts.hostname, port, ssl=context, server_hostname=manners.server_name if secure else None
+        )
+        try:
+            head = f"GET {parts.path} HTTP/1.1\r\nHost: {manners.host or parts.netloc}\r\nAccept: application/json\r\n"
+            writer.write(f"{head}{manners.lines}Connection: close\r\n\r\n".encode("latin-1"))
+            return await _read_answer(reader)
+        finally:
+            writer.transport.abort()
+
+
+class _Collector:
+    """httptools' callbacks: joins the body, whatever framing it came in."""
+
+    def __init__(self) -> None:
+        self.body = bytearray()
+        self.fields: set[str] = set()
+        self.complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: ARG002 -- names are enough
+        self.fields.add(name.decode("latin-1").lower())
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> DiscoveryAnswer:
+    collector = _Collector()
+    parser = httptools.HttpResponseParser(collector)
+    received = 0
+    while not collector.complete and (data := await reader.read(64 * 1024)):
+        received += len(data)
+        if received > MAX_ANSWER_BYTES:
+            raise ValueError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if tls_reasons.is_tls(data):
+                raise ValueError(f"it {tls_reasons.SPEAKS_TLS}") from error
+            raise ValueError(f"what answers does not speak HTTP ({error})") from error
+    if not received:
+        raise ConnectionResetError("the connection was closed without an answer")
+    if not (status := parser.get_status_code()):
+        raise ValueError("the connection was closed in the middle of an answer")
+    return DiscoveryAnswer(status, bytes(collector.body), frozenset(collector.fields))
+
+
+def _names(answer: DiscoveryAnswer, key: str, name: str) -> tuple[str, ...] | None:
+    """The models listed under ``key``; ``None`` if the answer is no such list. In Go, no models are ``null``."""
+    document = _document(answer)
+    if answer.status != 200 or key not in document:
+        return None
+    models = [] if document[key] is None else document[key]
+    if not isinstance(models, list) or not all(isinstance(model, dict) and name in model for model in models):
+        return None
+    return tuple(str(model[name]) for model in models)
+
+
+def _owner(answer: DiscoveryAnswer) -> str | None:
+    models = _document(answer).get("data") or [{}]
+    return _OWNERS.get(str(models[0].get("owned_by")).lower())
+
+
+def _document(answer: DiscoveryAnswer) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,23 @@
+"""What the metrics process starts with: one line of JSON on its standard input. Later lines are reloads."""
+
+from typing import Final
+
+from llm_metrics_proxy.config.values import SettingValues
+from llm_metrics_proxy.pricing import PriceRow
+from llm_metrics_proxy.telemetry import OtlpOptions
+from llm_metrics_proxy.watch.rules import AlertRule, SloRule
+
+METRICS: Final = "metrics"  # the name of the process
+
+
+class MetricsOptions(SettingValues, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting by its name, and this process's own. A reload takes new prices and rules from here."""
+
+    listen_fds: list[int]  # listening sockets that the process inherited
+    scoreboard_fd: int | None  # none: no workers run beside it
+    metrics_token: str | None
+    settings: list[dict[str, str]]  # as people may see them: name, group, value, origin, meaning
+    otlp: OtlpOptions | None
+    prices: list[PriceRow]
+    slos: list[SloRule]
+    alerts: list[AlertRule]

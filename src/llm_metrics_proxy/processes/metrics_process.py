@@ -1,0 +1,260 @@
+"""``python -m llm_metrics_proxy.processes.metrics_process``: the metrics process, a child of the supervisor.
+
+It starts with one line of JSON (``MetricsOptions``) on standard input, which stays open: later lines bring new prices,
+objectives and alerts, and its end means that the supervisor is gone, even by ``kill -9``. On that, and on SIGTERM, it
+answers open requests, stores what the journal still holds, and exits with 0. The exit code is 2 for options that cannot
+be read, and 3 for a database that it must not write: a newer program's, a foreign one, or an older one that may not be
+migrated (``auto_migrate``).
+
+A database of an older version is migrated by a thread of its own (``migration.service``). Until that has seen what the
+file is, the store stays shut and records wait in the journal.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from apsw import Connection
+
+from llm_metrics_proxy import dashboard, logs
+from llm_metrics_proxy.analytics.sources import sources_of
+from llm_metrics_proxy.api import site
+from llm_metrics_proxy.api.app import create_app
+from llm_metrics_proxy.api.capacity import ReaderCapacity
+from llm_metrics_proxy.api.ports import ApiPorts
+from llm_metrics_proxy.api.server import serve
+from llm_metrics_proxy.api.session import Sessions
+from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.errors import LlmMetricsProxyError
+from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
+from llm_metrics_proxy.migration.lock import lock_holder
+from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.migration.service import MigrationService
+from llm_metrics_proxy.migration.window import DailyWindow
+from llm_metrics_proxy.pricing import Pricer
+from llm_metrics_proxy.process_memory import collect_rarely, give_back_large_blocks
+from llm_metrics_proxy.processes.metrics_options import MetricsOptions
+from llm_metrics_proxy.processes.migration_ports import ServicePorts
+from llm_metrics_proxy.processes.reloads import Reloads, listen_to_the_supervisor
+from llm_metrics_proxy.processes.versions import versions
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.storage.alert_store import AlertStore
+from llm_metrics_proxy.storage.compact import remove_leftovers
+from llm_metrics_proxy.storage.disk_space import DATABASE, JOURNAL, DiskWatch
+from llm_metrics_proxy.storage.lazy_store import LazyStore
+from llm_metrics_proxy.storage.rollup_store import fold_after_insert
+from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from llm_metrics_proxy.telemetry import TelemetryExporter
+from llm_metrics_proxy.upkeep import Retention, UpkeepService
+from llm_metrics_proxy.watch.watcher import Rules, Watcher
+
+# A container has 10 s to stop. What is not stored by then stays in the journal for the next start.
+DRAIN_TIMEOUT_S: Final = 5.0
+QUERY_TIMEOUT_S: Final = 30.0
+# apsw gives up the interpreter's lock at every row, and has to wait this long for it while another thread calculates:
+# with Python's 5 ms, an answer of a few hundred rows takes a second while records are rolled up.
+SWITCH_S: Final = 0.0005
+FIRST_LOOK_S: Final = 2.0  # so that an ordinary start says nothing of a store that is not open yet
+
+log = logging.getLogger(__name__)
+
+
+def run(options: MetricsOptions, stop: threading.Event, reloads: Reloads | None = None) -> None:
+    """Migrate, ingest and answer until ``stop``, then store what remains. ``reloads`` may bring other prices.
+
+    Raises ``NewerDatabaseError``, ``ForeignDatabaseError`` or ``MigrationRefusedError`` (without ``auto_migrate``). A
+    database that cannot be opened at the moment shows in ``/health`` and is tried again.
+    """
+    path = Path(options.db_path)
+    migrations = MigrationService(path, migration_options(options), allowed=options.auto_migrate, migrations=MIGRATIONS)
+    if lock_holder(path) is None:
+        with suppress(OSError):
+            remove_leftovers(path)
+    migrations.start(on_refusal=stop.set)
+    try:
+        migrations.wait_until_looked(FIRST_LOOK_S)
+        if migrations.refusal is None:
+            _ingest_and_answer(options, path, migrations, stop, reloads or Reloads())
+    finally:
+        stop.set()
+        migrations.stop()
+    if migrations.refusal is not None:
+        raise migrations.refusal
+
+
+def migration_options(options: MetricsOptions) -> Options:
+    """How the migrations of this process go about their work."""
+    return Options(
+        backup_dir=Path(options.backup_dir),
+        backup_keep=options.backup_keep,
+        batch_lock_ms=options.migration_batch_lock_ms,
+        pause_ms=options.migration_pause_ms,
+        window=None if options.migration_window is None else DailyWindow.parse(options.migration_window),
+        wait_for_lock=True,
+        automatic=True,
+    )
+
+
+def _ingest_and_answer(
+    options: MetricsOptions, path: Path, migrations: MigrationService, stop: threading.Event, reloads: Reloads
+) -> None:
+    disk = DiskWatch({DATABASE: path.parent, JOURNAL: Path(options.journal_dir)})
+
+    def fold(connection: Connection) -> None:
+        if disk.has():  # else the records are stored without, and rolled up once there is room
+            fold_after_insert(connection)
+
+    def opened() -> SqliteStore:
+        migrations.admit()
+        return SqliteStore(path, after_insert=fold)
+
+    if not dashboard.is_built():
+        log.warning(dashboard.MISSING)
+    store = LazyStore(opened)
+    upkeep = UpkeepService(
+        path,
+        Retention(options.retention_days, options.retention_max_bytes),
+        admit=migrations.admit,
+        disk=disk,
+        batch_lock_ms=options.migration_batch_lock_ms,
+    )
+    reader = SqliteReader(path, timeout_s=QUERY_TIMEOUT_S)
+    try:
+        book = CounterBook(options.prometheus_model_limit)
+        pricer, rules = _pricer_and_rules(options)
+        telemetry = None if options.otlp is None else TelemetryExporter(options.otlp)
+        ingestor = Ingestor(
+            store,
+            Path(options.journal_dir),
+            book,
+            pricer=pricer,
+            on_stored=None if telemetry is None else telemetry.stored,
+            batch_rows=options.ingest_batch_rows,
+            interval_s=options.ingest_interval_ms / 1000,
+        )
+
+        watcher = Watcher(
+            sources_of(reader),
+            reader,
+            lambda: AlertStore(path),
+            rules,
+            interval_s=options.watch_interval_s,
+            ready=lambda: store.is_open and not migrations.blocks_store(),
+        )
+
+        settings_shown = options.settings
+
+        def take(newest: MetricsOptions) -> None:
+            nonlocal settings_shown
+            pricer, rules = _pricer_and_rules(newest)
+            settings_shown = newest.settings
+            ingestor.use_pricer(pricer)
+            watcher.use(rules)
+
+        reloads.hand_to(take)
+
+        def status() -> IngestionStatus | None:
+            now = ingestor.status()
+            return now if now.running else None
+
+        capacity = ReaderCapacity()
+        ports = ApiPorts(
+            reader=reader,
+            book=book,
+            service_status=status,
+            scoreboard=None if options.scoreboard_fd is None else Scoreboard(options.scoreboard_fd),
+            sessions=None if options.metrics_token is None else Sessions(options.metrics_token),
+            trusted_proxies=tuple(options.trusted_proxies),
+            allowed_hosts=frozenset({options.metrics_host, *options.allowed_hosts}),
+            versions={name: number for name, number in versions().items() if name != "app_version"},
+            migrations=ServicePorts(migrations, MIGRATIONS),
+            settings=lambda: settings_shown,
+            site=site.load(dashboard.SITE),
+            stopping=stop.is_set,
+            turned_away=capacity.turned_away,
+            watch=watcher,
+            telemetry=None if telemetry is None else telemetry.status,
+            disks=disk.rooms,
+            low_disks=disk.low,
+            upkeep_problem=upkeep.problem,
+        )
+        ingestor.start()
+        if telemetry is not None:
+            telemetry.start()
+        watcher.start()
+        upkeep.start()
+        try:
+            _answer(ports, [socket.socket(fileno=fd) for fd in options.listen_fds], stop, capacity)
+        finally:
+            watcher.stop()
+            upkeep.stop()
+            migrations.stop()  # so that the last records need not wait for a batch
+            # One that could never be opened will not be within the next seconds either.
+            ingestor.stop(drain=store.is_open, timeout_s=DRAIN_TIMEOUT_S)
+            if telemetry is not None:
+                telemetry.stop()
+    finally:
+        reader.close()
+        store.close()
+
+
+def _pricer_and_rules(options: MetricsOptions) -> tuple[Pricer, Rules]:
+    """What a reload replaces: prices, and what is watched."""
+    pricer = Pricer(options.prices, use_public_lists=options.public_prices)
+    return pricer, Rules(tuple(options.slos), tuple(options.alerts))
+
+
+def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event, capacity: ReaderCapacity) -> None:
+    """Serve every socket (a host name may have two addresses) until ``stop`` is set."""
+    others = [
+        threading.Thread(target=serve, args=(create_app(ports), extra, stop, capacity), name=f"api-{index}")
+        for index, extra in enumerate(sockets[1:], start=1)
+    ]
+    for thread in others:
+        thread.start()
+    try:
+        serve(create_app(ports), sockets[0], stop, capacity)
+    finally:
+        stop.set()
+        for thread in others:
+            thread.join()
+
+
+def main() -> int:
+    """Run with the options on standard input; the exit code."""
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as unbuffered:
+        line = unbuffered.readline()  # nothing after the line is taken: its end must stay visible
+    try:
+        options = msgspec.json.decode(line, type=MetricsOptions)
+    except msgspec.DecodeError as error:
+        sys.stderr.write(f"this process is started by `llm-metrics-proxy serve` or `metrics`, not by hand ({error})\n")
+        return 2
+    give_back_large_blocks()
+    collect_rarely()
+    sys.setswitchinterval(SWITCH_S)
+    logs.setup(options.log_level, options.log_format, "metrics")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # we log its start and stop ourselves
+    os.nice(options.metrics_nice)
+    stop = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
+    reloads = Reloads()
+    threading.Thread(target=listen_to_the_supervisor, args=(stop, reloads), name="stdin", daemon=True).start()
+    try:
+        run(options, stop, reloads)
+    except LlmMetricsProxyError as error:
+        log.error("%s", error)  # noqa: TRY400 -- one line for people; the traceback would say nothing more
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""A client's and a server's connection after a 101: bytes pass as they are, and are read on the side (``tunnel``)."""
+
+from time import monotonic_ns
+from typing import Final
+
+from llm_metrics_proxy.proxy.answers import ResponseHead, informational_bytes
+from llm_metrics_proxy.proxy.context import Context
+from llm_metrics_proxy.proxy.endings import Cause
+from llm_metrics_proxy.proxy.exchange import CLOSED, Exchange
+from llm_metrics_proxy.proxy.fleet import Server
+from llm_metrics_proxy.proxy.parties import Client, Connection
+from llm_metrics_proxy.proxy.tunnel import Tunnel
+from llm_metrics_proxy.wire.openai_realtime import model_in_query
+
+_UPGRADED: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+
+
+class TunnelSession:
+    """Takes the place of the request that asked for it. No limit of time applies: either side closes when it likes."""
+
+    keep_alive = False
+    started = True
+    accepts_tunnel = False
+
+    def __init__(
+        self, ctx: Context, client: Client, exchange: Exchange, server: Server | None, upstream: Connection
+    ) -> None:
+        self._recorder = ctx.recorder
+        self._client = client
+        self._exchange = exchange
+        self._server = server
+        self._upstream: Connection | None = upstream
+        self._tunnel = Tunnel()
+
+    def __repr__(self) -> str:
+        return f"<TunnelSession {self._exchange!r} {self._tunnel!r}>"
+
+    def begin(self, head: ResponseHead, target: bytes, now: int) -> None:
+        """Relay the 101."""
+        exchange = self._exchange
+        exchange.record.model = exchange.record.model or model_in_query(target)
+        exchange.response_head(now, head.status, self._tunnel.reader, None)
+        exchange.head_sent = True
+        self._client.write(informational_bytes(head, exchange.record.request_id, _UPGRADED))
+
+    def body_received(self, data: bytes) -> None:
+        record = self._exchange.record
+        record.request_bytes += len(data)
+        if self._upstream is not None:
+            self._upstream.send(data)
+        self._tunnel.client_said(data)
+
+    def server_said(self, data: bytes, now: int) -> None:
+        self._client.write(data)
+        self._exchange.record.response_bytes += len(data)
+        self._exchange.response_body(data, now, monotonic_ns())
+
+    def ended(self, now: int) -> None:
+        """Either side closed, which is how such a connection ends. What is on its way to the other still goes out."""
+        if self._upstream is not None:
+            self._upstream.close()
+        self._leave()
+        if self._exchange.state is not CLOSED:
+            self._tunnel.describe(self._exchange.record)
+            self._recorder.closed(self._exchange.finish(now, now), None, b"", self._client.close)
+
+    def client_gone(self) -> None:
+        if self._exchange.state is not CLOSED:
+            self._tunnel.client_left()
+            self.ended(monotonic_ns())
+
+    def abandon(self, cause: Cause) -> None:
+        if self._exchange.state is not CLOSED:
+            if self._upstream is not None:
+                self._upstream.abort()
+            self._leave()
+            self._recorder.closed(self._exchange.fail(cause, monotonic_ns()), None, b"", self._client.close)
+
+    def client_is_slow(self, *, slow: bool) -> None:
+        if self._upstream is not None:
+            if slow:
+                self._upstream.pause()
+            else:
+                self._upstream.resume()
+
+    def _leave(self) -> None:
+        self._upstream = None
+        server, self._server = self._server, None
+        if server is not None:
+            server.open_requests -= 1
+
+    # What only a request has
+
+    def start(self) -> None: ...
+
+    def body_ended(self, now: int) -> None: ...
+
+    def bad_body(self, message: str) -> None: ...
+
+    def note_opened(self) -> None: ...
+
+    def check(self, now: int) -> None: ...

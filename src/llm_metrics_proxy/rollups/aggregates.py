@@ -1,0 +1,101 @@
+"""What a reader sees of one group: counts, and of each field n, sum, min, max and percentiles. Mergeable."""
+
+from typing import Final, NamedTuple, Self
+
+import numpy as np
+
+from llm_metrics_proxy.rollups.sketch import SLOTS, Ints, quantile
+from llm_metrics_proxy.rollups.values import BY_NAME
+
+_NOTHING: Final = np.zeros(0, np.int64)
+
+
+class Sketch:
+    """Slots, ascending, and how many values are in each; or two sketches, which are only added up when asked."""
+
+    __slots__ = ("_counts", "_parts", "_slots")
+
+    def __init__(self, slots: Ints, counts: Ints, parts: "tuple[Sketch, Sketch] | None" = None) -> None:
+        self._slots, self._counts, self._parts = slots, counts, parts
+
+    def merged(self, other: "Sketch") -> "Sketch":
+        """Both together; thousands of groups may become one, so nothing is copied here."""
+        return Sketch(_NOTHING, _NOTHING, (self, other))
+
+    def added_up(self) -> tuple[Ints, Ints]:
+        """Slots, ascending, and counts."""
+        if self._parts is None:
+            return self._slots, self._counts
+        dense = np.zeros(SLOTS, np.int64)
+        waiting = [self]
+        while waiting:
+            one = waiting.pop()
+            if one._parts is None:
+                dense[one._slots] += one._counts
+            else:
+                waiting += one._parts
+        slots = np.flatnonzero(dense)
+        self._slots, self._counts, self._parts = slots, dense[slots], None
+        return self._slots, self._counts
+
+
+class SketchedStats(NamedTuple):
+    """One field over a group, of the ``n`` records that have a value; all else is ``None`` where ``n`` is 0."""
+
+    n: int = 0
+    sum: float | None = None
+    min: float | None = None
+    max: float | None = None
+    sketch: Sketch | None = None
+
+    def quantile(self, fraction: float) -> float | None:
+        """Within 1 % of what lies linear between the two nearest values; ``None`` without values or a sketch."""
+        if self.sketch is None or self.min is None or self.max is None:
+            return None
+        return quantile(*self.sketch.added_up(), fraction, self.min, self.max)
+
+    def merged(self, other: "SketchedStats") -> "SketchedStats":
+        """The values of both. Where one of them has values and no sketch, there is none of both."""
+        if not self.n or not other.n:
+            return other if not self.n else self
+        return SketchedStats(
+            self.n + other.n,
+            (self.sum or 0) + (other.sum or 0),
+            min(one.min for one in (self, other) if one.min is not None),
+            max(one.max for one in (self, other) if one.max is not None),
+            None if self.sketch is None or other.sketch is None else self.sketch.merged(other.sketch),
+        )
+
+
+NONE: Final = SketchedStats()
+
+
+class SketchedAggregates(NamedTuple):
+    """One group. ``fields``: by number; those that have no value in the group are left out."""
+
+    requests: int
+    succeeded: int
+    failed: int
+    fields: dict[int, SketchedStats]
+
+    def count(self, name: str) -> int:
+        """``requests``, ``succeeded`` or ``failed``."""
+        value: int = {"requests": self.requests, "succeeded": self.succeeded, "failed": self.failed}[name]
+        return value
+
+    def moments(self, column: str) -> SketchedStats:
+        """Of one column of ``values.FIELDS``."""
+        return self.fields.get(BY_NAME[column].number, NONE)
+
+    def peak(self) -> int | None:
+        """Not known: how many requests were open at once cannot be added up."""
+        return None
+
+    def merged(self, other: Self) -> Self:
+        """This group and the other as one."""
+        fields = dict(self.fields)
+        for number, moments in other.fields.items():
+            fields[number] = fields[number].merged(moments) if number in fields else moments
+        return type(self)(
+            self.requests + other.requests, self.succeeded + other.succeeded, self.failed + other.failed, fields
+        )

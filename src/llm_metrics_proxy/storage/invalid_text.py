@@ -1,0 +1,53 @@
+"""Rows of files that other programs wrote, whose text need not be text: such values become ``InvalidText``.
+
+SQLite stores whatever bytes it is given as TEXT. apsw refuses to make a string of those that are none, and with them
+the whole statement; so a statement is asked again in another way, once its first answer was refused.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apsw
+
+from llm_metrics_proxy.storage.base import SqlValue
+
+
+class InvalidText(bytes):
+    """Text of a file whose bytes are no text in the file's encoding: it is kept as it is, and equals nothing else."""
+
+    __slots__ = ()
+
+
+def read_rows(
+    connection: apsw.Connection, sql: str, parameters: Sequence[SqlValue], columns: int
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement with so many ``columns``, each once and in order. Raises ``apsw.Error``."""
+    given = 0
+    try:
+        for row in connection.execute(sql, parameters):
+            yield row
+            given += 1
+    except UnicodeDecodeError:
+        yield from _as_bytes(connection, sql, parameters, columns, given)
+
+
+def _as_bytes(
+    connection: apsw.Connection, sql: str, parameters: Sequence[SqlValue], columns: int, skip: int
+) -> Iterator[tuple[Any, ...]]:
+    encodings: list[Any] = connection.execute("PRAGMA encoding").fetchall()
+    names = [f"c{index}" for index in range(columns)]
+    raw = ", ".join(f"typeof({name}), iif(typeof({name}) = 'text', CAST({name} AS BLOB), {name})" for name in names)
+    # materialised, with a limit and an offset: the same plan as before, and so the same order
+    wrapped = f"WITH asked({', '.join(names)}) AS MATERIALIZED ({sql} LIMIT -1 OFFSET {skip}) SELECT {raw} FROM asked"  # noqa: S608
+    for row in connection.execute(wrapped, parameters):
+        yield tuple(
+            _text(value, encodings[0][0]) if kind == "text" else value
+            for kind, value in zip(row[::2], row[1::2], strict=True)
+        )
+
+
+def _text(value: bytes, encoding: str) -> str | InvalidText:
+    try:
+        return value.decode(encoding)
+    except UnicodeDecodeError:
+        return InvalidText(value)

@@ -1,0 +1,235 @@
+"""Anthropic Messages: what the request asks for, and its answers, streamed or not.
+
+Sources: Anthropic's API reference, "Create a Message" and "Streaming messages". LiteLLM, OpenRouter, DeepSeek, vLLM,
+llama.cpp, Ollama and others serve it too. Every event names its type twice, in ``event:`` and in its data; the data's
+counts, because some gateways leave the other out. Unknown types are passed over, as the reference asks.
+
+Token counts come in parts and more than once, each report a total so far: ``usage`` of ``message_delta`` is cumulative.
+``input_tokens`` leaves out what was read from or written to the cache; the whole input is the sum of the three.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.content_shape import FormRules
+from llm_metrics_proxy.wire.event_reader import EventReader
+from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, response_facts, short_text, token_count, usage_of
+from llm_metrics_proxy.wire.requests import ModelRequest
+from llm_metrics_proxy.wire.tolerant import MISSING, count_items
+from llm_metrics_proxy.wire.whole_body import WholeBodyReader
+
+_INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_OUTPUT: Final = "output_tokens"
+
+
+class AnthropicUsage:
+    """The last report of each count.
+
+    A zero never replaces more, because totals do not fall: gateways send zeros at the start (real numbers come in
+    ``message_delta``) or in ``message_delta`` (they came in ``message_start``).
+    """
+
+    __slots__ = ("_counts", "_refused", "service_tier")
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._refused: set[str] = set()
+        self.service_tier: str | None = None
+
+    def take(self, report: object, *, with_output: bool) -> None:
+        """A ``usage`` object. The first one of a stream counts the output before there is any: ``with_output`` no."""
+        if not isinstance(report, dict):
+            return
+        self.service_tier = cut(report.get("service_tier")) or self.service_tier
+        for name in (*_INPUT, _OUTPUT) if with_output else _INPUT:
+            count = token_count(report.get(name))
+            if count == REFUSED:
+                self._refused.add(name)
+            elif count is not None:
+                self._counts[name] = count or self._counts.get(name, 0)
+                self._refused.discard(name)
+
+    def usage(self) -> Usage | None:
+        """The counts in the names that all dialects share; None without any report."""
+        if not self._counts and not self._refused:
+            return None
+        parts = [self._count(name) for name in _INPUT]
+        prompt, cache_write, cached = parts
+        if prompt is not None:
+            prompt = REFUSED if REFUSED in parts else sum(count or 0 for count in parts)
+        return usage_of(prompt=prompt, completion=self._count(_OUTPUT), cached=cached, cache_write=cache_write)
+
+    def _count(self, name: str) -> int | None:
+        return REFUSED if name in self._refused else self._counts.get(name)
+
+
+TOOL_BLOCKS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
+
+
+class _Metadata(msgspec.Struct):
+    user_id: str | None = None
+
+
+class AnthropicRequest(ModelRequest):
+    """``/messages``."""
+
+    metadata: _Metadata | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    messages: msgspec.Raw = MISSING
+    tools: msgspec.Raw = MISSING
+
+    def facts(self) -> RequestFacts:
+        """What it says."""
+        return self._facts(
+            user=None if self.metadata is None else self.metadata.user_id,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            message_count=count_items(self.messages),
+            tool_count=count_items(self.tools),
+        )
+
+
+class AnthropicBlock(msgspec.Struct, gc=False):
+    """One block of an answer's content; ``Any``: only whether it is empty matters."""
+
+    type: str | None = None
+    text: Any = None
+    thinking: Any = None
+    data: Any = None  # of redacted_thinking
+
+
+class AnthropicMessage(msgspec.Struct, gc=False):
+    """A whole answer; a streamed one begins with it, still empty."""
+
+    id: Any = None
+    model: str | None = None
+    content: list[AnthropicBlock] | None = None
+    stop_reason: str | None = None
+    usage: Any = None
+    error: Any = None
+
+
+class AnthropicBodyReader(WholeBodyReader):
+    """Reads one answer that was not streamed."""
+
+    __slots__ = ()
+
+    kind: ClassVar[type[msgspec.Struct]] = AnthropicMessage
+
+    def facts_of(self, answer: AnthropicMessage, **ends: Any) -> ResponseFacts:
+        """What an answer says."""
+        usage = AnthropicUsage()
+        usage.take(answer.usage, with_output=True)
+        content = answer.content
+        return response_facts(
+            response_model=cut(answer.model),
+            finish_reason=cut(answer.stop_reason),
+            usage=usage.usage(),
+            tool_call_count=None if content is None else sum(block.type in TOOL_BLOCKS for block in content),
+            response_id=short_text(answer.id),
+            service_tier=usage.service_tier,
+            **ends,
+        )
+
+
+class _AnthropicDelta(msgspec.Struct, gc=False):
+    """``Any``: only whether it is empty matters, and no type of it is a fault."""
+
+    text: Any = None
+    thinking: Any = None
+    partial_json: Any = None
+    stop_reason: str | None = None
+
+
+class _AnthropicEvent(msgspec.Struct, gc=False):
+    type: str | None = None
+    message: AnthropicMessage | None = None
+    content_block: AnthropicBlock | None = None
+    delta: _AnthropicDelta | None = None
+    usage: Any = None
+    error: Any = None
+
+
+class AnthropicStreamReader(EventReader):
+    """Reads one stream."""
+
+    __slots__ = ("_finish_reason", "_id", "_model", "_tool_calls", "_usage")
+
+    kind: ClassVar[type[msgspec.Struct]] = _AnthropicEvent
+    rules: ClassVar[FormRules] = FormRules(texts=(b'"text":"', b'"text": "', b'"thinking":"', b'"thinking": "'))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._id: str | None = None
+        self._model: str | None = None
+        self._finish_reason: str | None = None
+        self._tool_calls: int | None = None  # once the message has begun
+        self._usage = AnthropicUsage()
+
+    def read(self, event: _AnthropicEvent) -> int:
+        """One event."""
+        if event.type == "error" or event.error:
+            return self.member_error_seen(event.error)
+        take = _READ.get(event.type or "")
+        return 0 if take is None else take(self, event)
+
+    def facts(self, **ends: Any) -> ResponseFacts:
+        """All that is known."""
+        return response_facts(
+            response_model=self._model,
+            finish_reason=self._finish_reason,
+            usage=self._usage.usage(),
+            tool_call_count=self._tool_calls,
+            response_id=self._id,
+            service_tier=self._usage.service_tier,
+            **ends,
+        )
+
+    def _message_start(self, event: _AnthropicEvent) -> int:
+        message = event.message or AnthropicMessage()
+        self._id = self._id or short_text(message.id)
+        self._model = self._model or cut(message.model)
+        self._tool_calls = self._tool_calls or 0
+        self._usage.take(message.usage, with_output=False)
+        return 0
+
+    def _block_start(self, event: _AnthropicEvent) -> int:
+        block = event.content_block or AnthropicBlock()
+        if block.type in TOOL_BLOCKS:  # the tool's name is the first that is generated of a call
+            self._tool_calls = (self._tool_calls or 0) + 1
+            return SAW_VISIBLE
+        if block.text:
+            return SAW_VISIBLE if block.type == "text" else 0  # what a server's own tool found is not generated
+        return SAW_TOKEN if block.thinking or (block.data and block.type == "redacted_thinking") else 0
+
+    def _block_delta(self, event: _AnthropicEvent) -> int:
+        delta = event.delta or _AnthropicDelta()
+        self.only_text = True
+        if delta.text or delta.partial_json:
+            return SAW_VISIBLE
+        return SAW_TOKEN if delta.thinking else 0  # signatures and citations are no tokens
+
+    def _message_delta(self, event: _AnthropicEvent) -> int:
+        self._usage.take(event.usage, with_output=True)
+        if event.delta is None or not event.delta.stop_reason:
+            return 0
+        self._finish_reason = cut(event.delta.stop_reason)
+        return self.end_seen()
+
+    def _message_stop(self, event: _AnthropicEvent) -> int:  # noqa: ARG002 -- one of a table
+        return self.end_seen()
+
+
+_READ: Final[dict[str, Callable[[AnthropicStreamReader, _AnthropicEvent], int]]] = {
+    "message_start": AnthropicStreamReader._message_start,
+    "content_block_start": AnthropicStreamReader._block_start,
+    "content_block_delta": AnthropicStreamReader._block_delta,
+    "message_delta": AnthropicStreamReader._message_delta,
+    "message_stop": AnthropicStreamReader._message_stop,
+}

@@ -1,0 +1,210 @@
+"""Ollama's own API: what its requests ask for, and its answers, streamed or not.
+
+Source: Ollama's API reference (``/api/chat``, ``/api/generate``, ``/api/embed``, and the older ``/api/embeddings``). A
+stream is one JSON object per line, the last one with ``done: true`` and all the numbers. An error in the middle is a
+line ``{"error": "text"}``, and no ``done`` follows it.
+
+Ollama streams unless asked not to, as ``application/x-ndjson``; gateways and imitations send the same lines as
+``application/json``, or without a type. Then the bytes decide. A stream's first line is an object of its own that is
+not the last one (``done: false``), or that another line follows. A whole answer is one object, ``done: true``, over
+any number of lines.
+"""
+
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.content_shape import FormRules
+from llm_metrics_proxy.wire.event_reader import EventReader
+from llm_metrics_proxy.wire.facts import cut, response_facts, usage_of
+from llm_metrics_proxy.wire.ndjson import NdjsonReader
+from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
+from llm_metrics_proxy.wire.server_times import ollama_times
+from llm_metrics_proxy.wire.tolerant import MISSING, UNREADABLE, count_items, decoder_of
+from llm_metrics_proxy.wire.whole_body import WholeBodyReader
+
+
+class _Options(msgspec.Struct):
+    num_predict: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+
+class OllamaRequest(ModelRequest):
+    """``/api/chat`` and ``/api/generate``, which stream unless they say no."""
+
+    may_stream: ClassVar[bool] = True
+    options: _Options | None = None
+    messages: msgspec.Raw = MISSING
+    prompt: msgspec.Raw = MISSING
+    input: msgspec.Raw = MISSING
+    tools: msgspec.Raw = MISSING
+
+    def facts(self) -> RequestFacts:
+        """What it says."""
+        options = self.options or _Options()
+        counts = map(count_prompts, (self.messages, self.input, self.prompt))
+        return self._facts(
+            is_streaming=self.may_stream and self.stream is not False,
+            max_tokens=options.num_predict,
+            temperature=options.temperature,
+            top_p=options.top_p,
+            message_count=next((count for count in counts if count), None),
+            tool_count=count_items(self.tools),
+        )
+
+
+class OllamaEmbedRequest(OllamaRequest):
+    """``/api/embed`` and ``/api/embeddings``, which never stream."""
+
+    may_stream: ClassVar[bool] = False
+
+
+class _OllamaMessage(msgspec.Struct, gc=False):
+    """``message`` of a chat answer; ``Any``: only whether it is empty matters."""
+
+    content: Any = None
+    thinking: Any = None
+    tool_calls: Any = None
+
+
+class OllamaLine(msgspec.Struct, gc=False):
+    """One line of a stream, or a whole answer."""
+
+    model: str | None = None
+    message: _OllamaMessage | None = None
+    response: Any = None  # of /api/generate
+    thinking: Any = None
+    done: Any = None
+    done_reason: str | None = None
+    prompt_eval_count: Any = None
+    eval_count: Any = None
+    total_duration: Any = None
+    load_duration: Any = None
+    prompt_eval_duration: Any = None
+    eval_duration: Any = None
+    error: Any = None
+
+
+def line_facts(line: OllamaLine, **others: Any) -> ResponseFacts:
+    """What the last line says, or a whole answer. Ollama leaves a count out that is zero."""
+    has_usage = line.prompt_eval_count is not None or line.eval_count is not None
+    return response_facts(
+        finish_reason=cut(line.done_reason),
+        usage=usage_of(prompt=line.prompt_eval_count, completion=line.eval_count) if has_usage else None,
+        times=ollama_times(line.total_duration, line.load_duration, line.prompt_eval_duration, line.eval_duration),
+        **others,
+    )
+
+
+def tool_calls_of(message: _OllamaMessage) -> int:
+    """Tool calls in one line; each line holds whole ones."""
+    return len(message.tool_calls) if isinstance(message.tool_calls, list) else 0
+
+
+class OllamaBodyReader(WholeBodyReader):
+    """Reads one answer that was not streamed."""
+
+    __slots__ = ()
+
+    kind: ClassVar[type[msgspec.Struct]] = OllamaLine
+    max_depth: ClassVar[int] = 3  # the answer, its message, the tool calls
+
+    def facts_of(self, answer: OllamaLine, **ends: Any) -> ResponseFacts:
+        """What an answer says."""
+        calls = None if answer.message is None else tool_calls_of(answer.message)
+        return line_facts(answer, response_model=cut(answer.model), tool_call_count=calls, **ends)
+
+
+class OllamaStreamReader(EventReader):
+    """Reads one stream."""
+
+    __slots__ = ("_last", "_model", "_tool_calls")
+
+    kind: ClassVar[type[msgspec.Struct]] = OllamaLine
+    rules: ClassVar[FormRules] = FormRules(
+        texts=(b'"content":"', b'"response":"', b'"thinking":"'), strings=(b'"created_at":"',), is_line=True
+    )
+    frame = NdjsonReader
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._model: str | None = None
+        self._tool_calls: int | None = None  # once there was a message
+        self._last = OllamaLine()
+
+    def read(self, event: OllamaLine) -> int:
+        """One line."""
+        if event.error:
+            return self.member_error_seen(event.error)
+        if self._model is None:
+            self._model = cut(event.model)
+        self.only_text, message = True, event.message
+        seen = SAW_TOKEN if event.thinking else 0
+        if event.response:
+            seen = SAW_VISIBLE
+        if message is not None:
+            calls = tool_calls_of(message)
+            self._tool_calls = (self._tool_calls or 0) + calls
+            if message.content or calls:
+                seen = SAW_VISIBLE
+            elif message.thinking:
+                seen |= SAW_TOKEN
+            self.only_text = not calls
+        if event.done is True:
+            self.only_text = False
+            self._last = event
+            seen |= self.end_seen()
+        return seen
+
+    def facts(self, **ends: Any) -> ResponseFacts:
+        """All that is known."""
+        return line_facts(self._last, response_model=self._model, tool_call_count=self._tool_calls, **ends)
+
+
+_MAX_HELD_BYTES: Final = 64 * 1024  # a stream's first line holds one token
+_BLANK: Final = b" \t\r\n"  # between the values of JSON (RFC 8259 section 2); before the first, sent to keep alive
+
+
+class OllamaAnswerReader:
+    """Holds the first line until it shows which of the two readers is right; from then on that one reads."""
+
+    __slots__ = ("_held", "_reader")
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._reader: ResponseReader | None = None
+
+    def feed(self, data: bytes) -> int:
+        """Take the next bytes; what was held shows its bits together with those that decided."""
+        if self._reader is None:
+            data = (self._held + data).lstrip(_BLANK)
+            self._reader = _reader_of(data)
+            if self._reader is None:
+                self._held = data
+                return 0
+            self._held = b""
+        return self._reader.feed(data)
+
+    def finish(self) -> ResponseFacts:
+        """The facts. An answer that stayed undecided was one object."""
+        if self._reader is None:
+            self._reader = OllamaBodyReader()
+            self._reader.feed(self._held)
+        return self._reader.finish()
+
+
+def _reader_of(begun: bytes) -> ResponseReader | None:
+    """The reader for an answer that begins like this; ``None`` if that is still open."""
+    line, end, rest = begun.partition(b"\n")
+    undecided = OllamaBodyReader() if len(begun) > _MAX_HELD_BYTES else None  # blank lines may follow without end
+    if not end:
+        return undecided
+    try:
+        first = decoder_of(OllamaLine)(line)
+    except UNREADABLE:
+        return OllamaBodyReader()  # an object over several lines, or odd: the body's reader makes the best of it
+    if first.done is False or (rest and not rest.isspace()):
+        return OllamaStreamReader()
+    return undecided

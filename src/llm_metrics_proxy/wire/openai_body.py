@@ -1,0 +1,198 @@
+"""Answers in OpenAI's shape that are one JSON body: chat completions, completions and embeddings, not streamed."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.error_body import error_facts
+from llm_metrics_proxy.wire.facts import (
+    ENDS_OF_TEXT,
+    PlainUsage,
+    Usage,
+    answer_usage,
+    cut,
+    plain_usage,
+    response_facts,
+    short_text,
+)
+from llm_metrics_proxy.wire.server_times import openai_times
+from llm_metrics_proxy.wire.tolerant import UNREADABLE, decoder_of
+from llm_metrics_proxy.wire.whole_body import WholeBodyReader
+
+
+class OpenAIAnswer(msgspec.Struct, gc=False):
+    """What a whole answer and an event of a streamed one have in common."""
+
+    model: str | None = None
+    usage: Any = None
+    error: Any = None
+    object: str | None = None
+    message: Any = None  # of {"object": "error", "message": …}
+    type: Any = None
+    code: Any = None
+    id: Any = None
+    service_tier: Any = None
+    timings: Any = None  # llama.cpp
+    stats: Any = None  # LM Studio
+
+
+class OpenAIChoice(msgspec.Struct, gc=False):
+    """What a choice has in both."""
+
+    finish_reason: str | None = None
+    index: Any = 0
+    error: Any = None  # OpenRouter: the provider failed after the head was sent
+
+
+def answer_error(answer: OpenAIAnswer) -> ErrorFacts | None:
+    """The error of an answer, or of an event, that is one."""
+    if answer.error or answer.object == "error":
+        value = answer.error or {"message": answer.message, "type": answer.type, "code": answer.code}
+        return error_facts(value) or ErrorFacts()
+    return None
+
+
+class _ChatMessage(msgspec.Struct, gc=False):
+    tool_calls: list[Any] | None = None
+    function_call: Any = None
+    refusal: Any = None  # the text of it; only whether there is one matters
+
+
+class _WholeChoice(OpenAIChoice, gc=False):
+    message: _ChatMessage | None = None
+
+
+class _ChatAnswer(OpenAIAnswer, gc=False):
+    choices: list[_WholeChoice] | None = None
+
+
+class _PlainChoice(_WholeChoice, gc=False):
+    error: None = None
+
+
+class _PlainChatAnswer(msgspec.Struct, gc=False):
+    """An answer as nearly all are: no error in it, and every count one. Anything else fails to decode."""
+
+    model: str | None = None
+    choices: list[_PlainChoice] | None = None
+    usage: PlainUsage | None = None
+    error: None = None
+    object: str | None = None
+    id: str | None = None
+    service_tier: str | None = None
+    timings: None = None
+    stats: None = None
+
+
+_NONE: Final = UsageSource.NONE  # an attribute of an enum is slow to look up
+_REPORTED: Final = UsageSource.REPORTED
+_NO_USAGE: Final = Usage()
+_decode_plain: Final = decoder_of(_PlainChatAnswer)
+
+
+class OpenAIBodyReader(WholeBodyReader):
+    """Reads one body."""
+
+    __slots__ = ()
+
+    kind: ClassVar[type[msgspec.Struct]] = _ChatAnswer
+    max_depth: ClassVar[int] = 5  # the answer, its choices, one of them, its message, the tool calls
+    drop: ClassVar[frozenset[bytes]] = frozenset({b"logprobs"})  # large, and Python servers write NaN there
+
+    def read_whole(self, data: bytes) -> ResponseFacts:
+        """As the base class's, with the commonest answers checked by the decoder instead of in Python."""
+        try:
+            plain = _decode_plain(data)
+        except UNREADABLE:
+            plain = None
+        if plain is not None and plain.object != "error":
+            return _plain_facts(plain)
+        return super().read_whole(data)
+
+    def error_of(self, answer: _ChatAnswer) -> ErrorFacts | None:
+        """With a successful status: OpenRouter, and servers that send all their errors so."""
+        error = answer_error(answer)
+        failed = (choice.error for choice in answer.choices or () if choice.error)
+        return error or next((error_facts(value) or ErrorFacts() for value in failed), None)
+
+    def facts_of(self, answer: _ChatAnswer, **ends: Any) -> ResponseFacts:
+        """What an answer says."""
+        return response_facts(
+            response_model=cut(answer.model),
+            finish_reason=_finish_reason(answer.choices) if answer.choices else None,
+            usage=answer_usage(answer.usage, answer.timings),
+            tool_call_count=_tool_call_count(answer.choices),
+            response_id=short_text(answer.id),
+            service_tier=short_text(answer.service_tier),
+            times=openai_times(answer.timings, answer.stats),
+            refused=_refused(answer.choices),
+            **ends,
+        )
+
+
+def _plain_facts(answer: _PlainChatAnswer) -> ResponseFacts:
+    """As ``facts_of`` would say it, by the shortest way: nearly every answer that is not streamed passes here."""
+    choices = answer.choices
+    usage = _NO_USAGE if answer.usage is None else plain_usage(answer.usage)
+    model, answer_id = answer.model, answer.id
+    finish_reason: str | None = None
+    tool_call_count: int | None = None
+    refused = False
+    if choices:
+        finish_reason = _finish_reason(choices)
+        tool_call_count = _tool_call_count(choices)
+        refused = _refused(choices) and finish_reason in ENDS_OF_TEXT
+    return ResponseFacts(
+        response_model=model[:MAX_TEXT_CHARS] if model else None,
+        finish_reason=finish_reason,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        total_tokens=usage.total_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        usage_source=_NONE if usage is _NO_USAGE or usage.is_empty else _REPORTED,
+        terminal=True,
+        cache_write_tokens=usage.cache_write_tokens,
+        tool_call_count=tool_call_count,
+        service_tier=cut(answer.service_tier),
+        response_id=answer_id[:MAX_TEXT_CHARS] if answer_id else None,
+        upstream_cost_usd=usage.cost_usd,
+        refused=refused,
+    )
+
+
+def _refused(choices: Sequence[_WholeChoice] | None) -> bool:
+    """Some choice holds the text of a refusal."""
+    for choice in choices or ():  # noqa: SIM110 -- a generator costs each answer more than this loop
+        if choice.message is not None and choice.message.refusal:
+            return True
+    return False
+
+
+def _finish_reason(choices: Sequence[_WholeChoice]) -> str | None:
+    """Of the choice with the lowest index that gave one."""
+    if len(choices) == 1:
+        return cut(choices[0].finish_reason)
+    given = [choice for choice in choices if choice.finish_reason]
+    if not given:
+        return None
+    first = min(given, key=lambda choice: choice.index if isinstance(choice.index, int) else 0)
+    return cut(first.finish_reason)
+
+
+def _tool_call_count(choices: Sequence[_WholeChoice] | None) -> int | None:
+    """Tool calls of all choices; None without any choice."""
+    if not choices:
+        return None
+    count = 0
+    for choice in choices:
+        message = choice.message
+        if message is not None:
+            if message.tool_calls:
+                count += len(message.tool_calls)
+            elif message.function_call:
+                count += 1  # the older form: one function at most
+    return count

@@ -1,0 +1,98 @@
+"""Requests of OpenAI's chat completions, completions and embeddings. ``openai_body``, ``openai_stream`` read answers.
+
+Source: OpenAI's API reference, "Create chat completion", "Create completion", "Create embeddings"; vLLM, SGLang,
+llama.cpp, Ollama and others share the names. A prompt, like an input, is a text, a list of texts, a list of token
+numbers, or a list of such lists.
+"""
+
+from typing import Final
+
+import msgspec
+
+from llm_metrics_proxy.wire.base import RequestFacts
+from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
+from llm_metrics_proxy.wire.tolerant import MAX_MEMBERS, MISSING, UNREADABLE, count_items, decoder_of
+
+
+class ChatRequest(ModelRequest):
+    """``/chat/completions``."""
+
+    user: str | None = None
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    n: int | None = None
+    messages: msgspec.Raw = MISSING
+    tools: msgspec.Raw = MISSING
+
+    @classmethod
+    def read(cls, body: bytes) -> RequestFacts:
+        """Nearly always in one pass; the careful way keeps what can be read of any other."""
+        if len(body) <= MAX_MEMBERS:
+            try:
+                return _decode_plain(body).facts()  # type: ignore[no-any-return]
+            except UNREADABLE:
+                pass
+        return super().read(body)
+
+    def facts(self) -> RequestFacts:
+        """What it says."""
+        return self._facts(
+            user=self.user,
+            max_tokens=self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            message_count=_count(self.messages),
+            tool_count=_count(self.tools),
+            choice_count=self.n,
+        )
+
+
+class _PlainChatRequest(ChatRequest):
+    """The lists taken apart in the same pass; only for bodies too small to make this costly."""
+
+    messages: list[msgspec.Raw] | None = None  # type: ignore[assignment]
+    tools: list[msgspec.Raw] | None = None  # type: ignore[assignment]
+
+
+_decode_plain: Final = decoder_of(_PlainChatRequest)
+
+
+def _count(items: list[msgspec.Raw] | msgspec.Raw | None) -> int | None:
+    if items is None or isinstance(items, list):
+        return None if items is None else len(items)
+    return count_items(items)
+
+
+class CompletionRequest(ModelRequest):
+    """``/completions``, the older API of texts."""
+
+    user: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    n: int | None = None
+    prompt: msgspec.Raw = MISSING
+
+    def facts(self) -> RequestFacts:
+        """What it says."""
+        return self._facts(
+            user=self.user,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            message_count=count_prompts(self.prompt),
+            choice_count=self.n,
+        )
+
+
+class EmbeddingsRequest(ModelRequest):
+    """``/embeddings``, which never streams."""
+
+    user: str | None = None
+    input: msgspec.Raw = MISSING
+
+    def facts(self) -> RequestFacts:
+        """What it says."""
+        return self._facts(user=self.user, is_streaming=False, message_count=count_prompts(self.input))

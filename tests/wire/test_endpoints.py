@@ -1,0 +1,127 @@
+"""The table of endpoints: what each consumer decides by it for every path that 4.3 was asked about; how it grows."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from llm_metrics_proxy.pricing import pricer
+from llm_metrics_proxy.proxy.choice import model_in_target
+from llm_metrics_proxy.proxy.policy import PathPolicy
+from llm_metrics_proxy.telemetry import names
+from llm_metrics_proxy.wire.endpoints import DIALECTS, ENDPOINTS, family_of, find
+from tests.wire.test_dialects import ALONE
+
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "post")
+CALLS, READS = "OPTIONS,POST", "GET,HEAD,OPTIONS"
+
+
+class Decision(NamedTuple):
+    """What is decided about a path: methods that pass, dialects of POST and GET, family, model in path and target."""
+
+    passes: str
+    post: str
+    get: str
+    family: str
+    model: str
+    target: str
+
+
+def decision(path: str) -> Decision:
+    policy, raw = PathPolicy(), path.encode()
+    routes = {method: policy.route(method.encode(), raw) for method in METHODS}
+    read = {method: route.dialect.name for method, route in routes.items() if route.dialect is not None}
+    assert read.keys() <= {"POST", "GET"}
+    family = family_of(path)
+    return Decision(
+        ",".join(method for method, route in routes.items() if route.allowed) or "-",
+        read.get("POST", "-"),
+        read.get("GET", "-"),
+        "-" if family is None else family.value,
+        routes["POST"].model or "-",
+        model_in_target(raw) or "-",
+    )
+
+
+LINES = (Path(__file__).parent / "endpoints_of_4_3.tsv").read_text().splitlines()
+BEFORE = {path: Decision(*rest) for path, *rest in (line.split("\t") for line in LINES)}
+# What 4.4 lets pass and reads beyond that, all of it inference or a list of models.
+NEW = {
+    "/api/chat/completions": Decision(CALLS, "openai_chat", "-", "openai", "-", "-"),
+    "/api/chat/completions/": Decision(CALLS, "openai_chat", "-", "openai", "-", "-"),
+    "/beta/chat/completions": Decision(CALLS, "openai_chat", "-", "openai", "-", "-"),
+    "/beta/completions": Decision(CALLS, "openai_completions", "-", "openai", "-", "-"),
+    "v1/models": Decision("-", "-", "-", "openai", "-", "-"),  # no path at all
+}
+
+
+def expected(path: str, before: Decision) -> Decision:
+    if path in NEW:
+        return NEW[path]
+    engine = re.fullmatch("/engines/(?:llama.cpp/)?(v1/[^.]*)", path)
+    if engine is not None:
+        return BEFORE["/" + engine[1]]
+    if before.passes == "-":  # what is refused is read by nobody
+        before = before._replace(post="-", get="-")
+    deployment = re.match("/proxy/openai/deployments/(d)/", path)
+    return before if deployment is None else before._replace(model=deployment[1])
+
+
+def test_every_decision_about_a_path_is_that_of_4_3_but_for_those_named_here() -> None:
+    assert len(BEFORE) > 1000
+    assert {path: decision(path) for path in BEFORE} == {path: expected(path, was) for path, was in BEFORE.items()}
+
+
+def test_nothing_passes_that_did_not_but_inference_and_lists_of_models() -> None:
+    opened = {path for path, was in BEFORE.items() if decision(path).passes != was.passes}
+    assert opened
+    plain = {path: "/v1/" + re.sub("^/(engines/(llama.cpp/)?v1|api|beta)/", "", path) for path in opened}
+    assert all(decision(path).passes == BEFORE[plain[path]].passes for path in opened)
+
+
+def test_what_an_operator_lets_pass_below_any_prefix_is_read_like_its_plain_form() -> None:
+    policy = PathPolicy(["/gateway/**"])
+    for path in ("/gateway/v1/messages", "/gateway/x/chat/completions"):
+        route = policy.route(b"POST", path.encode())
+        assert route.dialect is find("/v1/" + path.partition("/v1/")[2] if "/v1/" in path else "/v1/chat/completions")
+    assert policy.route(b"POST", b"/gateway/threads/messages").dialect is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/openai/deployments/a%2f..%2f..%2f..%2fapi/chat/completions",
+     "/openai/deployments/a%252F%252e%252e%252f..%2fbeta/completions",
+     "/openai/deployments/a\\..\\..\\..\\api/chat/completions", "/engines/..%2f..%2fapi%2fpull%3f/v1/chat/completions",
+     "/engines/x/../v1/chat/completions", "/api/pull/chat/completions", "/beta/models", "/api/models"],
+)  # fmt: skip
+def test_no_path_leads_out_of_a_segment_and_nothing_is_open_below_any_prefix(path: str) -> None:
+    assert decision(path).passes == "-"
+
+
+def test_a_path_that_stands_alone_is_found_before_any_other() -> None:
+    assert all(find(path) is dialect for path, dialect in ALONE.items())
+
+
+OPERATIONS = {
+    "openai_chat": "chat", "openai_completions": "text_completion", "openai_embeddings": "embeddings",
+    "openai_responses": "chat", "openai_realtime": "realtime", "anthropic_messages": "chat",
+    "anthropic_count_tokens": "count_tokens", "llama_completion": "text_completion", "ollama_chat": "chat",
+    "ollama_generate": "text_completion", "ollama_embed": "embeddings", "rerank": "rerank",
+    "openai_moderations": "moderation", "openai_speech": "speech", "openai_transcriptions": "transcription",
+    "openai_translations": "translation", "openai_images": "image_generation",
+}  # fmt: skip
+PROVIDERS = {"openai": "openai", "anthropic": "anthropic", "ollama": "ollama", "llama": "llama_cpp", "rerank": None}
+
+
+def test_telemetry_and_pricing_take_from_the_table_what_they_said_in_4_3() -> None:
+    assert names.OPERATIONS == OPERATIONS
+    assert {name: PROVIDERS[name.partition("_")[0]] for name in OPERATIONS} == names.PROVIDERS_BY_DIALECT
+    assert {"openai_embeddings", "ollama_embed", "rerank", "openai_moderations"} == pricer._ONLY_INPUT
+    assert pricer._SELLERS == {"anthropic_messages": ("anthropic", "claude")}
+
+
+def test_every_path_is_written_once() -> None:
+    paths = [path for row in ENDPOINTS for path in row.paths]
+    assert len(paths) == len(set(paths))
+    assert len({dialect.name for dialect in DIALECTS}) == len(DIALECTS)
