@@ -1,17 +1,32 @@
 """Rules between settings: each names the setting that is wrong, and says why."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from llm_metrics_proxy.config.backends import MAX_BACKENDS
 from llm_metrics_proxy.config.types import faults_among
 from llm_metrics_proxy.config.watch import MOST
 from llm_metrics_proxy.doors import is_loopback
 
-if TYPE_CHECKING:
-    from llm_metrics_proxy.config.settings import Settings
-
 _EVERY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104 -- compared with, not bound to
+
+
+class CheckedSettings(Protocol):
+    """What the rules look at of ``config.settings``, which imports them."""
+
+    @property
+    def backend(self) -> Any: ...
+    @property
+    def backends(self) -> Any: ...
+
+    host: str
+    port: int
+    insecure: bool
+    journal_max_bytes: int
+    journal_segment_bytes: int
+    metrics_host: str
+    metrics_port: int
+    metrics_token: Any
 
 
 class CrossCheck(NamedTuple):
@@ -19,16 +34,16 @@ class CrossCheck(NamedTuple):
 
     setting: str
     fields: tuple[str, ...]
-    fault: Callable[["Settings"], str | None]
+    fault: Callable[[CheckedSettings], str | None]
 
 
-def _metrics_are_guarded(settings: "Settings") -> str | None:
+def _metrics_are_guarded(settings: CheckedSettings) -> str | None:
     if is_loopback(settings.metrics_host) or settings.metrics_token or settings.insecure:
         return None
     return "can be reached from other machines: set metrics_token too, or insecure if everyone may read the metrics"
 
 
-def _ports_differ(settings: "Settings") -> str | None:
+def _ports_differ(settings: CheckedSettings) -> str | None:
     hosts = {settings.host, settings.metrics_host}
     apart = len(hosts) == 2 and not hosts & _EVERY_ADDRESS
     if settings.port != settings.metrics_port or settings.port == 0 or apart:
@@ -36,19 +51,19 @@ def _ports_differ(settings: "Settings") -> str | None:
     return "is the proxy's port already: choose another"
 
 
-def _segments_fit(settings: "Settings") -> str | None:
+def _segments_fit(settings: CheckedSettings) -> str | None:
     if settings.journal_segment_bytes <= settings.journal_max_bytes:
         return None
     return f"must be at least journal_segment_bytes ({settings.journal_segment_bytes})"
 
 
-def _one_way_to_name_backends(settings: "Settings") -> str | None:
+def _one_way_to_name_backends(settings: CheckedSettings) -> str | None:
     if settings.backend is None or not settings.backends:
         return None
     return "names one server, and `backends` in the file names others: give the one or the other"
 
 
-def _names_differ(tables: str, most: int, noun: str = "") -> Callable[["Settings"], str | None]:
+def _names_differ(tables: str, most: int, noun: str = "") -> Callable[[CheckedSettings], str | None]:
     return lambda settings: faults_among([table.name for table in getattr(settings, tables)], most, noun)
 
 

@@ -1,7 +1,7 @@
 """The way out of a connection: straight to the socket when nothing waits before it, else through the transport.
 
 uvloop queues every write until the end of the loop's turn. Written here and now, the bytes leave earlier; at full load
-it makes no difference (``docs/performance-log.md``). Which bytes have to wait for the journal is the recorder's business.
+it makes no difference (``docs/performance-log.md``). The recorder decides which bytes wait for the journal.
 The transport stays in charge of everything else: what the socket does not take goes through it (and meets its
 back-pressure), and so does a write after an error, which it then reports.
 """

@@ -1,16 +1,24 @@
 """With ``--log-level debug`` a worker logs one line for each station of a request, with the request's id.
 
 A line has the milliseconds since the request was accepted. It never has a header, a body, a query string or a key.
-Callers write ``if trace.on:`` first: without debug, a station costs one look at that.
+Callers write ``if stations.on:`` first: without debug, a station costs one look at that.
 """
 
 import logging
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from llm_metrics_proxy.record import RequestRecord
 
-if TYPE_CHECKING:
-    from llm_metrics_proxy.proxy.exchange import Exchange
+
+class Timed(Protocol):
+    """What a station reads of an exchange, which imports this."""
+
+    record: RequestRecord
+    received: int
+    body_complete: int
+    acquired: int
+    sent: int
+
 
 on = False
 log = logging.getLogger(__name__)
@@ -28,20 +36,20 @@ def accepted(record: RequestRecord) -> None:
     log.debug("request %s: accepted %s %s", record.request_id, record.method, record.endpoint)
 
 
-def reached(exchange: "Exchange", now: int, name: str, *values: object) -> None:
+def reached(exchange: Timed, now: int, name: str, *values: object) -> None:
     """The request reached a station at ``now``; ``values`` fill the placeholders of ``name``."""
     ms = (now - exchange.received) / 1e6
     log.debug(f"request %s: +%.3f ms {name}", exchange.record.request_id, ms, *values)
 
 
-def chosen(exchange: "Exchange", now: int) -> None:
+def chosen(exchange: Timed, now: int) -> None:
     """A backend was chosen for the request; after a retry perhaps another one."""
     record = exchange.record
     place = record.backend if record.backend_name is None else f"{record.backend_name} ({record.backend})"
     reached(exchange, now, "backend %s, attempt %d", place, record.attempts)
 
 
-def sent_at_once(exchange: "Exchange") -> None:
+def sent_at_once(exchange: Timed) -> None:
     """The fast lane passes all stations up to here in one step."""
     reached(exchange, exchange.body_complete, "request complete")
     chosen(exchange, exchange.acquired)
@@ -49,7 +57,7 @@ def sent_at_once(exchange: "Exchange") -> None:
     reached(exchange, exchange.sent, "request sent")
 
 
-def ended(exchange: "Exchange", now: int) -> None:
+def ended(exchange: Timed, now: int) -> None:
     """The record is complete."""
     record = exchange.record
     words = (record.outcome, record.error_type, record.status_code and f"status {record.status_code}")

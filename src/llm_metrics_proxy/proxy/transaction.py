@@ -148,8 +148,8 @@ class Transaction(Download):
         has to be changed (``RequestPlan.fast``). False: nothing was done, and it goes the long way.
 
         It would pass every station of that within one read, and each would find nothing to wait for: 26 µs of CPU per
-        exchange became 21.5 (``docs/performance-log.md``). It ends in the same state, so that whatever happens next meets
-        the same object; ``tests/proxy/test_plans.py`` holds both ways against each other.
+        exchange became 21.5 (``docs/performance-log.md``). It ends in the same state, so that whatever happens next
+        meets the same object; ``tests/proxy/test_plans.py`` holds both ways against each other.
         """
         ctx, plan, exchange, length = self.ctx, self.plan, self.exchange, len(body)
         bodies = ctx.bodies
