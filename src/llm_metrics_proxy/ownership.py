@@ -1,10 +1,10 @@
-"""What root makes beside other people's files belongs to them: a service of theirs must be able to go on with it.
+"""What root makes next to other users' files belongs to them, so that their service can go on with it.
 
-SQLite gives ``-wal``, ``-shm`` and ``-journal`` the owner and mode of their database by itself. Everything else that is
-made beside a database or in a journal follows here: whoever is not root cannot give files away, and need not.
+SQLite gives ``-wal``, ``-shm`` and ``-journal`` the owner and mode of their database. Everything else that is made next
+to a database or in a journal is given away here; users other than root cannot give files away, and need not.
 
-A folder may belong to somebody whom root must not trust. So only what was made just now, or what nobody else can have
-put there (a plain file of root's own with one name), is given away, and no link is followed.
+Root must not trust the folder's owner. So only a file made just now, or one that only root can have put there (a plain
+file of root's with one name), is given away, and no link is followed.
 """
 
 import errno
@@ -30,7 +30,7 @@ def follow(made: Path | int, model: Path) -> None:
 
 
 def make_folder(folder: Path, model: Path | None = None) -> list[Path]:
-    """Make it with all above it, and say which were made; each follows ``model``, else the folder that it is in.
+    """Make it with all above it, and return those made; each follows ``model``, else the folder it is in.
 
     Raises ``OSError``.
     """
@@ -78,7 +78,7 @@ def _made_lock(path: Path, model: Path, mode: int) -> int:
 
 
 def give_back(descriptor: int, model: Path) -> None:
-    """Let a plain file of root's follow ``model``, which nobody but root can have put there."""
+    """Let a plain file that only root can have put there follow ``model``."""
     status = os.fstat(descriptor)
     if os.geteuid() == 0 and status.st_uid == 0 and status.st_nlink == 1 and stat.S_ISREG(status.st_mode):
         with suppress(OSError):

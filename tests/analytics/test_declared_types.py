@@ -17,7 +17,8 @@ from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.record import ALL_COLUMNS, COLUMNS
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.base import IngestBatch
-from llm_metrics_proxy.storage.repricing import Selection, StoredFacts, reprice
+from llm_metrics_proxy.storage.priced_facts import StoredFacts
+from llm_metrics_proxy.storage.repricing import Selection, reprice
 from llm_metrics_proxy.storage.repricing_undo import take_back
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import declared_columns

@@ -146,6 +146,7 @@ def test_losses_are_told_whether_they_are_stored_or_not(tmp_path: Path, monkeypa
     writer.flush()
     disk = FaultyDisk(monkeypatch)
     disk.free_bytes = 0
+    writer.opened(an_ended_record(2))
     writer.closed(an_ended_record(2))
     writer.close()
     finding = checks.losses(chosen)

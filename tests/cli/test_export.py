@@ -9,7 +9,7 @@ import apsw
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from llm_metrics_proxy.cli.export import figures, format_of
+from llm_metrics_proxy.cli.export import figures
 from llm_metrics_proxy.export import ExportChunk
 from tests.cli.conftest import Cli
 from tests.pty_session import output_of
@@ -40,14 +40,6 @@ def test_csv_for_excel_begins_with_a_byte_order_mark_also_without_records(cli: C
     assert (refused.code, refused.err) == (
         2, "llm-metrics-proxy: a byte-order mark is for csv; jsonl must not have one\n",
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("output", "name"),
-    [("a.csv", "csv"), ("a.PARQUET", "parquet"), ("a.txt", "jsonl"), ("-", "jsonl"), ("csv", "jsonl")],
-)
-def test_the_end_of_the_name_says_the_format(output: str, name: str) -> None:
-    assert format_of(output) == name
 
 
 def test_a_file_is_written_whole_and_not_replaced_unless_told(cli: Cli, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from llm_metrics_proxy.cli.report import format_of
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from tests.cli.conftest import Cli
 
@@ -19,14 +18,6 @@ def test_without_anything_it_is_markdown_about_the_last_week(cli: Cli) -> None:
     assert ran.out.startswith("# LLM traffic report\n")
     assert "There were no requests" in ran.out  # the records are older
     assert "3 requests in 1 day" in cli("report", *RANGE).out
-
-
-@pytest.mark.parametrize(
-    ("output", "form"),
-    [("a.html", "html"), ("a.HTM", "html"), ("a.json", "json"), ("a.md", "md"), ("a", "md"), ("-", "md")],
-)
-def test_the_end_of_the_name_says_the_format(output: str, form: str) -> None:
-    assert format_of(output) == form
 
 
 def test_a_page_is_written_and_not_replaced_unless_told(cli: Cli, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``serve``: the start-up block, choosing a backend, and the whole product under its supervisor."""
+"""``serve``: the start-up block, and the whole product under its supervisor."""
 
 import os
 import re
@@ -13,48 +13,14 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from llm_metrics_proxy.cli.serve import ChosenBackend, choose_backend, print_start_block
+from llm_metrics_proxy.cli.serve import print_start_block
 from llm_metrics_proxy.config.settings import Settings
-from llm_metrics_proxy.processes import discovery
-from llm_metrics_proxy.processes.discovery import LlmServer
+from llm_metrics_proxy.processes.discovery import ChosenBackend
 from tests.child_processes import answers, child
 from tests.waiting import wait_until
 
 PROGRAM = str(Path(sys.executable).with_name("llm-metrics-proxy"))
 ANY_PORTS = ("--port", "0", "--metrics-port", "0", "--workers", "1")
-
-
-def finding(monkeypatch: pytest.MonkeyPatch, *found: LlmServer) -> None:
-    async def look(skip_ports: frozenset[int]) -> list[LlmServer]:
-        assert skip_ports == {8001, 8002}
-        return list(found)
-
-    monkeypatch.setattr(discovery, "look_on_loopback", look)
-
-
-def test_a_backend_that_was_named_is_taken_unasked() -> None:
-    assert choose_backend(Settings(backend="http://h:1"), "flag --backend") == ChosenBackend(
-        "http://h:1", "flag --backend"
-    )
-
-
-def test_the_simulated_server_can_be_asked_for() -> None:
-    chosen = choose_backend(Settings(backend="demo"), "flag --backend")
-    assert chosen == ChosenBackend(None, "the simulated server was asked for (flag --backend)")
-
-
-def test_the_most_preferred_server_is_taken_and_the_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding(monkeypatch, LlmServer("http://a", "Ollama", ("m", "n")), LlmServer("http://b", "vLLM", ("m",)))
-    chosen = choose_backend(Settings(), "default")
-    assert chosen.url == "http://a"
-    assert chosen.note == "Ollama with 2 models, found on loopback; also there: vLLM at http://b (1 model)"
-
-
-def test_finding_none_says_where_was_looked(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding(monkeypatch)
-    chosen = choose_backend(Settings(), "default")
-    assert chosen.url is None
-    assert "no LLM server found on loopback (Ollama 11434, vLLM 8000," in chosen.note
 
 
 def block(capsys: pytest.CaptureFixture[str], settings: Settings, *, simulated: bool = False) -> str:

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from llm_metrics_proxy.cli.written import PARTIAL, written
+from llm_metrics_proxy import export, reports
+from llm_metrics_proxy.cli.written import PARTIAL, format_by_name, written
 from llm_metrics_proxy.errors import ExportError
 
 
@@ -75,3 +76,19 @@ def test_two_exports_do_not_write_one_file(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(ExportError, match=message):
         written(str(tmp_path / name), force=True).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("output", "name"),
+    [("a.csv", "csv"), ("a.PARQUET", "parquet"), ("a.txt", "jsonl"), ("-", "jsonl"), ("csv", "jsonl")],
+)
+def test_the_end_of_the_name_says_the_format_of_records(output: str, name: str) -> None:
+    assert format_by_name(output, export.FORMATS, "jsonl") == name
+
+
+@pytest.mark.parametrize(
+    ("output", "name"),
+    [("a.html", "html"), ("a.HTM", "html"), ("a.json", "json"), ("a.md", "md"), ("a", "md"), ("-", "md")],
+)
+def test_the_end_of_the_name_says_the_format_of_a_report(output: str, name: str) -> None:
+    assert format_by_name(output, reports.FORMATS, "md") == name

@@ -1,4 +1,4 @@
-"""Finding LLM servers: by what they answer, whatever they answer, and in time."""
+"""Finding LLM servers: by what they answer, whatever they answer, and in time; and choosing one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -9,8 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.processes import discovery
-from llm_metrics_proxy.processes.discovery import Candidate, DiscoveryAnswer, LlmServer, ask, identify, look_on_loopback
+from llm_metrics_proxy.processes.discovery import (
+    Candidate,
+    ChosenBackend,
+    DiscoveryAnswer,
+    LlmServer,
+    ask,
+    choose_backend,
+    identify,
+    look_on_loopback,
+)
 from tests.examples import examples
 
 
@@ -19,7 +29,7 @@ def http(body: bytes | object, status: str = "200 OK", extra: str = "") -> bytes
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(content)}\r\n{extra}\r\n".encode() + content
 
 
-NOT_FOUND = http(b"404 page not found", "404 Not LlmServer")
+NOT_FOUND = http(b"404 page not found", "404 Not Found")
 
 
 @asynccontextmanager
@@ -156,3 +166,36 @@ def test_no_answer_in_any_cut_breaks_the_search(answer: bytes, pieces: list[int]
             return await identify(url, limit_s=2)
 
     assert asyncio.run(story())
+
+
+def finding(monkeypatch: pytest.MonkeyPatch, *found: LlmServer) -> None:
+    async def look(skip_ports: frozenset[int]) -> list[LlmServer]:
+        assert skip_ports == {8001, 8002}
+        return list(found)
+
+    monkeypatch.setattr(discovery, "look_on_loopback", look)
+
+
+def test_a_backend_that_was_named_is_taken_unasked() -> None:
+    assert choose_backend(Settings(backend="http://h:1"), "flag --backend") == ChosenBackend(
+        "http://h:1", "flag --backend"
+    )
+
+
+def test_the_simulated_server_can_be_asked_for() -> None:
+    chosen = choose_backend(Settings(backend="demo"), "flag --backend")
+    assert chosen == ChosenBackend(None, "the simulated server was asked for (flag --backend)")
+
+
+def test_the_most_preferred_server_is_taken_and_the_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding(monkeypatch, LlmServer("http://a", "Ollama", ("m", "n")), LlmServer("http://b", "vLLM", ("m",)))
+    chosen = choose_backend(Settings(), "default")
+    assert chosen.url == "http://a"
+    assert chosen.note == "Ollama with 2 models, found on loopback; also there: vLLM at http://b (1 model)"
+
+
+def test_finding_none_says_where_was_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding(monkeypatch)
+    chosen = choose_backend(Settings(), "default")
+    assert chosen.url is None
+    assert "no LLM server found on loopback (Ollama 11434, vLLM 8000," in chosen.note

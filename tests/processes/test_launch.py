@@ -17,7 +17,7 @@ from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.window import DailyWindow
 from llm_metrics_proxy.processes import launch
 from llm_metrics_proxy.processes.metrics_options import MetricsOptions
-from llm_metrics_proxy.processes.metrics_process import migration_options
+from llm_metrics_proxy.processes.migration_ports import migration_options
 from llm_metrics_proxy.processes.secret_file import secret_path
 from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.scoreboard import Scoreboard

@@ -23,10 +23,9 @@ from llm_metrics_proxy.migration.model import RunState
 from llm_metrics_proxy.pricing import PriceRow
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
-from llm_metrics_proxy.telemetry import OtlpOptions
 from tests import legacy
 from tests.cli.conftest import make_record
-from tests.options import metrics_options
+from tests.options import metrics_options, otlp_options
 from tests.telemetry.receiver import Receiver
 from tests.waiting import wait_until
 
@@ -154,7 +153,7 @@ def test_a_later_line_brings_other_prices(metrics: MetricsProcess) -> None:
 
 def test_what_is_stored_is_sent_to_an_otlp_receiver(tmp_path: Path) -> None:
     with Receiver().running() as receiver:
-        metrics = MetricsProcess(tmp_path, otlp=OtlpOptions(endpoint=receiver.url, headers={"x-key": "k"}))
+        metrics = MetricsProcess(tmp_path, otlp=otlp_options(receiver.url, headers={"x-key": "k"}))
         write_record(tmp_path, 1, dialect="openai_chat")
         wait_until(lambda: receiver.spans, lambda: receiver.paths)
         metrics.process.send_signal(signal.SIGTERM)

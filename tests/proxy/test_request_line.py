@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.proxy.headers import HeadRefusal
-from llm_metrics_proxy.proxy.request_line import checked, may_begin
+from llm_metrics_proxy.proxy.request_line import _GOOD, checked, may_begin
 from tests.proxy.test_request_reader import read
 
 GOOD = [b"GET / HTTP/1.1", b"POST /v1/x?a=b%20c HTTP/1.0", b"OPTIONS * HTTP/1.1", b"BREW http://a/b HTTP/1.1"]
@@ -66,3 +66,14 @@ def test_what_may_not_begin_is_refused_as_a_whole_too(line: bytes, data: st.Data
         found = checked(line)
         assert isinstance(found, HeadRefusal)
         assert found.status == 400
+
+
+def test_a_line_seen_before_gets_the_same_answer_and_what_is_kept_is_bounded() -> None:
+    lines = [b"GET /%d HTTP/1.1" % number for number in range(2000)] + [b"GET /a HTTP/1.7", b"GET  /a HTTP/1.1"]
+    first = [checked(line) for line in lines]
+    assert [checked(bytes(bytearray(line))) for line in lines] == first
+    assert first[:2000] == lines[:2000]
+    long = b"GET /" + b"x" * 300 + b" HTTP/1.1"
+    assert checked(long) == long
+    assert len(_GOOD) <= 1024
+    assert long not in _GOOD

@@ -1,6 +1,6 @@
-"""A later program, with more fields than releases before 4.4.0 could store: this one, with fields added to its table.
+"""A later program, with more fields than releases before 4.4.0 could store: this one, which rolls up more columns.
 
-Other tables follow from it when they are imported, so it takes a process of its own. As a plugin of pytest
+Other tables follow from that of columns when they are imported, so it takes a process of its own. As a plugin of pytest
 (``-p tests.rollups.more_fields``) it lets tests run on the later program; run as a module, it rolls up and prunes:
 ``python -m tests.rollups.more_fields PATH [DAYS]``.
 """
@@ -10,29 +10,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from llm_metrics_proxy.columns import DURATION, MONEY, TOKENS, RolledUp
 from llm_metrics_proxy.record import REGISTRY
-from llm_metrics_proxy.rollups import values
 
-assert "llm_metrics_proxy.rollups.grains" not in sys.modules
+assert "llm_metrics_proxy.rollups.values" not in sys.modules
 
 WHOLE: Final = {32: "max_tokens"}  # of the total
 BY_MODEL: Final = {33: "temperature"}  # and by everything that has latencies
 FAR: Final = {300: "top_p"}  # of the total, in a bank far behind
 ADDED: Final = WHOLE | BY_MODEL | FAR
 
-_FIELDS: Final = tuple(values.Field(number, name, number in WHOLE) for number, name in ADDED.items())
-values.BY_NAME.update({field.name: field for field in _FIELDS})
-for table, more in {
-    "FIELDS": _FIELDS, "ALL": tuple(ADDED), "LATENCIES": tuple(BY_MODEL), "MAIN": tuple(BY_MODEL),
-}.items():  # fmt: skip
-    setattr(values, table, (*getattr(values, table), *more))
-setattr(values, "WHOLE", values.WHOLE | set(WHOLE))  # noqa: B010 -- it is final
+for number, name, kind, by in (
+    (32, "max_tokens", TOKENS, "total"),
+    (33, "temperature", DURATION, "main"),
+    (300, "top_p", MONEY, "total"),
+):
+    REGISTRY[name] = REGISTRY[name]._replace(kind=kind, rolled_up=RolledUp(number, by))
 
-from llm_metrics_proxy.analytics import measures  # noqa: E402 -- behind the tables
-from llm_metrics_proxy.upkeep import Retention, Upkeep, Worked  # noqa: E402
+from llm_metrics_proxy.upkeep import Retention, Upkeep, Worked  # noqa: E402 -- behind the table
 from tests.rollups import oracle  # noqa: E402
 
-measures.FIELDS.update({field.name: REGISTRY[field.name] for field in _FIELDS})
 oracle.NAMES.update(ADDED)
 oracle.COUNTED.update(WHOLE.values())
 oracle.MOMENTS[0].update(ADDED)

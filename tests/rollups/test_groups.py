@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.rollups.groups import (
     BANK_FIELDS,
+    NO_BINS,
+    NO_CELLS,
     Bins,
     Cells,
-    joined_bins,
-    joined_cells,
+    joined,
     pack_bins,
     pack_cells,
     unpack_bins,
@@ -72,9 +73,9 @@ def test_it_does_not_matter_how_cells_are_added_up(
     one: list[tuple[int, int, int]], two: list[tuple[int, int, int]], three: list[tuple[int, int, int]]
 ) -> None:
     a, b, c = (cells_of(values) for values in (one, two, three))
-    at_once = joined_cells([a, b, c]).reduced()
-    left_first = joined_cells([joined_cells([a, b]).reduced(), c]).reduced()
-    backwards = joined_cells([c, joined_cells([b, a]).reduced()]).reduced()
+    at_once = joined(NO_CELLS, [a, b, c]).reduced()
+    left_first = joined(NO_CELLS, [joined(NO_CELLS, [a, b]).reduced(), c]).reduced()
+    backwards = joined(NO_CELLS, [c, joined(NO_CELLS, [b, a]).reduced()]).reduced()
     assert shown(at_once) == shown(left_first) == shown(backwards)
 
 
@@ -83,8 +84,8 @@ def test_it_does_not_matter_how_bins_are_added_up(
     one: list[tuple[int, int, int]], two: list[tuple[int, int, int]]
 ) -> None:
     a, b = bins_of(one), bins_of(two)
-    both = joined_bins([a, b]).reduced()
-    assert shown(both) == shown(joined_bins([b.reduced(), a.reduced()]).reduced())
+    both = joined(NO_BINS, [a, b]).reduced()
+    assert shown(both) == shown(joined(NO_BINS, [b.reduced(), a.reduced()]).reduced())
     assert sum(both.amount.tolist()) == sum(n for *_, n in (*one, *two))
 
 
@@ -99,6 +100,6 @@ def test_a_count_above_a_byte_takes_four() -> None:
 
 
 def test_of_no_groups_there_is_nothing() -> None:
-    assert shown(joined_cells([]).reduced()) == []
-    assert shown(joined_bins([]).reduced()) == []
-    assert pack_cells(Cells.none(), 2) == [(b"", b"")] * 2
+    assert shown(joined(NO_CELLS, []).reduced()) == []
+    assert shown(joined(NO_BINS, []).reduced()) == []
+    assert pack_cells(NO_CELLS, 2) == [(b"", b"")] * 2

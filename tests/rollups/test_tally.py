@@ -6,8 +6,8 @@ import numpy as np
 
 from llm_metrics_proxy.rollups.columns import Columns, of_rows
 from llm_metrics_proxy.rollups.grains import DAY, GRAINS, HOUR, MINUTE, NO_TIME, QUARTER, Dense
-from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Tally, buckets_in, roll_up
-from llm_metrics_proxy.rollups.values import BY_NAME
+from llm_metrics_proxy.rollups.tally import ALL_KEYS, Tally, buckets_in, roll_up
+from llm_metrics_proxy.rollups.values import ALL, BY_NAME
 
 MORNING = "2026-03-01T08:10"
 DAY_OF_IT = 1772323200
@@ -17,10 +17,10 @@ def columns(*rows: tuple[str | None, int, str, float | None]) -> Columns:
     """Minute, success, model, response time; of all else nothing."""
     full = [
         (minute, success, *(model if name == "model" else None for name in ALL_KEYS),
-         *(time if number == 0 else None for number in ALL_FIELDS))
+         *(time if number == 0 else None for number in ALL))
         for minute, success, model, time in rows
     ]  # fmt: skip
-    return of_rows(full, ALL_KEYS, ALL_FIELDS)
+    return of_rows(full, ALL_KEYS, ALL)
 
 
 def of(tallies: list[Tally], grain: int, level: int) -> Tally:

@@ -11,7 +11,8 @@ from llm_metrics_proxy.errors import StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import Priced, to_row
 from llm_metrics_proxy.storage import repricing
 from llm_metrics_proxy.storage.base import IngestBatch
-from llm_metrics_proxy.storage.repricing import Repriced, Selection, StoredFacts, reprice
+from llm_metrics_proxy.storage.priced_facts import StoredFacts
+from llm_metrics_proxy.storage.repricing import Repriced, Selection, reprice
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.journal_parts import an_ended_record
 

@@ -15,6 +15,8 @@ from llm_metrics_proxy.errors import BackupError, MigrationRefusedError, NewerDa
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.storage import backup as backups
+from llm_metrics_proxy.storage import durable
+from llm_metrics_proxy.storage import restore as restoring
 from llm_metrics_proxy.storage.backup import Backup
 from llm_metrics_proxy.storage.restore import Restored, restore
 from llm_metrics_proxy.storage.sqlite import SqliteStore
@@ -175,7 +177,7 @@ def test_what_waited_for_the_old_file_does_not_write_to_the_new_one(
     before, made = content(path), back_up(path)
     execute(path, MARK)
     waiting: list[subprocess.Popen[str]] = []
-    copied = backups.sha256_of
+    copied = durable.sha256_of
 
     def begin_to_wait(file: Path, report: Any = None) -> str:
         if file.name.endswith(".restoring"):
@@ -185,7 +187,7 @@ def test_what_waited_for_the_old_file_does_not_write_to_the_new_one(
             waiting.append(other)
         return copied(file, report)
 
-    monkeypatch.setattr(backups, "sha256_of", begin_to_wait)
+    monkeypatch.setattr(restoring, "sha256_of", begin_to_wait)
     put_back(made, path)
     (other,) = waiting
     assert other.communicate(timeout=120)[0] == "no database\n"

@@ -10,9 +10,10 @@ from llm_metrics_proxy.rollups.grains import DAY
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage import rollup_store
 from llm_metrics_proxy.storage.base import IngestBatch
-from llm_metrics_proxy.storage.retention import forget_some, oldest_day, prune_some, used_bytes
-from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
-from llm_metrics_proxy.storage.rollup_store import add, clear_some, gather
+from llm_metrics_proxy.storage.connection import used_bytes
+from llm_metrics_proxy.storage.retention import forget_some, oldest_day, prune_some
+from llm_metrics_proxy.storage.rollup_state import clear_some, read_state, reset, write_state
+from llm_metrics_proxy.storage.rollup_store import add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.rollups import oracle
 from tests.rollups.records import FIRST, a_row_of, changed

@@ -16,8 +16,8 @@ from llm_metrics_proxy.rollups.sketch import VALUES
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage import rollup_store
 from llm_metrics_proxy.storage.base import IngestBatch
-from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
-from llm_metrics_proxy.storage.rollup_store import add, clear_some, fold_after_insert, gather
+from llm_metrics_proxy.storage.rollup_state import clear_some, read_state, reset, write_state
+from llm_metrics_proxy.storage.rollup_store import add, fold_after_insert, gather
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.rollups import oracle
 from tests.rollups.records import FIRST, a_row_of, changed

@@ -1,9 +1,7 @@
-"""The SQLite store: all of a batch or none of it; and its readers."""
+"""The SQLite store: all of a batch or none of it."""
 
 import math
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apsw
@@ -182,99 +180,3 @@ def test_commits_that_let_segments_be_deleted_are_synced_and_no_others(
     assert committed_with(SegmentPosition("w", 2, 0)) == full
     assert committed_with(SegmentPosition("w", 2, 8)) == normal
     assert committed_with(SegmentPosition("w", 2, 8, done=True)) == full
-
-
-class TestReader:
-    def test_a_database_that_is_not_there_yet_is_said(self, reader: SqliteReader, path: Path) -> None:
-        with pytest.raises(StoreError, match="does not exist yet"):
-            reader.query("SELECT 1")
-        SqliteStore(path).close()
-        assert count(reader) == 0
-
-    def test_it_cannot_write(self, store: SqliteStore, reader: SqliteReader) -> None:
-        with pytest.raises(StoreError, match="readonly"):
-            reader.query("DELETE FROM completion_requests")
-
-    def test_parameters_are_values(self, store: SqliteStore, reader: SqliteReader) -> None:
-        assert reader.query("SELECT ?, ?", ("'; --", 2)) == [("'; --", 2)]
-
-    def test_wrong_sql_is_a_store_error_and_the_next_query_works(
-        self, store: SqliteStore, reader: SqliteReader
-    ) -> None:
-        with pytest.raises(StoreError, match="no such column"):
-            reader.query("SELECT nonsense FROM completion_requests")
-        assert count(reader) == 0
-
-    def test_a_query_that_takes_too_long_is_stopped(self, store: SqliteStore, path: Path) -> None:
-        reader = SqliteReader(path, timeout_s=0.05)
-        endless = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-        with pytest.raises(StoreError, match=r"longer than 0\.05 s"):
-            reader.query(endless)
-        assert count(reader) == 0
-        reader.close()
-
-    def test_many_threads_read_while_one_writes(self, store: SqliteStore, reader: SqliteReader) -> None:
-        seen: list[list[int]] = [[] for _ in range(6)]
-        done = threading.Event()
-
-        def watch(mine: list[int]) -> None:
-            while not done.is_set():
-                mine.append(count(reader))
-
-        threads = [threading.Thread(target=watch, args=(mine,)) for mine in seen]
-        for thread in threads:
-            thread.start()
-        for start in range(0, 1_000, 50):
-            store.append(IngestBatch(rows=rows(*range(start, start + 50))))
-        done.set()
-        for thread in threads:
-            thread.join()
-        for mine in seen:
-            assert mine == sorted(mine)
-            assert all(number % 50 == 0 for number in mine)
-        assert count(reader) == 1_000
-
-    def test_a_replaced_database_is_read_anew(self, path: Path, reader: SqliteReader) -> None:
-        store = SqliteStore(path)
-        store.append(IngestBatch(rows=rows(1)))
-        assert count(reader) == 1
-        store.close()
-        path.unlink()
-        SqliteStore(path).close()
-        assert count(reader) == 0
-
-
-def test_only_so_many_ask_at_once_and_the_others_wait_for_their_turn(store: SqliteStore, path: Path) -> None:
-    reader = SqliteReader(path, timeout_s=30, most=2)
-    inside, leave = threading.Barrier(3), threading.Event()
-
-    def ask() -> Rows:
-        with reader.snapshot() as snapshot:
-            inside.wait(30)
-            leave.wait(30)
-            reader.query("SELECT 1")  # who is in needs no second place
-            return snapshot.query("SELECT 2")
-
-    with ThreadPoolExecutor(3) as pool:
-        busy = [pool.submit(ask) for _ in range(2)]
-        inside.wait(30)
-        waiting = pool.submit(reader.query, "SELECT 3")
-        with pytest.raises(TimeoutError):
-            waiting.result(0.1)
-        leave.set()
-        assert waiting.result(30) == [(3,)]
-        assert [each.result(30) for each in busy] == [[(2,)], [(2,)]]
-    reader.close()
-
-
-def test_who_finds_no_place_in_time_is_told_and_a_failed_question_gives_its_place_back(
-    store: SqliteStore, path: Path
-) -> None:
-    reader = SqliteReader(path, timeout_s=0.05, most=1)
-    for _ in range(3):
-        with pytest.raises(StoreError):
-            reader.query("SELECT nothing FROM nowhere")
-    with reader.snapshot(), ThreadPoolExecutor(1) as pool, pytest.raises(StoreBusyError, match="1 other questions"):
-        pool.submit(reader.query, "SELECT 1").result(30)
-    assert reader.query("SELECT 1") == [(1,)]
-    reader.close()

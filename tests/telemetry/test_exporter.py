@@ -12,6 +12,7 @@ import pytest
 
 from llm_metrics_proxy.telemetry import OtlpOptions, TelemetryExporter, exporter
 from llm_metrics_proxy.telemetry.facts import Measurement, SpanFacts
+from tests.options import otlp_options
 from tests.telemetry.conftest import a_stream
 from tests.telemetry.receiver import LIMIT_S, Receiver, plain
 from tests.waiting import wait_until
@@ -45,13 +46,13 @@ class Held:
 
 
 def started(held: Held, **options: Any) -> TelemetryExporter:
-    made = TelemetryExporter(OtlpOptions(endpoint="http://x", **options), open_otlp=lambda _: held)  # type: ignore[arg-type, return-value]
+    made = TelemetryExporter(otlp_options("http://x", **options), open_otlp=lambda _: held)  # type: ignore[arg-type, return-value]
     made.start()
     return made
 
 
 def test_requests_arrive_as_spans_and_in_histograms(receiver: Receiver) -> None:
-    sender = TelemetryExporter(OtlpOptions(endpoint=receiver.url, version="1", metrics_interval_s=3600))
+    sender = TelemetryExporter(otlp_options(receiver.url, version="1", metrics_interval_s=3600))
     sender.start()
     record = a_stream(7)
     sender.stored([(record, 0.25), (a_stream(8, dialect=None), None), (a_stream(9, trace_sampled=False), None)])
@@ -136,7 +137,7 @@ def test_an_endpoint_that_cannot_be_opened_ends_nothing() -> None:
     def refuse(_: OtlpOptions) -> Any:
         raise ValueError("no")
 
-    sender = TelemetryExporter(OtlpOptions(endpoint="http://x"), open_otlp=refuse)
+    sender = TelemetryExporter(otlp_options("http://x"), open_otlp=refuse)
     sender.start()
     sender.stored([(a_stream(1), None)])
     sender.stop(LIMIT_S)

@@ -14,8 +14,8 @@ from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, RollupState
 from llm_metrics_proxy.storage import rollup_store
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.retention import oldest_day, prune_some
-from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
-from llm_metrics_proxy.storage.rollup_store import Gathered, add, clear_some, gather
+from llm_metrics_proxy.storage.rollup_state import clear_some, read_state, reset, write_state
+from llm_metrics_proxy.storage.rollup_store import Gathered, add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.examples import examples
 from tests.rollups import oracle

@@ -12,7 +12,6 @@ from random import Random
 from typing import Any, Final
 
 import apsw
-import msgspec
 import pytest
 
 from llm_metrics_proxy.analytics import rollup_range
@@ -103,7 +102,7 @@ def prune_as_released(path: Path) -> int:
         ((last,),) = connection.execute("SELECT max(bucket) FROM rollups WHERE grain = 0 AND level = 2")
         end = int(last) + DAY
         connection.execute("DELETE FROM completion_requests WHERE id < (SELECT max(id) FROM completion_requests)")
-        write_state(connection, msgspec.structs.replace(state, kept_before=end))
+        write_state(connection, state._replace(kept_before=end))
     return end
 
 

@@ -27,7 +27,8 @@ from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup, rollup_check, rollup_store
 from llm_metrics_proxy.storage.base import IngestBatch
-from llm_metrics_proxy.storage.repricing import Selection, StoredFacts, reprice
+from llm_metrics_proxy.storage.priced_facts import StoredFacts
+from llm_metrics_proxy.storage.repricing import Selection, reprice
 from llm_metrics_proxy.storage.repricing_undo import take_back
 from llm_metrics_proxy.storage.restore import restore
 from llm_metrics_proxy.storage.rollup_state import reset

@@ -1,9 +1,9 @@
-"""What is found of one plan, in roll-ups and in records, group by group, until it is a reading."""
+"""Collects the groups of one plan, from roll-ups and from records."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -15,23 +15,22 @@ from llm_metrics_proxy.analytics.rollup_plan import Chosen
 from llm_metrics_proxy.analytics.rollup_range import TABLE
 from llm_metrics_proxy.analytics.rows import read
 from llm_metrics_proxy.analytics.source import QueryPlan, ResultGroup, SourceResult
-from llm_metrics_proxy.rollups.aggregates import NONE, Sketch, SketchedAggregates, SketchedStats
+from llm_metrics_proxy.rollups.aggregates import NONE, SketchedAggregates, aggregates_of
 from llm_metrics_proxy.rollups.banks import by_bank, stored_grain
 from llm_metrics_proxy.rollups.columns import Columns, of_rows, selected
 from llm_metrics_proxy.rollups.cover import Cover
+from llm_metrics_proxy.rollups.entries import Filled, bins_of, cells_of, slots_by_field
 from llm_metrics_proxy.rollups.grains import VERSION, RollupLevel
 from llm_metrics_proxy.rollups.groups import (
-    FIELD_STRIDE,
+    NO_BINS,
+    NO_CELLS,
     Bins,
     Cells,
-    joined_bins,
-    joined_cells,
+    joined,
     unpack_bins,
     unpack_cells,
 )
-from llm_metrics_proxy.rollups.sketch import SLOTS, VALUES, Ints
-from llm_metrics_proxy.rollups.tally import Filled, bins_of, cells_of, slots_by_field
-from llm_metrics_proxy.rollups.values import WHOLE
+from llm_metrics_proxy.rollups.sketch import VALUES, Ints
 from llm_metrics_proxy.storage.base import Snapshot, SqlValue
 
 PAGE: Final = 2_500  # rows of roll-ups, up to 10 MB when they are unpacked
@@ -39,27 +38,22 @@ MOST_ENTRIES: Final = 300_000  # 24 to 56 bytes each
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class _Span(NamedTuple):
-    """Rows of one grain and level, from one bucket (seconds) to before another; of some keys, or of all."""
+def _pages(
+    now: Snapshot, table: str, wanted: str, place: tuple[int, int, int, int], keys: Sequence[bytes] | None
+) -> Iterator[list[tuple[Any, ...]]]:
+    """``bucket, key`` and the wanted columns, some thousand rows at a time, of these keys or of all.
 
-    grain: int
-    level: int
-    begin: int
-    end: int
-    keys: Sequence[bytes] | None
-
-
-def _pages(now: Snapshot, table: str, wanted: str, span: _Span) -> Iterator[list[tuple[Any, ...]]]:
-    """``bucket, key`` and what is wanted, some thousand rows at a time."""
-    keys = () if span.keys is None else tuple(span.keys)
-    among = "" if span.keys is None else f"AND key IN ({', '.join('?' * len(keys))}) "
+    ``place``: grain and level, and from which bucket (seconds) to before which.
+    """
+    grain, level, bucket, end = place
+    among = "" if keys is None else f"AND key IN ({', '.join('?' * len(keys))}) "
     sql = (
         f"SELECT bucket, key, {wanted} FROM {table} WHERE grain = ? AND level = ? AND bucket >= ? AND bucket < ? "  # noqa: S608
         f"{among}AND (bucket > ? OR key > ?) ORDER BY bucket, key LIMIT {PAGE}"
     )
-    bucket, key = span.begin, b""
+    key = b""
     while True:
-        rows = now.query(sql, (span.grain, span.level, bucket, span.end, *keys, bucket, key))
+        rows = now.query(sql, (grain, level, bucket, end, *(keys or ()), bucket, key))
         yield rows
         if len(rows) < PAGE:
             return
@@ -67,11 +61,11 @@ def _pages(now: Snapshot, table: str, wanted: str, span: _Span) -> Iterator[list
 
 
 class Collected:
-    """What was found of one plan, group by group."""
+    """One plan, group by group."""
 
     def __init__(self, plan: QueryPlan, chosen: Chosen, times: Sequence[tuple[Any, ...]]) -> None:
         self._plan, self._chosen, self._times = plan, chosen, times
-        # without dimensions there is one group, be it of no records
+        # without dimensions there is one group, even of no records
         self._numbers: dict[tuple[Any, ...], int] = {} if chosen.times or chosen.grouping else {(): 0}
         self._counts: list[tuple[Ints, Ints]] = []  # group, (requests, succeeded, failed)
         self._versions: dict[Any, int] = {}
@@ -105,8 +99,8 @@ class Collected:
         grain = self._chosen.grain.number
         wanted = by_bank(self._chosen.moments)
         for bank in sorted({0, *wanted}):  # counts are in the first
-            place = _Span(stored_grain(grain, bank), level.number, *span, keys)
-            for rows in _pages(now, "rollups", "requests, succeeded, failed, ones, many", place):
+            place = (stored_grain(grain, bank), level.number, *span)
+            for rows in _pages(now, "rollups", "requests, succeeded, failed, ones, many", place, keys):
                 chosen, group = self._placed(rows, blocks)
                 if bank == 0:
                     self._counts.append((group, np.array([row[2:5] for row in chosen], np.int64).reshape(-1, 3)))
@@ -117,8 +111,8 @@ class Collected:
                     self._cells.append(unpack_cells([row[5:7] for row in chosen], group, bank, wanted[bank]))
                 self._add_up()
         for bank, fields in by_bank(self._chosen.sketches).items():
-            place = _Span(stored_grain(grain, bank), level.number, *span, keys)
-            for rows in _pages(now, "rollup_sketches", "small, large", place):
+            place = (stored_grain(grain, bank), level.number, *span)
+            for rows in _pages(now, "rollup_sketches", "small, large", place, keys):
                 chosen, group = self._placed(rows, blocks)
                 self._bins.append(unpack_bins([row[2:4] for row in chosen], group, bank, fields))
                 self._add_up()
@@ -126,9 +120,9 @@ class Collected:
     def _add_up(self) -> None:
         """Thousands of clients on each of many days are added up on the way, so that few are held at once."""
         if _is_much(self._cells):
-            self._cells = [joined_cells(self._cells).reduced()]
+            self._cells = [joined(NO_CELLS, self._cells).reduced()]
         if _is_much(self._bins):
-            self._bins = [joined_bins(self._bins).reduced()]
+            self._bins = [joined(NO_BINS, self._bins).reduced()]
 
     def _placed(self, rows: Sequence[tuple[Any, ...]], blocks: tuple[Ints, Ints]) -> tuple[list[tuple[Any, ...]], Ints]:
         """The rows that the filter leaves, and the group of each."""
@@ -225,24 +219,29 @@ class Collected:
             fields = {number: columns.fields[number] for number in self._chosen.sketches}
             self._bins.append(bins_of(slots_by_field(fields), self._chosen.sketches, group))
 
-    def reading(self) -> SourceResult:
+    def result(self) -> SourceResult:
         """All of it as groups."""
-        groups = len(self._numbers)
-        counts = np.zeros((groups, 3), np.int64)
+        counts = np.zeros((len(self._numbers), 3), np.int64)
         for group, added in self._counts:
             np.add.at(counts, group, added)
-        cells = joined_cells(self._cells).reduced()
-        bins = joined_bins(self._bins).reduced()
-        fields = _fields_by_group(cells, bins, groups, frozenset(self._chosen.sketches))
-        partials = [
-            SketchedAggregates(requests, succeeded, failed, of_group)
-            for (requests, succeeded, failed), of_group in zip(counts.tolist(), fields, strict=True)
-        ]
+        cells, bins = joined(NO_CELLS, self._cells).reduced(), joined(NO_BINS, self._bins).reduced()
+        found = aggregates_of(counts, cells, bins, {*self._chosen.sketches})
         if self._chosen.bins_of is not None:
-            found = _binned(partials[0], self._chosen.bins_of)
+            groups = _binned(found[0], self._chosen.bins_of)
         else:
-            found = [ResultGroup(key, partials[number]) for key, number in self._numbers.items()]
-        return SourceResult(found, list(self._versions.items()))
+            groups = [ResultGroup(key, found[number]) for key, number in self._numbers.items()]
+        return SourceResult(groups, list(self._versions.items()))
+
+
+def _binned(whole: SketchedAggregates, field: int) -> list[ResultGroup]:
+    """The one group by bins of a field: a value within 1 % of a bin's edge may be counted in its neighbour."""
+    moments = whole.fields.get(field, NONE)
+    counts: dict[int | None, int] = {None: whole.requests - moments.n} if whole.requests > moments.n else {}
+    if moments.sketch is not None:
+        for slot, amount in zip(*(column.tolist() for column in moments.sketch.added_up()), strict=True):
+            index = bisect_right(BIN_EDGES, float(VALUES[slot])) - 1
+            counts[index] = counts.get(index, 0) + amount
+    return [ResultGroup((index,), SketchedAggregates(amount, 0, 0, {})) for index, amount in counts.items()]
 
 
 def _is_much(parts: Sequence[Cells | Bins]) -> bool:
@@ -251,41 +250,8 @@ def _is_much(parts: Sequence[Cells | Bins]) -> bool:
     return len(sizes) > 1 and sum(sizes[1:]) > max(MOST_ENTRIES, sizes[0])
 
 
-def _binned(whole: SketchedAggregates, field: int) -> list[ResultGroup]:
-    """The one group by bins of a field: a value within 1 % of where a bin begins may be counted in its neighbour."""
-    moments = whole.fields.get(field, NONE)
-    counts: dict[int | None, int] = {None: whole.requests - moments.n} if whole.requests > moments.n else {}
-    if moments.sketch is not None:
-        slots, amounts = moments.sketch.added_up()
-        for slot, amount in zip(slots.tolist(), amounts.tolist(), strict=True):
-            index = bisect_right(BIN_EDGES, float(VALUES[slot])) - 1
-            counts[index] = counts.get(index, 0) + amount
-    return [ResultGroup((index,), SketchedAggregates(amount, 0, 0, {})) for index, amount in counts.items()]
-
-
-def _fields_by_group(cells: Cells, bins: Bins, groups: int, sketched: frozenset[int]) -> list[dict[int, SketchedStats]]:
-    found: list[dict[int, SketchedStats]] = [{} for _ in range(groups)]
-    code = bins.group * FIELD_STRIDE + bins.slot // SLOTS
-    slots = bins.slot % SLOTS
-    wanted = cells.group * FIELD_STRIDE + cells.field
-    lows, highs = np.searchsorted(code, wanted, side="left"), np.searchsorted(code, wanted, side="right")
-    for group, number, n, total, whole, low, high, begin, end in zip(
-        *(column.tolist() for column in cells), lows.tolist(), highs.tolist(), strict=True
-    ):
-        # what was pruned before this program kept such a sketch has none any more, and a part of it tells nothing
-        has = number in sketched and bins.amount[begin:end].sum() == n
-        found[group][number] = SketchedStats(
-            n,
-            whole if number in WHOLE else total,
-            low,
-            high,
-            Sketch(slots[begin:end], bins.amount[begin:end]) if has else None,
-        )
-    return found
-
-
 def _text(microseconds: int) -> str:
-    """As the column ``timestamp`` holds it; what is before year 1 or behind 9999 sorts before or behind all times."""
+    """As in the column ``timestamp``; before year 1 or behind 9999 it sorts before or behind all times."""
     try:
         return stored_time(_EPOCH + timedelta(microseconds=microseconds))
     except OverflowError:

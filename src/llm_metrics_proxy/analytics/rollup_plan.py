@@ -30,7 +30,7 @@ class Chosen(NamedTuple):
     order: tuple[int, ...]  # of (*times, *grouping) as the plan's group_by has them
     moments: tuple[int, ...]
     sketches: tuple[int, ...]
-    bins_of: int | None = None  # the field whose values are sorted into bins, which is all that is asked for
+    bins_of: int | None = None  # a histogram: the field whose values are sorted into bins
 
     def needs_dense(self, level: RollupLevel) -> bool:
         """Some buckets may be there within some of that level alone: some days, or some quarters of an hour."""
@@ -92,7 +92,7 @@ def _smallest(dimensions: Set[str], moments: Sequence[int], sketches: Sequence[i
 
 
 def _conditions(selection: RequestFilter) -> dict[str, Any] | None:
-    """The filter as keys' values; ``None`` if it tells apart what roll-ups do not."""
+    """The filter as keys' values; ``None`` if roll-ups lack one of its columns."""
     found: dict[str, Any] = {}
     for field in RequestFilter.__struct_fields__:
         value = getattr(selection, field)

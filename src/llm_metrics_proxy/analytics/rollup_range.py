@@ -61,7 +61,7 @@ def _is_whole(now: Snapshot, chosen: Chosen, state: RollupState, stretches: Stre
 
 
 def _dense(now: Snapshot, chosen: Chosen, stretches: Stretches) -> dict[RollupLevel, Container[int]]:
-    """Which days and quarters have the levels that not all have; a kind of which there are none is left out."""
+    """Days and quarters that have the levels that not all have; without a kind that has none."""
     found: dict[RollupLevel, Container[int]] = {}
     if chosen.needs_dense(DAY):
         found[DAY] = {day for (day,) in now.query("SELECT day FROM rollup_days WHERE dense")}
@@ -73,7 +73,7 @@ def _dense(now: Snapshot, chosen: Chosen, stretches: Stretches) -> dict[RollupLe
 
 
 class _DenseQuarters:
-    """Quarters of an hour that have minutes; each is looked up when it is asked for."""
+    """Quarters of an hour that have minutes, each looked up when needed."""
 
     def __init__(self, now: Snapshot) -> None:
         self._now = now
@@ -104,7 +104,7 @@ def is_worth_it(now: Snapshot, plan: QueryPlan, covered: Covered, state: RollupS
     exact = stretches_of(plan, None, None)
     if exact is None:
         return False
-    # a range that is open to one side is as long as there are records
+    # a range that is open to one side ends with the records
     oldest, newest = (_us_of(stamp) for stamp in _ends(now))
     first = oldest if state.kept_before == NOTHING else None
     edges, whole = (clipped(part, first, newest) for part in (covered.cover.edges, exact[0]))

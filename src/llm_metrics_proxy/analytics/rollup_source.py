@@ -39,13 +39,13 @@ class RollupSource:
     def can_answer(self, plan: QueryPlan) -> bool:
         """Roll-ups are complete, and keep what is asked for."""
         with self._reader.snapshot() as now:
-            return _found(now, plan) is not None
+            return _covered(now, plan) is not None
 
     def is_worth_it(self, plan: QueryPlan) -> bool:
         """Most of the range needs no records, and it has more of them than are read, exactly, in a few milliseconds."""
         with self._reader.snapshot() as now:
-            found = _found(now, plan)
-            return found is not None and is_worth_it(now, plan, *found)
+            found = _covered(now, plan)
+            return found is not None and is_worth_it(now, plan, *found[1:])
 
     def describe(self, plan: QueryPlan) -> str:
         """The grain and its buckets. Raises ``StoreError``."""
@@ -53,10 +53,10 @@ class RollupSource:
         if chosen is None:
             return "no roll-ups have all of its dimensions, conditions and metrics"
         with self._reader.snapshot() as now:
-            found = _found(now, plan)
+            found = _covered(now, plan)
         if found is None:
             return "roll-ups are not complete, or the range has too many edges"
-        cover = found[0].cover
+        cover = found[1].cover
         dimensions = ", ".join(chosen.grain.dimensions) or "time alone"
         counts = [f"{part.microseconds // US // level.seconds:,} of a {level.name}" for level, part in cover.blocks]
         edges = len(cover.edges.start)
@@ -83,27 +83,29 @@ class RollupSource:
         """All from one snapshot. Raises ``StoreError``."""
         with self._reader.snapshot() as now:
             state = usable_state(now)
-            readings = [] if state is None else [_reading(now, plan, state) for plan in plans]
-        found = [reading for reading in readings if reading is not None]
-        # records were changed since ``can_answer``: they are the answer until they are rolled up again
-        return found if state is not None and len(found) == len(plans) else self._records.read(plans)
+            results = [] if state is None else [_result(now, plan, state) for plan in plans]
+        found = [result for result in results if result is not None]
+        # records were changed since ``can_answer``: they answer until they are rolled up again
+        return found if len(found) == len(plans) else self._records.read(plans)
 
 
-def _found(now: Snapshot, plan: QueryPlan) -> "tuple[Covered, RollupState] | None":
-    """How the plan's range is covered; ``None`` if roll-ups cannot answer it at this moment."""
+def _covered(
+    now: Snapshot, plan: QueryPlan, state: RollupState | None = None
+) -> tuple[Chosen, Covered, RollupState] | None:
+    """The grain for a plan, and how it covers the range; ``None`` if only records can answer at this moment."""
     chosen = choose(plan)
-    state = usable_state(now) if chosen is not None else None
+    state = state or usable_state(now) if chosen is not None else None
     if chosen is None or state is None:
         return None
     covered = covered_by(now, plan, chosen, state)
-    return None if covered is None else (covered, state)
+    return None if covered is None else (chosen, covered, state)
 
 
-def _reading(now: Snapshot, plan: QueryPlan, state: RollupState) -> SourceResult | None:
-    chosen = choose(plan)
-    covered = covered_by(now, plan, chosen, state) if chosen is not None else None
-    if chosen is None or covered is None:
+def _result(now: Snapshot, plan: QueryPlan, usable: RollupState) -> SourceResult | None:
+    found = _covered(now, plan, usable)
+    if found is None:
         return None
+    chosen, covered, state = found
     collected = Collected(plan, chosen, covered.times)
     keys = _keys_wanted(now, chosen)
     for level, blocks in covered.cover.blocks:
@@ -116,7 +118,7 @@ def _reading(now: Snapshot, plan: QueryPlan, state: RollupState) -> SourceResult
         collected.take_buckets(now, DAY, (NO_TIME, NO_TIME + 1), nowhere, keys)
     collected.take_edges(now, covered.cover, state.cursor_id)
     collected.take_tail(now, stretches_of(plan, None, None), state.cursor_id)
-    return collected.reading()
+    return collected.result()
 
 
 def _runs(starts: Ints, ends: Ints) -> Iterator[tuple[int, int]]:

@@ -22,7 +22,7 @@ from llm_metrics_proxy.api.scope import REFUSAL, with_one_slash
 log = logging.getLogger(__name__)
 
 _RESERVED: Final = 40  # eight questions at once with three files each, the store, upkeep, the journal, a webhook
-_REFUSED: Final = 8  # connections beyond those that are served, which get 503
+_REFUSED_AT_ONCE: Final = 8  # connections beyond those that are served, which get 503
 _FEWEST: Final = 4
 _RECENT_S: Final = 60.0
 _ALWAYS: Final = frozenset({"/health", "/ready", "/metrics"})  # answered from memory
@@ -34,7 +34,7 @@ class ReaderCapacity:
     def __init__(self) -> None:
         self._limit = descriptors.limit()
         spare = self._limit - descriptors.in_use() - _RESERVED
-        self.most = max(_FEWEST, descriptors.places(spare, 1, _REFUSED, _REFUSED).served)
+        self.most = max(_FEWEST, descriptors.places(spare, 1, _REFUSED_AT_ONCE, _REFUSED_AT_ONCE).served)
         self._count = 0
         self._newest_s = float("-inf")
         self._complaints = descriptors.Complaints()

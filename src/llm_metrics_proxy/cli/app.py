@@ -38,25 +38,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (
-    *(
-        serve,
-        proxy,
-        metrics,
-        demo,
-        requests,
-        summary,
-        query,
-        errors,
-        top,
-        export,
-        report,
-        reprice,
-        compact,
-        doctor,
-        version,
-    ),
-):
+VERBS = (
+    serve, proxy, metrics, demo, requests, summary, query, errors, top, export, report, reprice, compact, doctor,
+    version,
+)  # fmt: skip
+for verb in VERBS:
     app.command()(verb)
 app.add_typer(migrate)
 app.add_typer(backup)

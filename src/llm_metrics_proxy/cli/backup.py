@@ -7,7 +7,7 @@ import typer
 
 from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
 from llm_metrics_proxy.cli.migrate_progress import shown, stoppable
-from llm_metrics_proxy.cli.output import MISSING, console, plain, print_json
+from llm_metrics_proxy.cli.output import MISSING, answer, console, plain, print_json
 from llm_metrics_proxy.cli.tables import lines, print_table, table
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import BackupError
@@ -18,7 +18,7 @@ from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
-from llm_metrics_proxy.storage.backup_copy import OnProgress
+from llm_metrics_proxy.storage.durable import OnProgress
 from llm_metrics_proxy.storage.restore import Restored
 from llm_metrics_proxy.storage.restore import restore as put_in_place
 
@@ -53,9 +53,10 @@ def create(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
         made = backups.create(
             path, folder, reason="manual", app_version=APP_VERSION, report=_pages(report), stop=stop.event
         )
-    if json:
-        print_json({"app_version": APP_VERSION, "database": str(path), **_plain_of(folder, made)})
-        return
+    answer(path, json=json, fields=_plain_of(folder, made), shown=lambda: _print_created(folder, made))
+
+
+def _print_created(folder: Path, made: Backup) -> None:
     out = console()
     out.print(f"Done. The backup {plain(made.name)} holds what the database held; every record was compared.")
     lines(out, [*_details(made), ("Folder", plain(folder))])
@@ -131,19 +132,13 @@ def restore(loaded: Loaded, *, name: Name, db: Db = None, json: Json = False) ->
             folder, name, path, app_version=APP_VERSION, lock=migration_lock(path), report=_percent(report)
         )
     migrates = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION).has_work
-    if json:
-        print_json(
-            {
-                "app_version": APP_VERSION,
-                "database": str(path),
-                "restored": _plain_of(folder, done),
-                "safety_backup": done.safety_backup,
-                "moved_aside": done.moved_aside,
-                "next_start_migrates": migrates,
-            }
-        )
-        return
-    _print_restored(path, done, migrates=migrates)
+    fields = {
+        "restored": _plain_of(folder, done),
+        "safety_backup": done.safety_backup,
+        "moved_aside": done.moved_aside,
+        "next_start_migrates": migrates,
+    }
+    answer(path, json=json, fields=fields, shown=lambda: _print_restored(path, done, migrates=migrates))
 
 
 def _print_restored(path: Path, done: Restored, *, migrates: bool) -> None:

@@ -1,12 +1,13 @@
 """``compact``: give the room of deleted records back to the disk."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
 from llm_metrics_proxy.cli.migrate_progress import stoppable
-from llm_metrics_proxy.cli.output import console, plain, print_json
+from llm_metrics_proxy.cli.output import answer, console, plain
 from llm_metrics_proxy.cli.tables import lines
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -14,9 +15,9 @@ from llm_metrics_proxy.migration.batches import Teller
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.storage import compact as storage
-from llm_metrics_proxy.storage.backup_copy import OnProgress
-from llm_metrics_proxy.storage.compact import Watch
+from llm_metrics_proxy.storage.compact import Compacted, Watch
 from llm_metrics_proxy.storage.disk_space import size
+from llm_metrics_proxy.storage.durable import OnProgress
 
 
 @with_settings(*READING, "backup_dir", "backup_keep")
@@ -51,10 +52,11 @@ def compact(
             keep=loaded.settings.backup_keep if backup else None,
         )
     given_back = done.bytes_before - done.bytes_after
-    if json:
-        facts = {field: getattr(done, field) for field in done.__struct_fields__}
-        print_json({"app_version": APP_VERSION, "database": str(path), **facts, "given_back_bytes": given_back})
-        return
+    fields = {**{field: getattr(done, field) for field in done.__struct_fields__}, "given_back_bytes": given_back}
+    answer(path, json=json, fields=fields, shown=lambda: _print(path, folder, done, given_back))
+
+
+def _print(path: Path, folder: Path, done: Compacted, given_back: int) -> None:
     out = console()
     if not given_back:
         out.print(f"{plain(path)} has no room to give back.")

@@ -9,9 +9,9 @@ from rich.table import Table
 from llm_metrics_proxy.analytics import MAX_EXAMPLES, Errors, ErrorsQuery, RequestFilter, read_errors
 from llm_metrics_proxy.cli.flags import READING, UnroundedJson, with_settings
 from llm_metrics_proxy.cli.output import (
-    MISSING,
     console,
     counted,
+    percent,
     plain,
     print_how_exact,
     print_json,
@@ -46,7 +46,7 @@ def errors(
 def print_errors(result: Errors) -> None:
     """Small tables; missing is a dash, never 0."""
     out = console()
-    out.print(f"Errors {result.errors:,} of {result.requests:,} requests ({_percent(result.share)})")
+    out.print(f"Errors {result.errors:,} of {result.requests:,} requests ({percent(result.share)})")
     if result.requests:
         out.print(f"From {result.first_timestamp} to {result.last_timestamp}")
     if result.errors:
@@ -72,7 +72,7 @@ def _print_types(out: Console, result: Errors) -> None:
     types, advice = _table(*titles[: 6 if beside else 5]), _table("type", "what to do")
     for one in result.types:
         what_to_do = plain(one.advice)
-        cells = [plain(one.category), plain(one.type), f"{one.n:,}", _percent(one.share), seconds_of(one.newest)]
+        cells = [plain(one.category), plain(one.type), f"{one.n:,}", percent(one.share), seconds_of(one.newest)]
         types.add_row(*cells, *([what_to_do] if beside else []))
         advice.add_row(plain(one.type), what_to_do)
     _add_rest(types, result.further_errors.get("types", 0), before=1)
@@ -85,19 +85,16 @@ def _print_places(out: Console, result: Errors) -> None:
     """By phase, model and server: where to look."""
     phases = _table("phase", "count", "of all")
     for phase in result.phases:
-        phases.add_row(plain(phase.phase), f"{phase.n:,}", _percent(phase.share))
+        phases.add_row(plain(phase.phase), f"{phase.n:,}", percent(phase.share))
     print_table(out, phases)
-    models = _table("model", "count", "requests", "error rate")
-    for model in result.models[:_FEWEST]:
-        models.add_row(plain(model.model), f"{model.n:,}", f"{model.requests:,}", _percent(model.share))
-    _add_rest(models, result.errors - sum(model.n for model in result.models[:_FEWEST]))
-    print_table(out, models)
-    servers = _table("server", "count", "requests", "error rate")
-    for server in result.backends[:_FEWEST]:
-        name = plain(server.backend_name or server.backend)
-        servers.add_row(name, f"{server.n:,}", f"{server.requests:,}", _percent(server.share))
-    _add_rest(servers, result.errors - sum(server.n for server in result.backends[:_FEWEST]))
-    print_table(out, servers)
+    models = [(model.model, model) for model in result.models]
+    servers = [(server.backend_name or server.backend, server) for server in result.backends]
+    for title, found in (("model", models), ("server", servers)):
+        shown = _table(title, "count", "requests", "error rate")
+        for name, one in found[:_FEWEST]:
+            shown.add_row(plain(name), f"{one.n:,}", f"{one.requests:,}", percent(one.share))
+        _add_rest(shown, result.errors - sum(one.n for _, one in found[:_FEWEST]))
+        print_table(out, shown)
 
 
 def _print_retry(out: Console, result: Errors) -> None:
@@ -123,10 +120,6 @@ def _print_examples(out: Console, result: Errors) -> None:
 def _add_rest(shown: Table, n: int, *, before: int = 0) -> None:
     if n:
         shown.add_row(*["…"] * (before + 1), f"{n:,}")
-
-
-def _percent(share: float | None) -> str:
-    return MISSING if share is None else f"{share:.2%}"
 
 
 def _table(*titles: str) -> Table:

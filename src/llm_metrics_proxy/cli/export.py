@@ -42,7 +42,9 @@ def export(
     force: Force = False,
 ) -> None:
     """Write records to a file: JSON lines, CSV or Parquet. Any number of them; memory stays small."""
-    query = ExportQuery(format=format or format_of(output), columns=choose(columns), filter=chosen, bom=bom)
+    query = ExportQuery(
+        format=format or format_by_name(output, FORMATS, _DEFAULT), columns=choose(columns), filter=chosen, bom=bom
+    )
     if output == STANDARD_OUTPUT and not FORMATS[query.format].is_text and sys.stdout.isatty():
         raise ExportError(f"{query.format} is no text for a terminal: name a file with --output, or pipe it on")
     messages = error_console()
@@ -54,11 +56,6 @@ def export(
             size, last = size + len(piece.data), piece
             report(piece)
     _tell(messages, last, size, time.monotonic() - started, output)
-
-
-def format_of(output: str) -> str:
-    """By how the file's name ends."""
-    return format_by_name(output, FORMATS, _DEFAULT)
 
 
 def _tell(messages: Console, last: ExportChunk, size: int, took_s: float, output: str) -> None:

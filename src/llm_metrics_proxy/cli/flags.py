@@ -59,16 +59,15 @@ def _config_parameter() -> inspect.Parameter:
 
 
 def _parameter(row: SettingRow) -> inspect.Parameter:
-    text = f"{row.meaning} [default: {row.default}]"
-    if row.is_switch:
-        return _keyword(
-            row.name,
-            Annotated[bool | None, typer.Option(row.flags, help=text, show_default=False, rich_help_panel=row.group)],
-        )
+    kind: Any = bool if row.is_switch else list[str] if row.is_list else str
     option = typer.Option(
-        row.flag, help=text, metavar=row.unit.upper() or "VALUE", show_default=False, rich_help_panel=row.group
+        row.flags,
+        help=f"{row.meaning} [default: {row.default}]",
+        metavar=None if row.is_switch else row.unit.upper() or "VALUE",
+        show_default=False,
+        rich_help_panel=row.group,
     )
-    return _keyword(row.name, Annotated[list[str] | None if row.is_list else str | None, option])
+    return _keyword(row.name, Annotated[kind | None, option])
 
 
 def _keyword(name: str, annotation: Any) -> inspect.Parameter:

@@ -16,7 +16,7 @@ from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settin
 from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_happens
 from llm_metrics_proxy.cli.migrate_plan import print_plan
 from llm_metrics_proxy.cli.migrate_progress import StopSignal, shown, stoppable
-from llm_metrics_proxy.cli.output import print_json
+from llm_metrics_proxy.cli.output import answer
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
@@ -53,14 +53,6 @@ def _command(verb: str, loaded: Loaded, db: Path | None) -> str:
     return f"llm-metrics-proxy migrate {verb}{place}"
 
 
-def _answer(path: Path, *, json: bool, fields: dict[str, Any], shown: Callable[[], None]) -> None:
-    """The answer of a verb: one JSON object, or what ``shown`` prints."""
-    if json:
-        print_json({"app_version": APP_VERSION, "database": str(path), **fields})
-    else:
-        shown()
-
-
 def _options(settings: Settings, **changes: Any) -> engine.Options:
     window = settings.migration_window
     return engine.Options(
@@ -81,7 +73,7 @@ def status(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     path = database(loaded, db)
     found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
     fields = {"has_work": found.has_work, **output.plain_of(found)}
-    _answer(path, json=json, fields=fields, shown=lambda: reports.print_status(path, found))
+    answer(path, json=json, fields=fields, shown=lambda: reports.print_status(path, found))
     if reports.is_refused(found):
         raise typer.Exit(REFUSED)
 
@@ -111,7 +103,7 @@ def _plan(loaded: Loaded, path: Path, sample: int, *, json: bool, go: str) -> No
             sample_records=sample,
             report=report,
         )
-    _answer(path, json=json, fields=output.plain_of(found), shown=lambda: print_plan(found, go=go))
+    answer(path, json=json, fields=output.plain_of(found), shown=lambda: print_plan(found, go=go))
     if found.refusal is not None:
         raise typer.Exit(REFUSED)
 
@@ -208,7 +200,7 @@ def _work(
     if result.ended is Ended.STOPPED:
         done = engine.history(path)
         result = result._replace(run=done[-1] if done else None)  # with what the last batch wrote down
-    _answer(
+    answer(
         path,
         json=json,
         fields=output.plain_of(result),
@@ -229,7 +221,7 @@ def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     with stoppable() as (stop, report):
         faults = engine.verify(path, report=report, stop=stop.event, migrations=MIGRATIONS)
     fields = {"ok": not faults, "faults": [output.plain_of(fault) for fault in faults]}
-    _answer(path, json=json, fields=fields, shown=lambda: output.print_faults(faults))
+    answer(path, json=json, fields=fields, shown=lambda: output.print_faults(faults))
     if faults:
         raise typer.Exit(FAILED)
 
@@ -240,7 +232,7 @@ def history(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Show every migration that ran on the database, newest first."""
     path = database(loaded, db)
     runs = _runs(path)
-    _answer(path, json=json, fields={"migrations": runs}, shown=lambda: reports.print_history(runs))
+    answer(path, json=json, fields={"migrations": runs}, shown=lambda: reports.print_history(runs))
 
 
 @migrate.command("notices")
@@ -257,7 +249,7 @@ def notices(
     dismissed = dismiss_notices(path) if dismiss else 0
     found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
     told = notices_of(_runs(path), problem=why_nothing_happens(found), running=found.lock_holder is not None)
-    _answer(
+    answer(
         path,
         json=json,
         fields={"dismissed": dismissed, "notices": told},

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import IO, Any, Final, cast
 
 import msgspec
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
+
+from llm_metrics_proxy.metrics_service import APP_VERSION
 
 MISSING: Final = "-"  # never 0
 _PIPE_COLUMNS: Final = 400
@@ -66,6 +69,14 @@ def print_json(value: Any, *, indent: int = 2) -> None:
     sys.stdout.buffer.flush()
 
 
+def answer(path: Path, *, json: bool, fields: dict[str, Any], shown: Callable[[], None]) -> None:
+    """The answer of a verb about a database: one JSON object, or what ``shown`` prints."""
+    if json:
+        print_json({"app_version": APP_VERSION, "database": str(path), **fields})
+    else:
+        shown()
+
+
 def plain(value: object) -> str:
     """A cell of a table. Models and error types come from outside: none of them is markup or moves the cursor."""
     if value is None:
@@ -116,6 +127,11 @@ def duration(seconds: float) -> str:
     minutes, rest_s = divmod(round(seconds), 60)
     hours, rest_min = divmod(minutes, 60)
     return f"{hours} h {rest_min} min" if hours else f"{minutes} min {rest_s} s"
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 with two digits after the point."""
+    return MISSING if share is None else f"{share:.2%}"
 
 
 def rounded(value: float | None) -> str:

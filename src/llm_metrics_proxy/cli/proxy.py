@@ -3,10 +3,10 @@
 from llm_metrics_proxy import descriptors, logs
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
-from llm_metrics_proxy.cli.serve import choose_backend
 from llm_metrics_proxy.cli.standard_output import courtesy
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import SettingsError
+from llm_metrics_proxy.processes.discovery import choose_backend
 from llm_metrics_proxy.processes.launch import launch, listen_for_clients, prepare_folders, worker_specs
 from llm_metrics_proxy.scoreboard import Scoreboard
 

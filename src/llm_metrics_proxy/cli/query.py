@@ -21,6 +21,7 @@ from llm_metrics_proxy.cli.flags import READING, UnroundedJson, with_settings
 from llm_metrics_proxy.cli.output import (
     MISSING,
     console,
+    percent,
     plain,
     print_how_exact,
     print_json,
@@ -31,7 +32,7 @@ from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.tables import print_table, table
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.storage.connection import on_one_line
-from llm_metrics_proxy.storage.sqlite import Explained
+from llm_metrics_proxy.storage.read_pool import Explained
 
 _PANEL: Final = "What to show"
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -210,10 +211,8 @@ def _cells(result: Result, row: ResultRow) -> list[str]:
 
 
 def _number(name: str, value: float | None) -> str:
-    if value is None:
-        return MISSING
-    if name in _SHARES:
-        return f"{value:.2%}"
+    if name in _SHARES or value is None:
+        return percent(value)
     return f"{value:,}" if isinstance(value, int) else rounded(value)
 
 

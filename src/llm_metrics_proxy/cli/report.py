@@ -29,14 +29,9 @@ def report(
 ) -> None:
     """Write a report: a summary in sentences, figures beside those of the period before, charts, models, clients,
     errors and what to do about them. Without --since it is about the last seven days."""
-    name = format or format_of(output)
+    name = format or format_by_name(output, FORMATS, _DEFAULT)
     if name not in FORMATS:
         raise QueryError("--format", f"there is no format {name[:64]!r}; there are: {', '.join(FORMATS)}")
     query = ReportQuery(filter=chosen, timezone=timezone)
     with open_database(loaded) as reader, written(output, force=force) as file:
         file.write(rendered(build(reader, query, datetime.now(UTC)), name))
-
-
-def format_of(output: str) -> str:
-    """By how the file's name ends."""
-    return format_by_name(output, FORMATS, _DEFAULT)

@@ -14,7 +14,8 @@ from llm_metrics_proxy.analytics.filters import FILTERED, value_type
 from llm_metrics_proxy.columns import Column, Flag
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import NewerDatabaseError, QueryError, StoreError
-from llm_metrics_proxy.storage.sqlite import Explain, SqliteReader
+from llm_metrics_proxy.storage.read_pool import Explain
+from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 _PANEL: Final = "Which records"
@@ -94,10 +95,10 @@ def moment(text: str | None, flag: str, now: datetime) -> datetime | None:
 
 @contextmanager
 def open_database(loaded: Loaded, explain: Explain | None = None) -> Iterator[SqliteReader]:
-    """The database, read-only; ``explain`` gets each statement that it answers.
+    """The database, read-only; a newer program's is read for what this one knows of it.
 
-    Raises ``StoreError`` that says where it was looked for and why there, or what it is instead: another program's, or
-    an older program's that is not adopted yet. A newer program's is read as far as this one knows it.
+    ``explain`` gets each statement. Raises ``StoreError`` that says where it was looked for and why there, or that it
+    belongs to another program, or to an older one and is not adopted yet.
     """
     path = loaded.settings.db_path
     if not path.exists():

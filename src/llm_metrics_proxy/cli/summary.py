@@ -10,6 +10,7 @@ from llm_metrics_proxy.cli.output import (
     MISSING,
     console,
     counted,
+    percent,
     plain,
     print_how_exact,
     print_json,
@@ -40,7 +41,7 @@ def summary(
 def print_summary(result: Summary) -> None:
     """Four small tables; missing is a dash, never 0."""
     out = console()
-    rate = MISSING if result.success_rate is None else f"{result.success_rate:.2%}"
+    rate = percent(result.success_rate)
     out.print(f"Requests {result.requests:,} ({result.streamed:,} streamed)   succeeded {result.succeeded:,} ({rate})")
     if result.requests == 0:
         return

@@ -230,10 +230,7 @@ def shown(row: SettingRow, value: Any) -> str:
         names = [getattr(each, label) if isinstance(each, BaseModel) else each.get(label) for each in _tables(value)]
         return ", ".join(map(str, names)) or "none"
     text = repr(str(value)) if isinstance(value, str | Path) else repr(value)
-    if row.name in {
-        "backend",
-        "url",
-    }:  # it is refused with credentials or a query, and they must not end up in a log either
+    if row.name in {"backend", "url"}:  # refused with credentials or a query, which must not end up in a log either
         text = re.sub(r"^(.*?//|')?.*@", r"\1***@", text, flags=re.DOTALL)
         text = re.sub(r"\?.*", "?***'", text, flags=re.DOTALL)
     return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"

@@ -53,7 +53,7 @@ class Ingestor:
     ) -> None:
         """A batch ends at the first piece of journal (1 MiB) that fills it; ``interval_s`` is between two looks.
 
-        ``on_stored`` is told what each transaction has committed, with its cost in US dollars; it must return at once.
+        ``on_stored`` gets what each transaction has committed, with its cost in US dollars; it must return at once.
         """
         self._store = store
         self._folder = JournalFolder(Path(journal_dir))
@@ -70,7 +70,7 @@ class Ingestor:
         self._loaded = False  # memory agrees with the store
         self._reached_unix_ms = unix_ms()  # everything that ended before is in; the start, until something is
         self._status = IngestionStatus()
-        self._is_reader = False  # the journal's only one; until then it is another process that stores what is in it
+        self._is_reader = False  # the journal's only one; until then another process stores what is in it
         self._waits = 0  # attempts in a row that found the database locked
         self._stop = threading.Event()
         self._drain_until: float | None = None
@@ -103,7 +103,7 @@ class Ingestor:
         self._pricer = pricer
 
     def status(self) -> IngestionStatus:
-        """How it fares; from any thread."""
+        """The current status; from any thread."""
         return self._status
 
     def _run(self) -> None:
@@ -131,8 +131,7 @@ class Ingestor:
         try:
             self.step()
         except StoreBusyError as error:
-            # Once in a while is normal beside a migration, whose batches come one after the other; it is worth a line
-            # of the log only if it lasts.
+            # Normal now and then while a migration runs batch after batch; it is logged only if it lasts.
             self._waits += 1
             self._failed(str(error), logging.WARNING if self._waits == _WAITS_TOLD else None)
             return False
@@ -150,7 +149,7 @@ class Ingestor:
         return False
 
     def _failed(self, reason: str, level: int | None = logging.ERROR) -> None:
-        """Tell it; in the log with ``level`` and only once, not at all without one."""
+        """Show it in the status, and log it once at ``level``."""
         if level == logging.WARNING or (level is not None and reason != self._status.last_error):
             _log.log(level, "ingestion waits: %s", reason)
         lag: dict[str, Any] = {}

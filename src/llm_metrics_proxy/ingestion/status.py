@@ -4,7 +4,7 @@ import msgspec
 
 
 class IngestionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How ingestion fares; counts are since this process started."""
+    """Counts are since this process started."""
 
     running: bool = False
     records_ingested: int = 0

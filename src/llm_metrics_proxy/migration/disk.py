@@ -17,8 +17,7 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy.migration.model import Run, RunState
-from llm_metrics_proxy.storage.backup import copy_bytes
-from llm_metrics_proxy.storage.disk_space import nearest, size, space_in
+from llm_metrics_proxy.storage.disk_space import copy_bytes, nearest, size, space_in
 
 GROWTH_BYTES: Final = 300  # a record
 ROLLUP_BYTES: Final = 320  # a record

@@ -17,7 +17,7 @@ from llm_metrics_proxy.migration.model import Fault
 from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, OracleCheck
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.record import REGISTRY
-from llm_metrics_proxy.storage.connection import in_memory
+from llm_metrics_proxy.storage.connection import in_memory, one
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
 
@@ -88,7 +88,7 @@ def take_sample(source: apsw.Connection, takes: str, columns: Sequence[str], eve
         sample.pragma("encoding", source.pragma("encoding"))  # so that bytes of text mean the same
         sample.pragma("ignore_check_constraints", True)
         sample.execute(
-            str(_one(source, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE", TABLE))
+            str(one(source, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE", (TABLE,)))
         )
         with sample:
             sample.executemany(f"INSERT INTO {TABLE} ({', '.join(own)}) VALUES ({put})", rows)  # noqa: S608
@@ -135,7 +135,7 @@ def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) ->
         sample.execute(statement)
     checked = [_check(sample, sql, k) for k in range(len(sql.migrations))]
     return Preview(
-        records=_one(sample, f"SELECT count(*) FROM {TABLE}"),  # noqa: S608
+        records=one(sample, f"SELECT count(*) FROM {TABLE}"),  # noqa: S608
         metrics=tuple(_metric(sample, name, sql.meant(name, name)) for name in shown),
         gaps=tuple(gaps for gaps, _faults in checked),
         faults=tuple(fault for _gaps, faults in checked for fault in faults),
@@ -203,8 +203,3 @@ def _from_row(values: Sequence[Any]) -> Figures:
     n, *numbers, left_out = values
     mean, p50, p95 = (number if number is not None and isfinite(number) else None for number in numbers)
     return Figures(n, mean, p50, p95, left_out)
-
-
-def _one(connection: apsw.Connection, statement: str, *parameters: Any) -> Any:
-    rows: list[Any] = connection.execute(statement, parameters).fetchall()
-    return rows[0][0]

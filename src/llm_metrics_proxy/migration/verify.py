@@ -5,7 +5,7 @@ The backup proves what was observed, each migration's oracle what was calculated
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
@@ -20,8 +20,7 @@ from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, OracleCheck
 from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
 from llm_metrics_proxy.rollups.state import NOTHING
 from llm_metrics_proxy.storage.backup_copy import settles_class
-from llm_metrics_proxy.storage.base import SqlValue
-from llm_metrics_proxy.storage.connection import Access, connect
+from llm_metrics_proxy.storage.connection import Access, connect, one
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted
@@ -74,12 +73,6 @@ def verify_run(
 def open_for_checking(path: Path) -> apsw.Connection:
     """Read-only, and able to attach by address."""
     return connect(path, Access.READ, busy_ms=_BUSY_TIMEOUT_MS)
-
-
-def one(connection: apsw.Connection, sql: str, parameters: Sequence[SqlValue] = ()) -> Any:
-    """The one value that a statement gives."""
-    rows: list[Any] = connection.execute(sql, parameters).fetchall()
-    return rows[0][0]
 
 
 def _count_faults(path: Path, run: Run, sql: RunSql) -> list[Fault]:

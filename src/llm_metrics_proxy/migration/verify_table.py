@@ -12,10 +12,11 @@ from llm_metrics_proxy.migration.batches import Teller, ranges
 from llm_metrics_proxy.migration.model import Fault, Migration, Report, WorkPhase, describe_stamp
 from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, difference
 from llm_metrics_proxy.migration.sql import CALCULATED
-from llm_metrics_proxy.migration.verify import CHUNK, StoppedError, one, open_for_checking
+from llm_metrics_proxy.migration.verify import CHUNK, StoppedError, open_for_checking
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.storage.affinity import ColumnAccess, as_read, mangled_columns
 from llm_metrics_proxy.storage.base import SqlValue
+from llm_metrics_proxy.storage.connection import one
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 

@@ -9,6 +9,8 @@ import httptools
 import msgspec
 
 from llm_metrics_proxy import tls_reasons
+from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.config.types import DEMO
 
 LIMIT_S: Final = 0.3  # for one question; a server on loopback that is slower is not ready for traffic
 TLS_FAILED: Final = "TLS failed"  # how the reason begins, where that is the reason
@@ -52,6 +54,14 @@ class LlmServer(NamedTuple):
         return f"{self.program} at {self.url} ({count} model{'' if count == 1 else 's'})"
 
 
+class ChosenBackend(NamedTuple):
+    """Who answers; ``note`` says how it was chosen. ``url`` is ``None`` for the simulated server, not yet started, and
+    empty where the settings name several."""
+
+    url: str | None
+    note: str
+
+
 class DiscoveryAnswer(NamedTuple):
     """An HTTP answer: status, whole body, and the names of its fields in lower case."""
 
@@ -77,6 +87,25 @@ async def look_on_loopback(skip_ports: frozenset[int] = frozenset()) -> list[Llm
     candidates = [candidate for candidate in CANDIDATES if candidate.port not in skip_ports]
     answers = await asyncio.gather(*(identify(f"http://127.0.0.1:{port}", guess) for guess, port in candidates))
     return [answer for answer in answers if isinstance(answer, LlmServer)]
+
+
+def choose_backend(settings: Settings, origin: str) -> ChosenBackend:
+    """The one that was named, else one found on loopback, else (``url`` is ``None``) the simulated one."""
+    if settings.backends:
+        return ChosenBackend("", f"{len(settings.backends)} of the file")
+    if settings.backend == DEMO:
+        return ChosenBackend(None, f"the simulated server was asked for ({origin})")
+    if settings.backend is not None:
+        return ChosenBackend(settings.backend, origin)
+    found = asyncio.run(look_on_loopback(frozenset({settings.port, settings.metrics_port})))
+    if not found:
+        looked_at = ", ".join(f"{candidate.program} {candidate.port}" for candidate in CANDIDATES)
+        return ChosenBackend(None, f"no backend was named and no LLM server found on loopback ({looked_at})")
+    also = f"; also there: {', '.join(map(str, found[1:]))}" if found[1:] else ""
+    count = len(found[0].models)
+    return ChosenBackend(
+        found[0].url, f"{found[0].program} with {count} model{'' if count == 1 else 's'}, found on loopback{also}"
+    )
 
 
 async def identify(

@@ -35,13 +35,11 @@ from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
 from llm_metrics_proxy.migration.lock import lock_holder
-from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService
-from llm_metrics_proxy.migration.window import DailyWindow
 from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.process_memory import collect_rarely, give_back_large_blocks
 from llm_metrics_proxy.processes.metrics_options import MetricsOptions
-from llm_metrics_proxy.processes.migration_ports import ServicePorts
+from llm_metrics_proxy.processes.migration_ports import ServicePorts, migration_options
 from llm_metrics_proxy.processes.reloads import Reloads, listen_to_the_supervisor
 from llm_metrics_proxy.processes.versions import versions
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
@@ -88,19 +86,6 @@ def run(options: MetricsOptions, stop: threading.Event, reloads: Reloads | None 
         migrations.stop()
     if migrations.refusal is not None:
         raise migrations.refusal
-
-
-def migration_options(options: MetricsOptions) -> Options:
-    """How the migrations of this process go about their work."""
-    return Options(
-        backup_dir=Path(options.backup_dir),
-        backup_keep=options.backup_keep,
-        batch_lock_ms=options.migration_batch_lock_ms,
-        pause_ms=options.migration_pause_ms,
-        window=None if options.migration_window is None else DailyWindow.parse(options.migration_window),
-        wait_for_lock=True,
-        automatic=True,
-    )
 
 
 def _ingest_and_answer(

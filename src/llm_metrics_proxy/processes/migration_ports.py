@@ -1,11 +1,15 @@
-"""This process's migration service, as the API sees it."""
+"""The migration of this process: how it goes about its work, and how the API sees it."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from llm_metrics_proxy.analytics import KnownMigration
 from llm_metrics_proxy.migration.model import Migration, Progress
+from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.service import MigrationService
+from llm_metrics_proxy.migration.window import DailyWindow
+from llm_metrics_proxy.processes.metrics_options import MetricsOptions
 
 
 class ServicePorts:
@@ -58,4 +62,17 @@ def known_migrations(migrations: Sequence[Migration]) -> tuple[KnownMigration, .
             gaps={gap.code: gap.meaning for gap in migration.gaps},
         )
         for migration in migrations
+    )
+
+
+def migration_options(options: MetricsOptions) -> Options:
+    """How the migrations of this process go about their work."""
+    return Options(
+        backup_dir=Path(options.backup_dir),
+        backup_keep=options.backup_keep,
+        batch_lock_ms=options.migration_batch_lock_ms,
+        pause_ms=options.migration_pause_ms,
+        window=None if options.migration_window is None else DailyWindow.parse(options.migration_window),
+        wait_for_lock=True,
+        automatic=True,
     )

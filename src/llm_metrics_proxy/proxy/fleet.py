@@ -94,10 +94,8 @@ class Server:
         return {
             "name": self.backend.rule.name,
             "backend": self.backend.address.label,
+            **self.counts(),
             "up": not health.ejected,
-            "open_requests": self.open_requests,
-            "failures_in_a_row": health.failures,
-            "ejections": health.ejections,
             "ejected_for_s": round((now - health.ejected_ns) / 1e9, 1) if health.ejected else None,
             "last_error": health.last_error,
             "connect_error": self.pool.last_error,

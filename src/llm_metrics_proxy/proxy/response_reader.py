@@ -56,11 +56,6 @@ class ResponseReader:
         self._end_seen = b""  # its last bytes, which may be the beginning of its end
 
     @property
-    def begun(self) -> bool:
-        """Something of the answer has come."""
-        return self._head_bytes > 0 or not self.in_head or self.informational_count > 0
-
-    @property
     def head_is_too_large(self) -> bool:
         """The head, or what came before it, is beyond the bounds."""
         return self._head_bytes > self._max_head_bytes or self.informational_count > _MAX_INFORMATIONAL
@@ -142,13 +137,9 @@ class ResponseReader:
         self._completed_early()
         return chunks.rest
 
-    def _completed(self) -> None:
-        self.complete = True
-        self.keep_alive = self._parser.should_keep_alive()
-
     def _completed_early(self) -> None:
         """The parser would wait for a body: after a head that has none, or one that ``chunked`` has read."""
-        self._completed()
+        self.on_message_complete()
         self._parser = httptools.HttpResponseParser(self)
 
     # The parser's side
@@ -196,4 +187,5 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         if not self.in_head and not self.complete:
-            self._completed()
+            self.complete = True
+            self.keep_alive = self._parser.should_keep_alive()

@@ -39,11 +39,6 @@ class Transaction(Download):
 
     # From the client's connection
 
-    def note_opened(self) -> None:
-        if not self.opened:
-            self.opened = True
-            self.ctx.recorder.opened(self.exchange.record)
-
     def start(self) -> None:
         self.started = True
         if self.exchange.state is CLOSED:
@@ -144,12 +139,11 @@ class Transaction(Download):
     # To a server
 
     def forward_at_once(self, body: bytes, now: int) -> bool:
-        """Forward a request that is here whole and need not wait for anything: an idle connection is there, and nothing
+        """Forward a request that is here whole and has nothing to wait for: an idle connection is there, and nothing
         has to be changed (``RequestPlan.fast``). False: nothing was done, and it goes the long way.
 
-        It would pass every station of that within one read, and each would find nothing to wait for: 26 µs of CPU per
-        exchange became 21.5 (``docs/performance-log.md``). It ends in the same state, so that whatever happens next
-        meets the same object; ``tests/proxy/test_plans.py`` holds both ways against each other.
+        There each station would find nothing to wait for; 26 µs of CPU per exchange became 21.5. Both ways end in the
+        same state, and ``tests/proxy/test_plans.py`` holds them against each other.
         """
         ctx, plan, exchange, length = self.ctx, self.plan, self.exchange, len(body)
         bodies = ctx.bodies
@@ -179,9 +173,9 @@ class Transaction(Download):
     def forward(self) -> None:
         server = self.plan.server or self._choose()
         if server is None:
-            model = self._model()
-            asked = f"the model {model!r}" if model is not None else self.plan.route.endpoint
-            self.end(Cause.NO_BACKEND, f"No backend in the settings serves {asked} by {self.plan.route.endpoint}.")
+            model, path = self._model(), self.plan.route.endpoint
+            asked = path if model is None else f"the model {model!r}"
+            self.end(Cause.NO_BACKEND, f"No backend in the settings serves {asked} by {path}.")
         else:
             self._acquire(server)
 
@@ -210,10 +204,6 @@ class Transaction(Download):
     @property
     def is_waiting(self) -> bool:
         return self.upstream is None and self.exchange.state in {RECEIVING, WAITING}
-
-    @property
-    def request_is_sent(self) -> bool:
-        return self.body_complete
 
     @property
     def accepts_tunnel(self) -> bool:

@@ -53,6 +53,11 @@ class Upload:
 
     # The body
 
+    def note_opened(self) -> None:
+        if not self.opened:
+            self.opened = True
+            self.ctx.recorder.opened(self.exchange.record)
+
     def hold(self, data: bytes) -> bool:
         """Keep part of the body; false if there is no room for it."""
         bodies, body = self.ctx.bodies, self.body
@@ -96,6 +101,10 @@ class Upload:
             facts, sent, self.edits = read_body(self.plan, body, inject_usage=self.ctx.options.inject_usage)
             self.exchange.request_facts(facts)
             self.body = (sent,)
+
+    @property
+    def request_is_sent(self) -> bool:
+        return self.body_complete
 
     # What the server gets
 

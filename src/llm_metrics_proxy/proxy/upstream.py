@@ -1,7 +1,8 @@
 """The server's side: one connection to an LLM server.
 
 Bytes come in; what they mean (a head, body bytes, the end, a fault) goes to the owner that the connection has at the
-time, from ``begin`` to the end of the answer or of the connection. ``connecting`` opens one, ``pool`` keeps it.
+time, from ``begin`` to the end of the answer or of the connection. All that may end that ownership stays in this file;
+``connecting`` opens a connection, ``pool`` keeps it, ``response_reader`` reads it.
 """
 
 import asyncio
@@ -27,23 +28,9 @@ class Upstream(asyncio.Protocol):
     """One connection to the LLM server."""
 
     __slots__ = (
-        "_begins_at",
-        "_bytes_out",
-        "_home",
-        "_paused",
-        "_reader",
-        "_socket_writer",
-        "_tls_fd",
-        "_tunnel",
-        "connect_ns",
-        "established",
-        "idle_since",
-        "is_backed_up",
-        "owner",
-        "reused",
-        "transport",
-        "unsent",
-    )
+        "_begins_at", "_bytes_out", "_home", "_paused", "_reader", "_socket_writer", "_tls_fd", "_tunnel",
+        "connect_ns", "established", "idle_since", "is_backed_up", "owner", "reused", "transport", "unsent",
+    )  # fmt: skip
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -166,7 +153,7 @@ class Upstream(asyncio.Protocol):
     def _take_apart(self, owner: Owner, data: bytes, message: WholeMessage | None, now: int) -> None:
         """A read that the shorter ways above are not for."""
         reader, switched, fault = self._reader, None, None
-        had_begun = reader.begun
+        had_begun = not reader.untouched
         try:
             switched = reader.feed(data)
         except (httptools.HttpParserError, ChunkedError) as error:
@@ -241,7 +228,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         owner, self.owner = self.owner, None
-        answered = self._reader.begun
+        answered = not self._reader.untouched
         if owner is not None and not answered:
             self.unsent = self._is_unsent(exc)
         self.transport = self._socket_writer = None

@@ -32,13 +32,14 @@ from llm_metrics_proxy.proxy.capacity import ClientCapacity, ListeningSockets
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.downstream import Downstream
 from llm_metrics_proxy.proxy.fleet import Fleet
+from llm_metrics_proxy.proxy.health import report
 from llm_metrics_proxy.proxy.identity import KeyIds
 from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.recorder import Recorder
 from llm_metrics_proxy.proxy.routing import backends_of
-from llm_metrics_proxy.scoreboard import Scoreboard, journal_faults, records_lost, shortages
+from llm_metrics_proxy.scoreboard import Scoreboard
 
 log = logging.getLogger(__name__)
 
@@ -226,23 +227,9 @@ class Worker:
             await self._loop.run_in_executor(None, self._ctx.recorder.sync)
 
     def _health(self) -> dict[str, Any]:
-        """``/health``: always 200 while the process lives; ``degraded`` says that records are being lost."""
         self._ctx.recorder.tick(monotonic())
         self._ctx.bodies.publish()
-        fleet, now = self._ctx.fleet, monotonic_ns()
-        workers = self._board.workers()
-        lost, reasons = records_lost(workers)
-        reasons = [*journal_faults(workers), *reasons, *shortages(workers, int(time() * 1000))]
-        return {
-            "status": "degraded" if reasons else "ok",
-            "reasons": reasons,
-            "records_dropped": lost,
-            "backend": ", ".join(server.backend.shown_name for server in fleet.servers),
-            "backend_error": next((error for server in fleet.servers if (error := server.pool.last_error)), None),
-            "backends": [server.report(now) for server in fleet.servers if server.backend.rule.name is not None],
-            "draining": self._ctx.draining,
-            "workers": [{"worker": worker.slot, **worker.values} for worker in workers],
-        }
+        return report(self._ctx, self._board.workers(), monotonic_ns(), int(time() * 1000))
 
 
 def main() -> int:

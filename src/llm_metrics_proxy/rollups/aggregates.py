@@ -1,11 +1,13 @@
-"""What a reader sees of one group: counts, and of each field n, sum, min, max and percentiles. Mergeable."""
+"""One group as readers see it: counts, and n, sum, min, max and percentiles of each field. Mergeable."""
 
+from collections.abc import Set
 from typing import Final, NamedTuple, Self
 
 import numpy as np
 
+from llm_metrics_proxy.rollups.groups import FIELD_STRIDE, Bins, Cells
 from llm_metrics_proxy.rollups.sketch import SLOTS, Ints, quantile
-from llm_metrics_proxy.rollups.values import BY_NAME
+from llm_metrics_proxy.rollups.values import BY_NAME, WHOLE
 
 _NOTHING: Final = np.zeros(0, np.int64)
 
@@ -55,7 +57,7 @@ class SketchedStats(NamedTuple):
         return quantile(*self.sketch.added_up(), fraction, self.min, self.max)
 
     def merged(self, other: "SketchedStats") -> "SketchedStats":
-        """The values of both. Where one of them has values and no sketch, there is none of both."""
+        """The values of both; without a sketch if one of them has values and no sketch."""
         if not self.n or not other.n:
             return other if not self.n else self
         return SketchedStats(
@@ -99,3 +101,22 @@ class SketchedAggregates(NamedTuple):
         return type(self)(
             self.requests + other.requests, self.succeeded + other.succeeded, self.failed + other.failed, fields
         )
+
+
+def aggregates_of(counts: Ints, cells: Cells, bins: Bins, sketched: Set[int]) -> list[SketchedAggregates]:
+    """Every group, by its number. ``counts``: requests, succeeded and failed of each; cells and bins are reduced.
+
+    ``sketched``: fields whose sketches were read.
+    """
+    found = [SketchedAggregates(requests, succeeded, failed, {}) for requests, succeeded, failed in counts.tolist()]
+    code, slots = bins.group * FIELD_STRIDE + bins.slot // SLOTS, bins.slot % SLOTS
+    wanted = cells.group * FIELD_STRIDE + cells.field
+    lows, highs = np.searchsorted(code, wanted, side="left"), np.searchsorted(code, wanted, side="right")
+    for group, number, n, total, whole, low, high, begin, end in zip(
+        *(column.tolist() for column in cells), lows.tolist(), highs.tolist(), strict=True
+    ):
+        # days pruned before this sketch existed have none, and a part of a sketch says nothing
+        is_whole_sketch = number in sketched and bins.amount[begin:end].sum() == n
+        sketch = Sketch(slots[begin:end], bins.amount[begin:end]) if is_whole_sketch else None
+        found[group].fields[number] = SketchedStats(n, whole if number in WHOLE else total, low, high, sketch)
+    return found

@@ -60,8 +60,8 @@ class CoverLevel(NamedTuple):
 
 
 def cover(stretches: Stretches, steps: Sequence[CoverLevel], kept_before: int) -> Cover:
-    """``steps``: the coarsest level first. Before ``kept_before`` (seconds) there are no records to read edges from:
-    there a bucket counts, with all that is in it, where it begins.
+    """``steps``: the coarsest level first. Before ``kept_before`` (seconds) no records are left for the edges: there, a
+    bucket counts as a whole where it begins.
     """
     blocks, left = [], stretches
     kept = kept_before * US
@@ -89,9 +89,9 @@ def cover(stretches: Stretches, steps: Sequence[CoverLevel], kept_before: int) -
 
 
 def _is_usable(step: CoverLevel, start: int, steps: Sequence[CoverLevel], kept: int) -> bool:
-    """Whether there are buckets of that level at a moment, and they may be counted.
+    """Whether the level has buckets at a moment, and they may be counted.
 
-    Where no records are left, what lies beside them is counted by coarser buckets, which must not hold them too.
+    Where no records are left, coarser buckets count the time around them, and must not include them too.
     """
     within = step.within
     if within is None:

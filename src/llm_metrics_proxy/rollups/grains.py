@@ -1,7 +1,7 @@
-"""By what records are rolled up, and how finely in time: a table.
+"""The table of grains: the dimensions by which records are rolled up, and how finely in time.
 
-A row is kept per grain, level, bucket and key. ``app_version`` is part of every key, so that an answer can always say
-how many of its records follow older formulas; there is hardly ever more than one.
+Each grain, level, bucket and key has a row. ``app_version`` is part of every key, so that an answer can say how many of
+its records follow older formulas; there is hardly ever more than one.
 """
 
 from collections.abc import Set
@@ -29,8 +29,8 @@ LEVELS: Final = (QUARTER, HOUR, DAY, MINUTE)
 
 
 class GrainLevel(NamedTuple):
-    """At one level of a grain: fields of which there is a sketch. ``dense``: only in those quarters, or on those days,
-    that have many records."""
+    """One level of a grain, and the fields that have a sketch there. ``dense``: only in quarters, or on days, with many
+    records."""
 
     level: RollupLevel
     sketches: tuple[int, ...]
@@ -49,7 +49,7 @@ class Dense(NamedTuple):
 
 
 class Grain(NamedTuple):
-    """``number`` is stored. ``moments``: fields of which n, sum, min and max are kept, at every level."""
+    """``number`` is stored. ``moments``: fields with n, sum, min and max, at every level."""
 
     number: int
     dimensions: tuple[str, ...]
@@ -60,7 +60,7 @@ class Grain(NamedTuple):
 # A day is dense if it has so many records when its first are rolled up, or the day before had. On others the hours of a
 # client, of whom there may be thousands, would be as large as the records themselves, which are read as fast.
 DENSE_DAY: Final = 20_000
-# The same for quarters and what is finer than days can tell: below, a quarter's records are read in some 5 ms.
+# The same for quarters and levels finer than days: below, reading a quarter's records takes some 5 ms.
 DENSE_QUARTER: Final = 5_000
 
 _STREAMED: Final = (*LATENCIES, BY_NAME["inter_chunk_max_ms"].number)
@@ -86,7 +86,7 @@ _CLIENTS: Final = (_QUARTERS, _DENSE_HOURS, GrainLevel(DAY, _CLIENT))
 
 
 def _streams(sketches: tuple[int, ...], hours: RollupLevel | None) -> tuple[GrainLevel, ...]:
-    """With sketches at every level; ``hours``: within what there are hours."""
+    """With sketches at every level; ``hours``: where hours are kept."""
     return (
         GrainLevel(MINUTE, sketches, dense=QUARTER),
         GrainLevel(HOUR, sketches, dense=hours),
@@ -113,7 +113,7 @@ GRAINS: Final = (
     Grain(15, ("model", "backend_name"), MAIN, (_QUARTERS, _DENSE_HOURS, GrainLevel(DAY, LATENCIES))),
     Grain(16, ("origin", "streaming"), MAIN, _CLIENTS),
     Grain(17, ("endpoint", "streaming"), MAIN, _FINE),
-    # what went wrong, by everything that is asked for about it; what did not is a few rows
+    # errors, by everything that people ask about them; all else is a few rows
     Grain(
         18,
         ("model", "backend_name", "backend", "outcome", "error_category", "error_type", "error_phase"),

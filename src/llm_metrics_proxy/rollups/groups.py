@@ -10,13 +10,13 @@ Bytes, per group, little-endian; all of a kind are one string, so that thousands
 * ``many``: field (1), n (4), sum (8, a whole number or a double), min (8), max (8)
 * ``small``: field and slot (2), count (1); ``large``: field and slot (2), count (4)
 
-Two bytes leave five bits for the field beside its slot, so a row holds one bank of 32 fields, and its field is a number
-within the bank. See ``banks``.
+Two bytes leave five bits for the field next to its slot. So a row holds one bank of 32 fields, each by its number in
+that bank: see ``banks``.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +48,6 @@ class Cells(NamedTuple):
     whole: Ints
     min: Floats
     max: Floats
-
-    @classmethod
-    def none(cls) -> Self:
-        """No entry."""
-        i, f = np.zeros(0, np.int64), np.zeros(0)
-        return cls(i, i, i, f, i, f, f)
 
     def regrouped(self, numbers: Ints) -> Self:
         """The same entries in the groups that ``numbers`` gives for the old ones."""
@@ -90,12 +84,6 @@ class Bins(NamedTuple):
     slot: Ints
     amount: Ints
 
-    @classmethod
-    def none(cls) -> Self:
-        """No entry."""
-        i = np.zeros(0, np.int64)
-        return cls(i, i, i)
-
     def regrouped(self, numbers: Ints) -> Self:
         """The same entries in the groups that ``numbers`` gives for the old ones."""
         return self._replace(group=numbers[self.group])
@@ -120,7 +108,7 @@ class Bins(NamedTuple):
         return type(self)(group, slot, np.add.reduceat(self.amount[order], starts))
 
     def _dense(self) -> Self | None:
-        """Reduced by counting into a table of all slots of one field, where that is small: many times faster."""
+        """Reduced by counting into a table of all slots of a single field, if that is small: many times faster."""
         if len(self.slot) < _WORTH_A_TABLE:
             return None
         first, last = int(self.slot.min()) // SLOTS, int(self.slot.max()) // SLOTS
@@ -132,6 +120,12 @@ class Bins(NamedTuple):
         return type(self)(code // SLOTS, code % SLOTS + first * SLOTS, table[code].astype(np.int64))
 
 
+_I, _F = np.zeros(0, np.int64), np.zeros(0)
+NO_CELLS: Final = Cells(_I, _I, _I, _F, _I, _F, _F)
+NO_BINS: Final = Bins(_I, _I, _I)
+_Entries = TypeVar("_Entries", Cells, Bins)
+
+
 def _starts(ascending: Ints) -> Ints:
     """Where each run of equal numbers begins."""
     if not len(ascending):
@@ -139,14 +133,9 @@ def _starts(ascending: Ints) -> Ints:
     return np.concatenate(([0], np.flatnonzero(np.diff(ascending)) + 1))
 
 
-def joined_cells(parts: Sequence[Cells]) -> Cells:
-    """All entries of all parts, not reduced."""
-    return Cells(*(np.concatenate(columns) for columns in zip(*parts, strict=True))) if parts else Cells.none()
-
-
-def joined_bins(parts: Sequence[Bins]) -> Bins:
-    """All entries of all parts, not reduced."""
-    return Bins(*(np.concatenate(columns) for columns in zip(*parts, strict=True))) if parts else Bins.none()
+def joined(none: _Entries, parts: Sequence[_Entries]) -> _Entries:
+    """All entries of all parts, not reduced. ``none``: an empty part of their type."""
+    return type(none)(*(np.concatenate(columns) for columns in zip(none, *parts, strict=True)))
 
 
 def pack_cells(cells: Cells, groups: int) -> list[tuple[bytes, bytes]]:

@@ -1,9 +1,7 @@
-"""How far records are rolled up: one small value beside the roll-ups. ``storage.rollup_state`` has the rules."""
+"""How far records are rolled up: one row next to the roll-ups. ``storage.rollup_state`` has the rules."""
 
 import hashlib
-from typing import Any, Final
-
-import msgspec
+from typing import Any, Final, NamedTuple
 
 from llm_metrics_proxy.rollups.grains import GRAINS, LEVELS, GrainLevel, RollupLevel
 from llm_metrics_proxy.rollups.values import FIELDS, KEYS
@@ -12,8 +10,8 @@ NOTHING: Final = -(2**63)
 READ_STATE: Final = "SELECT tables, cursor_id, epoch, clearing, kept_before, kept_through_id FROM rollup_state"
 
 
-class RollupState(msgspec.Struct, frozen=True, kw_only=True):
-    """``tables``: fingerprint of the tables by which records were rolled up. Times are seconds since 1970."""
+class RollupState(NamedTuple):
+    """The row, in its order. ``tables``: fingerprint of the tables that were used. Times are seconds since 1970."""
 
     tables: str = ""
     cursor_id: int = NOTHING
@@ -25,17 +23,8 @@ class RollupState(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, rows: list[tuple[Any, ...]]) -> "RollupState":
         """What ``READ_STATE`` found; that of a fresh file where it found nothing."""
-        if not rows:
-            return cls()
-        tables, cursor_id, epoch, clearing, kept_before, kept_through_id = rows[0]
-        return cls(
-            tables=tables,
-            cursor_id=cursor_id,
-            epoch=epoch,
-            clearing=bool(clearing),
-            kept_before=kept_before,
-            kept_through_id=kept_through_id,
-        )
+        state = cls(*rows[0]) if rows else cls()
+        return state._replace(clearing=bool(state.clearing))
 
     @property
     def is_current(self) -> bool:
@@ -46,7 +35,7 @@ class RollupState(msgspec.Struct, frozen=True, kw_only=True):
 def _fingerprint() -> str:
     """Of everything that decides what a row of the roll-ups holds.
 
-    The text has the types' names of 4.0.0: with another one, every database would roll up its records again.
+    The text keeps the names that types had in 4.0.0: a change would make every database roll up its records again.
     """
     fields = [(field.number, field.name, field.sql) for field in FIELDS]
     text = repr((LEVELS, GRAINS, fields, sorted(KEYS.items())))

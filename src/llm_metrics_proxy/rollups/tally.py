@@ -1,15 +1,16 @@
-"""From records to groups: what a batch adds to the roll-ups.
+"""From records to groups: what one batch adds to the roll-ups.
 
 Records are sorted once per grain; coarser levels follow from the finest one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Self
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llm_metrics_proxy.rollups.columns import Columns, Key
+from llm_metrics_proxy.rollups.entries import Filled, bins_of, cells_of, slots_by_field
 from llm_metrics_proxy.rollups.grains import (
     GRAINS,
     MINUTE,
@@ -21,12 +22,11 @@ from llm_metrics_proxy.rollups.grains import (
     RollupLevel,
     key_names,
 )
-from llm_metrics_proxy.rollups.groups import FIELD_STRIDE, IS_WHOLE, Bins, Cells, joined_bins
-from llm_metrics_proxy.rollups.sketch import SLOTS, Floats, Ints, slots_of
-from llm_metrics_proxy.rollups.values import FIELDS, KEYS
+from llm_metrics_proxy.rollups.groups import NO_BINS, Bins, Cells
+from llm_metrics_proxy.rollups.sketch import SLOTS, Ints
+from llm_metrics_proxy.rollups.values import KEYS
 
 ALL_KEYS: Final = tuple(KEYS)
-ALL_FIELDS: Final = tuple(field.number for field in FIELDS)
 
 
 class Place(NamedTuple):
@@ -49,7 +49,7 @@ class Tally(NamedTuple):
     bins: Bins
 
     def where(self, stay: Any) -> "Tally":
-        """The groups for which the mask ``stay`` says so, numbered anew."""
+        """The groups that the mask ``stay`` keeps, numbered anew."""
         number = np.cumsum(stay) - 1
         return Tally(
             [place for place, stays in zip(self.places, stay.tolist(), strict=True) if stays],
@@ -70,7 +70,7 @@ def roll_up(columns: Columns, dense: Dense, grains: Sequence[Grain] = GRAINS) ->
 
 
 class _Shared:
-    """Some records, and what several grains need of them, each made once."""
+    """Some records, and what several grains need of them, made once."""
 
     def __init__(self, columns: Columns, dense: Dense) -> None:
         self.columns, self.dense = columns, dense
@@ -85,22 +85,12 @@ class _Shared:
         return self._filled[moments]
 
     def time(self, finest: RollupLevel) -> Key:
-        """The bucket of each record by which it is sorted, for grains whose finest level that is."""
+        """The bucket that each record is sorted by, for grains with that finest level."""
         if finest not in self._times:
             buckets = _finest_buckets(self.columns.minute, finest, self.dense)
             starts, codes = np.unique(buckets, return_inverse=True)
             self._times[finest] = Key(codes, starts.tolist())
         return self._times[finest]
-
-
-def slots_by_field(fields: Mapping[int, Floats]) -> dict[int, Ints]:
-    """Field and slot of every value in one number; -1 where there is none."""
-    found = {}
-    for number, values in fields.items():
-        missing = np.isnan(values)
-        slots = slots_of(np.where(missing, 0.0, values)).astype(np.int64) + number * SLOTS
-        found[number] = np.where(missing, -1, slots)
-    return found
 
 
 def combined(keys: Iterable[Key]) -> Ints | int:
@@ -151,8 +141,8 @@ def _of_grain(batch: _Shared, grain: Grain) -> list[Tally]:
 
 
 def _finest_buckets(minute: Ints, finest: RollupLevel, dense: Dense) -> Ints:
-    """Of each record the bucket by which it is sorted: minutes only where they are kept, so as not to make more groups
-    than are needed; but none so long that one could not tell of which quarter it is.
+    """The bucket that each record is sorted by: minutes only where they are kept, as fewer groups are faster; elsewhere
+    quarters, from which all coarser levels follow.
     """
     bucket = floored(minute, finest)
     if finest is not MINUTE:
@@ -168,74 +158,6 @@ def _is_in(seconds: Ints, level: RollupLevel, dense: Dense) -> NDArray[np.bool_]
 def floored(seconds: Ints, level: RollupLevel) -> Ints:
     """The bucket of each; ``NO_TIME`` stays."""
     return np.where(seconds == NO_TIME, NO_TIME, seconds - seconds % level.seconds)
-
-
-class Filled(NamedTuple):
-    """Values of several fields, one row each, with what leaves a sum, a minimum or a maximum as it is where missing."""
-
-    numbers: Ints
-    present: NDArray[np.float64]
-    zero: Floats
-    high: Floats
-    low: Floats
-
-    @classmethod
-    def of(cls, fields: Mapping[int, Floats], numbers: Iterable[int]) -> Self:
-        """Of those fields that have any value."""
-        there = [number for number in numbers if not np.isnan(fields[number]).all()]
-        values = np.array([fields[number] for number in there] or np.zeros((0, 0)), np.float64)
-        missing = np.isnan(values)
-        return cls(
-            np.array(there, np.int64),
-            (~missing).astype(np.float64),
-            np.where(missing, 0.0, values),
-            np.where(missing, np.inf, values),
-            np.where(missing, -np.inf, values),
-        )
-
-
-def cells_of(filled: Filled, group: Ints, order: Ints) -> Cells:
-    """The cells of records; ``order`` sorts them by ``group``, of which each number from 0 on has a record.
-
-    Sums of whole numbers are exact up to 2 ** 53, far above what one batch can hold of any real ones.
-    """
-    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    if not len(filled.numbers):
-        return Cells.none()
-    n = np.add.reduceat(filled.present[:, order], starts, axis=1).astype(np.int64)
-    sums = np.add.reduceat(filled.zero[:, order], starts, axis=1)
-    low = np.minimum.reduceat(filled.high[:, order], starts, axis=1)
-    high = np.maximum.reduceat(filled.low[:, order], starts, axis=1)
-    field, found = np.nonzero(n)
-    numbers = filled.numbers[field]
-    is_whole = IS_WHOLE[numbers]
-    total = sums[field, found]
-    cells = Cells(
-        found,
-        numbers,
-        n[field, found],
-        np.where(is_whole, 0.0, total),
-        np.where(is_whole, total, 0.0).astype(np.int64),
-        low[field, found],
-        high[field, found],
-    )
-    return cells.reduced()
-
-
-def bins_of(slots: Mapping[int, Ints], numbers: Iterable[int], group: Ints) -> Bins:
-    """The bins of records."""
-    parts = []
-    for number in numbers:
-        present = slots[number] >= 0
-        if present.any():
-            parts.append(_counted(group[present], slots[number][present]))
-    return joined_bins(parts).reduced()
-
-
-def _counted(group: Ints, slot: Ints) -> Bins:
-    width = FIELD_STRIDE * SLOTS
-    code, count = np.unique(group * width + slot, return_counts=True)
-    return Bins(code // width, code % width, count)
 
 
 def coarsened(tally: Tally, level: RollupLevel) -> Tally:
@@ -265,9 +187,9 @@ def regrouped(tally: Tally, places: list[Place], numbers: Ints) -> Tally:
 
 
 def _kept(tally: Tally, kept: GrainLevel, sketched: Sequence[int], dense: Dense) -> Tally:
-    """What of it is kept at that level: the bins of some fields, the groups of some quarters or days."""
+    """The part that is kept at that level: bins of some fields, groups of some quarters or days."""
     if len(kept.sketches) != len(sketched):
-        bins = tally.bins.where(np.isin(tally.bins.slot // SLOTS, kept.sketches)) if kept.sketches else Bins.none()
+        bins = tally.bins.where(np.isin(tally.bins.slot // SLOTS, kept.sketches)) if kept.sketches else NO_BINS
         tally = tally._replace(bins=bins)
     if kept.dense is None:
         return tally

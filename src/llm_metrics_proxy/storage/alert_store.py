@@ -1,6 +1,6 @@
-"""States of alerts, and what is still to be told of them, in the database: changed together or not at all.
+"""States of alerts and their pending deliveries, in the database: changed together or not at all.
 
-The database's other writer is the ingester; transactions here are single rows, so neither holds up the other.
+The ingester writes to the same database; transactions here are a few rows, so neither holds up the other.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _TABLE_THERE: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name
 
 
 class AlertStore:
-    """For one thread at a time. The file has to be one that the store has opened; until then methods raise."""
+    """For one thread at a time. Methods raise until the store has made the file's tables."""
 
     def __init__(self, path: Path | str) -> None:
         """Opens nothing yet."""
@@ -34,7 +34,7 @@ class AlertStore:
     def keep(
         self, states: Mapping[str, StoredAlert], events: Mapping[str, tuple[str, str]], now: float, forget: set[str]
     ) -> None:
-        """One transaction: states by name, what they give to tell as (name, body) by event id, names to forget."""
+        """One transaction: states by name, new deliveries as (name, body) by event id, and names to forget."""
         connection = self._opened()
         try:
             with transaction(connection):
@@ -57,20 +57,20 @@ class AlertStore:
             raise self._trouble(error) from error
 
     def deliveries(self) -> list[AlertDelivery]:
-        """What is to be told, the oldest first."""
+        """Pending deliveries, the oldest first."""
         rows = self._run(
             "SELECT id, event_id, name, body, created_at, attempts, last_error FROM alert_deliveries ORDER BY id"
         )
         return [AlertDelivery(*row) for row in rows]
 
     def failed(self, delivery: AlertDelivery, error: str) -> None:
-        """One more attempt that its receiver did not take."""
+        """One more attempt failed."""
         self._run(
             "UPDATE alert_deliveries SET attempts = attempts + 1, last_error = ? WHERE id = ?", (error, delivery.id)
         )
 
     def done(self, delivery: AlertDelivery) -> None:
-        """It was taken, or nobody waits for it any more."""
+        """It was delivered, or is not wanted any more."""
         self._run("DELETE FROM alert_deliveries WHERE id = ?", (delivery.id,))
 
     def close(self) -> None:
@@ -95,6 +95,6 @@ class AlertStore:
         return self._connection
 
     def _trouble(self, error: apsw.Error) -> StoreError:
-        """The file may have been replaced: it is opened anew next time."""
+        """The file may have been replaced: open it again next time."""
         self.close()
         return store_error(self.path, "keeping the state of alerts", error)

@@ -1,6 +1,6 @@
 """Backups: made while the database is in use, proven equal to it, and only then called backups.
 
-A copy of the file would not do: in WAL mode the newest records are elsewhere, and a copy without them can be empty and
+Copying the file is not enough: in WAL mode the newest records are elsewhere, and a copy without them can be empty and
 still pass every check. ``backup_copy`` makes and proves the copy.
 
 A backup is two files: ``NAME.json``, its description, and ``NAME``, the database. It counts once both are there under
@@ -8,7 +8,6 @@ their names; the description goes first. What a killed program left behind is re
 """
 
 import fcntl
-import hashlib
 import os
 import re
 import stat
@@ -24,11 +23,12 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy import ownership
-from llm_metrics_proxy.errors import BackupError, MigrationRefusedError
-from llm_metrics_proxy.storage.backup_copy import OnProgress, check_integrity, copy, counts
+from llm_metrics_proxy.errors import BackupError
+from llm_metrics_proxy.storage.backup_copy import check_integrity, copy, counts
 from llm_metrics_proxy.storage.connection import Access, connect
-from llm_metrics_proxy.storage.disk_space import space_in
-from llm_metrics_proxy.storage.read_only_file import header, side_file_bytes
+from llm_metrics_proxy.storage.disk_space import copy_bytes, refuse_without_room, space_in
+from llm_metrics_proxy.storage.durable import OnProgress, make_folder, sha256_of, sync_folder
+from llm_metrics_proxy.storage.read_only_file import header
 from llm_metrics_proxy.storage.sqlite_schema import refuse_orphaned_wal
 
 MANUAL: Final = "manual"  # the reason of a backup that a person asked for
@@ -37,7 +37,6 @@ _PARTIAL: Final = ".partial"
 _OURS: Final = r".+-\d{8}T\d{6}Z(-\d+)?\.db"
 _LEFTOVER: Final = re.compile(rf"{_OURS}(\.json)?{re.escape(_PARTIAL)}(-journal|-wal|-shm)?")
 _DESCRIPTION: Final = re.compile(rf"{_OURS}\.json")
-_HASHED_BYTES: Final = 4 * 1024**2
 _POLL_S: Final = 0.1
 
 
@@ -97,7 +96,7 @@ def create(
 ) -> Backup:
     """Copy the database as it is at one moment, and prove the copy. Raises ``BackupError``; the source is only read.
 
-    ``report`` is told pages. ``connection`` is one that has the source open and locked, where others could not read it.
+    ``report`` gets pages. ``connection`` has the source open and locked, so that no other could read it.
     """
     stop = stop or threading.Event()
     _check_room(source, folder)
@@ -110,7 +109,7 @@ def create(
             name = _new_name(source, folder)
             partial = folder / f"{name}{_PARTIAL}"
             try:
-                records, by_version = copy(source, partial, report or _nobody, stop, connection)
+                records, by_version = copy(source, partial, report or (lambda *_: None), stop, connection)
                 backup = Backup(
                     name=name,
                     made_at=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -135,9 +134,9 @@ def create(
 
 
 def verify(folder: Path, name: str, *, report: OnProgress | None = None) -> Backup:
-    """Whether a backup still is what its description says. Raises ``BackupError`` that says what differs.
+    """Check a backup against its description. Raises ``BackupError`` that says what differs.
 
-    ``report`` is told bytes.
+    ``report`` gets bytes.
     """
     backup, path = described(folder, name), path_of(folder, name)
     try:
@@ -155,13 +154,13 @@ def verify(folder: Path, name: str, *, report: OnProgress | None = None) -> Back
         raise BackupError(f"The backup {name} cannot be read: {error.strerror}.") from error
     if (records, by_version) != (backup.records, backup.records_by_version):
         raise BackupError(
-            f"The backup {name} holds {_told(records, by_version)}, and held "
-            f"{_told(backup.records, backup.records_by_version)} when it was made."
+            f"The backup {name} holds {_contents(records, by_version)}, and held "
+            f"{_contents(backup.records, backup.records_by_version)} when it was made."
         )
     return backup
 
 
-def _told(records: int | None, by_version: dict[str, int]) -> str:
+def _contents(records: int | None, by_version: dict[str, int]) -> str:
     if records is None:
         return "no table of records"
     return f"{records:,} records ({', '.join(f'{stamp}: {count:,}' for stamp, count in by_version.items())})"
@@ -175,7 +174,7 @@ def reading(path: Path) -> closing[apsw.Connection]:
 def prune(folder: Path, keep: int, *, spare: Collection[str] = ()) -> list[str]:
     """Remove all but the newest ``keep`` of each database and those in ``spare``; the names of what was removed.
 
-    What a person asked for is a person's to remove: it neither counts nor goes.
+    Manual backups do not count and stay: the person who made them removes them.
     """
     removed: list[str] = []
     kept: Counter[str] = Counter()
@@ -184,14 +183,10 @@ def prune(folder: Path, keep: int, *, spare: Collection[str] = ()) -> list[str]:
             continue
         kept[backup.source] += 1
         if kept[backup.source] > keep and backup.name not in spare:
-            _remove(path_of(folder, backup.name))  # first: a description alone is no backup
-            _remove(_description(folder, backup.name))
+            path_of(folder, backup.name).unlink(missing_ok=True)  # first: a description alone is no backup
+            _description(folder, backup.name).unlink(missing_ok=True)
             removed.append(backup.name)
     return removed
-
-
-def _nobody(_done: int, _total: int) -> None:
-    pass
 
 
 def _check_room(source: Path, folder: Path) -> None:
@@ -204,36 +199,9 @@ def _check_room(source: Path, folder: Path) -> None:
         raise BackupError(f"There is no database {source} to back up.")
 
 
-def copy_bytes(source: Path) -> int:
-    """What a copy of the database takes at most: its log is part of it."""
-    return sum(side_file_bytes(source, suffix) or 0 for suffix in ("", "-wal"))  # either may go just now
-
-
-def refuse_without_room(folder: Path, needed: int, what: str) -> None:
-    """Raise ``BackupError``, with the exit code of a refusal, if ``needed`` bytes are not free where ``folder`` is."""
-    room = space_in(folder)
-    if room.free_bytes < needed:
-        error = BackupError(
-            f"{what} needs {needed:,} bytes in {folder}, and {room.free_bytes:,} are free; "
-            f"{room.reserve_bytes:,} are kept for storing records. "
-            "Make room or name another folder with --backup-dir; nothing was changed."
-        )
-        error.exit_code = MigrationRefusedError.exit_code
-        raise error
-
-
-def make_folder(folder: Path, model: Path | None = None) -> None:
-    """With all above it; their names are forced to the disk, for what is kept in them has to outlast a power cut.
-
-    Those that are made belong to the owner of ``model``, else to that of the folder they are in.
-    """
-    for made in ownership.make_folder(folder, model):
-        sync_folder(made.parent)
-
-
 @contextmanager
 def _folder_lock(folder: Path, source: Path, stop: threading.Event) -> Iterator[None]:
-    """One backup at a time in a folder, so that whoever holds it may remove what is not finished."""
+    """One backup at a time in a folder: its holder may remove unfinished ones."""
     descriptor = ownership.open_lock(folder / ".lock", source)
     try:
         while True:
@@ -252,11 +220,11 @@ def _remove_leftovers(folder: Path) -> None:
     for each in folder.iterdir():
         has_backup = (folder / each.stem).exists()
         if _LEFTOVER.fullmatch(each.name) or (_DESCRIPTION.fullmatch(each.name) and not has_backup):
-            _remove(each)
+            each.unlink(missing_ok=True)
 
 
 def _new_name(source: Path, folder: Path) -> str:
-    """By the clock, which may be set back: a name that is taken gets a number."""
+    """From the clock, which may be set back: a name in use gets a number."""
     base = f"{source.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     names = [f"{base}.db", *(f"{base}-{number}.db" for number in range(2, 1000))]
     return next(name for name in names if not (folder / name).exists())
@@ -272,35 +240,10 @@ def _put_in_place(folder: Path, source: Path, partial: Path, backup: Backup) -> 
         file.flush()
         os.fsync(file.fileno())
     written.rename(description)
-    sync_folder(folder)  # so that no power cut leaves a database that nobody describes, and nobody would remove
+    sync_folder(folder)  # else a power cut could leave a database without a description, which would never be removed
     partial.rename(path_of(folder, backup.name))
     sync_folder(folder)
 
 
 def _description(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
-
-
-def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-def sha256_of(path: Path, report: OnProgress | None = None) -> str:
-    """Of the whole file, hex; ``report`` is told bytes."""
-    digest, total, done = hashlib.sha256(), path.stat().st_size, 0
-    with path.open("rb") as file:
-        while block := file.read(_HASHED_BYTES):
-            digest.update(block)
-            done += len(block)
-            if report is not None:
-                report(done, total)
-    return digest.hexdigest()

@@ -5,10 +5,9 @@ differs, each record's values and storage classes inside SQLite, which names wha
 digest.
 """
 
-import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -17,19 +16,23 @@ import apsw
 
 from llm_metrics_proxy.errors import BackupError, DiskLowError
 from llm_metrics_proxy.ownership import follow
-from llm_metrics_proxy.storage.connection import Access, connect, snapshot
+from llm_metrics_proxy.storage.connection import Access, connect, interruptible, one, snapshot
 from llm_metrics_proxy.storage.disk_space import refuse_when_low
+from llm_metrics_proxy.storage.durable import OnProgress, sync_file
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.read_only_file import open_read_only
 from llm_metrics_proxy.storage.same_pages import same_pages
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, damage_in, quoted
 
+TABLES: Final = (
+    "SELECT name, ncol, wr, strict FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') "
+    "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+)
 _STEP_PAGES: Final = 2048
 _CHUNK: Final = 50_000
 _BUSY_TIMEOUT_MS: Final = 10_000
 _STOP_STEPS: Final = 100_000  # virtual machine steps, about a millisecond, between two looks at ``stop``
 
-OnProgress = Callable[[int, int], None]  # done, in all: pages of a copy, bytes of a check
 Counts = tuple[int | None, dict[str, int]]  # records, and how many by stamp; none: no such table
 
 
@@ -59,8 +62,7 @@ def copy(
                 detach.callback(reading.execute, "DETACH kept")
                 same_records(reading)
             counted = counts(reading)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
+    sync_file(partial)
     return counted
 
 
@@ -79,13 +81,11 @@ def _opened(source: Path) -> Iterator[apsw.Connection]:
 
 @contextmanager
 def _stoppable(connection: apsw.Connection, stop: threading.Event) -> Iterator[None]:
-    connection.set_progress_handler(stop.is_set, _STOP_STEPS)
     try:
-        yield
+        with interruptible(connection, stop.is_set, _STOP_STEPS):
+            yield
     except apsw.InterruptError as error:
         raise BackupError("The backup was stopped; nothing was changed.") from error
-    finally:
-        connection.set_progress_handler(None)
 
 
 def _write(
@@ -131,11 +131,8 @@ def same_records(connection: apsw.Connection) -> None:
     )
     if one(connection, differences):
         raise BackupError("The copy has another schema than the database. Nothing was changed.")
-    tables: list[Any] = connection.execute(
-        "SELECT name, wr, strict FROM pragma_table_list "
-        "WHERE schema = 'main' AND type IN ('table', 'shadow') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-    ).fetchall()
-    for table, is_rowless, is_strict in tables:
+    tables: list[Any] = connection.execute(TABLES).fetchall()
+    for table, _, is_rowless, is_strict in tables:
         rows = [one(connection, f"SELECT count(*) FROM {schema}.{quoted(table)}") for schema in ("main", "kept")]  # noqa: S608
         if rows[0] != rows[1]:
             raise BackupError(
@@ -223,9 +220,3 @@ def counts(connection: apsw.Connection) -> Counts:
         key = "(none)" if stamp is None else stamp if isinstance(stamp, str) else repr(stamp)
         found[key] = found.get(key, 0) + count
     return sum(found.values()), found
-
-
-def one(connection: apsw.Connection, sql: str, parameters: tuple[int | str, ...] = ()) -> Any:
-    """The first value of the first row."""
-    rows: list[Any] = connection.execute(sql, parameters).fetchall()
-    return rows[0][0]

@@ -57,7 +57,7 @@ class Store(Protocol):
         """Commit the batch or nothing. Raises ``StoreBusyError`` if locked by others, else ``StoreError``."""
 
     def positions(self) -> list[SegmentPosition]:
-        """Every position that is remembered."""
+        """Every stored position."""
 
     def forget_worker(self, worker_id: str) -> None:
         """Drop a finished worker's position once its segments are deleted."""
@@ -69,7 +69,7 @@ class Store(Protocol):
         """Stored counter states by series key."""
 
     def losses(self) -> list[Loss]:
-        """Everything that workers lost, as far as they are done."""
+        """Losses of all workers that are done."""
 
     def close(self) -> None:
         """Checkpoint and release the file."""
@@ -84,7 +84,7 @@ class StoredAlert(NamedTuple):
 
 
 class AlertDelivery(NamedTuple):
-    """Something to be told. ``event_id`` is the same in every attempt."""
+    """A message to a webhook. ``event_id`` is the same in every attempt."""
 
     id: int
     event_id: str
@@ -96,7 +96,7 @@ class AlertDelivery(NamedTuple):
 
 
 class AlertMemory(Protocol):
-    """States of alerts, and what is still to be told of them; for one thread. Every method raises ``StoreError``."""
+    """States of alerts and their pending deliveries; for one thread. Every method raises ``StoreError``."""
 
     def states(self) -> dict[str, StoredAlert]:
         """Every alert's state by its name."""
@@ -104,23 +104,23 @@ class AlertMemory(Protocol):
     def keep(
         self, states: Mapping[str, StoredAlert], events: Mapping[str, tuple[str, str]], now: float, forget: set[str]
     ) -> None:
-        """One transaction: states by name, what they give to tell as (name, body) by event id, names to forget."""
+        """One transaction: states by name, new deliveries as (name, body) by event id, and names to forget."""
 
     def deliveries(self) -> list[AlertDelivery]:
-        """What is to be told, the oldest first."""
+        """Pending deliveries, the oldest first."""
 
     def failed(self, delivery: AlertDelivery, error: str) -> None:
-        """One more attempt that its receiver did not take."""
+        """One more attempt failed."""
 
     def done(self, delivery: AlertDelivery) -> None:
-        """It was taken, or nobody waits for it any more."""
+        """It was delivered, or is not wanted any more."""
 
     def close(self) -> None:
         """Release the file."""
 
 
 class Snapshot(Protocol):
-    """A database as it is at one moment; used by one thread."""
+    """A database at one moment; used by one thread."""
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
         """All rows of one read-only statement."""

@@ -1,15 +1,14 @@
-"""Room of deleted records is given back to the disk: the database is written anew without its free pages.
+"""Give the space of deleted records back to the disk: rewrite the database without its free pages.
 
-Nobody else may have it open meanwhile; records wait in the journal. There is a backup first, and the new file takes the
-place of the old one only once it was found to hold the same, row by row. Killed at any point, one of the two is there.
+No other process may have it open; records wait in the journal. A backup is made first, and the new file replaces the
+old one only after both were compared row by row. Killed at any point, one of the two is there.
 """
 
-import os
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,8 +19,10 @@ import msgspec
 from llm_metrics_proxy.errors import BackupError, MigrationRefusedError, StoreError
 from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage import backup as backups
-from llm_metrics_proxy.storage.backup_copy import OnProgress, check_integrity, one, same_records
+from llm_metrics_proxy.storage.backup_copy import TABLES, check_integrity, same_records
+from llm_metrics_proxy.storage.connection import interruptible, one, used_bytes
 from llm_metrics_proxy.storage.disk_space import nearest, size, space_in
+from llm_metrics_proxy.storage.durable import OnProgress, sync_file
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, applied_steps, quoted
 from llm_metrics_proxy.storage.swap import Held, locked, put_in_place
@@ -30,15 +31,11 @@ _NEW: Final = ".compacting"
 _TOLD_STEPS: Final = 20_000  # virtual machine steps between two looks at ``stop`` and at the size
 _TELL_EVERY_S: Final = 0.25
 _UNFINISHED: Final = "SELECT count(*) FROM migrations WHERE state IN ('migrating', 'verifying', 'undoing')"
-_TABLES: Final = (
-    "SELECT name, ncol FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') "
-    "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-)
 _WHOLE: Final = "The database is as it was."
 
 
 class Compacted(msgspec.Struct, frozen=True, kw_only=True):
-    """Sizes of the file before and after. ``backup`` is its name in the folder; none: none was asked for or needed."""
+    """Sizes of the file before and after. ``backup`` is its name in the folder; none: not wanted or not needed."""
 
     bytes_before: int
     bytes_after: int
@@ -48,7 +45,7 @@ class Compacted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watch(NamedTuple):
-    """Who is told of the work (pages of the backup, bytes of the new file, names of tables), and may stop it."""
+    """Progress callbacks (pages of the backup, bytes of the new file, names of tables), and the event that stops it."""
 
     backing_up: OnProgress
     writing: OnProgress
@@ -98,7 +95,7 @@ def _compact(path: Path, folder: Path, held: Held, watch: Watch, *, app_version:
         raise MigrationRefusedError(
             f"A migration of {path} is unfinished; `llm-metrics-proxy migrate run` ends it. Nothing was changed."
         )
-    live_bytes, spared = _live_bytes(connection), _backups_to_spare(connection)
+    live_bytes, spared = used_bytes(connection), _backups_to_spare(connection)
     made: str | None = None
     if live_bytes < before:
         _refuse_without_room(path, folder if keep is not None else None, before, live_bytes)
@@ -126,23 +123,16 @@ def _compact(path: Path, folder: Path, held: Held, watch: Watch, *, app_version:
 
 
 def remove_leftovers(path: Path) -> None:
-    """What one that was killed has left. The caller knows that none is at work: it would hold the migrations' lock."""
+    """Files of a run that was killed. The caller holds the migrations' lock, so that none is at work."""
     new = path.resolve().with_name(f"{path.resolve().name}{_NEW}")
     for left in (new, new.with_name(f"{new.name}-journal")):
         left.unlink(missing_ok=True)
 
 
 def _backups_to_spare(connection: apsw.Connection) -> list[str]:
-    """That of the last migration: its undo is proved by it."""
+    """The last migration's: its undo is checked against it."""
     found = connection.execute("SELECT backup FROM migrations WHERE backup IS NOT NULL ORDER BY id DESC LIMIT 1")
     return [str(name) for (name,) in found]
-
-
-def _live_bytes(connection: apsw.Connection) -> int:
-    pages, free, page_bytes = (
-        one(connection, f"PRAGMA main.{each}") for each in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * page_bytes)
 
 
 def _refuse_without_room(path: Path, folder: Path | None, before: int, live_bytes: int) -> None:
@@ -165,7 +155,7 @@ def _refuse_without_room(path: Path, folder: Path | None, before: int, live_byte
 
 def _write(connection: apsw.Connection, path: Path, new: Path, live_bytes: int, watch: Watch) -> None:
     status = path.stat()
-    new.touch(mode=0o600)  # nobody else reads it before it has the rights of what it replaces
+    new.touch(mode=0o600)  # private until it has the mode of what it replaces
     last = 0.0
 
     def look_up() -> bool:
@@ -175,33 +165,23 @@ def _write(connection: apsw.Connection, path: Path, new: Path, live_bytes: int, 
             watch.writing(min(new.stat().st_size, live_bytes), live_bytes)
         return watch.stop.is_set()
 
-    with _watched(connection, look_up):
+    with interruptible(connection, look_up, _TOLD_STEPS):
         connection.execute("VACUUM main INTO ?", (str(new),))
     watch.writing(live_bytes, live_bytes)
     new.chmod(stat.S_IMODE(status.st_mode))
     follow(new, path)
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def _watched(connection: apsw.Connection, look_up: Callable[[], bool]) -> Iterator[None]:
-    connection.set_progress_handler(look_up, _TOLD_STEPS)
-    try:
-        yield
-    finally:
-        connection.set_progress_handler(None)
+    sync_file(new)
 
 
 def _compare(connection: apsw.Connection, new: Path, watch: Watch) -> None:
     """Raise ``BackupError`` unless the new file is sound and holds what ``main`` does, each row of each table."""
     connection.execute("ATTACH ? AS kept", (f"{new.as_uri()}?immutable=1",))
-    with _watched(connection, watch.stop.is_set):
+    with interruptible(connection, watch.stop.is_set, _TOLD_STEPS):
         watch.comparing("its structure")
         with backups.reading(new) as alone:
             check_integrity(alone, "The new file")
         same_records(connection)
-        for table, columns in list(connection.execute(_TABLES)):
+        for table, columns, *_ in list(connection.execute(TABLES)):
             if table.lower() != TABLE:
                 watch.comparing(table)
                 _compare_table(connection, table, columns)

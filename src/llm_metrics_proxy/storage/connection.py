@@ -11,7 +11,7 @@ Files are opened differently for a reason, and every difference is an argument:
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -128,6 +128,30 @@ def query_plan(connection: apsw.Connection, sql: str, parameters: Sequence[Any] 
     return lines
 
 
+def one(connection: apsw.Connection, sql: str, parameters: Sequence[Any] = ()) -> Any:
+    """The first value of the first row."""
+    rows: list[Any] = connection.execute(sql, parameters).fetchall()
+    return rows[0][0]
+
+
+@contextmanager
+def interruptible(connection: apsw.Connection, stop: Callable[[], bool], steps: int) -> Iterator[None]:
+    """Ask ``stop`` after so many steps of SQLite's machine; true ends the statement with ``apsw.InterruptError``."""
+    connection.set_progress_handler(stop, steps)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None)
+
+
+def used_bytes(connection: apsw.Connection) -> int:
+    """Of the file, without its free pages."""
+    ((pages, free, size),) = connection.execute(
+        "SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+    )
+    return int((pages - free) * size)
+
+
 def on_one_line(sql: str) -> str:
     """A statement for the log. Values are never part of it: they are bound."""
     text = " ".join(sql.split())
@@ -192,5 +216,5 @@ class _Trace:
         if (run := self._waiting) is not None:
             self._waiting = None
             counts = {"times": run.times if run.times > 1 else 0, "rows": run.rows, "changed": run.changes}
-            told = "".join(f", {count:,} {name}" for name, count in counts.items() if count)
-            log.debug("sql: %.1f ms%s: %s", run.seconds * 1000, told, on_one_line(run.sql))
+            more = "".join(f", {count:,} {name}" for name, count in counts.items() if count)
+            log.debug("sql: %.1f ms%s: %s", run.seconds * 1000, more, on_one_line(run.sql))

@@ -1,7 +1,7 @@
-"""Room on a disk, and the last of it, which is kept for storing records.
+"""Free space on a disk, and the reserve of it that is kept for storing records.
 
-Everything that is done beside storing (roll-ups, backups, migrations, indexes) stops while less than the reserve is
-free, so that a disk which fills up is told while records still find their way into the database.
+Everything else (roll-ups, backups, migrations, indexes) stops while less than the reserve is free. So a disk that fills
+up is reported while records can still be stored.
 """
 
 import logging
@@ -14,7 +14,8 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.errors import DiskLowError
+from llm_metrics_proxy.errors import BackupError, DiskLowError, MigrationRefusedError
+from llm_metrics_proxy.storage.read_only_file import side_file_bytes
 
 # The log of a database that is being written to, twice (``sqlite._CHECKPOINT_PAGES``: 32 MiB); a small disk has less
 # to give.
@@ -22,7 +23,7 @@ RESERVE_BYTES: Final = 64 * 1024**2
 _LEAST_PARTS: Final = 10
 # Deleting old records makes the room that new ones need, so it goes on a little longer than what takes room.
 PRUNING_SHARE: Final = 0.5
-_WELL_AGAIN: Final = 1.25  # of the reserve, else a disk at its edge is told twice a second
+_WELL_AGAIN: Final = 1.25  # of the reserve, else a disk at its edge would be logged twice a second
 _MEASURE_S: Final = 0.25
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
         return self.free_bytes >= share * self.reserve_bytes
 
     def in_words(self) -> str:
-        """What is wrong where ``has`` is false."""
+        """The message where ``has`` is false."""
         return (
             f"only {size(self.free_bytes)} are free in {self.folder}, and {size(self.reserve_bytes)} are kept for "
             "storing records: roll-ups, backups, pruning and migrations wait until there is room"
@@ -59,7 +60,7 @@ class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def nearest(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
+    """The folder, or the nearest one above it that exists."""
     return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
 
 
@@ -78,8 +79,26 @@ def refuse_when_low(folder: Path) -> None:
         raise DiskLowError(f"Stopped, since {room.in_words()}.")
 
 
+def copy_bytes(source: Path) -> int:
+    """Most bytes that a copy of the database takes; its log becomes part of it."""
+    return sum(side_file_bytes(source, suffix) or 0 for suffix in ("", "-wal"))  # either may go just now
+
+
+def refuse_without_room(folder: Path, needed: int, what: str) -> None:
+    """Raise ``BackupError``, with the exit code of a refusal, if ``needed`` bytes are not free where ``folder`` is."""
+    room = space_in(folder)
+    if room.free_bytes < needed:
+        error = BackupError(
+            f"{what} needs {needed:,} bytes in {folder}, and {room.free_bytes:,} are free; "
+            f"{room.reserve_bytes:,} are kept for storing records. "
+            "Make room or name another folder with --backup-dir; nothing was changed."
+        )
+        error.exit_code = MigrationRefusedError.exit_code
+        raise error
+
+
 class DiskWatch:
-    """The disks of one process, by what is on them; a change is told in the log at once. From several threads."""
+    """The disks of one process, by what is on them; logs a change at once. From several threads."""
 
     def __init__(
         self,
@@ -118,7 +137,7 @@ class DiskWatch:
             try:
                 rooms[name] = self._measure(folder)
             except OSError:
-                continue  # who uses the folder tells what is wrong with it
+                continue  # whatever uses the folder reports what is wrong with it
         self._rooms, self._measured_at = rooms, time.monotonic()
         by_device: dict[int, list[str]] = {}
         for name, room in rooms.items():

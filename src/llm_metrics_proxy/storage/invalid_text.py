@@ -1,7 +1,7 @@
-"""Rows of files that other programs wrote, whose text need not be text: such values become ``InvalidText``.
+"""Rows of files from other programs, whose text may be invalid: such values become ``InvalidText``.
 
-SQLite stores whatever bytes it is given as TEXT. apsw refuses to make a string of those that are none, and with them
-the whole statement; so a statement is asked again in another way, once its first answer was refused.
+SQLite stores any bytes as TEXT. apsw raises where they cannot be decoded, and the whole statement fails; it is then run
+again in a way that reads text as bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from llm_metrics_proxy.storage.base import SqlValue
 
 
 class InvalidText(bytes):
-    """Text of a file whose bytes are no text in the file's encoding: it is kept as it is, and equals nothing else."""
+    """Text whose bytes are invalid in the file's encoding: kept as they are, and equal to nothing else."""
 
     __slots__ = ()
 
@@ -21,7 +21,7 @@ class InvalidText(bytes):
 def read_rows(
     connection: apsw.Connection, sql: str, parameters: Sequence[SqlValue], columns: int
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows of a statement with so many ``columns``, each once and in order. Raises ``apsw.Error``."""
+    """The rows of a statement with that many ``columns``, each once and in order. Raises ``apsw.Error``."""
     given = 0
     try:
         for row in connection.execute(sql, parameters):

@@ -1,8 +1,8 @@
-"""A store that is opened as soon as that is possible, which may be later than the program's start.
+"""A store that is opened as soon as possible, perhaps after the program's start.
 
-A database that is locked, or whose disk is full, at the moment when the metrics process starts is no reason for it to
-end: it can say so on its port, and the ingester tries again, as it does with one that gets into trouble later. The same
-holds for one of an older program, which takes no records of ours before it has been backed up and adopted.
+The metrics process must not end because the database is locked, or its disk full, when it starts: it says so on its
+port, and the ingester tries again, as it does with later trouble. The same holds for an older program's database, which
+takes no records before it was backed up and adopted.
 """
 
 from collections.abc import Callable
@@ -26,11 +26,11 @@ class LazyStore:
         except (NewerDatabaseError, ForeignDatabaseError):
             raise
         except StoreError:
-            pass  # whoever uses the store first meets it again, and is there to tell
+            pass  # the first use raises it again, and reports it
 
     @property
     def is_open(self) -> bool:
-        """It was opened; from then on trouble is the store's own to tell."""
+        """It was opened; from then on the store reports its own trouble."""
         return self._store is not None
 
     def append(self, batch: IngestBatch) -> None:

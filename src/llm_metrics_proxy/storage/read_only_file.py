@@ -25,11 +25,11 @@ import apsw
 from llm_metrics_proxy.errors import ForeignDatabaseError, StoreError
 from llm_metrics_proxy.storage.connection import Access, connect
 
-_BASE: Final = "unix"
+BASE_VFS: Final = "unix"
 HEADER_BYTES: Final = 100
 _CHUNK: Final = 512  # the smallest page SQLite knows
-_READING: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB
-_TEMPORARY: Final = (  # a file without a name, where SQLite keeps such
+READING: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB
+TEMPORARY: Final = (  # a file without a name, where SQLite keeps such
     apsw.SQLITE_OPEN_READWRITE
     | apsw.SQLITE_OPEN_CREATE
     | apsw.SQLITE_OPEN_EXCLUSIVE
@@ -58,7 +58,7 @@ def header(path: Path) -> bytes | None:
     if not os.access(path, os.R_OK):
         raise StoreError(f"The database {path} cannot be read: Permission denied. Let this user read and write it.")
     try:
-        file = apsw.VFSFile(_BASE, str(path.resolve()), [apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB, 0])
+        file = apsw.VFSFile(BASE_VFS, str(path.resolve()), [apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB, 0])
     except apsw.Error as error:
         raise StoreError(f"The database {path} cannot be read: {error}.") from error
     try:
@@ -127,7 +127,7 @@ def _is_open_elsewhere(path: Path) -> bool:
     """
     with _asking:  # another thread that asks would be taken for an open connection
         try:
-            file = apsw.VFSFile(_BASE, str(path), [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_MAIN_DB, 0])
+            file = apsw.VFSFile(BASE_VFS, str(path), [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_MAIN_DB, 0])
         except apsw.Error:
             return False
         try:
@@ -151,7 +151,7 @@ class _Layer(apsw.VFS):
         self.vfs_name = f"untouched-{next(_names)}"
         self._locks = locks
         self._deleted: set[str] = set()
-        super().__init__(self.vfs_name, _BASE)
+        super().__init__(self.vfs_name, BASE_VFS)
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> "_File":  # noqa: N802 -- SQLite's names
         filename = name.filename() if isinstance(name, apsw.URIFilename) else name
@@ -177,7 +177,7 @@ class _File(apsw.VFSFile):
     """
 
     def __init__(self, filename: str | None, *, locks: bool) -> None:
-        super().__init__(_BASE, filename, [_TEMPORARY if filename is None else _READING, 0])
+        super().__init__(BASE_VFS, filename, [TEMPORARY if filename is None else READING, 0])
         self._locks = locks
         self._size = self._size_below = super().xFileSize()
         self._written = bytearray()  # one byte for each chunk
@@ -214,7 +214,7 @@ class _File(apsw.VFSFile):
 
     def _pwrite(self, data: bytes, offset: int) -> None:
         if self._chunks is None:
-            self._chunks = apsw.VFSFile(_BASE, None, [_TEMPORARY, 0])
+            self._chunks = apsw.VFSFile(BASE_VFS, None, [TEMPORARY, 0])
         self._chunks.xWrite(data, offset)
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802

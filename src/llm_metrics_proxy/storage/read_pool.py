@@ -4,23 +4,28 @@ Each needs memory for its pages and for sorting: forty big questions took more t
 once, and the others wait for a place.
 """
 
+import logging
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import msgspec
 
 from llm_metrics_proxy.errors import StoreBusyError, StoreError
 from llm_metrics_proxy.storage.affinity import shadow
-from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
+from llm_metrics_proxy.storage.base import SqlValue
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect, on_one_line, query_plan
 from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 _PROGRESS_STEPS: Final = 10_000  # virtual machine steps, about 0.2 ms, between two looks at the clock
+
+log = logging.getLogger(__name__)
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
@@ -30,6 +35,45 @@ def file_identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+class Explained(msgspec.Struct, frozen=True):
+    """A statement that was answered: ``plan`` is SQLite's, one line per step."""
+
+    sql: str
+    plan: tuple[str, ...]
+    rows: int
+    ms: float
+
+
+Explain = Callable[[Explained], None]
+
+
+class SqliteSnapshot:
+    """``storage.base.Snapshot``: a connection in the middle of a read transaction."""
+
+    def __init__(self, connection: apsw.Connection, explain: Explain | None) -> None:
+        self._connection, self._explain = connection, explain
+
+    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
+        """All rows of one read-only statement."""
+        if self._explain is None:
+            return list(self._connection.execute(sql, parameters))
+        plan = query_plan(self._connection, sql, parameters)
+        begun = time.perf_counter()
+        rows = list(self._connection.execute(sql, parameters))
+        self._explain(Explained(sql, tuple(plan), len(rows), (time.perf_counter() - begun) * 1000))
+        return rows
+
+
+def statement_log() -> Explain | None:
+    """Logs each statement with its plan; nothing without debug."""
+    return _log_statement if log.isEnabledFor(logging.DEBUG) else None
+
+
+def _log_statement(each: Explained) -> None:
+    log.debug("sql: %.1f ms, %d rows: %s", each.ms, each.rows, on_one_line(each.sql))
+    log.debug("plan: %s", "; ".join(each.plan))
 
 
 class ReadPool:

@@ -1,16 +1,15 @@
-"""Other prices for records that are stored already: in batches of short transactions, with an exact account.
+"""New prices for stored records: in batches of short transactions, with an exact account.
 
 One transaction holds the new costs of a batch, what they were before (``repricing_changes``) and how far the run has
 come (``repricings``). Interrupted anywhere, what is committed is whole, and another run changes what still differs.
 A cost that is known is never replaced by an unknown one: a price list that no longer knows a model says nothing.
 
-The caller holds the lock of migrations, so that nobody else changes stored records meanwhile.
+The caller holds the lock of migrations, so that nothing else changes stored records.
 """
 
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +20,10 @@ import msgspec
 
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION, Priced
-from llm_metrics_proxy.storage.affinity import ColumnAccess, as_stored, connect_to_records, kept_columns
+from llm_metrics_proxy.storage.affinity import connect_to_records, kept_columns
 from llm_metrics_proxy.storage.base import SqlValue
-from llm_metrics_proxy.storage.connection import Access, transaction
+from llm_metrics_proxy.storage.connection import Access, one, transaction
+from llm_metrics_proxy.storage.priced_facts import StoredFacts, cost_update, facts_of, selected
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps, store_error
 
@@ -31,30 +31,7 @@ LOCK_TARGET_MS: Final = 50.0
 _FIRST_BATCH: Final = 500
 _LARGEST_BATCH: Final = 20_000
 BUSY_MS: Final = 10_000  # the ingester's transactions are short; a person can wait
-_TEXT: Final = ("timestamp", "dialect", "backend", "backend_name", "model", "response_model", "service_tier")
-_COUNTS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
-_NUMBERS: Final = (*_COUNTS, "upstream_cost_usd")
-_COSTS: Final = ("cost_usd", "cost_source")
 _COLUMNS_THERE: Final = "SELECT name FROM pragma_table_info('completion_requests')"
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
-
-
-class StoredFacts(NamedTuple):
-    """What a price depends on, as far as it fits its column: an adopted file may hold anything."""
-
-    timestamp: str
-    dialect: str | None
-    backend: str | None
-    backend_name: str | None
-    model: str | None
-    response_model: str | None
-    service_tier: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    cached_tokens: int | None
-    cache_write_tokens: int | None
-    reasoning_tokens: int | None
-    upstream_cost_usd: float | None
 
 
 class Repriced(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,10 +83,7 @@ def reprice(
 
     Raises ``StoreError`` and its kinds; a database that needs a migration first is one of them.
     """
-    if not applied_steps(path):
-        raise StoreError(f"{path} holds no records yet; `llm-metrics-proxy serve` fills it")
-    if not dry_run:
-        SqliteStore(path).close()  # applies the schema's newest steps
+    refuse_without_records(path, apply_steps=not dry_run)
     access = Access.READ if dry_run else Access.WRITE
     try:
         with closing(connect_to_records(path, access, busy_ms=BUSY_MS)) as connection:
@@ -120,11 +94,12 @@ def reprice(
         raise store_error(path, "pricing records", error) from error
 
 
-def cost_update(kept: Mapping[str, ColumnAccess]) -> str:
-    """The statement that gives a record its cost, by whom, and its id as ``?1`` to ``?3``, in a file whose columns
-    are kept so."""
-    cost, source = as_stored(kept, "cost_usd", "?1"), as_stored(kept, "cost_source", "?2")
-    return f"UPDATE main.completion_requests SET cost_usd = {cost}, cost_source = {source} WHERE id = ?3"  # noqa: S608
+def refuse_without_records(path: Path, *, apply_steps: bool) -> None:
+    """Raise ``StoreError`` for a file without records; ``apply_steps``: bring the schema of others up to date."""
+    if not applied_steps(path):
+        raise StoreError(f"{path} holds no records yet; `llm-metrics-proxy serve` fills it")
+    if apply_steps:
+        SqliteStore(path).close()
 
 
 class _Run:
@@ -145,10 +120,10 @@ class _Run:
         self._price_lists = price_lists
         self._on_change = on_change
         self._started_at = datetime.now(UTC).isoformat()
-        self._encoding = str(self._one("PRAGMA encoding"))
-        self._bound = int(self._one("SELECT coalesce(max(id), 0) FROM completion_requests"))
+        self._encoding = str(one(connection, "PRAGMA encoding"))
+        self._bound = int(one(connection, "SELECT coalesce(max(id), 0) FROM completion_requests"))
         there = {str(name).lower() for (name,) in connection.execute(_COLUMNS_THERE)}
-        columns = [_column(name, there) for name in (*_TEXT, *_NUMBERS, *_COSTS)]
+        columns = selected(there)
         self._where = selection.sql
         if selection.only_unknown and "cost_usd" in there:  # a file that lacks it knows no cost
             self._where += f"{' AND' if self._where else ' WHERE'} cost_usd IS NULL"
@@ -180,7 +155,7 @@ class _Run:
     def _look_at(self, rows: Sequence[tuple[Any, ...]], done: Repriced) -> tuple[list[_Change], Repriced]:
         changes, before, after, kept, unknown = [], done.cost_before_usd, done.cost_after_usd, 0, 0
         for record_id, *facts, old_cost, old_source in rows:
-            new = self._price(self._facts(facts))
+            new = self._price(facts_of(facts, self._encoding))
             known = isinstance(old_cost, int | float)
             if new[0] is None:
                 kept, unknown = kept + known, unknown + (not known)
@@ -199,15 +174,6 @@ class _Run:
             cost_after_usd=after,
         )
 
-    def _facts(self, values: Sequence[Any]) -> StoredFacts:
-        texts = [None if text is None else text.decode(self._encoding, "replace") for text in values[: len(_TEXT)]]
-        *counts, told = values[len(_TEXT) :]
-        counts = [_whole(value) for value in counts]
-        if texts[0] is None or not _MOMENT.fullmatch(texts[0]):
-            counts[0] = None  # nobody knows which prices held then
-        cost = told if isinstance(told, int | float) else None
-        return StoredFacts._make((texts[0] or "", *texts[1:], *counts, cost))
-
     def _write(self, changes: Sequence[_Change], done: Repriced) -> tuple[Repriced, float]:
         connection = self._connection
         with transaction(connection):
@@ -221,10 +187,7 @@ class _Run:
                 )
                 done = msgspec.structs.replace(done, repricing_id=connection.last_insert_rowid())
             run = done.repricing_id
-            connection.executemany(
-                self._update,
-                ((*change.new, change.record_id) for change in changes),
-            )
+            connection.executemany(self._update, ((*change.new, change.record_id) for change in changes))
             connection.executemany(
                 "INSERT INTO repricing_changes (repricing_id, record_id, old_cost_usd, old_cost_source, new_cost_usd, "
                 "new_cost_source) VALUES (?, ?, ?, ?, ?, ?)",
@@ -239,35 +202,13 @@ class _Run:
 
     def _finish(self, done: Repriced) -> Repriced:
         if done.repricing_id is not None:
+            state = "done" if done.finished else "stopped"
             self._connection.execute(
                 "UPDATE repricings SET state = ?, finished_at = ?, records_looked_at = ? WHERE id = ?",
-                (
-                    "done" if done.finished else "stopped",
-                    datetime.now(UTC).isoformat(),
-                    done.looked_at,
-                    done.repricing_id,
-                ),
+                (state, datetime.now(UTC).isoformat(), done.looked_at, done.repricing_id),
             )
         return done
 
     def _records(self) -> int:
         sql = f"SELECT count(*) FROM completion_requests{self._where}"  # noqa: S608 -- values are parameters
-        return int(next(iter(self._connection.execute(sql, self._selection.parameters)))[0])
-
-    def _one(self, sql: str) -> Any:
-        rows: Iterator[tuple[Any, ...]] = iter(self._connection.execute(sql))
-        return next(rows)[0]
-
-
-def _column(name: str, there: set[str]) -> str:
-    """Text as bytes: in an adopted file it may be no Unicode."""
-    if name not in there:
-        return "NULL"
-    return f"iif(typeof({name}) = 'text', CAST({name} AS BLOB), NULL)" if name in _TEXT else name
-
-
-def _whole(value: Any) -> int | None:
-    """1500.0 is a count too: some programs keep counts in columns of REAL."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and 0 <= value < 2**40 else None
+        return int(one(self._connection, sql, self._selection.parameters))

@@ -1,6 +1,6 @@
-"""Taking a run of ``repricing`` back: every record gets its exact cost from before, if nobody priced it since.
+"""Undo a run of ``repricing``: every record gets its exact earlier cost back, unless it was priced again since.
 
-The caller holds the lock of migrations, so that nobody else changes stored records meanwhile.
+The caller holds the lock of migrations, so that nothing else changes stored records.
 """
 
 import threading
@@ -15,9 +15,9 @@ import msgspec
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.storage.affinity import ColumnAccess, as_stored, kept_columns
 from llm_metrics_proxy.storage.connection import Access, connect, transaction
-from llm_metrics_proxy.storage.repricing import BUSY_MS, cost_update
-from llm_metrics_proxy.storage.sqlite import SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import applied_steps, store_error
+from llm_metrics_proxy.storage.priced_facts import cost_update
+from llm_metrics_proxy.storage.repricing import BUSY_MS, refuse_without_records
+from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 TAKEN_BACK: Final = "taken_back"
 _STATE: Final = "SELECT state FROM repricings WHERE id = ?"
@@ -48,9 +48,7 @@ def take_back(
 
     Raises ``StoreError``; also if there was no such run.
     """
-    if not applied_steps(path):
-        raise StoreError(f"{path} holds no records yet; `llm-metrics-proxy serve` fills it")
-    SqliteStore(path).close()
+    refuse_without_records(path, apply_steps=True)
     try:
         with closing(connect(path, Access.WRITE, busy_ms=BUSY_MS)) as connection:
             restore = _restoring(kept_columns(connection))

@@ -1,12 +1,12 @@
-"""A backup in the place of a database: whole or not at all, and nothing of what it replaces is lost.
+"""Put a backup in the place of a database: whole or not at all, and nothing of the old one is lost.
 
-The way of a restore, each step such that a program killed after it leaves the old database or the new one:
+The steps of a restore; killed after any of them, the old database or the new one is there:
 
 1. The backup is verified, and is no newer than the program.
 2. The target is locked for good; see ``swap``, also for the last step.
 3. A safety backup of it is made through the connection that holds the lock. A target that is no database, or a damaged
    one, is kept under another name instead.
-4. The backup is copied to a file beside the target, compared by its digest, and synced.
+4. The backup is copied to a file next to the target, compared by its digest, and synced.
 5. The copy takes the place of the target.
 """
 
@@ -27,8 +27,10 @@ from llm_metrics_proxy.errors import BackupError, NewerDatabaseError
 from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
-from llm_metrics_proxy.storage.backup_copy import OnProgress, check_integrity, one
-from llm_metrics_proxy.storage.read_only_file import side_file_bytes
+from llm_metrics_proxy.storage.backup_copy import check_integrity
+from llm_metrics_proxy.storage.connection import one
+from llm_metrics_proxy.storage.disk_space import copy_bytes, refuse_without_room
+from llm_metrics_proxy.storage.durable import OnProgress, make_folder, sha256_of, sync_file, sync_folder
 from llm_metrics_proxy.storage.sqlite_schema import (
     LAST_LEGACY_SCHEMA,
     check_ledger,
@@ -44,7 +46,7 @@ class Restored(Backup, frozen=True, kw_only=True):
     """The backup that was restored, and what became of the database that it replaced."""
 
     safety_backup: str | None  # its name in the folder of backups
-    moved_aside: str | None  # name of the file beside the target, where there was no database to back up
+    moved_aside: str | None  # name of the file next to the target, where there was no database to back up
 
 
 def restore(
@@ -64,7 +66,7 @@ def restore(
     backups.described(folder, name)
     target = target.resolve()  # of a link the file, not the link, is replaced
     try:
-        backups.make_folder(target.parent)
+        make_folder(target.parent)
         with lock:
             backup = backups.verify(folder, name, report=report)
             _refuse_newer(folder, backup, app_version)
@@ -98,8 +100,8 @@ def _refuse_newer(folder: Path, backup: Backup, app_version: str) -> None:
 def _refuse_without_room(folder: Path, backup: Backup, target: Path) -> None:
     needed = backup.bytes
     if target.exists() and folder.stat().st_dev == target.parent.stat().st_dev:
-        needed += sum(side_file_bytes(target, suffix) or 0 for suffix in ("", "-wal"))  # the safety backup
-    backups.refuse_without_room(target.parent, needed, f"Restoring {backup.name}")
+        needed += copy_bytes(target)  # the safety backup
+    refuse_without_room(target.parent, needed, f"Restoring {backup.name}")
 
 
 def _restore(folder: Path, backup: Backup, target: Path, app_version: str, report: OnProgress | None) -> Restored:
@@ -131,18 +133,17 @@ def _is_empty(connection: apsw.Connection) -> bool:
 
 
 def _copied(folder: Path, backup: Backup, target: Path) -> Path:
-    """A copy of the backup beside the target, as it should be to the bit, and on the disk."""
+    """A copy of the backup next to the target, identical and synced."""
     copy = target.with_name(f"{target.name}.restoring")
     try:
         copy.unlink(missing_ok=True)
-        copy.touch(mode=0o600)  # nobody else reads it before it has the rights of what it replaces
+        copy.touch(mode=0o600)  # private until it has the mode of what it replaces
         shutil.copyfile(backups.path_of(folder, backup.name), copy)
         model = target if target.exists() else backups.path_of(folder, backup.name)
         status = model.stat()
         copy.chmod(stat.S_IMODE(status.st_mode))
         follow(copy, target if target.exists() else target.parent)
-        with copy.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(copy)
         _refuse_another(copy, backup)
     except BaseException:
         copy.unlink(missing_ok=True)
@@ -151,12 +152,12 @@ def _copied(folder: Path, backup: Backup, target: Path) -> Path:
 
 
 def _refuse_another(copy: Path, backup: Backup) -> None:
-    if backups.sha256_of(copy) != backup.sha256:
+    if sha256_of(copy) != backup.sha256:
         raise BackupError(f"The copy of {backup.name} is not what it should be. The database is as it was.")
 
 
 def _keep_aside(target: Path) -> str | None:
-    """Give the file and its side files a second name, under which they stay; none where there is not a byte to keep."""
+    """Give the file and its side files a second name, and return it; ``None`` if all are empty."""
     files = files_of(target)
     if not any(each.stat().st_size for each in files if not each.name.endswith("-shm")):
         return None
@@ -170,5 +171,5 @@ def _keep_aside(target: Path) -> str | None:
             os.link(each, kept)  # until the new database is there, the old one stays
         except OSError:  # a file system without hard links
             each.rename(kept)
-    backups.sync_folder(target.parent)
+    sync_folder(target.parent)
     return aside

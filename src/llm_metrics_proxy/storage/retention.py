@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import apsw
-import msgspec
 
 from llm_metrics_proxy.rollups.columns import seconds_of
 from llm_metrics_proxy.rollups.grains import DAY, NO_TIME
@@ -22,14 +21,6 @@ _UNDO_TABLES: Final = "migration_undo_*"
 _REPRICINGS: Final = "DELETE FROM repricing_changes WHERE repricing_id IN (SELECT id FROM repricings) AND record_id = ?"
 _BEFORE_ALL: Final = -(2**63)
 _TIMES: Final = "timestamp >= '0000-' AND timestamp < ?"
-
-
-def used_bytes(connection: apsw.Connection) -> int:
-    """Of the file, without its free pages."""
-    ((pages, free, size),) = connection.execute(
-        "SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
-    )
-    return int((pages - free) * size)
 
 
 def oldest_day(connection: apsw.Connection) -> int | None:
@@ -67,7 +58,7 @@ def prune_some(connection: apsw.Connection, before: int, records: int) -> int:
     if not ids:
         return 0
     if state.kept_before < before:
-        write_state(connection, msgspec.structs.replace(state, kept_before=before))
+        write_state(connection, state._replace(kept_before=before))
     # What a migration or a repricing kept to give a record back has no record to give it to any more.
     for table in (TABLE, *undo_tables(connection)):
         connection.executemany(f"DELETE FROM main.{table} WHERE id = ?", ids)  # noqa: S608
@@ -82,7 +73,7 @@ def undo_tables(connection: apsw.Connection) -> list[str]:
 
 
 def forget_some(connection: apsw.Connection, records: int, after: dict[str, int]) -> int:
-    """Delete undo entries that nobody can ask for, in the caller's transaction; how many rows were looked at or went.
+    """Delete undo entries of no further use, in the caller's transaction; how many rows were looked at or went.
 
     Those are entries of records that are gone, and all of runs before the last one, once that is done. ``after``
     remembers how far each table was looked through. 0: nothing is left, or a migration is under way.

@@ -1,4 +1,4 @@
-"""Whether roll-ups are what the records say: some days are made again from the records, and compared.
+"""Checks roll-ups against the records: makes some days again, and compares.
 
 Counts, n, the smallest and the largest value, whole sums and sketches must be the same; sums of fractions to the last
 digits, which depend on the order of adding. Days that were pruned have nothing to be compared with.
@@ -18,7 +18,8 @@ from llm_metrics_proxy.rollups.columns import of_rows, seconds_of, selected
 from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import BANKS, Bins, Cells, unpack_bins, unpack_cells
 from llm_metrics_proxy.rollups.state import NOTHING
-from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Place, Tally, roll_up
+from llm_metrics_proxy.rollups.tally import ALL_KEYS, Place, Tally, roll_up
+from llm_metrics_proxy.rollups.values import ALL
 from llm_metrics_proxy.storage import invalid_text
 from llm_metrics_proxy.storage.connection import snapshot
 from llm_metrics_proxy.storage.rollup_state import read_state
@@ -28,10 +29,10 @@ from llm_metrics_proxy.storage.sqlite_schema import TABLE
 MOST_RECORDS: Final = 200_000  # of one day: about a second, and 300 MB
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SELECT: Final = (
-    f"SELECT {selected(ALL_KEYS, ALL_FIELDS)} FROM {TABLE} "  # noqa: S608 -- names are ours
+    f"SELECT {selected(ALL_KEYS, ALL)} FROM {TABLE} "  # noqa: S608 -- names are ours
     "WHERE timestamp >= ? AND timestamp < ? AND +id <= ? LIMIT ?"
 )
-_WIDTH: Final = 2 + len(ALL_KEYS) + len(ALL_FIELDS)
+_WIDTH: Final = 2 + len(ALL_KEYS) + len(ALL)
 
 
 class Checked(NamedTuple):
@@ -101,7 +102,7 @@ def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, s
     found = list(invalid_text.read_rows(connection, sql, (*span, cursor, MOST_RECORDS + 1), _WIDTH))
     if len(found) > MOST_RECORDS:
         return 0, None
-    columns = of_rows(found, ALL_KEYS, ALL_FIELDS)
+    columns = of_rows(found, ALL_KEYS, ALL)
     dense = _dense(connection, day)
     compared = 0
     for tally in roll_up(columns, dense):
@@ -122,7 +123,7 @@ def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, s
 
 
 def _dense(connection: apsw.Connection, day: int) -> Dense:
-    """What was decided about the day and its quarters, of which those have minutes that were found to be dense."""
+    """Which were found dense: the day, and its quarters, which have minutes then."""
     days = {day for (each,) in connection.execute("SELECT dense FROM rollup_days WHERE day = ?", (day,)) if each}
     minutes = "SELECT bucket FROM rollups WHERE grain = 0 AND level = ? AND bucket >= ? AND bucket < ?"
     rows = connection.execute(minutes, (MINUTE.number, day, day + DAY.seconds))

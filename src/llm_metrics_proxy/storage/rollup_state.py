@@ -1,4 +1,4 @@
-"""How everything about roll-ups begins anew when stored records change, and where that is written down.
+"""The state of roll-ups, and how they begin anew when stored records change.
 
 The rules, each kept by a transaction that holds both sides:
 
@@ -12,10 +12,15 @@ The rules, each kept by a transaction that holds both sides:
   ``kept_through_id``, which were rolled up before it.
 """
 
-import apsw
-import msgspec
+from typing import Final
 
-from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
+import apsw
+
+from llm_metrics_proxy.rollups.grains import NO_TIME
+from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, READ_STATE, RollupState
+
+_TABLES: Final = ("rollups", "rollup_sketches")
+_LAST_BUCKET: Final = 2**63 - 1
 
 
 def read_state(connection: apsw.Connection) -> RollupState:
@@ -28,27 +33,64 @@ def write_state(connection: apsw.Connection, state: RollupState) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO rollup_state (one, tables, cursor_id, epoch, clearing, kept_before, kept_through_id) "
         "VALUES (1, ?, ?, ?, ?, ?, ?)",
-        (state.tables, state.cursor_id, state.epoch, int(state.clearing), state.kept_before, state.kept_through_id),
+        state,
     )
 
 
 def reset(connection: apsw.Connection, *, tables: str | None = None) -> None:
-    """Stored records change in the caller's transaction: what was made of them is worth nothing any more.
+    """Stored records change in the caller's transaction, so roll-ups of them are void.
 
-    Costs one small row, whatever the roll-ups' size; nothing in a file that has no such table yet. ``tables``: the
-    fingerprint of those that will be used, if they are others.
+    Writes one small row, whatever the roll-ups' size; nothing in a file that has no such table yet. ``tables``: the
+    new fingerprint, if it changes.
     """
     if not list(connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'rollup_state'")):
         return
     state = read_state(connection)
     write_state(
         connection,
-        msgspec.structs.replace(
-            state,
+        state._replace(
             tables=state.tables if tables is None else tables,
             cursor_id=NOTHING,
             epoch=state.epoch + 1,
             clearing=state.clearing or state.cursor_id > NOTHING,
             kept_through_id=max(state.kept_through_id, state.cursor_id),
         ),
+    )
+
+
+def begin_anew(connection: apsw.Connection) -> None:
+    """In the caller's transaction: other tables than this program's made the roll-ups."""
+    reset(connection, tables=FINGERPRINT)
+
+
+def clear_some(connection: apsw.Connection, rows: int) -> bool:
+    """Delete some rows from before a reset, in the caller's transaction; whether none is left."""
+    state = read_state(connection)
+    if not state.clearing:
+        return True
+    for table in _TABLES:
+        for grain, level in list(connection.execute(_grains_and_levels(table))):
+            for first, last in ((NO_TIME, NO_TIME), (state.kept_before, _LAST_BUCKET)):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE grain = ? AND level = ? AND (bucket, key) IN (SELECT bucket, key "  # noqa: S608
+                    f"FROM {table} WHERE grain = ? AND level = ? AND bucket BETWEEN ? AND ? LIMIT ?)",
+                    (grain, level, grain, level, first, last, rows),
+                )
+                rows -= connection.changes()
+                if not rows:
+                    return False
+    connection.execute("DELETE FROM rollup_days WHERE day >= ?", (state.kept_before,))
+    write_state(connection, state._replace(clearing=False))
+    return True
+
+
+def _grains_and_levels(table: str) -> str:
+    """Those that have rows: a step in the index for each, however many rows of pruned days there are."""
+    return (
+        f"WITH RECURSIVE g (grain) AS (SELECT min(grain) FROM {table} UNION ALL "  # noqa: S608
+        f"SELECT (SELECT min(grain) FROM {table} WHERE grain > g.grain) FROM g WHERE g.grain NOT NULL), "
+        f"l (grain, level) AS (SELECT grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = g.grain) FROM g "
+        "WHERE grain NOT NULL UNION ALL "
+        f"SELECT l.grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = l.grain AND t.level > l.level) FROM l "
+        "WHERE l.level NOT NULL) SELECT grain, level FROM l WHERE level NOT NULL"
     )

@@ -3,15 +3,15 @@
 ``gather`` and ``merge`` only read, and take the time they need; ``write`` holds the write lock, and checks that what
 was read is still true. The ingester does all of it at once, in the transaction that stores the records.
 
-Roll-ups follow behind the records by a few thousand at most: a batch of the ingester touches a row for nearly every
-model, client and error that there is, however few records it has, and writing 1,500 rows five times a second is what
-would cost. Nobody sees it: who reads takes the records behind the cursor as they are.
+Roll-ups lag a few thousand records behind: however small a batch of the ingester is, it touches a row for nearly every
+model, client and error, and writing 1,500 rows five times a second would cost too much. Nobody sees it: readers add the
+records behind the cursor.
 """
 
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apsw
 import msgspec
@@ -22,26 +22,28 @@ from llm_metrics_proxy.rollups.columns import chosen, of_rows, selected
 from llm_metrics_proxy.rollups.grains import DAY, DENSE_DAY, DENSE_QUARTER, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import (
     BANKS,
-    joined_bins,
-    joined_cells,
+    NO_BINS,
+    NO_CELLS,
+    joined,
     pack_bins,
     pack_cells,
     unpack_bins,
     unpack_cells,
 )
 from llm_metrics_proxy.rollups.sketch import Ints
-from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, RollupState
-from llm_metrics_proxy.rollups.tally import ALL_FIELDS, ALL_KEYS, Place, Tally, buckets_in, roll_up
+from llm_metrics_proxy.rollups.state import NOTHING, RollupState
+from llm_metrics_proxy.rollups.tally import ALL_KEYS, Place, Tally, buckets_in, roll_up
+from llm_metrics_proxy.rollups.values import ALL
 from llm_metrics_proxy.storage import invalid_text
-from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
+from llm_metrics_proxy.storage.rollup_state import read_state, write_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 FOLD_AT: Final = 4_000  # records behind the cursor at which the ingester rolls up
 FOLD_MOST: Final = 60_000  # above, that is left to the builder, which does it in small steps
 FOLD_AT_ONCE: Final = 10_000  # what is held in memory, about 40 MB
-_WIDTH: Final = 3 + len(ALL_KEYS) + len(ALL_FIELDS)
+_WIDTH: Final = 3 + len(ALL_KEYS) + len(ALL)
 _SELECT: Final = (
-    f"SELECT * FROM (SELECT id, {selected(ALL_KEYS, ALL_FIELDS)} FROM {TABLE} "  # noqa: S608 -- names are ours
+    f"SELECT * FROM (SELECT id, {selected(ALL_KEYS, ALL)} FROM {TABLE} "  # noqa: S608 -- names are ours
     "WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)"  # inner: broken text makes another LIMIT of it
 )
 _AT: Final = "grain = ? AND level = ? AND bucket = ? AND key = ?"
@@ -50,14 +52,12 @@ _OLD_SKETCH: Final = f"SELECT small, large FROM rollup_sketches WHERE {_AT}"  # 
 _ROW: Final = "INSERT OR REPLACE INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SKETCH: Final = "INSERT OR REPLACE INTO rollup_sketches VALUES (?, ?, ?, ?, ?, ?)"
 MIGRATION_RUNS: Final = "SELECT 1 FROM migrations WHERE state IN ('migrating', 'verifying', 'undoing') LIMIT 1"
-TABLES: Final = ("rollups", "rollup_sketches")
-_LAST_BUCKET: Final = 2**63 - 1
 
 Database = apsw.Connection
 log = logging.getLogger(__name__)
 
 
-class Gathered(msgspec.Struct, frozen=True, kw_only=True):
+class Gathered(NamedTuple):
     """What the records with ``after`` < id <= ``through`` add, while the state is of ``epoch``."""
 
     epoch: int
@@ -68,13 +68,10 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     tallies: list[Tally]
 
 
-class Merged(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of the roll-ups as they are to be, once what was gathered is added to what was there."""
+class Merged(NamedTuple):
+    """Rows of the roll-ups with what was gathered added to them."""
 
-    epoch: int
-    after: int
-    through: int
-    days: dict[int, bool]
+    gathered: Gathered
     rows: list[tuple[Any, ...]]
     sketches: list[tuple[Any, ...]]
 
@@ -82,8 +79,8 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
 def fold_after_insert(connection: Database) -> None:
     """In the ingester's transaction, after its rows: roll up what has come together.
 
-    A bug in here must not keep records from being stored: what was written of the roll-ups is undone, and the builder
-    meets the same bug where it can be told. Trouble of the database (``apsw.Error``) is the transaction's.
+    A bug in here must not keep records from being stored: this undoes what it wrote, and the builder meets the same bug
+    where people see it. Trouble of the database (``apsw.Error``) is the transaction's.
     """
     try:
         with connection:  # a savepoint
@@ -114,17 +111,15 @@ def _fold(connection: Database) -> None:
 
 
 def may_fold(connection: Database, state: RollupState) -> bool:
-    """Whether rolling up makes sense now: not while a migration is about to change what is rolled up."""
-    if not state.is_current:
-        return False
-    return not list(connection.execute(MIGRATION_RUNS))
+    """Whether rolling up makes sense: not while a migration is about to change the records."""
+    return state.is_current and not list(connection.execute(MIGRATION_RUNS))
 
 
 def gather(connection: Database, state: RollupState, records: int, through: int = 2**63 - 1) -> Gathered:
-    """The next records behind the cursor, so many at most, as what they add. Raises ``apsw.Error``."""
+    """What the next records behind the cursor add, at most so many. Raises ``apsw.Error``."""
     parameters = (state.cursor_id, through, records)
     rows = list(invalid_text.read_rows(connection, _SELECT, parameters, _WIDTH))
-    columns = of_rows(rows, ALL_KEYS, ALL_FIELDS, behind=1)
+    columns = of_rows(rows, ALL_KEYS, ALL, behind=1)
     if rows and state.kept_before > NOTHING and rows[0][0] <= state.kept_through_id:
         ids = np.array([row[0] for row in rows], np.int64)
         is_kept = (columns.minute != NO_TIME) & (columns.minute < state.kept_before) & (ids <= state.kept_through_id)
@@ -133,18 +128,11 @@ def gather(connection: Database, state: RollupState, records: int, through: int 
     days = {day: _is_dense(connection, day) for day in buckets_in(columns, DAY)}
     quarters = {quarter for quarter in buckets_in(columns, QUARTER) if _has_minutes(connection, quarter)}
     dense = Dense(quarters, {day for day, is_dense in days.items() if is_dense})
-    return Gathered(
-        epoch=state.epoch,
-        after=state.cursor_id,
-        through=last,
-        records=len(rows),
-        days=days,
-        tallies=roll_up(columns, dense),
-    )
+    return Gathered(state.epoch, state.cursor_id, last, len(rows), days, roll_up(columns, dense))
 
 
 def _is_dense(connection: Database, day: int) -> bool:
-    """As it was decided when the first record of the day was rolled up, or is to be decided now."""
+    """As decided when the first record of the day was rolled up, or as it is to be decided now."""
     for (dense,) in connection.execute("SELECT dense FROM rollup_days WHERE day = ?", (day,)):
         return bool(dense)
     before = "SELECT coalesce(sum(requests), 0) FROM rollups WHERE grain = 0 AND level = 2 AND bucket = ?"
@@ -155,9 +143,9 @@ def _is_dense(connection: Database, day: int) -> bool:
 
 
 def _has_minutes(connection: Database, quarter: int) -> bool:
-    """The same for a quarter of an hour; that it was decided, and how, is told by the rows that there are of it.
+    """The same for a quarter of an hour; its rows show whether it was decided, and how.
 
-    Nothing can change between this and the writing of what follows from it: such rows are written with the cursor.
+    Nothing can change between this look and the write that depends on it: such rows are written with the cursor.
     """
     row = "SELECT 1 FROM rollups WHERE grain = 0 AND level = ? AND bucket >= ? AND bucket < ? LIMIT 1"
     end = quarter + QUARTER.seconds
@@ -191,14 +179,7 @@ def merge(connection: Database, gathered: Gathered) -> Merged:
         parts = [part for tally in gathered.tallies if (part := in_bank(tally, bank)).places]
         if parts:
             _merge_bank(connection, bank, parts, rows, sketches)
-    return Merged(
-        epoch=gathered.epoch,
-        after=gathered.after,
-        through=gathered.through,
-        days=gathered.days,
-        rows=rows,
-        sketches=sketches,
-    )
+    return Merged(gathered, rows, sketches)
 
 
 def write(connection: Database, merged: Merged) -> bool:
@@ -207,16 +188,16 @@ def write(connection: Database, merged: Merged) -> bool:
     Whoever adds to a row moves the cursor, and whoever removes one has made another epoch before: while both are as
     they were, so is every row.
     """
-    state = read_state(connection)
-    if (state.epoch, state.cursor_id) != (merged.epoch, merged.after) or not state.is_current:
+    state, gathered = read_state(connection), merged.gathered
+    if (state.epoch, state.cursor_id) != (gathered.epoch, gathered.after) or not state.is_current:
         return False
-    if any(_is_dense(connection, day) != dense for day, dense in merged.days.items()):
+    if any(_is_dense(connection, day) != dense for day, dense in gathered.days.items()):
         return False
-    connection.executemany("INSERT OR IGNORE INTO rollup_days VALUES (?, ?)", list(merged.days.items()))
+    connection.executemany("INSERT OR IGNORE INTO rollup_days VALUES (?, ?)", list(gathered.days.items()))
     connection.executemany(_ROW, merged.rows)
     connection.executemany(_SKETCH, merged.sketches)
-    if merged.through != merged.after:
-        write_state(connection, msgspec.structs.replace(state, cursor_id=merged.through))
+    if gathered.through != gathered.after:
+        write_state(connection, state._replace(cursor_id=gathered.through))
     return True
 
 
@@ -259,54 +240,16 @@ def _merge_bank(
     for number, row in there:
         counts[number] += row[:3]
     old = unpack_cells([row[3:] for _, row in there], _numbers(there), bank)
-    packed = pack_cells(joined_cells([*cells, old]).reduced(), len(ats))
+    packed = pack_cells(joined(NO_CELLS, [*cells, old]).reduced(), len(ats))
     rows += [(*at, *count, *bytes_) for at, count, bytes_ in zip(ats, counts.tolist(), packed, strict=True)]
 
-    new = joined_bins(bins)
+    new = joined(NO_BINS, bins)
     touched = np.unique(new.group).tolist()
     there = [(number, row) for number in touched for row in execute(_OLD_SKETCH, ats[number])]
     old_bins = unpack_bins([row for _, row in there], _numbers(there), bank)
-    all_bytes = pack_bins(joined_bins([new, old_bins]).reduced(), len(ats))
+    all_bytes = pack_bins(joined(NO_BINS, [new, old_bins]).reduced(), len(ats))
     sketches += [(*ats[number], *all_bytes[number]) for number in touched]
 
 
 def _numbers(there: Sequence[tuple[int, Any]]) -> Ints:
     return np.array([number for number, _ in there], np.int64)
-
-
-def begin_anew(connection: Database) -> None:
-    """In the caller's transaction: what is there was made by other tables than this program's."""
-    reset(connection, tables=FINGERPRINT)
-
-
-def clear_some(connection: Database, rows: int) -> bool:
-    """Delete some rows from before a reset, in the caller's transaction; whether none is left."""
-    state = read_state(connection)
-    if not state.clearing:
-        return True
-    for table in TABLES:
-        for grain, level in list(connection.execute(_grains_and_levels(table))):
-            for first, last in ((NO_TIME, NO_TIME), (state.kept_before, _LAST_BUCKET)):
-                connection.execute(
-                    f"DELETE FROM {table} WHERE grain = ? AND level = ? AND (bucket, key) IN (SELECT bucket, key "  # noqa: S608
-                    f"FROM {table} WHERE grain = ? AND level = ? AND bucket BETWEEN ? AND ? LIMIT ?)",
-                    (grain, level, grain, level, first, last, rows),
-                )
-                rows -= connection.changes()
-                if not rows:
-                    return False
-    connection.execute("DELETE FROM rollup_days WHERE day >= ?", (state.kept_before,))
-    write_state(connection, msgspec.structs.replace(state, clearing=False))
-    return True
-
-
-def _grains_and_levels(table: str) -> str:
-    """Those that have rows: a step in the index for each, however many rows of pruned days there are."""
-    return (
-        f"WITH RECURSIVE g (grain) AS (SELECT min(grain) FROM {table} UNION ALL "  # noqa: S608
-        f"SELECT (SELECT min(grain) FROM {table} WHERE grain > g.grain) FROM g WHERE g.grain NOT NULL), "
-        f"l (grain, level) AS (SELECT grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = g.grain) FROM g "
-        "WHERE grain NOT NULL UNION ALL "
-        f"SELECT l.grain, (SELECT min(level) FROM {table} AS t WHERE t.grain = l.grain AND t.level > l.level) FROM l "
-        "WHERE l.level NOT NULL) SELECT grain, level FROM l WHERE level NOT NULL"
-    )

@@ -14,18 +14,10 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.storage.connection import Access, Pragmas, connect
+from llm_metrics_proxy.storage.read_only_file import BASE_VFS, READING, TEMPORARY
 
-_BASE: Final = "unix"
 _STEP_PAGES: Final = 2048
 _PRAGMAS: Final[Pragmas] = {"journal_mode": "OFF", "synchronous": "OFF", "cache_size": -1024}
-_READING: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB
-_TEMPORARY: Final = (
-    apsw.SQLITE_OPEN_READWRITE
-    | apsw.SQLITE_OPEN_CREATE
-    | apsw.SQLITE_OPEN_EXCLUSIVE
-    | apsw.SQLITE_OPEN_DELETEONCLOSE
-    | apsw.SQLITE_OPEN_TEMP_DB
-)
 _LOCK_BYTE: Final = 1 << 30  # SQLite keeps nothing in the page with this byte, and never writes it
 # Of the header, what every copy has of its own (SQLite's file format, section 1.3): journal mode, change counter,
 # schema cookie, and which program wrote the change counter.
@@ -38,7 +30,7 @@ def same_pages(connection: apsw.Connection, copy: Path, stop: threading.Event) -
 
     False as well if ``stop`` was set before it was known. Raises ``apsw.Error`` where either cannot be read.
     """
-    file = apsw.VFSFile(_BASE, str(copy.resolve()), [_READING, 0])
+    file = apsw.VFSFile(BASE_VFS, str(copy.resolve()), [READING, 0])
     comparison = _Comparison(file)
     try:
         written = connect(Path("/compared"), Access.CREATE, vfs=comparison.vfs_name, pragmas=_PRAGMAS)
@@ -63,7 +55,7 @@ class _Comparison(apsw.VFS):
         self.differs = False
         self.page_bytes = 0
         self._met = bytearray()  # one byte for each page
-        super().__init__(self.vfs_name, _BASE)
+        super().__init__(self.vfs_name, BASE_VFS)
 
     def met(self, page: bytes, offset: int) -> None:
         """SQLite wrote ``page`` at ``offset``."""
@@ -108,7 +100,7 @@ class _Written(apsw.VFSFile):
     """Takes pages and has none: what is compared must come from the database, never from the copy."""
 
     def __init__(self, comparison: _Comparison) -> None:
-        super().__init__(_BASE, None, [_TEMPORARY, 0])
+        super().__init__(BASE_VFS, None, [TEMPORARY, 0])
         self._comparison, self._size = comparison, 0
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802, ARG002

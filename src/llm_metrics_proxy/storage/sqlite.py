@@ -1,11 +1,9 @@
 """The SQLite store and its readers, on apsw alone.
 
 apsw brings a current SQLite: releases before 3.51.3 can corrupt a WAL database, and two copies of SQLite in one process
-drop each other's POSIX locks on the same file. So nothing here, in tests or elsewhere may use Python's own module.
+drop each other's POSIX locks on the same file. So Python's own module must not be used anywhere, tests included.
 """
 
-import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import length_hint
@@ -13,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import apsw
-import msgspec
 
 from llm_metrics_proxy.errors import RecordsRefusedError, StoreError
 from llm_metrics_proxy.ownership import follow, make_folder
@@ -24,15 +21,11 @@ from llm_metrics_proxy.storage.connection import (
     Access,
     Pragmas,
     connect,
-    on_one_line,
-    query_plan,
     snapshot,
     transaction,
 )
-from llm_metrics_proxy.storage.read_pool import ReadPool, file_identity
+from llm_metrics_proxy.storage.read_pool import Explain, ReadPool, SqliteSnapshot, file_identity, statement_log
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps, apply_steps, store_error
-
-log = logging.getLogger(__name__)
 
 _POSITIONS: Final = "SELECT worker_id, segment, offset_bytes, done FROM journal_positions ORDER BY worker_id"
 LOSSES: Final = "SELECT records, first_unix_ms, last_unix_ms, reason FROM journal_losses ORDER BY last_unix_ms"
@@ -153,7 +146,7 @@ class SqliteStore:
             raise RecordsRefusedError(refused)
 
     def _reopen_if_replaced(self) -> None:
-        """A file that was deleted or put in another's place must not swallow records through our old handle."""
+        """Records must not go through our old handle into a file that was deleted or replaced."""
         if file_identity(self.path) == self._file:
             return
         # closing normally would checkpoint and delete the file called -wal, which may be the new database's
@@ -163,7 +156,7 @@ class SqliteStore:
         raise StoreError(f"The database {self.path} was deleted or replaced while in use; it was opened anew.")
 
     def positions(self) -> list[SegmentPosition]:
-        """Every position that is remembered."""
+        """Every stored position."""
         rows = self._all(_POSITIONS)
         return [SegmentPosition(worker, segment, offset, bool(done)) for worker, segment, offset, done in rows]
 
@@ -181,7 +174,7 @@ class SqliteStore:
         return [(series, state) for series, state in self._all("SELECT series, state FROM counters")]
 
     def losses(self) -> list[Loss]:
-        """Everything that workers lost, as far as they are done."""
+        """Losses of all workers that are done."""
         return [Loss(*row) for row in self._all(LOSSES)]
 
     def close(self) -> None:
@@ -196,18 +189,6 @@ class SqliteStore:
             return list(self._connection.execute(sql, parameters))
         except apsw.Error as error:
             raise store_error(self.path, "reading its state", error) from error
-
-
-class Explained(msgspec.Struct, frozen=True):
-    """A statement that was answered: ``plan`` is SQLite's, one line per step."""
-
-    sql: str
-    plan: tuple[str, ...]
-    rows: int
-    ms: float
-
-
-Explain = Callable[[Explained], None]
 
 
 class SqliteReader:
@@ -225,7 +206,7 @@ class SqliteReader:
         yet; a query then says so. ``explain`` gets each statement with its plan, as the log shows it with debug."""
         self.path = Path(path)
         self._pool = ReadPool(self.path, timeout_s, most)
-        self._explain = explain or (_log_statement if log.isEnabledFor(logging.DEBUG) else None)
+        self._explain = explain or statement_log()
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
         """All rows of one read-only statement, from one consistent snapshot. Raises ``StoreError``."""
@@ -241,25 +222,3 @@ class SqliteReader:
     def close(self) -> None:
         """Release every connection."""
         self._pool.close()
-
-
-class SqliteSnapshot:
-    """``storage.base.Snapshot``: a connection in the middle of a read transaction."""
-
-    def __init__(self, connection: apsw.Connection, explain: Explain | None) -> None:
-        self._connection, self._explain = connection, explain
-
-    def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
-        """All rows of one read-only statement."""
-        if self._explain is None:
-            return list(self._connection.execute(sql, parameters))
-        plan = query_plan(self._connection, sql, parameters)
-        begun = time.perf_counter()
-        rows = list(self._connection.execute(sql, parameters))
-        self._explain(Explained(sql, tuple(plan), len(rows), (time.perf_counter() - begun) * 1000))
-        return rows
-
-
-def _log_statement(told: Explained) -> None:
-    log.debug("sql: %.1f ms, %d rows: %s", told.ms, told.rows, on_one_line(told.sql))
-    log.debug("plan: %s", "; ".join(told.plan))

@@ -1,7 +1,7 @@
-"""What is in a database file, and the numbered steps that make it what this program needs.
+"""What a database file holds, and the numbered steps that make it what this program needs.
 
-A file is looked at before anything is written to it, without a trace. One that holds what we do not know stays as it
-is, to the bit: a newer program's, another program's, and one of an older version, which only a migration may touch.
+A file is inspected without a trace before anything is written to it. An unknown one stays as it is, to the bit: a newer
+program's, another program's, and one of an older version, which only a migration may change.
 """
 
 import hashlib
@@ -97,7 +97,7 @@ _WHAT_TO_DO: Final = (
 
 
 def store_error(path: Path, doing: str, error: apsw.Error) -> StoreError:
-    """Our word for SQLite's: what could not be done, with which file, why, and what to do."""
+    """Our error for SQLite's: what failed, with which file, why, and what to do."""
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return StoreBusyError(f"The database {path} is locked by another program; {doing} has to wait.")
     advice = next((text for kind, text in _WHAT_TO_DO if isinstance(error, kind)), "")
@@ -113,7 +113,7 @@ def quoted(name: str) -> str:
 
 
 def damage_in(connection: apsw.Connection, check: str = "quick_check") -> list[str]:
-    """What SQLite finds broken in ``main``; nothing if it is whole.
+    """Damage that SQLite finds in ``main``; nothing if it is whole.
 
     It also names values that break a rule of their table (NOT NULL, CHECK, a type that a later default does not fit).
     Programs leave such values behind by ALTER TABLE; they are odd, and the file is whole all the same.

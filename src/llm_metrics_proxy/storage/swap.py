@@ -1,13 +1,13 @@
-"""A whole new file in the place of a database that nobody else can use meanwhile.
+"""Replace a database by a new file while no other connection can use it.
 
 Killed at any point, the old database or the new one is there. How:
 
 1. The target is locked for good: other connections to it, idle ones too, refuse the lock, and new ones wait. Taking it
    folds the ``-wal`` into the file, so that the file alone is the database.
-2. Somebody makes the new file beside it, and syncs it.
+2. The caller makes the new file next to it, and syncs it.
 3. Side files that are left are removed: a ``-wal`` or ``-journal`` of the old database would be applied to the new one.
 4. The new file is renamed over the target. What had waited for the lock of the old file finds no database in it, and
-   opens the new one at its next try; else it would put its own ``-wal`` beside it.
+   opens the new one at its next try; else it would make its own ``-wal`` for the new file.
 """
 
 import time
@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 import apsw
 
 from llm_metrics_proxy.errors import MigrationRefusedError
-from llm_metrics_proxy.storage.backup import sync_folder
 from llm_metrics_proxy.storage.connection import Access, connect, transaction
+from llm_metrics_proxy.storage.durable import sync_folder
 from llm_metrics_proxy.storage.read_only_file import HEADER_BYTES, header
 from llm_metrics_proxy.storage.sqlite_schema import FILE_MAGIC
 
@@ -30,7 +30,7 @@ _POLL_S: Final = 0.1
 
 
 class Held(NamedTuple):
-    """A database that nobody else can use."""
+    """A database that is locked against all others."""
 
     connection: apsw.Connection
     file: apsw.VFSFile  # SQLite's own, because to close any other drops the locks of the connection
@@ -38,7 +38,7 @@ class Held(NamedTuple):
 
 @contextmanager
 def locked(target: Path, doing: str) -> Iterator[Held | None]:
-    """Lock the database; none if there is no database. Raises ``MigrationRefusedError`` if others have it open."""
+    """Lock the database; yields ``None`` if there is none. Raises ``MigrationRefusedError`` if others have it open."""
     if not (header(target) or b"").startswith(FILE_MAGIC):
         yield None
         return
@@ -87,6 +87,6 @@ def put_in_place(new: Path, target: Path, held: Held | None) -> None:
 
 
 def files_of(target: Path) -> list[Path]:
-    """The database and its side files, those that are there."""
+    """The database and its side files, as far as they exist."""
     names = (target, *(target.with_name(f"{target.name}{suffix}") for suffix in _SIDE_FILES))
     return [each for each in names if each.exists()]

@@ -32,12 +32,12 @@ class OtlpOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where to and what; see the settings of the same names."""
 
     endpoint: str
-    headers: dict[str, str] = {}
-    traces: bool = True
-    metrics: bool = True
-    metrics_interval_s: float = 60.0
-    model_limit: int = 100  # distinct models in attributes of metrics; later ones are ``other``
-    version: str = ""
+    headers: dict[str, str]
+    traces: bool
+    metrics: bool
+    metrics_interval_s: float
+    model_limit: int  # distinct models in attributes of metrics; later ones are ``other``
+    version: str
 
 
 class TelemetryStatus(msgspec.Struct, frozen=True):

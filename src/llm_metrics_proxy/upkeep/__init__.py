@@ -1,7 +1,7 @@
-"""What is done beside everything else to keep a database fast and small: roll-ups of older records, and retention.
+"""Keeps a database fast and small, in the background: roll-ups of older records, and retention.
 
-A thread of the metrics process. It holds the write lock for tens of milliseconds at a time, and goes on after any end
-from what is committed. Made by ``cli``.
+A thread of the metrics process. It holds the write lock for tens of milliseconds at a time, and after any end goes on
+from what is committed. ``processes`` makes it.
 """
 
 from llm_metrics_proxy.upkeep.service import UpkeepService

@@ -1,7 +1,7 @@
-"""The thread that keeps the database up, beside ingestion and migrations, and politely.
+"""The thread that keeps the database up, in the background of ingestion and migrations.
 
 It waits until the file may be written at all (``admit``), works in short transactions with pauses as long as the work,
-and sleeps when there is nothing to do. Trouble is told once in the log and tried again.
+and sleeps when there is nothing to do. It logs trouble once, and tries again.
 """
 
 import logging
@@ -62,7 +62,7 @@ class UpkeepService:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the piece of work under way; what is left is done at the next start."""
+        """End after the piece of work under way; the next start does the rest."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -78,17 +78,17 @@ class UpkeepService:
         while not self._stop.is_set():
             until = time.monotonic() + self._attempt()
             while (left_s := until - time.monotonic()) > 0 and not self._stop.wait(min(left_s, self._look_s)):
-                self._disk.rooms()  # a disk that fills up meanwhile is told
+                self._disk.rooms()  # which logs a disk that fills up meanwhile
 
     def _attempt(self) -> float:
-        """Work until there is trouble or the end; seconds until the next attempt."""
+        """Work until stopped or in trouble; seconds until the next attempt."""
         try:
             self._admit()
             if not self._path.exists():
                 return self._look_s
             upkeep = Upkeep(self._path, self._retention, batch_lock_ms=self._batch_lock_ms, unix_s=self._unix_s)
         except (LlmMetricsProxyError, apsw.Error):
-            return self._look_s  # the store and the migration tell what is wrong with the file
+            return self._look_s  # the store and the migration say what is wrong with the file
         try:
             self._work(upkeep)
         except (apsw.BusyError, apsw.SchemaChangeError):
@@ -98,7 +98,7 @@ class UpkeepService:
         except apsw.Error as error:
             self._tell(f"roll-ups and retention wait: {store_error(self._path, 'upkeep', error)}")
         except Exception as error:
-            # The thread's boundary: storing and answering go on, and the fault is told until a release mends it.
+            # The thread's boundary: storing and answering go on, and `/health` shows the fault.
             words = f"roll-ups met a bug, {type(error).__name__}: {error}; please report it"
             if self._problem != words:
                 log.exception("roll-ups met a bug")

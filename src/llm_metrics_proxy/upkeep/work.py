@@ -9,14 +9,12 @@ from llm_metrics_proxy.migration.batches import Pace, transaction
 from llm_metrics_proxy.rollups.grains import DAY
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage.affinity import connect_to_records
-from llm_metrics_proxy.storage.connection import Access, snapshot
-from llm_metrics_proxy.storage.retention import forget_some, oldest_day, prune_some, used_bytes
-from llm_metrics_proxy.storage.rollup_state import read_state
+from llm_metrics_proxy.storage.connection import Access, snapshot, used_bytes
+from llm_metrics_proxy.storage.retention import forget_some, oldest_day, prune_some
+from llm_metrics_proxy.storage.rollup_state import begin_anew, clear_some, read_state
 from llm_metrics_proxy.storage.rollup_store import (
     FOLD_MOST,
     Merged,
-    begin_anew,
-    clear_some,
     gather,
     may_fold,
     merge,

@@ -1,4 +1,4 @@
-"""Wire formats: bytes in, facts out. Pure: no I/O, no clock, nothing here knows of sockets or databases.
+"""Wire formats: bytes in, facts out. Pure: no I/O and no clock; imports only ``errors`` and ``record``.
 
-May be imported by ``proxy``; imports only ``errors`` and ``record``.
+``endpoints`` is the table of paths; ``event_reader`` and ``whole_body`` are what the readers of each dialect share.
 """

@@ -84,7 +84,6 @@ class AnthropicRequest(ModelRequest):
     tools: msgspec.Raw = MISSING
 
     def facts(self) -> RequestFacts:
-        """What it says."""
         return self._facts(
             user=None if self.metadata is None else self.metadata.user_id,
             max_tokens=self.max_tokens,
@@ -116,14 +115,11 @@ class AnthropicMessage(msgspec.Struct, gc=False):
 
 
 class AnthropicBodyReader(WholeBodyReader):
-    """Reads one answer that was not streamed."""
-
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = AnthropicMessage
 
     def facts_of(self, answer: AnthropicMessage, **ends: Any) -> ResponseFacts:
-        """What an answer says."""
         usage = AnthropicUsage()
         usage.take(answer.usage, with_output=True)
         content = answer.content
@@ -157,8 +153,6 @@ class _AnthropicEvent(msgspec.Struct, gc=False):
 
 
 class AnthropicStreamReader(EventReader):
-    """Reads one stream."""
-
     __slots__ = ("_finish_reason", "_id", "_model", "_tool_calls", "_usage")
 
     kind: ClassVar[type[msgspec.Struct]] = _AnthropicEvent
@@ -173,14 +167,12 @@ class AnthropicStreamReader(EventReader):
         self._usage = AnthropicUsage()
 
     def read(self, event: _AnthropicEvent) -> int:
-        """One event."""
         if event.type == "error" or event.error:
             return self.member_error_seen(event.error)
         take = _READ.get(event.type or "")
         return 0 if take is None else take(self, event)
 
     def facts(self, **ends: Any) -> ResponseFacts:
-        """All that is known."""
         return response_facts(
             response_model=self._model,
             finish_reason=self._finish_reason,

@@ -27,7 +27,6 @@ class LlamaRequest(ModelRequest):
     prompt: msgspec.Raw = MISSING
 
     def facts(self) -> RequestFacts:
-        """What it says."""
         return self._facts(
             max_tokens=self.max_tokens if self.n_predict is None else self.n_predict,
             temperature=self.temperature,
@@ -84,20 +83,15 @@ def _finish_reason(answer: _LlamaAnswer) -> str | None:
 
 
 class LlamaBodyReader(WholeBodyReader):
-    """Reads one answer that was not streamed."""
-
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _LlamaAnswer
 
     def facts_of(self, answer: _LlamaAnswer, **ends: Any) -> ResponseFacts:
-        """What an answer says."""
         return _facts(answer, **ends)
 
 
 class LlamaStreamReader(EventReader):
-    """Reads one stream."""
-
     __slots__ = ("_known",)
 
     kind: ClassVar[type[msgspec.Struct]] = _LlamaAnswer
@@ -107,7 +101,6 @@ class LlamaStreamReader(EventReader):
         self._known = _LlamaAnswer()  # the newest value of each fact
 
     def read(self, event: _LlamaAnswer) -> int:
-        """One event."""
         if event.error:
             return self.member_error_seen(event.error)
         known, choices = self._known, event.choices or ()
@@ -124,5 +117,4 @@ class LlamaStreamReader(EventReader):
         return seen | self.end_seen()
 
     def facts(self, **ends: Any) -> ResponseFacts:
-        """All that is known."""
         return _facts(self._known, **ends)

@@ -42,7 +42,6 @@ class OllamaRequest(ModelRequest):
     tools: msgspec.Raw = MISSING
 
     def facts(self) -> RequestFacts:
-        """What it says."""
         options = self.options or _Options()
         counts = map(count_prompts, (self.messages, self.input, self.prompt))
         return self._facts(
@@ -104,22 +103,17 @@ def tool_calls_of(message: _OllamaMessage) -> int:
 
 
 class OllamaBodyReader(WholeBodyReader):
-    """Reads one answer that was not streamed."""
-
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = OllamaLine
     max_depth: ClassVar[int] = 3  # the answer, its message, the tool calls
 
     def facts_of(self, answer: OllamaLine, **ends: Any) -> ResponseFacts:
-        """What an answer says."""
         calls = None if answer.message is None else tool_calls_of(answer.message)
         return line_facts(answer, response_model=cut(answer.model), tool_call_count=calls, **ends)
 
 
 class OllamaStreamReader(EventReader):
-    """Reads one stream."""
-
     __slots__ = ("_last", "_model", "_tool_calls")
 
     kind: ClassVar[type[msgspec.Struct]] = OllamaLine
@@ -135,7 +129,6 @@ class OllamaStreamReader(EventReader):
         self._last = OllamaLine()
 
     def read(self, event: OllamaLine) -> int:
-        """One line."""
         if event.error:
             return self.member_error_seen(event.error)
         if self._model is None:
@@ -159,7 +152,6 @@ class OllamaStreamReader(EventReader):
         return seen
 
     def facts(self, **ends: Any) -> ResponseFacts:
-        """All that is known."""
         return line_facts(self._last, response_model=self._model, tool_call_count=self._tool_calls, **ends)
 
 

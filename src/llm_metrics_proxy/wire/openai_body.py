@@ -94,8 +94,6 @@ _decode_plain: Final = decoder_of(_PlainChatAnswer)
 
 
 class OpenAIBodyReader(WholeBodyReader):
-    """Reads one body."""
-
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _ChatAnswer
@@ -119,7 +117,6 @@ class OpenAIBodyReader(WholeBodyReader):
         return error or next((error_facts(value) or ErrorFacts() for value in failed), None)
 
     def facts_of(self, answer: _ChatAnswer, **ends: Any) -> ResponseFacts:
-        """What an answer says."""
         return response_facts(
             response_model=cut(answer.model),
             finish_reason=_finish_reason(answer.choices) if answer.choices else None,

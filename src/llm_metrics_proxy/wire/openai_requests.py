@@ -37,7 +37,6 @@ class ChatRequest(ModelRequest):
         return super().read(body)
 
     def facts(self) -> RequestFacts:
-        """What it says."""
         return self._facts(
             user=self.user,
             max_tokens=self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens,
@@ -76,7 +75,6 @@ class CompletionRequest(ModelRequest):
     prompt: msgspec.Raw = MISSING
 
     def facts(self) -> RequestFacts:
-        """What it says."""
         return self._facts(
             user=self.user,
             max_tokens=self.max_tokens,
@@ -94,5 +92,4 @@ class EmbeddingsRequest(ModelRequest):
     input: msgspec.Raw = MISSING
 
     def facts(self) -> RequestFacts:
-        """What it says."""
         return self._facts(user=self.user, is_streaming=False, message_count=count_prompts(self.input))

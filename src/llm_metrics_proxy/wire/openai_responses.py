@@ -29,7 +29,6 @@ class ResponsesRequest(ModelRequest):
     tools: msgspec.Raw = MISSING
 
     def facts(self) -> RequestFacts:
-        """What it says."""
         return self._facts(
             user=self.user,
             max_tokens=self.max_output_tokens,
@@ -97,19 +96,15 @@ def response_error(response: ResponsesObject) -> ErrorFacts | None:
 
 
 class ResponsesBodyReader(WholeBodyReader):
-    """Reads one answer that was not streamed."""
-
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = ResponsesObject
     max_depth: ClassVar[int] = 5  # the answer, its output, a message, its parts, one of them
 
     def error_of(self, answer: ResponsesObject) -> ErrorFacts | None:
-        """What went wrong with it."""
         return response_error(answer)
 
     def facts_of(self, answer: ResponsesObject, **ends: Any) -> ResponseFacts:
-        """What an answer says."""
         return response_facts(
             response_model=cut(answer.model),
             finish_reason=finish_reason_of(answer),
@@ -139,8 +134,6 @@ class _ResponsesEvent(msgspec.Struct, gc=False):
 
 
 class ResponsesStreamReader(EventReader):
-    """Reads one stream."""
-
     __slots__ = ("_finish_reason", "_last", "_refused", "_tool_calls")
 
     kind: ClassVar[type[msgspec.Struct]] = _ResponsesEvent
@@ -160,7 +153,6 @@ class ResponsesStreamReader(EventReader):
         self._last = ResponsesObject()  # the newest of what is known of it
 
     def read(self, event: _ResponsesEvent) -> int:
-        """One event."""
         kind = event.type or ""
         if kind == "error" or (event.error and not kind):
             return self.error_seen(_flat_error(event))
@@ -200,7 +192,6 @@ class ResponsesStreamReader(EventReader):
         return self.end_seen() | (0 if error is None else self.error_seen(error))
 
     def facts(self, **ends: Any) -> ResponseFacts:
-        """All that is known."""
         last = self._last
         return response_facts(
             response_model=cut(last.model),

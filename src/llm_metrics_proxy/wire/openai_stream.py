@@ -46,8 +46,6 @@ class _ChatChunk(OpenAIAnswer, gc=False):
 
 
 class OpenAIStreamReader(EventReader):
-    """Reads one stream."""
-
     __slots__ = ("_finish_reason", "_id", "_model", "_refused", "_stats", "_tier", "_timings", "_tool_calls", "_usage")
 
     kind: ClassVar[type[msgspec.Struct]] = _ChatChunk
@@ -66,7 +64,6 @@ class OpenAIStreamReader(EventReader):
         self._tool_calls: ToolCalls | None = None  # once there was a choice
 
     def read(self, event: _ChatChunk) -> int:
-        """One event."""
         if event.model and self._model is None:  # Azure's first chunk has the model ""
             self._model = cut(event.model)
         if self._id is None and event.id is not None:
@@ -87,7 +84,6 @@ class OpenAIStreamReader(EventReader):
         return seen
 
     def facts(self, **ends: Any) -> ResponseFacts:
-        """All that is known."""
         return response_facts(
             response_model=self._model,
             finish_reason=self._finish_reason,

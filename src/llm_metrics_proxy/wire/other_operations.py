@@ -34,7 +34,6 @@ class OtherRequest(ModelRequest):
     prompt: msgspec.Raw = MISSING
 
     def facts(self) -> RequestFacts:
-        """What it says."""
         given = (self.documents, self.texts, self.input, self.prompt)
         return self._facts(
             user=self.user,
@@ -80,7 +79,6 @@ class OtherBodyReader(WholeBodyReader):
     kind: ClassVar[type[msgspec.Struct]] = _OtherAnswer
 
     def facts_of(self, answer: _OtherAnswer, **ends: Any) -> ResponseFacts:
-        """What an answer says."""
         response_id = short_text(answer.id)
         return response_facts(response_model=cut(answer.model), usage=_usage(answer), response_id=response_id, **ends)
 
@@ -104,7 +102,6 @@ class OtherStreamReader(EventReader):
         self._usage: Usage | None = None
 
     def read(self, event: _OtherAnswer) -> int:
-        """One event."""
         kind = event.type if isinstance(event.type, str) else ""
         if event.error or kind == "error":
             return self.member_error_seen(event.error)
@@ -118,5 +115,4 @@ class OtherStreamReader(EventReader):
         return SAW_VISIBLE if event.delta or event.audio or kind.endswith(_PICTURES) else 0
 
     def facts(self, **ends: Any) -> ResponseFacts:
-        """All that is known."""
         return response_facts(response_model=self._model, usage=self._usage, **ends)
