@@ -41,7 +41,7 @@ class Chosen(NamedTuple):
         both = (*times, *dimensions)
         return tuple(both[place] for place in self.order)
 
-    def steps(self, dense: Mapping[RollupLevel, Container[int]]) -> list[CoverLevel]:
+    def cover_levels(self, dense: Mapping[RollupLevel, Container[int]]) -> list[CoverLevel]:
         """The levels that have the sketches asked for, the coarsest first. ``dense``: days and quarters, if any are."""
         kept = sorted(self.grain.kept, key=lambda one: -one.level.seconds)
         return [
