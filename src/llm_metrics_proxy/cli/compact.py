@@ -12,7 +12,7 @@ from llm_metrics_proxy.cli.output import console, plain, print_json
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.migration.batches import Teller
+from llm_metrics_proxy.migration.batches import ProgressReporter
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.storage import compact as storage
@@ -75,11 +75,11 @@ def compact(
 
 
 def _told(report: Report, phase: WorkPhase) -> Told:
-    tellers: list[Teller] = []
+    reporters: list[ProgressReporter] = []
 
     def told(done: int, total: int) -> None:
-        if not tellers:
-            tellers.append(Teller(report, phase, total))
-        tellers[0].tell(done)
+        if not reporters:
+            reporters.append(ProgressReporter(report, phase, total))
+        reporters[0].advance(done)
 
     return told

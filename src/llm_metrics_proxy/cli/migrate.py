@@ -276,12 +276,12 @@ def notices(
     path = database(loaded, db)
     dismissed = dismiss_notices(path) if dismiss else 0
     found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
-    told = notices_of(_runs(path), problem=why_nothing_happens(found), running=found.lock_holder is not None)
+    found_notices = notices_of(_runs(path), problem=why_nothing_happens(found), running=found.lock_holder is not None)
     _answer(
         path,
         json=json,
-        fields={"dismissed": dismissed, "notices": told},
-        shown=lambda: reports.print_notices(told, dismissed=dismissed if dismiss else None),
+        fields={"dismissed": dismissed, "notices": found_notices},
+        shown=lambda: reports.print_notices(found_notices, dismissed=dismissed if dismiss else None),
     )
 
 

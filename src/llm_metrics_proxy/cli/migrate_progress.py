@@ -61,7 +61,7 @@ class StopSignal:
 
 @contextmanager
 def shown(console: Console | None = None) -> Iterator[Report]:
-    """A ``Report`` that draws one line on standard error if that is a terminal, and else tells nobody."""
+    """A ``Report`` that draws one line on standard error if that is a terminal, and else does nothing."""
     console = console or Console(stderr=True, highlight=False, emoji=False)
     if not console.is_terminal:
         yield quiet

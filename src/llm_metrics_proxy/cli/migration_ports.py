@@ -1,4 +1,4 @@
-"""What the API is told of migrations: the service of this process, in the API's words."""
+"""The migrations of this process as the API sees them."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Records in small transactions: how far one goes, how long it may hold the lock, and how progress is told.
+"""Records in small transactions: how far one goes, how long it may hold the lock, and how progress is reported.
 
 Each transaction takes a range of ids and does everything for it: undo entries, new values, new stamps, the cursor. So
 a record is wholly old or wholly new at every moment, and an interruption costs nothing but the batch that was open.
@@ -16,7 +16,7 @@ from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _FIRST_BATCH: Final = 500
 _MOST: Final = 50_000
-_TELL_EVERY_S: Final = 0.1
+_REPORT_EVERY_S: Final = 0.1
 _BUSY_PATIENCE_S: Final = 60.0
 _LOG_PAGES: Final = 4096
 _GAP_S: Final = 0.001
@@ -75,19 +75,19 @@ class Log:
             self._rested_at = time.monotonic()
 
 
-class Teller:
+class ProgressReporter:
     """Turns counts into ``Progress`` with rate and ETA, a few times a second."""
 
     def __init__(self, report: Report, phase: WorkPhase, total: int, done: int = 0) -> None:
         self._report, self._phase, self._total = report, phase, total
         self._start, self._already = time.monotonic(), done
         self._last = 0.0
-        self.tell(done, force=True)
+        self.advance(done, force=True)
 
-    def tell(self, done: int, *, force: bool = False, phase: WorkPhase | None = None, detail: str = "") -> None:
-        """So much is done; told only if it is time, or ``force``."""
+    def advance(self, done: int, *, force: bool = False, phase: WorkPhase | None = None, detail: str = "") -> None:
+        """Report that ``done`` are done, if it is time or with ``force``."""
         now = time.monotonic()
-        if not force and now - self._last < _TELL_EVERY_S:
+        if not force and now - self._last < _REPORT_EVERY_S:
             return
         self._last = now
         elapsed = now - self._start
@@ -99,7 +99,7 @@ class Teller:
 
 @contextmanager
 def transaction(connection: apsw.Connection, pace: Pace | None = None) -> Iterator[None]:
-    """One write transaction, waited for while others write; undone on any error. ``pace`` is told how long it took."""
+    """One write transaction, waited for while others write; undone on any error. ``pace`` learns how long it took."""
     _begin(connection)
     start = time.perf_counter()
     try:

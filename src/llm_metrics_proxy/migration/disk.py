@@ -70,7 +70,7 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def room_in_words(room: Room) -> str:
-    """The same words wherever people are told."""
+    """The same words everywhere."""
     return f"{size(room.needed_bytes)} are needed in {room.folder}, where {size(room.free_bytes)} are free"
 
 

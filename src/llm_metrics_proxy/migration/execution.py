@@ -4,8 +4,6 @@ Whoever comes here holds the lock and has taken the next fencing number. Between
 killed: each state that is stored says what is left to do, and nothing else has to be remembered.
 """
 
-import threading
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +11,11 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from llm_metrics_proxy.migration.batches import Log, Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.batches import Log, Pace, ProgressReporter, ranges, transaction
 from llm_metrics_proxy.migration.grafting import Grafting
 from llm_metrics_proxy.migration.lock import Fence
-from llm_metrics_proxy.migration.model import Ended, Fault, MigrationResult, Progress, Report, Run, RunState, WorkPhase
-from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.migration.model import Ended, Fault, MigrationResult, Progress, Run, RunState, WorkPhase
+from llm_metrics_proxy.migration.options import EngineCall
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, change_run, now, set_fact
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.undo import begin_undo, go_on_undoing
@@ -34,23 +32,12 @@ _FORMULA_ERRORS: Final = (apsw.SQLError, apsw.ConstraintError, apsw.MismatchErro
 
 
 class Execution:
-    """``deadline``: monotonic seconds at which to stop after the current batch. ``other_code`` began the run."""
+    """One run of a call. ``other_code``: the program that began the run had other formulas than this one."""
 
-    def __init__(
-        self,
-        path: Path,
-        connection: apsw.Connection,
-        options: Options,
-        *,
-        report: Report,
-        stop: threading.Event,
-        deadline: float | None,
-        other_code: bool,
-    ) -> None:
-        self._path, self._connection, self._options = path, connection, options
-        self._report, self._stop, self._deadline = report, stop, deadline
+    def __init__(self, call: EngineCall, connection: apsw.Connection, *, other_code: bool) -> None:
+        self._call, self._path, self._options, self._connection = call, call.path, call.options, connection
         self._other_code = other_code
-        self._pace, self._index_pace = Pace(options.batch_lock_ms), Pace(options.batch_lock_ms)
+        self._pace, self._index_pace = Pace(call.options.batch_lock_ms), Pace(call.options.batch_lock_ms)
         self._log = Log(connection)
         self._goes_back = False
         self._fence = Fence(connection)
@@ -58,13 +45,13 @@ class Execution:
             connection,
             self._fence,
             self._index_pace,
-            report=report,
-            interrupted=lambda: self._interrupted() or not self._window_opens(),
+            report=call.report,
+            interrupted=lambda: call.interrupted() or not self._window_opens(),
             between=self._between,
         )
 
-    def go_on(self, run: Run, sql: RunSql, newest: str | None) -> MigrationResult:
-        """To the end, or until told to stop. ``newest``: the version that records follow after a whole run."""
+    def go_on(self, run: Run, sql: RunSql) -> MigrationResult:
+        """Work on the run until it ends or is stopped."""
         if run.state is RunState.MIGRATING:
             # what was begun comes first: its entries are those of records that do not change meanwhile
             if (self._options.staged or self._grafting.is_under_way()) and not self._build_indexes():
@@ -86,15 +73,12 @@ class Execution:
                 return self._stopped(run)
             if faults:
                 return self._take_back(run, sql, faults)
-            return self._record(run, gaps, newest)
+            return self._record(run, gaps)
         return self._undo(run, sql, ())
 
     def _change(self, run: Run, **changes: Any) -> Run:
         with self._fence.transaction():
             return change_run(self._connection, run, **changes)
-
-    def _interrupted(self) -> bool:
-        return self._stop.is_set() or (self._deadline is not None and time.monotonic() > self._deadline)
 
     def _stopped(self, run: Run) -> MigrationResult:
         run = next(each for each in all_runs(self._connection) if each.id == run.id)
@@ -110,10 +94,10 @@ class Execution:
             (run.cursor_id,),
         ).fetchall()
         done = counted[0][0]
-        teller = Teller(self._report, WorkPhase.MIGRATING, run.records_total, done)
+        reporter = ProgressReporter(self._call.report, WorkPhase.MIGRATING, run.records_total, done)
         before_ms = run.busy_ms
         for after, through, _records in ranges(connection, bound, lambda: self._pace.records, after=run.cursor_id):
-            if self._interrupted() or not self._window_opens(done, run.records_total):
+            if self._call.interrupted() or not self._window_opens(done, run.records_total):
                 return None
             taken = 0
             try:
@@ -130,9 +114,9 @@ class Execution:
             except _FORMULA_ERRORS as error:
                 raise _FormulaError(self._formula_fault(sql, after, through, error)) from error
             done += _records
-            teller.tell(min(done, run.records_total), force=self._options.pause_ms > 0)
+            reporter.advance(min(done, run.records_total), force=self._options.pause_ms > 0)
             self._between()
-        teller.tell(run.records_total, force=True)
+        reporter.advance(run.records_total, force=True)
         # how long a batch took is known after it: the last one's time is in no row yet
         return msgspec.structs.replace(run, busy_ms=before_ms + self._pace.busy_ms)
 
@@ -167,11 +151,11 @@ class Execution:
             self._connection.execute("ROLLBACK; BEGIN")  # nothing of a try stays
 
     def _window_opens(self, done: int = 0, total: int = 0) -> bool:
-        """Wait for the hours in which work is allowed; false if told to stop meanwhile."""
+        """Wait for the allowed hours; false if stopped meanwhile."""
         window = self._options.window
         while window is not None and (wait_s := window.seconds_until_open(datetime.now().astimezone())) > 0:
-            self._report(Progress(phase=WorkPhase.PAUSED, done=done, total=total, detail=f"until {window}"))
-            if self._stop.wait(min(wait_s, _LOOK_S)) or self._interrupted():
+            self._call.report(Progress(phase=WorkPhase.PAUSED, done=done, total=total, detail=f"until {window}"))
+            if self._call.stop.wait(min(wait_s, _LOOK_S)) or self._call.interrupted():
                 return False
         return True
 
@@ -181,7 +165,7 @@ class Execution:
         if not self._goes_back:
             refuse_when_low(self._path.parent)
         if self._options.pause_ms:
-            self._stop.wait(self._options.pause_ms / 1000)
+            self._call.stop.wait(self._options.pause_ms / 1000)
 
     def _build_indexes(self) -> bool:
         """The indexes that an adopted file lacks; false: interrupted."""
@@ -199,21 +183,21 @@ class Execution:
             if kept.exists():
                 return kept
         made = backups.create(
-            self._path, self._options.backup_dir, reason="migration", app_version=run.app_version, stop=self._stop
+            self._path, self._options.backup_dir, reason="migration", app_version=run.app_version, stop=self._call.stop
         )
         return backups.path_of(self._options.backup_dir, made.name)
 
     def _verify(self, run: Run, sql: RunSql) -> tuple[tuple[Fault, ...], dict[str, int]]:
         backup = self._backup_of(run)
-        return verify_run(self._path, run, sql, backup, report=self._report, interrupted=self._interrupted)
+        return verify_run(self._path, run, sql, backup, report=self._call.report, interrupted=self._call.interrupted)
 
-    def _record(self, run: Run, gaps: dict[str, int], newest: str | None) -> MigrationResult:
+    def _record(self, run: Run, gaps: dict[str, int]) -> MigrationResult:
         connection = self._connection
         with self._fence.transaction():
             run = change_run(connection, run, state=RunState.DONE, gaps=gaps, finished_at=now(), error=None)
             set_fact(connection, DISTRUSTED, None)
             set_fact(connection, CLEAN_THROUGH, run.bound_id)
-            set_fact(connection, CLEAN_FOR, newest)
+            set_fact(connection, CLEAN_FOR, self._call.newest)
         self._drop_old_undo_tables(run)
         backups.prune(self._options.backup_dir, self._options.backup_keep, spare=[run.backup] if run.backup else [])
         return MigrationResult(Ended.DONE, run, message=f"{run.records_changed:,} changes, every one verified")
@@ -253,8 +237,8 @@ class Execution:
             sql,
             self._fence,
             self._pace,
-            report=self._report,
-            interrupted=self._interrupted,
+            report=self._call.report,
+            interrupted=self._call.interrupted,
             pause=self._between,
             by_stamp=self._other_code,
         )

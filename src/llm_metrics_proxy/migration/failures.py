@@ -25,7 +25,7 @@ _WHOLE: Final = "CASE WHEN typeof({0}) = 'integer' THEN {0} END"
 _WHETHER_TEXT: Final = "CASE WHEN typeof({}) = 'text' THEN '' END"
 _WHETHER_NUMBER: Final = "CASE WHEN typeof({}) IN ('integer', 'real') THEN 1 END"
 _WHETHER_ZERO: Final = "CASE WHEN typeof({0}) = 'integer' THEN {0} <> 0 END"
-# What the oracle can tell apart of each input: of times, whether there is one.
+# What the oracle distinguishes of each input: of times, only whether there is one.
 ORACLE_KEY: Final = (
     _ANY, _ANY, _WHOLE, _WHOLE, _ANY, _ANY, _ANY,
     _ANY, _ANY, _WHETHER_TEXT, _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_NUMBER,

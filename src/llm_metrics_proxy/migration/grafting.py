@@ -4,11 +4,11 @@ In the file, a table WITHOUT ROWID is what an index is: a b-tree of records that
 2.4), with the columns of its PRIMARY KEY first. So the entries go into such a table, batch by batch, and the last batch
 turns the row of that table in ``sqlite_schema`` into the row of the index, whose root page it then is.
 
-Entries follow records in the order of ids; a fact tells how far. What a program does to records before that point while
-entries are made spoils them: triggers note it, the entries are thrown away, and CREATE INDEX has to do. It does as well
-where the two b-trees could differ: NULL, which a PRIMARY KEY refuses, collations, and REAL, which an index keeps in a
-form of its own. Of all other types it keeps what is stored, as a column without a type does. In the end the entries are
-counted.
+Entries follow records in the order of ids; a fact records how far. A change of records before that point spoils the
+entries: triggers note it, the entries are thrown away, and CREATE INDEX makes the index after all. So it does where the
+two b-trees could differ: NULL, which a PRIMARY KEY refuses, collations, and REAL, which an index keeps in a form of its
+own. Values of all other types stand in an index as they are stored, as in a column without a type. In the end the
+entries are counted.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.adoption import Index, indexes
 from llm_metrics_proxy.migration.batches import Interrupted, Pace, id_ranges_end
 from llm_metrics_proxy.migration.lock import Fence
 from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
+from llm_metrics_proxy.migration.own_schema import Index, indexes
 from llm_metrics_proxy.migration.runs import get_fact, set_fact
 from llm_metrics_proxy.storage.affinity import affinity
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
@@ -153,7 +153,7 @@ class Grafting:
             "WHERE type = 'table' AND name = ?4",
             (index.name, TABLE, index.sql, _entries(index)),
         )
-        # what tells every connection, other processes' too, to read the schema again
+        # makes every connection, other processes' too, read the schema again
         connection.pragma("schema_version", connection.pragma("schema_version") + 1)
 
     def _take_triggers_away(self, index: Index) -> None:

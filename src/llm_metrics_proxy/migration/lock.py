@@ -52,7 +52,7 @@ def migration_lock(
         ) from error
     try:
         _acquire(descriptor, path, wait=wait, stop=stop or threading.Event(), report=report)
-        with suppress(OSError):  # a full disk, another's file: it only tells people who holds the lock
+        with suppress(OSError):  # a full disk, another's file: it only names the holder for people
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield

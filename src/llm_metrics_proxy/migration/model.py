@@ -186,7 +186,7 @@ Report = Callable[[Progress], None]
 
 
 def quiet(_progress: Progress) -> None:
-    """A ``Report`` that tells nobody."""
+    """A ``Report`` that does nothing."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,7 +83,7 @@ class Look(msgspec.Struct, frozen=True):
 def look_at(
     path: Path, migrations: Sequence[Migration], *, app_version: str = APP_VERSION, quick: bool = False
 ) -> Look:
-    """A ``survey`` that can tell later whether it still holds. Raises as that."""
+    """A ``survey`` that knows later whether it still holds. Raises as ``survey``."""
     before = fingerprint(path)
     return Look(survey(path, migrations, app_version=app_version, quick=quick), before)
 

@@ -15,7 +15,7 @@ from llm_metrics_proxy.migration.preview import with_all
 
 CATEGORY: Final = "error_category"
 TYPE: Final = "error_type"
-MOST_ROWS: Final = 1000  # another program's file may hold texts of any kind there; the most frequent ones tell
+MOST_ROWS: Final = 1000  # another program's file may hold any texts there; the most frequent ones suffice
 
 
 class Retyped(msgspec.Struct, frozen=True):

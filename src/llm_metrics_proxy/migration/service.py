@@ -2,14 +2,14 @@
 
 The rules:
 
-* It looks before anybody writes: until it has seen that the file is this program's, or can be made so, the store stays
-  shut (``admit``) and records wait in the journal. A newer or a foreign file ends the process, untouched.
-* What may get better by waiting (no room on the disk, a lock, an I/O error) is told and tried again.
-* What a person took back, and what verification took back, is left alone and told.
-* Other processes migrate too (``llm-metrics-proxy migrate``): every few seconds it looks at what they wrote down, tells
-  it, and finishes what one of them left when it died.
+* It looks before anybody writes: until the file is known to be ours, or to be adoptable, the store stays shut
+  (``admit``) and records wait in the journal. A newer or a foreign file ends the process, untouched.
+* Trouble that may pass (a full disk, a lock, an I/O error) is reported, and tried again.
+* What a person or verification took back is reported and left alone.
+* Other processes migrate too (``llm-metrics-proxy migrate``): every few seconds it reads what they wrote down, reports
+  it, and finishes the run of one that died.
 
-All it knows is one frozen ``View``, replaced whole, so that any thread may ask at any time without waiting.
+All it knows is one frozen ``View``, replaced as a whole, which any thread may read without waiting.
 """
 
 import logging
@@ -148,7 +148,7 @@ class MigrationService:
         if not view.looked:
             raise StoreBusyError(view.trouble or f"The database {self._path} is being looked into.")
 
-    # -- for whoever asks, from any thread, at once
+    # -- for any thread, without waiting
 
     def view(self) -> View:
         """All of it, at one moment."""
@@ -182,7 +182,7 @@ class MigrationService:
         first_waits_s = iter(_FIRST_WAITS_S)
         while not self._stop.is_set():
             settled = self._attempt()
-            self._looked.set()  # or tried to: whoever waits is told more by ``problem``
+            self._looked.set()  # or tried to; ``problem`` says more
             if self._refusal is not None:
                 self._on_refusal()
                 return
@@ -212,7 +212,7 @@ class MigrationService:
         except (LlmMetricsProxyError, OSError) as error:
             self._failed(str(error))
         except Exception as error:
-            # The thread's boundary: answering goes on, and the fault is told until a release mends it.
+            # The thread's boundary: queries are still answered, and the fault is reported.
             log.exception("the migration met a bug")
             self._failed(f"The migration met a bug, {type(error).__name__}: {error}. Please report it.")
         else:
@@ -262,7 +262,7 @@ class MigrationService:
             try:
                 last, held = self._glance()
             except (LlmMetricsProxyError, apsw.Error, OSError):
-                continue  # the store and the reader tell what is wrong with the file
+                continue  # the store and the reader report what is wrong with the file
             unfinished = last is not None and last.state in UNFINISHED
             taken_back = held or (last is not None and last.state in (RunState.UNDONE, RunState.ROLLED_BACK))
             self._set(
@@ -284,7 +284,7 @@ class MigrationService:
         finally:
             connection.close()
 
-    # -- what is told
+    # -- reporting
 
     def _report(self, progress: Progress) -> None:
         """Called by the engine, from two threads while it verifies."""
@@ -322,7 +322,7 @@ class MigrationService:
 
     def _failed(self, reason: str) -> None:
         if not self._view.looked:
-            self._set(trouble=reason)  # that the ingester tells, whose records have to wait for this
+            self._set(trouble=reason)  # the ingester, whose records wait for this, reports it
             return
         if reason != self._view.problem and not self._stop.is_set():
             log.error("the migration waits: %s", reason)

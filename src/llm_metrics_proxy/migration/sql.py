@@ -202,9 +202,9 @@ class RunSql:
         return migration.oracle_key_where.format_map({name: f"({self._input(name, k)})" for name in migration.inputs})
 
     def combinations(self, k: int) -> str:
-        """The rows of ``written`` as the oracle tells them apart (``oracle_key``), each once, the id left out.
+        """The rows of ``written`` by ``oracle_key``, each combination once, without ids.
 
-        Compared by their bytes, whatever collation a column has; what 1 and 1.0 have in common ``oracle_key`` settles.
+        Compared by their bytes, whatever collation a column has; ``oracle_key`` decides whether 1 and 1.0 are the same.
         """
         migration = self.migrations[k]
         assert migration.oracle_key is not None
@@ -231,7 +231,7 @@ class RunSql:
     def conflicts(self, k: int, *, by_stamp: bool = False) -> str:
         """Ids of records whose values are no longer what migration k, the last one left, wrote.
 
-        ``by_stamp``: it was other code that wrote them, so that only the stamp tells whether anybody has since.
+        ``by_stamp``: other code wrote them, so that only the stamp shows whether they changed since.
         """
         migration = self.migrations[k]
         if by_stamp:

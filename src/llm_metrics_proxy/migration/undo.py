@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.batches import Interrupted, Pace, Teller, ranges
+from llm_metrics_proxy.migration.batches import Interrupted, Pace, ProgressReporter, ranges
 from llm_metrics_proxy.migration.lock import Fence
 from llm_metrics_proxy.migration.model import Report, Run, RunState, WorkPhase
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, change_run, get_fact, now, set_fact
@@ -62,7 +62,7 @@ def go_on_undoing(
     taken_back = [k for k, m in enumerate(sql.migrations) if not to_version or is_older(to_version, m.version)]
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS undo_conflicts (id INTEGER PRIMARY KEY)")
     total = sum(_count(connection, sql.undo_table(k)) for k in taken_back)
-    teller, done = Teller(report, WorkPhase.UNDOING, total), 0
+    reporter, done = ProgressReporter(report, WorkPhase.UNDOING, total), 0
     for k in reversed(taken_back):
         for after, through, _records in _paced(connection, sql, k, run.bound_id, pace):
             if interrupted():
@@ -76,7 +76,7 @@ def go_on_undoing(
                     rollup_state.reset(connection)
                 connection.execute(sql.forget(k), (after, through))
                 done += connection.changes()
-            teller.tell(done)
+            reporter.advance(done)
             pause()
     return _finish(connection, run, sql, fence, pace, taken_back=taken_back)
 

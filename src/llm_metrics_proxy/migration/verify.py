@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.batches import Interrupted, Teller, ranges
+from llm_metrics_proxy.migration.batches import Interrupted, ProgressReporter, ranges
 from llm_metrics_proxy.migration.model import Fault, Report, Run, WorkPhase
 from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, OracleCheck
 from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
@@ -42,14 +42,14 @@ def verify_run(
     most of it, does not need Python's lock. Raises ``StoppedError`` or ``apsw.Error``.
     """
     steps = range(len(sql.migrations))
-    teller = Teller(report, WorkPhase.VERIFYING, (1 + len(steps)) * run.records_total)
+    reporter = ProgressReporter(report, WorkPhase.VERIFYING, (1 + len(steps)) * run.records_total)
     done = [0] * (1 + len(steps))
     given_up = threading.Event()
 
     def counted(index: int) -> Callable[[int], None]:
         def count(records: int) -> None:
             done[index] = min(done[index] + records, run.records_total)
-            teller.tell(sum(done))
+            reporter.advance(sum(done))
             if given_up.is_set() or interrupted():
                 raise StoppedError
 
