@@ -5,8 +5,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from llm_metrics_proxy.cli.database_flags import Db, Json, database
 from llm_metrics_proxy.cli.flags import READING, with_settings
-from llm_metrics_proxy.cli.migrate import Db, Json, database
 from llm_metrics_proxy.cli.migrate_output import lines, table
 from llm_metrics_proxy.cli.migrate_progress import StopSignal, shown
 from llm_metrics_proxy.cli.output import MISSING, console, plain, print_json

@@ -169,7 +169,7 @@ def _ingest_and_answer(
             lambda: AlertStore(path),
             rules_of(options),
             interval_s=options.watch_interval_s,
-            ready=lambda: store.is_open and not migrations.blocks_store(),
+            ready=lambda: store.is_open and not migrations.view().blocks_store,
         )
 
         shown = [options.settings]

@@ -12,12 +12,12 @@ from llm_metrics_proxy.analytics import notices as notices_of
 from llm_metrics_proxy.analytics import read_runs
 from llm_metrics_proxy.cli import migrate_output as output
 from llm_metrics_proxy.cli import migrate_reports as reports
+from llm_metrics_proxy.cli.database_flags import Db, Json, answer, database
 from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_happens
 from llm_metrics_proxy.cli.migrate_plan import print_plan
 from llm_metrics_proxy.cli.migrate_progress import StopSignal, shown
 from llm_metrics_proxy.cli.migration_ports import known_migrations
-from llm_metrics_proxy.cli.output import print_json
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
@@ -34,10 +34,6 @@ FAILED: Final = 1
 REFUSED: Final = 3
 _WRITING: Final = (*READING, "backup_dir", "backup_keep", "migration_window")
 
-Db = Annotated[
-    Path | None, typer.Option("--db", help="The database; short for --db-path.", metavar="PATH", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait if another process holds the lock, instead of refusing.")]
 
 migrate = typer.Typer(
@@ -50,29 +46,11 @@ migrate = typer.Typer(
 )
 
 
-def database(loaded: Loaded, db: Path | None) -> Path:
-    """The file that is meant. Raises ``SettingsError`` (exit code 2) if there is none."""
-    path = (db or loaded.settings.db_path).absolute()
-    if not path.exists():
-        origin = "--db" if db else loaded.origins["db_path"]
-        origin = loaded.origins["data_dir"] if origin == "default" else origin
-        raise SettingsError([f"no database at {path} ({origin}); name it with --db"])
-    return path
-
-
 def _command(verb: str, loaded: Loaded, db: Path | None) -> str:
     """The command line that goes on with the same database."""
     shown_db = db or (loaded.settings.db_path if loaded.origins["db_path"] != "default" else None)
     place = f" --db {shlex.quote(str(shown_db))}" if shown_db else ""
     return f"llm-metrics-proxy migrate {verb}{place}"
-
-
-def _answer(path: Path, *, json: bool, fields: dict[str, Any], shown: Callable[[], None]) -> None:
-    """The answer of a verb: one JSON object, or what ``shown`` prints."""
-    if json:
-        print_json({"app_version": APP_VERSION, "database": str(path), **fields})
-    else:
-        shown()
 
 
 def _options(settings: Settings, **changes: Any) -> engine.Options:
@@ -95,7 +73,7 @@ def status(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     path = database(loaded, db)
     found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
     fields = {"has_work": found.has_work, **output.plain_of(found)}
-    _answer(path, json=json, fields=fields, shown=lambda: reports.print_status(path, found))
+    answer(path, json=json, fields=fields, shown=lambda: reports.print_status(path, found))
     if reports.is_refused(found):
         raise typer.Exit(REFUSED)
 
@@ -125,7 +103,7 @@ def _plan(loaded: Loaded, path: Path, sample: int, *, json: bool, go: str) -> No
             sample_records=sample,
             report=report,
         )
-    _answer(path, json=json, fields=output.plain_of(found), shown=lambda: print_plan(found, go=go))
+    answer(path, json=json, fields=output.plain_of(found), shown=lambda: print_plan(found, go=go))
     if found.refusal is not None:
         raise typer.Exit(REFUSED)
 
@@ -222,7 +200,7 @@ def _work(
     if result.ended is Ended.STOPPED:
         done = engine.history(path)
         result = result._replace(run=done[-1] if done else None)  # with what the last batch wrote down
-    _answer(
+    answer(
         path,
         json=json,
         fields=output.plain_of(result),
@@ -249,7 +227,7 @@ def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
                 raise
             raise typer.Exit(stop.exit_code) from None
     fields = {"ok": not faults, "faults": [output.plain_of(fault) for fault in faults]}
-    _answer(path, json=json, fields=fields, shown=lambda: output.print_faults(faults))
+    answer(path, json=json, fields=fields, shown=lambda: output.print_faults(faults))
     if faults:
         raise typer.Exit(FAILED)
 
@@ -260,7 +238,7 @@ def history(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Show every migration that ran on the database, newest first."""
     path = database(loaded, db)
     runs = _runs(path)
-    _answer(path, json=json, fields={"migrations": runs}, shown=lambda: reports.print_history(runs))
+    answer(path, json=json, fields={"migrations": runs}, shown=lambda: reports.print_history(runs))
 
 
 @migrate.command("notices")
@@ -277,7 +255,7 @@ def notices(
     dismissed = dismiss_notices(path) if dismiss else 0
     found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
     found_notices = notices_of(_runs(path), problem=why_nothing_happens(found), running=found.lock_holder is not None)
-    _answer(
+    answer(
         path,
         json=json,
         fields={"dismissed": dismissed, "notices": found_notices},

@@ -7,7 +7,7 @@ a record is wholly old or wholly new at every moment, and an interruption costs 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
@@ -134,11 +134,10 @@ def _begin(connection: apsw.Connection) -> None:
 
 def id_ranges_end(connection: apsw.Connection, table: str, after: int, bound: int, records: int) -> int:
     """The id up to which the next ``records`` records reach; ``bound`` if no more follow. Ids may have any gaps."""
-    rows: list[Any] = connection.execute(
+    last, found = connection.execute(
         f"SELECT max(id), count(*) FROM (SELECT id FROM {table} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)",  # noqa: S608
         (after, bound, records),
-    ).fetchall()
-    last, found = rows[0]
+    ).get
     return bound if last is None or found < records else int(last)
 
 
@@ -147,10 +146,10 @@ def ranges(
 ) -> Iterator[tuple[int, int, int]]:
     """``(after, through, records at most)`` in order of ids, of ``records()`` each time; ids may be negative."""
     if after is None:
-        first: list[Any] = connection.execute(f"SELECT min(id) FROM {table}").fetchall()  # noqa: S608
-        if first[0][0] is None:
+        first = connection.execute(f"SELECT min(id) FROM {table}").get  # noqa: S608
+        if first is None:
             return
-        after = max(first[0][0] - 1, -(2**63))
+        after = max(first - 1, -(2**63))
     while after < bound:
         size = records()
         through = id_ranges_end(connection, table, after, bound, size)

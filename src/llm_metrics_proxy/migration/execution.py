@@ -89,11 +89,7 @@ class Execution:
     def _walk(self, run: Run, sql: RunSql) -> Run | None:
         """Every batch from the cursor on. Raises ``_FormulaError``; ``None``: interrupted."""
         connection, bound = self._connection, run.bound_id
-        counted: list[Any] = connection.execute(
-            f"SELECT count(*) FROM {TABLE} WHERE id <= ?",  # noqa: S608
-            (run.cursor_id,),
-        ).fetchall()
-        done = counted[0][0]
+        done = connection.execute(f"SELECT count(*) FROM {TABLE} WHERE id <= ?", (run.cursor_id,)).get  # noqa: S608
         reporter = ProgressReporter(self._call.report, WorkPhase.MIGRATING, run.records_total, done)
         before_ms = run.busy_ms
         for after, through, _records in ranges(connection, bound, lambda: self._pace.records, after=run.cursor_id):

@@ -12,7 +12,7 @@ entries are counted.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
@@ -65,7 +65,7 @@ class Grafting:
             self._make_at_once(index)
             return True
         self._report(Progress(phase=WorkPhase.MIGRATING, detail="building an index"))
-        goal, self._stretch = self._one(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}"), 1  # noqa: S608
+        goal, self._stretch = self._connection.execute(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}").get, 1  # noqa: S608
         while not self._exists(index):
             if self._interrupted():
                 return False
@@ -98,10 +98,10 @@ class Grafting:
         if collation != "BINARY" or affinity(declared or "", strict=False) == "REAL":
             return False
         having = f"{index.column} IS {'NOT ' if index.is_partial else ''}NULL"
-        first = self._one(f"SELECT min(id) FROM {TABLE} WHERE {having}")  # noqa: S608
+        first = self._connection.execute(f"SELECT min(id) FROM {TABLE} WHERE {having}").get  # noqa: S608
         after = _FIRST_ID
         if index.is_partial:  # nothing to be done for the records before
-            last = self._one(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}")  # noqa: S608
+            last = self._connection.execute(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}").get  # noqa: S608
             after = last if first is None else max(first - 1, _FIRST_ID)
         elif first is not None:
             return False
@@ -128,7 +128,7 @@ class Grafting:
                 after = get_fact(connection, _fact(index))
                 if after == _SPOILT:
                     return False
-                last = self._one(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}")  # noqa: S608
+                last = self._connection.execute(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}").get  # noqa: S608
                 through = max(after, id_ranges_end(connection, TABLE, after, last, self._pace.records * self._stretch))
                 having = f" AND {index.column} IS NOT NULL" if index.is_partial else ""
                 connection.execute(
@@ -177,18 +177,18 @@ class Grafting:
             connection.execute(f"DROP TABLE {entries}")
 
     def _exists(self, index: Index) -> bool:
-        return bool(self._one("SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name = ?", (index.name,)))
+        return bool(
+            self._connection.execute(
+                "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name = ?", (index.name,)
+            ).get
+        )
 
     def _is_whole(self, index: Index) -> bool:
         """As many entries as records that are to have one. Reads only."""
         column = index.column
         found = f"SELECT count(*) FROM {TABLE} INDEXED BY {index.name} WHERE {column} IS NOT NULL"  # noqa: S608
         wanted = f"SELECT count({column}) FROM {TABLE} NOT INDEXED"  # noqa: S608
-        return bool(self._one(f"SELECT ({found}) = ({wanted})"))
-
-    def _one(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
-        rows: list[Any] = self._connection.execute(sql, parameters).fetchall()
-        return rows[0][0]
+        return bool(self._connection.execute(f"SELECT ({found}) = ({wanted})").get)
 
 
 def _fact(index: Index) -> str:

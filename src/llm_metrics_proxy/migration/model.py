@@ -6,7 +6,7 @@ kept for the undo, verified and stamped.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +17,6 @@ from llm_metrics_proxy.storage.base import SqlValue
 REASON_COLUMN: Final = "recompute_reason"
 BATCH_LOCK_MS: Final = 50
 
-OldRow = Mapping[str, SqlValue]  # the inputs named by ``Migration.inputs``, as they were before the migration
 Oracle = Callable[..., tuple[SqlValue, ...]]
 
 

@@ -17,7 +17,7 @@ from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.adoption import adopt
 from llm_metrics_proxy.migration.chain import chain_sql
-from llm_metrics_proxy.migration.legacy import FileKind, Inspection, inspect, schema_of
+from llm_metrics_proxy.migration.legacy import FileKind, inspect, schema_of
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.model import (
     Migration,
@@ -73,7 +73,14 @@ def plan(
     inspection = inspect(path)
     refuse(inspection)
     if inspection.found is FileKind.NOTHING:
-        return _nothing(path, app_version, inspection)
+        return MigrationPlan(
+            path=str(path),
+            app_version=app_version,
+            found=inspection.found.value,
+            message=inspection.message,
+            nothing_to_do=True,
+            lock_holder=lock_holder(path),
+        )
     try:
         with untouched(path, BUSY_TIMEOUT_MS) as source:
             source.execute("BEGIN")  # one snapshot for everything
@@ -89,17 +96,6 @@ def plan(
             return snapshot.with_trial(known, counts, counting_s, sample_records, backup_dir)
     except apsw.Error as error:
         raise store_error(path, "planning its migration", error) from error
-
-
-def _nothing(path: Path, app_version: str, inspection: Inspection) -> MigrationPlan:
-    return MigrationPlan(
-        path=str(path),
-        app_version=app_version,
-        found=inspection.found.value,
-        message=inspection.message,
-        nothing_to_do=True,
-        lock_holder=lock_holder(path),
-    )
 
 
 class _Snapshot:

@@ -90,9 +90,7 @@ def take_sample(source: apsw.Connection, takes: str, columns: Sequence[str], eve
     try:
         sample.pragma("encoding", source.pragma("encoding"))  # so that bytes of text mean the same
         sample.pragma("ignore_check_constraints", True)
-        sample.execute(
-            str(_one(source, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE", TABLE))
-        )
+        sample.execute(source.execute(_TABLE_SQL, (TABLE,)).get)
         with sample:
             sample.executemany(f"INSERT INTO {TABLE} ({', '.join(own)}) VALUES ({put})", rows)  # noqa: S608
     except BaseException:
@@ -138,7 +136,7 @@ def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) ->
         sample.execute(statement)
     checked = [_check(sample, sql, k) for k in range(len(sql.migrations))]
     return Preview(
-        records=_one(sample, f"SELECT count(*) FROM {TABLE}"),  # noqa: S608
+        records=sample.execute(f"SELECT count(*) FROM {TABLE}").get,  # noqa: S608
         metrics=tuple(_metric(sample, name, sql.meant(name, name)) for name in shown),
         gaps=tuple(gaps for gaps, _faults in checked),
         faults=tuple(fault for _gaps, faults in checked for fault in faults),
@@ -206,8 +204,3 @@ def _from_row(values: Sequence[Any]) -> Figures:
     n, *numbers, left_out = values
     mean, p50, p95 = (number if number is not None and isfinite(number) else None for number in numbers)
     return Figures(n, mean, p50, p95, left_out)
-
-
-def _one(connection: apsw.Connection, statement: str, *parameters: Any) -> Any:
-    rows: list[Any] = connection.execute(statement, parameters).fetchall()
-    return rows[0][0]

@@ -5,7 +5,7 @@ one of the chain changes can be counted.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import apsw
 import msgspec
@@ -46,8 +46,7 @@ def count_types(
         f"WHERE before IS NOT NULL OR type IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT {MOST_ROWS}"
     )
     encoding = str(source.pragma("encoding"))
-    rows: list[Any] = source.execute(statement).fetchall()
     return tuple(
         Retyped(None if before is None else before.decode(encoding, errors="replace"), category, kind, records)
-        for before, category, kind, records in rows
+        for before, category, kind, records in source.execute(statement)
     )

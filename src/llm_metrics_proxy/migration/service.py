@@ -17,6 +17,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -154,22 +155,6 @@ class MigrationService:
         """All of it, at one moment."""
         return self._view
 
-    def progress(self) -> Progress:
-        """What is done now; the phase is ``idle`` if nothing is."""
-        return self._view.progress
-
-    def result(self) -> MigrationResult | None:
-        """How the last attempt ended."""
-        return self._view.result
-
-    def problem(self) -> str | None:
-        """Why older records are left as they are, and what to do; none while all is well or work goes on."""
-        return self._view.problem
-
-    def blocks_store(self) -> bool:
-        """The file is one of an older program that is not adopted yet: nothing can be read from or stored in it."""
-        return self._view.blocks_store
-
     def lock_holder(self) -> int | None:
         """Process id of whoever migrates this database now, this process included. Looks at a file."""
         return lock_holder(self._path)
@@ -259,6 +244,7 @@ class MigrationService:
     def _watch(self) -> None:
         """Until there is something to do again: look at what other processes write down about their migrations."""
         while not self._stop.wait(self._look_s):
+            is_free = lock_holder(self._path) is None
             try:
                 last, held = self._glance()
             except (LlmMetricsProxyError, apsw.Error, OSError):
@@ -270,19 +256,17 @@ class MigrationService:
                 pending=unfinished or taken_back,
                 problem=_taken_back(last, held=held) if taken_back and not unfinished else None,
             )
-            if unfinished and lock_holder(self._path) is None:
+            # before and after: a process may have begun or ended its run between
+            if unfinished and is_free and lock_holder(self._path) is None:
                 return  # its process died
 
     def _glance(self) -> tuple[Run | None, bool]:
         """The last run, and whether it is held. Raises ``apsw.Error``."""
         if not self._path.exists():
             return None, False
-        connection = open_readonly(self._path)
-        try:
+        with closing(open_readonly(self._path)) as connection:
             runs = all_runs(connection)
             return (runs[-1], get_fact(connection, HELD) is not None) if runs else (None, False)
-        finally:
-            connection.close()
 
     # -- reporting
 
@@ -330,7 +314,7 @@ class MigrationService:
         self._set(progress=waits, paused_until=None, problem=reason, pending=True)
 
     def _ended(self, result: MigrationResult) -> None:
-        problem = None
+        problem, run = None, result.run
         if result.ended is Ended.HELD:
             problem = f"Older records are left as they are: {result.message}"
             log.warning("%s", problem)
@@ -338,25 +322,17 @@ class MigrationService:
             what = "; ".join(f"{fault.check}: {fault.message}" for fault in result.faults[:1])
             problem = f"The migration was taken back, and older records are as they were: {result.message} ({what})"
             log.error("%s", problem)
-        elif result.ended is Ended.DONE and result.run is not None:
-            run = result.run
-            log.info(
-                "migration %d is done: %d changes in %d records; backup %s",
-                run.id,
-                run.records_changed,
-                run.records_total,
-                run.backup,
-            )
-        blocked = self._view.blocks_store and result.ended is Ended.STOPPED
-        settled = result.ended in (Ended.DONE, Ended.NOTHING_TO_DO)
+        elif result.ended is Ended.DONE and run is not None:
+            words = "migration %d is done: %d changes in %d records; backup %s"
+            log.info(words, run.id, run.records_changed, run.records_total, run.backup)
         self._set(
             progress=Progress(),
             paused_until=None,
             result=result,
-            run_id=result.run.id if result.run is not None else self._view.run_id,
+            run_id=run.id if run is not None else self._view.run_id,
             problem=problem,
-            pending=not settled,
-            blocks_store=blocked,
+            pending=result.ended not in (Ended.DONE, Ended.NOTHING_TO_DO),
+            blocks_store=self._view.blocks_store and result.ended is Ended.STOPPED,
         )
 
     def _set(self, **changes: Any) -> None:

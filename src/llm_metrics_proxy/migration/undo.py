@@ -111,5 +111,4 @@ def _finish(
 
 
 def _count(connection: apsw.Connection, table: str) -> int:
-    rows: list[Any] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
-    return int(rows[0][0])
+    return int(connection.execute(f"SELECT count(*) FROM {table}").get)  # noqa: S608

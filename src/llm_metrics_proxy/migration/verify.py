@@ -5,8 +5,9 @@ The backup proves what was observed, each migration's oracle what was calculated
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -20,7 +21,6 @@ from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, OracleCheck
 from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
 from llm_metrics_proxy.rollups.state import NOTHING
 from llm_metrics_proxy.storage.backup_copy import settles_class
-from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.storage.broken_text import read
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted
@@ -77,27 +77,18 @@ def open_for_checking(path: Path) -> apsw.Connection:
     return connection
 
 
-def one(connection: apsw.Connection, sql: str, parameters: Sequence[SqlValue] = ()) -> Any:
-    """The one value that a statement gives."""
-    rows: list[Any] = connection.execute(sql, parameters).fetchall()
-    return rows[0][0]
-
-
 def _count_faults(path: Path, run: Run, sql: RunSql) -> list[Fault]:
     """Nothing came and nothing went, and all that was changed can be undone."""
-    connection = open_for_checking(path)
-    try:
+    with closing(open_for_checking(path)) as connection:
         faults = []
-        records = one(connection, f"SELECT count(*) FROM {TABLE} WHERE id <= ?", (run.bound_id,))  # noqa: S608
+        records = connection.execute(f"SELECT count(*) FROM {TABLE} WHERE id <= ?", (run.bound_id,)).get  # noqa: S608
         if records != run.records_total:
             faults.append(Fault("count", None, f"there were {run.records_total:,} records and are now {records:,}"))
         tables = [sql.undo_table(k) for k in range(len(sql.migrations))]
-        kept = sum(one(connection, f"SELECT count(*) FROM {table}") for table in tables)  # noqa: S608
+        kept = sum(connection.execute(f"SELECT count(*) FROM {table}").get for table in tables)  # noqa: S608
         if kept != run.records_changed:
             faults.append(Fault("undo", None, f"{run.records_changed:,} changes were made, {kept:,} can be undone"))
         return faults
-    finally:
-        connection.close()
 
 
 def _step_faults(
@@ -106,8 +97,7 @@ def _step_faults(
     """Hold every value that migration k wrote against its oracle; and records by the reasons that it gave."""
     migration, gaps = sql.migrations[k], Counter[str]()
     codes = {gap.code for gap in migration.gaps}  # not the reason of an earlier one, which it may have left
-    connection = open_for_checking(path)
-    try:
+    with closing(open_for_checking(path)) as connection:
         left = connection.execute(sql.missed(k, MOST_FAULTS), (run.bound_id,))
         words = f"the record was not migrated to {migration.version}"
         faults = [Fault("left behind", record_id, words) for (record_id,) in left]
@@ -121,8 +111,6 @@ def _step_faults(
                     gaps[reason] += number
             count(records)
         return faults, gaps
-    finally:
-        connection.close()
 
 
 def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Callable[[int], None]) -> list[Fault]:
@@ -130,8 +118,7 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
 
     Without ``sql`` nothing is supposed to have been calculated, and every column is compared.
     """
-    connection = open_for_checking(path)
-    try:
+    with closing(open_for_checking(path)) as connection:
         connection.execute("ATTACH ? AS kept", (f"{backup.absolute().as_uri()}?immutable=1",))
         chain = sql.migrations if sql else ()
         kept_in = {
@@ -151,7 +138,7 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
             for name, declared in columns
             if name != "id" and not (sql and (name in CALCULATED or name in filled))
         }
-        records = one(connection, f"SELECT count(*) FROM kept.{TABLE} WHERE id <= ?", (run.bound_id,))  # noqa: S608
+        records = connection.execute(f"SELECT count(*) FROM kept.{TABLE} WHERE id <= ?", (run.bound_id,)).get  # noqa: S608
         faults = []
         if records != run.records_total:
             faults.append(Fault("backup", None, f"it holds {records:,} records, and {run.records_total:,} were there"))
@@ -169,8 +156,6 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
                 break
             count(size)
         return faults
-    finally:
-        connection.close()
 
 
 def _was_pruned(connection: apsw.Connection) -> str:

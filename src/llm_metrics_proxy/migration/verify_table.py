@@ -12,7 +12,7 @@ from llm_metrics_proxy.migration.batches import ProgressReporter, ranges
 from llm_metrics_proxy.migration.model import Fault, Migration, Report, WorkPhase, describe_stamp
 from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, difference
 from llm_metrics_proxy.migration.sql import CALCULATED
-from llm_metrics_proxy.migration.verify import CHUNK, StoppedError, one, open_for_checking
+from llm_metrics_proxy.migration.verify import CHUNK, StoppedError, open_for_checking
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.storage.affinity import Kept, as_read, mangled_columns
 from llm_metrics_proxy.storage.base import SqlValue
@@ -33,7 +33,7 @@ def verify_table(
     Raises ``StoppedError``, ``apsw.Error``.
     """
     with closing(open_for_checking(path)) as connection:
-        bound = one(connection, f"SELECT coalesce(max(id), 0) FROM {TABLE}")  # noqa: S608
+        bound = connection.execute(f"SELECT coalesce(max(id), 0) FROM {TABLE}").get  # noqa: S608
         names = {name for (name,) in connection.execute("SELECT lower(name) FROM pragma_table_info(?)", (TABLE,))}
         mangled = mangled_columns(connection)
         reporter = ProgressReporter(report, WorkPhase.VERIFYING, sum(count for _stamp, count in census))

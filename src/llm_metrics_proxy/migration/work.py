@@ -7,7 +7,7 @@ verify, stamp, record; and back, by the undo entries, if anything is not as it m
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
@@ -225,8 +225,7 @@ class Work:
     def _last_in(self, backup: str) -> int:
         """The greatest id in the backup: what arrived since is no part of the run."""
         with closing(open_readonly(backups.path_of(self._options.backup_dir, backup))) as connection:
-            rows: list[Any] = connection.execute(f"SELECT coalesce(max(id), 0) FROM {TABLE}").fetchall()  # noqa: S608
-            return int(rows[0][0])
+            return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM {TABLE}").get)  # noqa: S608
 
     def _check_disk(self, seen: Survey) -> None:
         self._call.report(Progress(phase=WorkPhase.CHECKING))
