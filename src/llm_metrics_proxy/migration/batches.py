@@ -68,7 +68,7 @@ class Log:
         """After a transaction: put the log back if it is long, and let others have the lock, who ask now and then."""
         if self._pages >= _LOG_PAGES:
             self._pages = 0
-            with suppress(apsw.Error):  # as SQLite does: what is wrong with the disk shows when it has to be written
+            with suppress(apsw.Error):  # as SQLite does: trouble with the disk shows when the log has to be written
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         if time.monotonic() - self._rested_at > _WORK_S:
             time.sleep(_GAP_S)

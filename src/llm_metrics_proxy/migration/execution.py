@@ -1,7 +1,7 @@
-"""One run, from whatever state it is in to its end: walk, index, verify, record; or take back.
+"""One run, from its present state to its end: walk, index, verify, record; or take back.
 
-Whoever comes here holds the lock and has taken the next fencing number. Between any two statements the process may be
-killed: each state that is stored says what is left to do, and nothing else has to be remembered.
+The caller holds the lock. The process may be killed between any two statements: each stored state says what is left to
+do, and nothing else needs to be remembered.
 """
 
 from datetime import datetime
@@ -117,7 +117,7 @@ class Execution:
         return msgspec.structs.replace(run, busy_ms=before_ms + self._pace.busy_ms)
 
     def _batch(self, sql: RunSql, after: int, through: int) -> int:
-        """Everything for the records of one range, in the transaction that is open; how many changes were made."""
+        """Migrate the records of one range in the open transaction; the number of changes."""
         taken = 0
         for k in range(len(sql.migrations)):
             self._connection.execute(sql.save_undo(k), (after, through))

@@ -71,7 +71,7 @@ class Grafting:
                 return False
             try:
                 go_on = self._batch(index)
-            except apsw.ConstraintError:  # NULL, or two records alike in what is to be unique
+            except apsw.ConstraintError:  # NULL, or a value that should be unique and is not
                 go_on = False
             if not go_on:
                 self._throw_away(index)

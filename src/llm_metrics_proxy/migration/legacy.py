@@ -187,7 +187,7 @@ def fingerprint(path: Path) -> tuple[object, ...]:
 
 
 def _cut(path: Path, head: bytes) -> str:
-    """Whether the file is shorter than its header says; a ``-wal`` or ``-journal`` may hold what is missing."""
+    """Whether the file is shorter than its header says; a ``-wal`` or ``-journal`` may hold the rest."""
     page_bytes = {1: 65536}.get(size := int.from_bytes(head[16:18], "big"), size)
     said_bytes, is_bytes = page_bytes * int.from_bytes(head[28:32], "big"), path.stat().st_size
     is_valid = head[24:28] == head[92:96]  # else a SQLite before 3.7 wrote last, which does not keep the size

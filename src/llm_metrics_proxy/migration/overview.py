@@ -55,7 +55,7 @@ class MigrationStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """A status with what the engine needs beside it."""
+    """A status, and what the engine needs besides."""
 
     status: MigrationStatus
     inspection: Inspection

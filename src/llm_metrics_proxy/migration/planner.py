@@ -48,8 +48,8 @@ from llm_metrics_proxy.storage.sqlite_schema import BUSY_TIMEOUT_MS, store_error
 from llm_metrics_proxy.storage.untouched import untouched
 
 SAMPLE_RECORDS: Final = 20_000
-# Of the estimate, measured on 200,000 records: beside what the sample took, a run reads every record about so often
-# (backup, comparisons, counts), and copies with so many bytes a second.
+# For the estimate, measured on 200,000 records: how often a run reads every record besides calculating (backup,
+# comparisons, counts), and how fast it copies.
 _PASSES: Final = 4
 _COPIED_BYTES_PER_S: Final = 200e6
 

@@ -38,7 +38,7 @@ def count_types(
     becomes = {change.column: migration.evaluated(change.expression) for change in migration.changes}
     if not {CATEGORY, TYPE} <= becomes.keys():
         return ()
-    # As bytes, because text of a foreign file may be no Unicode; what is no text at all counts as missing.
+    # As bytes: text of a foreign file may not be Unicode. Other types than text count as missing.
     before = f"CASE WHEN typeof({TYPE}) = 'text' THEN CAST({TYPE} AS BLOB) END"
     statement = (
         f"SELECT before, category, type, count(*) FROM (SELECT {before} AS before, {becomes[CATEGORY]} AS category, "  # noqa: S608 -- ours

@@ -1,4 +1,4 @@
-"""The table ``migrations``: one row per run, read and written whole, and the small facts beside it."""
+"""The table ``migrations``, one row per run, read and written whole; and the small facts of ``migration_state``."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Migrations beside everything else: a thread of the metrics process that brings the database up to date by itself.
+"""A thread of the metrics process that brings the database up to date by itself, while everything else goes on.
 
 The rules:
 
@@ -75,7 +75,7 @@ log = logging.getLogger(__name__)
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the service knows at one moment. ``looked``: what the file is has been found out."""
+    """Everything the service knows at one moment. ``looked``: the kind of the file is known."""
 
     looked: bool = False
     trouble: str | None = None  # why it has not looked yet
@@ -123,7 +123,7 @@ class MigrationService:
         self._thread.start()
 
     def wait_until_looked(self, timeout_s: float) -> bool:
-        """Wait until it is known what the file is, or ``timeout_s`` has passed; whether it is known."""
+        """Wait up to ``timeout_s`` until the kind of the file is known; whether it is."""
         return self._looked.wait(timeout_s)
 
     def stop(self) -> None:
@@ -219,7 +219,7 @@ class MigrationService:
 
     @staticmethod
     def _is_left_alone(found: MigrationStatus) -> bool:
-        """The engine will say so itself, and the records can be served as they are."""
+        """The engine will report it, and the records can be served as they are."""
         return found.unfinished is None and not found.needs_adoption and (found.held or found.failed_before)
 
     def _leave_it_to_a_person(self, found: MigrationStatus) -> bool:

@@ -30,7 +30,7 @@ Pause = Callable[[], None]
 def begin_undo(
     connection: apsw.Connection, run: Run, *, to_version: str | None, ends: RunState, error: str | None
 ) -> Run:
-    """Turn a run round, for good: from here on an interrupted program goes on undoing. The caller's transaction."""
+    """Turn a run round for good: an interrupted program goes on undoing. Within the caller's transaction."""
     set_fact(connection, _UNDO_TO, to_version or _ALL)
     set_fact(connection, _UNDO_ENDS, ends.value)
     if ends is RunState.UNDONE:
@@ -54,7 +54,7 @@ def go_on_undoing(
     pause: Pause,
     by_stamp: bool = False,
 ) -> tuple[Run, tuple[int, ...]] | None:
-    """Undo what is left of the run; the run as it ended, and ids of conflicts. ``None``: interrupted, goes on later.
+    """Undo the rest of the run; the run as it ended, and ids of conflicts. ``None``: interrupted, goes on later.
 
     Raises ``apsw.Error`` or ``MigrationFailedError``; what was committed is whole.
     """

@@ -38,8 +38,8 @@ def verify_run(
 ) -> tuple[tuple[Fault, ...], dict[str, int]]:
     """What is wrong after the batches of a run, nothing if all is well; and records by why they have no value.
 
-    The witnesses are heard beside each other, each in a thread and on a connection of its own: SQLite, which does the
-    most of it, does not need Python's lock. Raises ``StoppedError`` or ``apsw.Error``.
+    The checks run at the same time, each in a thread and on a connection of its own: SQLite, which does most of the
+    work, does not need Python's lock. Raises ``StoppedError`` or ``apsw.Error``.
     """
     steps = range(len(sql.migrations))
     reporter = ProgressReporter(report, WorkPhase.VERIFYING, (1 + len(steps)) * run.records_total)
@@ -114,7 +114,7 @@ def _step_faults(
 
 
 def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Callable[[int], None]) -> list[Fault]:
-    """What was observed, value and storage class, beside the backup: every column of it that is not calculated.
+    """Every column of the backup that is not calculated, compared with the database by value and storage class.
 
     Without ``sql`` nothing is supposed to have been calculated, and every column is compared.
     """
@@ -204,5 +204,5 @@ def _raw_fault(connection: apsw.Connection, record_id: int, is_gone: int, compar
 
 
 def differences_from_backup(path: Path, backup: Path, run: Run) -> list[Fault]:
-    """After an undo: every column of the backup, the calculated ones too, beside the records as they are now."""
+    """After an undo: every column of the backup, the calculated ones too, compared with the records."""
     return raw_faults(path, backup, run, None, lambda _records: None)
