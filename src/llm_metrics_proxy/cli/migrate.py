@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -269,8 +270,5 @@ def _runs(path: Path) -> list[Any]:
     refuse(inspection)
     if inspection.found is not FileKind.OURS:
         return []
-    reader = SqliteReader(path)
-    try:
+    with closing(SqliteReader(path)) as reader:
         return read_runs(reader, known_migrations(MIGRATIONS))
-    finally:
-        reader.close()

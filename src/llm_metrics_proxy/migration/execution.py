@@ -18,7 +18,7 @@ from llm_metrics_proxy.migration.model import Ended, Fault, MigrationResult, Pro
 from llm_metrics_proxy.migration.options import EngineCall
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, change_run, now, set_fact
 from llm_metrics_proxy.migration.sql import RunSql
-from llm_metrics_proxy.migration.undo import begin_undo, go_on_undoing
+from llm_metrics_proxy.migration.undo import begin_undo, drop_other_entries, go_on_undoing
 from llm_metrics_proxy.migration.verify import StoppedError, differences_from_backup, verify_run
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage import rollup_state
@@ -26,7 +26,6 @@ from llm_metrics_proxy.storage.room import refuse_when_low
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _LOOK_S: Final = 1.0  # between two looks at the clock while the window is closed
-_UNDO_DELETE: Final = 20_000
 # SQLite's words for a formula that cannot be calculated; all others are the disk's or the file's trouble.
 _FORMULA_ERRORS: Final = (apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError)
 
@@ -194,25 +193,9 @@ class Execution:
             set_fact(connection, DISTRUSTED, None)
             set_fact(connection, CLEAN_THROUGH, run.bound_id)
             set_fact(connection, CLEAN_FOR, self._call.newest)
-        self._drop_old_undo_tables(run)
+        drop_other_entries(connection, self._fence, run, self._log.between)
         backups.prune(self._options.backup_dir, self._options.backup_keep, spare=[run.backup] if run.backup else [])
         return MigrationResult(Ended.DONE, run, message=f"{run.records_changed:,} changes, every one verified")
-
-    def _drop_old_undo_tables(self, run: Run) -> None:
-        """Only the last run can be undone. Emptied in small steps: dropping a large table holds the lock for long."""
-        connection = self._connection
-        tables = [
-            str(name)
-            for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE name GLOB 'migration_undo_*'")
-            if not str(name).startswith(f"migration_undo_{run.id}_")
-        ]
-        for table in tables:
-            for after, through, _records in list(ranges(connection, 2**63 - 1, lambda: _UNDO_DELETE, table)):
-                with self._fence.transaction():
-                    connection.execute(f"DELETE FROM {table} WHERE id > ? AND id <= ?", (after, through))  # noqa: S608
-                self._log.between()
-            with self._fence.transaction():
-                connection.execute(f"DROP TABLE {table}")
 
     def _take_back(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> MigrationResult:
         """The engine itself found something wrong: everything goes back, and the reason is kept."""

@@ -15,7 +15,6 @@ import msgspec
 from llm_metrics_proxy.storage.base import SqlValue
 
 REASON_COLUMN: Final = "recompute_reason"
-BATCH_LOCK_MS: Final = 50
 
 Oracle = Callable[..., tuple[SqlValue, ...]]
 

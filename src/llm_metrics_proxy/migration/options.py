@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.migration.model import BATCH_LOCK_MS, Migration, Report, quiet
+from llm_metrics_proxy.migration.model import Migration, Report, quiet
 from llm_metrics_proxy.migration.window import DailyWindow
 
 
@@ -16,7 +16,7 @@ class Options:
 
     backup_dir: Path
     backup_keep: int = 3
-    batch_lock_ms: int = BATCH_LOCK_MS
+    batch_lock_ms: int = 50
     pause_ms: int = 0
     window: DailyWindow | None = None
     max_seconds: float | None = None

@@ -19,15 +19,7 @@ from llm_metrics_proxy.migration.adoption import adopt
 from llm_metrics_proxy.migration.chain import chain_sql
 from llm_metrics_proxy.migration.legacy import FileKind, inspect, schema_of
 from llm_metrics_proxy.migration.lock import lock_holder
-from llm_metrics_proxy.migration.model import (
-    Migration,
-    Progress,
-    Report,
-    RunState,
-    WorkPhase,
-    describe_stamp,
-    quiet,
-)
+from llm_metrics_proxy.migration.model import Migration, Progress, Report, RunState, WorkPhase, describe_stamp, quiet
 from llm_metrics_proxy.migration.overview import Survey, disk_of, examine, refuse
 from llm_metrics_proxy.migration.own_schema import index_steps
 from llm_metrics_proxy.migration.plan import MigrationPlan, PlannedGap, PlannedStep, StampCount, in_words

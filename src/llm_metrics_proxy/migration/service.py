@@ -9,7 +9,8 @@ The rules:
 * Other processes migrate too (``llm-metrics-proxy migrate``): every few seconds it reads what they wrote down, reports
   it, and finishes the run of one that died.
 
-All it knows is one frozen ``View``, replaced as a whole, which any thread may read without waiting.
+All it knows is one frozen ``View``, replaced as a whole, which any thread may read without waiting. One file, because
+one thread owns all of this.
 """
 
 import logging

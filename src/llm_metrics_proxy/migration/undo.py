@@ -23,6 +23,7 @@ _UNDO_TO: Final = "undo_to"
 _UNDO_ENDS: Final = "undo_ends"
 _CONFLICTS: Final = 100
 _ALL: Final = ""
+_DELETED_AT_ONCE: Final = 20_000
 
 Pause = Callable[[], None]
 
@@ -112,3 +113,15 @@ def _finish(
 
 def _count(connection: apsw.Connection, table: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {table}").get)  # noqa: S608
+
+
+def drop_other_entries(connection: apsw.Connection, fence: Fence, run: Run, between: Pause) -> None:
+    """Only the last run can be undone. Emptied in small steps: dropping a large table holds the lock for long."""
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE name GLOB 'migration_undo_*'").fetchall()
+    for table in (str(name) for (name,) in tables if not str(name).startswith(f"migration_undo_{run.id}_")):
+        for after, through, _records in list(ranges(connection, 2**63 - 1, lambda: _DELETED_AT_ONCE, table)):
+            with fence.transaction():
+                connection.execute(f"DELETE FROM {table} WHERE id > ? AND id <= ?", (after, through))  # noqa: S608
+            between()
+        with fence.transaction():
+            connection.execute(f"DROP TABLE {table}")
