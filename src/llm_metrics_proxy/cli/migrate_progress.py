@@ -14,18 +14,6 @@ from rich.progress import Progress as Bars
 from llm_metrics_proxy.cli.output import duration, plain
 from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase, quiet
 
-PHASES: Final = {
-    WorkPhase.IDLE: "",
-    WorkPhase.WAITING: "waiting",
-    WorkPhase.CHECKING: "checking",
-    WorkPhase.BACKING_UP: "backing up",
-    WorkPhase.ADOPTING: "adopting",
-    WorkPhase.MIGRATING: "migrating",
-    WorkPhase.PAUSED: "paused",
-    WorkPhase.VERIFYING: "verifying",
-    WorkPhase.UNDOING: "undoing",
-    WorkPhase.COMPACTING: "compacting",
-}
 _UNITS: Final = {WorkPhase.BACKING_UP: "pages", WorkPhase.COMPACTING: "bytes"}
 
 
@@ -79,7 +67,7 @@ def shown(console: Console | None = None) -> Iterator[Report]:
     def report(progress: Progress) -> None:
         bars.update(
             task,
-            description=PHASES[progress.phase],
+            description="" if progress.phase is WorkPhase.IDLE else progress.phase.value.replace("_", " "),
             completed=progress.done,
             total=progress.total or None,
             figures=figures(progress),

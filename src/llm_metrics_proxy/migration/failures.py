@@ -38,10 +38,6 @@ def _text(column: str) -> str:
     return f"CASE WHEN typeof({column}) = 'text' THEN {column} END"
 
 
-def _integer(column: str) -> str:
-    return f"CASE WHEN typeof({column}) = 'integer' THEN {column} END"
-
-
 def _is_number(column: str) -> str:
     return f"typeof({column}) IN ('integer', 'real')"
 
@@ -148,9 +144,9 @@ def shared_expressions(version: str) -> SharedExpressions:
             "w3": f"lower({_text('error_type')})", "m": f"coalesce(lower({_text('error_message')}), '')",
             "has_m": "typeof(error_message) = 'text'", "own": "typeof(upstream_error_code) = 'text' OR typeof(upstream_error_type) = 'text'",  # noqa: E501
             "has_model": "typeof(model) = 'text'",
-            "us": _integer("upstream_status_code"),
-            "s": f"coalesce({_integer('upstream_status_code')}, {_integer('status_code')})",
-            "ok": f"CASE WHEN {_is_number('success')} THEN success <> 0 END", "cc": _integer("content_chunks"),
+            "us": _WHOLE.format("upstream_status_code"),
+            "s": f"coalesce({_WHOLE.format('upstream_status_code')}, {_WHOLE.format('status_code')})",
+            "ok": f"CASE WHEN {_is_number('success')} THEN success <> 0 END", "cc": _WHOLE.format("content_chunks"),
             "rb": _is_number("request_bytes"), "bc": _is_number("body_complete_ms"),
             "rs": _is_number("request_sent_ms"), "rh": _is_number("response_headers_ms"),
             "fb": _is_number("time_to_first_byte_ms"), "ft": _is_number("time_to_first_token_ms"),
