@@ -16,7 +16,7 @@ from llm_metrics_proxy.storage.base import Reader
 
 
 class VersionNote(msgspec.Struct, frozen=True, kw_only=True):
-    """What one released version changed in the meaning of stored numbers."""
+    """One released version, as far as the meaning of stored numbers goes."""
 
     version: str
     tokens_per_second: str  # its formula
