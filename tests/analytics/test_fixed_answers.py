@@ -1,8 +1,8 @@
 """Summaries, errors, live sums and good hours give the values that they gave before they were plans of a query.
 
 ``fixed_answers.json`` was written by 4.3.0, in which each of these answers had SQL of its own, but for two things: odd
-words (in the file ``odd``) go by the name that queries give them, and errors until a day of the file ``rolled up``, which
-4.3.0 read from records without saying so, come from roll-ups.
+words (in the file ``odd``) go by the name that queries give them, and errors until a day of the file ``rolled up`` come
+from roll-ups, which 4.3.0 read from records without saying so.
 ``python -m tests.analytics.test_fixed_answers`` writes what this program answers.
 """
 
@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from llm_metrics_proxy.analytics import ErrorsQuery, RequestFilter, read_errors, rollup_range, summarise
-from llm_metrics_proxy.analytics.good_hours import GoodHours
+from llm_metrics_proxy.analytics.good_hours import GoodCount, GoodHours
 from llm_metrics_proxy.analytics.live import arrived
 from llm_metrics_proxy.analytics.slos import parse_slo
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
@@ -39,7 +39,7 @@ GOLDEN: Final = Path(__file__).parents[1] / "fixtures" / "databases"
 CHANGING: Final = frozenset({"app_version", "older_records", "meaning", "advice", "filter", "request_id", "retry"})
 COLUMNS: Final = ("response_time_ms", "connect_ms", "tokens_per_second")
 _HOUR: Final = timedelta(hours=1)
-_RANGE: Final = {"start": FIRST + timedelta(minutes=17), "end": FIRST + 41 * _HOUR}
+_RANGE: Final[dict[str, Any]] = {"start": FIRST + timedelta(minutes=17), "end": FIRST + 41 * _HOUR}
 SELECTIONS: Final[dict[str, RequestFilter]] = {
     "everything": RequestFilter(),
     "a range": RequestFilter(**_RANGE),
@@ -82,13 +82,12 @@ def rolled_up(path: Path, rows: list[tuple[Any, ...]], records: int, prune_befor
     stored(path, rows)
     connection = apsw.Connection(str(path))
     write_state(connection, RollupState(tables=FINGERPRINT))
-    dense = rollup_store.DENSE_DAY, rollup_store.DENSE_QUARTER
-    rollup_store.DENSE_DAY, rollup_store.DENSE_QUARTER = 300, 20  # type: ignore[misc]
-    with connection:
+    with pytest.MonkeyPatch.context() as patch, connection:
+        patch.setattr(rollup_store, "DENSE_DAY", 300)
+        patch.setattr(rollup_store, "DENSE_QUARTER", 20)
         assert add(connection, gather(connection, read_state(connection), records))
         if prune_before is not None:
             assert prune_some(connection, int(prune_before.timestamp()), 10_000)
-    rollup_store.DENSE_DAY, rollup_store.DENSE_QUARTER = dense  # type: ignore[misc]
     connection.close()
 
 
@@ -152,12 +151,12 @@ def _fixed(answer: Any) -> Any:
     return found
 
 
-def _good(reader: SqliteReader) -> list[tuple[int, int]]:
+def _good(reader: SqliteReader) -> list[GoodCount]:
     hours = GoodHours(reader)
     ends = [FIRST + 22 * _HOUR + timedelta(minutes=minutes) for minutes in (0, 1, 90, 60, -30, 3000, 59)]
     windows = (timedelta(minutes=30), 5 * _HOUR, timedelta(days=1, microseconds=7))
     asked = [RequestFilter(start=end - window, end=end, model="gpt-4o") for end in ends for window in windows]
-    return [tuple(hours.measure(selection, slos)) for selection in asked for slos in (SLOS, ())]
+    return [hours.measure(selection, slos) for selection in asked for slos in (SLOS, ())]
 
 
 def answers(name: str) -> dict[str, Any]:
@@ -200,6 +199,6 @@ def test_every_value_is_what_it_was(name: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 if __name__ == "__main__":
-    rollup_range.FEW_RECORDS = 0  # type: ignore[misc]
+    pytest.MonkeyPatch().setattr(rollup_range, "FEW_RECORDS", 0)
     text = json.dumps({name: answers(name) for name in FILES}, sort_keys=True, separators=(",", ":"))
     PINNED.write_text(text.replace('"errors of', '\n"errors of').replace('"summary of', '\n"summary of') + "\n")

@@ -14,7 +14,7 @@ from llm_metrics_proxy.demo.traffic import generate
 from llm_metrics_proxy.errors import PortInUseError
 
 
-class _Server(uvicorn.Server):
+class _DemoServer(uvicorn.Server):
     """uvicorn raises a caught signal again when it has stopped; a demo that was told to stop ends with 0."""
 
     @contextlib.contextmanager
@@ -62,7 +62,7 @@ async def serve(options: DemoOptions, stop: asyncio.Event, *, announce: Callable
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    server = _Server(config)
+    server = _DemoServer(config)
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     traffic = options.traffic_to and asyncio.create_task(generate(options.traffic_to, options.rate_per_s, options.seed))
     if announce is not None:

@@ -13,19 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import msgspec
 
 from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.analytics.source import Source
 from llm_metrics_proxy.errors import LlmMetricsProxyError
-from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.storage.base import AlertDelivery, AlertMemory, Reader, StoredAlert
+from llm_metrics_proxy.storage.base import AlertMemory, Reader, StoredAlert
 from llm_metrics_proxy.watch import webhook
+from llm_metrics_proxy.watch.delivery import Deliveries, Post, events_of, shown_time
 from llm_metrics_proxy.watch.evaluation import SloReport, measure_alert, measure_slo, unmeasured
 from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
-from llm_metrics_proxy.watch.states import AlertState, Change, Phase, step
+from llm_metrics_proxy.watch.states import AlertPhase, AlertState, step
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class AlertReport(msgspec.Struct, frozen=True, kw_only=True):
     resolve_s: int
     filter: About
     webhook: str | None  # whose host only is shown
-    phase: str = Phase.OK
+    phase: str = AlertPhase.OK
     since: str | None = None  # when the phase began
     value: float | None = None  # as last measured
     n: int = 0  # records it rests on
@@ -54,24 +54,6 @@ class AlertReport(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None  # why it could not be measured last time
     waiting: int = 0  # messages that its receiver has not taken yet
     last_delivery_error: str | None = None
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What a webhook gets, as JSON. ``id`` is the same in every attempt to tell it."""
-
-    id: str
-    alert: str
-    state: str  # firing or resolved
-    incident: str  # when it began to fire: both messages of an incident have it
-    at: str
-    metric: str
-    op: str
-    threshold: float
-    value: float | None
-    n: int
-    window_s: int
-    filter: About
-    app_version: str = APP_VERSION
 
 
 class Rules(NamedTuple):
@@ -86,13 +68,6 @@ class _Measured(NamedTuple):
     n: int
     at: str | None
     error: str | None
-
-
-class Post(Protocol):
-    """``webhook.post``."""
-
-    def __call__(self, url: str, body: str, event_id: str) -> str | None:
-        """Why it was not taken, or ``None``."""
 
 
 class Watcher:
@@ -118,15 +93,13 @@ class Watcher:
         self._rules = rules
         self._interval_s = interval_s
         self._ready = ready
-        self._post = post
         self._clock = clock
+        self._stop = threading.Event()
+        self._deliveries = Deliveries(post, clock, self._stop.is_set)
         self._states: dict[str, AlertState] = {}
         self._loaded = False
         self._measured: dict[str, _Measured] = {}
         self._slo_reports: dict[str, SloReport] = {}
-        self._waiting: dict[str, tuple[int, str | None]] = {}
-        self._failures: dict[str, tuple[int, float]] = {}  # by address: in a row, and when to try again
-        self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
     # -- from outside
@@ -184,10 +157,10 @@ class Watcher:
             before = self._states.get(rule.name, AlertState())
             after, change = step(rule, before, rule.holds(value, n), now)
             if after != before or rule.name not in self._states:
-                events = {} if change is None else _events(rule, change, value, n, moment)
+                events = {} if change is None else events_of(rule, change, value, n, moment)
                 self._keep(memory, rule.name, after, events, now)
             if change is not None:
-                told = "fires" if change.phase == Phase.FIRING else "is resolved"
+                told = "fires" if change.phase == AlertPhase.FIRING else "is resolved"
                 log.warning("alert %s %s: %s is %s", rule.name, told, rule.metric, value)
         except (LlmMetricsProxyError, OSError) as error:
             last = self._measured.get(rule.name, _Measured(None, 0, None, None))
@@ -199,14 +172,14 @@ class Watcher:
                 log.exception("alert %s met a bug", rule.name)
             self._measured[rule.name] = last._replace(error=_bug(error))
             return True
-        self._measured[rule.name] = _Measured(value, n, _shown(now), None)
+        self._measured[rule.name] = _Measured(value, n, shown_time(now), None)
         return True
 
     def _load(self, memory: AlertMemory) -> None:
         if self._loaded:
             return
         self._states = {
-            name: AlertState(phase=Phase(stored.phase), since=stored.since, well_since=stored.well_since)
+            name: AlertState(phase=AlertPhase(stored.phase), since=stored.since, well_since=stored.well_since)
             for name, stored in memory.states().items()
         }
         self._loaded = True
@@ -221,7 +194,7 @@ class Watcher:
     def _alert_report(self, rule: AlertRule) -> AlertReport:
         state = self._states.get(rule.name, AlertState())
         measured = self._measured.get(rule.name, _Measured(None, 0, None, None))
-        waiting, last_error = self._waiting.get(rule.name, (0, None))
+        waiting, last_error = self._deliveries.waiting(rule.name)
         return AlertReport(
             name=rule.name,
             metric=rule.metric,
@@ -233,7 +206,7 @@ class Watcher:
             filter=rule.about,
             webhook=rule.shown_webhook,
             phase=state.phase,
-            since=None if state.since is None else _shown(state.since),
+            since=None if state.since is None else shown_time(state.since),
             value=measured.value,
             n=measured.n,
             measured_at=measured.at,
@@ -285,76 +258,9 @@ class Watcher:
         memory.close()
 
     def deliver(self, memory: AlertMemory) -> None:
-        """Tell what is to be told, once each. A receiver that does not take it costs one attempt, and then its turn
-        comes later and later: what others are to be told does not wait for it."""
-        urls = {rule.name: rule.webhook for rule in self._rules.alerts}
-        try:
-            for delivery in memory.deliveries():
-                if self._stop.is_set():
-                    break
-                self._deliver(memory, delivery, urls.get(delivery.name))
-            waiting = memory.deliveries()
-        except (LlmMetricsProxyError, OSError) as error:
-            log.debug("alerts cannot be told at the moment: %s", error)
-            return
-        self._waiting = {
-            name: (sum(one.name == name for one in waiting), _last(waiting, name))
-            for name in {delivery.name for delivery in waiting}
-        }
-
-    def _deliver(self, memory: AlertMemory, delivery: AlertDelivery, url: str | None) -> None:
-        if url is None:  # its rule, or the rule's webhook, is gone
-            memory.done(delivery)
-            return
-        failures, not_before = self._failures.get(url, (0, 0.0))
-        if time.monotonic() < not_before:
-            return
-        error = self._post(url, delivery.body, delivery.event_id)
-        if error is None:
-            self._failures.pop(url, None)
-            memory.done(delivery)
-            return
-        self._failures[url] = (failures + 1, time.monotonic() + webhook.retry_after_s(failures + 1))
-        if self._clock() - delivery.created_at > webhook.GIVE_UP_S:
-            log.error("alert %s: its receiver did not take %s for a day: %s", delivery.name, delivery.event_id, error)
-            memory.done(delivery)
-            return
-        if failures == 0:
-            log.warning("alert %s: its receiver did not take it, and is asked again: %s", delivery.name, error)
-        memory.failed(delivery, error)
+        """Send what is due, once each."""
+        self._deliveries.send(memory, {rule.name: rule.webhook for rule in self._rules.alerts})
 
 
 def _bug(error: Exception) -> str:
     return f"a bug: {type(error).__name__}: {error}"
-
-
-def _last(waiting: Sequence[AlertDelivery], name: str) -> str | None:
-    return next((one.last_error for one in reversed(waiting) if one.name == name and one.last_error), None)
-
-
-def _events(
-    rule: AlertRule, change: Change, value: float | None, n: int, moment: datetime
-) -> dict[str, tuple[str, str]]:
-    """Nothing to be told to nobody."""
-    if rule.webhook is None:
-        return {}
-    incident = _shown(change.incident)
-    message = Message(
-        id=f"{rule.name}/{incident}/{change.phase}",
-        alert=rule.name,
-        state=change.phase,
-        incident=incident,
-        at=_shown(moment.timestamp()),
-        metric=rule.metric,
-        op=rule.op,
-        threshold=rule.threshold,
-        value=value,
-        n=n,
-        window_s=rule.window_s,
-        filter=rule.about,
-    )
-    return {message.id: (rule.name, msgspec.json.encode(message).decode())}
-
-
-def _shown(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
