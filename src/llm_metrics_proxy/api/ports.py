@@ -12,8 +12,7 @@ from llm_metrics_proxy.api.site import Asset
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.base import Reader
-from llm_metrics_proxy.watch.evaluation import SloReport
-from llm_metrics_proxy.watch.watcher import AlertReport
+from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport
 
 
 class ServiceStatus(Protocol):

@@ -30,8 +30,7 @@ from llm_metrics_proxy.record import (
     raw_facts,
 )
 from llm_metrics_proxy.reports import Report
-from llm_metrics_proxy.watch.evaluation import SloReport
-from llm_metrics_proxy.watch.watcher import AlertReport
+from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport
 from llm_metrics_proxy.wire.error_taxonomy import TAXONOMY
 
 

@@ -1,11 +1,11 @@
-"""The threads that watch: one measures alerts, one measures objectives, one tells what alerts have to tell.
+"""The threads that watch: one measures alerts, one measures objectives, one sends messages.
 
-They are apart so that none waits for another: an objective over a month may take seconds to measure, and a receiver may
-hang. Each measures a rule again after ``interval_s``, or after twenty times as long as it took, if that is longer, so
-that watching never takes more than a small part of the machine.
+None waits for another: an objective over a month may take seconds to measure, and a receiver may hang. A rule is
+measured again after ``interval_s``, or after twenty times as long as it took, if that is longer, so that watching never
+takes more than a small part of the machine.
 
-States and what is to be told are kept in the database in one transaction, so a restart forgets no incident and tells of
-none twice; only telling itself can happen twice, with the same id (see ``webhook``).
+States and messages are stored in one transaction, so that a restart forgets no incident and reports none twice. Only
+the sending can happen twice, with the same id (see ``webhook``).
 """
 
 import logging
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -23,8 +23,8 @@ from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.storage.base import AlertMemory, Reader, StoredAlert
 from llm_metrics_proxy.watch import webhook
 from llm_metrics_proxy.watch.delivery import Deliveries, Post, events_of, shown_time
-from llm_metrics_proxy.watch.evaluation import SloReport, measure_alert, measure_slo, unmeasured
-from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
+from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport, measure_alert, measure_slo, unmeasured
+from llm_metrics_proxy.watch.rules import AlertRule, SloRule
 from llm_metrics_proxy.watch.states import AlertPhase, AlertState, step
 
 log = logging.getLogger(__name__)
@@ -32,28 +32,7 @@ log = logging.getLogger(__name__)
 LONGEST_SHARE: Final = 20.0  # of the time that measuring may take: one part in so many
 _LOOK_S: Final = 0.5  # between two looks at what is due
 _AGAIN_S: Final = 1.0  # after trouble
-
-
-class AlertReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert as it is now."""
-
-    name: str
-    metric: str
-    op: str
-    threshold: float
-    window_s: int
-    for_s: int
-    resolve_s: int
-    filter: About
-    webhook: str | None  # whose host only is shown
-    phase: str = AlertPhase.OK
-    since: str | None = None  # when the phase began
-    value: float | None = None  # as last measured
-    n: int = 0  # records it rests on
-    measured_at: str | None = None
-    error: str | None = None  # why it could not be measured last time
-    waiting: int = 0  # messages that its receiver has not taken yet
-    last_delivery_error: str | None = None
+_Rule = TypeVar("_Rule", AlertRule, SloRule)
 
 
 class Rules(NamedTuple):
@@ -68,6 +47,9 @@ class _Measured(NamedTuple):
     n: int
     at: str | None
     error: str | None
+
+
+_UNMEASURED: Final = _Measured(None, 0, None, None)
 
 
 class Watcher:
@@ -134,17 +116,24 @@ class Watcher:
     # -- alerts
 
     def _watch_alerts(self) -> None:
-        memory, due = self._memory(), dict[str, float]()
+        memory = self._memory()
+        self._watch(lambda: self._rules.alerts, lambda rule: self.watch_alert(rule, memory))
+        memory.close()
+
+    def _watch(self, rules: Callable[[], Sequence[_Rule]], measure: Callable[[_Rule], bool]) -> None:
+        """Measure each rule whenever it is due; soon again where ``measure`` says that it went wrong."""
+        due: dict[str, float] = {}
         while not self._stop.wait(_LOOK_S):
-            for rule in self._rules.alerts:
+            for rule in rules():
                 if not self._ready() or self._stop.is_set():
                     break
-                if time.monotonic() < due.get(rule.name, 0.0):
-                    continue
                 began = time.monotonic()
-                well = self.watch_alert(rule, memory)
-                due[rule.name] = self._next(began) if well else time.monotonic() + min(self._interval_s, _AGAIN_S)
-        memory.close()
+                if began < due.get(rule.name, 0.0):
+                    continue
+                went_well = measure(rule)
+                now = time.monotonic()
+                pause_s = max(self._interval_s, LONGEST_SHARE * (now - began))
+                due[rule.name] = now + (pause_s if went_well else min(self._interval_s, _AGAIN_S))
 
     def watch_alert(self, rule: AlertRule, memory: AlertMemory) -> bool:
         """Measure it, and keep what follows; whether that went well. Trouble is shown in its report, and changes no
@@ -163,11 +152,11 @@ class Watcher:
                 told = "fires" if change.phase == AlertPhase.FIRING else "is resolved"
                 log.warning("alert %s %s: %s is %s", rule.name, told, rule.metric, value)
         except (LlmMetricsProxyError, OSError) as error:
-            last = self._measured.get(rule.name, _Measured(None, 0, None, None))
+            last = self._measured.get(rule.name, _UNMEASURED)
             self._measured[rule.name] = last._replace(error=str(error))
             return False
         except Exception as error:  # the thread's boundary: a bug in one rule keeps no other from being watched
-            last = self._measured.get(rule.name, _Measured(None, 0, None, None))
+            last = self._measured.get(rule.name, _UNMEASURED)
             if last.error != _bug(error):
                 log.exception("alert %s met a bug", rule.name)
             self._measured[rule.name] = last._replace(error=_bug(error))
@@ -193,7 +182,7 @@ class Watcher:
 
     def _alert_report(self, rule: AlertRule) -> AlertReport:
         state = self._states.get(rule.name, AlertState())
-        measured = self._measured.get(rule.name, _Measured(None, 0, None, None))
+        measured = self._measured.get(rule.name, _UNMEASURED)
         waiting, last_error = self._deliveries.waiting(rule.name)
         return AlertReport(
             name=rule.name,
@@ -218,19 +207,10 @@ class Watcher:
     # -- objectives
 
     def _watch_slos(self) -> None:
-        due: dict[str, float] = {}
-        while not self._stop.wait(_LOOK_S):
-            for rule in self._rules.slos:
-                if not self._ready() or self._stop.is_set():
-                    break
-                if time.monotonic() < due.get(rule.name, 0.0):
-                    continue
-                began = time.monotonic()
-                self.watch_slo(rule)
-                due[rule.name] = self._next(began)
+        self._watch(lambda: self._rules.slos, self.watch_slo)
 
-    def watch_slo(self, rule: SloRule) -> None:
-        """Measure it. Trouble is shown beside the last numbers."""
+    def watch_slo(self, rule: SloRule) -> bool:
+        """Measure it. Trouble is shown with the last numbers, and gives no reason to hurry."""
         try:
             now = datetime.fromtimestamp(self._clock(), UTC)
             report = measure_slo(self._sources, self._slo_hours, rule, now)
@@ -243,12 +223,9 @@ class Watcher:
                 log.exception("objective %s met a bug", rule.name)
             report = msgspec.structs.replace(last, error=_bug(error))
         self._slo_reports = {**self._slo_reports, rule.name: report}
+        return True
 
-    def _next(self, began: float) -> float:
-        now = time.monotonic()
-        return now + max(self._interval_s, LONGEST_SHARE * (now - began))
-
-    # -- telling
+    # -- delivery
 
     def _deliver_on(self) -> None:
         memory = self._memory()
