@@ -74,7 +74,7 @@ class RecordsSource:
         self._reader = reader
 
     def can_answer(self, plan: QueryPlan) -> bool:  # noqa: ARG002 -- it can answer any
-        """Records tell everything."""
+        """Records hold everything."""
         return True
 
     def is_worth_it(self, plan: QueryPlan) -> bool:  # noqa: ARG002

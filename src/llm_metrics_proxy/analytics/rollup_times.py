@@ -1,7 +1,7 @@
 """When the oldest and the newest record of a group began, where roll-ups answer.
 
-Roll-ups do not keep that. They tell on which day a group has its first and its last records, and there the records
-themselves are asked.
+Roll-ups do not keep these times. They show on which day a group has its first and its last records; the times are read
+from the records of that day.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +38,7 @@ def _in(plan: QueryPlan, buckets: tuple[TimeBucket, ...]) -> QueryPlan:
 def times_of(
     now: Snapshot, plan: QueryPlan, within: Range, kept_before_s: int, ask: Read
 ) -> dict[Key, dict[str, Any]] | None:
-    """``SourceResult.times`` of a plan; ``None``: ``ask`` cannot tell the days. Records of days that began before
+    """``SourceResult.times`` of a plan; ``None``: ``ask`` does not know the days. Records of days that began before
     ``kept_before_s`` were deleted."""
     days = by_day(plan, within)
     result = ask(days)

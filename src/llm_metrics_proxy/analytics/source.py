@@ -53,7 +53,7 @@ class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
     adds_up_with: tuple[str, ...] = ()
     most_errors: int | None = None  # so many groups are enough: those with most errors, of those that have any
     parse_times: bool = False  # buckets, all of one length, have times of every readable form, and not of today's alone
-    by_version: bool = True  # whether ``SourceResult.versions`` is asked for
+    by_version: bool = True  # whether ``SourceResult.versions`` is needed
 
 
 class ColumnStats(Protocol):

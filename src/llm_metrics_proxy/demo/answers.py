@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from llm_metrics_proxy.demo.models import Model
 
-# The answer tells what it is, whatever the question was: nobody shall take it for a model's opinion.
+# The answer says what it is, whatever the question, so that nobody takes it for a model's opinion.
 _OPENING: Final = ("This", " is", " a", " simulated", " answer", ".")
 _SENTENCE: Final = (
     "the proxy counts what passes and keeps one record for every request so that the numbers can be trusted later"

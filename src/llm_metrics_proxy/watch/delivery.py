@@ -39,7 +39,7 @@ class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
 def events_of(
     rule: AlertRule, change: AlertChange, value: float | None, n: int, moment: datetime
 ) -> dict[str, tuple[str, str]]:
-    """What a change of an alert's state has to tell, by id; nothing where the alert has no webhook."""
+    """The message about a change of an alert's state, by id; none where the alert has no webhook."""
     if rule.webhook is None:
         return {}
     incident = shown_time(change.incident)

@@ -4,8 +4,8 @@
      ▲               │
      └──holds not────┘
 
-It tells exactly twice of each incident: when it begins to fire, and when it is resolved. What comes and goes within
-``for_s`` tells nothing, and what goes and comes within ``resolve_s`` stays one incident.
+Each incident gives exactly two messages: when the alert begins to fire, and when it is resolved. What comes and goes
+within ``for_s`` gives none, and what goes and comes within ``resolve_s`` stays one incident.
 """
 
 from enum import StrEnum
@@ -33,7 +33,7 @@ class AlertState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertChange(NamedTuple):
-    """What is to be told. ``incident``: when it began to fire, which both changes of an incident share."""
+    """What a message is about. ``incident``: when it began to fire, which both changes of an incident share."""
 
     phase: str  # firing or resolved
     incident: float
@@ -44,7 +44,7 @@ RESOLVED: Final = "resolved"
 
 
 def step(rule: AlertRule, state: AlertState, holds: bool, now: float) -> tuple[AlertState, AlertChange | None]:
-    """The next state, and what is to be told. A clock that went back makes nothing happen sooner."""
+    """The next state, and what to send. A clock that went back makes nothing happen sooner."""
     if state.phase is AlertPhase.FIRING:
         return _firing(rule, state, holds, now)
     if not holds:

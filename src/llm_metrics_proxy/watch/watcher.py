@@ -149,8 +149,8 @@ class Watcher:
                 events = {} if change is None else events_of(rule, change, value, n, moment)
                 self._keep(memory, rule.name, after, events, now)
             if change is not None:
-                told = "fires" if change.phase == AlertPhase.FIRING else "is resolved"
-                log.warning("alert %s %s: %s is %s", rule.name, told, rule.metric, value)
+                event = "fires" if change.phase == AlertPhase.FIRING else "is resolved"
+                log.warning("alert %s %s: %s is %s", rule.name, event, rule.metric, value)
         except (LlmMetricsProxyError, OSError) as error:
             last = self._measured.get(rule.name, _UNMEASURED)
             self._measured[rule.name] = last._replace(error=str(error))
