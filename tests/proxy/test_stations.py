@@ -10,7 +10,7 @@ import pytest
 from llm_metrics_proxy.proxy import stations
 from tests.proxy.client import STREAMED_CHAT, get, post
 from tests.proxy.harness import ProxyWorker
-from tests.upstream import FakeUpstream, openai_handler, unused_port
+from tests.upstream import Close, FakeUpstream, Send, in_turn, json_response, openai_handler, unused_port
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -90,6 +90,43 @@ def test_a_request_that_fails_says_why(tmp_path: Path) -> None:
         found = names(told(proxy, proxy.record().request_id))
         assert found[0].startswith("accepted GET ")
         assert found[-2].startswith("ended: ")
+
+
+def test_a_request_that_is_sent_again_has_a_line_for_each_attempt(tmp_path: Path) -> None:
+    script = in_turn([Send(json_response({"data": []}))], [Close()], [Send(json_response({"data": []}))])
+    with FakeUpstream(script) as server, ProxyWorker(tmp_path, server.url, log_level="debug") as proxy:
+        with proxy.connect() as client:
+            for _ in range(2):
+                client.send(get())
+                assert client.answer(b"GET").status == 200
+        first, second = (names(told(proxy, record.request_id)) for record in proxy.records(2))
+    address = server.url.removeprefix("http://")
+    begin, end = first[: first.index("connected")], first[first.index("request sent") :]
+    assert begin[-1] == f"backend {address}, attempt 1"
+    assert second == [
+        *begin, "connection reused", "request sent", f"attempt 1 failed: {address}:reset",
+        f"backend {address}, attempt 2", "connected", *end,
+    ]  # fmt: skip
+
+
+def test_another_backend_after_a_failed_one_has_its_lines(tmp_path: Path, upstream: FakeUpstream) -> None:
+    backends = [
+        {"name": "gone", "url": f"http://127.0.0.1:{unused_port()}"},
+        {"name": "well", "url": upstream.url},
+    ]
+    with ProxyWorker(tmp_path, "", backends=backends, log_level="debug") as proxy:
+        assert proxy.ask(post()).status == 200
+        found = names(told(proxy, proxy.record().request_id))
+        at = found.index("attempt 1 failed: gone:connect_refused")
+        assert found[at - 1].startswith("backend gone (")
+        assert found[at + 1] == f"backend well ({upstream.url.removeprefix('http://')}), attempt 2"
+        proxy.forget()
+        assert proxy.ask(get()).status == 200
+        listed = names(told(proxy, proxy.record().request_id))
+        assert listed[1:] == [
+            "request complete", "all 2 backends are asked", "ended: completed, status 200",
+            "its record is in the journal",
+        ]  # fmt: skip
 
 
 def test_without_debug_there_is_not_a_line(tmp_path: Path, upstream: FakeUpstream) -> None:

@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass
 from time import monotonic_ns
 
+from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.admission import own_answer_lines
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.exchange import CLOSED
@@ -25,6 +26,8 @@ class ModelListing(Transaction):
     def forward(self) -> None:
         fleet = self.ctx.fleet
         self.exchange.record.attempts = len(fleet.servers)
+        if stations.on:
+            stations.reached(self.exchange, monotonic_ns(), "all %d backends are asked", len(fleet.servers))
         self.listing = self.ctx.loop.create_task(
             list_models(fleet, self._request_to, self.ctx.options.models_timeout_s)
         )

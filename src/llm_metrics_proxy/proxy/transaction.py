@@ -263,6 +263,8 @@ class Transaction(Download):
         record.retries += 1
         self._note_failed_attempt(server, note)
         record.attempts = (record.attempts or 0) + 1
+        if stations.on:
+            stations.chosen(self.exchange, monotonic_ns())
         server.pool.acquire(self, fresh=True)
 
     def _fail_over(self, server: Server, cause: Cause, note: str) -> bool:
@@ -286,6 +288,8 @@ class Transaction(Download):
         record = self.exchange.record
         note = f"{server.backend.shown_name}:{why}"
         record.attempt_errors = note if record.attempt_errors is None else f"{record.attempt_errors},{note}"
+        if stations.on:
+            stations.reached(self.exchange, monotonic_ns(), "attempt %d failed: %s", record.attempts, note)
 
     def tunnel_opened(self, head: ResponseHead, now: int) -> TunnelEnd | None:
         upstream = self.upstream
