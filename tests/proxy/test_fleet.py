@@ -392,6 +392,20 @@ def test_a_client_that_leaves_while_models_are_listed_has_a_record(stack: ExitSt
     wait_until(lambda: not proxy.has_connections_to(mute.port))
 
 
+@pytest.mark.parametrize("media", [b"application/json", b"text/plain"])
+def test_a_body_that_comes_with_a_question_for_models_is_not_held_for_ever(
+    stack: ExitStack, tmp_path: Path, media: bytes
+) -> None:
+    a = stack.enter_context(FakeUpstream(lists("m")))
+    proxy = serve(stack, tmp_path, [told("a", a), told("b", a)], max_buffered_bytes=5000)
+    question = get(b"/v1/models", b"Content-Type: " + media, b"Content-Length: 2000") + b"x" * 2000
+    for _ in range(4):  # the third has no room where the first two are still held
+        answer = proxy.ask(question)
+        assert answer.status == 200
+    assert {record.request_bytes for record in proxy.records(4)} == {2000}
+    assert proxy.health()["workers"][0]["bodies_bytes"] == 0
+
+
 def test_one_backend_with_a_name_is_passed_its_list_of_models_untouched(stack: ExitStack, tmp_path: Path) -> None:
     a = stack.enter_context(FakeUpstream(lists("m")))
     proxy = serve(stack, tmp_path, [told("a", a)])

@@ -53,6 +53,7 @@ class ModelListing(Transaction):
         if listing.body is None:
             self.end(Cause.NO_MODELS, " ".join((f"No backend listed its models: {missing}.", *listing.reasons)))
             return
+        self.let_go()  # of a body, for which nobody has asked
         now = monotonic_ns()
         self.exchange.answered_here(now, 200)
         record.response_bytes = len(listing.body)
