@@ -9,13 +9,11 @@ server's own acts for a reader who may not know.
 """
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from llm_metrics_proxy.doors import Access, HostRule, OriginRule, host_name, is_same_origin
 from llm_metrics_proxy.proxy.endings import Cause
-
-if TYPE_CHECKING:
-    from llm_metrics_proxy.proxy.inbound import InboundRequest
+from llm_metrics_proxy.proxy.inbound import InboundRequest
 
 # What pages may read of an answer's head, besides what they always may and the server's own list.
 EXPOSED: Final = b"x-llm-metrics-request-id, x-llm-metrics-missing-backends, Retry-After"
@@ -57,7 +55,7 @@ class Admission:
         self._good_hosts: set[bytes] = set()  # spellings that were looked at
         self._origins = OriginRule(allowed_origins)
 
-    def judge(self, request: "InboundRequest", *, trusted: bool) -> AdmissionVerdict:
+    def judge(self, request: InboundRequest, *, trusted: bool) -> AdmissionVerdict:
         """``trusted``: the peer's X-Forwarded-Host is the name that the client asked by."""
         facts = request.facts
         host = facts.get("host")
@@ -85,7 +83,7 @@ class Admission:
         cors += _VARY
         return AdmissionVerdict(None, cors, _preflight(request, cors))
 
-    def _is_foreign_load(self, request: "InboundRequest", site: bytes | None) -> bool:
+    def _is_foreign_load(self, request: InboundRequest, site: bytes | None) -> bool:
         """A picture or script of another site's page, for which browsers send no Origin; a link may be followed.
 
         Which page it is may stand in Referer, which a page can leave out and not forge.
@@ -99,7 +97,7 @@ class Admission:
         return page is None or self._origins.access(page[0].decode("latin-1")) is Access.NONE
 
 
-def _preflight(request: "InboundRequest", cors: bytes) -> bytes | None:
+def _preflight(request: InboundRequest, cors: bytes) -> bytes | None:
     facts = request.facts
     method = facts.get("cors_method")
     if request.method != b"OPTIONS" or method is None:

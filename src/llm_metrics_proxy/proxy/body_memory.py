@@ -11,7 +11,7 @@ from llm_metrics_proxy.scoreboard import Slot
 
 
 class BodyMemory:
-    """``held_bytes`` is changed by whoever holds; so cheap must it be, as every request passes here twice."""
+    """Whoever holds a body changes ``held_bytes`` by itself: each request does so twice, and a call costs more."""
 
     __slots__ = ("_slot", "held_bytes", "limit_bytes")
 
@@ -25,7 +25,7 @@ class BodyMemory:
         return self.held_bytes + more_bytes <= self.limit_bytes
 
     def refused(self) -> None:
-        """A request was turned away for want of room."""
+        """A request was turned away because there was no room."""
         self._slot.add("bodies_refused")
         self._slot.set("bodies_refused_unix_ms", int(time() * 1000))
 

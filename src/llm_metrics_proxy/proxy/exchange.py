@@ -4,12 +4,14 @@ nanoseconds (integers are exact, and cheaper to turn into milliseconds than floa
     a held body      RECEIVING ──▶ WAITING ──▶ AWAITING ──▶ RESPONDING ──▶ CLOSED
     an upload        RECEIVING ──▶ UPLOADING ─▶ AWAITING ──▶ RESPONDING ──▶ CLOSED
     sent at once     RECEIVING ──────────────▶ AWAITING ──▶ RESPONDING ──▶ CLOSED
+    sent again                     WAITING ◀── AWAITING
     answered here    RECEIVING ──▶ WAITING ────────────────▶ RESPONDING ──▶ CLOSED
 
 A JSON body is held until it is complete. Any other streams up as soon as there is a connection, and the server may
-answer before its end. The tables below say all that can happen: nobody but ``Exchange`` changes its state, and an event
-that a state does not have raises ``KeyError``, because it would leave a request with two records or none. Bytes of an
-answer change no state, come most often, and are not checked.
+answer before its end; one that is complete before there is a connection goes the way of a held one. The tables below
+say all that can happen: nobody but ``Exchange`` changes its state, and an event that a state does not have raises
+``KeyError``, because it would leave a request with two records or none. Bytes of an answer change no state, come most
+often, and are not checked.
 
 What a failure means (outcome, error type, status for the client) is in ``endings``.
 """

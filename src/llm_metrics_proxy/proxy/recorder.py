@@ -22,7 +22,7 @@ from llm_metrics_proxy.scoreboard import OPEN_REQUESTS, REQUESTS, Slot
 
 log = logging.getLogger(__name__)
 
-Ending = tuple[SocketWriter | None, bytes, Callable[[], None] | None]
+LastWrite = tuple[SocketWriter | None, bytes, Callable[[], None] | None]
 
 
 class Trouble(NamedTuple):
@@ -48,7 +48,7 @@ class Recorder:
             log.error("journal: the worker before this one died with %d records that could not be written", waited)
         self._fsync_always = fsync == "always"
         self._sendings: list[tuple[Exchange, SocketWriter, bytes]] = []
-        self._endings: list[Ending] = []
+        self._endings: list[LastWrite] = []
         self._scheduled = False
         self._opened = 0  # in this turn
         self._trouble: Trouble | None = None
@@ -132,7 +132,7 @@ class Recorder:
         words[OPEN_REQUESTS] += opened - len(self._endings)
 
     @staticmethod
-    def _hand_out(endings: list[Ending]) -> None:
+    def _hand_out(endings: list[LastWrite]) -> None:
         for socket_writer, last_bytes, then in endings:
             if socket_writer is not None and last_bytes:
                 socket_writer.write(last_bytes)

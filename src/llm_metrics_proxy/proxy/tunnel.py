@@ -1,5 +1,5 @@
-"""A connection after a 101: what passes through it each way, counted and read on the side. Pure; the transaction moves
-the bytes.
+"""A connection after a 101: what passes through it each way, counted and read on the side. Pure;
+``tunnel_session`` moves the bytes.
 
 The server's direction is read by ``reader`` as any answer is; what clients send is masked, and only counted.
 """
