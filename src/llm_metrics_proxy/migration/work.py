@@ -47,7 +47,7 @@ _PRAGMAS: Final[Pragmas] = {
 }
 
 
-class Work:
+class LockedWork:
     """Whoever makes it closes it."""
 
     def __init__(self, call: EngineCall) -> None:
