@@ -104,8 +104,8 @@ def error_types_fingerprint(version: str, types: Sequence[ErrorType]) -> str:
     rows = [each._replace(meaning="", advice="")._asdict() for each in known.types]
     rows += [each._asdict() for each in known.clues if each.since != FIRST]
     # without what is empty, so that a field that is added one day changes nothing
-    told = [[(name, value) for name, value in row.items() if value] for row in rows]
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    kept = [[(name, value) for name, value in row.items() if value] for row in rows]
+    return hashlib.sha256(repr(kept).encode()).hexdigest()
 
 
 def failures(known: Taxonomy) -> Iterator[OutcomeFacts]:
@@ -113,10 +113,10 @@ def failures(known: Taxonomy) -> Iterator[OutcomeFacts]:
     texts = [text for each in known.clues for text in each.texts]
     words = {word for each in (*known.clues, *VAGUE) for word in each.words} | {each.type for each in known.types}
     for status in (200, 400, 418, 500, 599, *STATUSES):
-        told: dict[str, Any] = {"outcome": "upstream_error", "upstream_status_code": status}
-        yield OutcomeFacts(**told)
-        yield from (OutcomeFacts(**told, upstream_error_code=word, error_type=word) for word in sorted(words))
-        yield from (OutcomeFacts(**told, error_message=f"model: {text}") for text in texts)
+        failed: dict[str, Any] = {"outcome": "upstream_error", "upstream_status_code": status}
+        yield OutcomeFacts(**failed)
+        yield from (OutcomeFacts(**failed, upstream_error_code=word, error_type=word) for word in sorted(words))
+        yield from (OutcomeFacts(**failed, error_message=f"model: {text}") for text in texts)
     for outcome, word in product(OUTCOME_OF, ("refused", "disconnect", "send_timeout", *sorted(words))):
         yield OutcomeFacts(outcome=outcome, error_type=word)
     for path in sorted(GOLDEN.glob("*.db")):

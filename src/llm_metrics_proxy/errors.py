@@ -22,7 +22,7 @@ class SettingsError(LlmMetricsProxyError):
 
 
 class PortInUseError(LlmMetricsProxyError):
-    """A listening address is taken; the message names it and, where the system tells, by whom."""
+    """A listening address is taken; the message names it and, where the system knows, by whom."""
 
 
 class JournalError(LlmMetricsProxyError):

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.analytics.answering import ask, source_for, whole_span
+from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.result import Result
+from llm_metrics_proxy.analytics.sources import source_for, whole_span
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from tests.analytics.database import NOON, Database, a_record
 from tests.examples import examples

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics import Errors, ErrorsQuery, RequestFilter, read_errors
 from llm_metrics_proxy.analytics.error_answer import MAX_MESSAGE_CHARS
-from llm_metrics_proxy.analytics.error_counts import MAX_BUCKETS, MAX_GROUPS, WIDTHS_S, width_for
-from llm_metrics_proxy.analytics.errors import MAX_EXAMPLES
+from llm_metrics_proxy.analytics.errors import MAX_BUCKETS, MAX_EXAMPLES, MAX_GROUPS, WIDTHS_S, width_for
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import RAW_COLUMNS

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.filters import RequestFilter
-from llm_metrics_proxy.analytics.good_hours import Counted, GoodHours
+from llm_metrics_proxy.analytics.good_hours import GoodCount, GoodHours
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.slos import parse_slo
@@ -138,8 +138,8 @@ def test_a_month_is_read_once_and_then_only_what_is_new(tmp_path: Path) -> None:
     store.append(IngestBatch(rows=[a_row_of(random, odd=False)]))
     reader.asked.clear()
     assert hours.measure(month, SLOS).requests == 51
-    by_hour = [parameters for sql, parameters in reader.asked if "GROUP BY 1" in sql]
-    assert [parameters[-1] for parameters in by_hour] == [50]  # the last id that was counted
+    by_id = [parameters for sql, parameters in reader.asked if "id > ? AND id <= ?" in sql]
+    assert [parameters[-2:] for parameters in by_id] == [(50, 51)]  # from the last id that was counted
     reader.close()
     store.close()
 
@@ -150,7 +150,7 @@ def test_a_file_without_roll_ups_is_read_each_time() -> None:
     found = GoodHours(reader).measure(RequestFilter(start=end - timedelta(days=30), end=end), ())
     reader.close()
     assert found.requests == 41
-    assert Counted().plus(found) == found
+    assert GoodCount().plus(found) == found
 
 
 def test_times_that_are_none_are_in_no_hour(tmp_path: Path) -> None:

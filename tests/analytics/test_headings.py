@@ -16,7 +16,7 @@ from llm_metrics_proxy.analytics.measures import measure
 from llm_metrics_proxy.cli import requests, top_view
 from llm_metrics_proxy.cli.top_window import Cost, ModelLine, Percentiles
 from llm_metrics_proxy.record import ALL_COLUMNS
-from llm_metrics_proxy.reports.build import _CLIENT_COLUMNS, _COLUMNS, _FIGURES
+from llm_metrics_proxy.reports.contents import CLIENT_COLUMNS, COLUMNS, FIGURES
 
 DASHBOARD: Final = Path(__file__).parents[2] / "dashboard" / "src"
 _SPEED: Final = "output_tokens_per_second"
@@ -80,9 +80,9 @@ def test_top_shows_under_each_heading_the_number_of_that_name() -> None:
 
 
 def test_a_report_names_its_figures_and_columns_by_the_table() -> None:
-    figures = [as_title(name) for name, _ in _FIGURES]
+    figures = [as_title(name) for name, _ in FIGURES]
     assert len(set(figures)) == len(figures)
-    for columns in (_COLUMNS, _CLIENT_COLUMNS):
+    for columns in (COLUMNS, CLIENT_COLUMNS):
         assert len({words(name) for name in columns}) == len(columns)
 
 

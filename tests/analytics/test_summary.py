@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS
-from llm_metrics_proxy.analytics.summary import summarise
-from llm_metrics_proxy.analytics.summary_answer import MAX_ERROR_TYPES
+from llm_metrics_proxy.analytics.summary import MAX_ERROR_TYPES, summarise
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import COLUMNS, DERIVED, RAW_COLUMNS, Outcome
 from llm_metrics_proxy.storage.base import Snapshot

@@ -4,12 +4,12 @@ import pytest
 from semver import Version
 
 from llm_metrics_proxy.analytics import RequestFilter
-from llm_metrics_proxy.analytics.selection import records_by_version
 from llm_metrics_proxy.analytics.versions import (
     CURRENT_SINCE,
     VERSION_HISTORY,
     follows_older,
     older_records,
+    records_by_version,
 )
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.versions import is_older

@@ -128,7 +128,7 @@ class Slow:
     def query(self, sql: str, parameters: object = ()) -> list[tuple[Any, ...]]:
         self.asked.set()
         time.sleep(0.5)
-        return [("2.0.0", 1)] if "GROUP BY" in sql else []
+        return [(0, "version", "2.0.0", 1)] if "GROUP BY" in sql else []
 
     @contextmanager
     def snapshot(self) -> Iterator["Slow"]:

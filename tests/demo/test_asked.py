@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.demo.asked import Body, Refusal, tool_to_call, understood
+from llm_metrics_proxy.demo.asked import Body, DemoRefusal, tool_to_call, understood
 
 CHAT = {"model": "demo-small", "messages": [{"role": "user", "content": "hi"}]}
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("first", "second")]
@@ -41,7 +41,7 @@ def test_limits_choices_and_usage_are_read() -> None:
 def test_what_cannot_be_served_is_refused(
     member: str, changes: dict[str, Any], status: int, code: str | None, words: str
 ) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(DemoRefusal) as refusal:
         read(member, **changes)
     assert (refusal.value.answer.status, refusal.value.answer.code) == (status, code)
     assert words in refusal.value.answer.message
@@ -49,7 +49,7 @@ def test_what_cannot_be_served_is_refused(
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{", b'{"model":1}', b"\xff", b'{"model":"demo-small","messages":{}}'])
 def test_nonsense_is_a_400(raw: bytes) -> None:
-    with pytest.raises(Refusal, match="Cannot read the request"):
+    with pytest.raises(DemoRefusal, match="Cannot read the request"):
         understood("messages", raw)
 
 

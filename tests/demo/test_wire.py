@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.demo import wire
-from llm_metrics_proxy.demo.answers import Answer, answer
+from llm_metrics_proxy.demo.answers import ModelAnswer, answer
 from llm_metrics_proxy.demo.models import MODELS
 
 TOOL = {"name": "look_up", "parameters": {"properties": {"term": {"type": "string"}}}}
@@ -22,7 +22,7 @@ def objects(events: list[bytes]) -> list[Any]:
     return [json.loads(event[6:]) for event in events[:-1]]
 
 
-def answers(count: int, tool: dict[str, Any] | None = None) -> list[Answer]:
+def answers(count: int, tool: dict[str, Any] | None = None) -> list[ModelAnswer]:
     return [answer(MODELS["demo-reasoning"], Random(seed), 60, tool) for seed in range(count)]
 
 

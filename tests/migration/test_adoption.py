@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.metrics_service import to_row
-from llm_metrics_proxy.migration.adoption import adopt, index_steps, rehearse
+from llm_metrics_proxy.migration.adoption import adopt
 from llm_metrics_proxy.migration.legacy import FileKind, Inspection, inspect
+from llm_metrics_proxy.migration.own_schema import index_steps
+from llm_metrics_proxy.migration.rehearsal import rehearse
 from llm_metrics_proxy.record import ALL_COLUMNS, COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.migration.batches import Log, Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.batches import Log, Pace, ProgressReporter, ranges, transaction
 from llm_metrics_proxy.migration.model import Progress, WorkPhase
 
 
@@ -106,8 +106,8 @@ def test_a_log_that_cannot_be_put_back_stays_and_nothing_is_lost(tmp_path: Path)
 
 def test_progress_has_a_rate_only_once_something_was_done() -> None:
     told: list[Progress] = []
-    teller = Teller(told.append, WorkPhase.MIGRATING, 100, done=40)
-    teller.tell(50, force=True)
+    reporter = ProgressReporter(told.append, WorkPhase.MIGRATING, 100, done=40)
+    reporter.advance(50, force=True)
     assert told[0] == Progress(phase=WorkPhase.MIGRATING, done=40, total=100)
     assert told[1].per_s is not None
     assert told[1].eta_s is not None

@@ -14,13 +14,14 @@ import apsw
 import pytest
 
 from llm_metrics_proxy.migration import engine
-from llm_metrics_proxy.migration.adoption import adopt, index_steps, indexes
+from llm_metrics_proxy.migration.adoption import adopt
 from llm_metrics_proxy.migration.batches import Pace
 from llm_metrics_proxy.migration.grafting import Grafting
 from llm_metrics_proxy.migration.legacy import inspect
 from llm_metrics_proxy.migration.lock import Fence
 from llm_metrics_proxy.migration.model import Ended, Progress, RunState, WorkPhase, quiet
 from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.migration.own_schema import index_steps, indexes
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from tests import legacy
 

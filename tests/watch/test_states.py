@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.watch.states import AlertState, Change, Phase, step
+from llm_metrics_proxy.watch.states import AlertChange, AlertPhase, AlertState, step
 from tests.watch.test_rules import a_rule
 
 Look = tuple[float, bool]
@@ -22,7 +22,7 @@ def looks(history: list[tuple[float, bool]]) -> list[Look]:
     return found
 
 
-def told(history: list[Look], for_s: int, resolve_s: int) -> list[tuple[float, Change]]:
+def told(history: list[Look], for_s: int, resolve_s: int) -> list[tuple[float, AlertChange]]:
     rule, state, found = a_rule(for_s=for_s, resolve_s=resolve_s), AlertState(), []
     for now, holds in history:
         state, change = step(rule, state, holds, now)
@@ -31,9 +31,9 @@ def told(history: list[Look], for_s: int, resolve_s: int) -> list[tuple[float, C
     return found
 
 
-def slowly(history: list[Look], for_s: int, resolve_s: int) -> list[tuple[float, Change]]:
+def slowly(history: list[Look], for_s: int, resolve_s: int) -> list[tuple[float, AlertChange]]:
     """Of every moment: since when has it been as it is, without a break, since the last thing that was told?"""
-    found: list[tuple[float, Change]] = []
+    found: list[tuple[float, AlertChange]] = []
     after, fired = 0, None
     for index, (now, holds) in enumerate(history):
         wanted = fired is None
@@ -45,7 +45,7 @@ def slowly(history: list[Look], for_s: int, resolve_s: int) -> list[tuple[float,
         if now - history[began][0] >= (for_s if wanted else resolve_s):
             fired, phase = (now, "firing") if wanted else (fired, "resolved")
             assert fired is not None
-            found.append((now, Change(phase, fired)))
+            found.append((now, AlertChange(phase, fired)))
             after = index + 1
             fired = fired if wanted else None
     return found
@@ -88,7 +88,7 @@ def test_kept_and_read_again_anywhere_nothing_changes(
     rule, state, found = a_rule(for_s=for_s, resolve_s=resolve_s), AlertState(), []
     for index, (now, holds) in enumerate(looks(history)):
         if index == at:  # as the database has it
-            state = AlertState(phase=Phase(str(state.phase)), since=state.since, well_since=state.well_since)
+            state = AlertState(phase=AlertPhase(str(state.phase)), since=state.since, well_since=state.well_since)
         state, change = step(rule, state, holds, now)
         found += [(now, change)] if change is not None else []
     assert found == told(looks(history), for_s, resolve_s)
@@ -97,16 +97,16 @@ def test_kept_and_read_again_anywhere_nothing_changes(
 def test_a_clock_that_goes_back_makes_nothing_happen_sooner() -> None:
     rule = a_rule(for_s=60)
     state, change = step(rule, AlertState(), True, 1000.0)
-    assert (state.phase, change) == (Phase.PENDING, None)
+    assert (state.phase, change) == (AlertPhase.PENDING, None)
     state, change = step(rule, state, True, 100.0)
-    assert (state.phase, change) == (Phase.PENDING, None)
+    assert (state.phase, change) == (AlertPhase.PENDING, None)
     state, change = step(rule, state, True, 159.0)
     assert change is None
     state, change = step(rule, state, True, 160.0)
-    assert change == Change("firing", 160.0)
+    assert change == AlertChange("firing", 160.0)
 
 
-@pytest.mark.parametrize("phase", list(Phase))
-def test_a_state_without_a_time_is_gone_on_with(phase: Phase) -> None:
+@pytest.mark.parametrize("phase", list(AlertPhase))
+def test_a_state_without_a_time_is_gone_on_with(phase: AlertPhase) -> None:
     state, _ = step(a_rule(for_s=5), AlertState(phase=phase), True, 10.0)
-    assert state.phase in {Phase.PENDING, Phase.FIRING}
+    assert state.phase in {AlertPhase.PENDING, AlertPhase.FIRING}

@@ -11,7 +11,7 @@ from llm_metrics_proxy.watch import watcher as watcher_module
 from llm_metrics_proxy.watch import webhook
 from llm_metrics_proxy.watch.evaluation import measure_alert, measure_slo
 from llm_metrics_proxy.watch.rules import AlertRule, SloRule
-from llm_metrics_proxy.watch.states import Phase
+from llm_metrics_proxy.watch.states import AlertPhase
 from llm_metrics_proxy.watch.watcher import Rules, Watcher
 from tests.waiting import wait_until
 from tests.watch.conftest import BEGAN, Site
@@ -47,8 +47,13 @@ def test_an_incident_is_told_when_it_fires_and_when_it_is_resolved(site: Site) -
     with Receiver(200).running() as receiver:
         desk = Desk(site, a_rule(for_s=10, resolve_s=10, webhook=receiver.url))
         site.add(1, good=False)
-        assert [desk.look(now) for now in (2, 8, 13)] == [Phase.PENDING, Phase.PENDING, Phase.FIRING]
-        assert [desk.look(now) for now in (30, 100, 105, 111)] == [Phase.FIRING, Phase.FIRING, Phase.FIRING, Phase.OK]
+        assert [desk.look(now) for now in (2, 8, 13)] == [AlertPhase.PENDING, AlertPhase.PENDING, AlertPhase.FIRING]
+        assert [desk.look(now) for now in (30, 100, 105, 111)] == [
+            AlertPhase.FIRING,
+            AlertPhase.FIRING,
+            AlertPhase.FIRING,
+            AlertPhase.OK,
+        ]
         desk.memory.close()
     incident = "2026-03-01T12:00:13.000Z"
     assert [(each["state"], each["incident"], each["value"], each["n"]) for each in receiver.got] == [
@@ -63,11 +68,11 @@ def test_a_restart_neither_forgets_an_incident_nor_tells_of_it_again(site: Site)
         rule = a_rule(webhook=receiver.url)
         site.add(1, good=False)
         first = Desk(site, rule)
-        assert first.look(2) == Phase.FIRING
+        assert first.look(2) == AlertPhase.FIRING
         first.memory.close()
         second = Desk(site, rule)
-        assert second.look(3) == Phase.FIRING
-        assert second.look(90) == Phase.OK
+        assert second.look(3) == AlertPhase.FIRING
+        assert second.look(90) == AlertPhase.OK
         second.memory.close()
     assert [each["state"] for each in receiver.got] == ["firing", "resolved"]
     assert len({each["incident"] for each in receiver.got}) == 1
@@ -138,7 +143,7 @@ def test_after_a_day_nobody_waits_for_a_message_any_more(site: Site, monkeypatch
 def test_an_alert_without_a_webhook_is_only_shown(site: Site) -> None:
     site.add(1, good=False)
     desk = Desk(site, a_rule())
-    assert desk.look(2) == Phase.FIRING
+    assert desk.look(2) == AlertPhase.FIRING
     assert desk.waiting() == []
     desk.memory.close()
 
@@ -159,11 +164,11 @@ def test_a_database_in_trouble_changes_no_state_and_is_told(site: Site) -> None:
     desk = Desk(site, a_rule())
     holder = apsw.Connection(str(site.path))
     holder.execute("BEGIN IMMEDIATE")
-    assert desk.look(2) == Phase.OK
+    assert desk.look(2) == AlertPhase.OK
     assert "locked" in str(desk.watcher.alerts()[0].error)
     holder.execute("ROLLBACK")
     holder.close()
-    assert desk.look(3) == Phase.FIRING
+    assert desk.look(3) == AlertPhase.FIRING
     assert desk.watcher.alerts()[0].error is None
     desk.memory.close()
 
@@ -212,9 +217,9 @@ def test_a_receiver_that_hangs_stops_neither_measuring_nor_the_end(site: Site) -
             site.sources, site.reader, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock
         )
         watcher.start()
-        wait_until(lambda: watcher.alerts()[0].phase == Phase.FIRING)
+        wait_until(lambda: watcher.alerts()[0].phase == AlertPhase.FIRING)
         site.now = 120.0
-        wait_until(lambda: watcher.alerts()[0].phase == Phase.OK)
+        wait_until(lambda: watcher.alerts()[0].phase == AlertPhase.OK)
         began = time.monotonic()
         watcher.stop(0.2)
         assert time.monotonic() - began < LIMIT_S / 2
@@ -233,7 +238,7 @@ def test_nothing_is_measured_before_the_database_is_ready(site: Site) -> None:
     try:
         assert watcher.alerts()[0].measured_at is None
         ready.append(True)
-        wait_until(lambda: watcher.alerts()[0].phase == Phase.FIRING)
+        wait_until(lambda: watcher.alerts()[0].phase == AlertPhase.FIRING)
     finally:
         watcher.stop(LIMIT_S)
     assert BEGAN.isoformat()[:10] in str(watcher.alerts()[0].since)
@@ -258,7 +263,7 @@ def test_a_bug_in_one_rule_keeps_no_other_from_being_watched(
     watcher = Watcher(site.sources, site.reader, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock)
     watcher.start()
     try:
-        wait_until(lambda: watcher.alerts()[1].phase == Phase.FIRING)
+        wait_until(lambda: watcher.alerts()[1].phase == AlertPhase.FIRING)
         wait_until(lambda: watcher.slos()[1].good_ratio == 0.0)
     finally:
         watcher.stop(LIMIT_S)

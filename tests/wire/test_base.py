@@ -20,7 +20,7 @@ def record() -> RequestRecord:
     ("copy", "facts", "others"),
     [
         (copy_request_facts, RequestFacts, set()),
-        (copy_response_facts, ResponseFacts, {"terminal", "malformed", "error", "refused"}),
+        (copy_response_facts, ResponseFacts, {"terminal", "malformed", "error", "refused", "further"}),
     ],
 )
 def test_every_fact_fills_the_column_of_its_name(copy: object, facts: type, others: set[str]) -> None:
@@ -38,3 +38,9 @@ def test_what_is_no_column_is_for_the_exchange_alone() -> None:
     filled = record()
     copy_response_facts(ResponseFacts(error=ErrorFacts(message="m"), refused=True, terminal=True), filled)
     assert (filled.error_message, filled.usage_source) == (None, UsageSource.NONE)
+
+
+def test_further_facts_fill_the_columns_that_they_name() -> None:
+    filled = record()
+    copy_response_facts(ResponseFacts(further={"server_load_ms": 2.5, "server_total_ms": 4.0}), filled)
+    assert (filled.server_load_ms, filled.server_total_ms, filled.server_prompt_ms) == (2.5, 4.0, None)

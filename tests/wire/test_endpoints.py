@@ -1,15 +1,17 @@
 """The table of endpoints: what each consumer decides by it for every path that 4.3 was asked about; how it grows."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from llm_metrics_proxy.pricing import pricer
+from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.proxy.choice import model_in_target
 from llm_metrics_proxy.proxy.policy import PathPolicy
-from llm_metrics_proxy.telemetry import names
+from llm_metrics_proxy.telemetry import facts
 from llm_metrics_proxy.wire.endpoints import DIALECTS, ENDPOINTS, family_of, find
 from tests.wire.test_dialects import ALONE
 
@@ -115,13 +117,22 @@ PROVIDERS = {"openai": "openai", "anthropic": "anthropic", "ollama": "ollama", "
 
 
 def test_telemetry_and_pricing_take_from_the_table_what_they_said_in_4_3() -> None:
-    assert names.OPERATIONS == OPERATIONS
-    assert {name: PROVIDERS[name.partition("_")[0]] for name in OPERATIONS} == names.PROVIDERS_BY_DIALECT
-    assert {"openai_embeddings", "ollama_embed", "rerank", "openai_moderations"} == pricer._ONLY_INPUT
-    assert pricer._SELLERS == {"anthropic_messages": ("anthropic", "claude")}
+    found = facts.dialects()
+    assert {name: dialect.operation for name, dialect in found.items()} == OPERATIONS
+    expected = {name: PROVIDERS[name.partition("_")[0]] for name in OPERATIONS}
+    assert {name: dialect.provider for name, dialect in found.items()} == expected
+    pricer = Pricer()
+    assert pricer._only_input == {"openai_embeddings", "ollama_embed", "rerank", "openai_moderations"}
+    assert pricer._sellers == {"anthropic_messages": ("anthropic", "claude")}
 
 
 def test_every_path_is_written_once() -> None:
     paths = [path for row in ENDPOINTS for path in row.paths]
     assert len(paths) == len(set(paths))
     assert len({dialect.name for dialect in DIALECTS}) == len(DIALECTS)
+
+
+@pytest.mark.system
+def test_a_verb_that_reads_nothing_loads_no_readers() -> None:
+    code = "import sys, llm_metrics_proxy.cli.app; sys.exit('llm_metrics_proxy.wire.endpoints' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,7 +18,7 @@ END: dict[str, Any] = {
 COUNTED: dict[str, Any] = {
     "response_model": "q.gguf", "finish_reason": "limit", "prompt_tokens": 12, "completion_tokens": 3,
     "total_tokens": 15, "cached_tokens": 8, "usage_source": UsageSource.REPORTED,
-    "server_prompt_ms": 30.5, "server_generation_ms": 66.0, "terminal": True,
+    "further": {"server_prompt_ms": 30.5, "server_generation_ms": 66.0}, "terminal": True,
 }  # fmt: skip
 
 

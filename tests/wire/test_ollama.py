@@ -26,8 +26,10 @@ from tests.wire.streams import OLLAMA, OLLAMA_END, facts_of, line, said
 
 COUNTED: dict[str, Any] = {
     "prompt_tokens": 26, "completion_tokens": 282, "total_tokens": 308, "usage_source": UsageSource.REPORTED,
-    "server_total_ms": 4883.583458, "server_load_ms": 1.334875, "server_prompt_ms": 342.546,
-    "server_generation_ms": 4535.599,
+    "further": {
+        "server_total_ms": 4883.583458, "server_load_ms": 1.334875, "server_prompt_ms": 342.546,
+        "server_generation_ms": 4535.599,
+    },
 }  # fmt: skip
 
 
@@ -57,7 +59,7 @@ def test_embeddings_have_a_prompt_only() -> None:
               "prompt_eval_count": 8}  # fmt: skip
     assert whole_facts(answer) == ResponseFacts(
         response_model="m", prompt_tokens=8, usage_source=UsageSource.REPORTED, terminal=True,
-        server_total_ms=14.143917, server_load_ms=1.0195,
+        further={"server_total_ms": 14.143917, "server_load_ms": 1.0195},
     )  # fmt: skip
     assert whole_facts({"embedding": [0.5] * 900}) == ResponseFacts(terminal=True)
 

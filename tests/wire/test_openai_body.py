@@ -189,7 +189,7 @@ def test_llama_cpps_timings_are_kept_and_stand_in_for_a_missing_usage() -> None:
     timings = {"cache_n": 7, "prompt_n": 2, "prompt_ms": 30.5, "predicted_n": 12, "predicted_ms": 661.0}
     with_usage = facts(json.dumps(CHAT | {"usage": {"prompt_tokens": 9}, "timings": timings}).encode())
     assert (with_usage.prompt_tokens, with_usage.cached_tokens, with_usage.completion_tokens) == (9, 7, None)
-    assert (with_usage.server_prompt_ms, with_usage.server_generation_ms) == (30.5, 661.0)
+    assert with_usage.further == {"server_prompt_ms": 30.5, "server_generation_ms": 661.0}
     without = facts(json.dumps({"choices": [], "timings": timings}).encode())
     assert (without.prompt_tokens, without.completion_tokens, without.total_tokens, without.cached_tokens) == (
         9, 12, 21, 7
@@ -200,7 +200,7 @@ def test_llama_cpps_timings_are_kept_and_stand_in_for_a_missing_usage() -> None:
 def test_lm_studios_stats_are_kept() -> None:
     stats = {"tokens_per_second": 51.4, "time_to_first_token": 0.111, "generation_time": 0.954, "stop_reason": "eos"}
     found = facts(json.dumps(CHAT | {"stats": stats, "model_info": {"arch": "x"}, "runtime": {}}).encode())
-    assert (found.server_generation_ms, found.server_prompt_ms, found.total_tokens) == (954.0, None, 21)
+    assert (found.further, found.total_tokens) == ({"server_generation_ms": 954.0}, 21)
 
 
 @pytest.mark.parametrize("nothing", [None, {}, "", []])

@@ -136,7 +136,7 @@ def test_timings_in_every_event_are_totals_so_far_and_the_last_ones_count() -> N
         for n in (1, 2, 3)
     ]  # fmt: skip
     found = facts(*running, chunk(delta("stop")), DONE)
-    assert (found.server_prompt_ms, found.server_generation_ms) == (3.5, 30.0)
+    assert found.further == {"server_prompt_ms": 3.5, "server_generation_ms": 30.0}
     assert (found.prompt_tokens, found.completion_tokens, found.cached_tokens) == (9, 3, 5)
     told = facts(*running, chunk(usage={"prompt_tokens": 9, "completion_tokens": 3}), DONE)
     assert (told.total_tokens, told.cached_tokens) == (12, 5)
@@ -146,8 +146,8 @@ def test_what_lm_studio_and_openrouter_add_is_kept() -> None:
     end = chunk(delta("stop"), stats={"generation_time": 0.5}, service_tier="flex", id="gen-1",
                 usage={"prompt_tokens": 1, "completion_tokens": 2, "cost": 0.25})  # fmt: skip
     found = facts(b": OPENROUTER PROCESSING\n\n", chunk(delta(content="x"), id="gen-1"), end, DONE)
-    assert (found.server_generation_ms, found.upstream_cost_usd, found.service_tier, found.response_id) == (
-        500.0, 0.25, "flex", "gen-1"
+    assert (found.further, found.upstream_cost_usd, found.service_tier, found.response_id) == (
+        {"server_generation_ms": 500.0}, 0.25, "flex", "gen-1"
     )  # fmt: skip
 
 

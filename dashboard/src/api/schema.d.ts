@@ -1560,7 +1560,7 @@ export interface components {
         };
         /**
          * VersionNote
-         * @description One released version, as far as the meaning of stored numbers goes.
+         * @description What one released version changed in the meaning of stored numbers.
          */
         VersionNote: {
             /** @default [] */

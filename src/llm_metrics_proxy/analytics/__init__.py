@@ -16,12 +16,10 @@ from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.requests import MAX_LIMIT, Page, get_request, list_requests
 from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.retry_advice import RetryAdvice
-from llm_metrics_proxy.analytics.selection import records_by_version
 from llm_metrics_proxy.analytics.slos import Slo, parse_slo
 from llm_metrics_proxy.analytics.sources import sources_of
-from llm_metrics_proxy.analytics.summary import summarise
-from llm_metrics_proxy.analytics.summary_answer import CostSum, Distribution, ErrorCount, Summary, TokenSum
-from llm_metrics_proxy.analytics.versions import VERSION_HISTORY, VersionNote, older_records
+from llm_metrics_proxy.analytics.summary import CostSum, Distribution, ErrorCount, Summary, TokenSum, summarise
+from llm_metrics_proxy.analytics.versions import VERSION_HISTORY, VersionNote, older_records, records_by_version
 
 __all__ = [
     "MAX_EXAMPLES",

@@ -1,6 +1,6 @@
 """Ask a query: plan it, let a source read, and make rows of its groups."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from llm_metrics_proxy.analytics.dimensions import dimension
@@ -10,7 +10,8 @@ from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.ranking import rows_of
 from llm_metrics_proxy.analytics.result import Result, ResultColumn
-from llm_metrics_proxy.analytics.source import QueryPlan, Source
+from llm_metrics_proxy.analytics.source import Source
+from llm_metrics_proxy.analytics.sources import pruned_before, source_for, whole_span
 from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
@@ -45,7 +46,7 @@ def ask(sources: Sequence[Source], query: Query, now: datetime) -> Result:
             Period(planned.previous, previous) if planned.previous is not None and previous is not None else None,
             ranking,
         ),
-        pruned_before=pruned_before(sources, source, planned.plans),
+        pruned_before=pruned_before(sources, source, [one.start for one in planned.plans]),
     )
 
 
@@ -55,30 +56,6 @@ def explain(sources: Sequence[Source], query: Query, now: datetime) -> list[str]
     source = source_for(sources, plans)
     others = [f"not from {one.name}: {one.describe(plans[0])}" for one in sources[: sources.index(source)]]
     return [*others, *(f"from {source.name}: {source.describe(each)}" for each in plans)]
-
-
-def pruned_before(sources: Sequence[Source], source: Source, plans: Sequence[QueryPlan]) -> datetime | None:
-    """Until when records of the range were deleted, and only other sources than this one still tell of them."""
-    if source is not sources[-1]:
-        return None
-    starts = [plan.start for plan in plans if plan.start is not None]
-    ends = [span[1] for one in sources[:-1] if (span := one.span()) is not None]
-    return max((end for end in ends if any(start < end for start in starts)), default=None)
-
-
-def whole_span(sources: Iterable[Source]) -> tuple[datetime, datetime] | None:
-    """What all sources together cover."""
-    spans = [span for source in sources if (span := source.span()) is not None]
-    return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
-
-
-def source_for(sources: Sequence[Source], plans: Sequence[QueryPlan]) -> Source:
-    """The first that can answer all plans and is worth asking for one of them, else the last."""
-    return next((one for one in sources if _suits(one, plans)), sources[-1])
-
-
-def _suits(source: Source, plans: Sequence[QueryPlan]) -> bool:
-    return all(source.can_answer(plan) for plan in plans) and any(source.is_worth_it(plan) for plan in plans)
 
 
 def columns(query: Query) -> list[ResultColumn]:

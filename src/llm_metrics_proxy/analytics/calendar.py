@@ -15,6 +15,9 @@ from zoneinfo import ZoneInfo
 from llm_metrics_proxy.errors import QueryError
 
 MAX_BUCKETS: Final = 2000
+HOUR_S: Final = 3_600
+DAY_S: Final = 86_400
+_MONDAY_S: Final = 4 * DAY_S  # 5 January 1970: weeks begin on Mondays, and all that is shorter divides it
 AUTO_BUCKETS: Final = 200  # as many as a chart has room for
 _DAY: Final = timedelta(days=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -141,6 +144,23 @@ def buckets(start: datetime, end: datetime, name: str, zone: ZoneInfo) -> tuple[
             spans.append((spans.pop()[0], piece[1]) if joins else piece)
     clipped = (TimeBucket(spans[0][0], tuple(_within(spans, start, end))) for spans in found.values())
     return tuple(sorted(bucket for bucket in clipped if bucket.spans))
+
+
+def floor_s(unix_s: int, width_s: int) -> int:
+    """When the bucket of a fixed width begins that has this second."""
+    return (unix_s - _MONDAY_S) // width_s * width_s + _MONDAY_S
+
+
+def fixed_buckets(width_s: int, start: datetime, end: datetime) -> tuple[TimeBucket, ...]:
+    """Buckets of so many seconds of UTC that cover the range, clipped to it; seven times as long where they would be
+    too many."""
+    while (end - start).total_seconds() / width_s > MAX_BUCKETS:
+        width_s *= 7
+    first, last = (int((moment - _EPOCH).total_seconds()) for moment in (start, end))
+    width = timedelta(seconds=width_s)
+    begins = (_unix(second) for second in range(floor_s(first, width_s), last + 1, width_s))
+    clipped = ((one, max(one, start), one + width if end - one > width else end) for one in begins)
+    return tuple(TimeBucket(begin, ((low, high),)) for begin, low, high in clipped if low < high)
 
 
 def _pieces(segment: Segment, kind: BucketKind) -> Iterator[tuple[datetime, tuple[datetime, datetime]]]:

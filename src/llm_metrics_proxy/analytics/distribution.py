@@ -9,13 +9,13 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.analytics.answering import pruned_before, source_for, whole_span
 from llm_metrics_proxy.analytics.dimensions import BIN_EDGES
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.measures import FIELDS
 from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.source import Source, SourceResult
+from llm_metrics_proxy.analytics.sources import pruned_before, source_for, whole_span
 from llm_metrics_proxy.analytics.suggestions import unknown
 from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.errors import QueryError
@@ -95,7 +95,7 @@ def distribute(sources: Sequence[Source], query: DistributionQuery, now: datetim
         max=moments.max,
         percentiles={f"p{percent}": moments.quantile(round(float(percent) / 100, 6)) for percent in SHOWN},
         bins=_bins(of_bins),
-        pruned_before=pruned_before(sources, source, (whole,)),
+        pruned_before=pruned_before(sources, source, [whole.start]),
     )
 
 

@@ -4,12 +4,11 @@ An error is a record with an ``error_category``, which completed answers have to
 ``policy``). Records of older programs that failed and are not classified yet stand apart, in ``unclassified``: their
 words mean something else.
 
-All counts are from one snapshot: of roll-ups, or by one statement over the records selected. Only the range that its
-buckets cover, the examples and the retry advice are questions of their own. Every count has its share of the requests
-it is a part of.
+All counts are from one snapshot. Only the range that its buckets cover, the examples and the retry advice are questions
+of their own. Every count has its share of the requests it is a part of.
 
-From records it takes 2.0 s of one core for a million, 5% of them errors, and 0.23 s for a day of 43,000: the work grows
-with the records selected, not with those stored.
+From records it takes 1.6 s of one core for a million, 5% of them errors: the work grows with the records selected, not
+with those stored.
 """
 
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from llm_metrics_proxy.analytics.calendar import DAY_S, HOUR_S, TimeBucket, fixed_buckets, floor_s
 from llm_metrics_proxy.analytics.error_answer import (
     MAX_MESSAGE_CHARS,
     BackendCount,
@@ -30,20 +30,12 @@ from llm_metrics_proxy.analytics.error_answer import (
     PhaseCount,
     TypeCount,
 )
-from llm_metrics_proxy.analytics.error_counts import (
-    MAX_GROUPS,
-    TOTAL,
-    UNCLASSIFIED,
-    Counted,
-    Row,
-    counted_by_rollups,
-    width_for,
-)
-from llm_metrics_proxy.analytics.filters import UNIX_S, Clause, RequestFilter, where
+from llm_metrics_proxy.analytics.filters import RequestFilter, where
 from llm_metrics_proxy.analytics.requests import newest
 from llm_metrics_proxy.analytics.retry_advice import LIMITED, MAX_LIMITED, advise
-from llm_metrics_proxy.analytics.rows import columns_there, described, read, whole_table
-from llm_metrics_proxy.analytics.selection import DAY_S, MONDAY_S, floor, lacks_before
+from llm_metrics_proxy.analytics.rows import columns_there, described
+from llm_metrics_proxy.analytics.source import Aggregates, Needs, QueryPlan, ResultGroup, Source, SourceResult
+from llm_metrics_proxy.analytics.sources import pruned_before, source_for, sources_of
 from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -51,6 +43,25 @@ from llm_metrics_proxy.storage.base import Reader
 from llm_metrics_proxy.wire.error_types import TAXONOMY
 
 MAX_EXAMPLES: Final = 100
+MAX_GROUPS: Final = 100  # clients choose models: an answer stays small whatever they choose
+MAX_BUCKETS: Final = 61  # an hour by the minute, wherever in a minute it begins
+WIDTHS_S: Final = (
+    *(n * 60 for n in (1, 5, 10, 30)),
+    *(n * HOUR_S for n in (1, 3, 6, 12)),
+    *(n * DAY_S for n in (1, 7, 28)),
+)  # what is longer still gets a multiple of the last
+_LATEST_S: Final = int(datetime.max.replace(tzinfo=UTC).timestamp())
+_WRONG: Final = "{error_category} IS NOT NULL"
+_ERRORS: Final = Needs(counts=frozenset({"errors"}))
+_WHOLE: Final = Needs(times=frozenset({"oldest", "newest", "first_s", "last_s"}))
+_TYPES: Final = Needs(counts=frozenset({"failed", "errors"}), times=frozenset({"newest_error"}))
+_LISTS: Final[tuple[tuple[tuple[str, ...], Needs, int | None], ...]] = (
+    (("error_category", "error_type"), _TYPES, None),
+    (("error_phase",), _ERRORS, None),
+    (("model",), _ERRORS, MAX_GROUPS),
+    (("backend_name", "backend"), _ERRORS, MAX_GROUPS),
+)
+_ALL_LISTS: Final = tuple(name for names, *_ in _LISTS for name in names)
 
 
 class ErrorsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,132 +75,98 @@ class ErrorsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise QueryError("examples", f"examples must be from 0 to {MAX_EXAMPLES}; it is {self.examples}")
 
 
+def width_for(oldest_s: int, newest_s: int) -> int:
+    """The shortest width in seconds with which at most ``MAX_BUCKETS`` cover the range."""
+    for width_s in WIDTHS_S:
+        if (floor_s(newest_s, width_s) - floor_s(oldest_s, width_s)) // width_s < MAX_BUCKETS:
+            return width_s
+    longest_s = WIDTHS_S[-1]
+    return longest_s * -(-(newest_s - oldest_s) // (longest_s * (MAX_BUCKETS - 1)))
+
+
 def read_errors(reader: Reader, query: ErrorsQuery) -> Errors:
     """Raises ``StoreError``."""
-    counted = counted_by_rollups(reader, query.filter) or _counted(reader, query.filter)
-    return _answer(reader, query, counted)
-
-
-def _counted(reader: Reader, selection: RequestFilter) -> Counted:
-    """From records."""
-    names = columns_there(reader)
-    clause = where(selection)
-    table = whole_table(names)
-    span = _span(reader, table, selection)
-    width_s = None if span is None else width_for(*span)
-    sql = _SQL.format(table=table, where=clause.sql, width=width_s or DAY_S, **names)
-    rows = [Row(*row) for row in read(reader, sql, clause.parameters, columns=len(Row._fields))]
-    return Counted(rows, span, width_s, pruned_before=lacks_before(reader, selection))
-
-
-def _answer(reader: Reader, query: ErrorsQuery, found: Counted) -> Errors:
-    rows, span, width_s = found.rows, found.span, found.width_s
-    clause, names = where(query.filter), columns_there(reader)
-    (totals,) = [row for row in rows if row.kind == TOTAL]
+    selection, sources = query.filter, sources_of(reader)
+    range_ = QueryPlan(filter=selection, needs=_WHOLE, by_version=False)
+    plans = [
+        QueryPlan(filter=selection, group_by=names, needs=needs, most_errors=most, adds_up_with=_ALL_LISTS)
+        for names, needs, most in _LISTS
+    ]
+    source = source_for(sources, plans[:1])
+    times = _times(source, range_)
+    if source is not sources[-1] and "oldest" not in times:  # all of it was deleted
+        source = sources[-1]
+        times = _times(source, range_)
+    width_s, buckets = _buckets(times.get("first_s"), times.get("last_s"))
+    in_time = QueryPlan(filter=selection, group_by=("time",), needs=_ERRORS, buckets=buckets, parse_times=True)
+    by_bucket, by_type, by_phase, by_model, by_backend = source.read([in_time, *plans])  # numbers first: they sort fast
+    requests, errors = (sum(group.count(name) for _, group in by_type.groups) for name in ("requests", "errors"))
+    types = _ranked(by_type)
     counted: dict[str, list[Any]] = {
-        "categories": _categories(rows, totals.requests),
-        "types": [_type_count(row, totals.requests) for row in _ranked(rows, "type")],
-        "phases": [_phase_count(row, totals.requests) for row in _ranked(rows, "phase")],
-        "models": [_model_count(row) for row in _ranked(rows, "model")],
-        "backends": [_backend_count(row) for row in _ranked(rows, "backend")],
+        "categories": _categories(types, requests),
+        "types": [_type_count(one, by_type, requests) for one in types],
+        "phases": [
+            PhaseCount(phase=_word(key), n=n, share=_share(n, requests))
+            for (key,), group in _ranked(by_phase)
+            for n in [group.count("errors")]
+        ],
+        "models": [ModelCount(model=_word(key), **_counts(group)) for (key,), group in _ranked(by_model)],
+        "backends": [
+            BackendCount(backend_name=_word(name), backend=_word(address), **_counts(group))
+            for (name, address), group in _ranked(by_backend)
+        ],
     }
     shown = {name: found[:MAX_GROUPS] for name, found in counted.items()}
-    further = {name: totals.n - sum(one.n for one in found) for name, found in shown.items()}
-    wrong, limited = (
-        _since(clause.also(condition.format(**names)), found.days_with(least, is_limited=is_limited))
-        for condition, least, is_limited in ((_WRONG, query.examples, False), (LIMITED, MAX_LIMITED, True))
-    )
+    further = {name: errors - sum(one.n for one in found) for name, found in shown.items()}
+    clause, names = where(selection), columns_there(reader)
+    wrong, limited = (clause.also(condition.format(**names)) for condition in (_WRONG, LIMITED))
     return Errors(
         app_version=APP_VERSION,
-        filter=query.filter,
-        source=found.source,
-        pruned_before=found.pruned_before,
-        first_timestamp=totals.oldest,
-        last_timestamp=totals.newest,
-        requests=totals.requests,
-        errors=totals.n,
-        share=_share(totals.n, totals.requests),
-        unclassified=next(row.n for row in rows if row.kind == UNCLASSIFIED),
-        older_records=older_among((row.key, row.requests) for row in rows if row.kind == "app_version"),
+        filter=selection,
+        source=source.name,
+        pruned_before=pruned_before(sources, source, [selection.start or datetime.fromtimestamp(0, UTC)]),
+        first_timestamp=times.get("oldest"),
+        last_timestamp=times.get("newest"),
+        requests=requests,
+        errors=errors,
+        share=_share(errors, requests),
+        unclassified=sum(group.count("failed") for (category, _), group in by_type.groups if category is None),
+        older_records=older_among(by_type.versions),
         **shown,
         further_errors={name: n for name, n in further.items() if n},
         bucket_s=width_s,
-        buckets=[] if span is None or width_s is None else _buckets(rows, span, width_s),
+        buckets=_in_time(buckets, by_bucket),
         retry=advise(newest(reader, limited, MAX_LIMITED)),
         examples=[_example(record) for record in newest(reader, wrong, query.examples)] if query.examples else [],
     )
 
 
-_WRONG: Final = "{error_category} IS NOT NULL"
-_IS_TIME: Final = "timestamp >= '0000-' AND timestamp < ':'"  # what a time begins with; see filters
+def _times(source: Source, plan: QueryPlan) -> Mapping[str, Any]:
+    (result,) = source.read([plan])
+    return result.times.get((), {})
 
 
-_WRONGS: Final = "count(*) FILTER (WHERE wrong)"
-_FAILED: Final = "count(*) FILTER (WHERE failed AND NOT wrong)"
-_NEWEST: Final = f"max(timestamp) FILTER (WHERE {_IS_TIME})"
-_OLDEST: Final = f"min(timestamp) FILTER (WHERE {_IS_TIME})"
-_MOST: Final = f"HAVING n > 0 ORDER BY n DESC LIMIT {MAX_GROUPS}"
-_BUCKET: Final = f"unix_s - ((unix_s - {MONDAY_S}) % {{width}} + {{width}}) % {{width}}"
-# Kind, keys, n, oldest, newest, and what follows the table's name.
-_GROUPS: Final = (
-    (TOTAL, "NULL", "NULL", _WRONGS, _OLDEST, _NEWEST, ""),
-    (UNCLASSIFIED, "NULL", "NULL", _FAILED, "NULL", "NULL", ""),
-    ("app_version", "app_version", "NULL", _WRONGS, "NULL", "NULL", "GROUP BY app_version"),
-    ("type", "category", "type", _WRONGS, "NULL", _NEWEST, "WHERE wrong GROUP BY category, type"),
-    ("phase", "phase", "NULL", _WRONGS, "NULL", "NULL", "WHERE wrong GROUP BY phase"),
-    ("model", "model", "NULL", _WRONGS, "NULL", "NULL", f"GROUP BY model {_MOST}"),
-    ("backend", "backend_name", "backend", _WRONGS, "NULL", "NULL", f"GROUP BY backend_name, backend {_MOST}"),
-    ("bucket", f"{_BUCKET} AS start", "NULL", _WRONGS, "NULL", "NULL", "WHERE unix_s IS NOT NULL GROUP BY start"),
-)
+def _buckets(first_s: int | None, last_s: int | None) -> tuple[int | None, tuple[TimeBucket, ...]]:
+    """How long they are, and all of them; none if no time can be read."""
+    if first_s is None or last_s is None:
+        return None, ()
+    width_s = width_for(first_s, last_s)
+    seconds = (floor_s(first_s, width_s), min(floor_s(last_s, width_s) + width_s, _LATEST_S))
+    return width_s, fixed_buckets(width_s, *(datetime.fromtimestamp(second, UTC) for second in seconds))
 
 
-def _statement() -> str:
-    """The SQL with names of columns, ``{table}``, ``{where}`` and ``{width}`` still to be filled in.
-
-    The selected records are gone over once, into a table of the few values that matter; the groups come from that.
-    """
-    # S608: every name comes from our own list of columns; values only ever travel as parameters.
-    chosen = (
-        f"SELECT {_WRONG} AS wrong, success = 0 AS failed, timestamp, app_version, {{error_category}} AS category, "  # noqa: S608
-        "{error_type} AS type, {error_phase} AS phase, model, backend, {backend_name} AS backend_name, "
-        f"{UNIX_S} AS unix_s FROM {{table}}{{where}}"
-    )
-    groups = " UNION ALL ".join(
-        f"SELECT * FROM (SELECT '{kind}', {key}, {second}, count(*), {n} AS n, {oldest}, {latest} FROM chosen {rest})"  # noqa: S608
-        for kind, key, second, n, oldest, latest, rest in _GROUPS
-    )
-    return f"WITH chosen AS MATERIALIZED ({chosen}) {groups}"
-
-
-_SQL: Final = _statement()
-
-
-def _span(reader: Reader, table: str, selection: RequestFilter) -> tuple[int, int] | None:
-    """Unix seconds of the oldest and newest record whose time can be read."""
-    clause = where(selection)
-    sql = f"SELECT min({UNIX_S}), max({UNIX_S}) FROM {table}{clause.sql}"  # noqa: S608
-    ((oldest, latest),) = reader.query(sql, clause.parameters)
-    return None if oldest is None else (oldest, latest)
-
-
-def _buckets(rows: Iterable[Row], span: tuple[int, int], width_s: int) -> list[Bucket]:
-    """Without gaps; one more where a record came between the look at the range and the count."""
-    found = {row.key: row for row in rows if row.kind == "bucket"}
-    starts = {*range(floor(span[0], width_s), span[1] + 1, width_s), *found}
+def _in_time(buckets: Sequence[TimeBucket], result: SourceResult) -> list[Bucket]:
+    """Without gaps."""
+    found = {place: group for (place,), group in result.groups}
+    counted = ((bucket, found.get(place)) for place, bucket in enumerate(buckets))
     return [
-        Bucket(
-            start=datetime.fromtimestamp(start, UTC).replace(tzinfo=None).isoformat() + "Z",
-            n=found[start].n if start in found else 0,
-            requests=found[start].requests if start in found else 0,
-            share=_share(found[start].n, found[start].requests) if start in found else None,
-        )
-        for start in sorted(starts)
+        Bucket(start=bucket.start.replace(tzinfo=None).isoformat() + "Z", **_counts(group)) for bucket, group in counted
     ]
 
 
-def _since(clause: Clause, begin: str | None) -> Clause:
-    """Where it is known that the newest of what is wanted are not older than that."""
-    return clause if begin is None else clause.also("timestamp >= ?", begin)
+def _counts(group: Aggregates | None) -> dict[str, Any]:
+    n, requests = (0, 0) if group is None else (group.count("errors"), group.count("requests"))
+    return {"n": n, "requests": requests, "share": _share(n, requests)}
 
 
 def _share(n: int, requests: int) -> float | None:
@@ -200,16 +177,16 @@ def _word(value: Any) -> str | None:
     return None if value is None else described(value)
 
 
-def _ranked(rows: Iterable[Row], kind: str) -> list[Row]:
-    """The most frequent first; equals by name, so that two answers have one order."""
-    of_kind = [row for row in rows if row.kind == kind]
-    return sorted(of_kind, key=lambda row: (-row.n, described(row.key), described(row.second_key)))
+def _ranked(result: SourceResult) -> list[ResultGroup]:
+    """Those with errors, the most frequent first; equals by name, so that two answers have one order."""
+    found = [one for one in result.groups if one.partial.count("errors")]
+    return sorted(found, key=lambda one: (-one.partial.count("errors"), *map(described, one.key)))
 
 
-def _categories(rows: Sequence[Row], requests: int) -> list[CategoryCount]:
+def _categories(types: Iterable[ResultGroup], requests: int) -> list[CategoryCount]:
     counts: Counter[str] = Counter()
-    for row in _ranked(rows, "type"):
-        counts[described(row.key)] += row.n
+    for (category, _), group in types:
+        counts[described(category)] += group.count("errors")
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     return [CategoryCount(category=name, n=n, share=_share(n, requests)) for name, n in ordered]
 
@@ -217,34 +194,16 @@ def _categories(rows: Sequence[Row], requests: int) -> list[CategoryCount]:
 _EXPLAINED: Final = {(row.category, row.type): row for row in TAXONOMY}
 
 
-def _type_count(row: Row, requests: int) -> TypeCount:
-    explained = _EXPLAINED.get((row.key, row.second_key))
+def _type_count(one: ResultGroup, result: SourceResult, requests: int) -> TypeCount:
+    explained, n = _EXPLAINED.get(one.key), one.partial.count("errors")
     return TypeCount(
-        category=described(row.key),
-        type=_word(row.second_key),
-        n=row.n,
-        share=_share(row.n, requests),
-        newest=row.newest,
+        category=described(one.key[0]),
+        type=_word(one.key[1]),
+        n=n,
+        share=_share(n, requests),
+        newest=result.times.get(one.key, {}).get("newest_error"),
         meaning=explained.meaning if explained else None,
         advice=explained.advice if explained else None,
-    )
-
-
-def _phase_count(row: Row, requests: int) -> PhaseCount:
-    return PhaseCount(phase=_word(row.key), n=row.n, share=_share(row.n, requests))
-
-
-def _model_count(row: Row) -> ModelCount:
-    return ModelCount(model=_word(row.key), n=row.n, requests=row.requests, share=_share(row.n, row.requests))
-
-
-def _backend_count(row: Row) -> BackendCount:
-    return BackendCount(
-        backend_name=_word(row.key),
-        backend=_word(row.second_key),
-        n=row.n,
-        requests=row.requests,
-        share=_share(row.n, row.requests),
     )
 
 

@@ -6,40 +6,44 @@ pieces of the window that are no whole hours are read each time. Whenever stored
 roll-ups does (``storage.rollup_state``), and all is counted anew.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from llm_metrics_proxy.analytics.filters import Clause, RequestFilter, aware, stored_time, where
-from llm_metrics_proxy.analytics.rows import columns_there, whole_table
+from llm_metrics_proxy.analytics.calendar import TimeBucket
+from llm_metrics_proxy.analytics.filters import RequestFilter, aware
+from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.slos import Slo
+from llm_metrics_proxy.analytics.source import Needs, QueryPlan, SourceResult
 from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
 from llm_metrics_proxy.storage.base import Reader, Snapshot
 
 _HOUR: Final = timedelta(hours=1)
-_HOUR_CHARS: Final = 13  # of a stored time: YYYY-MM-DDTHH
 _TABLE_THERE: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'rollup_state'"
+_NEWEST: Final = "SELECT coalesce(max(id), 0) FROM completion_requests"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_GOOD: Final = Needs(counts=frozenset({"good"}))
 
 
-class Counted(NamedTuple):
+class GoodCount(NamedTuple):
     """Requests, and those of them that completed and meet every SLO."""
 
     requests: int = 0
     good: int = 0
 
-    def plus(self, other: "Counted") -> "Counted":
+    def plus(self, other: "GoodCount") -> "GoodCount":
         """Of both."""
-        return Counted(self.requests + other.requests, self.good + other.good)
+        return GoodCount(self.requests + other.requests, self.good + other.good)
 
 
 class _Kept:
-    """Hours from ``since`` on, over the records up to ``cursor``."""
+    """Whole hours from ``since`` to ``until``, over the records up to ``cursor``."""
 
     def __init__(self, epoch: int, since: datetime) -> None:
-        self.epoch, self.since, self.cursor = epoch, since, 0
-        self.hours: dict[str, Counted] = {}
+        self.epoch, self.since, self.until, self.cursor = epoch, since, since, 0
+        self.hours: dict[datetime, GoodCount] = {}
 
 
 class GoodHours:
@@ -49,78 +53,82 @@ class GoodHours:
         self._reader = reader
         self._kept: dict[tuple[RequestFilter, tuple[Slo, ...]], _Kept] = {}
 
-    def measure(self, selection: RequestFilter, slos: tuple[Slo, ...]) -> Counted:
+    def measure(self, selection: RequestFilter, slos: tuple[Slo, ...]) -> GoodCount:
         """Over the selection's range, which has a start and an end. Raises ``StoreError``."""
         assert selection.start is not None
         assert selection.end is not None
         start, end = aware(selection.start), aware(selection.end)
         timeless: RequestFilter = replace(selection, start=None, end=None)
-        look = _Look(columns_there(self._reader), timeless, slos)
         with self._reader.snapshot() as now:
             state = RollupState.of(now.query(READ_STATE)) if now.query(_TABLE_THERE) else None
             first, last = _next_hour(start), _hour_of(end)
             if state is not None and state.kept_before > NOTHING:  # of pruned days, what is left
                 first = max(first, _EPOCH + timedelta(seconds=state.kept_before))
             if state is None or first >= last:
-                return look.between(now, start, end)
-            kept = self._followed(now, look, (timeless, slos), state.epoch, first)
-            low, high = _name(first), _name(last)
-            found = look.between(now, start, first).plus(look.between(now, last, end))
+                return _total(now, [_plan(timeless, slos, start, end)])
+            edges = [_plan(timeless, slos, start, first), _plan(timeless, slos, last, end)]
+            kept = self._followed(now, (timeless, slos), state.epoch, first, last)
+            found = _total(now, edges)
         for hour, counted in kept.hours.items():
-            if low <= hour < high:
+            if first <= hour < last:
                 found = found.plus(counted)
         return found
 
     def _followed(
-        self, now: Snapshot, look: "_Look", key: tuple[RequestFilter, tuple[Slo, ...]], epoch: int, first: datetime
+        self, now: Snapshot, key: tuple[RequestFilter, tuple[Slo, ...]], epoch: int, first: datetime, last: datetime
     ) -> _Kept:
-        ((newest,),) = now.query("SELECT coalesce(max(id), 0) FROM completion_requests")
+        ((newest,),) = now.query(_NEWEST)
         kept = self._kept.get(key)
         if kept is None or kept.epoch != epoch or kept.since > first or newest < kept.cursor:
             kept = _Kept(epoch, first)
-            rows = look.hours(now, "timestamp >= ? AND timestamp < ':'", (stored_time(first),))
-        else:
-            rows = look.hours(now, "id > ?", (kept.cursor,), by_id=True)
         self._kept[key] = kept
-        for hour, requests, good in rows:
-            if isinstance(hour, str):  # an adopted file may hold anything as a time
-                kept.hours[hour] = kept.hours.get(hour, Counted()).plus(Counted(requests, good))
-        kept.cursor, kept.since = newest, first
-        for hour in [hour for hour in kept.hours if hour < _name(first)]:
-            del kept.hours[hour]
+        plans = []
+        if newest > kept.cursor:  # what came since, in hours that were counted before
+            plans.append(_plan(*key, first, kept.until, (kept.cursor, newest)))
+        plans.append(_plan(*key, max(first, kept.until), last, by_hour=True))
+        for plan, result in _read(now, plans):
+            for (place,), group in result.groups:
+                hour = plan.buckets[place].start
+                counted = GoodCount(group.count("requests"), group.count("good"))
+                kept.hours[hour] = kept.hours.get(hour, GoodCount()).plus(counted)
+        kept.since, kept.until, kept.cursor = first, max(kept.until, last), newest
+        kept.hours = {hour: counted for hour, counted in kept.hours.items() if hour >= first}
         return kept
 
 
-class _Look:
-    """Counts by SQL: of one filter, by one set of SLOs."""
+def _plan(
+    timeless: RequestFilter,
+    slos: tuple[Slo, ...],
+    start: datetime,
+    end: datetime,
+    ids: tuple[int, int] | None = None,
+    *,
+    by_hour: bool = False,
+) -> QueryPlan | None:
+    """Of the records that began in a piece of time; ``None`` if there is no time in it."""
+    if start >= end:
+        return None
+    hours = (end - start) // _HOUR if by_hour or ids else 0
+    starts = (start + number * _HOUR for number in range(hours))
+    return QueryPlan(
+        filter=replace(timeless, start=start, end=end),
+        group_by=("time",) if hours else (),
+        needs=_GOOD,
+        buckets=tuple(TimeBucket(hour, ((hour, hour + _HOUR),)) for hour in starts),
+        slos=slos,
+        ids=ids,
+        by_version=False,
+    )
 
-    def __init__(self, names: dict[str, str], timeless: RequestFilter, slos: tuple[Slo, ...]) -> None:
-        self._names, self._clause = names, where(timeless)
-        self._good = Clause(
-            " AND ".join(["success = 1", *(slo.condition for slo in slos)]), tuple(slo.limit for slo in slos)
-        )
 
-    def between(self, now: Snapshot, start: datetime, end: datetime) -> Counted:
-        """Of the records that began in a piece of time."""
-        if start >= end:
-            return Counted()
-        clause = self._clause.also("timestamp >= ? AND timestamp < ?", stored_time(start), stored_time(end))
-        ((requests, good),) = self._counts(now, "", clause, "")
-        return Counted(requests, good)
+def _read(now: Snapshot, plans: Iterable[QueryPlan | None]) -> Iterable[tuple[QueryPlan, SourceResult]]:
+    asked = [plan for plan in plans if plan is not None]
+    return zip(asked, RecordsSource(now).read(asked), strict=True) if asked else ()
 
-    def hours(
-        self, now: Snapshot, condition: str, parameters: tuple[Any, ...], *, by_id: bool = False
-    ) -> list[tuple[Any, ...]]:
-        """Hour, requests, good ones."""
-        hour = f"substr(timestamp, 1, {_HOUR_CHARS}), "
-        return self._counts(now, hour, self._clause.also(condition, *parameters), "GROUP BY 1", by_id=by_id)
 
-    def _counts(
-        self, now: Snapshot, keys: str, clause: Clause, group: str, *, by_id: bool = False
-    ) -> list[tuple[Any, ...]]:
-        table = whole_table(self._names, "NOT INDEXED" if by_id else "")
-        sql = f"SELECT {keys}count(*), count(*) FILTER (WHERE {self._good.sql}) FROM {table}{clause.sql} {group}"  # noqa: S608
-        return now.query(sql, (*self._good.parameters, *clause.parameters))
+def _total(now: Snapshot, plans: Iterable[QueryPlan | None]) -> GoodCount:
+    groups = [group for _, result in _read(now, plans) for _, group in result.groups]
+    return GoodCount(*(sum(group.count(name) for group in groups) for name in ("requests", "good")))
 
 
 def _hour_of(moment: datetime) -> datetime:
@@ -130,7 +138,3 @@ def _hour_of(moment: datetime) -> datetime:
 def _next_hour(moment: datetime) -> datetime:
     floor = _hour_of(moment)
     return floor if floor == moment else floor + _HOUR
-
-
-def _name(hour: datetime) -> str:
-    return stored_time(hour)[:_HOUR_CHARS]

@@ -6,28 +6,20 @@ others only added up, inside SQLite. Twenty thousand a second would otherwise be
 """
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any, Final, NamedTuple, TypeVar
 
 from llm_metrics_proxy.analytics.filters import RequestFilter, where
 from llm_metrics_proxy.analytics.metrics import COST, TOKEN_SUMS
-from llm_metrics_proxy.analytics.rows import columns_there, items_of, read, whole_table
+from llm_metrics_proxy.analytics.records_source import RecordsSource
+from llm_metrics_proxy.analytics.rows import columns_there, item, read, whole_table
+from llm_metrics_proxy.analytics.source import ColumnStats, Needs, QueryPlan
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.base import Reader
 
 LOOK_BACK_IDS: Final = 50_000  # how far a search for earlier records goes: some 25 ms
-_BY_ID: Final = "NOT INDEXED"  # along the ids, which the range of a look is about
 _Number = TypeVar("_Number", int, float)
-_item: Final = items_of(ALL_COLUMNS)
 _NAMES: Final = tuple(metric.name for metric in TOKEN_SUMS)
-_COUNTS: Final = ", ".join(
-    [
-        "count(*)",
-        "count(*) FILTER (WHERE success = 1)",
-        "count(*) FILTER (WHERE success = 0)",
-        *(f"count({metric.sql}), sum({metric.sql})" for metric in (*TOKEN_SUMS, COST)),
-    ]
-)
+_SUMS: Final = Needs(counts=frozenset({"succeeded", "failed"}), moments=frozenset((*_NAMES, COST.name)))
 
 
 class Sums(NamedTuple):
@@ -82,25 +74,27 @@ def newest_id(reader: Reader) -> int:
 
 def arrived(reader: Reader, selection: RequestFilter, after: int, through: int, limit: int) -> Arrived:
     """Raises ``StoreError``."""
-    clause = where(selection).also("id > ? AND id <= ?", after, through)
-    names = columns_there(reader)
-    table = f"FROM {whole_table(names, _BY_ID)}{clause.sql}"
-    ((*counts,),) = reader.query(f"SELECT {_COUNTS} {table}", clause.parameters)
-    requests, succeeded, failed, *sums = counts
-    *tokens, (priced, cost_usd) = zip(sums[::2], sums[1::2], strict=True)
-    known = (priced, cost_usd if cost_usd is not None and isfinite(cost_usd) else None)
-    found = Sums(requests, succeeded, failed, dict(zip(_NAMES, tokens, strict=True)), known)
-    return Arrived(after, through, _newest(reader, table, clause.parameters, limit) if requests else [], found)
+    plan = QueryPlan(filter=selection, needs=_SUMS, ids=(after, through), by_version=False)
+    ((((_, found),), *_),) = RecordsSource(reader).read([plan])
+    requests, succeeded, failed = (found.count(name) for name in ("requests", "succeeded", "failed"))
+    tokens = {name: _sum(found.moments(name)) for name in _NAMES}
+    sums = Sums(requests, succeeded, failed, tokens, _sum(found.moments(COST.name)))
+    return Arrived(after, through, _newest(reader, selection, after, through, limit) if requests else [], sums)
+
+
+def _sum(stats: ColumnStats) -> tuple[int, Any]:
+    return stats.n, stats.sum
 
 
 def earlier(reader: Reader, selection: RequestFilter, through: int, limit: int) -> list[dict[str, Any]]:
     """The newest ``limit`` selected records up to id ``through``, in the order of arrival; sought among the last
     ``LOOK_BACK_IDS`` only, so that a rare model does not cost a walk over all records. Raises ``StoreError``."""
-    clause = where(selection).also("id > ? AND id <= ?", through - LOOK_BACK_IDS, through)
-    table = f"FROM {whole_table(columns_there(reader), _BY_ID)}{clause.sql}"
-    return _newest(reader, table, clause.parameters, limit)
+    return _newest(reader, selection, through - LOOK_BACK_IDS, through, limit)
 
 
-def _newest(reader: Reader, table: str, parameters: tuple[Any, ...], limit: int) -> list[dict[str, Any]]:
-    sql = f"SELECT {', '.join(ALL_COLUMNS)} {table} ORDER BY id DESC LIMIT ?"
-    return [_item(row) for row in read(reader, sql, (*parameters, limit), columns=len(ALL_COLUMNS))[::-1]]
+def _newest(reader: Reader, selection: RequestFilter, after: int, through: int, limit: int) -> list[dict[str, Any]]:
+    clause = where(selection).also("id > ? AND id <= ?", after, through)
+    table = whole_table(columns_there(reader), "NOT INDEXED")  # along the ids
+    sql = f"SELECT {', '.join(ALL_COLUMNS)} FROM {table}{clause.sql} ORDER BY id DESC LIMIT ?"  # noqa: S608 -- ours
+    rows = read(reader, sql, (*clause.parameters, limit), columns=len(ALL_COLUMNS))
+    return [item(row) for row in rows[::-1]]

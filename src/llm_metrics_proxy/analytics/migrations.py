@@ -1,4 +1,4 @@
-"""What the table ``migrations`` tells: which runs there were, how they ended, and their figures.
+"""The runs in the table ``migrations``: how they ended, and their figures.
 
 Read as any other question, so that runs of the command line and of the metrics process look the same.
 """

@@ -1,4 +1,4 @@
-"""What people are to be told about migrations, in plain words: which numbers changed, how many, and what to do."""
+"""What people need to know about migrations: which numbers changed, how many, and what to do."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -33,14 +33,14 @@ def notices(runs: Sequence[MigrationRun], *, problem: str | None = None, running
     run right now.
     """
     taken_back = bool(runs) and runs[0].state in (UNDONE, ROLLED_BACK)  # then the run's own notice says it
-    told = [] if problem is None or taken_back else [_problem(problem)]
+    found = [] if problem is None or taken_back else [_problem(problem)]
     for run in runs:
         superseded = run is not runs[0] and run.state != DONE
         if run.state not in _ENDED:
-            told.append(_unfinished(run, running=running))
+            found.append(_unfinished(run, running=running))
         elif run.dismissed_at is None and not superseded:
-            told.append(_ENDED[run.state](run))
-    return sorted(told, key=lambda notice: not notice.attention)
+            found.append(_ENDED[run.state](run))
+    return sorted(found, key=lambda notice: not notice.attention)
 
 
 def _problem(problem: str) -> Notice:

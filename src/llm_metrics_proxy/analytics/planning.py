@@ -25,7 +25,7 @@ MAX_SEGMENTS: Final = 2000  # of constant offset: some thousand years, and far b
 
 
 class PlanningContext(msgspec.Struct, frozen=True):
-    """What planning has to know beside the query: the span of what is stored, and the time it is."""
+    """What planning needs besides the query: the span of the stored records, and the time."""
 
     span: tuple[datetime, datetime] | None
     now: datetime

@@ -24,7 +24,7 @@ class Order(NamedTuple):
 
 
 def order_of(query: Query) -> Order:
-    """By the first metric, largest first, unless told otherwise or all dimensions have an order of their own."""
+    """By the first metric, largest first, unless the query names an order or all dimensions have one of their own."""
     name = (query.order or "").removeprefix("-")
     if name and name != "time":
         return Order(name, query.order != name)

@@ -10,7 +10,7 @@ from llm_metrics_proxy.analytics.records_sql import GROUP, PEAK, VERSION, measur
 from llm_metrics_proxy.analytics.rows import columns_there, read
 from llm_metrics_proxy.analytics.source import QueryPlan, ResultGroup, SourceResult
 from llm_metrics_proxy.errors import QueryError
-from llm_metrics_proxy.storage.base import Reader
+from llm_metrics_proxy.storage.base import Snapshot
 
 MAX_GROUPS: Final = 50_000  # rows of a group are held in memory, about 1 KB each
 
@@ -70,11 +70,11 @@ class RecordsSource:
     name = "records"
     relative_error = 0.0
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Snapshot) -> None:
         self._reader = reader
 
     def can_answer(self, plan: QueryPlan) -> bool:  # noqa: ARG002 -- it can answer any
-        """Records tell everything."""
+        """Records hold everything."""
         return True
 
     def is_worth_it(self, plan: QueryPlan) -> bool:  # noqa: ARG002
@@ -124,14 +124,15 @@ def _result(
             "group_by",
             f"there are more than {MAX_GROUPS} groups; ask for a shorter range, a filter, or fewer dimensions",
         )
+    names, columns_of = measured(plan), stats(plan)
     groups: dict[tuple[Any, ...], ExactAggregates] = {}
     times = {}
     for key, row in rows:
         values = iter(row)
-        named = dict(zip(measured(plan), values, strict=False))
+        named = dict(zip(names, values, strict=False))
         columns = {
             column: ExactStats(*_stats(functions, values), {fraction: finite(next(values)) for fraction in fractions})
-            for column, functions, fractions in stats(plan)
+            for column, functions, fractions in columns_of
         }
         counts = {name: n or 0 for name, n in named.items() if name not in plan.needs.times}
         group = ExactAggregates(counts, columns, peaks.get(key))

@@ -40,14 +40,20 @@ class _Aggregate(NamedTuple):
 
 
 _IS_TIME: Final = "timestamp >= '0000-' AND timestamp < ':'"  # it begins as a time does; see ``filters``
+_BEGAN: Final = f"iif({_IS_TIME}, timestamp, NULL) AS began"
 _AGGREGATES: Final = {
-    "requests": _Aggregate("count(*)", "sum(requests)", "id"),
+    "requests": _Aggregate("count(*)", "sum(requests)", ""),
     "succeeded": _Aggregate("count(*) FILTER (WHERE success = 1)", "sum(succeeded)", "success"),
     "failed": _Aggregate("count(*) FILTER (WHERE success = 0)", "sum(failed)", "success"),
     "errors": _Aggregate("count(error_category)", "sum(errors)", "error_category"),
     "good": _Aggregate("count(*) FILTER (WHERE good)", "sum(good)", "good"),
-    "oldest": _Aggregate(f"min(timestamp) FILTER (WHERE {_IS_TIME})", "min(oldest)", "timestamp"),
-    "newest": _Aggregate(f"max(timestamp) FILTER (WHERE {_IS_TIME})", "max(newest)", "timestamp"),
+    "oldest": _Aggregate("min(began)", "min(oldest)", _BEGAN),
+    "newest": _Aggregate("max(began)", "max(newest)", _BEGAN),
+    "newest_error": _Aggregate(
+        "max(error_began)",
+        "max(newest_error)",
+        f"iif(error_category NOT NULL AND {_IS_TIME}, timestamp, NULL) AS error_began",
+    ),
     "first_s": _Aggregate("min(unix_s)", "min(first_s)", f"{UNIX_S} AS unix_s"),
     "last_s": _Aggregate("max(unix_s)", "max(last_s)", f"{UNIX_S} AS unix_s"),
 }
@@ -68,12 +74,16 @@ def measured(plan: QueryPlan) -> tuple[str, ...]:
     return ("requests", *sorted(plan.needs.counts), *sorted(plan.needs.times))
 
 
-def stats(plan: QueryPlan) -> Iterator[tuple[str, tuple[str, ...], tuple[float, ...]]]:
+def stats(plan: QueryPlan) -> list[tuple[str, tuple[str, ...], list[float]]]:
     """Columns with the functions and the percentiles that are the other values of a group."""
-    for column in sorted(plan.needs.moments):
-        extremes = ("min", "max") if column in plan.needs.extremes else ()
-        fractions = sorted(fraction for name, fraction in plan.needs.quantiles if name == column)
-        yield column, ("count", "sum", *extremes), tuple(fractions)
+    fractions: dict[str, list[float]] = {column: [] for column in sorted(plan.needs.moments)}
+    for column, fraction in sorted(plan.needs.quantiles):
+        fractions[column].append(fraction)
+    extremes = plan.needs.extremes
+    return [
+        (column, ("count", "sum", *(("min", "max") if column in extremes else ())), of_column)
+        for column, of_column in fractions.items()
+    ]
 
 
 def statement(plans: Sequence[QueryPlan], names: Mapping[str, str], most_groups: int) -> Statement:
@@ -131,17 +141,16 @@ class _Records:
         good = " AND ".join(["success = 1", *(slo.condition for slo in plan.slos)])
         self._good = Clause(f"{good} AS good", tuple(slo.limit for slo in plan.slos))
 
-    def each(self, shown: Sequence[Clause], reads: Sequence[str] = ()) -> Clause:
+    def each(self, shown: Sequence[Clause], reads: Sequence[str], *, once: bool) -> Clause:
         """These values of every record, and what the aggregates of those names read.
 
-        ``LIMIT -1`` limits nothing: it keeps SQLite from flattening the query, so that each value is checked once.
+        ``once``: each value is calculated once, and not again in each of the aggregates that read it.
         """
         inputs = [Clause(_AGGREGATES[name].reads, ()) if name != "good" else self._good for name in reads]
-        parts = [*shown, *dict.fromkeys(inputs)]
-        calculates = any(not part.sql.isidentifier() for part in parts)
+        parts = [*shown, *dict.fromkeys(one for one in inputs if one.sql)] or [Clause("1", ())]
+        rest = " LIMIT -1" if once else ""  # it limits nothing: it keeps SQLite from flattening the query
         # S608: every name comes from our own tables; values only ever travel as parameters.
-        sql = f"SELECT {', '.join(part.sql for part in parts)} FROM {self._table}{self._where.sql}"  # noqa: S608
-        sql = f"{sql} LIMIT -1" if calculates else sql
+        sql = f"SELECT {', '.join(part.sql for part in parts)} FROM {self._table}{self._where.sql}{rest}"  # noqa: S608
         return Clause(sql, (*chain.from_iterable(part.parameters for part in parts), *self._where.parameters))
 
 
@@ -161,7 +170,7 @@ class _Compiled:
         shown += [Clause(f"{FIELDS[column].sql} AS v_{column}", ()) for column in sorted(self.plan.needs.moments)]
         if self.plan.needs.peak:
             shown.append(Clause(f"{_OPEN_US} AS open_us, {_UNIX_US} AS began_us", ()))
-        each = records.each(shown, measured(self.plan))
+        each = records.each(shown, measured(self.plan), once=True)
         return Clause(f"{self._chosen} AS ({each.sql})", each.parameters)
 
     def groups(self, most: int) -> Iterator[_Select]:
@@ -190,8 +199,8 @@ class _Cells:
     def table(self, records: _Records) -> Clause:
         """All of it in one pass."""
         shown = [_named(key, name) for key, name in self._names.items()]
-        each = records.each([*shown, *(Clause(name, ()) for name in self._version)], self._measured)
         by = [*self._names.values(), *self._version]
+        each = records.each([*shown, *(Clause(name, ()) for name in self._version)], self._measured, once=not by)
         values = [f"{_AGGREGATES[name].of_records} AS {name}" for name in self._measured]
         sql = f"SELECT {', '.join([*by, *values])} FROM ({each.sql}) {_group_by(by)}"  # noqa: S608 -- names are ours
         return Clause(f"{self.name} AS MATERIALIZED ({sql})", each.parameters)
@@ -241,13 +250,12 @@ def _key(plan: QueryPlan, name: str) -> Clause:
 
 
 def _bucket(plan: QueryPlan) -> Clause:
+    if plan.parse_times and plan.buckets:
+        ((begin, end),) = plan.buckets[0].spans
+        return Clause(f"({UNIX_S} - {int(begin.timestamp())}) / {int((end - begin).total_seconds())}", ())
     pieces = sorted((*span, index) for index, bucket in enumerate(plan.buckets) for span in bucket.spans)
-    moments = [begin for begin, _, _ in pieces] + [pieces[-1][1]] if pieces else []
-    places = [None, *(index for *_, index in pieces), *([None] if pieces else [])]
-    if not plan.parse_times:
-        return search("timestamp", [stored_time(moment) for moment in moments], places)
-    found = search("unix_s", [int(moment.timestamp()) for moment in moments], places)
-    return Clause(f"(SELECT {found.sql} FROM (SELECT {UNIX_S} AS unix_s))", found.parameters)  # noqa: S608 -- parsed once
+    edges = [stored_time(begin) for begin, _, _ in pieces] + [stored_time(pieces[-1][1])] if pieces else []
+    return search("timestamp", edges, [None, *(index for *_, index in pieces), *([None] if pieces else [])])
 
 
 def _local(plan: QueryPlan, name: str) -> Clause:

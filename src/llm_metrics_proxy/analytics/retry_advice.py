@@ -1,4 +1,4 @@
-"""How long to wait after a server said "not now": from what its newest limited answers told, by server and model."""
+"""How long to wait after a server said "not now": from its newest limited answers, by server and model."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -57,7 +57,7 @@ def advise(limited: Iterable[Mapping[str, Any]]) -> list[RetryAdvice]:
 
 
 def _advice(key: tuple[Any, ...], records: Sequence[Mapping[str, Any]]) -> RetryAdvice:
-    told = [ms for record in records if (ms := _duration(record, "retry_after_ms")) is not None]
+    waits_ms = [ms for record in records if (ms := _duration(record, "retry_after_ms")) is not None]
     waits = ((record, *_wait(record)) for record in records)
     told_by, wait_ms, source = next((wait for wait in waits if wait[1] is not None), (None, None, None))
     return RetryAdvice(
@@ -69,10 +69,10 @@ def _advice(key: tuple[Any, ...], records: Sequence[Mapping[str, Any]]) -> Retry
         wait_ms=wait_ms,
         wait_source=source,
         not_before=None if told_by is None or wait_ms is None else _not_before(told_by, wait_ms),
-        retry_after_n=len(told),
-        retry_after_max_ms=max(told, default=None),
+        retry_after_n=len(waits_ms),
+        retry_after_max_ms=max(waits_ms, default=None),
         **{name: _newest_told(records, name) for name in _HEADROOM},
-        advice=_words(len(records), told, wait_ms, source),
+        advice=_words(len(records), waits_ms, wait_ms, source),
     )
 
 
@@ -107,11 +107,11 @@ def _not_before(record: Mapping[str, Any], wait_ms: float) -> str | None:
     return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
-def _words(n: int, told: Sequence[float], wait_ms: float | None, source: str | None) -> str:
+def _words(n: int, waits_ms: Sequence[float], wait_ms: float | None, source: str | None) -> str:
     if wait_ms is None:
         return f"No answer says how long ({n} limited): wait 1 s, and twice as long after each further one."
     if source == _RETRY_AFTER:
-        rests_on = f"{len(told)} of {n} limited answers have one, the longest {_seconds(max(told))}"
+        rests_on = f"{len(waits_ms)} of {n} limited answers have one, the longest {_seconds(max(waits_ms))}"
         return f"Wait {_seconds(wait_ms)}, as the newest Retry-After says; {rests_on}."
     return f"Wait {_seconds(wait_ms)} for the allowance that is used up to come back ({n} limited)."
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from llm_metrics_proxy.analytics.dimensions import BIN_EDGES
 from llm_metrics_proxy.analytics.filters import RequestFilter, stored_time, where
-from llm_metrics_proxy.analytics.rollup_plan import Chosen
+from llm_metrics_proxy.analytics.rollup_plan import CATEGORY, Chosen
 from llm_metrics_proxy.analytics.rollup_range import TABLE
 from llm_metrics_proxy.analytics.rows import read
 from llm_metrics_proxy.analytics.source import QueryPlan, ResultGroup, SourceResult
@@ -65,8 +65,9 @@ class Collected:
 
     def __init__(self, plan: QueryPlan, chosen: Chosen, times: Sequence[tuple[Any, ...]]) -> None:
         self._plan, self._chosen, self._times = plan, chosen, times
-        # without dimensions there is one group, even of no records
-        self._numbers: dict[tuple[Any, ...], int] = {} if chosen.times or chosen.grouping else {(): 0}
+        # without dimensions there is one group, be it of no records
+        by_any = chosen.times or chosen.grouping != chosen.hidden
+        self._numbers: dict[tuple[Any, ...], int] = {} if by_any else {(None,) * len(chosen.hidden): 0}
         self._counts: list[tuple[Ints, Ints]] = []  # group, (requests, succeeded, failed)
         self._versions: dict[Any, int] = {}
         self._cells: list[Cells] = []
@@ -228,9 +229,21 @@ class Collected:
         found = aggregates_of(counts, cells, bins, {*self._chosen.sketches})
         if self._chosen.bins_of is not None:
             groups = _binned(found[0], self._chosen.bins_of)
+        elif "errors" in self._plan.needs.counts:
+            groups = self._with_errors(found)
         else:
             groups = [ResultGroup(key, found[number]) for key, number in self._numbers.items()]
         return SourceResult(groups, list(self._versions.items()))
+
+    def _with_errors(self, partials: Sequence[SketchedAggregates]) -> list[ResultGroup]:
+        """Groups that know how many of their records are errors."""
+        place = [*self._plan.group_by, *self._chosen.hidden].index(CATEGORY)
+        found: dict[tuple[Any, ...], SketchedAggregates] = {}
+        for key, number in self._numbers.items():
+            one, shown = partials[number], key[: len(self._plan.group_by)]
+            one = one._replace(errors=one.requests if key[place] is not None else 0)
+            found[shown] = found[shown].merged(one) if shown in found else one
+        return [ResultGroup(*group) for group in found.items()]
 
 
 def _binned(whole: SketchedAggregates, field: int) -> list[ResultGroup]:

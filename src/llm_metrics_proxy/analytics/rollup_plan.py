@@ -15,7 +15,8 @@ from llm_metrics_proxy.rollups.values import BY_NAME, KEY_OF_FILTER
 
 MAX_PLACES: Final = 100_000  # hours of eleven years
 _BIN: Final = "bin:"
-_COUNTS: Final = frozenset({"succeeded", "failed"})
+_COUNTS: Final = frozenset({"succeeded", "failed", "errors"})
+CATEGORY: Final = "error_category"  # a record that has one is an error
 _NONE: Final = "(none)"  # of app_version: records without one
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,6 +32,9 @@ class Chosen(NamedTuple):
     moments: tuple[int, ...]
     sketches: tuple[int, ...]
     bins_of: int | None = None  # a histogram: the field whose values are sorted into bins
+    hidden: tuple[
+        str, ...
+    ] = ()  # the last of grouping and order: what tells errors where the plan does not group by it
 
     def needs_dense(self, level: RollupLevel) -> bool:
         """Some buckets may be there within some of that level alone: some days, or some quarters of an hour."""
@@ -41,7 +45,7 @@ class Chosen(NamedTuple):
         both = (*times, *dimensions)
         return tuple(both[place] for place in self.order)
 
-    def steps(self, dense: Mapping[RollupLevel, Container[int]]) -> list[CoverLevel]:
+    def cover_levels(self, dense: Mapping[RollupLevel, Container[int]]) -> list[CoverLevel]:
         """The levels that have the sketches asked for, the coarsest first. ``dense``: days and quarters, if any are."""
         kept = sorted(self.grain.kept, key=lambda one: -one.level.seconds)
         return [
@@ -54,7 +58,7 @@ class Chosen(NamedTuple):
 def choose(plan: QueryPlan) -> Chosen | None:
     """The smallest grain that can answer; ``None``: only records can."""
     needs = plan.needs
-    if needs.peak or not needs.counts <= _COUNTS or not needs.moments <= BY_NAME.keys():
+    if plan.ids or needs.peak or not needs.counts <= _COUNTS or not needs.moments <= BY_NAME.keys():
         return None
     conditions = _conditions(plan.filter)
     if conditions is None:
@@ -63,13 +67,16 @@ def choose(plan: QueryPlan) -> Chosen | None:
     if binned is not None:
         return _choose_for_bins(plan, binned.removeprefix(_BIN), conditions)
     times = tuple(name for name in plan.group_by if name in IN_TIME)
-    grouping = tuple(name for name in plan.group_by if name not in IN_TIME)
-    asked = ({*conditions, *grouping}) - {VERSION}
+    hidden = (CATEGORY,) if "errors" in needs.counts and CATEGORY not in plan.group_by else ()
+    grouping = (*(name for name in plan.group_by if name not in IN_TIME), *hidden)
+    asked = {*conditions, *grouping, *plan.adds_up_with} - {VERSION}
     moments = tuple(sorted(BY_NAME[name].number for name in needs.moments))
     sketches = tuple(sorted({BY_NAME[name].number for name, _ in needs.quantiles}))
-    order = tuple((*times, *grouping).index(name) for name in plan.group_by)
+    order = tuple((*times, *grouping).index(name) for name in (*plan.group_by, *hidden))
     grain = _smallest(asked, moments, sketches)
-    return None if grain is None else Chosen(grain, conditions, times, grouping, order, moments, sketches)
+    if grain is None:
+        return None
+    return Chosen(grain, conditions, times, grouping, order, moments, sketches, hidden=hidden)
 
 
 def _choose_for_bins(plan: QueryPlan, column: str, conditions: Mapping[str, Any]) -> Chosen | None:
@@ -117,13 +124,13 @@ def stretches_of(
     start, end = (None if at is None else aware(at) for at in (plan.filter.start, plan.filter.end))
     open_start = start is None or (oldest is not None and stored_time(start) <= oldest)
     open_end = end is None or (newest is not None and newest < stored_time(end))
-    if not {*plan.group_by} & {*IN_TIME}:
-        low = -FOREVER if open_start or start is None else _us(start)
-        high = FOREVER if open_end or end is None else _us(end)
-        return _table([(low, high, ())] if low < high else [])
-    pieces = _pieces(plan)
+    first = -FOREVER if start is None else _us(start)
+    last = FOREVER if end is None else _us(end)
+    pieces = _pieces(plan) if {*plan.group_by} & {*IN_TIME} else [(first, last, ())]
     if pieces is None:
         return None
+    clipped = ((max(first, begin), min(last, until), values) for begin, until, values in pieces)
+    pieces = [piece for piece in clipped if piece[0] < piece[1]]
     if pieces and open_start:
         pieces[0] = (-FOREVER, *pieces[0][1:])
     if pieces and open_end:

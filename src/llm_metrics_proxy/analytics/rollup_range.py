@@ -47,7 +47,7 @@ def covered_by(now: Snapshot, plan: QueryPlan, chosen: Chosen, state: RollupStat
     if found is None or not _is_whole(now, chosen, state, found[0]):
         return None
     stretches, times = found
-    covered = cover(stretches, chosen.steps(_dense(now, chosen, stretches)), state.kept_before)
+    covered = cover(stretches, chosen.cover_levels(_dense(now, chosen, stretches)), state.kept_before)
     return None if len(covered.edges.start) > MAX_EDGES else Covered(covered, times)
 
 

@@ -7,22 +7,26 @@ are and added. All from one snapshot, in which a record is either rolled up or b
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
+from llm_metrics_proxy.analytics.filters import aware
 from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.rollup_collected import Collected
 from llm_metrics_proxy.analytics.rollup_plan import Chosen, choose, stretches_of
 from llm_metrics_proxy.analytics.rollup_range import Covered, covered_by, has_tables, is_worth_it, usable_state
-from llm_metrics_proxy.analytics.source import QueryPlan, SourceResult
+from llm_metrics_proxy.analytics.rollup_times import by_day, times_of
+from llm_metrics_proxy.analytics.source import Aggregates, Needs, QueryPlan, ResultGroup, SourceResult
 from llm_metrics_proxy.rollups.cover import US
 from llm_metrics_proxy.rollups.grains import DAY, NO_TIME, VERSION
 from llm_metrics_proxy.rollups.sketch import RELATIVE_ERROR, Ints
 from llm_metrics_proxy.rollups.state import READ_STATE, RollupState
 from llm_metrics_proxy.storage.base import Reader, Snapshot
 
+_COUNTED: Final = Needs(counts=frozenset({"errors"}))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -39,13 +43,13 @@ class RollupSource:
     def can_answer(self, plan: QueryPlan) -> bool:
         """Roll-ups are complete, and keep what is asked for."""
         with self._reader.snapshot() as now:
-            return _covered(now, plan) is not None
+            return all(one is not None and _covered(now, one) is not None for one in _with_days(now, plan))
 
     def is_worth_it(self, plan: QueryPlan) -> bool:
         """Most of the range needs no records, and it has more of them than are read, exactly, in a few milliseconds."""
         with self._reader.snapshot() as now:
-            found = _covered(now, plan)
-            return found is not None and is_worth_it(now, plan, *found[1:])
+            found = ((one, _covered(now, one)) for one in _with_days(now, plan) if one is not None)
+            return any(is_worth_it(now, one, *covered[1:]) for one, covered in found if covered is not None)
 
     def describe(self, plan: QueryPlan) -> str:
         """The grain and its buckets. Raises ``StoreError``."""
@@ -68,25 +72,78 @@ class RollupSource:
     def span(self) -> tuple[datetime, datetime] | None:
         """Days that were pruned and are in the roll-ups alone. Raises ``StoreError``."""
         with self._reader.snapshot() as now:
-            if not has_tables(now):
-                return None
-            state = RollupState.of(now.query(READ_STATE))
-            oldest = now.query(
-                "SELECT min(bucket) FROM rollups WHERE grain = 0 AND level = ? AND bucket > ? AND bucket < ?",
-                (DAY.number, NO_TIME, state.kept_before),
-            )
-        if not oldest or oldest[0][0] is None:
-            return None
-        return _EPOCH + timedelta(seconds=oldest[0][0]), _EPOCH + timedelta(seconds=state.kept_before)
+            return _pruned(now)
 
     def read(self, plans: Sequence[QueryPlan]) -> list[SourceResult]:
         """All from one snapshot. Raises ``StoreError``."""
         with self._reader.snapshot() as now:
             state = usable_state(now)
-            results = [] if state is None else [_result(now, plan, state) for plan in plans]
+            shared: dict[tuple[Any, ...], SourceResult | None] = {}
+            results = [] if state is None else [_result(now, plan, state, shared) for plan in plans]
         found = [result for result in results if result is not None]
         # records were changed since ``can_answer``: they answer until they are rolled up again
-        return found if len(found) == len(plans) else self._records.read(plans)
+        return found if state is not None and len(found) == len(plans) else self._records.read(plans)
+
+
+def _pruned(now: Snapshot) -> tuple[datetime, datetime] | None:
+    if not has_tables(now):
+        return None
+    state = RollupState.of(now.query(READ_STATE))
+    sql = "SELECT min(bucket) FROM rollups WHERE grain = 0 AND level = ? AND bucket > ? AND bucket < ?"
+    ((oldest,),) = now.query(sql, (DAY.number, NO_TIME, state.kept_before))
+    return (
+        None if oldest is None else (_EPOCH + timedelta(seconds=oldest), _EPOCH + timedelta(seconds=state.kept_before))
+    )
+
+
+def _range(now: Snapshot, plan: QueryPlan) -> tuple[datetime, datetime] | None:
+    """What is stored within the plan's range, to the second."""
+    spans = [span for span in (_pruned(now), RecordsSource(now).span()) if span is not None]
+    if not spans:
+        return None
+    start, end = min(start for start, _ in spans), max(end for _, end in spans) + timedelta(seconds=1)
+    start = start if plan.filter.start is None else max(start, aware(plan.filter.start))
+    end = end if plan.filter.end is None else min(end, aware(plan.filter.end))
+    return (start, end) if start < end else None
+
+
+def _with_days(now: Snapshot, plan: QueryPlan) -> Iterator[QueryPlan | None]:
+    """The plan, and the one that tells where its times are to be found; ``None``: that is not known."""
+    yield plan
+    if plan.needs.times:
+        within = _range(now, plan)
+        yield None if within is None else by_day(plan, within)
+
+
+def _result(
+    now: Snapshot, plan: QueryPlan, state: RollupState, shared: dict[tuple[Any, ...], SourceResult | None]
+) -> SourceResult | None:
+    """``shared``: what plans that add up with each other are sums of, which is read once."""
+    if plan.adds_up_with:
+        of = (plan.filter, plan.adds_up_with)
+        if of not in shared:
+            shared[of] = _grouped(now, replace(plan, group_by=plan.adds_up_with, needs=_COUNTED), state)
+        found = _summed(plan, shared[of])
+    else:
+        found = _grouped(now, plan, state)
+    if found is None or not plan.needs.times:
+        return found
+    within = _range(now, plan)
+    if within is None:
+        return None
+    times = times_of(now, plan, within, state.kept_before, lambda one: _grouped(now, one, state))
+    return None if times is None else found._replace(times=times)
+
+
+def _summed(plan: QueryPlan, parts: SourceResult | None) -> SourceResult | None:
+    if parts is None:
+        return None
+    places = [plan.adds_up_with.index(name) for name in plan.group_by]
+    groups: dict[tuple[Any, ...], Aggregates] = {}
+    for key, part in parts.groups:
+        shown = tuple(key[place] for place in places)
+        groups[shown] = groups[shown].merged(part) if shown in groups else part
+    return SourceResult([ResultGroup(*group) for group in groups.items()], parts.versions)
 
 
 def _covered(
@@ -101,7 +158,7 @@ def _covered(
     return None if covered is None else (chosen, covered, state)
 
 
-def _result(now: Snapshot, plan: QueryPlan, usable: RollupState) -> SourceResult | None:
+def _grouped(now: Snapshot, plan: QueryPlan, usable: RollupState) -> SourceResult | None:
     found = _covered(now, plan, usable)
     if found is None:
         return None

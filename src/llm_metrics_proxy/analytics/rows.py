@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, Final
 
 from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
-from llm_metrics_proxy.storage.base import Reader, Snapshot, SqlValue
+from llm_metrics_proxy.storage.base import Snapshot, SqlValue
 
 UNFIT: Final = "unfit_values"
 NO_VALUE: Final = "(none)"
@@ -47,7 +47,7 @@ def read(reader: Snapshot, sql: str, parameters: Sequence[SqlValue] = (), *, col
     ]
 
 
-def columns_there(reader: Reader) -> dict[str, str]:
+def columns_there(reader: Snapshot) -> dict[str, str]:
     """SQL of each of ``record.ALL_COLUMNS``; NULL for what a file lacks whose next step is applied by the next start
     of the writer. Raises ``StoreError``.
     """

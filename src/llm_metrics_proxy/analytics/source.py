@@ -26,7 +26,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     extremes: frozenset[str] = frozenset()  # columns of moments: min and max too
     quantiles: frozenset[tuple[str, float]] = frozenset()  # column and fraction; the column is in moments too
     peak: bool = False  # the most requests open at once
-    # Of: oldest, newest (times as stored), first_s, last_s (Unix seconds of the times that can be read).
+    # Of: oldest, newest (as stored), first_s, last_s (Unix seconds, of readable times); or newest_error alone.
     times: frozenset[str] = frozenset()
 
     def __or__(self, other: "Needs") -> "Needs":
@@ -49,9 +49,11 @@ class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...] = ()  # of constant offset from UTC, for `hour_of_day` and `weekday`
     slos: tuple[Slo, ...] = ()
     ids: tuple[int, int] | None = None  # only records with greater ids than the first, up to the second
+    # Dimensions of other plans of the answer: where buckets reach beyond the range, all of them count the same records.
+    adds_up_with: tuple[str, ...] = ()
     most_errors: int | None = None  # so many groups are enough: those with most errors, of those that have any
-    parse_times: bool = False  # buckets have times of every readable form, and not only of the form stored today
-    by_version: bool = True  # whether ``SourceResult.versions`` is asked for
+    parse_times: bool = False  # buckets, all of one length, have times of every readable form, and not of today's alone
+    by_version: bool = True  # whether ``SourceResult.versions`` is needed
 
 
 class ColumnStats(Protocol):

@@ -10,13 +10,16 @@ from typing import Any, Final
 import msgspec
 from semver import Version
 
-from llm_metrics_proxy.analytics.filters import RequestFilter, where
-from llm_metrics_proxy.analytics.rows import columns_there, described, read, whole_table
+from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.records_source import RecordsSource
+from llm_metrics_proxy.analytics.rows import described
+from llm_metrics_proxy.analytics.source import QueryPlan
+from llm_metrics_proxy.analytics.sources import source_for, sources_of
 from llm_metrics_proxy.storage.base import Reader
 
 
 class VersionNote(msgspec.Struct, frozen=True, kw_only=True):
-    """What one released version changed in the meaning of stored numbers."""
+    """One released version, as far as the meaning of stored numbers goes."""
 
     version: str
     tokens_per_second: str  # its formula
@@ -151,12 +154,17 @@ def by_name(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:
     return dict(sorted(names.items(), key=lambda item: (Version.is_valid(item[0]), _order(item[0]), item[0])))
 
 
-def counted_by_version(reader: Reader) -> dict[str, int]:
+def records_by_version(reader: Reader) -> dict[str, int]:
     """Records in the database by app_version, oldest version first; what is no version comes before all.
 
-    Reads every record. Raises ``StoreError``.
+    Roll-ups know it, unless they know of pruned records too. Raises ``StoreError``.
     """
-    return by_name(_counts(reader, RequestFilter()))
+    sources, everything = sources_of(reader), QueryPlan(filter=RequestFilter())
+    source = source_for(sources, [everything])
+    if source is not sources[-1] and source.span() is not None:
+        source = sources[-1]
+    (result,) = source.read([everything])
+    return by_name(result.versions)
 
 
 def older_records(reader: Reader, selection: RequestFilter) -> dict[str, int]:
@@ -164,14 +172,8 @@ def older_records(reader: Reader, selection: RequestFilter) -> dict[str, int]:
 
     Raises ``StoreError``.
     """
-    return older_among(_counts(reader, selection))
-
-
-def _counts(reader: Reader, selection: RequestFilter) -> list[tuple[Any, ...]]:
-    clause = where(selection)
-    table = whole_table(columns_there(reader))
-    sql = f"SELECT app_version, count(*) FROM {table}{clause.sql} GROUP BY app_version"  # noqa: S608 -- names are ours
-    return read(reader, sql, clause.parameters, columns=2)
+    (result,) = RecordsSource(reader).read([QueryPlan(filter=selection)])
+    return older_among(result.versions)
 
 
 def _order(text: str) -> Version:

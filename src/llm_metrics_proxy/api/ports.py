@@ -13,8 +13,7 @@ from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.base import Reader
-from llm_metrics_proxy.watch.evaluation import SloReport
-from llm_metrics_proxy.watch.watcher import AlertReport
+from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport
 
 
 class MigrationProgress(Protocol):

@@ -16,8 +16,7 @@ from llm_metrics_proxy.api.health import BackendHealth, DiskHealth, Health, Inge
 from llm_metrics_proxy.api.ports import Telemetry, WatchPorts
 from llm_metrics_proxy.api.prometheus_series import FAMILIES, PREFIX, SeriesLines
 from llm_metrics_proxy.counters import CounterBook
-from llm_metrics_proxy.watch.evaluation import SloReport
-from llm_metrics_proxy.watch.watcher import AlertReport
+from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport
 
 _T = TypeVar("_T")
 FIRING: Final = "firing"

@@ -19,8 +19,7 @@ from llm_metrics_proxy.api.live_events import LiveProblem, LiveSkipped, LiveStar
 from llm_metrics_proxy.api.migrations import MigrationNow
 from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.reports import Report
-from llm_metrics_proxy.watch.evaluation import SloReport
-from llm_metrics_proxy.watch.watcher import AlertReport
+from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from llm_metrics_proxy.cli.output import answer, console, plain
 from llm_metrics_proxy.cli.tables import lines
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.migration.batches import Teller
+from llm_metrics_proxy.migration.batches import ProgressReporter
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.storage import compact as storage
@@ -69,11 +69,11 @@ def _print(path: Path, folder: Path, done: Compacted, given_back: int) -> None:
 
 
 def _told(report: Report, phase: WorkPhase) -> OnProgress:
-    tellers: list[Teller] = []
+    reporters: list[ProgressReporter] = []
 
     def told(done: int, total: int) -> None:
-        if not tellers:
-            tellers.append(Teller(report, phase, total))
-        tellers[0].tell(done)
+        if not reporters:
+            reporters.append(ProgressReporter(report, phase, total))
+        reporters[0].advance(done)
 
     return told

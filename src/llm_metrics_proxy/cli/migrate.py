@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -248,12 +249,12 @@ def notices(
     path = database(loaded, db)
     dismissed = dismiss_notices(path) if dismiss else 0
     found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
-    told = notices_of(_runs(path), problem=why_nothing_happens(found), running=found.lock_holder is not None)
+    found_notices = notices_of(_runs(path), problem=why_nothing_happens(found), running=found.lock_holder is not None)
     answer(
         path,
         json=json,
-        fields={"dismissed": dismissed, "notices": told},
-        shown=lambda: reports.print_notices(told, dismissed=dismissed if dismiss else None),
+        fields={"dismissed": dismissed, "notices": found_notices},
+        shown=lambda: reports.print_notices(found_notices, dismissed=dismissed if dismiss else None),
     )
 
 
@@ -263,8 +264,5 @@ def _runs(path: Path) -> list[Any]:
     refuse(inspection)
     if inspection.found is not FileKind.OURS:
         return []
-    reader = SqliteReader(path)
-    try:
+    with closing(SqliteReader(path)) as reader:
         return read_runs(reader, known_migrations(MIGRATIONS))
-    finally:
-        reader.close()

@@ -15,18 +15,6 @@ from llm_metrics_proxy.cli.output import duration, error_console, plain, progres
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 
-PHASES: Final = {
-    WorkPhase.IDLE: "",
-    WorkPhase.WAITING: "waiting",
-    WorkPhase.CHECKING: "checking",
-    WorkPhase.BACKING_UP: "backing up",
-    WorkPhase.ADOPTING: "adopting",
-    WorkPhase.MIGRATING: "migrating",
-    WorkPhase.PAUSED: "paused",
-    WorkPhase.VERIFYING: "verifying",
-    WorkPhase.UNDOING: "undoing",
-    WorkPhase.COMPACTING: "compacting",
-}
 _UNITS: Final = {WorkPhase.BACKING_UP: "pages", WorkPhase.COMPACTING: "bytes"}
 
 
@@ -66,7 +54,7 @@ def shown(console: Console | None = None) -> Iterator[Report]:
     columns = (SpinnerColumn(), TextColumn("{task.description:<10}"), BarColumn(bar_width=16))
     with progress_line(console or error_console(), *columns, TextColumn("{task.fields[figures]}")) as update:
         yield lambda progress: update(
-            description=PHASES[progress.phase],
+            description="" if progress.phase is WorkPhase.IDLE else progress.phase.value.replace("_", " "),
             completed=progress.done,
             total=progress.total or None,
             figures=figures(progress),

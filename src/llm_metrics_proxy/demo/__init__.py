@@ -3,7 +3,7 @@
 It speaks OpenAI's API with believable timing, so that dashboards, tests and newcomers have something to look at before
 a real server is there. It stands alone: nothing here knows the proxy, and only ``cli`` and the supervisor start it.
 
-options   what a demo server is told            models    the table of simulated models and their speeds
+options   the options of a demo server          models    the table of simulated models and their speeds
 asked     reading a request                     answers   what a model "says", seeded
 wire      the same as OpenAI's JSON and events  faults    what can go wrong, on demand too
 app       the ASGI application                  traffic   clients that use it

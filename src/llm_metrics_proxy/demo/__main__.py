@@ -1,7 +1,7 @@
 """``python -m llm_metrics_proxy.demo``: a child of the supervisor.
 
 Standard input carries one line of JSON (``DemoOptions``) and then nothing; its end, which the kernel also brings when
-the parent dies, means stop. The exit status is 0 when told to stop, 2 when the line cannot be read.
+the parent dies, means stop. The exit status is 0 when asked to stop, 2 when the line cannot be read.
 """
 
 import asyncio

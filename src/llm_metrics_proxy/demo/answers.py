@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from llm_metrics_proxy.demo.models import Model
 
-# The answer tells what it is, whatever the question was: nobody shall take it for a model's opinion.
+# The answer says what it is, whatever the question, so that nobody takes it for a model's opinion.
 _OPENING: Final = ("This", " is", " a", " simulated", " answer", ".")
 _SENTENCE: Final = (
     "the proxy counts what passes and keeps one record for every request so that the numbers can be trusted later"
@@ -19,7 +19,7 @@ _PAUSE_CHANCE: Final = 0.02  # now and then a scheduler lets a stream wait for a
 _PAUSE_FACTOR: Final = 8.0
 
 
-class Answer(NamedTuple):
+class ModelAnswer(NamedTuple):
     """One choice. A piece is one token; ``finish_reason`` is OpenAI's word for why it ended."""
 
     reasoning: tuple[str, ...]
@@ -39,14 +39,14 @@ def count_tokens(text: str) -> int:
     return max(1, round(len(text) / 4))
 
 
-def answer(model: Model, random: Random, limit: int | None, tool: Mapping[str, Any] | None) -> Answer:
+def answer(model: Model, random: Random, limit: int | None, tool: Mapping[str, Any] | None) -> ModelAnswer:
     """One choice of at most ``limit`` tokens; ``tool`` is the function (OpenAI's definition) to be called, if any."""
     reasoning = _text(random, _log_normal(random, 40, 0.5)) if model.reasons else ()
     if tool is not None:
         arguments = tuple(_pieces(json.dumps(_arguments(tool.get("parameters") or {}, random))))
-        return _cut(Answer(reasoning, (), str(tool.get("name", "")), arguments, "tool_calls"), limit)
+        return _cut(ModelAnswer(reasoning, (), str(tool.get("name", "")), arguments, "tool_calls"), limit)
     content = _OPENING + _text(random, _log_normal(random, model.answer_median_tokens, 0.7))
-    return _cut(Answer(reasoning, content, None, (), "stop"), limit)
+    return _cut(ModelAnswer(reasoning, content, None, (), "stop"), limit)
 
 
 def first_token_delay_s(model: Model, random: Random, prompt_tokens: int) -> float:
@@ -98,13 +98,13 @@ def _arguments(schema: Mapping[str, Any], random: Random) -> dict[str, Any]:
     }
 
 
-def _cut(whole: Answer, limit: int | None) -> Answer:
+def _cut(whole: ModelAnswer, limit: int | None) -> ModelAnswer:
     if limit is None or whole.token_count <= limit:
         return whole
     reasoning, limit = _take(whole.reasoning, limit)
     content, limit = _take(whole.content, limit)
     arguments, _ = _take(whole.tool_arguments, limit)
-    return Answer(reasoning, content, whole.tool_name, arguments, "length")
+    return ModelAnswer(reasoning, content, whole.tool_name, arguments, "length")
 
 
 def _take(pieces: Sequence[str], limit: int) -> tuple[tuple[str, ...], int]:

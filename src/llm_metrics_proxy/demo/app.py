@@ -10,7 +10,7 @@ import msgspec
 
 from llm_metrics_proxy.demo import faults, wire
 from llm_metrics_proxy.demo.answers import answer, embedding, first_token_delay_s, inter_token_s
-from llm_metrics_proxy.demo.asked import Asked, Refusal, invalid, tool_to_call, understood
+from llm_metrics_proxy.demo.asked import Asked, DemoRefusal, invalid, tool_to_call, understood
 from llm_metrics_proxy.demo.models import MODELS
 from llm_metrics_proxy.demo.options import DemoOptions
 
@@ -56,7 +56,7 @@ class DemoApp:
         self.requests += 1
         try:
             await self._serve(scope, receive, send)
-        except Refusal as refusal:
+        except DemoRefusal as refusal:
             await _send_json(send, wire.error_body(refusal.answer), refusal.answer.status, *refusal.answer.fields)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +73,7 @@ class DemoApp:
         random = Random(self._random.random())  # noqa: S311 -- a simulation; requests in parallel share no sequence
         fault = _fault(scope, random, self._options.fault_rate)
         if fault in faults.ANSWERS:
-            raise Refusal(faults.ANSWERS[fault])
+            raise DemoRefusal(faults.ANSWERS[fault])
         chat = route.prompt == "messages"
         identifier = f"{'chatcmpl' if chat else 'cmpl'}-demo{random.getrandbits(64):016x}"
         call = wire.Call(identifier, int(time.time()), asked.model.name, chat, asked.prompt_tokens)
@@ -161,7 +161,7 @@ class _Generation:
             return True
         if fault == faults.ERROR_EVENT:
             if not self._streamed:
-                raise Refusal(faults.ANSWERS["500"])
+                raise DemoRefusal(faults.ANSWERS["500"])
             await self._send(_piece(wire.event(wire.error_body(faults.ANSWERS["500"])), last=True))
             return True
         return False

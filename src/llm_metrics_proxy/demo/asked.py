@@ -14,7 +14,7 @@ from llm_metrics_proxy.demo.models import MODELS, Model
 _MAX_CHOICES: Final = 16
 
 
-class Refusal(Exception):  # noqa: N818 -- an answer to the client, not a fault of ours
+class DemoRefusal(Exception):  # noqa: N818 -- an answer to the client, not a fault of ours
     """The request is answered with an error."""
 
     def __init__(self, answer: FaultAnswer) -> None:
@@ -22,7 +22,7 @@ class Refusal(Exception):  # noqa: N818 -- an answer to the client, not a fault 
         self.answer = answer
 
 
-class StreamOptions(msgspec.Struct):
+class RequestedStreamOptions(msgspec.Struct):
     """``stream_options`` of a request."""
 
     include_usage: bool | None = None
@@ -36,7 +36,7 @@ class Body(msgspec.Struct):
     prompt: str | list[Any] | None = None  # completions
     input: str | list[Any] | None = None  # embeddings
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: RequestedStreamOptions | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     n: int | None = None
@@ -56,13 +56,13 @@ class Asked(NamedTuple):
     include_usage: bool
 
 
-def invalid(status: int, message: str, code: str | None = None) -> Refusal:
+def invalid(status: int, message: str, code: str | None = None) -> DemoRefusal:
     """The client asked for something that is not there or makes no sense."""
-    return Refusal(FaultAnswer(status, "invalid_request_error", code, message))
+    return DemoRefusal(FaultAnswer(status, "invalid_request_error", code, message))
 
 
 def understood(member: str, raw: bytes) -> Asked:
-    """What ``raw`` asks; ``member`` is the one that holds this path's prompt. Raises ``Refusal``."""
+    """What ``raw`` asks; ``member`` is the one that holds this path's prompt. Raises ``DemoRefusal``."""
     try:
         body = msgspec.json.decode(raw, type=Body)
     except msgspec.MsgspecError as error:
@@ -84,7 +84,7 @@ def understood(member: str, raw: bytes) -> Asked:
         raise invalid(400, "The limit of tokens is at least 1")
     prompt_tokens = count_tokens(prompt if isinstance(prompt, str) else msgspec.json.encode(prompt).decode())
     if prompt_tokens + (limit or 0) > model.context_tokens:
-        raise Refusal(faults.context_length_error(prompt_tokens + (limit or 0), model.context_tokens))
+        raise DemoRefusal(faults.context_length_error(prompt_tokens + (limit or 0), model.context_tokens))
     include_usage = bool(body.stream_options and body.stream_options.include_usage)
     return Asked(body, model, prompt_tokens, limit, choices, include_usage)
 

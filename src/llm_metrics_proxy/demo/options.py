@@ -1,4 +1,4 @@
-"""What a demo server is told; the supervisor sends it as one line of JSON."""
+"""The options of a demo server; the supervisor sends it as one line of JSON."""
 
 import msgspec
 

@@ -15,7 +15,7 @@ from llm_metrics_proxy.errors import PortInUseError
 
 
 class _DemoServer(uvicorn.Server):
-    """uvicorn raises a caught signal again when it has stopped; a demo that was told to stop ends with 0."""
+    """uvicorn raises a caught signal again when it has stopped; a demo that was asked to stop ends with 0."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -53,7 +53,7 @@ async def serve(options: DemoOptions, stop: asyncio.Event, *, announce: Callable
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(RuntimeError, ValueError):  # outside the main thread signals are not ours
             loop.add_signal_handler(number, stop.set)
-    # uvicorn tells of each answer that a fault left unfinished; here that is what was asked for.
+    # uvicorn logs each answer that a fault left unfinished; here that is intended.
     config = uvicorn.Config(
         DemoApp(options),
         log_level=60,

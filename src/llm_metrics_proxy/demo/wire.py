@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from llm_metrics_proxy.demo.answers import Answer
+from llm_metrics_proxy.demo.answers import ModelAnswer
 from llm_metrics_proxy.demo.faults import FaultAnswer
 
 FINGERPRINT: Final = "fp_simulated"
@@ -34,7 +34,7 @@ def error_body(error: FaultAnswer) -> dict[str, Any]:
     return {"error": {"message": error.message, "type": error.type, "param": None, "code": error.code}}
 
 
-def usage(call: Call, answers: Sequence[Answer]) -> dict[str, Any]:
+def usage(call: Call, answers: Sequence[ModelAnswer]) -> dict[str, Any]:
     """Token counts over all choices."""
     completion_tokens = sum(answer.token_count for answer in answers)
     return {
@@ -45,13 +45,13 @@ def usage(call: Call, answers: Sequence[Answer]) -> dict[str, Any]:
     }
 
 
-def completion(call: Call, answers: Sequence[Answer]) -> dict[str, Any]:
+def completion(call: Call, answers: Sequence[ModelAnswer]) -> dict[str, Any]:
     """The whole answer at once."""
     choices = [_choice(call, index, answer) for index, answer in enumerate(answers)]
     return {**_envelope(call, streamed=False, choices=choices), "usage": usage(call, answers)}
 
 
-def stream(call: Call, answers: Sequence[Answer], *, include_usage: bool) -> Iterator[tuple[bytes, int]]:
+def stream(call: Call, answers: Sequence[ModelAnswer], *, include_usage: bool) -> Iterator[tuple[bytes, int]]:
     """The answer's events, each with the number of tokens in it (0 or 1); the choices take turns."""
     parts = [_deltas(call, answer) for answer in answers]
     open_choices = dict(enumerate(parts))
@@ -92,11 +92,11 @@ def _envelope(call: Call, *, streamed: bool, choices: list[Any]) -> dict[str, An
     }
 
 
-def _tool_call(answer: Answer, arguments: str) -> dict[str, Any]:
+def _tool_call(answer: ModelAnswer, arguments: str) -> dict[str, Any]:
     return {"id": "call_simulated", "type": "function", "function": {"name": answer.tool_name, "arguments": arguments}}
 
 
-def _choice(call: Call, index: int, answer: Answer) -> dict[str, Any]:
+def _choice(call: Call, index: int, answer: ModelAnswer) -> dict[str, Any]:
     content = "".join(answer.content)
     end = {"logprobs": None, "finish_reason": answer.finish_reason}
     if not call.chat:
@@ -109,7 +109,7 @@ def _choice(call: Call, index: int, answer: Answer) -> dict[str, Any]:
     return {"index": index, "message": message, **end}
 
 
-def _deltas(call: Call, answer: Answer) -> Iterator[tuple[dict[str, Any], str | None, int]]:
+def _deltas(call: Call, answer: ModelAnswer) -> Iterator[tuple[dict[str, Any], str | None, int]]:
     """One choice's events: what stands in the choice, its finish reason, its tokens."""
     if not call.chat:
         for piece in answer.content:

@@ -43,7 +43,7 @@ class RecordPricer(Protocol):
         """Cost in US dollars, and who said so; None, None where it is unknown."""
 
 
-class Stored(NamedTuple):
+class StoredBatch(NamedTuple):
     """``costs`` in US dollars, of the batch's records; ``rejected``: how many were not stored."""
 
     costs: list[float | None]
@@ -56,7 +56,7 @@ class Storing:
     def __init__(self, store: Store, counters: Counters, folder: Path) -> None:
         self._store, self._counters, self._folder = store, counters, folder
 
-    def store(self, batch: Batch, opened: Sequence[OpenRequest], pricer: RecordPricer | None) -> Stored:
+    def store(self, batch: Batch, opened: Sequence[OpenRequest], pricer: RecordPricer | None) -> StoredBatch:
         """One transaction. ``batch.records`` are those that it has stored."""
         for reason, body in batch.undecodable:
             self._reject(reason, body)
@@ -87,7 +87,7 @@ class Storing:
                 self._counters.load(self._store.counters())
             else:
                 self._counters.confirm()
-                return Stored(costs, rejected)
+                return StoredBatch(costs, rejected)
 
     def _without(self, records: list[RequestRecord], refused: dict[int, str]) -> list[RequestRecord]:
         """The batch again: of refused records what can be stored in part; the rest goes to the file."""

@@ -1,4 +1,4 @@
-"""Records in small transactions: how far one goes, how long it may hold the lock, and how progress is told.
+"""Records in small transactions: how far one goes, how long it may hold the lock, and how progress is reported.
 
 Each transaction takes a range of ids and does everything for it: undo entries, new values, new stamps, the cursor. So
 a record is wholly old or wholly new at every moment, and an interruption costs nothing but the batch that was open.
@@ -7,7 +7,7 @@ a record is wholly old or wholly new at every moment, and an interruption costs 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
@@ -17,7 +17,7 @@ from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _FIRST_BATCH: Final = 500
 _MOST: Final = 50_000
-_TELL_EVERY_S: Final = 0.1
+_REPORT_EVERY_S: Final = 0.1
 _BUSY_PATIENCE_S: Final = 60.0
 _LOG_PAGES: Final = 4096
 _GAP_S: Final = 0.001
@@ -68,26 +68,26 @@ class Log:
         """After a transaction: put the log back if it is long, and let others have the lock, who ask now and then."""
         if self._pages >= _LOG_PAGES:
             self._pages = 0
-            with suppress(apsw.Error):  # as SQLite does: what is wrong with the disk shows when it has to be written
+            with suppress(apsw.Error):  # as SQLite does: trouble with the disk shows when the log has to be written
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         if time.monotonic() - self._rested_at > _WORK_S:
             time.sleep(_GAP_S)
             self._rested_at = time.monotonic()
 
 
-class Teller:
+class ProgressReporter:
     """Turns counts into ``Progress`` with rate and ETA, a few times a second."""
 
     def __init__(self, report: Report, phase: WorkPhase, total: int, done: int = 0) -> None:
         self._report, self._phase, self._total = report, phase, total
         self._start, self._already = time.monotonic(), done
         self._last = 0.0
-        self.tell(done, force=True)
+        self.advance(done, force=True)
 
-    def tell(self, done: int, *, force: bool = False, phase: WorkPhase | None = None, detail: str = "") -> None:
-        """So much is done; told only if it is time, or ``force``."""
+    def advance(self, done: int, *, force: bool = False, phase: WorkPhase | None = None, detail: str = "") -> None:
+        """Report that ``done`` are done, if it is time or with ``force``."""
         now = time.monotonic()
-        if not force and now - self._last < _TELL_EVERY_S:
+        if not force and now - self._last < _REPORT_EVERY_S:
             return
         self._last = now
         elapsed = now - self._start
@@ -109,11 +109,10 @@ def transaction(connection: apsw.Connection, pace: Pace | None = None, *, keep: 
 
 def id_ranges_end(connection: apsw.Connection, table: str, after: int, bound: int, records: int) -> int:
     """The id up to which the next ``records`` records reach; ``bound`` if no more follow. Ids may have any gaps."""
-    rows: list[Any] = connection.execute(
+    last, found = connection.execute(
         f"SELECT max(id), count(*) FROM (SELECT id FROM {table} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)",  # noqa: S608
         (after, bound, records),
-    ).fetchall()
-    last, found = rows[0]
+    ).get
     return bound if last is None or found < records else int(last)
 
 
@@ -122,10 +121,10 @@ def ranges(
 ) -> Iterator[tuple[int, int, int]]:
     """``(after, through, records at most)`` in order of ids, of ``records()`` each time; ids may be negative."""
     if after is None:
-        first: list[Any] = connection.execute(f"SELECT min(id) FROM {table}").fetchall()  # noqa: S608
-        if first[0][0] is None:
+        first = connection.execute(f"SELECT min(id) FROM {table}").get  # noqa: S608
+        if first is None:
             return
-        after = max(first[0][0] - 1, -(2**63))
+        after = max(first - 1, -(2**63))
     while after < bound:
         size = records()
         through = id_ranges_end(connection, table, after, bound, size)

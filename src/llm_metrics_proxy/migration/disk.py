@@ -1,4 +1,4 @@
-"""What a migration takes on the disk, and whether it is there: one calculation for plan, ``doctor``, run and start.
+"""The disk space that a migration needs, and whether it is free: one calculation for plan, ``doctor``, run and start.
 
 The factors were measured on files of 2,000 to 100,000 records that 1.0, 1.1 and 2.0 programs wrote, migrated through
 all versions and then rolled up (bytes a record, unless another unit is named):
@@ -8,7 +8,7 @@ all versions and then rolled up (bytes a record, unless another unit is named):
     roll-ups               73 (a record a second) to 235 (one a minute, 3 models); 300 of a database in use; 635 with
                            40 models and 60 clients, one record a minute
 
-Roll-ups that need more than is asked for here wait for room, as all does that would touch the reserve.
+Roll-ups that need more than this wait for room, like everything that would use the reserve.
 """
 
 from pathlib import Path
@@ -69,7 +69,7 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def room_in_words(room: Room) -> str:
-    """The same words wherever people are told."""
+    """The same words everywhere."""
     return f"{size(room.needed_bytes)} are needed in {room.folder}, where {size(room.free_bytes)} are free"
 
 

@@ -1,11 +1,9 @@
-"""One run, from whatever state it is in to its end: walk, index, verify, record; or take back.
+"""One run, from its present state to its end: walk, index, verify, record; or take back.
 
-Whoever comes here holds the lock and has taken the next fencing number. Between any two statements the process may be
-killed: each state that is stored says what is left to do, and nothing else has to be remembered.
+The caller holds the lock. The process may be killed between any two statements: each stored state says what is left to
+do, and nothing else needs to be remembered.
 """
 
-import threading
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +11,14 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from llm_metrics_proxy.migration.batches import Log, Pace, Teller, ranges, transaction
+from llm_metrics_proxy.migration.batches import Log, Pace, ProgressReporter, ranges, transaction
 from llm_metrics_proxy.migration.grafting import Grafting
 from llm_metrics_proxy.migration.lock import Fence
-from llm_metrics_proxy.migration.model import Ended, Fault, MigrationResult, Progress, Report, Run, RunState, WorkPhase
-from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.migration.model import Ended, Fault, MigrationResult, Progress, Run, RunState, WorkPhase
+from llm_metrics_proxy.migration.options import EngineCall
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, change_run, now, set_fact
 from llm_metrics_proxy.migration.sql import RunSql
-from llm_metrics_proxy.migration.undo import begin_undo, go_on_undoing
+from llm_metrics_proxy.migration.undo import begin_undo, drop_other_entries, go_on_undoing
 from llm_metrics_proxy.migration.verify import StoppedError, differences_from_backup, verify_run
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage import rollup_state
@@ -28,29 +26,17 @@ from llm_metrics_proxy.storage.disk_space import refuse_when_low
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _LOOK_S: Final = 1.0  # between two looks at the clock while the window is closed
-_UNDO_DELETE: Final = 20_000
 # SQLite's words for a formula that cannot be calculated; all others are the disk's or the file's trouble.
 _FORMULA_ERRORS: Final = (apsw.SQLError, apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError)
 
 
 class Execution:
-    """``deadline``: monotonic seconds at which to stop after the current batch. ``other_code`` began the run."""
+    """One run of a call. ``other_code``: the program that began the run had other formulas than this one."""
 
-    def __init__(
-        self,
-        path: Path,
-        connection: apsw.Connection,
-        options: Options,
-        *,
-        report: Report,
-        stop: threading.Event,
-        deadline: float | None,
-        other_code: bool,
-    ) -> None:
-        self._path, self._connection, self._options = path, connection, options
-        self._report, self._stop, self._deadline = report, stop, deadline
+    def __init__(self, call: EngineCall, connection: apsw.Connection, *, other_code: bool) -> None:
+        self._call, self._path, self._options, self._connection = call, call.path, call.options, connection
         self._other_code = other_code
-        self._pace, self._index_pace = Pace(options.batch_lock_ms), Pace(options.batch_lock_ms)
+        self._pace, self._index_pace = Pace(call.options.batch_lock_ms), Pace(call.options.batch_lock_ms)
         self._log = Log(connection)
         self._goes_back = False
         self._fence = Fence(connection)
@@ -58,13 +44,13 @@ class Execution:
             connection,
             self._fence,
             self._index_pace,
-            report=report,
-            interrupted=lambda: self._interrupted() or not self._window_opens(),
+            report=call.report,
+            interrupted=lambda: call.interrupted() or not self._window_opens(),
             between=self._between,
         )
 
-    def go_on(self, run: Run, sql: RunSql, newest: str | None) -> MigrationResult:
-        """To the end, or until told to stop. ``newest``: the version that records follow after a whole run."""
+    def go_on(self, run: Run, sql: RunSql) -> MigrationResult:
+        """Work on the run until it ends or is stopped."""
         if run.state is RunState.MIGRATING:
             # what was begun comes first: its entries are those of records that do not change meanwhile
             if (self._options.staged or self._grafting.is_under_way()) and not self._build_indexes():
@@ -86,15 +72,12 @@ class Execution:
                 return self._stopped(run)
             if faults:
                 return self._take_back(run, sql, faults)
-            return self._record(run, gaps, newest)
+            return self._record(run, gaps)
         return self._undo(run, sql, ())
 
     def _change(self, run: Run, **changes: Any) -> Run:
         with self._fence.transaction():
             return change_run(self._connection, run, **changes)
-
-    def _interrupted(self) -> bool:
-        return self._stop.is_set() or (self._deadline is not None and time.monotonic() > self._deadline)
 
     def _stopped(self, run: Run) -> MigrationResult:
         run = next(each for each in all_runs(self._connection) if each.id == run.id)
@@ -105,15 +88,11 @@ class Execution:
     def _walk(self, run: Run, sql: RunSql) -> Run | None:
         """Every batch from the cursor on. Raises ``_FormulaError``; ``None``: interrupted."""
         connection, bound = self._connection, run.bound_id
-        counted: list[Any] = connection.execute(
-            f"SELECT count(*) FROM {TABLE} WHERE id <= ?",  # noqa: S608
-            (run.cursor_id,),
-        ).fetchall()
-        done = counted[0][0]
-        teller = Teller(self._report, WorkPhase.MIGRATING, run.records_total, done)
+        done = connection.execute(f"SELECT count(*) FROM {TABLE} WHERE id <= ?", (run.cursor_id,)).get  # noqa: S608
+        reporter = ProgressReporter(self._call.report, WorkPhase.MIGRATING, run.records_total, done)
         before_ms = run.busy_ms
         for after, through, _records in ranges(connection, bound, lambda: self._pace.records, after=run.cursor_id):
-            if self._interrupted() or not self._window_opens(done, run.records_total):
+            if self._call.interrupted() or not self._window_opens(done, run.records_total):
                 return None
             taken = 0
             try:
@@ -130,14 +109,14 @@ class Execution:
             except _FORMULA_ERRORS as error:
                 raise _FormulaError(self._formula_fault(sql, after, through, error)) from error
             done += _records
-            teller.tell(min(done, run.records_total), force=self._options.pause_ms > 0)
+            reporter.advance(min(done, run.records_total), force=self._options.pause_ms > 0)
             self._between()
-        teller.tell(run.records_total, force=True)
+        reporter.advance(run.records_total, force=True)
         # how long a batch took is known after it: the last one's time is in no row yet
         return msgspec.structs.replace(run, busy_ms=before_ms + self._pace.busy_ms)
 
     def _batch(self, sql: RunSql, after: int, through: int) -> int:
-        """Everything for the records of one range, in the transaction that is open; how many changes were made."""
+        """Migrate the records of one range in the open transaction; the number of changes."""
         taken = 0
         for k in range(len(sql.migrations)):
             self._connection.execute(sql.save_undo(k), (after, through))
@@ -166,11 +145,11 @@ class Execution:
             self._batch(sql, after, through)
 
     def _window_opens(self, done: int = 0, total: int = 0) -> bool:
-        """Wait for the hours in which work is allowed; false if told to stop meanwhile."""
+        """Wait for the allowed hours; false if stopped meanwhile."""
         window = self._options.window
         while window is not None and (wait_s := window.seconds_until_open(datetime.now().astimezone())) > 0:
-            self._report(Progress(phase=WorkPhase.PAUSED, done=done, total=total, detail=f"until {window}"))
-            if self._stop.wait(min(wait_s, _LOOK_S)) or self._interrupted():
+            self._call.report(Progress(phase=WorkPhase.PAUSED, done=done, total=total, detail=f"until {window}"))
+            if self._call.stop.wait(min(wait_s, _LOOK_S)) or self._call.interrupted():
                 return False
         return True
 
@@ -180,7 +159,7 @@ class Execution:
         if not self._goes_back:
             refuse_when_low(self._path.parent)
         if self._options.pause_ms:
-            self._stop.wait(self._options.pause_ms / 1000)
+            self._call.stop.wait(self._options.pause_ms / 1000)
 
     def _build_indexes(self) -> bool:
         """The indexes that an adopted file lacks; false: interrupted."""
@@ -198,40 +177,24 @@ class Execution:
             if kept.exists():
                 return kept
         made = backups.create(
-            self._path, self._options.backup_dir, reason="migration", app_version=run.app_version, stop=self._stop
+            self._path, self._options.backup_dir, reason="migration", app_version=run.app_version, stop=self._call.stop
         )
         return backups.path_of(self._options.backup_dir, made.name)
 
     def _verify(self, run: Run, sql: RunSql) -> tuple[tuple[Fault, ...], dict[str, int]]:
         backup = self._backup_of(run)
-        return verify_run(self._path, run, sql, backup, report=self._report, interrupted=self._interrupted)
+        return verify_run(self._path, run, sql, backup, report=self._call.report, interrupted=self._call.interrupted)
 
-    def _record(self, run: Run, gaps: dict[str, int], newest: str | None) -> MigrationResult:
+    def _record(self, run: Run, gaps: dict[str, int]) -> MigrationResult:
         connection = self._connection
         with self._fence.transaction():
             run = change_run(connection, run, state=RunState.DONE, gaps=gaps, finished_at=now(), error=None)
             set_fact(connection, DISTRUSTED, None)
             set_fact(connection, CLEAN_THROUGH, run.bound_id)
-            set_fact(connection, CLEAN_FOR, newest)
-        self._drop_old_undo_tables(run)
+            set_fact(connection, CLEAN_FOR, self._call.newest)
+        drop_other_entries(connection, self._fence, run, self._log.between)
         backups.prune(self._options.backup_dir, self._options.backup_keep, spare=[run.backup] if run.backup else [])
         return MigrationResult(Ended.DONE, run, message=f"{run.records_changed:,} changes, every one verified")
-
-    def _drop_old_undo_tables(self, run: Run) -> None:
-        """Only the last run can be undone. Emptied in small steps: dropping a large table holds the lock for long."""
-        connection = self._connection
-        tables = [
-            str(name)
-            for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE name GLOB 'migration_undo_*'")
-            if not str(name).startswith(f"migration_undo_{run.id}_")
-        ]
-        for table in tables:
-            for after, through, _records in list(ranges(connection, 2**63 - 1, lambda: _UNDO_DELETE, table)):
-                with self._fence.transaction():
-                    connection.execute(f"DELETE FROM {table} WHERE id > ? AND id <= ?", (after, through))  # noqa: S608
-                self._log.between()
-            with self._fence.transaction():
-                connection.execute(f"DROP TABLE {table}")
 
     def _take_back(self, run: Run, sql: RunSql, faults: tuple[Fault, ...]) -> MigrationResult:
         """The engine itself found something wrong: everything goes back, and the reason is kept."""
@@ -252,8 +215,8 @@ class Execution:
             sql,
             self._fence,
             self._pace,
-            report=self._report,
-            interrupted=self._interrupted,
+            report=self._call.report,
+            interrupted=self._call.interrupted,
             pause=self._between,
             by_stamp=self._other_code,
         )

@@ -25,7 +25,7 @@ _WHOLE: Final = "CASE WHEN typeof({0}) = 'integer' THEN {0} END"
 _WHETHER_TEXT: Final = "CASE WHEN typeof({}) = 'text' THEN '' END"
 _WHETHER_NUMBER: Final = "CASE WHEN typeof({}) IN ('integer', 'real') THEN 1 END"
 _WHETHER_ZERO: Final = "CASE WHEN typeof({0}) = 'integer' THEN {0} <> 0 END"
-# What the oracle can tell apart of each input: of times, whether there is one.
+# What the oracle distinguishes of each input: of times, only whether there is one.
 ORACLE_KEY: Final = (
     _ANY, _ANY, _WHOLE, _WHOLE, _ANY, _ANY, _ANY,
     _ANY, _ANY, _WHETHER_TEXT, _WHETHER_NUMBER, _WHETHER_NUMBER, _WHETHER_NUMBER,
@@ -36,10 +36,6 @@ ORACLE_KEY: Final = (
 
 def _text(column: str) -> str:
     return f"CASE WHEN typeof({column}) = 'text' THEN {column} END"
-
-
-def _integer(column: str) -> str:
-    return f"CASE WHEN typeof({column}) = 'integer' THEN {column} END"
 
 
 def _is_number(column: str) -> str:
@@ -148,9 +144,9 @@ def shared_expressions(version: str) -> SharedExpressions:
             "w3": f"lower({_text('error_type')})", "m": f"coalesce(lower({_text('error_message')}), '')",
             "has_m": "typeof(error_message) = 'text'", "own": "typeof(upstream_error_code) = 'text' OR typeof(upstream_error_type) = 'text'",  # noqa: E501
             "has_model": "typeof(model) = 'text'",
-            "us": _integer("upstream_status_code"),
-            "s": f"coalesce({_integer('upstream_status_code')}, {_integer('status_code')})",
-            "ok": f"CASE WHEN {_is_number('success')} THEN success <> 0 END", "cc": _integer("content_chunks"),
+            "us": _WHOLE.format("upstream_status_code"),
+            "s": f"coalesce({_WHOLE.format('upstream_status_code')}, {_WHOLE.format('status_code')})",
+            "ok": f"CASE WHEN {_is_number('success')} THEN success <> 0 END", "cc": _WHOLE.format("content_chunks"),
             "rb": _is_number("request_bytes"), "bc": _is_number("body_complete_ms"),
             "rs": _is_number("request_sent_ms"), "rh": _is_number("response_headers_ms"),
             "fb": _is_number("time_to_first_byte_ms"), "ft": _is_number("time_to_first_token_ms"),

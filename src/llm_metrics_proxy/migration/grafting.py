@@ -4,11 +4,11 @@ In the file, a table WITHOUT ROWID is what an index is: a b-tree of records that
 2.4), with the columns of its PRIMARY KEY first. So the entries go into such a table, batch by batch, and the last batch
 turns the row of that table in ``sqlite_schema`` into the row of the index, whose root page it then is.
 
-Entries follow records in the order of ids; a fact tells how far. What a program does to records before that point while
-entries are made spoils them: triggers note it, the entries are thrown away, and CREATE INDEX has to do. It does as well
-where the two b-trees could differ: NULL, which a PRIMARY KEY refuses, collations, and REAL, which an index keeps in a
-form of its own. Of all other types it keeps what is stored, as a column without a type does. In the end the entries are
-counted.
+Entries follow records in the order of ids; a fact records how far. A change of records before that point spoils the
+entries: triggers note it, the entries are thrown away, and CREATE INDEX makes the index after all. So it does where the
+two b-trees could differ: NULL, which a PRIMARY KEY refuses, collations, and REAL, which an index keeps in a form of its
+own. Values of all other types stand in an index as they are stored, as in a column without a type. In the end the
+entries are counted.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,12 @@ from typing import Final
 
 import apsw
 
-from llm_metrics_proxy.migration.adoption import Index, indexes
 from llm_metrics_proxy.migration.batches import Interrupted, Pace, id_ranges_end
 from llm_metrics_proxy.migration.lock import Fence
 from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
+from llm_metrics_proxy.migration.own_schema import Index, indexes
 from llm_metrics_proxy.migration.runs import get_fact, set_fact
 from llm_metrics_proxy.storage.affinity import affinity
-from llm_metrics_proxy.storage.connection import one
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _FIRST_ID: Final = -(2**63)
@@ -66,13 +65,13 @@ class Grafting:
             self._make_at_once(index)
             return True
         self._report(Progress(phase=WorkPhase.MIGRATING, detail="building an index"))
-        goal, self._stretch = one(self._connection, f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}"), 1  # noqa: S608
+        goal, self._stretch = self._connection.execute(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}").get, 1  # noqa: S608
         while not self._exists(index):
             if self._interrupted():
                 return False
             try:
                 go_on = self._batch(index)
-            except apsw.ConstraintError:  # NULL, or two records alike in what is to be unique
+            except apsw.ConstraintError:  # NULL, or a value that should be unique and is not
                 go_on = False
             if not go_on:
                 self._throw_away(index)
@@ -99,10 +98,10 @@ class Grafting:
         if collation != "BINARY" or affinity(declared or "", strict=False) == "REAL":
             return False
         having = f"{index.column} IS {'NOT ' if index.is_partial else ''}NULL"
-        first = one(self._connection, f"SELECT min(id) FROM {TABLE} WHERE {having}")  # noqa: S608
+        first = self._connection.execute(f"SELECT min(id) FROM {TABLE} WHERE {having}").get  # noqa: S608
         after = _FIRST_ID
         if index.is_partial:  # nothing to be done for the records before
-            last = one(self._connection, f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}")  # noqa: S608
+            last = self._connection.execute(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}").get  # noqa: S608
             after = last if first is None else max(first - 1, _FIRST_ID)
         elif first is not None:
             return False
@@ -129,7 +128,7 @@ class Grafting:
                 after = get_fact(connection, _fact(index))
                 if after == _SPOILT:
                     return False
-                last = one(self._connection, f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}")  # noqa: S608
+                last = self._connection.execute(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}").get  # noqa: S608
                 through = max(after, id_ranges_end(connection, TABLE, after, last, self._pace.records * self._stretch))
                 having = f" AND {index.column} IS NOT NULL" if index.is_partial else ""
                 connection.execute(
@@ -154,7 +153,7 @@ class Grafting:
             "WHERE type = 'table' AND name = ?4",
             (index.name, TABLE, index.sql, _entries(index)),
         )
-        # what tells every connection, other processes' too, to read the schema again
+        # makes every connection, other processes' too, read the schema again
         connection.pragma("schema_version", connection.pragma("schema_version") + 1)
 
     def _take_triggers_away(self, index: Index) -> None:
@@ -179,7 +178,9 @@ class Grafting:
 
     def _exists(self, index: Index) -> bool:
         return bool(
-            one(self._connection, "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name = ?", (index.name,))
+            self._connection.execute(
+                "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name = ?", (index.name,)
+            ).get
         )
 
     def _is_whole(self, index: Index) -> bool:
@@ -187,7 +188,7 @@ class Grafting:
         column = index.column
         found = f"SELECT count(*) FROM {TABLE} INDEXED BY {index.name} WHERE {column} IS NOT NULL"  # noqa: S608
         wanted = f"SELECT count({column}) FROM {TABLE} NOT INDEXED"  # noqa: S608
-        return bool(one(self._connection, f"SELECT ({found}) = ({wanted})"))
+        return bool(self._connection.execute(f"SELECT ({found}) = ({wanted})").get)
 
 
 def _fact(index: Index) -> str:

@@ -1,4 +1,4 @@
-"""What a database file is: ours, an older program's to be adopted, or one that is not ours to write.
+"""What a database file is: ours, an older program's that we adopt, or one that we must not write.
 
 A file of an older program has a table ``completion_requests`` with ``timestamp`` and ``model`` and at least one of
 ``response_time_ms``, ``total_tokens`` and ``tokens_per_second``, whatever else it has or lacks, and no
@@ -187,13 +187,13 @@ def fingerprint(path: Path) -> tuple[object, ...]:
 
 
 def _cut(path: Path, head: bytes) -> str:
-    """Whether the file is shorter than its header says; a ``-wal`` or ``-journal`` may hold what is missing."""
+    """Whether the file is shorter than its header says; a ``-wal`` or ``-journal`` may hold the rest."""
     page_bytes = {1: 65536}.get(size := int.from_bytes(head[16:18], "big"), size)
-    told, is_bytes = page_bytes * int.from_bytes(head[28:32], "big"), path.stat().st_size
-    is_told = head[24:28] == head[92:96]  # else a SQLite before 3.7 wrote last, which does not keep the size
-    if not is_told or is_bytes >= told or side_file_bytes(path, "-wal") or side_file_bytes(path, "-journal"):
+    said_bytes, is_bytes = page_bytes * int.from_bytes(head[28:32], "big"), path.stat().st_size
+    is_valid = head[24:28] == head[92:96]  # else a SQLite before 3.7 wrote last, which does not keep the size
+    if not is_valid or is_bytes >= said_bytes or side_file_bytes(path, "-wal") or side_file_bytes(path, "-journal"):
         return ""
-    return f"it ends after {is_bytes} of {told} bytes"
+    return f"it ends after {is_bytes} of {said_bytes} bytes"
 
 
 def _damaged(path: Path, what: str) -> Inspection:

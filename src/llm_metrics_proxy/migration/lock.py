@@ -24,7 +24,7 @@ from llm_metrics_proxy.migration.runs import FENCE, get_fact, set_fact
 from llm_metrics_proxy.ownership import open_lock
 
 _POLL_S: Final = 0.1
-_TRIES: Final = 4  # of one that does not wait: somebody who only asks who holds the lock has it for an instant
+_TRIES: Final = 4  # without waiting: whoever only asks for the holder takes the lock for an instant
 
 
 def lock_path(database: Path) -> Path:
@@ -52,7 +52,7 @@ def migration_lock(
         ) from error
     try:
         _acquire(descriptor, path, wait=wait, stop=stop or threading.Event(), report=report)
-        with suppress(OSError):  # a full disk, another's file: it only tells people who holds the lock
+        with suppress(OSError):  # a full disk, another's file: it only names the holder for people
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield

@@ -1,4 +1,4 @@
-"""The values that the parts of the migration engine hand to each other. Nothing here touches a file or a clock.
+"""The values that the parts of the migration engine pass to each other. Nothing here touches a file or a clock.
 
 A ``Migration`` is data: SQL expressions over one record's columns as they were before, and an oracle in Python that
 was written independently and must agree with them on every record. The engine alone knows how records are walked,
@@ -6,7 +6,7 @@ kept for the undo, verified and stamped.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -15,9 +15,7 @@ import msgspec
 from llm_metrics_proxy.storage.base import SqlValue
 
 REASON_COLUMN: Final = "recompute_reason"
-BATCH_LOCK_MS: Final = 50
 
-OldRow = Mapping[str, SqlValue]  # the inputs named by ``Migration.inputs``, as they were before the migration
 Oracle = Callable[..., tuple[SqlValue, ...]]
 
 
@@ -46,11 +44,11 @@ class Gap(NamedTuple):
 
 
 class SharedExpressions(NamedTuple):
-    """Values that are worked out once for each record, under names that the migration's other SQL may use.
+    """Values that are calculated once for each record, under names that the migration's other SQL may use.
 
-    ``layers``, one upon the other, give names to SQL over the record's columns, the names of the layers below going
-    before them. ``seen`` are the names that show outside, each with its SQL for records of which ``plain`` (SQL) holds:
-    for those, which should be nearly all, no layer is looked at.
+    ``layers``: each names SQL over the record's columns and the names of the layers before it. ``seen``: the names that
+    are visible outside, each with its SQL for records of which ``plain`` (SQL) holds; for those, which should be nearly
+    all, no layer is evaluated.
     """
 
     layers: tuple[tuple[tuple[str, str], ...], ...]
@@ -128,7 +126,7 @@ class Migration(NamedTuple):
 
     @property
     def reason_expression(self) -> str:
-        """SQL that gives the reason code of a record, or NULL."""
+        """SQL of a record's reason code, or NULL."""
         if not self.gaps:
             return REASON_COLUMN if self.keeps_reason else "NULL"
         otherwise = f" ELSE {REASON_COLUMN}" if self.keeps_reason else ""
@@ -136,7 +134,7 @@ class Migration(NamedTuple):
         return f"CASE {whens}{otherwise} END"
 
     def evaluated(self, *expressions: str) -> str:
-        """SQL of a value, or of a row of several for SET, in which the names of ``shared`` are known."""
+        """SQL of a value, or of a row of several for SET, that may use the names of ``shared``."""
         listed = ", ".join(expressions)
         return f"({listed})" if self.shared is None else f"(SELECT {listed} FROM {self.shared.sql})"  # noqa: S608
 
@@ -179,14 +177,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     per_s: float | None = None
     eta_s: float | None = None
-    detail: str = ""  # for people: what is being waited for, or checked
+    detail: str = ""  # for people: what it waits for or checks
 
 
 Report = Callable[[Progress], None]
 
 
 def quiet(_progress: Progress) -> None:
-    """A ``Report`` that tells nobody."""
+    """A ``Report`` that does nothing."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +213,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fault(NamedTuple):
-    """What verification found: which check, which record, and both values where there are such."""
+    """What verification found: which check, which record, and both values where there are two."""
 
     check: str
     record_id: int | None
@@ -244,7 +242,7 @@ class MigrationResult(NamedTuple):
 
 
 def describe_stamp(stamp: Any) -> str:
-    """A stamp as people and JSON see it; ``app_version`` of another program's file can be anything."""
+    """A stamp as people and JSON see it; in another program's file, ``app_version`` can be anything."""
     if stamp is None:
         return "(none)"
     return stamp if isinstance(stamp, str) else repr(bytes(stamp) if isinstance(stamp, bytes) else stamp)

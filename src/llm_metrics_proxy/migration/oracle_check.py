@@ -1,4 +1,4 @@
-"""Calculated values beside the oracle of the migration that wrote them."""
+"""Calculated values, compared with the oracle of the migration that wrote them."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -17,7 +17,7 @@ MOST_FAULTS: Final = 10  # of each kind; one is enough to take the run back, som
 
 
 class OracleCheck:
-    """What migration k wrote, beside its oracle. ``verb``: how a fault describes the value that was found."""
+    """Compares what migration k wrote with its oracle. ``verb``: how a fault describes the value that was found."""
 
     def __init__(self, connection: apsw.Connection, sql: RunSql, k: int, *, verb: str = "is") -> None:
         self._connection, self._sql, self._k, self._verb = connection, sql, k, verb

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import apsw
 import msgspec
@@ -56,7 +56,7 @@ class MigrationStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """A status with what the engine needs beside it."""
+    """A status, and what the engine needs besides."""
 
     status: MigrationStatus
     inspection: Inspection
@@ -84,7 +84,7 @@ class Look(msgspec.Struct, frozen=True):
 def look_at(
     path: Path, migrations: Sequence[Migration], *, app_version: str = APP_VERSION, quick: bool = False
 ) -> Look:
-    """A ``survey`` that can tell later whether it still holds. Raises as that."""
+    """A ``survey`` that knows later whether it still holds. Raises as ``survey``."""
     before = fingerprint(path)
     return Look(survey(path, migrations, app_version=app_version, quick=quick), before)
 
@@ -122,7 +122,7 @@ def survey(
     """As ``status``, with the inspection and the census it rests on."""
     inspection = inspect(path)
     if inspection.found not in (FileKind.OURS, FileKind.LEGACY):
-        return _survey(inspection, migrations, app_version, Census(()))
+        return examine(None, inspection, migrations, app_version=app_version)
     try:
         with _reading(path, inspection.found) as connection:
             return examine(connection, inspection, migrations, app_version=app_version, quick=quick)
@@ -131,43 +131,27 @@ def survey(
 
 
 def examine(
-    connection: apsw.Connection,
+    connection: apsw.Connection | None,
     inspection: Inspection,
     migrations: Sequence[Migration],
     *,
     app_version: str,
     quick: bool = False,
 ) -> Survey:
-    """A ``survey`` of a database that is open. Raises ``apsw.Error``."""
+    """A ``survey`` of a database that is open; None where there are no records. Raises ``apsw.Error``."""
     runs: list[Run] = []
-    above, through, held, adopted = 0, 0, False, None
+    census, above, through, held, adopted = Census(()), 0, 0, False, None
     is_ours = inspection.found is FileKind.OURS
-    if is_ours and _has_engine_tables(connection):
-        runs = all_runs(connection)
-        held = get_fact(connection, HELD) is not None
-        above = _cleared(connection, migrations) if quick else 0
-        adopted = get_fact(connection, DISTRUSTED)
-    names = {name.lower() for name in inspection.columns}
-    with connection:  # one snapshot
-        census = _census(connection, above, stamped="app_version" in names, keyed="id" in names)
-        through = _greatest_id(connection) if is_ours else 0
-    return _survey(
-        inspection, migrations, app_version, census, runs=runs, above=above, through=through, held=held, adopted=adopted
-    )
-
-
-def _survey(
-    inspection: Inspection,
-    migrations: Sequence[Migration],
-    app_version: str,
-    census: Census,
-    *,
-    runs: Sequence[Run] = (),
-    above: int = 0,
-    through: int = 0,
-    held: bool = False,
-    adopted: str | None = None,
-) -> Survey:
+    if connection is not None:
+        if is_ours and _has_engine_tables(connection):
+            runs = all_runs(connection)
+            held = get_fact(connection, HELD) is not None
+            above = _cleared(connection, migrations) if quick else 0
+            adopted = get_fact(connection, DISTRUSTED)
+        names = {name.lower() for name in inspection.columns}
+        with connection:  # one snapshot
+            census = _census(connection, above, stamped="app_version" in names, keyed="id" in names)
+            through = _greatest_id(connection) if is_ours else 0
     last = runs[-1] if runs else None
     known = {migration.version: migration.checksum for migration in migrations}
     applied = {
@@ -232,8 +216,7 @@ def _reading(path: Path, found: FileKind) -> Iterator[apsw.Connection]:
 
 
 def _has_engine_tables(connection: apsw.Connection) -> bool:
-    found: list[Any] = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migration_state'").fetchall()
-    return bool(found)
+    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migration_state'").get is not None
 
 
 def _cleared(connection: apsw.Connection, migrations: Sequence[Migration]) -> int:
@@ -243,12 +226,11 @@ def _cleared(connection: apsw.Connection, migrations: Sequence[Migration]) -> in
 
 
 def _greatest_id(connection: apsw.Connection) -> int:
-    rows: list[Any] = connection.execute("SELECT coalesce(max(id), 0) FROM completion_requests").fetchall()
-    return int(rows[0][0])
+    return int(connection.execute("SELECT coalesce(max(id), 0) FROM completion_requests").get)
 
 
 def _census(connection: apsw.Connection, above: int, *, stamped: bool, keyed: bool) -> Census:
     if stamped and (keyed or above == 0):
         return take_census(connection, above_id=above)
-    rows: list[Any] = connection.execute("SELECT count(*) FROM completion_requests").fetchall()
-    return Census(((None, rows[0][0]),) if rows[0][0] else ())
+    records = connection.execute("SELECT count(*) FROM completion_requests").get
+    return Census(((None, records),) if records else ())

@@ -48,7 +48,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MigrationPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything ``migrate plan`` tells. ``message`` is its first sentence, ``refusal`` why ``migrate run`` would not.
+    """The answer of ``migrate plan``. ``message`` is its first sentence, ``refusal`` why ``migrate run`` would not.
 
     With ``refusal``, and where nothing is to do, there are no steps, no disk, no estimate and no metrics.
     """

@@ -1,4 +1,4 @@
-"""``migrate plan``: what a migration would do to this file, by whom it would be refused, and how the numbers change.
+"""``migrate plan``: what a migration would do to this file, why it would be refused, and how the numbers change.
 
 Nothing is written, neither to the file nor beside it. Counts are over every record and from one snapshot; only what
 has to be calculated is tried on a sample, in memory.
@@ -15,20 +15,13 @@ import msgspec
 
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.migration.adoption import adopt, index_steps, rehearse
+from llm_metrics_proxy.migration.adoption import adopt
 from llm_metrics_proxy.migration.chain import chain_sql
-from llm_metrics_proxy.migration.legacy import FileKind, Inspection, inspect, schema_of
+from llm_metrics_proxy.migration.legacy import FileKind, inspect, schema_of
 from llm_metrics_proxy.migration.lock import lock_holder
-from llm_metrics_proxy.migration.model import (
-    Migration,
-    Progress,
-    Report,
-    RunState,
-    WorkPhase,
-    describe_stamp,
-    quiet,
-)
+from llm_metrics_proxy.migration.model import Migration, Progress, Report, RunState, WorkPhase, describe_stamp, quiet
 from llm_metrics_proxy.migration.overview import Survey, disk_of, examine, refuse
+from llm_metrics_proxy.migration.own_schema import index_steps
 from llm_metrics_proxy.migration.plan import MigrationPlan, PlannedGap, PlannedStep, StampCount, in_words
 from llm_metrics_proxy.migration.preview import (
     Preview,
@@ -38,6 +31,7 @@ from llm_metrics_proxy.migration.preview import (
     try_out,
     with_all,
 )
+from llm_metrics_proxy.migration.rehearsal import rehearse
 from llm_metrics_proxy.migration.retyping import count_types
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.migration.versions import Standing, is_older, standing
@@ -47,8 +41,8 @@ from llm_metrics_proxy.storage.read_only_file import open_read_only
 from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 SAMPLE_RECORDS: Final = 20_000
-# Of the estimate, measured on 200,000 records: beside what the sample took, a run reads every record about so often
-# (backup, comparisons, counts), and copies with so many bytes a second.
+# For the estimate, measured on 200,000 records: how often a run reads every record besides calculating (backup,
+# comparisons, counts), and how fast it copies.
 _PASSES: Final = 4
 _COPIED_BYTES_PER_S: Final = 200e6
 
@@ -72,7 +66,14 @@ def plan(
     inspection = inspect(path)
     refuse(inspection)
     if inspection.found is FileKind.NOTHING:
-        return _nothing(path, app_version, inspection)
+        return MigrationPlan(
+            path=str(path),
+            app_version=app_version,
+            found=inspection.found.value,
+            message=inspection.message,
+            nothing_to_do=True,
+            lock_holder=lock_holder(path),
+        )
     try:
         with open_read_only(path, BUSY_TIMEOUT_MS) as source, snapshot(source):
             seen = examine(source, inspection, migrations, app_version=app_version)
@@ -87,17 +88,6 @@ def plan(
             return planned.with_trial(known, counts, counting_s, sample_records, backup_dir)
     except apsw.Error as error:
         raise store_error(path, "planning its migration", error) from error
-
-
-def _nothing(path: Path, app_version: str, inspection: Inspection) -> MigrationPlan:
-    return MigrationPlan(
-        path=str(path),
-        app_version=app_version,
-        found=inspection.found.value,
-        message=inspection.message,
-        nothing_to_do=True,
-        lock_holder=lock_holder(path),
-    )
 
 
 class _Snapshot:
@@ -204,7 +194,7 @@ class _Snapshot:
         return found
 
     def _is_exact(self, k: int) -> bool:
-        """Whether no earlier migration changes what this one reads, so that its gaps can be told from values of now."""
+        """Whether no earlier migration changes what this one reads, so that its gaps follow from the present values."""
         changed = {change.column for m in self._chain[:k] for change in m.changes}
         return not changed & set(self._chain[k].inputs)
 
@@ -216,7 +206,7 @@ class _Snapshot:
         sample_records: int,
         backup_dir: Path,
     ) -> MigrationPlan:
-        """The plan with everything that counting and the sample tell."""
+        """The plan with what counting and the sample show."""
         taken = [sum(count.values()) for count in counts]
         most = max(taken, default=0)
         trial = self._try(most, sample_records)

@@ -17,7 +17,7 @@ from llm_metrics_proxy.migration.model import Fault
 from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, OracleCheck
 from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.record import REGISTRY
-from llm_metrics_proxy.storage.connection import in_memory, one
+from llm_metrics_proxy.storage.connection import in_memory
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
 
@@ -87,9 +87,7 @@ def take_sample(source: apsw.Connection, takes: str, columns: Sequence[str], eve
     try:
         sample.pragma("encoding", source.pragma("encoding"))  # so that bytes of text mean the same
         sample.pragma("ignore_check_constraints", True)
-        sample.execute(
-            str(one(source, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE", (TABLE,)))
-        )
+        sample.execute(source.execute(_TABLE_SQL, (TABLE,)).get)
         with sample:
             sample.executemany(f"INSERT INTO {TABLE} ({', '.join(own)}) VALUES ({put})", rows)  # noqa: S608
     except BaseException:
@@ -135,7 +133,7 @@ def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) ->
         sample.execute(statement)
     checked = [_check(sample, sql, k) for k in range(len(sql.migrations))]
     return Preview(
-        records=one(sample, f"SELECT count(*) FROM {TABLE}"),  # noqa: S608
+        records=sample.execute(f"SELECT count(*) FROM {TABLE}").get,  # noqa: S608
         metrics=tuple(_metric(sample, name, sql.meant(name, name)) for name in shown),
         gaps=tuple(gaps for gaps, _faults in checked),
         faults=tuple(fault for _gaps, faults in checked for fault in faults),

@@ -5,7 +5,7 @@ one of the chain changes can be counted.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import apsw
 import msgspec
@@ -15,7 +15,7 @@ from llm_metrics_proxy.migration.preview import with_all
 
 CATEGORY: Final = "error_category"
 TYPE: Final = "error_type"
-MOST_ROWS: Final = 1000  # another program's file may hold texts of any kind there; the most frequent ones tell
+MOST_ROWS: Final = 1000  # another program's file may hold any texts there; the most frequent ones suffice
 
 
 class Retyped(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ def count_types(
     becomes = {change.column: migration.evaluated(change.expression) for change in migration.changes}
     if not {CATEGORY, TYPE} <= becomes.keys():
         return ()
-    # As bytes, because text of a foreign file may be no Unicode; what is no text at all counts as missing.
+    # As bytes: text of a foreign file may not be Unicode. Other types than text count as missing.
     before = f"CASE WHEN typeof({TYPE}) = 'text' THEN CAST({TYPE} AS BLOB) END"
     statement = (
         f"SELECT before, category, type, count(*) FROM (SELECT {before} AS before, {becomes[CATEGORY]} AS category, "  # noqa: S608 -- ours
@@ -46,8 +46,7 @@ def count_types(
         f"WHERE before IS NOT NULL OR type IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT {MOST_ROWS}"
     )
     encoding = str(source.pragma("encoding"))
-    rows: list[Any] = source.execute(statement).fetchall()
     return tuple(
         Retyped(None if before is None else before.decode(encoding, errors="replace"), category, kind, records)
-        for before, category, kind, records in rows
+        for before, category, kind, records in source.execute(statement)
     )

@@ -1,4 +1,4 @@
-"""The table ``migrations``: one row per run, read and written whole, and the small facts beside it."""
+"""The table ``migrations``, one row per run, read and written whole; and the small facts of ``migration_state``."""
 
 import json
 from datetime import UTC, datetime
@@ -29,8 +29,8 @@ def _stored(name: str, value: Any) -> Any:
 
 def insert_run(connection: apsw.Connection, run: Run) -> Run:
     """Store a new run under the next free id; the run with that id. The caller holds the transaction."""
-    last: list[Any] = connection.execute("SELECT coalesce(max(id), 0) FROM migrations").fetchall()
-    run = msgspec.structs.replace(run, id=last[0][0] + 1)
+    last = connection.execute("SELECT coalesce(max(id), 0) FROM migrations").get
+    run = msgspec.structs.replace(run, id=last + 1)
     values = [_stored(name, getattr(run, name)) for name in _FIELDS]
     connection.execute(
         f"INSERT INTO migrations ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})",  # noqa: S608
@@ -49,7 +49,7 @@ def change_run(connection: apsw.Connection, run: Run, **changes: Any) -> Run:
 
 def all_runs(connection: apsw.Connection) -> list[Run]:
     """Every run, oldest first; none where the table is not there yet."""
-    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'").fetchall():
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'").get is None:
         return []
     rows = connection.execute(f"SELECT {', '.join(_FIELDS)} FROM migrations ORDER BY id")  # noqa: S608
     return [_run(row) for row in rows]
@@ -63,8 +63,7 @@ def _run(row: tuple[Any, ...]) -> Run:
 
 def get_fact(connection: apsw.Connection, key: str) -> Any:
     """One of the small facts, or ``None``."""
-    rows: list[Any] = connection.execute("SELECT value FROM migration_state WHERE key = ?", (key,)).fetchall()
-    return rows[0][0] if rows else None
+    return connection.execute("SELECT value FROM migration_state WHERE key = ?", (key,)).get
 
 
 def set_fact(connection: apsw.Connection, key: str, value: Any) -> None:

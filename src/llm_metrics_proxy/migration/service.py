@@ -1,15 +1,16 @@
-"""Migrations beside everything else: a thread of the metrics process that brings the database up to date by itself.
+"""A thread of the metrics process that brings the database up to date by itself, while everything else goes on.
 
 The rules:
 
-* It looks before anybody writes: until it has seen that the file is this program's, or can be made so, the store stays
-  shut (``admit``) and records wait in the journal. A newer or a foreign file ends the process, untouched.
-* What may get better by waiting (no room on the disk, a lock, an I/O error) is told and tried again.
-* What a person took back, and what verification took back, is left alone and told.
-* Other processes migrate too (``llm-metrics-proxy migrate``): every few seconds it looks at what they wrote down, tells
-  it, and finishes what one of them left when it died.
+* It looks before anybody writes: until the file is known to be ours, or to be adoptable, the store stays shut
+  (``admit``) and records wait in the journal. A newer or a foreign file ends the process, untouched.
+* Trouble that may pass (a full disk, a lock, an I/O error) is reported, and tried again.
+* What a person or verification took back is reported and left alone.
+* Other processes migrate too (``llm-metrics-proxy migrate``): every few seconds it reads what they wrote down, reports
+  it, and finishes the run of one that died.
 
-All it knows is one frozen ``View``, replaced whole, so that any thread may ask at any time without waiting.
+All it knows is one frozen ``View``, replaced as a whole, which any thread may read without waiting. One file, because
+one thread owns all of this.
 """
 
 import logging
@@ -76,7 +77,7 @@ log = logging.getLogger(__name__)
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the service knows at one moment. ``looked``: what the file is has been found out."""
+    """Everything the service knows at one moment. ``looked``: the kind of the file is known."""
 
     looked: bool = False
     trouble: str | None = None  # why it has not looked yet
@@ -124,7 +125,7 @@ class MigrationService:
         self._thread.start()
 
     def wait_until_looked(self, timeout_s: float) -> bool:
-        """Wait until it is known what the file is, or ``timeout_s`` has passed; whether it is known."""
+        """Wait up to ``timeout_s`` until the kind of the file is known; whether it is."""
         return self._looked.wait(timeout_s)
 
     def stop(self) -> None:
@@ -150,27 +151,11 @@ class MigrationService:
         if not view.looked:
             raise StoreBusyError(view.trouble or f"The database {self._path} is being looked into.")
 
-    # -- for whoever asks, from any thread, at once
+    # -- for any thread, without waiting
 
     def view(self) -> View:
         """All of it, at one moment."""
         return self._view
-
-    def progress(self) -> Progress:
-        """What is done now; the phase is ``idle`` if nothing is."""
-        return self._view.progress
-
-    def result(self) -> MigrationResult | None:
-        """How the last attempt ended."""
-        return self._view.result
-
-    def problem(self) -> str | None:
-        """Why older records are left as they are, and what to do; none while all is well or work goes on."""
-        return self._view.problem
-
-    def blocks_store(self) -> bool:
-        """The file is one of an older program that is not adopted yet: nothing can be read from or stored in it."""
-        return self._view.blocks_store
 
     def lock_holder(self) -> int | None:
         """Process id of whoever migrates this database now, this process included. Looks at a file."""
@@ -184,7 +169,7 @@ class MigrationService:
         first_waits_s = iter(_FIRST_WAITS_S)
         while not self._stop.is_set():
             settled = self._attempt()
-            self._looked.set()  # or tried to: whoever waits is told more by ``problem``
+            self._looked.set()  # or tried to; ``problem`` says more
             if self._refusal is not None:
                 self._on_refusal()
                 return
@@ -214,7 +199,7 @@ class MigrationService:
         except (LlmMetricsProxyError, OSError) as error:
             self._failed(str(error))
         except Exception as error:
-            # The thread's boundary: answering goes on, and the fault is told until a release mends it.
+            # The thread's boundary: queries are still answered, and the fault is reported.
             log.exception("the migration met a bug")
             self._failed(f"The migration met a bug, {type(error).__name__}: {error}. Please report it.")
         else:
@@ -236,7 +221,7 @@ class MigrationService:
 
     @staticmethod
     def _is_left_alone(found: MigrationStatus) -> bool:
-        """The engine will say so itself, and the records can be served as they are."""
+        """The engine will report it, and the records can be served as they are."""
         return found.unfinished is None and not found.needs_adoption and (found.held or found.failed_before)
 
     def _leave_it_to_a_person(self, found: MigrationStatus) -> bool:
@@ -261,10 +246,11 @@ class MigrationService:
     def _watch(self) -> None:
         """Until there is something to do again: look at what other processes write down about their migrations."""
         while not self._stop.wait(self._look_s):
+            is_free = lock_holder(self._path) is None
             try:
                 last, held = self._glance()
             except (LlmMetricsProxyError, apsw.Error, OSError):
-                continue  # the store and the reader tell what is wrong with the file
+                continue  # the store and the reader report what is wrong with the file
             unfinished = last is not None and last.state in UNFINISHED
             taken_back = held or (last is not None and last.state in (RunState.UNDONE, RunState.ROLLED_BACK))
             self._set(
@@ -272,7 +258,8 @@ class MigrationService:
                 pending=unfinished or taken_back,
                 problem=_taken_back(last, held=held) if taken_back and not unfinished else None,
             )
-            if unfinished and lock_holder(self._path) is None:
+            # before and after: a process may have begun or ended its run between
+            if unfinished and is_free and lock_holder(self._path) is None:
                 return  # its process died
 
     def _glance(self) -> tuple[Run | None, bool]:
@@ -283,7 +270,7 @@ class MigrationService:
             runs = all_runs(connection)
             return (runs[-1], get_fact(connection, HELD) is not None) if runs else (None, False)
 
-    # -- what is told
+    # -- reporting
 
     def _report(self, progress: Progress) -> None:
         """Called by the engine, from two threads while it verifies."""
@@ -321,7 +308,7 @@ class MigrationService:
 
     def _failed(self, reason: str) -> None:
         if not self._view.looked:
-            self._set(trouble=reason)  # that the ingester tells, whose records have to wait for this
+            self._set(trouble=reason)  # the ingester, whose records wait for this, reports it
             return
         if reason != self._view.problem and not self._stop.is_set():
             log.error("the migration waits: %s", reason)
@@ -329,7 +316,7 @@ class MigrationService:
         self._set(progress=waits, paused_until=None, problem=reason, pending=True)
 
     def _ended(self, result: MigrationResult) -> None:
-        problem = None
+        problem, run = None, result.run
         if result.ended is Ended.HELD:
             problem = f"Older records are left as they are: {result.message}"
             log.warning("%s", problem)
@@ -337,25 +324,17 @@ class MigrationService:
             what = "; ".join(f"{fault.check}: {fault.message}" for fault in result.faults[:1])
             problem = f"The migration was taken back, and older records are as they were: {result.message} ({what})"
             log.error("%s", problem)
-        elif result.ended is Ended.DONE and result.run is not None:
-            run = result.run
-            log.info(
-                "migration %d is done: %d changes in %d records; backup %s",
-                run.id,
-                run.records_changed,
-                run.records_total,
-                run.backup,
-            )
-        blocked = self._view.blocks_store and result.ended is Ended.STOPPED
-        settled = result.ended in (Ended.DONE, Ended.NOTHING_TO_DO)
+        elif result.ended is Ended.DONE and run is not None:
+            words = "migration %d is done: %d changes in %d records; backup %s"
+            log.info(words, run.id, run.records_changed, run.records_total, run.backup)
         self._set(
             progress=Progress(),
             paused_until=None,
             result=result,
-            run_id=result.run.id if result.run is not None else self._view.run_id,
+            run_id=run.id if run is not None else self._view.run_id,
             problem=problem,
-            pending=not settled,
-            blocks_store=blocked,
+            pending=result.ended not in (Ended.DONE, Ended.NOTHING_TO_DO),
+            blocks_store=self._view.blocks_store and result.ended is Ended.STOPPED,
         )
 
     def _set(self, **changes: Any) -> None:

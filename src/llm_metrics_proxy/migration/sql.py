@@ -1,7 +1,8 @@
 """Every statement by which a migration touches records, built from its description. Pure: text in, text out.
 
 ``before(column, k)`` is the heart: the value that a column had before the k-th migration of a run, put together from
-the undo entries of the migrations from k on, and the record as it is now. Verification and undo both rest on it.
+the undo entries of the migrations from k on, and the record as it is now. Verification and undo both rest on it. All
+statements are in this one file, because they must agree on what ``before`` means.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,8 +46,8 @@ class RunSql:
     ``added_columns`` were added by the adoption just before; ``older[k]`` are the stamps that migration k takes, and
     ``claiming[k]`` those of an adopted file that are taken only where the record does not follow its stamp;
     ``claimed[k]`` are those of them that a record had when the run began (by default, all). ``mangled`` are the
-    columns of this file that make other values of what is stored: formulas and oracles get what was meant, what
-    is written is read back as it was written, and what a formula leaves as it was stays so to the bit.
+    columns of this file whose declared types convert values: formulas and oracles get the intended value, a written
+    value is read back as it was written, and one that a formula leaves alone stays so to the bit.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class RunSql:
         self._mangled = mangled
 
     def meant(self, column: str, stored: str) -> str:
-        """SQL of what is meant by what is stored in a column."""
+        """SQL of the intended value of a stored one."""
         return as_read(self._mangled, column, stored)
 
     def _evaluated(self, k: int, *expressions: str) -> str:
@@ -83,7 +84,7 @@ class RunSql:
         return f"(SELECT {each} FROM (SELECT {meant}))"  # noqa: S608 -- ours
 
     def _raw(self, column: str) -> str:
-        """SQL, among what ``_evaluated`` takes, of what is stored in a column."""
+        """SQL of a column's stored value, inside ``_evaluated``."""
         return f"{TABLE}.{column}" if column in self._mangled else column
 
     def _stored(self, change: ColumnChange) -> str:
@@ -202,9 +203,9 @@ class RunSql:
         return migration.oracle_key_where.format_map({name: f"({self._input(name, k)})" for name in migration.inputs})
 
     def combinations(self, k: int) -> str:
-        """The rows of ``written`` as the oracle tells them apart (``oracle_key``), each once, the id left out.
+        """The rows of ``written`` by ``oracle_key``, each combination once, without ids.
 
-        Compared by their bytes, whatever collation a column has; what 1 and 1.0 have in common ``oracle_key`` settles.
+        Compared by their bytes, whatever collation a column has; ``oracle_key`` decides whether 1 and 1.0 are the same.
         """
         migration = self.migrations[k]
         assert migration.oracle_key is not None
@@ -231,7 +232,7 @@ class RunSql:
     def conflicts(self, k: int, *, by_stamp: bool = False) -> str:
         """Ids of records whose values are no longer what migration k, the last one left, wrote.
 
-        ``by_stamp``: it was other code that wrote them, so that only the stamp tells whether anybody has since.
+        ``by_stamp``: other code wrote them, so that only the stamp shows whether they changed since.
         """
         migration = self.migrations[k]
         if by_stamp:

@@ -155,7 +155,7 @@ def normalise(value: SqlValue) -> SqlValue:
 
 
 def _zone(text: str) -> timezone:
-    """Raises ``ValueError`` for an offset that is none."""
+    """Raises ``ValueError`` for an impossible offset."""
     if text in {"", "Z", "z", "UTC"}:
         return UTC
     hours, minutes = int(text[1:3]), int(text[3:].lstrip(":") or "0")

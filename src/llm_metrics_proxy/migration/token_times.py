@@ -1,8 +1,8 @@
 """When tokens came, and how fast, by 4.0.0, for stored records: SQL over one record's columns as they were before.
 
-Older programs wrote the response time as time to first and last token where the answer was not streamed. Whether it was
-is told by ``content_chunks`` (only streams have it), else by ``is_streaming``. Where neither says (NULL, or other than
-0 and 1), the times themselves do: a first token that is not earlier than the end of the response is none.
+Older programs wrote the response time as time to first and last token where the answer was not streamed. Only streams
+have ``content_chunks``; without it, ``is_streaming`` says whether it was one. Where that is neither 0 nor 1, the times
+decide: a first token that is not earlier than the end of the response is none.
 
 Values of other programs' files that are no numbers count as missing. ``token_times_oracle``, which every record is held
 against, shares nothing with this. Frozen with 4.0.0.

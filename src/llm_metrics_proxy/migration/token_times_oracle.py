@@ -35,7 +35,7 @@ def _came_as_stream(
 ) -> bool | None:
     """By what was read of the answer, by what was asked for, or else by whether its first token came before its end.
 
-    ``None``: nothing tells.
+    ``None``: unknown.
     """
     if chunks is not None:
         return True

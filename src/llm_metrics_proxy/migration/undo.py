@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.batches import Interrupted, Pace, Teller, ranges
+from llm_metrics_proxy.migration.batches import Interrupted, Pace, ProgressReporter, ranges
 from llm_metrics_proxy.migration.lock import Fence
 from llm_metrics_proxy.migration.model import Report, Run, RunState, WorkPhase
 from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, change_run, get_fact, now, set_fact
@@ -23,6 +23,7 @@ _UNDO_TO: Final = "undo_to"
 _UNDO_ENDS: Final = "undo_ends"
 _CONFLICTS: Final = 100
 _ALL: Final = ""
+_DELETED_AT_ONCE: Final = 20_000
 
 Pause = Callable[[], None]
 
@@ -30,7 +31,7 @@ Pause = Callable[[], None]
 def begin_undo(
     connection: apsw.Connection, run: Run, *, to_version: str | None, ends: RunState, error: str | None
 ) -> Run:
-    """Turn a run round, for good: from here on an interrupted program goes on undoing. The caller's transaction."""
+    """Turn a run round for good: an interrupted program goes on undoing. Within the caller's transaction."""
     set_fact(connection, _UNDO_TO, to_version or _ALL)
     set_fact(connection, _UNDO_ENDS, ends.value)
     if ends is RunState.UNDONE:
@@ -54,7 +55,7 @@ def go_on_undoing(
     pause: Pause,
     by_stamp: bool = False,
 ) -> tuple[Run, tuple[int, ...]] | None:
-    """Undo what is left of the run; the run as it ended, and ids of conflicts. ``None``: interrupted, goes on later.
+    """Undo the rest of the run; the run as it ended, and ids of conflicts. ``None``: interrupted, goes on later.
 
     Raises ``apsw.Error`` or ``MigrationFailedError``; what was committed is whole.
     """
@@ -62,7 +63,7 @@ def go_on_undoing(
     taken_back = [k for k, m in enumerate(sql.migrations) if not to_version or is_older(to_version, m.version)]
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS undo_conflicts (id INTEGER PRIMARY KEY)")
     total = sum(_count(connection, sql.undo_table(k)) for k in taken_back)
-    teller, done = Teller(report, WorkPhase.UNDOING, total), 0
+    reporter, done = ProgressReporter(report, WorkPhase.UNDOING, total), 0
     for k in reversed(taken_back):
         for after, through, _records in _paced(connection, sql, k, run.bound_id, pace):
             if interrupted():
@@ -76,7 +77,7 @@ def go_on_undoing(
                     rollup_state.reset(connection)
                 connection.execute(sql.forget(k), (after, through))
                 done += connection.changes()
-            teller.tell(done)
+            reporter.advance(done)
             pause()
     return _finish(connection, run, sql, fence, pace, taken_back=taken_back)
 
@@ -111,5 +112,16 @@ def _finish(
 
 
 def _count(connection: apsw.Connection, table: str) -> int:
-    rows: list[Any] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
-    return int(rows[0][0])
+    return int(connection.execute(f"SELECT count(*) FROM {table}").get)  # noqa: S608
+
+
+def drop_other_entries(connection: apsw.Connection, fence: Fence, run: Run, between: Pause) -> None:
+    """Only the last run can be undone. Emptied in small steps: dropping a large table holds the lock for long."""
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE name GLOB 'migration_undo_*'").fetchall()
+    for table in (str(name) for (name,) in tables if not str(name).startswith(f"migration_undo_{run.id}_")):
+        for after, through, _records in list(ranges(connection, 2**63 - 1, lambda: _DELETED_AT_ONCE, table)):
+            with fence.transaction():
+                connection.execute(f"DELETE FROM {table} WHERE id > ? AND id <= ?", (after, through))  # noqa: S608
+            between()
+        with fence.transaction():
+            connection.execute(f"DROP TABLE {table}")

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -14,13 +15,13 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.migration.batches import Interrupted, Teller, ranges
+from llm_metrics_proxy.migration.batches import Interrupted, ProgressReporter, ranges
 from llm_metrics_proxy.migration.model import Fault, Report, Run, WorkPhase
 from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, OracleCheck
 from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
 from llm_metrics_proxy.rollups.state import NOTHING
 from llm_metrics_proxy.storage.backup_copy import settles_class
-from llm_metrics_proxy.storage.connection import Access, connect, one
+from llm_metrics_proxy.storage.connection import Access, connect
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, quoted
@@ -38,18 +39,18 @@ def verify_run(
 ) -> tuple[tuple[Fault, ...], dict[str, int]]:
     """What is wrong after the batches of a run, nothing if all is well; and records by why they have no value.
 
-    The witnesses are heard beside each other, each in a thread and on a connection of its own: SQLite, which does the
-    most of it, does not need Python's lock. Raises ``StoppedError`` or ``apsw.Error``.
+    The checks run at the same time, each in a thread and on a connection of its own: SQLite, which does most of the
+    work, does not need Python's lock. Raises ``StoppedError`` or ``apsw.Error``.
     """
     steps = range(len(sql.migrations))
-    teller = Teller(report, WorkPhase.VERIFYING, (1 + len(steps)) * run.records_total)
+    reporter = ProgressReporter(report, WorkPhase.VERIFYING, (1 + len(steps)) * run.records_total)
     done = [0] * (1 + len(steps))
     given_up = threading.Event()
 
     def counted(index: int) -> Callable[[int], None]:
         def count(records: int) -> None:
             done[index] = min(done[index] + records, run.records_total)
-            teller.tell(sum(done))
+            reporter.advance(sum(done))
             if given_up.is_set() or interrupted():
                 raise StoppedError
 
@@ -77,19 +78,16 @@ def open_for_checking(path: Path) -> apsw.Connection:
 
 def _count_faults(path: Path, run: Run, sql: RunSql) -> list[Fault]:
     """Nothing came and nothing went, and all that was changed can be undone."""
-    connection = open_for_checking(path)
-    try:
+    with closing(open_for_checking(path)) as connection:
         faults = []
-        records = one(connection, f"SELECT count(*) FROM {TABLE} WHERE id <= ?", (run.bound_id,))  # noqa: S608
+        records = connection.execute(f"SELECT count(*) FROM {TABLE} WHERE id <= ?", (run.bound_id,)).get  # noqa: S608
         if records != run.records_total:
             faults.append(Fault("count", None, f"there were {run.records_total:,} records and are now {records:,}"))
         tables = [sql.undo_table(k) for k in range(len(sql.migrations))]
-        kept = sum(one(connection, f"SELECT count(*) FROM {table}") for table in tables)  # noqa: S608
+        kept = sum(connection.execute(f"SELECT count(*) FROM {table}").get for table in tables)  # noqa: S608
         if kept != run.records_changed:
             faults.append(Fault("undo", None, f"{run.records_changed:,} changes were made, {kept:,} can be undone"))
         return faults
-    finally:
-        connection.close()
 
 
 def _step_faults(
@@ -98,8 +96,7 @@ def _step_faults(
     """Hold every value that migration k wrote against its oracle; and records by the reasons that it gave."""
     migration, gaps = sql.migrations[k], Counter[str]()
     codes = {gap.code for gap in migration.gaps}  # not the reason of an earlier one, which it may have left
-    connection = open_for_checking(path)
-    try:
+    with closing(open_for_checking(path)) as connection:
         left = connection.execute(sql.missed(k, MOST_FAULTS), (run.bound_id,))
         words = f"the record was not migrated to {migration.version}"
         faults = [Fault("left behind", record_id, words) for (record_id,) in left]
@@ -113,17 +110,14 @@ def _step_faults(
                     gaps[reason] += number
             count(records)
         return faults, gaps
-    finally:
-        connection.close()
 
 
 def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Callable[[int], None]) -> list[Fault]:
-    """What was observed, value and storage class, beside the backup: every column of it that is not calculated.
+    """Every column of the backup that is not calculated, compared with the database by value and storage class.
 
     Without ``sql`` nothing is supposed to have been calculated, and every column is compared.
     """
-    connection = open_for_checking(path)
-    try:
+    with closing(open_for_checking(path)) as connection:
         connection.execute("ATTACH ? AS kept", (f"{backup.absolute().as_uri()}?immutable=1",))
         chain = sql.migrations if sql else ()
         kept_in = {
@@ -143,7 +137,7 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
             for name, declared in columns
             if name != "id" and not (sql and (name in CALCULATED or name in filled))
         }
-        records = one(connection, f"SELECT count(*) FROM kept.{TABLE} WHERE id <= ?", (run.bound_id,))  # noqa: S608
+        records = connection.execute(f"SELECT count(*) FROM kept.{TABLE} WHERE id <= ?", (run.bound_id,)).get  # noqa: S608
         faults = []
         if records != run.records_total:
             faults.append(Fault("backup", None, f"it holds {records:,} records, and {run.records_total:,} were there"))
@@ -161,8 +155,6 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
                 break
             count(size)
         return faults
-    finally:
-        connection.close()
 
 
 def _was_pruned(connection: apsw.Connection) -> str:
@@ -211,5 +203,5 @@ def _raw_fault(connection: apsw.Connection, record_id: int, is_gone: int, compar
 
 
 def differences_from_backup(path: Path, backup: Path, run: Run) -> list[Fault]:
-    """After an undo: every column of the backup, the calculated ones too, beside the records as they are now."""
+    """After an undo: every column of the backup, the calculated ones too, compared with the records."""
     return raw_faults(path, backup, run, None, lambda _records: None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from llm_metrics_proxy.migration.batches import Teller, ranges
+from llm_metrics_proxy.migration.batches import ProgressReporter, ranges
 from llm_metrics_proxy.migration.model import Fault, Migration, Report, WorkPhase, describe_stamp
 from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, difference
 from llm_metrics_proxy.migration.sql import CALCULATED
@@ -16,7 +16,6 @@ from llm_metrics_proxy.migration.verify import CHUNK, StoppedError, open_for_che
 from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.storage.affinity import ColumnAccess, as_read, mangled_columns
 from llm_metrics_proxy.storage.base import SqlValue
-from llm_metrics_proxy.storage.connection import one
 from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
@@ -34,10 +33,10 @@ def verify_table(
     Raises ``StoppedError``, ``apsw.Error``.
     """
     with closing(open_for_checking(path)) as connection:
-        bound = one(connection, f"SELECT coalesce(max(id), 0) FROM {TABLE}")  # noqa: S608
+        bound = connection.execute(f"SELECT coalesce(max(id), 0) FROM {TABLE}").get  # noqa: S608
         names = {name for (name,) in connection.execute("SELECT lower(name) FROM pragma_table_info(?)", (TABLE,))}
         mangled = mangled_columns(connection)
-        teller = Teller(report, WorkPhase.VERIFYING, sum(count for _stamp, count in census))
+        reporter = ProgressReporter(report, WorkPhase.VERIFYING, sum(count for _stamp, count in census))
         faults: list[Fault] = []
         done = 0
         for stamp, records in census:
@@ -55,7 +54,7 @@ def verify_table(
                     faults += _differences(connection, statement, migration, checked, (after, through, stamp))
                     if len(faults) >= MOST_FAULTS:
                         return tuple(faults)
-            teller.tell(done)
+            reporter.advance(done)
         return tuple(faults)
 
 

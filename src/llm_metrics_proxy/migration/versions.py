@@ -17,7 +17,7 @@ from llm_metrics_proxy.storage.invalid_text import read_rows
 
 
 class Standing(StrEnum):
-    """Of one stamp beside the program."""
+    """Of one stamp, compared with the program."""
 
     CURRENT = "current"  # a version up to the program's; whether formulas changed since, the migrations know
     NEWER = "newer"  # only a newer program knows what the numbers mean
@@ -34,7 +34,7 @@ def _version(stamp: Any) -> Version | None:
 
 
 def standing(stamp: Any, program: str) -> Standing:
-    """Where a stamp stands beside the program's version."""
+    """How a stamp compares with the program's version."""
     version = _version(stamp)
     if version is None:
         return Standing.UNREADABLE
@@ -65,7 +65,7 @@ class Census(NamedTuple):
         return [stamp for stamp, _count in self.counts if _version(stamp) is None]
 
     def ordered(self) -> list[tuple[Any, int]]:
-        """Oldest first; what is no version comes before all, by its description."""
+        """Oldest first; stamps that are no version come before all, by description."""
         versions = [item for item in self.counts if _version(item[0]) is not None]
         others = sorted((item for item in self.counts if _version(item[0]) is None), key=lambda i: describe_stamp(i[0]))
         return [*others, *sorted(versions, key=lambda item: (_parse(item[0]) or Version(0), item[0]))]

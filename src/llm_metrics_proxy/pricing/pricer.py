@@ -9,12 +9,14 @@ A local server or a gateway has no public price: its cost is unknown, not 0.
 import ipaddress
 from collections.abc import Sequence
 from math import inf
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from llm_metrics_proxy.pricing import public
 from llm_metrics_proxy.pricing.rates import Tariff, Tokens, always, cost_usd
 from llm_metrics_proxy.pricing.table import ALWAYS, FOR_EVER, PriceRow
-from llm_metrics_proxy.wire.endpoints import DIALECTS
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.wire.dialects import Seller
 
 UPSTREAM: Final = "upstream"
 PRICE_TABLE: Final = "price_table"
@@ -22,9 +24,6 @@ GENAI_PRICES: Final = "genai_prices"
 SOURCES: Final = (UPSTREAM, PRICE_TABLE, GENAI_PRICES)
 UNKNOWN: Final[tuple[float | None, str | None]] = (None, None)
 
-_ONLY_INPUT: Final = frozenset(dialect.name for dialect in DIALECTS if not dialect.has_output)
-# Who is behind an address that no list knows, for models that only one provider sells.
-_SELLERS: Final = {dialect.name: dialect.seller for dialect in DIALECTS if dialect.seller is not None}
 _MOST_KNOWN: Final = 10_000  # clients choose models' names; beyond this the cache begins anew
 
 
@@ -78,6 +77,12 @@ class Pricer:
         """``rows``: the user's own table, in its order."""
         self._rows = tuple(rows)
         self._use_public = use_public_lists
+        from llm_metrics_proxy.wire.endpoints import DIALECTS  # noqa: PLC0415 -- verbs that price nothing load no readers
+
+        # Their answers have no output tokens to count.
+        self._only_input = frozenset(dialect.name for dialect in DIALECTS if not dialect.has_output)
+        # Who is behind an address that no list knows, for models that only one provider sells.
+        self._sellers = {dialect.name: dialect.seller for dialect in DIALECTS if dialect.seller is not None}
         self._known: dict[_Key, tuple[_Offer, ...]] = {}
 
     def price(self, record: Billable) -> tuple[float | None, str | None]:
@@ -103,7 +108,7 @@ class Pricer:
         for tariff, source, from_, until in offers:
             if from_ <= timestamp < until:
                 output = record.completion_tokens
-                if output is None and record.dialect in _ONLY_INPUT:
+                if output is None and record.dialect in self._only_input:
                     output = 0
                 usage = Tokens(
                     tokens,
@@ -143,7 +148,7 @@ class Pricer:
                 elif (tariff := _first(row.provider, names, service_tier)) is not None:
                     offers.append(_Offer(tariff, GENAI_PRICES, row.from_, row.until))
         if self._use_public and backend is not None:
-            for provider in _providers(backend, dialect, names):
+            for provider in _providers(backend, self._sellers.get(dialect or ""), names):
                 if (tariff := _first(provider, names, service_tier)) is not None:
                     offers.append(_Offer(tariff, GENAI_PRICES))
                     break
@@ -155,7 +160,7 @@ def _first(provider: str, names: Sequence[str], service_tier: str | None) -> Tar
     return next((tariff for tariff in found if tariff is not None), None)
 
 
-def _providers(backend: str, dialect: str | None, names: Sequence[str]) -> list[str]:
+def _providers(backend: str, seller: "Seller | None", names: Sequence[str]) -> list[str]:
     """Providers that may be behind a server; none for a local one."""
     host = backend.rpartition(":")[0].strip("[]") or backend
     if is_local(host):
@@ -163,7 +168,6 @@ def _providers(backend: str, dialect: str | None, names: Sequence[str]) -> list[
     known = public.provider_of_host(host)
     if known is not None:
         return [known]
-    seller = _SELLERS.get(dialect or "")
     return [seller.provider] if seller and any(seller.model_word in name.lower() for name in names) else []
 
 

@@ -132,7 +132,7 @@ def _ingest_and_answer(
             lambda: AlertStore(path),
             rules,
             interval_s=options.watch_interval_s,
-            ready=lambda: store.is_open and not migrations.blocks_store(),
+            ready=lambda: store.is_open and not migrations.view().blocks_store,
         )
 
         settings_shown = options.settings

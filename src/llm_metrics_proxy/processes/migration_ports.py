@@ -21,7 +21,7 @@ class ServicePorts:
 
     def progress(self) -> Progress:
         """What this process's own migration does now."""
-        return self._service.progress()
+        return self._service.view().progress
 
     def run_id(self) -> int | None:
         """Number of the run that ``progress`` is about."""
@@ -37,11 +37,11 @@ class ServicePorts:
 
     def blocks_store(self) -> bool:
         """Nothing can be read from or stored in the file yet."""
-        return self._service.blocks_store()
+        return self._service.view().blocks_store
 
     def problem(self) -> str | None:
         """Why older records are left as they are."""
-        return self._service.problem()
+        return self._service.view().problem
 
     def pending(self) -> bool:
         """Older records may be there."""

@@ -4,7 +4,7 @@ They are several questions, each from a snapshot of its own, about one range wit
 the range and is stored while the report is made can be in a later answer and not in an earlier one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -22,6 +22,7 @@ from llm_metrics_proxy.analytics.slowest import slowest
 from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.reports.contents import CHARTS, CLIENT_COLUMNS, CLIENTS, COLUMNS, FIGURES, TABLES
 from llm_metrics_proxy.reports.model import Cell, Chart, Figure, Group, Point, Report, Table
 from llm_metrics_proxy.reports.sentences import sentences
 from llm_metrics_proxy.storage.base import Reader
@@ -31,57 +32,6 @@ TABLE_ROWS: Final = 8
 OUTCOMES_SHOWN: Final = 8  # as many as the taxonomy has
 SLOWEST: Final = 10
 EXAMPLES: Final = 5
-
-# Metric, and which way is better; ``headings`` has what it is called.
-_FIGURES: Final = (
-    ("requests", ""),
-    ("success_rate", "up"),
-    ("response_time_ms.p50", "down"),
-    ("response_time_ms.p95", "down"),
-    ("time_to_first_token_ms.p50", "down"),
-    ("time_to_first_token_ms.p95", "down"),
-    ("output_tokens_per_second.p50", "up"),
-    ("prompt_tokens", ""),
-    ("completion_tokens", ""),
-    ("cached_tokens", ""),
-    ("cost_usd", "down"),
-    ("requests_per_second", ""),
-    ("concurrency_max", ""),
-    ("proxy_overhead_ms.p95", "down"),
-)
-# Name, title, kind, and metric by label.
-_CHARTS: Final[tuple[tuple[str, str, str, Mapping[str, str]], ...]] = (
-    (
-        "response_time", "Response time", "lines",
-        {"median": "response_time_ms.p50", "p95": "response_time_ms.p95", "p99": "response_time_ms.p99"},
-    ),
-    (
-        "first_token", "Time to first token (streams)", "lines",
-        {"median": "time_to_first_token_ms.p50", "p95": "time_to_first_token_ms.p95"},
-    ),
-    (
-        "output_speed", "Output speed (streams)", "lines",
-        {"median": "output_tokens_per_second.p50", "slowest 5%": "output_tokens_per_second.p5"},
-    ),
-    ("tokens", "Tokens", "stacked", {"prompt": "prompt_tokens", "output": "completion_tokens"}),
-    ("cost", "Cost, where known", "stacked", {"cost": "cost_usd"}),
-)  # fmt: skip
-_TABLES: Final = (
-    ("model", "Models"),
-    ("origin", "Clients by origin"),
-    ("api_key_id", "Clients by key"),
-    ("user", "Users"),
-    ("backend_name", "Servers"),
-)
-_COLUMNS: Final = (
-    "requests", "error_rate", "response_time_ms.p95", "time_to_first_token_ms.p50", "output_tokens_per_second.p50",
-    "total_tokens", "cost_usd",
-)  # fmt: skip
-# By client there are no roll-ups of the median speed: with it, records of the whole range would be read for it alone.
-_CLIENT_COLUMNS: Final = tuple(
-    "output_tokens_per_second.mean" if name == "output_tokens_per_second.p50" else name for name in _COLUMNS
-)
-_CLIENTS: Final = frozenset({"origin", "api_key_id", "user"})
 
 
 class ReportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -134,21 +84,21 @@ def build(reader: Reader, query: ReportQuery, now: datetime) -> Report:
         )
         return ask(sources, one, now)
 
-    names = available([name for name, *_ in _FIGURES])
+    names = available([name for name, *_ in FIGURES])
     peaks = [name for name in names if measure(name).needs.peak]
     totals = asked([name for name in names if name not in peaks], compare=True)
     of_records = asked(
         ["requests", *peaks], compare=True
     )  # apart: all else comes from roll-ups where the range is long
-    over_time = asked(["requests", *(name for *_, series in _CHARTS for name in series.values())], "time")
+    over_time = asked(["requests", *(name for *_, series in CHARTS for name in series.values())], "time")
     by_outcome = asked(["requests"], "time", "outcome", limit=OUTCOMES_SHOWN)
     tables = [
         _table(
             title,
-            asked(_CLIENT_COLUMNS if dimension in _CLIENTS else _COLUMNS, dimension, limit=TABLE_ROWS, compare=True),
+            asked(CLIENT_COLUMNS if dimension in CLIENTS else COLUMNS, dimension, limit=TABLE_ROWS, compare=True),
             totals.records,
         )
-        for dimension, title in _TABLES
+        for dimension, title in TABLES
     ]
     assert selection.start is not None
     assert selection.end is not None
@@ -196,7 +146,7 @@ def _figures(results: Sequence[Result]) -> list[Figure]:
             change=_known(values[name].change),
             better=better,
         )
-        for name, better in _FIGURES
+        for name, better in FIGURES
         if name in values
     ]
 
@@ -206,7 +156,7 @@ def _charts(over_time: Result) -> list[Chart]:
     rows = [row for row in over_time.rows if row.key["time"] is not None]
     units = {column.name: column.unit for column in over_time.columns}
     charts = []
-    for name, title, kind, series in _CHARTS:
+    for name, title, kind, series in CHARTS:
         there = {label: metric for label, metric in series.items() if metric in units}
         points = [_point(row, [row.values[metric].value for metric in there.values()]) for row in rows]
         if any(value is not None for point in points for value in point.values):

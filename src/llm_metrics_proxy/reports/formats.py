@@ -10,7 +10,7 @@ from llm_metrics_proxy.reports.model import Report
 from llm_metrics_proxy.reports.page import content_security_policy, html
 
 
-class Format(NamedTuple):
+class ReportFormat(NamedTuple):
     """``name`` is also how a file's name ends. ``policy``: the Content-Security-Policy that a browser needs for it."""
 
     name: str
@@ -26,9 +26,9 @@ def _json(report: Report) -> bytes:
 FORMATS: Final = {
     one.name: one
     for one in (
-        Format("html", "text/html; charset=utf-8", lambda report: html(report).encode(), content_security_policy),
-        Format("md", "text/markdown; charset=utf-8", lambda report: markdown(report).encode()),
-        Format("json", "application/json", _json),
+        ReportFormat("html", "text/html; charset=utf-8", lambda report: html(report).encode(), content_security_policy),
+        ReportFormat("md", "text/markdown; charset=utf-8", lambda report: markdown(report).encode()),
+        ReportFormat("json", "application/json", _json),
     )
 }
 

@@ -79,10 +79,11 @@ class SketchedAggregates(NamedTuple):
     succeeded: int
     failed: int
     fields: dict[int, SketchedStats]
+    errors: int = 0
 
     def count(self, name: str) -> int:
-        """``requests``, ``succeeded`` or ``failed``."""
-        value: int = {"requests": self.requests, "succeeded": self.succeeded, "failed": self.failed}[name]
+        """``requests``, ``succeeded``, ``failed`` or ``errors``."""
+        value: int = getattr(self, name)
         return value
 
     def moments(self, column: str) -> SketchedStats:
@@ -99,7 +100,11 @@ class SketchedAggregates(NamedTuple):
         for number, moments in other.fields.items():
             fields[number] = fields[number].merged(moments) if number in fields else moments
         return type(self)(
-            self.requests + other.requests, self.succeeded + other.succeeded, self.failed + other.failed, fields
+            self.requests + other.requests,
+            self.succeeded + other.succeeded,
+            self.failed + other.failed,
+            fields,
+            self.errors + other.errors,
         )
 
 

@@ -16,7 +16,7 @@ import apsw
 
 from llm_metrics_proxy.errors import BackupError, DiskLowError
 from llm_metrics_proxy.ownership import follow
-from llm_metrics_proxy.storage.connection import Access, connect, interruptible, one, snapshot
+from llm_metrics_proxy.storage.connection import Access, connect, interruptible, snapshot
 from llm_metrics_proxy.storage.disk_space import refuse_when_low
 from llm_metrics_proxy.storage.durable import OnProgress, sync_file
 from llm_metrics_proxy.storage.invalid_text import read_rows
@@ -98,7 +98,7 @@ def _write(
             report(copying.page_count - copying.remaining, copying.page_count)
             _refuse_stopped(stop)
             _refuse_when_low(partial.parent)
-    mode = one(writing, "PRAGMA journal_mode = DELETE")
+    mode = writing.execute("PRAGMA journal_mode = DELETE").get
     if mode != "delete":
         raise BackupError(f"The copy cannot be made a single file; its journal mode is {mode}.")
 
@@ -129,11 +129,11 @@ def same_records(connection: apsw.Connection) -> None:
     differences = (
         f"SELECT count(*) FROM (SELECT * FROM ({main} EXCEPT {kept}) UNION ALL SELECT * FROM ({kept} EXCEPT {main}))"  # noqa: S608
     )
-    if one(connection, differences):
+    if connection.execute(differences).get:
         raise BackupError("The copy has another schema than the database. Nothing was changed.")
     tables: list[Any] = connection.execute(TABLES).fetchall()
     for table, _, is_rowless, is_strict in tables:
-        rows = [one(connection, f"SELECT count(*) FROM {schema}.{quoted(table)}") for schema in ("main", "kept")]  # noqa: S608
+        rows = [connection.execute(f"SELECT count(*) FROM {schema}.{quoted(table)}").get for schema in ("main", "kept")]  # noqa: S608
         if rows[0] != rows[1]:
             raise BackupError(
                 f"The copy of the table {table} has {rows[1]:,} rows of {rows[0]:,}. Nothing was changed."
@@ -172,7 +172,7 @@ def _compare_by_key(connection: apsw.Connection, records: int, same: str) -> Non
     key = [name for (name,) in connection.execute("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE pk", (TABLE,))]
     met = " AND ".join(f"a.{each} = b.{each}" for each in map(quoted, key))
     sql = f"SELECT count(*) FROM main.{TABLE} a CROSS JOIN kept.{TABLE} b ON {met} WHERE {same}"  # noqa: S608
-    _refuse_fewer(one(connection, sql), records)
+    _refuse_fewer(connection.execute(sql).get, records)
 
 
 def _refuse_fewer(equal: int, records: int) -> None:
@@ -198,7 +198,7 @@ def _compare_records(connection: apsw.Connection, records: int, same: str) -> No
         first, last = rows[0]
         if last is None:
             break
-        equal += one(connection, equal_rows, (first, last))
+        equal += connection.execute(equal_rows, (first, last)).get
         comparison, after = ">", last
     _refuse_fewer(equal, records)
 
@@ -206,13 +206,13 @@ def _compare_records(connection: apsw.Connection, records: int, same: str) -> No
 def counts(connection: apsw.Connection) -> Counts:
     """Records of the database, and how many bear which stamp, as people see it."""
     kinds = "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND lower(name) = ?"
-    if not one(connection, kinds, (TABLE,)):
+    if not connection.execute(kinds, (TABLE,)).get:
         return None, {}
     columns = {
         name.lower() for (name,) in connection.execute("SELECT name FROM pragma_table_xinfo(?, 'main')", (TABLE,))
     }
     if "app_version" not in columns:
-        total = one(connection, f"SELECT count(*) FROM main.{TABLE}")  # noqa: S608
+        total = connection.execute(f"SELECT count(*) FROM main.{TABLE}").get  # noqa: S608
         return total, {"(none)": total} if total else {}
     found: dict[str, int] = {}
     by_stamp = f"SELECT app_version, count(*) FROM main.{TABLE} GROUP BY app_version"  # noqa: S608

@@ -20,7 +20,7 @@ from llm_metrics_proxy.errors import BackupError, MigrationRefusedError, StoreEr
 from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup_copy import TABLES, check_integrity, same_records
-from llm_metrics_proxy.storage.connection import interruptible, one, used_bytes
+from llm_metrics_proxy.storage.connection import interruptible, used_bytes
 from llm_metrics_proxy.storage.disk_space import nearest, size, space_in
 from llm_metrics_proxy.storage.durable import OnProgress, sync_file
 from llm_metrics_proxy.storage.invalid_text import read_rows
@@ -90,8 +90,8 @@ def _compact(path: Path, folder: Path, held: Held, watch: Watch, *, app_version:
     connection = held.connection
     new = path.with_name(f"{path.name}{_NEW}")
     remove_leftovers(path)
-    before, records = path.stat().st_size, one(connection, f"SELECT count(*) FROM main.{TABLE}")  # noqa: S608
-    if one(connection, _UNFINISHED):
+    before, records = path.stat().st_size, connection.execute(f"SELECT count(*) FROM main.{TABLE}").get  # noqa: S608
+    if connection.execute(_UNFINISHED).get:
         raise MigrationRefusedError(
             f"A migration of {path} is unfinished; `llm-metrics-proxy migrate run` ends it. Nothing was changed."
         )

@@ -128,12 +128,6 @@ def query_plan(connection: apsw.Connection, sql: str, parameters: Sequence[Any] 
     return lines
 
 
-def one(connection: apsw.Connection, sql: str, parameters: Sequence[Any] = ()) -> Any:
-    """The first value of the first row."""
-    rows: list[Any] = connection.execute(sql, parameters).fetchall()
-    return rows[0][0]
-
-
 @contextmanager
 def interruptible(connection: apsw.Connection, stop: Callable[[], bool], steps: int) -> Iterator[None]:
     """Ask ``stop`` after so many steps of SQLite's machine; true ends the statement with ``apsw.InterruptError``."""

@@ -22,7 +22,7 @@ from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION, Priced
 from llm_metrics_proxy.storage.affinity import connect_to_records, kept_columns
 from llm_metrics_proxy.storage.base import SqlValue
-from llm_metrics_proxy.storage.connection import Access, one, transaction
+from llm_metrics_proxy.storage.connection import Access, transaction
 from llm_metrics_proxy.storage.priced_facts import StoredFacts, cost_update, facts_of, selected
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps, store_error
@@ -120,8 +120,8 @@ class _Run:
         self._price_lists = price_lists
         self._on_change = on_change
         self._started_at = datetime.now(UTC).isoformat()
-        self._encoding = str(one(connection, "PRAGMA encoding"))
-        self._bound = int(one(connection, "SELECT coalesce(max(id), 0) FROM completion_requests"))
+        self._encoding = str(connection.execute("PRAGMA encoding").get)
+        self._bound = int(connection.execute("SELECT coalesce(max(id), 0) FROM completion_requests").get)
         there = {str(name).lower() for (name,) in connection.execute(_COLUMNS_THERE)}
         columns = selected(there)
         self._where = selection.sql
@@ -211,4 +211,4 @@ class _Run:
 
     def _records(self) -> int:
         sql = f"SELECT count(*) FROM completion_requests{self._where}"  # noqa: S608 -- values are parameters
-        return int(one(self._connection, sql, self._selection.parameters))
+        return int(self._connection.execute(sql, self._selection.parameters).get)

@@ -28,7 +28,6 @@ from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.backup import Backup
 from llm_metrics_proxy.storage.backup_copy import check_integrity
-from llm_metrics_proxy.storage.connection import one
 from llm_metrics_proxy.storage.disk_space import copy_bytes, refuse_without_room
 from llm_metrics_proxy.storage.durable import OnProgress, make_folder, sha256_of, sync_file, sync_folder
 from llm_metrics_proxy.storage.sqlite_schema import (
@@ -129,7 +128,7 @@ def _is_whole(connection: apsw.Connection) -> bool:
 
 
 def _is_empty(connection: apsw.Connection) -> bool:
-    return not one(connection, "SELECT count(*) FROM main.sqlite_schema")
+    return not connection.execute("SELECT count(*) FROM main.sqlite_schema").get
 
 
 def _copied(folder: Path, backup: Backup, target: Path) -> Path:

@@ -5,15 +5,27 @@ as 0.
 """
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.telemetry import names
 from llm_metrics_proxy.telemetry.names import HistogramName
 
+if TYPE_CHECKING:
+    from llm_metrics_proxy.wire.dialects import Dialect
+
 Attributes = dict[str, str | int | float | bool | tuple[str, ...]]
 OTHER: Final = "_OTHER"  # the conventions' word for an error without a type
 _MS_TO_NS: Final = 1_000_000
+
+
+@cache
+def dialects() -> "dict[str, Dialect]":
+    """Operations and providers by dialect, from the table of endpoints."""
+    from llm_metrics_proxy.wire.endpoints import DIALECTS  # noqa: PLC0415 -- verbs that send nothing load no readers
+
+    return {dialect.name: dialect for dialect in DIALECTS}
 
 
 class SpanFacts(NamedTuple):
@@ -39,7 +51,7 @@ class Measurement(NamedTuple):
 
 def is_understood(record: RequestRecord) -> bool:
     """A request to a model, in a dialect that is read; others are no operation of the conventions."""
-    return record.dialect in names.OPERATIONS
+    return record.dialect in dialects()
 
 
 def has_span(record: RequestRecord) -> bool:
@@ -101,7 +113,7 @@ def measurements(record: RequestRecord, model: str | None, response_model: str |
 
 
 def _operation(record: RequestRecord) -> str:
-    return names.OPERATIONS[record.dialect or ""]
+    return dialects()[record.dialect or ""].operation
 
 
 def _common(record: RequestRecord) -> Attributes:
@@ -129,7 +141,7 @@ def _provider(record: RequestRecord, host: str) -> str:
     for end, provider in names.PROVIDERS_BY_HOST:
         if host.endswith(end):
             return provider
-    return names.PROVIDERS_BY_DIALECT.get(record.dialect or "") or OTHER
+    return dialects()[record.dialect or ""].provider or OTHER
 
 
 def _error(record: RequestRecord) -> str | None:

@@ -5,8 +5,6 @@ A test compares them with the constants of the installed opentelemetry-semantic-
 
 from typing import Final, NamedTuple
 
-from llm_metrics_proxy.wire.endpoints import DIALECTS
-
 # Attributes of spans, and those of metrics among them.
 OPERATION: Final = "gen_ai.operation.name"
 PROVIDER: Final = "gen_ai.provider.name"
@@ -74,9 +72,6 @@ PER_CHUNK: Final = HistogramName(
 )
 HISTOGRAMS: Final = (TOKEN_USAGE, DURATION, FIRST_CHUNK, PER_CHUNK)
 
-# Dialect → operation, and provider where the host says nothing.
-OPERATIONS: Final = {dialect.name: dialect.operation for dialect in DIALECTS}
-PROVIDERS_BY_DIALECT: Final = {dialect.name: dialect.provider for dialect in DIALECTS}
 # Ends of host names → provider, in the conventions' words.
 PROVIDERS_BY_HOST: Final = (
     (".openai.azure.com", "azure.ai.openai"),

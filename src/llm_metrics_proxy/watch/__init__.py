@@ -1,8 +1,9 @@
-"""Objectives and alerts: what is measured again and again, what is told when something is wrong, and to whom.
+"""Objectives and alerts: what is measured again and again, and who gets a message when something is wrong.
 
 rules        pure: an objective and an alert as frozen values
 states       pure: the state machine of one alert
 evaluation   a rule as a query, and its answer as a report
 watcher      the threads that measure, and keep states in the database
-webhook      one attempt to tell somebody, and when to try again
+delivery     messages of alerts, and who takes them
+webhook      one attempt to send a message, and when to try again
 """

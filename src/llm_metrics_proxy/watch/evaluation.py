@@ -13,6 +13,7 @@ from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.slos import COMPLETED, parse_slo
 from llm_metrics_proxy.analytics.source import Source
 from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
+from llm_metrics_proxy.watch.states import AlertPhase
 
 BURN_WINDOW_S: Final = 3600
 
@@ -32,6 +33,28 @@ class SloReport(msgspec.Struct, frozen=True, kw_only=True):
     burn_rate_1h: float | None = None  # 1: at this pace the budget lasts exactly one window
     measured_at: str | None = None  # null: not yet, since this process started
     error: str | None = None  # why it could not be measured last time
+
+
+class AlertReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert as it is now."""
+
+    name: str
+    metric: str
+    op: str
+    threshold: float
+    window_s: int
+    for_s: int
+    resolve_s: int
+    filter: About
+    webhook: str | None  # whose host only is shown
+    phase: str = AlertPhase.OK
+    since: str | None = None  # when the phase began
+    value: float | None = None  # as last measured
+    n: int = 0  # records it rests on
+    measured_at: str | None = None
+    error: str | None = None  # why it could not be measured last time
+    waiting: int = 0  # messages that its receiver has not taken yet
+    last_delivery_error: str | None = None
 
 
 def unmeasured(rule: SloRule) -> SloReport:

@@ -4,8 +4,8 @@
      ▲               │
      └──holds not────┘
 
-It tells exactly twice of each incident: when it begins to fire, and when it is resolved. What comes and goes within
-``for_s`` tells nothing, and what goes and comes within ``resolve_s`` stays one incident.
+Each incident gives exactly two messages: when the alert begins to fire, and when it is resolved. What comes and goes
+within ``for_s`` gives none, and what goes and comes within ``resolve_s`` stays one incident.
 """
 
 from enum import StrEnum
@@ -16,7 +16,7 @@ import msgspec
 from llm_metrics_proxy.watch.rules import AlertRule
 
 
-class Phase(StrEnum):
+class AlertPhase(StrEnum):
     """Where an alert is."""
 
     OK = "ok"
@@ -27,13 +27,13 @@ class Phase(StrEnum):
 class AlertState(msgspec.Struct, frozen=True, kw_only=True):
     """``since``: when the phase began. ``well_since``: while firing, since when nothing is wrong any more."""
 
-    phase: Phase = Phase.OK
+    phase: AlertPhase = AlertPhase.OK
     since: float | None = None
     well_since: float | None = None
 
 
-class Change(NamedTuple):
-    """What is to be told. ``incident``: when it began to fire, which both changes of an incident share."""
+class AlertChange(NamedTuple):
+    """What a message is about. ``incident``: when it began to fire, which both changes of an incident share."""
 
     phase: str  # firing or resolved
     incident: float
@@ -43,22 +43,22 @@ FIRED: Final = "firing"
 RESOLVED: Final = "resolved"
 
 
-def step(rule: AlertRule, state: AlertState, holds: bool, now: float) -> tuple[AlertState, Change | None]:
-    """The next state, and what is to be told. A clock that went back makes nothing happen sooner."""
-    if state.phase is Phase.FIRING:
+def step(rule: AlertRule, state: AlertState, holds: bool, now: float) -> tuple[AlertState, AlertChange | None]:
+    """The next state, and what to send. A clock that went back makes nothing happen sooner."""
+    if state.phase is AlertPhase.FIRING:
         return _firing(rule, state, holds, now)
     if not holds:
-        return (state if state.phase is Phase.OK else AlertState(since=now)), None
-    began = state.since if state.phase is Phase.PENDING and state.since is not None else now
+        return (state if state.phase is AlertPhase.OK else AlertState(since=now)), None
+    began = state.since if state.phase is AlertPhase.PENDING and state.since is not None else now
     if now - began >= rule.for_s:
-        return AlertState(phase=Phase.FIRING, since=now), Change(FIRED, now)
-    return AlertState(phase=Phase.PENDING, since=min(began, now)), None
+        return AlertState(phase=AlertPhase.FIRING, since=now), AlertChange(FIRED, now)
+    return AlertState(phase=AlertPhase.PENDING, since=min(began, now)), None
 
 
-def _firing(rule: AlertRule, state: AlertState, holds: bool, now: float) -> tuple[AlertState, Change | None]:
+def _firing(rule: AlertRule, state: AlertState, holds: bool, now: float) -> tuple[AlertState, AlertChange | None]:
     if holds:
         return msgspec.structs.replace(state, well_since=None), None
     well_since = now if state.well_since is None else min(state.well_since, now)
     if now - well_since >= rule.resolve_s:
-        return AlertState(since=now), Change(RESOLVED, state.since if state.since is not None else now)
+        return AlertState(since=now), AlertChange(RESOLVED, state.since if state.since is not None else now)
     return msgspec.structs.replace(state, well_since=well_since), None

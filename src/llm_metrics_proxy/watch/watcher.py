@@ -1,11 +1,11 @@
-"""The threads that watch: one measures alerts, one measures objectives, one tells what alerts have to tell.
+"""The threads that watch: one measures alerts, one measures objectives, one sends messages.
 
-They are apart so that none waits for another: an objective over a month may take seconds to measure, and a receiver may
-hang. Each measures a rule again after ``interval_s``, or after twenty times as long as it took, if that is longer, so
-that watching never takes more than a small part of the machine.
+None waits for another: an objective over a month may take seconds to measure, and a receiver may hang. A rule is
+measured again after ``interval_s``, or after twenty times as long as it took, if that is longer, so that watching never
+takes more than a small part of the machine.
 
-States and what is to be told are kept in the database in one transaction, so a restart forgets no incident and tells of
-none twice; only telling itself can happen twice, with the same id (see ``webhook``).
+States and messages are stored in one transaction, so that a restart forgets no incident and reports none twice. Only
+the sending can happen twice, with the same id (see ``webhook``).
 """
 
 import logging
@@ -13,65 +13,26 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.analytics.source import Source
 from llm_metrics_proxy.errors import LlmMetricsProxyError
-from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.storage.base import AlertDelivery, AlertMemory, Reader, StoredAlert
+from llm_metrics_proxy.storage.base import AlertMemory, Reader, StoredAlert
 from llm_metrics_proxy.watch import webhook
-from llm_metrics_proxy.watch.evaluation import SloReport, measure_alert, measure_slo, unmeasured
-from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
-from llm_metrics_proxy.watch.states import AlertState, Change, Phase, step
+from llm_metrics_proxy.watch.delivery import Deliveries, Post, events_of, shown_time
+from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport, measure_alert, measure_slo, unmeasured
+from llm_metrics_proxy.watch.rules import AlertRule, SloRule
+from llm_metrics_proxy.watch.states import AlertPhase, AlertState, step
 
 log = logging.getLogger(__name__)
 
 LONGEST_SHARE: Final = 20.0  # of the time that measuring may take: one part in so many
 _LOOK_S: Final = 0.5  # between two looks at what is due
 _AGAIN_S: Final = 1.0  # after trouble
-
-
-class AlertReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert as it is now."""
-
-    name: str
-    metric: str
-    op: str
-    threshold: float
-    window_s: int
-    for_s: int
-    resolve_s: int
-    filter: About
-    webhook: str | None  # whose host only is shown
-    phase: str = Phase.OK
-    since: str | None = None  # when the phase began
-    value: float | None = None  # as last measured
-    n: int = 0  # records it rests on
-    measured_at: str | None = None
-    error: str | None = None  # why it could not be measured last time
-    waiting: int = 0  # messages that its receiver has not taken yet
-    last_delivery_error: str | None = None
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What a webhook gets, as JSON. ``id`` is the same in every attempt to tell it."""
-
-    id: str
-    alert: str
-    state: str  # firing or resolved
-    incident: str  # when it began to fire: both messages of an incident have it
-    at: str
-    metric: str
-    op: str
-    threshold: float
-    value: float | None
-    n: int
-    window_s: int
-    filter: About
-    app_version: str = APP_VERSION
+_Rule = TypeVar("_Rule", AlertRule, SloRule)
 
 
 class Rules(NamedTuple):
@@ -88,11 +49,7 @@ class _Measured(NamedTuple):
     error: str | None
 
 
-class Post(Protocol):
-    """``webhook.post``."""
-
-    def __call__(self, url: str, body: str, event_id: str) -> str | None:
-        """Why it was not taken, or ``None``."""
+_UNMEASURED: Final = _Measured(None, 0, None, None)
 
 
 class Watcher:
@@ -118,15 +75,13 @@ class Watcher:
         self._rules = rules
         self._interval_s = interval_s
         self._ready = ready
-        self._post = post
         self._clock = clock
+        self._stop = threading.Event()
+        self._deliveries = Deliveries(post, clock, self._stop.is_set)
         self._states: dict[str, AlertState] = {}
         self._loaded = False
         self._measured: dict[str, _Measured] = {}
         self._slo_reports: dict[str, SloReport] = {}
-        self._waiting: dict[str, tuple[int, str | None]] = {}
-        self._failures: dict[str, tuple[int, float]] = {}  # by address: in a row, and when to try again
-        self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
     # -- from outside
@@ -161,17 +116,24 @@ class Watcher:
     # -- alerts
 
     def _watch_alerts(self) -> None:
-        memory, due = self._memory(), dict[str, float]()
+        memory = self._memory()
+        self._watch(lambda: self._rules.alerts, lambda rule: self.watch_alert(rule, memory))
+        memory.close()
+
+    def _watch(self, rules: Callable[[], Sequence[_Rule]], measure: Callable[[_Rule], bool]) -> None:
+        """Measure each rule whenever it is due; soon again where ``measure`` says that it went wrong."""
+        due: dict[str, float] = {}
         while not self._stop.wait(_LOOK_S):
-            for rule in self._rules.alerts:
+            for rule in rules():
                 if not self._ready() or self._stop.is_set():
                     break
-                if time.monotonic() < due.get(rule.name, 0.0):
-                    continue
                 began = time.monotonic()
-                well = self.watch_alert(rule, memory)
-                due[rule.name] = self._next(began) if well else time.monotonic() + min(self._interval_s, _AGAIN_S)
-        memory.close()
+                if began < due.get(rule.name, 0.0):
+                    continue
+                went_well = measure(rule)
+                now = time.monotonic()
+                pause_s = max(self._interval_s, LONGEST_SHARE * (now - began))
+                due[rule.name] = now + (pause_s if went_well else min(self._interval_s, _AGAIN_S))
 
     def watch_alert(self, rule: AlertRule, memory: AlertMemory) -> bool:
         """Measure it, and keep what follows; whether that went well. Trouble is shown in its report, and changes no
@@ -184,29 +146,29 @@ class Watcher:
             before = self._states.get(rule.name, AlertState())
             after, change = step(rule, before, rule.holds(value, n), now)
             if after != before or rule.name not in self._states:
-                events = {} if change is None else _events(rule, change, value, n, moment)
+                events = {} if change is None else events_of(rule, change, value, n, moment)
                 self._keep(memory, rule.name, after, events, now)
             if change is not None:
-                told = "fires" if change.phase == Phase.FIRING else "is resolved"
-                log.warning("alert %s %s: %s is %s", rule.name, told, rule.metric, value)
+                event = "fires" if change.phase == AlertPhase.FIRING else "is resolved"
+                log.warning("alert %s %s: %s is %s", rule.name, event, rule.metric, value)
         except (LlmMetricsProxyError, OSError) as error:
-            last = self._measured.get(rule.name, _Measured(None, 0, None, None))
+            last = self._measured.get(rule.name, _UNMEASURED)
             self._measured[rule.name] = last._replace(error=str(error))
             return False
         except Exception as error:  # the thread's boundary: a bug in one rule keeps no other from being watched
-            last = self._measured.get(rule.name, _Measured(None, 0, None, None))
+            last = self._measured.get(rule.name, _UNMEASURED)
             if last.error != _bug(error):
                 log.exception("alert %s met a bug", rule.name)
             self._measured[rule.name] = last._replace(error=_bug(error))
             return True
-        self._measured[rule.name] = _Measured(value, n, _shown(now), None)
+        self._measured[rule.name] = _Measured(value, n, shown_time(now), None)
         return True
 
     def _load(self, memory: AlertMemory) -> None:
         if self._loaded:
             return
         self._states = {
-            name: AlertState(phase=Phase(stored.phase), since=stored.since, well_since=stored.well_since)
+            name: AlertState(phase=AlertPhase(stored.phase), since=stored.since, well_since=stored.well_since)
             for name, stored in memory.states().items()
         }
         self._loaded = True
@@ -220,8 +182,8 @@ class Watcher:
 
     def _alert_report(self, rule: AlertRule) -> AlertReport:
         state = self._states.get(rule.name, AlertState())
-        measured = self._measured.get(rule.name, _Measured(None, 0, None, None))
-        waiting, last_error = self._waiting.get(rule.name, (0, None))
+        measured = self._measured.get(rule.name, _UNMEASURED)
+        waiting, last_error = self._deliveries.waiting(rule.name)
         return AlertReport(
             name=rule.name,
             metric=rule.metric,
@@ -233,7 +195,7 @@ class Watcher:
             filter=rule.about,
             webhook=rule.shown_webhook,
             phase=state.phase,
-            since=None if state.since is None else _shown(state.since),
+            since=None if state.since is None else shown_time(state.since),
             value=measured.value,
             n=measured.n,
             measured_at=measured.at,
@@ -245,19 +207,10 @@ class Watcher:
     # -- objectives
 
     def _watch_slos(self) -> None:
-        due: dict[str, float] = {}
-        while not self._stop.wait(_LOOK_S):
-            for rule in self._rules.slos:
-                if not self._ready() or self._stop.is_set():
-                    break
-                if time.monotonic() < due.get(rule.name, 0.0):
-                    continue
-                began = time.monotonic()
-                self.watch_slo(rule)
-                due[rule.name] = self._next(began)
+        self._watch(lambda: self._rules.slos, self.watch_slo)
 
-    def watch_slo(self, rule: SloRule) -> None:
-        """Measure it. Trouble is shown beside the last numbers."""
+    def watch_slo(self, rule: SloRule) -> bool:
+        """Measure it. Trouble is shown with the last numbers, and gives no reason to hurry."""
         try:
             now = datetime.fromtimestamp(self._clock(), UTC)
             report = measure_slo(self._sources, self._slo_hours, rule, now)
@@ -270,12 +223,9 @@ class Watcher:
                 log.exception("objective %s met a bug", rule.name)
             report = msgspec.structs.replace(last, error=_bug(error))
         self._slo_reports = {**self._slo_reports, rule.name: report}
+        return True
 
-    def _next(self, began: float) -> float:
-        now = time.monotonic()
-        return now + max(self._interval_s, LONGEST_SHARE * (now - began))
-
-    # -- telling
+    # -- delivery
 
     def _deliver_on(self) -> None:
         memory = self._memory()
@@ -285,76 +235,9 @@ class Watcher:
         memory.close()
 
     def deliver(self, memory: AlertMemory) -> None:
-        """Tell what is to be told, once each. A receiver that does not take it costs one attempt, and then its turn
-        comes later and later: what others are to be told does not wait for it."""
-        urls = {rule.name: rule.webhook for rule in self._rules.alerts}
-        try:
-            for delivery in memory.deliveries():
-                if self._stop.is_set():
-                    break
-                self._deliver(memory, delivery, urls.get(delivery.name))
-            waiting = memory.deliveries()
-        except (LlmMetricsProxyError, OSError) as error:
-            log.debug("alerts cannot be told at the moment: %s", error)
-            return
-        self._waiting = {
-            name: (sum(one.name == name for one in waiting), _last(waiting, name))
-            for name in {delivery.name for delivery in waiting}
-        }
-
-    def _deliver(self, memory: AlertMemory, delivery: AlertDelivery, url: str | None) -> None:
-        if url is None:  # its rule, or the rule's webhook, is gone
-            memory.done(delivery)
-            return
-        failures, not_before = self._failures.get(url, (0, 0.0))
-        if time.monotonic() < not_before:
-            return
-        error = self._post(url, delivery.body, delivery.event_id)
-        if error is None:
-            self._failures.pop(url, None)
-            memory.done(delivery)
-            return
-        self._failures[url] = (failures + 1, time.monotonic() + webhook.retry_after_s(failures + 1))
-        if self._clock() - delivery.created_at > webhook.GIVE_UP_S:
-            log.error("alert %s: its receiver did not take %s for a day: %s", delivery.name, delivery.event_id, error)
-            memory.done(delivery)
-            return
-        if failures == 0:
-            log.warning("alert %s: its receiver did not take it, and is asked again: %s", delivery.name, error)
-        memory.failed(delivery, error)
+        """Send what is due, once each."""
+        self._deliveries.send(memory, {rule.name: rule.webhook for rule in self._rules.alerts})
 
 
 def _bug(error: Exception) -> str:
     return f"a bug: {type(error).__name__}: {error}"
-
-
-def _last(waiting: Sequence[AlertDelivery], name: str) -> str | None:
-    return next((one.last_error for one in reversed(waiting) if one.name == name and one.last_error), None)
-
-
-def _events(
-    rule: AlertRule, change: Change, value: float | None, n: int, moment: datetime
-) -> dict[str, tuple[str, str]]:
-    """Nothing to be told to nobody."""
-    if rule.webhook is None:
-        return {}
-    incident = _shown(change.incident)
-    message = Message(
-        id=f"{rule.name}/{incident}/{change.phase}",
-        alert=rule.name,
-        state=change.phase,
-        incident=incident,
-        at=_shown(moment.timestamp()),
-        metric=rule.metric,
-        op=rule.op,
-        threshold=rule.threshold,
-        value=value,
-        n=n,
-        window_s=rule.window_s,
-        filter=rule.about,
-    )
-    return {message.id: (rule.name, msgspec.json.encode(message).decode())}
-
-
-def _shown(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

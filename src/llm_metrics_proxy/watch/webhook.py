@@ -1,6 +1,6 @@
-"""One attempt to tell somebody, and when to try again.
+"""One attempt to send a message, and when to try again.
 
-At least once: what a receiver took whose answer was lost is told again, with the same id. An answer of 2xx means that
+At least once: a message whose answer was lost is sent again, with the same id. An answer of 2xx means that
 it was taken. Redirections are not followed, and no proxy of the environment is used: the address is that of the file.
 """
 

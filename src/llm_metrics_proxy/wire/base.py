@@ -5,7 +5,7 @@ A reader is fed the decoded body as it arrives, in pieces cut anywhere, and answ
 cannot be understood set ``malformed`` and leave facts ``None``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -71,11 +71,8 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str | None = None
     response_id: str | None = None
     upstream_cost_usd: float | None = None
-    server_total_ms: float | None = None
-    server_load_ms: float | None = None
-    server_prompt_ms: float | None = None
-    server_generation_ms: float | None = None
     refused: bool = False  # the model refused; the finish reason does not say so
+    further: Mapping[str, Any] | None = None  # what few servers say, by the record's column
 
 
 def _copier(facts: type[msgspec.Struct]) -> Callable[[Any, RequestRecord], None]:
@@ -90,8 +87,16 @@ def _copier(facts: type[msgspec.Struct]) -> Callable[[Any, RequestRecord], None]
     return compiled["copy"]
 
 
+def copy_response_facts(facts: ResponseFacts, record: RequestRecord) -> None:
+    """Put a response's facts into the record."""
+    _copy_own_facts(facts, record)
+    if facts.further:
+        for name, value in facts.further.items():
+            setattr(record, name, value)
+
+
 copy_request_facts: Final = _copier(RequestFacts)
-copy_response_facts: Final = _copier(ResponseFacts)
+_copy_own_facts: Final = _copier(ResponseFacts)
 
 
 class ResponseReader(Protocol):

@@ -74,7 +74,7 @@ def error_facts(value: object) -> ErrorFacts | None:
 
 
 def error_in_body(body: object) -> ErrorFacts | None:
-    """The facts of a whole error body that was JSON; None if it tells of no error."""
+    """The facts of a whole error body that was JSON; None if it holds no error."""
     if isinstance(body, list) and body:  # Gemini wraps its error in a list
         body = body[0]
     if not isinstance(body, Mapping):

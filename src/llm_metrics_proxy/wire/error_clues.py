@@ -131,7 +131,7 @@ def _first(clues: Sequence[Clue], words: frozenset[str], message: str, status: i
 
 
 def clue(words: Sequence[str], message: str | None, status: int | None, clues: Sequence[Clue] = CLUES) -> str | None:
-    """The type that a server's words tell, ``None`` if they leave it to its status."""
+    """The type by a server's words; ``None`` if they leave it to its status."""
     lowered = [lower(word) for word in words]
     shown = status if status is not None and status >= 400 else _status_in(lowered)
     found = _first(clues, frozenset(lowered), lower(message or ""), shown)
@@ -153,5 +153,5 @@ def status_clue(status: int) -> str | None:
 
 
 def legacy_clue(words: Sequence[str], message: str | None) -> str | None:
-    """What another program's own words tell."""
+    """The type by another program's own words."""
     return _first(LEGACY, frozenset(map(lower, words)), lower(message or ""), None)

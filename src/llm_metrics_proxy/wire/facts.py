@@ -11,7 +11,7 @@ import msgspec
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, MAX_TOKENS, ResponseFacts
-from llm_metrics_proxy.wire.server_times import NO_TIMES, ServerTimes, timings_usage
+from llm_metrics_proxy.wire.server_times import ServerTimes, timings_usage
 
 MAX_COST_USD: Final = 1e6  # of one request: more is nonsense
 ENDS_OF_TEXT: Final = frozenset({"stop", "length", "completed", "max_output_tokens"})  # chat's, and Responses'
@@ -177,7 +177,7 @@ def _cost(value: object) -> float | None:
 def response_facts(
     *,
     usage: Usage | None = None,
-    times: ServerTimes = NO_TIMES,
+    times: ServerTimes = None,
     finish_reason: str | None = None,
     refused: bool = False,
     **others: Any,
@@ -199,10 +199,7 @@ def response_facts(
         usage_rejected=counts.rejected,
         cache_write_tokens=counts.cache_write_tokens,
         upstream_cost_usd=counts.cost_usd,
-        server_total_ms=times.total_ms,
-        server_load_ms=times.load_ms,
-        server_prompt_ms=times.prompt_ms,
-        server_generation_ms=times.generation_ms,
+        further=times,
         refused=refused and finish_reason in ENDS_OF_TEXT,
         **others,
     )

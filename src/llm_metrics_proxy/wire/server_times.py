@@ -5,7 +5,7 @@ Studio's REST API reference, ``stats`` (seconds).
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 MAX_DURATION_MS: Final = 1e11  # three years: more is nonsense
 
@@ -13,41 +13,36 @@ _NS_PER_MS: Final = 1e6
 _MS_PER_S: Final = 1000
 
 
-class ServerTimes(NamedTuple):
-    """What a server says of its own time, each in milliseconds."""
-
-    total_ms: float | None = None
-    load_ms: float | None = None
-    prompt_ms: float | None = None
-    generation_ms: float | None = None
-
-
-NO_TIMES: Final = ServerTimes()
+ServerTimes = Mapping[str, float] | None  # by the record's column; None: the server measured nothing
 
 
 def ollama_times(total: object, load: object, prompt_eval: object, evaluation: object) -> ServerTimes:
-    """Of an answer's ``total_duration``, ``load_duration``, ``prompt_eval_duration`` and ``eval_duration``."""
-    return ServerTimes(
-        _milliseconds(total, 1 / _NS_PER_MS),
-        _milliseconds(load, 1 / _NS_PER_MS),
-        _milliseconds(prompt_eval, 1 / _NS_PER_MS),
-        _milliseconds(evaluation, 1 / _NS_PER_MS),
+    """From an answer's ``total_duration``, ``load_duration``, ``prompt_eval_duration`` and ``eval_duration``."""
+    return _known(
+        server_total_ms=_milliseconds(total, 1 / _NS_PER_MS),
+        server_load_ms=_milliseconds(load, 1 / _NS_PER_MS),
+        server_prompt_ms=_milliseconds(prompt_eval, 1 / _NS_PER_MS),
+        server_generation_ms=_milliseconds(evaluation, 1 / _NS_PER_MS),
     )
 
 
 def openai_times(timings: object, stats: object) -> ServerTimes:
-    """Of llama.cpp's ``timings``, else of LM Studio's ``stats``.
+    """From llama.cpp's ``timings``, else from LM Studio's ``stats``.
 
     LM Studio's ``time_to_first_token`` is left out: it holds more than the prompt's evaluation.
     """
     if isinstance(timings, Mapping):
-        return ServerTimes(
-            prompt_ms=_milliseconds(timings.get("prompt_ms"), 1),
-            generation_ms=_milliseconds(timings.get("predicted_ms"), 1),
+        return _known(
+            server_prompt_ms=_milliseconds(timings.get("prompt_ms"), 1),
+            server_generation_ms=_milliseconds(timings.get("predicted_ms"), 1),
         )
     if isinstance(stats, Mapping):
-        return ServerTimes(generation_ms=_milliseconds(stats.get("generation_time"), _MS_PER_S))
-    return NO_TIMES
+        return _known(server_generation_ms=_milliseconds(stats.get("generation_time"), _MS_PER_S))
+    return None
+
+
+def _known(**times: float | None) -> ServerTimes:
+    return {name: time_ms for name, time_ms in times.items() if time_ms is not None} or None
 
 
 def timings_usage(timings: object) -> dict[str, Any] | None:
