@@ -43,7 +43,7 @@ class HeatmapQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         self.as_query()
 
     def _groups(self) -> int:
-        """How many groups to ask for: in time, those of the other axis; else all, which are few enough."""
+        """The limit of groups: in time, those of the other axis; otherwise all, which are few enough."""
         if "time" not in (self.x, self.y):
             return MAX_ROWS
         other = dimension(self.y if self.x == "time" else self.x)

@@ -27,7 +27,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def notices(runs: Sequence[MigrationRun], *, problem: str | None = None, running: bool = False) -> list[Notice]:
-    """The newest run's first; what asks for attention before all.
+    """The newest run's first; those that need attention come before all.
 
     ``problem``: why nothing is done about older records at the moment. ``running``: somebody works on the unfinished
     run right now.

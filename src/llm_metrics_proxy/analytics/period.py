@@ -73,7 +73,7 @@ class Period:
 
     @property
     def times(self) -> tuple[int, ...]:
-        """What every series has a part for, be it of nothing."""
+        """What every series has a part for, even an empty one."""
         return (ALL,) if self._place is None else tuple(range(len(self.plan.buckets)))
 
     def _split(self, key: tuple[Any, ...]) -> tuple[Series, int | None]:

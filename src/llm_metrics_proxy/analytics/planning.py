@@ -32,8 +32,8 @@ class PlanningContext(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """``query`` with its bucket settled. ``ranking``: the groups without their times, where only records can tell
-    their order: a percentile of all is none of percentiles."""
+    """``query`` with its bucket settled. ``ranking``: the groups without their times, if only records know
+    their order: a percentile of all does not follow from percentiles of parts."""
 
     query: Query
     current: QueryPlan

@@ -19,7 +19,7 @@ class ResultColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One number. ``previous`` and ``change`` are there only where the period before was asked for."""
+    """One number. ``previous`` and ``change`` are there only if the query compares periods."""
 
     value: float | None  # null: no record has it
     n: int  # records it rests on

@@ -69,11 +69,11 @@ class ColumnStats(Protocol):
 
     @property
     def min(self) -> float | None:
-        """The smallest, if ``Needs.extremes`` asks for it."""
+        """The smallest, with ``Needs.extremes``."""
 
     @property
     def max(self) -> float | None:
-        """The largest, if ``Needs.extremes`` asks for it."""
+        """The largest, with ``Needs.extremes``."""
 
     def quantile(self, fraction: float) -> float | None:
         """Linear between the two nearest values, or within ``Source.relative_error`` of it; ``None``: not known, as
@@ -131,7 +131,7 @@ class Source(Protocol):
         """Of percentiles; 0 where they are exact."""
 
     def can_answer(self, plan: QueryPlan) -> bool:
-        """Whether it knows all that the plan asks for, at this moment. Raises ``StoreError``."""
+        """Whether it has everything that the plan needs, at this moment. Raises ``StoreError``."""
 
     def is_worth_it(self, plan: QueryPlan) -> bool:
         """Whether it is better than the sources after it, of a plan that it can answer. Raises ``StoreError``."""

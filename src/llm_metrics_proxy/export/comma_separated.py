@@ -6,7 +6,7 @@ Two things the RFC leaves open:
 * A missing value is nothing between two commas; an empty text is a pair of quotes. (Python's own writer distinguishes
   them from 3.12 on only.)
 * Spreadsheets take a cell that begins with ``= + - @``, a tab or a line break for a formula, also inside quotes and
-  after blanks, and models, origins and error messages are texts that strangers choose. Such a text gets an apostrophe
+  after blanks, and models, origins and error messages are texts that strangers choose. These texts get an apostrophe
   in front, and so does one that would look like the result: taking one apostrophe off every cell that ``GUARDED``
   matches gives back exactly what is stored. Numbers are never touched. The other formats hold texts as they are.
 """

@@ -51,7 +51,7 @@ def fit(column: Column, values: Sequence[Any]) -> Fitted:
 
 
 def moment(text: str | None) -> datetime | None:
-    """What the column ``timestamp`` holds, in UTC; ``None`` if that is no moment: an adopted file may have any text."""
+    """What the column ``timestamp`` holds, in UTC; ``None`` if it is not a time: an adopted file may have any text."""
     if text is None:
         return None
     try:

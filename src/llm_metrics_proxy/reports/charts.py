@@ -1,6 +1,6 @@
 """Charts as SVG for a page: pure text out of a ``Chart``. Colours are classes, so that the page's style decides.
 
-No text of a record gets in here: series are told by a number, and their names stand in the page's legend. What is
+No text of a record gets in here: series are identified by a number, and their names are in the page's legend. What is
 missing leaves a gap.
 """
 

@@ -49,7 +49,7 @@ def _template() -> tuple[Template, str]:
 
 @lru_cache(maxsize=1)
 def content_security_policy() -> str:
-    """Nothing but the page's own style, told by its digest."""
+    """Only the page's own style, identified by its digest."""
     digest = b64encode(sha256(_template()[1].encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
