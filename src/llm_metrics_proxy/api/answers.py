@@ -93,7 +93,7 @@ def blocked(_: Request, error: Exception) -> Response:
 
 
 _HTTP_ERRORS: Final = {
-    404: ("not_found", "there is nothing at {path}; /docs lists what there is"),
+    404: ("not_found", "there is nothing at {path}; /docs lists the paths"),
     405: ("method_not_allowed", "{method} does not work at {path}; the header Allow names what does"),
 }
 

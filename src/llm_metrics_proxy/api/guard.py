@@ -120,7 +120,7 @@ class Guard:
         if self._sessions is None or scope["path"] in self._open_paths:
             return None, _always
         if scope["path"] == SESSION_PATH and scope["method"] in {"POST", "DELETE"}:
-            return None, _always  # it asks for the token itself
+            return None, _always  # it checks the token itself
         return self._by_token(self._sessions, headers, client)
 
     def _by_token(
@@ -138,7 +138,7 @@ class Guard:
         return (None if verdict.right else _unauthorised()), _always
 
     def _is_known(self, hosts: list[str]) -> bool:
-        """Only HTTP/1.0 may lack Host: load balancers that ask for /health do, no browser does."""
+        """Only HTTP/1.0 may lack Host: load balancers that check /health do, browsers do not."""
         return all(map(self._hosts.admits, hosts))
 
 
@@ -192,7 +192,7 @@ def _foreign() -> ASGIApp:
 
 
 def _not_json() -> ASGIApp:
-    return error_response(415, "unsupported_media_type", "the body is to be JSON: send Content-Type: application/json")
+    return error_response(415, "unsupported_media_type", "the body must be JSON: send Content-Type: application/json")
 
 
 def _misdirected() -> ASGIApp:

@@ -1,4 +1,4 @@
-"""``backup``: keep the database as it is now, look whether backups are still whole, and put one in its place."""
+"""``backup``: back up the database, check whether backups are still complete, and restore one."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final

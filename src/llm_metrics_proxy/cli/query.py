@@ -62,7 +62,7 @@ def query(
     timezone: Annotated[str, _flag("IANA zone whose calendar divides time, such as Europe/Berlin.")] = "UTC",
     order: Annotated[str | None, _flag("Metric or dimension to sort by; with - in front, descending.")] = None,
     limit: Annotated[int, _flag("Show so many groups; all others are one row.", min=1, max=MAX_ROWS)] = 20,
-    compare: Annotated[bool, _flag("Beside the period of the same length before.", "--compare")] = False,
+    compare: Annotated[bool, _flag("Compare with the previous period of the same length.", "--compare")] = False,
     slo: Annotated[
         list[str] | None, _flag("For goodput, such as time_to_first_token_ms<500; repeatable.", metavar="SLO")
     ] = None,

@@ -3,8 +3,8 @@
 SQLite and the journal name files in UTF-8 and nothing else, so Python has to as well, whatever the locale is: else one
 folder would have two names. Only the text on the screen is in the locale's encoding.
 
-A character that is missing in the terminal's encoding is no reason to show nothing. A full disk is one, with words. A
-reader who has seen enough (``| head``) is no trouble at all: the verb ends as filters do. JSON and files are bytes and
+If the terminal's encoding lacks a character, the rest is still shown. A full disk ends the verb with a message. A
+reader who has seen enough (``| head``) ends it quietly, as with any filter. JSON and files are bytes and
 go through unchanged.
 """
 

@@ -1,6 +1,6 @@
 """Tables in the room that there is: nothing of a number is ever cut, and a name is the last thing to go.
 
-``print_table`` is for answers, which are whole: where the columns have no room beside each other, each row becomes a
+``print_table`` is for answers, which are whole: if the columns have no room next to each other, each row becomes a
 few lines. ``layout`` is for lists that are looked at as they grow: columns give way, the least important first.
 """
 

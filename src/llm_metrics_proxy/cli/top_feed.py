@@ -113,7 +113,9 @@ class ApiFeed:
         """``parameters``: the filter, as a query string. Raises ``ApiUnreachableError`` if ``url`` is none."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ApiUnreachableError(f"--url: {url} is no address of a metrics API, such as http://127.0.0.1:8002")
+            raise ApiUnreachableError(
+                f"--url: {url} is not the address of a metrics API, such as http://127.0.0.1:8002"
+            )
         self.name = f"{parts.scheme}://{parts.netloc}"
         self.open_requests: int | None = None
         self.problem: str | None = None

@@ -16,7 +16,7 @@ from llm_metrics_proxy.cli.top_window import ModelLine, TopFrame, failed
 _MODELS_SHARE: Final = 0.5  # of the height, at most
 _AROUND: Final = 8  # lines that are neither a model nor a request
 _LEAST_ROWS: Final = 3
-_WIDEST: Final = 160  # columns of numbers that stand further apart are no longer read as lines
+_WIDEST: Final = 160  # columns of numbers further apart are hard to read as lines
 
 
 def picture(snapshot: TopFrame, width: int, height: int, *, snug: bool = False) -> RenderableType:

@@ -48,7 +48,7 @@ class TopFrame(msgspec.Struct, frozen=True, kw_only=True):
     count in ``requests`` and ``requests_per_second``, and in nothing else."""
 
     source: str
-    window_s: float  # how long it is; less than asked for in the first seconds
+    window_s: float  # its length; less than requested in the first seconds
     requests: int
     requests_per_second: float
     unseen: int
@@ -133,7 +133,7 @@ def cost(records: Iterable[Record]) -> Cost:
 
 
 def failed(record: Record) -> bool:
-    """Answers that are complete but flagged (policy) are no failures here."""
+    """Complete but flagged answers (policy) are not failures here."""
     return record.get("success") is False
 
 

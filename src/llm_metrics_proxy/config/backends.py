@@ -14,7 +14,7 @@ MAX_BACKENDS: Final = 32  # as many as the scoreboard has room for
 _DAY_S: Final = 86_400
 _URL: Final = "an http:// or https:// URL without user, password, query or fragment"
 
-# First segments of paths that LLM servers have: a backend of such a name would hide them. `openai` is one too (Azure's
+# First segments of paths that LLM servers have: a backend of that name would hide them. `openai` is one too (Azure's
 # and Groq's paths begin so), but a name that people give: there the name counts.
 RESERVED: Final = frozenset({
     "health", "ready", "v1", "v1beta", "v2", "api", "chat", "completions", "completion", "embeddings", "embedding",
@@ -43,7 +43,7 @@ def _name(value: object) -> object:
 def _fields(value: object) -> object:
     for name, text in value.items() if isinstance(value, dict) else ():
         if not _FIELD_NAME.fullmatch(name) or name.lower() in _OURS:
-            raise ValueError(f"{name!r} is no header that can be added")
+            raise ValueError(f"{name!r} cannot be added as a header")
         if isinstance(text, str) and not _FIELD_VALUE.fullmatch(text):
             raise ValueError(f"the value of {name} is not printable ASCII")
     return value
@@ -136,7 +136,7 @@ def keys_of(backends: Sequence[BackendTable], environment: Mapping[str, str]) ->
         if not value:
             problems.append(f"{what}: there is no such variable in the environment, or it is empty: set it")
         elif not _KEY.fullmatch(value):
-            problems.append(f"{what}: the variable's value is no key: it has spaces or other than printable ASCII")
+            problems.append(f"{what}: the variable's value is not a key: it has spaces or other than printable ASCII")
         else:
             keys[backend.name] = value
     return keys, problems

@@ -20,7 +20,7 @@ def _moment(value: object) -> object:
         try:
             value = datetime.fromisoformat(value) if "T" in value or " " in value else date.fromisoformat(value)
         except ValueError as error:
-            raise ValueError("that is no time") from error
+            raise ValueError("that is not a time") from error
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time(0), tzinfo=UTC)
     if not isinstance(value, datetime) or value.tzinfo is None:

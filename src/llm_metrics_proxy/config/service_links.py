@@ -1,7 +1,7 @@
 """Variables that an orchestrator injects for neighbouring services, and that look like our settings.
 
 A service named ``llm-metrics-proxy-metrics`` is described to every container of its Kubernetes namespace, and a
-container of such a name to those that Docker links with it, under names that begin with ours: one of them may even be a
+container of that name to those that Docker links with it, under names that begin with ours: one of them may even be a
 setting's (``LLM_METRICS_PROXY_PORT=tcp://10.0.0.7:8001``). We know them by names that no person would choose, or by
 their values. Every other unknown name counts as a mistyped setting.
 """

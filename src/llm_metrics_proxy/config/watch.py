@@ -23,13 +23,13 @@ _DURATION: Final = "a duration such as 30s, 5m, 1h or 30d"
 def _duration(value: object) -> object:
     match = re.fullmatch(r"(\d{1,6})([smhdw])", value, re.ASCII) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("that is no duration")
+        raise ValueError("that is not a duration")
     return int(match[1]) * _UNITS[match[2]]
 
 
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("that is no number")  # noqa: TRY004 -- pydantic reports ValueError, not TypeError
+        raise ValueError("that is not a number")  # noqa: TRY004 -- pydantic reports ValueError, not TypeError
     return value
 
 
@@ -56,7 +56,7 @@ def _webhook(value: object) -> object:
         parts = urlsplit(value)
         is_url = parts.scheme in {"http", "https"} and parts.hostname and re.fullmatch(r"[\x21-\x7e]+", value)
         if not is_url or "@" in parts.netloc or parts.fragment:
-            raise ValueError("that is no address to post to")
+            raise ValueError("that is not a URL to post to")
     return value
 
 
