@@ -24,7 +24,7 @@ GENAI_PRICES: Final = "genai_prices"
 SOURCES: Final = (UPSTREAM, PRICE_TABLE, GENAI_PRICES)
 UNKNOWN: Final[tuple[float | None, str | None]] = (None, None)
 
-_MOST_KNOWN: Final = 10_000  # clients choose models' names; beyond this the cache begins anew
+_MOST_KNOWN: Final = 10_000  # clients choose models' names; beyond this the cache is cleared
 
 
 class Billable(Protocol):

@@ -51,7 +51,7 @@ class SketchedStats(NamedTuple):
     sketch: Sketch | None = None
 
     def quantile(self, fraction: float) -> float | None:
-        """Within 1 % of what lies linear between the two nearest values; ``None`` without values or a sketch."""
+        """Interpolated between the two nearest values, within 1 %; ``None`` without values or a sketch."""
         if self.sketch is None or self.min is None or self.max is None:
             return None
         return quantile(*self.sketch.added_up(), fraction, self.min, self.max)

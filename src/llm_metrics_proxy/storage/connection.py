@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
-BUSY_TIMEOUT_MS: Final = 250  # short: whoever waits longer waits with its work safe in the journal
+BUSY_TIMEOUT_MS: Final = 250  # short: work that waits longer is safe in the journal
 Pragmas = Mapping[str, str | int]  # in the order in which they are set
 _ASK_EVERY_S: Final = 0.0005
 _MOST_CHARACTERS: Final = 4000  # of a statement in the log

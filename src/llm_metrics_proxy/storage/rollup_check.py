@@ -40,7 +40,7 @@ class Checked(NamedTuple):
 
     days: list[str]
     rows: int
-    is_complete: bool  # roll-ups are not being made anew
+    is_complete: bool  # roll-ups are not being rebuilt
     fault: str | None
 
 

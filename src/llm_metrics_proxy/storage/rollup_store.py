@@ -132,7 +132,7 @@ def gather(connection: Database, state: RollupState, records: int, through: int 
 
 
 def _is_dense(connection: Database, day: int) -> bool:
-    """As decided when the first record of the day was rolled up, or as it is to be decided now."""
+    """As decided when the first record of the day was rolled up, or as decided now."""
     for (dense,) in connection.execute("SELECT dense FROM rollup_days WHERE day = ?", (day,)):
         return bool(dense)
     before = "SELECT coalesce(sum(requests), 0) FROM rollups WHERE grain = 0 AND level = 2 AND bucket = ?"
@@ -185,8 +185,8 @@ def merge(connection: Database, gathered: Gathered) -> Merged:
 def write(connection: Database, merged: Merged) -> bool:
     """In the caller's transaction; false if records, roll-ups or the cursor changed since they were read.
 
-    Whoever adds to a row moves the cursor, and whoever removes one has made another epoch before: while both are as
-    they were, so is every row.
+    Adding to a row moves the cursor, and removing one needs another epoch first: while both are unchanged, so is
+    every row.
     """
     state, gathered = read_state(connection), merged.gathered
     if (state.epoch, state.cursor_id) != (gathered.epoch, gathered.after) or not state.is_current:

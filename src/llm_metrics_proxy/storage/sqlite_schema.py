@@ -153,7 +153,7 @@ def applied_steps(path: Path) -> set[int]:
 
 
 def refuse_orphaned_wal(path: Path) -> None:
-    """An empty file is a fresh one; but SQLite deletes a ``-wal`` beside it, and with that perhaps the only copy.
+    """An empty file is a fresh one; but SQLite deletes a ``-wal`` next to it, perhaps the only copy.
 
     The file is looked at once more: another process, or thread, may be making the database at this moment, and it
     writes the file before the ``-wal``.
@@ -161,7 +161,7 @@ def refuse_orphaned_wal(path: Path) -> None:
     size = side_file_bytes(path, "-wal")
     if size and not header(path):
         raise ForeignDatabaseError(
-            f"{path} is empty, yet {path.name}-wal beside it holds {size} bytes: the database it belongs to was cut or "
+            f"{path} is empty, yet {path.name}-wal next to it holds {size} bytes: its database was cut or "
             "replaced. Opening it would delete them. Restore the database, or move both files away."
         )
 

@@ -24,7 +24,7 @@ from llm_metrics_proxy.upkeep.work import Retention, Upkeep, Worked
 LOOK_S: Final = 3.0
 LEFTOVERS_S: Final = 10.0  # how long records may wait for the ingester to take them along
 RETRY_S: Final = 30.0
-_NICER: Final = 10  # than the process: whoever serves or takes in records goes first
+_NICER: Final = 10  # than the process: serving and ingestion go first
 
 log = logging.getLogger(__name__)
 
