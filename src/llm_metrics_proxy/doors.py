@@ -1,9 +1,9 @@
-"""By which names, and from which web pages, a port may be asked. Pure; what is checked when settings are read too.
+"""Which host names and web pages a port answers to. Pure; settings are checked with it too.
 
-Browsers let any web page send requests to servers on the reader's machine and in the reader's network. Two things give
-such a request away. ``Host`` has the name that it was asked by: with DNS rebinding, a page from evil.example has that
-name resolve to 127.0.0.1 and asks its "own" server, but the name still stands there (RFC 9110 section 7.2), so only
-names that no stranger can point here are good. ``Origin`` has the page that asks, and no page can forge it.
+Browsers let any web page send requests to servers on the reader's machine and in the reader's network. Two headers give
+these requests away. ``Host`` has the name that the page used: with DNS rebinding, a page from evil.example makes that
+name resolve to 127.0.0.1 and calls its "own" server, but the name is still in the header (RFC 9110 section 7.2). So
+only names that no stranger can point here are accepted. ``Origin`` names the calling page, and no page can forge it.
 """
 
 import ipaddress

@@ -1,4 +1,4 @@
-"""What reverse proxies say of whom they ask for: X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239). Pure.
+"""What reverse proxies say about their clients: X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239). Pure.
 
 Anybody can send these headers, so they count only from peers that the settings trust. Each proxy appends the peer that
 it saw: the last address that is not itself a trusted proxy's is the client's, and what stands before it is hearsay.
@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 _PAIR: Final = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^",;\s]*)\s*([;,]|$)')
 _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
-_LONGEST: Final = 64  # of an address with a zone (fe80::1%eth0); what clients write without end is none, and not kept
-_IPV6_NEIGHBOURS: Final = 64  # bits: whoever has one address of a network has all of them
+_LONGEST: Final = 64  # of an address with a zone (fe80::1%eth0); longer texts are not addresses, and not kept
+_IPV6_NEIGHBOURS: Final = 64  # bits: one address of a network gives a client all of them
 
 
 class Asker(NamedTuple):

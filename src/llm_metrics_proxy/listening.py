@@ -80,7 +80,7 @@ def _free_addresses(host: str, port: int) -> list[_Address]:
 def _bound(family: socket.AddressFamily, address: tuple[Any, ...], *, share: bool) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Connections of an earlier run that linger in TIME_WAIT are no obstacle; a listening socket still is.
+        # Connections of an earlier run that linger in TIME_WAIT are not an obstacle; a listening socket still is.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if share:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

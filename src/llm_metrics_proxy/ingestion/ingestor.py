@@ -160,7 +160,7 @@ class Ingestor:
     # -- one step
 
     def step(self) -> int:
-        """Ingest what there is, up to one batch; returns how many records were committed.
+        """Ingest what is available, up to one batch; returns how many records were committed.
 
         Raises ``StoreError``, ``JournalError`` or ``OSError``; nothing is lost then, and the next step starts afresh.
         """

@@ -1,7 +1,7 @@
 """What a worker could not record, written where a full disk cannot refuse it: into room taken beforehand.
 
-The room is in the worker's own lock file. It outlives ``kill -9``, is read by whoever finds the lock free, and goes
-with the file once its numbers are in the database.
+The room is in the worker's own lock file. It outlives ``kill -9``, is read by the process that finds the lock free, and
+goes with the file once its numbers are in the database.
 """
 
 import os

@@ -69,7 +69,7 @@ class WorkerFiles:
 
     @property
     def needs_segment(self) -> bool:
-        """There is none, or it is full."""
+        """It is missing, or full."""
         return self._fd < 0 or self.offset >= self._segment_bytes
 
     def start_segment(self) -> None:

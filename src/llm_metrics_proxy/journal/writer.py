@@ -152,7 +152,7 @@ class JournalWriter:
         self._files.sync()
 
     def measure(self) -> None:
-        """Take the size of the folder anew, and notice files that were deleted under us.
+        """Measure the folder again, and notice files that were deleted meanwhile.
 
         Call it once a second, and ``flush`` after it: what was lost is written as soon as there is room again.
         """

@@ -1,6 +1,6 @@
 """Did a request reach the server's system before its connection broke? Asked of the kernel, after the fact.
 
-A request that is not idempotent may be sent again only if we can tell that the first server has not begun with
+A request that is not idempotent may be sent again only if we know that the first server has not begun with
 it (RFC 9110 section 9.2.2). The kernel knows how many bytes it took from us and how many of them the peer acknowledged.
 Nothing of a request has arrived if
 
@@ -43,7 +43,7 @@ class Sent(NamedTuple):
 def sent(fd: int, seen_errno: int = 0) -> Sent | None:
     """What the kernel knows of a TCP connection; ``None``: not known here.
 
-    It reports an error once: ``seen_errno`` is what it has reported to whoever used the connection before.
+    It reports an error once: ``seen_errno`` is what it has already reported to the user of the connection.
     """
     if not _LINUX or fd < 0:
         return None
@@ -63,7 +63,7 @@ def sent(fd: int, seen_errno: int = 0) -> Sent | None:
 
 
 def is_unsent(now: Sent | None, begins_at: int) -> bool:
-    """Nothing of what begins at that byte of the connection reached the server, as far as the kernel can tell."""
+    """The kernel shows that nothing from that byte of the connection on reached the server."""
     if now is None or now.acknowledged != begins_at:  # fewer: what came before it was not acknowledged either
         return False
     return now.taken == begins_at or now.peer_ended

@@ -120,7 +120,7 @@ class Downstream(ClientTurns):
 
     def _learn(self, message: WholeMessage, plan: RequestPlan) -> None:
         request = plan.request
-        # A request for a WebSocket is one by its length, whose digits are no part of the key.
+        # A request for a WebSocket is one by its length, whose digits are not part of the key.
         names_websocket = b"websocket" in request.facts.get("upgrade", b"").lower()
         if not (request.chunked or request.is_forwarded or request.expects_continue or names_websocket):
             self._ctx.plans.learn(message, plan)
@@ -176,7 +176,7 @@ class Downstream(ClientTurns):
     def head_refused(self, refusal: HeadRefusal, verdict: AdmissionVerdict = UNREAD) -> None:
         """Answer with an error once earlier requests are answered, then close; nothing further is understood."""
         refused, self._refused = self._refused, None
-        if refused is not None:  # whatever it asks, and be it no HTTP
+        if refused is not None:  # whatever it asks, even if it is not HTTP
             refusal = _refusal(refused)
         if refused is Cause.SATURATED:
             self._ctx.capacity.turned_away()

@@ -121,7 +121,7 @@ class Fleet:
         self.names = frozenset(self.by_name)
         self._rules = [server.backend.rule for server in servers]
         unconditional = len(servers) == 1 and not self._rules[0].models and self._rules[0].dialect is None
-        self.only = servers[0] if unconditional else None  # whatever a request asks for, this one is to answer it
+        self.only = servers[0] if unconditional else None  # this one answers every request
         self._serving: dict[tuple[str | None, str], list[Server]] = {}
 
     @property

@@ -214,4 +214,4 @@ class Sharer(Protocol):
         """Close the connection that has been idle longest; whether there was one."""
 
     def open_for_waiting(self) -> bool:
-        """Connect for whoever waits longest; whether anybody did."""
+        """Connect for the one that waits longest; whether any did."""

@@ -49,7 +49,7 @@ class RequestSink(Protocol):
         """What came is not HTTP. The sink stops the reader."""
 
     def tunnel_asked(self, rest: bytes) -> bool:
-        """The request asks for a WebSocket, and ``rest`` came behind it. False: it is a request like others."""
+        """The request is for a WebSocket, and ``rest`` came behind it. False: treat it like others."""
 
 
 class RequestReader:

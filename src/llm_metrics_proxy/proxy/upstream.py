@@ -125,7 +125,7 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = monotonic_ns()
         owner = self.owner
-        if owner is None:  # bytes that nobody asked for: whatever this is, it is not the next answer
+        if owner is None:  # unsolicited bytes: whatever this is, it is not the next answer
             self.abort()
             return
         reader = self._reader
@@ -265,7 +265,7 @@ class Upstream(asyncio.Protocol):
 
 
 def _no_http(data: bytes, error: httptools.HttpParserError | ChunkedError, *, begun: bool) -> tuple[Cause, str]:
-    """What is wrong with bytes that are no answer, or (``begun``) do not go on with one."""
+    """What is wrong with bytes that are not an answer, or (``begun``) do not continue one."""
     if not begun and tls_reasons.is_tls(data):
         return Cause.TLS, f"The LLM server {tls_reasons.SPEAKS_TLS}."
     return Cause.PROTOCOL, f"The LLM server's answer is not valid HTTP: {error}."

@@ -54,7 +54,7 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     scoreboard_fd: int | None = None
     log_level: str = "info"
     log_format: str = "text"
-    reload: Reload | None = None  # none: there is no file that could have changed
+    reload: Reload | None = None  # none: no file can have changed
 
 
 def become(plan: LaunchPlan) -> NoReturn:

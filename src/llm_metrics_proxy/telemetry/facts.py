@@ -50,7 +50,7 @@ class Measurement(NamedTuple):
 
 
 def is_understood(record: RequestRecord) -> bool:
-    """A request to a model, in a dialect that is read; others are no operation of the conventions."""
+    """A request to a model, in a dialect that is read; the conventions have no operation for others."""
     return record.dialect in dialects()
 
 

@@ -51,7 +51,7 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     body_reader: Callable[[], ResponseReader] | None = None  # of other bodies with a successful status; None: not read
     stream_types: frozenset[bytes] = EVENT_STREAM  # media types of bodies that ``stream_reader`` reads
     only_json: bool = False  # ``body_reader`` reads JSON alone and never looks into other bodies (sound, pictures)
-    can_inject_usage: bool = False  # streams report usage only if ``stream_options.include_usage`` asks for it
+    can_inject_usage: bool = False  # streams report usage only with ``stream_options.include_usage``
     provider: str | None = "openai"  # OpenTelemetry's gen_ai.provider.name where the host says nothing
     has_output: bool = True  # answers use output tokens: without their number a request has no price
     seller: Seller | None = None
