@@ -107,7 +107,7 @@ class Grouping(NamedTuple):
 
 
 class RolledUp(NamedTuple):
-    """``number`` stands for the column in stored bytes: it is in every database and never changes. ``by``: how far."""
+    """``number`` identifies the column in stored bytes: it is in every database and never changes. ``by``: how far."""
 
     number: int
     by: str = "total"  # alone; or main: by model, server, client … too; or client: also where there are thousands

@@ -33,7 +33,7 @@ def is_within(address: str, networks: tuple[str, ...]) -> bool:
 
 
 def asker(peer: str, fields: Iterable[tuple[str, str]], trusted: tuple[str, ...]) -> Asker:
-    """Who asks, by the address that the connection comes from and the header fields, whose names are lower case."""
+    """The client, from the connection's address and the header fields, whose names are lower case."""
     if not is_within(peer, trusted):
         return Asker(peer)
     found: dict[str, list[str]] = {}
@@ -47,7 +47,7 @@ def asker(peer: str, fields: Iterable[tuple[str, str]], trusted: tuple[str, ...]
 
 
 def neighbourhood(address: str) -> str:
-    """What stands for everybody who may use this address at will: of IPv6 the network of 64 bits."""
+    """One name for everybody who can use this address at will: of IPv6 the network of 64 bits."""
     ip = _ip(address)
     if isinstance(ip, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((ip, _IPV6_NEIGHBOURS), strict=False))

@@ -17,7 +17,7 @@ from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
 SPREADS: Final = sys.platform == "linux" and hasattr(socket, "SO_REUSEPORT")
 _NO_SUCH_ADDRESS: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _Address = tuple[socket.AddressFamily, tuple[Any, ...]]
-_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- asked, not bound
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- connected to, not bound
 BACKLOG: Final = 4096  # the kernel cuts it to net.core.somaxconn
 
 

@@ -94,7 +94,7 @@ def why(error: BaseException, name: str, hints: Hints) -> str | None:
 
 
 def is_tls(answer: bytes) -> bool:
-    """Whether what came in place of an answer in plain HTTP is TLS; its first byte is enough, which no text has."""
+    """Whether TLS came instead of a plain HTTP answer; its first byte is enough, as no text begins with it."""
     return bool(answer) and any(mark.startswith(answer[: len(mark)]) for mark in (_ALERT, _HANDSHAKE_RECORD))
 
 

@@ -152,7 +152,7 @@ def floor_s(unix_s: int, width_s: int) -> int:
 
 
 def fixed_buckets(width_s: int, start: datetime, end: datetime) -> tuple[TimeBucket, ...]:
-    """Buckets of so many seconds of UTC that cover the range, clipped to it; seven times as long where they would be
+    """Buckets of that many seconds of UTC that cover the range, clipped to it; seven times as long where they would be
     too many."""
     while (end - start).total_seconds() / width_s > MAX_BUCKETS:
         width_s *= 7

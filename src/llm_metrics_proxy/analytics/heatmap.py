@@ -21,7 +21,7 @@ _WHOLE_AXES: Final[dict[str, tuple[Key, ...]]] = {"hour_of_day": tuple(range(24)
 
 
 class HeatmapQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``limit``: of words, such as models, so many are shown on an axis, those with most requests. Raises
+    """``limit``: how many words, such as models, an axis shows, those with most requests. Raises
     ``QueryError``."""
 
     metric: str = "requests"
@@ -110,7 +110,7 @@ def map_heat(sources: Sequence[Source], query: HeatmapQuery, now: datetime) -> H
 
 
 def _axis(name: str, rows: Sequence[ResultRow], limit: int) -> list[Key]:
-    """All values of what has an order of its own, the most frequent of all else; what is missing comes last."""
+    """All values if they have an order, otherwise the most frequent; missing values come last."""
     found: Counter[Key] = Counter()
     for row in rows:
         found[row.key[name]] += row.values["requests"].n

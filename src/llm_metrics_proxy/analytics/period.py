@@ -9,7 +9,7 @@ from llm_metrics_proxy.analytics.calendar import seconds_by_hour
 from llm_metrics_proxy.analytics.source import Aggregates, ColumnStats, QueryPlan, SourceResult
 
 Series = tuple[Any, ...]
-ALL: Final = -1  # in place of a bucket, hour or weekday: all of them
+ALL: Final = -1  # instead of a bucket, hour or weekday: all of them
 
 
 class _Nothing:

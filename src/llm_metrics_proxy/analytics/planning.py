@@ -116,7 +116,7 @@ def previous_filter(current: QueryPlan, query: Query) -> RequestFilter:
 
 
 def ranks_by_records(query: Query) -> bool:
-    """Whether the order of groups in time cannot be had from their times."""
+    """Whether the order of groups in time does not follow from their times."""
     if "time" not in query.group_by or len(query.group_by) == 1:
         return False
     name = (query.order or query.metrics[0]).removeprefix("-")

@@ -63,7 +63,7 @@ def list_requests(reader: Reader, selection: RequestFilter, limit: int = 100, cu
 
 
 def _rows_after(reader: Reader, table: str, clause: Clause, wanted: int, last: _Position) -> list[tuple[Any, ...]]:
-    """NULL compares with nothing, so records without a timestamp, the last of all, are a question of their own: one
+    """NULL compares with nothing, so records without a timestamp, the last of all, need a query of their own: one
     condition for both would keep SQLite from walking along the index."""
     if last.timestamp is None:
         return _rows(reader, table, clause.also("timestamp IS NULL AND id < ?", last.id), wanted)

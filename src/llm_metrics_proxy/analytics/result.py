@@ -29,8 +29,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ResultRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One group. ``merged``: so many groups beyond the limit are together in this row, and its key is null but for
-    time; 0 for a group of its own."""
+    """One group. ``merged``: how many groups beyond the limit are in this row, and its key is null but for
+    time; 0 for a single group."""
 
     key: dict[str, Key]
     values: dict[str, Measured]

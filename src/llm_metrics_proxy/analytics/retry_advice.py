@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-MAX_LIMITED: Final = 100  # answers looked at, newest first, of all servers and models together
+MAX_LIMITED: Final = 100  # answers read, newest first, of all servers and models together
 # A condition over columns. Waiting does not refill a used-up quota, unless the server says so.
 LIMITED: Final = (
     "({error_category} IS NOT NULL AND "

@@ -26,9 +26,9 @@ def described(value: Any) -> str:
 
 
 def read(reader: Snapshot, sql: str, parameters: Sequence[SqlValue] = (), *, columns: int) -> list[tuple[Any, ...]]:
-    """All rows of a statement with so many ``columns``; bytes of its text that are not Unicode become U+FFFD.
+    """All rows of a statement with that many ``columns``; bytes of its text that are not Unicode become U+FFFD.
 
-    A statement whose order matters needs a LIMIT: it may be asked inside another one. Raises ``StoreError``.
+    A statement whose order matters needs a LIMIT: it may be nested in another one. Raises ``StoreError``.
     """
     try:
         return reader.query(sql, parameters)

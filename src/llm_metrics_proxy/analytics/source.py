@@ -37,7 +37,7 @@ class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One period of a query, resolved: everything that a source must know, and no more.
 
     ``filter`` has the conditions with its own start and end, which may be open. ``start`` and ``end`` say which range
-    the answer is about; they are aware and in UTC, or ``None`` where no record has a time, or none is asked about.
+    the answer is about; they are aware and in UTC, or ``None`` where no record has a time, or the plan is about none.
     """
 
     filter: RequestFilter
@@ -51,7 +51,7 @@ class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[int, int] | None = None  # only records with greater ids than the first, up to the second
     # Dimensions of other plans of the answer: where buckets reach beyond the range, all of them count the same records.
     adds_up_with: tuple[str, ...] = ()
-    most_errors: int | None = None  # so many groups are enough: those with most errors, of those that have any
+    most_errors: int | None = None  # how many groups are enough: those with most errors, of those that have any
     parse_times: bool = False  # buckets, all of one length, have times of every readable form, and not of today's alone
     by_version: bool = True  # whether ``SourceResult.versions`` is needed
 

@@ -64,7 +64,7 @@ def too_many_attempts(wait_s: float) -> Response:
 
 
 def query_error(_: Request, error: Exception) -> Response:
-    """A question that cannot be answered as asked."""
+    """An invalid query."""
     assert isinstance(error, QueryError)
     return error_response(422, "invalid_request", str(error), error.parameter)
 

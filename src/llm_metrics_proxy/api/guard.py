@@ -7,7 +7,7 @@ rebinding gets around it, so only names that no stranger can point here are answ
 
 What changes something is taken from pages of this origin alone, and from programs, which send no Origin. Browsers say
 so in Sec-Fetch-Site. Where they do not (over plain HTTP, or older ones), Origin has to be what the request calls us, or
-the page has to have set X-Requested-With, as ours does: a browser lets no page send that elsewhere without a preflight,
+the page must have set X-Requested-With, as ours does: a browser lets no page send that elsewhere without a preflight,
 and none is granted here. So the page works behind a reverse proxy that passes no name on. A body has to say that it is
 JSON: forms and text go out to any site without a question (the "simple" requests of CORS).
 """

@@ -259,7 +259,7 @@ def notices(
 
 
 def _runs(path: Path) -> list[Any]:
-    """Runs of a database of ours; another program's table of the same name is not taken for it."""
+    """Runs of a database of ours; another program's table of the same name does not count."""
     inspection = inspect(path)
     refuse(inspection)
     if inspection.found is not FileKind.OURS:

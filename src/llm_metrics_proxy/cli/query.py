@@ -170,7 +170,7 @@ def _print_bars(out: Console, result: Result) -> None:
 
 
 def bars(values: Sequence[float | None], width: int) -> str:
-    """One bar per value, or the largest of several where there is no room for all; a gap where none is known."""
+    """One bar per value, or the largest of several if there is no room for all; a gap if none is known."""
     each = -(-len(values) // width) if values else 1
     groups = [[one for one in values[at : at + each] if one is not None] for at in range(0, len(values), each)]
     heights = [max(group) if group else None for group in groups]

@@ -42,7 +42,7 @@ class Feed(Protocol):
     problem: str | None
 
     def first(self, within_s: float) -> list[Update]:
-        """What ended within the last seconds. Raises if there is nothing to be had from there."""
+        """What ended within the last seconds. Raises if it cannot be read."""
 
     def poll(self) -> list[Update]:
         """What came since; ``problem`` says what went wrong."""
@@ -88,7 +88,7 @@ class DatabaseFeed:
         return recent(before, datetime.now(UTC), within_s)
 
     def poll(self) -> list[Update]:
-        """Of very many new records, the newest are looked at one by one."""
+        """Of very many new records, only the newest are read one by one."""
         try:
             newest = newest_id(self._reader)
             found = arrived(self._reader, self._selection, self._through, newest, MAX_PER_POLL)

@@ -81,7 +81,7 @@ def _cost(one: ModelLine) -> str:
     return MISSING if one.cost_usd.sum is None else f"{one.cost_usd.sum:,.4f}"
 
 
-# A title is as wide as what stands below it; names get the rest.
+# A title is as wide as its column; names get the rest.
 _MODELS: Final = (
     ListColumn("model", 64, lambda one: plain(one.model), least=12),
     ListColumn(short("requests_per_second"), 7, lambda one: f"{one.requests_per_second:,.1f}", drop=1),

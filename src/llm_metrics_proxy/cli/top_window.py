@@ -44,7 +44,7 @@ class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TopFrame(msgspec.Struct, frozen=True, kw_only=True):
-    """The window at one moment. ``unseen``: requests of the window that were too many to be looked at one by one; they
+    """The window at one moment. ``unseen``: requests of the window that were too many to read one by one; they
     count in ``requests`` and ``requests_per_second``, and in nothing else."""
 
     source: str
@@ -53,7 +53,7 @@ class TopFrame(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_second: float
     unseen: int
     errors: int
-    error_rate: float | None  # errors / requests looked at; none if there was none
+    error_rate: float | None  # errors / requests read; none without requests
     cost_usd: Cost
     open_requests: int | None
     models: list[ModelLine]  # the busiest first

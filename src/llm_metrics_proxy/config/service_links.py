@@ -18,7 +18,7 @@ _CONTAINER: Final = re.compile(r"(/[A-Za-z0-9][\w.-]*){2}", re.ASCII)  # Docker:
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Whether it describes a service. Names of every prefix are asked about, ours and others."""
+    """Whether it describes a service. Names of every prefix are checked, ours and others."""
     if _NAME.fullmatch(name):
         return True
     told_by_value = _ADDRESS if name.endswith("_PORT") else _CONTAINER if name.endswith("_NAME") else None

@@ -169,7 +169,7 @@ def _validate(given: Mapping[str, GivenValue], table: Mapping[str, SettingRow], 
                 problems.extend(dict.fromkeys(_table_problem(name, fault, given[name]) for fault in inner))
             else:
                 problems.append(_problem(row, given[name], f"must be {row.allowed}"))
-    if wrong:  # contradictions are only looked for among values that are right, so look again without the wrong ones
+    if wrong:  # contradictions are only checked among valid values, so check again without the invalid ones
         _, faults = _attempt({name: item for name, item in given.items() if name not in wrong})
     for fault in faults:
         if fault["type"] == CROSS_CHECK:

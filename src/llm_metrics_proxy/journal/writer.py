@@ -26,7 +26,7 @@ _LOST_PER_FRAME: Final = 128  # at most 1.2 KiB each: within frames.MAX_PAYLOAD_
 class JournalWriter:
     """Appends one worker's records. Every method but ``sync`` belongs to the event loop's thread.
 
-    ``worker_id`` is lower-case hex, unique to this start of the process and not to be guessed by clients
+    ``worker_id`` is lower-case hex, unique to this start of the process which clients cannot guess
     (``secrets.token_hex(8)``). ``max_bytes`` bounds all segments of the folder, other workers' included.
     """
 
@@ -62,7 +62,7 @@ class JournalWriter:
         self._opened_dropped: set[bytes] = set()
         self._retry_at = 0.0
         self._retry_s = RETRY_FIRST_S
-        self._losses = ledger.NONE  # as they stand in the lock file
+        self._losses = ledger.NONE  # as in the lock file
 
     def __repr__(self) -> str:
         files = self._files

@@ -102,7 +102,7 @@ def lock_holder(database: Path) -> int | None:
 
 
 class Fence:
-    """The number that says whose turn it is to write; every holder of the lock takes the next one."""
+    """The number that permits writing; every holder of the lock takes the next one."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""A thread of the metrics process that brings the database up to date by itself, while everything else goes on.
+"""A thread of the metrics process that migrates the database while everything else goes on.
 
 The rules:
 
@@ -208,7 +208,7 @@ class MigrationService:
         return False
 
     def _look(self) -> Look:
-        """What the file is and needs. Raises as ``engine.migrate`` does for a file that is not to be touched."""
+        """What the file is and needs. Raises as ``engine.migrate`` does for a file that must not be changed."""
         looked = look_at(self._path, self._migrations, app_version=self._app_version, quick=True)
         refuse(looked.seen.inspection)
         found = looked.seen.status

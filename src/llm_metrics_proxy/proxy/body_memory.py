@@ -21,7 +21,7 @@ class BodyMemory:
         self.limit_bytes = limit_bytes
 
     def has_room(self, more_bytes: int) -> bool:
-        """Whether so much more fits."""
+        """Whether that much more fits."""
         return self.held_bytes + more_bytes <= self.limit_bytes
 
     def refused(self) -> None:

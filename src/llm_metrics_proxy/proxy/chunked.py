@@ -20,7 +20,7 @@ _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})  # nobody
 _MAX_DIGITS: Final = 15  # of a size, without leading zeros: a PiB, far below what overflows anywhere
 _MAX_LEARNED: Final = 4096
 _LONGEST_LEARNED: Final = 8  # bytes of a line
-# Every chunk may have so much in addition to its size; only the excess adds up (as in Go's net/http).
+# Every chunk may have this much in addition to its size; only the excess adds up (as in Go's net/http).
 _FREE_BYTES: Final = 16
 _MAX_LINE_BYTES: Final = 4096  # of a size with its extensions
 

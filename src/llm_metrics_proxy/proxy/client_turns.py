@@ -50,7 +50,7 @@ class ClientTurns(ClientTransport):
         self.forwarding_cache: tuple[object, bytes] | None = None  # of the newest plan
         self._phase = IDLE
         self._since = self._now = monotonic_ns()  # when the phase began, or the head that is being read
-        self._current: Work | None = None  # the one whose turn it is
+        self._current: Work | None = None  # the one being answered
         self._incoming: Work | None = None  # the one whose body is being read
         self._queue: deque[Work] | None = None
         self._early = b""  # came behind a request for a tunnel, before the answer

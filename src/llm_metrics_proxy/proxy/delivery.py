@@ -10,7 +10,7 @@ Nothing of a request has arrived if
 
 A reset says a little less: acknowledgements wait up to 40 ms for an answer to travel with, so a server that reads a
 request and resets the connection in that time leaves the same traces as one whose connection was gone. The second is
-what happens behind load balancers and servers with short idle limits, and is taken for it; ``retry_unsafe=never`` is
+what happens behind load balancers and servers with short idle limits, and counts as it; ``retry_unsafe=never`` is
 for those who cannot have the first. Everything else counts as delivered, and so does everything on a system that is
 not Linux.
 """

@@ -62,7 +62,7 @@ class Downstream(ClientTurns):
                 ctx.listeners.shut()
 
     def _refuse(self, cause: Cause) -> None:
-        """Clients take no answer before they have asked, so this waits for that, but not long."""
+        """Clients take no answer before they have sent a request, so this waits for one, but not long."""
         self._refused = cause
         self._reader.stopped = True
 
@@ -110,7 +110,7 @@ class Downstream(ClientTurns):
         self._after_read()
 
     def _hear_out(self, data: bytes) -> None:
-        """Browsers show a page only what says that it may read it, so even who is refused is asked which page it is."""
+        """Browsers show a page only answers that allow it to read them, so even a refusal checks which page it is."""
         self._now = monotonic_ns()
         self._reader.stopped = False
         self._reader.feed(data)

@@ -60,7 +60,7 @@ class _Fetch:
             self.upstream_ready(upstream)
 
     def drop(self) -> None:
-        """Whatever is still under way is given up; then nothing waits any more."""
+        """Everything still under way is given up; then nothing waits any more."""
         self.result.cancel()
         upstream, self._upstream = self._upstream, None
         if upstream is not None:

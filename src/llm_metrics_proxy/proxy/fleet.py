@@ -33,7 +33,7 @@ class Server:
         self.backend = backend
         self.pool = Pool(loop, backend, allowance)
         self.health = HealthTracker(backend.eject_after, int(backend.probe_interval_s * 1e9))
-        self.in_trouble = False  # its newest request or probe failed; looked at for every answer
+        self.in_trouble = False  # its newest request or probe failed; checked for every answer
         self.open_requests = 0
         self.probing = False
         self.credit = 0  # see ``choice.choose``
@@ -103,7 +103,7 @@ class Server:
 
 
 class Fleet:
-    """Every server that requests may go to, and those that still answer what they were asked before a reload."""
+    """Every server that requests may go to, and those that still answer requests from before a reload."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, backends: Sequence[Backend]) -> None:
         """Raises ``OSError`` if a backend's certificates cannot be loaded."""

@@ -132,7 +132,7 @@ def _origin_form(target: bytes) -> tuple[bytes, bytes] | None:
 
 
 def is_json(content_type: bytes | None) -> bool:
-    """A body of this type is JSON; one without a type is taken for it, as LLM servers do."""
+    """A body of this type is JSON; one without a type counts as JSON, as with LLM servers."""
     if content_type is None:
         return True
     essence = content_type.partition(b";")[0].strip().lower()

@@ -90,7 +90,7 @@ class Reply:
         elif not self._complete:
             since, limit_s = self._since, options.body_timeout_s
         else:
-            return  # asking the backends has a limit of its own
+            return  # querying the backends has its own limit
         if now - since > limit_s * 1e9:
             self._client.close()
 

@@ -1,4 +1,4 @@
-"""``GET /v1/models`` where there are several backends: all of them are asked, and the answer is ours."""
+"""``GET /v1/models`` with several backends: the proxy asks all of them, and merges their answers."""
 
 import asyncio
 import logging

@@ -183,7 +183,7 @@ class Owner(Protocol):
         """A read that brought bytes of the body and nothing else."""
 
     def tunnel_opened(self, head: ResponseHead, now: int) -> TunnelEnd | None:
-        """The server switched protocols; ``None``: nobody asked it to."""
+        """The server switched protocols; ``None``: unsolicited."""
 
 
 class Home(Protocol):

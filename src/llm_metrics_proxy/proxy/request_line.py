@@ -1,4 +1,4 @@
-"""A request's first line (RFC 9112 section 3), looked at before the parser sees it. Pure.
+"""A request's first line (RFC 9112 section 3), checked before the parser sees it. Pure.
 
 llhttp takes several blanks for one, RTSP and ICE for HTTP, and no minor version that it does not know. Which answer a
 line gets must not depend on how its bytes were cut, so the parser gets it whole, and after this.

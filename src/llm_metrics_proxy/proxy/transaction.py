@@ -113,7 +113,7 @@ class Transaction(Download):
                 self.client.abort()
 
     def overdue(self, now: int) -> Cause | None:
-        """Which limit of time it has passed, if any. Looked at a few times a second: a timer each would cost more."""
+        """Which timeout it has passed, if any. Checked a few times a second: a timer each would cost more."""
         options, exchange, server = self.ctx.options, self.exchange, self.server
         if exchange.state is CLOSED:
             return None

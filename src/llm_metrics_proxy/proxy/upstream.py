@@ -118,7 +118,7 @@ class Upstream(asyncio.Protocol):
         self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses of it
         self._socket_writer = SocketWriter(transport)
         if transport.get_extra_info("sslcontext") is not None:
-            # TLS has closed its descriptor by the time that it says so; what became of a request is asked of this one.
+            # TLS has closed its descriptor by the time that it says so; this one still knows what became of a request.
             with suppress(OSError):
                 self._tls_fd = os.dup(transport.get_extra_info("socket").fileno())
 
@@ -244,7 +244,7 @@ class Upstream(asyncio.Protocol):
             owner.upstream_failed(*self._home.why_lost(None if answered else exc), answered=answered)
 
     def _is_unsent(self, exc: Exception | None) -> bool:
-        """Asked while there is a descriptor."""
+        """Called while there is a descriptor."""
         writer = self._socket_writer
         seen_errno = (writer and writer.errno) or (exc.errno if isinstance(exc, OSError) else 0) or 0
         return delivery.is_unsent(delivery.sent(self._descriptor(), seen_errno), self._begins_at)

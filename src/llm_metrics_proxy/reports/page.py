@@ -83,7 +83,7 @@ def _drawings(report: Report) -> Iterator[tuple[Chart, Markup, bool]]:
 
 
 def tiles(report: Report) -> list[Figure]:
-    """The figures that stand in front."""
+    """The figures at the top."""
     by_name: Mapping[str, Any] = {figure.name: figure for figure in report.figures}
     return [by_name[name] for name in _TILES if name in by_name and by_name[name].value is not None]
 

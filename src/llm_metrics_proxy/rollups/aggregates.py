@@ -13,7 +13,7 @@ _NOTHING: Final = np.zeros(0, np.int64)
 
 
 class Sketch:
-    """Slots, ascending, and how many values are in each; or two sketches, which are only added up when asked."""
+    """Slots, ascending, and how many values are in each; or two sketches, which are added up only when used."""
 
     __slots__ = ("_counts", "_parts", "_slots")
 

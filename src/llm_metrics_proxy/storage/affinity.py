@@ -37,7 +37,7 @@ _WHOLE: Final = "{0} = CAST({0} AS INTEGER)"
 
 
 class ColumnAccess(NamedTuple):
-    """One column, as SQL templates in which ``{0}`` stands for what is stored, or is to be.
+    """One column, as SQL templates in which ``{0}`` is the value that is stored, or will be.
 
     ``reads``: the value as our table would have it. ``stores``: what the column keeps of it without converting.
     ``mangles``: the column makes numbers of words, words of numbers, or fractions of counts.

@@ -47,7 +47,7 @@ def connect(
 ) -> apsw.Connection:
     """Open a file and set ``pragmas``. Raises ``apsw.Error``."""
     place = path.absolute()
-    # An absolute path is never taken for a URI, and databases that are attached later may be named by one.
+    # An absolute path is never read as a URI, and databases that are attached later may be named by one.
     name = f"{place.as_uri()}?immutable=1" if is_immutable else str(place)
     connection = apsw.Connection(name, flags=access | apsw.SQLITE_OPEN_URI, vfs=vfs)
     try:
@@ -130,7 +130,7 @@ def query_plan(connection: apsw.Connection, sql: str, parameters: Sequence[Any] 
 
 @contextmanager
 def interruptible(connection: apsw.Connection, stop: Callable[[], bool], steps: int) -> Iterator[None]:
-    """Ask ``stop`` after so many steps of SQLite's machine; true ends the statement with ``apsw.InterruptError``."""
+    """Call ``stop`` after that many steps of SQLite's machine; true ends the statement with ``apsw.InterruptError``."""
     connection.set_progress_handler(stop, steps)
     try:
         yield

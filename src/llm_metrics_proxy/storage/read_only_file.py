@@ -125,7 +125,7 @@ def _is_open_elsewhere(path: Path) -> bool:
     Each of them holds a shared lock for as long as it is open. So this takes the exclusive lock and gives it back,
     as SQLite does at every close to learn whether it is the last.
     """
-    with _asking:  # another thread that asks would be taken for an open connection
+    with _asking:  # another thread here would count as an open connection
         try:
             file = apsw.VFSFile(BASE_VFS, str(path), [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_MAIN_DB, 0])
         except apsw.Error:

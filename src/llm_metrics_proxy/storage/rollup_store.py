@@ -116,7 +116,7 @@ def may_fold(connection: Database, state: RollupState) -> bool:
 
 
 def gather(connection: Database, state: RollupState, records: int, through: int = 2**63 - 1) -> Gathered:
-    """What the next records behind the cursor add, at most so many. Raises ``apsw.Error``."""
+    """What the next records after the cursor add, at most that many. Raises ``apsw.Error``."""
     parameters = (state.cursor_id, through, records)
     rows = list(invalid_text.read_rows(connection, _SELECT, parameters, _WIDTH))
     columns = of_rows(rows, ALL_KEYS, ALL, behind=1)
@@ -159,7 +159,7 @@ def _has_minutes(connection: Database, quarter: int) -> bool:
 
 
 def _has_records(connection: Database, begin: int, end: int, least: int) -> bool:
-    """Whether so many records began between two moments (seconds)."""
+    """Whether that many records began between two moments (seconds)."""
     stored = f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE timestamp >= ? AND timestamp < ? LIMIT ?)"  # noqa: S608
     times = (datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M") for seconds in (begin, end))
     ((count,),) = connection.execute(stored, (*times, least))

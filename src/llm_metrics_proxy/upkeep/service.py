@@ -45,7 +45,7 @@ class UpkeepService:
         retry_s: float = RETRY_S,
         unix_s: Callable[[], float] = time.time,
     ) -> None:
-        """``admit`` raises while the file is not to be written, as ``MigrationService.admit`` does. ``disk``: where all
+        """``admit`` raises while the file must not be written, as ``MigrationService.admit`` does. ``disk``: where all
         of this waits while the last room is kept for storing records."""
         self._path, self._retention, self._admit = path, retention, admit
         self._disk = disk or DiskWatch({DATABASE: path.parent})

@@ -115,7 +115,7 @@ class Upkeep:
         return self._forget()
 
     def _forget(self) -> Worked:
-        """Undo entries that can no longer be used; each is looked at once in the life of this object."""
+        """Undo entries that can no longer be used; each is checked once in the life of this object."""
         if self._is_forgotten:
             return Worked.NOTHING
         with transaction(self._connection, self._pruning):

@@ -25,7 +25,7 @@ _LINE_BEGINNING: Final = re.compile(rb"\{")
 class FormRules(NamedTuple):
     """Where a dialect's events may differ without saying anything else. Each marker ends where the value begins."""
 
-    texts: tuple[bytes, ...]  # exactly one of them stands in an event, once: what was generated, not empty
+    texts: tuple[bytes, ...]  # exactly one of them is in an event, once: what was generated, not empty
     strings: tuple[bytes, ...] = ()  # nobody looks at these, if they are there
     numbers: tuple[bytes, ...] = ()  # nor at these
     is_line: bool = False  # an event is one line (NDJSON), else an SSE event with or without its name

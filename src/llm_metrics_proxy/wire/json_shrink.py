@@ -199,7 +199,7 @@ class JsonShrinker:
         return stop
 
     def _string_end(self, data: bytes, position: int) -> tuple[int, bool]:
-        """Where the string's text stops in this piece, and whether a closing quote stands there."""
+        """Where the string's text stops in this piece, and whether a closing quote is there."""
         if self._escaped:
             self._escaped = False
             position += 1

@@ -5,7 +5,7 @@ two things that the client did not request: it sends one more event at the end, 
 it puts ``"usage":null`` into every other event. ``UsageFilter`` takes both out again. All other bytes stay as they are.
 
 Events are left alone when they carry choices and a usage that is not null: servers such as Gemini and OpenRouter send
-usage there whether the client asked or not. An event whose JSON spans several ``data:`` lines is dropped whole or not
+usage there in any case. An event whose JSON spans several ``data:`` lines is dropped whole or not
 at all.
 """
 
