@@ -1,13 +1,11 @@
 """docs/howto/add-a-version.md, followed to the letter in a copy of the sources: its version 99.0.0 has to work."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import pytest
@@ -15,64 +13,22 @@ from tools import fingerprint
 from tools.guide import Edit, applied, blocks, edits
 
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from tests.checkout import ROOT, Checkout, check_out
 from tests.migration.databases import content, execute
 
 pytestmark = pytest.mark.system
 
-ROOT: Final = Path(__file__).parents[1]
 GUIDE: Final = ROOT / "docs" / "howto" / "add-a-version.md"
 VERSION: Final = "99.0.0"
 
 
-class Copy(NamedTuple):
-    """A checkout in which the guide was followed up to its commands."""
-
-    folder: Path
-
-    def run(self, *command: str) -> str:
-        """What a command of the copy says on standard output; it must end well."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LLM_METRICS_PROXY_")}
-        result = subprocess.run(
-            command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert result.returncode == 0, f"{command} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}"
-        return result.stdout
-
-    def python(self, *arguments: str) -> str:
-        """With the copy's package instead of ours."""
-        return self.run(".venv/bin/python", *arguments)
-
-
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
-    folder = tmp_path_factory.mktemp("howto")
-    skip = shutil.ignore_patterns("__pycache__", ".cache", "*.pyc")
-    for name in ("src", "tests", "tools", "docs", "contrib", ".ci"):
-        shutil.copytree(ROOT / name, folder / name, ignore=skip)
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("*.lock"), ROOT / "Makefile", ROOT / "pyproject.toml"):
-        shutil.copy(path, folder)
-    _install(folder)
-    _release(folder)
-    for edit in edits(GUIDE.read_text(encoding="utf-8")):
-        path = folder / edit.file
-        path.write_text(applied(path.read_text(encoding="utf-8"), edit), encoding="utf-8")
-    yield Copy(folder)
-    shutil.rmtree(folder)
-
-
-def _install(folder: Path) -> None:
-    """``.venv`` as `make` would leave it: our Python, the copy's package."""
-    binaries = folder / ".venv" / "bin"
-    binaries.mkdir(parents=True)
-    program = 'exec "$0.python" -c "from llm_metrics_proxy.cli import main; main()" "$@"'
-    source = f'export PYTHONPATH="{folder / "src"}"'
-    for name, line in (("python", f'exec "{sys.executable}" "$@"'), ("llm-metrics-proxy", program)):
-        script = binaries / name
-        script.write_text(f"#!/bin/sh\n{source}\n{line.replace('$0.python', sys.executable)}\n")
-        script.chmod(0o755)
-    for stamp in (".installed", ".installed-dev"):
-        (folder / ".venv" / stamp).touch()
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    made = check_out(tmp_path_factory.mktemp("howto") / "copy")
+    _release(made.folder)
+    made.apply(edits(GUIDE.read_text(encoding="utf-8")))
+    yield made
+    shutil.rmtree(made.folder)
 
 
 def _release(folder: Path) -> None:
@@ -81,7 +37,7 @@ def _release(folder: Path) -> None:
     (folder / fingerprint.STORED.relative_to(ROOT)).write_bytes(msgspec.json.encode(frozen))
 
 
-def test_the_guide_s_blocks_fit_the_sources_and_the_house_style(copy: Copy) -> None:
+def test_the_guide_s_blocks_fit_the_sources_and_the_house_style(copy: Checkout) -> None:
     python = sorted({edit.file for edit in edits(GUIDE.read_text()) if edit.file.endswith(".py")})
     assert len(python) == 4
     ruff = str(Path(sys.executable).with_name("ruff"))
@@ -97,7 +53,7 @@ def test_every_block_says_in_plain_words_where_it_goes() -> None:
         assert (ROOT / edit.file).exists()
 
 
-def test_following_the_guide_migrates_an_old_database_and_brings_it_back(copy: Copy) -> None:
+def test_following_the_guide_migrates_an_old_database_and_brings_it_back(copy: Checkout) -> None:
     try_it, go_back, _ship = blocks(GUIDE.read_text(encoding="utf-8"))
     database, golden = copy.folder / "data" / "try" / "metrics.db", fingerprint.GOLDEN / "1.0.0.db"
     names = [name for (name,) in execute(golden, "SELECT name FROM pragma_table_info('completion_requests')")]
@@ -134,7 +90,7 @@ for golden in sorted(Path(sys.argv[1]).glob("*.db")):
 """
 
 
-def test_every_golden_database_reaches_the_new_version_and_comes_back(copy: Copy, tmp_path: Path) -> None:
+def test_every_golden_database_reaches_the_new_version_and_comes_back(copy: Checkout, tmp_path: Path) -> None:
     done = copy.python("-c", _EVERY_GOLDEN, str(fingerprint.GOLDEN), str(tmp_path)).split()
     assert done == sorted(path.name for path in fingerprint.GOLDEN.glob("*.db"))
     for name in done:
@@ -143,7 +99,7 @@ def test_every_golden_database_reaches_the_new_version_and_comes_back(copy: Copy
 
 
 @pytest.mark.system
-def test_the_version_passes_every_check_once_it_has_its_golden_database(copy: Copy) -> None:
+def test_the_version_passes_every_check_once_it_has_its_golden_database(copy: Checkout) -> None:
     *_, ship = blocks(GUIDE.read_text(encoding="utf-8"))
     golden, check = ship.splitlines()
     assert (golden, check) == ("make golden", "make check")

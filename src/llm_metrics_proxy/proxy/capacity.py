@@ -46,7 +46,7 @@ def share(limit: int, in_use: int, max_connections: int, *, through_tls: bool) -
 
 
 class ClientCapacity:
-    """Counts who is turned away. ``clients_limit`` and ``upstreams_limit`` bound everything else."""
+    """Counts who is turned away. ``Shares`` bound everything else."""
 
     def __init__(self, slot: Slot, max_connections: int) -> None:
         self._slot = slot
