@@ -24,8 +24,8 @@ BACKLOG: Final = 4096  # the kernel cuts it to net.core.somaxconn
 def listen(host: str, port: int, *, sockets: int = 1, flag: str = "--port") -> list[list[socket.socket]]:
     """``sockets`` groups of listening sockets; each group has one for every address of ``host``.
 
-    Port 0 is chosen by the kernel once and shared by all. Raises ``PortInUseError``, naming the program where the
-    system tells, or ``LlmMetricsProxyError`` for an address that cannot be listened on; ``flag`` is what to change.
+    Port 0 is chosen by the kernel once and shared by all. Raises ``PortInUseError``, naming the program if the
+    system names it, or ``LlmMetricsProxyError`` for an address that cannot be listened on; ``flag`` is what to change.
     """
     made: list[socket.socket] = []
     groups: list[list[socket.socket]] = []

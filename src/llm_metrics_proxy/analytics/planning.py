@@ -72,7 +72,7 @@ def cut_segments(plan: QueryPlan, query: Query, _: PlanningContext) -> QueryPlan
         return plan
     found = segments(plan.start, plan.end, ZoneInfo(query.timezone))
     if len(found) > MAX_SEGMENTS:
-        raise QueryError("end", "clocks change too often in so long a range to tell its hours; ask for a shorter one")
+        raise QueryError("end", "clocks change too often in this range to determine its hours; use a shorter one")
     return replace(plan, segments=found)
 
 
