@@ -36,7 +36,7 @@ class Segment(NamedTuple):
 
 class TimeBucket(NamedTuple):
     """One bucket. ``start`` is its first moment, which may lie before the range; ``spans`` are all its times within
-    the range, in order: one, but for a day whose first minutes a zone lived twice. All UTC, aware."""
+    the range, in order: one, except a day whose first minutes a zone lived twice. All UTC, aware."""
 
     start: datetime
     spans: tuple[tuple[datetime, datetime], ...]

@@ -23,13 +23,13 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     value: float | None  # null: no record has it
     n: int  # records it rests on
-    coverage: float | None  # n / records of this row; null where there are none
+    coverage: float | None  # n / records of this row; null if there are none
     previous: float | msgspec.UnsetType | None = msgspec.UNSET
     change: float | msgspec.UnsetType | None = msgspec.UNSET  # (value - previous) / |previous|
 
 
 class ResultRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One group. ``merged``: how many groups beyond the limit are in this row, and its key is null but for
+    """One group. ``merged``: how many groups beyond the limit are in this row, and its key is null except
     time; 0 for a single group."""
 
     key: dict[str, Key]

@@ -47,7 +47,7 @@ _NOT_BUILT: Final = (
 
 
 class Asset(NamedTuple):
-    """One file in every coding that there is of it; ``identity`` always is."""
+    """One file in each of its codings; ``identity`` is always there."""
 
     media_type: str
     etag: str

@@ -129,7 +129,7 @@ def run(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Back up, adopt, migrate in batches, verify every record; or go on with what was interrupted.
+    """Back up, adopt, migrate in batches, verify every record; or continue an interrupted run.
 
     The proxy and the metrics process may run meanwhile. Ctrl-C stops after the current batch.
     """

@@ -1,4 +1,4 @@
-"""Tables in the room that there is: nothing of a number is ever cut, and a name is the last thing to go.
+"""Tables that fit the width: numbers are never cut, and names are the last thing to go.
 
 ``print_table`` is for answers, which are whole: if the columns have no room next to each other, each row becomes a
 few lines. ``layout`` is for lists that grow on the screen: columns give way, the least important first.

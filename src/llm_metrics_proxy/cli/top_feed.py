@@ -23,7 +23,7 @@ MAX_PER_POLL: Final = 2_000
 _CONNECT_S: Final = 5.0
 _SILENCE_S: Final = 30.0  # the stream says something every 10 s
 _AGAIN_S: Final = 1.0
-_BROKEN: Final = "broken"  # in place of an event: why there is none for now; the API has no event of this name
+_BROKEN: Final = "broken"  # instead of an event: why there is none for now; the API has no event of this name
 
 
 class Update(NamedTuple):

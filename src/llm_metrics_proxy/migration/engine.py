@@ -36,7 +36,7 @@ def migrate(
     app_version: str = APP_VERSION,
     looked: Look | None = None,
 ) -> MigrationResult:
-    """Bring every record to the formulas of this program, or go on with what was interrupted.
+    """Bring every record to the formulas of this program, or continue an interrupted run.
 
     ``looked``: a ``look`` of just now, with the same arguments, so that it is not taken twice.
 

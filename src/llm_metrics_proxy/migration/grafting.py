@@ -5,7 +5,7 @@ In the file, a table WITHOUT ROWID is what an index is: a b-tree of records that
 turns the row of that table in ``sqlite_schema`` into the row of the index, whose root page it then is.
 
 Entries follow records in the order of ids; a fact records how far. A change of records before that point spoils the
-entries: triggers note it, the entries are thrown away, and CREATE INDEX makes the index after all. So it does where the
+entries: triggers note it, the entries are discarded, and CREATE INDEX makes the index after all. So it does where the
 two b-trees could differ: NULL, which a PRIMARY KEY refuses, collations, and REAL, which an index keeps in a form of its
 own. Values of all other types are in an index as they are stored, as in a column without a type. In the end the
 entries are counted.

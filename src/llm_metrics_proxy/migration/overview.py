@@ -138,7 +138,7 @@ def examine(
     app_version: str,
     quick: bool = False,
 ) -> Survey:
-    """A ``survey`` of a database that is open; None where there are no records. Raises ``apsw.Error``."""
+    """A ``survey`` of a database that is open; None if there are no records. Raises ``apsw.Error``."""
     runs: list[Run] = []
     census, above, through, held, adopted = Census(()), 0, 0, False, None
     is_ours = inspection.found is FileKind.OURS

@@ -3,7 +3,7 @@
 Columns are added, constraints that refuse our records are lifted. No row is rewritten, and whatever is not ours
 (columns, tables, views, triggers, ``schema_version``) stays.
 
-The rare table without an integer key ``id`` is copied: rows get an ``id`` (their rowid where there is one), the old
+The rare table without an integer key ``id`` is copied: rows get an ``id`` (their rowid if there is one), the old
 one is kept as ``id_original``, and constraints of the old table are not carried over. That takes time and space.
 """
 

@@ -116,7 +116,7 @@ def _every_nth(n: int) -> Callable[..., bool]:
 
 
 def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) -> Preview:
-    """Migrate the sample, whose table has every column by now, in one go."""
+    """Migrate the sample, whose table has every column by now, at once."""
     shown = list(dict.fromkeys(name for migration in sql.migrations for name in migration.shown))
     values = "".join(f", {sql.meant(name, name)} AS {_before(name)}" for name in shown)
     sample.execute(f"CREATE TEMP TABLE before_values AS SELECT id AS record_id{values} FROM {TABLE}")  # noqa: S608

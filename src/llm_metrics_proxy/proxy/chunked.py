@@ -4,7 +4,7 @@ llhttp reads heads; what follows a head with ``Transfer-Encoding: chunked`` is r
 blanks that RFC 9112 section 7.1.1 lets stand around the parts of a chunk extension, and bounds neither extensions nor
 trailers. In everything else this is as strict: CRLF and nothing else ends a line, a size is hexadecimal digits alone.
 
-Extensions and trailers are hop-by-hop here and end here, whatever they say, so they are checked and thrown away.
+Extensions and trailers are hop-by-hop here and end here, whatever they say, so they are checked and discarded.
 """
 
 import re

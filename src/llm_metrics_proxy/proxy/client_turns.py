@@ -17,7 +17,7 @@ from llm_metrics_proxy.proxy.parties import Work
 from llm_metrics_proxy.proxy.request_reader import RequestReader
 
 QUEUED_BYTES: Final = 4096  # that a request takes while it waits: one read may hold thousands of fifty bytes each
-_LINGER_NS: Final = 30_000_000_000  # a refused upload is read and thrown away for so long, so that the refusal arrives
+_LINGER_NS: Final = 30_000_000_000  # a refused upload is read and discarded for so long, so that the refusal arrives
 
 
 class ConnectionPhase(Enum):

@@ -1,4 +1,4 @@
-"""The client's side: one connection. Reads requests, decides which may be forwarded, and knows its limits of time.
+"""The client's side: one connection. Reads requests, decides which may be forwarded, and knows its timeouts.
 
     ClientTransport    the socket                           ``client_transport``
       ClientTurns      whose turn it is to be answered      ``client_turns``
@@ -76,7 +76,7 @@ class Downstream(ClientTurns):
             if self._refused is not None:
                 self._hear_out(data)
             else:
-                self._since = monotonic_ns()  # lingering: read and thrown away
+                self._since = monotonic_ns()  # lingering: read and discarded
             return
         self._now = monotonic_ns()
         message = None

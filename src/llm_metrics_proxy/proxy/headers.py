@@ -98,7 +98,7 @@ REQUEST_RULES: Final = RuleTable(
         b"access-control-request-method": Rule(forward=True, fact="cors_method"),
         b"access-control-request-headers": Rule(forward=True, fact="cors_headers"),
         b"access-control-request-private-network": Rule(forward=True, fact="cors_private_network"),
-        # of no use here, but servers believe them: no underscore may stand in for their dashes
+        # useless here, but servers believe them: no underscore may stand in for their dashes
         **dict.fromkeys((b"x-real-ip", b"remote-user", b"x-remote-user", b"x-original-url", b"x-rewrite-url"), _PLAIN),
     }
 )

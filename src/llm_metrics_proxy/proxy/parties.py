@@ -38,7 +38,7 @@ class Work(Protocol):
         """The body cannot be read, nor what follows it."""
 
     def note_opened(self) -> None:
-        """A read has been worked through: should this process die now, what is known is recorded."""
+        """A read has been worked through: if this process dies now, what is known is recorded."""
 
     def client_is_slow(self, *, slow: bool) -> None:
         """Back-pressure from the client's socket."""

@@ -61,7 +61,7 @@ class Recorder:
         return self._writer.is_full
 
     def opened(self, record: RequestRecord) -> None:
-        """A request was accepted; should this process die now, this is what will be known of it."""
+        """A request was accepted; if this process dies now, this is what will be known of it."""
         self._writer.opened(record)
         self._opened += 1
         if not self._scheduled:

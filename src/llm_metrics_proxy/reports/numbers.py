@@ -74,7 +74,7 @@ def shown(value: float | None, unit: str) -> str:
 
 
 def change(value: float | None) -> str:
-    """A relative change, or nothing where there is none."""
+    """A relative change, or nothing if there is none."""
     if value is None or not isfinite(value):
         return ""
     if abs(value) < _NO_CHANGE:

@@ -114,7 +114,7 @@ def kept_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
 
 
 def mangled_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
-    """Those that mangle, for migrations, whose formulas are to see what was meant.
+    """Those that mangle, for migrations, whose formulas must see what was meant.
 
     None in a file that was adopted before 4.3.0: what migrations made of it then is to stay right. Raises
     ``apsw.Error``.

@@ -2,7 +2,7 @@
 
 Files are opened differently for a reason, and every difference is an argument:
 
-* ``access``: only the store, a backup and a scratch file may create a file. Everything else must fail where none is.
+* ``access``: only the store, a backup and a scratch file may create a file. Everything else must fail if there is none.
 * ``busy_ms``: the ingester gives up at once, because its records are safe in the journal. A person waits longer.
 * ``is_immutable``: a backup has no other writers; SQLite then makes no side files and takes no lock.
 * ``is_traced``: readers log their statements themselves, with SQLite's plan.

@@ -73,7 +73,7 @@ def space_in(folder: Path) -> DiskSpace:
 
 
 def refuse_when_low(folder: Path) -> None:
-    """Raise ``DiskLowError`` while less than the reserve is free; in the middle of work that can be gone on with."""
+    """Raise ``DiskLowError`` while less than the reserve is free; in the middle of work that can be continued."""
     room = space_in(folder)
     if not room.has():
         raise DiskLowError(f"Stopped, since {room.in_words()}.")

@@ -4,7 +4,7 @@ SQLite itself writes when it reads: it rolls a hot ``-journal`` back into the fi
 read a ``-wal``. That is right for files of ours and wrong for those that turn out not to be. So:
 
 * What another connection has open is read as SQLite does; its side files are in use anyway.
-* A ``-wal`` or hot ``-journal`` that a killed program left is recovered into a copy-on-write layer that is thrown away.
+* A ``-wal`` or hot ``-journal`` that a killed program left is recovered into a copy-on-write layer that is discarded.
 * A file in WAL mode without ``-wal`` is all there is, and read as immutable.
 
 Nothing here opens a database with ``open()``: closing any descriptor of a file drops every POSIX lock that this process

@@ -5,7 +5,7 @@ The rules, each kept by a transaction that holds both sides:
 * Rolled up are exactly the records with ids up to ``cursor_id``. Adding records to the roll-ups moves it in the
   same transaction; ids only grow.
 * Every change of a stored record calls ``reset`` in the same transaction: nothing is rolled up then. ``epoch`` grows,
-  so that what was calculated meanwhile from the records as they were is thrown away.
+  so that what was calculated meanwhile from the records as they were is discarded.
 * The rows that are left from before a reset are deleted in small steps (``clearing``), and only then filled again.
 * Before records of a day are pruned, ``kept_before`` moves to its end: from then on the roll-ups of the days before are
   all there is of them. A reset leaves them, and skips those of their records that are still stored: the ids up to

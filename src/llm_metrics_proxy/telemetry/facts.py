@@ -55,7 +55,7 @@ def is_understood(record: RequestRecord) -> bool:
 
 
 def has_span(record: RequestRecord) -> bool:
-    """Unless its client said that it does not keep the trace: then a part of it would be of no use."""
+    """Unless its client said that it does not keep the trace: then a part of it would be useless."""
     return record.trace_sampled is not False
 
 

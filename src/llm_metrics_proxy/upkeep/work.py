@@ -123,7 +123,7 @@ class Upkeep:
         return Worked.NOTHING if self._is_forgotten else Worked.PRUNED
 
     def _prunable_before(self) -> int | None:
-        """The end of the oldest day, if its records are to go; days that are not over stay."""
+        """The end of the oldest day, if its records are due for deletion; days that are not over stay."""
         if not self._retention.days and not self._retention.max_bytes:
             return None
         oldest = oldest_day(self._connection)

@@ -1,6 +1,6 @@
 """Events of a stream that differ in nothing but their text: the rest is read once.
 
-A server streams a sentence as events that are equal byte for byte, but for the string behind ``"content":``. Once such
+A server streams a sentence as events that are equal byte for byte, except the string behind ``"content":``. Once such
 an event has been decoded, one of the same form says the same: text was generated, and nothing else happened. That is
 sound whatever the string means in the document, because only the inside of one JSON string differs, it was not empty
 and is not now, and it may hold nothing that could end it, escape from it, or spoil its encoding.
