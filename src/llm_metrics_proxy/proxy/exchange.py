@@ -97,12 +97,8 @@ class Exchange:
         return f"<Exchange {self.record.request_id} {self.state.name} {self.record.method} {self.record.endpoint}>"
 
     def request_facts(self, facts: RequestFacts) -> None:
-        """What the request's body said."""
-        record = self.record
-        named_by_path = record.model
-        copy_request_facts(facts, record)
-        if facts.model is None:
-            record.model = named_by_path
+        """What the request's body said. Where it names no model, the path's stays."""
+        copy_request_facts(facts, self.record)
 
     def request_complete(self, now: int) -> None:
         """The last byte of the request's body was read."""
