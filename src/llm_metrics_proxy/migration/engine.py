@@ -36,12 +36,12 @@ def migrate(
     app_version: str = APP_VERSION,
     looked: Look | None = None,
 ) -> MigrationResult:
-    """Bring every record to the formulas of this program, or go on with what was interrupted.
+    """Bring every record to the formulas of this program, or continue an interrupted run.
 
     ``looked``: a ``look`` of just now, with the same arguments, so that it is not taken twice.
 
     Raises ``NewerDatabaseError``, ``ForeignDatabaseError`` and ``MigrationRefusedError`` before anything is changed;
-    ``BackupError``, ``StoreError`` and ``MigrationFailedError`` where the machine stands in the way: what was
+    ``BackupError``, ``StoreError`` and ``MigrationFailedError`` if the machine prevents it: what was
     committed by then is whole, and the next call goes on.
     """
     stop = stop or threading.Event()

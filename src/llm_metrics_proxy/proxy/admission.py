@@ -54,11 +54,11 @@ class Admission:
             self._hosts = HostRule(own | set(allowed_hosts), any_address=True)
         else:
             self._hosts = None
-        self._good_hosts: set[bytes] = set()  # spellings that were looked at
+        self._good_hosts: set[bytes] = set()  # spellings that were checked
         self._origins = OriginRule(allowed_origins)
 
     def judge(self, request: "InboundRequest", *, trusted: bool) -> AdmissionVerdict:
-        """``trusted``: the peer's X-Forwarded-Host is the name that the client asked by."""
+        """``trusted``: the peer's X-Forwarded-Host is the name that the client used."""
         facts = request.facts
         host = facts.get("host")
         # Only HTTP/1.0 may lack Host: no browser does.
@@ -70,7 +70,7 @@ class Admission:
         sent, site = facts.get("origin"), facts.get("sec_fetch_site")
         if sent is None:
             return AdmissionVerdict(Cause.FOREIGN_ORIGIN) if self._is_foreign_load(request, site) else _PASSES
-        if site == b"same-origin":  # the browser knows, whatever stands between it and us
+        if site == b"same-origin":  # the browser knows, whatever proxies are in between
             return _PASSES
         origin = sent.decode("latin-1")
         asked_by = (facts.get("x-forwarded-host") if trusted else None) or host or b""
@@ -88,7 +88,7 @@ class Admission:
     def _is_foreign_load(self, request: "InboundRequest", site: bytes | None) -> bool:
         """A picture or script of another site's page, for which browsers send no Origin; a link may be followed.
 
-        Which page it is may stand in Referer, which a page can leave out and not forge.
+        Referer may name the page; a page can leave it out but not forge it.
         """
         facts = request.facts
         if site != b"cross-site" or self._origins.admits_all:
@@ -121,7 +121,7 @@ def own_answer_lines(cors: bytes | None) -> bytes:
 
 
 def readable(start: bytes, cors: bytes) -> bytes:
-    """A server's status line and fields with our word on who may read them in place of its own: two would be none."""
+    """A server's status line and fields with our word on who may read them instead of its own: two would be invalid."""
     first, *lines = start.splitlines(keepends=True)
     kept, exposed = [first], [EXPOSED]
     for line in lines:

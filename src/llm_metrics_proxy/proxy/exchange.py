@@ -68,7 +68,7 @@ _PLAIN_FACTS: Final = ResponseFacts(terminal=True)
 
 @dataclass(slots=True, eq=False, repr=False)
 class Exchange:
-    """One request on its way to one record. Stamps are monotonic nanoseconds; 0 stands for "did not happen".
+    """One request on its way to one record. Stamps are monotonic nanoseconds; 0 means "did not happen".
 
     Not a Struct, which is made faster but changed slower: 35 ns an attribute instead of 4, several times per chunk.
     """
@@ -134,7 +134,7 @@ class Exchange:
         self.state = RETRIED[self.state]
 
     def answered_here(self, now: int, status: int) -> None:
-        """This proxy answers by itself."""
+        """This proxy answers itself."""
         self.state = ANSWERED_HERE[self.state]
         self.headers = self.last_read = now
         self.record.upstream_status_code = status
@@ -248,7 +248,7 @@ class Exchange:
         return facts
 
     def _give_up_reading(self) -> None:
-        """A reader must not raise; should one do so all the same, the client still gets its answer, and we a record."""
+        """A reader must not raise; if one does, the client still gets its answer, and we a record."""
         log.exception("%s: the answer could not be read", self.record.request_id)
         self.reader = None
 

@@ -2,7 +2,7 @@
 
 Files are opened differently for a reason, and every difference is an argument:
 
-* ``access``: only the store, a backup and a scratch file may create a file. Everything else must fail where none is.
+* ``access``: only the store, a backup and a scratch file may create a file. Everything else must fail if there is none.
 * ``busy_ms``: the ingester gives up at once, because its records are safe in the journal. A person waits longer.
 * ``is_immutable``: a backup has no other writers; SQLite then makes no side files and takes no lock.
 * ``is_traced``: readers log their statements themselves, with SQLite's plan.
@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
-BUSY_TIMEOUT_MS: Final = 250  # short: whoever waits longer waits with its work safe in the journal
+BUSY_TIMEOUT_MS: Final = 250  # short: work that waits longer is safe in the journal
 Pragmas = Mapping[str, str | int]  # in the order in which they are set
 _ASK_EVERY_S: Final = 0.0005
 _MOST_CHARACTERS: Final = 4000  # of a statement in the log
@@ -47,7 +47,7 @@ def connect(
 ) -> apsw.Connection:
     """Open a file and set ``pragmas``. Raises ``apsw.Error``."""
     place = path.absolute()
-    # An absolute path is never taken for a URI, and databases that are attached later may be named by one.
+    # An absolute path is never read as a URI, and databases that are attached later may be named by one.
     name = f"{place.as_uri()}?immutable=1" if is_immutable else str(place)
     connection = apsw.Connection(name, flags=access | apsw.SQLITE_OPEN_URI, vfs=vfs)
     try:
@@ -130,7 +130,7 @@ def query_plan(connection: apsw.Connection, sql: str, parameters: Sequence[Any] 
 
 @contextmanager
 def interruptible(connection: apsw.Connection, stop: Callable[[], bool], steps: int) -> Iterator[None]:
-    """Ask ``stop`` after so many steps of SQLite's machine; true ends the statement with ``apsw.InterruptError``."""
+    """Call ``stop`` after that many steps of SQLite's machine; true ends the statement with ``apsw.InterruptError``."""
     connection.set_progress_handler(stop, steps)
     try:
         yield
