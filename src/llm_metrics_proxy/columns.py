@@ -60,7 +60,7 @@ DURATION: Final = Kind("duration", "number", "REAL", _finite, "ms")
 RATE: Final = Kind("rate", "number", "REAL", _finite, "tokens/s")
 MONEY: Final = Kind("money", "number", "REAL", _finite, "USD")
 TOKENS: Final = Kind("tokens", "integer", "INTEGER", _COUNT, "tokens")
-LIMIT: Final = Kind("limit", "integer", "INTEGER", _COUNT, "tokens")  # asked for, not used: a sum means nothing
+LIMIT: Final = Kind("limit", "integer", "INTEGER", _COUNT, "tokens")  # requested, not used: a sum means nothing
 BYTES: Final = Kind("bytes", "integer", "INTEGER", _COUNT, "bytes")
 COUNT: Final = Kind("count", "integer", "INTEGER", _COUNT)
 STATUS: Final = Kind("status", "integer", "INTEGER", _whole(0, 999))
@@ -107,7 +107,7 @@ class Grouping(NamedTuple):
 
 
 class RolledUp(NamedTuple):
-    """``number`` stands for the column in stored bytes: it is in every database and never changes. ``by``: how far."""
+    """``number`` identifies the column in stored bytes: it is in every database and never changes. ``by``: how far."""
 
     number: int
     by: str = "total"  # alone; or main: by model, server, client … too; or client: also where there are thousands

@@ -172,7 +172,7 @@ class CounterBook:
         values = (*_token_times(record), record.response_time_ms, record.proxy_overhead_ms)  # in the order of BOUNDS_MS
         histograms = series.histograms
         for (name, bounds), value in zip(_BOUNDS, values, strict=True):
-            # Negative, infinite and NaN are no durations, and would make the sum go down or stay infinite.
+            # Negative, infinite and NaN are not durations, and would make the sum go down or stay infinite.
             if value is not None and 0.0 <= value < _INFINITY:
                 histogram = histograms[name]
                 histogram.buckets[bisect_left(bounds, value)] += 1

@@ -16,7 +16,7 @@ SHORTAGE_HINT: Final = "raise the limit of open files (ulimit -n, LimitNOFILE=, 
 
 
 def raise_limit() -> None:
-    """Take as many as the system grants without being asked: the hard limit. Children inherit it."""
+    """Raise the soft limit to the hard one. Children inherit it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with suppress(ValueError, OSError):  # macOS: not as many as it says

@@ -1,9 +1,9 @@
-"""By which names, and from which web pages, a port may be asked. Pure; what is checked when settings are read too.
+"""Which host names and web pages a port answers to. Pure; settings are checked with it too.
 
-Browsers let any web page send requests to servers on the reader's machine and in the reader's network. Two things give
-such a request away. ``Host`` has the name that it was asked by: with DNS rebinding, a page from evil.example has that
-name resolve to 127.0.0.1 and asks its "own" server, but the name still stands there (RFC 9110 section 7.2), so only
-names that no stranger can point here are good. ``Origin`` has the page that asks, and no page can forge it.
+Browsers let any web page send requests to servers on the reader's machine and in the reader's network. Two headers give
+these requests away. ``Host`` has the name that the page used: with DNS rebinding, a page from evil.example makes that
+name resolve to 127.0.0.1 and calls its "own" server, but the name is still in the header (RFC 9110 section 7.2). So
+only names that no stranger can point here are accepted. ``Origin`` names the calling page, and no page can forge it.
 """
 
 import ipaddress
@@ -81,7 +81,7 @@ def _host_and_port(authority: str) -> tuple[str, str] | None:
 
 
 class HostRule:
-    """Names to be asked by: localhost, loopback addresses, those in ``names`` (``*.name``: all below it; ``*``: every
+    """Accepted names: localhost, loopback addresses, those in ``names`` (``*.name``: all below it; ``*``: every
     one); with ``any_address``, other IP addresses: they need no resolver, which could lie; with
     ``any_local_name``, names of one label: public DNS has no hosts there, so they come from this machine's own files,
     or from a server before us (nginx sends the name of its ``upstream`` block)."""
@@ -92,7 +92,7 @@ class HostRule:
         self._any_address, self._any_local_name = any_address, any_local_name
 
     def admits(self, host: str) -> bool:
-        """May it be asked by this value of Host?"""
+        """Is this value of Host accepted?"""
         if ANY in self._names:
             return True
         found = _host_and_port(host)
@@ -110,7 +110,7 @@ class HostRule:
         )
 
 
-class Access(Enum):
+class PageAccess(Enum):
     """What a page of an origin may do."""
 
     NONE = auto()
@@ -127,16 +127,16 @@ class OriginRule:
         self.admits_all = ANY in listed
         self._listed = re.compile("|".join(map(_pattern, sorted(listed - {ANY}))) or r"(?!)")
 
-    def access(self, value: str) -> Access:
+    def access(self, value: str) -> PageAccess:
         """Of the page with this value of Origin."""
         sent = value.lower()
         if self._listed.fullmatch(sent):
-            return Access.CREDENTIALS if sent != _NOBODY else Access.PLAIN  # that may be any page in a sandbox
+            return PageAccess.CREDENTIALS if sent != _NOBODY else PageAccess.PLAIN  # that may be any page in a sandbox
         scheme, _, authority = sent.partition("://")
         found = _host_and_port(authority)
         if scheme in _PORTS and found is not None and (is_loopback(found[0]) or found[0].endswith(_BELOW_LOCALHOST)):
-            return Access.PLAIN
-        return Access.ANYONE if self.admits_all else Access.NONE
+            return PageAccess.PLAIN
+        return PageAccess.ANYONE if self.admits_all else PageAccess.NONE
 
 
 def _pattern(listed: str) -> str:
@@ -156,7 +156,7 @@ def _pattern(listed: str) -> str:
 
 
 def is_same_origin(value: str, host: str, *, port_may_lack: bool = False) -> bool:
-    """Does the page come from the server itself? ``host`` is the name and port by which that was asked.
+    """Does the page come from the server itself? ``host`` is the name and port of the request.
 
     Schemes are not compared: TLS may end in front of this program, unseen. ``port_may_lack``: a host
     without a port fits every port, as reverse proxies like to leave it out.

@@ -80,7 +80,7 @@ class ExportError(LlmMetricsProxyError):
 
 
 class OutputError(LlmMetricsProxyError):
-    """Standard output cannot be written, for a reason that somebody has to do something about."""
+    """Standard output cannot be written, for a reason that somebody must fix."""
 
 
 class OutputClosedError(OutputError):
@@ -90,11 +90,11 @@ class OutputClosedError(OutputError):
 
 
 class ApiUnreachableError(LlmMetricsProxyError):
-    """A running metrics API cannot be asked: nothing answers there, or it refuses."""
+    """A running metrics API cannot be used: nothing answers there, or it refuses."""
 
 
 class QueryError(LlmMetricsProxyError):
-    """A question to the metrics cannot be answered as asked; ``parameter`` names the part that is wrong."""
+    """A query is invalid; ``parameter`` names the wrong part."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""What reverse proxies say of whom they ask for: X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239). Pure.
+"""What reverse proxies say about their clients: X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239). Pure.
 
 Anybody can send these headers, so they count only from peers that the settings trust. Each proxy appends the peer that
 it saw: the last address that is not itself a trusted proxy's is the client's, and what stands before it is hearsay.
@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 _PAIR: Final = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^",;\s]*)\s*([;,]|$)')
 _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
-_LONGEST: Final = 64  # of an address with a zone (fe80::1%eth0); what clients write without end is none, and not kept
-_IPV6_NEIGHBOURS: Final = 64  # bits: whoever has one address of a network has all of them
+_LONGEST: Final = 64  # of an address with a zone (fe80::1%eth0); longer texts are not addresses, and not kept
+_IPV6_NEIGHBOURS: Final = 64  # bits: one address of a network gives a client all of them
 
 
 class Asker(NamedTuple):
@@ -33,7 +33,7 @@ def is_within(address: str, networks: tuple[str, ...]) -> bool:
 
 
 def asker(peer: str, fields: Iterable[tuple[str, str]], trusted: tuple[str, ...]) -> Asker:
-    """Who asks, by the address that the connection comes from and the header fields, whose names are lower case."""
+    """The client, from the connection's address and the header fields, whose names are lower case."""
     if not is_within(peer, trusted):
         return Asker(peer)
     found: dict[str, list[str]] = {}
@@ -47,7 +47,7 @@ def asker(peer: str, fields: Iterable[tuple[str, str]], trusted: tuple[str, ...]
 
 
 def neighbourhood(address: str) -> str:
-    """What stands for everybody who may use this address at will: of IPv6 the network of 64 bits."""
+    """One name for everybody who can use this address at will: of IPv6 the network of 64 bits."""
     ip = _ip(address)
     if isinstance(ip, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((ip, _IPV6_NEIGHBOURS), strict=False))

@@ -34,4 +34,4 @@ def glob_pattern(glob: str) -> re.Pattern[str]:
     try:
         return re.compile("".join(parts), re.DOTALL)
     except re.error as error:
-        raise ValueError(f"{glob!r} is no pattern: {error}") from None
+        raise ValueError(f"{glob!r} is not a pattern: {error}") from None

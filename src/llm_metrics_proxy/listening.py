@@ -17,15 +17,15 @@ from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
 SPREADS: Final = sys.platform == "linux" and hasattr(socket, "SO_REUSEPORT")
 _NO_SUCH_ADDRESS: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _Address = tuple[socket.AddressFamily, tuple[Any, ...]]
-_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- asked, not bound
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- connected to, not bound
 BACKLOG: Final = 4096  # the kernel cuts it to net.core.somaxconn
 
 
 def listen(host: str, port: int, *, sockets: int = 1, flag: str = "--port") -> list[list[socket.socket]]:
     """``sockets`` groups of listening sockets; each group has one for every address of ``host``.
 
-    Port 0 is chosen by the kernel once and shared by all. Raises ``PortInUseError``, naming the program where the
-    system tells, or ``LlmMetricsProxyError`` for an address that cannot be listened on; ``flag`` is what to change.
+    Port 0 is chosen by the kernel once and shared by all. Raises ``PortInUseError``, naming the program if the
+    system names it, or ``LlmMetricsProxyError`` for an address that cannot be listened on; ``flag`` is what to change.
     """
     made: list[socket.socket] = []
     groups: list[list[socket.socket]] = []
@@ -80,7 +80,7 @@ def _free_addresses(host: str, port: int) -> list[_Address]:
 def _bound(family: socket.AddressFamily, address: tuple[Any, ...], *, share: bool) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Connections of an earlier run that linger in TIME_WAIT are no obstacle; a listening socket still is.
+        # Connections of an earlier run that linger in TIME_WAIT are not an obstacle; a listening socket still is.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if share:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

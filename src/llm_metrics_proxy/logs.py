@@ -19,14 +19,14 @@ _LINE_BREAKS: Final = str.maketrans({"\n": "\\n", "\r": "\\r", "\x1b": "\\x1b"})
 
 
 class TextFormatter(logging.Formatter):
-    """``2026-03-01T12:00:00.123Z warning worker-0: text``; a traceback follows on lines of its own."""
+    """``2026-03-01T12:00:00.123Z warning worker-0: text``; a traceback follows on further lines."""
 
     def __init__(self, process_name: str) -> None:
         super().__init__()
         self._process_name = process_name
 
     def format(self, record: logging.LogRecord) -> str:
-        # What clients and servers send may stand in a message: it must not start a line of its own or move a cursor.
+        # A message may contain what clients and servers send: it must not start another line or move a cursor.
         text = record.getMessage().translate(_LINE_BREAKS)
         line = f"{utc_stamp(record.created)} {record.levelname.lower()} {self._process_name}: {text}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line

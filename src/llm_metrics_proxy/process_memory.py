@@ -32,7 +32,7 @@ def give_back_large_blocks() -> bool:
 
 
 def collect_rarely() -> None:
-    """Look for cycles among what was made since, when there is much of it; what exists now lives for ever."""
+    """Look for cycles among what was made since, when there is much of it; what exists now lives forever."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AT)

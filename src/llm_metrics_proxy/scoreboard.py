@@ -120,7 +120,7 @@ class Scoreboard:
 
     @classmethod
     def create(cls) -> "Scoreboard":
-        """A fresh mapping on an unlinked file; the descriptor is to be inherited by children."""
+        """A fresh mapping on an unlinked file; children inherit the descriptor."""
         fd, path = tempfile.mkstemp(prefix="llm-metrics-proxy-")
         os.unlink(path)  # noqa: PTH108 -- the descriptor keeps it alive; nothing is left behind
         os.ftruncate(fd, SIZE_BYTES)

@@ -37,14 +37,14 @@ _ISSUER: Final = Reason(
     "has a certificate of an issuer that is not known here",
     "if that is your own, {trust}; else let the server send the certificates between its own and a known issuer's",
 )
-_WEAK: Final = Reason("has a certificate whose key or signature is too weak", "let it be issued anew")
+_WEAK: Final = Reason("has a certificate whose key or signature is too weak", "have it issued again")
 _CERTIFICATE: Final = {
     9: Reason("has a certificate that is not valid yet", "check the clocks of both machines"),
     10: Reason("has a certificate that has expired", "renew it on the server, or check this machine's clock"),
     18: Reason("has a self-signed certificate", "if it is your own, {trust}"),
     19: Reason("has a certificate of an issuer of its own, which is not trusted here", "if that is yours, {trust}"),
     **dict.fromkeys((2, 20, 21), _ISSUER),
-    23: Reason("has a certificate that was revoked", "let it be issued anew"),
+    23: Reason("has a certificate that was revoked", "have it issued again"),
     26: Reason("has a certificate that is for another purpose than serving TLS", "let it be issued for a server"),
     **dict.fromkeys((62, 64), Reason("has a certificate for another name than {name}", "{rename}")),
     **dict.fromkeys((66, 67, 68), _WEAK),
@@ -94,7 +94,7 @@ def why(error: BaseException, name: str, hints: Hints) -> str | None:
 
 
 def is_tls(answer: bytes) -> bool:
-    """Whether what came in place of an answer in plain HTTP is TLS; its first byte is enough, which no text has."""
+    """Whether TLS came instead of a plain HTTP answer; its first byte is enough, as no text begins with it."""
     return bool(answer) and any(mark.startswith(answer[: len(mark)]) for mark in (_ALERT, _HANDSHAKE_RECORD))
 
 
@@ -111,7 +111,7 @@ def _reason(fault: ssl.SSLError) -> Reason:
 
 
 def _plain(text: str) -> str:
-    """Braces would be taken for what is to be filled in."""
+    """Braces would be read as placeholders."""
     return text.replace("{", "(").replace("}", ")")
 
 

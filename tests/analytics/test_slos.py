@@ -21,12 +21,12 @@ def test_an_slo_is_a_column_a_comparison_and_a_limit(text: str, slo: Slo) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "'' is no SLO"),
-        ("response_time_ms", "is no SLO: give one such as time_to_first_token_ms<500"),
-        ("response_time_ms=5", "is no SLO"),
-        ("response_time_ms<nan", "is no SLO"),
-        ("response_time_ms<1e9", "is no SLO"),
-        ("response_time_ms<1);DROP TABLE completion_requests;--", "is no SLO"),
+        ("", "'' is not an SLO"),
+        ("response_time_ms", "is not an SLO: give one such as time_to_first_token_ms<500"),
+        ("response_time_ms=5", "is not an SLO"),
+        ("response_time_ms<nan", "is not an SLO"),
+        ("response_time_ms<1e9", "is not an SLO"),
+        ("response_time_ms<1);DROP TABLE completion_requests;--", "is not an SLO"),
         ("respons_time_ms<5", "there is no timing or rate 'respons_time_ms'; did you mean response_time_ms"),
         ("model<5", "there is no timing or rate 'model'"),
     ],

@@ -123,7 +123,7 @@ def test_spread_and_heat_are_what_analytics_says(filled: Database) -> None:
         ("query?compare=yes", "compare", "it must be true or false"),
         ("query?compare=true", "start", "say when this one starts"),
         ("query?metrics=goodput", "slo", "goodput needs an SLO"),
-        ("query?slo=fast", "slo", "'fast' is no SLO"),
+        ("query?slo=fast", "slo", "'fast' is not an SLO"),
         ("query?by=model", "by", "there is no parameter 'by'; known are:"),
         ("query?metrics=requests&metrics=requests", "metrics", "metrics is given 2 times; once is enough"),
         ("query?start=2020-01-01&group_by=time&bucket=minute", "bucket", f"more than {MAX_BUCKETS} buckets"),

@@ -62,7 +62,7 @@ def test_a_backend_that_is_none_is_a_failure_with_advice(tmp_path: Path) -> None
     with answering(b"{}") as port:
         finding = backend_checks.backend(settings(tmp_path, backend=f"http://127.0.0.1:{port}"))
     assert finding.status is CheckStatus.FAILED
-    assert "is no list of models" in finding.found
+    assert "is not a list of models" in finding.found
     assert finding.advice
 
 

@@ -106,7 +106,7 @@ def test_a_terminal_is_told_what_was_written_and_gets_no_parquet(tmp_path: Path)
     assert (tmp_path / "a.jsonl").read_bytes().count(b"\n") == 3
     code, said = output_of([PROGRAM, "export", "--format", "parquet"], tmp_path)
     assert code == 1
-    assert "parquet is no text for a terminal" in said
+    assert "parquet is not text for a terminal" in said
     assert "PAR1" not in said
 
 

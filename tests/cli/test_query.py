@@ -73,7 +73,7 @@ def test_flags_that_make_no_sense_are_told_in_one_line(cli: Cli) -> None:
         (("--by", "modle"), "there is no dimension 'modle'; did you mean model?"),
         (("--metrics", "response_time_ms"), "response_time_ms needs a statistic, such as response_time_ms.mean"),
         (("--compare",), "to compare with the period before, say when this one starts"),
-        (("--slo", "nonsense"), "'nonsense' is no SLO"),
+        (("--slo", "nonsense"), "'nonsense' is not an SLO"),
         (("--timezone", "../etc/passwd"), "there is no time zone '../etc/passwd'"),
     ):
         ran = cli("query", *flags)

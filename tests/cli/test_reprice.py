@@ -24,7 +24,7 @@ def test_records_get_todays_prices_and_the_rest_stays_unknown(cli: Cli, store: S
     (tmp_path / "f.toml").write_text(TABLE)
     ran = cli("reprice", "--since", "2025-01-01", "--config", "f.toml")
     assert ran.code == 0, ran.err
-    assert "3 records looked at, 2 were priced anew" in ran.out
+    assert "3 records looked at, 2 were repriced" in ran.out
     assert costs(tmp_path) == [("llama", 2.0, "price_table"), ("qwen", None, None), ("llama", 2.0, "price_table")]
 
 

@@ -152,7 +152,7 @@ def test_who_is_told_to_stop_while_it_connects_again_stops(database: Database, m
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8002", "ftp://host", "http://", "nonsense"])
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ApiUnreachableError, match="is no address of a metrics API"):
+    with pytest.raises(ApiUnreachableError, match="is not the address of a metrics API"):
         ApiFeed(url, None, "")
 
 

@@ -35,7 +35,7 @@ BAD = [
         A + "\n[[backends]]\nname = 'b'\nurl = 'http://me:secret@h'",
         [f"backends[1].url = 'http://***@h' (FILE line 7): {URL}"],
     ),
-    (A + "wieght = 2", ["backends[0].wieght (FILE line 4): is no key of a backend; did you mean weight?"]),
+    (A + "wieght = 2", ["backends[0].wieght (FILE line 4): is not a key of a backend; did you mean weight?"]),
     (A + "weight = 0", ["backends[0].weight = 0 (FILE line 4): must be a whole number from 1 to 1000"]),
     (A + "weight = true", ["backends[0].weight = true (FILE line 4): must be a whole number from 1 to 1000"]),
     (A + "dialect = 'gemini'", ["backends[0].dialect = 'gemini' (FILE line 4): must be openai, anthropic or ollama"]),
@@ -50,7 +50,7 @@ BAD = [
     (A + "models = 'm'", [f"backends[0].models = 'm' (FILE line 4): {MODELS}"]),
     (
         A + "add_headers = { 'Content-Length' = '1' }",
-        [f"backends[0].add_headers = *** (FILE line 4): 'Content-Length' is no header that can be added; it {HEADERS}"],
+        [f"backends[0].add_headers = *** (FILE line 4): 'Content-Length' cannot be added as a header; it {HEADERS}"],
     ),
     (
         A + 'add_headers = { "X-A" = "secret\\r\\nX: 1" }',
@@ -63,7 +63,7 @@ BAD = [
     ),
     (
         A + "api_key_env = 'ODD_KEY'",
-        [("backends[0].api_key_env = 'ODD_KEY' (backend a): the variable's value is no key: it has spaces or other "
+        [("backends[0].api_key_env = 'ODD_KEY' (backend a): the variable's value is not a key: it has spaces or other "
           "than printable ASCII")],
     ),
     (
@@ -149,7 +149,7 @@ url = "https://h/v1/"
 
 
 def test_backends_cannot_come_from_the_environment() -> None:
-    with pytest.raises(SettingsError, match=r"LLM_METRICS_PROXY_BACKENDS \(environment\): is no setting"):
+    with pytest.raises(SettingsError, match=r"LLM_METRICS_PROXY_BACKENDS \(environment\): is not a setting"):
         load({}, {"LLM_METRICS_PROXY_BACKENDS": "[]"})
 
 

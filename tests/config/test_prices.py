@@ -26,7 +26,7 @@ PRICE = "must be a number from 0 to 1000000"
         (A + "cached_usd_per_mtok = inf", f"prices[0].cached_usd_per_mtok = inf (FILE line 4): {PRICE}"),
         (
             A + "cached_usd_per_mtk = 1",
-            "prices[0].cached_usd_per_mtk (FILE line 4): is no key of a price; did you",
+            "prices[0].cached_usd_per_mtk (FILE line 4): is not a key of a price; did you",
         ),
         (A + "valid_from = 'soon'", "prices[0].valid_from = 'soon' (FILE line 4): must be a date, or a time with its"),
         (A + "valid_from = 2026-03-01T12:00:00", "prices[0].valid_from = datetime.datetime(2026, 3, 1, 12, 0) (FILE"),

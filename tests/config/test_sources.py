@@ -76,15 +76,15 @@ BAD = [
     ),
     (
         {}, {PREFIX + "PROT": "1"}, "",
-        ["LLM_METRICS_PROXY_PROT (environment): is no setting; did you mean LLM_METRICS_PROXY_PORT?"],
+        ["LLM_METRICS_PROXY_PROT (environment): is not a setting; did you mean LLM_METRICS_PROXY_PORT?"],
     ),
     (
         {}, {}, "data-dir = 'x'",
-        ["'data-dir' (FILE line 1): is no setting; did you mean data_dir?"],
+        ["'data-dir' (FILE line 1): is not a setting; did you mean data_dir?"],
     ),
     (
         {}, {}, "[server]\nzzz = 1",
-        ["'server' (FILE line 1): is no setting; `llm-metrics-proxy doctor` lists them all"],
+        ["'server' (FILE line 1): is not a setting; `llm-metrics-proxy doctor` lists them all"],
     ),
     (
         {}, {}, "port = 1\nhost = \n",
@@ -103,7 +103,7 @@ BAD = [
         {"workers": "0"},
         {PREFIX + "LOG_FORMAT": "xml", PREFIX + "LOG_LEVL": "info"},
         "insecure = 7\nmetrics_host = '::'",
-        ["LLM_METRICS_PROXY_LOG_LEVL (environment): is no setting; did you mean LLM_METRICS_PROXY_LOG_LEVEL?",
+        ["LLM_METRICS_PROXY_LOG_LEVL (environment): is not a setting; did you mean LLM_METRICS_PROXY_LOG_LEVEL?",
          "insecure = 7 (FILE line 1, key insecure): must be true or false",
          "workers = '0' (flag --workers): must be auto or a whole number from 1 to 256",
          "log_format = 'xml' (environment LLM_METRICS_PROXY_LOG_FORMAT): must be text or json"],

@@ -20,9 +20,9 @@ ALERT = '[[alerts]]\nname = "a"\nmetric = "error_rate"\nthreshold = 0.1\n'
     [
         ("[[slos]]\nname = 'a'", "slos[0].objective (FILE line 1): is missing; it must be a number from 0.5 to"),
         ("[[slos]]\nname = 'A'\nobjective = 0.9", "slos[0].name = 'A' (FILE line 2): must be up to 63 of"),
-        (SLO + "objectiv = 1", "slos[0].objectiv (FILE line 4): is no key of an SLO; did you mean objective?"),
+        (SLO + "objectiv = 1", "slos[0].objectiv (FILE line 4): is not a key of an SLO; did you mean objective?"),
         ("[[slos]]\nname = 'a'\nobjective = 1", "slos[0].objective = 1 (FILE line 3): must be a number from 0.5 to"),
-        (SLO + "require = 'fast'", "slos[0].require = 'fast' (FILE line 4): 'fast' is no SLO: give one such as"),
+        (SLO + "require = 'fast'", "slos[0].require = 'fast' (FILE line 4): 'fast' is not an SLO: give one such as"),
         (SLO + "require = 'ttft<5'", "slos[0].require = 'ttft<5' (FILE line 4): there is no timing or rate"),
         (SLO + "window = 30", "slos[0].window = 30 (FILE line 4): must be a duration such as 30s, 5m, 1h or 30d"),
         (SLO + "window = '0s'", "slos[0].window = '0s' (FILE line 4): must be a duration such as"),

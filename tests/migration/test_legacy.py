@@ -71,7 +71,7 @@ class TestNothing:
         path.write_bytes(b"")
         seen = looked(path)
         assert seen.found is FileKind.FOREIGN
-        assert "metrics.db-wal beside it holds" in seen.message
+        assert "metrics.db-wal next to it holds" in seen.message
 
 
 class TestOurs:

@@ -57,4 +57,4 @@ def test_records_of_older_formulas_are_told_in_front(database: Database) -> None
 
 def test_without_errors_that_is_said(database: Database) -> None:
     database.add(a_record(0), app_version="3.0.0")
-    assert "Nothing, as far as the records say." in markdown(report_of(database))
+    assert "Nothing, according to the records." in markdown(report_of(database))

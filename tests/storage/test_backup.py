@@ -260,7 +260,7 @@ def test_verification_says_what_differs(tmp_path: Path, harm: Any, told: str) ->
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../a.db", "/etc/passwd", "sub/a.db"])
 def test_a_name_leads_nowhere_else(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BackupError, match="is no name of a backup"):
+    with pytest.raises(BackupError, match="is not the name of a backup"):
         backups.verify(tmp_path, name)
 
 

@@ -233,7 +233,7 @@ class TestRefused:
     def test_an_empty_file_beside_a_wal_that_opening_would_delete(self, tmp_path: Path) -> None:
         path = leave_wal(make(tmp_path / "m.db"), "DELETE FROM completion_requests")
         path.write_bytes(b"")
-        assert "m.db-wal beside it holds" in str(refused(path))
+        assert "m.db-wal next to it holds" in str(refused(path))
 
     def test_a_database_that_was_made_since_its_file_was_found_empty_is_no_orphan(self, tmp_path: Path) -> None:
         store = SqliteStore(tmp_path / "m.db")

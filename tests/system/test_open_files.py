@@ -69,7 +69,7 @@ def test_streams_beyond_what_may_be_open(tmp_path: Path, open_files: int, least_
         scraped = ask_metrics(stack, "/metrics")[1].decode()
         assert f'llm_proxy_connections_refused_total{{worker="0"}} {150 - served}.0' in scraped
     log = stack.log.read_text()
-    assert "clients are told 503" in log
+    assert "clients get 503" in log
     assert "Traceback" not in log
 
 

@@ -1,4 +1,4 @@
-"""A server's own durations, in milliseconds, and nothing that is no duration."""
+"""A server's own durations, in milliseconds, and nothing that is not a duration."""
 
 from typing import Any
 

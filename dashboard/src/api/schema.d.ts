@@ -45,7 +45,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Metrics of a period beside those of the period before */
+        /** Metrics of a period compared with the period before */
         get: operations["read_comparison_api_v1_compare_get"];
         put?: never;
         post?: never;
@@ -189,7 +189,7 @@ export interface paths {
         };
         /**
          * A report, for people who were not there
-         * @description Summary in sentences, figures beside those of the period before, charts, the busiest models and clients, errors and what to do about them, the slowest requests. Without `start` it is about the last 7 days.
+         * @description Summary in sentences, figures compared with the period before, charts, the busiest models and clients, errors and what to do about them, the slowest requests. Without `start` it is about the last 7 days.
          */
         get: operations["read_report_api_v1_report_get"];
         put?: never;
@@ -470,7 +470,7 @@ export interface components {
         };
         /**
          * Bucket
-         * @description What was asked for from ``start`` on, for as long as a bucket is, and ``n`` errors of it.
+         * @description Requests in the bucket that begins at ``start``, and ``n`` errors among them.
          */
         Bucket: {
             n: number;
@@ -680,7 +680,7 @@ export interface components {
         };
         /**
          * GapCount
-         * @description ``n`` records could not be recalculated for this reason; ``meaning`` is none for codes of other programs.
+         * @description ``n`` records could not be recalculated for this reason; ``meaning`` is ``None`` for codes of other programs.
          */
         GapCount: {
             meaning: string | null;
@@ -788,7 +788,7 @@ export interface components {
         };
         /**
          * Histogram
-         * @description With ``n`` = 0 all numbers of values are ``None`` and there are no bins.
+         * @description With ``n`` = 0 every statistic is ``None`` and there are no bins.
          */
         Histogram: {
             app_version: string;
@@ -893,7 +893,7 @@ export interface components {
         };
         /**
          * Measured
-         * @description One number. ``previous`` and ``change`` are there only where the period before was asked for.
+         * @description One number. ``previous`` and ``change`` are there only if the query compares periods.
          */
         Measured: {
             change?: number | null;
@@ -904,7 +904,7 @@ export interface components {
         };
         /**
          * MigrationHealth
-         * @description A migration that this process runs; it is no fault unless it keeps data from being read.
+         * @description A migration that this process runs; not a fault unless it keeps data from being read.
          */
         MigrationHealth: {
             blocks_data: boolean;
@@ -968,7 +968,7 @@ export interface components {
         };
         /**
          * ModelCount
-         * @description ``n`` errors among the ``requests`` that asked for a model; ``share`` is of these.
+         * @description ``n`` errors among the ``requests`` for a model; ``share`` is of these.
          */
         ModelCount: {
             model: string | null;
@@ -1385,8 +1385,8 @@ export interface components {
          * RetryAdvice
          * @description What ``n`` limited answers of one server and model say about waiting; durations are milliseconds.
          *
-         *         ``wait_ms`` is the newest answer's that tells one: its Retry-After, else the time after which the allowance that it
-         *         says is used up comes back. ``not_before`` is that answer's end plus ``wait_ms``. Headroom is the newest told.
+         *         ``wait_ms`` comes from the newest answer that has one: its Retry-After, else the time until the allowance that it
+         *         reports as used up is reset. ``not_before`` is that answer's end plus ``wait_ms``. Headroom is the newest reported.
          */
         RetryAdvice: {
             advice: string;
@@ -1560,7 +1560,7 @@ export interface components {
         };
         /**
          * VersionNote
-         * @description What one released version changed in the meaning of stored numbers.
+         * @description What one released version means for stored numbers.
          */
         VersionNote: {
             /** @default [] */

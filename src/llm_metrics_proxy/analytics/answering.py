@@ -17,7 +17,7 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 
 
 def ask(sources: Sequence[Source], query: Query, now: datetime) -> Result:
-    """The answer of the first source that has it all; the last is asked in any case. ``now`` is aware.
+    """The answer of the first source that has everything; the last one always answers. ``now`` is aware.
 
     Raises ``QueryError`` and ``StoreError``.
     """

@@ -36,7 +36,7 @@ class Segment(NamedTuple):
 
 class TimeBucket(NamedTuple):
     """One bucket. ``start`` is its first moment, which may lie before the range; ``spans`` are all its times within
-    the range, in order: one, but for a day whose first minutes a zone lived twice. All UTC, aware."""
+    the range, in order: one, except a day whose first minutes a zone lived twice. All UTC, aware."""
 
     start: datetime
     spans: tuple[tuple[datetime, datetime], ...]
@@ -152,7 +152,7 @@ def floor_s(unix_s: int, width_s: int) -> int:
 
 
 def fixed_buckets(width_s: int, start: datetime, end: datetime) -> tuple[TimeBucket, ...]:
-    """Buckets of so many seconds of UTC that cover the range, clipped to it; seven times as long where they would be
+    """Buckets of that many seconds of UTC that cover the range, clipped to it; seven times as long where they would be
     too many."""
     while (end - start).total_seconds() / width_s > MAX_BUCKETS:
         width_s *= 7

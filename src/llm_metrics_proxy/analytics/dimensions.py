@@ -1,6 +1,6 @@
 """What records can be grouped by, one row each: name, meaning, what kind of value it has, and its SQL.
 
-Three families have a name of their own choosing behind a colon: ``tag:<key>`` and ``bin:<column>``. Time, hour of day
+Three families have a free name after a colon: ``tag:<key>`` and ``bin:<column>``. Time, hour of day
 and weekday have no SQL here: they depend on the range and the zone, see ``calendar``.
 """
 
@@ -51,7 +51,7 @@ def search(value: str, edges: Sequence[SqlValue], results: Sequence[int | None])
 
 
 def has_order(one: Dimension) -> bool:
-    """Whether its values come in an order of their own, other than by letters or by how many there are."""
+    """Whether its values have their own order, not alphabetical or by count."""
     return one.kind in {"time", "number", "bin"} or bool(one.order)
 
 

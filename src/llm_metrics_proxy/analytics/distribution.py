@@ -45,7 +45,7 @@ class Bin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
-    """With ``n`` = 0 all numbers of values are ``None`` and there are no bins."""
+    """With ``n`` = 0 every statistic is ``None`` and there are no bins."""
 
     app_version: str
     query: DistributionQuery

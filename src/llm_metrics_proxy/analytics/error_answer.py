@@ -40,7 +40,7 @@ class PhaseCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCount(msgspec.Struct, frozen=True, kw_only=True):
-    """``n`` errors among the ``requests`` that asked for a model; ``share`` is of these."""
+    """``n`` errors among the ``requests`` for a model; ``share`` is of these."""
 
     model: str | None
     n: int
@@ -59,7 +59,7 @@ class BackendCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for from ``start`` on, for as long as a bucket is, and ``n`` errors of it."""
+    """Requests in the bucket that begins at ``start``, and ``n`` errors among them."""
 
     start: str
     n: int
@@ -97,7 +97,7 @@ class Errors(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     errors: int
     share: float | None  # errors / requests
-    unclassified: int  # failed requests that are no part of ``errors``: a migration has not classified them yet
+    unclassified: int  # failed requests not in ``errors``: a migration has not classified them yet
     older_records: dict[str, int]  # records selected, failed or not, whose formulas were replaced since
     categories: list[CategoryCount]
     types: list[TypeCount]

@@ -83,7 +83,7 @@ class RequestFilter(_Conditions, frozen=True, kw_only=True, forbid_unknown_field
             if given is not None and given not in words:
                 raise QueryError(field, f"there is no {field} {given[:64]!r}; there are: {', '.join(words)}")
         if self.tag is not None and not all("=" in tag for tag in tags_in(self.tag)):
-            raise QueryError("tag", f"{self.tag[:64]!r} is no tag: give k=v, or several separated by commas")
+            raise QueryError("tag", f"{self.tag[:64]!r} is not a tag: give k=v, or several separated by commas")
 
 
 def tags_in(text: str) -> list[str]:
@@ -103,7 +103,7 @@ class Clause(NamedTuple):
         return Clause(joined, self.parameters + parameters)
 
 
-# An adopted file may hold anything as a timestamp: numbers are no times, and SQLite would read '12' as a Julian day. In
+# An adopted file may hold any timestamp: numbers are not times, and SQLite would read '12' as a Julian day. In
 # one whose column is of numbers, what it is compared with must not look like a number: see ``storage.affinity``.
 READABLE: Final = (
     "timestamp >= '1970-' AND timestamp < '9999-' AND timestamp GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"

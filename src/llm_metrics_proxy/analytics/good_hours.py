@@ -1,9 +1,9 @@
 """How many requests of a long window were good, measured again and again without reading them again.
 
-Whether a request met an SLO is not rolled up: objectives are anybody's. So whoever watches one keeps, in memory, how
+Whether a request met an SLO is not rolled up, because anybody sets objectives. So its watcher keeps, in memory, how
 many there were and how many were good in each hour, and adds what was stored since, which is found by id. Only the two
-pieces of the window that are no whole hours are read each time. Whenever stored records change, the epoch of the
-roll-ups does (``storage.rollup_state``), and all is counted anew.
+pieces of the window that are not whole hours are read each time. Whenever stored records change, the epoch of the
+roll-ups does (``storage.rollup_state``), and everything is counted again.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """What numbers are called where people read them: one name for each, and no name for two. Programs read columns by the
 names that ``record`` and ``metrics`` give them.
 
-There are two speeds that are easily taken for each other: ``output_tokens_per_second`` is how fast a server writes, and
+Two speeds are easily confused: ``output_tokens_per_second`` is how fast a server writes, and
 ``tokens_per_second`` counts the prompt's tokens too, over the whole response time. Only the first is called a speed.
 """
 

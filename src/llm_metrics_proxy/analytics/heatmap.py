@@ -21,7 +21,7 @@ _WHOLE_AXES: Final[dict[str, tuple[Key, ...]]] = {"hour_of_day": tuple(range(24)
 
 
 class HeatmapQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``limit``: of words, such as models, so many are shown on an axis, those with most requests. Raises
+    """``limit``: how many words, such as models, an axis shows, those with most requests. Raises
     ``QueryError``."""
 
     metric: str = "requests"
@@ -43,7 +43,7 @@ class HeatmapQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         self.as_query()
 
     def _groups(self) -> int:
-        """How many groups to ask for: in time, those of the other axis; else all, which are few enough."""
+        """The limit of groups: in time, those of the other axis; otherwise all, which are few enough."""
         if "time" not in (self.x, self.y):
             return MAX_ROWS
         other = dimension(self.y if self.x == "time" else self.x)
@@ -110,7 +110,7 @@ def map_heat(sources: Sequence[Source], query: HeatmapQuery, now: datetime) -> H
 
 
 def _axis(name: str, rows: Sequence[ResultRow], limit: int) -> list[Key]:
-    """All values of what has an order of its own, the most frequent of all else; what is missing comes last."""
+    """All values if they have an order, otherwise the most frequent; missing values come last."""
     found: Counter[Key] = Counter()
     for row in rows:
         found[row.key[name]] += row.values["requests"].n

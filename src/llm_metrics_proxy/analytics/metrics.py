@@ -1,6 +1,6 @@
 """The columns that can be measured, by what is made of them; their ``sql`` is the value of one record, or NULL.
 
-They are taken from the registry in ``record``: a new column of such a kind is a new metric without a line here.
+They are taken from the registry in ``record``: a new column of one of these kinds is a metric without a line here.
 """
 
 from typing import Final

@@ -30,7 +30,7 @@ class KnownMigration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GapCount(msgspec.Struct, frozen=True, kw_only=True):
-    """``n`` records could not be recalculated for this reason; ``meaning`` is none for codes of other programs."""
+    """``n`` records could not be recalculated for this reason; ``meaning`` is ``None`` for codes of other programs."""
 
     reason: str
     meaning: str | None

@@ -13,7 +13,7 @@ _MIXED: Final = "A mean over older and newer records together means nothing; old
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to know. ``attention``: something is left to be done by a person, or goes on by itself only later.
+    """One thing to know. ``attention``: a person has to act, or it continues only later.
 
     Those of finished, undone and rolled-back runs stay until they are dismissed; others until their cause is gone.
     """
@@ -27,7 +27,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def notices(runs: Sequence[MigrationRun], *, problem: str | None = None, running: bool = False) -> list[Notice]:
-    """The newest run's first; what asks for attention before all.
+    """The newest run's first; those that need attention come before all.
 
     ``problem``: why nothing is done about older records at the moment. ``running``: somebody works on the unfinished
     run right now.

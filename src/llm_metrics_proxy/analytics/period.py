@@ -9,7 +9,7 @@ from llm_metrics_proxy.analytics.calendar import seconds_by_hour
 from llm_metrics_proxy.analytics.source import Aggregates, ColumnStats, QueryPlan, SourceResult
 
 Series = tuple[Any, ...]
-ALL: Final = -1  # in place of a bucket, hour or weekday: all of them
+ALL: Final = -1  # instead of a bucket, hour or weekday: all of them
 
 
 class _Nothing:
@@ -73,7 +73,7 @@ class Period:
 
     @property
     def times(self) -> tuple[int, ...]:
-        """What every series has a part for, be it of nothing."""
+        """What every series has a part for, even an empty one."""
         return (ALL,) if self._place is None else tuple(range(len(self.plan.buckets)))
 
     def _split(self, key: tuple[Any, ...]) -> tuple[Series, int | None]:

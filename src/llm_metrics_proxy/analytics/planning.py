@@ -32,8 +32,8 @@ class PlanningContext(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """``query`` with its bucket settled. ``ranking``: the groups without their times, where only records can tell
-    their order: a percentile of all is none of percentiles."""
+    """``query`` with its bucket settled. ``ranking``: the groups without their times, if only records know
+    their order: a percentile of all does not follow from percentiles of parts."""
 
     query: Query
     current: QueryPlan
@@ -72,7 +72,7 @@ def cut_segments(plan: QueryPlan, query: Query, _: PlanningContext) -> QueryPlan
         return plan
     found = segments(plan.start, plan.end, ZoneInfo(query.timezone))
     if len(found) > MAX_SEGMENTS:
-        raise QueryError("end", "clocks change too often in so long a range to tell its hours; ask for a shorter one")
+        raise QueryError("end", "clocks change too often in this range to determine its hours; use a shorter one")
     return replace(plan, segments=found)
 
 
@@ -116,7 +116,7 @@ def previous_filter(current: QueryPlan, query: Query) -> RequestFilter:
 
 
 def ranks_by_records(query: Query) -> bool:
-    """Whether the order of groups in time cannot be had from their times."""
+    """Whether the order of groups in time does not follow from their times."""
     if "time" not in query.group_by or len(query.group_by) == 1:
         return False
     name = (query.order or query.metrics[0]).removeprefix("-")

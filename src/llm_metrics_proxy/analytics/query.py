@@ -27,7 +27,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     ``bucket`` belongs to the dimension ``time``; ``None``: the shortest that gives at most 200 buckets. ``order`` is a
     metric or a dimension, descending with ``-`` before it; ``None``: rows in time by time, all others by the first
-    metric, largest first. ``limit`` keeps so many groups, the first in that order, each with all its times; the others
+    metric, largest first. ``limit`` keeps the first groups in that order, each with all its times; the others
     are one row together. ``compare`` adds the values of the period of the same length before.
     """
 

@@ -16,7 +16,7 @@ MAX_GROUPS: Final = 50_000  # rows of a group are held in memory, about 1 KB eac
 
 
 class ExactStats(NamedTuple):
-    """``source.ColumnStats`` with the percentiles that were asked for, by fraction; none after merging."""
+    """``source.ColumnStats`` with the requested percentiles, by fraction; none after merging."""
 
     n: int = 0
     sum: float | None = None
@@ -136,7 +136,7 @@ def _result(
         }
         counts = {name: n or 0 for name, n in named.items() if name not in plan.needs.times}
         group = ExactAggregates(counts, columns, peaks.get(key))
-        # two texts that are no Unicode may read alike
+        # two texts that are not Unicode may read alike
         groups[key] = groups[key].merged(group) if key in groups else group
         if plan.needs.times:
             times[key] = {name: named[name] for name in plan.needs.times}
@@ -150,5 +150,5 @@ def _stats(functions: Sequence[str], values: Iterator[Any]) -> tuple[int, float 
 
 
 def finite(value: float | None) -> float | None:
-    """Sums of what is close to the largest number are none."""
+    """Sums near the largest number overflow, and are ``None``."""
     return value if value is not None and isfinite(value) else None

@@ -2,7 +2,7 @@
 
 Plans that only count share one pass over the records of their filter: a table of cells, one for each combination of all
 their keys and of ``app_version``, from which each plan adds up its groups. A plan that needs values of columns has a
-pass of its own: an inner SELECT reads every record once, its keys and its values, cleaned of what is no number, and the
+pass of its own: an inner SELECT reads every record once, its keys and its values, without what is not a number, and the
 SELECT around it groups them.
 
 Time buckets are found by comparing the stored text with boundaries, so that no time is parsed.
@@ -165,7 +165,7 @@ class _Compiled:
         self._names = [f"k{number}" for number in range(len(self.keys))]
 
     def chosen(self, records: _Records) -> Clause:
-        """Keys of the records, and values that are NULL where they are no numbers."""
+        """Keys of the records, and values that are NULL if they are not numbers."""
         shown = [_named(key, name) for key, name in zip(self.keys, self._names, strict=True)]
         shown += [Clause(f"{FIELDS[column].sql} AS v_{column}", ()) for column in sorted(self.plan.needs.moments)]
         if self.plan.needs.peak:
@@ -174,7 +174,7 @@ class _Compiled:
         return Clause(f"{self._chosen} AS ({each.sql})", each.parameters)
 
     def groups(self, most: int) -> Iterator[_Select]:
-        """Groups, and peaks if they are asked for."""
+        """Groups, and peaks if the plan needs them."""
         values = [_AGGREGATES[name].of_records for name in measured(self.plan)]
         for column, functions, fractions in stats(self.plan):
             values += [f"{function}(v_{column})" for function in functions]

@@ -23,7 +23,7 @@ from llm_metrics_proxy.storage.base import Reader
 MAX_LIMIT: Final = 1000
 _CURSOR_VERSION: Final = 2
 _CHECKSUM_BYTES: Final = 4
-_NO_CURSOR: Final = "this is no cursor from an answer's next_cursor; begin again without one"
+_NO_CURSOR: Final = "this is not a cursor from an answer's next_cursor; begin again without one"
 _MAX_ID: Final = 2**63 - 1
 _ID = re.compile(r"[0-9]{1,19}", re.ASCII)
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -63,7 +63,7 @@ def list_requests(reader: Reader, selection: RequestFilter, limit: int = 100, cu
 
 
 def _rows_after(reader: Reader, table: str, clause: Clause, wanted: int, last: _Position) -> list[tuple[Any, ...]]:
-    """NULL compares with nothing, so records without a timestamp, the last of all, are a question of their own: one
+    """NULL compares with nothing, so records without a timestamp, the last of all, need a query of their own: one
     condition for both would keep SQLite from walking along the index."""
     if last.timestamp is None:
         return _rows(reader, table, clause.also("timestamp IS NULL AND id < ?", last.id), wanted)
@@ -113,7 +113,7 @@ def make_cursor(timestamp: int | float | bytes | None, is_text: bool, row_id: in
 def read_cursor(cursor: str) -> _Position:
     """The place that ``make_cursor`` wrote. Raises ``QueryError`` for anything else.
 
-    The checksum finds what was cut or mistyped. It is no seal, and needs none: a forged cursor only names another
+    The checksum finds what was cut or mistyped. It is no signature: a forged cursor only names another
     place in records that its sender may read anyway.
     """
     try:

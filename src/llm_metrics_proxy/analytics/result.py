@@ -19,18 +19,18 @@ class ResultColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One number. ``previous`` and ``change`` are there only where the period before was asked for."""
+    """One number. ``previous`` and ``change`` are there only if the query compares periods."""
 
     value: float | None  # null: no record has it
     n: int  # records it rests on
-    coverage: float | None  # n / records of this row; null where there are none
+    coverage: float | None  # n / records of this row; null if there are none
     previous: float | msgspec.UnsetType | None = msgspec.UNSET
     change: float | msgspec.UnsetType | None = msgspec.UNSET  # (value - previous) / |previous|
 
 
 class ResultRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One group. ``merged``: so many groups beyond the limit are together in this row, and its key is null but for
-    time; 0 for a group of its own."""
+    """One group. ``merged``: how many groups beyond the limit are in this row, and its key is null except
+    time; 0 for a single group."""
 
     key: dict[str, Key]
     values: dict[str, Measured]

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-MAX_LIMITED: Final = 100  # answers looked at, newest first, of all servers and models together
-# A condition over columns. A used-up quota is no matter of waiting, unless the server says so.
+MAX_LIMITED: Final = 100  # answers read, newest first, of all servers and models together
+# A condition over columns. Waiting does not refill a used-up quota, unless the server says so.
 LIMITED: Final = (
     "({error_category} IS NOT NULL AND "
     "({retry_after_ms} IS NOT NULL OR ({error_category} = 'limit' AND {error_type} IS NOT 'quota')))"
@@ -25,8 +25,8 @@ _HEADROOM: Final = tuple(
 class RetryAdvice(msgspec.Struct, frozen=True, kw_only=True):
     """What ``n`` limited answers of one server and model say about waiting; durations are milliseconds.
 
-    ``wait_ms`` is the newest answer's that tells one: its Retry-After, else the time after which the allowance that it
-    says is used up comes back. ``not_before`` is that answer's end plus ``wait_ms``. Headroom is the newest told.
+    ``wait_ms`` comes from the newest answer that has one: its Retry-After, else the time until the allowance that it
+    reports as used up is reset. ``not_before`` is that answer's end plus ``wait_ms``. Headroom is the newest reported.
     """
 
     backend_name: str | None
@@ -37,7 +37,7 @@ class RetryAdvice(msgspec.Struct, frozen=True, kw_only=True):
     wait_ms: float | None
     wait_source: str | None  # retry_after or ratelimit_reset
     not_before: str | None
-    retry_after_n: int  # answers that tell a Retry-After
+    retry_after_n: int  # answers with a Retry-After
     retry_after_max_ms: float | None
     ratelimit_limit_requests: float | None
     ratelimit_remaining_requests: float | None
@@ -89,7 +89,7 @@ def _wait(record: Mapping[str, Any]) -> tuple[float | None, str | None]:
 
 
 def _duration(record: Mapping[str, Any], name: str) -> float | None:
-    """An adopted file may hold anything; what is negative is no duration."""
+    """An adopted file may hold anything; a negative number is not a duration."""
     value = record[name]
     return value if value is not None and value >= 0 else None
 

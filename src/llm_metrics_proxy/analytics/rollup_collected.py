@@ -65,7 +65,7 @@ class Collected:
 
     def __init__(self, plan: QueryPlan, chosen: Chosen, times: Sequence[tuple[Any, ...]]) -> None:
         self._plan, self._chosen, self._times = plan, chosen, times
-        # without dimensions there is one group, be it of no records
+        # without dimensions there is one group, even with no records
         by_any = chosen.times or chosen.grouping != chosen.hidden
         self._numbers: dict[tuple[Any, ...], int] = {} if by_any else {(None,) * len(chosen.hidden): 0}
         self._counts: list[tuple[Ints, Ints]] = []  # group, (requests, succeeded, failed)

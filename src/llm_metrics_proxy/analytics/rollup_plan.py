@@ -22,7 +22,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Chosen(NamedTuple):
-    """A grain that has all that a plan asks for. Fields are numbers of ``values.FIELDS``."""
+    """A grain that has everything that a plan needs. Fields are numbers of ``values.FIELDS``."""
 
     grain: Grain
     filter: Mapping[str, Any]  # dimension -> the value that its key must have
@@ -34,7 +34,7 @@ class Chosen(NamedTuple):
     bins_of: int | None = None  # a histogram: the field whose values are sorted into bins
     hidden: tuple[
         str, ...
-    ] = ()  # the last of grouping and order: what tells errors where the plan does not group by it
+    ] = ()  # the last of grouping and order: what separates errors if the plan does not group by it
 
     def needs_dense(self, level: RollupLevel) -> bool:
         """Some buckets may be there within some of that level alone: some days, or some quarters of an hour."""
@@ -46,7 +46,7 @@ class Chosen(NamedTuple):
         return tuple(both[place] for place in self.order)
 
     def cover_levels(self, dense: Mapping[RollupLevel, Container[int]]) -> list[CoverLevel]:
-        """The levels that have the sketches asked for, the coarsest first. ``dense``: days and quarters, if any are."""
+        """The levels that have the needed sketches, the coarsest first. ``dense``: days and quarters, if any are."""
         kept = sorted(self.grain.kept, key=lambda one: -one.level.seconds)
         return [
             CoverLevel(one.level, None if one.dense is None else Within(one.dense, dense[one.dense]))

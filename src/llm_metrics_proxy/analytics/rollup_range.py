@@ -28,7 +28,7 @@ def has_tables(now: Snapshot) -> bool:
 
 
 def usable_state(now: Snapshot) -> RollupState | None:
-    """The state, if roll-ups are complete but for the newest records."""
+    """The state, if roll-ups are complete except for the newest records."""
     if not has_tables(now):
         return None
     state = RollupState.of(now.query(READ_STATE))

@@ -41,7 +41,7 @@ class RollupSource:
         self._records = RecordsSource(reader)
 
     def can_answer(self, plan: QueryPlan) -> bool:
-        """Roll-ups are complete, and keep what is asked for."""
+        """Roll-ups are complete, and have what the plan needs."""
         with self._reader.snapshot() as now:
             return all(one is not None and _covered(now, one) is not None for one in _with_days(now, plan))
 
@@ -108,7 +108,7 @@ def _range(now: Snapshot, plan: QueryPlan) -> tuple[datetime, datetime] | None:
 
 
 def _with_days(now: Snapshot, plan: QueryPlan) -> Iterator[QueryPlan | None]:
-    """The plan, and the one that tells where its times are to be found; ``None``: that is not known."""
+    """The plan, and the one that finds its times; ``None``: that is not known."""
     yield plan
     if plan.needs.times:
         within = _range(now, plan)

@@ -1,7 +1,7 @@
 """Rows as they are, from files that other programs wrote: what a column holds need not be what it is there for.
 
 A table that was adopted keeps the values it had, each with its storage class: text where a number belongs, bytes,
-infinities, NULL, and text that is no UTF-8. A value that does not fit its column is shown as missing (JSON null), and
+infinities, NULL, and text that is not UTF-8. A value that does not fit its column is shown as missing (JSON null), and
 ``unfit_values`` has it by column, as SQL would write it; it counts in no sum and no mean.
 """
 
@@ -26,9 +26,9 @@ def described(value: Any) -> str:
 
 
 def read(reader: Snapshot, sql: str, parameters: Sequence[SqlValue] = (), *, columns: int) -> list[tuple[Any, ...]]:
-    """All rows of a statement with so many ``columns``; bytes of its text that are no Unicode become U+FFFD.
+    """All rows of a statement with that many ``columns``; bytes of its text that are not Unicode become U+FFFD.
 
-    A statement whose order matters needs a LIMIT: it may be asked inside another one. Raises ``StoreError``.
+    A statement whose order matters needs a LIMIT: it may be nested in another one. Raises ``StoreError``.
     """
     try:
         return reader.query(sql, parameters)

@@ -50,5 +50,5 @@ def parse_slo(text: str) -> Slo:
     """Such as ``time_to_first_token_ms<500``. Raises ``QueryError``."""
     match = _FORM.fullmatch(text)
     if match is None:
-        raise QueryError("slo", f"{text[:64]!r} is no SLO: give one such as time_to_first_token_ms<500")
+        raise QueryError("slo", f"{text[:64]!r} is not an SLO: give one such as time_to_first_token_ms<500")
     return Slo(match[1], match[2], float(match[3]))

@@ -37,7 +37,7 @@ class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One period of a query, resolved: everything that a source must know, and no more.
 
     ``filter`` has the conditions with its own start and end, which may be open. ``start`` and ``end`` say which range
-    the answer is about; they are aware and in UTC, or ``None`` where no record has a time, or none is asked about.
+    the answer is about; they are aware and in UTC, or ``None`` where no record has a time, or the plan is about none.
     """
 
     filter: RequestFilter
@@ -51,7 +51,7 @@ class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[int, int] | None = None  # only records with greater ids than the first, up to the second
     # Dimensions of other plans of the answer: where buckets reach beyond the range, all of them count the same records.
     adds_up_with: tuple[str, ...] = ()
-    most_errors: int | None = None  # so many groups are enough: those with most errors, of those that have any
+    most_errors: int | None = None  # how many groups are enough: those with most errors, of those that have any
     parse_times: bool = False  # buckets, all of one length, have times of every readable form, and not of today's alone
     by_version: bool = True  # whether ``SourceResult.versions`` is needed
 
@@ -69,11 +69,11 @@ class ColumnStats(Protocol):
 
     @property
     def min(self) -> float | None:
-        """The smallest, if ``Needs.extremes`` asks for it."""
+        """The smallest, with ``Needs.extremes``."""
 
     @property
     def max(self) -> float | None:
-        """The largest, if ``Needs.extremes`` asks for it."""
+        """The largest, with ``Needs.extremes``."""
 
     def quantile(self, fraction: float) -> float | None:
         """Linear between the two nearest values, or within ``Source.relative_error`` of it; ``None``: not known, as
@@ -131,7 +131,7 @@ class Source(Protocol):
         """Of percentiles; 0 where they are exact."""
 
     def can_answer(self, plan: QueryPlan) -> bool:
-        """Whether it knows all that the plan asks for, at this moment. Raises ``StoreError``."""
+        """Whether it has everything that the plan needs, at this moment. Raises ``StoreError``."""
 
     def is_worth_it(self, plan: QueryPlan) -> bool:
         """Whether it is better than the sources after it, of a plan that it can answer. Raises ``StoreError``."""

@@ -11,7 +11,7 @@ from llm_metrics_proxy.storage.base import Reader
 
 def sources_of(reader: Reader) -> tuple[Source, ...]:
     """The one to ask first stands first; the last one can answer everything."""
-    from llm_metrics_proxy.analytics.rollup_source import RollupSource  # noqa: PLC0415 -- numpy, for whoever asks
+    from llm_metrics_proxy.analytics.rollup_source import RollupSource  # noqa: PLC0415 -- numpy, only if used
 
     return (RollupSource(reader), RecordsSource(reader))
 

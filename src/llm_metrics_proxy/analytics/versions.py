@@ -19,7 +19,7 @@ from llm_metrics_proxy.storage.base import Reader
 
 
 class VersionNote(msgspec.Struct, frozen=True, kw_only=True):
-    """One released version, as far as the meaning of stored numbers goes."""
+    """What one released version means for stored numbers."""
 
     version: str
     tokens_per_second: str  # its formula
@@ -131,7 +131,7 @@ CURRENT_SINCE: Final = max((Version.parse(note.version) for note in VERSION_HIST
 def follows_older(stamp: Any) -> bool:
     """Whether a record with this ``app_version`` still follows formulas that were replaced since.
 
-    A stamp that is no version (NULL, empty, ``v2.0.0``, bytes) is treated as the oldest.
+    A stamp that is not a version (NULL, empty, ``v2.0.0``, bytes) is treated as the oldest.
     """
     return CURRENT_SINCE is not None and precedes(stamp, str(CURRENT_SINCE))
 
@@ -147,7 +147,7 @@ def older_among(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:
 
 
 def by_name(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:
-    """Counts by the stamp as people see it; what is no version comes first, then versions as they rose."""
+    """Counts by the stamp as people see it; stamps that are not versions first, then versions in order."""
     names: Counter[str] = Counter()
     for stamp, n in counts:
         names[described(stamp)] += n
@@ -155,7 +155,7 @@ def by_name(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:
 
 
 def records_by_version(reader: Reader) -> dict[str, int]:
-    """Records in the database by app_version, oldest version first; what is no version comes before all.
+    """Records in the database by app_version, oldest version first; stamps that are not versions come before all.
 
     Roll-ups know it, unless they know of pruned records too. Raises ``StoreError``.
     """

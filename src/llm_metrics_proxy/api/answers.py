@@ -64,7 +64,7 @@ def too_many_attempts(wait_s: float) -> Response:
 
 
 def query_error(_: Request, error: Exception) -> Response:
-    """A question that cannot be answered as asked."""
+    """An invalid query."""
     assert isinstance(error, QueryError)
     return error_response(422, "invalid_request", str(error), error.parameter)
 
@@ -93,7 +93,7 @@ def blocked(_: Request, error: Exception) -> Response:
 
 
 _HTTP_ERRORS: Final = {
-    404: ("not_found", "there is nothing at {path}; /docs lists what there is"),
+    404: ("not_found", "there is nothing at {path}; /docs lists the paths"),
     405: ("method_not_allowed", "{method} does not work at {path}; the header Allow names what does"),
 }
 

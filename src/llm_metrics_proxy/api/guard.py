@@ -7,7 +7,7 @@ rebinding gets around it, so only names that no stranger can point here are answ
 
 What changes something is taken from pages of this origin alone, and from programs, which send no Origin. Browsers say
 so in Sec-Fetch-Site. Where they do not (over plain HTTP, or older ones), Origin has to be what the request calls us, or
-the page has to have set X-Requested-With, as ours does: a browser lets no page send that elsewhere without a preflight,
+the page must have set X-Requested-With, as ours does: a browser lets no page send that elsewhere without a preflight,
 and none is granted here. So the page works behind a reverse proxy that passes no name on. A body has to say that it is
 JSON: forms and text go out to any site without a question (the "simple" requests of CORS).
 """
@@ -120,7 +120,7 @@ class Guard:
         if self._sessions is None or scope["path"] in self._open_paths:
             return None, _always
         if scope["path"] == SESSION_PATH and scope["method"] in {"POST", "DELETE"}:
-            return None, _always  # it asks for the token itself
+            return None, _always  # it checks the token itself
         return self._by_token(self._sessions, headers, client)
 
     def _by_token(
@@ -138,7 +138,7 @@ class Guard:
         return (None if verdict.right else _unauthorised()), _always
 
     def _is_known(self, hosts: list[str]) -> bool:
-        """Only HTTP/1.0 may lack Host: load balancers that ask for /health do, no browser does."""
+        """Only HTTP/1.0 may lack Host: load balancers that check /health do, browsers do not."""
         return all(map(self._hosts.admits, hosts))
 
 
@@ -192,7 +192,7 @@ def _foreign() -> ASGIApp:
 
 
 def _not_json() -> ASGIApp:
-    return error_response(415, "unsupported_media_type", "the body is to be JSON: send Content-Type: application/json")
+    return error_response(415, "unsupported_media_type", "the body must be JSON: send Content-Type: application/json")
 
 
 def _misdirected() -> ASGIApp:

@@ -78,7 +78,7 @@ class IngestionHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MigrationHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """A migration that this process runs; it is no fault unless it keeps data from being read."""
+    """A migration that this process runs; not a fault unless it keeps data from being read."""
 
     phase: str
     run_id: int | None
@@ -111,7 +111,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     workers: list[WorkerHealth]
     backends: list[BackendHealth] = []
     disks: list[DiskHealth] = []
-    readers_refused: int = 0  # connections to the metrics API that were told 503, or had to wait to be accepted
+    readers_refused: int = 0  # connections to the metrics API that got 503, or had to wait to be accepted
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):

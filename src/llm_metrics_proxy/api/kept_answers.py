@@ -18,7 +18,7 @@ _MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age=(\d{1,9})\s*(?:,|$)", re.IGNORE
 
 
 class KeptAnswer(NamedTuple):
-    """An answer's body, and the whole seconds since it was asked for."""
+    """An answer's body, and its age in whole seconds."""
 
     body: bytes
     age_s: int
@@ -39,7 +39,7 @@ def max_age_s(cache_control: str) -> int:
 
 
 class KeptAnswers:
-    """Used from many threads. Those made longest ago go first where there is no room."""
+    """Used from many threads. The oldest go first if there is no room."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, most_bytes: int = MOST_BYTES) -> None:
         self._clock, self._most_bytes = clock, most_bytes

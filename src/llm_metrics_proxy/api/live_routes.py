@@ -59,7 +59,7 @@ def add_live_routes(routes: DataRoutes, ports: ApiPorts) -> None:
 
 def _read_id(text: str) -> int:
     if not _ID.fullmatch(text):
-        raise QueryError("Last-Event-ID", f"{text[:64]!r} is no id of an event of this stream; begin again without one")
+        raise QueryError("Last-Event-ID", f"{text[:64]!r} is not an event id of this stream; begin again without one")
     return int(text)
 
 

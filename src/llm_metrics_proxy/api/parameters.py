@@ -27,7 +27,7 @@ def _read_flag(text: object) -> object:
     return text == "true"
 
 
-# A parameter is absent or has a value: null is no third thing, so it is kept out of the schema.
+# A parameter is absent or has a value; null is not allowed, so it is kept out of the schema.
 _Absent = SkipJsonSchema[None]
 _Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT_CHARS)] | _Absent
 Flag = Annotated[bool, BeforeValidator(_read_flag)] | _Absent
@@ -45,7 +45,7 @@ def _moment(meaning: str) -> Any:
 
 
 def _condition(name: str, column: Column) -> Any:
-    """A list of words is documented; it is refused by ``RequestFilter``, whose message names what there is."""
+    """A list of words is documented; ``RequestFilter`` refuses others, and its message names the list."""
     assert column.filter is not None
     kinds = {bool: Flag, int: _Status if column.kind is STATUS else _Whole, str: _Text}
     words: Any = {"enum": list(WORDS[name])} if name in WORDS else None

@@ -62,7 +62,7 @@ class MigrationPorts(Protocol):
         """While ``progress`` is paused: when it goes on, aware."""
 
     def lock_holder(self) -> int | None:
-        """Process id of whoever migrates this database now, this process included; ``None``: nobody."""
+        """Id of the process that migrates this database now, this one included; ``None``: no process does."""
 
     def blocks_store(self) -> bool:
         """The file is one of an older program that is not adopted yet: nothing can be read from or stored in it."""

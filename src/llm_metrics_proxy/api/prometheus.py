@@ -158,10 +158,10 @@ class Exposition:
     def render(
         self, health: Health, accept: str, *, watch: WatchPorts | None = None, telemetry: Telemetry | None = None
     ) -> tuple[bytes, str]:
-        """Body and content type: the text format, or OpenMetrics if ``accept`` asks for it."""
+        """Body and content type: the text format, or OpenMetrics if ``accept`` names it."""
         encoder, content_type = choose_encoder(accept)
         parts: list[bytes] = []
         for family, lines in zip(FAMILIES, self._series.now(), strict=True):
-            # A model that is no text must not cost everybody all metrics.
+            # A model that is not text must not cost everybody all metrics.
             parts += (encoder(_Only(family)).removesuffix(_OPENMETRICS_END), lines.encode(errors="replace"))
         return b"".join((*parts, encoder(_Live(health, watch, telemetry)))), content_type

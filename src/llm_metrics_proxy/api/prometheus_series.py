@@ -2,9 +2,9 @@
 
 A hundred models make tens of thousands of lines, and between two scrapes few series change: the lines of a series are
 made once for each state that was stored. What was never counted has no line, as most combinations never are: no kind
-of error, and no histogram. Two things are there at 0 all the same, so that ``rate()`` sees the first one:
+of error, and no histogram. Two kinds of series exist at 0 anyway, so that ``rate()`` sees the first one:
 
-* of each series every outcome, and the kinds of errors that the rules in ``contrib/`` ask for by model;
+* of each series every outcome, and the kinds of errors that the rules in ``contrib/`` select by model;
 * every outcome and every kind of error once without a model, from the start.
 """
 
@@ -21,7 +21,7 @@ from llm_metrics_proxy.wire.error_types import OUTCOMES, TAXONOMY
 
 PREFIX: Final = "llm_proxy_"
 _LABELS: Final = ("model", "backend", "endpoint", "streaming")
-_ALERTED_CATEGORIES: Final = frozenset({"limit"})  # rules ask for these by model
+_ALERTED_CATEGORIES: Final = frozenset({"limit"})  # rules select these by model
 _NO_ERRORS: Final[dict[tuple[str, ...], float]] = {
     (row.category, row.type): 0 for row in TAXONOMY if row.category in _ALERTED_CATEGORIES
 }

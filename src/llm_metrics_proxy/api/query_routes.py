@@ -49,7 +49,7 @@ def add_query_routes(routes: DataRoutes, ports: ApiPorts) -> None:
     def read_breakdown(parameters: Annotated[BreakdownParameters, Query()]) -> Response:
         return json_response(ask(sources, parameters.to_query(), now()))
 
-    @routes.get("compare", "Metrics of a period beside those of the period before", in_rows, CompareParameters)
+    @routes.get("compare", "Metrics of a period compared with the period before", in_rows, CompareParameters)
     def read_comparison(parameters: Annotated[CompareParameters, Query()]) -> Response:
         return json_response(ask(sources, parameters.to_query(), now()))
 

@@ -15,7 +15,7 @@ from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.reports import DEFAULT_DAYS, FORMATS, ReportQuery, build, rendered
 
 _DESCRIPTION: Final = (
-    "Summary in sentences, figures beside those of the period before, charts, the busiest models and clients, errors "
+    "Summary in sentences, figures compared with the period before, charts, the busiest models and clients, errors "
     f"and what to do about them, the slowest requests. Without `start` it is about the last {DEFAULT_DAYS} days."
 )
 

@@ -9,7 +9,7 @@ from llm_metrics_proxy.forwarded import Asker
 ASKED_FOR_HEAD: Final = "llm_metrics_proxy.head"  # there: answers that would go on for long need no body
 _ASKER: Final = "llm_metrics_proxy.asker"
 ABORT: Final = "llm_metrics_proxy.abort"  # a function that breaks the connection off; from ``server``
-REFUSAL: Final = "llm_metrics_proxy.refusal"  # an application that answers in place of ours; from ``capacity``
+REFUSAL: Final = "llm_metrics_proxy.refusal"  # an application that answers instead of ours; from ``capacity``
 
 
 def with_one_slash(scope: Scope) -> Scope:
@@ -24,6 +24,6 @@ def with_asker(scope: Scope, asker: Asker) -> Scope:
 
 
 def asker_of(scope: Scope) -> Asker:
-    """Who asks, by ``with_asker``."""
+    """The client, set by ``with_asker``."""
     asker: Asker = scope[_ASKER]
     return asker

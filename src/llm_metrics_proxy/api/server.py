@@ -95,7 +95,7 @@ def serve(
 ) -> None:
     """Answer on ``sock`` (bound; it is closed at the end) until ``stop``, then finish what is under way within 5 s.
 
-    Blocks. ``stop`` is asked every 0.1 s. Raises what uvicorn raises when it cannot listen.
+    Blocks. ``stop`` is called every 0.1 s. Raises what uvicorn raises when it cannot listen.
     """
     admitted = capacity or ReaderCapacity()
     protocol = type("Protocol", (_Protocol,), {"capacity": admitted})

@@ -57,7 +57,7 @@ class _Failures:
 
 
 class Attempts:
-    """Failed attempts by address, the addresses seen last only: memory stays bounded whoever knocks."""
+    """Failed attempts by address, for the addresses seen last only, so memory stays bounded."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

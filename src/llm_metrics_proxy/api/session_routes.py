@@ -50,11 +50,11 @@ def add_session_routes(app: FastAPI, sessions: Sessions | None, app_version: str
         async for chunk in request.stream():
             body += chunk
             if len(body) > _MOST_BODY_BYTES:
-                return error_response(413, "too_large", 'the body is to be {"token": "…"} and no more')
+                return error_response(413, "too_large", 'the body must be {"token": "…"} and no more')
         try:
             given = msgspec.json.decode(body, type=_Given).token
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return error_response(422, "invalid_request", 'the body is to be JSON: {"token": "…"}', "token")
+            return error_response(422, "invalid_request", 'the body must be JSON: {"token": "…"}', "token")
         # Nothing is awaited from here on: attempts at once count one by one.
         verdict = sessions.judge(asker_of(request.scope).address, given.encode(errors="surrogatepass"))
         if verdict.wait_s > 0:

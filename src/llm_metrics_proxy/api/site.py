@@ -1,4 +1,4 @@
-"""The dashboard's files, served from memory: a page for every view, and assets that browsers may keep for ever.
+"""The dashboard's files, served from memory: a page for every view, and assets that browsers may keep forever.
 
 The page uses relative addresses, so it works below any prefix: every view is one step below the program's root, which
 is then the page's folder. Only the root has two addresses behind a reverse proxy, ``/llm/`` and ``/llm``; its page adds
@@ -47,7 +47,7 @@ _NOT_BUILT: Final = (
 
 
 class Asset(NamedTuple):
-    """One file in every coding that there is of it; ``identity`` always is."""
+    """One file in each of its codings; ``identity`` is always there."""
 
     media_type: str
     etag: str

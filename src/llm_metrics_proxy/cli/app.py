@@ -61,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:  # a flag or verb that does not exist, a value that Typer refuses
         _complain(f"{error.format_message()} (see {PROGRAM} --help)" if error.format_message() else "")
         return error.exit_code
-    except UnicodeEncodeError as error:  # bytes of a command line, a variable or a folder that are no text
+    except UnicodeEncodeError as error:  # bytes of a command line, a variable or a folder that are not text
         _complain(f"{error.object!r} is not UTF-8: choose another name")
         return WRONG_USE
     except (KeyboardInterrupt, typer.Abort):

@@ -1,4 +1,4 @@
-"""``backup``: keep the database as it is now, look whether backups are still whole, and put one in its place."""
+"""``backup``: back up the database, check whether backups are still complete, and restore one."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -167,10 +167,10 @@ def _pages(report: Report) -> OnProgress:
 
 
 def _percent(report: Report) -> OnProgress:
-    def told(done: int, total: int) -> None:
+    def reported(done: int, total: int) -> None:
         report(Progress(phase=WorkPhase.VERIFYING, detail=f"{done * 100 // (total or 1):>3} %"))
 
-    return told
+    return reported
 
 
 def _plain_of(folder: Path, made: Backup) -> dict[str, Any]:

@@ -38,8 +38,8 @@ def compact(
     folder = loaded.settings.backup_dir.absolute()
     with stoppable() as (stop, report):  # stopped, it leaves the database as it was
         watch = Watch(
-            _told(report, WorkPhase.BACKING_UP),
-            _told(report, WorkPhase.COMPACTING),
+            _reported(report, WorkPhase.BACKING_UP),
+            _reported(report, WorkPhase.COMPACTING),
             lambda what: report(Progress(phase=WorkPhase.VERIFYING, detail=what)),
             stop.event,
         )
@@ -68,12 +68,12 @@ def _print(path: Path, folder: Path, done: Compacted, given_back: int) -> None:
     lines(out, rows)
 
 
-def _told(report: Report, phase: WorkPhase) -> OnProgress:
+def _reported(report: Report, phase: WorkPhase) -> OnProgress:
     reporters: list[ProgressReporter] = []
 
-    def told(done: int, total: int) -> None:
+    def reported(done: int, total: int) -> None:
         if not reporters:
             reporters.append(ProgressReporter(report, phase, total))
         reporters[0].advance(done)
 
-    return told
+    return reported

@@ -66,7 +66,7 @@ def _sizes(path: Path) -> str:
 
 
 def _unless_locked_out(path: Path, found: str, advice: str = "") -> Finding:
-    """The finding, unless this user, or the owner of the database, could not go on with what is there."""
+    """The finding, unless this user, or the owner of the database, could not continue with the files."""
     denied = [f"{each} cannot be {deed}" for each, deed in _denied(path)]
     if denied:
         to_do = "run as the owner of the database, or let this user write the file, its side files and its folder"

@@ -45,7 +45,7 @@ def doctor(
 
 
 def _links(names: Sequence[str]) -> Finding:
-    found = f"{len(names)} variables describe services beside this one, so they are no settings: {', '.join(names)}"
+    found = f"{len(names)} variables describe neighbouring services, so they are not settings: {', '.join(names)}"
     return ok("links", found, "nothing; enableServiceLinks: false in the pod keeps them away")
 
 

@@ -66,7 +66,7 @@ def print_errors(result: Errors) -> None:
 
 
 def _print_types(out: Console, result: Errors) -> None:
-    """In a narrow terminal what to do stands in a table of its own, where it has room."""
+    """In a narrow terminal the advice has its own table, with enough room."""
     beside = out.width >= _WIDE_COLUMNS
     titles = ("category", "type", "count", "of all", "newest (UTC)", "what to do")
     types, advice = _table(*titles[: 6 if beside else 5]), _table("type", "what to do")

@@ -22,7 +22,7 @@ from llm_metrics_proxy.export import export as pieces_of
 
 _DEFAULT: Final = "jsonl"
 _MIB: Final = 1024 * 1024
-_SETTLED_S: Final = 1.0  # a rate of less time is no rate
+_SETTLED_S: Final = 1.0  # a rate over less time means nothing
 
 
 @with_settings(*READING)
@@ -46,7 +46,7 @@ def export(
         format=format or format_by_name(output, FORMATS, _DEFAULT), columns=choose(columns), filter=chosen, bom=bom
     )
     if output == STANDARD_OUTPUT and not FORMATS[query.format].is_text and sys.stdout.isatty():
-        raise ExportError(f"{query.format} is no text for a terminal: name a file with --output, or pipe it on")
+        raise ExportError(f"{query.format} is not text for a terminal: name a file with --output, or pipe it on")
     messages = error_console()
     started = time.monotonic()
     with open_database(loaded) as reader, shown(messages) as report, written(output, force=force) as file:

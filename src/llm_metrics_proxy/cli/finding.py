@@ -14,7 +14,7 @@ class CheckStatus(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What was found; ``advice`` is what to do about it, empty when nothing is to be done."""
+    """What was found; ``advice`` is what to do about it, empty if nothing needs doing."""
 
     check: str
     status: CheckStatus

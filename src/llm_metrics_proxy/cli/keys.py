@@ -16,9 +16,9 @@ _QUIT: Final = frozenset({b"q", b"Q", b"\x04", b""})  # also Ctrl-D, and the end
 
 @contextmanager
 def quit_key() -> Iterator[Callable[[float], bool]]:
-    """A function that waits so many seconds, and returns early and true when the person wants to leave.
+    """A function that waits that many seconds, and returns early and true when the person wants to leave.
 
-    Ctrl-C counts as one; a second Ctrl-C, while the first has to wait for something, raises ``KeyboardInterrupt`` as
+    Ctrl-C counts as one; a second Ctrl-C, while the first waits for something, raises ``KeyboardInterrupt`` as
     ever. Without a terminal on standard input there is Ctrl-C alone.
     """
     with _interrupted() as interrupted:

@@ -129,7 +129,7 @@ def run(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Back up, adopt, migrate in batches, verify every record; or go on with what was interrupted.
+    """Back up, adopt, migrate in batches, verify every record; or continue an interrupted run.
 
     The proxy and the metrics process may run meanwhile. Ctrl-C stops after the current batch.
     """
@@ -170,7 +170,7 @@ def undo(
     path = database(loaded, db)
     options = _options(loaded.settings, wait_for_lock=wait)
     if to is not None and not Version.is_valid(to):
-        raise SettingsError([f"--to: {to!r} is no version such as 2.0.0"])
+        raise SettingsError([f"--to: {to!r} is not a version such as 2.0.0"])
     _work(
         lambda report, stop: engine.undo(
             path, options, to_version=to, report=report, stop=stop.event, migrations=MIGRATIONS
@@ -245,7 +245,7 @@ def notices(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Show what migrations changed in how numbers are read, and what asks for attention."""
+    """Show how migrations changed the meaning of numbers, and what needs attention."""
     path = database(loaded, db)
     dismissed = dismiss_notices(path) if dismiss else 0
     found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
@@ -259,7 +259,7 @@ def notices(
 
 
 def _runs(path: Path) -> list[Any]:
-    """Runs of a database of ours; another program's table of the same name is not taken for it."""
+    """Runs of a database of ours; another program's table of the same name does not count."""
     inspection = inspect(path)
     refuse(inspection)
     if inspection.found is not FileKind.OURS:

@@ -115,7 +115,7 @@ def _print_metric(out: Console, metric: MetricChange, plan: MigrationPlan) -> No
         out.print(f"… and {len(metric.by_model) - _MODELS:,} more models; --json has them all")
     left_out = metric.overall.before.left_out
     if left_out:
-        out.print(f"Before: {records(left_out)} of the sample left out, whose value is no finite number.")
+        out.print(f"Before: {records(left_out)} of the sample left out, whose value is not a finite number.")
 
 
 def _add(shown: Table, name: str, comparison: Comparison) -> None:

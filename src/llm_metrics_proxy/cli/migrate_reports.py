@@ -17,7 +17,7 @@ _REFUSED: Final = frozenset({FileKind.FOREIGN, FileKind.DAMAGED, FileKind.NEWER}
 
 
 def print_status(path: Path, status: MigrationStatus) -> None:
-    """The file, the records by version, what is to be done."""
+    """The file, the records by version, and what to do."""
     out = console()
     rows = [("Database", plain(path)), ("Found", plain(status.message))]
     if status.lock_holder is not None:

@@ -19,7 +19,7 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 MISSING: Final = "-"  # never 0
 _PIPE_COLUMNS: Final = 400
 _PADDING: Final = re.compile(r" +(?=\n)")
-_WIDE: Final = 1e12  # what is larger is no measurement, and must not push the columns beside it off the screen
+_WIDE: Final = 1e12  # larger ones are not measurements, and must not push other columns off the screen
 
 
 def console() -> Console:

@@ -62,7 +62,7 @@ def query(
     timezone: Annotated[str, _flag("IANA zone whose calendar divides time, such as Europe/Berlin.")] = "UTC",
     order: Annotated[str | None, _flag("Metric or dimension to sort by; with - in front, descending.")] = None,
     limit: Annotated[int, _flag("Show so many groups; all others are one row.", min=1, max=MAX_ROWS)] = 20,
-    compare: Annotated[bool, _flag("Beside the period of the same length before.", "--compare")] = False,
+    compare: Annotated[bool, _flag("Compare with the previous period of the same length.", "--compare")] = False,
     slo: Annotated[
         list[str] | None, _flag("For goodput, such as time_to_first_token_ms<500; repeatable.", metavar="SLO")
     ] = None,
@@ -170,7 +170,7 @@ def _print_bars(out: Console, result: Result) -> None:
 
 
 def bars(values: Sequence[float | None], width: int) -> str:
-    """One bar per value, or the largest of several where there is no room for all; a gap where none is known."""
+    """One bar per value, or the largest of several if there is no room for all; a gap if none is known."""
     each = -(-len(values) // width) if values else 1
     groups = [[one for one in values[at : at + each] if one is not None] for at in range(0, len(values), each)]
     heights = [max(group) if group else None for group in groups]

@@ -27,7 +27,7 @@ def report(
     timezone: Annotated[str, typer.Option(metavar="ZONE", help="IANA zone, such as Europe/Berlin.")] = "UTC",
     force: Force = False,
 ) -> None:
-    """Write a report: a summary in sentences, figures beside those of the period before, charts, models, clients,
+    """Write a report: a summary in sentences, figures compared with the period before, charts, models, clients,
     errors and what to do about them. Without --since it is about the last seven days."""
     name = format or format_by_name(output, FORMATS, _DEFAULT)
     if name not in FORMATS:

@@ -92,7 +92,7 @@ def _undo(loaded: Loaded, repricing_id: int, *, json: bool) -> None:
 
 def _print(result: Repriced, price_lists: str, *, dry_run: bool) -> None:
     out = console()
-    would = "would be priced anew" if dry_run else "were priced anew"
+    would = "would be repriced" if dry_run else "were repriced"
     out.print(f"By {price_lists}: {result.looked_at:,} records looked at, {result.changed:,} {would}.")
     out.print(f"Cost before {result.cost_before_usd:,.6f} USD, after {result.cost_after_usd:,.6f} USD.")
     out.print(f"Unknown before and after: {result.unknown:,}; known, and kept as they were: {result.kept:,}.")

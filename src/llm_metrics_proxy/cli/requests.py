@@ -56,7 +56,7 @@ def requests(
 def arriving(
     reader: Reader, chosen: RequestFilter, after_id: int, *, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[list[dict[str, Any]]]:
-    """Records stored after ``after_id``, in that order, for ever. A record is stored when its request ends, so the
+    """Records stored after ``after_id``, in that order, without end. A record is stored when its request ends, so the
     order is not that of the timestamps, and a page by timestamp would miss long requests."""
     table = whole_table(columns_there(reader))
     while True:

@@ -13,7 +13,7 @@ from llm_metrics_proxy.storage.affinity import connect_to_records
 from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
-DAYS: Final = 10  # that are compared, chosen anew each time
+DAYS: Final = 10  # to compare, different ones each time
 _STEP: Final = 6  # of the schema, which brings the tables
 _NAME: Final = "rollups"
 
@@ -31,7 +31,7 @@ def rollups(settings: Settings) -> Finding:
     except (LlmMetricsProxyError, apsw.Error) as error:
         return warning(_NAME, str(error), "the check `database` says more")
     if checked.fault is not None:
-        advice = "please report it; a migration, or a new version's tables, make all of them anew"
+        advice = "please report it; a migration, or a new version's tables, rebuild all of them"
         return failed(_NAME, checked.fault, advice)
     if not checked.is_complete:
         return ok(_NAME, "they are being made; until then, records answer")

@@ -97,7 +97,7 @@ def moment(text: str | None, flag: str, now: datetime) -> datetime | None:
 def open_database(loaded: Loaded, explain: Explain | None = None) -> Iterator[SqliteReader]:
     """The database, read-only; a newer program's is read for what this one knows of it.
 
-    ``explain`` gets each statement. Raises ``StoreError`` that says where it was looked for and why there, or that it
+    ``explain`` gets each statement. Raises ``StoreError`` that says where it was searched and why, or that it
     belongs to another program, or to an older one and is not adopted yet.
     """
     path = loaded.settings.db_path

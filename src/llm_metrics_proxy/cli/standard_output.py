@@ -1,10 +1,10 @@
 """Standard output of every verb: what the locale cannot write has a stand-in, and a write that fails is an error.
 
-SQLite and the journal name files in UTF-8 and nothing else, so Python has to as well, whatever the locale is: else one
+SQLite and the journal name files in UTF-8 and nothing else, so Python must too, whatever the locale is: else one
 folder would have two names. Only the text on the screen is in the locale's encoding.
 
-A character that is missing in the terminal's encoding is no reason to show nothing. A full disk is one, with words. A
-reader who has seen enough (``| head``) is no trouble at all: the verb ends as filters do. JSON and files are bytes and
+If the terminal's encoding lacks a character, the rest is still shown. A full disk ends the verb with a message. A
+reader who has seen enough (``| head``) ends it quietly, as with any filter. JSON and files are bytes and
 go through unchanged.
 """
 
@@ -46,7 +46,7 @@ class _Descriptor(io.FileIO):
 
 
 def begin_again_in_utf8() -> None:
-    """Replace this process by itself in Python's UTF-8 mode, where it is not; its children will be in it, too."""
+    """Restart this process in Python's UTF-8 mode unless it is in it; its children inherit that."""
     if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8" or not sys.executable:
         return
     shown = "utf-8" if sys.stdout is None else sys.stdout.encoding

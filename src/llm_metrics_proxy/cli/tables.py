@@ -1,7 +1,7 @@
-"""Tables in the room that there is: nothing of a number is ever cut, and a name is the last thing to go.
+"""Tables that fit the width: numbers are never cut, and names are the last thing to go.
 
-``print_table`` is for answers, which are whole: where the columns have no room beside each other, each row becomes a
-few lines. ``layout`` is for lists that are looked at as they grow: columns give way, the least important first.
+``print_table`` is for answers, which are whole: if the columns have no room next to each other, each row becomes a
+few lines. ``layout`` is for lists that grow on the screen: columns give way, the least important first.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -116,7 +116,7 @@ def widened(columns: Sequence[ListColumn], rows: Sequence[Any], *, snug: bool) -
 
 def layout(columns: Sequence[ListColumn], available: int) -> list[tuple[ListColumn, int]]:
     """The columns that ``available`` characters have room for, and how wide each is. The same for every record, so
-    that lines that are added stand under the same headings."""
+    that added lines are under the same headings."""
     kept = list(columns)
     while (widths := _widths([(each.least or each.width, each.width) for each in kept], available)) is None:
         if not any(each.drop for each in kept):

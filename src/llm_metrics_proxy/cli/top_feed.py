@@ -23,7 +23,7 @@ MAX_PER_POLL: Final = 2_000
 _CONNECT_S: Final = 5.0
 _SILENCE_S: Final = 30.0  # the stream says something every 10 s
 _AGAIN_S: Final = 1.0
-_BROKEN: Final = "broken"  # in place of an event: why there is none for now; the API has no event of this name
+_BROKEN: Final = "broken"  # instead of an event: why there is none for now; the API has no event of this name
 
 
 class Update(NamedTuple):
@@ -42,7 +42,7 @@ class Feed(Protocol):
     problem: str | None
 
     def first(self, within_s: float) -> list[Update]:
-        """What ended within the last seconds. Raises if there is nothing to be had from there."""
+        """What ended within the last seconds. Raises if it cannot be read."""
 
     def poll(self) -> list[Update]:
         """What came since; ``problem`` says what went wrong."""
@@ -88,7 +88,7 @@ class DatabaseFeed:
         return recent(before, datetime.now(UTC), within_s)
 
     def poll(self) -> list[Update]:
-        """Of very many new records, the newest are looked at one by one."""
+        """Of very many new records, only the newest are read one by one."""
         try:
             newest = newest_id(self._reader)
             found = arrived(self._reader, self._selection, self._through, newest, MAX_PER_POLL)
@@ -113,7 +113,9 @@ class ApiFeed:
         """``parameters``: the filter, as a query string. Raises ``ApiUnreachableError`` if ``url`` is none."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ApiUnreachableError(f"--url: {url} is no address of a metrics API, such as http://127.0.0.1:8002")
+            raise ApiUnreachableError(
+                f"--url: {url} is not the address of a metrics API, such as http://127.0.0.1:8002"
+            )
         self.name = f"{parts.scheme}://{parts.netloc}"
         self.open_requests: int | None = None
         self.problem: str | None = None

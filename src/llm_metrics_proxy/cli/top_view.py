@@ -16,7 +16,7 @@ from llm_metrics_proxy.cli.top_window import ModelLine, TopFrame, failed
 _MODELS_SHARE: Final = 0.5  # of the height, at most
 _AROUND: Final = 8  # lines that are neither a model nor a request
 _LEAST_ROWS: Final = 3
-_WIDEST: Final = 160  # columns of numbers that stand further apart are no longer read as lines
+_WIDEST: Final = 160  # columns of numbers further apart are hard to read as lines
 
 
 def picture(snapshot: TopFrame, width: int, height: int, *, snug: bool = False) -> RenderableType:
@@ -81,7 +81,7 @@ def _cost(one: ModelLine) -> str:
     return MISSING if one.cost_usd.sum is None else f"{one.cost_usd.sum:,.4f}"
 
 
-# A title is as wide as what stands below it; names get the rest.
+# A title is as wide as its column; names get the rest.
 _MODELS: Final = (
     ListColumn("model", 64, lambda one: plain(one.model), least=12),
     ListColumn(short("requests_per_second"), 7, lambda one: f"{one.requests_per_second:,.1f}", drop=1),

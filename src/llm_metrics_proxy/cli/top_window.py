@@ -44,16 +44,16 @@ class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TopFrame(msgspec.Struct, frozen=True, kw_only=True):
-    """The window at one moment. ``unseen``: requests of the window that were too many to be looked at one by one; they
+    """The window at one moment. ``unseen``: requests of the window that were too many to read one by one; they
     count in ``requests`` and ``requests_per_second``, and in nothing else."""
 
     source: str
-    window_s: float  # how long it is; less than asked for in the first seconds
+    window_s: float  # its length; less than requested in the first seconds
     requests: int
     requests_per_second: float
     unseen: int
     errors: int
-    error_rate: float | None  # errors / requests looked at; none if there was none
+    error_rate: float | None  # errors / requests read; none without requests
     cost_usd: Cost
     open_requests: int | None
     models: list[ModelLine]  # the busiest first
@@ -133,7 +133,7 @@ def cost(records: Iterable[Record]) -> Cost:
 
 
 def failed(record: Record) -> bool:
-    """Answers that are complete but flagged (policy) are no failures here."""
+    """Complete but flagged answers (policy) are not failures here."""
     return record.get("success") is False
 
 

@@ -6,7 +6,7 @@ from llm_metrics_proxy.processes.versions import versions
 
 
 def version(json: Json = False) -> None:
-    """Show the versions of the program and of what it stands on."""
+    """Show the versions of the program and of its libraries."""
     if json:
         print_json(versions())
         return

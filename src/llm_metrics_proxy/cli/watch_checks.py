@@ -64,7 +64,7 @@ def alerts(settings: Settings) -> Finding:
         found += f"; not taken yet: {untaken}"
         oldest = min(created for _, _, created, _ in waiting)
         if datetime.now(UTC).timestamp() - oldest > PATIENCE_S:
-            advice = "does the webhook's receiver run, and does it answer with 2xx? It is asked for a day"
+            advice = "does the webhook's receiver run, and does it answer with 2xx? It is retried for a day"
             return warning("alerts", found, advice)
     if firing:
         advice = "the dashboard's settings say since when, and what was measured"

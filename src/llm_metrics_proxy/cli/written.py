@@ -20,7 +20,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is ther
 
 
 def format_flag(formats: Iterable[str], default: str) -> Any:
-    """``--format``, which the end of the file's name may stand for."""
+    """``--format``, or the suffix of the file's name."""
     return typer.Option(metavar="|".join(formats), help=f"[default: by the end of FILE's name, else {default}]")
 
 

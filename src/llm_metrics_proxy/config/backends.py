@@ -14,7 +14,7 @@ MAX_BACKENDS: Final = 32  # as many as the scoreboard has room for
 _DAY_S: Final = 86_400
 _URL: Final = "an http:// or https:// URL without user, password, query or fragment"
 
-# First segments of paths that LLM servers have: a backend of such a name would hide them. `openai` is one too (Azure's
+# First segments of paths that LLM servers have: a backend of that name would hide them. `openai` is one too (Azure's
 # and Groq's paths begin so), but a name that people give: there the name counts.
 RESERVED: Final = frozenset({
     "health", "ready", "v1", "v1beta", "v2", "api", "chat", "completions", "completion", "embeddings", "embedding",
@@ -43,14 +43,14 @@ def _name(value: object) -> object:
 def _fields(value: object) -> object:
     for name, text in value.items() if isinstance(value, dict) else ():
         if not _FIELD_NAME.fullmatch(name) or name.lower() in _OURS:
-            raise ValueError(f"{name!r} is no header that can be added")
+            raise ValueError(f"{name!r} cannot be added as a header")
         if isinstance(text, str) and not _FIELD_VALUE.fullmatch(text):
             raise ValueError(f"the value of {name} is not printable ASCII")
     return value
 
 
 def _limit_of_its_own() -> Any:
-    return _key(None, "In place of the setting of this name.", ge=0.1, le=_DAY_S, shown_default="the setting")
+    return _key(None, "Overrides the setting of this name.", ge=0.1, le=_DAY_S, shown_default="the setting")
 
 
 class BackendTable(BaseModel):
@@ -60,33 +60,33 @@ class BackendTable(BaseModel):
 
     name: Annotated[Name, BeforeValidator(_name)] = _key(
         ...,
-        "What records, metrics and the path prefix `/name/…` call it.",
+        "Its name in records, metrics and the path prefix `/name/…`.",
         allowed="up to 63 of a-z, 0-9, dot, dash and underscore, and not the beginning of an LLM server's path",
     )
     url: Url = _key(..., "Its base URL; a trailing `/v1` is dropped.", allowed=_URL)
     dialect: Literal["openai", "anthropic", "ollama"] | None = _key(
         None,
-        "The API it offers; without, it gets requests of every API. `ollama` offers OpenAI's paths too.",
+        "The API it offers; if not set, it gets requests of every API. `ollama` includes OpenAI's paths.",
         shown_default="every one",
     )
     models: list[Glob] = _key(
         [],
-        "The models it serves: `*` any characters, `?` one, `[ab]` one of these. Without, it serves what "
-        "no other lists.",
+        "The models it serves: `*` any characters, `?` one, `[ab]` one of these. If not set, it serves all that no "
+        "other backend lists.",
         allowed='a list of patterns, such as ["llama3*", "qwen2.5:7b"], each [ with its ]',
         shown_default="what no other lists",
     )
-    weight: Whole = _key(1, "Its share among those that serve the same model.", ge=1, le=1000)
+    weight: Whole = _key(1, "Its share among the backends that serve the same model.", ge=1, le=1000)
     api_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", strict=True)] | None = _key(
         None,
-        "Environment variable that holds its key. The key replaces whatever the client sent: `Authorization: Bearer …`"
-        ", or `x-api-key` where the dialect is `anthropic`.",
+        "Environment variable that holds its key. The key replaces the client's: `Authorization: Bearer …`, or "
+        "`x-api-key` if the dialect is `anthropic`.",
         allowed="the name of an environment variable that is set",
         shown_default="the client's key is passed on",
     )
     add_headers: Annotated[dict[str, str], BeforeValidator(_fields)] = _key(
         {},
-        "Headers that every request to it gets, in place of the client's of these names.",
+        "Headers added to every request to it; they replace the client's of the same names.",
         allowed='header names and values, such as {"X-Team" = "red"}; not those that frame or route a message',
         shown_default="none",
     )
@@ -95,29 +95,29 @@ class BackendTable(BaseModel):
     idle_timeout_s: Seconds | None = _limit_of_its_own()
     ca_file: Certificates | None = _key(
         None,
-        "Certificates (PEM) that it is checked against, in place of `upstream_ca_file`.",
+        "CA certificates (PEM) to verify it, in place of `upstream_ca_file`.",
         allowed="a file with certificates in PEM that can be read",
         shown_default="upstream_ca_file",
     )
     tls_server_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")] | None = _key(
         None,
-        "Name that its certificate must bear, and that TLS sends (SNI), where the URL has another.",
+        "Name that its certificate must have, and that TLS sends (SNI), if the URL has another.",
         allowed="a host name",
         shown_default="the URL's host",
     )
     host_header: HostHeader | None = _key(
         None,
-        "Header Host for it, in place of `upstream_host_header`. TLS does not go by it; see `tls_server_name`.",
+        "Header Host for it, in place of `upstream_host_header`. TLS does not use it; see `tls_server_name`.",
         allowed="a host name or an IP address, perhaps with a port",
         shown_default="upstream_host_header",
     )
     tls_verify: bool | None = _key(
         None,
-        "`false` talks to it whatever its certificate says, and every start warns of it.",
+        "`false` accepts any certificate, with a warning at every start.",
         shown_default="upstream_tls_verify",
     )
     probe_path: UrlPath | None = _key(
-        None, "In place of the setting of this name.", allowed="a path that begins with /", shown_default="the setting"
+        None, "Overrides the setting of this name.", allowed="a path that begins with /", shown_default="the setting"
     )
 
 
@@ -136,7 +136,7 @@ def keys_of(backends: Sequence[BackendTable], environment: Mapping[str, str]) ->
         if not value:
             problems.append(f"{what}: there is no such variable in the environment, or it is empty: set it")
         elif not _KEY.fullmatch(value):
-            problems.append(f"{what}: the variable's value is no key: it has spaces or other than printable ASCII")
+            problems.append(f"{what}: the variable's value is not a key: it has spaces or other than printable ASCII")
         else:
             keys[backend.name] = value
     return keys, problems

@@ -20,7 +20,7 @@ def _moment(value: object) -> object:
         try:
             value = datetime.fromisoformat(value) if "T" in value or " " in value else date.fromisoformat(value)
         except ValueError as error:
-            raise ValueError("that is no time") from error
+            raise ValueError("that is not a time") from error
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time(0), tzinfo=UTC)
     if not isinstance(value, datetime) or value.tzinfo is None:
@@ -42,26 +42,25 @@ class PriceTable(BaseModel):
 
     model: Glob = _key(
         ...,
-        "Models whose requests cost this: `*` any characters, `?` one, `[ab]` one of these. The model that the answer "
-        "named is tried first, then the one that was asked for.",
+        "Models with this price: `*` any characters, `?` one, `[ab]` one of these. The model named in the answer is "
+        "tried first, then the requested one.",
         allowed="a pattern, such as gpt-4o*",
     )
     backend: Glob | None = _key(
         None,
-        "Only of this server: a pattern for its name in `[[backends]]`, or for its `host:port`.",
+        "Only for this server: a pattern for its name in `[[backends]]`, or for its `host:port`.",
         allowed="a pattern, such as azure-*",
         shown_default="every one",
     )
     provider: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$", strict=True)] | None = _key(
         None,
-        "In place of prices: as this provider's public list has them. For a gateway or a proxy under an address of "
-        "one's own.",
+        "Instead of prices: use this provider's public list. For a gateway or a proxy under an address of your own.",
         allowed="a provider that genai-prices knows, such as openai, anthropic, azure or openrouter",
         shown_default="none",
     )
     input_usd_per_mtok: Number | None = _price("Input tokens.", "needed without provider")
     output_usd_per_mtok: Number | None = _price(
-        "Output tokens, reasoning included. Without, requests that have any are not priced.", "none"
+        "Output tokens, reasoning included. If not set, requests that have any are not priced.", "none"
     )
     cached_usd_per_mtok: Number | None = _price("Input tokens that were read from a cache.", "as other input")
     cache_write_usd_per_mtok: Number | None = _price("Input tokens that were written to a cache.", "as other input")

@@ -1,7 +1,7 @@
 """Variables that an orchestrator injects for neighbouring services, and that look like our settings.
 
 A service named ``llm-metrics-proxy-metrics`` is described to every container of its Kubernetes namespace, and a
-container of such a name to those that Docker links with it, under names that begin with ours: one of them may even be a
+container of that name to those that Docker links with it, under names that begin with ours: one of them may even be a
 setting's (``LLM_METRICS_PROXY_PORT=tcp://10.0.0.7:8001``). We know them by names that no person would choose, or by
 their values. Every other unknown name counts as a mistyped setting.
 """
@@ -18,7 +18,7 @@ _CONTAINER: Final = re.compile(r"(/[A-Za-z0-9][\w.-]*){2}", re.ASCII)  # Docker:
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Whether it describes a service. Names of every prefix are asked about, ours and others."""
+    """Whether it describes a service. Names of every prefix are checked, ours and others."""
     if _NAME.fullmatch(name):
         return True
     told_by_value = _ADDRESS if name.endswith("_PORT") else _CONTAINER if name.endswith("_NAME") else None

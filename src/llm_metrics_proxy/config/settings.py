@@ -1,9 +1,9 @@
-"""Settings: one frozen value, validated once, and the only list of what a person can set.
+"""Settings: one frozen value, validated once, and the only list of settings.
 
 Every field is a row of the settings table. Flags, environment variables, TOML keys, their error messages and
-``docs/settings.md`` are made from it (``table``); ``sources.load`` decides which value counts and
-remembers where it came from. Processes get the values by name (``values``, which is generated), so a new setting takes
-its row here and the code that uses it. The file is long because it is one table; what is not a row stands elsewhere.
+``docs/settings.md`` are generated from it (``table``). ``sources.load`` decides which value counts and remembers where
+it came from. Processes get the values by name (``values``, which is generated), so a new setting takes its row here and
+the code that uses it. The file is long because it is one table; everything else is in other files.
 """
 
 from functools import partial
@@ -45,7 +45,7 @@ from llm_metrics_proxy.config.watch import AlertTables, SloTables
 from llm_metrics_proxy.machine import memory_bytes
 
 ENV_PREFIX: Final = "LLM_METRICS_PROXY_"
-CROSS_CHECK: Final = "cross_check"  # pydantic's error type for a fault that lies between settings, not in one
+CROSS_CHECK: Final = "cross_check"  # pydantic's error type for settings that contradict each other
 
 _addresses: Final = partial(setting, group="Addresses")
 _backend: Final = partial(setting, group="Backend")
@@ -71,7 +71,7 @@ _HOST: Final = "an IP address or a host name"
 
 
 class Settings(BaseSettings):
-    """What a person can set. Made by ``sources.load``, read by everybody, changed by nobody."""
+    """All settings. Made by ``sources.load``, read everywhere, never changed."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_ignore_empty=True, validate_default=True
@@ -79,39 +79,39 @@ class Settings(BaseSettings):
 
     # --- Addresses
     host: Host = _addresses(
-        "127.0.0.1", "Address that clients talk to; `0.0.0.0` is every IPv4 address.", allowed=_HOST
+        "127.0.0.1", "Address that clients connect to; `0.0.0.0` is every IPv4 address.", allowed=_HOST
     )
-    port: Whole = _addresses(8001, "Port that clients talk to; 0: the kernel chooses.", ge=0, le=65_535)
+    port: Whole = _addresses(8001, "Port that clients connect to; 0: the kernel chooses.", ge=0, le=65_535)
     allowed_hosts: HostNames = _addresses(
         [],
-        "Names that both ports may be asked by in the header Host, beside their own: a port that only this machine can "
-        "reach answers to `localhost` and loopback addresses alone, and refuses any other name (421), against DNS "
-        "rebinding. `*.lan` is every name below `lan`, `*` every name. On an address that other machines can reach the "
-        "proxy's port answers to every name, unless there are some here. [Browsers](topics/browsers.md) says more.",
+        "Names that both ports accept in the header Host, in addition to their own. Against DNS rebinding, a port that "
+        "only this machine can reach accepts only `localhost` and loopback addresses, and refuses other names (421). "
+        "`*.lan` is every name below `lan`, `*` every name. On an address that other machines can reach, the proxy's "
+        "port accepts every name unless this list has some. See [Browsers](topics/browsers.md).",
         allowed="host names without a port, *.name or *, separated by commas",
         reload=True,
     )
     allowed_origins: Origins = _addresses(
         [],
-        "Web pages that may use the proxy's port, by their origin, beside pages of this machine (`http://localhost`, "
-        "any port) and of the proxy's own address; all others are refused (403). `https://*.example.com` is every page "
-        "below that domain, `http://10.0.0.7:*` every port, `chrome-extension://*` every extension, `null` pages from "
-        "files, `*` every page. [Browsers](topics/browsers.md) says more.",
+        "Web origins whose pages may use the proxy's port, in addition to this machine (`http://localhost`, any port) "
+        "and the proxy's own address; all others are refused (403). `https://*.example.com` is every page below that "
+        "domain, `http://10.0.0.7:*` every port, `chrome-extension://*` every extension, `null` pages from files, `*` "
+        "every page. See [Browsers](topics/browsers.md).",
         allowed="origins such as https://chat.example.com, without a path, null or *, separated by commas",
         reload=True,
     )
     metrics_host: Host = _addresses(
         "127.0.0.1",
         "Address of the metrics API. One that other machines can reach needs `metrics_token`. Without a token, "
-        "questions to any host name but `localhost`, this one and `allowed_hosts` are refused (421), against DNS "
+        "requests to any host name except `localhost`, this one and `allowed_hosts` are refused (421), against DNS "
         "rebinding.",
         allowed=_HOST,
     )
     metrics_port: Whole = _addresses(8002, "Port of the metrics API; 0: the kernel chooses.", ge=0, le=65_535)
     metrics_token: Token | None = _addresses(
         None,
-        "Secret that readers of the metrics send as `Authorization: Bearer …`. Give it by environment or file rather "
-        "than by flag: every user of a machine can read a process's flags.",
+        "Secret that readers of the metrics send as `Authorization: Bearer …`. Set it in the environment or the file, "
+        "not as a flag: every user of a machine can read a process's flags.",
         allowed="at least 8 printable ASCII characters without spaces",
     )
     insecure: bool = _addresses(False, "Serve the metrics without a token on an address that other machines can reach.")
@@ -119,84 +119,82 @@ class Settings(BaseSettings):
     # --- Backend
     backend: Backend | None = _backend(
         None,
-        "Base URL of the LLM server; a trailing `/v1` is dropped, because clients send it. With none, `serve` looks "
-        "for a server on loopback and, finding none, starts a simulated one; `demo` asks for that one.",
+        "Base URL of the LLM server; a trailing `/v1` is dropped, because clients send it. If not set, `serve` looks "
+        "for a server on loopback and, if there is none, starts a simulated one; `demo` always starts that one.",
         allowed="demo, or an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:11434",
         shown_default="a server found on loopback",
         reload=True,
     )
     upstream_ca_file: Certificates | None = _backend(
         None,
-        "Certificates (PEM) that an https backend is checked against.",
+        "CA certificates (PEM) to verify an https backend.",
         allowed="a file with certificates in PEM that can be read",
         shown_default="the system's",
         reload=True,
     )
     upstream_host_header: HostHeader | None = _backend(
         None,
-        "Header Host for the backend, where it must differ from the URL: behind a name-based gateway, or for a server "
-        "that answers to `localhost` alone. TLS goes by the URL, or a backend's `tls_server_name`.",
+        "Header Host for the backend, if it must differ from the URL: behind a name-based gateway, or for a server "
+        "that accepts only `localhost`. TLS uses the URL's name, or a backend's `tls_server_name`.",
         allowed="a host name or an IP address, perhaps with a port, such as localhost:11434",
         shown_default="the URL's host and port",
         reload=True,
     )
-    upstream_tls_verify: bool = _backend(True, "Check an https backend's certificate and name.", reload=True)
+    upstream_tls_verify: bool = _backend(True, "Verify an https backend's certificate and name.", reload=True)
     allow_paths: PathPatterns = _backend(
         [],
-        "Paths that may pass besides the inference paths; `*` is one segment, `**` any number.",
+        "Paths to forward in addition to the inference paths; `*` is one segment, `**` any number.",
         allowed="paths that begin with /, separated by commas",
         reload=True,
     )
     allow_all_paths: bool = _backend(
-        False, "Let every path pass, also those that administer the server (Ollama's pull and delete).", reload=True
+        False, "Forward every path, even those that administer the server (Ollama's pull and delete).", reload=True
     )
     inject_usage: bool = _backend(
         False,
-        "Ask for token counts in streams whose client did not, and remove the extra chunk from what the client sees.",
+        "Request token counts in streams if the client did not, and remove the extra chunk from the client's answer.",
         reload=True,
     )
 
     retry_unsafe: Annotated[Literal["never", "unsent", "stale"], Lower] = _backend(
         "unsent",
-        "When a POST whose connection broke unanswered is sent again, once. `unsent`: if nothing of it reached the "
-        "server, as far as the kernel can tell (Linux; elsewhere as `never`). `stale`: also if a reused connection "
-        "broke within 100 ms, so that a server may see a request twice. [Retries](topics/backends.md#retries) explains "
-        "it.",
+        "When to send a POST again, once, whose connection broke before an answer. `unsent`: if the kernel shows that "
+        "nothing of it reached the server (Linux; elsewhere as `never`). `stale`: also if a reused connection broke "
+        "within 100 ms, so a server may see a request twice. See [Retries](topics/backends.md#retries).",
         reload=True,
     )
 
     # --- Backends
     backends: BackendTables = _backends(
         [],
-        "Several LLM servers, each a table `[[backends]]` of the file; [Backends](topics/backends.md) explains them.",
+        "Several LLM servers, each a table `[[backends]]` of the file; see [Backends](topics/backends.md).",
         allowed="tables with at least name and url, see below",
         toml_only=True,
         reload=True,
     )
     eject_after_failures: Whole = _backends(
         3,
-        "Failures in a row after which a backend is passed over, as long as another one is well.",
+        "Consecutive failures after which a backend is ejected, as long as another one is healthy.",
         ge=1,
         le=1000,
         reload=True,
     )
     probe_path: UrlPath = _backends(
         "/v1/models",
-        "What a backend that is passed over is asked for, to see whether it is back; any answer but 502, 503 and 504 "
-        "will do.",
+        "Path for probing an ejected backend; any answer except 502, 503 and 504 brings it back.",
         allowed="a path that begins with /",
         reload=True,
     )
     probe_interval_s: Seconds = _backends(
-        5.0, "Between two such questions, by each worker.", ge=0.1, le=3600, reload=True
+        5.0, "Time between two probes, for each worker.", ge=0.1, le=3600, reload=True
     )
-    probe_timeout_s: Seconds = _backends(2.0, "For an answer to one.", ge=0.1, le=600, reload=True)
+    probe_timeout_s: Seconds = _backends(2.0, "Time for a probe's answer.", ge=0.1, le=600, reload=True)
     models_timeout_s: Seconds = _backends(
-        3.0, "For each backend's part of a common `GET /v1/models`.", ge=0.1, le=600, reload=True
+        3.0, "Time for each backend's part of a common `GET /v1/models`.", ge=0.1, le=600, reload=True
     )
 
     # --- Storage
-    data_dir: FilePath = _storage(Path("data"), "Folder of everything that is kept.", allowed="a path")
+    data_dir: FilePath = _storage(Path("data"), "Folder for all stored data.", allowed="a path")
     db_path: FilePath = _storage(
         lambda above: above["data_dir"] / "metrics.db",
         "The SQLite database.",
@@ -205,13 +203,13 @@ class Settings(BaseSettings):
     )
     backup_dir: FilePath = _storage(
         lambda above: above["data_dir"] / "backups",
-        "Folder of the database's backups. One is made before each migration; it takes as much room as the database.",
+        "Folder for database backups. One is made before each migration; it takes as much space as the database.",
         allowed="a path",
         shown_default="DATA_DIR/backups",
     )
     backup_keep: Whole = _storage(
         3,
-        "Backups from before migrations and restores that are kept, of each database; older ones are deleted once a "
+        "Backups from before migrations and restores to keep for each database; older ones are deleted once a "
         "migration is done. Those made by `backup create` stay.",
         ge=1,
         le=1000,
@@ -219,15 +217,15 @@ class Settings(BaseSettings):
 
     retention_days: Whole = _storage(
         0,
-        "Days for which records are kept, whole days in UTC; 0: forever. What is known of them together, the roll-ups, "
-        "stays; see [Roll-ups](topics/rollups.md).",
+        "Whole days in UTC for which records are kept; 0: forever. Their aggregates, the roll-ups, stay; see "
+        "[Roll-ups](topics/rollups.md).",
         ge=0,
         le=36_500,
     )
     retention_max_bytes: Bytes = _storage(
         0,
-        "Size of what the database holds at which the oldest days of records are deleted; 0: no limit. The file does "
-        "not shrink: new records fill the room, and `compact` gives it back.",
+        "Size of the database's content at which the oldest days of records are deleted; 0: no limit. The file does "
+        "not shrink: new records fill the space, and `compact` gives it back.",
         ge=0,
         le=1024 * _GIB,
     )
@@ -235,9 +233,9 @@ class Settings(BaseSettings):
     # --- Migrations
     auto_migrate: bool = _migrations(
         True,
-        "Bring a database that an older version wrote up to date at start, after a backup of it. Without, the metrics "
-        "process refuses to start (exit code 3) until `llm-metrics-proxy migrate run` was run; requests are still "
-        "served, and their records wait in the journal.",
+        "Migrate a database of an older version at start, after a backup. If off, the metrics process refuses to "
+        "start (exit code 3) until you run `llm-metrics-proxy migrate run`; requests are still served, and their "
+        "records wait in the journal.",
     )
     migration_batch_lock_ms: Whole = _migrations(
         50,
@@ -248,8 +246,8 @@ class Settings(BaseSettings):
     migration_pause_ms: Whole = _migrations(0, "Pause after each batch, for a migration in stages.", ge=0, le=60_000)
     migration_window: DailyWindow | None = _migrations(
         None,
-        "Daily hours, in local time, in which migrations may work, such as `22:00-06:00`; outside them they pause. "
-        "With none they work at any time.",
+        "Daily hours, in local time, in which migrations may work, such as `22:00-06:00`; outside them they pause. If "
+        "not set, they work at any time.",
         allowed="HH:MM-HH:MM with two different times",
         shown_default="none",
     )
@@ -257,16 +255,16 @@ class Settings(BaseSettings):
     # --- Journal
     journal_dir: FilePath = _journal(
         lambda above: above["data_dir"] / "journal",
-        "Folder where workers leave records for the metrics process; a local disk.",
+        "Folder through which workers hand records to the metrics process; on a local disk.",
         allowed="a path",
         shown_default="DATA_DIR/journal",
     )
     journal_fsync: Annotated[Literal["interval", "always", "never"], Lower] = _journal(
         "interval",
-        "When records are forced to the disk. `never` and `interval` survive a killed process; a power cut can cost "
+        "When records are synced to the disk. `never` and `interval` survive a killed process; a power cut can lose "
         "what came after the last fsync.",
     )
-    journal_fsync_interval_s: Seconds = _journal(1.0, "Longest time between two fsyncs.", ge=0.01, le=3600)
+    journal_fsync_interval_s: Seconds = _journal(1.0, "Maximum time between two fsyncs.", ge=0.01, le=3600)
     journal_segment_bytes: Bytes = _journal(
         16 * _MIB, "Size at which a worker begins a new file.", ge=64 * _KIB, le=_GIB
     )
@@ -275,7 +273,7 @@ class Settings(BaseSettings):
     )
     journal_when_full: Annotated[Literal["drop_records", "refuse_requests"], Lower] = _journal(
         "drop_records",
-        "What gives way when the journal is full: records (counted as dropped), or new requests (503).",
+        "What to give up when the journal is full: records (counted as dropped), or new requests (503).",
         reload=True,
     )
 
@@ -288,66 +286,75 @@ class Settings(BaseSettings):
         le=MAX_WORKERS,
     )
     drain_timeout_s: Seconds = _processes(
-        30.0, "How long open requests may go on after a stop was asked for.", ge=0, le=_DAY_S
+        30.0, "How long open requests may continue after a stop signal.", ge=0, le=_DAY_S
     )
     metrics_nice: Whole = _processes(
         5, "Niceness of the metrics process, so that recording never competes with serving.", ge=0, le=19
     )
-    ingest_batch_rows: Whole = _processes(10_000, "Records written in one transaction at most.", ge=1, le=100_000)
-    ingest_interval_ms: Whole = _processes(200, "Pause between two looks at the journal.", ge=10, le=60_000)
+    ingest_batch_rows: Whole = _processes(10_000, "Maximum number of records in one transaction.", ge=1, le=100_000)
+    ingest_interval_ms: Whole = _processes(200, "Pause between two reads of the journal.", ge=10, le=60_000)
 
     # --- Limits
-    max_connections: Whole = _limits(10_000, "Open client connections of one worker.", ge=1, le=1_000_000, reload=True)
+    max_connections: Whole = _limits(
+        10_000, "Maximum number of open client connections per worker.", ge=1, le=1_000_000, reload=True
+    )
     max_header_bytes: Bytes = _limits(
-        64 * _KIB, "Head of one request; more is answered with 431.", ge=_KIB, le=_MIB, reload=True
+        64 * _KIB, "Maximum size of a request's head; more gets 431.", ge=_KIB, le=_MIB, reload=True
     )
     max_header_count: Whole = _limits(
-        100, "Header fields of one request; more are answered with 431.", ge=1, le=10_000, reload=True
+        100, "Maximum number of a request's header fields; more get 431.", ge=1, le=10_000, reload=True
     )
     max_body_bytes: Bytes = _limits(
         64 * _MIB,
-        "JSON body of one request, which is held in memory until complete; more is answered with 413.",
+        "Maximum size of a request's JSON body, which is held in memory until complete; more gets 413.",
         ge=_KIB,
         le=4 * _GIB,
         reload=True,
     )
     max_buffered_bytes: Bytes = _limits(
         lambda above: max(_LEAST_BUFFERED_BYTES, memory_bytes() // 4 // above["workers"]),
-        "All JSON bodies that one worker holds together; what goes beyond is answered with 503, and a body that can "
-        "never fit with 413. The memory is the machine's, or the container's where that has a limit.",
+        "Maximum size of all JSON bodies that one worker holds together; a request beyond it gets 503, and a body that "
+        "can never fit gets 413. The memory is the machine's, or the container's if that has a limit.",
         ge=_KIB,
         le=1024 * _GIB,
         shown_default="a quarter of the memory, divided by workers",
         reload=True,
     )
     max_upload_bytes: Bytes = _limits(
-        _GIB, "Any other body, which streams through; more is answered with 413.", ge=_KIB, le=1024 * _GIB, reload=True
+        _GIB, "Maximum size of any other body, which is streamed; more gets 413.", ge=_KIB, le=1024 * _GIB, reload=True
     )
     upstream_max_connections: Whole = _limits(
-        4_096, "Open connections of one worker to the backend; more requests wait.", ge=1, le=1_000_000, reload=True
+        4_096,
+        "Maximum number of open connections per worker to the backend; more requests wait.",
+        ge=1,
+        le=1_000_000,
+        reload=True,
     )
     upstream_max_idle: Whole = _limits(
-        256, "Idle connections of one worker to the backend that are kept.", ge=0, le=100_000, reload=True
+        256, "Maximum number of idle connections per worker to the backend.", ge=0, le=100_000, reload=True
     )
 
     # --- Timeouts
-    header_timeout_s: Timeout = _timeouts(30.0, "For a request's whole head.", reload=True)
-    body_timeout_s: Timeout = _timeouts(60.0, "Between two reads of a request's body.", reload=True)
+    header_timeout_s: Timeout = _timeouts(30.0, "Time for a request's whole head.", reload=True)
+    body_timeout_s: Timeout = _timeouts(60.0, "Maximum time between two reads of a request's body.", reload=True)
     body_min_bytes_per_s: Whole = _timeouts(
         1024,
-        "What a request's body as a whole must come to a second, once `body_timeout_s` is over; a slower one is "
-        "answered with 408. 0: no limit.",
+        "Minimum average rate of a request's body, once `body_timeout_s` is over; a slower one gets 408. 0: no limit.",
         ge=0,
         le=_GIB,
         reload=True,
     )
-    keepalive_timeout_s: Timeout = _timeouts(75.0, "A client connection without a request.", reload=True)
-    connect_timeout_s: Timeout = _timeouts(10.0, "To connect to the backend: DNS, TCP and TLS.", reload=True)
-    first_byte_timeout_s: Timeout = _timeouts(
-        600.0, "Until the backend's first answer; loading a model takes long.", reload=True
+    keepalive_timeout_s: Timeout = _timeouts(
+        75.0, "A client connection without a request is closed after this.", reload=True
     )
-    idle_timeout_s: Timeout = _timeouts(300.0, "Between two reads of the backend's answer.", reload=True)
-    send_timeout_s: Timeout = _timeouts(300.0, "A client that takes nothing of its answer.", reload=True)
+    connect_timeout_s: Timeout = _timeouts(10.0, "Time to connect to the backend: DNS, TCP and TLS.", reload=True)
+    first_byte_timeout_s: Timeout = _timeouts(
+        600.0, "Time until the backend begins to answer; loading a model takes long.", reload=True
+    )
+    idle_timeout_s: Timeout = _timeouts(300.0, "Maximum time between two reads of the backend's answer.", reload=True)
+    send_timeout_s: Timeout = _timeouts(
+        300.0, "A client that reads nothing of its answer is disconnected after this.", reload=True
+    )
     upstream_keepalive_s: Timeout = _timeouts(
         30.0, "An idle connection to the backend is closed after this.", reload=True
     )
@@ -356,7 +363,7 @@ class Settings(BaseSettings):
     record_client_address: bool = _privacy(False, "Store the clients' addresses.", reload=True)
     trusted_proxies: Peers = _privacy(
         [],
-        "Peers whose `X-Forwarded-For`, `-Proto` and `-Host` (of the metrics port also `Forwarded`) are believed: name "
+        "Peers whose `X-Forwarded-For`, `-Proto` and `-Host` (on the metrics port also `Forwarded`) are trusted: name "
         "the reverse proxy in front, so that wrong tokens count against the client that sent them.",
         allowed="IP addresses or networks (10.0.0.0/8), separated by commas",
         reload=True,
@@ -364,61 +371,64 @@ class Settings(BaseSettings):
 
     # --- Prometheus
     prometheus_model_limit: Whole = _prometheus(
-        100, "Distinct models in labels, since clients choose them; later ones are counted as `other`.", ge=1, le=10_000
+        100,
+        "Maximum number of distinct models in labels, since clients choose them; later ones count as `other`.",
+        ge=1,
+        le=10_000,
     )
 
     # --- OpenTelemetry
     otlp_endpoint: Url | None = _opentelemetry(
         None,
         "Receiver of metrics and traces by OTLP over HTTP, such as a collector; `/v1/metrics` and `/v1/traces` are "
-        "added. With none, nothing is sent. [Monitoring](topics/monitoring.md) says what is.",
+        "appended. If not set, nothing is sent. See [Monitoring](topics/monitoring.md).",
         allowed="an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:4318",
         shown_default="none",
     )
     otlp_headers: OtlpHeaders | None = _opentelemetry(
         None,
-        "Headers for it, such as `authorization=Bearer …`. Give keys by environment or file rather than by flag: every "
-        "user of a machine can read a process's flags.",
+        "Headers for the receiver, such as `authorization=Bearer …`. Set keys in the environment or the file, not as a "
+        "flag: every user of a machine can read a process's flags.",
         allowed="name=value, several separated by commas",
     )
     otlp_traces: bool = _opentelemetry(True, "Send a span for each request.")
     otlp_metrics: bool = _opentelemetry(True, "Send histograms of tokens and durations.")
-    otlp_metrics_interval_s: Seconds = _opentelemetry(60.0, "Between two sendings of metrics.", ge=1, le=3600)
+    otlp_metrics_interval_s: Seconds = _opentelemetry(60.0, "Time between two exports of metrics.", ge=1, le=3600)
 
     # --- Cost
     prices: PriceTables = _cost(
         [],
-        "Prices of one's own, each a table `[[prices]]` of the file; the first that fits counts, and all of them "
-        "before the public lists. [Cost](topics/cost.md) explains them. Read again on SIGHUP.",
+        "Your own prices, each a table `[[prices]]` of the file; the first match counts, and all of them come before "
+        "the public lists. See [Cost](topics/cost.md). Read again on SIGHUP.",
         allowed="tables with at least model and input_usd_per_mtok or provider, see below",
         toml_only=True,
         reload=True,
     )
     public_prices: bool = _cost(
         True,
-        "Price requests to providers by the lists that the installed genai-prices bundles. Nothing is fetched.",
+        "Price requests to providers from the lists bundled with the installed genai-prices. Nothing is fetched.",
         reload=True,
     )
 
     # --- SLOs and alerts
     slos: SloTables = _slos_and_alerts(
         [],
-        "Objectives, each a table `[[slos]]` of the file. [SLOs and alerts](topics/slos-and-alerts.md) explains both. "
-        "Read again on SIGHUP.",
+        "Objectives, each a table `[[slos]]` of the file; see [SLOs and alerts](topics/slos-and-alerts.md). Read "
+        "again on SIGHUP.",
         allowed="tables with at least name and objective, see below",
         toml_only=True,
         reload=True,
     )
     alerts: AlertTables = _slos_and_alerts(
         [],
-        "When to raise the alarm, and whom to tell; each a table `[[alerts]]` of the file. Read again on SIGHUP.",
+        "Alerts and their receivers, each a table `[[alerts]]` of the file. Read again on SIGHUP.",
         allowed="tables with at least name, metric and threshold, see below",
         toml_only=True,
         reload=True,
     )
     watch_interval_s: Seconds = _slos_and_alerts(
         15.0,
-        "How often each is measured; less often where measuring takes longer than a twentieth of that.",
+        "How often each is measured; less often if measuring takes longer than a twentieth of that.",
         ge=1,
         le=3600,
     )
@@ -426,9 +436,9 @@ class Settings(BaseSettings):
     # --- Logging
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = _logging(
         "info",
-        "Least severe message that is written to stderr. `debug` adds, from each worker, a line for every station of a "
-        "request with its id and milliseconds; from the metrics process, every SQL statement with its time, and "
-        "SQLite's plan of every query. None of them has a value of a record, a header, a body or a key.",
+        "Least severe level written to stderr. `debug` adds a line from the worker for every station of a request, "
+        "with its id and milliseconds, and from the metrics process every SQL statement with its time, and SQLite's "
+        "plan of every query. No line contains a value of a record, a header, a body or a key.",
     )
     log_format: Annotated[Literal["text", "json"], Lower] = _logging(
         "text", "Lines for people, or one JSON object per line."
@@ -443,7 +453,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what the caller gives: ``config.sources`` merges the layers, because it must name them in errors."""
+        """Only the caller's values: ``config.sources`` merges the layers, because it must name them in errors."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 

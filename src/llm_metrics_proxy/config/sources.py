@@ -48,7 +48,7 @@ class Loaded(NamedTuple):
     config_file: Path | None
     flags: Mapping[str, Any] = {}  # as they were given, so that they can be given again
     api_keys: Mapping[str, SecretStr] = {}  # of backends, by their names
-    links: tuple[str, ...] = ()  # variables that an orchestrator injected: they look like settings and are none
+    links: tuple[str, ...] = ()  # variables that an orchestrator injected: they look like settings but are not
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None = None) -> Loaded:
@@ -87,7 +87,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
 
 
 def _is_utf8(value: Any) -> bool:
-    """Python passes bytes that are none through texts, as lone surrogates."""
+    """Python passes bytes that are not text as lone surrogates."""
     return not isinstance(value, str) or not re.search("[\ud800-\udfff]", value)
 
 
@@ -124,7 +124,7 @@ def _toml_layer(path: Path, origin: str, table: Mapping[str, SettingRow], proble
         return {}
     lines = TomlLines(path.read_text(encoding="utf-8"))
     problems.extend(
-        f"{key!r} ({path}{_on(lines.of(key))}): is no setting{_did_you_mean(key.replace('-', '_'), table)}"
+        f"{key!r} ({path}{_on(lines.of(key))}): is not a setting{_did_you_mean(key.replace('-', '_'), table)}"
         for key in values
         if key not in table
     )
@@ -144,7 +144,7 @@ def _environment_layer(
 ) -> dict[str, GivenValue]:
     known = {row.environment: name for name, row in table.items() if not row.toml_only}
     problems.extend(
-        f"{variable} (environment): is no setting{_did_you_mean(variable, known)}"
+        f"{variable} (environment): is not a setting{_did_you_mean(variable, known)}"
         for variable in sorted(variables)
         if variable.startswith(ENV_PREFIX) and variable not in known and variable != CONFIG_ENVIRONMENT
     )
@@ -169,7 +169,7 @@ def _validate(given: Mapping[str, GivenValue], table: Mapping[str, SettingRow], 
                 problems.extend(dict.fromkeys(_table_problem(name, fault, given[name]) for fault in inner))
             else:
                 problems.append(_problem(row, given[name], f"must be {row.allowed}"))
-    if wrong:  # contradictions are only looked for among values that are right, so look again without the wrong ones
+    if wrong:  # contradictions are only checked among valid values, so check again without the invalid ones
         _, faults = _attempt({name: item for name, item in given.items() if name not in wrong})
     for fault in faults:
         if fault["type"] == CROSS_CHECK:
@@ -207,7 +207,7 @@ def _table_problem(name: str, fault: Any, given: GivenValue) -> str:
     if fault["type"] == "missing":
         return f"{what} {where}: is missing; it must be {known[key].allowed}"
     if fault["type"] == "extra_forbidden":
-        return f"{what} {where}: is no key of {kind.noun}{_did_you_mean(key, known)}"
+        return f"{what} {where}: is not a key of {kind.noun}{_did_you_mean(key, known)}"
     value = "***" if key in kind.hidden else shown(known[key], given.value[index][key])
     because = f"{reason}; it " if isinstance(reason, ValueError) and key in kind.explained else ""
     return f"{what} = {value} {where}: {because}must be {known[key].allowed}"

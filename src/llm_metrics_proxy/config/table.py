@@ -28,23 +28,23 @@ _HEAD: Final = f"""\
 
 <!-- Made from the settings table by `python -m llm_metrics_proxy.config.table`; edit `config/settings.py` instead. -->
 
-Every setting can be given in four ways. The first one that is present counts:
+Every setting can be given in four ways. The first one present wins:
 
 1. a flag: `llm-metrics-proxy serve --port 9000`
 2. an environment variable: `LLM_METRICS_PROXY_PORT=9000`; an empty one counts as absent
-3. a key in a TOML file, which `{CONFIG_FLAG} file.toml` or `{CONFIG_ENVIRONMENT}` names: `port = 9000`
+3. a key in a TOML file, named by `{CONFIG_FLAG} file.toml` or `{CONFIG_ENVIRONMENT}`: `port = 9000`
 4. a variable of earlier deployments: `BACKEND_HOST` and `BACKEND_PORT` (the backend), `PROXY_PORT`, `METRICS_PORT`,
    `DB_PATH` (the database; its folder becomes `data_dir`)
 
-Lists are repeated flags, texts separated by commas, or TOML arrays. Sizes are bytes, or end in `KiB`, `MiB`, `GiB`,
+Lists are repeated flags, comma-separated texts, or TOML arrays. Sizes are bytes, or end in `KiB`, `MiB`, `GiB`,
 `kB`, `MB` or `GB`. Switches are `true` or `false`; as flags `--insecure` and `--no-insecure`. Unknown keys and unknown
 `{ENV_PREFIX}*` variables are errors. `llm-metrics-proxy doctor` shows every value and where it came from.
 
-What Kubernetes and Docker tell a container about the services beside it can look like these variables
-(`{ENV_PREFIX}PORT=tcp://10.0.0.7:8001` of a service named `llm-metrics-proxy`). It is passed over; `doctor` lists it.
+Kubernetes and Docker set variables for a container's neighbouring services that can look like these
+(`{ENV_PREFIX}PORT=tcp://10.0.0.7:8001` for a service named `llm-metrics-proxy`). They are ignored; `doctor` lists them.
 
 Signals: `SIGTERM` and `SIGINT` stop gracefully (open requests end, then the last records are stored); a second one
-stops at once. `SIGHUP` has the file read again: see [Backends](topics/backends.md#reload).
+stops at once. `SIGHUP` reads the file again: see [Backends](topics/backends.md#reload).
 """
 
 _TABLE_KEYS: Final = """

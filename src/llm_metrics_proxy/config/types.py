@@ -52,7 +52,7 @@ def setting(
 def _not_a_switch(value: object) -> object:
     """``port = true`` is a mistake, not port 1."""
     if isinstance(value, bool):
-        raise ValueError("a switch is no number")  # noqa: TRY004 -- pydantic reports ValueError, not TypeError
+        raise ValueError("a switch is not a number")  # noqa: TRY004 -- pydantic reports ValueError, not TypeError
     return value
 
 
@@ -193,7 +193,7 @@ PathPattern = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")]
 PathPatterns = Annotated[list[PathPattern], NoDecode, BeforeValidator(_items)]
 Peers = Annotated[list[Peer], NoDecode, BeforeValidator(_items)]
 Lower = _text(str.lower)
-# Keys of the file's tables, which no flag and no variable gives: a number there is none of ours.
+# Keys of the file's tables, which no flag and no variable sets: strict, so a number is refused.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", strict=True)]
 Glob = Annotated[str, _text(_glob), StringConstraints(strict=True)]
 

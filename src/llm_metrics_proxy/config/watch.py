@@ -23,13 +23,13 @@ _DURATION: Final = "a duration such as 30s, 5m, 1h or 30d"
 def _duration(value: object) -> object:
     match = re.fullmatch(r"(\d{1,6})([smhdw])", value, re.ASCII) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("that is no duration")
+        raise ValueError("that is not a duration")
     return int(match[1]) * _UNITS[match[2]]
 
 
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("that is no number")  # noqa: TRY004 -- pydantic reports ValueError, not TypeError
+        raise ValueError("that is not a number")  # noqa: TRY004 -- pydantic reports ValueError, not TypeError
     return value
 
 
@@ -56,7 +56,7 @@ def _webhook(value: object) -> object:
         parts = urlsplit(value)
         is_url = parts.scheme in {"http", "https"} and parts.hostname and re.fullmatch(r"[\x21-\x7e]+", value)
         if not is_url or "@" in parts.netloc or parts.fragment:
-            raise ValueError("that is no address to post to")
+            raise ValueError("that is not a URL to post to")
     return value
 
 
@@ -75,7 +75,7 @@ def _condition(column: Column) -> tuple[Any, Any]:
     return kinds[value_type(column)] | None, _key(None, meaning, allowed=allowed, shown_default="every one")
 
 
-_NAME: Final = _key(..., "What it is called.", allowed="up to 63 of a-z, 0-9, dot, dash and underscore; each name once")
+_NAME: Final = _key(..., "Its name.", allowed="up to 63 of a-z, 0-9, dot, dash and underscore; each name once")
 _FIELDS: Final[dict[str, Any]] = {
     "name": (Name, _NAME),
     **{name: _condition(column) for name, column in RULED.items()},
@@ -102,12 +102,14 @@ class SloTable(_About):
 
     require: Requirement = _key(
         COMPLETED,
-        "What a request has to be: `completed`, or completed and with a value that compares so, such as "
-        "`time_to_first_token_ms < 500`. One that lacks the value does not meet it.",
+        "What makes a request good: `completed`, or completed with a value that meets the comparison, such as "
+        "`time_to_first_token_ms < 500`. A request without the value is not good.",
         allowed="completed, or a column of metrics, <, <=, > or >=, and a number",
     )
-    objective: Number = _key(..., "The share of requests that has to be so.", ge=0.5, le=0.99999)
-    window: Duration = _key(30 * 86_400, "Over how long, back from now.", allowed=_DURATION, shown_default="30d")
+    objective: Number = _key(..., "The share of requests that must be good.", ge=0.5, le=0.99999)
+    window: Duration = _key(
+        30 * 86_400, "Time over which it is measured, up to now.", allowed=_DURATION, shown_default="30d"
+    )
 
 
 class AlertTable(_About):
@@ -120,26 +122,28 @@ class AlertTable(_About):
     )
     require: Requirement | None = _key(
         None,
-        "For `goodput`: what a request has to be, as in `[[slos]]`.",
+        "For `goodput`: what makes a request good, as in `[[slos]]`.",
         allowed="a column of metrics, <, <=, > or >=, and a number",
         shown_default="none",
     )
-    op: Literal[">", ">=", "<", "<="] = _key(">", "How the metric compares when something is wrong.")
-    threshold: Number = _key(..., "With which number.", ge=-1e15, le=1e15)
-    window: Duration = _key(300, "Over how long, back from now.", allowed=_DURATION, shown_default="5m")
-    for_duration: Hold = _key(0, "How long it has to be so before it fires.", allowed=_DURATION, shown_default="0s")
+    op: Literal[">", ">=", "<", "<="] = _key(">", "Comparison of metric and threshold that fires the alert.")
+    threshold: Number = _key(..., "The number to compare with.", ge=-1e15, le=1e15)
+    window: Duration = _key(300, "Time over which it is measured, up to now.", allowed=_DURATION, shown_default="5m")
+    for_duration: Hold = _key(
+        0, "How long the condition must hold before the alert fires.", allowed=_DURATION, shown_default="0s"
+    )
     resolve_duration: Hold = _key(
         0,
-        "How long it has to be well again before it is resolved; against alerts that come and go.",
+        "How long the condition must be over before the alert is resolved; against alerts that come and go.",
         allowed=_DURATION,
         shown_default="0s",
     )
     min_requests: Annotated[int, BeforeValidator(_number)] = _key(
-        1, "With fewer records behind the number, nothing is wrong.", ge=0, le=1_000_000
+        1, "With fewer records behind the number, the alert does not fire.", ge=0, le=1_000_000
     )
     webhook: Annotated[str, BeforeValidator(_webhook), StringConstraints(strict=True)] | None = _key(
         None,
-        "Where to post JSON when it fires and when it is resolved. Never shown.",
+        "URL to post JSON to when it fires and when it is resolved. Never shown.",
         allowed="an http:// or https:// URL without user and fragment",
         shown_default="none: only shown",
     )

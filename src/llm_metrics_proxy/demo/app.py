@@ -26,7 +26,7 @@ _MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
 
 class DemoRoute(NamedTuple):
-    """A path: its method, and the member of the body that holds the prompt (none: nothing is asked)."""
+    """A path: its method, and the member of the body that holds the prompt (none: it takes no prompt)."""
 
     method: str
     prompt: str | None
@@ -42,7 +42,7 @@ ROUTES: Final = {
 
 
 class DemoApp:
-    """One simulated server; ``requests`` counts what it was asked."""
+    """One simulated server; ``requests`` counts its requests."""
 
     def __init__(self, options: DemoOptions) -> None:
         self.requests = 0

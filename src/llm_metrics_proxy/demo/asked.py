@@ -57,7 +57,7 @@ class Asked(NamedTuple):
 
 
 def invalid(status: int, message: str, code: str | None = None) -> DemoRefusal:
-    """The client asked for something that is not there or makes no sense."""
+    """The client requested something that does not exist or makes no sense."""
     return DemoRefusal(FaultAnswer(status, "invalid_request_error", code, message))
 
 

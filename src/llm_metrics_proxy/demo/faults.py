@@ -54,7 +54,7 @@ SLOW_START_S: Final = 5.0
 
 NAMES: Final = (*ANSWERS, *IN_THE_MIDDLE, NO_FAULT)
 
-# A busy server's mix. A stall is never drawn: it would hold a connection for ever, and is there on demand.
+# A busy server's mix. A stall is never drawn: it would hold a connection forever, and exists on demand.
 _BY_ITSELF: Final = {"429": 35, "503": 20, "500": 10, TRUNCATE: 20, ERROR_EVENT: 10, SLOW_START: 5}
 
 

@@ -79,7 +79,7 @@ def draw(random: Random) -> Request:
             {"role": "user", "content": prompt},
         ]
         body |= {"stream": persona.stream, "temperature": random.choice((0.0, 0.2, 0.7, 1.0)), "n": persona.n}
-    if persona.stream and random.random() < 0.9:  # not every client asks for usage
+    if persona.stream and random.random() < 0.9:  # not every client requests usage
         body["stream_options"] = {"include_usage": True}
     if persona.max_tokens is not None:
         body["max_tokens"] = persona.max_tokens
@@ -117,7 +117,7 @@ async def ask(host: str, port: int, request: Request) -> int:
 
 
 async def generate(base_url: str, rate_per_s: float, seed: int) -> None:
-    """Send requests for ever, ``rate_per_s`` on average, until cancelled."""
+    """Send requests forever, ``rate_per_s`` on average, until cancelled."""
     parts = urlsplit(base_url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 80
     random = Random(f"traffic-{seed}")  # noqa: S311 -- a simulation

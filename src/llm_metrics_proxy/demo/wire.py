@@ -1,4 +1,4 @@
-"""Answers in OpenAI's shapes: whole bodies and stream events. Pure; a ``Call`` says what was asked."""
+"""Answers in OpenAI's shapes: whole bodies and stream events. Pure; a ``Call`` is the request."""
 
 import base64
 import struct
@@ -110,7 +110,7 @@ def _choice(call: Call, index: int, answer: ModelAnswer) -> dict[str, Any]:
 
 
 def _deltas(call: Call, answer: ModelAnswer) -> Iterator[tuple[dict[str, Any], str | None, int]]:
-    """One choice's events: what stands in the choice, its finish reason, its tokens."""
+    """One choice's events: its content, its finish reason, its tokens."""
     if not call.chat:
         for piece in answer.content:
             yield {"text": piece}, None, 1

@@ -2,7 +2,7 @@
 
 A format is a row of the table in ``formats``: bytes in front, bytes for a page of rows, bytes behind. Where the pages
 come from (``pages``) and what fits a column (``values``) is the same for all. Imported by ``api`` and ``cli``; only
-``parquet`` knows pyarrow, and is loaded when somebody asks for that format.
+``parquet`` knows pyarrow, and is loaded only for that format.
 """
 
 from llm_metrics_proxy.export.columns import choose

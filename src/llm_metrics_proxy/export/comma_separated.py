@@ -6,7 +6,7 @@ Two things the RFC leaves open:
 * A missing value is nothing between two commas; an empty text is a pair of quotes. (Python's own writer distinguishes
   them from 3.12 on only.)
 * Spreadsheets take a cell that begins with ``= + - @``, a tab or a line break for a formula, also inside quotes and
-  after blanks, and models, origins and error messages are texts that strangers choose. Such a text gets an apostrophe
+  after blanks, and models, origins and error messages are texts that strangers choose. These texts get an apostrophe
   in front, and so does one that would look like the result: taking one apostrophe off every cell that ``GUARDED``
   matches gives back exactly what is stored. Numbers are never touched. The other formats hold texts as they are.
 """
@@ -19,7 +19,7 @@ from llm_metrics_proxy.export.encoder import Encoder
 from llm_metrics_proxy.export.values import fit
 from llm_metrics_proxy.record import REGISTRY
 
-# What is not seen, or is taken off, before a cell is looked at: controls, spaces of all widths, marks of direction.
+# What is invisible, or is stripped, before a cell is interpreted: controls, spaces of all widths, marks of direction.
 _BLANK: Final = "\\0-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff"
 # The last nine are a minus sign of its own, and small and full-width forms, which some spreadsheets read alike.
 _STARTS: Final = "=+\\-@\\t\\r\\n\\u2212\\ufe62\\ufe63\\ufe66\\ufe6b\\uff1d\\uff0b\\uff0d\\uff20"

@@ -18,7 +18,7 @@ class ExportFormat(NamedTuple):
 
 
 def _parquet(names: Sequence[str]) -> Encoder:
-    # Loaded here: pyarrow takes 0.3 s and 40 MB, which only those pay who ask for it.
+    # Loaded here: pyarrow takes 0.3 s and 40 MB, which only its users pay.
     from llm_metrics_proxy.export.parquet import Parquet  # noqa: PLC0415
 
     return Parquet(names)

@@ -34,7 +34,7 @@ class ExportChunk(NamedTuple):
 
     data: bytes
     records: int  # so far
-    share: float  # of the records to be looked at, 0 to 1
+    share: float  # of the records to read, 0 to 1
     unfit: Mapping[str, int]  # so far, by column: values that do not fit it, and are missing in the file
 
 

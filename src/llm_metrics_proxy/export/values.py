@@ -1,7 +1,7 @@
 """A column's values on one page, as they fit it: what does not is missing (``None``) and counted.
 
 The database that this program made holds nothing else. One that another program filled may have text where a number
-belongs, so every column is looked at once, by the types that occur in it, which costs some 10 ns a value.
+belongs, so every column is checked once, by the types that occur in it, which costs some 10 ns a value.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def fit(column: Column, values: Sequence[Any]) -> Fitted:
 
 
 def moment(text: str | None) -> datetime | None:
-    """What the column ``timestamp`` holds, in UTC; ``None`` if that is no moment: an adopted file may have any text."""
+    """What the column ``timestamp`` holds, in UTC; ``None`` if it is not a time: an adopted file may have any text."""
     if text is None:
         return None
     try:

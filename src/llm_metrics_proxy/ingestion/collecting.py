@@ -26,7 +26,7 @@ class Collector:
         # A worker whose files were deleted by hand, so that only its rows are left, is read to its end as well.
         names = {*self._folder.workers(), *positions, *(request.worker_id for request in stored_open.values())}
         alive = {worker_id for worker_id in names if self._folder.is_alive(worker_id)}
-        listing = self._folder.workers()  # anew: it has what a worker wrote before it was found dead
+        listing = self._folder.workers()  # again: it has what a worker wrote before it was found dead
         self._turn += 1
         first = self._turn % max(len(names), 1)
         order = sorted(names)

@@ -1,7 +1,7 @@
 """From the journal into the store: exactly once, whatever dies when.
 
 A batch is read from all workers' segments, and one transaction commits its rows, the requests it leaves open, the
-counters and the position it was read up to. After any failure memory is thrown away and everything starts again from
+counters and the position it was read up to. After any failure memory is discarded and everything starts again from
 what is committed. Only then is anything deleted, in an order that can be interrupted anywhere:
 
     commit (position past the segment) → delete segment
@@ -160,7 +160,7 @@ class Ingestor:
     # -- one step
 
     def step(self) -> int:
-        """Ingest what there is, up to one batch; returns how many records were committed.
+        """Ingest what is available, up to one batch; returns how many records were committed.
 
         Raises ``StoreError``, ``JournalError`` or ``OSError``; nothing is lost then, and the next step starts afresh.
         """

@@ -40,7 +40,7 @@ class RecordPricer(Protocol):
     """What the ingester needs of ``pricing.Pricer``."""
 
     def price(self, record: RequestRecord) -> Priced:
-        """Cost in US dollars, and who said so; None, None where it is unknown."""
+        """Cost in US dollars, and who said so; None, None if it is unknown."""
 
 
 class StoredBatch(NamedTuple):

@@ -77,7 +77,7 @@ class ParseStop(Enum):
     """Why parsing went no further."""
 
     NEED_MORE = auto()  # the data ends at a frame's boundary or inside a frame
-    BAD = auto()  # what stands here is no frame
+    BAD = auto()  # this is not a frame
 
 
 class Parsed(NamedTuple):

@@ -1,7 +1,7 @@
 """What a worker could not record, written where a full disk cannot refuse it: into room taken beforehand.
 
-The room is in the worker's own lock file. It outlives ``kill -9``, is read by whoever finds the lock free, and goes
-with the file once its numbers are in the database.
+The room is in the worker's own lock file. It outlives ``kill -9``, is read by the process that finds the lock free, and
+goes with the file once its numbers are in the database.
 """
 
 import os
@@ -55,7 +55,7 @@ def take_room(fd: int) -> bool:
 
 
 def write(fd: int, losses: Losses) -> bool:
-    """Replace what stands there; whether that was possible."""
+    """Replace the content; whether that was possible."""
     packed = _FORMAT.pack(
         _MAGIC, losses.dropped, losses.waiting, losses.first_unix_ms, losses.last_unix_ms, losses.errno
     )
@@ -66,7 +66,7 @@ def write(fd: int, losses: Losses) -> bool:
 
 
 def read(fd: int) -> Losses:
-    """What stands there; nothing where it cannot be read or was never written."""
+    """The content; nothing if it cannot be read or was never written."""
     with suppress(OSError):
         data = os.pread(fd, _FORMAT.size + _CRC.size, 0)
         if len(data) == _FORMAT.size + _CRC.size and data.startswith(_MAGIC):

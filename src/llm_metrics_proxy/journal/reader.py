@@ -8,7 +8,7 @@ What the end of a segment looks like, and what it means:
                                                        is kept as *.damaged for a person to look at
     no frame and none behind it                        as a part of a frame
 
-A writer counts as dead when its lock can be had; the kernel gives a lock back however its holder ended.
+A writer counts as dead when its lock is free; the kernel releases a lock however its holder ended.
 """
 
 import errno

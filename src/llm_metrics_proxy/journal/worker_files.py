@@ -43,7 +43,7 @@ class WorkerFiles:
     # -- the lock, and what is written down in its file
 
     def hold_lock(self) -> bool:
-        """Say that this worker lives, and take the room for its losses; whether that was still to be done."""
+        """Show that this worker lives, and reserve the room for its losses; whether that was still undone."""
         if self.lock_fd >= 0:
             return False
         make_folder(self.folder)
@@ -69,7 +69,7 @@ class WorkerFiles:
 
     @property
     def needs_segment(self) -> bool:
-        """There is none, or it is full."""
+        """It is missing, or full."""
         return self._fd < 0 or self.offset >= self._segment_bytes
 
     def start_segment(self) -> None:

@@ -26,7 +26,7 @@ _LOST_PER_FRAME: Final = 128  # at most 1.2 KiB each: within frames.MAX_PAYLOAD_
 class JournalWriter:
     """Appends one worker's records. Every method but ``sync`` belongs to the event loop's thread.
 
-    ``worker_id`` is lower-case hex, unique to this start of the process and not to be guessed by clients
+    ``worker_id`` is lower-case hex, unique to this start of the process which clients cannot guess
     (``secrets.token_hex(8)``). ``max_bytes`` bounds all segments of the folder, other workers' included.
     """
 
@@ -62,7 +62,7 @@ class JournalWriter:
         self._opened_dropped: set[bytes] = set()
         self._retry_at = 0.0
         self._retry_s = RETRY_FIRST_S
-        self._losses = ledger.NONE  # as they stand in the lock file
+        self._losses = ledger.NONE  # as in the lock file
 
     def __repr__(self) -> str:
         files = self._files
@@ -152,7 +152,7 @@ class JournalWriter:
         self._files.sync()
 
     def measure(self) -> None:
-        """Take the size of the folder anew, and notice files that were deleted under us.
+        """Measure the folder again, and notice files that were deleted meanwhile.
 
         Call it once a second, and ``flush`` after it: what was lost is written as soon as there is room again.
         """
@@ -222,22 +222,22 @@ class JournalWriter:
         """Settle who was written: records are counted, lost ids forgotten, the rest stays pending."""
         kinds = [payload[0] for payload in pending[:written]]
         self.records_written += kinds.count(frames.CLOSED)
-        told = kinds.count(frames.LOST) * _LOST_PER_FRAME
+        lost = kinds.count(frames.LOST) * _LOST_PER_FRAME
         if written < len(pending) or self._unopened or self._opened_waiting or self._opened_dropped:
-            self._note_opened(pending[:written], self._lost[:told], pending[written:])
-        del self._lost[:told]
+            self._note_opened(pending[:written], self._lost[:lost], pending[written:])
+        del self._lost[:lost]
         self._pending = [payload for payload in pending[written:] if payload[0] != frames.LOST]
         self._waiting_bytes = sum(map(len, self._pending))
         self.records_waiting = sum(payload[0] == frames.CLOSED for payload in self._pending)
         self._update_state()
 
-    def _note_opened(self, written: list[bytes], told: list[bytes], left: list[bytes]) -> None:
+    def _note_opened(self, written: list[bytes], lost: list[bytes], left: list[bytes]) -> None:
         """Of which requests the opened frame is in the journal, and of which of them nothing more."""
         self._unopened.difference_update(_ids(written, frames.OPENED, frames.CLOSED))
         self._unopened.update(_ids(left, frames.OPENED))
         self._opened_waiting = _ids(left, frames.CLOSED) - self._unopened
         if self._opened_dropped:
-            self._opened_dropped.difference_update(map(frames.request_id, told))
+            self._opened_dropped.difference_update(map(frames.request_id, lost))
 
     def _update_state(self) -> None:
         self.is_full = self.size_bytes >= self._max_bytes

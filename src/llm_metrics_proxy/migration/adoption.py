@@ -52,6 +52,6 @@ def _refuse_double_requests(connection: apsw.Connection, inspection: Inspection)
     )
     if double:
         raise MigrationRefusedError(
-            f"{inspection.path} cannot be adopted: request_id {double[0][0]!r} stands in {double[0][1]} records, and "
-            "is to tell one record from every other. Rename that column. Nothing was changed."
+            f"{inspection.path} cannot be adopted: request_id {double[0][0]!r} is in {double[0][1]} records, but "
+            "must be unique. Rename that column. Nothing was changed."
         )

@@ -74,7 +74,7 @@ def room_in_words(room: Room) -> str:
 
 
 def disk_needs(path: Path, backup_dir: Path, records: int, *, run: Run | None = None, copies: bool = False) -> Disk:
-    """For a file with so many records. ``run``: one that is gone on with, whose backup is there; ``copies``: the table
+    """For a file with that many records. ``run``: one that is continued, whose backup exists; ``copies``: the table
     has no integer key, so that an adoption copies it in one transaction. Raises ``OSError``."""
     size_bytes = copy_bytes(path)
     left = records if run is None else _left(records, run)

@@ -20,7 +20,7 @@ from llm_metrics_proxy.migration.options import EngineCall, Options
 from llm_metrics_proxy.migration.overview import Look, history, look_at, refuse, refuse_newer, status, survey
 from llm_metrics_proxy.migration.verify import StoppedError
 from llm_metrics_proxy.migration.verify_table import verify_table
-from llm_metrics_proxy.migration.work import NOTHING, Work
+from llm_metrics_proxy.migration.work import NOTHING, LockedWork
 from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 __all__ = ["Options", "history", "migrate", "status", "undo", "verify"]
@@ -36,12 +36,12 @@ def migrate(
     app_version: str = APP_VERSION,
     looked: Look | None = None,
 ) -> MigrationResult:
-    """Bring every record to the formulas of this program, or go on with what was interrupted.
+    """Bring every record to the formulas of this program, or continue an interrupted run.
 
     ``looked``: a ``look`` of just now, with the same arguments, so that it is not taken twice.
 
     Raises ``NewerDatabaseError``, ``ForeignDatabaseError`` and ``MigrationRefusedError`` before anything is changed;
-    ``BackupError``, ``StoreError`` and ``MigrationFailedError`` where the machine stands in the way: what was
+    ``BackupError``, ``StoreError`` and ``MigrationFailedError`` if the machine prevents it: what was
     committed by then is whole, and the next call goes on.
     """
     stop = stop or threading.Event()
@@ -53,7 +53,7 @@ def migrate(
         refuse_newer(path, seen.status.newer, app_version)
         if not seen.status.has_work and not (options.automatic and seen.through_id > seen.status.counted_above_id):
             return MigrationResult(Ended.NOTHING_TO_DO, seen.status.last, message=NOTHING)
-        work = Work(EngineCall(path, options, tuple(migrations), app_version, report, stop))
+        work = LockedWork(EngineCall(path, options, tuple(migrations), app_version, report, stop))
         with ExitStack() as stack:
             stack.callback(work.close)
             try:
@@ -81,7 +81,7 @@ def undo(
     with (
         _disk_trouble(path),
         migration_lock(path, wait=options.wait_for_lock, stop=stop, report=report),
-        closing(Work(EngineCall(path, options, tuple(migrations), app_version, report, stop))) as work,
+        closing(LockedWork(EngineCall(path, options, tuple(migrations), app_version, report, stop))) as work,
     ):
         return work.undo(to_version)
 

@@ -171,7 +171,7 @@ class Execution:
         return max(run.largest_lock_ms, self._pace.largest_ms, self._index_pace.largest_ms)
 
     def _backup_of(self, run: Run) -> Path:
-        """The run's backup; a new one where somebody removed it: it still proves what was observed."""
+        """The run's backup; a new one if somebody removed it: it still proves what was observed."""
         if run.backup is not None:
             kept = backups.path_of(self._options.backup_dir, run.backup)
             if kept.exists():

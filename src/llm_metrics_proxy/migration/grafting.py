@@ -5,9 +5,9 @@ In the file, a table WITHOUT ROWID is what an index is: a b-tree of records that
 turns the row of that table in ``sqlite_schema`` into the row of the index, whose root page it then is.
 
 Entries follow records in the order of ids; a fact records how far. A change of records before that point spoils the
-entries: triggers note it, the entries are thrown away, and CREATE INDEX makes the index after all. So it does where the
+entries: triggers note it, the entries are discarded, and CREATE INDEX makes the index after all. So it does where the
 two b-trees could differ: NULL, which a PRIMARY KEY refuses, collations, and REAL, which an index keeps in a form of its
-own. Values of all other types stand in an index as they are stored, as in a column without a type. In the end the
+own. Values of all other types are in an index as they are stored, as in a column without a type. In the end the
 entries are counted.
 """
 
@@ -100,7 +100,7 @@ class Grafting:
         having = f"{index.column} IS {'NOT ' if index.is_partial else ''}NULL"
         first = self._connection.execute(f"SELECT min(id) FROM {TABLE} WHERE {having}").get  # noqa: S608
         after = _FIRST_ID
-        if index.is_partial:  # nothing to be done for the records before
+        if index.is_partial:  # nothing to do for the records before
             last = self._connection.execute(f"SELECT coalesce(max(id), {_FIRST_ID}) FROM {TABLE}").get  # noqa: S608
             after = last if first is None else max(first - 1, _FIRST_ID)
         elif first is not None:

@@ -37,7 +37,7 @@ _FAULTS_SHOWN: Final = 3
 
 
 class FileKind(StrEnum):
-    """What is in the file. Only ``OURS`` and ``LEGACY`` are to be migrated, only ``NOTHING`` is to be filled."""
+    """What is in the file. Only ``OURS`` and ``LEGACY`` are migrated, only ``NOTHING`` is filled."""
 
     NOTHING = "nothing"  # no file, no bytes, or no table
     OURS = "ours"

@@ -1,6 +1,6 @@
 """One migrator at a time: an ``flock`` that the kernel frees when its holder dies, and a number that proves it.
 
-The lock is on a file beside the database, never on the database, which other programs may lock as they please. A
+The lock is on a file next to the database, never on the database, which other programs may lock too. A
 holder that was stopped, while the lock was lost in a way that should not happen (a network file system), finds in its
 next batch that the number in the database is no longer its own, and stops.
 """
@@ -24,7 +24,7 @@ from llm_metrics_proxy.migration.runs import FENCE, get_fact, set_fact
 from llm_metrics_proxy.ownership import open_lock
 
 _POLL_S: Final = 0.1
-_TRIES: Final = 4  # without waiting: whoever only asks for the holder takes the lock for an instant
+_TRIES: Final = 4  # without waiting: a look at the holder takes the lock for an instant
 
 
 def lock_path(database: Path) -> Path:
@@ -86,7 +86,7 @@ def _written_pid(descriptor: int) -> int | None:
 
 
 def lock_holder(database: Path) -> int | None:
-    """Process id of whoever holds the lock now (0: it did not say); ``None``: nobody. Takes no lock that lasts."""
+    """Id of the process that holds the lock now (0: unknown); ``None``: none does. Takes no lasting lock."""
     try:
         descriptor = os.open(lock_path(database), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -102,7 +102,7 @@ def lock_holder(database: Path) -> int | None:
 
 
 class Fence:
-    """The number that says whose turn it is to write; every holder of the lock takes the next one."""
+    """The number that permits writing; every holder of the lock takes the next one."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection

@@ -12,7 +12,7 @@ from llm_metrics_proxy.migration.window import DailyWindow
 
 @dataclass(frozen=True)
 class Options:
-    """How to go about it. ``automatic``: nobody asked, so what a person took back is left alone."""
+    """How to go about it. ``automatic``: not started by a person, so a run that a person undid is left alone."""
 
     backup_dir: Path
     backup_keep: int = 3

@@ -43,7 +43,7 @@ class OracleCheck:
             yield from self.by_record(apart, after, through)
 
     def by_record(self, statement: str, after: int, through: int) -> Iterator[Fault]:
-        """What differs in the rows of ``RunSql.written``, each record by itself."""
+        """What differs in the rows of ``RunSql.written``, record by record."""
         for row, words in self._differences(statement, 1, after, through):
             yield Fault("oracle", row[0], words)
 

@@ -38,7 +38,7 @@ class MigrationStatus(msgspec.Struct, frozen=True, kw_only=True):
     records_by_version: dict[str, int]  # of records above ``counted_above_id``
     counted_above_id: int
     newer: list[str]  # stamps of a newer program: nothing may be written
-    unreadable: list[str]  # stamps that are no version, treated as the oldest
+    unreadable: list[str]  # stamps that are not versions, treated as the oldest
     pending: dict[str, int]
     needs_adoption: bool
     distrusted: bool  # it was adopted, and no run has held its stamps against its values yet
@@ -138,7 +138,7 @@ def examine(
     app_version: str,
     quick: bool = False,
 ) -> Survey:
-    """A ``survey`` of a database that is open; None where there are no records. Raises ``apsw.Error``."""
+    """A ``survey`` of a database that is open; None if there are no records. Raises ``apsw.Error``."""
     runs: list[Run] = []
     census, above, through, held, adopted = Census(()), 0, 0, False, None
     is_ours = inspection.found is FileKind.OURS
@@ -182,7 +182,7 @@ def examine(
 
 
 def disk_of(path: Path, backup_dir: Path, seen: Survey) -> Disk:
-    """What the migration that is due takes on the disk, whoever asks. Raises ``StoreError``."""
+    """The disk space that the due migration takes, for every caller. Raises ``StoreError``."""
     records = sum(count for _stamp, count in seen.census.counts)
     copies = seen.status.needs_adoption and not seen.inspection.has_rowid_id
     try:

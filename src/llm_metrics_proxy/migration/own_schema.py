@@ -3,7 +3,7 @@
 Columns are added, constraints that refuse our records are lifted. No row is rewritten, and whatever is not ours
 (columns, tables, views, triggers, ``schema_version``) stays.
 
-The rare table whose ``id`` is no integer key is copied: rows get an ``id`` (their rowid where there is one), the old
+The rare table without an integer key ``id`` is copied: rows get an ``id`` (their rowid if there is one), the old
 one is kept as ``id_original``, and constraints of the old table are not carried over. That takes time and space.
 """
 
@@ -146,7 +146,7 @@ def _copy_table(connection: apsw.Connection) -> None:
 
 
 def columns_of(connection: apsw.Connection, *, generated: bool = False) -> list[TableColumn]:
-    """The table's columns; generated ones only if asked for, or if they bear a name of ours."""
+    """The table's columns; generated ones only on request, or if they have a name of ours."""
     # hidden: 0 ordinary, 2 and 3 generated
     rows = connection.execute(
         'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)', (TABLE,)

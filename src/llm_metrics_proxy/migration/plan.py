@@ -50,7 +50,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
 class MigrationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of ``migrate plan``. ``message`` is its first sentence, ``refusal`` why ``migrate run`` would not.
 
-    With ``refusal``, and where nothing is to do, there are no steps, no disk, no estimate and no metrics.
+    With ``refusal``, or with nothing to do, there are no steps, no disk, no estimate and no metrics.
     """
 
     path: str
@@ -64,7 +64,7 @@ class MigrationPlan(msgspec.Struct, frozen=True, kw_only=True):
     needs_adoption: bool = False
     added_columns: tuple[str, ...] = ()  # that the adoption would add
     unfinished: Run | None = None
-    lock_holder: int | None  # process id of whoever migrates now
+    lock_holder: int | None  # id of the process that migrates now
     steps: tuple[PlannedStep, ...] = ()
     disk: Disk | None = None
     estimate_s: float | None = None

@@ -1,6 +1,6 @@
 """``migrate plan``: what a migration would do to this file, why it would be refused, and how the numbers change.
 
-Nothing is written, neither to the file nor beside it. Counts are over every record and from one snapshot; only what
+Nothing is written, neither to the file nor next to it. Counts are over every record and from one snapshot; only what
 has to be calculated is tried on a sample, in memory.
 """
 
@@ -59,7 +59,7 @@ def plan(
     """Look, count, and try on about ``sample_records`` records, evenly spread.
 
     Raises ``NewerDatabaseError`` or ``ForeignDatabaseError`` for a file that is not ours to read, and ``StoreError``.
-    Records of a newer version are no error here: they are counted, and ``refusal`` names them.
+    Records of a newer version are not an error here: they are counted, and ``refusal`` names them.
     """
     start = time.perf_counter()
     report(Progress(phase=WorkPhase.CHECKING, detail="looking into the database"))

@@ -29,7 +29,7 @@ _TABLE_SQL: Final = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name
 class Figures(msgspec.Struct, frozen=True):
     """One metric over ``n`` records that have it; with ``n`` = 0 all else is ``None``.
 
-    ``left_out``: records with something there that is no finite number. Percentiles interpolate linearly.
+    ``left_out``: records with something there that is not a finite number. Percentiles interpolate linearly.
     """
 
     n: int
@@ -74,7 +74,7 @@ def take_sample(source: apsw.Connection, takes: str, columns: Sequence[str], eve
     ``takes`` is SQL over a record with all ``columns``; those that the table lacks are NULL. Raises ``apsw.Error``.
     """
     own = [quoted(name) for name in stored_columns(source)]
-    # text goes over as bytes: a foreign file may hold some that is no Unicode, and Python could not read it
+    # text goes over as bytes: a foreign file may hold some that is not Unicode, which Python could not read
     picked = ", ".join(
         f"typeof({name}) = 'text', iif(typeof({name}) = 'text', CAST({name} AS BLOB), {name})" for name in own
     )
@@ -116,7 +116,7 @@ def _every_nth(n: int) -> Callable[..., bool]:
 
 
 def try_out(sample: apsw.Connection, sql: RunSql, index_steps: Sequence[str]) -> Preview:
-    """Migrate the sample, whose table has every column by now, in one go."""
+    """Migrate the sample, whose table has every column by now, at once."""
     shown = list(dict.fromkeys(name for migration in sql.migrations for name in migration.shown))
     values = "".join(f", {sql.meant(name, name)} AS {_before(name)}" for name in shown)
     sample.execute(f"CREATE TEMP TABLE before_values AS SELECT id AS record_id{values} FROM {TABLE}")  # noqa: S608
@@ -159,7 +159,7 @@ def _check(sample: apsw.Connection, sql: RunSql, k: int) -> tuple[dict[str, int]
 
 def _metric(sample: apsw.Connection, name: str, after: str) -> MetricChange:
     parts = [part for value in (_before(name), after) for part in _figures(value)]
-    # a model can be any value, and text that is no UTF-8
+    # a model can be any value, even text that is not UTF-8
     group = "CAST(model AS BLOB)"
     statement = (
         f"SELECT {{group}}, count(*), {', '.join(parts)} FROM {TABLE} "  # noqa: S608

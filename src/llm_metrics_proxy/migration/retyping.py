@@ -19,7 +19,7 @@ MOST_ROWS: Final = 1000  # another program's file may hold any texts there; the 
 
 
 class Retyped(msgspec.Struct, frozen=True):
-    """``records`` that had the error type ``before`` and get ``category`` and ``type``; ``None`` is no type."""
+    """``records`` that had the error type ``before`` and get ``category`` and ``type``; ``None`` means no type."""
 
     before: str | None
     category: str | None

@@ -1,4 +1,4 @@
-"""A thread of the metrics process that brings the database up to date by itself, while everything else goes on.
+"""A thread of the metrics process that migrates the database while everything else goes on.
 
 The rules:
 
@@ -55,7 +55,7 @@ from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connec
 
 RETRY_S: Final = 30.0
 LOOK_S: Final = 3.0
-# Than the process: whoever serves or takes in records goes first. Not SCHED_IDLE, which was no politer when measured:
+# Than the process: serving and ingestion go first. Not SCHED_IDLE, which was no politer when measured:
 # a thread that gets nothing while all cores are busy holds Python's lock and SQLite's meanwhile.
 _NICER: Final = 10
 # While nothing is known yet, a lock is likely to be a short one.
@@ -67,7 +67,7 @@ _BEFORE_THE_FIRST_ROW: Final = frozenset(
 _SAID: Final = {
     WorkPhase.WAITING: "the migration waits: %s",
     WorkPhase.BACKING_UP: "a migration is due; first, the database is backed up to %s",
-    WorkPhase.MIGRATING: "records are being migrated; what arrives meanwhile is stored beside them",
+    WorkPhase.MIGRATING: "records are being migrated; new records are stored meanwhile",
     WorkPhase.PAUSED: "the migration pauses; it goes on at %s",
     WorkPhase.VERIFYING: "every migrated record is being verified",
     WorkPhase.UNDOING: "a migration is being taken back",
@@ -158,7 +158,7 @@ class MigrationService:
         return self._view
 
     def lock_holder(self) -> int | None:
-        """Process id of whoever migrates this database now, this process included. Looks at a file."""
+        """Id of the process that migrates this database now, this one included. Reads a file."""
         return lock_holder(self._path)
 
     # -- the thread
@@ -208,7 +208,7 @@ class MigrationService:
         return False
 
     def _look(self) -> Look:
-        """What the file is and needs. Raises as ``engine.migrate`` does for a file that is not to be touched."""
+        """What the file is and needs. Raises as ``engine.migrate`` does for a file that must not be changed."""
         looked = look_at(self._path, self._migrations, app_version=self._app_version, quick=True)
         refuse(looked.seen.inspection)
         found = looked.seen.status

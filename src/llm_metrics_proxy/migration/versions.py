@@ -1,6 +1,6 @@
 """Which version a record follows, compared as SemVer and in Python alone: as text, '10.0.0' < '2.0.0'.
 
-A stamp is whatever a file has in ``app_version``. What is no version by the letter of SemVer (NULL, empty, with a
+A stamp is whatever a file has in ``app_version``. What is not a strict SemVer version (NULL, empty, with a
 space or a ``v``, a number, bytes) is unreadable, and treated as the oldest: recomputing is harmless, because formulas
 are pure functions of raw facts. Build metadata does not count, a pre-release comes before its release.
 """
@@ -61,11 +61,11 @@ class Census(NamedTuple):
         return [stamp for stamp, _count in self.ordered() if standing(stamp, program) is Standing.NEWER]
 
     def unreadable(self) -> list[Any]:
-        """Stamps that are no version."""
+        """Stamps that are not versions."""
         return [stamp for stamp, _count in self.counts if _version(stamp) is None]
 
     def ordered(self) -> list[tuple[Any, int]]:
-        """Oldest first; stamps that are no version come before all, by description."""
+        """Oldest first; stamps that are not versions come before all, by description."""
         versions = [item for item in self.counts if _version(item[0]) is not None]
         others = sorted((item for item in self.counts if _version(item[0]) is None), key=lambda i: describe_stamp(i[0]))
         return [*others, *sorted(versions, key=lambda item: (_parse(item[0]) or Version(0), item[0]))]

@@ -47,8 +47,8 @@ _PRAGMAS: Final[Pragmas] = {
 }
 
 
-class Work:
-    """Whoever makes it closes it."""
+class LockedWork:
+    """One call, with the lock held; its maker closes it."""
 
     def __init__(self, call: EngineCall) -> None:
         self._call, self._path, self._options, self._migrations = call, call.path, call.options, call.migrations
@@ -222,7 +222,7 @@ class Work:
         return run, seen
 
     def _last_in(self, backup: str) -> int:
-        """The greatest id in the backup: what arrived since is no part of the run."""
+        """The greatest id in the backup: later records are not part of the run."""
         path = backups.path_of(self._options.backup_dir, backup)
         with closing(connect(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
             return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM {TABLE}").get)  # noqa: S608

@@ -1,4 +1,4 @@
-"""Which price counts for a request. Pure but for the public lists, which are loaded when they are first needed.
+"""Which price counts for a request. Pure except for the public lists, which are loaded when they are first needed.
 
     the server's own cost  →  the first row of the user's table that fits  →  the public lists  →  unknown
 
@@ -24,7 +24,7 @@ GENAI_PRICES: Final = "genai_prices"
 SOURCES: Final = (UPSTREAM, PRICE_TABLE, GENAI_PRICES)
 UNKNOWN: Final[tuple[float | None, str | None]] = (None, None)
 
-_MOST_KNOWN: Final = 10_000  # clients choose models' names; beyond this the cache begins anew
+_MOST_KNOWN: Final = 10_000  # clients choose models' names; beyond this the cache is cleared
 
 
 class Billable(Protocol):
@@ -86,7 +86,7 @@ class Pricer:
         self._known: dict[_Key, tuple[_Offer, ...]] = {}
 
     def price(self, record: Billable) -> tuple[float | None, str | None]:
-        """Cost in US dollars and who said so; both None where it is unknown."""
+        """Cost in US dollars and who said so; both None if it is unknown."""
         reported = record.upstream_cost_usd
         if reported is not None and 0 <= reported < inf:
             return reported, UPSTREAM

@@ -1,8 +1,8 @@
 """The public price lists that genai-prices bundles, as tariffs of our own. The only file that knows the library.
 
 Its ``calc_price`` takes 0.4 ms on the machine where ingestion was measured, because it resolves units, tiers and dates
-anew for every call; a tariff of ours is made once per model and then costs a microsecond. A test compares the two over
-every model of the bundled lists. The library is loaded when somebody asks for a price: verbs that ask for none start
+again for every call; a tariff of ours is made once per model and then costs a microsecond. A test compares the two over
+every model of the bundled lists. The library is loaded with the first price: verbs that need none start
 faster by a tenth of a second, and the lists themselves take a second.
 
 What records do not know, the lists' prices for it are not applied: audio and images are priced as text tokens, cache

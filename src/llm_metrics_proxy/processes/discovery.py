@@ -122,7 +122,7 @@ async def identify(
             return LlmServer(root, _owner(models) or guess, names)
         if models.status in {401, 403}:
             return f"it wants a key (status {models.status} for /v1/models)"
-        return f"its answer to /v1/models (status {models.status}) is no list of models"
+        return f"its answer to /v1/models (status {models.status}) is not a list of models"
     if isinstance(models, TimeoutError):
         return f"no answer within {limit_s:g} s"
     if isinstance(models, (OSError, ValueError)):
@@ -199,7 +199,7 @@ async def _read_answer(reader: asyncio.StreamReader) -> DiscoveryAnswer:
 
 
 def _names(answer: DiscoveryAnswer, key: str, name: str) -> tuple[str, ...] | None:
-    """The models listed under ``key``; ``None`` if the answer is no such list. In Go, no models are ``null``."""
+    """The models listed under ``key``; ``None`` if the answer is not a list. In Go, no models are ``null``."""
     document = _document(answer)
     if answer.status != 200 or key not in document:
         return None

@@ -103,7 +103,7 @@ def worker_specs(loaded: Loaded, backend: str, clients: PortSockets, scoreboard:
 
 
 def metrics_spec(loaded: Loaded, readers: PortSockets, scoreboard: Scoreboard | None) -> ChildSpec:
-    """The metrics process. ``scoreboard`` is ``None`` when no workers run beside it."""
+    """The metrics process. ``scoreboard`` is ``None`` if it runs without workers."""
     board = [] if scoreboard is None else [scoreboard.fd]
     options = metrics_options(loaded, listen_fds=readers.fds, scoreboard_fd=board[0] if board else None)
     return ChildSpec(

@@ -14,7 +14,7 @@ class MetricsOptions(SettingValues, frozen=True, kw_only=True, forbid_unknown_fi
     """Every setting by its name, and this process's own. A reload takes new prices and rules from here."""
 
     listen_fds: list[int]  # listening sockets that the process inherited
-    scoreboard_fd: int | None  # none: no workers run beside it
+    scoreboard_fd: int | None  # none: it runs without workers
     metrics_token: str | None
     settings: list[dict[str, str]]  # as people may see them: name, group, value, origin, meaning
     otlp: OtlpOptions | None

@@ -32,7 +32,7 @@ class ServicePorts:
         return self._service.view().paused_until
 
     def lock_holder(self) -> int | None:
-        """Process id of whoever migrates this database now."""
+        """Id of the process that migrates this database now."""
         return self._service.lock_holder()
 
     def blocks_store(self) -> bool:

@@ -25,7 +25,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 def by_name(kind: type[S], source: object, **others: Any) -> S:
-    """A struct whose fields are attributes of ``source``, but for ``others``."""
+    """A struct whose fields are attributes of ``source``, except ``others``."""
     return kind(**{name: getattr(source, name) for name in kind.__struct_fields__ if name not in others}, **others)
 
 

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Reloads:
-    """New options, handed to whoever takes them. From two threads."""
+    """New options, handed to their takers. From two threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

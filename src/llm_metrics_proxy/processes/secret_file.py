@@ -37,7 +37,7 @@ def ensure(path: Path) -> str | None:
             "a new one made (the same API key then gets another api_key_id)"
         )
     if mode & 0o077:
-        return f"secret file {path} has mode {mode:o}, so that others can tell API keys from their ids: chmod 600 it"
+        return f"secret file {path} has mode {mode:o}, so that others could match API keys to their ids: chmod 600 it"
     return None
 
 

@@ -11,7 +11,7 @@ server's own acts for a reader who may not know.
 import re
 from typing import Final, NamedTuple
 
-from llm_metrics_proxy.doors import Access, HostRule, OriginRule, host_name, is_same_origin
+from llm_metrics_proxy.doors import HostRule, OriginRule, PageAccess, host_name, is_same_origin
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.inbound import InboundRequest
 
@@ -52,11 +52,11 @@ class Admission:
             self._hosts = HostRule(own | set(allowed_hosts), any_address=True)
         else:
             self._hosts = None
-        self._good_hosts: set[bytes] = set()  # spellings that were looked at
+        self._good_hosts: set[bytes] = set()  # spellings that were checked
         self._origins = OriginRule(allowed_origins)
 
     def judge(self, request: InboundRequest, *, trusted: bool) -> AdmissionVerdict:
-        """``trusted``: the peer's X-Forwarded-Host is the name that the client asked by."""
+        """``trusted``: the peer's X-Forwarded-Host is the name that the client used."""
         facts = request.facts
         host = facts.get("host")
         # Only HTTP/1.0 may lack Host: no browser does.
@@ -68,17 +68,17 @@ class Admission:
         sent, site = facts.get("origin"), facts.get("sec_fetch_site")
         if sent is None:
             return AdmissionVerdict(Cause.FOREIGN_ORIGIN) if self._is_foreign_load(request, site) else _PASSES
-        if site == b"same-origin":  # the browser knows, whatever stands between it and us
+        if site == b"same-origin":  # the browser knows, whatever proxies are in between
             return _PASSES
         origin = sent.decode("latin-1")
         asked_by = (facts.get("x-forwarded-host") if trusted else None) or host or b""
         if is_same_origin(origin, asked_by.decode("latin-1")):
             return _PASSES
         access = self._origins.access(origin)
-        if access is Access.NONE:
+        if access is PageAccess.NONE:
             return AdmissionVerdict(Cause.FOREIGN_ORIGIN)
-        cors = b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if access is Access.ANYONE else sent)
-        if access is Access.CREDENTIALS:
+        cors = b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if access is PageAccess.ANYONE else sent)
+        if access is PageAccess.CREDENTIALS:
             cors += b"Access-Control-Allow-Credentials: true\r\n"
         cors += _VARY
         return AdmissionVerdict(None, cors, _preflight(request, cors))
@@ -86,7 +86,7 @@ class Admission:
     def _is_foreign_load(self, request: InboundRequest, site: bytes | None) -> bool:
         """A picture or script of another site's page, for which browsers send no Origin; a link may be followed.
 
-        Which page it is may stand in Referer, which a page can leave out and not forge.
+        Referer may name the page; a page can leave it out but not forge it.
         """
         facts = request.facts
         if site != b"cross-site" or self._origins.admits_all:
@@ -94,7 +94,7 @@ class Admission:
         if request.method in _NAVIGATIONS and facts.get("sec_fetch_mode") == b"navigate":
             return False
         page = _PAGE.match(facts.get("referer", b""))
-        return page is None or self._origins.access(page[0].decode("latin-1")) is Access.NONE
+        return page is None or self._origins.access(page[0].decode("latin-1")) is PageAccess.NONE
 
 
 def _preflight(request: InboundRequest, cors: bytes) -> bytes | None:
@@ -119,7 +119,7 @@ def own_answer_lines(cors: bytes | None) -> bytes:
 
 
 def readable(start: bytes, cors: bytes) -> bytes:
-    """A server's status line and fields with our word on who may read them in place of its own: two would be none."""
+    """A server's status line and fields with our word on who may read them instead of its own: two would be invalid."""
     first, *lines = start.splitlines(keepends=True)
     kept, exposed = [first], [EXPOSED]
     for line in lines:

@@ -26,7 +26,7 @@ _USUAL: Final = frozenset(
 class Framing(Enum):
     """What marks the end of a message body (RFC 9112 section 6)."""
 
-    NONE = auto()  # there is none: HEAD, 204, 304
+    NONE = auto()  # no body: HEAD, 204, 304
     LENGTH = auto()
     CHUNKED = auto()
     UNTIL_CLOSE = auto()

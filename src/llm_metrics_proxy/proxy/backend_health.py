@@ -65,7 +65,7 @@ class HealthTracker(msgspec.Struct):
         return was_ejected
 
     def probe_due(self, now: int) -> bool:
-        """An ejected backend is asked again; the next question is not before another interval. Asking counts."""
+        """Whether to probe an ejected backend now; the next probe is due an interval later. Calling it counts."""
         if not self.ejected_ns or now < self.next_probe_ns:
             return False
         self.next_probe_ns = now + self.probe_interval_ns

@@ -1,6 +1,6 @@
-"""One bound for all request bodies that a worker holds, whoever sent them.
+"""One bound for all request bodies that a worker holds, from all clients.
 
-Bytes count as they arrive: what a client announces takes no room. Whoever would go beyond the bound is refused at once
+Bytes count as they arrive: what a client announces takes no room. A request beyond the bound is refused at once
 and gives back what it had, so nobody waits for room, and two halves of bodies cannot wait for each other. A body counts
 until an answer begins or the server has all of it (``Transaction``).
 """
@@ -11,7 +11,7 @@ from llm_metrics_proxy.scoreboard import Slot
 
 
 class BodyMemory:
-    """Whoever holds a body changes ``held_bytes`` by itself: each request does so twice, and a call costs more."""
+    """Holders change ``held_bytes`` directly, because every request passes here twice."""
 
     __slots__ = ("_slot", "held_bytes", "limit_bytes")
 
@@ -21,7 +21,7 @@ class BodyMemory:
         self.limit_bytes = limit_bytes
 
     def has_room(self, more_bytes: int) -> bool:
-        """Whether so much more fits."""
+        """Whether that much more fits."""
         return self.held_bytes + more_bytes <= self.limit_bytes
 
     def refused(self) -> None:

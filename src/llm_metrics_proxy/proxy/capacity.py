@@ -54,7 +54,7 @@ class ClientCapacity:
         self._shares = Shares(max_connections, _MOST_REFUSED, max_connections)
 
     def settle(self, max_connections: int, connected: int, *, through_tls: bool) -> Shares:
-        """Share out what this process may open beside what it has open now, ``connected`` descriptors of connections
+        """Share out what this process may open on top of what is open now, ``connected`` descriptors of connections
         left out. Raises ``SettingsError`` if that is nothing.
         """
         limit, in_use = descriptors.limit(), descriptors.in_use() - connected
@@ -88,7 +88,7 @@ class ClientCapacity:
         self._slot.set("connections_refused_unix_ms", int(time() * 1000))
         if self._complaints.are_due(monotonic()):
             count = self._slot.get("connections_refused")
-            log.warning("all %d connections are taken: clients are told 503 (%d so far)", self._shares.clients, count)
+            log.warning("all %d connections are taken: clients get 503 (%d so far)", self._shares.clients, count)
 
 
 class ListeningSockets:

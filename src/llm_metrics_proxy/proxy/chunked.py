@@ -4,7 +4,7 @@ llhttp reads heads; what follows a head with ``Transfer-Encoding: chunked`` is r
 blanks that RFC 9112 section 7.1.1 lets stand around the parts of a chunk extension, and bounds neither extensions nor
 trailers. In everything else this is as strict: CRLF and nothing else ends a line, a size is hexadecimal digits alone.
 
-Extensions and trailers are hop-by-hop here and end here, whatever they say, so they are checked and thrown away.
+Extensions and trailers are hop-by-hop here and end here, whatever they say, so they are checked and discarded.
 """
 
 import re
@@ -20,7 +20,7 @@ _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})  # nobody
 _MAX_DIGITS: Final = 15  # of a size, without leading zeros: a PiB, far below what overflows anywhere
 _MAX_LEARNED: Final = 4096
 _LONGEST_LEARNED: Final = 8  # bytes of a line
-# Beside its size every chunk may have so much for nothing; only what goes beyond adds up (as Go's net/http counts).
+# Every chunk may have this much in addition to its size; only the excess adds up (as in Go's net/http).
 _FREE_BYTES: Final = 16
 _MAX_LINE_BYTES: Final = 4096  # of a size with its extensions
 
@@ -59,7 +59,7 @@ _TOO_MUCH: Final = "the chunk extensions or trailers are larger than this proxy 
 class ChunkedReader:
     """Reads one body. ``ended``: it is complete, and ``rest`` is what came behind it.
 
-    ``limit_bytes`` bounds what stands beside the data, without the little that every chunk may have, and the trailers,
+    ``limit_bytes`` bounds everything but the data, without the allowance that every chunk has, and the trailers,
     each for itself.
     """
 
@@ -162,7 +162,7 @@ class ChunkedReader:
             return
         match = _TRAILER.fullmatch(line)
         if match is None or match[1].lower() in _FRAMING:
-            raise ChunkedError("what follows the last chunk is no valid trailer (RFC 9112 section 7.1.2)")
+            raise ChunkedError("what follows the last chunk is not a valid trailer (RFC 9112 section 7.1.2)")
         self._beside += len(line) + len(_CRLF)
         if self._beside > self._limit_bytes:
             raise ChunkedError(_TOO_MUCH)

@@ -17,7 +17,7 @@ from llm_metrics_proxy.proxy.parties import Work
 from llm_metrics_proxy.proxy.request_reader import RequestReader
 
 QUEUED_BYTES: Final = 4096  # that a request takes while it waits: one read may hold thousands of fifty bytes each
-_LINGER_NS: Final = 30_000_000_000  # a refused upload is read and thrown away for so long, so that the refusal arrives
+_LINGER_NS: Final = 30_000_000_000  # a refused upload is read and discarded for so long, so that the refusal arrives
 
 
 class ConnectionPhase(Enum):
@@ -50,7 +50,7 @@ class ClientTurns(ClientTransport):
         self.forwarding_cache: tuple[object, bytes] | None = None  # of the newest plan
         self._phase = IDLE
         self._since = self._now = monotonic_ns()  # when the phase began, or the head that is being read
-        self._current: Work | None = None  # the one whose turn it is
+        self._current: Work | None = None  # the one being answered
         self._incoming: Work | None = None  # the one whose body is being read
         self._queue: deque[Work] | None = None
         self._early = b""  # came behind a request for a tunnel, before the answer

@@ -86,7 +86,7 @@ def _explained(error: OSError | ValueError, backend: Backend, timeout_s: float, 
         case ConnectionRefusedError():
             return ConnectError(Cause.CONNECT_REFUSED, f"{label} refused the connection.")
         case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError() if through_tls:
-            # in the handshake, as whoever accepts a connection seldom resets it before a word was said
+            # in the handshake, as a server that accepts a connection seldom resets it before a word was said
             return ConnectError(Cause.TLS, f"TLS with {label} failed: it {tls_reasons.CLOSED}.")
         case OSError() if error.errno in _OWN_SHORTAGES:
             return ConnectError(Cause.SATURATED, f"This proxy cannot open a connection: {error.strerror}.")

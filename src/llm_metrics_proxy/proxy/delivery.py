@@ -1,6 +1,6 @@
 """Did a request reach the server's system before its connection broke? Asked of the kernel, after the fact.
 
-A request that is not idempotent may be sent again only if we can tell that the first server has not begun with
+A request that is not idempotent may be sent again only if we know that the first server has not begun with
 it (RFC 9110 section 9.2.2). The kernel knows how many bytes it took from us and how many of them the peer acknowledged.
 Nothing of a request has arrived if
 
@@ -10,7 +10,7 @@ Nothing of a request has arrived if
 
 A reset says a little less: acknowledgements wait up to 40 ms for an answer to travel with, so a server that reads a
 request and resets the connection in that time leaves the same traces as one whose connection was gone. The second is
-what happens behind load balancers and servers with short idle limits, and is taken for it; ``retry_unsafe=never`` is
+what happens behind load balancers and servers with short idle limits, and counts as it; ``retry_unsafe=never`` is
 for those who cannot have the first. Everything else counts as delivered, and so does everything on a system that is
 not Linux.
 """
@@ -43,7 +43,7 @@ class Sent(NamedTuple):
 def sent(fd: int, seen_errno: int = 0) -> Sent | None:
     """What the kernel knows of a TCP connection; ``None``: not known here.
 
-    It reports an error once: ``seen_errno`` is what it has reported to whoever used the connection before.
+    It reports an error once: ``seen_errno`` is what it has already reported to the user of the connection.
     """
     if not _LINUX or fd < 0:
         return None
@@ -63,7 +63,7 @@ def sent(fd: int, seen_errno: int = 0) -> Sent | None:
 
 
 def is_unsent(now: Sent | None, begins_at: int) -> bool:
-    """Nothing of what begins at that byte of the connection reached the server, as far as the kernel can tell."""
+    """The kernel shows that nothing from that byte of the connection on reached the server."""
     if now is None or now.acknowledged != begins_at:  # fewer: what came before it was not acknowledged either
         return False
     return now.taken == begins_at or now.peer_ended

@@ -1,6 +1,6 @@
 """The answer's way down to the client, and every other way in which a request ends.
 
-Bytes are forwarded before anybody looks into them; the last ones wait for the record, which needs their facts. However
+Bytes are forwarded before they are read; the last ones wait for the record, which needs their facts. However
 a request ends, it leads through the recorder once: whoever may still end it has looked whether it is ``CLOSED``.
 """
 

@@ -1,4 +1,4 @@
-"""The client's side: one connection. Reads requests, decides which may be forwarded, and knows its limits of time.
+"""The client's side: one connection. Reads requests, decides which may be forwarded, and knows its timeouts.
 
     ClientTransport    the socket                           ``client_transport``
       ClientTurns      whose turn it is to be answered      ``client_turns``
@@ -62,7 +62,7 @@ class Downstream(ClientTurns):
                 ctx.listeners.shut()
 
     def _refuse(self, cause: Cause) -> None:
-        """Clients take no answer before they have asked, so this waits for that, but not long."""
+        """Clients take no answer before they have sent a request, so this waits for one, but not long."""
         self._refused = cause
         self._reader.stopped = True
 
@@ -76,7 +76,7 @@ class Downstream(ClientTurns):
             if self._refused is not None:
                 self._hear_out(data)
             else:
-                self._since = monotonic_ns()  # lingering: read and thrown away
+                self._since = monotonic_ns()  # lingering: read and discarded
             return
         self._now = monotonic_ns()
         message = None
@@ -110,7 +110,7 @@ class Downstream(ClientTurns):
         self._after_read()
 
     def _hear_out(self, data: bytes) -> None:
-        """Browsers show a page only what says that it may read it, so even who is refused is asked which page it is."""
+        """Browsers show a page only answers that allow it to read them, so even a refusal checks which page it is."""
         self._now = monotonic_ns()
         self._reader.stopped = False
         self._reader.feed(data)
@@ -120,7 +120,7 @@ class Downstream(ClientTurns):
 
     def _learn(self, message: WholeMessage, plan: RequestPlan) -> None:
         request = plan.request
-        # A request for a WebSocket is one by its length, whose digits are no part of the key.
+        # A request for a WebSocket is one by its length, whose digits are not part of the key.
         names_websocket = b"websocket" in request.facts.get("upgrade", b"").lower()
         if not (request.chunked or request.is_forwarded or request.expects_continue or names_websocket):
             self._ctx.plans.learn(message, plan)
@@ -176,7 +176,7 @@ class Downstream(ClientTurns):
     def head_refused(self, refusal: HeadRefusal, verdict: AdmissionVerdict = UNREAD) -> None:
         """Answer with an error once earlier requests are answered, then close; nothing further is understood."""
         refused, self._refused = self._refused, None
-        if refused is not None:  # whatever it asks, and be it no HTTP
+        if refused is not None:  # whatever it asks, even if it is not HTTP
             refusal = _refusal(refused)
         if refused is Cause.SATURATED:
             self._ctx.capacity.turned_away()

@@ -13,7 +13,7 @@ from llm_metrics_proxy.proxy.pool import Pool
 
 
 class Fetched(NamedTuple):
-    """An answer, or (status 0) why there is none, in the record's words."""
+    """An answer, or (status 0) the reason for its absence, in the record's words."""
 
     status: int
     facts: dict[str, bytes]
@@ -60,7 +60,7 @@ class _Fetch:
             self.upstream_ready(upstream)
 
     def drop(self) -> None:
-        """Whatever is still under way is given up; then nothing waits any more."""
+        """Everything still under way is given up; then nothing waits any more."""
         self.result.cancel()
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
@@ -105,4 +105,4 @@ class _Fetch:
         self.response(None, None, body, ended=False, read_at=read_at)
 
     def tunnel_opened(self, head: ResponseHead, now: int) -> None:
-        """Nobody asked for one."""
+        """Never requested."""

@@ -33,7 +33,7 @@ class Server:
         self.backend = backend
         self.pool = Pool(loop, backend, allowance)
         self.health = HealthTracker(backend.eject_after, int(backend.probe_interval_s * 1e9))
-        self.in_trouble = False  # its newest request or probe failed; looked at for every answer
+        self.in_trouble = False  # its newest request or probe failed; checked for every answer
         self.open_requests = 0
         self.probing = False
         self.credit = 0  # see ``choice.choose``
@@ -103,7 +103,7 @@ class Server:
 
 
 class Fleet:
-    """Every server that requests may go to, and those that still answer what they were asked before a reload."""
+    """Every server that requests may go to, and those that still answer requests from before a reload."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, backends: Sequence[Backend]) -> None:
         """Raises ``OSError`` if a backend's certificates cannot be loaded."""
@@ -121,7 +121,7 @@ class Fleet:
         self.names = frozenset(self.by_name)
         self._rules = [server.backend.rule for server in servers]
         unconditional = len(servers) == 1 and not self._rules[0].models and self._rules[0].dialect is None
-        self.only = servers[0] if unconditional else None  # whatever a request asks for, this one is to answer it
+        self.only = servers[0] if unconditional else None  # this one answers every request
         self._serving: dict[tuple[str | None, str], list[Server]] = {}
 
     @property

@@ -17,7 +17,7 @@ from llm_metrics_proxy.wire import rate_limits
 
 Field = tuple[bytes, bytes]
 
-_MAX_LEARNED: Final = 4096  # spellings; a hostile client could invent names for ever
+_MAX_LEARNED: Final = 4096  # spellings; a hostile client could invent names without end
 _VALID_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
 _FORWARDED: Final = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded")
 VIA: Final = b"Via: 1.1 llm-metrics-proxy\r\n"
@@ -98,7 +98,7 @@ REQUEST_RULES: Final = RuleTable(
         b"access-control-request-method": Rule(forward=True, fact="cors_method"),
         b"access-control-request-headers": Rule(forward=True, fact="cors_headers"),
         b"access-control-request-private-network": Rule(forward=True, fact="cors_private_network"),
-        # of no use here, but servers believe them: no underscore may stand in for their dashes
+        # useless here, but servers believe them: no underscore may stand in for their dashes
         **dict.fromkeys((b"x-real-ip", b"remote-user", b"x-remote-user", b"x-original-url", b"x-rewrite-url"), _PLAIN),
     }
 )
@@ -151,7 +151,7 @@ _LIST_VALUED: Final = frozenset(
     {
         "connection", "upgrade", "expect", "x-forwarded-for", "content_encoding", "transfer_encoding", "metrics_tag",
         "cors_headers",
-        "origin", "sec_fetch_site",  # two of these are none that anybody allows
+        "origin", "sec_fetch_site",  # two of these are never allowed
     }
 )  # fmt: skip
 _COMMON_CONNECTION: Final = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Upgrade", b"upgrade"})

@@ -1,4 +1,4 @@
-"""Who asked, without keeping what must not be kept: ids of requests and keys, origins, the wall clock as text."""
+"""The client's identity, without storing secrets: ids of requests and keys, origins, the wall clock as text."""
 
 import hmac
 import os
@@ -69,7 +69,7 @@ class KeyIds:
 
 
 def origin_of(facts: dict[str, bytes]) -> str | None:
-    """What the client says of itself, else the page that asked: never more of a Referer than its origin."""
+    """The client's own name, else the calling page: never more of a Referer than its origin."""
     value = facts.get("metrics_origin") or facts.get("origin")
     if value:
         return _text(value)

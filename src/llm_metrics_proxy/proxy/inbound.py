@@ -30,7 +30,7 @@ _FORWARDED: Final = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwar
 
 
 class InboundRequest(msgspec.Struct, frozen=True):
-    """What a client asked for. ``lines`` are the end-to-end fields, without Host and framing."""
+    """A client's request. ``lines`` are the end-to-end fields, without Host and framing."""
 
     method: bytes
     target: bytes  # origin form: path and query exactly as sent
@@ -75,7 +75,7 @@ class RequestPlan(msgspec.Struct, frozen=True):
     refused: Cause | None = None  # see ``admission``
     cors: bytes | None = None  # the answer may be read by another origin's page: lines that say so
     says_more: bool = False  # has tags, a trace or a backend's name: most have none
-    merges_models: bool = False  # asks for the list of models, of which there are several
+    merges_models: bool = False  # GET /v1/models with several backends
 
 
 def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order
@@ -132,7 +132,7 @@ def _origin_form(target: bytes) -> tuple[bytes, bytes] | None:
 
 
 def is_json(content_type: bytes | None) -> bool:
-    """A body of this type is JSON; one without a type is taken for it, as LLM servers do."""
+    """A body of this type is JSON; one without a type counts as JSON, as with LLM servers."""
     if content_type is None:
         return True
     essence = content_type.partition(b";")[0].strip().lower()
@@ -142,7 +142,7 @@ def is_json(content_type: bytes | None) -> bool:
 def upstream_start(request: InboundRequest, backend: Backend, *, trusted: bool, plain_answer: bool) -> bytes:
     """The head as the LLM server gets it, up to what depends on this client and this body.
 
-    ``plain_answer`` asks for no compression, because the answer is to be edited.
+    ``plain_answer`` prevents compression, because the answer will be edited.
     """
     lines = request.lines
     if request.is_forwarded:

@@ -1,5 +1,5 @@
 """Answers that this proxy gives by itself and that leave no record: health checks, browsers' and others' questions of
-what may be asked (OPTIONS), and refusals of what is no request.
+what may be asked (OPTIONS), and refusals of what is not a request.
 
 Anybody who reaches the port sees the status alone: a web server on this machine that forwards to it makes strangers
 look like loopback. Who shows the token of the metrics sees everything.
@@ -26,7 +26,7 @@ UNREAD: Final = AdmissionVerdict()  # of a head that was not read to its end
 class Reply:
     """One such answer, in its turn among the answers of its connection: ``Work`` to that.
 
-    ``request`` is none if what came was refused; what follows it is not read, and the answer closes the connection.
+    ``request`` is ``None`` if it was refused; what follows it is not read, and the answer closes the connection.
     """
 
     __slots__ = (
@@ -90,7 +90,7 @@ class Reply:
         elif not self._complete:
             since, limit_s = self._since, options.body_timeout_s
         else:
-            return  # asking the backends has a limit of its own
+            return  # querying the backends has its own limit
         if now - since > limit_s * 1e9:
             self._client.close()
 

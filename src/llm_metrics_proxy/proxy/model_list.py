@@ -22,7 +22,7 @@ MISSING_FIELD: Final = b"x-llm-metrics-missing-backends: "
 
 
 class Listing(NamedTuple):
-    """``body`` is none if no backend listed its models; ``missing`` has names and why, in the record's words."""
+    """``body`` is ``None`` if no backend listed models; ``missing`` has names and reasons, in the record's words."""
 
     body: bytes | None
     missing: list[tuple[str, str]]
@@ -63,7 +63,7 @@ async def list_models(fleet: "Fleet", request_to: "Callable[[Server], bytes]", t
 
 
 def models_in(answer: Fetched) -> list[Any] | str:
-    """The members of a server's list, or why there are none."""
+    """The members of a server's list, or why it has none."""
     if answer.error is not None:
         return answer.error
     if answer.status != 200:

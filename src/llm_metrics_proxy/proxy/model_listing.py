@@ -1,4 +1,4 @@
-"""``GET /v1/models`` where there are several backends: all of them are asked, and the answer is ours."""
+"""``GET /v1/models`` with several backends: the proxy asks all of them, and merges their answers."""
 
 import asyncio
 import logging
@@ -63,6 +63,6 @@ class ModelListing(Transaction):
         self.answer(200, listing.body, listing.missing_line + own_answer_lines(self.plan.cors))
 
     def let_go(self) -> None:
-        Transaction.let_go(self)  # `super()` does not find its class where slots made it anew
+        Transaction.let_go(self)  # `super()` does not find its class, which slots re-created
         if self.listing is not None:
             self.listing.cancel()

@@ -38,7 +38,7 @@ class Work(Protocol):
         """The body cannot be read, nor what follows it."""
 
     def note_opened(self) -> None:
-        """A read has been worked through: should this process die now, what is known is recorded."""
+        """A read has been worked through: if this process dies now, what is known is recorded."""
 
     def client_is_slow(self, *, slow: bool) -> None:
         """Back-pressure from the client's socket."""
@@ -183,7 +183,7 @@ class Owner(Protocol):
         """A read that brought bytes of the body and nothing else."""
 
     def tunnel_opened(self, head: ResponseHead, now: int) -> TunnelEnd | None:
-        """The server switched protocols; ``None``: nobody asked it to."""
+        """The server switched protocols; ``None``: unsolicited."""
 
 
 class Home(Protocol):
@@ -214,4 +214,4 @@ class Sharer(Protocol):
         """Close the connection that has been idle longest; whether there was one."""
 
     def open_for_waiting(self) -> bool:
-        """Connect for whoever waits longest; whether anybody did."""
+        """Connect for the one that waits longest; whether any did."""

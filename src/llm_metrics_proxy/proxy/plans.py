@@ -1,6 +1,6 @@
 """Heads seen before: what follows from a head alone is worked out once and remembered by the head's exact bytes.
 
-A client's SDK sends the same head with every request, but for the digits of Content-Length. So a read that holds one
+A client's SDK sends the same head with every request, except the digits of Content-Length. So a read that holds one
 whole message, whose head was seen before byte for byte save for those digits, needs neither the parser nor the rules
 again: both would say what they said the first time. What makes this sound:
 

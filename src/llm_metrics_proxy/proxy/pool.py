@@ -80,7 +80,7 @@ class Pool:
         return True
 
     def open_for_waiting(self) -> bool:
-        """Connect for whoever waits longest; whether anybody did."""
+        """Connect for the one that waits longest; whether any did."""
         while self._waiting and self._may_open:
             _, owner = self._waiting.popleft()
             if owner.is_waiting:
@@ -121,7 +121,7 @@ class Pool:
         """Its answer is complete."""
         if not (reusable and upstream.usable) or upstream.is_backed_up:
             if upstream.is_backed_up:
-                upstream.abort()  # it answered without taking the request: what waits for it would wait for ever
+                upstream.abort()  # it answered without taking the request: what waits for it would wait forever
             else:
                 upstream.close()
             return
@@ -139,7 +139,7 @@ class Pool:
             upstream.close()
 
     def lost(self, upstream: Connection) -> None:
-        """A connection is gone; whoever waits longest may open another."""
+        """A connection is gone; the one that waits longest may open another."""
         if not upstream.established:
             return
         if upstream in self._idle:

@@ -3,7 +3,7 @@
 A client that has seen the end of its answer has a record: the closed frame is in the page cache (with
 ``journal_fsync=always``: on the disk) before the last bytes are written to the client's socket. So the last bytes of
 every answer that ends in this turn wait for the end of the turn, where one ``write`` serves them all. So do requests
-that are forwarded at once: no LLM server works on a request that the journal does not know, whoever dies when.
+that are forwarded at once: no LLM server works on a request that the journal does not know, whichever process dies.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class Recorder:
         return self._writer.is_full
 
     def opened(self, record: RequestRecord) -> None:
-        """A request was accepted; should this process die now, this is what will be known of it."""
+        """A request was accepted; if this process dies now, this is what will be known of it."""
         self._writer.opened(record)
         self._opened += 1
         if not self._scheduled:

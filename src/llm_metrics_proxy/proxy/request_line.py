@@ -1,4 +1,4 @@
-"""A request's first line (RFC 9112 section 3), looked at before the parser sees it. Pure.
+"""A request's first line (RFC 9112 section 3), checked before the parser sees it. Pure.
 
 llhttp takes several blanks for one, RTSP and ICE for HTTP, and no minor version that it does not know. Which answer a
 line gets must not depend on how its bytes were cut, so the parser gets it whole, and after this.
@@ -14,7 +14,7 @@ _TARGET: Final = rb"[^\x00-\x20\x7f]+"
 _LINE: Final = re.compile(_METHOD + rb" " + _TARGET + rb" HTTP/([0-9])\.([0-9])")
 _WITHOUT_VERSION: Final = re.compile(_METHOD + rb" " + _TARGET)  # HTTP/0.9
 _BEGINNING: Final = re.compile(_METHOD + rb"(?: (?:" + _TARGET + rb"(?: [\x21-\x7e]*)?)?)?\r?")
-_LOOKED_AT: Final = 64  # bytes of a beginning: what is no HTTP at all shows at once
+_LOOKED_AT: Final = 64  # bytes of a beginning: other protocols show at once
 _VERSION_BYTES: Final = len(b"1.1")
 # Lines that were found good: clients use few paths, and looking one up takes a twentieth of the expression's 1.4 µs.
 _MAX_LEARNED: Final = 1024

@@ -1,6 +1,6 @@
 """Bytes from a client into requests: the strict parser (llhttp) for heads, and what it leaves to its user.
 
-A head is read by a parser of its own, which gets exactly its bytes; bodies are counted or, where they are chunked, read
+Each head has its own parser, which gets exactly its bytes; bodies are counted or, where they are chunked, read
 by ``chunked``. So nothing that llhttp believes of a body, an upgrade or the request before can matter to what follows.
 
 A whole read is worked through at once, so several requests may come out of one ``feed``. The reader knows nothing of
@@ -49,7 +49,7 @@ class RequestSink(Protocol):
         """What came is not HTTP. The sink stops the reader."""
 
     def tunnel_asked(self, rest: bytes) -> bool:
-        """The request asks for a WebSocket, and ``rest`` came behind it. False: it is a request like others."""
+        """The request is for a WebSocket, and ``rest`` came behind it. False: treat it like others."""
 
 
 class RequestReader:

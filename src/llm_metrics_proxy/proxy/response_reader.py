@@ -20,7 +20,7 @@ _END: Final = b"\r\n\r\n"
 _MAX_INFORMATIONAL: Final = 64  # 1xx heads before a final one; a server that sends more is broken
 
 
-class ResponseReader:
+class HttpResponseReader:
     """Reads one answer after the other. ``head`` and ``body`` are what the newest read brought of it."""
 
     __slots__ = (
@@ -68,7 +68,7 @@ class ResponseReader:
     def feed(self, data: bytes) -> bytes | None:
         """Take one read. If the server switched protocols, what came behind its head; else none.
 
-        Raises ``httptools.HttpParserError`` or ``ChunkedError`` for what is no HTTP.
+        Raises ``httptools.HttpParserError`` or ``ChunkedError`` for anything but HTTP.
         """
         self.untouched = False
         size = len(data)
@@ -76,7 +76,7 @@ class ResponseReader:
             if self.chunks is not None:
                 data = self._read_chunks(self.chunks, data)
             elif self.complete:
-                self.keep_alive = False  # nobody asked for more
+                self.keep_alive = False  # unsolicited
                 break
             elif not self.in_head:
                 self._parser.feed_data(data)
@@ -98,7 +98,7 @@ class ResponseReader:
     def _begin_head(self, data: bytes) -> bytes:
         """What of the head the parser may see: nothing until its first bytes show the version.
 
-        The parser knows neither HTTP/1.2, which is to be read as HTTP/1.1 (RFC 9110 section 2.5), nor that RTSP is not
+        The parser knows neither HTTP/1.2, which must be read as HTTP/1.1 (RFC 9110 section 2.5), nor that RTSP is not
         HTTP.
         """
         if self._begun:

@@ -1,4 +1,4 @@
-"""The LLM servers as the settings describe them: where each one is, and how it is to be talked to. Pure.
+"""The LLM servers as the settings describe them: where each one is, and how to talk to it. Pure.
 
 ``choice`` picks the one that serves a request.
 """

@@ -27,7 +27,7 @@ _unwritten: list[str] = []  # ids of requests that ended in this turn of the eve
 
 def follow_log_level() -> None:
     """Called once, after logging was set up."""
-    global on  # noqa: PLW0603 -- one process, one log level; see above for why it is not asked for each time
+    global on  # noqa: PLW0603 -- one process, one log level; see above for why it is not read each time
     on = log.isEnabledFor(logging.DEBUG)
 
 

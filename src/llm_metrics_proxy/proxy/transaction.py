@@ -113,7 +113,7 @@ class Transaction(Download):
                 self.client.abort()
 
     def overdue(self, now: int) -> Cause | None:
-        """Which limit of time it has passed, if any. Looked at a few times a second: a timer each would cost more."""
+        """Which timeout it has passed, if any. Checked a few times a second: a timer each would cost more."""
         options, exchange, server = self.ctx.options, self.exchange, self.server
         if exchange.state is CLOSED:
             return None
@@ -128,7 +128,7 @@ class Transaction(Download):
             since, limit_s, cause = self.upload_activity, options.body_timeout_s, Cause.SLOW_BODY
             least = options.body_min_bytes_per_s
             if least and now - self.upload_since > (limit_s + self.received_bytes / least) * 1e9:
-                return cause  # a byte now and then is no body
+                return cause  # a byte now and then is not a body
         elif exchange.state is AWAITING and server is not None:
             since, limit_s = max(exchange.sent, self.upload_activity), server.backend.limits.first_byte_timeout_s
             cause = Cause.FIRST_BYTE_TIMEOUT
@@ -210,7 +210,7 @@ class Transaction(Download):
         return self.plan.request.websocket
 
     def upstream_ready(self, upstream: Connection) -> None:
-        """Send the request, or its head and what there is of its body."""
+        """Send the request, or its head and the body so far."""
         exchange = self.exchange
         exchange.upstream_ready(monotonic_ns(), reused=upstream.reused, connect_ns=upstream.connect_ns)
         self.upstream = upstream

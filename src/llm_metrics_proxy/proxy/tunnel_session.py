@@ -16,7 +16,7 @@ _UPGRADED: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
 class TunnelSession:
-    """Takes the place of the request that asked for it. No limit of time applies: either side closes when it likes."""
+    """Replaces the request that opened it. It has no timeout: either side closes when it likes."""
 
     keep_alive = False
     started = True

@@ -36,7 +36,7 @@ class Upload:
     keep_alive: bool
     refused: Cause | None  # it must not pass, and is refused when its turn comes
     upload_activity: int  # the newest bytes of the body, or the end of a wait that was not the client's
-    upload_since: int  # the client could have sent since then, but for waits that were not its own
+    upload_since: int  # the client could have sent since then, except waits that were not its own
     refused_message: str | None = None
     started: bool = False
     opened: bool = False  # the recorder has its opened frame

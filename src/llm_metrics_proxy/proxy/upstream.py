@@ -20,7 +20,7 @@ from llm_metrics_proxy.proxy.chunked import ChunkedError
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.parties import Home, Owner, TunnelEnd
 from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
-from llm_metrics_proxy.proxy.response_reader import ResponseReader
+from llm_metrics_proxy.proxy.response_reader import HttpResponseReader
 from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 
 
@@ -34,7 +34,7 @@ class Upstream(asyncio.Protocol):
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._reader = ResponseReader(home.max_header_bytes)
+        self._reader = HttpResponseReader(home.max_header_bytes)
         self.transport: asyncio.Transport | None = None
         self._socket_writer: SocketWriter | None = None
         self.owner: Owner | None = None
@@ -118,14 +118,14 @@ class Upstream(asyncio.Protocol):
         self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses of it
         self._socket_writer = SocketWriter(transport)
         if transport.get_extra_info("sslcontext") is not None:
-            # TLS has closed its descriptor by the time that it says so; what became of a request is asked of this one.
+            # TLS has closed its descriptor by the time that it says so; this one still knows what became of a request.
             with suppress(OSError):
                 self._tls_fd = os.dup(transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         now = monotonic_ns()
         owner = self.owner
-        if owner is None:  # bytes that nobody asked for: whatever this is, it is not the next answer
+        if owner is None:  # unsolicited bytes: whatever this is, it is not the next answer
             self.abort()
             return
         reader = self._reader
@@ -244,7 +244,7 @@ class Upstream(asyncio.Protocol):
             owner.upstream_failed(*self._home.why_lost(None if answered else exc), answered=answered)
 
     def _is_unsent(self, exc: Exception | None) -> bool:
-        """Asked while there is a descriptor."""
+        """Called while there is a descriptor."""
         writer = self._socket_writer
         seen_errno = (writer and writer.errno) or (exc.errno if isinstance(exc, OSError) else 0) or 0
         return delivery.is_unsent(delivery.sent(self._descriptor(), seen_errno), self._begins_at)
@@ -265,7 +265,7 @@ class Upstream(asyncio.Protocol):
 
 
 def _no_http(data: bytes, error: httptools.HttpParserError | ChunkedError, *, begun: bool) -> tuple[Cause, str]:
-    """What is wrong with bytes that are no answer, or (``begun``) do not go on with one."""
+    """What is wrong with bytes that are not an answer, or (``begun``) do not continue one."""
     if not begun and tls_reasons.is_tls(data):
         return Cause.TLS, f"The LLM server {tls_reasons.SPEAKS_TLS}."
     return Cause.PROTOCOL, f"The LLM server's answer is not valid HTTP: {error}."

@@ -98,7 +98,7 @@ class Worker:
         tasks = [loop.create_task(self._tick()), loop.create_task(self._check())]
         if options.journal_fsync == "interval":
             tasks.append(loop.create_task(self._sync()))
-        gc.freeze()  # what exists now lives for ever; collections need not look at it again
+        gc.freeze()  # what exists now lives forever; collections need not look at it again
         await self._ended.wait()
         for task in tasks:
             task.cancel()
@@ -120,7 +120,7 @@ class Worker:
             self._stop()
 
     def _reload(self, line: bytes) -> None:
-        """New settings, checked already by whoever read them; should one be unusable all the same, the old stay."""
+        """New settings, already checked by their reader; if one is unusable after all, the old ones stay."""
         ctx = self._ctx
         try:
             options = msgspec.json.decode(line, type=ProxyOptions)

@@ -1,6 +1,6 @@
 """The questions of a report, and the one value that their answers make.
 
-They are several questions, each from a snapshot of its own, about one range with a fixed end. A request that began in
+They come from several queries, each with its own snapshot, over one range with a fixed end. A request that began in
 the range and is stored while the report is made can be in a later answer and not in an earlier one.
 """
 
@@ -170,7 +170,7 @@ def _point(row: ResultRow, values: list[float | None]) -> Point:
 
 
 def _outcomes(by_outcome: Result) -> Chart:
-    """Requests over time, by how they ended; those that ended well first, so that errors stand on top of them."""
+    """Requests over time, by how they ended; successful ones first, so that errors are on top of them."""
     counts: dict[str, dict[str, int]] = {}
     for row in by_outcome.rows:
         if row.key["time"] is not None:

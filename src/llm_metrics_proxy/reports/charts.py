@@ -1,6 +1,6 @@
 """Charts as SVG for a page: pure text out of a ``Chart``. Colours are classes, so that the page's style decides.
 
-No text of a record gets in here: series are told by a number, and their names stand in the page's legend. What is
+No text of a record gets in here: series are identified by a number, and their names are in the page's legend. What is
 missing leaves a gap.
 """
 
@@ -15,9 +15,9 @@ from llm_metrics_proxy.reports.numbers import moment, shown
 WIDE, NARROW = (1000, 250), (480, 210)  # about as wide as on the page, so that letters have their size
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 8, 10, 26
 _PER_LABEL: Final = 80  # of width
-_SHORT_DAYS: Final = 2  # up to so many, labels show hours
+_SHORT_DAYS: Final = 2  # up to this many, labels show hours
 _Y_LINES: Final = 4
-_MOST_TIMES: Final = 1e6  # smaller values stand on the lowest line
+_MOST_TIMES: Final = 1e6  # smaller values are on the lowest line
 _LEAST: Final = 1e-6  # less is drawn as nothing
 _LOGARITHMIC_FROM: Final = 40  # times the smallest value: below, a straight scale shows more
 _NICE: Final = (1, 2, 2.5, 5, 10)

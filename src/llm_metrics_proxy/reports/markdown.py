@@ -99,7 +99,7 @@ def _groups(table: Table) -> str:
 def _errors(report: Report) -> list[str]:
     errors = report.errors
     if not errors.errors or errors.share is None:
-        return ["Nothing, as far as the records say."]
+        return ["Nothing, according to the records."]
     rows = [
         (
             text(one.type),

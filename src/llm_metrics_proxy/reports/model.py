@@ -25,7 +25,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One bucket of time; ``values`` stand in the order of the chart's series."""
+    """One bucket of time; ``values`` are in the order of the chart's series."""
 
     start: str
     requests: int
@@ -44,7 +44,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One number of a group; ``change`` against the period before, where there is one."""
+    """One number of a group; ``change`` against the period before, if there is one."""
 
     value: float | None
     n: int
@@ -52,7 +52,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a table. ``merged``: it is so many groups together, those that the table had no room for; groups of
+    """One line of a table. ``merged``: how many groups are in it, those that the table had no room for; groups of
     the period before that are gone now are among them."""
 
     key: str | None

@@ -74,7 +74,7 @@ def shown(value: float | None, unit: str) -> str:
 
 
 def change(value: float | None) -> str:
-    """A relative change, or nothing where there is none."""
+    """A relative change, or nothing if there is none."""
     if value is None or not isfinite(value):
         return ""
     if abs(value) < _NO_CHANGE:
@@ -111,7 +111,7 @@ def isolated(text: str | None) -> str:
 
 
 def moment(stored: str | None, zone: str, form: str = "%-d %b %Y, %H:%M") -> str:
-    """A time of the API as a clock in the zone shows it; what is no time is shown as it is."""
+    """A time of the API as a clock in the zone shows it; what is not a time is shown as it is."""
     if stored is None:
         return MISSING
     try:

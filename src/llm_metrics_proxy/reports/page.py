@@ -49,7 +49,7 @@ def _template() -> tuple[Template, str]:
 
 @lru_cache(maxsize=1)
 def content_security_policy() -> str:
-    """Nothing but the page's own style, told by its digest."""
+    """Only the page's own style, identified by its digest."""
     digest = b64encode(sha256(_template()[1].encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
@@ -83,7 +83,7 @@ def _drawings(report: Report) -> Iterator[tuple[Chart, Markup, bool]]:
 
 
 def tiles(report: Report) -> list[Figure]:
-    """The figures that stand in front."""
+    """The figures at the top."""
     by_name: Mapping[str, Any] = {figure.name: figure for figure in report.figures}
     return [by_name[name] for name in _TILES if name in by_name and by_name[name].value is not None]
 

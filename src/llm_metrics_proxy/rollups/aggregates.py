@@ -13,7 +13,7 @@ _NOTHING: Final = np.zeros(0, np.int64)
 
 
 class Sketch:
-    """Slots, ascending, and how many values are in each; or two sketches, which are only added up when asked."""
+    """Slots, ascending, and how many values are in each; or two sketches, which are added up only when used."""
 
     __slots__ = ("_counts", "_parts", "_slots")
 
@@ -51,7 +51,7 @@ class SketchedStats(NamedTuple):
     sketch: Sketch | None = None
 
     def quantile(self, fraction: float) -> float | None:
-        """Within 1 % of what lies linear between the two nearest values; ``None`` without values or a sketch."""
+        """Interpolated between the two nearest values, within 1 %; ``None`` without values or a sketch."""
         if self.sketch is None or self.min is None or self.max is None:
             return None
         return quantile(*self.sketch.added_up(), fraction, self.min, self.max)

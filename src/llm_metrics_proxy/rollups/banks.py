@@ -1,7 +1,7 @@
 """How any number of fields is stored, where a row has room for 32: in banks.
 
-Field 70 is number 6 of bank 2. A row holds one bank of a group. Rows of bank b stand under their grain's number plus
-1000 b, with the same level, bucket and key, so whoever reads a row knows its bank. Bank 0 is what every release has
+Field 70 is number 6 of bank 2. A row holds one bank of a group. Rows of bank b have their grain's number plus
+1000 b, with the same level, bucket and key, so a row names its bank. Bank 0 is what every release has
 written, byte for byte; every group has it, and counts are there alone. Another bank has the groups with a value in it.
 
 So no row is ever converted: those of pruned days stay as they are. A program that knows fewer banks never asks for the

@@ -41,7 +41,7 @@ def selected(keys: Iterable[str], fields: Iterable[int]) -> str:
 
 
 def of_rows(rows: Sequence[Sequence[Any]], keys: Sequence[str], fields: Sequence[int], behind: int = 0) -> Columns:
-    """Arrays of rows that were selected with ``selected(keys, fields)``, behind so many other columns."""
+    """Arrays of rows that were selected with ``selected(keys, fields)``, after that many other columns."""
     if not rows:
         empty = np.zeros(0, np.int64)
         return Columns(

@@ -163,7 +163,7 @@ def pack_bins(bins: Bins, groups: int) -> list[tuple[bytes, bytes]]:
 
 
 def _cut(entries: NDArray[Any], group: Ints, groups: int) -> list[bytes]:
-    """The bytes of each group; entries stand in the order of groups."""
+    """The bytes of each group; entries are in the order of groups."""
     whole, size = entries.tobytes(), entries.dtype.itemsize
     ends = np.searchsorted(group, np.arange(groups), side="right") * size
     cuts = [0, *ends.tolist()]

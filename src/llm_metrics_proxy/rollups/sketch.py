@@ -4,7 +4,7 @@ As DDSketch (Masson, Rim, Lee: "DDSketch: a fast and fully-mergeable quantile sk
 above ``GAMMA ** (i - 1)`` up to ``GAMMA ** i``, and one value, within 1 % of each of
 them, stands for all. Sketches are added up slot by slot, so that merging loses nothing, in whatever order.
 
-* Slot 0 holds zero and everything below, and stands for 0: no duration is negative, unless another program wrote it.
+* Slot 0 holds zero and everything below, and means 0: no duration is negative, unless another program wrote it.
 * The guarantee holds from 1e-7 to 5e10 (in ms: a tenth of a nanosecond to 578 days). What is smaller or larger is in
   the first or last slot. No answer lies outside the smallest and largest value, which are kept exactly.
 """
@@ -31,7 +31,7 @@ def _values() -> Floats:
     return values
 
 
-VALUES: Final = _values()  # the value that stands for each slot
+VALUES: Final = _values()  # the value that represents each slot
 
 
 def slots_of(values: Floats) -> NDArray[np.uint16]:

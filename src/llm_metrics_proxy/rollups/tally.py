@@ -49,7 +49,7 @@ class Tally(NamedTuple):
     bins: Bins
 
     def where(self, stay: Any) -> "Tally":
-        """The groups that the mask ``stay`` keeps, numbered anew."""
+        """The groups that the mask ``stay`` keeps, renumbered."""
         number = np.cumsum(stay) - 1
         return Tally(
             [place for place, stays in zip(self.places, stay.tolist(), strict=True) if stays],

@@ -1,6 +1,6 @@
 """Which numbers of a record are rolled up, and by which of its words: the rows of ``record`` that say so.
 
-What is no finite number, or no whole number where tokens or bytes are counted, is missing.
+A value that is not a finite number (for tokens and bytes, not a whole number) is missing.
 """
 
 from typing import Final, NamedTuple

@@ -6,13 +6,13 @@ SQLite converts what is stored in a column, and what is compared with it, by the
 to 15 digits, ``REAL`` makes 1.0 of 1. An adopted table keeps the types it has. So for each column whose type is not
 ours there are two expressions: one that reads what is stored, and one that stores what must not be converted.
 
-``shadow`` puts the first ones into a temporary view that goes by the name of the table, for one connection: no
-statement that reads records has to know of them. Our own table gets none, and its statements stay as they are.
+``shadow`` puts the first ones into a temporary view with the name of the table, for one connection, so statements that
+read records need not know of them. Our own table gets none, and its statements stay as they are.
 Statements that write name ``main.completion_requests``.
 
 ``timestamp`` is read as it is, whatever its type, so that the index by time serves. A time never looks like a number,
-and so is never converted; what does look like one is no time. Constants that it is compared with must not look like
-one either: '9999' would be a number beside a column of numbers, and every text is greater than that.
+and so is never converted; what does look like one is not a time. Constants that it is compared with must not look like
+one either: '9999' would be a number next to a column of numbers, and every text is greater than that.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ _WHOLE: Final = "{0} = CAST({0} AS INTEGER)"
 
 
 class ColumnAccess(NamedTuple):
-    """One column, as SQL templates in which ``{0}`` stands for what is stored, or is to be.
+    """One column, as SQL templates in which ``{0}`` is the value that is stored, or will be.
 
     ``reads``: the value as our table would have it. ``stores``: what the column keeps of it without converting.
     ``mangles``: the column makes numbers of words, words of numbers, or fractions of counts.
@@ -114,7 +114,7 @@ def kept_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
 
 
 def mangled_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
-    """Those that mangle, for migrations, whose formulas are to see what was meant.
+    """Those that mangle, for migrations, whose formulas must see what was meant.
 
     None in a file that was adopted before 4.3.0: what migrations made of it then is to stay right. Raises
     ``apsw.Error``.

@@ -31,7 +31,7 @@ from llm_metrics_proxy.storage.durable import OnProgress, make_folder, sha256_of
 from llm_metrics_proxy.storage.read_only_file import header
 from llm_metrics_proxy.storage.sqlite_schema import refuse_orphaned_wal
 
-MANUAL: Final = "manual"  # the reason of a backup that a person asked for
+MANUAL: Final = "manual"  # the reason of a backup made by hand
 _PARTIAL: Final = ".partial"
 # What a killed program leaves: names that only this module gives, for the folder may hold the files of others too.
 _OURS: Final = r".+-\d{8}T\d{6}Z(-\d+)?\.db"
@@ -58,7 +58,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
 def path_of(folder: Path, name: str) -> Path:
     """Where a backup's database is. Raises ``BackupError`` for a name that leads elsewhere."""
     if Path(name).name != name or name in {"", ".", ".."}:
-        raise BackupError(f"{name!r} is no name of a backup; `llm-metrics-proxy backup list` shows them.")
+        raise BackupError(f"{name!r} is not the name of a backup; `llm-metrics-proxy backup list` shows them.")
     return folder / name
 
 
@@ -74,13 +74,13 @@ def listing(folder: Path) -> list[Backup]:
 
 
 def described(folder: Path, name: str) -> Backup:
-    """The description of one backup. Raises ``BackupError`` if there is none of that name."""
+    """The description of one backup. Raises ``BackupError`` if that name does not exist."""
     path = path_of(folder, name)
     backup = next((backup for backup in listing(folder) if backup.name == name), None)
     if backup is not None:
         return backup
     if path.is_file():
-        raise BackupError(f"{path} has no description {name}.json that can be read: it is no whole backup.")
+        raise BackupError(f"{path} has no description {name}.json that can be read: it is not a complete backup.")
     raise BackupError(f"{folder} has no backup {name}; `llm-metrics-proxy backup list` shows those that are there.")
 
 
@@ -183,7 +183,7 @@ def prune(folder: Path, keep: int, *, spare: Collection[str] = ()) -> list[str]:
             continue
         kept[backup.source] += 1
         if kept[backup.source] > keep and backup.name not in spare:
-            path_of(folder, backup.name).unlink(missing_ok=True)  # first: a description alone is no backup
+            path_of(folder, backup.name).unlink(missing_ok=True)  # first: a description alone is not a backup
             _description(folder, backup.name).unlink(missing_ok=True)
             removed.append(backup.name)
     return removed

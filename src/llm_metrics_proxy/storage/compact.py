@@ -62,7 +62,7 @@ def compact(
     lock: AbstractContextManager[object],
     keep: int | None = 3,
 ) -> Compacted:
-    """Give back what is free in the file. ``keep``: so many backups stay in ``folder``; none: make none.
+    """Give back what is free in the file. ``keep``: how many backups stay in ``folder``; none: make none.
 
     ``lock`` keeps migrations away.
     Raises ``MigrationRefusedError`` if it is open elsewhere, or there is no room; ``BackupError`` and ``StoreError``.

@@ -2,7 +2,7 @@
 
 Files are opened differently for a reason, and every difference is an argument:
 
-* ``access``: only the store, a backup and a scratch file may create a file. Everything else must fail where none is.
+* ``access``: only the store, a backup and a scratch file may create a file. Everything else must fail if there is none.
 * ``busy_ms``: the ingester gives up at once, because its records are safe in the journal. A person waits longer.
 * ``is_immutable``: a backup has no other writers; SQLite then makes no side files and takes no lock.
 * ``is_traced``: readers log their statements themselves, with SQLite's plan.
@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
-BUSY_TIMEOUT_MS: Final = 250  # short: whoever waits longer waits with its work safe in the journal
+BUSY_TIMEOUT_MS: Final = 250  # short: work that waits longer is safe in the journal
 Pragmas = Mapping[str, str | int]  # in the order in which they are set
 _ASK_EVERY_S: Final = 0.0005
 _MOST_CHARACTERS: Final = 4000  # of a statement in the log
@@ -47,7 +47,7 @@ def connect(
 ) -> apsw.Connection:
     """Open a file and set ``pragmas``. Raises ``apsw.Error``."""
     place = path.absolute()
-    # An absolute path is never taken for a URI, and databases that are attached later may be named by one.
+    # An absolute path is never read as a URI, and databases that are attached later may be named by one.
     name = f"{place.as_uri()}?immutable=1" if is_immutable else str(place)
     connection = apsw.Connection(name, flags=access | apsw.SQLITE_OPEN_URI, vfs=vfs)
     try:
@@ -130,7 +130,7 @@ def query_plan(connection: apsw.Connection, sql: str, parameters: Sequence[Any] 
 
 @contextmanager
 def interruptible(connection: apsw.Connection, stop: Callable[[], bool], steps: int) -> Iterator[None]:
-    """Ask ``stop`` after so many steps of SQLite's machine; true ends the statement with ``apsw.InterruptError``."""
+    """Call ``stop`` after that many steps of SQLite's machine; true ends the statement with ``apsw.InterruptError``."""
     connection.set_progress_handler(stop, steps)
     try:
         yield
@@ -152,7 +152,7 @@ def on_one_line(sql: str) -> str:
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}… ({len(text):,} characters)"
 
 
-class _Run(NamedTuple):
+class _StatementRun(NamedTuple):
     """One statement, or several equal ones in a row within a transaction."""
 
     sql: str
@@ -173,7 +173,7 @@ class _Trace:
         self._began: dict[int, float] = {}  # by statement; several may be under way
         self._rows: dict[int, int] = {}
         self._changes = 0  # of the connection, so far
-        self._waiting: _Run | None = None
+        self._waiting: _StatementRun | None = None
         events = apsw.SQLITE_TRACE_STMT | apsw.SQLITE_TRACE_ROW | apsw.SQLITE_TRACE_PROFILE
         connection.trace_v2(events | apsw.SQLITE_TRACE_CLOSE, self._met)
 
@@ -195,11 +195,11 @@ class _Trace:
         statement, now = event["id"], time.perf_counter()
         seconds = now - self._began.pop(statement, now)
         changes, self._changes = event["total_changes"] - self._changes, event["total_changes"]
-        run = _Run(event["sql"], 1, seconds, self._rows.pop(statement, 0), changes)
+        run = _StatementRun(event["sql"], 1, seconds, self._rows.pop(statement, 0), changes)
         before = self._waiting
         if before is not None and before.sql == run.sql:
             seconds, rows, changes = before.seconds + seconds, before.rows + run.rows, before.changes + changes
-            run = _Run(run.sql, before.times + 1, seconds, rows, changes)
+            run = _StatementRun(run.sql, before.times + 1, seconds, rows, changes)
         else:
             self._flush()
         self._waiting = run

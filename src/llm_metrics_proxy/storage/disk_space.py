@@ -48,7 +48,7 @@ class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
     device: int = 0  # two folders with the same one share this room
 
     def has(self, share: float = 1.0) -> bool:
-        """Whether so much of the reserve, and more, is free."""
+        """Whether more than that part of the reserve is free."""
         return self.free_bytes >= share * self.reserve_bytes
 
     def in_words(self) -> str:
@@ -73,7 +73,7 @@ def space_in(folder: Path) -> DiskSpace:
 
 
 def refuse_when_low(folder: Path) -> None:
-    """Raise ``DiskLowError`` while less than the reserve is free; in the middle of work that can be gone on with."""
+    """Raise ``DiskLowError`` while less than the reserve is free; in the middle of work that can be continued."""
     room = space_in(folder)
     if not room.has():
         raise DiskLowError(f"Stopped, since {room.in_words()}.")
@@ -126,7 +126,7 @@ class DiskWatch:
         return {name: rooms[name] for name in sorted(self._low) if name in rooms}
 
     def has(self, share: float = 1.0) -> bool:
-        """Whether so much of the reserve is free on the database's disk."""
+        """Whether that part of the reserve is free on the database's disk."""
         rooms = self.rooms()
         room = rooms.get(DATABASE)
         return room is None or (room.has(share) and (share < 1 or DATABASE not in self._low))

@@ -10,7 +10,7 @@ _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII
 
 
 class StoredFacts(NamedTuple):
-    """What a price depends on, as far as it fits its column: an adopted file may hold anything."""
+    """What a price depends on, if it fits its column: an adopted file may hold anything."""
 
     timestamp: str
     dialect: str | None

@@ -4,7 +4,7 @@ SQLite itself writes when it reads: it rolls a hot ``-journal`` back into the fi
 read a ``-wal``. That is right for files of ours and wrong for those that turn out not to be. So:
 
 * What another connection has open is read as SQLite does; its side files are in use anyway.
-* A ``-wal`` or hot ``-journal`` that a killed program left is recovered into a copy-on-write layer that is thrown away.
+* A ``-wal`` or hot ``-journal`` that a killed program left is recovered into a copy-on-write layer that is discarded.
 * A file in WAL mode without ``-wal`` is all there is, and read as immutable.
 
 Nothing here opens a database with ``open()``: closing any descriptor of a file drops every POSIX lock that this process
@@ -43,7 +43,7 @@ _asking: Final = threading.Lock()
 def header(path: Path) -> bytes | None:
     """The first 100 bytes, fewer if the file is shorter; None if there is no file.
 
-    Raises ``ForeignDatabaseError`` for what is no regular file (none is opened: a pipe would wait for its writer), and
+    Raises ``ForeignDatabaseError`` unless it is a regular file (none is opened: a pipe would wait for its writer), and
     ``StoreError`` for what cannot be read.
     """
     try:
@@ -53,7 +53,7 @@ def header(path: Path) -> bytes | None:
     except OSError as error:
         raise StoreError(f"The database {path} cannot be read: {error.strerror}.") from error
     if not stat.S_ISREG(status.st_mode):
-        what = "Is a directory" if stat.S_ISDIR(status.st_mode) else "It is no regular file"
+        what = "Is a directory" if stat.S_ISDIR(status.st_mode) else "It is not a regular file"
         raise ForeignDatabaseError(f"The database {path} cannot be read: {what}. Name a file with --db-path.")
     if not os.access(path, os.R_OK):
         raise StoreError(f"The database {path} cannot be read: Permission denied. Let this user read and write it.")
@@ -69,7 +69,7 @@ def header(path: Path) -> bytes | None:
 
 
 def side_file_bytes(path: Path, suffix: str) -> int | None:
-    """Size of ``-wal``, ``-shm`` or ``-journal`` beside the file; None if there is none."""
+    """Size of ``-wal``, ``-shm`` or ``-journal`` next to the file; None if there is none."""
     resolved = path.resolve()
     try:
         return resolved.with_name(resolved.name + suffix).stat().st_size
@@ -122,10 +122,10 @@ def _recovered(path: Path, busy_timeout_ms: int, stack: contextlib.ExitStack) ->
 def _is_open_elsewhere(path: Path) -> bool:
     """Whether a connection, here or in another process, has the database open in WAL mode.
 
-    Each of them holds a shared lock for as long as it is open. So this asks for the exclusive lock and gives it back,
+    Each of them holds a shared lock for as long as it is open. So this takes the exclusive lock and gives it back,
     as SQLite does at every close to learn whether it is the last.
     """
-    with _asking:  # another thread that asks would be taken for an open connection
+    with _asking:  # another thread here would count as an open connection
         try:
             file = apsw.VFSFile(BASE_VFS, str(path), [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_MAIN_DB, 0])
         except apsw.Error:

@@ -79,7 +79,7 @@ def reprice(
     report: Report = lambda _: None,
     on_change: Callable[[apsw.Connection], None] = lambda _: None,
 ) -> Repriced:
-    """Price the selected records anew. ``on_change`` runs in each transaction that changes records, before it does.
+    """Price the selected records again. ``on_change`` runs in each transaction that changes records, before it does.
 
     Raises ``StoreError`` and its kinds; a database that needs a migration first is one of them.
     """

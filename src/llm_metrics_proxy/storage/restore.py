@@ -2,9 +2,9 @@
 
 The steps of a restore; killed after any of them, the old database or the new one is there:
 
-1. The backup is verified, and is no newer than the program.
+1. The backup is verified, and is not newer than the program.
 2. The target is locked for good; see ``swap``, also for the last step.
-3. A safety backup of it is made through the connection that holds the lock. A target that is no database, or a damaged
+3. A safety backup of it is made through the connection that holds the lock. A foreign target, or a damaged
    one, is kept under another name instead.
 4. The backup is copied to a file next to the target, compared by its digest, and synced.
 5. The copy takes the place of the target.

@@ -73,7 +73,7 @@ def undo_tables(connection: apsw.Connection) -> list[str]:
 
 
 def forget_some(connection: apsw.Connection, records: int, after: dict[str, int]) -> int:
-    """Delete undo entries of no further use, in the caller's transaction; how many rows were looked at or went.
+    """Delete undo entries of no further use, in the caller's transaction; how many rows were read or deleted.
 
     Those are entries of records that are gone, and all of runs before the last one, once that is done. ``after``
     remembers how far each table was looked through. 0: nothing is left, or a migration is under way.

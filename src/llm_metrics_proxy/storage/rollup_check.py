@@ -1,7 +1,7 @@
 """Checks roll-ups against the records: makes some days again, and compares.
 
 Counts, n, the smallest and the largest value, whole sums and sketches must be the same; sums of fractions to the last
-digits, which depend on the order of adding. Days that were pruned have nothing to be compared with.
+digits, which depend on the order of adding. Pruned days have nothing to compare with.
 """
 
 import re
@@ -40,12 +40,12 @@ class Checked(NamedTuple):
 
     days: list[str]
     rows: int
-    is_complete: bool  # roll-ups are not being made anew
+    is_complete: bool  # roll-ups are not being rebuilt
     fault: str | None
 
 
 def check(connection: apsw.Connection, days: int, seed: int) -> Checked:
-    """Compare so many days, chosen by ``seed``, from one snapshot. Raises ``apsw.Error``."""
+    """Compare that many days, chosen by ``seed``, from one snapshot. Raises ``apsw.Error``."""
     with snapshot(connection):
         return _check(connection, days, seed)
 

@@ -1,12 +1,12 @@
-"""The state of roll-ups, and how they begin anew when stored records change.
+"""The state of roll-ups, and how they are rebuilt when stored records change.
 
 The rules, each kept by a transaction that holds both sides:
 
-* Rolled up are exactly the records with ids up to ``cursor_id``. Whoever adds records to the roll-ups moves it in the
+* Rolled up are exactly the records with ids up to ``cursor_id``. Adding records to the roll-ups moves it in the
   same transaction; ids only grow.
-* Whoever changes a stored record calls ``reset`` in the same transaction: nothing is rolled up then. ``epoch`` grows,
-  so that what was calculated meanwhile from the records as they were is thrown away.
-* The rows that are left from before a reset are deleted in small steps (``clearing``), and only then filled anew.
+* Every change of a stored record calls ``reset`` in the same transaction: nothing is rolled up then. ``epoch`` grows,
+  so that what was calculated meanwhile from the records as they were is discarded.
+* The rows that are left from before a reset are deleted in small steps (``clearing``), and only then filled again.
 * Before records of a day are pruned, ``kept_before`` moves to its end: from then on the roll-ups of the days before are
   all there is of them. A reset leaves them, and skips those of their records that are still stored: the ids up to
   ``kept_through_id``, which were rolled up before it.

@@ -116,7 +116,7 @@ def may_fold(connection: Database, state: RollupState) -> bool:
 
 
 def gather(connection: Database, state: RollupState, records: int, through: int = 2**63 - 1) -> Gathered:
-    """What the next records behind the cursor add, at most so many. Raises ``apsw.Error``."""
+    """What the next records after the cursor add, at most that many. Raises ``apsw.Error``."""
     parameters = (state.cursor_id, through, records)
     rows = list(invalid_text.read_rows(connection, _SELECT, parameters, _WIDTH))
     columns = of_rows(rows, ALL_KEYS, ALL, behind=1)
@@ -132,7 +132,7 @@ def gather(connection: Database, state: RollupState, records: int, through: int 
 
 
 def _is_dense(connection: Database, day: int) -> bool:
-    """As decided when the first record of the day was rolled up, or as it is to be decided now."""
+    """As decided when the first record of the day was rolled up, or as decided now."""
     for (dense,) in connection.execute("SELECT dense FROM rollup_days WHERE day = ?", (day,)):
         return bool(dense)
     before = "SELECT coalesce(sum(requests), 0) FROM rollups WHERE grain = 0 AND level = 2 AND bucket = ?"
@@ -159,7 +159,7 @@ def _has_minutes(connection: Database, quarter: int) -> bool:
 
 
 def _has_records(connection: Database, begin: int, end: int, least: int) -> bool:
-    """Whether so many records began between two moments (seconds)."""
+    """Whether that many records began between two moments (seconds)."""
     stored = f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE timestamp >= ? AND timestamp < ? LIMIT ?)"  # noqa: S608
     times = (datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M") for seconds in (begin, end))
     ((count,),) = connection.execute(stored, (*times, least))
@@ -185,8 +185,8 @@ def merge(connection: Database, gathered: Gathered) -> Merged:
 def write(connection: Database, merged: Merged) -> bool:
     """In the caller's transaction; false if records, roll-ups or the cursor changed since they were read.
 
-    Whoever adds to a row moves the cursor, and whoever removes one has made another epoch before: while both are as
-    they were, so is every row.
+    Adding to a row moves the cursor, and removing one needs another epoch first: while both are unchanged, so is
+    every row.
     """
     state, gathered = read_state(connection), merged.gathered
     if (state.epoch, state.cursor_id) != (gathered.epoch, gathered.after) or not state.is_current:

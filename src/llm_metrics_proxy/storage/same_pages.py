@@ -72,7 +72,7 @@ class _Comparison(apsw.VFS):
         self._met[number] = 1
 
     def is_whole(self, pages: int, copy_bytes: int) -> bool:
-        """Every one of so many pages was met and is the same, and the copy ends with them."""
+        """All pages were compared and are the same, and the copy ends with them."""
         if self.differs or len(self._met) != pages or copy_bytes != pages * self.page_bytes:
             return False
         never_written = self.page_bytes and _LOCK_BYTE // self.page_bytes

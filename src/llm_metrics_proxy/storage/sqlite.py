@@ -153,7 +153,7 @@ class SqliteStore:
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._connection.close()
         self._connection = self._open()
-        raise StoreError(f"The database {self.path} was deleted or replaced while in use; it was opened anew.")
+        raise StoreError(f"The database {self.path} was deleted or replaced while in use; it was opened again.")
 
     def positions(self) -> list[SegmentPosition]:
         """Every stored position."""

@@ -116,7 +116,7 @@ def damage_in(connection: apsw.Connection, check: str = "quick_check") -> list[s
     """Damage that SQLite finds in ``main``; nothing if it is whole.
 
     It also names values that break a rule of their table (NOT NULL, CHECK, a type that a later default does not fit).
-    Programs leave such values behind by ALTER TABLE; they are odd, and the file is whole all the same.
+    Programs leave such values behind by ALTER TABLE; they are odd, but the file is whole.
     """
     found = connection.execute(f"PRAGMA main.{check}({_MOST_FAULTS})")
     return [str(line) for (line,) in found if line != "ok" and not _ONLY_ODD.search(str(line))]
@@ -153,15 +153,15 @@ def applied_steps(path: Path) -> set[int]:
 
 
 def refuse_orphaned_wal(path: Path) -> None:
-    """An empty file is a fresh one; but SQLite deletes a ``-wal`` beside it, and with that perhaps the only copy.
+    """An empty file is a fresh one; but SQLite deletes a ``-wal`` next to it, perhaps the only copy.
 
-    The file is looked at once more: another process, or thread, may be making the database at this moment, and it
+    The file is read once more: another process, or thread, may be making the database at this moment, and it
     writes the file before the ``-wal``.
     """
     size = side_file_bytes(path, "-wal")
     if size and not header(path):
         raise ForeignDatabaseError(
-            f"{path} is empty, yet {path.name}-wal beside it holds {size} bytes: the database it belongs to was cut or "
+            f"{path} is empty, yet {path.name}-wal next to it holds {size} bytes: its database was cut or "
             "replaced. Opening it would delete them. Restore the database, or move both files away."
         )
 

@@ -87,6 +87,6 @@ def put_in_place(new: Path, target: Path, held: Held | None) -> None:
 
 
 def files_of(target: Path) -> list[Path]:
-    """The database and its side files, as far as they exist."""
+    """The database and its side files, those that exist."""
     names = (target, *(target.with_name(f"{target.name}{suffix}") for suffix in _SIDE_FILES))
     return [each for each in names if each.exists()]

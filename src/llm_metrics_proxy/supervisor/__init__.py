@@ -9,7 +9,7 @@ The rules:
   within a session only, and a migration in a session of its own would get as much of a core as a worker.
 * What dies is started again: after 100 ms, doubling to 5 s, and from 100 ms again after 30 s of health. A worker that
   dies five times in a row before it could listen ends everything with exit code 1.
-* Exit code 2 (settings) or 3 (newer database) is a refusal: trying again cannot help, so it is said and left at that.
+* Exit code 2 (settings) or 3 (newer database) is a refusal: trying again cannot help, so it is only reported.
   A child that others can do without (``ChildSpec.without_it``) leaves the rest running.
 * SIGTERM and SIGINT stop by groups: the workers drain, then the metrics process stores what they left. A second
   signal kills at once.

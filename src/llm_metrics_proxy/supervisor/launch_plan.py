@@ -20,7 +20,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     fds: list[int] = []  # descriptors that it inherits, under the same numbers
     stop_group: int = 0  # lower groups are stopped first
     stop_timeout_s: float = 30.0  # from SIGTERM to SIGKILL
-    slot: int | None = None  # its slot in the scoreboard; it has started once its pid stands there
+    slot: int | None = None  # its slot in the scoreboard; it has started once its pid is there
     without_it: str | None = None  # how things go on if it refuses to run; None: they do not
 
 
@@ -54,7 +54,7 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     scoreboard_fd: int | None = None
     log_level: str = "info"
     log_format: str = "text"
-    reload: Reload | None = None  # none: there is no file that could have changed
+    reload: Reload | None = None  # none: no file can have changed
 
 
 def become(plan: LaunchPlan) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The supervisor itself: it owns the children, and reacts to signals and due times. The rules stand in the package."""
+"""The supervisor itself: it owns the children, and reacts to signals and due times. The rules are in the package."""
 
 import logging
 import os

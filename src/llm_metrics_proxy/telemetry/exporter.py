@@ -145,7 +145,7 @@ class TelemetryExporter:
             log.log(level, "%s %s%s; %d were dropped so far", self._options.endpoint, words, why, self._dropped)
 
     def _label(self, model: str | None) -> str | None:
-        """Clients choose models: the first so many keep their names."""
+        """Clients choose models: only the first ones keep their names."""
         if model is None or model in self._models:
             return model
         if len(self._models) < self._options.model_limit:

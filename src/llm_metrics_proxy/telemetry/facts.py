@@ -50,12 +50,12 @@ class Measurement(NamedTuple):
 
 
 def is_understood(record: RequestRecord) -> bool:
-    """A request to a model, in a dialect that is read; others are no operation of the conventions."""
+    """A request to a model, in a dialect that is read; the conventions have no operation for others."""
     return record.dialect in dialects()
 
 
 def has_span(record: RequestRecord) -> bool:
-    """Unless its client said that it does not keep the trace: then a part of it would be of no use."""
+    """Unless its client said that it does not keep the trace: then a part of it would be useless."""
     return record.trace_sampled is not False
 
 

@@ -24,7 +24,7 @@ from llm_metrics_proxy.upkeep.work import Retention, Upkeep, Worked
 LOOK_S: Final = 3.0
 LEFTOVERS_S: Final = 10.0  # how long records may wait for the ingester to take them along
 RETRY_S: Final = 30.0
-_NICER: Final = 10  # than the process: whoever serves or takes in records goes first
+_NICER: Final = 10  # than the process: serving and ingestion go first
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class UpkeepService:
         retry_s: float = RETRY_S,
         unix_s: Callable[[], float] = time.time,
     ) -> None:
-        """``admit`` raises while the file is not to be written, as ``MigrationService.admit`` does. ``disk``: where all
+        """``admit`` raises while the file must not be written, as ``MigrationService.admit`` does. ``disk``: where all
         of this waits while the last room is kept for storing records."""
         self._path, self._retention, self._admit = path, retention, admit
         self._disk = disk or DiskWatch({DATABASE: path.parent})

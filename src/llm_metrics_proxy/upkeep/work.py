@@ -115,7 +115,7 @@ class Upkeep:
         return self._forget()
 
     def _forget(self) -> Worked:
-        """Undo entries that nobody can ask for any more; each is looked at once in the life of this object."""
+        """Undo entries that can no longer be used; each is checked once in the life of this object."""
         if self._is_forgotten:
             return Worked.NOTHING
         with transaction(self._connection, self._pruning):
@@ -123,7 +123,7 @@ class Upkeep:
         return Worked.NOTHING if self._is_forgotten else Worked.PRUNED
 
     def _prunable_before(self) -> int | None:
-        """The end of the oldest day, if its records are to go; days that are not over stay."""
+        """The end of the oldest day, if its records are due for deletion; days that are not over stay."""
         if not self._retention.days and not self._retention.max_bytes:
             return None
         oldest = oldest_day(self._connection)

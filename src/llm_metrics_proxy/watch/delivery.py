@@ -73,7 +73,7 @@ class Post(Protocol):
 
 
 class Deliveries:
-    """The messages that wait; used by one thread, but for ``waiting``."""
+    """The messages that wait; used by one thread, except ``waiting``."""
 
     def __init__(self, post: Post, clock: Callable[[], float], stopped: Callable[[], bool]) -> None:
         self._post, self._clock, self._stopped = post, clock, stopped

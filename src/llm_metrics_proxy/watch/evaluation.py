@@ -100,7 +100,7 @@ def _good(
 
 
 def _share(hours: GoodHours, selection: RequestFilter, require: str) -> tuple[float | None, int]:
-    """``goodput``, from memory as far as it goes."""
+    """``goodput``, from memory where possible."""
     requests, good = hours.measure(selection, (parse_slo(require),))
     return (good / requests if requests else None), requests
 

@@ -29,7 +29,7 @@ from llm_metrics_proxy.watch.states import AlertPhase, AlertState, step
 
 log = logging.getLogger(__name__)
 
-LONGEST_SHARE: Final = 20.0  # of the time that measuring may take: one part in so many
+LONGEST_SHARE: Final = 20.0  # measuring may take one part in this many of the time
 _LOOK_S: Final = 0.5  # between two looks at what is due
 _AGAIN_S: Final = 1.0  # after trouble
 _Rule = TypeVar("_Rule", AlertRule, SloRule)

@@ -45,5 +45,5 @@ def post(url: str, body: str, event_id: str, *, timeout_s: float = TIMEOUT_S) ->
 
 
 def retry_after_s(failures: int) -> float:
-    """Pause after so many failures in a row: doubling, up to five minutes."""
+    """Pause after that many failures in a row: doubling, up to five minutes."""
     return min(RETRY_FIRST_S * 2.0 ** min(max(failures - 1, 0), 30), RETRY_LONGEST_S)

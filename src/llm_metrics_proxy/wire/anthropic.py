@@ -205,7 +205,7 @@ class AnthropicStreamReader(EventReader):
         self.only_text = True
         if delta.text or delta.partial_json:
             return SAW_VISIBLE
-        return SAW_TOKEN if delta.thinking else 0  # signatures and citations are no tokens
+        return SAW_TOKEN if delta.thinking else 0  # signatures and citations are not tokens
 
     def _message_delta(self, event: _AnthropicEvent) -> int:
         self._usage.take(event.usage, with_output=True)

@@ -75,28 +75,32 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     further: Mapping[str, Any] | None = None  # what few servers say, by the record's column
 
 
-def _copier(facts: type[msgspec.Struct]) -> Callable[[Any, RequestRecord], None]:
-    """A function that copies every fact to the record's column of the same name.
+def _copier(facts: type[msgspec.Struct], rest: str = "") -> Callable[[Any, RequestRecord], None]:
+    """A function that copies every fact that is known to the record's column of the same name, and does the ``rest``.
 
     It is compiled from text, as dataclasses compile their methods: each request calls both, and a loop over the names
-    takes three times as long (1.0 µs instead of 0.3).
+    takes three times as long. A look at a fact that is missing costs 10 ns, setting an attribute of the record 35.
     """
-    names = [name for name in facts.__struct_fields__ if name in RAW_COLUMNS]
+    lines = [
+        f"if facts.{field.name} is not None: record.{field.name} = facts.{field.name}"
+        if field.default is None
+        else f"record.{field.name} = facts.{field.name}"
+        for field in msgspec.structs.fields(facts)
+        if field.name in RAW_COLUMNS
+    ]
     compiled: dict[str, Callable[[Any, RequestRecord], None]] = {}
-    exec("def copy(facts, record):" + "".join(f"\n    record.{name} = facts.{name}" for name in names), compiled)  # noqa: S102
+    exec("\n    ".join(["def copy(facts, record):", *lines, rest]), compiled)  # noqa: S102 -- our own names
     return compiled["copy"]
 
 
-def copy_response_facts(facts: ResponseFacts, record: RequestRecord) -> None:
-    """Put a response's facts into the record."""
-    _copy_own_facts(facts, record)
-    if facts.further:
+copy_request_facts: Final = _copier(RequestFacts)
+copy_response_facts: Final = _copier(
+    ResponseFacts,
+    """if facts.further:
         for name, value in facts.further.items():
             setattr(record, name, value)
-
-
-copy_request_facts: Final = _copier(RequestFacts)
-_copy_own_facts: Final = _copier(ResponseFacts)
+""",
+)
 
 
 class ResponseReader(Protocol):

@@ -13,7 +13,7 @@ import zstandard
 
 # Against decompression bombs. Real answers expand up to about 20 times; a stream of one repeated token 100 times.
 MAX_FEED_BYTES: Final = 16 * 1024 * 1024  # decoded from the bytes of one feed
-MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024  # decoded in all, before the ratio is looked at
+MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024  # decoded in all, before the ratio is checked
 MAX_RATIO: Final = 200
 
 _STEP_BYTES: Final = 1024 * 1024  # decoded at once, where the library takes a limit

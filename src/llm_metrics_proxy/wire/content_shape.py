@@ -1,6 +1,6 @@
 """Events of a stream that differ in nothing but their text: the rest is read once.
 
-A server streams a sentence as events that are equal byte for byte, but for the string behind ``"content":``. Once such
+A server streams a sentence as events that are equal byte for byte, except the string behind ``"content":``. Once such
 an event has been decoded, one of the same form says the same: text was generated, and nothing else happened. That is
 sound whatever the string means in the document, because only the inside of one JSON string differs, it was not empty
 and is not now, and it may hold nothing that could end it, escape from it, or spoil its encoding.
@@ -25,7 +25,7 @@ _LINE_BEGINNING: Final = re.compile(rb"\{")
 class FormRules(NamedTuple):
     """Where a dialect's events may differ without saying anything else. Each marker ends where the value begins."""
 
-    texts: tuple[bytes, ...]  # exactly one of them stands in an event, once: what was generated, not empty
+    texts: tuple[bytes, ...]  # exactly one of them is in an event, once: what was generated, not empty
     strings: tuple[bytes, ...] = ()  # nobody looks at these, if they are there
     numbers: tuple[bytes, ...] = ()  # nor at these
     is_line: bool = False  # an event is one line (NDJSON), else an SSE event with or without its name

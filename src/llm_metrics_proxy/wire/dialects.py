@@ -13,7 +13,7 @@ from llm_metrics_proxy.wire.base import EVENT_STREAM, RequestFacts, ResponseRead
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 
 _NO_CONTENT: Final = (204, 205)
-_JSON: Final = (b"", b"application/json")  # a body without a type is taken for JSON, as everywhere
+_JSON: Final = (b"", b"application/json")  # a body without a type counts as JSON, as everywhere
 
 
 class Family(StrEnum):
@@ -50,8 +50,8 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     stream_reader: Callable[[], ResponseReader] | None = None  # None: never streams
     body_reader: Callable[[], ResponseReader] | None = None  # of other bodies with a successful status; None: not read
     stream_types: frozenset[bytes] = EVENT_STREAM  # media types of bodies that ``stream_reader`` reads
-    only_json: bool = False  # ``body_reader`` reads JSON alone and never looks into other bodies (sound, pictures)
-    can_inject_usage: bool = False  # streams report usage only if ``stream_options.include_usage`` asks for it
+    only_json: bool = False  # ``body_reader`` reads JSON only, never other bodies (sound, pictures)
+    can_inject_usage: bool = False  # streams report usage only with ``stream_options.include_usage``
     provider: str | None = "openai"  # OpenTelemetry's gen_ai.provider.name where the host says nothing
     has_output: bool = True  # answers use output tokens: without their number a request has no price
     seller: Seller | None = None

@@ -111,7 +111,7 @@ ANTHROPIC_COUNT_TOKENS: Final = Dialect(
     paths=("**/messages/count_tokens",),
     family=Family.ANTHROPIC,
     provider="anthropic",
-    read_request=AnthropicRequest.read,  # no reader: it counts what might be asked, and no tokens were used
+    read_request=AnthropicRequest.read,  # no reader: it counts a prompt that is not run, and no tokens were used
 )
 LLAMA_COMPLETION: Final = Dialect(
     name="llama_completion",

@@ -126,7 +126,7 @@ class EventReader(ABC):
         return SAW_ERROR
 
     def member_error_seen(self, value: object) -> int:
-        """An event that has an ``error``, of whatever shape."""
+        """An event that has an ``error``, of any shape."""
         return self.error_seen(error_in_body({"error": value}))
 
     def _take(self, event: SseEvent) -> int:

@@ -147,7 +147,7 @@ def answer_usage(usage: object, timings: object = None) -> Usage | None:
 
 
 def input_output_usage(value: object) -> Usage | None:
-    """The report of Responses and Realtime, which name what chat calls the prompt and the completion anew."""
+    """The report of Responses and Realtime, which have other names for prompt and completion than chat."""
     if not isinstance(value, dict):
         return None
     return usage_of(
@@ -218,7 +218,7 @@ def short_text(value: object) -> str | None:
 
 
 def small_int(value: int | None) -> int | None:
-    """A request's integer, negative ones included (llama.cpp: -1 is no limit); None if no column could hold it."""
+    """A request's integer, negative ones included (llama.cpp: -1 means no limit); None if no column could hold it."""
     return value if value is not None and abs(value) <= MAX_TOKENS else None
 
 

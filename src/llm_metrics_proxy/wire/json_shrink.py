@@ -1,6 +1,6 @@
 """A JSON document made small as it streams by, so that one that is too large to hold can be decoded in the end.
 
-What is left out does not matter to who decodes the result: values of top-level members that nobody asked for become
+What is left out does not matter to the decoder: values of top-level members that nobody reads become
 ``null``, containers below ``max_depth`` become empty, long strings lose their ends. Everything else is copied byte for
 byte. So the small document is read by the very code that reads whole ones, and the two cannot disagree.
 
@@ -199,7 +199,7 @@ class JsonShrinker:
         return stop
 
     def _string_end(self, data: bytes, position: int) -> tuple[int, bool]:
-        """Where the string's text stops in this piece, and whether a closing quote stands there."""
+        """Where the string's text stops in this piece, and whether a closing quote is there."""
         if self._escaped:
             self._escaped = False
             position += 1

@@ -1,4 +1,4 @@
-"""Where the members of a JSON object stand in its text, so that one can be put in or out and no other byte changes.
+"""Where the members of a JSON object are in its text, so that one can be added or removed and no other byte changes.
 
 For whole objects that a decoder has already found valid; on anything else the answer is None or meaningless spans.
 """

@@ -41,7 +41,7 @@ class _LlamaChoice(msgspec.Struct, gc=False):
 
 
 class _LlamaAnswer(msgspec.Struct, gc=False):
-    """A whole answer, or an event of a streamed one; the last event has what a whole answer has, but for the text."""
+    """A whole answer, or an event of a streamed one; the last event has what a whole answer has, except the text."""
 
     content: Any = None
     model: str | None = None

@@ -1,7 +1,7 @@
 """OpenAI's Realtime API: a session over a WebSocket, read from what the server says.
 
 Source: OpenAI's API reference, "Realtime server events": ``response.done`` carries the usage of one response. A session
-has many; each is paid for, its input anew every time, so their counts are summed.
+has many; each is billed with its whole input, so their counts are summed.
 
 "Most errors are recoverable and the session will stay open": so an ``error`` event, or a response with the status
 ``failed``, does not fail a session that goes on. It does where it was the server's last word and the session came to

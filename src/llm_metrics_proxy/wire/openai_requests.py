@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts
+from llm_metrics_proxy.wire.facts import cut, finite, small_int
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MAX_MEMBERS, MISSING, UNREADABLE, count_items, decoder_of
 
@@ -37,14 +38,17 @@ class ChatRequest(ModelRequest):
         return super().read(body)
 
     def facts(self) -> RequestFacts:
-        return self._facts(
-            user=self.user,
-            max_tokens=self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens,
-            temperature=self.temperature,
-            top_p=self.top_p,
+        limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        return RequestFacts(  # the commonest request of all: by way of ``_facts`` it would take 0.2 µs more
+            model=cut(self.model),
+            user=cut(self.user),
+            is_streaming=self.stream is True,
+            max_tokens=small_int(limit),
+            temperature=finite(self.temperature),
+            top_p=finite(self.top_p),
             message_count=_count(self.messages),
             tool_count=_count(self.tools),
-            choice_count=self.n,
+            choice_count=small_int(self.n),
         )
 
 

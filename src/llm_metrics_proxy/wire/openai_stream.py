@@ -112,7 +112,7 @@ class OpenAIStreamReader(EventReader):
                     self._tool_calls.take(choice.index, delta.tool_calls, delta.function_call)
             if choice.error:
                 seen |= self.error_seen(error_facts(choice.error))
-                continue  # its finish reason, `error`, is no end of its own
+                continue  # its finish reason, `error`, does not end it
             if choice.text:
                 seen |= SAW_VISIBLE
             if choice.finish_reason:
@@ -124,7 +124,7 @@ class OpenAIStreamReader(EventReader):
     def _read_usage(self, value: object, was_terminal: bool) -> None:
         """The last report counts: running ones (vLLM's continuous_usage_stats, Gemini) are totals so far.
 
-        Zeros before the stream has ended are no report: Ollama's completions send them with every chunk, the one with
+        Zeros before the stream has ended do not count: Ollama's completions send them with every chunk, the one with
         the finish reason included, and the real usage after it. Nor do they ever replace a report.
         """
         if not isinstance(value, dict):

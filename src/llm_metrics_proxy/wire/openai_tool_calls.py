@@ -1,7 +1,7 @@
 """How many tool calls a streamed answer makes, from pieces of them.
 
 OpenAI sends each call in many pieces that share an ``index``, the first one with an ``id``. Gemini's compatible API
-sends whole calls that all have the index 0 and ids of their own, and some servers send no index at all.
+sends whole calls that all have the index 0 but different ids, and some servers send no index at all.
 """
 
 from typing import Any, Final

@@ -1,7 +1,7 @@
 """What servers offer besides generation: reranking, moderation, speech, transcription, images.
 
 Their answers differ, and little in them is a fact for us: the model, an id, and token counts under one of the names
-that servers use. Bodies that are no JSON (sound, pictures, forms) are never looked into.
+that servers use. Bodies other than JSON (sound, pictures, forms) are never read.
 
 Sources: OpenAI's API reference (moderations, audio, images); Cohere's and Jina's (rerank).
 """

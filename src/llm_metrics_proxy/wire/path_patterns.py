@@ -52,6 +52,6 @@ class EndpointFinder:
         self._pattern = re.compile("|".join(f"({regex})" for regex, _ in every))
 
     def __call__(self, path: str) -> Endpoint | None:
-        """The row of a raw path without its query; None if there is none."""
+        """The row of a raw path without its query; None if no row matches."""
         match = self._pattern.fullmatch(path) if len(path) <= MAX_PATH_CHARS else None
         return None if match is None or match.lastindex is None else self._rows[match.lastindex - 1]

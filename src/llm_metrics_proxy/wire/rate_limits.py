@@ -74,7 +74,7 @@ def http_date_ms(text: str) -> float | None:
     try:
         parsed = parsedate_tz(text)
         return None if parsed is None else (timegm(parsed[:9]) - (parsed[9] or 0)) * 1000.0
-    except (ValueError, OverflowError, IndexError, TypeError):  # a month or a day that there is not
+    except (ValueError, OverflowError, IndexError, TypeError):  # a month or a day that does not exist
         return None
 
 

@@ -66,7 +66,7 @@ def timings_usage(timings: object) -> dict[str, Any] | None:
 
 
 def _milliseconds(value: object, factor: float) -> float | None:
-    """``value`` times ``factor``; None if it is no duration (llama.cpp gives -1 for what it did not measure)."""
+    """``value`` times ``factor``; None if it is not a duration (llama.cpp gives -1 for what it did not measure)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     duration_ms = value * factor if -1e30 < value < 1e30 else -1.0

@@ -1,11 +1,11 @@
 """Opt-in usage injection: ask a stream for its token counts on the client's behalf, and leave no trace of it.
 
 ``inject_include_usage`` adds ``stream_options.include_usage`` to a request's body. With it, an OpenAI-style server does
-two things that the client did not ask for: it sends one more event at the end, with ``choices: []`` and the usage, and
+two things that the client did not request: it sends one more event at the end, with ``choices: []`` and the usage, and
 it puts ``"usage":null`` into every other event. ``UsageFilter`` takes both out again. All other bytes stay as they are.
 
 Events are left alone when they carry choices and a usage that is not null: servers such as Gemini and OpenRouter send
-usage there whether the client asked or not. An event whose JSON spans several ``data:`` lines is dropped whole or not
+usage there in any case. An event whose JSON spans several ``data:`` lines is dropped whole or not
 at all.
 """
 

@@ -2,7 +2,7 @@
 
 Source: RFC 6455 section 5 (framing, masking, fragmentation) and RFC 7692 (RSV1: the message is compressed). Nothing is
 unmasked or decompressed: what a client sends is only counted, and so is what is compressed. Payloads are skipped by
-arithmetic; only text that a reader asked for is held, up to a bound.
+arithmetic; only text that a reader wants is held, up to a bound.
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ _OPCODES: Final = frozenset({0, 1, 2, 8, 9, 10})
 class FrameReader:
     """Feed one direction's bytes, get its whole text messages; ``frames`` counts whole frames of every kind.
 
-    Bytes that are no frame set ``broken``: the next one could begin anywhere, so nothing more is read.
+    Bytes that are not a frame set ``broken``: the next one could begin anywhere, so nothing more is read.
     """
 
     __slots__ = (

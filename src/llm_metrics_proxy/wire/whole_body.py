@@ -92,7 +92,7 @@ class WholeBodyReader(ABC):
         return shrinker
 
     def _salvage(self, body: bytes) -> ResponseFacts:
-        """What can be read of a body that is no JSON object: cut short, or spoilt in a part that does not matter."""
+        """What can be read of a body that is not a JSON object: cut short, or spoilt in an irrelevant part."""
         shrinker = self._shrink(body)
         facts = self._facts_of_small(shrinker)
         return msgspec.structs.replace(facts, malformed=True) if shrinker.complete else facts
