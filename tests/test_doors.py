@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.doors import Access, HostRule, OriginRule, host_name, is_loopback, is_same_origin, origin
+from llm_metrics_proxy.doors import HostRule, OriginRule, PageAccess, host_name, is_loopback, is_same_origin, origin
 
 OURS = [
     "localhost", "LOCALHOST:8001", "localhost.", "localhost:", "127.0.0.1", "127.0.0.1:8001", "127.9.8.7", "[::1]",
@@ -95,7 +95,7 @@ def test_what_is_no_origin_is_told(text: str) -> None:
         origin(text)
 
 
-CREDENTIALS, PLAIN, ANYONE, NONE = Access.CREDENTIALS, Access.PLAIN, Access.ANYONE, Access.NONE
+CREDENTIALS, PLAIN, ANYONE, NONE = PageAccess.CREDENTIALS, PageAccess.PLAIN, PageAccess.ANYONE, PageAccess.NONE
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ CREDENTIALS, PLAIN, ANYONE, NONE = Access.CREDENTIALS, Access.PLAIN, Access.ANYO
         (["*", "https://a.example"], {"https://a.example": CREDENTIALS, "https://b.example": ANYONE}),
     ],
 )  # fmt: skip
-def test_pages(listed: list[str], expected: dict[str, Access]) -> None:
+def test_pages(listed: list[str], expected: dict[str, PageAccess]) -> None:
     rule = OriginRule(map(origin, listed))
     assert {page: rule.access(page) for page in expected} == expected
 
@@ -172,5 +172,5 @@ def test_nothing_raises_and_no_stranger_gets_in(host: str, page: str) -> None:
     if HostRule([], any_address=False).admits(host):
         name = host.strip().lower().rsplit(":", 1)[0].strip("[]")
         assert "localhost" in name or is_loopback(name) or "[" in host
-    assert OriginRule([]).access(page) in {Access.NONE, Access.PLAIN}
+    assert OriginRule([]).access(page) in {PageAccess.NONE, PageAccess.PLAIN}
     is_same_origin(page, host)

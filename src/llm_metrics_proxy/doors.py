@@ -110,7 +110,7 @@ class HostRule:
         )
 
 
-class Access(Enum):
+class PageAccess(Enum):
     """What a page of an origin may do."""
 
     NONE = auto()
@@ -127,16 +127,16 @@ class OriginRule:
         self.admits_all = ANY in listed
         self._listed = re.compile("|".join(map(_pattern, sorted(listed - {ANY}))) or r"(?!)")
 
-    def access(self, value: str) -> Access:
+    def access(self, value: str) -> PageAccess:
         """Of the page with this value of Origin."""
         sent = value.lower()
         if self._listed.fullmatch(sent):
-            return Access.CREDENTIALS if sent != _NOBODY else Access.PLAIN  # that may be any page in a sandbox
+            return PageAccess.CREDENTIALS if sent != _NOBODY else PageAccess.PLAIN  # that may be any page in a sandbox
         scheme, _, authority = sent.partition("://")
         found = _host_and_port(authority)
         if scheme in _PORTS and found is not None and (is_loopback(found[0]) or found[0].endswith(_BELOW_LOCALHOST)):
-            return Access.PLAIN
-        return Access.ANYONE if self.admits_all else Access.NONE
+            return PageAccess.PLAIN
+        return PageAccess.ANYONE if self.admits_all else PageAccess.NONE
 
 
 def _pattern(listed: str) -> str:

@@ -1,11 +1,13 @@
 """Names in backticks exist: in docstrings, comments and pages, a name that the code lost is a lie."""
 
+import ast
 import builtins
 import io
 import keyword
 import re
 import subprocess
 import tokenize
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -162,3 +164,13 @@ def test_a_lost_name_is_found() -> None:
     assert list(unknown("see ``Nothing.ofTheKind`` and ``json.loads`` and ``no_such_name_at_all``", "``")) == [
         "Nothing.ofTheKind", "no_such_name_at_all",
     ]  # fmt: skip
+
+
+def test_every_class_has_a_name_of_its_own() -> None:
+    """Names with an underscore too: who looks for one finds one."""
+    files = defaultdict(list)
+    for path in python_sources():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                files[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in files.items() if len(places) > 1} == {}

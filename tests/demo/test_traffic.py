@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from llm_metrics_proxy.demo.traffic import PERSONAS, Request, ask, draw, generate
-from llm_metrics_proxy.doors import Access, OriginRule
+from llm_metrics_proxy.doors import OriginRule, PageAccess
 from tests.upstream import FakeUpstream, Stall, unused_port
 
 
@@ -31,7 +31,7 @@ def test_requests_are_of_many_kinds() -> None:
 def test_no_client_is_a_page_that_the_proxy_would_refuse() -> None:
     pages = [origin for persona in PERSONAS if (origin := persona.fields.get("origin"))]
     assert pages
-    assert all(OriginRule(()).access(page) is not Access.NONE for page in pages)
+    assert all(OriginRule(()).access(page) is not PageAccess.NONE for page in pages)
 
 
 def test_the_same_seed_asks_the_same() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.proxy.chunked import ChunkedError
-from llm_metrics_proxy.proxy.response_reader import ResponseReader
+from llm_metrics_proxy.proxy.response_reader import HttpResponseReader
 from tests.examples import examples
 
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
@@ -26,7 +26,7 @@ ANSWERS: dict[str, bytes] = {
 
 
 def read(pieces: list[bytes], method: bytes = b"POST") -> dict[str, Any]:
-    reader = ResponseReader(65536)
+    reader = HttpResponseReader(65536)
     reader.expect(method)
     body, heads, statuses = b"", [], []
     for piece in pieces:
@@ -67,7 +67,7 @@ def test_cut_at_random_as_in_one_read(name: str, cuts: list[int]) -> None:
 
 
 def test_an_answer_to_head_has_no_body_and_the_next_one_has() -> None:
-    reader = ResponseReader(65536)
+    reader = HttpResponseReader(65536)
     reader.expect(b"HEAD")
     reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
     assert (reader.complete, reader.keep_alive, reader.body) == (True, True, [])
@@ -78,7 +78,7 @@ def test_an_answer_to_head_has_no_body_and_the_next_one_has() -> None:
 
 
 def test_what_comes_behind_a_switch_of_protocols_is_handed_back() -> None:
-    reader = ResponseReader(65536)
+    reader = HttpResponseReader(65536)
     reader.expect(b"GET")
     switch = b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     assert reader.feed(switch[:9]) is None
@@ -89,7 +89,7 @@ def test_what_comes_behind_a_switch_of_protocols_is_handed_back() -> None:
 
 @pytest.mark.parametrize("data", [b"RTSP/1.0 200 OK\r\n\r\n", b"HTTP/2.0 200 OK\r\n\r\n", b"\x15\x03\x01\x00\x02"])
 def test_what_is_no_answer_is_refused_at_once(data: bytes) -> None:
-    reader = ResponseReader(65536)
+    reader = HttpResponseReader(65536)
     reader.expect(b"GET")
     with pytest.raises(httptools.HttpParserError):
         reader.feed(data)
@@ -97,7 +97,7 @@ def test_what_is_no_answer_is_refused_at_once(data: bytes) -> None:
 
 
 def test_a_chunk_that_is_none_is_refused_and_what_came_before_it_is_there() -> None:
-    reader = ResponseReader(65536)
+    reader = HttpResponseReader(65536)
     reader.expect(b"GET")
     with pytest.raises(ChunkedError):
         reader.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n")
@@ -105,13 +105,13 @@ def test_a_chunk_that_is_none_is_refused_and_what_came_before_it_is_there() -> N
 
 
 def test_heads_have_bounds() -> None:
-    reader = ResponseReader(100)
+    reader = HttpResponseReader(100)
     reader.expect(b"GET")
     reader.feed(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 50)
     assert not reader.head_is_too_large
     reader.feed(b"x" * 50)
     assert reader.head_is_too_large
-    reader = ResponseReader(65536)
+    reader = HttpResponseReader(65536)
     reader.expect(b"GET")
     reader.feed(HINTS * 65)
     assert reader.head_is_too_large

@@ -20,7 +20,7 @@ from llm_metrics_proxy.migration.options import EngineCall, Options
 from llm_metrics_proxy.migration.overview import Look, history, look_at, refuse, refuse_newer, status, survey
 from llm_metrics_proxy.migration.verify import StoppedError
 from llm_metrics_proxy.migration.verify_table import verify_table
-from llm_metrics_proxy.migration.work import NOTHING, Work
+from llm_metrics_proxy.migration.work import NOTHING, LockedWork
 from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 __all__ = ["Options", "history", "migrate", "status", "undo", "verify"]
@@ -53,7 +53,7 @@ def migrate(
         refuse_newer(path, seen.status.newer, app_version)
         if not seen.status.has_work and not (options.automatic and seen.through_id > seen.status.counted_above_id):
             return MigrationResult(Ended.NOTHING_TO_DO, seen.status.last, message=NOTHING)
-        work = Work(EngineCall(path, options, tuple(migrations), app_version, report, stop))
+        work = LockedWork(EngineCall(path, options, tuple(migrations), app_version, report, stop))
         with ExitStack() as stack:
             stack.callback(work.close)
             try:
@@ -81,7 +81,7 @@ def undo(
     with (
         _disk_trouble(path),
         migration_lock(path, wait=options.wait_for_lock, stop=stop, report=report),
-        closing(Work(EngineCall(path, options, tuple(migrations), app_version, report, stop))) as work,
+        closing(LockedWork(EngineCall(path, options, tuple(migrations), app_version, report, stop))) as work,
     ):
         return work.undo(to_version)
 

@@ -47,8 +47,8 @@ _PRAGMAS: Final[Pragmas] = {
 }
 
 
-class Work:
-    """Its maker closes it."""
+class LockedWork:
+    """One call, with the lock held; its maker closes it."""
 
     def __init__(self, call: EngineCall) -> None:
         self._call, self._path, self._options, self._migrations = call, call.path, call.options, call.migrations

@@ -11,7 +11,7 @@ server's own acts for a reader who may not know.
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llm_metrics_proxy.doors import Access, HostRule, OriginRule, host_name, is_same_origin
+from llm_metrics_proxy.doors import HostRule, OriginRule, PageAccess, host_name, is_same_origin
 from llm_metrics_proxy.proxy.endings import Cause
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ class Admission:
         if is_same_origin(origin, asked_by.decode("latin-1")):
             return _PASSES
         access = self._origins.access(origin)
-        if access is Access.NONE:
+        if access is PageAccess.NONE:
             return AdmissionVerdict(Cause.FOREIGN_ORIGIN)
-        cors = b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if access is Access.ANYONE else sent)
-        if access is Access.CREDENTIALS:
+        cors = b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if access is PageAccess.ANYONE else sent)
+        if access is PageAccess.CREDENTIALS:
             cors += b"Access-Control-Allow-Credentials: true\r\n"
         cors += _VARY
         return AdmissionVerdict(None, cors, _preflight(request, cors))
@@ -96,7 +96,7 @@ class Admission:
         if request.method in _NAVIGATIONS and facts.get("sec_fetch_mode") == b"navigate":
             return False
         page = _PAGE.match(facts.get("referer", b""))
-        return page is None or self._origins.access(page[0].decode("latin-1")) is Access.NONE
+        return page is None or self._origins.access(page[0].decode("latin-1")) is PageAccess.NONE
 
 
 def _preflight(request: "InboundRequest", cors: bytes) -> bytes | None:

@@ -20,7 +20,7 @@ _END: Final = b"\r\n\r\n"
 _MAX_INFORMATIONAL: Final = 64  # 1xx heads before a final one; a server that sends more is broken
 
 
-class ResponseReader:
+class HttpResponseReader:
     """Reads one answer after the other. ``head`` and ``body`` are what the newest read brought of it."""
 
     __slots__ = (

@@ -20,7 +20,7 @@ from llm_metrics_proxy.proxy.chunked import ChunkedError
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.parties import Home, Owner, TunnelEnd
 from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
-from llm_metrics_proxy.proxy.response_reader import ResponseReader
+from llm_metrics_proxy.proxy.response_reader import HttpResponseReader
 from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 
 
@@ -34,7 +34,7 @@ class Upstream(asyncio.Protocol):
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._reader = ResponseReader(home.max_header_bytes)
+        self._reader = HttpResponseReader(home.max_header_bytes)
         self.transport: asyncio.Transport | None = None
         self._socket_writer: SocketWriter | None = None
         self.owner: Owner | None = None

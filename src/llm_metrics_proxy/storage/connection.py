@@ -152,7 +152,7 @@ def on_one_line(sql: str) -> str:
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}… ({len(text):,} characters)"
 
 
-class _Run(NamedTuple):
+class _StatementRun(NamedTuple):
     """One statement, or several equal ones in a row within a transaction."""
 
     sql: str
@@ -173,7 +173,7 @@ class _Trace:
         self._began: dict[int, float] = {}  # by statement; several may be under way
         self._rows: dict[int, int] = {}
         self._changes = 0  # of the connection, so far
-        self._waiting: _Run | None = None
+        self._waiting: _StatementRun | None = None
         events = apsw.SQLITE_TRACE_STMT | apsw.SQLITE_TRACE_ROW | apsw.SQLITE_TRACE_PROFILE
         connection.trace_v2(events | apsw.SQLITE_TRACE_CLOSE, self._met)
 
@@ -195,11 +195,11 @@ class _Trace:
         statement, now = event["id"], time.perf_counter()
         seconds = now - self._began.pop(statement, now)
         changes, self._changes = event["total_changes"] - self._changes, event["total_changes"]
-        run = _Run(event["sql"], 1, seconds, self._rows.pop(statement, 0), changes)
+        run = _StatementRun(event["sql"], 1, seconds, self._rows.pop(statement, 0), changes)
         before = self._waiting
         if before is not None and before.sql == run.sql:
             seconds, rows, changes = before.seconds + seconds, before.rows + run.rows, before.changes + changes
-            run = _Run(run.sql, before.times + 1, seconds, rows, changes)
+            run = _StatementRun(run.sql, before.times + 1, seconds, rows, changes)
         else:
             self._flush()
         self._waiting = run
