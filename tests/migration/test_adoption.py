@@ -170,7 +170,7 @@ def test_a_file_that_changed_since_it_was_inspected_is_refused(path: Path) -> No
 def test_requests_that_stand_there_twice_are_refused(path: Path) -> None:
     legacy.make(path, "2.0", 3)
     execute(path, "ALTER TABLE completion_requests ADD COLUMN request_id TEXT DEFAULT 'same'")
-    with pytest.raises(MigrationRefusedError, match="request_id 'same' stands in 3 records"):
+    with pytest.raises(MigrationRefusedError, match="request_id 'same' is in 3 records"):
         adopted(path)
 
 

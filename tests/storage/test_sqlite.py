@@ -160,7 +160,7 @@ def test_a_database_deleted_under_us_is_noticed_and_made_again(
         each.unlink()
     if replacement == "a new database":
         SqliteStore(path).close()
-    with pytest.raises(StoreError, match="opened anew"):
+    with pytest.raises(StoreError, match="opened again"):
         store.append(IngestBatch(rows=rows(2)))
     assert store.positions() == []
     store.append(IngestBatch(rows=rows(2)))

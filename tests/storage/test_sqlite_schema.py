@@ -243,7 +243,7 @@ class TestRefused:
 
     def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "m.db")
-        with pytest.raises(ForeignDatabaseError, match="no regular file"):
+        with pytest.raises(ForeignDatabaseError, match="not a regular file"):
             applied_steps(tmp_path / "m.db")
 
     @pytest.mark.parametrize("content", [b"\x00", b"hello, world", b"SQLite format 3", b"SQLite format 4\x00" * 100])

@@ -489,7 +489,7 @@ export interface components {
         };
         /**
          * Cell
-         * @description One number of a group; ``change`` against the period before, where there is one.
+         * @description One number of a group; ``change`` against the period before, if there is one.
          */
         Cell: {
             change: number | null;
@@ -689,7 +689,7 @@ export interface components {
         };
         /**
          * Group
-         * @description One line of a table. ``merged``: it is so many groups together, those that the table had no room for; groups of
+         * @description One line of a table. ``merged``: how many groups are in it, those that the table had no room for; groups of
          *         the period before that are gone now are among them.
          */
         Group: {
@@ -742,7 +742,7 @@ export interface components {
         };
         /**
          * HeatmapQuery
-         * @description ``limit``: of words, such as models, so many are shown on an axis, those with most requests. Raises
+         * @description ``limit``: how many words, such as models, an axis shows, those with most requests. Raises
          *         ``QueryError``.
          */
         HeatmapQuery: {
@@ -978,7 +978,7 @@ export interface components {
         };
         /**
          * Notice
-         * @description One thing to know. ``attention``: something is left to be done by a person, or goes on by itself only later.
+         * @description One thing to know. ``attention``: a person has to act, or it continues only later.
          *
          *         Those of finished, undone and rolled-back runs stay until they are dismissed; others until their cause is gone.
          */
@@ -1001,7 +1001,7 @@ export interface components {
         };
         /**
          * Point
-         * @description One bucket of time; ``values`` stand in the order of the chart's series.
+         * @description One bucket of time; ``values`` are in the order of the chart's series.
          */
         Point: {
             requests: number;
@@ -1014,7 +1014,7 @@ export interface components {
          *
          *         ``bucket`` belongs to the dimension ``time``; ``None``: the shortest that gives at most 200 buckets. ``order`` is a
          *         metric or a dimension, descending with ``-`` before it; ``None``: rows in time by time, all others by the first
-         *         metric, largest first. ``limit`` keeps so many groups, the first in that order, each with all its times; the others
+         *         metric, largest first. ``limit`` keeps the first groups in that order, each with all its times; the others
          *         are one row together. ``compare`` adds the values of the period of the same length before.
          */
         Query: {
@@ -1409,8 +1409,8 @@ export interface components {
         };
         /**
          * Row
-         * @description One group. ``merged``: so many groups beyond the limit are together in this row, and its key is null but for
-         *         time; 0 for a group of its own.
+         * @description One group. ``merged``: how many groups beyond the limit are in this row, and its key is null except
+         *         time; 0 for a single group.
          */
         Row: {
             key: {
