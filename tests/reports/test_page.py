@@ -65,7 +65,7 @@ def test_it_shows_figures_summary_charts_tables_errors_and_who_computed_it(page:
     assert "12 of 168 requests (7.1%) met an error" in text
     assert "overloaded" in text
     assert f"by version {APP_VERSION} of LLM Metrics Proxy from 168 records" in text
-    assert "Percentiles are exact." in text
+    assert "Percentiles are exact. n is the number of records" in text
     assert seen.tags.count("svg") >= 4
 
 
@@ -125,7 +125,7 @@ def test_records_of_older_formulas_are_told_in_front(database: Database) -> None
 
 def test_a_stated_error_of_percentiles_is_told(database: Database) -> None:
     two_weeks(database)
-    assert "Percentiles are within 1.0%." in html(replace(report_of(database), relative_error=0.01))
+    assert "Percentiles are within 1.0%. n is the number" in html(replace(report_of(database), relative_error=0.01))
 
 
 def test_only_what_is_known_has_a_tile(database: Database) -> None:
