@@ -116,8 +116,8 @@ def test_bars_are_as_high_as_their_values(values: list[float | None], width: int
 
 def test_explaining_shows_where_the_answer_came_from_and_each_statement_with_its_plan(cli: Cli) -> None:
     ran = cli("query", *JANUARY, "--by", "model", "--metrics", "requests", "--explain")
-    assert "Answered not from both: " in ran.out
-    assert "Answered from records: every record of the range\n" in ran.out
+    assert "Answered not from roll-ups: " in ran.out
+    assert "Answered from records: every one of the range\n" in ran.out
     statements = re.findall(r"^\d+\. \d+\.\d ms, [\d,]+ rows\n   (.+)\n((?:     .+\n)+)", ran.out, re.MULTILINE)
     assert any("GROUP BY" in sql and "completion_requests" in plan for sql, plan in statements)
     [*_, lines] = [plan.splitlines() for sql, plan in statements if "GROUP BY" in sql]
@@ -127,7 +127,7 @@ def test_explaining_shows_where_the_answer_came_from_and_each_statement_with_its
 
 def test_the_explanation_is_in_the_json_too_if_it_is_wanted(cli: Cli) -> None:
     told = json.loads(cli("query", *JANUARY, "--explain", "--json").out)
-    assert told["explanation"]["sources"][-1] == "from records: every record of the range"
+    assert told["explanation"]["sources"][-1] == "from records: every one of the range"
     assert all(each["plan"] and each["ms"] >= 0 for each in told["explanation"]["statements"])
     assert "explanation" not in json.loads(cli("query", *JANUARY, "--json").out)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from llm_metrics_proxy.analytics.dimensions import dimension
 from llm_metrics_proxy.analytics.measures import measure
@@ -14,6 +15,8 @@ from llm_metrics_proxy.analytics.source import Source
 from llm_metrics_proxy.analytics.sources import pruned_before, source_for, whole_span
 from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.metrics_service import APP_VERSION
+
+_RECORDS_ARE_AS_FAST: Final = "the range has few records, or most of it is at its edges; records are as fast"
 
 
 def ask(sources: Sequence[Source], query: Query, now: datetime) -> Result:
@@ -51,11 +54,15 @@ def ask(sources: Sequence[Source], query: Query, now: datetime) -> Result:
 
 
 def explain(sources: Sequence[Source], query: Query, now: datetime) -> list[str]:
-    """How ``ask`` would answer: what the chosen source reads for each plan. Raises as ``ask`` does."""
+    """How ``ask`` would answer: why not from an earlier source, and what is read for each plan. Raises as it does."""
     plans = plan(query, PlanningContext(whole_span(sources), now)).plans
     source = source_for(sources, plans)
-    others = [f"not from {one.name}: {one.describe(plans[0])}" for one in sources[: sources.index(source)]]
-    return [*others, *(f"from {source.name}: {source.describe(each)}" for each in plans)]
+    first = plans[0]
+    passed_over = [
+        _RECORDS_ARE_AS_FAST if one.can_answer(first) else one.describe(first)
+        for one in sources[: sources.index(source)]
+    ]
+    return [*(f"not from roll-ups: {why}" for why in passed_over), *(f"from {source.describe(each)}" for each in plans)]
 
 
 def columns(query: Query) -> list[ResultColumn]:

@@ -83,7 +83,7 @@ class RecordsSource:
 
     def describe(self, plan: QueryPlan) -> str:  # noqa: ARG002
         """It reads the same of every plan."""
-        return "every record of the range"
+        return "records: every one of the range"
 
     def span(self) -> tuple[datetime, datetime] | None:
         """From the second of the oldest record to the one behind that of the newest."""

@@ -28,6 +28,7 @@ from llm_metrics_proxy.storage.base import Reader, Snapshot
 
 _COUNTED: Final = Needs(counts=frozenset({"errors"}))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ENDLESS: Final = 10_000_000  # days: more than a calendar has
 
 
 class RollupSource:
@@ -55,18 +56,18 @@ class RollupSource:
         """The grain and its buckets. Raises ``StoreError``."""
         chosen = choose(plan)
         if chosen is None:
-            return "no roll-ups have all of its dimensions, conditions and metrics"
+            return "none have all of its dimensions, conditions and metrics"
         with self._reader.snapshot() as now:
             found = _covered(now, plan)
         if found is None:
-            return "roll-ups are not complete, or the range has too many edges"
+            return "they are not complete, or the range has too many edges"
         cover = found[1].cover
         dimensions = ", ".join(chosen.grain.dimensions) or "time alone"
-        counts = [f"{part.microseconds // US // level.seconds:,} of a {level.name}" for level, part in cover.blocks]
+        counts = [_counted(part.microseconds // US // level.seconds, level.name) for level, part in cover.blocks]
         edges = len(cover.edges.start)
         return (
-            f"roll-ups by {dimensions}: {', '.join(counts) or 'no bucket'}; "
-            f"from records: {edges:,} edge{'' if edges == 1 else 's'} of the range, and what is not rolled up yet"
+            f"roll-ups by {dimensions}: {', '.join(counts) or 'no bucket'}; and from records: "
+            f"{edges:,} edge{'' if edges == 1 else 's'} of the range, and what is not rolled up yet"
         )
 
     def span(self) -> tuple[datetime, datetime] | None:
@@ -83,6 +84,11 @@ class RollupSource:
         found = [result for result in results if result is not None]
         # records were changed since ``can_answer``: they answer until they are rolled up again
         return found if state is not None and len(found) == len(plans) else self._records.read(plans)
+
+
+def _counted(buckets: int, name: str) -> str:
+    """An open range reaches further than anything is stored."""
+    return f"every {name}" if buckets >= _ENDLESS else f"{buckets:,} {name}{'' if buckets == 1 else 's'}"
 
 
 def _pruned(now: Snapshot) -> tuple[datetime, datetime] | None:
