@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.system
 
 BECOME = """
-import sys, msgspec
+import os, signal, sys, msgspec
 from llm_metrics_proxy.supervisor import LaunchPlan, become
-become(msgspec.json.decode(sys.stdin.buffer.read(), type=LaunchPlan))
+plan = msgspec.json.decode(sys.stdin.buffer.read(), type=LaunchPlan)
+become(plan, lambda: [signal.raise_signal(int(number)) for number in sys.argv[1:]])
 """
 
 # Reads its line, tells a file what happens to it, and ends as its options say.
@@ -113,7 +114,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start_it(
-        children: dict[str, dict[str, Any]], *, fds: tuple[int, ...] = (), shell: str = "", **plan: Any
+        children: dict[str, dict[str, Any]],
+        *,
+        fds: tuple[int, ...] = (),
+        shell: str = "",
+        met_at_once: Sequence[signal.Signals] = (),
+        **plan: Any,
     ) -> Running:
         specs = []
         for name, options in children.items():
@@ -122,7 +128,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             specs.append(
                 ChildSpec(**{"name": name, "argv": [sys.executable, str(script)], "options_json": line, **spec})
             )
-        command = [sys.executable, "-c", BECOME]
+        command = [sys.executable, "-c", BECOME, *(str(number.value) for number in met_at_once)]
         with errors.open("wb") as stderr:
             process = subprocess.Popen(
                 ["sh", "-c", f'{shell}; exec "$@"', "sh", *command] if shell else command,
@@ -231,6 +237,14 @@ def test_ctrl_c_in_a_terminal_reaches_the_children_only_through_the_supervisor(s
     os.killpg(supervisor.process.pid, signal.SIGINT)
     assert supervisor.wait() == 0
     assert [match[1] for match in supervisor.said(r"a (SIG\w+)")] == ["SIGTERM"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_right_after_the_start_was_announced_is_a_graceful_stop(start: Start, signum: signal.Signals) -> None:
+    supervisor = start({"a": {}}, met_at_once=[signum])
+    assert supervisor.wait() == 0
+    assert "stopping" in supervisor.messages
+    assert "Traceback" not in supervisor.messages
 
 
 def test_a_second_signal_stops_at_once(start: Start) -> None:

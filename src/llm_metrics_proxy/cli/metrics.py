@@ -17,6 +17,9 @@ def metrics(loaded: Loaded) -> None:
     prepare_folders(settings)
     readers = listen_for_readers(settings)
     child = metrics_spec(loaded, readers, None)
-    with courtesy():
-        console().print(f"Metrics {readers.url}; API docs: {readers.url}/docs; database: {settings.db_path}")
-    launch(loaded, [child], [readers])
+
+    def announce() -> None:
+        with courtesy():
+            console().print(f"Metrics {readers.url}; API docs: {readers.url}/docs; database: {settings.db_path}")
+
+    launch(loaded, [child], [readers], announce=announce)

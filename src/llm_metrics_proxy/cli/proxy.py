@@ -25,6 +25,11 @@ def proxy(loaded: Loaded) -> None:
     scoreboard = Scoreboard.create()
     children = worker_specs(loaded, backend.url, clients, scoreboard)
     served = backend.url or ", ".join(f"{each.name} {each.url}" for each in settings.backends)
-    with courtesy():
-        console().print(f"Proxy {clients.url} in front of {served} ({backend.note}); journal: {settings.journal_dir}")
-    launch(loaded, children, [clients], scoreboard)
+
+    def announce() -> None:
+        with courtesy():
+            console().print(
+                f"Proxy {clients.url} in front of {served} ({backend.note}); journal: {settings.journal_dir}"
+            )
+
+    launch(loaded, children, [clients], scoreboard, announce=announce)

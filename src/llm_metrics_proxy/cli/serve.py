@@ -52,11 +52,13 @@ def serve(
     children += launch.worker_specs(loaded, url, clients, scoreboard)
     children.append(launch.metrics_spec(loaded, readers, scoreboard))
 
-    with courtesy():
-        print_start_block(
-            settings, ChosenBackend(url, backend.note), clients.url, readers.url, simulated=backend.url is None
-        )
-    launch.launch(loaded, children, ports, scoreboard)
+    served, simulated = ChosenBackend(url, backend.note), backend.url is None
+
+    def announce() -> None:
+        with courtesy():
+            print_start_block(settings, served, clients.url, readers.url, simulated=simulated)
+
+    launch.launch(loaded, children, ports, scoreboard, announce=announce)
 
 
 def print_start_block(

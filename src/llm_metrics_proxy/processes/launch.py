@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, NoReturn
 
 import msgspec
@@ -149,10 +149,15 @@ def launch_plan(
 
 
 def launch(
-    loaded: Loaded, children: list[ChildSpec], ports: Sequence[PortSockets], scoreboard: Scoreboard | None = None
+    loaded: Loaded,
+    children: list[ChildSpec],
+    ports: Sequence[PortSockets],
+    scoreboard: Scoreboard | None = None,
+    *,
+    announce: Callable[[], None],
 ) -> NoReturn:
     """Become the supervisor of ``children``."""
-    become(launch_plan(loaded, children, ports, scoreboard))
+    become(launch_plan(loaded, children, ports, scoreboard), announce)
 
 
 def _reload(loaded: Loaded, children: list[str]) -> Reload | None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 import msgspec
@@ -57,8 +58,11 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     reload: Reload | None = None  # none: no file can have changed
 
 
-def become(plan: LaunchPlan) -> NoReturn:
-    """Replace this process by a supervisor with ``plan``; the pid stays. Descriptors in the plan are handed over."""
+def become(plan: LaunchPlan, announce: Callable[[], None]) -> NoReturn:
+    """Replace this process by a supervisor with ``plan``; the pid stays. Descriptors in the plan are handed over.
+
+    ``announce`` says that it starts. From then on a signal stops it as it stops the supervisor.
+    """
     plan_fd = nameless_file()
     with os.fdopen(os.dup(plan_fd), "wb") as writer:
         writer.write(msgspec.json.encode(plan))
@@ -69,6 +73,7 @@ def become(plan: LaunchPlan) -> NoReturn:
         os.set_inheritable(fd, True)
     # A signal that comes while the new image loads waits until its handlers stand (``signals`` unblocks).
     signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, signal.SIGHUP))
+    announce()
     sys.stdout.flush()
     sys.stderr.flush()
     argv = [sys.executable, "-P", "-m", "llm_metrics_proxy.supervisor", str(plan_fd)]
