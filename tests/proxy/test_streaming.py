@@ -1,5 +1,6 @@
 """Streams reach the client event by event, and what they say is recorded."""
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -63,7 +64,9 @@ def test_the_stamps_of_a_stream_tell_what_happened_when(stage: Stage) -> None:
     for token in tokens:
         script += [Send(chunk(token)), Pause(0.15)]
     with stage.play([*script, Send(chunk(finish) + chunk(done) + LAST_CHUNK)]):
+        asked = time.monotonic()
         stage.proxy.ask(post(STREAMED_CHAT))
+        whole_ms = (time.monotonic() - asked) * 1000
     record = stage.proxy.record()
     times = (
         record.request_sent_ms, record.response_headers_ms, record.time_to_first_byte_ms, record.time_to_first_token_ms,
@@ -71,9 +74,10 @@ def test_the_stamps_of_a_stream_tell_what_happened_when(stage: Stage) -> None:
     )  # fmt: skip
     steps = [(later or 0) - (earlier or 0) for earlier, later in pairwise(times)]
     for step, pause_ms in zip(steps, (150, 150, 150, 300, 150), strict=True):
-        assert step == pytest.approx(pause_ms, abs=100)  # this machine is shared
+        assert step > pause_ms - 100  # a wrong stamp makes one step far too short; a busy machine makes some longer
+    assert (record.response_time_ms or 0) <= whole_ms
     assert record.time_to_first_output_ms == record.time_to_first_token_ms
-    assert record.inter_chunk_max_ms == pytest.approx(150, abs=100)
+    assert 50 < (record.inter_chunk_max_ms or 0) <= steps[3]
     assert (record.proxy_overhead_ms or 0) < 100
 
 
