@@ -17,19 +17,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.wire import streams
-from tests.wire.test_anthropic import ANSWER as MESSAGE
-from tests.wire.test_openai_body import CHAT
-from tests.wire.test_openai_realtime import CREATED, SOUND, done, failed, told
-from tests.wire.test_openai_responses import ANSWER as RESPONSE
+from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
+from tests.wire.apis.test_openai_body import CHAT
+from tests.wire.apis.test_openai_realtime import CREATED, SOUND, done, failed, told
+from tests.wire.apis.test_openai_responses import ANSWER as RESPONSE
 
-from llm_metrics_proxy.wire.anthropic import AnthropicBodyReader
+from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader
+from llm_metrics_proxy.wire.apis.ollama import OllamaAnswerReader, OllamaBodyReader
+from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
+from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader
+from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader
+from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
-from llm_metrics_proxy.wire.ollama import OllamaAnswerReader, OllamaBodyReader
-from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
-from llm_metrics_proxy.wire.openai_realtime import RealtimeReader
-from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader
-from llm_metrics_proxy.wire.other_operations import OtherBodyReader
 
 Make = Callable[[], ResponseReader]
 

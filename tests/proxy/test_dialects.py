@@ -26,6 +26,7 @@ from tests.upstream import (
     response,
 )  # fmt: skip
 from tests.upstream.replies import Field
+from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
 from tests.wire.streams import (
     ANTHROPIC,
     LLAMA,
@@ -39,7 +40,6 @@ from tests.wire.streams import (
     line,
     named,
 )
-from tests.wire.test_anthropic import ANSWER as MESSAGE
 
 pytestmark = pytest.mark.system
 

@@ -4,7 +4,7 @@ import pytest
 
 from llm_metrics_proxy.proxy.tunnel import Tunnel
 from llm_metrics_proxy.record import RequestRecord
-from tests.wire.test_openai_realtime import done, told
+from tests.wire.apis.test_openai_realtime import done, told
 from tests.wire.test_websocket import CLOSE, frame
 
 

@@ -22,7 +22,7 @@ from tests.upstream import (
     head,
     openai_handler,
 )  # fmt: skip
-from tests.wire.test_openai_realtime import failed, told
+from tests.wire.apis.test_openai_realtime import failed, told
 from tests.wire.test_websocket import CLOSE as CLOSE_FRAME
 from tests.wire.test_websocket import event, frame
 

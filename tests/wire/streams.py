@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from llm_metrics_proxy.wire.anthropic import AnthropicStreamReader
+from llm_metrics_proxy.wire.apis.anthropic import AnthropicStreamReader
+from llm_metrics_proxy.wire.apis.llama_native import LlamaStreamReader
+from llm_metrics_proxy.wire.apis.ollama import OllamaStreamReader
+from llm_metrics_proxy.wire.apis.openai_responses import ResponsesStreamReader
+from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
+from llm_metrics_proxy.wire.apis.other_operations import OtherStreamReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
-from llm_metrics_proxy.wire.llama_native import LlamaStreamReader
-from llm_metrics_proxy.wire.ollama import OllamaStreamReader
-from llm_metrics_proxy.wire.openai_responses import ResponsesStreamReader
-from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
-from llm_metrics_proxy.wire.other_operations import OtherStreamReader
 from tests.wire.cuts import three_ways
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.content_shape import Form, FormRules
-from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
 
 
 def event(text: str, **more: object) -> bytes:

@@ -3,7 +3,11 @@
 import pytest
 
 from llm_metrics_proxy.proxy.policy import PathPolicy
-from llm_metrics_proxy.wire.anthropic import AnthropicBodyReader, AnthropicStreamReader
+from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader, AnthropicStreamReader
+from llm_metrics_proxy.wire.apis.ollama import OllamaAnswerReader, OllamaBodyReader, OllamaStreamReader
+from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
+from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
+from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader, OtherStreamReader
 from llm_metrics_proxy.wire.base import EVENT_STREAM
 from llm_metrics_proxy.wire.dialects import Dialect, media_type, reader_for
 from llm_metrics_proxy.wire.endpoints import (
@@ -28,10 +32,6 @@ from llm_metrics_proxy.wire.endpoints import (
     model_in_path,
 )
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
-from llm_metrics_proxy.wire.ollama import OllamaAnswerReader, OllamaBodyReader, OllamaStreamReader
-from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
-from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
-from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherStreamReader
 
 ENDPOINTS = {
     "chat/completions": OPENAI_CHAT,

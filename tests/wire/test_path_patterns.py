@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from llm_metrics_proxy.wire.apis.ollama import OllamaRequest
 from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family
 from llm_metrics_proxy.wire.endpoints import ENDPOINTS, PREFIXES, family_of, find
-from llm_metrics_proxy.wire.ollama import OllamaRequest
 from llm_metrics_proxy.wire.path_patterns import EndpointFinder, below_prefixes, to_regex
 
 ALONE, BELOW, ANYWHERE = Endpoint(paths=("/a",)), Endpoint(paths=("a",)), Endpoint(paths=("**/b/c", "d/*", "e/**"))

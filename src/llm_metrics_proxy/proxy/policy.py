@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.openai_requests import ChatRequest
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.endpoints import (
@@ -22,7 +23,6 @@ from llm_metrics_proxy.wire.endpoints import (
     dialect_for,
     model_in_path,
 )
-from llm_metrics_proxy.wire.openai_requests import ChatRequest
 from llm_metrics_proxy.wire.path_patterns import MAX_PATH_CHARS, below_prefixes, to_regex
 
 _ENDPOINT_CHARS: Final = 256

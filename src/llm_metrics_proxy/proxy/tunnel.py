@@ -5,7 +5,7 @@ The server's direction is read by ``reader`` as any answer is; what clients send
 """
 
 from llm_metrics_proxy.record import RequestRecord
-from llm_metrics_proxy.wire.openai_realtime import RealtimeReader
+from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.websocket import FrameReader
 
 

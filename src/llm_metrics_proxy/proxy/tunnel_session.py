@@ -10,7 +10,7 @@ from llm_metrics_proxy.proxy.exchange import CLOSED, Exchange
 from llm_metrics_proxy.proxy.fleet import Server
 from llm_metrics_proxy.proxy.parties import Client, Connection
 from llm_metrics_proxy.proxy.tunnel import Tunnel
-from llm_metrics_proxy.wire.openai_realtime import model_in_query
+from llm_metrics_proxy.wire.apis.openai_realtime import model_in_query
 
 _UPGRADED: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 

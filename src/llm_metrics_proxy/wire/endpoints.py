@@ -14,23 +14,23 @@ from urllib.parse import unquote
 
 import msgspec
 
-from llm_metrics_proxy.wire.anthropic import AnthropicBodyReader, AnthropicRequest, AnthropicStreamReader
-from llm_metrics_proxy.wire.base import NDJSON
-from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family, Seller
-from llm_metrics_proxy.wire.facts import cut
-from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
-from llm_metrics_proxy.wire.ollama import (
+from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader, AnthropicRequest, AnthropicStreamReader
+from llm_metrics_proxy.wire.apis.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
+from llm_metrics_proxy.wire.apis.ollama import (
     OllamaAnswerReader,
     OllamaBodyReader,
     OllamaEmbedRequest,
     OllamaRequest,
     OllamaStreamReader,
 )
-from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
-from llm_metrics_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingsRequest
-from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader, ResponsesRequest, ResponsesStreamReader
-from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
-from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
+from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
+from llm_metrics_proxy.wire.apis.openai_requests import ChatRequest, CompletionRequest, EmbeddingsRequest
+from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader, ResponsesRequest, ResponsesStreamReader
+from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
+from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
+from llm_metrics_proxy.wire.base import NDJSON
+from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family, Seller
+from llm_metrics_proxy.wire.facts import cut
 from llm_metrics_proxy.wire.path_patterns import EndpointFinder
 
 MODELS_PATH: Final = "/v1/models"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader, ResponsesRequest, ResponsesStreamReader
 from llm_metrics_proxy.wire.base import (
     SAW_ERROR,
     SAW_OUTPUT,
@@ -15,7 +16,6 @@ from llm_metrics_proxy.wire.base import (
     RequestFacts,
     ResponseFacts,
 )
-from llm_metrics_proxy.wire.openai_responses import ResponsesBodyReader, ResponsesRequest, ResponsesStreamReader
 from tests.wire.streams import COMPLETED, OUTPUT, RESPONSE, RESPONSE_USAGE, RESPONSES, facts_of, named, response_delta
 from tests.wire.streams import response_event as whole
 

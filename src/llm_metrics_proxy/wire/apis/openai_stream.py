@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.openai_body import OpenAIAnswer, OpenAIChoice, answer_error
+from llm_metrics_proxy.wire.apis.openai_tool_calls import ToolCalls
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, answer_usage, cut, response_facts, short_text
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
-from llm_metrics_proxy.wire.openai_body import OpenAIAnswer, OpenAIChoice, answer_error
-from llm_metrics_proxy.wire.openai_tool_calls import ToolCalls
 from llm_metrics_proxy.wire.server_times import openai_times
 
 _THINKING_PARTS: Final = ("thinking", "reasoning")

@@ -13,10 +13,10 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.openai_responses import ResponsesItem, is_call
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.facts import Usage, cut, input_output_usage, response_facts
-from llm_metrics_proxy.wire.openai_responses import ResponsesItem, is_call
 from llm_metrics_proxy.wire.tolerant import decode
 from llm_metrics_proxy.wire.websocket import FrameReader
 

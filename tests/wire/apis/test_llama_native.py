@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.apis.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
 from tests.wire.streams import compact, facts_of
 
 END: dict[str, Any] = {

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_metrics_proxy.wire.apis.openai_requests import ChatRequest, CompletionRequest, EmbeddingsRequest
 from llm_metrics_proxy.wire.base import RequestFacts
-from llm_metrics_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingsRequest
 from llm_metrics_proxy.wire.requests import ModelRequest
 from tests.wire.cuts import CALM
 

@@ -6,6 +6,13 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.apis.ollama import (
+    OllamaAnswerReader,
+    OllamaBodyReader,
+    OllamaEmbedRequest,
+    OllamaRequest,
+    OllamaStreamReader,
+)
 from llm_metrics_proxy.wire.base import (
     SAW_ERROR,
     SAW_OUTPUT,
@@ -14,13 +21,6 @@ from llm_metrics_proxy.wire.base import (
     ErrorFacts,
     RequestFacts,
     ResponseFacts,
-)
-from llm_metrics_proxy.wire.ollama import (
-    OllamaAnswerReader,
-    OllamaBodyReader,
-    OllamaEmbedRequest,
-    OllamaRequest,
-    OllamaStreamReader,
 )
 from tests.wire.streams import OLLAMA, OLLAMA_END, facts_of, line, said
 

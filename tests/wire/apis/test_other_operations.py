@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
 from tests.wire.streams import TRANSCRIPT, facts_of, named
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader, model_in_query
 from llm_metrics_proxy.wire.base import ErrorFacts, ResponseFacts
-from llm_metrics_proxy.wire.openai_realtime import RealtimeReader, model_in_query
 from tests.wire.streams import facts_of
 from tests.wire.test_websocket import CLOSE, event, frame
 

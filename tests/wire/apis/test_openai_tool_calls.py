@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.wire.openai_tool_calls import ToolCalls
+from llm_metrics_proxy.wire.apis.openai_tool_calls import ToolCalls
 
 
 def piece(index: Any = None, call_id: Any = None, arguments: str = "") -> dict[str, Any]:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, ErrorFacts, ResponseFacts
-from llm_metrics_proxy.wire.openai_stream import OpenAIStreamReader
 from tests.wire.cuts import CALM, cut, three_ways
 
 VISIBLE = SAW_TOKEN | SAW_OUTPUT

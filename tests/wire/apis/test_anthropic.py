@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.record import UsageSource
-from llm_metrics_proxy.wire.anthropic import (
+from llm_metrics_proxy.wire.apis.anthropic import (
     AnthropicBodyReader,
     AnthropicRequest,
     AnthropicStreamReader,

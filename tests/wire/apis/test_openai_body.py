@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.facts import read_usage, short_text
-from llm_metrics_proxy.wire.openai_body import OpenAIBodyReader
 from tests.wire.cuts import CALM, cut, random_pieces, three_ways
 
 CHAT: dict[str, Any] = {
