@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.base import NDJSON, SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts, ResponseReader
 from llm_metrics_proxy.wire.content_shape import FormRules
+from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import cut, response_facts, usage_of
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
@@ -200,3 +201,34 @@ def _reader_of(begun: bytes) -> ResponseReader | None:
     if first.done is False or (rest and not rest.isspace()):
         return OllamaStreamReader()
     return undecided
+
+
+OLLAMA_CHAT: Final = Dialect(
+    name="ollama_chat",
+    operation="chat",
+    paths=("/api/chat",),
+    family=Family.OLLAMA,
+    provider="ollama",
+    read_request=OllamaRequest.read,
+    stream_reader=OllamaStreamReader,
+    body_reader=OllamaAnswerReader,
+    stream_types=NDJSON,
+)
+OLLAMA_GENERATE: Final = msgspec.structs.replace(
+    OLLAMA_CHAT, name="ollama_generate", operation="text_completion", paths=("/api/generate",)
+)
+OLLAMA_EMBED: Final = Dialect(
+    name="ollama_embed",
+    operation="embeddings",
+    paths=("/api/embed", "/api/embeddings"),
+    family=Family.OLLAMA,
+    provider="ollama",
+    read_request=OllamaEmbedRequest.read,
+    body_reader=OllamaBodyReader,
+    has_output=False,
+)
+DIALECTS: Final = (
+    OLLAMA_CHAT,
+    OLLAMA_GENERATE,
+    OLLAMA_EMBED,
+)

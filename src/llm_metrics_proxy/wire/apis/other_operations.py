@@ -12,6 +12,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
+from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
@@ -116,3 +117,37 @@ class OtherStreamReader(EventReader):
 
     def facts(self, **ends: Any) -> ResponseFacts:
         return response_facts(response_model=self._model, usage=self._usage, **ends)
+
+
+def _other(name: str, operation: str, *paths: str, streams: bool = False, **more: Any) -> Dialect:
+    return Dialect(
+        name=name,
+        operation=operation,
+        paths=paths,
+        read_request=OtherRequest.read,
+        stream_reader=OtherStreamReader if streams else None,
+        body_reader=OtherBodyReader,
+        only_json=True,
+        **more,
+    )
+
+
+# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's.
+RERANK: Final = _other("rerank", "rerank", "rerank", "reranking", "/v2/rerank", provider=None, has_output=False)
+OPENAI_MODERATIONS: Final = _other("openai_moderations", "moderation", "moderations", has_output=False)
+OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True)
+OPENAI_TRANSCRIPTIONS: Final = _other("openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True)
+OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations")
+OPENAI_IMAGES: Final = _other(
+    "openai_images", "image_generation",
+    "**/images/generations", "**/images/edits", "**/images/variations",
+    streams=True,
+)  # fmt: skip
+DIALECTS: Final = (
+    RERANK,
+    OPENAI_MODERATIONS,
+    OPENAI_SPEECH,
+    OPENAI_TRANSCRIPTIONS,
+    OPENAI_TRANSLATIONS,
+    OPENAI_IMAGES,
+)
