@@ -12,7 +12,7 @@ from typing import Final
 from msgspec.structs import astuple
 from semver import Version
 
-from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, DERIVED, RequestRecord, was_streamed
+from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, DERIVED, RequestRecord, UsageSource, was_streamed
 from llm_metrics_proxy.wire.error_taxonomy import (
     Classification,
     OutcomeFacts,
@@ -42,10 +42,29 @@ def judge(record: RequestRecord, known: Taxonomy = _KNOWN) -> Classification:
 
 
 def settle(record: RequestRecord) -> Classification:
-    """Put the verdict in the place of the exchange's own words, in the record itself."""
+    """Put the counts, and the verdict in the place of the exchange's own words, in the record itself."""
+    count_tokens(record)
     verdict = judge(record)
     record.outcome, record.success, record.error_type = verdict.outcome, verdict.outcome == "completed", verdict.type
     return verdict
+
+
+def count_tokens(record: RequestRecord) -> None:
+    """Fill the token columns from what the server reported. A record that says nothing of that keeps its own: it comes
+    from a worker of 4.4 or before, which counted by itself."""
+    if record.usage_reported is None:
+        return
+    from llm_metrics_proxy.wire.token_counts import tokens_from  # noqa: PLC0415 -- verbs that store nothing load no readers
+
+    usage = tokens_from(record.usage_reported, record.dialect)
+    if usage is not None:
+        record.prompt_tokens, record.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+        record.total_tokens, record.cached_tokens = usage.total_tokens, usage.cached_tokens
+        record.reasoning_tokens, record.cache_write_tokens = usage.reasoning_tokens, usage.cache_write_tokens
+        record.cache_write_5m_tokens = usage.cache_write_5m_tokens
+        record.cache_write_1h_tokens = usage.cache_write_1h_tokens
+        record.usage_source = UsageSource.NONE if usage.is_empty else UsageSource.REPORTED
+        record.usage_rejected, record.upstream_cost_usd = usage.rejected, usage.cost_usd
 
 
 def _derive_2_0_0(record: RequestRecord, _known: Taxonomy) -> Derived:

@@ -330,6 +330,15 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     trace_sampled: Annotated[bool | None, Column(
         FLAG, "the client's own trace is kept, by W3C traceparent's flag",
     )] = None
+    usage_reported: Annotated[str | None, Column(
+        TEXT, "the server's own usage objects as JSON, by where they stood in the answer; at most 2 KiB", step=12,
+    )] = None
+    cache_write_5m_tokens: Annotated[int | None, Column(
+        TOKENS, "reported input tokens written to a cache for five minutes", step=12,
+    )] = None
+    cache_write_1h_tokens: Annotated[int | None, Column(
+        TOKENS, "reported input tokens written to a cache for an hour", step=12,
+    )] = None
 
 
 # What a formula calculates.

@@ -14,6 +14,8 @@ from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.facts import Usage
 from llm_metrics_proxy.wire.usage_reports import Reports
 
+TokenCounter = Callable[[Reports], Usage]
+
 _NO_CONTENT: Final = (204, 205)
 _JSON: Final = (b"", b"application/json")  # a body without a type counts as JSON, as everywhere
 
@@ -57,7 +59,7 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     provider: str | None = "openai"  # OpenTelemetry's gen_ai.provider.name where the host says nothing
     has_output: bool = True  # answers use output tokens: without their number a request has no price
     seller: Seller | None = None
-    tokens: Callable[[Reports], Usage] | None = None  # the token counts in what its answers reported
+    tokens: TokenCounter | None = None  # the token counts in what its answers reported
 
 
 def reader_for(dialect: Dialect | None, status: int, media: bytes) -> ResponseReader | None:

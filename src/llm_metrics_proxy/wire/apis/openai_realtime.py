@@ -13,12 +13,13 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from llm_metrics_proxy.wire.apis.openai_responses import ResponsesItem, ResponsesRequest, is_call
+from llm_metrics_proxy.wire.apis.openai_responses import ResponsesItem, ResponsesRequest, is_call, responses_tokens
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.facts import Usage, cut, input_output_usage, response_facts
+from llm_metrics_proxy.wire.facts import cut, response_facts
 from llm_metrics_proxy.wire.tolerant import decode
+from llm_metrics_proxy.wire.usage_reports import UsageReports
 from llm_metrics_proxy.wire.websocket import FrameReader
 
 _ENDS: Final = frozenset({"response.done", "response.completed", "response.incomplete", "response.failed"})
@@ -55,7 +56,7 @@ class RealtimeReader:
     ``error`` is the newest error that the server reported, whether or not it failed the session.
     """
 
-    __slots__ = ("_answered", "_client_ended", "_goes_on", "_model", "_tool_calls", "_usage", "error", "frames")
+    __slots__ = ("_answered", "_client_ended", "_goes_on", "_model", "_reports", "_tool_calls", "error", "frames")
 
     def __init__(self) -> None:
         self.frames = FrameReader()
@@ -65,7 +66,7 @@ class RealtimeReader:
         self._client_ended = False
         self._model: str | None = None
         self._tool_calls: int | None = None
-        self._usage: Usage | None = None
+        self._reports = UsageReports()
 
     def feed(self, data: bytes) -> int:
         """Take the next bytes; a response that ended is ``SAW_TERMINAL``."""
@@ -83,7 +84,7 @@ class RealtimeReader:
         failed = not self._goes_on and not (self._client_ended and self._answered)
         return response_facts(
             response_model=self._model,
-            usage=self._usage,
+            reports=self._reports,
             terminal=True,
             malformed=self.frames.broken,
             error=self.error if failed else None,
@@ -108,9 +109,7 @@ class RealtimeReader:
 
     def _response_ended(self, response: _RealtimeResponse) -> int:
         self._tool_calls = (self._tool_calls or 0) + sum(map(is_call, response.output or ()))
-        usage = input_output_usage(response.usage)
-        if usage is not None:
-            self._usage = usage if self._usage is None else _sum(self._usage, usage)
+        self._reports.add("response.usage", response.usage)
         if response.status == "failed":
             details = response.status_details
             return SAW_TERMINAL | self._error_seen(None if details is None else details.error)
@@ -126,17 +125,6 @@ class RealtimeReader:
 def _type_of(message: bytes) -> str | None:
     event = decode(_RealtimeEvent, message)
     return None if event is None else event.type
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    """Counts of both; one that a report left out was not refused, and adds nothing."""
-
-    def add(name: str) -> Any:
-        known = [count for count in (getattr(one, name), getattr(other, name)) if count is not None]
-        return sum(known) if known else None
-
-    counts = {name: add(name) for name in Usage.__struct_fields__}
-    return Usage(**counts | {"rejected": one.rejected or other.rejected})
 
 
 def model_in_query(target: bytes) -> str | None:
@@ -157,5 +145,6 @@ OPENAI_REALTIME: Final = Dialect(
     paths=("realtime", "/openai/realtime"),
     method="GET",
     read_request=ResponsesRequest.read,  # a session over a WebSocket, which RealtimeReader reads
+    tokens=responses_tokens,
 )
 DIALECTS: Final = (OPENAI_REALTIME,)

@@ -13,9 +13,10 @@ from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import cut, input_output_usage, response_facts, short_text
+from llm_metrics_proxy.wire.facts import Usage, cut, input_output_usage, response_facts, short_text
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items, decode
+from llm_metrics_proxy.wire.usage_reports import REFUSED_IN, Reports, UsageReports
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 
@@ -71,6 +72,12 @@ class ResponsesObject(msgspec.Struct, gc=False):
     error: Any = None
 
 
+def responses_tokens(reports: Reports) -> Usage:
+    """The counts of a response, or of all responses of a session."""
+    usage = input_output_usage(reports.get("usage") or reports.get("response.usage") or {})
+    return msgspec.structs.replace(usage, rejected=True) if REFUSED_IN + "response.usage" in reports else usage
+
+
 def is_call(item: ResponsesItem) -> bool:
     """The model calls something: ``function_call``, ``custom_tool_call``, ``web_search_call``, ``mcp_call``, …."""
     return isinstance(item.type, str) and item.type.endswith("_call")
@@ -106,10 +113,12 @@ class ResponsesBodyReader(WholeBodyReader):
         return response_error(answer)
 
     def facts_of(self, answer: ResponsesObject, **ends: Any) -> ResponseFacts:
+        reports = UsageReports()
+        reports.take("usage", answer.usage)
         return response_facts(
             response_model=cut(answer.model),
             finish_reason=finish_reason_of(answer),
-            usage=input_output_usage(answer.usage),
+            reports=reports,
             tool_call_count=None if answer.output is None else sum(map(is_call, answer.output)),
             response_id=short_text(answer.id),
             service_tier=cut(answer.service_tier),
@@ -135,7 +144,7 @@ class _ResponsesEvent(msgspec.Struct, gc=False):
 
 
 class ResponsesStreamReader(EventReader):
-    __slots__ = ("_finish_reason", "_last", "_refused", "_tool_calls")
+    __slots__ = ("_finish_reason", "_last", "_refused", "_reports", "_tool_calls")
 
     kind: ClassVar[type[msgspec.Struct]] = _ResponsesEvent
     rules: ClassVar[FormRules] = FormRules(
@@ -150,6 +159,7 @@ class ResponsesStreamReader(EventReader):
         super().__init__()
         self._finish_reason: str | None = None
         self._refused = False
+        self._reports = UsageReports()
         self._tool_calls: int | None = None  # once the response has begun
         self._last = ResponsesObject()  # the newest of what is known of it
 
@@ -180,7 +190,7 @@ class ResponsesStreamReader(EventReader):
         response.model = response.model or last.model
         response.id = short_text(response.id) or last.id
         response.service_tier = cut(response.service_tier) or last.service_tier
-        response.usage = response.usage if isinstance(response.usage, dict) else last.usage
+        self._reports.take("response.usage", response.usage)
         self._last = response
         self._tool_calls = self._tool_calls or 0
         if not ended:
@@ -197,7 +207,7 @@ class ResponsesStreamReader(EventReader):
         return response_facts(
             response_model=cut(last.model),
             finish_reason=self._finish_reason,
-            usage=input_output_usage(last.usage),
+            reports=self._reports,
             tool_call_count=self._tool_calls,
             response_id=last.id,
             service_tier=last.service_tier,
@@ -218,5 +228,6 @@ OPENAI_RESPONSES: Final = Dialect(
     read_request=ResponsesRequest.read,
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
+    tokens=responses_tokens,
 )
 DIALECTS: Final = (OPENAI_RESPONSES,)
