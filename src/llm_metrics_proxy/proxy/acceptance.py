@@ -20,6 +20,7 @@ from llm_metrics_proxy.wire.dialects import media_type
 from llm_metrics_proxy.wire.endpoints import MODELS_PATH
 
 _MODELS_PATH: Final = MODELS_PATH.encode()
+_NEVER_JSON: Final = (b"multipart/", b"audio/", b"video/", b"image/")  # other types are used for it, see ``request_body``
 
 
 def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, trusted: bool) -> RequestPlan:
@@ -36,7 +37,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
     asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
     merges_models = asks_for_models and server is None and len(fleet.servers) > 1
     held_limit_bytes = min(options.max_body_bytes, options.max_buffered_bytes)
-    may_be_json = not head.is_json and not media_type(facts.get("content_type")).startswith(b"multipart/")
+    may_be_json = not head.is_json and not media_type(facts.get("content_type")).startswith(_NEVER_JSON)
     return RequestPlan(
         request=head,
         route=route,
