@@ -17,20 +17,20 @@ import msgspec
 from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader, AnthropicRequest, AnthropicStreamReader
 from llm_metrics_proxy.wire.apis.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
 from llm_metrics_proxy.wire.apis.ollama import (
-    OllamaAnswerReader,
     OllamaBodyReader,
     OllamaEmbedRequest,
     OllamaRequest,
     OllamaStreamReader,
+    opens_stream,
 )
 from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.apis.openai_requests import ChatRequest, CompletionRequest, EmbeddingsRequest
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader, ResponsesRequest, ResponsesStreamReader
 from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
-from llm_metrics_proxy.wire.base import NDJSON
 from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family, Seller
 from llm_metrics_proxy.wire.facts import cut
+from llm_metrics_proxy.wire.framing import Framing
 from llm_metrics_proxy.wire.path_patterns import EndpointFinder
 
 MODELS_PATH: Final = "/v1/models"
@@ -61,6 +61,8 @@ OPENAI_CHAT: Final = Dialect(
     stream_reader=OpenAIStreamReader,
     body_reader=OpenAIBodyReader,
     can_inject_usage=True,
+    signs=("choices",),
+    never_empty=True,
 )
 OPENAI_COMPLETIONS: Final = Dialect(
     name="openai_completions",
@@ -70,6 +72,8 @@ OPENAI_COMPLETIONS: Final = Dialect(
     stream_reader=OpenAIStreamReader,
     body_reader=OpenAIBodyReader,
     can_inject_usage=True,
+    signs=("choices",),
+    never_empty=True,
 )
 OPENAI_EMBEDDINGS: Final = Dialect(
     name="openai_embeddings",
@@ -78,6 +82,7 @@ OPENAI_EMBEDDINGS: Final = Dialect(
     read_request=EmbeddingsRequest.read,
     body_reader=OpenAIBodyReader,
     has_output=False,
+    signs=("data", "embeddings", "embedding", "vectors", "["),  # llama.cpp, without a prefix, gives a list
 )
 OPENAI_RESPONSES: Final = Dialect(
     name="openai_responses",
@@ -86,6 +91,7 @@ OPENAI_RESPONSES: Final = Dialect(
     read_request=ResponsesRequest.read,
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
+    signs=("output",),
 )
 OPENAI_REALTIME: Final = Dialect(
     name="openai_realtime",
@@ -104,6 +110,7 @@ ANTHROPIC_MESSAGES: Final = Dialect(
     read_request=AnthropicRequest.read,
     stream_reader=AnthropicStreamReader,
     body_reader=AnthropicBodyReader,
+    signs=("content",),
 )
 ANTHROPIC_COUNT_TOKENS: Final = Dialect(
     name="anthropic_count_tokens",
@@ -121,6 +128,7 @@ LLAMA_COMPLETION: Final = Dialect(
     read_request=LlamaRequest.read,
     stream_reader=LlamaStreamReader,
     body_reader=LlamaBodyReader,
+    signs=("content", "choices", "["),  # several prompts give a list
 )
 OLLAMA_CHAT: Final = Dialect(
     name="ollama_chat",
@@ -130,8 +138,9 @@ OLLAMA_CHAT: Final = Dialect(
     provider="ollama",
     read_request=OllamaRequest.read,
     stream_reader=OllamaStreamReader,
-    body_reader=OllamaAnswerReader,
-    stream_types=NDJSON,
+    body_reader=OllamaBodyReader,
+    opens_stream=opens_stream,
+    signs=("done", "role", "response"),
 )
 OLLAMA_GENERATE: Final = msgspec.structs.replace(
     OLLAMA_CHAT, name="ollama_generate", operation="text_completion", paths=("/api/generate",)
@@ -145,7 +154,12 @@ OLLAMA_EMBED: Final = Dialect(
     read_request=OllamaEmbedRequest.read,
     body_reader=OllamaBodyReader,
     has_output=False,
+    signs=("embeddings", "embedding"),
 )
+
+
+SOUND: Final = frozenset({Framing.BINARY})  # and pictures
+TEXTS: Final = frozenset({Framing.TEXT})
 
 
 def _other(name: str, operation: str, *paths: str, streams: bool = False, **more: Any) -> Dialect:
@@ -156,21 +170,33 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
         read_request=OtherRequest.read,
         stream_reader=OtherStreamReader if streams else None,
         body_reader=OtherBodyReader,
-        only_json=True,
         **more,
     )
 
 
 # llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's.
-RERANK: Final = _other("rerank", "rerank", "rerank", "reranking", "/v2/rerank", provider=None, has_output=False)
-OPENAI_MODERATIONS: Final = _other("openai_moderations", "moderation", "moderations", has_output=False)
-OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True)
-OPENAI_TRANSCRIPTIONS: Final = _other("openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True)
-OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations")
+RERANK: Final = _other(
+    "rerank",
+    "rerank",
+    "rerank",
+    "reranking",
+    "/v2/rerank",
+    provider=None,
+    has_output=False,
+    signs=("results", "data", "["),
+)
+OPENAI_MODERATIONS: Final = _other(
+    "openai_moderations", "moderation", "moderations", has_output=False, signs=("results",)
+)
+OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True, raw=SOUND)
+OPENAI_TRANSCRIPTIONS: Final = _other(
+    "openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True, raw=TEXTS
+)
+OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations", raw=TEXTS)
 OPENAI_IMAGES: Final = _other(
     "openai_images", "image_generation",
     "**/images/generations", "**/images/edits", "**/images/variations",
-    streams=True,
+    streams=True, raw=SOUND,
 )  # fmt: skip
 
 DIALECTS: Final = (
