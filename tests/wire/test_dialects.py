@@ -3,33 +3,35 @@
 import pytest
 
 from llm_metrics_proxy.proxy.policy import PathPolicy
-from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader, AnthropicStreamReader
-from llm_metrics_proxy.wire.apis.ollama import OllamaBodyReader, OllamaStreamReader
-from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
-from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
-from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader, OtherStreamReader
-from llm_metrics_proxy.wire.dialects import Dialect, media_type
-from llm_metrics_proxy.wire.endpoints import (
+from llm_metrics_proxy.wire.apis.anthropic import (
     ANTHROPIC_COUNT_TOKENS,
     ANTHROPIC_MESSAGES,
-    DIALECTS,
-    LLAMA_COMPLETION,
+    AnthropicBodyReader,
+    AnthropicStreamReader,
+)
+from llm_metrics_proxy.wire.apis.llama_native import LLAMA_COMPLETION
+from llm_metrics_proxy.wire.apis.ollama import (
     OLLAMA_CHAT,
     OLLAMA_EMBED,
     OLLAMA_GENERATE,
-    OPENAI_CHAT,
-    OPENAI_COMPLETIONS,
-    OPENAI_EMBEDDINGS,
+    OllamaBodyReader,
+    OllamaStreamReader,
+)
+from llm_metrics_proxy.wire.apis.openai_body import OPENAI_EMBEDDINGS, OpenAIBodyReader
+from llm_metrics_proxy.wire.apis.openai_responses import OPENAI_RESPONSES
+from llm_metrics_proxy.wire.apis.openai_stream import OPENAI_CHAT, OPENAI_COMPLETIONS, OpenAIStreamReader
+from llm_metrics_proxy.wire.apis.other_operations import (
     OPENAI_IMAGES,
     OPENAI_MODERATIONS,
-    OPENAI_RESPONSES,
     OPENAI_SPEECH,
     OPENAI_TRANSCRIPTIONS,
     OPENAI_TRANSLATIONS,
     RERANK,
-    dialect_for,
-    model_in_path,
+    OtherBodyReader,
+    OtherStreamReader,
 )
+from llm_metrics_proxy.wire.dialects import Dialect, media_type
+from llm_metrics_proxy.wire.endpoints import DIALECTS, dialect_for, model_in_path
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.first_bytes import FirstBytes, reader_for
 

@@ -19,7 +19,7 @@ from llm_metrics_proxy.wire.framing import (
     NOTHING,
     PAGE,
     TEXT,
-    Framing,
+    BodyFraming,
     frame,
 )
 from tests.examples import examples
@@ -27,7 +27,7 @@ from tests.wire.cuts import byte_by_byte, random_pieces
 
 _PRELUDE = (200).to_bytes(4, "big") + (80).to_bytes(4, "big")
 
-BODIES: list[tuple[bytes, Framing]] = [
+BODIES: list[tuple[bytes, BodyFraming]] = [
     (b'data: {"a":1}\n\n', EVENTS),
     (b'data:{"a":1}\n\n', EVENTS),
     (b"data: [DONE]\n\n", EVENTS),
@@ -83,7 +83,7 @@ BODIES: list[tuple[bytes, Framing]] = [
 ]
 
 
-def framing(body: bytes, promised: Framing | None = None) -> Framing:
+def framing(body: bytes, promised: BodyFraming | None = None) -> BodyFraming:
     """The framing of a whole body."""
     found = frame(body, promised, opens_stream, ended=True)
     assert found is not None
@@ -91,7 +91,7 @@ def framing(body: bytes, promised: Framing | None = None) -> Framing:
 
 
 @pytest.mark.parametrize(("body", "expected"), BODIES)
-def test_a_body_is_framed_as_its_first_bytes_say(body: bytes, expected: Framing) -> None:
+def test_a_body_is_framed_as_its_first_bytes_say(body: bytes, expected: BodyFraming) -> None:
     assert framing(body) is expected
 
 
@@ -107,7 +107,7 @@ def test_a_body_is_framed_as_its_first_bytes_say(body: bytes, expected: Framing)
         (b"", NOTHING),
     ],
 )
-def test_a_line_that_is_alone_is_a_line_where_lines_were_promised(body: bytes, expected: Framing) -> None:
+def test_a_line_that_is_alone_is_a_line_where_lines_were_promised(body: bytes, expected: BodyFraming) -> None:
     assert framing(body, LINES) is expected
 
 
@@ -124,7 +124,7 @@ def test_a_line_that_is_alone_is_a_line_where_lines_were_promised(body: bytes, e
         (b'{\n"', DOCUMENT),
     ],
 )
-def test_what_is_clear_is_decided_at_once(begun: bytes, expected: Framing) -> None:
+def test_what_is_clear_is_decided_at_once(begun: bytes, expected: BodyFraming) -> None:
     assert frame(begun, None, opens_stream) is expected
     for end in range(len(begun)):
         assert frame(begun[:end], None, opens_stream) is None
@@ -148,7 +148,7 @@ bodies = st.lists(st.sampled_from(_PARTS), max_size=6).map(b"".join)
 
 @examples(1500)
 @given(bodies, st.sampled_from([None, LINES, EVENTS]), st.integers(0, 9))
-def test_every_cut_of_a_body_is_decided_alike(body: bytes, promised: Framing | None, seed: int) -> None:
+def test_every_cut_of_a_body_is_decided_alike(body: bytes, promised: BodyFraming | None, seed: int) -> None:
     decided = framing(body, promised)
     for pieces in (byte_by_byte(body), random_pieces(body, seed, 9)):
         held = b""
@@ -160,7 +160,7 @@ def test_every_cut_of_a_body_is_decided_alike(body: bytes, promised: Framing | N
                 break
 
 
-def oracle(body: bytes, promised: Framing | None) -> Framing:
+def oracle(body: bytes, promised: BodyFraming | None) -> BodyFraming:
     """The slow way, over the whole body: what a person would say."""
     text = re.sub(rb"\A[ \t\r\n]*(?:\xef\xbb\xbf)?[ \t\r\n]*", b"", body)
     if not text:
@@ -192,5 +192,5 @@ def oracle(body: bytes, promised: Framing | None) -> Framing:
 
 @examples(1500)
 @given(bodies, st.sampled_from([None, LINES, EVENTS]))
-def test_it_is_decided_as_the_slow_oracle_decides(body: bytes, promised: Framing | None) -> None:
+def test_it_is_decided_as_the_slow_oracle_decides(body: bytes, promised: BodyFraming | None) -> None:
     assert framing(body, promised) is oracle(body, promised)

@@ -11,7 +11,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts, ResponseReader
 from llm_metrics_proxy.wire.facts import Usage
-from llm_metrics_proxy.wire.framing import Framing
+from llm_metrics_proxy.wire.framing import BodyFraming
 from llm_metrics_proxy.wire.usage_reports import Reports
 
 NO_CONTENT: Final = (204, 205)
@@ -37,7 +37,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table: paths that mean the same, written as ``path_patterns`` says."""
 
     paths: tuple[str, ...]
-    method: str = "POST"  # or GET; ``endpoints.PASSING_WITH`` has the methods that pass with it
+    method: str = "POST"  # or GET, DELETE; ``endpoints.PASSING_WITH`` has the methods that pass with it
     family: Family | None = Family.OPENAI  # None: every API has it
     passes: bool = True  # forwarded unless an operator says otherwise: inference, and what reads but changes nothing
 
@@ -51,12 +51,12 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     # Who reads an answer with a successful status; ``first_bytes`` chooses by its framing.
     stream_reader: Callable[[], ResponseReader] | None = None  # of events, or lines; None: never streams
     body_reader: Callable[[], ResponseReader] | None = None  # of one JSON document; None: not read
-    readers: Mapping[Framing, Callable[[], ResponseReader]] = {}  # of framings that need one of their own
+    readers: Mapping[BodyFraming, Callable[[], ResponseReader]] = {}  # of framings that need one of their own
     opens_stream: Callable[[bytes], bool] | None = None  # whether a line of JSON is the first of several
     # What an answer must have to be one; ``judgement`` looks at it.
     signs: tuple[str, ...] = ()  # one of these members, or "[": be a list. Without: any JSON object that is no error
     never_empty: bool = False  # the member is neither null nor an empty list
-    raw: frozenset[Framing] = frozenset()  # or it is sound, a picture, a text: good as it is, and not read
+    raw: frozenset[BodyFraming] = frozenset()  # or it is sound, a picture, a text: good as it is, and not read
     can_inject_usage: bool = False  # streams report usage only with ``stream_options.include_usage``
     provider: str | None = "openai"  # OpenTelemetry's gen_ai.provider.name where the host says nothing
     has_output: bool = True  # answers use output tokens: without their number a request has no price

@@ -1,7 +1,10 @@
 """The table of endpoints: every path that this program knows, one row each. Nothing else names a path.
 
+The rows of an API whose bodies are read stand at the end of its file in ``apis`` and are listed here; those of other
+requests that may pass stand here.
+
 ``policy`` forwards what the rows let pass, ``choice`` routes by their family, the data plane reads with their readers,
-telemetry and pricing take names from them. A new dialect is its readers and one row of ``DIALECTS``.
+telemetry and pricing take names from them.
 
 ``path_patterns`` says how paths are written. What is read and what passes are two questions. Nothing passes below a
 prefix that ``PREFIXES`` does not name; an operator who lets ``/gateway/**`` pass has its ``/gateway/v1/messages`` read
@@ -9,28 +12,21 @@ like ``/v1/messages``.
 """
 
 import re
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
-import msgspec
-
-from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader, AnthropicRequest, AnthropicStreamReader
-from llm_metrics_proxy.wire.apis.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
-from llm_metrics_proxy.wire.apis.ollama import (
-    OllamaBodyReader,
-    OllamaEmbedRequest,
-    OllamaRequest,
-    OllamaStreamReader,
-    opens_stream,
+from llm_metrics_proxy.wire.apis import (
+    anthropic,
+    llama_native,
+    ollama,
+    openai_body,
+    openai_realtime,
+    openai_responses,
+    openai_stream,
+    other_operations,
 )
-from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
-from llm_metrics_proxy.wire.apis.openai_requests import ChatRequest, CompletionRequest, EmbeddingsRequest
-from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader, ResponsesRequest, ResponsesStreamReader
-from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
-from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
-from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family, Seller
+from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family
 from llm_metrics_proxy.wire.facts import cut
-from llm_metrics_proxy.wire.framing import Framing
 from llm_metrics_proxy.wire.path_patterns import EndpointFinder
 
 MODELS_PATH: Final = "/v1/models"
@@ -51,159 +47,22 @@ PREFIXES: Final = (
     "",  # llama.cpp offers its operations without a prefix too
 )
 # Methods that pass with the one of a row.
-PASSING_WITH: Final = {"GET": frozenset({"GET", "HEAD", "OPTIONS"}), "POST": frozenset({"POST", "OPTIONS"})}
+PASSING_WITH: Final = {
+    "GET": frozenset({"GET", "HEAD", "OPTIONS"}),
+    "POST": frozenset({"POST", "OPTIONS"}),
+    "DELETE": frozenset({"DELETE", "OPTIONS"}),
+}
 
-OPENAI_CHAT: Final = Dialect(
-    name="openai_chat",
-    operation="chat",
-    paths=("**/chat/completions", "/api/chat/completions", "/beta/chat/completions"),  # Open WebUI, DeepSeek
-    read_request=ChatRequest.read,
-    stream_reader=OpenAIStreamReader,
-    body_reader=OpenAIBodyReader,
-    can_inject_usage=True,
-    signs=("choices",),
-    never_empty=True,
+DIALECTS: Final[tuple[Dialect, ...]] = (
+    *openai_stream.DIALECTS,
+    *openai_body.DIALECTS,
+    *openai_responses.DIALECTS,
+    *openai_realtime.DIALECTS,
+    *anthropic.DIALECTS,
+    *llama_native.DIALECTS,
+    *ollama.DIALECTS,
+    *other_operations.DIALECTS,
 )
-OPENAI_COMPLETIONS: Final = Dialect(
-    name="openai_completions",
-    operation="text_completion",
-    paths=("completions", "/beta/completions"),  # DeepSeek
-    read_request=CompletionRequest.read,
-    stream_reader=OpenAIStreamReader,
-    body_reader=OpenAIBodyReader,
-    can_inject_usage=True,
-    signs=("choices",),
-    never_empty=True,
-)
-OPENAI_EMBEDDINGS: Final = Dialect(
-    name="openai_embeddings",
-    operation="embeddings",
-    paths=("embeddings",),
-    read_request=EmbeddingsRequest.read,
-    body_reader=OpenAIBodyReader,
-    has_output=False,
-    signs=("data", "embeddings", "embedding", "vectors", "["),  # llama.cpp, without a prefix, gives a list
-)
-OPENAI_RESPONSES: Final = Dialect(
-    name="openai_responses",
-    operation="chat",
-    paths=("responses", "/openai/responses"),  # the latter is Azure's, before its v1
-    read_request=ResponsesRequest.read,
-    stream_reader=ResponsesStreamReader,
-    body_reader=ResponsesBodyReader,
-    signs=("output",),
-)
-OPENAI_REALTIME: Final = Dialect(
-    name="openai_realtime",
-    operation="realtime",
-    paths=("realtime", "/openai/realtime"),
-    method="GET",
-    read_request=ResponsesRequest.read,  # a session over a WebSocket, which RealtimeReader reads
-)
-ANTHROPIC_MESSAGES: Final = Dialect(
-    name="anthropic_messages",
-    operation="chat",
-    paths=("messages",),
-    family=Family.ANTHROPIC,
-    provider="anthropic",
-    seller=Seller("anthropic", "claude"),
-    read_request=AnthropicRequest.read,
-    stream_reader=AnthropicStreamReader,
-    body_reader=AnthropicBodyReader,
-    signs=("content",),
-)
-ANTHROPIC_COUNT_TOKENS: Final = Dialect(
-    name="anthropic_count_tokens",
-    operation="count_tokens",
-    paths=("**/messages/count_tokens",),
-    family=Family.ANTHROPIC,
-    provider="anthropic",
-    read_request=AnthropicRequest.read,  # no reader: it counts a prompt that is not run, and no tokens were used
-)
-LLAMA_COMPLETION: Final = Dialect(
-    name="llama_completion",
-    operation="text_completion",
-    paths=("/completion", "/completions", "/infill"),  # without a prefix, llama.cpp means its own completions
-    provider="llama_cpp",
-    read_request=LlamaRequest.read,
-    stream_reader=LlamaStreamReader,
-    body_reader=LlamaBodyReader,
-    signs=("content", "choices", "["),  # several prompts give a list
-)
-OLLAMA_CHAT: Final = Dialect(
-    name="ollama_chat",
-    operation="chat",
-    paths=("/api/chat",),
-    family=Family.OLLAMA,
-    provider="ollama",
-    read_request=OllamaRequest.read,
-    stream_reader=OllamaStreamReader,
-    body_reader=OllamaBodyReader,
-    opens_stream=opens_stream,
-    signs=("done", "role", "response"),
-)
-OLLAMA_GENERATE: Final = msgspec.structs.replace(
-    OLLAMA_CHAT, name="ollama_generate", operation="text_completion", paths=("/api/generate",)
-)
-OLLAMA_EMBED: Final = Dialect(
-    name="ollama_embed",
-    operation="embeddings",
-    paths=("/api/embed", "/api/embeddings"),
-    family=Family.OLLAMA,
-    provider="ollama",
-    read_request=OllamaEmbedRequest.read,
-    body_reader=OllamaBodyReader,
-    has_output=False,
-    signs=("embeddings", "embedding"),
-)
-
-
-SOUND: Final = frozenset({Framing.BINARY})  # and pictures
-TEXTS: Final = frozenset({Framing.TEXT})
-
-
-def _other(name: str, operation: str, *paths: str, streams: bool = False, **more: Any) -> Dialect:
-    return Dialect(
-        name=name,
-        operation=operation,
-        paths=paths,
-        read_request=OtherRequest.read,
-        stream_reader=OtherStreamReader if streams else None,
-        body_reader=OtherBodyReader,
-        **more,
-    )
-
-
-# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's.
-RERANK: Final = _other(
-    "rerank",
-    "rerank",
-    "rerank",
-    "reranking",
-    "/v2/rerank",
-    provider=None,
-    has_output=False,
-    signs=("results", "data", "["),
-)
-OPENAI_MODERATIONS: Final = _other(
-    "openai_moderations", "moderation", "moderations", has_output=False, signs=("results",)
-)
-OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True, raw=SOUND)
-OPENAI_TRANSCRIPTIONS: Final = _other(
-    "openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True, raw=TEXTS
-)
-OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations", raw=TEXTS)
-OPENAI_IMAGES: Final = _other(
-    "openai_images", "image_generation",
-    "**/images/generations", "**/images/edits", "**/images/variations",
-    streams=True, raw=SOUND,
-)  # fmt: skip
-
-DIALECTS: Final = (
-    OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, OPENAI_REALTIME,
-    ANTHROPIC_MESSAGES, ANTHROPIC_COUNT_TOKENS, LLAMA_COMPLETION, OLLAMA_CHAT, OLLAMA_GENERATE, OLLAMA_EMBED,
-    RERANK, OPENAI_MODERATIONS, OPENAI_SPEECH, OPENAI_TRANSCRIPTIONS, OPENAI_TRANSLATIONS, OPENAI_IMAGES,
-)  # fmt: skip
 
 # Ollama's pull, push, create, copy, delete and blobs are absent on purpose, and so are vLLM's LoRA, sleep and cache
 # controls, llama.cpp's slots and LM Studio's model loading.
@@ -231,8 +90,8 @@ find: Final = EndpointFinder(ENDPOINTS, PREFIXES)
 
 def dialect_for(method: str, path: str) -> Dialect | None:
     """The dialect of a request; ``path`` is raw and without its query. A trailing slash makes no difference."""
-    row = find(path.removesuffix("/"))
-    return row if isinstance(row, Dialect) and row.method == method and "//" not in path else None
+    row = find(path.removesuffix("/"), method)
+    return row if isinstance(row, Dialect) and "//" not in path else None
 
 
 def family_of(path: str) -> Family | None:

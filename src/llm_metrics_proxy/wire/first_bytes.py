@@ -22,7 +22,7 @@ from llm_metrics_proxy.wire.framing import (
     NOTHING,
     PROMISED,
     TEXT,
-    Framing,
+    BodyFraming,
     begun,
     frame,
 )
@@ -30,7 +30,7 @@ from llm_metrics_proxy.wire.judgement import judged
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.sse import SseReader
 
-_FRAMES: Final[dict[Framing, type[SseReader | NdjsonReader]]] = {
+_FRAMES: Final[dict[BodyFraming, type[SseReader | NdjsonReader]]] = {
     EVENTS: SseReader,
     LINES: NdjsonReader,
 }  # any dialect's events, framed in another way than usual
@@ -54,11 +54,11 @@ class FirstBytes:
         self.dialect = dialect
         self.status = status
         self.media = media
-        self.framing: Framing | None = None
+        self.framing: BodyFraming | None = None
         self.reader: ResponseReader | None = None
         self.passes = False  # it is sound, a picture or a text, as it should be: nothing to read or to judge
         self._held: bytes | bytearray = b""
-        self._document: Framing | None = None  # it is one, and held until it can be judged
+        self._document: BodyFraming | None = None  # it is one, and held until it can be judged
         self._in_line = False  # it begins with an object, and its first line is not complete
 
     def __repr__(self) -> str:
@@ -99,14 +99,14 @@ class FirstBytes:
             return facts
         return judged(self.dialect, self.framing, bytes(self._held), self.reader, facts)
 
-    def _frame(self, held: bytes, *, ended: bool = False) -> Framing | None:
+    def _frame(self, held: bytes, *, ended: bool = False) -> BodyFraming | None:
         return frame(held, PROMISED.get(self.media), self.dialect.opens_stream, ended=ended)
 
     def _waits(self, data: bytes) -> bool:
         """Nothing that ``data`` has can decide now."""
         return self._document is not None or (self._in_line and b"\n" not in data)
 
-    def _choose(self, held: bytes, framing: Framing | None, *, ended: bool = False) -> bytes:
+    def _choose(self, held: bytes, framing: BodyFraming | None, *, ended: bool = False) -> bytes:
         if framing is None:
             self._in_line = begun(held).startswith(b"{") and b"\n" not in begun(held)
             return b""
@@ -125,7 +125,7 @@ class FirstBytes:
             self._held = b""
         return begun(held) if framing in _DOCUMENTS else held
 
-    def _raw(self, framing: Framing, held: bytes) -> Framing:
+    def _raw(self, framing: BodyFraming, held: bytes) -> BodyFraming:
         """Sound and texts may begin like anything: their type is believed, unless they begin with clear JSON."""
         if framing in _LIKE_TEXT and not begun(held).startswith(_CLEAR):
             if BINARY in self.dialect.raw and self.media.startswith(_SOUND):
@@ -135,7 +135,7 @@ class FirstBytes:
         return framing
 
 
-def reader_of(dialect: Dialect, framing: Framing, promised: Framing | None = None) -> ResponseReader | None:
+def reader_of(dialect: Dialect, framing: BodyFraming, promised: BodyFraming | None = None) -> ResponseReader | None:
     """A reader for an answer that is framed so; None if nobody reads it."""
     make = dialect.readers.get(framing)
     if make is not None:

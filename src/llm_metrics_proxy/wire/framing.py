@@ -29,7 +29,7 @@ from llm_metrics_proxy.wire.tolerant import UNREADABLE, decoder_of
 MAX_OPEN_BYTES: Final = 64 * 1024  # by then it is decided; a stream's first line holds one token
 
 
-class Framing(StrEnum):
+class BodyFraming(StrEnum):
     """What a body is made of."""
 
     EVENTS = "events"
@@ -43,7 +43,7 @@ class Framing(StrEnum):
     NOTHING = "nothing"
 
 
-EVENTS, LINES, DOCUMENT, LIST, AMAZON, PAGE, TEXT, BINARY, NOTHING = Framing
+EVENTS, LINES, DOCUMENT, LIST, AMAZON, PAGE, TEXT, BINARY, NOTHING = BodyFraming
 
 # What a type promises: it decides only where the bytes leave a choice.
 PROMISED: Final = {
@@ -75,11 +75,11 @@ def begun(data: bytes) -> bytes:
 
 def frame(
     data: bytes,
-    promised: Framing | None = None,
+    promised: BodyFraming | None = None,
     opens: Callable[[bytes], bool] | None = None,
     *,
     ended: bool = False,
-) -> Framing | None:
+) -> BodyFraming | None:
     """The framing of a body that begins with ``data``, or is that (``ended``); ``None``: more must come first.
 
     One object in one line may be the first of LINES. It is if ``opens``, which knows a dialect's lines, says so, if
@@ -105,8 +105,8 @@ def frame(
 
 
 def _object(
-    start: bytes, promised: Framing | None, opens: Callable[[bytes], bool] | None, *, ended: bool
-) -> Framing | None:
+    start: bytes, promised: BodyFraming | None, opens: Callable[[bytes], bool] | None, *, ended: bool
+) -> BodyFraming | None:
     start, decides = start[:MAX_OPEN_BYTES], ended or len(start) >= MAX_OPEN_BYTES
     line, end, rest = start.partition(b"\n")
     if not end:
@@ -130,7 +130,7 @@ def is_object(data: bytes) -> bool:
     return True
 
 
-def _other(data: bytes, start: bytes) -> Framing:
+def _other(data: bytes, start: bytes) -> BodyFraming:
     if len(data) >= _PRELUDE_BYTES and zlib.crc32(data[:8]) == int.from_bytes(data[8:_PRELUDE_BYTES], "big"):
         return AMAZON
     start = start[:_SEEN_BYTES]

@@ -20,12 +20,12 @@ from llm_metrics_proxy.wire.base import ErrorFacts, ResponseFacts, ResponseReade
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts, error_in_body, error_message, read_error
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.framing import BINARY, DOCUMENT, EVENTS, LIST, NOTHING, PAGE, TEXT, Framing, begun
+from llm_metrics_proxy.wire.framing import BINARY, DOCUMENT, EVENTS, LIST, NOTHING, PAGE, TEXT, BodyFraming, begun
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode_any
 
 _SHOWN_CHARS: Final = 200  # of what came in place of an answer
 _SHOWN_BYTES: Final = 4096
-_KINDS: Final[Mapping[Framing, str]] = {
+_KINDS: Final[Mapping[BodyFraming, str]] = {
     PAGE: "An HTML page",
     TEXT: "A text",
     BINARY: "Binary data",
@@ -47,7 +47,7 @@ _INSIDE: Final = ("error", "errors", "base_resp", "header", "detail", "Output", 
 
 
 def judged(
-    dialect: Dialect, framing: Framing, beginning: bytes, reader: ResponseReader | None, facts: ResponseFacts
+    dialect: Dialect, framing: BodyFraming, beginning: bytes, reader: ResponseReader | None, facts: ResponseFacts
 ) -> ResponseFacts:
     """``facts`` of a body that has ended, with an error if it was no answer of ``dialect``.
 
@@ -65,7 +65,7 @@ def judged(
     return facts if error is None else msgspec.structs.replace(facts, error=error)
 
 
-def _of_unread(dialect: Dialect, framing: Framing, beginning: bytes) -> ErrorFacts | None:
+def _of_unread(dialect: Dialect, framing: BodyFraming, beginning: bytes) -> ErrorFacts | None:
     """Nobody reads such bodies here: nothing, or something else than an answer."""
     if framing in dialect.raw:
         return None
@@ -74,7 +74,7 @@ def _of_unread(dialect: Dialect, framing: Framing, beginning: bytes) -> ErrorFac
     return _stranger(framing, beginning)
 
 
-def _of_body(dialect: Dialect, framing: Framing, beginning: bytes, facts: ResponseFacts) -> ErrorFacts | None:
+def _of_body(dialect: Dialect, framing: BodyFraming, beginning: bytes, facts: ResponseFacts) -> ErrorFacts | None:
     """It began as JSON."""
     if not facts.terminal and dialect.raw:
         return None  # a text, or sound, that happens to begin like JSON
@@ -193,7 +193,7 @@ def _filled(signs: tuple[str, ...]) -> re.Pattern[bytes]:
     return re.compile(_has(signs).pattern + rb"(?!\s*(?:null|\[\s*\]))")
 
 
-def _stranger(framing: Framing, beginning: bytes) -> ErrorFacts:
+def _stranger(framing: BodyFraming, beginning: bytes) -> ErrorFacts:
     kind = _KINDS.get(framing, "Something")
     if framing is PAGE:
         said = read_error(beginning).message or ""

@@ -7,6 +7,7 @@ import pytest
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.ollama import (
+    OLLAMA_CHAT,
     OllamaBodyReader,
     OllamaEmbedRequest,
     OllamaRequest,
@@ -21,7 +22,6 @@ from llm_metrics_proxy.wire.base import (
     RequestFacts,
     ResponseFacts,
 )
-from llm_metrics_proxy.wire.endpoints import OLLAMA_CHAT
 from llm_metrics_proxy.wire.first_bytes import FirstBytes
 from tests.wire.streams import OLLAMA, OLLAMA_END, facts_of, line, said
 

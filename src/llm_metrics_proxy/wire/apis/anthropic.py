@@ -15,6 +15,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
+from llm_metrics_proxy.wire.dialects import Dialect, Family, Seller
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, response_facts, short_text, token_count, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest
@@ -225,3 +226,29 @@ _READ: Final[dict[str, Callable[[AnthropicStreamReader, _AnthropicEvent], int]]]
     "message_delta": AnthropicStreamReader._message_delta,
     "message_stop": AnthropicStreamReader._message_stop,
 }
+
+
+ANTHROPIC_MESSAGES: Final = Dialect(
+    name="anthropic_messages",
+    operation="chat",
+    paths=("messages",),
+    family=Family.ANTHROPIC,
+    provider="anthropic",
+    seller=Seller("anthropic", "claude"),
+    read_request=AnthropicRequest.read,
+    stream_reader=AnthropicStreamReader,
+    body_reader=AnthropicBodyReader,
+    signs=("content",),
+)
+ANTHROPIC_COUNT_TOKENS: Final = Dialect(
+    name="anthropic_count_tokens",
+    operation="count_tokens",
+    paths=("**/messages/count_tokens",),
+    family=Family.ANTHROPIC,
+    provider="anthropic",
+    read_request=AnthropicRequest.read,  # no reader: it counts a prompt that is not run, and no tokens were used
+)
+DIALECTS: Final = (
+    ANTHROPIC_MESSAGES,
+    ANTHROPIC_COUNT_TOKENS,
+)

@@ -4,11 +4,12 @@ Source: llama.cpp, ``tools/server/README.md``, ``POST /completion`` and ``/infil
 other servers answer that path as OpenAI does, so the members of that shape are known too.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, answer_usage, cut, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
@@ -118,3 +119,16 @@ class LlamaStreamReader(EventReader):
 
     def facts(self, **ends: Any) -> ResponseFacts:
         return _facts(self._known, **ends)
+
+
+LLAMA_COMPLETION: Final = Dialect(
+    name="llama_completion",
+    operation="text_completion",
+    paths=("/completion", "/completions", "/infill"),  # without a prefix, llama.cpp means its own completions
+    provider="llama_cpp",
+    read_request=LlamaRequest.read,
+    stream_reader=LlamaStreamReader,
+    body_reader=LlamaBodyReader,
+    signs=("content", "choices", "["),  # several prompts give a list
+)
+DIALECTS: Final = (LLAMA_COMPLETION,)

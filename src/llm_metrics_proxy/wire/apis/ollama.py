@@ -9,12 +9,13 @@ type. A stream's first line is an object of its own that is not the last one (``
 follows. A whole answer is one object, ``done: true``, over any number of lines.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
+from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import cut, response_facts, usage_of
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
@@ -160,3 +161,36 @@ def opens_stream(line: bytes) -> bool:
         return decoder_of(OllamaLine)(line).done is False
     except UNREADABLE:
         return False
+
+
+OLLAMA_CHAT: Final = Dialect(
+    name="ollama_chat",
+    operation="chat",
+    paths=("/api/chat",),
+    family=Family.OLLAMA,
+    provider="ollama",
+    read_request=OllamaRequest.read,
+    stream_reader=OllamaStreamReader,
+    body_reader=OllamaBodyReader,
+    opens_stream=opens_stream,
+    signs=("done", "role", "response"),
+)
+OLLAMA_GENERATE: Final = msgspec.structs.replace(
+    OLLAMA_CHAT, name="ollama_generate", operation="text_completion", paths=("/api/generate",)
+)
+OLLAMA_EMBED: Final = Dialect(
+    name="ollama_embed",
+    operation="embeddings",
+    paths=("/api/embed", "/api/embeddings"),
+    family=Family.OLLAMA,
+    provider="ollama",
+    read_request=OllamaEmbedRequest.read,
+    body_reader=OllamaBodyReader,
+    has_output=False,
+    signs=("embeddings", "embedding"),
+)
+DIALECTS: Final = (
+    OLLAMA_CHAT,
+    OLLAMA_GENERATE,
+    OLLAMA_EMBED,
+)

@@ -6,7 +6,9 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.apis.openai_requests import EmbeddingsRequest
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.facts import (
     ENDS_OF_TEXT,
@@ -193,3 +195,15 @@ def _tool_call_count(choices: Sequence[_WholeChoice] | None) -> int | None:
             elif message.function_call:
                 count += 1  # the older form: one function at most
     return count
+
+
+OPENAI_EMBEDDINGS: Final = Dialect(
+    name="openai_embeddings",
+    operation="embeddings",
+    paths=("embeddings",),
+    read_request=EmbeddingsRequest.read,
+    body_reader=OpenAIBodyReader,
+    has_output=False,
+    signs=("data", "embeddings", "embedding", "vectors", "["),  # llama.cpp, without a prefix, gives a list
+)
+DIALECTS: Final = (OPENAI_EMBEDDINGS,)

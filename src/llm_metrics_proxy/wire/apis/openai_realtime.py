@@ -13,8 +13,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from llm_metrics_proxy.wire.apis.openai_responses import ResponsesItem, is_call
+from llm_metrics_proxy.wire.apis.openai_responses import ResponsesItem, ResponsesRequest, is_call
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.facts import Usage, cut, input_output_usage, response_facts
 from llm_metrics_proxy.wire.tolerant import decode
@@ -148,3 +149,13 @@ def model_in_query(target: bytes) -> str | None:
     except ValueError:  # more fields than that
         return None
     return cut(next((asked[name][0] for name in ("model", "deployment") if name in asked), None))
+
+
+OPENAI_REALTIME: Final = Dialect(
+    name="openai_realtime",
+    operation="realtime",
+    paths=("realtime", "/openai/realtime"),
+    method="GET",
+    read_request=ResponsesRequest.read,  # a session over a WebSocket, which RealtimeReader reads
+)
+DIALECTS: Final = (OPENAI_REALTIME,)

@@ -10,6 +10,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
+from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import cut, input_output_usage, response_facts, short_text
@@ -208,3 +209,15 @@ class ResponsesStreamReader(EventReader):
 def _flat_error(event: _ResponsesEvent) -> ErrorFacts:
     """OpenAI's error event is flat; others, and OpenAI's own in some cases, nest it."""
     return error_facts(event.error or {"code": event.code, "message": event.message}) or ErrorFacts()
+
+
+OPENAI_RESPONSES: Final = Dialect(
+    name="openai_responses",
+    operation="chat",
+    paths=("responses", "/openai/responses"),  # the latter is Azure's, before its v1
+    read_request=ResponsesRequest.read,
+    stream_reader=ResponsesStreamReader,
+    body_reader=ResponsesBodyReader,
+    signs=("output",),
+)
+DIALECTS: Final = (OPENAI_RESPONSES,)

@@ -10,10 +10,12 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.apis.openai_body import OpenAIAnswer, OpenAIChoice, answer_error
+from llm_metrics_proxy.wire.apis.openai_body import OpenAIAnswer, OpenAIBodyReader, OpenAIChoice, answer_error
+from llm_metrics_proxy.wire.apis.openai_requests import ChatRequest, CompletionRequest
 from llm_metrics_proxy.wire.apis.openai_tool_calls import ToolCalls
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
+from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, answer_usage, cut, response_facts, short_text
@@ -152,3 +154,31 @@ def _is_visible(content: object) -> bool:
     if not isinstance(content, list):
         return True
     return any(not (isinstance(part, dict) and part.get("type") in _THINKING_PARTS) for part in content)
+
+
+OPENAI_CHAT: Final = Dialect(
+    name="openai_chat",
+    operation="chat",
+    paths=("**/chat/completions", "/api/chat/completions", "/beta/chat/completions"),  # Open WebUI, DeepSeek
+    read_request=ChatRequest.read,
+    stream_reader=OpenAIStreamReader,
+    body_reader=OpenAIBodyReader,
+    can_inject_usage=True,
+    signs=("choices",),
+    never_empty=True,
+)
+OPENAI_COMPLETIONS: Final = Dialect(
+    name="openai_completions",
+    operation="text_completion",
+    paths=("completions", "/beta/completions"),  # DeepSeek
+    read_request=CompletionRequest.read,
+    stream_reader=OpenAIStreamReader,
+    body_reader=OpenAIBodyReader,
+    can_inject_usage=True,
+    signs=("choices",),
+    never_empty=True,
+)
+DIALECTS: Final = (
+    OPENAI_CHAT,
+    OPENAI_COMPLETIONS,
+)

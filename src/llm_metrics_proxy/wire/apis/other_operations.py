@@ -12,8 +12,10 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
+from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
+from llm_metrics_proxy.wire.framing import BodyFraming
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
@@ -116,3 +118,47 @@ class OtherStreamReader(EventReader):
 
     def facts(self, **ends: Any) -> ResponseFacts:
         return response_facts(response_model=self._model, usage=self._usage, **ends)
+
+
+SOUND: Final = frozenset({BodyFraming.BINARY})  # and pictures
+TEXTS: Final = frozenset({BodyFraming.TEXT})
+
+
+def _other(name: str, operation: str, *paths: str, streams: bool = False, **more: Any) -> Dialect:
+    return Dialect(
+        name=name,
+        operation=operation,
+        paths=paths,
+        read_request=OtherRequest.read,
+        stream_reader=OtherStreamReader if streams else None,
+        body_reader=OtherBodyReader,
+        **more,
+    )
+
+
+# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's. TEI answers with a list.
+RERANK: Final = _other(
+    "rerank", "rerank", "rerank", "reranking", "/v2/rerank",
+    provider=None, has_output=False, signs=("results", "data", "["),
+)  # fmt: skip
+OPENAI_MODERATIONS: Final = _other(
+    "openai_moderations", "moderation", "moderations", has_output=False, signs=("results",)
+)
+OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True, raw=SOUND)
+OPENAI_TRANSCRIPTIONS: Final = _other(
+    "openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True, raw=TEXTS
+)
+OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations", raw=TEXTS)
+OPENAI_IMAGES: Final = _other(
+    "openai_images", "image_generation",
+    "**/images/generations", "**/images/edits", "**/images/variations",
+    streams=True, raw=SOUND,
+)  # fmt: skip
+DIALECTS: Final = (
+    RERANK,
+    OPENAI_MODERATIONS,
+    OPENAI_SPEECH,
+    OPENAI_TRANSCRIPTIONS,
+    OPENAI_TRANSLATIONS,
+    OPENAI_IMAGES,
+)
