@@ -243,5 +243,6 @@ OPENAI_RESPONSES: Final = Dialect(
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
     tokens=responses_tokens,
+    signs=("output",),
 )
 DIALECTS: Final = (OPENAI_RESPONSES,)
