@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import apsw
 
+TABLE: Final = "usage_shapes"
 MOST_SHAPES: Final = 4096
 _MOST_MET: Final = 1024
 _NUMBER: Final = re.compile(r'":([0-9][0-9.eE+-]*)')  # negative ones and those in lists stay in the shape
