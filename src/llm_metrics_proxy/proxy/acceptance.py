@@ -60,7 +60,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         server=server,
         backend=None if server is None else server.backend.address.label,
         backend_name=backend_name,
-        says_more=(tags or trace or backend_name) is not None,
+        says_more=(tags or trace or backend_name or route.response_id) is not None,
         merges_models=merges_models,
     )
 
@@ -82,6 +82,7 @@ def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, 
     )
     if plan.says_more:
         record.backend_name, record.tags = plan.backend_name, plan.tags
+        record.response_id = plan.route.response_id
         if plan.trace is not None:
             record.trace_id, record.parent_span_id, record.trace_sampled = plan.trace
     if stations.on:

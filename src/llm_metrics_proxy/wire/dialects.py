@@ -58,6 +58,7 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     has_output: bool = True  # answers use output tokens: without their number a request has no price
     seller: Seller | None = None
     tokens: Callable[[Reports], Usage] | None = None  # the token counts in what its answers reported
+    counts_in_head: bool = False  # header fields of its answers report counts, see ``head_counts``
 
 
 def reader_for(dialect: Dialect | None, status: int, media: bytes) -> ResponseReader | None:

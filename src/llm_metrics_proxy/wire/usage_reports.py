@@ -28,6 +28,15 @@ class UsageReports:
             else:
                 _merge(kept, report)
 
+    def add(self, where: str, report: object) -> None:
+        """A report of one part of the answer: its numbers are added to those of the parts before."""
+        if isinstance(report, dict):
+            kept = self.merged.get(where)
+            if kept is None:
+                self.merged[where] = report
+            else:
+                _add(kept, report)
+
 
 def _merge(kept: dict[str, Any], report: dict[str, Any]) -> None:
     for name, value in report.items():
@@ -36,3 +45,18 @@ def _merge(kept: dict[str, Any], report: dict[str, Any]) -> None:
             _merge(before, value)
         elif value or not before:
             kept[name] = value
+
+
+def _add(kept: dict[str, Any], report: dict[str, Any]) -> None:
+    for name, value in report.items():
+        before = kept.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            _add(before, value)
+        elif _is_number(before) and _is_number(value):
+            kept[name] = before + value
+        elif value or not before:
+            kept[name] = value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

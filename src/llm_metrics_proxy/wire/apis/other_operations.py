@@ -54,6 +54,7 @@ class _OtherAnswer(msgspec.Struct, gc=False):
     meta: Any = None  # Cohere: {"tokens": {"input_tokens", "output_tokens"}, "billed_units": {…}}
     delta: Any = None
     audio: Any = None
+    text: Any = None  # of Mistral's transcript, in ….delta
     error: Any = None
 
 
@@ -113,7 +114,8 @@ class OtherStreamReader(EventReader):
         if kind.endswith(_ENDS):
             return self.end_seen()
         self.only_text = usage is None
-        return SAW_VISIBLE if event.delta or event.audio or kind.endswith(_PICTURES) else 0
+        is_text = bool(event.text) and kind.endswith(".delta")
+        return SAW_VISIBLE if event.delta or event.audio or is_text or kind.endswith(_PICTURES) else 0
 
     def facts(self, **ends: Any) -> ResponseFacts:
         return response_facts(response_model=self._model, usage=self._usage, **ends)
@@ -133,8 +135,26 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
 
 
 # llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's.
-RERANK: Final = _other("rerank", "rerank", "rerank", "reranking", "/v2/rerank", provider=None, has_output=False)
+# TEI answers it with an array, and counts in the head.
+RERANK: Final = _other(
+    "rerank", "rerank", "rerank", "reranking", "/v2/rerank", provider=None, has_output=False, counts_in_head=True
+)
 OPENAI_MODERATIONS: Final = _other("openai_moderations", "moderation", "moderations", has_output=False)
+# Mistral's classifiers answer alike.
+MISTRAL_CLASSIFICATIONS: Final = _other(
+    "mistral_classifications", "classification",
+    "classifications", "chat/classifications", "chat/moderations",
+    provider="mistral_ai", has_output=False,
+)  # fmt: skip
+MISTRAL_OCR: Final = _other("mistral_ocr", "ocr", "ocr", provider="mistral_ai")
+# Voyage's, which count text and pictures together.
+VOYAGE_EMBEDDINGS: Final = _other(
+    "voyage_embeddings", "embeddings", "contextualizedembeddings", "multimodalembeddings", provider=None,
+    has_output=False,
+)  # fmt: skip
+LOCALAI_SOUND: Final = _other(
+    "localai_sound", "speech", "/tts", "/v1/sound-generation", "/v1/text-to-speech/*", provider=None
+)
 OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True)
 OPENAI_TRANSCRIPTIONS: Final = _other("openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True)
 OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations")
@@ -146,6 +166,10 @@ OPENAI_IMAGES: Final = _other(
 DIALECTS: Final = (
     RERANK,
     OPENAI_MODERATIONS,
+    MISTRAL_CLASSIFICATIONS,
+    MISTRAL_OCR,
+    VOYAGE_EMBEDDINGS,
+    LOCALAI_SOUND,
     OPENAI_SPEECH,
     OPENAI_TRANSCRIPTIONS,
     OPENAI_TRANSLATIONS,
