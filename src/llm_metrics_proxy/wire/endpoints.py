@@ -53,7 +53,11 @@ PREFIXES: Final = (
     "",  # llama.cpp offers its operations without a prefix too
 )
 # Methods that pass with the one of a row.
-PASSING_WITH: Final = {"GET": frozenset({"GET", "HEAD", "OPTIONS"}), "POST": frozenset({"POST", "OPTIONS"})}
+PASSING_WITH: Final = {
+    "GET": frozenset({"GET", "HEAD", "OPTIONS"}),
+    "POST": frozenset({"POST", "OPTIONS"}),
+    "DELETE": frozenset({"DELETE", "OPTIONS"}),
+}
 
 DIALECTS: Final[tuple[Dialect, ...]] = (
     *openai_stream.DIALECTS,
@@ -100,8 +104,8 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(paths=("/vad",)),  # LocalAI
     Endpoint(paths=("/search",)),  # Perplexity
     Endpoint(paths=("/api/web_search", "/api/web_fetch"), family=Family.OLLAMA),
-    Endpoint(paths=("messages/batches/*/cancel",), family=Family.ANTHROPIC),
-    Endpoint(paths=("messages/batches", "messages/batches/*"), method="GET", family=Family.ANTHROPIC),
+    Endpoint(paths=("messages/batches/{id}/cancel",), family=Family.ANTHROPIC),
+    Endpoint(paths=("messages/batches", "messages/batches/{id}"), method="GET", family=Family.ANTHROPIC),
     Endpoint(paths=("/api/show",), family=Family.OLLAMA),
     Endpoint(paths=("/api/tags", "/api/ps", "/api/version"), method="GET", family=Family.OLLAMA),
     Endpoint(paths=("/version", "/ping", "/props", "/info"), method="GET"),
@@ -117,16 +121,12 @@ _BATCH_RESULTS: Final = re.compile(r".*/messages/batches/([^/]+)/results/?")
 _MODELS: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
 
 find: Final = EndpointFinder(ENDPOINTS, PREFIXES)
-_FIND: Final = {
-    method: EndpointFinder([row for row in ENDPOINTS if row.method == method], PREFIXES) for method in PASSING_WITH
-}
 
 
 def dialect_for(method: str, path: str) -> Dialect | None:
     """The dialect of a request; ``path`` is raw and without its query. A trailing slash makes no difference."""
-    finder = _FIND.get(method)
-    row = None if finder is None or "//" in path else finder(path.removesuffix("/") or path)
-    return row if isinstance(row, Dialect) else None
+    row = find(path.removesuffix("/") or path, method)
+    return row if isinstance(row, Dialect) and "//" not in path else None
 
 
 def family_of(path: str) -> Family | None:

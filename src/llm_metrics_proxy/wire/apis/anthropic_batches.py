@@ -128,7 +128,7 @@ ANTHROPIC_BATCH: Final = msgspec.structs.replace(
 ANTHROPIC_BATCH_RESULTS: Final = msgspec.structs.replace(
     ANTHROPIC_BATCH,
     name="anthropic_batch_results",
-    paths=("messages/batches/*/results",),
+    paths=("messages/batches/{id}/results",),
     method="GET",
     read_request=ModelRequest.read,
     body_reader=BatchResultsReader,
