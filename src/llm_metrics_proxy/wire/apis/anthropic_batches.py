@@ -124,6 +124,8 @@ ANTHROPIC_BATCH: Final = msgspec.structs.replace(
     stream_reader=None,
     body_reader=BatchBodyReader,
     tokens=None,
+    signs=(),
+    never_empty=False,
 )
 ANTHROPIC_BATCH_RESULTS: Final = msgspec.structs.replace(
     ANTHROPIC_BATCH,
@@ -131,7 +133,8 @@ ANTHROPIC_BATCH_RESULTS: Final = msgspec.structs.replace(
     paths=("messages/batches/{id}/results",),
     method="GET",
     read_request=ModelRequest.read,
-    body_reader=BatchResultsReader,
+    stream_reader=BatchResultsReader,
+    body_reader=BatchResultsReader,  # of a single line
     tokens=batch_tokens,
 )
 DIALECTS: Final = (ANTHROPIC_BATCH, ANTHROPIC_BATCH_RESULTS)

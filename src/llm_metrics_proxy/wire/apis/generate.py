@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from llm_metrics_proxy.wire.answer_list import AnswerListReader
+from llm_metrics_proxy.wire.apis.other_operations import SOUND
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.countable import countable
 from llm_metrics_proxy.wire.dialects import Dialect
@@ -282,6 +283,7 @@ GENERATE: Final = Dialect(
     body_reader=GenerateBodyReader,
     tokens=generate_tokens,
     counts_in_head=True,
+    signs=("text", "generated_text", "text_output", "choices", "meta_info", "["),
 )
 GENERATE_STREAM: Final = msgspec.structs.replace(
     GENERATE, name="generate_stream", paths=("/generate_stream",), read_request=GenerateStreamRequest.read
@@ -294,8 +296,9 @@ ENCODE: Final = msgspec.structs.replace(
     operation="embeddings",
     paths=("/encode",),
     stream_reader=None,
-    only_json=True,
     has_output=False,
+    signs=("embedding", "data", "scores", "meta_info", "["),
+    raw=SOUND,  # and numbers as bytes, if asked for so
 )
 # vLLM's and SGLang's; SGLang's /classify answers as its /encode does.
 CLASSIFY: Final = msgspec.structs.replace(ENCODE, name="classify", operation="classification", paths=("classify",))

@@ -119,6 +119,7 @@ KOBOLD_GENERATE: Final = Dialect(
     read_request=KoboldRequest.read,
     body_reader=KoboldBodyReader,
     tokens=kobold_tokens,
+    signs=("results",),
 )
 KOBOLD_STREAM: Final = Dialect(
     name="koboldcpp_stream",

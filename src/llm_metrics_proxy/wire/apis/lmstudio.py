@@ -133,5 +133,6 @@ LMSTUDIO_CHAT: Final = Dialect(
     stream_reader=LmStudioStreamReader,
     body_reader=LmStudioBodyReader,
     tokens=lmstudio_tokens,
+    signs=("output",),
 )
 DIALECTS: Final = (LMSTUDIO_CHAT,)

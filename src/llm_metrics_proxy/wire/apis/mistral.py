@@ -172,6 +172,8 @@ MISTRAL_FIM: Final = Dialect(
     stream_reader=OpenAIStreamReader,
     body_reader=OpenAIBodyReader,
     tokens=OPENAI_CHAT.tokens,
+    signs=OPENAI_CHAT.signs,
+    never_empty=OPENAI_CHAT.never_empty,
 )
 MISTRAL_AGENTS: Final = msgspec.structs.replace(
     MISTRAL_FIM,

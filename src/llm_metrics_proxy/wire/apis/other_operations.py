@@ -15,6 +15,7 @@ from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
+from llm_metrics_proxy.wire.framing import BodyFraming
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
@@ -121,6 +122,10 @@ class OtherStreamReader(EventReader):
         return response_facts(response_model=self._model, usage=self._usage, **ends)
 
 
+SOUND: Final = frozenset({BodyFraming.BINARY})  # and pictures
+TEXTS: Final = frozenset({BodyFraming.TEXT})
+
+
 def _other(name: str, operation: str, *paths: str, streams: bool = False, **more: Any) -> Dialect:
     return Dialect(
         name=name,
@@ -129,39 +134,42 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
         read_request=OtherRequest.read,
         stream_reader=OtherStreamReader if streams else None,
         body_reader=OtherBodyReader,
-        only_json=True,
         **more,
     )
 
 
-# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's.
-# TEI answers it with an array, and counts in the head.
+# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's. TEI answers with a list, and counts in the head.
 RERANK: Final = _other(
-    "rerank", "rerank", "rerank", "reranking", "/v2/rerank", provider=None, has_output=False, counts_in_head=True
+    "rerank", "rerank", "rerank", "reranking", "/v2/rerank",
+    provider=None, has_output=False, signs=("results", "data", "["), counts_in_head=True,
+)  # fmt: skip
+OPENAI_MODERATIONS: Final = _other(
+    "openai_moderations", "moderation", "moderations", has_output=False, signs=("results",)
 )
-OPENAI_MODERATIONS: Final = _other("openai_moderations", "moderation", "moderations", has_output=False)
 # Mistral's classifiers answer alike.
 MISTRAL_CLASSIFICATIONS: Final = _other(
     "mistral_classifications", "classification",
     "classifications", "chat/classifications", "chat/moderations",
-    provider="mistral_ai", has_output=False,
+    provider="mistral_ai", has_output=False, signs=("results",),
 )  # fmt: skip
-MISTRAL_OCR: Final = _other("mistral_ocr", "ocr", "ocr", provider="mistral_ai")
+MISTRAL_OCR: Final = _other("mistral_ocr", "ocr", "ocr", provider="mistral_ai", signs=("pages",))
 # Voyage's, which count text and pictures together.
 VOYAGE_EMBEDDINGS: Final = _other(
     "voyage_embeddings", "embeddings", "contextualizedembeddings", "multimodalembeddings", provider=None,
-    has_output=False,
+    has_output=False, signs=("data",),
 )  # fmt: skip
 LOCALAI_SOUND: Final = _other(
-    "localai_sound", "speech", "/tts", "/v1/sound-generation", "/v1/text-to-speech/*", provider=None
+    "localai_sound", "speech", "/tts", "/v1/sound-generation", "/v1/text-to-speech/*", provider=None, raw=SOUND
 )
-OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True)
-OPENAI_TRANSCRIPTIONS: Final = _other("openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True)
-OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations")
+OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True, raw=SOUND)
+OPENAI_TRANSCRIPTIONS: Final = _other(
+    "openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True, raw=TEXTS
+)
+OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations", raw=TEXTS)
 OPENAI_IMAGES: Final = _other(
     "openai_images", "image_generation",
     "**/images/generations", "**/images/edits", "**/images/variations",
-    streams=True,
+    streams=True, raw=SOUND,
 )  # fmt: skip
 DIALECTS: Final = (
     RERANK,
