@@ -170,7 +170,7 @@ CALLS: dict[str, tuple[Callable[[str], Any], dict[str, Any]]] = {
     ),
     "anthropic-batch-results": (
         lambda url: list(anthropic.Anthropic(api_key="k", base_url=url).messages.batches.results("msgbatch_1")),
-        {"dialect": "anthropic_batch_results", "response_model": "claude-x", "prompt_tokens": 80,
+        {"dialect": "anthropic_batch_fetch", "response_model": "claude-x", "prompt_tokens": 80,
          "completion_tokens": 16, "cached_tokens": 10, "service_tier": "batch", "response_id": "msgbatch_1",
          "is_streaming": False, "time_to_first_token_ms": None},
     ),

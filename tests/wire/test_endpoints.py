@@ -69,7 +69,7 @@ NEW_IN_4_5 = {
     f"({API})/classify": Decision(CALLS, "classify", "-", "openai", "-", "-"),
     f"({API})/pooling": Decision(CALLS, "pooling", "-", "openai", "-", "-"),
     f"({API})/messages/batches": Decision(BOTH, "anthropic_batch", "-", "anthropic", "-", "-"),
-    f"({API})/messages/batches/b/results": Decision(READS, "-", "anthropic_batch_results", "anthropic", "-", "-"),
+    f"({API})/messages/batches/b/results": Decision(READS, "-", "anthropic_batch_fetch", "anthropic", "-", "-"),
 }
 
 

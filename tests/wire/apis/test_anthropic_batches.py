@@ -75,7 +75,7 @@ def test_the_request_that_makes_one() -> None:
      ("GET", "/v1/messages/batches", True, None),
      ("GET", "/v1/messages/batches/msgbatch_1", True, None),
      ("POST", "/v1/messages/batches/msgbatch_1/cancel", True, None),
-     ("GET", "/v1/messages/batches/msgbatch_1/results", True, "anthropic_batch_results"),
+     ("GET", "/v1/messages/batches/msgbatch_1/results", True, "anthropic_batch_fetch"),
      ("DELETE", "/v1/messages/batches/msgbatch_1", False, None)],
 )  # fmt: skip
 def test_what_passes(method: str, path: str, passes: bool, dialect: str | None) -> None:

@@ -127,9 +127,10 @@ ANTHROPIC_BATCH: Final = msgspec.structs.replace(
     signs=(),
     never_empty=False,
 )
-ANTHROPIC_BATCH_RESULTS: Final = msgspec.structs.replace(
+ANTHROPIC_BATCH_FETCH: Final = msgspec.structs.replace(
     ANTHROPIC_BATCH,
-    name="anthropic_batch_results",
+    name="anthropic_batch_fetch",  # so named, it is counted once however often it is fetched
+    operation="fetch",
     paths=("messages/batches/{id}/results",),
     method="GET",
     read_request=ModelRequest.read,
@@ -137,4 +138,4 @@ ANTHROPIC_BATCH_RESULTS: Final = msgspec.structs.replace(
     body_reader=BatchResultsReader,  # of a single line
     tokens=batch_tokens,
 )
-DIALECTS: Final = (ANTHROPIC_BATCH, ANTHROPIC_BATCH_RESULTS)
+DIALECTS: Final = (ANTHROPIC_BATCH, ANTHROPIC_BATCH_FETCH)
