@@ -5,14 +5,19 @@ Of other requests that may pass, only timing and errors are recorded.
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import EVENT_STREAM, RequestFacts, ResponseReader
+from llm_metrics_proxy.wire.base import EVENT_STREAM, ErrorFacts, RequestFacts, ResponseReader
+from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.facts import Usage
 from llm_metrics_proxy.wire.usage_reports import Reports
+from llm_metrics_proxy.wire.websocket import FrameReader
+
+# The operation of dialects that fetch answers which other requests made; their names end in it (``record.is_fetch``).
+FETCH: Final = "fetch"
 
 TokenCounter = Callable[[Reports], Usage]
 
@@ -45,6 +50,27 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     passes: bool = True  # forwarded unless an operator says otherwise: inference, and what reads but changes nothing
 
 
+class SessionReader(ResponseReader, Protocol):
+    """Reads a session over a WebSocket: what the server sends, and of what the client sends its first request.
+
+    ``frames`` counts the server's. ``error`` is the newest error that it reported, whether or not it failed all.
+    """
+
+    frames: FrameReader
+    error: ErrorFacts | None
+    reads_requests: ClassVar[bool]  # the client's messages are wanted; and tokens have times
+
+    def asked(self, message: bytes) -> RequestFacts | None:
+        """What a message of the client asks for; None: it is no request."""
+
+    def client_ends(self) -> None:
+        """The client ended the session, with or without a close frame. After the server's end it changes nothing."""
+
+    @property
+    def was_left(self) -> bool:
+        """By the client, while an answer was on its way."""
+
+
 class Dialect(Endpoint, frozen=True, kw_only=True):
     """An endpoint whose bodies are read."""
 
@@ -53,6 +79,7 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     read_request: Callable[[bytes], RequestFacts]
     stream_reader: Callable[[], ResponseReader] | None = None  # None: never streams
     body_reader: Callable[[], ResponseReader] | None = None  # of other bodies with a successful status; None: not read
+    session_reader: Callable[[Deflate | None], SessionReader] | None = None  # of a WebSocket
     stream_types: frozenset[bytes] = EVENT_STREAM  # media types of bodies that ``stream_reader`` reads
     only_json: bool = False  # ``body_reader`` reads JSON only, never other bodies (sound, pictures)
     can_inject_usage: bool = False  # streams report usage only with ``stream_options.include_usage``

@@ -8,19 +8,20 @@ has many; each is billed with its whole input, so their counts are summed.
 nothing else: the server ended it then, or no response had ended well before.
 """
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qs
 
 import msgspec
 
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesItem, ResponsesRequest, is_call, responses_tokens
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.facts import cut, response_facts
 from llm_metrics_proxy.wire.tolerant import decode
 from llm_metrics_proxy.wire.usage_reports import UsageReports
-from llm_metrics_proxy.wire.websocket import FrameReader
+from llm_metrics_proxy.wire.websocket import MAX_MESSAGE_BYTES, FrameReader
 
 _ENDS: Final = frozenset({"response.done", "response.completed", "response.incomplete", "response.failed"})
 _HINTS: Final = (b'"response.', b'"session.', b'"error"')  # most messages are sound, and long: they are not decoded
@@ -58,8 +59,10 @@ class RealtimeReader:
 
     __slots__ = ("_answered", "_client_ended", "_goes_on", "_model", "_reports", "_tool_calls", "error", "frames")
 
-    def __init__(self) -> None:
-        self.frames = FrameReader()
+    reads_requests: ClassVar[bool] = False
+
+    def __init__(self, deflate: Deflate | None = None) -> None:
+        self.frames = FrameReader.of_server(MAX_MESSAGE_BYTES, deflate)
         self.error: ErrorFacts | None = None
         self._goes_on = True  # the server's last word was no error
         self._answered = False  # a response ended well
@@ -67,6 +70,9 @@ class RealtimeReader:
         self._model: str | None = None
         self._tool_calls: int | None = None
         self._reports = UsageReports()
+
+    def asked(self, _message: bytes) -> None:
+        """The query names the model, and what clients say is mostly sound: it is not read."""
 
     def feed(self, data: bytes) -> int:
         """Take the next bytes; a response that ended is ``SAW_TERMINAL``."""
@@ -78,6 +84,11 @@ class RealtimeReader:
     def client_ends(self) -> None:
         """The client ended the session, with or without a close frame. After the server's end it changes nothing."""
         self._client_ended = self._client_ended or not self.frames.closing
+
+    @property
+    def was_left(self) -> bool:
+        """It may end at any time."""
+        return False
 
     def finish(self) -> ResponseFacts:
         """The sums over the session. It may end at any time, so any end is ``terminal``."""
@@ -142,9 +153,10 @@ def model_in_query(target: bytes) -> str | None:
 OPENAI_REALTIME: Final = Dialect(
     name="openai_realtime",
     operation="realtime",
-    paths=("realtime", "/openai/realtime"),
+    paths=("realtime", "realtime/translations", "/openai/realtime"),
     method="GET",
-    read_request=ResponsesRequest.read,  # a session over a WebSocket, which RealtimeReader reads
+    read_request=ResponsesRequest.read,
+    session_reader=RealtimeReader,
     tokens=responses_tokens,
 )
 DIALECTS: Final = (OPENAI_REALTIME,)
