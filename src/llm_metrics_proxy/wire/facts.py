@@ -5,13 +5,15 @@ count is an integer from 0 to ``MAX_TOKENS``, anything else is refused and flagg
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, MAX_TOKENS, ResponseFacts
-from llm_metrics_proxy.wire.server_times import ServerTimes, timings_usage
+from llm_metrics_proxy.wire.server_times import ServerTimes
+from llm_metrics_proxy.wire.usage_reports import UsageReports
 
 MAX_COST_USD: Final = 1e6  # of one request: more is nonsense
 ENDS_OF_TEXT: Final = frozenset({"stop", "length", "completed", "max_output_tokens"})  # chat's, and Responses'
@@ -28,6 +30,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     rejected: bool = False
     cache_write_tokens: int | None = None
     cost_usd: float | None = None
+    cache_write_5m_tokens: int | None = None  # of those written: kept for five minutes, for an hour
+    cache_write_1h_tokens: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -96,7 +100,7 @@ def plain_usage(value: PlainUsage) -> Usage:
     )
 
 
-def read_usage(value: dict[str, Any]) -> Usage:
+def read_usage(value: Mapping[str, Any]) -> Usage:
     """The counts of a ``usage`` object.
 
     What OpenAI keeps in ``prompt_tokens_details``, DeepSeek (``prompt_cache_hit_tokens``) and LiteLLM
@@ -133,23 +137,8 @@ def usage_of(
     return Usage(asked, answered, both, reused, thought, REFUSED in counts, written, _cost(cost))
 
 
-def answer_usage(usage: object, timings: object = None) -> Usage | None:
-    """The report of an answer, from its ``usage``; what that leaves open, from llama.cpp's ``timings``."""
-    if isinstance(usage, dict):
-        found = read_usage(usage)
-        if timings is not None and found.cached_tokens is None and isinstance(timings, dict):
-            cached = token_count(timings.get("cache_n"))
-            if cached is not None and cached != REFUSED:
-                return msgspec.structs.replace(found, cached_tokens=cached)
-        return found
-    measured = None if timings is None else timings_usage(timings)
-    return None if measured is None else read_usage(measured)
-
-
-def input_output_usage(value: object) -> Usage | None:
+def input_output_usage(value: Mapping[str, Any]) -> Usage:
     """The report of Responses and Realtime, which have other names for prompt and completion than chat."""
-    if not isinstance(value, dict):
-        return None
     return usage_of(
         prompt=value.get("input_tokens"),
         completion=value.get("output_tokens"),
@@ -162,7 +151,7 @@ def input_output_usage(value: object) -> Usage | None:
     )
 
 
-def details(value: dict[str, Any], name: str) -> dict[str, Any]:
+def details(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The object that ``value`` has under ``name``; an empty one if it has none."""
     found = value.get(name)
     return found if isinstance(found, dict) else {}
@@ -177,12 +166,13 @@ def _cost(value: object) -> float | None:
 def response_facts(
     *,
     usage: Usage | None = None,
+    reports: UsageReports | None = None,
     times: ServerTimes = None,
     finish_reason: str | None = None,
     refused: bool = False,
     **others: Any,
 ) -> ResponseFacts:
-    """The facts of an answer; ``usage`` is None when it gave no report; ``refused``: a refusal's text was seen.
+    """The facts of an answer; ``reports``: what it reported of its usage; ``refused``: a refusal's text was seen.
 
     OpenAI ends a refusal with ``stop`` (Responses: ``completed``), as any text. A finish reason that says something
     else, such as a filter, says more.
@@ -199,6 +189,7 @@ def response_facts(
         usage_rejected=counts.rejected,
         cache_write_tokens=counts.cache_write_tokens,
         upstream_cost_usd=counts.cost_usd,
+        usage_reported=None if reports is None else reports.text,
         further=times,
         refused=refused and finish_reason in ENDS_OF_TEXT,
         **others,

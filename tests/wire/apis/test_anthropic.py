@@ -1,6 +1,7 @@
 """Anthropic Messages: requests, token counts, whole answers and streams."""
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from llm_metrics_proxy.wire.apis.anthropic import (
     AnthropicBodyReader,
     AnthropicRequest,
     AnthropicStreamReader,
-    AnthropicUsage,
+    anthropic_tokens,
 )
 from llm_metrics_proxy.wire.base import (
     SAW_ERROR,
@@ -22,6 +23,7 @@ from llm_metrics_proxy.wire.base import (
     ResponseFacts,
 )
 from llm_metrics_proxy.wire.facts import Usage
+from llm_metrics_proxy.wire.usage_reports import UsageReports
 from tests.wire.streams import (
     ANTHROPIC,
     MESSAGE_START,
@@ -36,11 +38,11 @@ from tests.wire.streams import (
 )
 
 
-def usage(*reports: Any) -> Usage | None:
-    found = AnthropicUsage()
+def usage(*reports: Any) -> Usage:
+    found = UsageReports()
     for report in reports:
-        found.take(report, with_output=True)
-    return found.usage()
+        found.take("usage", deepcopy(report))
+    return anthropic_tokens(found.merged)
 
 
 FULL = {"input_tokens": 5, "cache_creation_input_tokens": 10, "cache_read_input_tokens": 20, "output_tokens": 7}
@@ -63,9 +65,7 @@ def test_a_zero_or_null_never_replaces_more(nothing: object) -> None:
 
 
 def test_the_first_report_of_a_stream_knows_no_output_yet() -> None:
-    found = AnthropicUsage()
-    found.take({"input_tokens": 25, "output_tokens": 1}, with_output=False)
-    assert found.usage() == Usage(25)
+    assert anthropic_tokens({"message.usage": {"input_tokens": 25, "output_tokens": 1}}) == Usage(25)
 
 
 @pytest.mark.parametrize("value", ["12", -1, 2**41, True, 1.5, [], {}])
@@ -81,7 +81,7 @@ def test_nonsense_is_refused_and_told_and_spoils_no_sum(value: object) -> None:
 
 @pytest.mark.parametrize("report", [None, 7, "x", [], {}])
 def test_what_is_no_report_reports_nothing(report: object) -> None:
-    assert usage(report) is None
+    assert usage(report) == Usage()
 
 
 ANSWER: dict[str, Any] = {

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, ErrorFacts, ResponseFacts
+from tests.wire.counted import counted
 from tests.wire.cuts import CALM, cut, three_ways
 
 VISIBLE = SAW_TOKEN | SAW_OUTPUT
@@ -40,7 +41,7 @@ def facts(*events: bytes) -> ResponseFacts:
         reader = OpenAIStreamReader()
         for piece in pieces:
             reader.feed(piece)
-        found.append(reader.finish())
+        found.append(counted(reader))
     assert all(other == found[0] for other in found)
     return found[0]
 
