@@ -90,86 +90,108 @@ def _wav() -> tuple[str, io.BytesIO]:
     return "a.wav", io.BytesIO(b"RIFF" + b"\0" * 5000)
 
 
-def _mistral(url: str) -> mistralai.client.Mistral:
-    return mistralai.client.Mistral(api_key="k", server_url=url)
+HELLO: Any = [{"role": "user", "content": "Hi"}]
+ITEM: Any = {"custom_id": "a", "params": {"model": "claude-x", "max_tokens": 9, "messages": HELLO}}
+Call = Callable[[str], Any]
 
 
-def _hugging_face(url: str) -> huggingface_hub.InferenceClient:
-    return huggingface_hub.InferenceClient(model=url)
+def _groq(ask: Callable[[groq.Groq], Any]) -> Call:
+    def call(url: str) -> Any:
+        with groq.Groq(api_key="k", base_url=url) as client:
+            return ask(client)
+
+    return call
 
 
-def _conversation(url: str) -> list[Any]:
-    with _mistral(url).beta.conversations.start_stream(inputs="x", model="mistral-medium-latest") as events:
+def _mistral(ask: Callable[[mistralai.client.Mistral], Any]) -> Call:
+    def call(url: str) -> Any:
+        with mistralai.client.Mistral(api_key="k", server_url=url) as client:
+            return ask(client)
+
+    return call
+
+
+def _hugging_face(ask: Callable[[huggingface_hub.InferenceClient], Any], path: str = "") -> Call:
+    def call(url: str) -> Any:
+        try:
+            with huggingface_hub.InferenceClient(model=url + path) as client:
+                return ask(client)
+        finally:
+            huggingface_hub.close_session()
+
+    return call
+
+
+def _anthropic(ask: Callable[[anthropic.Anthropic], Any]) -> Call:
+    def call(url: str) -> Any:
+        with anthropic.Anthropic(api_key="k", base_url=url) as client:
+            return ask(client)
+
+    return call
+
+
+def _openai_transcript(url: str) -> list[Any]:
+    with openai.OpenAI(api_key="k", base_url=url + "/v1") as client:
+        return list(client.audio.transcriptions.create(model="gpt-4o-transcribe", file=_wav(), stream=True))
+
+
+def _conversation(client: mistralai.client.Mistral) -> list[Any]:
+    with client.beta.conversations.start_stream(inputs="x", model="mistral-medium-latest") as events:
         return [event.event for event in events]
 
 
-def _hugging_face_stream(url: str) -> list[Any]:
-    client = _hugging_face(url)  # which closes its streams when nobody holds it any more
-    return list(client.text_generation("Hi", details=True, stream=True))
-
-
-HELLO: Any = [{"role": "user", "content": "Hi"}]
-ITEM: Any = {"custom_id": "a", "params": {"model": "claude-x", "max_tokens": 9, "messages": HELLO}}
-CALLS: dict[str, tuple[Callable[[str], Any], dict[str, Any]]] = {
+CALLS: dict[str, tuple[Call, dict[str, Any]]] = {
     "groq": (
-        lambda url: groq.Groq(api_key="k", base_url=url).chat.completions.create(model="llama", messages=HELLO),
+        _groq(lambda client: client.chat.completions.create(model="llama", messages=HELLO)),
         {"dialect": "openai_chat", "model": "llama", "total_tokens": 7, "endpoint": "/openai/v1/chat/completions"},
     ),
     "groq-streamed": (
-        lambda url: list(
-            groq.Groq(api_key="k", base_url=url).chat.completions.create(model="llama", messages=HELLO, stream=True)
-        ),
+        _groq(lambda client: list(client.chat.completions.create(model="llama", messages=HELLO, stream=True))),
         {"dialect": "openai_chat", "is_streaming": True, "content_chunks": 3, "total_tokens": 7},
     ),
     "groq-transcription": (
-        lambda url: groq.Groq(api_key="k", base_url=url).audio.transcriptions.create(
-            model="whisper-large-v3", file=_wav(), temperature=0.5
-        ),
-        {"dialect": "openai_transcriptions", "model": "whisper-large-v3", "temperature": 0.5, "total_tokens": 7},
+        _groq(lambda client: client.audio.transcriptions.create(model="whisper", file=_wav(), temperature=0.5)),
+        {"dialect": "openai_transcriptions", "model": "whisper", "temperature": 0.5, "total_tokens": 7},
     ),
     "openai-transcription": (
-        lambda url: list(
-            openai.OpenAI(api_key="k", base_url=url + "/v1").audio.transcriptions.create(
-                model="gpt-4o-transcribe", file=_wav(), stream=True
-            )
-        ),
+        _openai_transcript,
         {"dialect": "openai_transcriptions", "model": "gpt-4o-transcribe", "is_streaming": True, "content_chunks": 2,
          "prompt_tokens": 14, "completion_tokens": 4},
     ),
     "mistral-fim": (
-        lambda url: _mistral(url).fim.complete(model="codestral-latest", prompt="def", suffix="return", max_tokens=9),
-        {"dialect": "mistral_fim", "model": "codestral-latest", "max_tokens": 9, "total_tokens": 7},
+        _mistral(lambda client: client.fim.complete(model="codestral", prompt="def", suffix="return", max_tokens=9)),
+        {"dialect": "mistral_fim", "model": "codestral", "max_tokens": 9, "total_tokens": 7},
     ),
     "mistral-agents": (
-        lambda url: _mistral(url).agents.complete(agent_id="ag_1", messages=HELLO),
+        _mistral(lambda client: client.agents.complete(agent_id="ag_1", messages=HELLO)),
         {"dialect": "mistral_agents", "model": None, "response_model": "an-agents-model", "total_tokens": 7},
     ),
     "mistral-conversation": (
-        _conversation,
+        _mistral(_conversation),
         {"dialect": "conversations", "model": "mistral-medium-latest", "is_streaming": True, "content_chunks": 6,
          "response_id": "conv_06", "prompt_tokens": 188, "completion_tokens": 55, "total_tokens": 7355},
     ),
     "tgi": (
-        lambda url: _hugging_face(url).text_generation("Hi", details=True, max_new_tokens=9),
+        _hugging_face(lambda client: client.text_generation("Hi", details=True, max_new_tokens=9)),
         {"dialect": "generate_root", "max_tokens": 9, "prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8,
          "finish_reason": "eos_token", "server_total_ms": 250.0},
     ),
     "tgi-streamed": (
-        _hugging_face_stream,
+        _hugging_face(lambda client: list(client.text_generation("Hi", details=True, stream=True))),
         {"dialect": "generate_root", "is_streaming": True, "content_chunks": 2, "prompt_tokens": 5, "total_tokens": 8},
     ),
     "tei": (
-        lambda url: _hugging_face(url + "/embed").feature_extraction(["a", "b"]).tolist(),
+        _hugging_face(lambda client: client.feature_extraction(["a", "b"]).tolist(), "/embed"),
         {"dialect": "tei_embed", "message_count": 2, "prompt_tokens": 8, "completion_tokens": None,
          "usage_source": "reported", "server_total_ms": 12.0},
     ),
     "anthropic-batch": (
-        lambda url: anthropic.Anthropic(api_key="k", base_url=url).messages.batches.create(requests=[ITEM] * 2).id,
+        _anthropic(lambda client: client.messages.batches.create(requests=[ITEM] * 2).id),
         {"dialect": "anthropic_batch", "model": "claude-x", "message_count": 2, "response_id": "msgbatch_1",
          "total_tokens": None},
     ),
     "anthropic-batch-results": (
-        lambda url: list(anthropic.Anthropic(api_key="k", base_url=url).messages.batches.results("msgbatch_1")),
+        _anthropic(lambda client: list(client.messages.batches.results("msgbatch_1"))),
         {"dialect": "anthropic_batch_fetch", "response_model": "claude-x", "prompt_tokens": 80,
          "completion_tokens": 16, "cached_tokens": 10, "service_tier": "batch", "response_id": "msgbatch_1",
          "is_streaming": False, "time_to_first_token_ms": None},
@@ -178,9 +200,7 @@ CALLS: dict[str, tuple[Callable[[str], Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_the_client_is_told_the_same_and_the_record_what_happened(
-    name: str, server: FakeUpstream, stage: Stage
-) -> None:
+def test_the_client_is_told_the_same_and_the_record_knows(name: str, server: FakeUpstream, stage: Stage) -> None:
     call, told = CALLS[name]
     with stage.play(vendors):
         through = call(f"http://127.0.0.1:{stage.proxy.port}")

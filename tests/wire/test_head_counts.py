@@ -4,9 +4,10 @@ import pytest
 
 from llm_metrics_proxy.proxy.answers import response_head
 from llm_metrics_proxy.proxy.headers import RESPONSE_RULES, sort_fields
-from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import ResponseFacts
+from llm_metrics_proxy.wire.endpoints import DIALECTS
 from llm_metrics_proxy.wire.head_counts import HeadCounts, read_counts, with_head
+from llm_metrics_proxy.wire.token_counts import tokens_from
 
 TGI = {"x-prompt-tokens": 5, "x-generated-tokens": 3, "x-total-time": 250}
 
@@ -33,23 +34,32 @@ def test_they_are_found_in_a_head_however_they_are_spelt() -> None:
     assert b"X-Compute-Tokens: 8\r\n" in head.start
 
 
+def told(facts: ResponseFacts, counts: HeadCounts, dialect: str) -> tuple[int | None, ...]:
+    reported = with_head(facts, counts).usage_reported
+    usage = None if reported is None else tokens_from(reported, dialect)
+    return () if usage is None else (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, usage.rejected)
+
+
 @pytest.mark.parametrize(
-    ("facts", "counts", "tokens"),
+    ("body", "counts", "tokens"),
     [
-        (ResponseFacts(), TGI, (5, 3, 8, UsageSource.REPORTED)),
-        (ResponseFacts(), {"x-compute-tokens": 8}, (8, None, None, UsageSource.REPORTED)),
-        (ResponseFacts(), {"x-total-time": 9}, (None, None, None, UsageSource.NONE)),
-        (ResponseFacts(completion_tokens=7, usage_source=UsageSource.REPORTED), TGI, (5, 7, 12, UsageSource.REPORTED)),
-        (ResponseFacts(prompt_tokens=1, completion_tokens=2, total_tokens=4, usage_source=UsageSource.REPORTED), TGI,
-         (1, 2, 4, UsageSource.REPORTED)),
-        (ResponseFacts(), {"x-compute-tokens": 2**41}, (None, None, None, UsageSource.NONE)),
+        (None, TGI, (5, 3, 8, False)),
+        (None, {"x-compute-tokens": 8}, (8, None, None, False)),
+        (None, {"x-total-time": 9}, ()),
+        ('{"details":{"generated_tokens":7}}', TGI, (5, 7, 12, False)),
+        ('{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}', TGI, (1, 2, 3, False)),
+        ('{"details":{"generated_tokens":-7}}', TGI, (5, 3, 8, True)),
+        (None, {"x-compute-tokens": 2**41}, (None, None, None, True)),
     ],
-)  # fmt: skip
-def test_the_body_says_more(
-    facts: ResponseFacts, counts: HeadCounts, tokens: tuple[int | None, int | None, int | None, UsageSource]
-) -> None:
-    found = with_head(facts, counts)
-    assert (found.prompt_tokens, found.completion_tokens, found.total_tokens, found.usage_source) == tokens
+)
+def test_the_body_says_more(body: str | None, counts: HeadCounts, tokens: tuple[int | None, ...]) -> None:
+    assert told(ResponseFacts(usage_reported=body), counts, "generate") == tokens
+
+
+@pytest.mark.parametrize("dialect", ["tei_embed", "tei_predict", "rerank", "generate_root"])
+def test_every_dialect_that_is_counted_in_the_head_knows_it(dialect: str) -> None:
+    assert told(ResponseFacts(), {"x-compute-tokens": 8, "x-total-time": 12}, dialect) == (8, None, None, False)
+    assert all(each.tokens is not None for each in DIALECTS if each.counts_in_head)
 
 
 def test_the_servers_own_time_stands_beside_the_bodys() -> None:

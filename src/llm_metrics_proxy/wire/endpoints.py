@@ -25,8 +25,10 @@ from llm_metrics_proxy.wire.apis import (
     mistral,
     ollama,
     openai_body,
+    openai_objects,
     openai_realtime,
     openai_responses,
+    openai_responses_session,
     openai_stream,
     other_operations,
     tei,
@@ -63,7 +65,9 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     *openai_stream.DIALECTS,
     *openai_body.DIALECTS,
     *openai_responses.DIALECTS,
+    *openai_responses_session.DIALECTS,
     *openai_realtime.DIALECTS,
+    *openai_objects.DIALECTS,
     *anthropic.DIALECTS,
     *anthropic_batches.DIALECTS,
     *llama_native.DIALECTS,
@@ -80,7 +84,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
 # controls, llama.cpp's slots and LM Studio's model loading.
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DIALECTS,
-    Endpoint(paths=("responses/compact", "responses/input_tokens")),
+    *openai_objects.ENDPOINTS,
     Endpoint(paths=("tokenize", "detokenize")),  # vLLM, llama.cpp, SGLang, TEI
     Endpoint(paths=("/embedding", "/apply-template", "chat/completions/control", "chat/completions/input_tokens")),
     Endpoint(paths=("/decode", "/chat_tokenize")),  # TEI, TGI

@@ -6,22 +6,25 @@ too, but not for streams). Both give ``x-total-time`` in milliseconds.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import ResponseFacts
-from llm_metrics_proxy.wire.facts import usage_of
-from llm_metrics_proxy.wire.server_times import ServerTimes, head_times
+from llm_metrics_proxy.wire.facts import Usage, usage_of
+from llm_metrics_proxy.wire.server_times import head_times
+from llm_metrics_proxy.wire.usage_reports import Reports, kept_text
 
+WHERE: Final = "head"  # among the reports of an answer
 _PROMPT: Final = ("x-prompt-tokens", "x-compute-tokens")
 _GENERATED: Final = "x-generated-tokens"
 _TIME: Final = "x-total-time"
 FIELDS: Final = (*_PROMPT, _GENERATED, _TIME)
-WHERE: Final = "head"
+_NOTHING: Final = Usage()
 
 HeadCounts = Mapping[str, int]  # by lower-case name of the field
+
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def read_counts(fields: Mapping[str, bytes]) -> HeadCounts | None:
@@ -31,20 +34,30 @@ def read_counts(fields: Mapping[str, bytes]) -> HeadCounts | None:
 
 
 def with_head(facts: ResponseFacts, counts: HeadCounts) -> ResponseFacts:
-    """The facts of an answer, and of what its body left open those of its head."""
-    prompt = next((counts[name] for name in _PROMPT if name in counts), None)
-    told = usage_of(prompt=prompt, completion=counts.get(_GENERATED))
-    known = usage_of(
-        prompt=told.prompt_tokens if facts.prompt_tokens is None else facts.prompt_tokens,
-        completion=told.completion_tokens if facts.completion_tokens is None else facts.completion_tokens,
-        total=facts.total_tokens,
+    """The facts of an answer, with what its head reported. The body's times stand before those of the head."""
+    told = {name: count for name, count in counts.items() if name != _TIME}
+    reported = facts.usage_reported
+    if told:
+        reported = kept_text({**({} if reported is None else _decode(reported)), WHERE: told})
+    times = {**(head_times(counts.get(_TIME)) or {}), **(facts.further or {})}
+    return msgspec.structs.replace(facts, usage_reported=reported, further=times or None)
+
+
+def head_tokens(reports: Reports, body: Usage = _NOTHING) -> Usage:
+    """The counts of a body, and of what it left open those of the head."""
+    head = reports.get(WHERE)
+    if head is None:
+        return body
+    prompt = next((head[name] for name in _PROMPT if name in head), None)
+    both = usage_of(
+        prompt=prompt if body.prompt_tokens is None else body.prompt_tokens,
+        completion=head.get(_GENERATED) if body.completion_tokens is None else body.completion_tokens,
+        total=body.total_tokens,
     )
-    times: ServerTimes = {**(head_times(counts.get(_TIME)) or {}), **(facts.further or {})}
     return msgspec.structs.replace(
-        facts,
-        prompt_tokens=known.prompt_tokens,
-        completion_tokens=known.completion_tokens,
-        total_tokens=known.total_tokens,
-        usage_source=facts.usage_source if known.is_empty else UsageSource.REPORTED,
-        further=times or None,
+        body,
+        prompt_tokens=both.prompt_tokens,
+        completion_tokens=both.completion_tokens,
+        total_tokens=both.total_tokens,
+        rejected=body.rejected or both.rejected,
     )

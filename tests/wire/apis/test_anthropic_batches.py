@@ -8,6 +8,7 @@ from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.anthropic_batches import ANTHROPIC_BATCH, BatchBodyReader, BatchResultsReader
 from llm_metrics_proxy.wire.base import RequestFacts, ResponseFacts
+from tests.wire.counted import counted
 from tests.wire.streams import compact, facts_of
 
 USAGE = {
@@ -57,7 +58,7 @@ def test_a_count_that_cannot_be_one_is_refused() -> None:
 def test_a_line_that_is_too_long_is_left_out_and_said_to_be() -> None:
     reader = BatchResultsReader(max_event_bytes=1024)
     reader.feed(result(1) + b'{"custom_id":"' + b"x" * 5000 + b'"}\n' + result(2))
-    found = reader.finish()
+    found = counted(reader)
     assert (found.prompt_tokens, found.malformed) == (80, True)
 
 

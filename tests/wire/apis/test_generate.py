@@ -14,6 +14,7 @@ from llm_metrics_proxy.wire.apis.generate import (
     GenerateStreamReader,
 )
 from llm_metrics_proxy.wire.base import SAW_TERMINAL, SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
+from tests.wire.counted import counted
 from tests.wire.cuts import three_ways
 from tests.wire.streams import compact, facts_of
 
@@ -215,7 +216,7 @@ def test_a_stream_of_many_answers_is_bounded() -> None:
     reader = GenerateStreamReader()
     for number in range(5000):
         reader.feed(event(text="x", index=number, meta_info=meta(1)))
-    assert reader.finish().completion_tokens == 4096
+    assert counted(reader).completion_tokens == 4096
 
 
 def test_bodies_are_read_alike_however_they_are_cut() -> None:
@@ -226,4 +227,4 @@ def test_bodies_are_read_alike_however_they_are_cut() -> None:
         for piece in pieces:
             seen |= reader.feed(piece)
         assert not seen & SAW_TOKEN
-        assert reader.finish().completion_tokens == 2
+        assert counted(reader).completion_tokens == 2

@@ -13,6 +13,7 @@ from llm_metrics_proxy.wire.apis.lmstudio import LmStudioStreamReader
 from llm_metrics_proxy.wire.apis.mistral import ConversationStreamReader
 from llm_metrics_proxy.wire.event_reader import EventReader
 from tests.wire.apis import test_anthropic_batches, test_generate, test_koboldcpp, test_lmstudio, test_mistral
+from tests.wire.counted import counted
 from tests.wire.cuts import CALM
 from tests.wire.streams import named
 
@@ -47,4 +48,4 @@ def test_reading_event_by_event_says_the_same_as_reading_in_one_piece(name: str,
     for piece in pieces:
         seen_in_many |= many.feed(piece)
     assert seen_in_many == seen_in_one
-    assert many.finish() == one.finish()
+    assert counted(many) == counted(one)

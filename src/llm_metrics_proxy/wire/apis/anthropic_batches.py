@@ -5,22 +5,22 @@ Source: Anthropic's API reference, "Message Batches". The results are JSON lines
 id, in the record of the request that made it and in those of requests for its results.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.apis.anthropic import ANTHROPIC_MESSAGES, AnthropicUsage
+from llm_metrics_proxy.wire.apis.anthropic import ANTHROPIC_MESSAGES, anthropic_tokens
 from llm_metrics_proxy.wire.base import RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.countable import countable
+from llm_metrics_proxy.wire.dialects import FETCH
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, short_text
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.requests import ModelRequest
 from llm_metrics_proxy.wire.tolerant import MISSING, decode, read_items
-from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
+from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports, summed
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
+_WHERE: Final = "usage"  # of the message in each result
 _COUNTED: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens",
                    "cache_creation", "output_tokens_details")  # fmt: skip
 
@@ -77,9 +77,7 @@ class _Line(msgspec.Struct, gc=False):
 
 def batch_tokens(reports: Reports) -> Usage:
     """As of one message, of the sums."""
-    usage = AnthropicUsage()
-    usage.take(dict(reports.get("result.message.usage", {})), with_output=True)
-    return usage.usage() or Usage()
+    return anthropic_tokens({_WHERE: summed(reports, _WHERE)})
 
 
 class BatchResultsReader(EventReader):
@@ -101,15 +99,18 @@ class BatchResultsReader(EventReader):
         if message is None:
             return 0
         self._model = self._model or cut(message.model)
-        if isinstance(message.usage, Mapping):
-            self._reports.add("result.message.usage", countable(message.usage, _COUNTED))
+        usage = message.usage
+        if isinstance(usage, dict):
+            listed = usage.get("iterations")
+            more = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+            for part in (usage, *(each for each in more if each.get("type") == "compaction")):  # in no other count
+                self._reports.add(_WHERE, {name: part[name] for name in _COUNTED if part.get(name) is not None} or None)
         return 0
 
     def facts(self, **ends: Any) -> ResponseFacts:
-        reports = self._reports.merged
         return response_facts(
             response_model=self._model,
-            usage=batch_tokens(reports) if reports else None,
+            reports=self._reports,
             service_tier="batch",
             **{**ends, "content_chunks": None, "terminal": True},
         )
@@ -123,14 +124,13 @@ ANTHROPIC_BATCH: Final = msgspec.structs.replace(
     read_request=BatchRequest.read,
     stream_reader=None,
     body_reader=BatchBodyReader,
-    tokens=None,
     signs=(),
     never_empty=False,
 )
 ANTHROPIC_BATCH_FETCH: Final = msgspec.structs.replace(
     ANTHROPIC_BATCH,
     name="anthropic_batch_fetch",  # so named, it is counted once however often it is fetched
-    operation="fetch",
+    operation=FETCH,
     paths=("messages/batches/{id}/results",),
     method="GET",
     read_request=ModelRequest.read,

@@ -17,17 +17,18 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from llm_metrics_proxy.wire.answer_list import AnswerListReader
+from llm_metrics_proxy.wire.apis.openai_usage import read_usage
 from llm_metrics_proxy.wire.apis.other_operations import SOUND
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.countable import countable
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts, error_in_body
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import Usage, cut, read_usage, response_facts, short_text, usage_of
+from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, short_text, usage_of
+from llm_metrics_proxy.wire.head_counts import head_tokens
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.server_times import sglang_times
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items
-from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
+from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports, members_given, summed
 
 _META_COUNTS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "spec_verify_ct")
 _MOST_ANSWERS: Final = 4096  # of one stream; of further ones nothing is kept
@@ -124,17 +125,21 @@ class _Generated(msgspec.Struct, gc=False):
 
 def generate_tokens(reports: Reports) -> Usage:
     """Each answer has reported its own prompt, so that of several answers to one prompt each counts it."""
+    return head_tokens(reports, _body_tokens(reports))
+
+
+def _body_tokens(reports: Reports) -> Usage:
     if "usage" in reports:
-        return read_usage(dict(reports["usage"]))
+        return read_usage(reports["usage"])
     if "meta_info" in reports:
-        meta = reports["meta_info"]
+        meta = summed(reports, "meta_info")
         return usage_of(
             prompt=meta.get("prompt_tokens"),
             completion=meta.get("completion_tokens"),
             cached=meta.get("cached_tokens"),
             reasoning=meta.get("reasoning_tokens"),
         )
-    details = reports.get("details", {})
+    details = summed(reports, "details")
     prompt = details.get("input_length")
     return usage_of(
         prompt=details.get("prefill") if prompt is None else prompt, completion=details.get("generated_tokens")
@@ -146,22 +151,21 @@ def _reports(answers: Iterable[_Generated]) -> UsageReports:
     for answer in answers:
         reports.take("usage", answer.usage)
         if isinstance(answer.meta_info, dict):
-            reports.add("meta_info", countable(answer.meta_info, _META_COUNTS))
+            meta = answer.meta_info
+            reports.add("meta_info", {name: meta[name] for name in _META_COUNTS if meta.get(name) is not None} or None)
         elif answer.details is not None:
-            counts = _counts_of(answer.details)
-            reports.add("details", countable(counts, counts))
+            reports.add("details", _counts_of(answer.details))
     return reports
 
 
-def _counts_of(details: _Details) -> dict[str, Any]:
+def _counts_of(details: _Details) -> dict[str, Any] | None:
     """``best_of_sequences`` are the answers that were generated too, and not chosen."""
     generated, others = details.generated_tokens, details.best_of_sequences
-    counts = {"generated_tokens": generated, "input_length": details.input_length}
     if type(generated) is int and isinstance(others, list):
         also = [each.get("generated_tokens") for each in others if isinstance(each, dict)]
-        counts["generated_tokens"] = generated + sum(count for count in also if type(count) is int and count > 0)
+        generated += sum(count for count in also if type(count) is int and count > 0)
     prefill = count_items(details.prefill)
-    return counts if not prefill else {**counts, "prefill": prefill}
+    return members_given(generated_tokens=generated, input_length=details.input_length, prefill=prefill or None)
 
 
 def _finish(answer: _Generated) -> tuple[str | None, ErrorFacts | None]:
@@ -186,7 +190,6 @@ def _error(answer: _Generated) -> ErrorFacts | None:
 
 
 def _facts(answers: Sequence[_Generated], **ends: Any) -> ResponseFacts:
-    reports = _reports(answers).merged
     ids = [
         answer.meta_info.get("id") if isinstance(answer.meta_info, dict) else answer.request_id for answer in answers
     ]
@@ -195,7 +198,7 @@ def _facts(answers: Sequence[_Generated], **ends: Any) -> ResponseFacts:
     return response_facts(
         response_model=next((model for model in models if model), None),
         finish_reason=next((reason for reason, _ in map(_finish, answers) if reason), None),
-        usage=generate_tokens(reports) if reports else None,
+        reports=_reports(answers),
         response_id=short_text(ids[0]) if ids else None,
         times=sglang_times(metas),
         **ends,

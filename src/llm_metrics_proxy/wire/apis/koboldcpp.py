@@ -10,13 +10,12 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
-from llm_metrics_proxy.wire.countable import countable
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING
-from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
+from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports, members_given, summed
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 
@@ -62,7 +61,7 @@ class _KoboldAnswer(msgspec.Struct, gc=False):
 
 def kobold_tokens(reports: Reports) -> Usage:
     """The sums over all results."""
-    counts = reports.get("results", {})
+    counts = summed(reports, "results")
     return usage_of(prompt=counts.get("prompt_tokens"), completion=counts.get("completion_tokens"))
 
 
@@ -78,11 +77,11 @@ class KoboldBodyReader(WholeBodyReader):
     def facts_of(self, answer: _KoboldAnswer, **ends: Any) -> ResponseFacts:
         reports, results = UsageReports(), answer.results or []
         for result in results:
-            counts = {"prompt_tokens": result.prompt_tokens, "completion_tokens": result.completion_tokens}
-            reports.add("results", countable(counts, counts))
+            counts = members_given(prompt_tokens=result.prompt_tokens, completion_tokens=result.completion_tokens)
+            reports.add("results", counts)
         return response_facts(
             finish_reason=next((reason for result in results if (reason := _reason(result.finish_reason))), None),
-            usage=kobold_tokens(reports.merged) if any(reports.merged.values()) else None,
+            reports=reports,
             **ends,
         )
 

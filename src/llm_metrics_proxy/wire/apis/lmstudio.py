@@ -76,7 +76,7 @@ def _facts(answer: _LmStudioAnswer, model: str | None, **ends: Any) -> ResponseF
     calls = None if answer.output is None else sum(item.type == "tool_call" for item in answer.output)
     return response_facts(
         response_model=cut(answer.model_instance_id) or model,
-        usage=lmstudio_tokens(reports.merged) if reports.merged else None,
+        reports=reports,
         tool_call_count=calls,
         response_id=short_text(answer.response_id),
         times=lmstudio_times(answer.stats),

@@ -21,7 +21,7 @@ from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import Usage, cut, read_usage, response_facts, short_text
+from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items
 from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
@@ -81,8 +81,11 @@ class _ConversationEvent(msgspec.Struct, gc=False):
 
 
 def conversation_tokens(reports: Reports) -> Usage:
-    """As OpenAI names them; the total has more in it than the sum."""
-    return read_usage(dict(reports.get("usage", {})))
+    """The total has what connectors read in it, which is more than the sum."""
+    usage = reports.get("usage", {})
+    return usage_of(
+        prompt=usage.get("prompt_tokens"), completion=usage.get("completion_tokens"), total=usage.get("total_tokens")
+    )
 
 
 class ConversationBodyReader(WholeBodyReader):
@@ -95,7 +98,7 @@ class ConversationBodyReader(WholeBodyReader):
         reports.take("usage", answer.usage)
         return response_facts(
             response_model=next((model for each in outputs if (model := cut(each.model))), None),
-            usage=conversation_tokens(reports.merged) if reports.merged else None,
+            reports=reports,
             tool_call_count=None if answer.outputs is None else sum(each.type == "function.call" for each in outputs),
             response_id=short_text(answer.conversation_id),
             **ends,
@@ -126,10 +129,9 @@ class ConversationStreamReader(EventReader):
         return 0 if take is None else take(self, event)
 
     def facts(self, **ends: Any) -> ResponseFacts:
-        reports = self._reports.merged
         return response_facts(
             response_model=self._model,
-            usage=conversation_tokens(reports) if reports else None,
+            reports=self._reports,
             tool_call_count=len(self._calls),
             response_id=self._id,
             **ends,

@@ -10,6 +10,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.head_counts import head_tokens
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING
 
@@ -30,6 +31,7 @@ TEI_EMBED: Final = Dialect(
     provider=None,
     read_request=TeiRequest.read,
     has_output=False,
+    tokens=head_tokens,
     counts_in_head=True,
 )
 TEI_PREDICT: Final = msgspec.structs.replace(
