@@ -72,8 +72,10 @@ class OpenAIStreamReader(EventReader):
             self._id = short_text(event.id)
         if event.service_tier is not None and self._tier is None:
             self._tier = cut(event.service_tier)
-        if event.error or event.object == "error":
-            return self.error_seen(answer_error(event))
+        if event.error or event.object == "error" or event.base_resp is not None or event.x_groq is not None:
+            error = answer_error(event)
+            if error is not None:
+                return self.error_seen(error)
         self.only_text = event.timings is None
         was_terminal = self.terminal
         seen = self._read_choices(event.choices) if event.choices else 0
