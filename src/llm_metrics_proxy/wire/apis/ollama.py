@@ -107,7 +107,6 @@ class OllamaBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = OllamaLine
-    max_depth: ClassVar[int] = 3  # the answer, its message, the tool calls
 
     def facts_of(self, answer: OllamaLine, **ends: Any) -> ResponseFacts:
         calls = None if answer.message is None else tool_calls_of(answer.message)

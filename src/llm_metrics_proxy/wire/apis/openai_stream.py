@@ -19,7 +19,6 @@ from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, answer_usage, cut, response_facts, short_text
-from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
 from llm_metrics_proxy.wire.server_times import openai_times
 
 _THINKING_PARTS: Final = ("thinking", "reasoning")
@@ -53,8 +52,8 @@ class OpenAIStreamReader(EventReader):
     kind: ClassVar[type[msgspec.Struct]] = _ChatChunk
     rules: ClassVar[FormRules] = FormRules(texts=(b'"content":"',))
 
-    def __init__(self, max_event_bytes: int = MAX_PIECE_BYTES) -> None:
-        super().__init__(max_event_bytes)
+    def __init__(self) -> None:
+        super().__init__()
         self._model: str | None = None
         self._finish_reason: str | None = None
         self._refused = False  # some choice brought a refusal

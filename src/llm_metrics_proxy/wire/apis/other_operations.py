@@ -94,8 +94,6 @@ class OtherStreamReader(EventReader):
 
     kind: ClassVar[type[msgspec.Struct]] = _OtherAnswer
     rules: ClassVar[FormRules] = FormRules(texts=(b'"delta":"', b'"audio":"'))
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # a whole picture
-    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
