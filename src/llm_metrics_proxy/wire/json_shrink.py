@@ -151,10 +151,8 @@ class JsonShrinker:
         inside, self._next = self._next, 0  # nothing is kept that follows without a key
         if self._closers and self._closers[-1] == _ARRAY_END:
             around = self._open_ones[-1]
-            if isinstance(around, int):
-                inside = around - 1
-            else:  # of what is described there are lists, and no lists of lists
-                inside = around if byte == _OBJECT else 0
+            listed = around if byte == _OBJECT else 0  # of what is described there are lists, and no lists of lists
+            inside = around - 1 if isinstance(around, int) else listed
         if inside == 0:
             self._kept.append(_CLOSER[byte])
             self._skipped_depth = 1
