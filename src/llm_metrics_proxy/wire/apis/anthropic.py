@@ -238,6 +238,7 @@ ANTHROPIC_MESSAGES: Final = Dialect(
     read_request=AnthropicRequest.read,
     stream_reader=AnthropicStreamReader,
     body_reader=AnthropicBodyReader,
+    signs=("content",),
 )
 ANTHROPIC_COUNT_TOKENS: Final = Dialect(
     name="anthropic_count_tokens",

@@ -129,5 +129,6 @@ LLAMA_COMPLETION: Final = Dialect(
     read_request=LlamaRequest.read,
     stream_reader=LlamaStreamReader,
     body_reader=LlamaBodyReader,
+    signs=("content", "choices", "["),  # several prompts give a list
 )
 DIALECTS: Final = (LLAMA_COMPLETION,)

@@ -202,5 +202,6 @@ OPENAI_EMBEDDINGS: Final = Dialect(
     read_request=EmbeddingsRequest.read,
     body_reader=OpenAIBodyReader,
     has_output=False,
+    signs=("data", "embeddings", "embedding", "vectors", "["),  # llama.cpp, without a prefix, gives a list
 )
 DIALECTS: Final = (OPENAI_EMBEDDINGS,)

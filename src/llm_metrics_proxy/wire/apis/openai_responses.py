@@ -215,5 +215,6 @@ OPENAI_RESPONSES: Final = Dialect(
     read_request=ResponsesRequest.read,
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
+    signs=("output",),
 )
 DIALECTS: Final = (OPENAI_RESPONSES,)

@@ -163,6 +163,8 @@ OPENAI_CHAT: Final = Dialect(
     stream_reader=OpenAIStreamReader,
     body_reader=OpenAIBodyReader,
     can_inject_usage=True,
+    signs=("choices",),
+    never_empty=True,
 )
 OPENAI_COMPLETIONS: Final = Dialect(
     name="openai_completions",
@@ -172,6 +174,8 @@ OPENAI_COMPLETIONS: Final = Dialect(
     stream_reader=OpenAIStreamReader,
     body_reader=OpenAIBodyReader,
     can_inject_usage=True,
+    signs=("choices",),
+    never_empty=True,
 )
 DIALECTS: Final = (
     OPENAI_CHAT,
