@@ -79,10 +79,8 @@ def served(kind: str, *, coding: str | None = None, pause_s: float = 0.0) -> Scr
     stream = b"".join(events)
     body = stream if coding is None else compressed(stream, coding)
     pieces = [body[start : start + 300_001] for start in range(0, len(body), 300_001)]
-    script: Script = [Send(head(200, media, CHUNKED, *fields))]
-    for piece in pieces:
-        script += [Send(chunk(piece)), Pause(pause_s)] if pause_s else [Send(chunk(piece))]
-    return [*script, Send(LAST_CHUNK)]
+    sent = [step for piece in pieces for step in (Send(chunk(piece)), Pause(pause_s))]
+    return [Send(head(200, media, CHUNKED, *fields)), *sent, Send(LAST_CHUNK)]
 
 
 @pytest.mark.parametrize("coding", [None, "gzip"])

@@ -84,7 +84,7 @@ LARGE: dict[str, tuple[Callable[[], ResponseReader], list[bytes], dict[str, Any]
         context=[7] * 500_000, **streams.OLLAMA_END)], {"finish_reason": "stop", "total_tokens": 308}),
     "images": (ALL["audio"][0], [named("image_generation.partial_image", b64_json=PICTURE, partial_image_index=0),
         named("image_generation.completed", b64_json=PICTURE, usage={"input_tokens": 5, "output_tokens": 9})],
-        {"total_tokens": 14, "content_chunks": 1}),
+        {"total_tokens": 14, "content_chunks": 2}),
 }  # fmt: skip
 
 

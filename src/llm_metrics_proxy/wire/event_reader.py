@@ -26,6 +26,7 @@ from llm_metrics_proxy.wire.sse import SseEvent, SseReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode, decoder_of
 
 _LONGEST_MARKER: Final = 16  # [DONE] and some white space
+_MAX_ODD_BYTES: Final = 64 * 1024  # kept of an event that showed nothing
 _MOST_FORMS: Final = 8  # a stream whose events differ in more than the rules say is not worth further tries
 _ONLY_TEXT: Final = frozenset({SAW_TOKEN, SAW_VISIBLE})
 
@@ -72,7 +73,7 @@ class EventReader(ABC):
     def frame_by(self, frame: type[SseReader | NdjsonReader]) -> None:
         """Take the same events, framed in another way than the dialect's own. Only before the first ``feed``."""
         if frame is not self.frame:
-            self._framer = frame(self.max_event_bytes)
+            self._framer = frame(shape_of(self.kind))
             self._tries = 0  # ``rules`` are about the other framing
 
     @abstractmethod
@@ -151,6 +152,8 @@ class EventReader(ABC):
         return seen or self._showed_nothing(data)
 
     def _showed_nothing(self, data: bytes) -> int:
+        if len(data) > _MAX_ODD_BYTES:
+            data = data[:_MAX_ODD_BYTES]
         self.first_odd = self.first_odd or data
         self.last_odd = data
         return 0

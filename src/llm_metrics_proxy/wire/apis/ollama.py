@@ -66,6 +66,7 @@ class _OllamaMessage(msgspec.Struct, gc=False):
     content: Any = None
     thinking: Any = None
     tool_calls: Any = None
+    images: Any = None
 
 
 class OllamaLine(msgspec.Struct, gc=False):
@@ -75,6 +76,8 @@ class OllamaLine(msgspec.Struct, gc=False):
     message: _OllamaMessage | None = None
     response: Any = None  # of /api/generate
     thinking: Any = None
+    image: Any = None  # of models that make pictures
+    images: Any = None
     done: Any = None
     done_reason: str | None = None
     prompt_eval_count: Any = None
@@ -134,12 +137,12 @@ class OllamaStreamReader(EventReader):
             self._model = cut(event.model)
         self.only_text, message = True, event.message
         seen = SAW_TOKEN if event.thinking else 0
-        if event.response:
+        if event.response or event.image or event.images:
             seen = SAW_VISIBLE
         if message is not None:
             calls = tool_calls_of(message)
             self._tool_calls = (self._tool_calls or 0) + calls
-            if message.content or calls:
+            if message.content or calls or message.images:
                 seen = SAW_VISIBLE
             elif message.thinking:
                 seen |= SAW_TOKEN

@@ -21,7 +21,6 @@ from llm_metrics_proxy.wire.tolerant import MISSING
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 _ENDS: Final = (".done", ".completed")
-_PICTURES: Final = ".partial_image"
 
 
 class OtherRequest(ModelRequest):
@@ -45,6 +44,17 @@ class OtherRequest(ModelRequest):
         )
 
 
+class _OtherDelta(msgspec.Struct, gc=False):
+    content: Any = None
+
+
+class _OtherChoice(msgspec.Struct, gc=False):
+    """vLLM streams a transcription in chat's shape."""
+
+    delta: _OtherDelta | None = None
+    finish_reason: Any = None
+
+
 class _OtherAnswer(msgspec.Struct, gc=False):
     """A whole answer, or an event of a streamed one."""
 
@@ -55,6 +65,10 @@ class _OtherAnswer(msgspec.Struct, gc=False):
     meta: Any = None  # Cohere: {"tokens": {"input_tokens", "output_tokens"}, "billed_units": {…}}
     delta: Any = None
     audio: Any = None
+    text: Any = None  # of one speaker's segment; in the end the whole
+    b64_json: Any = None  # a picture
+    url: Any = None
+    choices: list[_OtherChoice] | None = None
     error: Any = None
 
 
@@ -88,7 +102,8 @@ class OtherBodyReader(WholeBodyReader):
 class OtherStreamReader(EventReader):
     """Reads a stream of OpenAI's audio and image events: ``….delta``, ``….partial_image``, ``….done``, ``….completed``.
 
-    What is generated (text, sound, a picture) is output; the events that end it carry the usage.
+    What is generated (text, sound, a picture) is output; the events that end it carry the usage. vLLM streams in chat's
+    shape instead.
     """
 
     __slots__ = ("_model", "_usage")
@@ -110,9 +125,17 @@ class OtherStreamReader(EventReader):
         if usage is not None:
             self._usage = usage
         if kind.endswith(_ENDS):
-            return self.end_seen()
-        self.only_text = usage is None
-        return SAW_VISIBLE if event.delta or event.audio or kind.endswith(_PICTURES) else 0
+            # The last picture comes with the end; a text is repeated there, unless no part of it came before.
+            made = event.b64_json or event.url or (event.text and not self.content_chunks)
+            return self.end_seen() | (SAW_VISIBLE if made else 0)
+        self.only_text = usage is None and event.choices is None
+        seen = SAW_VISIBLE if event.delta or event.audio or event.b64_json or event.text else 0
+        for choice in event.choices or ():
+            if choice.delta is not None and choice.delta.content:
+                seen |= SAW_VISIBLE
+            if choice.finish_reason:
+                seen |= self.end_seen()
+        return seen
 
     def facts(self, **ends: Any) -> ResponseFacts:
         return response_facts(response_model=self._model, usage=self._usage, **ends)
