@@ -13,6 +13,7 @@ from llm_metrics_proxy.wire.apis.other_operations import OtherStreamReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.json_shrink import shape_of
+from tests.wire.counted import counted
 from tests.wire.cuts import three_ways
 
 
@@ -37,7 +38,7 @@ def facts_of(make: Callable[[], ResponseReader], *pieces: bytes) -> ResponseFact
         reader = make()
         for piece in cut:
             reader.feed(piece)
-        found.append(reader.finish())
+        found.append(counted(reader))
     assert all(other == found[0] for other in found), found
     return found[0]
 

@@ -17,6 +17,7 @@ from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.json_shrink import MAX_KEPT_BYTES
 from llm_metrics_proxy.wire.lines import MAX_HELD_BYTES
 from tests.wire import streams
+from tests.wire.counted import counted
 from tests.wire.cuts import CALM, cut, random_pieces
 from tests.wire.streams import ALL, RESPONSE, RESPONSE_USAGE, compact, line, named, with_bound
 from tests.wire.test_event_reader import ANY, KINDS
@@ -29,7 +30,7 @@ def read(reader: ResponseReader, pieces: list[bytes] | Iterator[bytes]) -> tuple
     seen = 0
     for piece in pieces:
         seen |= reader.feed(piece)
-    return seen, reader.finish()
+    return seen, counted(reader)
 
 
 @pytest.mark.parametrize("bound", [1, 64, 200])
@@ -96,7 +97,7 @@ def test_a_large_event_gives_its_facts(name: str) -> None:
     for pieces in ([stream], random_pieces(stream, 1, READ), random_pieces(stream, 2, 1500)):
         reader = make()
         assert read(reader, pieces)[0] & SAW_TERMINAL
-        facts = reader.finish()
+        facts = counted(reader)
         found.append(facts)
         assert {column: getattr(facts, column) for column in expected} == expected
         assert (facts.terminal, facts.malformed, facts.error) == (True, False, None)

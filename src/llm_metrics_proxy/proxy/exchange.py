@@ -158,8 +158,11 @@ class Exchange:
         if stations.on:
             stations.reached(self, now, "answer begins: status %d", status)
 
-    def response_body(self, body: bytes, read_at: int, forwarded_at: int) -> None:
-        """Body bytes that came at ``read_at`` and were handed on at ``forwarded_at``: look, now that they are gone."""
+    def response_body(self, body: bytes, read_at: int, forwarded_at: int) -> int:
+        """Body bytes that came at ``read_at`` and were handed on at ``forwarded_at``: look, now that they are gone.
+
+        Returns the reader's ``SAW_*``.
+        """
         self.last_read = read_at
         self.forwarding += forwarded_at - read_at
         if not self.first_byte:
@@ -168,17 +171,17 @@ class Exchange:
                 stations.reached(self, read_at, "first byte of the body")
         reader = self.reader
         if reader is None and self.first_bytes is None:
-            return
+            return 0
         try:
             data = body if self.decoder is None else self.decoder.feed(body)
             if reader is None:
                 reader, data = self._choose_reader(data)
                 if reader is None:
-                    return
+                    return 0
             saw = reader.feed(data)
         except Exception:  # noqa: BLE001 -- logged; recording may fail, proxying goes on
             self._give_up_reading()
-            return
+            return 0
         if saw & SAW_TOKEN:
             self.tokens_seen += 1
             if not self.first_token:
@@ -190,6 +193,7 @@ class Exchange:
             self.last_token = read_at
             if saw & SAW_OUTPUT and not self.first_output:
                 self.first_output = read_at
+        return saw
 
     def finish(self, now: int, read_at: int) -> RequestRecord:
         """The upstream's answer is complete: its last bytes came at ``read_at`` and are about to go to the client."""

@@ -85,6 +85,7 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     response_id: str | None = None
     upstream_cost_usd: float | None = None
     refused: bool = False  # the model refused; the finish reason does not say so
+    usage_reported: str | None = None  # JSON, see ``usage_reports``; the token counts are calculated from it
     further: Mapping[str, Any] | None = None  # what few servers say, by the record's column
 
 

@@ -17,11 +17,12 @@ from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, Re
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import cut, response_facts, usage_of
+from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, usage_of
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.server_times import ollama_times
 from llm_metrics_proxy.wire.tolerant import MISSING, UNREADABLE, count_items, decoder_of
+from llm_metrics_proxy.wire.usage_reports import TOP, Reports, UsageReports, members_given
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 
@@ -89,12 +90,19 @@ class OllamaLine(msgspec.Struct, gc=False):
     error: Any = None
 
 
+def ollama_tokens(reports: Reports) -> Usage:
+    """The counts in the last line, or in a whole answer."""
+    answer = reports.get(TOP, {})
+    return usage_of(prompt=answer.get("prompt_eval_count"), completion=answer.get("eval_count"))
+
+
 def line_facts(line: OllamaLine, **others: Any) -> ResponseFacts:
     """What the last line says, or a whole answer. Ollama leaves a count out that is zero."""
-    has_usage = line.prompt_eval_count is not None or line.eval_count is not None
+    reports = UsageReports()
+    reports.take(TOP, members_given(prompt_eval_count=line.prompt_eval_count, eval_count=line.eval_count))
     return response_facts(
         finish_reason=cut(line.done_reason),
-        usage=usage_of(prompt=line.prompt_eval_count, completion=line.eval_count) if has_usage else None,
+        reports=reports,
         times=ollama_times(line.total_duration, line.load_duration, line.prompt_eval_duration, line.eval_duration),
         **others,
     )
@@ -176,6 +184,7 @@ OLLAMA_CHAT: Final = Dialect(
     body_reader=OllamaBodyReader,
     opens_stream=opens_stream,
     signs=("done", "role", "response"),
+    tokens=ollama_tokens,
 )
 OLLAMA_GENERATE: Final = msgspec.structs.replace(
     OLLAMA_CHAT, name="ollama_generate", operation="text_completion", paths=("/api/generate",)
@@ -190,6 +199,7 @@ OLLAMA_EMBED: Final = Dialect(
     body_reader=OllamaBodyReader,
     has_output=False,
     signs=("embeddings", "embedding"),
+    tokens=ollama_tokens,
 )
 DIALECTS: Final = (
     OLLAMA_CHAT,

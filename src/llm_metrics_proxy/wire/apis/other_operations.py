@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.openai_usage import reported_cost
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect
@@ -18,6 +19,7 @@ from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, sh
 from llm_metrics_proxy.wire.framing import BodyFraming
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING
+from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 _ENDS: Final = (".done", ".completed")
@@ -72,18 +74,15 @@ class _OtherAnswer(msgspec.Struct, gc=False):
     error: Any = None
 
 
-def _usage(answer: _OtherAnswer) -> Usage | None:
-    value = answer.usage
-    if not isinstance(value, dict) and isinstance(answer.meta, dict):
-        value = answer.meta.get("tokens")
-    if not isinstance(value, dict):
-        return None
+def other_tokens(reports: Reports) -> Usage:
+    """The counts in ``usage``, else in Cohere's ``meta``."""
+    value = reports.get("usage") or details(reports.get("meta", {}), "tokens")
     return usage_of(
         prompt=value.get("prompt_tokens", value.get("input_tokens")),
         completion=value.get("completion_tokens", value.get("output_tokens")),
         total=value.get("total_tokens"),
         cached=details(value, "input_tokens_details").get("cached_tokens"),
-        cost=value.get("cost"),
+        cost=reported_cost(value),
     )
 
 
@@ -95,8 +94,10 @@ class OtherBodyReader(WholeBodyReader):
     kind: ClassVar[type[msgspec.Struct]] = _OtherAnswer
 
     def facts_of(self, answer: _OtherAnswer, **ends: Any) -> ResponseFacts:
-        response_id = short_text(answer.id)
-        return response_facts(response_model=cut(answer.model), usage=_usage(answer), response_id=response_id, **ends)
+        response_id, reports = short_text(answer.id), UsageReports()
+        reports.take("usage", answer.usage)
+        reports.take("meta", answer.meta)
+        return response_facts(response_model=cut(answer.model), reports=reports, response_id=response_id, **ends)
 
 
 class OtherStreamReader(EventReader):
@@ -106,7 +107,7 @@ class OtherStreamReader(EventReader):
     shape instead.
     """
 
-    __slots__ = ("_model", "_usage")
+    __slots__ = ("_model", "_reports")
 
     kind: ClassVar[type[msgspec.Struct]] = _OtherAnswer
     rules: ClassVar[FormRules] = FormRules(texts=(b'"delta":"', b'"audio":"'))
@@ -114,21 +115,20 @@ class OtherStreamReader(EventReader):
     def __init__(self) -> None:
         super().__init__()
         self._model: str | None = None
-        self._usage: Usage | None = None
+        self._reports = UsageReports()
 
     def read(self, event: _OtherAnswer) -> int:
         kind = event.type if isinstance(event.type, str) else ""
         if event.error or kind == "error":
             return self.member_error_seen(event.error)
         self._model = self._model or cut(event.model)
-        usage = _usage(event)
-        if usage is not None:
-            self._usage = usage
+        self._reports.take("usage", event.usage)
+        self._reports.take("meta", event.meta)
         if kind.endswith(_ENDS):
             # The last picture comes with the end; a text is repeated there, unless no part of it came before.
             made = event.b64_json or event.url or (event.text and not self.content_chunks)
             return self.end_seen() | (SAW_VISIBLE if made else 0)
-        self.only_text = usage is None and event.choices is None
+        self.only_text = event.usage is None and event.meta is None and event.choices is None
         seen = SAW_VISIBLE if event.delta or event.audio or event.b64_json or event.text else 0
         for choice in event.choices or ():
             if choice.delta is not None and choice.delta.content:
@@ -138,7 +138,7 @@ class OtherStreamReader(EventReader):
         return seen
 
     def facts(self, **ends: Any) -> ResponseFacts:
-        return response_facts(response_model=self._model, usage=self._usage, **ends)
+        return response_facts(response_model=self._model, reports=self._reports, **ends)
 
 
 SOUND: Final = frozenset({BodyFraming.BINARY})  # and pictures
@@ -153,6 +153,7 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
         read_request=OtherRequest.read,
         stream_reader=OtherStreamReader if streams else None,
         body_reader=OtherBodyReader,
+        tokens=other_tokens,
         **more,
     )
 
