@@ -60,30 +60,30 @@ def _openai(url: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0)
 
 
-def _anthropic(url: str) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=url, api_key="k", max_retries=0)
-
-
 def _drain(answer: Any, stream: bool) -> None:
     for _ in answer if stream else ():
         pass
 
 
 def _ask_chat(url: str, stream: bool) -> None:
-    _drain(_openai(url).chat.completions.create(model="m", messages=ASK, stream=stream), stream)
+    with _openai(url) as client:
+        _drain(client.chat.completions.create(model="m", messages=ASK, stream=stream), stream)
 
 
 def _ask_responses(url: str, stream: bool) -> None:
-    _drain(_openai(url).responses.create(model="m", input="Hi", stream=stream), stream)
+    with _openai(url) as client:
+        _drain(client.responses.create(model="m", input="Hi", stream=stream), stream)
 
 
 def _ask_messages(url: str, stream: bool) -> None:
-    _drain(_anthropic(url).messages.create(model="m", max_tokens=9, messages=ASK, stream=stream), stream)
+    with anthropic.Anthropic(base_url=url, api_key="k", max_retries=0) as client:
+        _drain(client.messages.create(model="m", max_tokens=9, messages=ASK, stream=stream), stream)
 
 
 def _ask_ollama(url: str, stream: bool) -> None:
     client: Any = ollama.Client(host=url)
-    _drain(client.chat(model="m", messages=ASK, stream=stream), stream)
+    with client._client:
+        _drain(client.chat(model="m", messages=ASK, stream=stream), stream)
 
 
 _MESSAGE = {
