@@ -75,9 +75,10 @@ class RequestPlan(msgspec.Struct, frozen=True):
     starts: "dict[Server, bytes]" = {}  # the same as ``start`` for each server that was chosen, filled in then
     refused: Cause | None = None  # see ``admission``
     cors: bytes | None = None  # the answer may be read by another origin's page: lines that say so
-    says_more: bool = False  # has tags, a trace or a backend's name: most have none
+    says_more: bool = False  # has tags, a trace, a backend's name or an answer's id: most have none
     merges_models: bool = False  # GET /v1/models with several backends
     held_limit_bytes: int | None = None  # its type does not say JSON: its bytes decide, and a longer one streams
+    boundary: bytes | None = None  # the body is a form, see ``multipart``
 
 
 def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order

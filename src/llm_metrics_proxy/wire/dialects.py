@@ -92,6 +92,7 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     has_output: bool = True  # answers use output tokens: without their number a request has no price
     seller: Seller | None = None
     tokens: TokenCounter | None = None  # the token counts in what its answers reported
+    counts_in_head: bool = False  # header fields of its answers report counts, see ``head_counts``
 
 
 def media_type(content_type: bytes | None) -> bytes:

@@ -102,7 +102,7 @@ def _with_outer_code(inner: ErrorFacts, body: Mapping[str, Any]) -> ErrorFacts:
     """``{"error": "text", "code": 7}``: what the inner value leaves open may stand beside it."""
     if inner.code or inner.type:
         return inner
-    outer_type = _word(body.get("type"))
+    outer_type = _word(body.get("type")) or _word(body.get("error_type"))  # the latter: TGI, TEI
     return ErrorFacts(
         code=_word(body.get("code")),
         type=None if outer_type == "error" else outer_type,  # Anthropic's outer type says no more than that
