@@ -33,7 +33,9 @@ def counted(reader: ResponseReader) -> ResponseFacts:
     facts = reader.finish()
     if facts.usage_reported is None:
         return facts
-    usage = tokens_from(facts.usage_reported, dialect_of(type(reader)).name)
+    first = getattr(reader, "first", None)  # ``FirstBytes``, which chose one
+    dialect = dialect_of(type(reader)) if first is None else first.dialect
+    usage = tokens_from(facts.usage_reported, dialect.name)
     assert usage is not None
     return msgspec.structs.replace(
         facts,

@@ -219,6 +219,7 @@ ANTHROPIC_MESSAGES: Final = Dialect(
     stream_reader=AnthropicStreamReader,
     body_reader=AnthropicBodyReader,
     tokens=anthropic_tokens,
+    signs=("content",),
 )
 ANTHROPIC_COUNT_TOKENS: Final = Dialect(
     name="anthropic_count_tokens",

@@ -144,5 +144,6 @@ LLAMA_COMPLETION: Final = Dialect(
     stream_reader=LlamaStreamReader,
     body_reader=LlamaBodyReader,
     tokens=llama_tokens,
+    signs=("content", "choices", "["),  # several prompts give a list
 )
 DIALECTS: Final = (LLAMA_COMPLETION,)

@@ -195,5 +195,6 @@ OPENAI_EMBEDDINGS: Final = Dialect(
     body_reader=OpenAIBodyReader,
     has_output=False,
     tokens=openai_tokens,
+    signs=("data", "embeddings", "embedding", "vectors", "["),  # llama.cpp, without a prefix, gives a list
 )
 DIALECTS: Final = (OPENAI_EMBEDDINGS,)

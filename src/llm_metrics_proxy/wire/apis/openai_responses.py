@@ -234,6 +234,7 @@ OPENAI_RESPONSES: Final = Dialect(
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
     tokens=responses_tokens,
+    signs=("output",),
 )
 # An answer that was made in the background, or is only read again. Its id, which no list shows, is the right to it.
 OPENAI_RESPONSES_FETCH: Final = msgspec.structs.replace(

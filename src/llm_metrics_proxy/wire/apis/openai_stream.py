@@ -174,6 +174,8 @@ OPENAI_CHAT: Final = Dialect(
     body_reader=OpenAIBodyReader,
     can_inject_usage=True,
     tokens=openai_tokens,
+    signs=("choices",),
+    never_empty=True,
 )
 OPENAI_COMPLETIONS: Final = Dialect(
     name="openai_completions",
@@ -184,6 +186,8 @@ OPENAI_COMPLETIONS: Final = Dialect(
     body_reader=OpenAIBodyReader,
     can_inject_usage=True,
     tokens=openai_tokens,
+    signs=("choices",),
+    never_empty=True,
 )
 DIALECTS: Final = (
     OPENAI_CHAT,

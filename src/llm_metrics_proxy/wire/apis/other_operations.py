@@ -15,6 +15,7 @@ from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
+from llm_metrics_proxy.wire.framing import BodyFraming
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING
 from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
@@ -118,6 +119,10 @@ class OtherStreamReader(EventReader):
         return response_facts(response_model=self._model, reports=self._reports, **ends)
 
 
+SOUND: Final = frozenset({BodyFraming.BINARY})  # and pictures
+TEXTS: Final = frozenset({BodyFraming.TEXT})
+
+
 def _other(name: str, operation: str, *paths: str, streams: bool = False, **more: Any) -> Dialect:
     return Dialect(
         name=name,
@@ -126,22 +131,28 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
         read_request=OtherRequest.read,
         stream_reader=OtherStreamReader if streams else None,
         body_reader=OtherBodyReader,
-        only_json=True,
         tokens=other_tokens,
         **more,
     )
 
 
-# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's.
-RERANK: Final = _other("rerank", "rerank", "rerank", "reranking", "/v2/rerank", provider=None, has_output=False)
-OPENAI_MODERATIONS: Final = _other("openai_moderations", "moderation", "moderations", has_output=False)
-OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True)
-OPENAI_TRANSCRIPTIONS: Final = _other("openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True)
-OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations")
+# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's. TEI answers with a list.
+RERANK: Final = _other(
+    "rerank", "rerank", "rerank", "reranking", "/v2/rerank",
+    provider=None, has_output=False, signs=("results", "data", "["),
+)  # fmt: skip
+OPENAI_MODERATIONS: Final = _other(
+    "openai_moderations", "moderation", "moderations", has_output=False, signs=("results",)
+)
+OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True, raw=SOUND)
+OPENAI_TRANSCRIPTIONS: Final = _other(
+    "openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True, raw=TEXTS
+)
+OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations", raw=TEXTS)
 OPENAI_IMAGES: Final = _other(
     "openai_images", "image_generation",
     "**/images/generations", "**/images/edits", "**/images/variations",
-    streams=True,
+    streams=True, raw=SOUND,
 )  # fmt: skip
 DIALECTS: Final = (
     RERANK,
