@@ -20,16 +20,21 @@ from typing import Any, Final
 from tests.wire import streams
 from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
 from tests.wire.apis.test_openai_body import CHAT
-from tests.wire.apis.test_openai_realtime import CREATED, SOUND, done, failed, told
+from tests.wire.apis.test_openai_realtime import CREATED, IN_TOKENS, SOUND, done, failed, heard, told
 from tests.wire.apis.test_openai_responses import ANSWER as RESPONSE
+from tests.wire.apis.test_openai_responses_session import BEGIN, CLOSING, LIMITS, TURN
+from tests.wire.apis.test_openai_responses_session import told as lost
+from tests.wire.test_deflate import deflated
 
 from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader
 from llm_metrics_proxy.wire.apis.ollama import OllamaBodyReader
 from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader
+from llm_metrics_proxy.wire.apis.openai_responses_session import ResponsesSession
 from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.endpoints import DIALECTS
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
@@ -82,6 +87,13 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     "responses-body": (ResponsesBodyReader, _json(RESPONSE)),
     "other-body": (OtherBodyReader, _json({"model": "m", "usage": {"input_tokens": 1}, "meta": {"tokens": {}}})),
     "realtime": (RealtimeReader, [CREATED + SOUND + done() + told() + done() + failed()]),
+    "realtime-deflated": (lambda: RealtimeReader(Deflate()), [deflated(CREATED + SOUND + heard(IN_TOKENS) + done())]),
+    "responses-session": (ResponsesSession, [LIMITS + TURN + lost() + BEGIN + CLOSING]),
+    "responses-session-deflated": (lambda: ResponsesSession(Deflate()), [deflated(LIMITS + TURN + lost() + BEGIN)]),
+    "responses-session-deflated-apart": (
+        lambda: ResponsesSession(Deflate(server_takeover=False)),
+        [deflated(LIMITS + TURN + lost() + BEGIN, takeover=False)],
+    ),
     "error-body": (ErrorBodyReader, _json({"error": {"message": "sk-abcdef123456", "code": 7}}, {"detail": [{}]})),
 }
 

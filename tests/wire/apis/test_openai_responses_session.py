@@ -18,7 +18,7 @@ from llm_metrics_proxy.wire.base import (
 )
 from llm_metrics_proxy.wire.deflate import Deflate
 from tests.wire.streams import OUTPUT, RESPONSE, RESPONSE_USAGE, facts_of
-from tests.wire.test_deflate import Compressor
+from tests.wire.test_deflate import deflated
 from tests.wire.test_websocket import CLOSE, event, frame
 
 CLOSING = frame(b"", CLOSE)
@@ -148,9 +148,7 @@ def test_what_is_no_websocket_is_unknown() -> None:
 
 @pytest.mark.parametrize("takeover", [True, False])
 def test_a_compressed_session_is_read(takeover: bool) -> None:
-    side, deflate = Compressor(takeover=takeover), Deflate(server_takeover=takeover)
-    frames = [BEGIN, THOUGHT, WORD, end()]
-    stream = b"".join(side.frames(each[2:] if each[1] < 126 else each[4:], parts=2) for each in frames)
+    deflate, stream = Deflate(server_takeover=takeover), deflated(TURN, takeover=takeover)
     assert facts_of(lambda: ResponsesSession(deflate), stream) == facts(TURN)
     assert facts(stream).usage_source == UsageSource.NONE
 
