@@ -29,7 +29,7 @@ from llm_metrics_proxy.wire.error_taxonomy import (
     taxonomy_of,
 )
 
-APP_VERSION: Final = "4.4.0"
+APP_VERSION: Final = "4.5.0"
 
 Derived = tuple[float | str | None, ...]
 Formula = Callable[[RequestRecord], Derived]

@@ -33,7 +33,7 @@ def counted(reader: ResponseReader) -> ResponseFacts:
     facts = reader.finish()
     if facts.usage_reported is None:
         return facts
-    first = getattr(reader, "first", None)  # ``FirstBytes``, which chose one
+    first = getattr(reader, "first", None)  # of a test's reader that lets the first bytes choose
     dialect = dialect_of(type(reader)) if first is None else first.dialect
     usage = tokens_from(facts.usage_reported, dialect.name)
     assert usage is not None

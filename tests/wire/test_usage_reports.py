@@ -74,9 +74,7 @@ def kept(**members: Any) -> Any:
 def test_a_report_is_kept_as_compact_json_in_its_own_words() -> None:
     reports = UsageReports()
     assert reports.text is None
-    reports.take(
-        "usage", {"prompt_tokens": 9, "tier": "batch", "details": {"cached": None}, "parts": [{"a": 1}]}
-    )
+    reports.take("usage", {"prompt_tokens": 9, "tier": "batch", "details": {"cached": None}, "parts": [{"a": 1}]})
     assert reports.text == ('{"usage":{"prompt_tokens":9,"tier":"batch","details":{"cached":null},"parts":[{"a":1}]}}')
 
 

@@ -79,8 +79,8 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     # Who reads an answer with a successful status; ``first_bytes`` chooses by its framing.
     stream_reader: Callable[[], ResponseReader] | None = None  # of events, or lines; None: never streams
     body_reader: Callable[[], ResponseReader] | None = None  # of one JSON document; None: not read
-    session_reader: Callable[[Deflate | None], SessionReader] | None = None  # of a WebSocket
     readers: Mapping[BodyFraming, Callable[[], ResponseReader]] = {}  # of framings that need one of their own
+    session_reader: Callable[[Deflate | None], SessionReader] | None = None  # of a WebSocket
     opens_stream: Callable[[bytes], bool] | None = None  # whether a line of JSON is the first of several
     # What an answer must have to be one; ``judgement`` looks at it.
     signs: tuple[str, ...] = ()  # one of these members, or "[": be a list. Without: any JSON object that is no error

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import msgspec
 
-from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import ErrorFacts, ResponseFacts, ResponseReader, Verdict
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts, error_in_body, error_message, read_error
@@ -83,7 +82,7 @@ def _of_body(dialect: Dialect, framing: BodyFraming, beginning: bytes, facts: Re
     if dialect.never_empty:
         if _filled(dialect.signs).search(beginning):
             return None
-    elif facts.usage_source is UsageSource.REPORTED:
+    elif facts.usage_reported is not None:
         return None
     if framing is LIST:
         if _LIST_SIGN in dialect.signs or not dialect.signs:
@@ -129,7 +128,7 @@ def _is_known(facts: ResponseFacts) -> bool:
         facts.response_model is not None
         or facts.response_id is not None
         or facts.tool_call_count is not None
-        or facts.usage_source is UsageSource.REPORTED
+        or facts.usage_reported is not None
     )
 
 

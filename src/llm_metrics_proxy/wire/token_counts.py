@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.openai_usage import openai_tokens, plain_tokens
 from llm_metrics_proxy.wire.dialects import TokenCounter
 from llm_metrics_proxy.wire.endpoints import DIALECTS
 from llm_metrics_proxy.wire.facts import Usage
@@ -26,6 +27,8 @@ def tokens_from(usage_reported: str, dialect: str | None) -> Usage | None:
     count = _counters().get(dialect or "")
     if count is None:
         return None
+    if count is openai_tokens and (usage := plain_tokens(usage_reported)) is not None:
+        return usage
     try:
         reports = _decode(usage_reported)
     except msgspec.DecodeError:

@@ -8,7 +8,7 @@ Token counts come in parts and more than once, each report a total so far: ``usa
 ``input_tokens`` leaves out what was read from or written to the cache; the whole input is the sum of the three.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -17,7 +17,7 @@ from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, Re
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect, Family, Seller
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, response_facts, short_text, token_count, usage_of
+from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, details, response_facts, short_text, token_count, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items
 from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
@@ -32,14 +32,42 @@ _NOTHING: Final[dict[str, Any]] = {}
 def anthropic_tokens(reports: Reports) -> Usage:
     """The last report of each count; zeros never replace more, because totals do not fall.
 
-    The first report of a stream counts the output before there is any, so its output is no count.
+    The first report of a stream counts the output before there is any, so its output is no count. Where the server
+    summarised the conversation before it answered, what that took is in no count but that of its own iteration. Other
+    iterations are part of the counts (``message``), or another model's work at another price (``advisor_message``).
     """
     first, last = reports.get(_START, _NOTHING), reports.get("usage", _NOTHING)
-    parts = [token_count(last.get(name) or first.get(name) or last.get(name)) for name in _INPUT]
+    usage = {**first, **{name: value for name, value in last.items() if value or name not in first}}
+    usage[_OUTPUT] = last.get(_OUTPUT)
+    compactions = [each for each in _iterations(usage) if each.get("type") == "compaction"]
+    parts = [_total(name, usage, compactions) for name in _INPUT]
     prompt, cache_write, cached = parts
     if prompt is not None:
         prompt = REFUSED if REFUSED in parts else sum(count or 0 for count in parts)
-    return usage_of(prompt=prompt, completion=last.get(_OUTPUT), cached=cached, cache_write=cache_write)
+    written = details(usage, "cache_creation")
+    writing = [details(each, "cache_creation") for each in compactions]
+    return usage_of(
+        prompt=prompt,
+        completion=_total(_OUTPUT, usage, compactions),
+        cached=cached,
+        reasoning=details(usage, "output_tokens_details").get("thinking_tokens"),
+        cache_write=cache_write,
+        cache_write_5m=_total("ephemeral_5m_input_tokens", written, writing),
+        cache_write_1h=_total("ephemeral_1h_input_tokens", written, writing),
+    )
+
+
+def _iterations(usage: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    listed = usage.get("iterations")
+    return (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else iter(())
+
+
+def _total(name: str, usage: Mapping[str, Any], more: Iterable[Mapping[str, Any]]) -> int | None:
+    """A count with the same of ``more``; None if there is none, ``REFUSED`` if one of them cannot be one."""
+    counts = [token_count(each.get(name)) for each in (usage, *more)]
+    if counts[0] is None or REFUSED in counts:
+        return None if counts[0] is None else REFUSED
+    return sum(count or 0 for count in counts)
 
 
 def _tier(reports: Reports) -> str | None:
@@ -218,8 +246,8 @@ ANTHROPIC_MESSAGES: Final = Dialect(
     read_request=AnthropicRequest.read,
     stream_reader=AnthropicStreamReader,
     body_reader=AnthropicBodyReader,
-    tokens=anthropic_tokens,
     signs=("content",),
+    tokens=anthropic_tokens,
 )
 ANTHROPIC_COUNT_TOKENS: Final = Dialect(
     name="anthropic_count_tokens",

@@ -143,7 +143,7 @@ LLAMA_COMPLETION: Final = Dialect(
     read_request=LlamaRequest.read,
     stream_reader=LlamaStreamReader,
     body_reader=LlamaBodyReader,
-    tokens=llama_tokens,
     signs=("content", "choices", "["),  # several prompts give a list
+    tokens=llama_tokens,
 )
 DIALECTS: Final = (LLAMA_COMPLETION,)

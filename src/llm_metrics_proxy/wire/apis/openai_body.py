@@ -194,7 +194,7 @@ OPENAI_EMBEDDINGS: Final = Dialect(
     read_request=EmbeddingsRequest.read,
     body_reader=OpenAIBodyReader,
     has_output=False,
-    tokens=openai_tokens,
     signs=("data", "embeddings", "embedding", "vectors", "["),  # llama.cpp, without a prefix, gives a list
+    tokens=openai_tokens,
 )
 DIALECTS: Final = (OPENAI_EMBEDDINGS,)

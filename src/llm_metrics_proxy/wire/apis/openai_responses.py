@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.openai_usage import reported_cost
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import FETCH, Dialect
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import Usage, cut, input_output_usage, response_facts, short_text
+from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of, with_reasoning
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items, decode
 from llm_metrics_proxy.wire.usage_reports import REFUSED_IN, Reports, UsageReports
@@ -74,7 +75,20 @@ class ResponsesObject(msgspec.Struct, gc=False):
 
 def responses_tokens(reports: Reports) -> Usage:
     """The counts of a response, or of all responses of a session."""
-    usage = input_output_usage(reports.get("usage") or reports.get("response.usage") or {})
+    value = reports.get("usage") or reports.get("response.usage") or {}
+    given = details(value, "input_tokens_details") or details(value, "input_token_details")  # the latter: Realtime
+    made = details(value, "output_tokens_details") or details(value, "output_token_details")
+    usage = with_reasoning(
+        usage_of(
+            prompt=value.get("input_tokens"),
+            completion=value.get("output_tokens"),
+            total=value.get("total_tokens"),
+            cached=given.get("cached_tokens"),
+            reasoning=made.get("reasoning_tokens"),
+            cache_write=given.get("cache_write_tokens"),
+            cost=reported_cost(value),
+        )
+    )
     return msgspec.structs.replace(usage, rejected=True) if REFUSED_IN + "response.usage" in reports else usage
 
 
@@ -233,8 +247,8 @@ OPENAI_RESPONSES: Final = Dialect(
     read_request=ResponsesRequest.read,
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
-    tokens=responses_tokens,
     signs=("output",),
+    tokens=responses_tokens,
 )
 # An answer that was made in the background, or is only read again. Its id, which no list shows, is the right to it.
 OPENAI_RESPONSES_FETCH: Final = msgspec.structs.replace(

@@ -173,9 +173,9 @@ OPENAI_CHAT: Final = Dialect(
     stream_reader=OpenAIStreamReader,
     body_reader=OpenAIBodyReader,
     can_inject_usage=True,
-    tokens=openai_tokens,
     signs=("choices",),
     never_empty=True,
+    tokens=openai_tokens,
 )
 OPENAI_COMPLETIONS: Final = Dialect(
     name="openai_completions",
@@ -185,9 +185,9 @@ OPENAI_COMPLETIONS: Final = Dialect(
     stream_reader=OpenAIStreamReader,
     body_reader=OpenAIBodyReader,
     can_inject_usage=True,
-    tokens=openai_tokens,
     signs=("choices",),
     never_empty=True,
+    tokens=openai_tokens,
 )
 DIALECTS: Final = (
     OPENAI_CHAT,

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.openai_usage import reported_cost
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect
@@ -67,7 +68,7 @@ def other_tokens(reports: Reports) -> Usage:
         completion=value.get("completion_tokens", value.get("output_tokens")),
         total=value.get("total_tokens"),
         cached=details(value, "input_tokens_details").get("cached_tokens"),
-        cost=value.get("cost"),
+        cost=reported_cost(value),
     )
 
 
