@@ -73,9 +73,8 @@ class EventReader(ABC):
 
     def frame_by(self, frame: type[SseReader | NdjsonReader]) -> None:
         """Take the same events, framed in another way than the dialect's own. Only before the first ``feed``."""
-        if frame is not self.frame:
-            self._framer = frame(self.max_event_bytes)
-            self._tries = 0  # ``rules`` are about the other framing
+        self._framer = frame(self.max_event_bytes)
+        self._tries = 0  # ``rules`` are about the other framing
 
     @abstractmethod
     def read(self, event: Any) -> int:

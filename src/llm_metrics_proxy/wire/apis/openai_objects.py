@@ -68,7 +68,7 @@ ENDPOINTS: Final = (
     Endpoint(paths=("responses/{id}/input_items", "/openai/responses/{id}/input_items"), method="GET"),
     Endpoint(paths=("responses/{id}", "/openai/responses/{id}"), method="DELETE"),
     Endpoint(paths=("chat/completions/{id}/messages",), method="GET"),
-    Endpoint(paths=("conversations", *_CONVERSATION)),
+    Endpoint(paths=("conversations/{id}/items",)),  # conversations themselves are made where Mistral's are, see there
     Endpoint(paths=(*_CONVERSATION, _ITEM), method="GET"),
     Endpoint(paths=("conversations/{id}", _ITEM), method="DELETE"),
     Endpoint(paths=("files", "uploads", "uploads/{id}/parts", "uploads/{id}/complete", "uploads/{id}/cancel")),
