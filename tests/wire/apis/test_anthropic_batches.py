@@ -6,7 +6,7 @@ import pytest
 
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.record import UsageSource
-from llm_metrics_proxy.wire.apis.anthropic_batches import ANTHROPIC_BATCH, BatchResultsReader, MessageBatchBodyReader
+from llm_metrics_proxy.wire.apis.anthropic_batches import ANTHROPIC_BATCH, AnthropicBatchReader, BatchResultsReader
 from llm_metrics_proxy.wire.base import RequestFacts, ResponseFacts
 from tests.wire.counted import counted
 from tests.wire.streams import compact, facts_of
@@ -68,7 +68,7 @@ def test_the_request_that_makes_one() -> None:
     assert ANTHROPIC_BATCH.read_request(compact(body)) == RequestFacts(model="claude-x", message_count=2)
     assert ANTHROPIC_BATCH.read_request(b'{"requests": []}') == RequestFacts(message_count=0)
     answer = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "in_progress"}
-    assert facts_of(MessageBatchBodyReader, compact(answer)) == ResponseFacts(response_id="msgbatch_1", terminal=True)
+    assert facts_of(AnthropicBatchReader, compact(answer)) == ResponseFacts(response_id="msgbatch_1", terminal=True)
 
 
 @pytest.mark.parametrize(

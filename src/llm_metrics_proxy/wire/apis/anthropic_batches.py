@@ -50,7 +50,7 @@ class _Batch(msgspec.Struct, gc=False):
     error: Any = None
 
 
-class MessageBatchBodyReader(WholeBodyReader):
+class AnthropicBatchReader(WholeBodyReader):
     """Reads the batch as the server took it."""
 
     __slots__ = ()
@@ -122,7 +122,7 @@ ANTHROPIC_BATCH: Final = msgspec.structs.replace(
     paths=("messages/batches",),
     read_request=BatchRequest.read,
     stream_reader=None,
-    body_reader=MessageBatchBodyReader,
+    body_reader=AnthropicBatchReader,
     signs=(),
     never_empty=False,
 )
