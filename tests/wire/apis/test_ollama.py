@@ -178,7 +178,7 @@ class AnswerReader:
         return 0 if self.first.reader is None else self.first.reader.feed(data)
 
     def finish(self) -> ResponseFacts:
-        return self.first.finish()
+        return with_counts(self.first.finish(), OLLAMA_CHAT)
 
 
 def answer_facts(*pieces: bytes) -> ResponseFacts:
