@@ -12,7 +12,15 @@ from typing import Final
 from msgspec.structs import astuple
 from semver import Version
 
-from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, DERIVED, RequestRecord, UsageSource, was_streamed
+from llm_metrics_proxy.record import (
+    BY_FORMULA,
+    COLUMNS,
+    DERIVED,
+    RequestRecord,
+    UsageSource,
+    is_fetch,
+    was_streamed,
+)
 from llm_metrics_proxy.wire.error_taxonomy import (
     Classification,
     OutcomeFacts,
@@ -21,7 +29,7 @@ from llm_metrics_proxy.wire.error_taxonomy import (
     taxonomy_of,
 )
 
-APP_VERSION: Final = "4.4.0"
+APP_VERSION: Final = "4.5.0"
 
 Derived = tuple[float | str | None, ...]
 Formula = Callable[[RequestRecord], Derived]
@@ -68,9 +76,13 @@ def count_tokens(record: RequestRecord) -> None:
 
 
 def _derive_2_0_0(record: RequestRecord, _known: Taxonomy) -> Derived:
-    """``tokens_per_second``: all tokens, the prompt's too, over the whole response time."""
+    """``tokens_per_second``: all tokens, the prompt's too, over the whole response time.
+
+    None where an answer was only fetched, as here and below: it was made in another request's time. Records that fetch
+    exist from 4.5.0 on, so no result of a version before is another one.
+    """
     tokens, duration_ms = record.total_tokens, record.response_time_ms
-    if tokens is None or duration_ms is None or tokens <= 0 or not duration_ms > 0:
+    if tokens is None or duration_ms is None or tokens <= 0 or not duration_ms > 0 or is_fetch(record):
         return (None,)
     return (tokens * 1000 / duration_ms,)
 
@@ -92,7 +104,7 @@ def _derive_4_0_0(record: RequestRecord, known: Taxonomy) -> Derived:
     if not was_streamed(record):
         first = output = last = None
     per_token = per_second = None
-    tokens = record.completion_tokens
+    tokens = None if is_fetch(record) else record.completion_tokens
     if first is not None and last is not None and tokens is not None and tokens >= 2 and first >= 0:
         generating_ms, after_first = last - first, float(tokens - 1)
         if 0 < generating_ms < inf and (rate := after_first * 1000.0 / generating_ms) < inf:

@@ -35,6 +35,7 @@ from llm_metrics_proxy.wire.base import (
 )
 from llm_metrics_proxy.wire.content_coding import Decoder
 from llm_metrics_proxy.wire.first_bytes import FirstBytes
+from llm_metrics_proxy.wire.head_counts import HeadCounts, with_head
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class Exchange:
     largest_gap: int = 0
     forwarding: int = 0  # time between reading and writing, summed
     tokens_seen: int = 0  # reads of the upstream that brought tokens
+    head_counts: HeadCounts | None = None  # what the answer's head reported, where the dialect's answers do
 
     def __repr__(self) -> str:
         return f"<Exchange {self.record.request_id} {self.state.name} {self.record.method} {self.record.endpoint}>"
@@ -158,8 +160,11 @@ class Exchange:
         if stations.on:
             stations.reached(self, now, "answer begins: status %d", status)
 
-    def response_body(self, body: bytes, read_at: int, forwarded_at: int) -> None:
-        """Body bytes that came at ``read_at`` and were handed on at ``forwarded_at``: look, now that they are gone."""
+    def response_body(self, body: bytes, read_at: int, forwarded_at: int) -> int:
+        """Body bytes that came at ``read_at`` and were handed on at ``forwarded_at``: look, now that they are gone.
+
+        Returns the reader's ``SAW_*``.
+        """
         self.last_read = read_at
         self.forwarding += forwarded_at - read_at
         if not self.first_byte:
@@ -168,17 +173,17 @@ class Exchange:
                 stations.reached(self, read_at, "first byte of the body")
         reader = self.reader
         if reader is None and self.first_bytes is None:
-            return
+            return 0
         try:
             data = body if self.decoder is None else self.decoder.feed(body)
             if reader is None:
                 reader, data = self._choose_reader(data)
                 if reader is None:
-                    return
+                    return 0
             saw = reader.feed(data)
         except Exception:  # noqa: BLE001 -- logged; recording may fail, proxying goes on
             self._give_up_reading()
-            return
+            return 0
         if saw & SAW_TOKEN:
             self.tokens_seen += 1
             if not self.first_token:
@@ -190,6 +195,7 @@ class Exchange:
             self.last_token = read_at
             if saw & SAW_OUTPUT and not self.first_output:
                 self.first_output = read_at
+        return saw
 
     def finish(self, now: int, read_at: int) -> RequestRecord:
         """The upstream's answer is complete: its last bytes came at ``read_at`` and are about to go to the client."""
@@ -285,7 +291,7 @@ class Exchange:
         record = self.record
         received = self.received
         streamed = facts.content_chunks is not None
-        copy_response_facts(facts, record)
+        copy_response_facts(facts if self.head_counts is None else with_head(facts, self.head_counts), record)
         record.body_complete_ms = _since(received, self.body_complete)
         record.upstream_acquired_ms = _since(received, self.acquired)
         record.request_sent_ms = _since(received, self.sent)

@@ -5,14 +5,19 @@ Of other requests that may pass, only timing and errors are recorded.
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import RequestFacts, ResponseReader
+from llm_metrics_proxy.wire.base import ErrorFacts, RequestFacts, ResponseReader
+from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.facts import Usage
 from llm_metrics_proxy.wire.framing import BodyFraming
 from llm_metrics_proxy.wire.usage_reports import Reports
+from llm_metrics_proxy.wire.websocket import FrameReader
+
+# The operation of dialects that fetch answers which other requests made; their names end in it (``record.is_fetch``).
+FETCH: Final = "fetch"
 
 TokenCounter = Callable[[Reports], Usage]
 
@@ -44,6 +49,27 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     passes: bool = True  # forwarded unless an operator says otherwise: inference, and what reads but changes nothing
 
 
+class SessionReader(ResponseReader, Protocol):
+    """Reads a session over a WebSocket: what the server sends, and of what the client sends its first request.
+
+    ``frames`` counts the server's. ``error`` is the newest error that it reported, whether or not it failed all.
+    """
+
+    frames: FrameReader
+    error: ErrorFacts | None
+    reads_requests: ClassVar[bool]  # the client's messages are wanted; and tokens have times
+
+    def asked(self, message: bytes) -> RequestFacts | None:
+        """What a message of the client asks for; None: it is no request."""
+
+    def client_ends(self) -> None:
+        """The client ended the session, with or without a close frame. After the server's end it changes nothing."""
+
+    @property
+    def was_left(self) -> bool:
+        """By the client, while an answer was on its way."""
+
+
 class Dialect(Endpoint, frozen=True, kw_only=True):
     """An endpoint whose bodies are read."""
 
@@ -53,7 +79,9 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     # Who reads an answer with a successful status; ``first_bytes`` chooses by its framing.
     stream_reader: Callable[[], ResponseReader] | None = None  # of events, or lines; None: never streams
     body_reader: Callable[[], ResponseReader] | None = None  # of one JSON document; None: not read
+    streams: BodyFraming = BodyFraming.EVENTS  # how ``stream_reader`` expects them; others are framed for it, if it can
     readers: Mapping[BodyFraming, Callable[[], ResponseReader]] = {}  # of framings that need one of their own
+    session_reader: Callable[[Deflate | None], SessionReader] | None = None  # of a WebSocket
     opens_stream: Callable[[bytes], bool] | None = None  # whether a line of JSON is the first of several
     # What an answer must have to be one; ``judgement`` looks at it.
     signs: tuple[str, ...] = ()  # one of these members, or "[": be a list. Without: any JSON object that is no error
@@ -64,6 +92,7 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     has_output: bool = True  # answers use output tokens: without their number a request has no price
     seller: Seller | None = None
     tokens: TokenCounter | None = None  # the token counts in what its answers reported
+    counts_in_head: bool = False  # header fields of its answers report counts, see ``head_counts``
 
 
 def media_type(content_type: bytes | None) -> bytes:

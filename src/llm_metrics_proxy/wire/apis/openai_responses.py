@@ -11,7 +11,7 @@ import msgspec
 from llm_metrics_proxy.wire.apis.openai_usage import reported_cost
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
-from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.dialects import FETCH, Dialect
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of, with_reasoning
@@ -121,7 +121,6 @@ class ResponsesBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = ResponsesObject
-    max_depth: ClassVar[int] = 5  # the answer, its output, a message, its parts, one of them
 
     def error_of(self, answer: ResponsesObject) -> ErrorFacts | None:
         return response_error(answer)
@@ -143,6 +142,8 @@ class ResponsesBodyReader(WholeBodyReader):
 
 _DELTA: Final = ".delta"
 _REFUSAL: Final = "response.refusal.delta"
+_RESULTS: Final = "_output_content.delta"  # what a tool of the server's gave, such as ``response.shell_call_…``
+_PICTURE: Final = ".partial_image"
 _ENDS: Final = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
 _NAMED_CALLS: Final = frozenset({"function_call", "custom_tool_call", "mcp_call"})
 
@@ -152,6 +153,7 @@ class _ResponsesEvent(msgspec.Struct, gc=False):
     response: ResponsesObject | None = None
     item: ResponsesItem | None = None
     delta: Any = None  # a text; only whether it is empty matters
+    partial_image_b64: msgspec.Raw = MISSING
     error: Any = None
     code: Any = None  # of a flat error
     message: Any = None
@@ -166,8 +168,6 @@ class ResponsesStreamReader(EventReader):
         strings=(b'"obfuscation":"', b'"obfuscation": "'),  # padding against those who measure lengths
         numbers=(b'"sequence_number":', b'"sequence_number": '),
     )
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # perhaps with images in it
-    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +188,9 @@ class ResponsesStreamReader(EventReader):
                 return 0
             self._tool_calls = (self._tool_calls or 0) + 1
             return SAW_VISIBLE if event.item.type in _NAMED_CALLS and event.item.name else 0
-        if kind.endswith(_DELTA) and event.delta:
+        if kind.endswith(_PICTURE):
+            return SAW_VISIBLE if len(memoryview(event.partial_image_b64)) > len('""') else 0
+        if kind.endswith(_DELTA) and event.delta and not kind.endswith(_RESULTS):
             self.only_text = True
             self._refused = self._refused or kind == _REFUSAL
             return SAW_TOKEN if kind.startswith("response.reasoning") else SAW_VISIBLE
@@ -242,7 +244,38 @@ OPENAI_RESPONSES: Final = Dialect(
     read_request=ResponsesRequest.read,
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
-    tokens=responses_tokens,
     signs=("output",),
+    tokens=responses_tokens,
 )
-DIALECTS: Final = (OPENAI_RESPONSES,)
+# An answer that was made in the background, or is only read again. Its id, which no list shows, is the right to it.
+OPENAI_RESPONSES_FETCH: Final = msgspec.structs.replace(
+    OPENAI_RESPONSES,
+    name="openai_responses_fetch",
+    operation=FETCH,
+    paths=("responses/{id}", "/openai/responses/{id}"),
+    method="GET",
+)
+OPENAI_RESPONSES_CANCEL: Final = msgspec.structs.replace(
+    OPENAI_RESPONSES_FETCH,
+    paths=("responses/{id}/cancel", "/openai/responses/{id}/cancel"),
+    method="POST",
+)
+OPENAI_RESPONSES_COMPACT: Final = msgspec.structs.replace(
+    OPENAI_RESPONSES,
+    name="openai_responses_compact",
+    paths=("responses/compact", "/openai/responses/compact"),
+    stream_reader=None,
+)
+OPENAI_INPUT_TOKENS: Final = Dialect(
+    name="openai_input_tokens",
+    operation="count_tokens",
+    paths=("responses/input_tokens", "/openai/responses/input_tokens"),
+    read_request=ResponsesRequest.read,  # no reader: it counts a prompt that is not run, and no tokens were used
+)
+DIALECTS: Final = (
+    OPENAI_RESPONSES,
+    OPENAI_RESPONSES_FETCH,
+    OPENAI_RESPONSES_CANCEL,
+    OPENAI_RESPONSES_COMPACT,
+    OPENAI_INPUT_TOKENS,
+)
