@@ -55,11 +55,12 @@ def test_a_count_that_cannot_be_one_is_refused() -> None:
     assert (found.prompt_tokens, found.completion_tokens, found.usage_rejected) == (80, None, True)
 
 
-def test_a_line_that_is_too_long_is_left_out_and_said_to_be() -> None:
-    reader = BatchResultsReader(max_event_bytes=1024)
-    reader.feed(result(1) + b'{"custom_id":"' + b"x" * 5000 + b'"}\n' + result(2))
+def test_a_long_line_counts_like_any_other() -> None:
+    long = result(1).replace(b"Hi\\n", b"x" * 2_000_000)
+    reader = BatchResultsReader()
+    reader.feed(long + result(2))
     found = counted(reader)
-    assert (found.prompt_tokens, found.malformed) == (80, True)
+    assert (len(long) > 2_000_000, found.prompt_tokens, found.malformed) == (True, 80, False)
 
 
 def test_the_request_that_makes_one() -> None:

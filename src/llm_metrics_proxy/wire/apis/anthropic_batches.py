@@ -87,10 +87,9 @@ class BatchResultsReader(EventReader):
 
     kind: ClassVar[type[msgspec.Struct]] = _Line
     frame = NdjsonReader
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # one whole message
 
-    def __init__(self, max_event_bytes: int | None = None) -> None:
-        super().__init__(max_event_bytes)
+    def __init__(self) -> None:
+        super().__init__()
         self._model: str | None = None
         self._reports = UsageReports()
 
