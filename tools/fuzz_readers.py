@@ -96,6 +96,10 @@ _ANY: Final = [
 
 TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     **{name: (make, [b"".join(events)]) for name, (make, events) in streams.ALL.items()},
+    **{
+        f"{name}-small": (lambda make=make: streams.with_bound(make(), 64), [b"".join(events)])  # type: ignore[misc]
+        for name, (make, events) in streams.ALL.items()
+    },
     "openai-body": (OpenAIBodyReader, _json(CHAT)),
     "openai-body-small": (lambda: OpenAIBodyReader(64), _json(CHAT)),
     "anthropic-body": (AnthropicBodyReader, _json(MESSAGE)),

@@ -22,15 +22,21 @@ def _readers() -> Iterator[tuple[object, Dialect]]:
 
 
 @cache
-def dialect_of(reader: type) -> Dialect:
-    """One that is read by it; dialects with the same reader count alike."""
+def dialect_of(reader: type) -> Dialect | None:
+    """One that is read by it; dialects with the same reader count alike. None: a reader of a test's own."""
     known = dict(_readers())
-    return next(known[kind] for kind in reader.__mro__ if kind in known)
+    return next((known[kind] for kind in reader.__mro__ if kind in known), None)
 
 
 def counted(reader: ResponseReader) -> ResponseFacts:
     """The facts at the end."""
+    dialect = dialect_of(type(reader))
     facts = reader.finish()
+    return facts if dialect is None else with_counts(facts, dialect)
+
+
+def with_counts(facts: ResponseFacts, dialect: Dialect) -> ResponseFacts:
+    """Facts with the counts in place of the report."""
     if facts.usage_reported is None:
         return facts
     first = getattr(reader, "first", None)  # of a test's reader that lets the first bytes choose

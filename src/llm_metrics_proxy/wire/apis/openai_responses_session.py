@@ -28,6 +28,7 @@ from llm_metrics_proxy.wire.usage_reports import UsageReports
 from llm_metrics_proxy.wire.websocket import FrameReader
 
 _CREATE: Final = "response.create"
+_MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024  # the last one repeats the whole answer
 
 
 class _ClientEvent(msgspec.Struct):
@@ -75,7 +76,7 @@ class ResponsesSession:
     reads_requests: ClassVar[bool] = True
 
     def __init__(self, deflate: Deflate | None = None) -> None:
-        self.frames = FrameReader.of_server(ResponsesStreamReader.max_event_bytes, deflate)
+        self.frames = FrameReader.of_server(_MAX_MESSAGE_BYTES, deflate)
         self.error: ErrorFacts | None = None
         self._turn = _Turn()
         self._last = ResponseFacts(terminal=True)  # of the last response that ended
