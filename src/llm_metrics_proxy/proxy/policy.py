@@ -24,6 +24,7 @@ from llm_metrics_proxy.wire.endpoints import (
     model_in_path,
 )
 from llm_metrics_proxy.wire.path_patterns import MAX_PATH_CHARS, below_prefixes, to_regex
+from llm_metrics_proxy.wire.requests import naming
 
 _ENDPOINT_CHARS: Final = 256
 _CACHED_ROUTES: Final = 4096
@@ -51,10 +52,14 @@ class Route(msgspec.Struct, frozen=True):
 class PathPolicy:
     """Decides by method and path; decisions are remembered, because clients use few paths."""
 
-    def __init__(self, allow_paths: Sequence[str] = (), *, allow_all: bool = False) -> None:
+    def __init__(
+        self, allow_paths: Sequence[str] = (), *, allow_all: bool = False, members: Sequence[str] = ()
+    ) -> None:
+        """``members``: of bodies, whose values say who asks by the settings."""
         self._passing = [(PASSING_WITH[method], _any(regexes)) for method, regexes in _BUILT_IN.items()]
         self._extra = _any([to_regex(pattern.rstrip("/") or "/") for pattern in allow_paths]) if allow_paths else None
         self._allow_all = allow_all
+        self._members = members
         self._routes: dict[tuple[bytes, bytes], Route] = {}
 
     def route(self, method: bytes, path: bytes) -> Route:
@@ -73,7 +78,7 @@ class PathPolicy:
             endpoint=text[:_ENDPOINT_CHARS],
             dialect=dialect,
             # every API names model and stream alike
-            read_request=ChatRequest.read if dialect is None else dialect.read_request,
+            read_request=naming(ChatRequest.read if dialect is None else dialect.read_request, self._members),
             model=model_in_path(text),
         )
         if len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:

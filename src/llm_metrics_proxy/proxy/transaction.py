@@ -150,7 +150,7 @@ class Transaction(Download):
         if self.refused is not None or bodies.held_bytes + length > bodies.limit_bytes:
             return False
         if body:
-            exchange.request_facts(plan.route.read_request(body))
+            self.take_facts(plan.route.read_request(body))
         server = plan.server or self._choose(connected=True)
         upstream = None if server is None else server.pool.take_idle()
         if server is None or upstream is None:

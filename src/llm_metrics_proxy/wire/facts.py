@@ -5,6 +5,7 @@ count is an integer from 0 to ``MAX_TOKENS``, anything else is refused and flagg
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -178,6 +179,7 @@ def response_facts(
     *,
     usage: Usage | None = None,
     times: ServerTimes = None,
+    further: Mapping[str, Any] | None = None,
     finish_reason: str | None = None,
     refused: bool = False,
     **others: Any,
@@ -199,7 +201,7 @@ def response_facts(
         usage_rejected=counts.rejected,
         cache_write_tokens=counts.cache_write_tokens,
         upstream_cost_usd=counts.cost_usd,
-        further=times,
+        further=times if further is None else further,
         refused=refused and finish_reason in ENDS_OF_TEXT,
         **others,
     )

@@ -8,12 +8,13 @@ Token counts come in parts and more than once, each report a total so far: ``usa
 ``input_tokens`` leaves out what was read from or written to the cache; the whole input is the sum of the three.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.cache_misses import CacheMiss, anthropic_miss
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, response_facts, short_text, token_count, usage_of
@@ -69,14 +70,12 @@ class AnthropicUsage:
 TOOL_BLOCKS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 
 
-class _Metadata(msgspec.Struct):
-    user_id: str | None = None
-
-
 class AnthropicRequest(ModelRequest):
     """``/messages``."""
 
-    metadata: _Metadata | None = None
+    claiming: ClassVar[Mapping[str, str]] = {**ModelRequest.claiming, "metadata": "metadata"}
+    metadata: msgspec.Raw = MISSING
+    user: str | None = None
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -85,7 +84,7 @@ class AnthropicRequest(ModelRequest):
 
     def facts(self) -> RequestFacts:
         return self._facts(
-            user=None if self.metadata is None else self.metadata.user_id,
+            user=self.user,
             max_tokens=self.max_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
@@ -112,6 +111,7 @@ class AnthropicMessage(msgspec.Struct, gc=False):
     stop_reason: str | None = None
     usage: Any = None
     error: Any = None
+    diagnostics: Any = None
 
 
 class AnthropicBodyReader(WholeBodyReader):
@@ -130,6 +130,7 @@ class AnthropicBodyReader(WholeBodyReader):
             tool_call_count=None if content is None else sum(block.type in TOOL_BLOCKS for block in content),
             response_id=short_text(answer.id),
             service_tier=usage.service_tier,
+            further=anthropic_miss(answer.diagnostics),
             **ends,
         )
 
@@ -141,6 +142,7 @@ class _AnthropicDelta(msgspec.Struct, gc=False):
     thinking: Any = None
     partial_json: Any = None
     stop_reason: str | None = None
+    diagnostics: Any = None
 
 
 class _AnthropicEvent(msgspec.Struct, gc=False):
@@ -153,7 +155,7 @@ class _AnthropicEvent(msgspec.Struct, gc=False):
 
 
 class AnthropicStreamReader(EventReader):
-    __slots__ = ("_finish_reason", "_id", "_model", "_tool_calls", "_usage")
+    __slots__ = ("_finish_reason", "_id", "_miss", "_model", "_tool_calls", "_usage")
 
     kind: ClassVar[type[msgspec.Struct]] = _AnthropicEvent
     rules: ClassVar[FormRules] = FormRules(texts=(b'"text":"', b'"text": "', b'"thinking":"', b'"thinking": "'))
@@ -165,6 +167,7 @@ class AnthropicStreamReader(EventReader):
         self._finish_reason: str | None = None
         self._tool_calls: int | None = None  # once the message has begun
         self._usage = AnthropicUsage()
+        self._miss: CacheMiss = None
 
     def read(self, event: _AnthropicEvent) -> int:
         if event.type == "error" or event.error:
@@ -180,6 +183,7 @@ class AnthropicStreamReader(EventReader):
             tool_call_count=self._tool_calls,
             response_id=self._id,
             service_tier=self._usage.service_tier,
+            further=self._miss,
             **ends,
         )
 
@@ -188,6 +192,7 @@ class AnthropicStreamReader(EventReader):
         self._id = self._id or short_text(message.id)
         self._model = self._model or cut(message.model)
         self._tool_calls = self._tool_calls or 0
+        self._miss = anthropic_miss(message.diagnostics)
         self._usage.take(message.usage, with_output=False)
         return 0
 
@@ -209,7 +214,10 @@ class AnthropicStreamReader(EventReader):
 
     def _message_delta(self, event: _AnthropicEvent) -> int:
         self._usage.take(event.usage, with_output=True)
-        if event.delta is None or not event.delta.stop_reason:
+        if event.delta is None:
+            return 0
+        self._miss = anthropic_miss(event.delta.diagnostics) or self._miss
+        if not event.delta.stop_reason:
             return 0
         self._finish_reason = cut(event.delta.stop_reason)
         return self.end_seen()
