@@ -14,22 +14,38 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from tests.wire import streams
 from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
+from tests.wire.apis.test_anthropic_batches import RESULTS
+from tests.wire.apis.test_generate import SGLANG, TGI
+from tests.wire.apis.test_koboldcpp import ANSWER as KOBOLD
+from tests.wire.apis.test_koboldcpp import STREAM as KOBOLD_STREAM
+from tests.wire.apis.test_lmstudio import RESULT as LMSTUDIO
+from tests.wire.apis.test_lmstudio import STREAM as LMSTUDIO_STREAM
+from tests.wire.apis.test_mistral import STREAM as CONVERSATION
 from tests.wire.apis.test_openai_body import CHAT
 from tests.wire.apis.test_openai_realtime import CREATED, SOUND, done, failed, told
 from tests.wire.apis.test_openai_responses import ANSWER as RESPONSE
 
 from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader
-from llm_metrics_proxy.wire.apis.ollama import OllamaAnswerReader, OllamaBodyReader
+from llm_metrics_proxy.wire.apis.anthropic_batches import BatchResultsReader
+from llm_metrics_proxy.wire.apis.generate import GenerateBodyReader, GenerateStreamReader
+from llm_metrics_proxy.wire.apis.koboldcpp import KoboldBodyReader, KoboldStreamReader
+from llm_metrics_proxy.wire.apis.lmstudio import LmStudioBodyReader, LmStudioStreamReader
+from llm_metrics_proxy.wire.apis.mistral import ConversationBodyReader, ConversationStreamReader
+from llm_metrics_proxy.wire.apis.ollama import OllamaBodyReader
 from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader
 from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.endpoints import DIALECTS
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
+from llm_metrics_proxy.wire.first_bytes import FirstBytes
 
 Make = Callable[[], ResponseReader]
 
@@ -45,6 +61,34 @@ def _json(*values: Any) -> list[bytes]:
     return [json.dumps(value).encode() for value in values]
 
 
+_GENERATED: Final = _json(
+    [{"text": "x", "meta_info": {"prompt_tokens": 5, "completion_tokens": 2, "finish_reason": {"type": "stop"}}}] * 2,
+    {"generated_text": "x", "details": {"generated_tokens": 2, "prefill": [{"id": 1}], "finish_reason": "length"}},
+)
+
+
+class AnyAnswer:
+    """Whoever the first bytes choose, and whether what came was an answer."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._first = FirstBytes(dialect, 200, b"application/json")
+
+    def feed(self, data: bytes) -> int:
+        if self._first.reader is None:
+            data = self._first.take(data)
+        return 0 if self._first.reader is None else self._first.reader.feed(data)
+
+    def finish(self) -> ResponseFacts:
+        reader = self._first.reader or self._first
+        return self._first.judge(reader.finish())
+
+
+_ANY: Final = [
+    *(b"".join(events) for _, events in streams.ALL.values()),
+    *_json(CHAT, MESSAGE, RESPONSE, {"code": 500, "success": False, "msg": "404 NOT_FOUND"}, [{"error": {"code": 7}}]),
+    b"<!doctype html><html><title>Log in</title></html>", b"upstream connect error", b"\xff\xfb\x90\xc4", b"\n\n",
+]  # fmt: skip
+
 TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     **{name: (make, [b"".join(events)]) for name, (make, events) in streams.ALL.items()},
     "openai-body": (OpenAIBodyReader, _json(CHAT)),
@@ -52,9 +96,19 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     "anthropic-body": (AnthropicBodyReader, _json(MESSAGE)),
     "anthropic-body-small": (lambda: AnthropicBodyReader(64), _json(MESSAGE)),
     "ollama-body": (OllamaBodyReader, [streams.OLLAMA[-1]]),
-    "ollama-untyped": (OllamaAnswerReader, [streams.OLLAMA[-1], b"".join(streams.OLLAMA)]),
+    **{f"any {dialect.name}": (partial(AnyAnswer, dialect), _ANY) for dialect in DIALECTS if dialect.body_reader},
     "responses-body": (ResponsesBodyReader, _json(RESPONSE)),
     "other-body": (OtherBodyReader, _json({"model": "m", "usage": {"input_tokens": 1}, "meta": {"tokens": {}}})),
+    "anthropic-batch": (BatchResultsReader, [b"".join(RESULTS)]),
+    "generate": (GenerateStreamReader, [b"".join(SGLANG), b"".join(TGI)]),
+    "generate-body": (GenerateBodyReader, _GENERATED),
+    "generate-body-small": (lambda: GenerateBodyReader(64), _GENERATED),
+    "koboldcpp": (KoboldStreamReader, [b"".join(KOBOLD_STREAM)]),
+    "koboldcpp-body": (KoboldBodyReader, _json(KOBOLD)),
+    "lmstudio": (LmStudioStreamReader, [b"".join(LMSTUDIO_STREAM)]),
+    "lmstudio-body": (LmStudioBodyReader, _json(LMSTUDIO)),
+    "conversation": (ConversationStreamReader, [b"".join(CONVERSATION)]),
+    "conversation-body": (ConversationBodyReader, _json({"outputs": [{"type": "x"}], "usage": {"prompt_tokens": 5}})),
     "realtime": (RealtimeReader, [CREATED + SOUND + done() + told() + done() + failed()]),
     "error-body": (ErrorBodyReader, _json({"error": {"message": "sk-abcdef123456", "code": 7}}, {"detail": [{}]})),
 }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from llm_metrics_proxy.analytics import RequestFilter, list_requests
 from llm_metrics_proxy.proxy.exchange import Exchange
-from llm_metrics_proxy.wire.endpoints import LLAMA_COMPLETION
+from llm_metrics_proxy.wire.apis.llama_native import LLAMA_COMPLETION
 from tools.proofs.stored import record, stored, value
 
 exchange = Exchange(record(), 1)

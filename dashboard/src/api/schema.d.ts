@@ -180,6 +180,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/quotas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is left of servers' limits */
+        get: operations["read_quotas_api_v1_quotas_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/report": {
         parameters: {
             query?: never;
@@ -1088,6 +1105,28 @@ export interface components {
             timezone: string;
         };
         /**
+         * QuotaReport
+         * @description One limit of one server, for one key.
+         */
+        QuotaReport: {
+            api_key_id: string;
+            backend: string;
+            left: number | null;
+            left_ratio: number | null;
+            limit: string;
+            measured_at: string;
+            resets_at: string | null;
+            window_s: number | null;
+        };
+        /**
+         * Quotas
+         * @description What is left of servers' limits, by server and key.
+         */
+        Quotas: {
+            app_version: string;
+            quotas: components["schemas"]["QuotaReport"][];
+        };
+        /**
          * Readiness
          * @description Whether questions are answered and records taken in; if not, why.
          */
@@ -1212,6 +1251,10 @@ export interface components {
             cache_miss_reason: string | null;
             /** @description input tokens behind the first difference, by the server's estimate */
             cache_missed_tokens: number | null;
+            /** @description reported input tokens written to a cache for an hour */
+            cache_write_1h_tokens: number | null;
+            /** @description reported input tokens written to a cache for five minutes */
+            cache_write_5m_tokens: number | null;
             /** @description reported input tokens written to a cache */
             cache_write_tokens: number | null;
             /** @description reported input tokens read from a cache */
@@ -1408,7 +1451,9 @@ export interface components {
             upstream_status_code: number | null;
             /** @description a reported count was nonsense (negative, huge, not a number) and refused */
             usage_rejected: boolean | null;
-            /** @description where the token counts come from: reported, estimated or none */
+            /** @description the server's own usage objects as JSON, by where they stood in the answer; at most 2 KiB */
+            usage_reported: string | null;
+            /** @description where the token counts come from: reported, repeated (and counted in another record), estimated or none */
             usage_source: string | null;
             /** @description `user` of the request's body, else the user that another field names, cut to 256 characters */
             user: string | null;
@@ -1768,7 +1813,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -2018,7 +2063,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -2239,7 +2284,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -2427,7 +2472,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -2683,7 +2728,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -2802,7 +2847,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -3020,7 +3065,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -3185,7 +3230,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -3411,6 +3456,53 @@ export interface operations {
             };
         };
     };
+    read_quotas_api_v1_quotas_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By server and key, as servers last said; nothing that is past its reset. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quotas"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     read_report_api_v1_report_get: {
         parameters: {
             query?: {
@@ -3437,7 +3529,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -3545,7 +3637,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -3795,7 +3887,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -3897,7 +3989,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */

@@ -16,9 +16,17 @@ from llm_metrics_proxy.proxy.model_listing import ModelListing
 from llm_metrics_proxy.proxy.parties import Client
 from llm_metrics_proxy.proxy.transaction import Transaction
 from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.wire.dialects import media_type
 from llm_metrics_proxy.wire.endpoints import MODELS_PATH
+from llm_metrics_proxy.wire.multipart import FormReader, boundary_of
 
 _MODELS_PATH: Final = MODELS_PATH.encode()
+_NEVER_JSON: Final = (
+    b"multipart/",
+    b"audio/",
+    b"video/",
+    b"image/",
+)  # other types are used for it, see ``request_body``
 
 
 def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, trusted: bool) -> RequestPlan:
@@ -28,13 +36,17 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
     if named is not None:
         server = fleet.by_name[named[0]]
         head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
-    facts, buffered = head.facts, head.is_json and not head.websocket
+    facts = head.facts
     tags, trace = tags_of(facts), trace_of(facts)
     asker = ctx.askers.of_head(facts, head.lines)
     backend_name = None if server is None else server.backend.rule.name
     route = ctx.policy.route(head.method, head.path)
     asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
     merges_models = asks_for_models and server is None and len(fleet.servers) > 1
+    held_limit_bytes = min(options.max_body_bytes, options.max_buffered_bytes)
+    boundary = None if "content_encoding" in facts else boundary_of(facts.get("content_type"))
+    has_say = boundary is not None and server is None  # the form's model chooses the server
+    may_be_json = not head.is_json and not media_type(facts.get("content_type")).startswith(_NEVER_JSON)
     return RequestPlan(
         request=head,
         route=route,
@@ -52,15 +64,17 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         and not merges_models
         and not options.inject_usage
         and options.journal_when_full == "drop_records",
-        buffered=buffered,
-        limit_bytes=min(options.max_body_bytes, options.max_buffered_bytes) if buffered else options.max_upload_bytes,
+        held=(head.is_json or may_be_json or has_say) and not head.websocket,
+        held_limit_bytes=held_limit_bytes if may_be_json or has_say else None,
+        boundary=boundary,
+        limit_bytes=held_limit_bytes if head.is_json and not head.websocket else options.max_upload_bytes,
         keep_alive=head.keep_alive and not head.websocket,  # a refused upgrade may be followed by the other protocol
         tags=tags,
         trace=trace,
         server=server,
         backend=None if server is None else server.backend.address.label,
         backend_name=backend_name,
-        says_more=bool(tags or trace or backend_name or asker.columns),
+        says_more=bool(tags or trace or backend_name or route.response_id or asker.columns),
         merges_models=merges_models,
     )
 
@@ -84,6 +98,7 @@ def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, 
     )
     if plan.says_more:
         record.backend_name, record.tags = plan.backend_name, plan.tags
+        record.response_id = plan.route.response_id
         for column, value in asker.columns:
             setattr(record, column, value)
         if plan.trace is not None:
@@ -97,4 +112,7 @@ def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, 
         elif ctx.options.journal_when_full == "refuse_requests" and ctx.recorder.is_full:
             refused = Cause.SATURATED
     kind = ModelListing if plan.merges_models else Transaction
-    return kind(ctx, client, plan, Exchange(record, now), length, plan.keep_alive, refused, now, now)
+    work = kind(ctx, client, plan, Exchange(record, now), length, plan.keep_alive, refused, now, now, plan.held)
+    if plan.boundary is not None:
+        work.form = FormReader(plan.boundary)
+    return work

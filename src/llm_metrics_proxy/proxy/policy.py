@@ -20,7 +20,9 @@ from llm_metrics_proxy.wire.endpoints import (
     ENDPOINTS,
     PASSING_WITH,
     PREFIXES,
+    answer_in_path,
     dialect_for,
+    find,
     model_in_path,
 )
 from llm_metrics_proxy.wire.path_patterns import MAX_PATH_CHARS, below_prefixes, to_regex
@@ -47,6 +49,7 @@ class Route(msgspec.Struct, frozen=True):
     dialect: Dialect | None
     read_request: Callable[[bytes], RequestFacts]  # of a JSON body
     model: str | None = None  # if the path names it
+    response_id: str | None = None  # likewise
 
 
 class PathPolicy:
@@ -56,7 +59,7 @@ class PathPolicy:
         self, allow_paths: Sequence[str] = (), *, allow_all: bool = False, members: Sequence[str] = ()
     ) -> None:
         """``members``: of bodies, whose values say who asks by the settings."""
-        self._passing = [(PASSING_WITH[method], _any(regexes)) for method, regexes in _BUILT_IN.items()]
+        self._passing = [(PASSING_WITH[method], _any(regexes)) for method, regexes in _BUILT_IN.items() if regexes]
         self._extra = _any([to_regex(pattern.rstrip("/") or "/") for pattern in allow_paths]) if allow_paths else None
         self._allow_all = allow_all
         self._members = members
@@ -75,11 +78,12 @@ class PathPolicy:
         dialect = dialect_for(verb, text) if allowed else None
         route = Route(
             allowed=allowed,
-            endpoint=text[:_ENDPOINT_CHARS],
+            endpoint=find.shown(text)[:_ENDPOINT_CHARS],
             dialect=dialect,
             # every API names model and stream alike
             read_request=naming(ChatRequest.read if dialect is None else dialect.read_request, self._members),
             model=model_in_path(text),
+            response_id=answer_in_path(text),
         )
         if len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:
             self._routes[method, path] = route

@@ -1,7 +1,9 @@
 """A request's way up: its body, held or streamed, and the bytes that a server gets.
 
 A JSON body is held until it is complete, because the record and the choice of a backend need it, and until an answer
-begins, because it may have to be sent again. Any other streams through, no faster than the server takes it.
+begins, because it may have to be sent again. Any other streams through, no faster than the server takes it. Where the
+type does not say JSON, the first bytes tell which of the two it is. An uploaded form streams too; with several servers
+to choose from it is held until it has named its model.
 """
 
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from llm_metrics_proxy.proxy.parties import Client, Connection
 from llm_metrics_proxy.proxy.request_body import read_body
 from llm_metrics_proxy.proxy.retries import stale_window_ns
 from llm_metrics_proxy.wire.base import RequestFacts
+from llm_metrics_proxy.wire.multipart import FormReader
 from llm_metrics_proxy.wire.usage_injection import UsageFilter
 
 _WORTH_LETTING_GO_BYTES: Final = 16 * 1024
@@ -38,7 +41,9 @@ class Upload:
     refused: Cause | None  # it must not pass, and is refused when its turn comes
     upload_activity: int  # the newest bytes of the body, or the end of a wait that was not the client's
     upload_since: int  # the client could have sent since then, except waits that were not its own
+    held: bool  # its body is, until it is complete; else it streams through
     refused_message: str | None = None
+    form: FormReader | None = None  # the body is a form
     started: bool = False
     opened: bool = False  # the recorder has its opened frame
     body: tuple[bytes | bytearray, ...] = ()
@@ -67,7 +72,7 @@ class Upload:
             return False
         bodies.held_bytes += len(data)
         self.held_bytes += len(data)
-        if not self.plan.buffered:
+        if not self.held:
             self.body = (*body, data)
             self.client.pause()  # until the upstream connection is there
         elif not body:
@@ -96,7 +101,7 @@ class Upload:
 
     def read_body(self) -> None:
         """Take the facts of a held body that is complete, and edit it where the settings say so."""
-        if self.body:
+        if self.body and self.form is None:
             body = bytes(self.body[0])
             self.body = ()  # free the pieces before what is made of them
             facts, sent, self.edits = read_body(self.plan, body, inject_usage=self.ctx.options.inject_usage)
@@ -123,7 +128,7 @@ class Upload:
         plan, server, pieces = self.plan, self.server, self.body
         assert server is not None
         length = self.length
-        if plan.buffered:
+        if self.held:
             length = sum(map(len, pieces))
         else:
             pieces = tuple(self.framed(bytes(data)) for data in pieces)

@@ -1,7 +1,10 @@
 """The table of endpoints: every path that this program knows, one row each. Nothing else names a path.
 
+The rows of an API whose bodies are read stand at the end of its file in ``apis`` and are listed here; those of other
+requests that may pass stand here.
+
 ``policy`` forwards what the rows let pass, ``choice`` routes by their family, the data plane reads with their readers,
-telemetry and pricing take names from them. A new dialect is its readers and one row of ``DIALECTS``.
+telemetry and pricing take names from them.
 
 ``path_patterns`` says how paths are written. What is read and what passes are two questions. Nothing passes below a
 prefix that ``PREFIXES`` does not name; an operator who lets ``/gateway/**`` pass has its ``/gateway/v1/messages`` read
@@ -9,27 +12,28 @@ like ``/v1/messages``.
 """
 
 import re
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
-import msgspec
-
-from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader, AnthropicRequest, AnthropicStreamReader
-from llm_metrics_proxy.wire.apis.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
-from llm_metrics_proxy.wire.apis.ollama import (
-    OllamaAnswerReader,
-    OllamaBodyReader,
-    OllamaEmbedRequest,
-    OllamaRequest,
-    OllamaStreamReader,
+from llm_metrics_proxy.wire.apis import (
+    anthropic,
+    anthropic_batches,
+    generate,
+    koboldcpp,
+    llama_native,
+    lmstudio,
+    mistral,
+    ollama,
+    openai_body,
+    openai_objects,
+    openai_realtime,
+    openai_responses,
+    openai_responses_session,
+    openai_stream,
+    other_operations,
+    tei,
 )
-from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
-from llm_metrics_proxy.wire.apis.openai_requests import ChatRequest, CompletionRequest, EmbeddingsRequest
-from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader, ResponsesRequest, ResponsesStreamReader
-from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
-from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
-from llm_metrics_proxy.wire.base import NDJSON
-from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family, Seller
+from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family
 from llm_metrics_proxy.wire.facts import cut
 from llm_metrics_proxy.wire.path_patterns import EndpointFinder
 
@@ -51,142 +55,61 @@ PREFIXES: Final = (
     "",  # llama.cpp offers its operations without a prefix too
 )
 # Methods that pass with the one of a row.
-PASSING_WITH: Final = {"GET": frozenset({"GET", "HEAD", "OPTIONS"}), "POST": frozenset({"POST", "OPTIONS"})}
+PASSING_WITH: Final = {
+    "GET": frozenset({"GET", "HEAD", "OPTIONS"}),
+    "POST": frozenset({"POST", "OPTIONS"}),
+    "DELETE": frozenset({"DELETE", "OPTIONS"}),
+}
 
-OPENAI_CHAT: Final = Dialect(
-    name="openai_chat",
-    operation="chat",
-    paths=("**/chat/completions", "/api/chat/completions", "/beta/chat/completions"),  # Open WebUI, DeepSeek
-    read_request=ChatRequest.read,
-    stream_reader=OpenAIStreamReader,
-    body_reader=OpenAIBodyReader,
-    can_inject_usage=True,
+DIALECTS: Final[tuple[Dialect, ...]] = (
+    *openai_stream.DIALECTS,
+    *openai_body.DIALECTS,
+    *openai_responses.DIALECTS,
+    *openai_responses_session.DIALECTS,
+    *openai_realtime.DIALECTS,
+    *openai_objects.DIALECTS,
+    *anthropic.DIALECTS,
+    *anthropic_batches.DIALECTS,
+    *llama_native.DIALECTS,
+    *lmstudio.DIALECTS,
+    *generate.DIALECTS,
+    *tei.DIALECTS,
+    *koboldcpp.DIALECTS,
+    *mistral.DIALECTS,
+    *ollama.DIALECTS,
+    *other_operations.DIALECTS,
 )
-OPENAI_COMPLETIONS: Final = Dialect(
-    name="openai_completions",
-    operation="text_completion",
-    paths=("completions", "/beta/completions"),  # DeepSeek
-    read_request=CompletionRequest.read,
-    stream_reader=OpenAIStreamReader,
-    body_reader=OpenAIBodyReader,
-    can_inject_usage=True,
-)
-OPENAI_EMBEDDINGS: Final = Dialect(
-    name="openai_embeddings",
-    operation="embeddings",
-    paths=("embeddings",),
-    read_request=EmbeddingsRequest.read,
-    body_reader=OpenAIBodyReader,
-    has_output=False,
-)
-OPENAI_RESPONSES: Final = Dialect(
-    name="openai_responses",
-    operation="chat",
-    paths=("responses", "/openai/responses"),  # the latter is Azure's, before its v1
-    read_request=ResponsesRequest.read,
-    stream_reader=ResponsesStreamReader,
-    body_reader=ResponsesBodyReader,
-)
-OPENAI_REALTIME: Final = Dialect(
-    name="openai_realtime",
-    operation="realtime",
-    paths=("realtime", "/openai/realtime"),
-    method="GET",
-    read_request=ResponsesRequest.read,  # a session over a WebSocket, which RealtimeReader reads
-)
-ANTHROPIC_MESSAGES: Final = Dialect(
-    name="anthropic_messages",
-    operation="chat",
-    paths=("messages",),
-    family=Family.ANTHROPIC,
-    provider="anthropic",
-    seller=Seller("anthropic", "claude"),
-    read_request=AnthropicRequest.read,
-    stream_reader=AnthropicStreamReader,
-    body_reader=AnthropicBodyReader,
-)
-ANTHROPIC_COUNT_TOKENS: Final = Dialect(
-    name="anthropic_count_tokens",
-    operation="count_tokens",
-    paths=("**/messages/count_tokens",),
-    family=Family.ANTHROPIC,
-    provider="anthropic",
-    read_request=AnthropicRequest.read,  # no reader: it counts a prompt that is not run, and no tokens were used
-)
-LLAMA_COMPLETION: Final = Dialect(
-    name="llama_completion",
-    operation="text_completion",
-    paths=("/completion", "/completions", "/infill"),  # without a prefix, llama.cpp means its own completions
-    provider="llama_cpp",
-    read_request=LlamaRequest.read,
-    stream_reader=LlamaStreamReader,
-    body_reader=LlamaBodyReader,
-)
-OLLAMA_CHAT: Final = Dialect(
-    name="ollama_chat",
-    operation="chat",
-    paths=("/api/chat",),
-    family=Family.OLLAMA,
-    provider="ollama",
-    read_request=OllamaRequest.read,
-    stream_reader=OllamaStreamReader,
-    body_reader=OllamaAnswerReader,
-    stream_types=NDJSON,
-)
-OLLAMA_GENERATE: Final = msgspec.structs.replace(
-    OLLAMA_CHAT, name="ollama_generate", operation="text_completion", paths=("/api/generate",)
-)
-OLLAMA_EMBED: Final = Dialect(
-    name="ollama_embed",
-    operation="embeddings",
-    paths=("/api/embed", "/api/embeddings"),
-    family=Family.OLLAMA,
-    provider="ollama",
-    read_request=OllamaEmbedRequest.read,
-    body_reader=OllamaBodyReader,
-    has_output=False,
-)
-
-
-def _other(name: str, operation: str, *paths: str, streams: bool = False, **more: Any) -> Dialect:
-    return Dialect(
-        name=name,
-        operation=operation,
-        paths=paths,
-        read_request=OtherRequest.read,
-        stream_reader=OtherStreamReader if streams else None,
-        body_reader=OtherBodyReader,
-        only_json=True,
-        **more,
-    )
-
-
-# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's.
-RERANK: Final = _other("rerank", "rerank", "rerank", "reranking", "/v2/rerank", provider=None, has_output=False)
-OPENAI_MODERATIONS: Final = _other("openai_moderations", "moderation", "moderations", has_output=False)
-OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True)
-OPENAI_TRANSCRIPTIONS: Final = _other("openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True)
-OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations")
-OPENAI_IMAGES: Final = _other(
-    "openai_images", "image_generation",
-    "**/images/generations", "**/images/edits", "**/images/variations",
-    streams=True,
-)  # fmt: skip
-
-DIALECTS: Final = (
-    OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, OPENAI_REALTIME,
-    ANTHROPIC_MESSAGES, ANTHROPIC_COUNT_TOKENS, LLAMA_COMPLETION, OLLAMA_CHAT, OLLAMA_GENERATE, OLLAMA_EMBED,
-    RERANK, OPENAI_MODERATIONS, OPENAI_SPEECH, OPENAI_TRANSCRIPTIONS, OPENAI_TRANSLATIONS, OPENAI_IMAGES,
-)  # fmt: skip
 
 # Ollama's pull, push, create, copy, delete and blobs are absent on purpose, and so are vLLM's LoRA, sleep and cache
 # controls, llama.cpp's slots and LM Studio's model loading.
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DIALECTS,
-    Endpoint(paths=("responses/compact", "responses/input_tokens")),
-    Endpoint(paths=("score", "classify", "pooling", "tokenize", "detokenize")),  # vLLM, llama.cpp
-    Endpoint(paths=("/embedding", "/apply-template")),  # llama.cpp
-    Endpoint(paths=("/generate", "/generate_stream", "/encode")),  # SGLang, TGI
+    *openai_objects.ENDPOINTS,
+    Endpoint(paths=("tokenize", "detokenize")),  # vLLM, llama.cpp, SGLang, TEI
+    Endpoint(paths=("/embedding", "/apply-template", "chat/completions/control", "chat/completions/input_tokens")),
+    Endpoint(paths=("/decode", "/chat_tokenize")),  # TEI, TGI
+    Endpoint(paths=("/get_model_info", "/model_info"), method="GET"),  # SGLang
+    Endpoint(paths=("/api/extra/generate/check", "/api/extra/tokencount", "/api/extra/detokenize")),  # KoboldCpp
+    Endpoint(
+        paths=(
+            "/api/v1/model",
+            "/api/v1/info/version",
+            "/api/v1/config/*",
+            "/api/extra/version",
+            "/api/extra/perf",
+            "/api/extra/true_max_context_length",
+            "/api/extra/generate/check",
+        ),
+        method="GET",
+    ),
+    # text-generation-webui; its loading of models and LoRAs is absent.
+    Endpoint(paths=("/v1/internal/encode", "/v1/internal/decode", "/v1/internal/token-count", "/v1/internal/logits")),
+    Endpoint(paths=("/v1/internal/model/info", "/v1/internal/model/list"), method="GET"),
+    Endpoint(paths=("/vad",)),  # LocalAI
+    Endpoint(paths=("/search",)),  # Perplexity
+    Endpoint(paths=("/api/web_search", "/api/web_fetch"), family=Family.OLLAMA),
+    Endpoint(paths=("messages/batches/{id}/cancel",), family=Family.ANTHROPIC),
+    Endpoint(paths=("messages/batches", "messages/batches/{id}"), method="GET", family=Family.ANTHROPIC),
     Endpoint(paths=("/api/show",), family=Family.OLLAMA),
     Endpoint(paths=("/api/tags", "/api/ps", "/api/version"), method="GET", family=Family.OLLAMA),
     Endpoint(paths=("/version", "/ping", "/props", "/info"), method="GET"),
@@ -198,6 +121,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
 )
 
 _DEPLOYMENT: Final = re.compile(r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?")
+_BATCH_RESULTS: Final = re.compile(r".*/messages/batches/([^/]+)/results/?")
 _MODELS: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
 
 find: Final = EndpointFinder(ENDPOINTS, PREFIXES)
@@ -205,8 +129,8 @@ find: Final = EndpointFinder(ENDPOINTS, PREFIXES)
 
 def dialect_for(method: str, path: str) -> Dialect | None:
     """The dialect of a request; ``path`` is raw and without its query. A trailing slash makes no difference."""
-    row = find(path.removesuffix("/"))
-    return row if isinstance(row, Dialect) and row.method == method and "//" not in path else None
+    row = find(path.removesuffix("/") or path, method)
+    return row if isinstance(row, Dialect) and "//" not in path else None
 
 
 def family_of(path: str) -> Family | None:
@@ -219,6 +143,12 @@ def model_in_path(path: str) -> str | None:
     """The model that a raw path names, for requests whose body need not: Azure's deployment; None elsewhere."""
     match = _DEPLOYMENT.fullmatch(path)
     return None if match is None else cut(unquote(match[1]))
+
+
+def answer_in_path(path: str) -> str | None:
+    """The id of the answer that a raw path asks for, where the answer does not repeat it: Anthropic's batch."""
+    match = _BATCH_RESULTS.fullmatch(path)
+    return None if match is None else cut(match[1])
 
 
 def listed_model(path: str) -> str | None:

@@ -1,1 +1,1 @@
-"""One file per API: its requests, its answers, and what of them becomes facts. ``endpoints`` lists them all."""
+"""One file per API: its requests, its answers, what of them becomes facts, and at its end its rows of ``endpoints``."""

@@ -5,21 +5,15 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.apis.openai_requests import EmbeddingsRequest
+from llm_metrics_proxy.wire.apis.openai_usage import counts_in_timings, openai_tokens, usage_of_groq
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, ErrorFacts, ResponseFacts
-from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.facts import (
-    ENDS_OF_TEXT,
-    PlainUsage,
-    Usage,
-    answer_usage,
-    cut,
-    plain_usage,
-    response_facts,
-    short_text,
-)
+from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.error_body import error_facts, minimax_error
+from llm_metrics_proxy.wire.facts import ENDS_OF_TEXT, cut, response_facts, short_text
 from llm_metrics_proxy.wire.server_times import openai_times
-from llm_metrics_proxy.wire.tolerant import UNREADABLE, decoder_of
+from llm_metrics_proxy.wire.tolerant import MISSING, UNREADABLE, decoder_of
+from llm_metrics_proxy.wire.usage_reports import UsageReports, kept_of_one
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 
@@ -37,6 +31,8 @@ class OpenAIAnswer(msgspec.Struct, gc=False):
     service_tier: Any = None
     timings: Any = None  # llama.cpp
     stats: Any = None  # LM Studio
+    base_resp: Any = None  # MiniMax
+    x_groq: Any = None
 
 
 class OpenAIChoice(msgspec.Struct, gc=False):
@@ -45,13 +41,18 @@ class OpenAIChoice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
     index: Any = 0
     error: Any = None  # OpenRouter: the provider failed after the head was sent
+    usage: Any = None  # Kimi, in streams
 
 
 def answer_error(answer: OpenAIAnswer) -> ErrorFacts | None:
     """The error of an answer, or of an event, that is one."""
     if answer.error or answer.object == "error":
-        value = answer.error or {"message": answer.message, "type": answer.type, "code": answer.code}
-        return error_facts(value) or ErrorFacts()
+        beside = {"message": answer.message, "type": answer.type, "code": answer.code}
+        return error_facts(answer.error) or error_facts(beside) or ErrorFacts()
+    if answer.base_resp is not None:
+        return minimax_error(answer.base_resp)
+    if isinstance(answer.x_groq, dict) and answer.x_groq.get("error"):  # why Groq ended a stream early
+        return error_facts(answer.x_groq["error"]) or ErrorFacts()
     return None
 
 
@@ -74,22 +75,21 @@ class _PlainChoice(_WholeChoice, gc=False):
 
 
 class _PlainChatAnswer(msgspec.Struct, gc=False):
-    """An answer as nearly all are: no error in it, and every count one. Anything else fails to decode."""
+    """An answer as nearly all are: no error in it, and nothing that few servers add. Anything else fails to decode."""
 
     model: str | None = None
     choices: list[_PlainChoice] | None = None
-    usage: PlainUsage | None = None
+    usage: msgspec.Raw = MISSING
     error: None = None
     object: str | None = None
     id: str | None = None
     service_tier: str | None = None
     timings: None = None
     stats: None = None
+    base_resp: None = None
+    x_groq: None = None
 
 
-_NONE: Final = UsageSource.NONE  # an attribute of an enum is slow to look up
-_REPORTED: Final = UsageSource.REPORTED
-_NO_USAGE: Final = Usage()
 _decode_plain: Final = decoder_of(_PlainChatAnswer)
 
 
@@ -117,10 +117,16 @@ class OpenAIBodyReader(WholeBodyReader):
         return error or next((error_facts(value) or ErrorFacts() for value in failed), None)
 
     def facts_of(self, answer: _ChatAnswer, **ends: Any) -> ResponseFacts:
+        reports = UsageReports()
+        reports.take("usage", answer.usage)
+        reports.take("x_groq.usage", usage_of_groq(answer.x_groq))
+        reports.take("timings", counts_in_timings(answer.timings))
+        for choice in answer.choices or ():
+            reports.take("choices[0].usage", choice.usage)
         return response_facts(
             response_model=cut(answer.model),
             finish_reason=_finish_reason(answer.choices) if answer.choices else None,
-            usage=answer_usage(answer.usage, answer.timings),
+            reports=reports,
             tool_call_count=_tool_call_count(answer.choices),
             response_id=short_text(answer.id),
             service_tier=short_text(answer.service_tier),
@@ -133,7 +139,6 @@ class OpenAIBodyReader(WholeBodyReader):
 def _plain_facts(answer: _PlainChatAnswer) -> ResponseFacts:
     """As ``facts_of`` would say it, by the shortest way: nearly every answer that is not streamed passes here."""
     choices = answer.choices
-    usage = _NO_USAGE if answer.usage is None else plain_usage(answer.usage)
     model, answer_id = answer.model, answer.id
     finish_reason: str | None = None
     tool_call_count: int | None = None
@@ -145,19 +150,12 @@ def _plain_facts(answer: _PlainChatAnswer) -> ResponseFacts:
     return ResponseFacts(
         response_model=model[:MAX_TEXT_CHARS] if model else None,
         finish_reason=finish_reason,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        total_tokens=usage.total_tokens,
-        cached_tokens=usage.cached_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        usage_source=_NONE if usage is _NO_USAGE or usage.is_empty else _REPORTED,
         terminal=True,
-        cache_write_tokens=usage.cache_write_tokens,
         tool_call_count=tool_call_count,
         service_tier=cut(answer.service_tier),
         response_id=answer_id[:MAX_TEXT_CHARS] if answer_id else None,
-        upstream_cost_usd=usage.cost_usd,
         refused=refused,
+        usage_reported=None if answer.usage is MISSING else kept_of_one("usage", answer.usage),
     )
 
 
@@ -193,3 +191,16 @@ def _tool_call_count(choices: Sequence[_WholeChoice] | None) -> int | None:
             elif message.function_call:
                 count += 1  # the older form: one function at most
     return count
+
+
+OPENAI_EMBEDDINGS: Final = Dialect(
+    name="openai_embeddings",
+    operation="embeddings",
+    paths=("embeddings",),
+    read_request=EmbeddingsRequest.read,
+    body_reader=OpenAIBodyReader,
+    has_output=False,
+    signs=("data", "embeddings", "embedding", "vectors", "["),  # llama.cpp, without a prefix, gives a list
+    tokens=openai_tokens,
+)
+DIALECTS: Final = (OPENAI_EMBEDDINGS,)
