@@ -39,8 +39,6 @@ def with_counts(facts: ResponseFacts, dialect: Dialect) -> ResponseFacts:
     """Facts with the counts in place of the report."""
     if facts.usage_reported is None:
         return facts
-    first = getattr(reader, "first", None)  # of a test's reader that lets the first bytes choose
-    dialect = dialect_of(type(reader)) if first is None else first.dialect
     usage = tokens_from(facts.usage_reported, dialect.name)
     assert usage is not None
     return msgspec.structs.replace(
