@@ -44,7 +44,7 @@ class ResponseHead(NamedTuple):
     facts: dict[str, bytes]
     framing: Framing
     media: bytes  # of its Content-Type, see ``media_type``
-    limits: tuple[tuple[str, float | int], ...] = ()  # columns of the record that its fields fill
+    limits: tuple[tuple[str, float | int | str], ...] = ()  # columns of the record that its fields fill
     counts: HeadCounts | None = None
 
 
