@@ -160,8 +160,8 @@ def test_a_session_of_responses_is_read_however_it_is_compressed(stage: Stage, a
     assert record.time_to_first_token_ms is not None
     assert record.time_to_last_token_ms is not None
     assert record.response_time_ms is not None
-    assert 50 <= record.time_to_first_token_ms <= record.response_time_ms - 400  # since it was asked, after thinking
-    assert record.time_to_last_token_ms - record.time_to_first_token_ms >= 60  # twice three pauses of 10 ms
+    awake_ms = record.response_time_ms - 400  # without the client's two pauses
+    assert 0 < record.time_to_first_token_ms < record.time_to_last_token_ms <= awake_ms
     if agreed is not None:
         assert record.request_bytes < 27_000  # of 135 kB
 
