@@ -9,6 +9,7 @@ import msgspec
 
 from llm_metrics_proxy.proxy.headers import Fields
 from llm_metrics_proxy.wire.dialects import media_type
+from llm_metrics_proxy.wire.head_reports import named_error
 from llm_metrics_proxy.wire.rate_limits import read_limits
 
 REQUEST_ID_FIELD: Final = b"x-llm-metrics-request-id: "
@@ -43,7 +44,7 @@ class ResponseHead(NamedTuple):
     facts: dict[str, bytes]
     framing: Framing
     media: bytes  # of its Content-Type, see ``media_type``
-    limits: tuple[tuple[str, float | int], ...] = ()  # columns of the record that its fields fill
+    limits: tuple[tuple[str, float | int | str], ...] = ()  # columns of the record that its fields fill
 
 
 def response_head(status: int, reason: bytes, fields: Fields, method: bytes) -> ResponseHead:
@@ -52,7 +53,9 @@ def response_head(status: int, reason: bytes, fields: Fields, method: bytes) -> 
     facts = fields.facts
     # read here, because a head that was seen before is not taken apart again
     media = media_type(facts.get("content_type"))
-    limits = read_limits(facts) if not _USUAL.issuperset(facts) else ()
+    limits: tuple[tuple[str, float | int | str], ...] = read_limits(facts) if not _USUAL.issuperset(facts) else ()
+    if status >= 400 and (error := named_error(facts)) is not None:
+        limits += (("upstream_error_type", error),)
     return ResponseHead(status, start, facts, response_framing(status, method, facts), media, limits)
 
 

@@ -97,7 +97,7 @@ class Download(Upload):
         for column, value in head.limits:
             setattr(exchange.record, column, value)
         coding = head.facts.get("content_encoding")
-        reader = reader_for(self.plan.route.dialect, head.status, head.media)
+        reader = reader_for(self.plan.route.dialect, head.status, head.media, head.facts)
         decoder = decoder_for(coding) if coding is not None and reader is not None else None
         exchange.response_head(now, head.status, reader, decoder)
         self.payload = b""

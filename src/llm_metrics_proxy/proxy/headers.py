@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from llm_metrics_proxy.wire import rate_limits
+from llm_metrics_proxy.wire import head_reports, rate_limits
 
 Field = tuple[bytes, bytes]
 
@@ -109,7 +109,7 @@ RESPONSE_RULES: Final = RuleTable(
         b"content-length": Rule(forward=False, fact="content_length"),
         b"content-type": Rule(forward=True, fact="content_type"),
         b"content-encoding": Rule(forward=True, fact="content_encoding"),
-        **{name.encode(): Rule(forward=True, fact=name) for name in rate_limits.FIELDS},
+        **{name.encode(): Rule(forward=True, fact=name) for name in (*rate_limits.FIELDS, *head_reports.FIELDS)},
         b"x-llm-metrics-request-id": _DROPPED,  # a proxy behind this one set it; the client sees ours
     }
 )

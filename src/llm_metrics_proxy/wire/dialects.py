@@ -3,18 +3,20 @@
 Of other requests that may pass, only timing and errors are recorded.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from llm_metrics_proxy.wire.base import EVENT_STREAM, RequestFacts, ResponseReader
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
 from llm_metrics_proxy.wire.facts import Usage
+from llm_metrics_proxy.wire.head_reports import head_report
 from llm_metrics_proxy.wire.usage_reports import Reports
 
 _NO_CONTENT: Final = (204, 205)
+_NO_FIELDS: Final[Mapping[str, bytes]] = {}
 _JSON: Final = (b"", b"application/json")  # a body without a type counts as JSON, as everywhere
 
 
@@ -24,6 +26,9 @@ class Family(StrEnum):
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
     OLLAMA = "ollama"
+    BEDROCK = "bedrock"
+    COHERE = "cohere"
+    SHARED = "shared"  # OpenAI's imitators and Cohere have the same paths for it
 
 
 class Seller(NamedTuple):
@@ -58,11 +63,14 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     has_output: bool = True  # answers use output tokens: without their number a request has no price
     seller: Seller | None = None
     tokens: Callable[[Reports], Usage] | None = None  # the token counts in what its answers reported
+    takes_head: bool = False  # its readers have ``take_head``: part of what they read stands in the answer's head
 
 
-def reader_for(dialect: Dialect | None, status: int, media: bytes) -> ResponseReader | None:
+def reader_for(
+    dialect: Dialect | None, status: int, media: bytes, fields: Mapping[str, bytes] = _NO_FIELDS
+) -> ResponseReader | None:
     """The reader of a final response's body, chosen by what the answer says of itself, whatever the request asked for;
-    ``media`` is its ``media_type``.
+    ``media`` is its ``media_type``, ``fields`` are those of its head.
 
     None: the body has no facts for us (no dialect, a redirect, no content, sound or pictures). An error status is read
     without a dialect too; its reader sees for itself whether JSON, an event stream, HTML or text came.
@@ -76,7 +84,12 @@ def reader_for(dialect: Dialect | None, status: int, media: bytes) -> ResponseRe
         make = dialect.stream_reader
     elif dialect.only_json and media not in _JSON:
         return None
-    return None if make is None else make()
+    if make is None:
+        return None
+    reader: Any = make()
+    if dialect.takes_head:
+        reader.take_head(head_report(fields))
+    return reader  # type: ignore[no-any-return]
 
 
 def media_type(content_type: bytes | None) -> bytes:

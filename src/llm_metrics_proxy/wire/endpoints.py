@@ -17,6 +17,10 @@ from urllib.parse import unquote
 
 from llm_metrics_proxy.wire.apis import (
     anthropic,
+    bedrock_converse,
+    bedrock_invoke,
+    cohere,
+    cohere_v1,
     llama_native,
     ollama,
     openai_body,
@@ -58,6 +62,10 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     *llama_native.DIALECTS,
     *ollama.DIALECTS,
     *other_operations.DIALECTS,
+    *bedrock_converse.DIALECTS,
+    *bedrock_invoke.DIALECTS,
+    *cohere.DIALECTS,
+    *cohere_v1.DIALECTS,
 )
 
 # Ollama's pull, push, create, copy, delete and blobs are absent on purpose, and so are vLLM's LoRA, sleep and cache
@@ -65,7 +73,8 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DIALECTS,
     Endpoint(paths=("responses/compact", "responses/input_tokens")),
-    Endpoint(paths=("score", "classify", "pooling", "tokenize", "detokenize")),  # vLLM, llama.cpp
+    Endpoint(paths=("score", "pooling")),  # vLLM
+    Endpoint(paths=("classify", "tokenize", "detokenize"), family=Family.SHARED),  # vLLM, llama.cpp, Cohere
     Endpoint(paths=("/embedding", "/apply-template")),  # llama.cpp
     Endpoint(paths=("/generate", "/generate_stream", "/encode")),  # SGLang, TGI
     Endpoint(paths=("/api/show",), family=Family.OLLAMA),
@@ -78,7 +87,11 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     ),
 )
 
-_DEPLOYMENT: Final = re.compile(r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?")
+# Azure's deployment; Bedrock's model, profile or ARN.
+_MODEL: Final = re.compile(
+    r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?"
+    r"|/model/(.+)/(?:converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)/?"
+)
 _MODELS: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
 
 find: Final = EndpointFinder(ENDPOINTS, PREFIXES)
@@ -97,9 +110,9 @@ def family_of(path: str) -> Family | None:
 
 
 def model_in_path(path: str) -> str | None:
-    """The model that a raw path names, for requests whose body need not: Azure's deployment; None elsewhere."""
-    match = _DEPLOYMENT.fullmatch(path)
-    return None if match is None else cut(unquote(match[1]))
+    """The model that a raw path names, for requests whose body need not: Azure's and Bedrock's; None elsewhere."""
+    match = _MODEL.fullmatch(path)
+    return None if match is None else cut(unquote(match[1] or match[2]))
 
 
 def listed_model(path: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.aws_events import AwsEventReader
 from llm_metrics_proxy.wire.base import (
     SAW_ERROR,
     SAW_TERMINAL,
@@ -50,7 +51,7 @@ class EventReader(ABC):
     rules: ClassVar[FormRules] = FormRules(texts=())  # without: every event is read
     max_event_bytes: ClassVar[int] = MAX_PIECE_BYTES
     last_event_is_whole_answer: ClassVar[bool] = False  # if an event was too long to be held, it may have been the end
-    frame: ClassVar[type[SseReader | NdjsonReader]] = SseReader
+    frame: ClassVar[type[SseReader | NdjsonReader | AwsEventReader]] = SseReader
     decode_event: ClassVar[Callable[[bytes], Any]]
 
     def __init_subclass__(cls) -> None:

@@ -1,7 +1,7 @@
 """Durations that servers measure themselves, in milliseconds. They stand next to ours and never replace them.
 
 Sources: Ollama's API reference (nanoseconds); llama.cpp, ``tools/server/README.md``, ``timings`` (milliseconds); LM
-Studio's REST API reference, ``stats`` (seconds).
+Studio's REST API reference, ``stats`` (seconds); Amazon Bedrock's API reference, ``latencyMs``.
 """
 
 from collections.abc import Mapping
@@ -39,6 +39,11 @@ def openai_times(timings: object, stats: object) -> ServerTimes:
     if isinstance(stats, Mapping):
         return _known(server_generation_ms=_milliseconds(stats.get("generation_time"), _MS_PER_S))
     return None
+
+
+def total_time(total_ms: object) -> ServerTimes:
+    """From Bedrock's ``metrics.latencyMs`` or ``invocationLatency``: from the request to the end of the answer."""
+    return _known(server_total_ms=_milliseconds(total_ms, 1))
 
 
 def _known(**times: float | None) -> ServerTimes:

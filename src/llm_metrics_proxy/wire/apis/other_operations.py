@@ -12,7 +12,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
-from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
@@ -133,7 +133,9 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
 
 
 # llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's.
-RERANK: Final = _other("rerank", "rerank", "rerank", "reranking", "/v2/rerank", provider=None, has_output=False)
+RERANK: Final = _other(
+    "rerank", "rerank", "rerank", "reranking", "/v2/rerank", family=Family.SHARED, provider=None, has_output=False
+)
 OPENAI_MODERATIONS: Final = _other("openai_moderations", "moderation", "moderations", has_output=False)
 OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True)
 OPENAI_TRANSCRIPTIONS: Final = _other("openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True)
