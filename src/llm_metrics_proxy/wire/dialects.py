@@ -43,7 +43,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table: paths that mean the same, written as ``path_patterns`` says."""
 
     paths: tuple[str, ...]
-    method: str = "POST"  # or GET; ``endpoints.PASSING_WITH`` has the methods that pass with it
+    method: str = "POST"  # or GET, DELETE; ``endpoints.PASSING_WITH`` has the methods that pass with it
     family: Family | None = Family.OPENAI  # None: every API has it
     passes: bool = True  # forwarded unless an operator says otherwise: inference, and what reads but changes nothing
 
