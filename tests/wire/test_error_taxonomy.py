@@ -169,6 +169,38 @@ def test_what_older_types_recognise_stays_theirs() -> None:
     assert classify(known, _AFTER).type == "rate_limit"
 
 
+@pytest.mark.parametrize(
+    ("status", "word", "message", "type_"),
+    [
+        (400, "ValidationException", "Input is too long for requested model.", "context_length"),
+        (
+            400,
+            "ValidationException",
+            "Input Tokens Exceeded: Number of input tokens exceeds maximum length.",
+            "context_length",
+        ),
+        (400, "ValidationException", "Too many input tokens. Max input tokens: 8192", "context_length"),
+        (400, "ValidationException", "The provided model identifier is invalid.", "invalid"),
+        (400, "ServiceQuotaExceededException", "Too many.", "quota"),
+        (403, "AccessDeniedException", "You don't have access to the model.", "forbidden"),
+        (403, "ExpiredTokenException", "The security token is expired.", "unauthenticated"),
+        (404, "ResourceNotFoundException", "No.", "model_not_found"),
+        (408, "ModelTimeoutException", "Slow.", "timeout"),
+        (424, "ModelErrorException", "Boom.", "internal"),
+        (429, "ThrottlingException", "Too many tokens per day.", "rate_limit"),
+        (429, "ModelNotReadyException", "Wait.", "overloaded"),
+        (500, "InternalServerException", "Boom.", "internal"),
+        (503, "ServiceUnavailableException", "Later.", "overloaded"),
+        (200, "modelStreamErrorException", "Boom.", "internal"),
+        (200, "throttlingException", "Boom.", "rate_limit"),
+        (200, "error_toxic", None, "content_filter"),
+    ],
+)
+def test_words_of_aws_and_cohere_are_known(status: int, word: str, message: str | None, type_: str) -> None:
+    said = OutcomeFacts("upstream_error", upstream_status_code=status, upstream_error_type=word, error_message=message)
+    assert classify(said).type == type_
+
+
 def test_a_later_clue_counts_from_its_version_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(error_taxonomy, "CLUES", (*CLUES, Clue("rate_limit", words=("calm_down",), since="98.7.6")))
     told = OutcomeFacts(**_SERVER, upstream_status_code=400, upstream_error_code="calm_down")
