@@ -15,6 +15,7 @@ import sys
 import time
 from base64 import b64decode
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from tests.wire import aws_messages, bedrock_streams, streams
@@ -29,13 +30,16 @@ from llm_metrics_proxy.wire.apis.bedrock_converse import ConverseBodyReader, Con
 from llm_metrics_proxy.wire.apis.bedrock_invoke import InvokeBodyReader, InvokeStreamReader
 from llm_metrics_proxy.wire.apis.cohere import CohereBodyReader, CohereStreamReader
 from llm_metrics_proxy.wire.apis.cohere_v1 import CohereV1BodyReader, CohereV1StreamReader
-from llm_metrics_proxy.wire.apis.ollama import OllamaAnswerReader, OllamaBodyReader
+from llm_metrics_proxy.wire.apis.ollama import OllamaBodyReader
 from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader
 from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.endpoints import DIALECTS
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
+from llm_metrics_proxy.wire.first_bytes import FirstBytes
 
 Make = Callable[[], ResponseReader]
 
@@ -79,6 +83,28 @@ def _json(*values: Any) -> list[bytes]:
     return [json.dumps(value).encode() for value in values]
 
 
+class AnyAnswer:
+    """Whoever the first bytes choose, and whether what came was an answer."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._first = FirstBytes(dialect, 200, b"application/json")
+
+    def feed(self, data: bytes) -> int:
+        if self._first.reader is None:
+            data = self._first.take(data)
+        return 0 if self._first.reader is None else self._first.reader.feed(data)
+
+    def finish(self) -> ResponseFacts:
+        reader = self._first.reader or self._first
+        return self._first.judge(reader.finish())
+
+
+_ANY: Final = [
+    *(b"".join(events) for _, events in streams.ALL.values()),
+    *_json(CHAT, MESSAGE, RESPONSE, {"code": 500, "success": False, "msg": "404 NOT_FOUND"}, [{"error": {"code": 7}}]),
+    b"<!doctype html><html><title>Log in</title></html>", b"upstream connect error", b"\xff\xfb\x90\xc4", b"\n\n",
+]  # fmt: skip
+
 TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     **{name: (make, [b"".join(events)]) for name, (make, events) in streams.ALL.items()},
     "openai-body": (OpenAIBodyReader, _json(CHAT)),
@@ -86,7 +112,7 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     "anthropic-body": (AnthropicBodyReader, _json(MESSAGE)),
     "anthropic-body-small": (lambda: AnthropicBodyReader(64), _json(MESSAGE)),
     "ollama-body": (OllamaBodyReader, [streams.OLLAMA[-1]]),
-    "ollama-untyped": (OllamaAnswerReader, [streams.OLLAMA[-1], b"".join(streams.OLLAMA)]),
+    **{f"any {dialect.name}": (partial(AnyAnswer, dialect), _ANY) for dialect in DIALECTS if dialect.body_reader},
     "responses-body": (ResponsesBodyReader, _json(RESPONSE)),
     "other-body": (OtherBodyReader, _json({"model": "m", "usage": {"input_tokens": 1}, "meta": {"tokens": {}}})),
     "bedrock-converse": (ConverseStreamReader, [b"".join(bedrock_streams.CONVERSE)]),

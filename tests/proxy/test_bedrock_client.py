@@ -105,7 +105,8 @@ def told(client: Any, operation: str, **asked: Any) -> Any:
 
 
 COUNTED = {"prompt_tokens": 7520, "completion_tokens": 386, "total_tokens": 7906, "cached_tokens": 2,
-           "cache_write_tokens": 7500, "finish_reason": "tool_use", "tool_call_count": 1, "service_tier": "priority",
+           "cache_write_tokens": 7500, "cache_write_5m_tokens": 7500, "finish_reason": "tool_use", "tool_call_count": 1,
+           "service_tier": "priority",
            "server_total_ms": 1207.0, "usage_source": "reported", "max_tokens": 99, "message_count": 1}  # fmt: skip
 CALLS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "converse": (PROFILE, "converse", {"messages": HELLO, "inferenceConfig": {"maxTokens": 99}},

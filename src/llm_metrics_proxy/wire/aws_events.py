@@ -18,8 +18,6 @@ from zlib import crc32
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
 from llm_metrics_proxy.wire.sse import SseEvent
 
-AWS_EVENT_STREAM: Final = frozenset({b"application/vnd.amazon.eventstream"})
-
 _PRELUDE: Final = Struct(">III")
 _LENGTHS_BYTES: Final = 8  # what the prelude's checksum covers
 _CRC_BYTES: Final = 4

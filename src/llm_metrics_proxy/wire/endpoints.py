@@ -24,8 +24,10 @@ from llm_metrics_proxy.wire.apis import (
     llama_native,
     ollama,
     openai_body,
+    openai_objects,
     openai_realtime,
     openai_responses,
+    openai_responses_session,
     openai_stream,
     other_operations,
 )
@@ -61,7 +63,9 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     *openai_stream.DIALECTS,
     *openai_body.DIALECTS,
     *openai_responses.DIALECTS,
+    *openai_responses_session.DIALECTS,
     *openai_realtime.DIALECTS,
+    *openai_objects.DIALECTS,
     *anthropic.DIALECTS,
     *llama_native.DIALECTS,
     *ollama.DIALECTS,
@@ -76,7 +80,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
 # controls, llama.cpp's slots and LM Studio's model loading.
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DIALECTS,
-    Endpoint(paths=("responses/compact", "responses/input_tokens")),
+    *openai_objects.ENDPOINTS,
     Endpoint(paths=("score", "pooling")),  # vLLM
     Endpoint(paths=("classify", "tokenize", "detokenize"), family=Family.SHARED),  # vLLM, llama.cpp, Cohere
     Endpoint(paths=("/embedding", "/apply-template")),  # llama.cpp

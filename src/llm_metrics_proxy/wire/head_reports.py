@@ -6,7 +6,7 @@ they are all there is.
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from llm_metrics_proxy.wire.facts import cut
 
@@ -25,12 +25,22 @@ FIELDS: Final = (_ERROR_TYPE, _ID, _LATENCY, *_COUNTS)
 _MAX_DIGITS: Final = 16
 
 
+WHERE: Final = "head"  # the counts stood, as reports have it
+
+
 class HeadReport(NamedTuple):
     """What a head said."""
 
     counts: dict[str, int]
     response_id: str | None
     latency_ms: int | None
+
+
+class HeadReader(Protocol):
+    """A reader to whom the head has something to say."""
+
+    def take_head(self, head: HeadReport) -> None:
+        """What it said, before any of the body."""
 
 
 def head_report(fields: Mapping[str, bytes]) -> HeadReport:

@@ -26,6 +26,7 @@ from llm_metrics_proxy.wire.facts import Usage
 from llm_metrics_proxy.wire.head_reports import HeadReport
 from tests.wire.aws_messages import error, event, exception
 from tests.wire.bedrock_streams import CONVERSE, CONVERSE_ANSWER, delta
+from tests.wire.counted import counted
 from tests.wire.streams import facts_of
 
 ASKED: dict[str, Any] = {
@@ -85,7 +86,7 @@ def test_a_stream_is_read_and_only_what_was_generated_is_a_token() -> None:
         nothing, SAW_TOKEN, nothing, nothing, text, text, nothing, text, nothing, text, text, nothing, SAW_TERMINAL, 0
     ]  # fmt: skip
     facts = facts_of(ConverseStreamReader, *CONVERSE)
-    assert facts == reader.finish()
+    assert facts == counted(reader)
     assert (facts.prompt_tokens, facts.completion_tokens, facts.total_tokens) == (7520, 386, 7906)
     assert (facts.finish_reason, facts.tool_call_count, facts.content_chunks) == ("tool_use", 1, 6)
     assert (facts.service_tier, facts.further) == ("priority", {"server_total_ms": 1207})

@@ -19,6 +19,7 @@ from llm_metrics_proxy.wire.head_reports import HeadReport
 from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
 from tests.wire.aws_messages import chunk, event, exception
 from tests.wire.bedrock_streams import COHERE_V1_ANSWER, CONVERSE_ANSWER, INVOKED, INVOKED_CLAUDE, METRICS
+from tests.wire.counted import counted
 from tests.wire.streams import facts_of
 
 HELLO = [{"role": "user", "content": "Hi"}]
@@ -101,7 +102,7 @@ def test_what_the_head_counted_counts(name: str) -> None:
         HeadReport({"inputTokenCount": 70, "outputTokenCount": 30, "cacheReadInputTokenCount": 5}, "h", 926)
     )
     reader.feed(json.dumps(ANSWERS[name][0]).encode())
-    facts = reader.finish()
+    facts = counted(reader)
     assert (facts.prompt_tokens, facts.completion_tokens, facts.total_tokens, facts.cached_tokens) == (75, 30, 105, 5)
     assert facts.further == {"server_total_ms": 926}
     assert facts.response_id == ANSWERS[name][0].get("id", "h")
@@ -111,7 +112,7 @@ def test_an_embeddings_answers_head_counts_its_input_alone() -> None:
     reader = InvokeBodyReader()
     reader.take_head(HeadReport({"inputTokenCount": 7}, None, None))
     reader.feed(b'{"embeddings":[[0.5]],"response_type":"embeddings_floats"}')
-    assert counts(reader.finish()) == Usage(7)
+    assert counts(counted(reader)) == Usage(7)
 
 
 @pytest.mark.parametrize("name", INVOKED)
@@ -191,4 +192,4 @@ def test_an_empty_chunk_is_nothing() -> None:
 def test_bedrocks_counts_end_a_stream_though_its_maker_is_not_known() -> None:
     reader = InvokeStreamReader()
     assert reader.feed(chunk({"new": 1, "amazon-bedrock-invocationMetrics": METRICS})) == SAW_TERMINAL
-    assert reader.finish().completion_tokens == 126
+    assert counted(reader).completion_tokens == 126

@@ -17,6 +17,7 @@ from llm_metrics_proxy.wire.base import (
 )
 from llm_metrics_proxy.wire.facts import Usage
 from tests.wire.bedrock_streams import COHERE, COHERE_ANSWER, COHERE_USAGE, told
+from tests.wire.counted import counted
 from tests.wire.streams import facts_of, named
 
 
@@ -99,7 +100,7 @@ def test_a_stream_is_read_and_a_tool_plan_is_reasoning() -> None:
         SAW_VISIBLE, SAW_VISIBLE, 0, SAW_TERMINAL,
     ]  # fmt: skip
     facts = facts_of(CohereStreamReader, *COHERE)
-    assert facts == reader.finish()
+    assert facts == counted(reader)
     assert (facts.prompt_tokens, facts.completion_tokens, facts.total_tokens, facts.cached_tokens) == (431, 20, 451, 64)
     assert (facts.finish_reason, facts.tool_call_count, facts.response_id) == ("TOOL_CALL", 1, "29f14a5a")
     assert (facts.terminal, facts.malformed, facts.error, facts.content_chunks) == (True, False, None, 9)

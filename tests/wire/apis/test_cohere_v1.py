@@ -7,7 +7,10 @@ import pytest
 
 from llm_metrics_proxy.wire.apis.cohere_v1 import CohereV1BodyReader, CohereV1StreamReader
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, SAW_VISIBLE, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.ndjson import NdjsonReader
+from llm_metrics_proxy.wire.sse import SseReader
 from tests.wire.bedrock_streams import COHERE_META, COHERE_V1, COHERE_V1_ANSWER
+from tests.wire.counted import counted
 from tests.wire.streams import compact, facts_of
 
 
@@ -32,12 +35,17 @@ def event_stream(lines: list[bytes]) -> list[bytes]:
     return [b"event: x\ndata: " + line + b"\n" for line in lines]
 
 
-@pytest.mark.parametrize("stream", [COHERE_V1, event_stream(COHERE_V1)])
-def test_a_stream_of_lines_or_of_events(stream: list[bytes]) -> None:
-    reader = CohereV1StreamReader()
+@pytest.mark.parametrize(("stream", "frame"), [(COHERE_V1, NdjsonReader), (event_stream(COHERE_V1), SseReader)])
+def test_a_stream_of_lines_or_of_events(stream: list[bytes], frame: type[NdjsonReader | SseReader]) -> None:
+    def make() -> CohereV1StreamReader:
+        made = CohereV1StreamReader()
+        made.frame_by(frame)
+        return made
+
+    reader = make()
     assert [reader.feed(each) for each in stream] == [0, SAW_VISIBLE, SAW_VISIBLE, SAW_VISIBLE, SAW_TERMINAL]
-    facts = facts_of(CohereV1StreamReader, *stream)
-    assert facts == reader.finish()
+    facts = facts_of(make, *stream)
+    assert facts == counted(reader)
     assert (facts.prompt_tokens, facts.completion_tokens, facts.total_tokens) == (13, 3, 16)
     assert (facts.finish_reason, facts.tool_call_count, facts.response_id) == ("COMPLETE", 1, "r")
     assert (facts.terminal, facts.malformed, facts.content_chunks) == (True, False, 3)
@@ -45,7 +53,6 @@ def test_a_stream_of_lines_or_of_events(stream: list[bytes]) -> None:
 
 def test_a_last_line_without_its_end_is_read() -> None:
     assert facts_of(CohereV1StreamReader, b"".join(COHERE_V1)[:-1]).prompt_tokens == 13
-    assert facts_of(CohereV1StreamReader, b"event: x") == ResponseFacts(content_chunks=0, tool_call_count=0)
 
 
 @pytest.mark.parametrize(

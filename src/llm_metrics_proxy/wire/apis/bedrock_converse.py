@@ -6,16 +6,18 @@ members say what they are. ``inputTokens`` leaves out what was read from or writ
 caching"); the whole input is the sum of the three, and ``totalTokens`` holds all of it.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.aws_events import AWS_EVENT_STREAM, AwsEvent, AwsEventReader
+from llm_metrics_proxy.wire.aws_events import AwsEvent, AwsEventReader
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.error_body import read_error_event
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, details, response_facts, token_count, usage_of
+from llm_metrics_proxy.wire.framing import AMAZON
 from llm_metrics_proxy.wire.head_reports import HeadReport
 from llm_metrics_proxy.wire.requests import ModelRequest
 from llm_metrics_proxy.wire.server_times import total_time
@@ -28,18 +30,24 @@ _CONVERSE: Final = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputToken
 _MAX_EVENT_BYTES: Final = 8 * 1024 * 1024  # a whole picture
 
 
-def usage_beside_cache(report: dict[str, Any], names: tuple[str, str, str, str], total: object = None) -> Usage:
+def usage_beside_cache(report: Mapping[str, Any], names: tuple[str, str, str, str], total: object = None) -> Usage:
     """Counts of a report whose input leaves the cache out. ``names``: input, cache read, cache written, output."""
     parts = [token_count(report.get(name)) for name in names[:3]]
     prompt = None
     if parts[0] is not None:
         prompt = REFUSED if REFUSED in parts else sum(count or 0 for count in parts)
-    return usage_of(prompt=prompt, completion=report.get(names[3]), total=total, cached=parts[1], cache_write=parts[2])
+    listed = report.get("cacheDetails")
+    some = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    written = {str(each.get("ttl")): each.get("inputTokens") for each in some}
+    return usage_of(
+        prompt=prompt, completion=report.get(names[3]), total=total, cached=parts[1], cache_write=parts[2],
+        cache_write_5m=written.get("5m"), cache_write_1h=written.get("1h"),
+    )  # fmt: skip
 
 
 def converse_tokens(reports: Reports) -> Usage:
     """The token counts of Converse."""
-    usage = dict(reports.get("usage", {}))
+    usage = reports.get("usage", {})
     return usage_beside_cache(usage, _CONVERSE, usage.get("totalTokens"))
 
 
@@ -139,10 +147,9 @@ class _Met:
         self.response_id = head.response_id
 
     def facts(self, **others: Any) -> ResponseFacts:
-        reports = self.reports.merged
         return response_facts(
             response_model=self.model,
-            usage=converse_tokens(reports) if reports else None,
+            reports=self.reports,
             times=total_time(self.latency_ms),
             response_id=self.response_id,
             service_tier=self.tier,
@@ -269,19 +276,19 @@ def bedrock(name: str, operation: str, path: str, **more: Any) -> Dialect:
         paths=(f"/model/**/{path}",),
         family=Family.BEDROCK,
         provider="aws.bedrock",
-        stream_types=AWS_EVENT_STREAM,
         **more,
     )
 
 
 BEDROCK_CONVERSE: Final = bedrock(
     "bedrock_converse", "chat", "converse",
-    read_request=ConverseRequest.read, body_reader=ConverseBodyReader, takes_head=True, tokens=converse_tokens,
+    read_request=ConverseRequest.read, body_reader=ConverseBodyReader, signs=("output",), takes_head=True,
+    tokens=converse_tokens,
 )  # fmt: skip
 BEDROCK_CONVERSE_STREAM: Final = bedrock(
     "bedrock_converse_stream", "chat", "converse-stream",
-    read_request=ConverseStreamRequest.read, stream_reader=ConverseStreamReader, body_reader=ConverseBodyReader,
-    takes_head=True, tokens=converse_tokens,
+    read_request=ConverseStreamRequest.read, readers={AMAZON: ConverseStreamReader}, body_reader=ConverseBodyReader,
+    signs=("output",), takes_head=True, tokens=converse_tokens,
 )  # fmt: skip
 BEDROCK_COUNT_TOKENS: Final = bedrock(
     "bedrock_count_tokens", "count_tokens", "count-tokens",

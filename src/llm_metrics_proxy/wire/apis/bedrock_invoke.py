@@ -11,62 +11,60 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.apis.anthropic import TOOL_BLOCKS, AnthropicStreamReader
+from llm_metrics_proxy.wire.apis.anthropic import TOOL_BLOCKS, AnthropicStreamReader, anthropic_tokens
 from llm_metrics_proxy.wire.apis.bedrock_converse import (
     AwsStreamReader,
     ConverseEvent,
     ConverseOutput,
     ConverseStreamReader,
     bedrock,
+    converse_tokens,
     usage_beside_cache,
 )
 from llm_metrics_proxy.wire.apis.cohere_v1 import CohereV1StreamReader
 from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
+from llm_metrics_proxy.wire.apis.openai_usage import read_usage
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import Usage, cut, read_usage, response_facts, short_text, usage_of
+from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, short_text, usage_of
+from llm_metrics_proxy.wire.framing import AMAZON, BodyFraming
+from llm_metrics_proxy.wire.head_reports import WHERE as HEAD
 from llm_metrics_proxy.wire.head_reports import HeadReport
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.server_times import total_time
 from llm_metrics_proxy.wire.sse import SseEvent
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items, decode
-from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
+from llm_metrics_proxy.wire.usage_reports import TOP, Reports, UsageReports, members_given
 from llm_metrics_proxy.wire.whole_body import MAX_HELD_BYTES, WholeBodyReader
 
 METRICS: Final = "amazon-bedrock-invocationMetrics"
-_HEAD: Final = "head"
-_TOP: Final = ""  # counts that stand at the top of an answer
 
-# Input, what the cache gave and took beside it, output: Bedrock's own, Anthropic's, Nova's.
+# Input, what the cache gave and took beside it, output.
 _OWN: Final = ("inputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount", "outputTokenCount")
-_BESIDE: Final = (
-    ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"),
-    ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens", "outputTokens"),
-)
 _PROMPT: Final = ("prompt_token_count", "inputTextTokenCount")  # Llama's and Titan's
 _COMPLETION: Final = ("generation_token_count", "totalOutputTextTokenCount", "tokenCount")
 
 
 def invoke_tokens(reports: Reports) -> Usage:
     """The token counts of InvokeModel, whichever of its makers' words they are in."""
-    own = reports.get(METRICS) or reports.get(_HEAD)
+    own = reports.get(METRICS) or reports.get(HEAD)
     makers = _makers_tokens(reports)
     if not own:
         return makers
-    counts = usage_beside_cache(dict(own), _OWN)
+    counts = usage_beside_cache(own, _OWN)
     known = {name: getattr(counts, name) for name in counts.__struct_fields__ if getattr(counts, name) is not None}
     return msgspec.structs.replace(makers, **known)
 
 
 def _makers_tokens(reports: Reports) -> Usage:
-    begun = {name: count for name, count in reports.get("message.usage", {}).items() if name != "output_tokens"}
-    usage = {**begun, **reports.get("usage", {})}
-    for names in _BESIDE:
-        if names[0] in usage or names[3] in usage:
-            return usage_beside_cache(usage, names, usage.get("totalTokens"))
+    usage = reports.get("usage", {})
+    if "message.usage" in reports or "input_tokens" in usage or "output_tokens" in usage:
+        return anthropic_tokens(reports)
+    if "inputTokens" in usage or "outputTokens" in usage:  # Nova
+        return converse_tokens(reports)
     if usage:
         return read_usage(usage)
-    top = reports.get(_TOP, {})
+    top = reports.get(TOP, {})
     return usage_of(prompt=_first(top, _PROMPT), completion=_first(top, _COMPLETION))
 
 
@@ -143,9 +141,9 @@ class _Counted(msgspec.Struct, gc=False):
     totalOutputTextTokenCount: Any = None  # noqa: N815
 
 
-def _top_counts(counted: _Counted) -> dict[str, Any] | None:
+def _top_counts(counted: _Counted, titan: object = None) -> dict[str, Any] | None:
     counts = {name: getattr(counted, name) for name in (*_PROMPT, *_COMPLETION[:2])}
-    return {name: count for name, count in counts.items() if count is not None} or None
+    return members_given(**counts, tokenCount=titan)
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -234,15 +232,12 @@ class InvokeBodyReader(WholeBodyReader):
         parts = answer.parts()
         reports = UsageReports()
         reports.take("usage", answer.usage)
-        reports.take(_TOP, _top_counts(answer))
-        for part in parts[:1]:
-            if part.tokenCount is not None:
-                reports.take(_TOP, {"tokenCount": part.tokenCount})
-        reports.take(_HEAD, self._head.counts or None)
+        reports.take(TOP, _top_counts(answer, parts[0].tokenCount if parts else None))
+        reports.take(HEAD, self._head.counts or None)
         return response_facts(
             response_model=cut(answer.model),
             finish_reason=cut(answer.reason(parts)),
-            usage=invoke_tokens(reports.merged) if reports.merged else None,
+            reports=reports,
             times=total_time(self._head.latency_ms),
             tool_call_count=answer.calls(parts),
             response_id=short_text(answer.id) or self._head.response_id,
@@ -378,11 +373,11 @@ class InvokeStreamReader(AwsStreamReader):
 
     def facts(self, **ends: Any) -> ResponseFacts:
         maker = (self._maker or _TextStreamReader()).facts(**ends)
-        metrics, reports = self._reports.merged.get(METRICS, {}), self._reports.merged
+        metrics = self._reports.merged.get(METRICS, {})
         return response_facts(
             response_model=maker.response_model,
             finish_reason=maker.finish_reason,
-            usage=invoke_tokens(reports) if reports else None,
+            reports=self._reports,
             times=total_time(metrics.get("invocationLatency")),
             tool_call_count=maker.tool_call_count,
             response_id=maker.response_id or self._head.response_id,
@@ -397,19 +392,19 @@ class InvokeStreamReader(AwsStreamReader):
             if begun is not None:
                 self._reports.take(where, begun.usage)
         self._reports.take("usage", said.usage)
-        self._reports.take(_TOP, _top_counts(said))
+        self._reports.take(TOP, _top_counts(said))
         self._reports.take(METRICS, said.metrics)
         return SAW_TERMINAL if isinstance(said.metrics, dict) else 0
 
 
 BEDROCK_INVOKE: Final = bedrock(
     "bedrock_invoke", "chat", "invoke",
-    read_request=InvokeRequest.read, body_reader=InvokeBodyReader, only_json=True, takes_head=True,
-    tokens=invoke_tokens,
+    read_request=InvokeRequest.read, body_reader=InvokeBodyReader, raw=frozenset({BodyFraming.BINARY}),
+    takes_head=True, tokens=invoke_tokens,
 )  # fmt: skip
 BEDROCK_INVOKE_STREAM: Final = bedrock(
     "bedrock_invoke_stream", "chat", "invoke-with-response-stream",
-    read_request=InvokeStreamRequest.read, stream_reader=InvokeStreamReader, body_reader=InvokeBodyReader,
-    only_json=True, takes_head=True, tokens=invoke_tokens,
+    read_request=InvokeStreamRequest.read, readers={AMAZON: InvokeStreamReader}, body_reader=InvokeBodyReader,
+    takes_head=True, tokens=invoke_tokens,
 )  # fmt: skip
 DIALECTS: Final = (BEDROCK_INVOKE, BEDROCK_INVOKE_STREAM)

@@ -20,7 +20,7 @@ from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, details, response_facts, short_text, token_count, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items
-from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
+from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports, members_given
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 # Finish reasons of an answer that failed, though its status says success.
@@ -32,7 +32,7 @@ def cohere_tokens(reports: Reports) -> Usage:
 
     ``cached_tokens`` are of what the model read. More than the whole input was billed, they are no part of it.
     """
-    report = dict(reports.get("usage") or reports.get("meta") or {})
+    report = reports.get("usage") or reports.get("meta") or {}
     counts = details(report, "billed_units")
     if counts.get("input_tokens") is None and counts.get("output_tokens") is None:
         counts = details(report, "tokens")
@@ -41,6 +41,13 @@ def cohere_tokens(reports: Reports) -> Usage:
     if cached is not None and cached != REFUSED and (whole is None or whole == REFUSED or cached > whole):
         cached = None
     return usage_of(prompt=prompt, completion=counts.get("output_tokens"), cached=cached)
+
+
+def counts_in_meta(meta: object) -> dict[str, Any] | None:
+    """What ``meta`` says of tokens and other units; versions and warnings are no counts."""
+    if not isinstance(meta, dict):
+        return None
+    return members_given(**{name: meta.get(name) for name in ("billed_units", "tokens", "cached_tokens")})
 
 
 def failure(reason: str | None, words: object) -> ErrorFacts | None:
@@ -118,12 +125,12 @@ class CohereBodyReader(WholeBodyReader):
     def facts_of(self, answer: _CohereAnswer, **ends: Any) -> ResponseFacts:
         reports = UsageReports()
         reports.take("usage", answer.usage)
-        reports.take("meta", answer.meta)
+        reports.take("meta", counts_in_meta(answer.meta))
         message = answer.message
         return response_facts(
             response_model=cut(answer.model),
             finish_reason=cut(answer.finish_reason),
-            usage=cohere_tokens(reports.merged) if reports.merged else None,
+            reports=reports,
             tool_call_count=None if message is None else len(message.tool_calls or ()),
             response_id=short_text(answer.id),
             **ends,
@@ -181,10 +188,9 @@ class CohereStreamReader(EventReader):
         return 0 if delta.message is None else self._news(delta.message)
 
     def facts(self, **ends: Any) -> ResponseFacts:
-        reports = self._reports.merged
         return response_facts(
             finish_reason=self._finish_reason,
-            usage=cohere_tokens(reports) if reports else None,
+            reports=self._reports,
             tool_call_count=self._tool_calls,
             response_id=self._id,
             **ends,
@@ -221,9 +227,20 @@ def cohere(name: str, operation: str, *paths: str, **more: Any) -> Dialect:
 
 
 COHERE_CHAT: Final = cohere(
-    "cohere_chat", "chat", "/v2/chat", stream_reader=CohereStreamReader, body_reader=CohereBodyReader
+    "cohere_chat",
+    "chat",
+    "/v2/chat",
+    stream_reader=CohereStreamReader,
+    body_reader=CohereBodyReader,
+    signs=("finish_reason", "message"),
 )
 COHERE_EMBED: Final = cohere(
-    "cohere_embed", "embeddings", "/v2/embed", "/v1/embed", body_reader=CohereBodyReader, has_output=False
+    "cohere_embed",
+    "embeddings",
+    "/v2/embed",
+    "/v1/embed",
+    body_reader=CohereBodyReader,
+    has_output=False,
+    signs=("embeddings",),
 )
 DIALECTS: Final = (COHERE_CHAT, COHERE_EMBED)

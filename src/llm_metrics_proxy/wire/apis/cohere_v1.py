@@ -9,17 +9,14 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.apis.cohere import cohere, cohere_tokens, failure
-from llm_metrics_proxy.wire.base import EVENT_STREAM, NDJSON, SAW_VISIBLE, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.apis.cohere import cohere, counts_in_meta, failure
+from llm_metrics_proxy.wire.base import SAW_VISIBLE, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import cut, response_facts, short_text
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
-from llm_metrics_proxy.wire.sse import SseEvent
+from llm_metrics_proxy.wire.tolerant import decode
 from llm_metrics_proxy.wire.usage_reports import UsageReports
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
-
-_STREAMS: Final = frozenset({b"application/stream+json", *NDJSON, *EVENT_STREAM})
-_OTHER_FIELDS: Final = (b"event:", b"id:", b"retry:", b":")
 
 
 class _CohereGeneration(msgspec.Struct, gc=False):
@@ -47,11 +44,11 @@ class CohereV1Answer(msgspec.Struct, gc=False):
     def facts(self, reason: str | None, calls: int | None, **ends: Any) -> ResponseFacts:
         """What it says; ``reason`` and ``calls`` as the stream had them."""
         reports = UsageReports()
-        reports.take("meta", self.meta)
+        reports.take("meta", counts_in_meta(self.meta))
         return response_facts(
             response_model=cut(self.model),
             finish_reason=cut(reason),
-            usage=cohere_tokens(reports.merged) if reports.merged else None,
+            reports=reports,
             tool_call_count=calls,
             response_id=short_text(self.response_id) or short_text(self.generation_id) or short_text(self.id),
             **ends,
@@ -73,24 +70,6 @@ class CohereV1BodyReader(WholeBodyReader):
         return answer.facts(answer.reason, len(answer.tool_calls or ()), **ends)
 
 
-class _LineReader(NdjsonReader):
-    """Lines that are events, and server-sent events of one line each."""
-
-    __slots__ = ()
-
-    def feed(self, data: bytes) -> list[SseEvent]:
-        return [event for line in super().feed(data) if (event := _event_of(line)) is not None]
-
-    def finish(self) -> list[SseEvent]:
-        return [event for line in super().finish() if (event := _event_of(line)) is not None]
-
-
-def _event_of(line: SseEvent) -> SseEvent | None:
-    if line.data.startswith(b"data:"):
-        return SseEvent(line.data[5:])
-    return None if line.data.startswith(_OTHER_FIELDS) else line
-
-
 class _CohereV1Event(msgspec.Struct, gc=False):
     event_type: str | None = None
     text: Any = None
@@ -108,7 +87,7 @@ class CohereV1StreamReader(EventReader):
     __slots__ = ("_answer", "_finish_reason", "_tool_calls")
 
     kind: ClassVar[type[msgspec.Struct]] = _CohereV1Event
-    frame = _LineReader
+    frame = NdjsonReader
     max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # the last event holds the answer and all that was cited
     last_event_is_whole_answer: ClassVar[bool] = True
 
@@ -144,12 +123,20 @@ class CohereV1StreamReader(EventReader):
         return self.end_seen() if error is None else self.end_seen() | self.error_seen(error)
 
 
+def _opens(line: bytes) -> bool:
+    """Of a stream: every event says whether it is the last."""
+    event = decode(_CohereV1Event, line)
+    return event is not None and event.is_finished is False
+
+
 COHERE_V1_CHAT: Final = cohere(
     "cohere_v1_chat", "chat", "/v1/chat",
-    stream_reader=CohereV1StreamReader, body_reader=CohereV1BodyReader, stream_types=_STREAMS,
+    stream_reader=CohereV1StreamReader, body_reader=CohereV1BodyReader, opens_stream=_opens,
+    signs=("text", "generations"),
 )  # fmt: skip
 COHERE_V1_GENERATE: Final = cohere(
     "cohere_v1_generate", "text_completion", "/v1/generate",
-    stream_reader=CohereV1StreamReader, body_reader=CohereV1BodyReader, stream_types=_STREAMS,
+    stream_reader=CohereV1StreamReader, body_reader=CohereV1BodyReader, opens_stream=_opens,
+    signs=("text", "generations"),
 )  # fmt: skip
 DIALECTS: Final = (COHERE_V1_CHAT, COHERE_V1_GENERATE)
