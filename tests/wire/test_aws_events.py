@@ -1,7 +1,9 @@
 """Messages of AWS's event streams, held against botocore's parser: the same of sound streams and of spoilt ones."""
 
+import json
 import random
 import struct
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -19,15 +21,13 @@ Message = tuple[bytes, bytes, bytes]  # payload, event type, failure
 
 
 def read(pieces: list[bytes], bound: int = 1000) -> tuple[list[Message], AwsEventReader]:
-    reader = AwsEventReader(bound)
+    reader = AwsEventReader(max_held_bytes=bound)
     events = [each for piece in pieces for each in reader.feed(piece)] + reader.finish()
     return [(each.data, each.name, each.failure) for each in events], reader
 
 
 def messages(stream: bytes, bound: int = 1000) -> tuple[list[Message], bool, bool]:
-    found = [
-        (told, reader.overflowed, reader.broken) for told, reader in (read(cut, bound) for cut in three_ways(stream))
-    ]
+    found = [(told, reader.spoilt, reader.broken) for told, reader in (read(cut, bound) for cut in three_ways(stream))]
     assert all(other == found[0] for other in found)
     return found[0]
 
@@ -88,7 +88,7 @@ def test_any_sound_stream_under_any_cut_is_read_as_botocore_reads_it(stream: lis
     whole = b"".join(stream)
     told, reader = read(data.draw(cut(whole)))
     assert (told, reader.broken) == oracle(whole)
-    assert not reader.overflowed
+    assert not reader.spoilt
     assert reader.at_boundary
 
 
@@ -126,18 +126,30 @@ def test_lengths_that_cannot_be_are_refused_though_their_checksum_is_right(whole
     assert messages(prelude + struct.pack("!I", zlib.crc32(prelude)) + b"x" * 100) == ([], True, True)
 
 
-def test_a_message_over_the_bound_is_passed_over_and_told() -> None:
-    stream = event("a", {}) + event("big", {"text": "x" * 3000}) + event("big", {"text": "y" * 1000}) + event("b", {})
-    assert messages(stream) == ([(b"{}", b"a", b""), (b"{}", b"b", b"")], True, False)
+def test_a_message_over_the_bound_comes_out_small_and_its_checksum_counts() -> None:
+    first, second = event("big", {"text": "x" * 9000}), event("big", {"text": "y" * 1200, "n": 7})
+    told, *ends = messages(event("a", {}) + first + second + event("b", {}))
+    assert [name for _, name, _ in told] == [b"a", b"big", b"big", b"b"]
+    assert [len(json.loads(data).get("text", "")) for data, *_ in told] == [0, 8192, 1200, 0]
+    assert ends == [False, False]
+    spoilt = bytearray(second)
+    spoilt[800] ^= 1
+    assert messages(event("a", {}) + bytes(spoilt) + event("b", {})) == ([(b"{}", b"a", b"")], True, True)
+    assert messages(first[:-1]) == ([], False, False)
 
 
 def test_one_of_four_gigabytes_takes_no_memory() -> None:
     prelude = struct.pack("!II", 2**32 - 1, 0)
     reader = AwsEventReader()
     reader.feed(prelude + struct.pack("!I", zlib.crc32(prelude)))
+    tracemalloc.start()
     for _ in range(100):
         assert reader.feed(b"x" * 100_000) == []
-    assert (len(reader._held), reader.overflowed, reader.broken, reader.at_boundary) == (0, True, False, False)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 2_000_000  # of ten million, and of four billion
+    assert (len(reader._held), reader.broken, reader.at_boundary) == (0, False, False)
+    assert repr(reader) == "<AwsEventReader in a large message>"
 
 
 @pytest.mark.parametrize(

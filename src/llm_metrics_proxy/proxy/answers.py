@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from llm_metrics_proxy.proxy.headers import Fields
+from llm_metrics_proxy.wire.aws_head import named_by_aws
 from llm_metrics_proxy.wire.dialects import media_type
-from llm_metrics_proxy.wire.head_reports import named_error
+from llm_metrics_proxy.wire.head_counts import HeadCounts, read_counts
 from llm_metrics_proxy.wire.rate_limits import read_limits
 
 REQUEST_ID_FIELD: Final = b"x-llm-metrics-request-id: "
@@ -45,6 +46,7 @@ class ResponseHead(NamedTuple):
     framing: Framing
     media: bytes  # of its Content-Type, see ``media_type``
     limits: tuple[tuple[str, float | int | str], ...] = ()  # columns of the record that its fields fill
+    counts: HeadCounts | None = None
 
 
 def response_head(status: int, reason: bytes, fields: Fields, method: bytes) -> ResponseHead:
@@ -53,10 +55,12 @@ def response_head(status: int, reason: bytes, fields: Fields, method: bytes) -> 
     facts = fields.facts
     # read here, because a head that was seen before is not taken apart again
     media = media_type(facts.get("content_type"))
-    limits: tuple[tuple[str, float | int | str], ...] = read_limits(facts) if not _USUAL.issuperset(facts) else ()
-    if status >= 400 and (error := named_error(facts)) is not None:
-        limits += (("upstream_error_type", error),)
-    return ResponseHead(status, start, facts, response_framing(status, method, facts), media, limits)
+    framing = response_framing(status, method, facts)
+    if _USUAL.issuperset(facts):
+        return ResponseHead(status, start, facts, framing, media)
+    return ResponseHead(
+        status, start, facts, framing, media, read_limits(facts) + named_by_aws(facts), read_counts(facts)
+    )
 
 
 def printable(reason: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from llm_metrics_proxy.wire import head_reports, rate_limits
+from llm_metrics_proxy.wire import aws_head, head_counts, rate_limits
 
 Field = tuple[bytes, bytes]
 
@@ -110,7 +110,10 @@ RESPONSE_RULES: Final = RuleTable(
         b"content-type": Rule(forward=True, fact="content_type"),
         b"content-encoding": Rule(forward=True, fact="content_encoding"),
         b"sec-websocket-extensions": Rule(forward=True, fact="websocket_extensions"),
-        **{name.encode(): Rule(forward=True, fact=name) for name in (*rate_limits.FIELDS, *head_reports.FIELDS)},
+        **{
+            name.encode(): Rule(forward=True, fact=name)
+            for name in (*rate_limits.FIELDS, *head_counts.FIELDS, *aws_head.FIELDS)
+        },
         b"x-llm-metrics-request-id": _DROPPED,  # a proxy behind this one set it; the client sees ours
     }
 )

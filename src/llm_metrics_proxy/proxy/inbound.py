@@ -75,9 +75,11 @@ class RequestPlan(msgspec.Struct, frozen=True):
     starts: "dict[Server, bytes]" = {}  # the same as ``start`` for each server that was chosen, filled in then
     refused: Cause | None = None  # see ``admission``
     cors: bytes | None = None  # the answer may be read by another origin's page: lines that say so
-    says_more: bool = False  # has tags, a trace or a backend's name: most have none
+    says_more: bool = False  # has tags, a trace, a backend's name, an answer's id or asks for a stream: most have none
+    asks_for_stream: bool = False  # in the query, as requests without a body do
     merges_models: bool = False  # GET /v1/models with several backends
     held_limit_bytes: int | None = None  # its type does not say JSON: its bytes decide, and a longer one streams
+    boundary: bytes | None = None  # the body is a form, see ``multipart``
 
 
 def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order

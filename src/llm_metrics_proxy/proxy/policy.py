@@ -20,6 +20,7 @@ from llm_metrics_proxy.wire.endpoints import (
     ENDPOINTS,
     PASSING_WITH,
     PREFIXES,
+    answer_in_path,
     dialect_for,
     find,
     model_in_path,
@@ -47,6 +48,7 @@ class Route(msgspec.Struct, frozen=True):
     dialect: Dialect | None
     read_request: Callable[[bytes], RequestFacts]  # of a JSON body
     model: str | None = None  # if the path names it
+    response_id: str | None = None  # likewise
 
 
 class PathPolicy:
@@ -76,6 +78,7 @@ class PathPolicy:
             # every API names model and stream alike
             read_request=ChatRequest.read if dialect is None else dialect.read_request,
             model=model_in_path(text),
+            response_id=answer_in_path(text),
         )
         if len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:
             self._routes[method, path] = route

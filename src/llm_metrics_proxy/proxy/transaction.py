@@ -59,6 +59,8 @@ class Transaction(Download):
         if self.refused is not None or self.exchange.state is CLOSED:
             return
         self.received_bytes += len(data)
+        if self.form is not None and self.form.feed(data):
+            self.exchange.request_facts(self.form.facts())
         if self.received_bytes > self.plan.limit_bytes:
             self._refuse(Cause.TOO_LARGE)
         elif not self.held and self.upstream is not None:
@@ -84,10 +86,11 @@ class Transaction(Download):
 
     def _look_at_body(self, limit_bytes: int) -> None:
         """Of a type that is not JSON's: let it stream through if it is none, or too long to be held."""
-        begun = self.body[0]
-        if self.received_bytes <= limit_bytes and may_be_json(self.plan, begun):
+        begun, form, fits = self.body[0], self.form, self.received_bytes <= limit_bytes
+        may_say_more = may_be_json(self.plan, begun) if form is None else not (form.ended or form.model)
+        if fits and may_say_more:
             return
-        if self.received_bytes > limit_bytes:
+        if form is None and not fits:
             self.exchange.request_facts(read_begun(self.plan, bytes(begun)))
         self.held = False
         self.client.pause()  # until the upstream connection is there

@@ -5,8 +5,7 @@ has with the first bytes of a stream; the caller then feeds ``reader`` itself. A
 ``MAX_OPEN_BYTES`` of it, because only what follows an object shows whether it was the whole answer.
 """
 
-from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final
 
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
 from llm_metrics_proxy.wire.dialects import NO_CONTENT, Dialect
@@ -27,8 +26,7 @@ from llm_metrics_proxy.wire.framing import (
     begun,
     frame,
 )
-from llm_metrics_proxy.wire.head_reports import HeadReader, head_report
-from llm_metrics_proxy.wire.judgement import judged
+from llm_metrics_proxy.wire.judgement import is_settled, judged
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.sse import SseReader
 
@@ -39,7 +37,6 @@ _FRAMES: Final[dict[BodyFraming, type[SseReader | NdjsonReader]]] = {
 _SOUND: Final = (b"audio/", b"image/", b"video/", b"application/octet-stream")
 _TEXTS: Final = (b"text/plain", b"text/vtt", b"text/srt", b"application/x-subrip")
 _DOCUMENTS: Final = (DOCUMENT, LIST)
-_NO_FIELDS: Final[Mapping[str, bytes]] = {}
 _OK: Final = 200
 _SHOWN_BYTES: Final = 4096  # of what nobody reads
 _SEEN_BYTES: Final = 64
@@ -56,19 +53,20 @@ class FirstBytes:
         "_held",
         "_in_line",
         "dialect",
-        "fields",
         "framing",
         "media",
         "passes",
+        "promised",
         "reader",
         "status",
     )
 
-    def __init__(self, dialect: Dialect, status: int, media: bytes, fields: Mapping[str, bytes] = _NO_FIELDS) -> None:
+    def __init__(self, dialect: Dialect, status: int, media: bytes) -> None:
         self.dialect = dialect
         self.status = status
         self.media = media
-        self.fields = fields  # of the head
+        promised = PROMISED.get(media)
+        self.promised = promised if promised is dialect.streams else None
         self.framing: BodyFraming | None = None
         self.reader: ResponseReader | None = None
         self.passes = False  # it is sound, a picture or a text, as it should be: nothing to read or to judge
@@ -108,14 +106,14 @@ class FirstBytes:
 
     def judge(self, facts: ResponseFacts) -> ResponseFacts:
         """``facts`` of an answer that is complete, with an error if it was none."""
-        if facts.finish_reason is not None or facts.error is not None or self.framing is None or self.passes:
+        if is_settled(facts) or self.framing is None or self.passes:
             return facts
         if self.framing is NOTHING and self.status != _OK:
             return facts
         return judged(self.dialect, self.framing, bytes(self._held), self.reader, facts)
 
     def _frame(self, held: bytes, *, ended: bool = False) -> BodyFraming | None:
-        return frame(held, PROMISED.get(self.media), self.dialect.opens_stream, ended=ended)
+        return frame(held, self.promised, self.dialect.opens_stream, ended=ended)
 
     def _waits(self, data: bytes) -> bool:
         """Nothing that ``data`` has can decide now."""
@@ -135,10 +133,8 @@ class FirstBytes:
             self._document = framing
             return b""
         self.framing = framing
-        self.reader = None if self.passes else reader_of(dialect, framing, PROMISED.get(self.media))
-        if dialect.takes_head and self.reader is not None:
-            cast("HeadReader", self.reader).take_head(head_report(self.fields))
-        if self.passes or framing in _FRAMES:
+        self.reader = None if self.passes else reader_of(dialect, framing, self.promised)
+        if self.passes or (self.reader is not None and framing not in _DOCUMENTS):
             self._held = b""
         return begun(held) if framing in _DOCUMENTS else held
 
@@ -159,19 +155,16 @@ def reader_of(dialect: Dialect, framing: BodyFraming, promised: BodyFraming | No
         return make()
     if framing is NOTHING and promised is not None:
         framing = promised  # a stream of nothing
-    if framing in _FRAMES and dialect.stream_reader is not None:
+    if dialect.stream_reader is not None and (framing is dialect.streams or framing in _FRAMES):
         reader = dialect.stream_reader()
-        if isinstance(reader, EventReader):
+        if framing is not dialect.streams and isinstance(reader, EventReader):
             reader.frame_by(_FRAMES[framing])
         return reader
     return dialect.body_reader() if framing in _DOCUMENTS and dialect.body_reader is not None else None
 
 
-def reader_for(
-    dialect: Dialect | None, status: int, media: bytes, fields: Mapping[str, bytes] = _NO_FIELDS
-) -> ResponseReader | FirstBytes | None:
-    """Who reads a final response's body, whatever the request asked for; ``media`` is its ``media_type``, ``fields``
-    are those of its head.
+def reader_for(dialect: Dialect | None, status: int, media: bytes) -> ResponseReader | FirstBytes | None:
+    """Who reads a final response's body, whatever the request asked for; ``media`` is its ``media_type``.
 
     None: the body has no facts for us (no dialect, a redirect, no content). An error status is read without a dialect
     too; its reader sees for itself whether JSON, an event stream, HTML or text came.
@@ -182,4 +175,4 @@ def reader_for(
         return None
     if dialect.stream_reader is None and dialect.body_reader is None and not dialect.readers:
         return None
-    return FirstBytes(dialect, status, media, fields)
+    return FirstBytes(dialect, status, media)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from llm_metrics_proxy.wire.apis.bedrock_converse import (
@@ -23,7 +24,6 @@ from llm_metrics_proxy.wire.base import (
     ResponseFacts,
 )
 from llm_metrics_proxy.wire.facts import Usage
-from llm_metrics_proxy.wire.head_reports import HeadReport
 from tests.wire.aws_messages import error, event, exception
 from tests.wire.bedrock_streams import CONVERSE, CONVERSE_ANSWER, delta
 from tests.wire.counted import counted
@@ -78,6 +78,17 @@ def test_a_large_answer_says_the_same() -> None:
     assert body(large) == body(CONVERSE_ANSWER)
 
 
+def test_a_picture_of_many_megabytes_passes_in_bounded_memory_and_all_behind_it_is_read() -> None:
+    """By its checksum too: the message is not held."""
+    picture = delta(3, image={"source": {"bytes": "A" * 3_000_000}})
+    facts = facts_of(ConverseStreamReader, *CONVERSE[:6], picture, *CONVERSE[6:])
+    assert facts == msgspec.structs.replace(facts_of(ConverseStreamReader, *CONVERSE), content_chunks=7)
+    spoilt = bytearray(picture)
+    spoilt[2_000_000] ^= 1
+    facts = facts_of(ConverseStreamReader, *CONVERSE[:6], bytes(spoilt), *CONVERSE[6:])
+    assert (facts.malformed, facts.terminal, facts.content_chunks) == (True, False, 3)
+
+
 def test_a_stream_is_read_and_only_what_was_generated_is_a_token() -> None:
     reader = ConverseStreamReader()
     seen = [reader.feed(each) for each in CONVERSE]
@@ -100,17 +111,6 @@ def test_a_picture_and_hidden_thoughts_are_generated_and_results_of_the_servers_
     assert reader.feed(delta(0, toolResult=[{"text": "found"}])) == 0
     assert reader.feed(delta(0, citation={"title": "t"})) == 0
     assert reader.feed(event("contentBlockStart", {"start": {"toolResult": {"toolUseId": "t"}}})) == 0
-
-
-def test_the_heads_request_id_is_the_answers() -> None:
-    reader = ConverseStreamReader()
-    reader.take_head(HeadReport({"inputTokenCount": 7}, "0c1f", 9))
-    reader.feed(b"".join(CONVERSE))
-    assert reader.finish().response_id == "0c1f"
-    whole = ConverseBodyReader()
-    whole.take_head(HeadReport({}, "0c1f", None))
-    whole.feed(b"{}")
-    assert whole.finish().response_id == "0c1f"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from llm_metrics_proxy.wire.apis.bedrock_invoke import (
 )
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.facts import Usage
-from llm_metrics_proxy.wire.head_reports import HeadReport
+from llm_metrics_proxy.wire.head_counts import read_counts, with_head
+from llm_metrics_proxy.wire.token_counts import tokens_from
 from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
 from tests.wire.aws_messages import chunk, event, exception
 from tests.wire.bedrock_streams import COHERE_V1_ANSWER, CONVERSE_ANSWER, INVOKED, INVOKED_CLAUDE, METRICS
@@ -94,25 +95,33 @@ def test_a_whole_answer_in_any_makers_words(name: str) -> None:
     assert (facts.terminal, facts.malformed, facts.error) == (True, False, None)
 
 
+HEAD = {
+    "x-amzn-bedrock-input-token-count": b"70", "x-amzn-bedrock-output-token-count": b"30",
+    "x-amzn-bedrock-cache-read-input-token-count": b"5", "x-amzn-bedrock-invocation-latency": b"926",
+}  # fmt: skip
+
+
+def with_head_counted(answer: object, fields: dict[str, bytes]) -> tuple[ResponseFacts, Usage | None]:
+    """The facts of an answer with such a head, and its counts."""
+    reader, counts = InvokeBodyReader(), read_counts(fields)
+    assert counts is not None
+    reader.feed(json.dumps(answer).encode())
+    facts = with_head(reader.finish(), counts)
+    return facts, tokens_from(facts.usage_reported or "", "bedrock_invoke")
+
+
 @pytest.mark.parametrize("name", ANSWERS)
 def test_what_the_head_counted_counts(name: str) -> None:
     """As much as the body says where it says anything; all there is where it does not."""
-    reader = InvokeBodyReader()
-    reader.take_head(
-        HeadReport({"inputTokenCount": 70, "outputTokenCount": 30, "cacheReadInputTokenCount": 5}, "h", 926)
-    )
-    reader.feed(json.dumps(ANSWERS[name][0]).encode())
-    facts = counted(reader)
-    assert (facts.prompt_tokens, facts.completion_tokens, facts.total_tokens, facts.cached_tokens) == (75, 30, 105, 5)
+    facts, usage = with_head_counted(ANSWERS[name][0], HEAD)
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, usage.cached_tokens) == (75, 30, 105, 5)
     assert facts.further == {"server_total_ms": 926}
-    assert facts.response_id == ANSWERS[name][0].get("id", "h")
 
 
 def test_an_embeddings_answers_head_counts_its_input_alone() -> None:
-    reader = InvokeBodyReader()
-    reader.take_head(HeadReport({"inputTokenCount": 7}, None, None))
-    reader.feed(b'{"embeddings":[[0.5]],"response_type":"embeddings_floats"}')
-    assert counts(counted(reader)) == Usage(7)
+    answer = {"embeddings": [[0.5]], "response_type": "embeddings_floats"}
+    assert with_head_counted(answer, {"x-amzn-bedrock-input-token-count": b"7"})[1] == Usage(7)
 
 
 @pytest.mark.parametrize("name", INVOKED)

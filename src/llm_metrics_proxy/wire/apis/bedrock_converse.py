@@ -18,16 +18,14 @@ from llm_metrics_proxy.wire.error_body import read_error_event
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, details, response_facts, token_count, usage_of
 from llm_metrics_proxy.wire.framing import AMAZON
-from llm_metrics_proxy.wire.head_reports import HeadReport
 from llm_metrics_proxy.wire.requests import ModelRequest
 from llm_metrics_proxy.wire.server_times import total_time
 from llm_metrics_proxy.wire.sse import SseEvent
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items
 from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
-from llm_metrics_proxy.wire.whole_body import MAX_HELD_BYTES, WholeBodyReader
+from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 _CONVERSE: Final = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens", "outputTokens")
-_MAX_EVENT_BYTES: Final = 8 * 1024 * 1024  # a whole picture
 
 
 def usage_beside_cache(report: Mapping[str, Any], names: tuple[str, str, str, str], total: object = None) -> Usage:
@@ -125,13 +123,12 @@ class _ConverseAnswer(_Metered, gc=False):
 class _Met:
     """What the answers say of themselves, gathered for both readers."""
 
-    __slots__ = ("latency_ms", "model", "reports", "response_id", "tier")
+    __slots__ = ("latency_ms", "model", "reports", "tier")
 
     def __init__(self) -> None:
         self.reports = UsageReports()
         self.latency_ms: object = None
         self.model: str | None = None  # that a prompt router chose
-        self.response_id: str | None = None
         self.tier: str | None = None
 
     def take(self, said: _Metered) -> None:
@@ -143,15 +140,11 @@ class _Met:
         if isinstance(said.serviceTier, dict):
             self.tier = cut(said.serviceTier.get("type"))
 
-    def take_head(self, head: HeadReport) -> None:
-        self.response_id = head.response_id
-
     def facts(self, **others: Any) -> ResponseFacts:
         return response_facts(
             response_model=self.model,
             reports=self.reports,
             times=total_time(self.latency_ms),
-            response_id=self.response_id,
             service_tier=self.tier,
             **others,
         )
@@ -160,23 +153,14 @@ class _Met:
 class ConverseBodyReader(WholeBodyReader):
     """Reads one answer."""
 
-    __slots__ = ("_met",)
+    __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _ConverseAnswer
-    max_depth: ClassVar[int] = 5  # the answer, its output, the message, its content, a block
-    drop: ClassVar[frozenset[bytes]] = frozenset({b"text", b"input", b"reasoningContent", b"guardrail"})
-
-    def __init__(self, max_held_bytes: int = MAX_HELD_BYTES) -> None:
-        super().__init__(max_held_bytes)
-        self._met = _Met()
-
-    def take_head(self, head: HeadReport) -> None:
-        """What the head said, before any of the body."""
-        self._met.take_head(head)
 
     def facts_of(self, answer: _ConverseAnswer, **ends: Any) -> ResponseFacts:
-        self._met.take(answer)
-        return self._met.facts(
+        met = _Met()
+        met.take(answer)
+        return met.facts(
             finish_reason=cut(answer.stopReason),
             tool_call_count=None if answer.output is None else answer.output.tool_calls,
             **ends,
@@ -211,7 +195,12 @@ class AwsStreamReader(EventReader):
 
     kind: ClassVar[type[msgspec.Struct]] = ConverseEvent
     frame = AwsEventReader
-    max_event_bytes: ClassVar[int] = _MAX_EVENT_BYTES
+
+    def finish(self) -> ResponseFacts:
+        """The facts. After a wrong checksum nothing more was read."""
+        if isinstance(self._framer, AwsEventReader) and self._framer.spoilt:
+            self.malformed = True
+        return super().finish()
 
     def _take(self, event: SseEvent) -> int:
         if not isinstance(event, AwsEvent) or not event.failure:
@@ -232,10 +221,6 @@ class ConverseStreamReader(AwsStreamReader):
         self._met = _Met()
         self._finish_reason: str | None = None
         self._tool_calls: int | None = None  # once the message has begun
-
-    def take_head(self, head: HeadReport) -> None:
-        """What the head said, before any of the body."""
-        self._met.take_head(head)
 
     def read(self, event: ConverseEvent) -> int:
         if event.delta is not None:
@@ -282,13 +267,12 @@ def bedrock(name: str, operation: str, path: str, **more: Any) -> Dialect:
 
 BEDROCK_CONVERSE: Final = bedrock(
     "bedrock_converse", "chat", "converse",
-    read_request=ConverseRequest.read, body_reader=ConverseBodyReader, signs=("output",), takes_head=True,
-    tokens=converse_tokens,
+    read_request=ConverseRequest.read, body_reader=ConverseBodyReader, signs=("output",), tokens=converse_tokens,
 )  # fmt: skip
 BEDROCK_CONVERSE_STREAM: Final = bedrock(
     "bedrock_converse_stream", "chat", "converse-stream",
     read_request=ConverseStreamRequest.read, readers={AMAZON: ConverseStreamReader}, body_reader=ConverseBodyReader,
-    signs=("output",), takes_head=True, tokens=converse_tokens,
+    signs=("output",), tokens=converse_tokens,
 )  # fmt: skip
 BEDROCK_COUNT_TOKENS: Final = bedrock(
     "bedrock_count_tokens", "count_tokens", "count-tokens",

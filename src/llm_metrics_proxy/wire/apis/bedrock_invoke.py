@@ -28,14 +28,13 @@ from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, SAW_VISIBLE, Re
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.framing import AMAZON, BodyFraming
-from llm_metrics_proxy.wire.head_reports import WHERE as HEAD
-from llm_metrics_proxy.wire.head_reports import HeadReport
+from llm_metrics_proxy.wire.head_counts import BEDROCK, WHERE
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.server_times import total_time
 from llm_metrics_proxy.wire.sse import SseEvent
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items, decode
 from llm_metrics_proxy.wire.usage_reports import TOP, Reports, UsageReports, members_given
-from llm_metrics_proxy.wire.whole_body import MAX_HELD_BYTES, WholeBodyReader
+from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 METRICS: Final = "amazon-bedrock-invocationMetrics"
 
@@ -47,11 +46,13 @@ _COMPLETION: Final = ("generation_token_count", "totalOutputTextTokenCount", "to
 
 def invoke_tokens(reports: Reports) -> Usage:
     """The token counts of InvokeModel, whichever of its makers' words they are in."""
-    own = reports.get(METRICS) or reports.get(HEAD)
     makers = _makers_tokens(reports)
-    if not own:
+    if METRICS in reports:
+        counts = usage_beside_cache(reports[METRICS], _OWN)
+    elif WHERE in reports:
+        counts = usage_beside_cache(reports[WHERE], BEDROCK)
+    else:
         return makers
-    counts = usage_beside_cache(own, _OWN)
     known = {name: getattr(counts, name) for name in counts.__struct_fields__ if getattr(counts, name) is not None}
     return msgspec.structs.replace(makers, **known)
 
@@ -214,33 +215,21 @@ class _InvokeAnswer(_Parts, gc=False):
 class InvokeBodyReader(WholeBodyReader):
     """Reads one answer."""
 
-    __slots__ = ("_head",)
+    __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _InvokeAnswer
-    max_depth: ClassVar[int] = 5  # the answer, its choices or output, one or its message, its message or content, calls
-    drop: ClassVar[frozenset[bytes]] = frozenset({b"text", b"outputText", b"logprobs"})
-
-    def __init__(self, max_held_bytes: int = MAX_HELD_BYTES) -> None:
-        super().__init__(max_held_bytes)
-        self._head = HeadReport({}, None, None)
-
-    def take_head(self, head: HeadReport) -> None:
-        """What the head said, before any of the body."""
-        self._head = head
 
     def facts_of(self, answer: _InvokeAnswer, **ends: Any) -> ResponseFacts:
         parts = answer.parts()
         reports = UsageReports()
         reports.take("usage", answer.usage)
         reports.take(TOP, _top_counts(answer, parts[0].tokenCount if parts else None))
-        reports.take(HEAD, self._head.counts or None)
         return response_facts(
             response_model=cut(answer.model),
             finish_reason=cut(answer.reason(parts)),
             reports=reports,
-            times=total_time(self._head.latency_ms),
             tool_call_count=answer.calls(parts),
-            response_id=short_text(answer.id) or self._head.response_id,
+            response_id=short_text(answer.id),
             **ends,
         )
 
@@ -336,19 +325,14 @@ _HINTS: Final = (b"usage", b"oken", b"Metrics")
 class InvokeStreamReader(AwsStreamReader):
     """Reads one stream: unpacks the maker's events and hands them to who can read them."""
 
-    __slots__ = ("_head", "_maker", "_reports")
+    __slots__ = ("_maker", "_reports")
 
     kind: ClassVar[type[msgspec.Struct]] = _Chunk
 
     def __init__(self) -> None:
         super().__init__()
-        self._head = HeadReport({}, None, None)
         self._maker: EventReader | None = None
         self._reports = UsageReports()
-
-    def take_head(self, head: HeadReport) -> None:
-        """What the head said, before any of the body."""
-        self._head = head
 
     def read(self, event: _Chunk) -> int:
         if event.bytes is None:
@@ -380,7 +364,7 @@ class InvokeStreamReader(AwsStreamReader):
             reports=self._reports,
             times=total_time(metrics.get("invocationLatency")),
             tool_call_count=maker.tool_call_count,
-            response_id=maker.response_id or self._head.response_id,
+            response_id=maker.response_id,
             service_tier=maker.service_tier,
             refused=maker.refused,
             **ends,
@@ -400,11 +384,11 @@ class InvokeStreamReader(AwsStreamReader):
 BEDROCK_INVOKE: Final = bedrock(
     "bedrock_invoke", "chat", "invoke",
     read_request=InvokeRequest.read, body_reader=InvokeBodyReader, raw=frozenset({BodyFraming.BINARY}),
-    takes_head=True, tokens=invoke_tokens,
+    counts_in_head=True, tokens=invoke_tokens,
 )  # fmt: skip
 BEDROCK_INVOKE_STREAM: Final = bedrock(
     "bedrock_invoke_stream", "chat", "invoke-with-response-stream",
     read_request=InvokeStreamRequest.read, readers={AMAZON: InvokeStreamReader}, body_reader=InvokeBodyReader,
-    takes_head=True, tokens=invoke_tokens,
+    counts_in_head=True, tokens=invoke_tokens,
 )  # fmt: skip
 DIALECTS: Final = (BEDROCK_INVOKE, BEDROCK_INVOKE_STREAM)

@@ -116,8 +116,6 @@ class CohereBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _CohereAnswer
-    max_depth: ClassVar[int] = 4  # the answer, its message or usage, its tool calls or units
-    drop: ClassVar[frozenset[bytes]] = frozenset({b"text", b"thinking", b"citations"})
 
     def error_of(self, answer: _CohereAnswer) -> ErrorFacts | None:
         return failure(answer.finish_reason, answer.error) or super().error_of(answer)

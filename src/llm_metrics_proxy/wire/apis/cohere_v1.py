@@ -61,7 +61,6 @@ class CohereV1BodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = CohereV1Answer
-    max_depth: ClassVar[int] = 3  # the answer, its meta or generations, the units or one of them
 
     def error_of(self, answer: CohereV1Answer) -> ErrorFacts | None:
         return failure(answer.reason, answer.error) or super().error_of(answer)
@@ -88,8 +87,6 @@ class CohereV1StreamReader(EventReader):
 
     kind: ClassVar[type[msgspec.Struct]] = _CohereV1Event
     frame = NdjsonReader
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # the last event holds the answer and all that was cited
-    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
