@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from tests.proxy.client import get
 from tests.proxy.harness import ProxyWorker
 from tests.upstream import (
     CHUNKED,
@@ -37,7 +38,7 @@ from llm_metrics_proxy.record import RequestRecord
 
 MODEL: Final = "fake-1"
 _SAID: Final = "Hello there!"
-_MISSING: Final = ("ModuleNotFoundError", "ERR_MODULE_NOT_FOUND", "Cannot find package")
+_MISSING: Final = ("ModuleNotFoundError", "ERR_MODULE_NOT_FOUND", "Cannot find module", "ENOENT")
 
 
 class Client(NamedTuple):
@@ -175,6 +176,22 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 const model = createOpenAICompatible({ name: "proxy", baseURL: `${BASE}/v1`, includeUsage: true })(MODEL);
 console.log(await streamText({ model, prompt: "Hi" }).text);
 """, is_node=True),
+    Client("@continuedev/cli (Node)", """
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+const config = `${process.env.HOME}/config.yaml`;
+const model = { name: "fake", provider: "openai", model: MODEL, apiBase: `${BASE}/v1`, apiKey: "k", roles: ["chat"] };
+writeFileSync(config, JSON.stringify({ name: "local", version: "0.0.1", schema: "v1", models: [model] }));
+const command = "node_modules/@continuedev/cli/dist/cn.js";
+console.log(execFileSync(process.execPath, [command, "-p", "Hi", "--config", config], { encoding: "utf8" }));
+""", is_node=True),
+    Client("cline (Node)", """
+import { execFileSync } from "node:child_process";
+const run = (...given) => execFileSync("node_modules/.bin/cline", [...given, "--data-dir", process.env.HOME],
+  { encoding: "utf8" });
+run("auth", "-p", "openai-compatible", "-k", "k", "-m", MODEL, "-b", `${BASE}/v1`);
+console.log(run("Say hello, please", "-P", "openai-compatible", "-m", MODEL));
+""", is_node=True),
     Client("ai, @ai-sdk/anthropic (Node)", """
 import { streamText } from "ai";
 import { createAnthropic } from "@ai-sdk/anthropic";
@@ -286,8 +303,9 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory() as folder,
         FakeUpstream(handler) as upstream,
-        ProxyWorker(Path(folder), upstream.url) as proxy,
+        ProxyWorker(Path(folder), upstream.url, inject_usage=True) as proxy,  # aider does not ask for token counts
     ):
+        proxy.ask(get())  # it is there
         for client in (*PYTHON, *(NODE if options.node_modules else ())):
             if options.only and options.only not in client.name:
                 continue
