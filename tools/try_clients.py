@@ -227,7 +227,7 @@ def _named(kind: str, **members: Any) -> bytes:
 
 
 def _anthropic() -> list[bytes]:
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL, "content": [],
+    message: Any = {"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL, "content": [],
                "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 12}}  # fmt: skip
     return [
         _named("message_start", message=message),

@@ -76,22 +76,34 @@ def error_facts(value: object) -> ErrorFacts | None:
 
 def error_in_body(body: object) -> ErrorFacts | None:
     """The facts of a whole error body that was JSON; None if it holds no error."""
-    if isinstance(body, list) and body:  # Gemini wraps its error in a list
-        body = body[0]
+    body = _first(body)  # Gemini wraps its error in a list
     if not isinstance(body, Mapping):
         return error_facts(body)
     if body.get("error"):
-        return _with_outer_code(error_facts(body["error"]), body)
+        return _with_outer_code(error_facts(_first(body["error"])) or ErrorFacts(), body)
+    if isinstance(body.get("base_resp"), Mapping):
+        return minimax_error(body["base_resp"])
     if "detail" in body:
         return _fastapi_detail(body["detail"])
     return error_facts(body)
 
 
-def _with_outer_code(inner: ErrorFacts | None, body: Mapping[str, Any]) -> ErrorFacts | None:
+def minimax_error(base_resp: object) -> ErrorFacts | None:
+    """MiniMax's status beside every answer: an error unless it is 0."""
+    if not isinstance(base_resp, Mapping) or not base_resp.get("status_code"):
+        return None
+    return error_facts({"code": base_resp["status_code"], "message": base_resp.get("status_msg")})
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _with_outer_code(inner: ErrorFacts, body: Mapping[str, Any]) -> ErrorFacts:
     """``{"error": "text", "code": 7}``: what the inner value leaves open may stand beside it."""
-    if inner is None or inner.code or inner.type:
+    if inner.code or inner.type:
         return inner
-    outer_type = _word(body.get("type"))
+    outer_type = _word(body.get("type")) or _word(body.get("error_type"))  # the latter: TGI, TEI
     return ErrorFacts(
         code=_word(body.get("code")),
         type=None if outer_type == "error" else outer_type,  # Anthropic's outer type says no more than that

@@ -18,6 +18,7 @@ from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, usage_of
+from llm_metrics_proxy.wire.framing import BodyFraming
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.server_times import ollama_times
@@ -182,6 +183,7 @@ OLLAMA_CHAT: Final = Dialect(
     read_request=OllamaRequest.read,
     stream_reader=OllamaStreamReader,
     body_reader=OllamaBodyReader,
+    streams=BodyFraming.LINES,
     opens_stream=opens_stream,
     signs=("done", "role", "response"),
     tokens=ollama_tokens,

@@ -85,8 +85,12 @@ class OpenAIStreamReader(EventReader):
             self._id = short_text(event.id)
         if event.service_tier is not None and self._tier is None:
             self._tier = cut(event.service_tier)
-        if event.error or event.object == "error":
-            return self.error_seen(answer_error(event))
+        if event.error or event.object == "error" or event.base_resp is not None or event.x_groq is not None:
+            error = answer_error(event)
+            if error is not None:
+                if event.usage is not None or event.x_groq is not None:
+                    self._take_usage(event)
+                return self.error_seen(error)
         self.only_text = event.timings is None
         was_terminal = self.terminal
         seen = self._read_choices(event.choices, was_terminal) if event.choices else 0
@@ -94,11 +98,13 @@ class OpenAIStreamReader(EventReader):
             self._timings = event.timings
         if event.stats is not None:
             self._stats = event.stats
-        if event.usage is not None:
-            self._read_usage("usage", event.usage, was_terminal)
-        if event.x_groq is not None:
-            self._read_usage("x_groq.usage", usage_of_groq(event.x_groq), was_terminal)
+        if event.usage is not None or event.x_groq is not None:
+            self._take_usage(event, was_terminal=was_terminal)
         return seen
+
+    def _take_usage(self, event: _ChatChunk, *, was_terminal: bool = True) -> None:
+        self._read_usage("usage", event.usage, was_terminal)
+        self._read_usage("x_groq.usage", usage_of_groq(event.x_groq), was_terminal)
 
     def facts(self, **ends: Any) -> ResponseFacts:
         self._reports.take("timings", counts_in_timings(self._timings))

@@ -17,6 +17,7 @@ from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.framing import BodyFraming
+from llm_metrics_proxy.wire.head_counts import head_tokens
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING
 from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
@@ -75,15 +76,16 @@ class _OtherAnswer(msgspec.Struct, gc=False):
 
 
 def other_tokens(reports: Reports) -> Usage:
-    """The counts in ``usage``, else in Cohere's ``meta``."""
+    """The counts in ``usage``, else in Cohere's ``meta``, else in the head."""
     value = reports.get("usage") or details(reports.get("meta", {}), "tokens")
-    return usage_of(
+    counts = usage_of(
         prompt=value.get("prompt_tokens", value.get("input_tokens")),
         completion=value.get("completion_tokens", value.get("output_tokens")),
         total=value.get("total_tokens"),
         cached=details(value, "input_tokens_details").get("cached_tokens"),
         cost=reported_cost(value),
     )
+    return head_tokens(reports, counts)
 
 
 class OtherBodyReader(WholeBodyReader):
@@ -158,13 +160,28 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
     )
 
 
-# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's. TEI answers with a list.
+# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's. TEI answers with a list, and counts in the head.
 RERANK: Final = _other(
     "rerank", "rerank", "rerank", "reranking", "/v2/rerank",
-    provider=None, has_output=False, signs=("results", "data", "["),
+    provider=None, has_output=False, signs=("results", "data", "["), counts_in_head=True,
 )  # fmt: skip
 OPENAI_MODERATIONS: Final = _other(
     "openai_moderations", "moderation", "moderations", has_output=False, signs=("results",)
+)
+# Mistral's classifiers answer alike.
+MISTRAL_CLASSIFICATIONS: Final = _other(
+    "mistral_classifications", "classification",
+    "classifications", "chat/classifications", "chat/moderations",
+    provider="mistral_ai", has_output=False, signs=("results",),
+)  # fmt: skip
+MISTRAL_OCR: Final = _other("mistral_ocr", "ocr", "ocr", provider="mistral_ai", signs=("pages",))
+# Voyage's, which count text and pictures together.
+VOYAGE_EMBEDDINGS: Final = _other(
+    "voyage_embeddings", "embeddings", "contextualizedembeddings", "multimodalembeddings", provider=None,
+    has_output=False, signs=("data",),
+)  # fmt: skip
+LOCALAI_SOUND: Final = _other(
+    "localai_sound", "speech", "/tts", "/v1/sound-generation", "/v1/text-to-speech/*", provider=None, raw=SOUND
 )
 OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True, raw=SOUND)
 OPENAI_TRANSCRIPTIONS: Final = _other(
@@ -179,6 +196,10 @@ OPENAI_IMAGES: Final = _other(
 DIALECTS: Final = (
     RERANK,
     OPENAI_MODERATIONS,
+    MISTRAL_CLASSIFICATIONS,
+    MISTRAL_OCR,
+    VOYAGE_EMBEDDINGS,
+    LOCALAI_SOUND,
     OPENAI_SPEECH,
     OPENAI_TRANSCRIPTIONS,
     OPENAI_TRANSLATIONS,
