@@ -23,7 +23,7 @@ from llm_metrics_proxy.wire.base import (
     ResponseFacts,
 )
 from llm_metrics_proxy.wire.first_bytes import FirstBytes
-from tests.wire.counted import counted, with_counts
+from tests.wire.counted import with_counts
 from tests.wire.streams import OLLAMA, OLLAMA_END, facts_of, line, said
 
 COUNTED: dict[str, Any] = {
