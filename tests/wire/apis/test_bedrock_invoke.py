@@ -20,7 +20,7 @@ from llm_metrics_proxy.wire.token_counts import tokens_from
 from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
 from tests.wire.aws_messages import chunk, event, exception
 from tests.wire.bedrock_streams import COHERE_V1_ANSWER, CONVERSE_ANSWER, INVOKED, INVOKED_CLAUDE, METRICS
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.streams import facts_of
 
 HELLO = [{"role": "user", "content": "Hi"}]
@@ -78,7 +78,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], Usage | None, str | None, int | None]] 
 }  # fmt: skip
 
 
-def counts(facts: ResponseFacts) -> Usage | None:
+def counts(facts: Read) -> Usage | None:
     found = Usage(
         facts.prompt_tokens, facts.completion_tokens, facts.total_tokens, facts.cached_tokens,
         facts.reasoning_tokens, facts.usage_rejected, facts.cache_write_tokens,

@@ -19,9 +19,9 @@ from llm_metrics_proxy.wire.base import (
     SAW_TOKEN,
     ErrorFacts,
     RequestFacts,
-    ResponseFacts,
 )
 from llm_metrics_proxy.wire.facts import Usage
+from tests.wire.counted import Read
 from tests.wire.streams import COMPLETED, OUTPUT, RESPONSE, RESPONSE_USAGE, RESPONSES, facts_of, named, response_delta
 from tests.wire.streams import response_event as whole
 
@@ -34,7 +34,7 @@ COUNTED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def whole_facts(value: object) -> ResponseFacts:
+def whole_facts(value: object) -> Read:
     """The same for small and large bodies, or this fails."""
     body = json.dumps(value).encode()
     large = facts_of(lambda: ResponsesBodyReader(1), body)
@@ -43,7 +43,7 @@ def whole_facts(value: object) -> ResponseFacts:
 
 
 def test_a_whole_answer() -> None:
-    assert whole_facts(ANSWER) == ResponseFacts(
+    assert whole_facts(ANSWER) == Read(
         response_model="gpt-x", finish_reason="completed", terminal=True, tool_call_count=1, service_tier="default",
         response_id="resp_1", **COUNTED,
     )  # fmt: skip
@@ -123,12 +123,12 @@ def test_an_odd_request_has_no_facts(body: bytes) -> None:
 VISIBLE = SAW_TOKEN | SAW_OUTPUT
 
 
-def stream_facts(*events: bytes) -> ResponseFacts:
+def stream_facts(*events: bytes) -> Read:
     return facts_of(ResponsesStreamReader, *events)
 
 
 def test_a_stream_with_reasoning_text_and_a_call() -> None:
-    assert stream_facts(*RESPONSES) == ResponseFacts(
+    assert stream_facts(*RESPONSES) == Read(
         response_model="gpt-x", finish_reason="completed", content_chunks=7, terminal=True, tool_call_count=1,
         service_tier="default", response_id="resp_1", **COUNTED,
     )  # fmt: skip
