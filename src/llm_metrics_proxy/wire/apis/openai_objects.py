@@ -44,6 +44,7 @@ OPENAI_BATCH_FETCH: Final = msgspec.structs.replace(
     method="GET",
     stream_reader=None,
     body_reader=BatchBodyReader,
+    signs=(),
 )
 # Billed by the second: there are no tokens in it.
 OPENAI_VIDEOS: Final = msgspec.structs.replace(
