@@ -27,8 +27,11 @@ from tests.wire.apis.test_lmstudio import RESULT as LMSTUDIO
 from tests.wire.apis.test_lmstudio import STREAM as LMSTUDIO_STREAM
 from tests.wire.apis.test_mistral import STREAM as CONVERSATION
 from tests.wire.apis.test_openai_body import CHAT
-from tests.wire.apis.test_openai_realtime import CREATED, SOUND, done, failed, told
+from tests.wire.apis.test_openai_realtime import CREATED, IN_TOKENS, SOUND, done, failed, heard, told
 from tests.wire.apis.test_openai_responses import ANSWER as RESPONSE
+from tests.wire.apis.test_openai_responses_session import BEGIN, CLOSING, LIMITS, TURN
+from tests.wire.apis.test_openai_responses_session import told as lost
+from tests.wire.test_deflate import deflated
 
 from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader
 from llm_metrics_proxy.wire.apis.anthropic_batches import BatchResultsReader
@@ -40,8 +43,10 @@ from llm_metrics_proxy.wire.apis.ollama import OllamaBodyReader
 from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader
+from llm_metrics_proxy.wire.apis.openai_responses_session import ResponsesSession
 from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.endpoints import DIALECTS
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
@@ -91,6 +96,10 @@ _ANY: Final = [
 
 TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     **{name: (make, [b"".join(events)]) for name, (make, events) in streams.ALL.items()},
+    **{
+        f"{name}-small": (lambda make=make: streams.with_bound(make(), 64), [b"".join(events)])  # type: ignore[misc]
+        for name, (make, events) in streams.ALL.items()
+    },
     "openai-body": (OpenAIBodyReader, _json(CHAT)),
     "openai-body-small": (lambda: OpenAIBodyReader(64), _json(CHAT)),
     "anthropic-body": (AnthropicBodyReader, _json(MESSAGE)),
@@ -110,6 +119,13 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     "conversation": (ConversationStreamReader, [b"".join(CONVERSATION)]),
     "conversation-body": (ConversationBodyReader, _json({"outputs": [{"type": "x"}], "usage": {"prompt_tokens": 5}})),
     "realtime": (RealtimeReader, [CREATED + SOUND + done() + told() + done() + failed()]),
+    "realtime-deflated": (lambda: RealtimeReader(Deflate()), [deflated(CREATED + SOUND + heard(IN_TOKENS) + done())]),
+    "responses-session": (ResponsesSession, [LIMITS + TURN + lost() + BEGIN + CLOSING]),
+    "responses-session-deflated": (lambda: ResponsesSession(Deflate()), [deflated(LIMITS + TURN + lost() + BEGIN)]),
+    "responses-session-deflated-apart": (
+        lambda: ResponsesSession(Deflate(server_takeover=False)),
+        [deflated(LIMITS + TURN + lost() + BEGIN, takeover=False)],
+    ),
     "error-body": (ErrorBodyReader, _json({"error": {"message": "sk-abcdef123456", "code": 7}}, {"detail": [{}]})),
 }
 

@@ -6,7 +6,7 @@ import pytest
 
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.record import UsageSource
-from llm_metrics_proxy.wire.apis.anthropic_batches import ANTHROPIC_BATCH, BatchBodyReader, BatchResultsReader
+from llm_metrics_proxy.wire.apis.anthropic_batches import ANTHROPIC_BATCH, AnthropicBatchReader, BatchResultsReader
 from llm_metrics_proxy.wire.base import RequestFacts, ResponseFacts
 from tests.wire.counted import counted
 from tests.wire.streams import compact, facts_of
@@ -55,11 +55,12 @@ def test_a_count_that_cannot_be_one_is_refused() -> None:
     assert (found.prompt_tokens, found.completion_tokens, found.usage_rejected) == (80, None, True)
 
 
-def test_a_line_that_is_too_long_is_left_out_and_said_to_be() -> None:
-    reader = BatchResultsReader(max_event_bytes=1024)
-    reader.feed(result(1) + b'{"custom_id":"' + b"x" * 5000 + b'"}\n' + result(2))
+def test_a_long_line_counts_like_any_other() -> None:
+    long = result(1).replace(b"Hi\\n", b"x" * 2_000_000)
+    reader = BatchResultsReader()
+    reader.feed(long + result(2))
     found = counted(reader)
-    assert (found.prompt_tokens, found.malformed) == (80, True)
+    assert (len(long) > 2_000_000, found.prompt_tokens, found.malformed) == (True, 80, False)
 
 
 def test_the_request_that_makes_one() -> None:
@@ -67,7 +68,7 @@ def test_the_request_that_makes_one() -> None:
     assert ANTHROPIC_BATCH.read_request(compact(body)) == RequestFacts(model="claude-x", message_count=2)
     assert ANTHROPIC_BATCH.read_request(b'{"requests": []}') == RequestFacts(message_count=0)
     answer = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "in_progress"}
-    assert facts_of(BatchBodyReader, compact(answer)) == ResponseFacts(response_id="msgbatch_1", terminal=True)
+    assert facts_of(AnthropicBatchReader, compact(answer)) == ResponseFacts(response_id="msgbatch_1", terminal=True)
 
 
 @pytest.mark.parametrize(

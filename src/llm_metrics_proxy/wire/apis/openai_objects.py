@@ -44,7 +44,7 @@ OPENAI_BATCH_FETCH: Final = msgspec.structs.replace(
     method="GET",
     stream_reader=None,
     body_reader=BatchBodyReader,
-    signs=(),
+    signs=("status",),
 )
 # Billed by the second: there are no tokens in it.
 OPENAI_VIDEOS: Final = msgspec.structs.replace(
@@ -53,6 +53,7 @@ OPENAI_VIDEOS: Final = msgspec.structs.replace(
     operation="video_generation",
     paths=("videos", "videos/{id}/remix", "videos/edits", "videos/extensions"),
     stream_reader=None,
+    signs=("id",),
 )
 OPENAI_VIDEO_FETCH: Final = msgspec.structs.replace(
     OPENAI_VIDEOS, name="openai_video_fetch", operation=FETCH, paths=("videos/{id}",), method="GET"

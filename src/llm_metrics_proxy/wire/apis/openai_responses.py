@@ -121,7 +121,6 @@ class ResponsesBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = ResponsesObject
-    max_depth: ClassVar[int] = 5  # the answer, its output, a message, its parts, one of them
 
     def error_of(self, answer: ResponsesObject) -> ErrorFacts | None:
         return response_error(answer)
@@ -169,8 +168,6 @@ class ResponsesStreamReader(EventReader):
         strings=(b'"obfuscation":"', b'"obfuscation": "'),  # padding against those who measure lengths
         numbers=(b'"sequence_number":', b'"sequence_number": '),
     )
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # perhaps with images in it
-    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()

@@ -24,7 +24,6 @@ from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 _ENDS: Final = (".done", ".completed")
-_PICTURES: Final = ".partial_image"
 
 
 class OtherRequest(ModelRequest):
@@ -48,6 +47,17 @@ class OtherRequest(ModelRequest):
         )
 
 
+class _OtherDelta(msgspec.Struct, gc=False):
+    content: Any = None
+
+
+class _OtherChoice(msgspec.Struct, gc=False):
+    """vLLM streams a transcription in chat's shape."""
+
+    delta: _OtherDelta | None = None
+    finish_reason: Any = None
+
+
 class _OtherAnswer(msgspec.Struct, gc=False):
     """A whole answer, or an event of a streamed one."""
 
@@ -58,7 +68,10 @@ class _OtherAnswer(msgspec.Struct, gc=False):
     meta: Any = None  # Cohere: {"tokens": {"input_tokens", "output_tokens"}, "billed_units": {…}}
     delta: Any = None
     audio: Any = None
-    text: Any = None  # of Mistral's transcript, in ….delta
+    text: Any = None  # of one speaker's segment; in the end the whole
+    b64_json: Any = None  # a picture
+    url: Any = None
+    choices: list[_OtherChoice] | None = None
     error: Any = None
 
 
@@ -92,15 +105,14 @@ class OtherBodyReader(WholeBodyReader):
 class OtherStreamReader(EventReader):
     """Reads a stream of OpenAI's audio and image events: ``….delta``, ``….partial_image``, ``….done``, ``….completed``.
 
-    What is generated (text, sound, a picture) is output; the events that end it carry the usage.
+    What is generated (text, sound, a picture) is output; the events that end it carry the usage. vLLM streams in chat's
+    shape instead.
     """
 
     __slots__ = ("_model", "_reports")
 
     kind: ClassVar[type[msgspec.Struct]] = _OtherAnswer
     rules: ClassVar[FormRules] = FormRules(texts=(b'"delta":"', b'"audio":"'))
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # a whole picture
-    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,10 +127,17 @@ class OtherStreamReader(EventReader):
         self._reports.take("usage", event.usage)
         self._reports.take("meta", event.meta)
         if kind.endswith(_ENDS):
-            return self.end_seen()
-        self.only_text = event.usage is None and event.meta is None
-        is_text = bool(event.text) and kind.endswith(".delta")
-        return SAW_VISIBLE if event.delta or event.audio or is_text or kind.endswith(_PICTURES) else 0
+            # The last picture comes with the end; a text is repeated there, unless no part of it came before.
+            made = event.b64_json or event.url or (event.text and not self.content_chunks)
+            return self.end_seen() | (SAW_VISIBLE if made else 0)
+        self.only_text = event.usage is None and event.meta is None and event.choices is None
+        seen = SAW_VISIBLE if event.delta or event.audio or event.b64_json or event.text else 0
+        for choice in event.choices or ():
+            if choice.delta is not None and choice.delta.content:
+                seen |= SAW_VISIBLE
+            if choice.finish_reason:
+                seen |= self.end_seen()
+        return seen
 
     def facts(self, **ends: Any) -> ResponseFacts:
         return response_facts(response_model=self._model, reports=self._reports, **ends)
