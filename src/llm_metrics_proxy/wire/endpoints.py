@@ -121,6 +121,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
 )
 
 _DEPLOYMENT: Final = re.compile(r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?")
+_TRITON: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/[^/]+)?/generate(?:_stream)?/?")
 _BATCH_RESULTS: Final = re.compile(r".*/messages/batches/([^/]+)/results/?")
 _MODELS: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
 
@@ -140,8 +141,8 @@ def family_of(path: str) -> Family | None:
 
 
 def model_in_path(path: str) -> str | None:
-    """The model that a raw path names, for requests whose body need not: Azure's deployment; None elsewhere."""
-    match = _DEPLOYMENT.fullmatch(path)
+    """The model that a raw path names, for requests whose body need not: Azure's deployment, Triton's; None elsewhere."""
+    match = _DEPLOYMENT.fullmatch(path) or _TRITON.fullmatch(path)
     return None if match is None else cut(unquote(match[1]))
 
 
