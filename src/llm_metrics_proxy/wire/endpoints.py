@@ -153,7 +153,7 @@ def family_of(path: str) -> Family | None:
 
 
 def model_in_path(path: str) -> str | None:
-    """The model that a raw path names, for requests whose body need not: Azure's, Bedrock's, Triton's; None elsewhere."""
+    """The model that a raw path names where the body need not: Azure's, Bedrock's, Triton's; None elsewhere."""
     match = _MODEL.fullmatch(path)
     return None if match is None else cut(unquote(match[match.lastindex or 0]))
 
