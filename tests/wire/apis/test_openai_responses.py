@@ -219,3 +219,36 @@ def test_what_was_written_to_a_cache_and_what_xai_adds_is_read(where: str) -> No
     xai = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 45, "cost_in_usd_ticks": 10_000_000_000}
     details = {"output_tokens_details": {"reasoning_tokens": 30}}
     assert responses_tokens({where: xai | details}) == Usage(10, 35, 45, None, 30, cost_usd=1.0)
+
+
+WRITTEN = SAW_TOKEN | SAW_OUTPUT
+
+
+@pytest.mark.parametrize(
+    ("event", "shows"),
+    [
+        (
+            named("response.image_generation_call.partial_image", partial_image_b64="iVBORw0", partial_image_index=0),
+            WRITTEN,
+        ),
+        (named("response.image_generation_call.partial_image", partial_image_b64=""), 0),
+        (named("response.image_generation_call.generating"), 0),
+        (response_delta("response.audio.delta", "UklGRg"), WRITTEN),
+        (response_delta("response.output_audio.delta", "UklGRg"), WRITTEN),
+        (response_delta("response.output_audio_transcript.delta", "Hi"), WRITTEN),
+        (response_delta("response.mcp_call_arguments.delta", "{"), WRITTEN),
+        (response_delta("response.code_interpreter_call_code.delta", "import"), WRITTEN),
+        (response_delta("response.custom_tool_call_input.delta", "*** Begin"), WRITTEN),
+        (response_delta("response.shell_call_command.delta", "ls"), WRITTEN),
+        (response_delta("response.reasoning_text.delta", "Hm"), SAW_TOKEN),
+        (response_delta("response.reasoning_summary_text.delta", "Hm"), SAW_TOKEN),
+        (response_delta("response.shell_call_output_content.delta", {"stdout": "a"}), 0),  # the server's own tool
+        (named("response.web_search_call.searching"), 0),
+        (response_delta("response.output_text.delta", ""), 0),
+    ],
+)
+def test_everything_that_a_model_puts_out_is_content(event: bytes, shows: int) -> None:
+    reader = ResponsesStreamReader()
+    reader.feed(whole("response.created"))
+    assert reader.feed(event) == shows
+    assert reader.content_chunks == bool(shows)
