@@ -128,10 +128,11 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     ),
 )
 
-# Azure's deployment; Bedrock's model, profile or ARN.
+# Azure's deployment; Bedrock's model, profile or ARN; Triton's model.
 _MODEL: Final = re.compile(
     r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?"
     r"|/model/(.+)/(?:converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)/?"
+    r"|/v2/models/([^/]+)(?:/versions/[^/]+)?/generate(?:_stream)?/?"
 )
 _BATCH_RESULTS: Final = re.compile(r".*/messages/batches/([^/]+)/results/?")
 _MODELS: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
@@ -152,9 +153,9 @@ def family_of(path: str) -> Family | None:
 
 
 def model_in_path(path: str) -> str | None:
-    """The model that a raw path names, for requests whose body need not: Azure's and Bedrock's; None elsewhere."""
+    """The model that a raw path names where the body need not: Azure's, Bedrock's, Triton's; None elsewhere."""
     match = _MODEL.fullmatch(path)
-    return None if match is None else cut(unquote(match[1] or match[2]))
+    return None if match is None else cut(unquote(match[match.lastindex or 0]))
 
 
 def answer_in_path(path: str) -> str | None:
