@@ -95,6 +95,16 @@ def test_a_whole_answer_in_any_makers_words(name: str) -> None:
     assert (facts.terminal, facts.malformed, facts.error) == (True, False, None)
 
 
+@pytest.mark.parametrize("odd", [[], {}, 7, [[[]]]])
+@pytest.mark.parametrize("name", ["type", "stop_reason", "finish_reason", "message", "text", "toolUse", "tokenCount"])
+def test_a_value_of_another_type_costs_no_other(name: str, odd: object) -> None:
+    parts = [{name: odd}, {"type": "tool_use", "finish_reason": "stop"}]
+    usage = {"input_tokens": 5, "output_tokens": 3}
+    answer = {"content": parts, "choices": parts, "output": {"message": {"content": parts}}, name: odd, "usage": usage}
+    facts = facts_of(InvokeBodyReader, json.dumps(answer).encode())
+    assert (facts.prompt_tokens, facts.tool_call_count, facts.finish_reason) == (5, 1, "stop")
+
+
 HEAD = {
     "x-amzn-bedrock-input-token-count": b"70", "x-amzn-bedrock-output-token-count": b"30",
     "x-amzn-bedrock-cache-read-input-token-count": b"5", "x-amzn-bedrock-invocation-latency": b"926",
