@@ -23,7 +23,7 @@ from llm_metrics_proxy.wire.base import (
     ResponseFacts,
 )
 from llm_metrics_proxy.wire.first_bytes import FirstBytes
-from tests.wire.counted import counted, with_counts
+from tests.wire.counted import with_counts
 from tests.wire.streams import OLLAMA, OLLAMA_END, facts_of, line, said
 
 COUNTED: dict[str, Any] = {
@@ -242,7 +242,7 @@ def test_blank_lines_without_end_are_not_held(begun: bytes) -> None:
     for _ in range(1000):
         reader.feed(b"\r\n" * 512)
         assert len(reader.first._held) <= 66 * 1024
-    assert counted(reader) == answer_facts(begun)
+    assert reader.finish() == answer_facts(begun)
 
 
 def test_a_stream_that_was_kept_alive_for_long_is_a_stream() -> None:
