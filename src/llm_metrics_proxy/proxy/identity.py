@@ -4,6 +4,7 @@ import hmac
 import os
 import re
 import time
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -78,7 +79,7 @@ def _key_in(value: bytes) -> bytes:
     return value if signed is None else signed[1]
 
 
-def origin_of(facts: dict[str, bytes]) -> str | None:
+def origin_of(facts: Mapping[str, bytes]) -> str | None:
     """The client's own name, else the calling page: never more of a Referer than its origin."""
     value = facts.get("metrics_origin") or facts.get("origin")
     if value:
@@ -93,7 +94,7 @@ def origin_of(facts: dict[str, bytes]) -> str | None:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.scheme and parts.netloc else None
 
 
-def agent_of(facts: dict[str, bytes]) -> str | None:
+def agent_of(facts: Mapping[str, bytes]) -> str | None:
     """``OpenAI/Python 2.1``: the first product of User-Agent, with a version that stands apart from it."""
     value = facts.get("user_agent")
     return _text(value.partition(b" (")[0]) if value else None

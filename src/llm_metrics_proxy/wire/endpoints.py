@@ -128,11 +128,11 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     ),
 )
 
-# Azure's deployment; Triton's model; Bedrock's model, profile or ARN.
+# Azure's deployment; Bedrock's model, profile or ARN; Triton's model.
 _MODEL: Final = re.compile(
     r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?"
-    r"|/v2/models/([^/]+)(?:/versions/[^/]+)?/generate(?:_stream)?/?"
     r"|/model/(.+)/(?:converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)/?"
+    r"|/v2/models/([^/]+)(?:/versions/[^/]+)?/generate(?:_stream)?/?"
 )
 _BATCH_RESULTS: Final = re.compile(r".*/messages/batches/([^/]+)/results/?")
 _MODELS: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
@@ -153,9 +153,9 @@ def family_of(path: str) -> Family | None:
 
 
 def model_in_path(path: str) -> str | None:
-    """The model that a raw path names, for requests whose body need not: Azure's, Triton's, Bedrock's; else None."""
+    """The model that a raw path names where the body need not: Azure's, Bedrock's, Triton's; None elsewhere."""
     match = _MODEL.fullmatch(path)
-    return None if match is None else cut(unquote(match[1] or match[2] or match[3]))
+    return None if match is None else cut(unquote(match[match.lastindex or 0]))
 
 
 def answer_in_path(path: str) -> str | None:
