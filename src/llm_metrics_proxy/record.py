@@ -448,6 +448,12 @@ DERIVED: Final = (
 RESTATED: Final = ("success", "outcome", "error_type")
 # Raw columns that only a streamed answer has: formulas from 4.0.0 on give NULL for all others, whatever was written.
 STREAM_TIMES: Final = ("time_to_first_token_ms", "time_to_first_output_ms", "time_to_last_token_ms")
+# Raw columns that are counted from ``usage_reported`` when the record is stored; what older programs stored is as they
+# counted it. A migration may count again from what was reported, and from that alone.
+COUNTED: Final = (
+    "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "usage_source",
+    "usage_rejected", "cache_write_tokens", "upstream_cost_usd", "cache_write_5m_tokens", "cache_write_1h_tokens",
+)  # fmt: skip
 # What a formula calculates, in its order: a version that calculates more puts it behind what there was.
 BY_FORMULA: Final = (
     "tokens_per_second", "error_category", "error_phase", *RESTATED,

@@ -372,6 +372,12 @@ class Settings(BaseSettings):
 
     # --- Privacy
     record_client_address: bool = _privacy(False, "Store the clients' addresses.", reload=True)
+    record_usage_reported: bool = _privacy(
+        True,
+        "Keep what servers report of their usage: numbers and short words, of which a later version can count again. "
+        "Tokens are counted without it too.",
+        reload=True,
+    )
     trusted_proxies: Peers = _privacy(
         [],
         "Peers whose `X-Forwarded-For`, `-Proto` and `-Host` (on the metrics port also `Forwarded`) are trusted: name "

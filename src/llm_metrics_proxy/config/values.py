@@ -71,6 +71,7 @@ class SettingValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     send_timeout_s: float
     upstream_keepalive_s: float
     record_client_address: bool
+    record_usage_reported: bool
     trusted_proxies: list[str]
     identity_app: list[str]
     identity_session_id: list[str]

@@ -21,12 +21,7 @@ from llm_metrics_proxy.wire.endpoints import MODELS_PATH
 from llm_metrics_proxy.wire.multipart import FormReader, boundary_of
 
 _MODELS_PATH: Final = MODELS_PATH.encode()
-_NEVER_JSON: Final = (
-    b"multipart/",
-    b"audio/",
-    b"video/",
-    b"image/",
-)  # other types are used for it, see ``request_body``
+_NEVER_JSON: Final = (b"multipart/", b"audio/", b"video/", b"image/")  # any other type may be, see ``request_body``
 
 
 def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, trusted: bool) -> RequestPlan:
@@ -41,6 +36,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
     asker = ctx.askers.of_head(facts, head.lines)
     backend_name = None if server is None else server.backend.rule.name
     route = ctx.policy.route(head.method, head.path)
+    asks_for_stream = head.method == b"GET" and b"stream=true" in head.target.partition(b"?")[2].split(b"&")
     asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
     merges_models = asks_for_models and server is None and len(fleet.servers) > 1
     held_limit_bytes = min(options.max_body_bytes, options.max_buffered_bytes)
@@ -74,7 +70,8 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         server=server,
         backend=None if server is None else server.backend.address.label,
         backend_name=backend_name,
-        says_more=bool(tags or trace or backend_name or route.response_id or asker.columns),
+        says_more=bool(tags or trace or backend_name or route.response_id or asker.columns or asks_for_stream),
+        asks_for_stream=asks_for_stream,
         merges_models=merges_models,
     )
 
@@ -97,7 +94,7 @@ def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, 
         app=asker.app,
     )
     if plan.says_more:
-        record.backend_name, record.tags = plan.backend_name, plan.tags
+        record.backend_name, record.tags, record.is_streaming = plan.backend_name, plan.tags, plan.asks_for_stream
         record.response_id = plan.route.response_id
         for column, value in asker.columns:
             setattr(record, column, value)

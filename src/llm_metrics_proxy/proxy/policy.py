@@ -25,7 +25,7 @@ from llm_metrics_proxy.wire.endpoints import (
     find,
     model_in_path,
 )
-from llm_metrics_proxy.wire.path_patterns import MAX_PATH_CHARS, below_prefixes, to_regex
+from llm_metrics_proxy.wire.path_patterns import ID, MAX_PATH_CHARS, below_prefixes, to_regex
 from llm_metrics_proxy.wire.requests import naming
 
 _ENDPOINT_CHARS: Final = 256
@@ -85,7 +85,8 @@ class PathPolicy:
             model=model_in_path(text),
             response_id=answer_in_path(text),
         )
-        if len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:
+        has_id = ID in route.endpoint  # asked for a few times, and never again
+        if not has_id and len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:
             self._routes[method, path] = route
         return route
 

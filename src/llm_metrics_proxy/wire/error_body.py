@@ -14,8 +14,9 @@ from llm_metrics_proxy.wire.json_shrink import JsonShrinker
 from llm_metrics_proxy.wire.sse import SseReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode_any
 
-MAX_BODY_BYTES: Final = 64 * 1024  # of an error body; what lies behind is not looked at
+MAX_BODY_BYTES: Final = 64 * 1024  # of an error body is held; only of JSON is looked at what lies behind
 
+_JSON_BEGINNINGS: Final = (b"{", b"[")
 _MASK: Final = "***"
 _MASKABLE_CHARS: Final = 8 * MAX_ERROR_CHARS  # bounds the work; masking only ever shortens what is then cut
 _SECRETS: Final = (
@@ -67,8 +68,9 @@ def error_facts(value: object) -> ErrorFacts | None:
     if isinstance(value, Mapping):
         return ErrorFacts(
             code=_word(value.get("code")),
-            type=_word(value.get("type")) or _word(value.get("status")),  # Google: status RESOURCE_EXHAUSTED
-            message=_first_text(value, "message", "msg", "detail", "error"),
+            # Google: status RESOURCE_EXHAUSTED; AWS: __type, with a namespace before it
+            type=_word(value.get("type")) or _word(value.get("status")) or _word(_after_namespace(value.get("__type"))),
+            message=_first_text(value, "message", "msg", "detail", "error", "Message"),
         )
     return None
 
@@ -127,6 +129,10 @@ def _place(loc: object) -> str:
     return ".".join(str(step) for step in loc[:20]) + ": " if isinstance(loc, list) and loc else ""
 
 
+def _after_namespace(value: object) -> object:
+    return value.rpartition("#")[2] if isinstance(value, str) else None
+
+
 def _word(value: object) -> str | None:
     """A code or type as text; servers write codes as strings and as numbers."""
     if isinstance(value, str):
@@ -147,7 +153,7 @@ def _first_text(value: Mapping[str, Any], *names: str) -> str | None:
 def read_error(body: bytes) -> ErrorFacts:
     """The facts of a whole error body of any shape; all None if it is empty."""
     value = _json_value(body)
-    if value is None and body.lstrip().startswith((b"{", b"[")):
+    if value is None and body.lstrip().startswith(_JSON_BEGINNINGS):
         shrinker = JsonShrinker()
         shrinker.feed(body)
         value = _json_value(shrinker.finish()) or None  # of a body that was cut short: what was whole in it
@@ -188,22 +194,36 @@ def read_error_event(data: bytes) -> ErrorFacts:
 
 
 class ErrorBodyReader:
-    """Reads the body of an error status, whatever the dialect: its first ``max_bytes``, at its end."""
+    """Reads the body of an error status, whatever the dialect, at its end: the first ``max_bytes``, or all of larger
+    JSON, made small while it passes (servers repeat the request in it)."""
 
-    __slots__ = ("_body", "_max_bytes", "_truncated")
+    __slots__ = ("_body", "_max_bytes", "_shrinker", "_truncated")
 
     def __init__(self, max_bytes: int = MAX_BODY_BYTES) -> None:
         self._body = bytearray()
         self._max_bytes = max_bytes
         self._truncated = False
+        self._shrinker: JsonShrinker | None = None
 
     def feed(self, data: bytes) -> int:
         """Always ``SAW_ERROR``: the status said so."""
+        if self._truncated:
+            if self._shrinker is not None:
+                self._shrinker.feed(data)
+            return SAW_ERROR
         room = self._max_bytes - len(self._body)
-        self._truncated = self._truncated or len(data) > room
         self._body += data[:room]
+        if len(data) > room:
+            self._truncated = True
+            if self._body.lstrip().startswith(_JSON_BEGINNINGS):
+                self._shrinker = JsonShrinker()
+                self._shrinker.feed(bytes(self._body))
+                self._shrinker.feed(data[room:])
         return SAW_ERROR
 
     def finish(self) -> ResponseFacts:
         """The facts. An error's body has no end marker of its own, so any is ``terminal``."""
-        return ResponseFacts(error=read_error(bytes(self._body)), terminal=True, malformed=self._truncated)
+        body, whole, shrinker = bytes(self._body), not self._truncated, self._shrinker
+        if shrinker is not None and shrinker.complete and not shrinker.broken:
+            body, whole = shrinker.finish(), True
+        return ResponseFacts(error=read_error(body), terminal=True, malformed=not whole)

@@ -6,8 +6,14 @@ import pytest
 
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.record import UsageSource
-from llm_metrics_proxy.wire.apis.anthropic_batches import ANTHROPIC_BATCH, BatchBodyReader, BatchResultsReader
+from llm_metrics_proxy.wire.apis.anthropic_batches import (
+    ANTHROPIC_BATCH,
+    ANTHROPIC_BATCH_FETCH,
+    AnthropicBatchReader,
+    BatchResultsReader,
+)
 from llm_metrics_proxy.wire.base import RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.first_bytes import FirstBytes
 from tests.wire.counted import counted
 from tests.wire.streams import compact, facts_of
 
@@ -55,11 +61,12 @@ def test_a_count_that_cannot_be_one_is_refused() -> None:
     assert (found.prompt_tokens, found.completion_tokens, found.usage_rejected) == (80, None, True)
 
 
-def test_a_line_that_is_too_long_is_left_out_and_said_to_be() -> None:
-    reader = BatchResultsReader(max_event_bytes=1024)
-    reader.feed(result(1) + b'{"custom_id":"' + b"x" * 5000 + b'"}\n' + result(2))
+def test_a_long_line_counts_like_any_other() -> None:
+    long = result(1).replace(b"Hi\\n", b"x" * 2_000_000)
+    reader = BatchResultsReader()
+    reader.feed(long + result(2))
     found = counted(reader)
-    assert (found.prompt_tokens, found.malformed) == (80, True)
+    assert (len(long) > 2_000_000, found.prompt_tokens, found.malformed) == (True, 80, False)
 
 
 def test_the_request_that_makes_one() -> None:
@@ -67,7 +74,7 @@ def test_the_request_that_makes_one() -> None:
     assert ANTHROPIC_BATCH.read_request(compact(body)) == RequestFacts(model="claude-x", message_count=2)
     assert ANTHROPIC_BATCH.read_request(b'{"requests": []}') == RequestFacts(message_count=0)
     answer = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "in_progress"}
-    assert facts_of(BatchBodyReader, compact(answer)) == ResponseFacts(response_id="msgbatch_1", terminal=True)
+    assert facts_of(AnthropicBatchReader, compact(answer)) == ResponseFacts(response_id="msgbatch_1", terminal=True)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +91,14 @@ def test_what_passes(method: str, path: str, passes: bool, dialect: str | None) 
     assert route.allowed is passes
     assert (None if route.dialect is None else route.dialect.name) == dialect
     assert route.response_id == ("msgbatch_1" if path.endswith("results") else None)
+
+
+@pytest.mark.parametrize("lines", [RESULTS, RESULTS[:1], [ERRORED], [ERRORED, ERRORED]])
+def test_results_are_an_answer_whatever_is_in_them(lines: list[bytes]) -> None:
+    for media in (b"application/x-jsonl", b"application/jsonl", b"application/json", b""):
+        first = FirstBytes(ANTHROPIC_BATCH_FETCH, 200, media)
+        rest = first.take(b"".join(lines))
+        if first.reader is not None:
+            first.reader.feed(rest)
+        facts = first.judge((first.reader or first).finish())
+        assert (facts.error, facts.service_tier) == (None, "batch")

@@ -109,6 +109,7 @@ class AnthropicBlock(msgspec.Struct, gc=False):
     text: Any = None
     thinking: Any = None
     data: Any = None  # of redacted_thinking
+    content: Any = None  # of a compaction: the conversation so far, summed up by the model
 
 
 class AnthropicMessage(msgspec.Struct, gc=False):
@@ -150,6 +151,7 @@ class _AnthropicDelta(msgspec.Struct, gc=False):
     text: Any = None
     thinking: Any = None
     partial_json: Any = None
+    content: Any = None  # of a compaction
     stop_reason: str | None = None
     diagnostics: Any = None
 
@@ -212,14 +214,15 @@ class AnthropicStreamReader(EventReader):
             return SAW_VISIBLE
         if block.text:
             return SAW_VISIBLE if block.type == "text" else 0  # what a server's own tool found is not generated
-        return SAW_TOKEN if block.thinking or (block.data and block.type == "redacted_thinking") else 0
+        thought = block.thinking or (block.data and block.type == "redacted_thinking")
+        return SAW_TOKEN if thought or (block.content and block.type == "compaction") else 0
 
     def _block_delta(self, event: _AnthropicEvent) -> int:
         delta = event.delta or _AnthropicDelta()
         self.only_text = True
         if delta.text or delta.partial_json:
             return SAW_VISIBLE
-        return SAW_TOKEN if delta.thinking else 0  # signatures and citations are not tokens
+        return SAW_TOKEN if delta.thinking or delta.content else 0  # signatures and citations are not tokens
 
     def _message_delta(self, event: _AnthropicEvent) -> int:
         self._reports.take("usage", event.usage)

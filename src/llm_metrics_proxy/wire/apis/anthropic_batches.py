@@ -50,7 +50,7 @@ class _Batch(msgspec.Struct, gc=False):
     error: Any = None
 
 
-class BatchBodyReader(WholeBodyReader):
+class AnthropicBatchReader(WholeBodyReader):
     """Reads the batch as the server took it."""
 
     __slots__ = ()
@@ -66,13 +66,13 @@ class _Message(msgspec.Struct, gc=False):
     usage: Any = None
 
 
-class _Result(msgspec.Struct, gc=False):
+class _BatchResult(msgspec.Struct, gc=False):
     type: str | None = None
     message: _Message | None = None
 
 
 class _Line(msgspec.Struct, gc=False):
-    result: _Result | None = None
+    result: _BatchResult | None = None
 
 
 def batch_tokens(reports: Reports) -> Usage:
@@ -87,10 +87,9 @@ class BatchResultsReader(EventReader):
 
     kind: ClassVar[type[msgspec.Struct]] = _Line
     frame = NdjsonReader
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # one whole message
 
-    def __init__(self, max_event_bytes: int | None = None) -> None:
-        super().__init__(max_event_bytes)
+    def __init__(self) -> None:
+        super().__init__()
         self._model: str | None = None
         self._reports = UsageReports()
 
@@ -123,7 +122,7 @@ ANTHROPIC_BATCH: Final = msgspec.structs.replace(
     paths=("messages/batches",),
     read_request=BatchRequest.read,
     stream_reader=None,
-    body_reader=BatchBodyReader,
+    body_reader=AnthropicBatchReader,
     signs=(),
     never_empty=False,
 )

@@ -1,6 +1,6 @@
 """What Mistral has besides OpenAI's operations: fill-in-the-middle, agents and conversations.
 
-Source: Mistral's API reference and its Python client (``conversationevents``, ``conversationusageinfo``).
+Source: Mistral's API reference, and the models of its Python client.
 
 The first two answer as chat completions do. A conversation's stream is of events that name their ``type``; the last one
 is ``conversation.response.done`` with the usage, or ``conversation.response.error``. What connectors (web search, …)

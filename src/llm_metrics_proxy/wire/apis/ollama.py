@@ -68,6 +68,7 @@ class _OllamaMessage(msgspec.Struct, gc=False):
     content: Any = None
     thinking: Any = None
     tool_calls: Any = None
+    images: Any = None
 
 
 class OllamaLine(msgspec.Struct, gc=False):
@@ -77,6 +78,8 @@ class OllamaLine(msgspec.Struct, gc=False):
     message: _OllamaMessage | None = None
     response: Any = None  # of /api/generate
     thinking: Any = None
+    image: Any = None  # of models that make pictures
+    images: Any = None
     done: Any = None
     done_reason: str | None = None
     prompt_eval_count: Any = None
@@ -115,7 +118,6 @@ class OllamaBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = OllamaLine
-    max_depth: ClassVar[int] = 3  # the answer, its message, the tool calls
 
     def facts_of(self, answer: OllamaLine, **ends: Any) -> ResponseFacts:
         calls = None if answer.message is None else tool_calls_of(answer.message)
@@ -144,12 +146,12 @@ class OllamaStreamReader(EventReader):
             self._model = cut(event.model)
         self.only_text, message = True, event.message
         seen = SAW_TOKEN if event.thinking else 0
-        if event.response:
+        if event.response or event.image or event.images:
             seen = SAW_VISIBLE
         if message is not None:
             calls = tool_calls_of(message)
             self._tool_calls = (self._tool_calls or 0) + calls
-            if message.content or calls:
+            if message.content or calls or message.images:
                 seen = SAW_VISIBLE
             elif message.thinking:
                 seen |= SAW_TOKEN

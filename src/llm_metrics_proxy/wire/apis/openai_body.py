@@ -97,8 +97,6 @@ class OpenAIBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _ChatAnswer
-    max_depth: ClassVar[int] = 5  # the answer, its choices, one of them, its message, the tool calls
-    drop: ClassVar[frozenset[bytes]] = frozenset({b"logprobs"})  # large, and Python servers write NaN there
 
     def read_whole(self, data: bytes) -> ResponseFacts:
         """As the base class's, with the commonest answers checked by the decoder instead of in Python."""

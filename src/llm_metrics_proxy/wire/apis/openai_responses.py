@@ -123,7 +123,6 @@ class ResponsesBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = ResponsesObject
-    max_depth: ClassVar[int] = 5  # the answer, its output, a message, its parts, one of them
 
     def error_of(self, answer: ResponsesObject) -> ErrorFacts | None:
         return response_error(answer)
@@ -172,8 +171,6 @@ class ResponsesStreamReader(EventReader):
         strings=(b'"obfuscation":"', b'"obfuscation": "'),  # padding against those who measure lengths
         numbers=(b'"sequence_number":', b'"sequence_number": '),
     )
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # perhaps with images in it
-    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -251,7 +248,7 @@ OPENAI_RESPONSES: Final = Dialect(
     read_request=ResponsesRequest.read,
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
-    signs=("output",),
+    signs=("output", "object:response"),
     tokens=responses_tokens,
 )
 # An answer that was made in the background, or is only read again. Its id, which no list shows, is the right to it.

@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.cohere import cohere_tokens, counts_in_meta
 from llm_metrics_proxy.wire.apis.openai_usage import reported_cost
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
-from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.framing import BodyFraming
@@ -24,7 +25,6 @@ from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 _ENDS: Final = (".done", ".completed")
-_PICTURES: Final = ".partial_image"
 
 
 class OtherRequest(ModelRequest):
@@ -48,6 +48,17 @@ class OtherRequest(ModelRequest):
         )
 
 
+class _OtherDelta(msgspec.Struct, gc=False):
+    content: Any = None
+
+
+class _OtherChoice(msgspec.Struct, gc=False):
+    """vLLM streams a transcription in chat's shape."""
+
+    delta: _OtherDelta | None = None
+    finish_reason: Any = None
+
+
 class _OtherAnswer(msgspec.Struct, gc=False):
     """A whole answer, or an event of a streamed one."""
 
@@ -58,13 +69,18 @@ class _OtherAnswer(msgspec.Struct, gc=False):
     meta: Any = None  # Cohere: {"tokens": {"input_tokens", "output_tokens"}, "billed_units": {…}}
     delta: Any = None
     audio: Any = None
-    text: Any = None  # of Mistral's transcript, in ….delta
+    text: Any = None  # of one speaker's segment; in the end the whole
+    b64_json: Any = None  # a picture
+    url: Any = None
+    choices: list[_OtherChoice] | None = None
     error: Any = None
 
 
 def other_tokens(reports: Reports) -> Usage:
     """The counts in ``usage``, else in Cohere's ``meta``, else in the head."""
-    value = reports.get("usage") or details(reports.get("meta", {}), "tokens")
+    value = reports.get("usage", {})
+    if not value and "meta" in reports:
+        return cohere_tokens(reports)
     counts = usage_of(
         prompt=value.get("prompt_tokens", value.get("input_tokens")),
         completion=value.get("completion_tokens", value.get("output_tokens")),
@@ -85,22 +101,21 @@ class OtherBodyReader(WholeBodyReader):
     def facts_of(self, answer: _OtherAnswer, **ends: Any) -> ResponseFacts:
         response_id, reports = short_text(answer.id), UsageReports()
         reports.take("usage", answer.usage)
-        reports.take("meta", answer.meta)
+        reports.take("meta", counts_in_meta(answer.meta))
         return response_facts(response_model=cut(answer.model), reports=reports, response_id=response_id, **ends)
 
 
 class OtherStreamReader(EventReader):
     """Reads a stream of OpenAI's audio and image events: ``….delta``, ``….partial_image``, ``….done``, ``….completed``.
 
-    What is generated (text, sound, a picture) is output; the events that end it carry the usage.
+    What is generated (text, sound, a picture) is output; the events that end it carry the usage. vLLM streams in chat's
+    shape instead.
     """
 
     __slots__ = ("_model", "_reports")
 
     kind: ClassVar[type[msgspec.Struct]] = _OtherAnswer
     rules: ClassVar[FormRules] = FormRules(texts=(b'"delta":"', b'"audio":"'))
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # a whole picture
-    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,10 +130,17 @@ class OtherStreamReader(EventReader):
         self._reports.take("usage", event.usage)
         self._reports.take("meta", event.meta)
         if kind.endswith(_ENDS):
-            return self.end_seen()
-        self.only_text = event.usage is None and event.meta is None
-        is_text = bool(event.text) and kind.endswith(".delta")
-        return SAW_VISIBLE if event.delta or event.audio or is_text or kind.endswith(_PICTURES) else 0
+            # The last picture comes with the end; a text is repeated there, unless no part of it came before.
+            made = event.b64_json or event.url or (event.text and not self.content_chunks)
+            return self.end_seen() | (SAW_VISIBLE if made else 0)
+        self.only_text = event.usage is None and event.meta is None and event.choices is None
+        seen = SAW_VISIBLE if event.delta or event.audio or event.b64_json or event.text else 0
+        for choice in event.choices or ():
+            if choice.delta is not None and choice.delta.content:
+                seen |= SAW_VISIBLE
+            if choice.finish_reason:
+                seen |= self.end_seen()
+        return seen
 
     def facts(self, **ends: Any) -> ResponseFacts:
         return response_facts(response_model=self._model, reports=self._reports, **ends)
@@ -144,7 +166,7 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
 # llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's. TEI answers with a list, and counts in the head.
 RERANK: Final = _other(
     "rerank", "rerank", "rerank", "reranking", "/v2/rerank",
-    provider=None, has_output=False, signs=("results", "data", "["), counts_in_head=True,
+    family=Family.SHARED, provider=None, has_output=False, signs=("results", "data", "["), counts_in_head=True,
 )  # fmt: skip
 OPENAI_MODERATIONS: Final = _other(
     "openai_moderations", "moderation", "moderations", has_output=False, signs=("results",)
