@@ -38,7 +38,10 @@ BAD = [
     (A + "wieght = 2", ["backends[0].wieght (FILE line 4): is not a key of a backend; did you mean weight?"]),
     (A + "weight = 0", ["backends[0].weight = 0 (FILE line 4): must be a whole number from 1 to 1000"]),
     (A + "weight = true", ["backends[0].weight = true (FILE line 4): must be a whole number from 1 to 1000"]),
-    (A + "dialect = 'gemini'", ["backends[0].dialect = 'gemini' (FILE line 4): must be openai, anthropic or ollama"]),
+    (
+        A + "dialect = 'gemini'",
+        ["backends[0].dialect = 'gemini' (FILE line 4): must be openai, anthropic, ollama, bedrock or cohere"],
+    ),
     (
         A + "models = [\n'ok',\n'[a']",
         [f"backends[0].models = ['ok', '[a'] (FILE line 4): '[a' has a [ without its ]; it {MODELS}"],
@@ -169,6 +172,7 @@ def test_no_name_hides_a_path_of_a_server() -> None:
         "embed",
         "fim",
         "inference",
+        "model",
         "ocr",
         "predict",
         "search",
