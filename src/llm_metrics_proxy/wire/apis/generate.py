@@ -209,11 +209,6 @@ class GenerateBodyReader(AnswerListReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _Generated
-    max_depth: ClassVar[int] = 4  # the list, an answer, its details, the reason or the prompt's tokens
-    drop: ClassVar[frozenset[bytes]] = frozenset(
-        {b"text", b"output_ids", b"generated_text", b"tokens", b"top_tokens", b"embedding", b"token_ids", b"logprobs",
-         b"input_token_logprobs", b"output_token_logprobs", b"input_top_logprobs", b"output_top_logprobs"}
-    )  # fmt: skip
 
     def error_of(self, answer: _Generated) -> ErrorFacts | None:
         return _error(answer)
