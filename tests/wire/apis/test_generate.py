@@ -13,7 +13,7 @@ from llm_metrics_proxy.wire.apis.generate import (
     GenerateBodyReader,
     GenerateStreamReader,
 )
-from llm_metrics_proxy.wire.base import SAW_TERMINAL, SAW_TOKEN, SAW_VISIBLE, RequestFacts
+from llm_metrics_proxy.wire.base import SAW_TERMINAL, SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
 from tests.wire.counted import Read, counted
 from tests.wire.cuts import three_ways
 from tests.wire.streams import compact, facts_of
