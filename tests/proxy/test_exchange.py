@@ -330,11 +330,11 @@ def test_one_chunk_has_no_gap_and_an_answer_that_is_no_stream_no_token_times() -
 
 def test_an_answer_that_could_not_be_decoded_has_no_facts_and_is_not_blamed() -> None:
     exchange = exchange_in(State.AWAITING)
-    reader = Reader(streamed(response_model="m", terminal=False, total_tokens=5))
+    reader = Reader(streamed(response_model="m", terminal=False, usage_reported='{"usage":{}}'))
     exchange.response_head(START + 4 * MS, 200, reader, Decoder())  # type: ignore[arg-type]
     exchange.response_body(b"\x00", START + 5 * MS, START + 5 * MS)
     record = exchange.finish(START + 6 * MS, START + 6 * MS)
-    assert (record.outcome, record.response_model, record.total_tokens) == ("completed", "m", None)
+    assert (record.outcome, record.response_model, record.usage_reported) == ("completed", "m", None)
     assert record.usage_source == UsageSource.NONE
 
 
@@ -352,7 +352,7 @@ def test_a_reader_that_raises_costs_its_facts_and_nothing_else(caplog: pytest.Lo
         if feed:
             exchange.response_body(b"x", START + 5 * MS, START + 5 * MS)
         record = exchange.finish(START + 6 * MS, START + 6 * MS)
-        assert (record.outcome, record.total_tokens, record.content_chunks) == ("completed", None, None)
+        assert (record.outcome, record.usage_reported, record.content_chunks) == ("completed", None, None)
     assert caplog.text.count("could not be read") == 2
 
 

@@ -242,6 +242,6 @@ def test_triton_names_the_model_in_the_path(path: str) -> None:
 
 def test_a_stream_of_triton_has_times_and_its_texts() -> None:
     events = [event(model_name="llama-3", model_version="1", sequence_end=False, text_output=text) for text in "abc"]
-    assert facts_of(GenerateStreamReader, *events) == ResponseFacts(
+    assert facts_of(GenerateStreamReader, *events) == Read(
         response_model="llama-3", content_chunks=3, terminal=True
     )
