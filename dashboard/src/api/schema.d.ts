@@ -1167,6 +1167,10 @@ export interface components {
             backend_name: string | null;
             /** @description request body read completely */
             body_complete_ms: number | null;
+            /** @description reported input tokens written to a cache for an hour */
+            cache_write_1h_tokens: number | null;
+            /** @description reported input tokens written to a cache for five minutes */
+            cache_write_5m_tokens: number | null;
             /** @description reported input tokens written to a cache */
             cache_write_tokens: number | null;
             /** @description reported input tokens read from a cache */
@@ -1335,7 +1339,9 @@ export interface components {
             upstream_status_code: number | null;
             /** @description a reported count was nonsense (negative, huge, not a number) and refused */
             usage_rejected: boolean | null;
-            /** @description where the token counts come from: reported, estimated or none */
+            /** @description the server's own usage objects as JSON, by where they stood in the answer; at most 2 KiB */
+            usage_reported: string | null;
+            /** @description where the token counts come from: reported, repeated (and counted in another record), estimated or none */
             usage_source: string | null;
             /** @description `user` of the request's body, cut to 256 characters */
             user: string | null;
@@ -1695,7 +1701,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -1924,7 +1930,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -2124,7 +2130,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -2291,7 +2297,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -2526,7 +2532,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -2631,7 +2637,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -2828,7 +2834,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -2979,7 +2985,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -3210,7 +3216,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -3304,7 +3310,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -3540,7 +3546,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
@@ -3628,7 +3634,7 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
