@@ -149,6 +149,14 @@ R, AGAIN, NONE = UsageSource.REPORTED, UsageSource.REPEATED, UsageSource.NONE
         ([made(1, dialect=SESSION), fetched(2)], [R, AGAIN]),
         ([made(1, is_streaming=True, reports=False), fetched(2, content_chunks=3)], [NONE, R]),
         ([fetched(1, dialect="openai_batch_fetch"), fetched(2, dialect="openai_batch_fetch")], [R, AGAIN]),
+        (
+            [
+                made(1, dialect="anthropic_batch", reports=False),
+                fetched(2, dialect="anthropic_batch_fetch"),
+                fetched(3, dialect="anthropic_batch_fetch"),
+            ],
+            [NONE, R, AGAIN],
+        ),
         ([made(1, dialect="openai_chat"), fetched(2, dialect="openai_chat_fetch")], [R, AGAIN]),
         ([made(1), fetched(2, dialect="openai_chat_fetch")], [R, AGAIN]),
     ],

@@ -38,7 +38,10 @@ BAD = [
     (A + "wieght = 2", ["backends[0].wieght (FILE line 4): is not a key of a backend; did you mean weight?"]),
     (A + "weight = 0", ["backends[0].weight = 0 (FILE line 4): must be a whole number from 1 to 1000"]),
     (A + "weight = true", ["backends[0].weight = true (FILE line 4): must be a whole number from 1 to 1000"]),
-    (A + "dialect = 'gemini'", ["backends[0].dialect = 'gemini' (FILE line 4): must be openai, anthropic or ollama"]),
+    (
+        A + "dialect = 'gemini'",
+        ["backends[0].dialect = 'gemini' (FILE line 4): must be openai, anthropic, ollama, bedrock or cohere"],
+    ),
     (
         A + "models = [\n'ok',\n'[a']",
         [f"backends[0].models = ['ok', '[a'] (FILE line 4): '[a' has a [ without its ]; it {MODELS}"],
@@ -161,8 +164,24 @@ def test_no_name_hides_a_path_of_a_server() -> None:
     rows = [path if path.startswith("/") else "/" + path for row in ENDPOINTS for path in row.paths]
     paths = [path.replace("/**/", "/") for path in (*PREFIXES, *rows, "/health", "/ready")]
     given = {"openai", "engines", "beta"}  # names that people give: there the name counts
-    given |= {"agents", "classifications", "conversations", "decode", "embed", "fim", "inference", "ocr", "predict",
-              "search", "similarity", "tts", "uploads", "vad", "videos"}  # new in 4.5, and given before
+    given |= {
+        "agents",
+        "classifications",
+        "conversations",
+        "decode",
+        "embed",
+        "fim",
+        "inference",
+        "model",
+        "ocr",
+        "predict",
+        "search",
+        "similarity",
+        "tts",
+        "uploads",
+        "vad",
+        "videos",
+    }  # new in 4.5, and given before
     assert {path.split("/")[1] for path in paths if path.strip("/")} - given <= RESERVED
 
 

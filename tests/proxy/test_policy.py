@@ -65,6 +65,15 @@ ID_TRICKS = [
 ]  # fmt: skip
 
 
+def test_ids_do_not_fill_the_memory_of_routes() -> None:
+    policy = PathPolicy()
+    for number in range(5000):
+        assert policy.route(b"GET", b"/v1/responses/resp_%d" % number).allowed
+    assert len(policy._routes) == 0
+    policy.route(b"POST", b"/v1/responses")
+    assert len(policy._routes) == 1
+
+
 @pytest.mark.parametrize("method", [b"GET", b"DELETE"])
 @pytest.mark.parametrize("path", ID_TRICKS)
 def test_an_id_leads_nowhere_else(method: bytes, path: str) -> None:

@@ -44,6 +44,8 @@ def read(body: bytes) -> ErrorFacts | None:
         ({"detail": []}, ErrorFacts()),
         ([{"error": {"code": 429, "message": "Quota", "status": "RESOURCE_EXHAUSTED"}}],
          ErrorFacts(code="429", type="RESOURCE_EXHAUSTED", message="Quota")),
+        ({"__type": "com.amazon.coral.service#AccessDeniedException", "Message": "Not authorized"},
+         ErrorFacts(type="AccessDeniedException", message="Not authorized")),
         ({"message": "no Route matched with those values"}, ErrorFacts(message="no Route matched with those values")),
         ({"error": {"code": 400, "message": "big", "type": "exceed_context_size_error", "n_ctx": 4096}},
          ErrorFacts(code="400", type="exceed_context_size_error", message="big")),

@@ -17,6 +17,9 @@ export const FILTERS = [
   { name: "status_code", label: "table.status" },
   { name: "app_version" },
   { name: "trace_id" },
+  { name: "app", label: "table.app" },
+  { name: "session_id", label: "table.session" },
+  { name: "agent_id", label: "table.agent" },
 ] as const;
 
 /** Of the table of requests; the first ten are shown at first. */
@@ -31,6 +34,7 @@ export const REQUEST_COLUMNS = [
   { name: "prompt_tokens", label: "metric.prompt_tokens", unit: "tokens", widthPx: 82 },
   { name: "completion_tokens", label: "metric.completion_tokens", unit: "tokens", widthPx: 92 },
   { name: "origin", label: "table.origin", unit: "", widthPx: 128 },
+  { name: "app", label: "table.app", unit: "", widthPx: 110 },
   { name: "error_type", label: "errors.type", unit: "", widthPx: 130 },
   { name: "backend_name", label: "table.backend", unit: "", widthPx: 110 },
   { name: "endpoint", label: "table.endpoint", unit: "", widthPx: 190 },
@@ -49,6 +53,8 @@ export const REQUEST_COLUMNS = [
   { name: "request_id", unit: "", widthPx: 270 },
   { name: "app_version", unit: "", widthPx: 100 },
   { name: "error_message", label: "table.message", unit: "", widthPx: 320 },
+  { name: "session_id", label: "table.session", unit: "", widthPx: 150 },
+  { name: "agent_id", label: "table.agent", unit: "", widthPx: 150 },
 ] as const;
 
 /** Metrics of requests. */
@@ -93,6 +99,7 @@ export const DIMENSIONS = [
   "origin",
   "api_key_id",
   "user",
+  "user_agent",
   "streaming",
   "outcome",
   "error_category",
@@ -100,6 +107,10 @@ export const DIMENSIONS = [
   "finish_reason",
   "status_code",
   "app_version",
+  "app",
+  "session_id",
+  "agent_id",
+  "cache_miss_reason",
   "prompt_length",
   "completion_length",
   "hour_of_day",

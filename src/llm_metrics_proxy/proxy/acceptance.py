@@ -10,7 +10,7 @@ from llm_metrics_proxy.proxy.choice import split_prefix
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.exchange import Exchange
-from llm_metrics_proxy.proxy.identity import agent_of, origin_of, tags_of, trace_of
+from llm_metrics_proxy.proxy.identity import tags_of, trace_of
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_start
 from llm_metrics_proxy.proxy.model_listing import ModelListing
 from llm_metrics_proxy.proxy.parties import Client
@@ -33,6 +33,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
     facts = head.facts
     tags, trace = tags_of(facts), trace_of(facts)
+    asker = ctx.askers.of_head(facts, head.lines)
     backend_name = None if server is None else server.backend.rule.name
     route = ctx.policy.route(head.method, head.path)
     asks_for_stream = head.method == b"GET" and b"stream=true" in head.target.partition(b"?")[2].split(b"&")
@@ -47,8 +48,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         route=route,
         method=head.method.decode("latin-1"),
         dialect=None if route.dialect is None else route.dialect.name,
-        origin=origin_of(facts),
-        user_agent=agent_of(facts),
+        asker=asker,
         api_key_id=ctx.key_ids.of(facts),
         start=b"" if server is None else upstream_start(head, server.backend, trusted=trusted, plain_answer=False),
         refused=verdict.refused or (None if route.allowed else Cause.FORBIDDEN),
@@ -70,7 +70,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         server=server,
         backend=None if server is None else server.backend.address.label,
         backend_name=backend_name,
-        says_more=(tags or trace or backend_name or route.response_id) is not None or asks_for_stream,
+        says_more=bool(tags or trace or backend_name or route.response_id or asker.columns or asks_for_stream),
         asks_for_stream=asks_for_stream,
         merges_models=merges_models,
     )
@@ -78,6 +78,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
 
 def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, now: int) -> Transaction:
     """From here on the request leaves exactly one record. ``length``: of its body in bytes; None: chunked."""
+    asker = plan.asker
     record = RequestRecord(
         request_id=ctx.request_ids.next(),
         timestamp=ctx.wall_clock.now(),
@@ -86,14 +87,17 @@ def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, 
         dialect=plan.dialect,
         backend=plan.backend,
         model=plan.route.model,
-        origin=plan.origin,
-        user_agent=plan.user_agent,
+        origin=asker.origin,
+        user_agent=asker.user_agent,
         api_key_id=plan.api_key_id,
         client_address=client.address.decode() if ctx.options.record_client_address else None,
+        app=asker.app,
     )
     if plan.says_more:
         record.backend_name, record.tags, record.is_streaming = plan.backend_name, plan.tags, plan.asks_for_stream
         record.response_id = plan.route.response_id
+        for column, value in asker.columns:
+            setattr(record, column, value)
         if plan.trace is not None:
             record.trace_id, record.parent_span_id, record.trace_sampled = plan.trace
     if stations.on:

@@ -20,6 +20,7 @@ from llm_metrics_proxy.proxy.inbound import RequestPlan, framing_lines, start_fo
 from llm_metrics_proxy.proxy.parties import Client, Connection
 from llm_metrics_proxy.proxy.request_body import read_body
 from llm_metrics_proxy.proxy.retries import stale_window_ns
+from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.multipart import FormReader
 from llm_metrics_proxy.wire.usage_injection import UsageFilter
 
@@ -104,8 +105,15 @@ class Upload:
             body = bytes(self.body[0])
             self.body = ()  # free the pieces before what is made of them
             facts, sent, self.edits = read_body(self.plan, body, inject_usage=self.ctx.options.inject_usage)
-            self.exchange.request_facts(facts)
+            self.take_facts(facts)
             self.body = (sent,)
+
+    def take_facts(self, facts: RequestFacts) -> None:
+        """What the body says is in the record from here on."""
+        self.exchange.request_facts(facts)
+        askers = self.ctx.askers
+        if facts.claims is not None or askers.settles:
+            askers.settle(self.exchange.record, self.plan.asker, facts)
 
     @property
     def request_is_sent(self) -> bool:

@@ -30,6 +30,9 @@ class Family(StrEnum):
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
     OLLAMA = "ollama"
+    BEDROCK = "bedrock"
+    COHERE = "cohere"
+    SHARED = "shared"  # OpenAI's imitators and Cohere have the same paths for it
 
 
 class Seller(NamedTuple):

@@ -18,6 +18,10 @@ from urllib.parse import unquote
 from llm_metrics_proxy.wire.apis import (
     anthropic,
     anthropic_batches,
+    bedrock_converse,
+    bedrock_invoke,
+    cohere,
+    cohere_v1,
     generate,
     koboldcpp,
     llama_native,
@@ -78,6 +82,10 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     *mistral.DIALECTS,
     *ollama.DIALECTS,
     *other_operations.DIALECTS,
+    *bedrock_converse.DIALECTS,
+    *bedrock_invoke.DIALECTS,
+    *cohere.DIALECTS,
+    *cohere_v1.DIALECTS,
 )
 
 # Ollama's pull, push, create, copy, delete and blobs are absent on purpose, and so are vLLM's LoRA, sleep and cache
@@ -85,7 +93,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DIALECTS,
     *openai_objects.ENDPOINTS,
-    Endpoint(paths=("tokenize", "detokenize")),  # vLLM, llama.cpp, SGLang, TEI
+    Endpoint(paths=("tokenize", "detokenize"), family=Family.SHARED),  # vLLM, llama.cpp, SGLang, TEI, Cohere
     Endpoint(paths=("/embedding", "/apply-template", "chat/completions/control", "chat/completions/input_tokens")),
     Endpoint(paths=("/decode", "/chat_tokenize")),  # TEI, TGI
     Endpoint(paths=("/get_model_info", "/model_info"), method="GET"),  # SGLang
@@ -120,7 +128,12 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     ),
 )
 
-_DEPLOYMENT: Final = re.compile(r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?")
+# Azure's deployment; Bedrock's model, profile or ARN; Triton's model.
+_MODEL: Final = re.compile(
+    r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?"
+    r"|/model/(.+)/(?:converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)/?"
+    r"|/v2/models/([^/]+)(?:/versions/[^/]+)?/generate(?:_stream)?/?"
+)
 _BATCH_RESULTS: Final = re.compile(r".*/messages/batches/([^/]+)/results/?")
 _MODELS: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
 
@@ -140,9 +153,9 @@ def family_of(path: str) -> Family | None:
 
 
 def model_in_path(path: str) -> str | None:
-    """The model that a raw path names, for requests whose body need not: Azure's deployment; None elsewhere."""
-    match = _DEPLOYMENT.fullmatch(path)
-    return None if match is None else cut(unquote(match[1]))
+    """The model that a raw path names where the body need not: Azure's, Bedrock's, Triton's; None elsewhere."""
+    match = _MODEL.fullmatch(path)
+    return None if match is None else cut(unquote(match[match.lastindex or 0]))
 
 
 def answer_in_path(path: str) -> str | None:

@@ -23,6 +23,7 @@ from llm_metrics_proxy.wire.framing import (
     BINARY,
     DOCUMENT,
     EVENTS,
+    LINES,
     LIST,
     MAX_OPEN_BYTES,
     NOTHING,
@@ -102,6 +103,8 @@ def _of_unread(dialect: Dialect, framing: BodyFraming, beginning: bytes) -> Erro
 
 def _of_body(dialect: Dialect, framing: BodyFraming, beginning: bytes, facts: ResponseFacts) -> ErrorFacts | None:
     """It began as JSON."""
+    if framing is LINES:
+        return None  # several answers in one body: each says for itself how it ended
     if not facts.terminal and (TEXT in dialect.raw or (dialect.raw and not _CLEAR.match(beginning))):
         return None  # a text, or sound, that happens to begin like JSON
     if not facts.terminal and not facts.malformed:

@@ -6,8 +6,14 @@ import pytest
 
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.record import UsageSource
-from llm_metrics_proxy.wire.apis.anthropic_batches import ANTHROPIC_BATCH, AnthropicBatchReader, BatchResultsReader
+from llm_metrics_proxy.wire.apis.anthropic_batches import (
+    ANTHROPIC_BATCH,
+    ANTHROPIC_BATCH_FETCH,
+    AnthropicBatchReader,
+    BatchResultsReader,
+)
 from llm_metrics_proxy.wire.base import RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.first_bytes import FirstBytes
 from tests.wire.counted import counted
 from tests.wire.streams import compact, facts_of
 
@@ -85,3 +91,14 @@ def test_what_passes(method: str, path: str, passes: bool, dialect: str | None) 
     assert route.allowed is passes
     assert (None if route.dialect is None else route.dialect.name) == dialect
     assert route.response_id == ("msgbatch_1" if path.endswith("results") else None)
+
+
+@pytest.mark.parametrize("lines", [RESULTS, RESULTS[:1], [ERRORED], [ERRORED, ERRORED]])
+def test_results_are_an_answer_whatever_is_in_them(lines: list[bytes]) -> None:
+    for media in (b"application/x-jsonl", b"application/jsonl", b"application/json", b""):
+        first = FirstBytes(ANTHROPIC_BATCH_FETCH, 200, media)
+        rest = first.take(b"".join(lines))
+        if first.reader is not None:
+            first.reader.feed(rest)
+        facts = first.judge((first.reader or first).finish())
+        assert (facts.error, facts.service_tier) == (None, "batch")

@@ -9,6 +9,7 @@ from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.lmstudio import LMSTUDIO_CHAT, LmStudioBodyReader, LmStudioStreamReader
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
+from tests.wire.counted import counted
 from tests.wire.streams import facts_of, named
 
 STATS = {
@@ -120,3 +121,11 @@ def test_its_path_passes_and_its_model_loading_does_not() -> None:
     assert policy.route(b"POST", b"/api/v1/chat").dialect is LMSTUDIO_CHAT
     assert policy.route(b"GET", b"/api/v1/models").allowed
     assert not any(policy.route(b"POST", b"/api/v1/models/" + verb).allowed for verb in (b"load", b"unload"))
+
+
+def test_the_last_event_may_be_large() -> None:
+    long = {**RESULT, "output": [*RESULT["output"], {"type": "message", "content": "x" * 2_000_000}]}
+    reader = LmStudioStreamReader()
+    for piece in (*STREAM[:-1], named("chat.end", result=long)):
+        reader.feed(piece)
+    assert counted(reader) == ResponseFacts(content_chunks=5, **COUNTED)

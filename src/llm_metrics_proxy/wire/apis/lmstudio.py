@@ -98,8 +98,6 @@ class LmStudioStreamReader(EventReader):
 
     kind: ClassVar[type[msgspec.Struct]] = _LmStudioEvent
     rules: ClassVar[FormRules] = FormRules(texts=(b'"content":"',))
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # the last event has all that was generated
-    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()

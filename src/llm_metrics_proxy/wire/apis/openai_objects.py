@@ -19,7 +19,7 @@ from llm_metrics_proxy.wire.base import ResponseFacts
 from llm_metrics_proxy.wire.dialects import FETCH, Endpoint
 
 
-class BatchBodyReader(ResponsesBodyReader):
+class OpenAIBatchReader(ResponsesBodyReader):
     """A batch has the members of a response: id, model, status, and once it is done the usage of all its requests."""
 
     __slots__ = ()
@@ -43,7 +43,7 @@ OPENAI_BATCH_FETCH: Final = msgspec.structs.replace(
     paths=("batches/{id}",),
     method="GET",
     stream_reader=None,
-    body_reader=BatchBodyReader,
+    body_reader=OpenAIBatchReader,
     signs=("status",),
 )
 # Billed by the second: there are no tokens in it.

@@ -10,6 +10,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.apis.openai_usage import reported_cost
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.cache_misses import openai_miss
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import FETCH, Dialect
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
@@ -71,6 +72,7 @@ class ResponsesObject(msgspec.Struct, gc=False):
     output: list[ResponsesItem] | None = None
     usage: Any = None
     error: Any = None
+    prompt_cache_diagnostics: Any = None
 
 
 def responses_tokens(reports: Reports) -> Usage:
@@ -135,6 +137,7 @@ class ResponsesBodyReader(WholeBodyReader):
             tool_call_count=None if answer.output is None else sum(map(is_call, answer.output)),
             response_id=short_text(answer.id),
             service_tier=cut(answer.service_tier),
+            further=openai_miss(answer.prompt_cache_diagnostics),
             refused=has_refusal(answer),
             **ends,
         )
@@ -227,6 +230,7 @@ class ResponsesStreamReader(EventReader):
             tool_call_count=self._tool_calls,
             response_id=last.id,
             service_tier=last.service_tier,
+            further=openai_miss(last.prompt_cache_diagnostics),
             refused=self._refused,
             **ends,
         )
