@@ -111,6 +111,13 @@ def test_events_are_read_whatever_frames_them() -> None:
     assert facts_of(OPENAI_CHAT, as_lines) == facts_of(OPENAI_CHAT, events)
 
 
+def test_a_whole_answer_as_the_only_event_of_a_stream_is_read() -> None:
+    whole = facts_of(OPENAI_CHAT, compact(CHAT))
+    found = facts_of(OPENAI_CHAT, b"data: %b\n\ndata: [DONE]\n\n" % compact(CHAT))
+    assert (found.content_chunks, found.error, found.usage_reported) == (1, None, whole.usage_reported)
+    assert (found.finish_reason, found.tool_call_count) == (whole.finish_reason, whole.tool_call_count)
+
+
 EMBEDDINGS: Any = {"object": "list", "model": "e", "data": [{"index": 0, "embedding": [0.5, 1e-9]}]}
 OLLAMA_WHOLE: Any = {"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": True, "eval_count": 3}
 WHOLE: list[tuple[Dialect, Any]] = [
@@ -226,6 +233,8 @@ NO_ANSWERS: list[tuple[Dialect, bytes, Verdict | None, str]] = [
     (OPENAI_CHAT, compact(MESSAGE), N, "JSON of another kind in place of an answer: "),
     (OPENAI_CHAT, compact(OLLAMA_WHOLE), N, 'JSON of another kind in place of an answer: {"model":"m",…'),
     (ANTHROPIC_MESSAGES, b'{"id":"r","choices":[]}', N, 'JSON of another kind in place of an answer: {"id":"r",…'),
+    (OPENAI_EMBEDDINGS, b'{"object":"list","data":null}', E, 'The answer has no output: {"object":"list",…'),
+    (ANTHROPIC_MESSAGES, b'{"type":"message","content":null}', E, 'The answer has no output: {"type":"message",…'),
     (RERANK, b'{"object":"list","usage":{}}', N, "JSON of another kind in place of an answer: "),
     (OPENAI_EMBEDDINGS, b'{"object":"x"}', N, 'JSON of another kind in place of an answer: {"object":"x"}'),
     (OPENAI_CHAT, b"data: [DONE]\n\n", E, "The stream ended without any output."),

@@ -132,7 +132,7 @@ class FirstBytes:
             return b""
         dialect = self.dialect
         if dialect.raw:
-            if framing is EVENTS and len(held) < _SEEN_BYTES and not (ended or begun(held).startswith(_CLEAR)):
+            if framing is EVENTS and len(held) < _SEEN_BYTES and not ended and self._says_raw():
                 return b""
             framing = self._raw(framing, held)
             self.passes = framing in dialect.raw
@@ -148,11 +148,14 @@ class FirstBytes:
     def _raw(self, framing: BodyFraming, held: bytes) -> BodyFraming:
         """Sound and texts may begin like anything: their type is believed, unless they begin with clear JSON."""
         if framing in _LIKE_TEXT and not begun(held).startswith(_CLEAR):
-            if BINARY in self.dialect.raw and self.media.startswith(_SOUND):
-                return BINARY
-            if TEXT in self.dialect.raw and self.media in _TEXTS:
-                return TEXT
+            return self._says_raw() or framing
         return framing
+
+    def _says_raw(self) -> BodyFraming | None:
+        """Sound or a text, if its type says so and the dialect has any."""
+        if BINARY in self.dialect.raw and self.media.startswith(_SOUND):
+            return BINARY
+        return TEXT if TEXT in self.dialect.raw and self.media in _TEXTS else None
 
 
 def reader_of(dialect: Dialect, framing: BodyFraming, promised: BodyFraming | None = None) -> ResponseReader | None:

@@ -115,7 +115,7 @@ def _of_body(dialect: Dialect, framing: BodyFraming, beginning: bytes, facts: Re
     if not dialect.signs and isinstance(value, dict):
         return own_error(value) if _says_so(value) else None
     error = own_error(value)
-    if error is None and dialect.never_empty and _has(dialect.signs).search(beginning):
+    if error is None and _named(dialect.signs).search(beginning):
         return ErrorFacts(verdict=Verdict.EMPTY, message=_text("The answer has no output", beginning))
     return error or _stranger(framing, beginning)
 
@@ -124,7 +124,7 @@ def _is_sound(dialect: Dialect, framing: BodyFraming, beginning: bytes) -> bool:
     """It has what an answer of the dialect must have."""
     if framing is LIST:
         return _LIST_SIGN in dialect.signs or not dialect.signs
-    signs = _filled(dialect.signs) if dialect.never_empty else _has(dialect.signs)
+    signs = _filled(dialect.signs) if dialect.never_empty else _given(dialect.signs)
     return signs.search(beginning) is not None
 
 
@@ -214,7 +214,7 @@ def _json(data: bytes) -> object:
 
 
 @cache
-def _has(signs: tuple[str, ...]) -> re.Pattern[bytes]:
+def _named(signs: tuple[str, ...]) -> re.Pattern[bytes]:
     """A member of one of these names, at any depth; ``name:value`` is one whose text begins so."""
     named = (sign.partition(":") for sign in signs if sign != _LIST_SIGN)
     members = [rf'"{name}"\s*:' + (rf'\s*"{text}' if text else "") for name, _, text in named]
@@ -222,9 +222,15 @@ def _has(signs: tuple[str, ...]) -> re.Pattern[bytes]:
 
 
 @cache
+def _given(signs: tuple[str, ...]) -> re.Pattern[bytes]:
+    """The same, and not null."""
+    return re.compile(b"(?:%b)" % _named(signs).pattern + rb"(?!\s*null)")
+
+
+@cache
 def _filled(signs: tuple[str, ...]) -> re.Pattern[bytes]:
     """The same, neither null nor an empty list."""
-    return re.compile(b"(?:%b)" % _has(signs).pattern + rb"(?!\s*(?:null|\[\s*\]))")
+    return re.compile(b"(?:%b)" % _named(signs).pattern + rb"(?!\s*(?:null|\[\s*\]))")
 
 
 def _stranger(framing: BodyFraming, beginning: bytes) -> ErrorFacts:

@@ -48,6 +48,7 @@ class _ChatDelta(msgspec.Struct, gc=False):
 
 class _StreamedChoice(OpenAIChoice, gc=False):
     delta: _ChatDelta | None = None
+    message: _ChatDelta | None = None  # of gateways that send a whole answer as the only event
     text: Any = None
     reasoning: Any = None  # OpenRouter's completions
 
@@ -127,7 +128,7 @@ class OpenAIStreamReader(EventReader):
         if self._tool_calls is None:
             self._tool_calls = ToolCalls()
         for choice in choices:
-            delta = choice.delta
+            delta = choice.delta or choice.message
             if delta is not None:
                 seen |= _news(delta)
                 if delta.refusal:
