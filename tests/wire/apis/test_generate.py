@@ -13,7 +13,7 @@ from llm_metrics_proxy.wire.apis.generate import (
     GenerateBodyReader,
     GenerateStreamReader,
 )
-from llm_metrics_proxy.wire.base import SAW_TERMINAL, SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_TERMINAL, SAW_TOKEN, SAW_VISIBLE, RequestFacts
 from tests.wire.counted import Read, counted
 from tests.wire.cuts import three_ways
 from tests.wire.streams import compact, facts_of
@@ -242,6 +242,4 @@ def test_triton_names_the_model_in_the_path(path: str) -> None:
 
 def test_a_stream_of_triton_has_times_and_its_texts() -> None:
     events = [event(model_name="llama-3", model_version="1", sequence_end=False, text_output=text) for text in "abc"]
-    assert facts_of(GenerateStreamReader, *events) == Read(
-        response_model="llama-3", content_chunks=3, terminal=True
-    )
+    assert facts_of(GenerateStreamReader, *events) == Read(response_model="llama-3", content_chunks=3, terminal=True)
