@@ -23,6 +23,8 @@ from tests.wire.apis.test_openai_realtime import CREATED, SOUND, done, failed, t
 from tests.wire.apis.test_openai_responses import ANSWER as RESPONSE
 
 from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader
+from llm_metrics_proxy.wire.apis.gemini import GeminiAnswerReader, GeminiBodyReader
+from llm_metrics_proxy.wire.apis.google_others import GoogleBodyReader
 from llm_metrics_proxy.wire.apis.ollama import OllamaAnswerReader, OllamaBodyReader
 from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader
@@ -36,7 +38,8 @@ Make = Callable[[], ResponseReader]
 _WORDS: Final = [
     b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\n", b"\n\n", b"\r\n", b"\r", b"data: ", b"event: error\n",
     b"[DONE]", b"null", b"true", b"1e999", b"-1", b"9" * 400, b"\\ud83d", b"\xff", b"\xef\xbb\xbf", b"\xe2\x80\xa8",
-    b'"usage":', b'"error":', b'"type":', b'"delta":', b'"done":true', b"{" * 2000, b"[" * 2000, b"\x81\x7e\xff\xff",
+    b'"usage":', b'"error":', b'"type":', b'"delta":', b'"done":true', b'"finishReason":', b'"usageMetadata":',
+    b"{" * 2000, b"[" * 2000, b"\x81\x7e\xff\xff",
 ]  # fmt: skip
 _MOST_SPOILINGS: Final = 6
 
@@ -56,6 +59,10 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     "responses-body": (ResponsesBodyReader, _json(RESPONSE)),
     "other-body": (OtherBodyReader, _json({"model": "m", "usage": {"input_tokens": 1}, "meta": {"tokens": {}}})),
     "realtime": (RealtimeReader, [CREATED + SOUND + done() + told() + done() + failed()]),
+    "gemini-body": (GeminiAnswerReader, _json(streams.GEMINI[2])),
+    "gemini-body-small": (lambda: GeminiBodyReader(64), _json(streams.GEMINI[2])),
+    "gemini-array": (GeminiAnswerReader, [b"".join(streams.google_array(*streams.GEMINI))]),
+    "google-body": (GoogleBodyReader, _json({"predictions": [{"embeddings": {"statistics": {"token_count": 6}}}]})),
     "error-body": (ErrorBodyReader, _json({"error": {"message": "sk-abcdef123456", "code": 7}}, {"detail": [{}]})),
 }
 

@@ -58,9 +58,30 @@ NEW = {
 }
 
 
+# What 4.5 reads: Google's methods, which name the model in the path. They pass where Google offers them.
+GOOGLE = re.compile("/models/(?P<model>[^/]+):(?P<method>generateContent|streamGenerateContent|embedContent)/?$")
+DIALECT_OF = {
+    "generateContent": "gemini_generate", "streamGenerateContent": "gemini_stream", "embedContent": "gemini_embed",
+}  # fmt: skip
+
+
+def in_4_5(path: str, before: Decision, model: str, method: str) -> Decision:
+    model = before.model if before.model != "-" else model
+    if re.match("/v1(beta)?/models/", path):
+        return Decision("GET,HEAD,OPTIONS,POST", DIALECT_OF[method], "-", "gemini", model, before.target)
+    family = "gemini" if before.passes == "-" else before.family
+    deployment = re.match("/proxy/openai/deployments/(d)/", path)
+    if path.startswith("/engines/"):
+        return BEFORE["/" + path.removeprefix("/engines/").removeprefix("llama.cpp/")]._replace(model=model)
+    return before._replace(family=family, model=model if deployment is None else deployment[1])
+
+
 def expected(path: str, before: Decision) -> Decision:
     if path in NEW:
         return NEW[path]
+    google = GOOGLE.search(path)
+    if google is not None:
+        return in_4_5(path, before, google["model"], google["method"])
     engine = re.fullmatch("/engines/(?:llama.cpp/)?(v1/[^.]*)", path)
     if engine is not None:
         return BEFORE["/" + engine[1]]
@@ -78,6 +99,7 @@ def test_every_decision_about_a_path_is_that_of_4_3_but_for_those_named_here() -
 def test_nothing_passes_that_did_not_but_inference_and_lists_of_models() -> None:
     opened = {path for path, was in BEFORE.items() if decision(path).passes != was.passes}
     assert opened
+    opened -= {path for path in opened if GOOGLE.search(path) and re.match("/v1(beta)?/models/", path)}
     plain = {path: "/v1/" + re.sub("^/(engines/(llama.cpp/)?v1|api|beta)/", "", path) for path in opened}
     assert all(decision(path).passes == BEFORE[plain[path]].passes for path in opened)
 
@@ -112,8 +134,14 @@ OPERATIONS = {
     "ollama_generate": "text_completion", "ollama_embed": "embeddings", "rerank": "rerank",
     "openai_moderations": "moderation", "openai_speech": "speech", "openai_transcriptions": "transcription",
     "openai_translations": "translation", "openai_images": "image_generation",
+    "gemini_generate": "generate_content", "gemini_stream": "generate_content", "gemini_count_tokens": "count_tokens",
+    "gemini_embed": "embeddings", "gemini_images": "image_generation", "vertex_embed": "embeddings",
+    "vertex_count_tokens": "count_tokens", "vertex_messages": "chat", "vertex_raw_chat": "chat", "vertex_chat": "chat",
 }  # fmt: skip
-PROVIDERS = {"openai": "openai", "anthropic": "anthropic", "ollama": "ollama", "llama": "llama_cpp", "rerank": None}
+PROVIDERS = {
+    "openai": "openai", "anthropic": "anthropic", "ollama": "ollama", "llama": "llama_cpp", "rerank": None,
+    "gemini": "gcp.gemini", "vertex": "gcp.vertex_ai",
+}  # fmt: skip
 
 
 def test_telemetry_and_pricing_take_from_the_table_what_they_said_in_4_3() -> None:
@@ -122,8 +150,15 @@ def test_telemetry_and_pricing_take_from_the_table_what_they_said_in_4_3() -> No
     expected = {name: PROVIDERS[name.partition("_")[0]] for name in OPERATIONS}
     assert {name: dialect.provider for name, dialect in found.items()} == expected
     pricer = Pricer()
-    assert pricer._only_input == {"openai_embeddings", "ollama_embed", "rerank", "openai_moderations"}
-    assert pricer._sellers == {"anthropic_messages": ("anthropic", "claude")}
+    assert pricer._only_input == {
+        "openai_embeddings", "ollama_embed", "rerank", "openai_moderations", "gemini_embed", "vertex_embed",
+    }  # fmt: skip
+    google = ("gemini_generate", "gemini_stream", "gemini_embed", "gemini_images", "vertex_embed", "vertex_chat")
+    assert pricer._sellers == {
+        "anthropic_messages": ("anthropic", "claude"),
+        "vertex_messages": ("anthropic", "claude"),
+        **dict.fromkeys(google, ("google", "gemini")),
+    }
 
 
 def test_every_path_is_written_once() -> None:

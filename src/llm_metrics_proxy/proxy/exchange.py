@@ -204,8 +204,8 @@ class Exchange:
         else:
             record.success = True
             record.outcome = _COMPLETED
-            if facts.refused:  # a flag on what is complete, as the taxonomy has it
-                record.error_type = "refusal"
+            if facts.refused or facts.blocked:  # a flag on what is complete, as the taxonomy has it
+                record.error_type = "refusal" if facts.refused else "content_filter"
         return self._close(facts, now)
 
     def fail(self, cause: Cause, now: int, message: str | None = None) -> RequestRecord:

@@ -72,6 +72,7 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     response_id: str | None = None
     upstream_cost_usd: float | None = None
     refused: bool = False  # the model refused; the finish reason does not say so
+    blocked: bool = False  # a filter stopped the prompt or the answer; the finish reason does not always say so
     further: Mapping[str, Any] | None = None  # what few servers say, by the record's column
 
 

@@ -17,6 +17,8 @@ from urllib.parse import unquote
 
 from llm_metrics_proxy.wire.apis import (
     anthropic,
+    gemini,
+    google_others,
     llama_native,
     ollama,
     openai_body,
@@ -57,6 +59,8 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     *anthropic.DIALECTS,
     *llama_native.DIALECTS,
     *ollama.DIALECTS,
+    *gemini.DIALECTS,
+    *google_others.DIALECTS,
     *other_operations.DIALECTS,
 )
 
@@ -64,6 +68,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
 # controls, llama.cpp's slots and LM Studio's model loading.
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DIALECTS,
+    google_others.LATER,
     Endpoint(paths=("responses/compact", "responses/input_tokens")),
     Endpoint(paths=("score", "classify", "pooling", "tokenize", "detokenize")),  # vLLM, llama.cpp
     Endpoint(paths=("/embedding", "/apply-template")),  # llama.cpp
@@ -72,6 +77,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(paths=("/api/tags", "/api/ps", "/api/version"), method="GET", family=Family.OLLAMA),
     Endpoint(paths=("/version", "/ping", "/props", "/info"), method="GET"),
     Endpoint(paths=("/", "**/models", "**/models/**"), method="GET", family=None),
+    google_others.LISTS,
     # Routed as Anthropic's, but not read: OpenAI's threads have messages too.
     Endpoint(
         paths=("**/messages", "**/messages/batches", "**/messages/batches/**"), family=Family.ANTHROPIC, passes=False
@@ -97,8 +103,10 @@ def family_of(path: str) -> Family | None:
 
 
 def model_in_path(path: str) -> str | None:
-    """The model that a raw path names, for requests whose body need not: Azure's deployment; None elsewhere."""
-    match = _DEPLOYMENT.fullmatch(path)
+    """The model that a raw path names, for requests whose body need not: Azure's deployment, or what stands before the
+    method in Google's paths; None elsewhere.
+    """
+    match = _DEPLOYMENT.fullmatch(path) or google_others.MODEL.fullmatch(path)
     return None if match is None else cut(unquote(match[1]))
 
 

@@ -20,6 +20,7 @@ from llm_metrics_proxy.wire.base import (
 )
 from llm_metrics_proxy.wire.content_shape import Form, FormRules
 from llm_metrics_proxy.wire.error_body import error_in_body, read_error_event
+from llm_metrics_proxy.wire.json_array import JsonArrayReader
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.sse import SseEvent, SseReader
@@ -50,7 +51,7 @@ class EventReader(ABC):
     rules: ClassVar[FormRules] = FormRules(texts=())  # without: every event is read
     max_event_bytes: ClassVar[int] = MAX_PIECE_BYTES
     last_event_is_whole_answer: ClassVar[bool] = False  # if an event was too long to be held, it may have been the end
-    frame: ClassVar[type[SseReader | NdjsonReader]] = SseReader
+    frame: ClassVar[type[SseReader | NdjsonReader | JsonArrayReader]] = SseReader
     decode_event: ClassVar[Callable[[bytes], Any]]
 
     def __init_subclass__(cls) -> None:

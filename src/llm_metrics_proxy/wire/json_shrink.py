@@ -64,12 +64,18 @@ class JsonShrinker:
 
     def feed(self, data: bytes) -> None:
         """Take the next piece, cut anywhere."""
-        position = 0
+        position = self.take(data, 0)
+        while position < len(data):  # behind the document
+            position = self._state(data, position)
+
+    def take(self, data: bytes, position: int) -> int:
+        """Take ``data`` from ``position`` to the end of the document, or of the piece; return where that is."""
         end = len(data)
-        while position < end:
+        while position < end and not self.complete:
             position = self._state(data, position)
             if len(self._kept) > self._max_kept_bytes:
                 position = self._break(data, position)
+        return position
 
     def finish(self) -> bytes:
         """The small document. If the large one broke off: its members that were complete, closed by us."""

@@ -4,7 +4,8 @@
     messages               below the known prefixes, and read wherever an API begins: ``/any/v1/messages``
     **/chat/completions    below the known prefixes, and read below anything: ``/any/thing/chat/completions``
 
-``*`` is one segment, ``**`` any number of them.
+``*`` is one segment or a part of one, ``**`` any number of them. A colon may also come encoded, as some URL builders
+write it. Where a row names prefixes of its own (``below``), they replace the known ones.
 """
 
 import re
@@ -16,6 +17,7 @@ from llm_metrics_proxy.wire.dialects import Endpoint
 MAX_PATH_CHARS: Final = 1024  # no endpoint comes near; it bounds the work on hostile paths
 
 _SEGMENT: Final = r"(?:(?!%(?:25)*(?:2[fF]|5[cC]))[^/\\])+"  # one, however often a server decodes it
+_COLON: Final = "(?::|%3[aA])"
 _ANYTHING: Final = "(?:/.*)?"
 # Ends of what servers, gateways and SDKs put before an operation: /v1, /v1beta, /beta, /openai, a deployment of Azure.
 _API: Final = rf"{_ANYTHING}/(?:v[0-9][a-z0-9.]*|beta|openai|anthropic|openai/deployments/[^/]+)"
@@ -23,7 +25,7 @@ _API: Final = rf"{_ANYTHING}/(?:v[0-9][a-z0-9.]*|beta|openai|anthropic|openai/de
 
 def to_regex(path: str) -> str:
     """A path with wildcards as a regular expression."""
-    return re.escape(path).replace(r"\*\*", ".+").replace(r"\*", _SEGMENT)
+    return re.escape(path).replace(":", _COLON).replace(r"\*\*", ".+").replace(r"\*", _SEGMENT)
 
 
 def below_prefixes(path: str, prefixes: Iterable[str]) -> str:
@@ -46,7 +48,7 @@ class EndpointFinder:
         written = [(path, row) for row in endpoints for path in row.paths]
         alone = [(to_regex(path), row) for path, row in written if path.startswith("/")]
         below = [(path, row) for path, row in written if not path.startswith("/")]
-        known = [(below_prefixes(path, prefixes), row) for path, row in below]
+        known = [(below_prefixes(path, row.below or prefixes), row) for path, row in below]
         every = alone + known + [(below_anything(path), row) for path, row in below]
         self._rows = [row for _, row in every]
         self._pattern = re.compile("|".join(f"({regex})" for regex, _ in every))

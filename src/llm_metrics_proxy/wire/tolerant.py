@@ -103,8 +103,8 @@ def _take_apart(kind: type[T], data: bytes | msgspec.Raw) -> T | None:
     if members is None:
         return None
     readable = {}
-    for name, read in _field_readers(kind):
-        raw = members.get(name)
+    for name, written, read in _field_readers(kind):
+        raw = members.get(written)
         if raw is not None:
             try:
                 readable[name] = read(raw)
@@ -127,9 +127,11 @@ def _members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
 
 
 @cache
-def _field_readers(kind: type[msgspec.Struct]) -> tuple[tuple[str, Callable[[msgspec.Raw], Any]], ...]:
+def _field_readers(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, Callable[[msgspec.Raw], Any]], ...]:
+    """Each field's name here, its name on the wire, and how it is read."""
     hints = get_type_hints(kind)
-    return tuple((name, _reader_of(hints[name])) for name in kind.__struct_fields__)
+    names = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+    return tuple((name, written, _reader_of(hints[name])) for name, written in names)
 
 
 def _reader_of(hint: Any) -> Callable[[msgspec.Raw], Any]:

@@ -86,7 +86,7 @@ class WholeBodyReader(ABC):
         return SAW_TERMINAL if facts.error is None else SAW_TERMINAL | SAW_ERROR
 
     def _shrink(self, data: bytes) -> JsonShrinker:
-        keys = frozenset(name.encode() for name in self.kind.__struct_fields__)
+        keys = frozenset(name.encode() for name in self.kind.__struct_encode_fields__)
         shrinker = JsonShrinker(keys, max_depth=self.max_depth, drop=self.drop)
         shrinker.feed(data)
         return shrinker
