@@ -1,5 +1,6 @@
 """Request bodies: JSON is read whole and described, anything else streams through."""
 
+import gzip
 import threading
 
 import pytest
@@ -79,6 +80,64 @@ def test_a_chunked_json_body_is_read_and_sent_with_its_length(stage: Stage) -> N
     assert upstream.requests[0].header("content-length") == str(len(CHAT))
     assert upstream.requests[0].header("transfer-encoding") is None
     assert stage.proxy.record().model == "fake-1"
+
+
+FORM = b"Content-Type: application/x-www-form-urlencoded"
+TYPES = [
+    FORM, b"Content-Type: text/plain; charset=UTF-8", b"Content-Type: application/octet-stream", b"Content-Type: ",
+    b"Content-Type: text/json", b"Content-Type: application/json, application/json", b"Content-Type: nonsense",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_json_body_is_read_whatever_its_type_says(stage: Stage, kind: bytes) -> None:
+    body = b' \r\n{"model":"m-1","stream":false,"max_tokens":5,"messages":[{},{}]}'
+    with stage.play([OK]) as upstream, stage.proxy.connect() as client:
+        for _ in range(2):  # the second one by the plan that the first one left
+            client.send(post(body, kind))
+            assert client.answer().status == 200
+        client.send(request(b"POST", b"/v1/chat/completions", kind, b"Transfer-Encoding: chunked"))
+        for piece in (b" ", b'\n{"mo', b'del":"m-1","max_tokens":5,"messages":[1,2]}'):
+            client.send(chunk(piece))
+        client.send(b"0\r\n\r\n")
+        assert client.answer().status == 200
+    assert [received.body for received in upstream.requests[:2]] == [body] * 2
+    assert {received.header("content-type") for received in upstream.requests} == {kind.partition(b": ")[2].decode()}
+    for record in stage.proxy.records(3):
+        assert (record.model, record.message_count, record.max_tokens) == ("m-1", 2, 5)
+
+
+def test_curl_is_answered_by_the_server_of_its_model(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("curl")
+    asked = b'{"model":"qwen3","prompt":"x"}'
+    with FakeUpstream([OK]) as one, FakeUpstream([OK]) as two:
+        backends = [
+            {"name": "one", "url": one.url, "models": ["llama*"]}, {"name": "two", "url": two.url, "models": ["qwen*"]},
+        ]  # fmt: skip
+        with ProxyWorker(folder, "", backends=backends, max_body_bytes=2000) as proxy:
+            for path in (b"/api/generate", b"/api/show", b"/v1/chat/completions", b"/completion"):
+                assert proxy.ask(post(asked, FORM, path=path)).status == 200
+            packed = gzip.compress(asked)
+            assert proxy.ask(post(packed, FORM, b"Content-Encoding: gzip", path=b"/api/generate")).status == 200
+            long = asked[:-1] + b',"images":["' + b"A" * 100_000 + b'"]}'  # cannot be held: streams once it is known
+            assert proxy.ask(post(long, FORM, path=b"/api/generate")).status == 200
+            assert {(record.model, record.backend_name) for record in proxy.records(6)} == {("qwen3", "two")}
+        assert not one.requests
+        assert two.requests[-1].body == long
+
+
+def test_a_real_form_streams_through_and_is_not_read(stage: Stage) -> None:
+    seen = Gate()
+    script: list[Step] = [ReadBody(limit=7), seen.wait(), ReadBody(), OK]
+    with stage.play(script, early=True) as upstream, stage.proxy.connect() as client:
+        client.send(request(b"POST", b"/v1/chat/completions", FORM, b"Content-Length: 16") + b"model=m")
+        assert seen.reached.wait(10)  # before it is complete
+        seen.open()
+        client.send(b"&stream=1")
+        assert client.answer().status == 200
+    assert upstream.requests[0].body == b"model=m&stream=1"
+    record = stage.proxy.record()
+    assert (record.model, record.request_bytes) == (None, 16)
 
 
 @pytest.mark.parametrize("kind", [b"application/json", b"audio/wav"])

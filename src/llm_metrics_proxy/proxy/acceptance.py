@@ -16,9 +16,11 @@ from llm_metrics_proxy.proxy.model_listing import ModelListing
 from llm_metrics_proxy.proxy.parties import Client
 from llm_metrics_proxy.proxy.transaction import Transaction
 from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.wire.dialects import media_type
 from llm_metrics_proxy.wire.endpoints import MODELS_PATH
 
 _MODELS_PATH: Final = MODELS_PATH.encode()
+_NEVER_JSON: Final = (b"multipart/", b"audio/", b"video/", b"image/")  # other types are used for it, see ``request_body``
 
 
 def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, trusted: bool) -> RequestPlan:
@@ -28,12 +30,14 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
     if named is not None:
         server = fleet.by_name[named[0]]
         head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
-    facts, buffered = head.facts, head.is_json and not head.websocket
+    facts = head.facts
     tags, trace = tags_of(facts), trace_of(facts)
     backend_name = None if server is None else server.backend.rule.name
     route = ctx.policy.route(head.method, head.path)
     asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
     merges_models = asks_for_models and server is None and len(fleet.servers) > 1
+    held_limit_bytes = min(options.max_body_bytes, options.max_buffered_bytes)
+    may_be_json = not head.is_json and not media_type(facts.get("content_type")).startswith(_NEVER_JSON)
     return RequestPlan(
         request=head,
         route=route,
@@ -52,8 +56,9 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         and not merges_models
         and not options.inject_usage
         and options.journal_when_full == "drop_records",
-        buffered=buffered,
-        limit_bytes=min(options.max_body_bytes, options.max_buffered_bytes) if buffered else options.max_upload_bytes,
+        held=(head.is_json or may_be_json) and not head.websocket,
+        held_limit_bytes=held_limit_bytes if may_be_json else None,
+        limit_bytes=held_limit_bytes if head.is_json and not head.websocket else options.max_upload_bytes,
         keep_alive=head.keep_alive and not head.websocket,  # a refused upgrade may be followed by the other protocol
         tags=tags,
         trace=trace,
@@ -93,4 +98,4 @@ def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, 
         elif ctx.options.journal_when_full == "refuse_requests" and ctx.recorder.is_full:
             refused = Cause.SATURATED
     kind = ModelListing if plan.merges_models else Transaction
-    return kind(ctx, client, plan, Exchange(record, now), length, plan.keep_alive, refused, now, now)
+    return kind(ctx, client, plan, Exchange(record, now), length, plan.keep_alive, refused, now, now, plan.held)

@@ -21,6 +21,7 @@ from llm_metrics_proxy.proxy.headers import (
 from llm_metrics_proxy.proxy.identity import Trace
 from llm_metrics_proxy.proxy.policy import Route
 from llm_metrics_proxy.proxy.routing import Backend
+from llm_metrics_proxy.wire.dialects import media_type
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.proxy.fleet import Server
@@ -63,7 +64,7 @@ class RequestPlan(msgspec.Struct, frozen=True):
     api_key_id: str | None
     start: bytes  # of the head for the upstream, see ``upstream_start``
     fast: bool  # may be forwarded at once, see ``Transaction``
-    buffered: bool  # the body is held until it is complete, because it is JSON
+    held: bool  # the body is held until it is complete, because it is JSON or may be, see ``request_body``
     limit_bytes: int  # of the body; what is longer can never fit
     keep_alive: bool
     tags: str | None = None
@@ -76,6 +77,7 @@ class RequestPlan(msgspec.Struct, frozen=True):
     cors: bytes | None = None  # the answer may be read by another origin's page: lines that say so
     says_more: bool = False  # has tags, a trace or a backend's name: most have none
     merges_models: bool = False  # GET /v1/models with several backends
+    held_limit_bytes: int | None = None  # its type does not say JSON: its bytes decide, and a longer one streams
 
 
 def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order
@@ -135,7 +137,7 @@ def is_json(content_type: bytes | None) -> bool:
     """A body of this type is JSON; one without a type counts as JSON, as with LLM servers."""
     if content_type is None:
         return True
-    essence = content_type.partition(b";")[0].strip().lower()
+    essence = media_type(content_type)
     return essence == b"application/json" or essence.endswith(b"+json")
 
 

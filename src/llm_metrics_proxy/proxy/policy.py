@@ -21,6 +21,7 @@ from llm_metrics_proxy.wire.endpoints import (
     PASSING_WITH,
     PREFIXES,
     dialect_for,
+    find,
     model_in_path,
 )
 from llm_metrics_proxy.wire.path_patterns import MAX_PATH_CHARS, below_prefixes, to_regex
@@ -55,7 +56,7 @@ class PathPolicy:
     """Decides by method and path; decisions are remembered, because clients use few paths."""
 
     def __init__(self, allow_paths: Sequence[str] = (), *, allow_all: bool = False) -> None:
-        self._passing = [(PASSING_WITH[method], _any(regexes)) for method, regexes in _BUILT_IN.items()]
+        self._passing = [(PASSING_WITH[method], _any(regexes)) for method, regexes in _BUILT_IN.items() if regexes]
         self._extra = _any([to_regex(pattern.rstrip("/") or "/") for pattern in allow_paths]) if allow_paths else None
         self._allow_all = allow_all
         self._routes: dict[tuple[bytes, bytes], Route] = {}
@@ -73,7 +74,7 @@ class PathPolicy:
         dialect = dialect_for(verb, text) if allowed else None
         route = Route(
             allowed=allowed,
-            endpoint=text[:_ENDPOINT_CHARS],
+            endpoint=find.shown(text)[:_ENDPOINT_CHARS],
             dialect=dialect,
             # every API names model and stream alike
             read_request=ChatRequest.read if dialect is None else dialect.read_request,

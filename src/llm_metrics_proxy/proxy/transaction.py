@@ -22,6 +22,7 @@ from llm_metrics_proxy.proxy.exchange import AWAITING, CLOSED, RECEIVING, RESPON
 from llm_metrics_proxy.proxy.fleet import Server
 from llm_metrics_proxy.proxy.inbound import framing_lines, start_for
 from llm_metrics_proxy.proxy.parties import Connection, TunnelEnd
+from llm_metrics_proxy.proxy.request_body import may_be_json, read_begun
 from llm_metrics_proxy.proxy.retries import IDEMPOTENT, NOT_REPEATED, repeatable
 from llm_metrics_proxy.proxy.tunnel_session import TunnelSession
 
@@ -35,7 +36,7 @@ class Transaction(Download):
     tried: tuple[Server, ...] = ()  # could not be connected to
 
     def __repr__(self) -> str:
-        return f"<Transaction {self.exchange!r} buffered={self.plan.buffered} upstream={self.upstream!r}>"
+        return f"<Transaction {self.exchange!r} held={self.held} upstream={self.upstream!r}>"
 
     # From the client's connection
 
@@ -49,7 +50,7 @@ class Transaction(Download):
             self.upload_activity = self.upload_since = monotonic_ns()  # until now it was not its turn to arrive
             if self.plan.request.expects_continue:
                 self.client.write(CONTINUE)
-            if not self.plan.buffered:
+            if not self.held:
                 self.forward()
         else:
             self.forward()
@@ -60,10 +61,12 @@ class Transaction(Download):
         self.received_bytes += len(data)
         if self.received_bytes > self.plan.limit_bytes:
             self._refuse(Cause.TOO_LARGE)
-        elif not self.plan.buffered and self.upstream is not None:
+        elif not self.held and self.upstream is not None:
             self.upstream.send(self.framed(data))
         elif not self.hold(data):
             self._refuse(Cause.SATURATED, _NO_ROOM)
+        elif self.held and self.plan.held_limit_bytes is not None:
+            self._look_at_body(self.plan.held_limit_bytes)
         self.upload_activity = monotonic_ns()
 
     def body_ended(self, now: int) -> None:
@@ -72,12 +75,24 @@ class Transaction(Download):
             return
         self.exchange.request_complete(now)
         self.exchange.record.request_bytes = self.received_bytes
-        if self.plan.buffered:
+        if self.held:
             self.read_body()
             if self.started:
                 self.forward()
         elif self.upstream is not None and self.length is None:
             self.upstream.send(LAST_CHUNK)
+
+    def _look_at_body(self, limit_bytes: int) -> None:
+        """Of a type that is not JSON's: let it stream through if it is none, or too long to be held."""
+        begun = self.body[0]
+        if self.received_bytes <= limit_bytes and may_be_json(self.plan, begun):
+            return
+        if self.received_bytes > limit_bytes:
+            self.exchange.request_facts(read_begun(self.plan, bytes(begun)))
+        self.held = False
+        self.client.pause()  # until the upstream connection is there
+        if self.started:
+            self.forward()
 
     def bad_body(self, message: str) -> None:
         self.keep_alive = False
@@ -219,7 +234,7 @@ class Transaction(Download):
         self.ctx.recorder.flush()
         upstream.begin(self, self.plan.request.method, self.payload)
         exchange.request_sent(monotonic_ns())
-        if not self.plan.buffered:
+        if not self.held:
             self.let_go_of_body()
             self.upload_since = monotonic_ns()
             self.client.resume()

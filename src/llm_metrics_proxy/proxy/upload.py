@@ -1,7 +1,8 @@
 """A request's way up: its body, held or streamed, and the bytes that a server gets.
 
 A JSON body is held until it is complete, because the record and the choice of a backend need it, and until an answer
-begins, because it may have to be sent again. Any other streams through, no faster than the server takes it.
+begins, because it may have to be sent again. Any other streams through, no faster than the server takes it. Where the
+type does not say JSON, the first bytes tell which of the two it is.
 """
 
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Upload:
     refused: Cause | None  # it must not pass, and is refused when its turn comes
     upload_activity: int  # the newest bytes of the body, or the end of a wait that was not the client's
     upload_since: int  # the client could have sent since then, except waits that were not its own
+    held: bool  # its body is, until it is complete; else it streams through
     refused_message: str | None = None
     started: bool = False
     opened: bool = False  # the recorder has its opened frame
@@ -66,7 +68,7 @@ class Upload:
             return False
         bodies.held_bytes += len(data)
         self.held_bytes += len(data)
-        if not self.plan.buffered:
+        if not self.held:
             self.body = (*body, data)
             self.client.pause()  # until the upstream connection is there
         elif not body:
@@ -115,7 +117,7 @@ class Upload:
         plan, server, pieces = self.plan, self.server, self.body
         assert server is not None
         length = self.length
-        if plan.buffered:
+        if self.held:
             length = sum(map(len, pieces))
         else:
             pieces = tuple(self.framed(bytes(data)) for data in pieces)

@@ -131,18 +131,20 @@ class Decoder:
 
     def feed(self, data: bytes) -> bytes:
         """What ``data`` decodes to, everything that the sender has flushed; ``b""`` once failed."""
+        return b"".join(self.steps(data, MAX_FEED_BYTES))
+
+    def steps(self, data: bytes, max_feed_bytes: int = MAX_TOTAL_BYTES) -> Iterator[bytes]:
+        """The same in steps, for those who let go of one before they take the next."""
         if self.failed:
-            return b""
+            return
         self._input_bytes += len(data)
-        before = self._output_bytes
-        decoded = []
+        most = self._output_bytes + max_feed_bytes
         try:
             for step in self._decode(data, 0):
-                decoded.append(step)
-                self._bound(before)
+                yield step
+                self._bound(most)
         except _CORRUPT:
             self.failed = True
-        return b"".join(decoded)
 
     def _decode(self, data: bytes, number: int) -> Iterator[bytes]:
         if number == len(self._codings):
@@ -152,9 +154,9 @@ class Decoder:
             self._output_bytes += len(step)
             yield from self._decode(step, number + 1)
 
-    def _bound(self, before: int) -> None:
+    def _bound(self, most: int) -> None:
         total = self._output_bytes
-        if total - before > MAX_FEED_BYTES or (total > MAX_TOTAL_BYTES and total > MAX_RATIO * self._input_bytes):
+        if total > most or (total > MAX_TOTAL_BYTES and total > MAX_RATIO * self._input_bytes):
             raise _TooLargeError
 
 

@@ -40,7 +40,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     paths: tuple[str, ...]
     below: tuple[str, ...] = ()  # prefixes where its relative paths stand, instead of those that all others share
-    method: str = "POST"  # or GET; ``endpoints.PASSING_WITH`` has the methods that pass with it
+    method: str = "POST"  # or GET, DELETE; ``endpoints.PASSING_WITH`` has the methods that pass with it
     family: Family | None = Family.OPENAI  # None: every API has it
     passes: bool = True  # forwarded unless an operator says otherwise: inference, and what reads but changes nothing
 

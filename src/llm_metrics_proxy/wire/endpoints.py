@@ -49,7 +49,11 @@ PREFIXES: Final = (
     "",  # llama.cpp offers its operations without a prefix too
 )
 # Methods that pass with the one of a row.
-PASSING_WITH: Final = {"GET": frozenset({"GET", "HEAD", "OPTIONS"}), "POST": frozenset({"POST", "OPTIONS"})}
+PASSING_WITH: Final = {
+    "GET": frozenset({"GET", "HEAD", "OPTIONS"}),
+    "POST": frozenset({"POST", "OPTIONS"}),
+    "DELETE": frozenset({"DELETE", "OPTIONS"}),
+}
 
 DIALECTS: Final[tuple[Dialect, ...]] = (
     *openai_stream.DIALECTS,
@@ -92,8 +96,8 @@ find: Final = EndpointFinder(ENDPOINTS, PREFIXES)
 
 def dialect_for(method: str, path: str) -> Dialect | None:
     """The dialect of a request; ``path`` is raw and without its query. A trailing slash makes no difference."""
-    row = find(path.removesuffix("/"))
-    return row if isinstance(row, Dialect) and row.method == method and "//" not in path else None
+    row = find(path.removesuffix("/"), method)
+    return row if isinstance(row, Dialect) and "//" not in path else None
 
 
 def family_of(path: str) -> Family | None:

@@ -4,8 +4,10 @@
     messages               below the known prefixes, and read wherever an API begins: ``/any/v1/messages``
     **/chat/completions    below the known prefixes, and read below anything: ``/any/thing/chat/completions``
 
-``*`` is one segment or a part of one, ``**`` any number of them. A colon may also come encoded, as some URL builders
-write it. Where a row names prefixes of its own (``below``), they replace the known ones.
+``*`` is one segment or a part of one, ``**`` any number of them; a colon may also come encoded, as some URL builders
+write it. A row with prefixes of its own (``below``) stands below those instead of the known ones. ``{id}`` is one
+segment too, which names a thing and not a place: records show it as it is written here, or every answer that is fetched
+would be an endpoint of its own.
 """
 
 import re
@@ -14,10 +16,12 @@ from typing import Final
 
 from llm_metrics_proxy.wire.dialects import Endpoint
 
+ID: Final = "{id}"
 MAX_PATH_CHARS: Final = 1024  # no endpoint comes near; it bounds the work on hostile paths
 
 _SEGMENT: Final = r"(?:(?!%(?:25)*(?:2[fF]|5[cC]))[^/\\])+"  # one, however often a server decodes it
 _COLON: Final = "(?::|%3[aA])"
+_ESCAPED_ID: Final = re.escape(ID)
 _ANYTHING: Final = "(?:/.*)?"
 # Ends of what servers, gateways and SDKs put before an operation: /v1, /v1beta, /beta, /openai, a deployment of Azure.
 _API: Final = rf"{_ANYTHING}/(?:v[0-9][a-z0-9.]*|beta|openai|anthropic|openai/deployments/[^/]+)"
@@ -25,7 +29,8 @@ _API: Final = rf"{_ANYTHING}/(?:v[0-9][a-z0-9.]*|beta|openai|anthropic|openai/de
 
 def to_regex(path: str) -> str:
     """A path with wildcards as a regular expression."""
-    return re.escape(path).replace(":", _COLON).replace(r"\*\*", ".+").replace(r"\*", _SEGMENT)
+    known = re.escape(path).replace(":", _COLON)
+    return known.replace(r"\*\*", ".+").replace(r"\*", _SEGMENT).replace(_ESCAPED_ID, _SEGMENT)
 
 
 def below_prefixes(path: str, prefixes: Iterable[str]) -> str:
@@ -42,18 +47,53 @@ def below_anything(path: str) -> str:
 
 
 class EndpointFinder:
-    """Finds the row of a path: first one that stands alone, then one below a known prefix, then one below anything."""
+    """Finds the row of a path: first one that stands alone, then one below a known prefix, then one below anything.
+
+    A path without an id goes before one with it: ``responses/compact`` is no answer called compact.
+    """
 
     def __init__(self, endpoints: Iterable[Endpoint], prefixes: Iterable[str]) -> None:
-        written = [(path, row) for row in endpoints for path in row.paths]
-        alone = [(to_regex(path), row) for path, row in written if path.startswith("/")]
-        below = [(path, row) for path, row in written if not path.startswith("/")]
-        known = [(below_prefixes(path, row.below or prefixes), row) for path, row in below]
-        every = alone + known + [(below_anything(path), row) for path, row in below]
-        self._rows = [row for _, row in every]
+        rows = tuple(endpoints)
+        self._any = _Table(rows, prefixes)
+        self._by_method = {
+            method: _Table([row for row in rows if row.method == method], prefixes)
+            for method in {r.method for r in rows}
+        }
+
+    def __call__(self, path: str, method: str | None = None) -> Endpoint | None:
+        """The row of a raw path without its query, of that method or of the one that comes first; None: no row matches.
+        """
+        table = self._any if method is None else self._by_method.get(method)
+        found = None if table is None else table.find(path)
+        return None if found is None else found[1]
+
+    def shown(self, path: str) -> str:
+        """A raw path as records have it."""
+        found = self._any.find(path.rstrip("/"))
+        if found is None or ID not in found[0]:
+            return path
+        written = found[0].removeprefix("**/").strip("/").split("/")
+        sent = path.split("/")
+        behind = len(sent) - len(path.rstrip("/").split("/"))  # of slashes at its end
+        for number, segment in enumerate(reversed(written), 1 + behind):
+            if segment == ID:
+                sent[-number] = ID
+        return "/".join(sent)
+
+
+class _Table:
+    """Some rows as one pattern."""
+
+    def __init__(self, rows: Iterable[Endpoint], prefixes: Iterable[str]) -> None:
+        written = sorted(((path, row) for row in rows for path in row.paths), key=lambda pair: ID in pair[0])
+        below = [pair for pair in written if not pair[0].startswith("/")]
+        alone = [(to_regex(path), (path, row)) for path, row in written if path.startswith("/")]
+        known = [(below_prefixes(path, row.below or prefixes), (path, row)) for path, row in below]
+        every = alone + known + [(below_anything(path), (path, row)) for path, row in below]
+        self._found = [found for _, found in every]
         self._pattern = re.compile("|".join(f"({regex})" for regex, _ in every))
 
-    def __call__(self, path: str) -> Endpoint | None:
-        """The row of a raw path without its query; None if no row matches."""
+    def find(self, path: str) -> tuple[str, Endpoint] | None:
+        """The path as it is written, and its row."""
         match = self._pattern.fullmatch(path) if len(path) <= MAX_PATH_CHARS else None
-        return None if match is None or match.lastindex is None else self._rows[match.lastindex - 1]
+        return None if match is None or match.lastindex is None else self._found[match.lastindex - 1]

@@ -22,6 +22,7 @@ UNREADABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)
 # honest one that we must take apart comes near this number, and with it the peak stays under 100 MB.
 MAX_MEMBERS: Final = 500_000
 
+ENCODING_SHOWS_BYTES: Final = 4  # in so many
 MISSING: Final = msgspec.Raw()  # the default of a field that is kept as it was written
 
 _ESCAPE: Final = re.compile(
@@ -36,7 +37,28 @@ def decode(kind: type[T], data: bytes | msgspec.Raw) -> T | None:
     try:
         return decoder_of(kind)(data)  # type: ignore[no-any-return]
     except UNREADABLE:
-        return _take_apart(kind, data)
+        return _odd(kind, data)
+
+
+def _odd(kind: type[T], data: bytes | msgspec.Raw) -> T | None:
+    whole = bytes(data)
+    text = as_utf8(whole)
+    if text is not whole:
+        try:
+            return decoder_of(kind)(text)  # type: ignore[no-any-return]
+        except UNREADABLE:
+            pass
+    return _take_apart(kind, text)
+
+
+def as_utf8(data: bytes) -> bytes:
+    """``data`` without a byte-order mark, and if it is UTF-16 or UTF-32 (RFC 4627 section 3: how that shows) not any
+    more. JSON has to be UTF-8 by now, without a mark; servers in Python read all of them. UTF-8 stays the same object.
+    """
+    encoding = json.detect_encoding(data[:ENCODING_SHOWS_BYTES])
+    if encoding == "utf-8" or len(data) < ENCODING_SHOWS_BYTES:
+        return data
+    return data.decode(encoding, "replace").encode()
 
 
 @cache

@@ -1,11 +1,13 @@
-"""WebSocket frames, counted as they pass, and the text messages that a server sends.
+"""WebSocket frames, counted as they pass, and the text messages in them that a reader wants.
 
-Source: RFC 6455 section 5 (framing, masking, fragmentation) and RFC 7692 (RSV1: the message is compressed). Nothing is
-unmasked or decompressed: what a client sends is only counted, and so is what is compressed. Payloads are skipped by
-arithmetic; only text that a reader wants is held, up to a bound.
+Source: RFC 6455 section 5 (framing, masking, fragmentation) and RFC 7692 (RSV1 of a message's first frame: it is
+compressed). Payloads are skipped by arithmetic; only wanted text is held, up to a bound, and only that is unmasked.
+Compressed messages are only counted, unless the handshake has told how to read them.
 """
 
 from typing import Final
+
+from llm_metrics_proxy.wire.deflate import Inflater
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 
@@ -15,38 +17,60 @@ _OPCODES: Final = frozenset({0, 1, 2, 8, 9, 10})
 
 
 class FrameReader:
-    """Feed one direction's bytes, get its whole text messages; ``frames`` counts whole frames of every kind.
+    """Feed one direction's bytes, get its whole text messages; ``frames`` counts whole frames of every kind,
+    ``messages`` whole messages, read or not.
 
     Bytes that are not a frame set ``broken``: the next one could begin anywhere, so nothing more is read.
     """
 
     __slots__ = (
+        "_compressed",
         "_final",
         "_header",
+        "_inflater",
+        "_is_control",
         "_keeping",
         "_left",
+        "_mask",
         "_max_message_bytes",
         "_message",
+        "_unmasks",
         "broken",
         "closing",
         "frames",
+        "messages",
     )
 
-    def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
-        """``max_message_bytes`` 0: messages are not wanted."""
+    def __init__(
+        self, max_message_bytes: int = MAX_MESSAGE_BYTES, *, inflater: Inflater | None = None, unmasks: bool = False
+    ) -> None:
+        """``max_message_bytes`` 0: messages are not wanted. ``inflater``: compressed ones can be read. ``unmasks``: so
+        can masked ones, as clients send them."""
         self._max_message_bytes = max_message_bytes
+        self._inflater = inflater
+        self._unmasks = unmasks
         self._header = bytearray()  # of the next frame, until it is whole
         self._left = -1  # payload bytes of the current frame that are still to come; -1: between frames
         self._final = False  # the current frame ends its message
+        self._is_control = False  # it belongs to no message
         self._keeping = False  # the current frame's payload belongs to _message
+        self._compressed = False  # the current message goes through the inflater
+        self._mask = b""  # of the current frame, turned to where its payload goes on
         self._message: bytearray | None = None  # an unfinished text message; None: there is none, or it is not wanted
         self.frames = 0
+        self.messages = 0
         self.closing = False  # a close frame began: this side has said its last
         self.broken = False
 
     def __repr__(self) -> str:
         state = "broken" if self.broken else "between frames" if self._left < 0 else f"{self._left} bytes to come"
         return f"<{type(self).__name__} {state}, {self.frames} frames>"
+
+    def want_no_more(self) -> None:
+        """From the next message on, they are only counted."""
+        self._max_message_bytes = 0
+        self._inflater = None
+        self._message, self._keeping, self._compressed = None, False, False
 
     def feed(self, data: bytes) -> list[bytes]:
         """The text messages that ``data`` completes."""
@@ -73,29 +97,33 @@ class FrameReader:
         size = 2 + extended + (4 if header[1] & 0x80 else 0)
         if len(header) < size:
             return len(data)
-        self._begin(header[0], int.from_bytes(header[2 : 2 + extended], "big") if extended else short, size)
+        length = int.from_bytes(header[2 : 2 + extended], "big") if extended else short
+        self._begin(header[0], length, bytes(header[2 + extended : size]))
         header.clear()
         return position + size - before
 
-    def _begin(self, first: int, length: int, header_bytes: int) -> None:
+    def _begin(self, first: int, length: int, mask: bytes) -> None:
         opcode, self._final = first & 0x0F, bool(first & 0x80)
-        is_control = opcode >= _FIRST_CONTROL
+        self._is_control = opcode >= _FIRST_CONTROL
         fits_control = self._final and length <= 125
-        if length >= 2**63 or (is_control and not fits_control):
+        if length >= 2**63 or (self._is_control and not fits_control):
             self._break()
             return
         self._left = length
-        masked = header_bytes in {6, 8, 14}
-        if is_control:
+        self._mask = mask
+        if self._is_control:
             self._keeping = False
             self.closing = self.closing or opcode == _CLOSE
             return
         if opcode != _CONTINUATION:
-            wanted = opcode == _TEXT and not first & 0x40 and not masked
-            self._message = bytearray() if wanted else None
+            wanted = opcode == _TEXT and self._max_message_bytes > 0 and (self._unmasks or not mask)
+            self._compressed = bool(first & 0x40) and self._inflater is not None
+            if self._inflater is not None and self._compressed:
+                self._inflater.begin(wanted=wanted)
+            self._message = bytearray() if wanted and not first & 0x40 else None
         if self._message is not None and len(self._message) + length > self._max_message_bytes:
             self._message = None
-        self._keeping = self._message is not None
+        self._keeping = self._message is not None or self._compressed
 
     def _break(self) -> None:
         self.broken = True
@@ -103,13 +131,43 @@ class FrameReader:
 
     def _read_payload(self, data: bytes, position: int, messages: list[bytes]) -> int:
         taken = min(self._left, len(data) - position)
-        if self._keeping and self._message is not None:
-            self._message += data[position : position + taken]
+        if self._keeping and taken:
+            self._keep(data[position : position + taken])
         self._left -= taken
         if not self._left:
             self._left = -1
             self.frames += 1
-            if self._keeping and self._final and self._message is not None:
-                messages.append(bytes(self._message))
-                self._message = None
+            if self._final and not self._is_control:
+                self.messages += 1
+                if self._keeping:
+                    self._end(messages)
         return position + taken
+
+    def _keep(self, piece: bytes) -> None:
+        """Payload that is read."""
+        mask = self._mask
+        if mask:
+            piece = _unmasked(piece, mask)
+            turn = len(piece) % 4
+            self._mask = mask[turn:] + mask[:turn]
+        if self._compressed and self._inflater is not None:
+            self._inflater.feed(piece)
+        elif self._message is not None:
+            self._message += piece
+
+    def _end(self, messages: list[bytes]) -> None:
+        message = self._message
+        if self._compressed and self._inflater is not None:
+            inflated = self._inflater.end()
+            if inflated is not None:
+                messages.append(inflated)
+        elif message is not None:
+            messages.append(bytes(message))
+        self._message, self._compressed = None, False
+
+
+def _unmasked(data: bytes, mask: bytes) -> bytes:
+    """RFC 6455 section 5.3, as one operation on large numbers: a millisecond for a megabyte."""
+    size = len(data)
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
