@@ -35,7 +35,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
     backend_name = None if server is None else server.backend.rule.name
     route = ctx.policy.route(head.method, head.path)
     asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
-    merges_models = asks_for_models and server is None and len(fleet.servers) > 1
+    merges_models = asks_for_models and server is None and len(fleet.servers) > 1 and bool(fleet.listing)
     held_limit_bytes = min(options.max_body_bytes, options.max_buffered_bytes)
     may_be_json = not head.is_json and not media_type(facts.get("content_type")).startswith(_NEVER_JSON)
     return RequestPlan(
@@ -45,7 +45,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         dialect=None if route.dialect is None else route.dialect.name,
         origin=origin_of(facts),
         user_agent=agent_of(facts),
-        api_key_id=ctx.key_ids.of(facts),
+        api_key_id=ctx.key_ids.of(facts, head.target),
         start=b"" if server is None else upstream_start(head, server.backend, trusted=trusted, plain_answer=False),
         refused=verdict.refused or (None if route.allowed else Cause.FORBIDDEN),
         cors=verdict.cors,

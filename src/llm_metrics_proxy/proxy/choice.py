@@ -19,12 +19,16 @@ from llm_metrics_proxy.globs import matches
 from llm_metrics_proxy.wire.dialects import Family
 from llm_metrics_proxy.wire.endpoints import listed_model
 
-# What a backend of a dialect understands. Ollama offers OpenAI's operations besides its own.
+# What a backend of a dialect understands. Ollama offers OpenAI's operations besides its own; Google does so too, but
+# below paths of its own.
 SPEAKS: Final[dict[str, frozenset[Family]]] = {
     "openai": frozenset({Family.OPENAI}),
     "anthropic": frozenset({Family.ANTHROPIC}),
     "ollama": frozenset({Family.OLLAMA, Family.OPENAI}),
+    "gemini": frozenset({Family.GEMINI}),
 }
+# Families whose servers list their models as OpenAI does.
+_LISTING: Final = frozenset({Family.OPENAI, Family.ANTHROPIC, Family.OLLAMA})
 
 
 class RoutingRule(msgspec.Struct, frozen=True):
@@ -34,6 +38,11 @@ class RoutingRule(msgspec.Struct, frozen=True):
     weight: int = 1
     models: tuple[str, ...] = ()  # globs; none: whatever nobody lists
     dialect: str | None = None  # a key of ``SPEAKS``; none: every API
+
+
+def lists_models(rule: RoutingRule) -> bool:
+    """A backend whose models are part of the list that several backends have together."""
+    return rule.dialect is None or not _LISTING.isdisjoint(SPEAKS[rule.dialect])
 
 
 class Load(msgspec.Struct, frozen=True):

@@ -196,6 +196,8 @@ class Exchange:
                 record.upstream_error_code, record.upstream_error_type = facts.error.code, facts.error.type
                 record.error_type = facts.error.code or facts.error.type or record.error_type
                 record.error_message = facts.error.message
+                if record.retry_after_ms is None:  # a header field says the same
+                    record.retry_after_ms = facts.error.retry_after_ms
                 if status < 400 and facts.error.code is None and facts.error.type is None:
                     record.error_type = "error_event" if streamed else "error_body"
         elif facts.content_chunks is not None and not facts.terminal:

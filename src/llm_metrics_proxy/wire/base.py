@@ -47,6 +47,7 @@ class ErrorFacts(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
     type: str | None = None
     message: str | None = None
+    retry_after_ms: float | None = None  # where the error itself says when to come back, as Google's do
 
 
 class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,11 +11,13 @@ from typing import Any, Final
 
 from llm_metrics_proxy.wire.base import MAX_ERROR_CHARS, MAX_TEXT_CHARS, SAW_ERROR, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.json_shrink import JsonShrinker
+from llm_metrics_proxy.wire.rate_limits import wait_ms
 from llm_metrics_proxy.wire.sse import SseReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode_any
 
 MAX_BODY_BYTES: Final = 64 * 1024  # of an error body; what lies behind is not looked at
 
+_MOST_DETAILS: Final = 20
 _MASK: Final = "***"
 _MASKABLE_CHARS: Final = 8 * MAX_ERROR_CHARS  # bounds the work; masking only ever shortens what is then cut
 _SECRETS: Final = (
@@ -69,7 +71,16 @@ def error_facts(value: object) -> ErrorFacts | None:
             code=_word(value.get("code")),
             type=_word(value.get("type")) or _word(value.get("status")),  # Google: status RESOURCE_EXHAUSTED
             message=_first_text(value, "message", "msg", "detail", "error"),
+            retry_after_ms=_retry_after_ms(value.get("details")),
         )
+    return None
+
+
+def _retry_after_ms(details: object) -> float | None:
+    """Google's ``RetryInfo``: a duration such as ``34.07s`` among an error's details."""
+    for detail in details[:_MOST_DETAILS] if isinstance(details, list) else ():
+        if isinstance(detail, Mapping) and isinstance(delay := detail.get("retryDelay"), str):
+            return wait_ms(delay, None)
     return None
 
 

@@ -99,7 +99,7 @@ def test_lists_are_read_only(path: str) -> None:
     "path",
     ["/v1beta/models/a%2Fb:generateContent", "/v1beta/models/a/b:generateContent", "/v1beta/files", "/v1beta/corpora",
      "/upload/v1beta/files", "/v1beta/cachedContents", f"{PROJECT}/endpoints/42:deployModel", f"{PROJECT}/endpoints",
-     f"{PROJECT}/../models/x:predict", "/v1/projects/p/models/x:predict", "/v1beta/chat/completions",
+     f"{PROJECT}/../../../../../admin/x:predict", "/v1/projects/p/models/x", "/v1beta/chat/completions",
      f"{PROJECT}/publishers/google/models/g:tuneModel", "/gateway/v1beta/models/g:generateContent"],
 )  # fmt: skip
 def test_nothing_else_of_google_passes(path: str) -> None:

@@ -24,12 +24,11 @@ from llm_metrics_proxy.wire.tolerant import MISSING, count_items, decode, read_i
 from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
-PROJECTS: Final = ("/v1/projects/*/locations/*", "/v1beta1/projects/*/locations/*")  # of Vertex AI
-# Where Google offers its methods: the Gemini API, and Vertex AI without a project (express mode) and with one.
+PROJECTS: Final = ("/v1/projects/**", "/v1beta1/projects/**")  # of Vertex AI
+# Where Google offers its methods: the Gemini API, and Vertex AI with a project and without one (express mode).
 PLACES: Final = (
     *("/v1beta/models", "/v1/models", "/v1alpha/models", "/v1beta/tunedModels"),
-    *("/v1/publishers/*/models", "/v1beta1/publishers/*/models"),
-    *(f"{project}/{kind}" for project in PROJECTS for kind in ("publishers/*/models", "endpoints")),
+    *(*PROJECTS, "/v1/publishers/**", "/v1beta1/publishers/**"),
 )
 GOOGLE: Final = Seller("google", "gemini")
 BULKY: Final = frozenset({b"args", b"data", b"groundingMetadata", b"logprobsResult", b"thoughtSignature"})

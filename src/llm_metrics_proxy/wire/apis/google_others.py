@@ -194,7 +194,7 @@ LATER: Final = Endpoint(
 )  # fmt: skip
 LISTS: Final = Endpoint(
     paths=("models", "models/**", "tunedModels", "tunedModels/**", "batches/*"),
-    below=("/v1beta", "/v1alpha", *(f"{place}/publishers/*" for place in ("/v1", "/v1beta1", *PROJECTS))),
+    below=("/v1beta", "/v1alpha", "/v1beta1/publishers/*", "/v1/publishers/*"),
     method="GET",
     family=Family.GEMINI,
 )
