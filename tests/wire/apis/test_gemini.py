@@ -249,6 +249,8 @@ def test_a_stream_with_thoughts_text_and_a_call(kind: str) -> None:
         ({"inlineData": {"mimeType": "image/png", "data": "iVBO"}, "thought": True}, SAW_TOKEN),
         ({"fileData": {"fileUri": "gs://b/o"}}, VISIBLE),
         ({"executableCode": {"code": "1"}}, VISIBLE),
+        ({"toolCall": {"toolType": "GOOGLE_SEARCH_WEB", "args": {}}}, VISIBLE),
+        ({"toolResponse": {"toolType": "GOOGLE_SEARCH_WEB"}}, 0),
         ({"codeExecutionResult": {"outcome": "OUTCOME_OK"}}, 0),
         ({"inlineData": None}, 0),
         ({}, 0),

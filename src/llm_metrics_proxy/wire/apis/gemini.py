@@ -37,7 +37,7 @@ REPORT: Final = "usageMetadata"
 # Reasons why an answer ended, or a prompt was not answered, that are a filter's.
 _FILTERS: Final = frozenset({
     "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT",
-    "IMAGE_RECITATION", "MODEL_ARMOR", "JAILBREAK",
+    "IMAGE_RECITATION", "MODEL_ARMOR", "JAILBREAK", "ESCALATION", "PUP_LIMITED_DISABLED",
 })  # fmt: skip
 _NO_REASON: Final = frozenset({"FINISH_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"})
 
@@ -144,6 +144,7 @@ class _Part(msgspec.Struct, gc=False, rename="camel"):
     inline_data: msgspec.Raw = MISSING
     file_data: msgspec.Raw = MISSING
     executable_code: msgspec.Raw = MISSING
+    tool_call: msgspec.Raw = MISSING
 
 
 class _Content(msgspec.Struct, gc=False):
@@ -231,7 +232,9 @@ class _AnswerSoFar:
             return SAW_VISIBLE
         if part.text:
             return SAW_TOKEN if part.thought is True else SAW_VISIBLE
-        if _is_object(part.executable_code):  # code that Google runs; its result is not generated
+        if _is_object(part.executable_code) or _is_object(
+            part.tool_call
+        ):  # Google runs it; its result is not generated
             self.tool_calls = (self.tool_calls or 0) + 1
             return SAW_VISIBLE
         if _is_object(part.inline_data) or _is_object(part.file_data):
