@@ -77,7 +77,7 @@ def error_facts(value: object) -> ErrorFacts | None:
 
 
 def _retry_after_ms(details: object) -> float | None:
-    """Google's ``RetryInfo``: a duration such as ``34.07s`` among an error's details."""
+    """Google's retry info: a duration such as ``34.07s`` among an error's details."""
     for detail in details[:_MOST_DETAILS] if isinstance(details, list) else ():
         if isinstance(detail, Mapping) and isinstance(delay := detail.get("retryDelay"), str):
             return wait_ms(delay, None)
