@@ -14,6 +14,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from tests.wire import streams
@@ -23,15 +24,18 @@ from tests.wire.apis.test_openai_realtime import CREATED, SOUND, done, failed, t
 from tests.wire.apis.test_openai_responses import ANSWER as RESPONSE
 
 from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader
-from llm_metrics_proxy.wire.apis.gemini import GeminiAnswerReader, GeminiBodyReader
+from llm_metrics_proxy.wire.apis.gemini import GeminiArrayReader, GeminiBodyReader
 from llm_metrics_proxy.wire.apis.google_others import GoogleBodyReader
-from llm_metrics_proxy.wire.apis.ollama import OllamaAnswerReader, OllamaBodyReader
+from llm_metrics_proxy.wire.apis.ollama import OllamaBodyReader
 from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader
 from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.endpoints import DIALECTS
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
+from llm_metrics_proxy.wire.first_bytes import FirstBytes
 
 Make = Callable[[], ResponseReader]
 
@@ -48,6 +52,28 @@ def _json(*values: Any) -> list[bytes]:
     return [json.dumps(value).encode() for value in values]
 
 
+class AnyAnswer:
+    """Whoever the first bytes choose, and whether what came was an answer."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._first = FirstBytes(dialect, 200, b"application/json")
+
+    def feed(self, data: bytes) -> int:
+        if self._first.reader is None:
+            data = self._first.take(data)
+        return 0 if self._first.reader is None else self._first.reader.feed(data)
+
+    def finish(self) -> ResponseFacts:
+        reader = self._first.reader or self._first
+        return self._first.judge(reader.finish())
+
+
+_ANY: Final = [
+    *(b"".join(events) for _, events in streams.ALL.values()),
+    *_json(CHAT, MESSAGE, RESPONSE, {"code": 500, "success": False, "msg": "404 NOT_FOUND"}, [{"error": {"code": 7}}]),
+    b"<!doctype html><html><title>Log in</title></html>", b"upstream connect error", b"\xff\xfb\x90\xc4", b"\n\n",
+]  # fmt: skip
+
 TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     **{name: (make, [b"".join(events)]) for name, (make, events) in streams.ALL.items()},
     "openai-body": (OpenAIBodyReader, _json(CHAT)),
@@ -55,13 +81,13 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     "anthropic-body": (AnthropicBodyReader, _json(MESSAGE)),
     "anthropic-body-small": (lambda: AnthropicBodyReader(64), _json(MESSAGE)),
     "ollama-body": (OllamaBodyReader, [streams.OLLAMA[-1]]),
-    "ollama-untyped": (OllamaAnswerReader, [streams.OLLAMA[-1], b"".join(streams.OLLAMA)]),
+    **{f"any {dialect.name}": (partial(AnyAnswer, dialect), _ANY) for dialect in DIALECTS if dialect.body_reader},
     "responses-body": (ResponsesBodyReader, _json(RESPONSE)),
     "other-body": (OtherBodyReader, _json({"model": "m", "usage": {"input_tokens": 1}, "meta": {"tokens": {}}})),
     "realtime": (RealtimeReader, [CREATED + SOUND + done() + told() + done() + failed()]),
-    "gemini-body": (GeminiAnswerReader, _json(streams.GEMINI[2])),
+    "gemini-body": (GeminiBodyReader, _json(streams.GEMINI[2])),
     "gemini-body-small": (lambda: GeminiBodyReader(64), _json(streams.GEMINI[2])),
-    "gemini-array": (GeminiAnswerReader, [b"".join(streams.google_array(*streams.GEMINI))]),
+    "gemini-array": (GeminiArrayReader, [b"".join(streams.google_array(*streams.GEMINI))]),
     "google-body": (GoogleBodyReader, _json({"predictions": [{"embeddings": {"statistics": {"token_count": 6}}}]})),
     "error-body": (ErrorBodyReader, _json({"error": {"message": "sk-abcdef123456", "code": 7}}, {"detail": [{}]})),
 }

@@ -69,6 +69,8 @@ FLAG: Final = Kind("flag", "flag", "INTEGER", _flag)
 TEXT: Final = Kind("text", "text", "TEXT", _text)
 TIME: Final = Kind("time", "time", "TEXT", _text)
 ANY: Final = Kind("any", "any", "ANY", _text)
+_REPORTED: Final = (TOKENS, MONEY)  # by servers, perhaps in several records (``UsageSource.REPEATED``)
+_IS_REPEATED: Final = "usage_source = 'repeated'"
 MEASURED: Final = (DURATION, RATE)  # their distribution says something; of tokens, bytes and money the sum does
 
 
@@ -143,7 +145,13 @@ class Column(NamedTuple):
 
     @property
     def sql(self) -> str:
-        """The value of one record, or NULL where it is missing or does not fit."""
+        """The value of one record, or NULL where it is missing or does not fit, or another record counts it."""
+        value = self.stored_sql
+        return f"iif({_IS_REPEATED}, NULL, {value})" if self.origin == "raw" and self.kind in _REPORTED else value
+
+    @property
+    def stored_sql(self) -> str:
+        """The same, whoever counts it."""
         return self.kind.sql(self.name)
 
     @property

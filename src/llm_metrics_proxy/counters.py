@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
-from llm_metrics_proxy.record import RequestRecord, was_streamed
+from llm_metrics_proxy.record import RequestRecord, UsageSource, is_fetch, was_streamed
 from llm_metrics_proxy.wire.error_types import OUTCOMES
 
 OTHER: Final = "other"
@@ -158,16 +158,8 @@ class CounterBook:
             error_type = (record.error_type if error_category else None) or UNKNOWN
             counts[error_type] = counts.get(error_type, 0) + 1
 
-        tokens = record.prompt_tokens
-        if tokens is not None and tokens > 0:
-            series.prompt_tokens += tokens
-        tokens = record.completion_tokens
-        if tokens is not None and tokens > 0:
-            series.generation_tokens += tokens
-        if cost_usd is not None:
-            series.cost_usd += cost_usd
-        elif record.prompt_tokens or tokens:
-            series.not_priced += 1
+        if record.usage_source != UsageSource.REPEATED:
+            _count_tokens(series, record, cost_usd)
 
         values = (*_token_times(record), record.response_time_ms, record.proxy_overhead_ms)  # in the order of BOUNDS_MS
         histograms = series.histograms
@@ -228,6 +220,19 @@ class CounterBook:
         return self._published
 
 
+def _count_tokens(series: Series, record: RequestRecord, cost_usd: float | None) -> None:
+    tokens = record.prompt_tokens
+    if tokens is not None and tokens > 0:
+        series.prompt_tokens += tokens
+    tokens = record.completion_tokens
+    if tokens is not None and tokens > 0:
+        series.generation_tokens += tokens
+    if cost_usd is not None:
+        series.cost_usd += cost_usd
+    elif record.prompt_tokens or tokens:
+        series.not_priced += 1
+
+
 def outcomes_with_zeros(series: Series) -> dict[str, int]:
     """Counts of every outcome there is: a rate over the first error needs the 0 before it."""
     return {**dict.fromkeys(OUTCOMES, 0), **series.outcomes}
@@ -238,6 +243,8 @@ def _token_times(record: RequestRecord) -> tuple[float | None, float | None]:
     if not was_streamed(record):
         return None, None
     first, last, tokens = record.time_to_first_token_ms, record.time_to_last_token_ms, record.completion_tokens
+    if is_fetch(record):
+        return first, None
     if first is not None and last is not None and tokens is not None and tokens > 1 and last > first >= 0:
         return first, (last - first) / (tokens - 1)
     return first, None

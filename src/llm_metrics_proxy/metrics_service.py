@@ -12,7 +12,15 @@ from typing import Final
 from msgspec.structs import astuple
 from semver import Version
 
-from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, DERIVED, RequestRecord, was_streamed
+from llm_metrics_proxy.record import (
+    BY_FORMULA,
+    COLUMNS,
+    DERIVED,
+    RequestRecord,
+    UsageSource,
+    is_fetch,
+    was_streamed,
+)
 from llm_metrics_proxy.wire.error_taxonomy import (
     Classification,
     OutcomeFacts,
@@ -21,7 +29,7 @@ from llm_metrics_proxy.wire.error_taxonomy import (
     taxonomy_of,
 )
 
-APP_VERSION: Final = "4.4.0"
+APP_VERSION: Final = "4.5.0"
 
 Derived = tuple[float | str | None, ...]
 Formula = Callable[[RequestRecord], Derived]
@@ -42,16 +50,39 @@ def judge(record: RequestRecord, known: Taxonomy = _KNOWN) -> Classification:
 
 
 def settle(record: RequestRecord) -> Classification:
-    """Put the verdict in the place of the exchange's own words, in the record itself."""
+    """Put the counts, and the verdict in the place of the exchange's own words, in the record itself."""
+    count_tokens(record)
     verdict = judge(record)
     record.outcome, record.success, record.error_type = verdict.outcome, verdict.outcome == "completed", verdict.type
     return verdict
 
 
+def count_tokens(record: RequestRecord) -> None:
+    """Fill the token columns from what the server reported. A record that says nothing of that keeps its own: it comes
+    from a worker of 4.4 or before, which counted by itself."""
+    if record.usage_reported is None:
+        return
+    from llm_metrics_proxy.wire.token_counts import tokens_from  # noqa: PLC0415 -- verbs that store nothing load no readers
+
+    usage = tokens_from(record.usage_reported, record.dialect)
+    if usage is not None:
+        record.prompt_tokens, record.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+        record.total_tokens, record.cached_tokens = usage.total_tokens, usage.cached_tokens
+        record.reasoning_tokens, record.cache_write_tokens = usage.reasoning_tokens, usage.cache_write_tokens
+        record.cache_write_5m_tokens = usage.cache_write_5m_tokens
+        record.cache_write_1h_tokens = usage.cache_write_1h_tokens
+        record.usage_source = UsageSource.NONE if usage.is_empty else UsageSource.REPORTED
+        record.usage_rejected, record.upstream_cost_usd = usage.rejected, usage.cost_usd
+
+
 def _derive_2_0_0(record: RequestRecord, _known: Taxonomy) -> Derived:
-    """``tokens_per_second``: all tokens, the prompt's too, over the whole response time."""
+    """``tokens_per_second``: all tokens, the prompt's too, over the whole response time.
+
+    None where an answer was only fetched, as here and below: it was made in another request's time. Records that fetch
+    exist from 4.5.0 on, so no result of a version before is another one.
+    """
     tokens, duration_ms = record.total_tokens, record.response_time_ms
-    if tokens is None or duration_ms is None or tokens <= 0 or not duration_ms > 0:
+    if tokens is None or duration_ms is None or tokens <= 0 or not duration_ms > 0 or is_fetch(record):
         return (None,)
     return (tokens * 1000 / duration_ms,)
 
@@ -73,7 +104,7 @@ def _derive_4_0_0(record: RequestRecord, known: Taxonomy) -> Derived:
     if not was_streamed(record):
         first = output = last = None
     per_token = per_second = None
-    tokens = record.completion_tokens
+    tokens = None if is_fetch(record) else record.completion_tokens
     if first is not None and last is not None and tokens is not None and tokens >= 2 and first >= 0:
         generating_ms, after_first = last - first, float(tokens - 1)
         if 0 < generating_ms < inf and (rate := after_first * 1000.0 / generating_ms) < inf:

@@ -68,6 +68,7 @@ class UsageSource(StrEnum):
     REPORTED = "reported"
     ESTIMATED = "estimated"
     NONE = "none"
+    REPEATED = "repeated"  # reported, and counted with another record: no sum has them again
 
 
 # fmt: off
@@ -205,7 +206,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         TOKENS, "reported output tokens spent on reasoning", place=33, rolled_up=RolledUp(26, "main"), explored=True,
     )] = None
     usage_source: Annotated[str, Column(
-        TEXT, "where the token counts come from: reported, estimated or none",
+        TEXT, "where the token counts come from: reported, repeated (and counted in another record), estimated or none",
     )] = UsageSource.NONE
     usage_rejected: Annotated[bool, Column(
         FLAG, "a reported count was nonsense (negative, huge, not a number) and refused",
@@ -330,6 +331,15 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     trace_sampled: Annotated[bool | None, Column(
         FLAG, "the client's own trace is kept, by W3C traceparent's flag",
     )] = None
+    usage_reported: Annotated[str | None, Column(
+        TEXT, "the server's own usage objects as JSON, by where they stood in the answer; at most 2 KiB", step=12,
+    )] = None
+    cache_write_5m_tokens: Annotated[int | None, Column(
+        TOKENS, "reported input tokens written to a cache for five minutes", step=12,
+    )] = None
+    cache_write_1h_tokens: Annotated[int | None, Column(
+        TOKENS, "reported input tokens written to a cache for an hour", step=12,
+    )] = None
 
 
 # What a formula calculates.
@@ -418,6 +428,11 @@ RAW_COLUMNS: Final[tuple[str, ...]] = RequestRecord.__struct_fields__
 ALL_COLUMNS: Final = tuple(REGISTRY)
 # What an insert fills, in order; a table has the kept columns behind them.
 COLUMNS: Final = tuple(name for name, column in REGISTRY.items() if column.origin != "kept")
+
+
+def is_fetch(record: RequestRecord) -> bool:
+    """Whether it read an answer that another request made; the names of such dialects say so."""
+    return record.dialect is not None and record.dialect.endswith("_fetch")
 
 
 def was_streamed(record: RequestRecord) -> bool:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from llm_metrics_proxy.journal import JournalFolder, frames
+from llm_metrics_proxy.metrics_service import count_tokens
 from llm_metrics_proxy.record import Outcome, RequestRecord
 from tests.options import WORKER_DEFAULTS
 from tests.proxy.client import PATIENCE_S, Answer, Client, get
@@ -221,6 +222,7 @@ class ProxyWorker:
         assert len(records) == count, [(record.endpoint, record.outcome) for record in records]
         for record in records:
             assert_consistent(record)
+            count_tokens(record)  # as the metrics process does
         return records
 
     def record(self) -> RequestRecord:

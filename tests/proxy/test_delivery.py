@@ -24,12 +24,13 @@ from tests.upstream import (
     Reset,
     Script,
     Send,
+    chat_completion,
     in_turn,
-    response,
+    json_response,
 )  # fmt: skip
 from tests.waiting import wait_until
 
-OK = Send(response(b"{}"))
+OK = Send(json_response(chat_completion()))
 LARGE = CHAT[:-1] + b',"user":"%b"}' % (b"x" * 6_000_000)
 
 

@@ -20,6 +20,7 @@ from tests.upstream import (
     Gate,
     Send,
     Step,
+    chat_completion,
     chunk,
     head,
     json_response,
@@ -306,7 +307,8 @@ def test_an_error_inside_a_good_status_is_an_error(stage: Stage, answer: Any, ou
 
 def test_a_server_that_keeps_the_connection_alive_with_blank_lines_is_read(stage: Stage) -> None:
     """DeepSeek, before a JSON body."""
-    body = b"\n" * 3 + json.dumps({"usage": {"prompt_tokens": 3, "completion_tokens": 4, "cost": 0.5}}).encode()
+    answer = {**chat_completion(), "usage": {"prompt_tokens": 3, "completion_tokens": 4, "cost": 0.5}}
+    body = b"\n" * 3 + json.dumps(answer).encode()
     with stage.play([Send(head(200, ("content-type", "application/json"), CHUNKED)),
                      Send(b"".join(map(chunk, (b"\n", b"\n", body))) + LAST_CHUNK)]):  # fmt: skip
         assert stage.proxy.ask(post(path=b"/chat/completions")).body == b"\n\n" + body

@@ -21,6 +21,7 @@ from tests.upstream import (
     Send,
     Stall,
     Step,
+    chat_completion,
     chat_events,
     chunk,
     head,
@@ -83,7 +84,8 @@ def test_an_answer_begun_while_draining_says_that_it_is_the_last(tmp_path: Path)
 
 def test_requests_that_were_accepted_already_are_all_answered(tmp_path: Path) -> None:
     gate = Gate()
-    with FakeUpstream([gate.wait(), Send(json_response({}))]) as upstream, ProxyWorker(tmp_path, upstream.url) as proxy:
+    answer = Send(json_response(chat_completion()))
+    with FakeUpstream([gate.wait(), answer]) as upstream, ProxyWorker(tmp_path, upstream.url) as proxy:
         with proxy.connect() as client:
             client.send(post() + get() + get(b"/health") + get())
             upstream.wait_for_requests(1)

@@ -1,5 +1,6 @@
 """What servers answer through real sockets, as the verdict that is stored for it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from llm_metrics_proxy.metrics_service import judge, settle
 from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.wire.error_taxonomy import NEWEST
 from llm_metrics_proxy.wire.error_types import TAXONOMY
 from tests.proxy.client import CHAT, STREAMED_CHAT, post, request
 from tests.proxy.conftest import Stage
@@ -89,7 +91,7 @@ Ending = tuple[str, str | None, str | None, str | None]  # outcome, category, ty
 
 def ending(record: RequestRecord) -> Ending:
     """The verdict that is stored for it."""
-    verdict = judge(record)
+    verdict = judge(record, NEWEST)
     assert verdict.reason is None
     return verdict.outcome, verdict.category, verdict.type, verdict.phase
 
@@ -130,6 +132,20 @@ ANSWERING: dict[str, tuple[Script, Ending]] = {
         [Send(STREAM + chunk(FIRST) + chunk(SECOND) + chunk(b"data: {oops\n\n") + LAST_CHUNK)],
         ("upstream_truncated", "stream", "malformed", "mid_stream"),
     ),
+    "a page": (
+        [Send(response(b"<html><title>Log in</title></html>", content_type="text/html"))],
+        ("upstream_error", "upstream", "not_an_answer", "before_first_token"),
+    ),
+    "an empty body": ([Send(response(b""))], ("upstream_truncated", "stream", "empty", "before_first_token")),
+    "JSON that breaks off, in a frame that is whole": (
+        [Send(response(json.dumps(chat_completion()).encode()[:60]))],
+        ("upstream_truncated", "stream", "truncated", "mid_stream"),
+    ),
+    "an error in words of its own": (
+        [Send(json_response({"code": 500, "success": False, "msg": "404 NOT_FOUND"}))],
+        ("upstream_error", "upstream", "internal", "before_first_token"),
+    ),
+    "only the end marker": (stream_script([DONE]), ("upstream_truncated", "stream", "empty", "before_first_token")),
     "a refusal": ([Send(json_response(REFUSED))], ("completed", "policy", "refusal", None)),
     "a streamed refusal": (stream_script(REFUSING), ("completed", "policy", "refusal", None)),
     "a filter": (

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from llm_metrics_proxy.metrics_service import count_tokens
 from llm_metrics_proxy.proxy.options import BackendOptions
 from llm_metrics_proxy.proxy.transaction import Transaction
 from tests.proxy.desk import Desk
@@ -47,6 +48,7 @@ def test_the_second_request_of_a_client_takes_the_short_way(taken: list[bool]) -
     first, second, third = desk.recorder.records
     assert [record.request_bytes for record in (first, second, third)] == [len(BODY), len(BODY) + 1, len(BODY)]
     for record in (second, third):
+        count_tokens(record)
         assert (record.model, record.message_count, record.total_tokens) == ("m", 1, 7)
         assert (record.outcome, record.finish_reason, record.upstream_reused) == ("completed", "stop", True)
         assert record.body_complete_ms == 0

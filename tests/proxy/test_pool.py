@@ -19,16 +19,16 @@ from tests.upstream import (
     Reset,
     Script,
     Send,
+    chat_completion,
     in_turn,
     json_response,
     openai_handler,
-    response,
 )  # fmt: skip
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
-OK = Send(response(b"{}"))
+OK = Send(json_response(chat_completion()))
 
 
 def test_one_connection_serves_one_request_after_the_other(stage: Stage) -> None:

@@ -4,7 +4,7 @@ import gzip
 import json
 from codecs import BOM_UTF8
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 import pytest
 import zstandard
 

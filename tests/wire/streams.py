@@ -12,6 +12,7 @@ from llm_metrics_proxy.wire.apis.openai_responses import ResponsesStreamReader
 from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.apis.other_operations import OtherStreamReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from tests.wire.counted import counted
 from tests.wire.cuts import three_ways
 
 
@@ -36,7 +37,7 @@ def facts_of(make: Callable[[], ResponseReader], *pieces: bytes) -> ResponseFact
         reader = make()
         for piece in cut:
             reader.feed(piece)
-        found.append(reader.finish())
+        found.append(counted(reader))
     assert all(other == found[0] for other in found), found
     return found[0]
 

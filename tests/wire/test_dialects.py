@@ -14,7 +14,6 @@ from llm_metrics_proxy.wire.apis.ollama import (
     OLLAMA_CHAT,
     OLLAMA_EMBED,
     OLLAMA_GENERATE,
-    OllamaAnswerReader,
     OllamaBodyReader,
     OllamaStreamReader,
 )
@@ -31,10 +30,10 @@ from llm_metrics_proxy.wire.apis.other_operations import (
     OtherBodyReader,
     OtherStreamReader,
 )
-from llm_metrics_proxy.wire.base import EVENT_STREAM
-from llm_metrics_proxy.wire.dialects import Dialect, media_type, reader_for
+from llm_metrics_proxy.wire.dialects import Dialect, media_type
 from llm_metrics_proxy.wire.endpoints import DIALECTS, dialect_for, model_in_path
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
+from llm_metrics_proxy.wire.first_bytes import FirstBytes, reader_for
 
 ENDPOINTS = {
     "chat/completions": OPENAI_CHAT,
@@ -82,7 +81,7 @@ def test_every_path_that_is_read_may_pass() -> None:
 
 
 def test_no_two_dialects_have_one_name_and_each_names_its_operation() -> None:
-    assert len({dialect.name for dialect in DIALECTS}) == len(DIALECTS) == 27
+    assert len({(dialect.name, dialect.method) for dialect in DIALECTS}) == len(DIALECTS) == 36
     assert all(dialect.operation for dialect in DIALECTS)
 
 
@@ -105,27 +104,44 @@ def test_azure_names_the_model_in_the_path(path: str, model: str | None) -> None
     assert model_in_path(path) == model
 
 
+_SSE = b'data: {"a":1}\n\n'
+_LINES = b'{"message":{},"done":false}\n'
+_WHOLE = b'{"done":true}'
+_SOUND = b"ID3\x04\x00\x00\x00\x00\x00\x23TSSE"
+
+
+def reader_type(dialect: Dialect, content_type: bytes | None, body: bytes) -> type:
+    """Of who reads a successful answer that is ``body``."""
+    first = reader_for(dialect, 200, media_type(content_type))
+    if first is None:
+        return type(None)
+    assert isinstance(first, FirstBytes)
+    first.take(body)
+    first.finish()
+    return type(first.reader)
+
+
 @pytest.mark.parametrize(
-    ("dialect", "content_type", "kind"),
+    ("dialect", "content_type", "body", "kind"),
     [
-        (ANTHROPIC_MESSAGES, b"text/event-stream; charset=utf-8", AnthropicStreamReader),
-        (ANTHROPIC_MESSAGES, b"application/json", AnthropicBodyReader),
-        (ANTHROPIC_COUNT_TOKENS, b"application/json", type(None)),
-        (OLLAMA_CHAT, b"application/x-ndjson", OllamaStreamReader),
-        (OLLAMA_GENERATE, b"application/json; charset=utf-8", OllamaAnswerReader),
-        (OLLAMA_CHAT, None, OllamaAnswerReader),
-        (OLLAMA_EMBED, b"application/json", OllamaBodyReader),
-        (OPENAI_SPEECH, b"audio/mpeg", type(None)),
-        (OPENAI_SPEECH, b"text/event-stream", OtherStreamReader),
-        (OPENAI_TRANSCRIPTIONS, b"text/plain", type(None)),
-        (OPENAI_IMAGES, b"application/json", OtherBodyReader),
-        (RERANK, None, OtherBodyReader),
+        (ANTHROPIC_MESSAGES, b"text/event-stream; charset=utf-8", _SSE, AnthropicStreamReader),
+        (ANTHROPIC_MESSAGES, b"application/json", _WHOLE, AnthropicBodyReader),
+        (ANTHROPIC_COUNT_TOKENS, b"application/json", _WHOLE, type(None)),
+        (OLLAMA_CHAT, b"application/x-ndjson", _LINES, OllamaStreamReader),
+        (OLLAMA_GENERATE, b"application/json; charset=utf-8", _WHOLE, OllamaBodyReader),
+        (OLLAMA_CHAT, None, _LINES, OllamaStreamReader),
+        (OLLAMA_EMBED, b"application/json", _WHOLE, OllamaBodyReader),
+        (OPENAI_SPEECH, b"audio/mpeg", _SOUND, type(None)),
+        (OPENAI_SPEECH, b"text/event-stream", _SSE, OtherStreamReader),
+        (OPENAI_TRANSCRIPTIONS, b"text/plain", b"The sky is blue.\n", type(None)),
+        (OPENAI_IMAGES, b"application/json", _WHOLE, OtherBodyReader),
+        (RERANK, None, _WHOLE, OtherBodyReader),
     ],
 )
 def test_each_kind_of_body_has_its_reader_and_sound_has_none(
-    dialect: Dialect, content_type: bytes | None, kind: type
+    dialect: Dialect, content_type: bytes | None, body: bytes, kind: type
 ) -> None:
-    assert type(reader_for(dialect, 200, media_type(content_type))) is kind
+    assert reader_type(dialect, content_type, body) is kind
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -182,23 +198,30 @@ def test_an_endpoint_below_a_prefix_that_nobody_named_is_read_like_its_plain_for
 
 
 @pytest.mark.parametrize(
-    ("content_type", "expected"),
+    "content_type",
     [
-        (b"text/event-stream", True),
-        (b"Text/Event-Stream ; charset=utf-8", True),
-        (b"application/json", False),
-        (b"text/event-stream-not", False),
-        (b"", False),
-        (None, False),
+        b"text/event-stream", b"Text/Event-Stream ; charset=utf-8", b"application/json", b"text/event-stream-not",
+        b"text/plain", b"application/octet-stream", b"", None,
+    ],
+)  # fmt: skip
+def test_the_answers_first_bytes_decide_who_reads_it_whatever_its_type(content_type: bytes | None) -> None:
+    for dialect in (OPENAI_CHAT, OPENAI_COMPLETIONS):
+        assert reader_type(dialect, content_type, _SSE) is OpenAIStreamReader
+        assert reader_type(dialect, content_type, _WHOLE) is OpenAIBodyReader
+    assert reader_type(OPENAI_EMBEDDINGS, content_type, _WHOLE) is OpenAIBodyReader
+
+
+@pytest.mark.parametrize(
+    ("content_type", "media"),
+    [
+        (b"Text/Event-Stream ; charset=utf-8", b"text/event-stream"),
+        (b"application/json", b"application/json"),
+        (b"", b""),
+        (None, b""),
     ],
 )
-def test_the_answers_content_type_decides_who_reads_it(content_type: bytes | None, expected: bool) -> None:
-    media = media_type(content_type)
-    assert (media in EVENT_STREAM) is expected
-    for dialect in (OPENAI_CHAT, OPENAI_COMPLETIONS):
-        kind = OpenAIStreamReader if expected else OpenAIBodyReader
-        assert isinstance(reader_for(dialect, 200, media), kind)
-    assert isinstance(reader_for(OPENAI_EMBEDDINGS, 200, media), OpenAIBodyReader)
+def test_a_media_type_is_in_lower_case_and_without_its_parameters(content_type: bytes | None, media: bytes) -> None:
+    assert media_type(content_type) == media
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 503, 599])

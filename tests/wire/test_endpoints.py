@@ -5,13 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
+import msgspec
 import pytest
 
 from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.proxy.choice import model_in_target
 from llm_metrics_proxy.proxy.policy import PathPolicy
+from llm_metrics_proxy.record import RequestRecord, is_fetch
 from llm_metrics_proxy.telemetry import facts
+from llm_metrics_proxy.wire.dialects import FETCH
 from llm_metrics_proxy.wire.endpoints import DIALECTS, ENDPOINTS, family_of, find
 from tests.wire.test_dialects import ALONE
 
@@ -56,6 +60,34 @@ NEW = {
     "/beta/completions": Decision(CALLS, "openai_completions", "-", "openai", "-", "-"),
     "v1/models": Decision("-", "-", "-", "openai", "-", "-"),  # no path at all
 }
+# What 4.5 lets pass and reads beyond that: OpenAI's answers that are kept, files and batches. Below every prefix.
+ANSWER = Decision("GET,HEAD,OPTIONS,DELETE", "-", "openai_responses_fetch", "openai", "-", "-")
+CALLED = "GET,HEAD,OPTIONS,POST,DELETE"  # it could be an answer's id too
+OBJECTS = {
+    "responses": Decision(
+        "GET,HEAD,OPTIONS,POST", "openai_responses", "openai_responses_websocket", "openai", "-", "-"
+    ),
+    "responses/compact": ANSWER._replace(passes=CALLED, post="openai_responses_compact"),
+    "responses/input_tokens": ANSWER._replace(passes=CALLED, post="openai_input_tokens"),
+    "responses/r": ANSWER,
+    "chat/completions/x": Decision(READS, "-", "openai_chat_fetch", "openai", "-", "-"),
+    "files": Decision("GET,HEAD,OPTIONS,POST", "-", "-", "openai", "-", "-"),
+    "batches": Decision("GET,HEAD,OPTIONS,POST", "-", "-", "openai", "-", "-"),
+}
+_PREFIXES = (
+    "/v1/", "/openai/v1/", "/api/v1/", "/anthropic/v1/", "/api/anthropic/v1/", "/v1beta/openai/", "/api/v0/",
+    "/openai/deployments/(?!.*%2F)[^/]+/", "/engines/(?:llama.cpp/)?v1/", "/openai/(?=responses)", "/",
+)  # fmt: skip
+_BELOW = re.compile(f"(?:{'|'.join(_PREFIXES)})({'|'.join(OBJECTS)})/?")
+
+
+def object_of(path: str) -> Decision | None:
+    """What is decided about something that OpenAI keeps."""
+    found = _BELOW.fullmatch(path)
+    if found is None:
+        return None
+    deployment = re.match("/openai/deployments/([^/]+)/", path)
+    return OBJECTS[found[1]]._replace(model=unquote(deployment[1]) if deployment else "-")
 
 
 # What 4.5 reads: Google's methods, which name the model in the path. They pass where Google offers them.
@@ -82,6 +114,9 @@ def expected(path: str, before: Decision) -> Decision:
     google = GOOGLE.search(path)
     if google is not None:
         return in_4_5(path, before, google["model"], google["method"])
+    kept = object_of(path)
+    if kept is not None:
+        return kept
     engine = re.fullmatch("/engines/(?:llama.cpp/)?(v1/[^.]*)", path)
     if engine is not None:
         return BEFORE["/" + engine[1]]
@@ -96,8 +131,8 @@ def test_every_decision_about_a_path_is_that_of_4_3_but_for_those_named_here() -
     assert {path: decision(path) for path in BEFORE} == {path: expected(path, was) for path, was in BEFORE.items()}
 
 
-def test_nothing_passes_that_did_not_but_inference_and_lists_of_models() -> None:
-    opened = {path for path, was in BEFORE.items() if decision(path).passes != was.passes}
+def test_nothing_passes_that_did_not_but_inference_lists_of_models_and_what_openai_keeps() -> None:
+    opened = {path for path, was in BEFORE.items() if decision(path).passes != was.passes and object_of(path) is None}
     assert opened
     opened -= {path for path in opened if GOOGLE.search(path) and re.match("/v1(beta)?/models/", path)}
     plain = {path: "/v1/" + re.sub("^/(engines/(llama.cpp/)?v1|api|beta)/", "", path) for path in opened}
@@ -137,6 +172,9 @@ OPERATIONS = {
     "gemini_generate": "generate_content", "gemini_stream": "generate_content", "gemini_count_tokens": "count_tokens",
     "gemini_embed": "embeddings", "gemini_images": "image_generation", "vertex_embed": "embeddings",
     "vertex_count_tokens": "count_tokens", "vertex_messages": "chat", "vertex_raw_chat": "chat", "vertex_chat": "chat",
+    "openai_responses_websocket": "chat", "openai_responses_fetch": "fetch", "openai_responses_compact": "chat",
+    "openai_input_tokens": "count_tokens", "openai_chat_fetch": "fetch", "openai_batch_fetch": "fetch",
+    "openai_videos": "video_generation", "openai_video_fetch": "fetch",
 }  # fmt: skip
 PROVIDERS = {
     "openai": "openai", "anthropic": "anthropic", "ollama": "ollama", "llama": "llama_cpp", "rerank": None,
@@ -161,10 +199,75 @@ def test_telemetry_and_pricing_take_from_the_table_what_they_said_in_4_3() -> No
     }
 
 
-def test_every_path_is_written_once() -> None:
-    paths = [path for row in ENDPOINTS for path in row.paths]
+def test_every_path_is_written_once_for_a_method_and_a_name_means_one_dialect() -> None:
+    paths = [(path, row.method) for row in ENDPOINTS for path in row.paths]
     assert len(paths) == len(set(paths))
-    assert len({dialect.name for dialect in DIALECTS}) == len(DIALECTS)
+    for dialect in DIALECTS:
+        one = facts.dialects()[dialect.name]
+        assert msgspec.structs.replace(one, paths=dialect.paths, method=dialect.method) == dialect
+
+
+def test_dialects_that_fetch_say_so_in_their_names() -> None:
+    for dialect in DIALECTS:
+        record = RequestRecord(request_id="r", timestamp="t", method="GET", endpoint="/", dialect=dialect.name)
+        assert is_fetch(record) is (dialect.operation == FETCH)
+
+
+OWN = {  # what a user may do with things that no list shows
+    "GET": ["responses/r1", "responses/r1/input_items", "conversations/c1", "conversations/c1/items",
+            "conversations/c1/items/i1"],
+    "POST": ["responses/r1/cancel", "conversations", "conversations/c1", "conversations/c1/items", "uploads",
+             "uploads/u1/parts", "uploads/u1/complete", "uploads/u1/cancel", "realtime/client_secrets",
+             "realtime/transcription_sessions", "realtime/calls", "realtime/sessions"],
+    "DELETE": ["responses/r1", "conversations/c1", "conversations/c1/items/i1"],
+}  # fmt: skip
+LISTED = {  # and with those that everybody who has the key can see
+    "GET": ["files", "files/f1", "files/f1/content", "batches", "batches/b1", "videos", "videos/v1",
+            "videos/v1/content", "chat/completions/c1", "chat/completions/c1/messages"],
+    "POST": ["files", "batches", "videos", "videos/v1/remix"],
+}  # fmt: skip
+CLOSED = {
+    "POST": ["responses/r1", "chat/completions/c1", "files/f1", "batches/b1/cancel", "conversations/c1/items/i1",
+             "fine_tuning/jobs", "vector_stores", "containers", "assistants", "realtime/calls/c1/hangup"],
+    "DELETE": ["files/f1", "videos/v1", "chat/completions/c1", "models/m1", "conversations", "responses", "batches/b1"],
+    "GET": ["chat/completions", "conversations", "vector_stores", "organization/usage/completions", "uploads/u1"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", ["/v1/", "/openai/v1/", "/api/v1/"])
+@pytest.mark.parametrize(("table", "passes"), [(OWN, True), (LISTED, True), (CLOSED, False)])
+def test_what_openai_keeps_can_be_used_and_what_others_see_not_be_taken_away(
+    table: dict[str, list[str]], passes: bool, prefix: str
+) -> None:
+    policy = PathPolicy()
+    found = {
+        (method, path): policy.route(method.encode(), (prefix + path).encode()).allowed
+        for method, paths in table.items()
+        for path in paths
+    }
+    assert found == dict.fromkeys(found, passes)
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/v1/responses/resp_1", "/v1/responses/{id}"),
+        ("/v1/responses/resp_1/", "/v1/responses/{id}/"),
+        ("/v1/responses/resp_1/input_items", "/v1/responses/{id}/input_items"),
+        ("/x/v1/conversations/c/items/i", "/x/v1/conversations/{id}/items/{id}"),
+        ("/openai/responses/r/cancel", "/openai/responses/{id}/cancel"),
+        ("/any/chat/completions/c1", "/any/chat/completions/{id}"),
+        ("/v1/responses/compact", "/v1/responses/compact"),
+        ("/v1/responses/input_tokens", "/v1/responses/input_tokens"),
+        ("/v1/videos/edits", "/v1/videos/edits"),
+        ("/v1/chat/completions", "/v1/chat/completions"),
+        ("/v1/models/m", "/v1/models/m"),
+        ("/unknown/thing", "/unknown/thing"),
+        ("/", "/"),
+    ],
+)
+def test_ids_do_not_make_endpoints_of_their_own(path: str, shown: str) -> None:
+    assert PathPolicy(allow_all=True).route(b"GET", path.encode()).endpoint == shown
 
 
 @pytest.mark.system

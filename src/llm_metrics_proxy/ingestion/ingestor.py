@@ -196,6 +196,7 @@ class Ingestor:
 
     def _load(self) -> None:
         self._counters.load(self._store.counters())
+        self._storing.forget()
         self._positions = {position.worker_id: position for position in self._store.positions()}
         self._open = {request.request_id.encode(): request for request in self._store.open_requests()}
         self._losses.stored = self._store.losses()

@@ -9,6 +9,7 @@ import msgspec
 
 from llm_metrics_proxy.errors import RecordsRefusedError
 from llm_metrics_proxy.ingestion.batch import Batch
+from llm_metrics_proxy.ingestion.counted_answers import CountedAnswers
 from llm_metrics_proxy.journal.frames import encode, storable
 from llm_metrics_proxy.metrics_service import NOT_PRICED, Priced, settle, to_row
 from llm_metrics_proxy.ownership import give_back
@@ -55,17 +56,25 @@ class Storing:
 
     def __init__(self, store: Store, counters: Counters, folder: Path) -> None:
         self._store, self._counters, self._folder = store, counters, folder
+        self._answers = CountedAnswers(store)
+
+    def forget(self) -> None:
+        """Memory may not agree with the store."""
+        self._answers.forget()
 
     def store(self, batch: Batch, opened: Sequence[OpenRequest], pricer: RecordPricer | None) -> StoredBatch:
         """One transaction. ``batch.records`` are those that it has stored."""
         for reason, body in batch.undecodable:
             self._reject(reason, body)
-        rejected = len(batch.undecodable)
+        rejected, answers = len(batch.undecodable), self._answers
         closed = batch.closed()
         while True:
             rows, costs = [], []
+            answers.new.clear()
             for record in batch.records:
-                verdict, priced = settle(record), NOT_PRICED if pricer is None else pricer.price(record)
+                verdict = settle(record)
+                answers.judge(record)
+                priced = NOT_PRICED if pricer is None else pricer.price(record)
                 self._counters.observe(record, verdict.category, priced[0])
                 rows.append(to_row(record, priced))
                 costs.append(priced[0])
@@ -78,6 +87,7 @@ class Storing:
                         positions=list(batch.positions.values()),
                         counters=self._counters.take_changes(),
                         losses=list(batch.losses.items()),
+                        answers=list(answers.new.values()),
                     )
                 )
             except RecordsRefusedError as error:
@@ -87,6 +97,7 @@ class Storing:
                 self._counters.load(self._store.counters())
             else:
                 self._counters.confirm()
+                answers.confirm()
                 return StoredBatch(costs, rejected)
 
     def _without(self, records: list[RequestRecord], refused: dict[int, str]) -> list[RequestRecord]:

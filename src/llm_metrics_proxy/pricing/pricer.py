@@ -24,6 +24,7 @@ GENAI_PRICES: Final = "genai_prices"
 SOURCES: Final = (UPSTREAM, PRICE_TABLE, GENAI_PRICES)
 UNKNOWN: Final[tuple[float | None, str | None]] = (None, None)
 
+_REPEATED: Final = "repeated"  # as ``record.UsageSource`` has it
 _MOST_KNOWN: Final = 10_000  # clients choose models' names; beyond this the cache is cleared
 
 
@@ -44,6 +45,8 @@ class Billable(Protocol):
     def response_model(self) -> str | None: ...
     @property
     def service_tier(self) -> str | None: ...
+    @property
+    def usage_source(self) -> str | None: ...
     @property
     def prompt_tokens(self) -> int | None: ...
     @property
@@ -86,7 +89,9 @@ class Pricer:
         self._known: dict[_Key, tuple[_Offer, ...]] = {}
 
     def price(self, record: Billable) -> tuple[float | None, str | None]:
-        """Cost in US dollars and who said so; both None if it is unknown."""
+        """Cost in US dollars and who said so; both None if it is unknown, or was counted with another record."""
+        if record.usage_source == _REPEATED:
+            return UNKNOWN
         reported = record.upstream_cost_usd
         if reported is not None and 0 <= reported < inf:
             return reported, UPSTREAM

@@ -20,7 +20,12 @@ from llm_metrics_proxy.wire.dialects import media_type
 from llm_metrics_proxy.wire.endpoints import MODELS_PATH
 
 _MODELS_PATH: Final = MODELS_PATH.encode()
-_NEVER_JSON: Final = (b"multipart/", b"audio/", b"video/", b"image/")  # other types are used for it, see ``request_body``
+_NEVER_JSON: Final = (
+    b"multipart/",
+    b"audio/",
+    b"video/",
+    b"image/",
+)  # other types are used for it, see ``request_body``
 
 
 def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, trusted: bool) -> RequestPlan:

@@ -27,7 +27,7 @@ from llm_metrics_proxy.proxy.exchange import CLOSED
 from llm_metrics_proxy.proxy.upload import Upload
 from llm_metrics_proxy.wire.base import EVENT_STREAM
 from llm_metrics_proxy.wire.content_coding import decoder_for
-from llm_metrics_proxy.wire.dialects import reader_for
+from llm_metrics_proxy.wire.first_bytes import reader_for
 
 # What programs see as `code` where the record's word would say too little.
 _CODES: Final = {

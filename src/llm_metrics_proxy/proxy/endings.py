@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from llm_metrics_proxy.record import Outcome
+from llm_metrics_proxy.wire.base import ResponseFacts, Verdict
 
 
 class Cause(StrEnum):
@@ -84,4 +85,30 @@ ENDINGS: Final[dict[Cause, Ending]] = {
     Cause.SATURATED: Ending(Outcome.PROXY_ERROR, 503, "This proxy has no capacity left; try again later."),
     Cause.SHUTDOWN: Ending(Outcome.PROXY_ERROR, 503, "This proxy is shutting down."),
     Cause.INTERNAL: Ending(Outcome.PROXY_ERROR, 502, "This proxy failed; its log says why."),
+}
+
+# What decides once the client has part of the answer: the first event that ended it, whoever closed the connection
+# afterwards. A client's library hangs up as soon as it has read the server's error, or the end marker.
+AFTER_AN_ERROR: Final = frozenset(
+    {
+        Cause.CLIENT_GONE, Cause.CLIENT_STALLED, Cause.RESET, Cause.PROTOCOL, Cause.IDLE_TIMEOUT, Cause.SHUTDOWN,
+        Cause.SLOW_BODY, Cause.BAD_BODY, Cause.TOO_LARGE,
+    }
+)  # fmt: skip
+AFTER_THE_END: Final = frozenset({Cause.CLIENT_GONE})
+
+
+def answer_decides(cause: Cause, status: int, facts: ResponseFacts) -> bool:
+    """Whether what was read of an answer with that ``status`` says how the request ended, and not ``cause``."""
+    if status >= 400 or facts.error is not None:
+        return cause in AFTER_AN_ERROR
+    return facts.terminal and facts.content_chunks is not None and cause in AFTER_THE_END
+
+
+# The outcome where this proxy itself saw that a complete body was no answer.
+JUDGED: Final[dict[Verdict, Outcome]] = {
+    Verdict.NOT_AN_ANSWER: Outcome.UPSTREAM_ERROR,
+    Verdict.TRUNCATED: Outcome.STREAM_TRUNCATED,
+    Verdict.MALFORMED: Outcome.STREAM_TRUNCATED,
+    Verdict.EMPTY: Outcome.STREAM_TRUNCATED,
 }

@@ -22,7 +22,7 @@ from enum import IntEnum, auto
 from typing import Final
 
 from llm_metrics_proxy.proxy import stations
-from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
+from llm_metrics_proxy.proxy.endings import ENDINGS, JUDGED, Cause, answer_decides
 from llm_metrics_proxy.record import Outcome, RequestRecord
 from llm_metrics_proxy.wire.base import (
     SAW_OUTPUT,
@@ -34,6 +34,7 @@ from llm_metrics_proxy.wire.base import (
     copy_response_facts,
 )
 from llm_metrics_proxy.wire.content_coding import Decoder
+from llm_metrics_proxy.wire.first_bytes import FirstBytes
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Exchange:
     received: int
     state: ExchangeState = RECEIVING
     reader: ResponseReader | None = None
+    first_bytes: FirstBytes | None = None  # chooses the reader, and judges in the end what came
     decoder: Decoder | None = None
     head_sent: bool = False  # the client has part of an answer; from now on a fault can only abort
     body_complete: int = 0
@@ -141,18 +143,26 @@ class Exchange:
         self.headers = self.last_read = now
         self.record.upstream_status_code = status
 
-    def response_head(self, now: int, status: int, reader: ResponseReader | None, decoder: Decoder | None) -> None:
+    def response_head(
+        self, now: int, status: int, reader: ResponseReader | FirstBytes | None, decoder: Decoder | None
+    ) -> None:
         """The final response's head was parsed. ``reader`` takes the decoded body, if anybody can read it."""
         self.state = HEAD[self.state]
         self.headers = self.last_read = now
         self.record.upstream_status_code = status
-        self.reader = reader
+        if isinstance(reader, FirstBytes):
+            self.first_bytes = reader
+        else:
+            self.reader = reader
         self.decoder = decoder
         if stations.on:
             stations.reached(self, now, "answer begins: status %d", status)
 
-    def response_body(self, body: bytes, read_at: int, forwarded_at: int) -> None:
-        """Body bytes that came at ``read_at`` and were handed on at ``forwarded_at``: look, now that they are gone."""
+    def response_body(self, body: bytes, read_at: int, forwarded_at: int) -> int:
+        """Body bytes that came at ``read_at`` and were handed on at ``forwarded_at``: look, now that they are gone.
+
+        Returns the reader's ``SAW_*``.
+        """
         self.last_read = read_at
         self.forwarding += forwarded_at - read_at
         if not self.first_byte:
@@ -160,13 +170,18 @@ class Exchange:
             if stations.on:
                 stations.reached(self, read_at, "first byte of the body")
         reader = self.reader
-        if reader is None:
-            return
+        if reader is None and self.first_bytes is None:
+            return 0
         try:
-            saw = reader.feed(body if self.decoder is None else self.decoder.feed(body))
+            data = body if self.decoder is None else self.decoder.feed(body)
+            if reader is None:
+                reader, data = self._choose_reader(data)
+                if reader is None:
+                    return 0
+            saw = reader.feed(data)
         except Exception:  # noqa: BLE001 -- logged; recording may fail, proxying goes on
             self._give_up_reading()
-            return
+            return 0
         if saw & SAW_TOKEN:
             self.tokens_seen += 1
             if not self.first_token:
@@ -178,18 +193,21 @@ class Exchange:
             self.last_token = read_at
             if saw & SAW_OUTPUT and not self.first_output:
                 self.first_output = read_at
+        return saw
 
     def finish(self, now: int, read_at: int) -> RequestRecord:
         """The upstream's answer is complete: its last bytes came at ``read_at`` and are about to go to the client."""
         self.state = ANSWERED[self.state]
         self.forwarding += now - read_at
-        return self._conclude(self._facts(), now)
+        return self._conclude(self._facts(complete=True), now)
 
     def _conclude(self, facts: ResponseFacts, now: int) -> RequestRecord:
         record = self.record
         status = record.upstream_status_code or 0
         record.status_code = status
-        if facts.error is not None or status >= 400:
+        if facts.error is not None and facts.error.verdict is not None:
+            self._fail(JUDGED[facts.error.verdict], facts.error.verdict.value, facts.error.message)
+        elif facts.error is not None or status >= 400:
             streamed = facts.content_chunks is not None and status < 400
             self._fail(Outcome.STREAM_ERROR if streamed else Outcome.UPSTREAM_ERROR, f"http_{status}", None)
             if facts.error is not None:
@@ -219,8 +237,7 @@ class Exchange:
         ending = ENDINGS[cause]
         if self.head_sent and was_responding:
             record.status_code = record.upstream_status_code
-            if cause is Cause.CLIENT_GONE and facts.terminal and facts.content_chunks is not None:
-                # SDKs hang up at the end marker, before the last empty chunk: they have all there is.
+            if answer_decides(cause, record.upstream_status_code or 0, facts):
                 return self._conclude(facts, now)
         self._fail(ending.outcome, ending.error_type or cause.value, message or ending.message)
         if cause is Cause.CLIENT_GONE:
@@ -238,12 +255,26 @@ class Exchange:
         record.error_type = error_type
         record.error_message = message
 
-    def _facts(self) -> ResponseFacts:
-        """The reader's verdict; a reader whose decoder gave up must not pass for one that saw a broken stream."""
-        if self.reader is None:
+    def _choose_reader(self, data: bytes) -> tuple[ResponseReader | None, bytes]:
+        """Who reads, once that is known, and what was held until then."""
+        first = self.first_bytes
+        assert first is not None
+        data = first.take(data)
+        self.reader = first.reader
+        if first.passes:
+            self.first_bytes = self.decoder = None
+        return self.reader, data
+
+    def _facts(self, *, complete: bool = False) -> ResponseFacts:
+        """The reader's facts; a reader whose decoder gave up must not pass for one that saw a broken stream."""
+        first = self.first_bytes
+        reader = self.reader or first
+        if reader is None:
             return _PLAIN_FACTS
         try:
-            facts = self.reader.finish()
+            facts = reader.finish()
+            if complete and first is not None and (self.decoder is None or not self.decoder.failed):
+                facts = first.judge(facts)
         except Exception:  # noqa: BLE001 -- as above
             self._give_up_reading()
             return _PLAIN_FACTS
@@ -254,7 +285,7 @@ class Exchange:
     def _give_up_reading(self) -> None:
         """A reader must not raise; if one does, the client still gets its answer, and we a record."""
         log.exception("%s: the answer could not be read", self.record.request_id)
-        self.reader = None
+        self.reader = self.first_bytes = None
 
     def _close(self, facts: ResponseFacts, now: int) -> RequestRecord:
         record = self.record

@@ -110,6 +110,7 @@ RESPONSE_RULES: Final = RuleTable(
         b"content-length": Rule(forward=False, fact="content_length"),
         b"content-type": Rule(forward=True, fact="content_type"),
         b"content-encoding": Rule(forward=True, fact="content_encoding"),
+        b"sec-websocket-extensions": Rule(forward=True, fact="websocket_extensions"),
         **{name.encode(): Rule(forward=True, fact=name) for name in rate_limits.FIELDS},
         b"x-llm-metrics-request-id": _DROPPED,  # a proxy behind this one set it; the client sees ours
     }
@@ -151,7 +152,7 @@ def sort_fields(fields: Iterable[Field], rules: RuleTable) -> Fields:
 _LIST_VALUED: Final = frozenset(
     {
         "connection", "upgrade", "expect", "x-forwarded-for", "content_encoding", "transfer_encoding", "metrics_tag",
-        "cors_headers",
+        "cors_headers", "websocket_extensions",
         "origin", "sec_fetch_site",  # two of these are never allowed
     }
 )  # fmt: skip

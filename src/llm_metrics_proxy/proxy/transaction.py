@@ -310,7 +310,8 @@ class Transaction(Download):
         upstream = self.upstream
         if not self.accepts_tunnel or upstream is None:
             return None
-        session = TunnelSession(self.ctx, self.client, self.exchange, self.server, upstream)
+        dialect = self.plan.route.dialect
+        session = TunnelSession(self.ctx, self.client, self.exchange, self.server, upstream, dialect=dialect)
         session.begin(head, self.plan.request.target, now)
         self.client.tunnel_opened(session)
         return session

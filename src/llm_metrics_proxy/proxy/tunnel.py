@@ -1,31 +1,51 @@
 """A connection after a 101: what passes through it each way, counted and read on the side. Pure;
 ``tunnel_session`` moves the bytes.
 
-The server's direction is read by ``reader`` as any answer is; what clients send is masked, and only counted.
+The server's direction is read by ``reader`` as any answer is. Of the client's, which is masked, only what asks for the
+first response is read, where the reader wants it; the rest is counted.
 """
 
+from llm_metrics_proxy.proxy.session_times import SessionTimes
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader
+from llm_metrics_proxy.wire.base import RequestFacts
+from llm_metrics_proxy.wire.deflate import Deflate
+from llm_metrics_proxy.wire.dialects import Dialect, SessionReader
+from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
 from llm_metrics_proxy.wire.websocket import FrameReader
+
+_MAX_REQUEST_BYTES = 8 * MAX_PIECE_BYTES
 
 
 class Tunnel:
     """One session. ``reader`` is fed by the exchange with what the server sends."""
 
-    __slots__ = ("_from_client", "reader")
+    __slots__ = ("_from_client", "reader", "times")
 
-    def __init__(self) -> None:
-        self.reader = RealtimeReader()
-        self._from_client = FrameReader(max_message_bytes=0)
+    def __init__(self, dialect: Dialect | None = None, deflate: Deflate | None = None) -> None:
+        """``deflate``: how messages are compressed. A session of no known dialect is read as Realtime's."""
+        make = (None if dialect is None else dialect.session_reader) or RealtimeReader
+        self.reader: SessionReader = make(deflate)
+        self._from_client = FrameReader.of_client(_MAX_REQUEST_BYTES if self.reader.reads_requests else 0, deflate)
+        self.times = SessionTimes()
 
     def __repr__(self) -> str:
         return f"<Tunnel client: {self._from_client!r}, server: {self.reader.frames!r}>"
 
-    def client_said(self, data: bytes) -> None:
-        """The client's next bytes."""
-        self._from_client.feed(data)
-        if self._from_client.closing:
+    def client_said(self, data: bytes, at: int = 0) -> RequestFacts | None:
+        """The client's next bytes, which came ``at`` then; the facts of the first request, if they complete it."""
+        frames = self._from_client
+        before, facts = frames.messages, None
+        for message in frames.feed(data):
+            facts = self.reader.asked(message)
+            if facts is not None:
+                frames.want_no_more()
+                break
+        if frames.messages > before:
+            self.times.asked(at)
+        if frames.closing:
             self.reader.client_ends()
+        return facts
 
     def client_left(self) -> None:
         """The client's connection is gone."""
@@ -42,3 +62,8 @@ class Tunnel:
         if error is not None:
             record.upstream_error_code, record.upstream_error_type = error.code, error.type
             record.error_message = error.message
+
+    def describe_times(self, record: RequestRecord) -> None:
+        """In the place of those that the exchange counts from the handshake."""
+        if self.reader.reads_requests:
+            self.times.describe(record)

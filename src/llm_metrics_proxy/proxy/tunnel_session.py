@@ -1,5 +1,6 @@
 """A client's and a server's connection after a 101: bytes pass as they are, and are read on the side (``tunnel``)."""
 
+import logging
 from time import monotonic_ns
 from typing import Final
 
@@ -11,6 +12,10 @@ from llm_metrics_proxy.proxy.fleet import Server
 from llm_metrics_proxy.proxy.parties import Client, Connection
 from llm_metrics_proxy.proxy.tunnel import Tunnel
 from llm_metrics_proxy.wire.apis.openai_realtime import model_in_query
+from llm_metrics_proxy.wire.deflate import agreed
+from llm_metrics_proxy.wire.dialects import Dialect
+
+log = logging.getLogger(__name__)
 
 _UPGRADED: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
@@ -23,14 +28,22 @@ class TunnelSession:
     accepts_tunnel = False
 
     def __init__(
-        self, ctx: Context, client: Client, exchange: Exchange, server: Server | None, upstream: Connection
+        self,
+        ctx: Context,
+        client: Client,
+        exchange: Exchange,
+        server: Server | None,
+        upstream: Connection,
+        *,
+        dialect: Dialect | None,
     ) -> None:
         self._recorder = ctx.recorder
         self._client = client
         self._exchange = exchange
         self._server = server
         self._upstream: Connection | None = upstream
-        self._tunnel = Tunnel()
+        self._dialect = dialect
+        self._tunnel = Tunnel(dialect)
 
     def __repr__(self) -> str:
         return f"<TunnelSession {self._exchange!r} {self._tunnel!r}>"
@@ -38,6 +51,7 @@ class TunnelSession:
     def begin(self, head: ResponseHead, target: bytes, now: int) -> None:
         """Relay the 101."""
         exchange = self._exchange
+        self._tunnel = Tunnel(self._dialect, agreed(head.facts.get("websocket_extensions")))
         exchange.record.model = exchange.record.model or model_in_query(target)
         exchange.response_head(now, head.status, self._tunnel.reader, None)
         exchange.head_sent = True
@@ -48,12 +62,18 @@ class TunnelSession:
         record.request_bytes += len(data)
         if self._upstream is not None:
             self._upstream.send(data)
-        self._tunnel.client_said(data)
+        try:
+            facts = self._tunnel.client_said(data, monotonic_ns())
+        except Exception:  # recording may fail, proxying goes on
+            log.exception("%s: what the client sent could not be read", record.request_id)
+            return
+        if facts is not None:
+            self._exchange.request_facts(facts)
 
     def server_said(self, data: bytes, now: int) -> None:
         self._client.write(data)
         self._exchange.record.response_bytes += len(data)
-        self._exchange.response_body(data, now, monotonic_ns())
+        self._tunnel.times.saw(self._exchange.response_body(data, now, monotonic_ns()), now)
 
     def ended(self, now: int) -> None:
         """Either side closed, which is how such a connection ends. What is on its way to the other still goes out."""
@@ -62,7 +82,10 @@ class TunnelSession:
         self._leave()
         if self._exchange.state is not CLOSED:
             self._tunnel.describe(self._exchange.record)
-            self._recorder.closed(self._exchange.finish(now, now), None, b"", self._client.close)
+            left = self._tunnel.reader.was_left
+            record = self._exchange.fail(Cause.CLIENT_GONE, now) if left else self._exchange.finish(now, now)
+            self._tunnel.describe_times(record)
+            self._recorder.closed(record, None, b"", self._client.close)
 
     def client_gone(self) -> None:
         if self._exchange.state is not CLOSED:
@@ -74,7 +97,10 @@ class TunnelSession:
             if self._upstream is not None:
                 self._upstream.abort()
             self._leave()
-            self._recorder.closed(self._exchange.fail(cause, monotonic_ns()), None, b"", self._client.close)
+            self._tunnel.describe(self._exchange.record)
+            record = self._exchange.fail(cause, monotonic_ns())
+            self._tunnel.describe_times(record)
+            self._recorder.closed(record, None, b"", self._client.close)
 
     def client_is_slow(self, *, slow: bool) -> None:
         if self._upstream is not None:

@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any, Final, NamedTuple
 
+from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.rollups.grains import GRAINS, LEVELS, GrainLevel, RollupLevel
 from llm_metrics_proxy.rollups.values import FIELDS, KEYS
 
@@ -35,9 +36,10 @@ class RollupState(NamedTuple):
 def _fingerprint() -> str:
     """Of everything that decides what a row of the roll-ups holds.
 
-    The text keeps the names that types had in 4.0.0: a change would make every database roll up its records again.
+    The text keeps the names that types had in 4.0.0, and leaves out what changes nothing in records of before 4.5.0
+    (none is ``repeated``): a change would make every database roll up its records again.
     """
-    fields = [(field.number, field.name, field.sql) for field in FIELDS]
+    fields = [(field.number, field.name, REGISTRY[field.name].stored_sql) for field in FIELDS]
     text = repr((LEVELS, GRAINS, fields, sorted(KEYS.items())))
     text = text.replace(f"{RollupLevel.__name__}(", "Level(").replace(f"{GrainLevel.__name__}(", "Kept(")
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -39,6 +39,14 @@ class Loss(NamedTuple):
     reason: str
 
 
+class CountedAnswer(NamedTuple):
+    """An answer whose tokens a record counted. ``answer``: 64 bits of its id; ``timestamp``: the record's."""
+
+    answer: int
+    timestamp: str
+    by_fetch: bool  # the record fetched an answer that another request made
+
+
 class IngestBatch(msgspec.Struct, frozen=True, kw_only=True):
     """One transaction. ``rows`` hold values in the order of ``record.COLUMNS`` without ``id``."""
 
@@ -48,6 +56,7 @@ class IngestBatch(msgspec.Struct, frozen=True, kw_only=True):
     positions: Sequence[SegmentPosition] = ()
     counters: Sequence[tuple[str, bytes]] = ()  # series key, state; replaces the stored state
     losses: Sequence[tuple[str, Loss]] = ()  # of workers that are done, by worker id
+    answers: Sequence[CountedAnswer] = ()
 
 
 class Store(Protocol):
@@ -70,6 +79,12 @@ class Store(Protocol):
 
     def losses(self) -> list[Loss]:
         """Losses of all workers that are done."""
+
+    def is_answer_counted(self, answer: int, timestamp: str) -> bool:
+        """Whether a record of the days before that time counted it."""
+
+    def fetched_answers(self, most: int) -> list[tuple[int, str]]:
+        """The newest that were counted when they were fetched, with that time."""
 
     def close(self) -> None:
         """Checkpoint and release the file."""

@@ -57,6 +57,14 @@ class LazyStore:
         """As the store does, once it is open."""
         return self._opened().losses()
 
+    def is_answer_counted(self, answer: int, timestamp: str) -> bool:
+        """As the store does, once it is open."""
+        return self._opened().is_answer_counted(answer, timestamp)
+
+    def fetched_answers(self, most: int) -> list[tuple[int, str]]:
+        """As the store does, once it is open."""
+        return self._opened().fetched_answers(most)
+
     def close(self) -> None:
         """Close what was opened."""
         if self._store is not None:

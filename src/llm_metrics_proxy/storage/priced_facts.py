@@ -19,6 +19,7 @@ class StoredFacts(NamedTuple):
     model: str | None
     response_model: str | None
     service_tier: str | None
+    usage_source: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
     cached_tokens: int | None

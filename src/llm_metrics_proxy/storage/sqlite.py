@@ -14,6 +14,7 @@ import apsw
 
 from llm_metrics_proxy.errors import RecordsRefusedError, StoreError
 from llm_metrics_proxy.ownership import follow, make_folder
+from llm_metrics_proxy.storage import counted_answers
 from llm_metrics_proxy.storage.affinity import insertion, shadow
 from llm_metrics_proxy.storage.base import IngestBatch, Loss, OpenRequest, SegmentPosition, SqlValue
 from llm_metrics_proxy.storage.connection import (
@@ -127,6 +128,8 @@ class SqliteStore:
                 "INSERT OR IGNORE INTO journal_losses VALUES (?, ?, ?, ?, ?)",
                 [(worker_id, *loss) for worker_id, loss in batch.losses],
             )
+            if batch.answers:
+                counted_answers.keep(connection, batch.answers)
             if self._after_insert is not None and batch.rows:
                 self._after_insert(connection)
 
@@ -176,6 +179,20 @@ class SqliteStore:
     def losses(self) -> list[Loss]:
         """Losses of all workers that are done."""
         return [Loss(*row) for row in self._all(LOSSES)]
+
+    def is_answer_counted(self, answer: int, timestamp: str) -> bool:
+        """Whether a record of the days before that time counted it."""
+        try:
+            return counted_answers.is_counted(self._connection, answer, timestamp)
+        except apsw.Error as error:
+            raise store_error(self.path, "reading its state", error) from error
+
+    def fetched_answers(self, most: int) -> list[tuple[int, str]]:
+        """The newest that were counted when they were fetched, with that time."""
+        try:
+            return counted_answers.newest_fetched(self._connection, most)
+        except apsw.Error as error:
+            raise store_error(self.path, "reading its state", error) from error
 
     def close(self) -> None:
         """Checkpoint and release the file."""

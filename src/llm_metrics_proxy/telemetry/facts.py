@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.record import RequestRecord, UsageSource
 from llm_metrics_proxy.telemetry import names
 from llm_metrics_proxy.telemetry.names import HistogramName
 
@@ -98,7 +98,7 @@ def measurements(record: RequestRecord, model: str | None, response_model: str |
         if value is not None:
             attributes[name] = value
     for kind, tokens in (("input", record.prompt_tokens), ("output", record.completion_tokens)):
-        if tokens is not None:
+        if tokens is not None and record.usage_source != UsageSource.REPEATED:
             yield Measurement(names.TOKEN_USAGE, tokens, {**attributes, names.TOKEN_TYPE: kind})
     error = _error(record)
     if record.response_time_ms is not None:

@@ -6,6 +6,7 @@ cannot be understood set ``malformed`` and leave facts ``None``.
 """
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -19,7 +20,6 @@ SAW_TERMINAL: Final = 4  # a finish reason or the dialect's end marker
 SAW_ERROR: Final = 8  # an error event, or an error in the body
 
 EVENT_STREAM: Final = frozenset({b"text/event-stream"})
-NDJSON: Final = frozenset({b"application/x-ndjson", b"application/ndjson", b"application/jsonl"})
 
 MAX_TEXT_CHARS: Final = 256  # model, user, finish reason: more is cut
 MAX_ERROR_CHARS: Final = 500
@@ -41,13 +41,26 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     choice_count: int | None = None
 
 
+class Verdict(StrEnum):
+    """Why what came with a successful status was no answer, where no server says so itself."""
+
+    NOT_AN_ANSWER = "not_an_answer"
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed"
+    EMPTY = "empty"
+
+
 class ErrorFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The server's own words for what went wrong. ``message`` is cut to 500 characters and masked."""
+    """The server's own words for what went wrong. ``message`` is cut to 500 characters and masked.
+
+    With a ``verdict`` they are ours.
+    """
 
     code: str | None = None
     type: str | None = None
     message: str | None = None
     retry_after_ms: float | None = None  # where the error itself says when to come back, as Google's do
+    verdict: Verdict | None = None
 
 
 class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +87,7 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     upstream_cost_usd: float | None = None
     refused: bool = False  # the model refused; the finish reason does not say so
     blocked: bool = False  # a filter stopped the prompt or the answer; the finish reason does not always say so
+    usage_reported: str | None = None  # JSON, see ``usage_reports``; the token counts are calculated from it
     further: Mapping[str, Any] | None = None  # what few servers say, by the record's column
 
 

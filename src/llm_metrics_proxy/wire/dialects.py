@@ -3,19 +3,25 @@
 Of other requests that may pass, only timing and errors are recorded.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import EVENT_STREAM, RequestFacts, ResponseReader
-from llm_metrics_proxy.wire.error_body import ErrorBodyReader
+from llm_metrics_proxy.wire.base import ErrorFacts, RequestFacts, ResponseReader
+from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.facts import Usage
+from llm_metrics_proxy.wire.framing import BodyFraming
 from llm_metrics_proxy.wire.usage_reports import Reports
+from llm_metrics_proxy.wire.websocket import FrameReader
 
-_NO_CONTENT: Final = (204, 205)
-_JSON: Final = (b"", b"application/json")  # a body without a type counts as JSON, as everywhere
+# The operation of dialects that fetch answers which other requests made; their names end in it (``record.is_fetch``).
+FETCH: Final = "fetch"
+
+TokenCounter = Callable[[Reports], Usage]
+
+NO_CONTENT: Final = (204, 205)
 
 
 class Family(StrEnum):
@@ -45,40 +51,48 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     passes: bool = True  # forwarded unless an operator says otherwise: inference, and what reads but changes nothing
 
 
+class SessionReader(ResponseReader, Protocol):
+    """Reads a session over a WebSocket: what the server sends, and of what the client sends its first request.
+
+    ``frames`` counts the server's. ``error`` is the newest error that it reported, whether or not it failed all.
+    """
+
+    frames: FrameReader
+    error: ErrorFacts | None
+    reads_requests: ClassVar[bool]  # the client's messages are wanted; and tokens have times
+
+    def asked(self, message: bytes) -> RequestFacts | None:
+        """What a message of the client asks for; None: it is no request."""
+
+    def client_ends(self) -> None:
+        """The client ended the session, with or without a close frame. After the server's end it changes nothing."""
+
+    @property
+    def was_left(self) -> bool:
+        """By the client, while an answer was on its way."""
+
+
 class Dialect(Endpoint, frozen=True, kw_only=True):
     """An endpoint whose bodies are read."""
 
     name: str  # stored in the column `dialect`
     operation: str  # OpenTelemetry's gen_ai.operation.name: chat, text_completion and embeddings; the others are ours
     read_request: Callable[[bytes], RequestFacts]
-    stream_reader: Callable[[], ResponseReader] | None = None  # None: never streams
-    body_reader: Callable[[], ResponseReader] | None = None  # of other bodies with a successful status; None: not read
-    stream_types: frozenset[bytes] = EVENT_STREAM  # media types of bodies that ``stream_reader`` reads
-    only_json: bool = False  # ``body_reader`` reads JSON only, never other bodies (sound, pictures)
+    # Who reads an answer with a successful status; ``first_bytes`` chooses by its framing.
+    stream_reader: Callable[[], ResponseReader] | None = None  # of events, or lines; None: never streams
+    body_reader: Callable[[], ResponseReader] | None = None  # of one JSON document; None: not read
+    readers: Mapping[BodyFraming, Callable[[], ResponseReader]] = {}  # of framings that need one of their own
+    session_reader: Callable[[Deflate | None], SessionReader] | None = None  # of a WebSocket
+    opens_stream: Callable[[bytes], bool] | None = None  # whether a line of JSON is the first of several
+    # What an answer must have to be one; ``judgement`` looks at it.
+    signs: tuple[str, ...] = ()  # one of these members, or "[": be a list. Without: any JSON object that is no error
+    never_empty: bool = False  # the member is neither null nor an empty list
+    raw: frozenset[BodyFraming] = frozenset()  # or it is sound, a picture, a text: good as it is, and not read
     can_inject_usage: bool = False  # streams report usage only with ``stream_options.include_usage``
     provider: str | None = "openai"  # OpenTelemetry's gen_ai.provider.name where the host says nothing
     has_output: bool = True  # answers use output tokens: without their number a request has no price
     seller: Seller | None = None
-    tokens: Callable[[Reports], Usage] | None = None  # the token counts in what its answers reported
-
-
-def reader_for(dialect: Dialect | None, status: int, media: bytes) -> ResponseReader | None:
-    """The reader of a final response's body, chosen by what the answer says of itself, whatever the request asked for;
-    ``media`` is its ``media_type``.
-
-    None: the body has no facts for us (no dialect, a redirect, no content, sound or pictures). An error status is read
-    without a dialect too; its reader sees for itself whether JSON, an event stream, HTML or text came.
-    """
-    if status >= 400:
-        return ErrorBodyReader()
-    if dialect is None or not 200 <= status < 300 or status in _NO_CONTENT:
-        return None
-    make = dialect.body_reader
-    if dialect.stream_reader is not None and media in dialect.stream_types:
-        make = dialect.stream_reader
-    elif dialect.only_json and media not in _JSON:
-        return None
-    return None if make is None else make()
+    tokens: TokenCounter | None = None  # the token counts in what its answers reported
 
 
 def media_type(content_type: bytes | None) -> bytes:

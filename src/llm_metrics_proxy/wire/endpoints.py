@@ -22,8 +22,10 @@ from llm_metrics_proxy.wire.apis import (
     llama_native,
     ollama,
     openai_body,
+    openai_objects,
     openai_realtime,
     openai_responses,
+    openai_responses_session,
     openai_stream,
     other_operations,
 )
@@ -59,7 +61,9 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     *openai_stream.DIALECTS,
     *openai_body.DIALECTS,
     *openai_responses.DIALECTS,
+    *openai_responses_session.DIALECTS,
     *openai_realtime.DIALECTS,
+    *openai_objects.DIALECTS,
     *anthropic.DIALECTS,
     *llama_native.DIALECTS,
     *ollama.DIALECTS,
@@ -73,7 +77,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DIALECTS,
     google_others.LATER,
-    Endpoint(paths=("responses/compact", "responses/input_tokens")),
+    *openai_objects.ENDPOINTS,
     Endpoint(paths=("score", "classify", "pooling", "tokenize", "detokenize")),  # vLLM, llama.cpp
     Endpoint(paths=("/embedding", "/apply-template")),  # llama.cpp
     Endpoint(paths=("/generate", "/generate_stream", "/encode")),  # SGLang, TGI

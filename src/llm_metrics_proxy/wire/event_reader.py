@@ -42,6 +42,8 @@ class EventReader(ABC):
         "_tries",
         "content_chunks",
         "error",
+        "first_odd",
+        "last_odd",
         "malformed",
         "only_text",
         "terminal",
@@ -68,6 +70,13 @@ class EventReader(ABC):
         self.terminal = False
         self.malformed = False
         self.error: ErrorFacts | None = None
+        self.first_odd = self.last_odd = b""  # the first and the last event that showed nothing
+
+    def frame_by(self, frame: type[SseReader | NdjsonReader]) -> None:
+        """Take the same events, framed in another way than the dialect's own. Only before the first ``feed``."""
+        if frame is not self.frame:
+            self._framer = frame(self.max_event_bytes)
+            self._tries = 0  # ``rules`` are about the other framing
 
     @abstractmethod
     def read(self, event: Any) -> int:
@@ -142,8 +151,13 @@ class EventReader(ABC):
             value = decode(self.kind, data)
         if value is None:
             self.malformed = self.malformed or not (data.isspace() or not data)
-            return 0
+            return self._showed_nothing(data)
         seen = self.read(value)
         if seen & SAW_TOKEN:
             self.content_chunks += 1
-        return seen
+        return seen or self._showed_nothing(data)
+
+    def _showed_nothing(self, data: bytes) -> int:
+        self.first_odd = self.first_odd or data
+        self.last_odd = data
+        return 0

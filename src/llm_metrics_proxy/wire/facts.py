@@ -5,13 +5,15 @@ count is an integer from 0 to ``MAX_TOKENS``, anything else is refused and flagg
 """
 
 import math
-from typing import Annotated, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, MAX_TOKENS, ResponseFacts
-from llm_metrics_proxy.wire.server_times import ServerTimes, timings_usage
+from llm_metrics_proxy.wire.server_times import ServerTimes
+from llm_metrics_proxy.wire.usage_reports import UsageReports
 
 MAX_COST_USD: Final = 1e6  # of one request: more is nonsense
 ENDS_OF_TEXT: Final = frozenset({"stop", "length", "completed", "max_output_tokens"})  # chat's, and Responses'
@@ -28,6 +30,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     rejected: bool = False
     cache_write_tokens: int | None = None
     cost_usd: float | None = None
+    cache_write_5m_tokens: int | None = None  # of those written: kept for five minutes, for an hour
+    cache_write_1h_tokens: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -48,73 +52,6 @@ def token_count(value: object) -> int | None:
     return token_count(int(value)) if isinstance(value, float) and value.is_integer() else REFUSED
 
 
-_PlainCount = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
-_PlainCost = Annotated[float, msgspec.Meta(ge=0, le=MAX_COST_USD)]
-
-
-class _PlainDetails(msgspec.Struct, gc=False):
-    cached_tokens: _PlainCount | None = None
-    reasoning_tokens: _PlainCount | None = None
-    cache_write_tokens: _PlainCount | None = None
-
-
-class PlainUsage(msgspec.Struct, gc=False):
-    """A ``usage`` object in which every count is what it should be: the decoder checks that, in C.
-
-    Any other fails to decode; it is read again by ``read_usage``, which says what is wrong with it.
-    """
-
-    prompt_tokens: _PlainCount | None = None
-    completion_tokens: _PlainCount | None = None
-    total_tokens: _PlainCount | None = None
-    prompt_tokens_details: _PlainDetails | None = None
-    completion_tokens_details: _PlainDetails | None = None
-    prompt_cache_hit_tokens: _PlainCount | None = None
-    cache_creation_input_tokens: _PlainCount | None = None
-    cost: _PlainCost | None = None
-
-
-def plain_usage(value: PlainUsage) -> Usage:
-    """The same as ``read_usage`` of the same object, at a third of its cost."""
-    prompt, completion, total = value.prompt_tokens, value.completion_tokens, value.total_tokens
-    if total is None and prompt is not None and completion is not None:
-        total = prompt + completion
-    prompt_details, completion_details = value.prompt_tokens_details, value.completion_tokens_details
-    return Usage(
-        prompt,
-        completion,
-        total,
-        value.prompt_cache_hit_tokens
-        if prompt_details is None or prompt_details.cached_tokens is None
-        else prompt_details.cached_tokens,
-        None if completion_details is None else completion_details.reasoning_tokens,
-        False,
-        value.cache_creation_input_tokens
-        if prompt_details is None or prompt_details.cache_write_tokens is None
-        else prompt_details.cache_write_tokens,
-        value.cost,
-    )
-
-
-def read_usage(value: dict[str, Any]) -> Usage:
-    """The counts of a ``usage`` object.
-
-    What OpenAI keeps in ``prompt_tokens_details``, DeepSeek (``prompt_cache_hit_tokens``) and LiteLLM
-    (``cache_creation_input_tokens``) put next to it; OpenRouter adds its ``cost`` in US dollars.
-    """
-    prompt = details(value, "prompt_tokens_details")
-    cached, written = prompt.get("cached_tokens"), prompt.get("cache_write_tokens")
-    return usage_of(
-        prompt=value.get("prompt_tokens"),
-        completion=value.get("completion_tokens"),
-        total=value.get("total_tokens"),
-        cached=value.get("prompt_cache_hit_tokens") if cached is None else cached,
-        reasoning=details(value, "completion_tokens_details").get("reasoning_tokens"),
-        cache_write=value.get("cache_creation_input_tokens") if written is None else written,
-        cost=value.get("cost"),
-    )
-
-
 def usage_of(
     *,
     prompt: object = None,
@@ -123,52 +60,49 @@ def usage_of(
     cached: object = None,
     reasoning: object = None,
     cache_write: object = None,
+    cache_write_5m: object = None,
+    cache_write_1h: object = None,
     cost: object = None,
 ) -> Usage:
     """A report from values as a server gave them. A total that was not given is the sum, if both parts are known."""
-    counts = [token_count(value) for value in (prompt, completion, total, cached, reasoning, cache_write)]
-    asked, answered, both, reused, thought, written = (None if count == REFUSED else count for count in counts)
+    given = (prompt, completion, total, cached, reasoning, cache_write, cache_write_5m, cache_write_1h)
+    counts = [token_count(value) for value in given]
+    rejected = REFUSED in counts
+    if rejected:
+        counts = [None if count == REFUSED else count for count in counts]
+    asked, answered, both, reused, thought, written, for_5m, for_1h = counts
     if total is None and asked is not None and answered is not None:
         both = asked + answered
-    return Usage(asked, answered, both, reused, thought, REFUSED in counts, written, _cost(cost))
+    return Usage(asked, answered, both, reused, thought, rejected, written, cost_usd(cost), for_5m, for_1h)
 
 
-def answer_usage(usage: object, timings: object = None) -> Usage | None:
-    """The report of an answer, from its ``usage``; what that leaves open, from llama.cpp's ``timings``."""
-    if isinstance(usage, dict):
-        found = read_usage(usage)
-        if timings is not None and found.cached_tokens is None and isinstance(timings, dict):
-            cached = token_count(timings.get("cache_n"))
-            if cached is not None and cached != REFUSED:
-                return msgspec.structs.replace(found, cached_tokens=cached)
-        return found
-    measured = None if timings is None else timings_usage(timings)
-    return None if measured is None else read_usage(measured)
-
-
-def input_output_usage(value: object) -> Usage | None:
-    """The report of Responses and Realtime, which have other names for prompt and completion than chat."""
-    if not isinstance(value, dict):
-        return None
-    return usage_of(
-        prompt=value.get("input_tokens"),
-        completion=value.get("output_tokens"),
-        total=value.get("total_tokens"),
-        cached=(details(value, "input_tokens_details") or details(value, "input_token_details")).get("cached_tokens"),
-        reasoning=(details(value, "output_tokens_details") or details(value, "output_token_details")).get(
-            "reasoning_tokens"
-        ),
-        cost=value.get("cost"),
+def with_reasoning(usage: Usage) -> Usage:
+    """Some servers leave reasoning out of the completion, and count it in the total alone: xAI names it too, Gemini's
+    compatible API does not. Where the total says so, the completion holds it, as ours does."""
+    prompt, completion, total, reasoning = (
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.total_tokens,
+        usage.reasoning_tokens,
     )
+    if prompt is None or completion is None or total is None or total <= prompt + completion:
+        return usage
+    left_out = total - prompt - completion
+    if left_out == reasoning or (reasoning is None and not usage.cached_tokens and not usage.cache_write_tokens):
+        return msgspec.structs.replace(usage, completion_tokens=completion + left_out)
+    return usage
 
 
-def details(value: dict[str, Any], name: str) -> dict[str, Any]:
+def details(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The object that ``value`` has under ``name``; an empty one if it has none."""
     found = value.get(name)
     return found if isinstance(found, dict) else {}
 
 
-def _cost(value: object) -> float | None:
+def cost_usd(value: object) -> float | None:
+    """A cost in US dollars, if it can be one; Perplexity gives its parts too."""
+    if isinstance(value, dict):
+        value = value.get("total_cost")
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_COST_USD:
         return float(value)
     return None
@@ -177,12 +111,13 @@ def _cost(value: object) -> float | None:
 def response_facts(
     *,
     usage: Usage | None = None,
+    reports: UsageReports | None = None,
     times: ServerTimes = None,
     finish_reason: str | None = None,
     refused: bool = False,
     **others: Any,
 ) -> ResponseFacts:
-    """The facts of an answer; ``usage`` is None when it gave no report; ``refused``: a refusal's text was seen.
+    """The facts of an answer; ``reports``: what it reported of its usage; ``refused``: a refusal's text was seen.
 
     OpenAI ends a refusal with ``stop`` (Responses: ``completed``), as any text. A finish reason that says something
     else, such as a filter, says more.
@@ -199,6 +134,7 @@ def response_facts(
         usage_rejected=counts.rejected,
         cache_write_tokens=counts.cache_write_tokens,
         upstream_cost_usd=counts.cost_usd,
+        usage_reported=None if reports is None else reports.text,
         further=times,
         refused=refused and finish_reason in ENDS_OF_TEXT,
         **others,

@@ -61,7 +61,7 @@ class EndpointFinder:
         }
 
     def __call__(self, path: str, method: str | None = None) -> Endpoint | None:
-        """The row of a raw path without its query, of that method or of the one that comes first, or None."""
+        """The row of a raw path without its query, of that method or of whichever is first; None if no row matches."""
         table = self._any if method is None else self._by_method.get(method)
         found = None if table is None else table.find(path)
         return None if found is None else found[1]

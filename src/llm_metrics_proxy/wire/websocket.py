@@ -5,9 +5,9 @@ compressed). Payloads are skipped by arithmetic; only wanted text is held, up to
 Compressed messages are only counted, unless the handshake has told how to read them.
 """
 
-from typing import Final
+from typing import Final, Self
 
-from llm_metrics_proxy.wire.deflate import Inflater
+from llm_metrics_proxy.wire.deflate import Deflate, Inflater
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 
@@ -61,6 +61,17 @@ class FrameReader:
         self.messages = 0
         self.closing = False  # a close frame began: this side has said its last
         self.broken = False
+
+    @classmethod
+    def of_server(cls, max_message_bytes: int, deflate: Deflate | None) -> Self:
+        """For what a server sends, after that handshake."""
+        return cls(max_message_bytes, inflater=_inflater(max_message_bytes, deflate and deflate.server_takeover))
+
+    @classmethod
+    def of_client(cls, max_message_bytes: int, deflate: Deflate | None) -> Self:
+        """For what a client sends."""
+        inflater = _inflater(max_message_bytes, deflate and deflate.client_takeover)
+        return cls(max_message_bytes, inflater=inflater, unmasks=True)
 
     def __repr__(self) -> str:
         state = "broken" if self.broken else "between frames" if self._left < 0 else f"{self._left} bytes to come"
@@ -164,6 +175,13 @@ class FrameReader:
         elif message is not None:
             messages.append(bytes(message))
         self._message, self._compressed = None, False
+
+
+def _inflater(max_message_bytes: int, takeover: bool | None) -> Inflater | None:
+    """None: nothing is compressed, or nothing wanted."""
+    if takeover is None or not max_message_bytes:
+        return None
+    return Inflater(takeover=takeover, max_message_bytes=max_message_bytes)
 
 
 def _unmasked(data: bytes, mask: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Anthropic Messages: requests, token counts, whole answers and streams."""
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from llm_metrics_proxy.wire.apis.anthropic import (
     AnthropicBodyReader,
     AnthropicRequest,
     AnthropicStreamReader,
-    AnthropicUsage,
+    anthropic_tokens,
 )
 from llm_metrics_proxy.wire.base import (
     SAW_ERROR,
@@ -22,6 +23,7 @@ from llm_metrics_proxy.wire.base import (
     ResponseFacts,
 )
 from llm_metrics_proxy.wire.facts import Usage
+from llm_metrics_proxy.wire.usage_reports import UsageReports
 from tests.wire.streams import (
     ANTHROPIC,
     MESSAGE_START,
@@ -36,11 +38,11 @@ from tests.wire.streams import (
 )
 
 
-def usage(*reports: Any) -> Usage | None:
-    found = AnthropicUsage()
+def usage(*reports: Any) -> Usage:
+    found = UsageReports()
     for report in reports:
-        found.take(report, with_output=True)
-    return found.usage()
+        found.take("usage", deepcopy(report))
+    return anthropic_tokens(found.merged)
 
 
 FULL = {"input_tokens": 5, "cache_creation_input_tokens": 10, "cache_read_input_tokens": 20, "output_tokens": 7}
@@ -63,9 +65,7 @@ def test_a_zero_or_null_never_replaces_more(nothing: object) -> None:
 
 
 def test_the_first_report_of_a_stream_knows_no_output_yet() -> None:
-    found = AnthropicUsage()
-    found.take({"input_tokens": 25, "output_tokens": 1}, with_output=False)
-    assert found.usage() == Usage(25)
+    assert anthropic_tokens({"message.usage": {"input_tokens": 25, "output_tokens": 1}}) == Usage(25)
 
 
 @pytest.mark.parametrize("value", ["12", -1, 2**41, True, 1.5, [], {}])
@@ -81,7 +81,50 @@ def test_nonsense_is_refused_and_told_and_spoils_no_sum(value: object) -> None:
 
 @pytest.mark.parametrize("report", [None, 7, "x", [], {}])
 def test_what_is_no_report_reports_nothing(report: object) -> None:
-    assert usage(report) is None
+    assert usage(report) == Usage()
+
+
+COMPACTION: dict[str, Any] = {
+    "type": "compaction", "input_tokens": 180, "output_tokens": 35, "cache_read_input_tokens": 20,
+    "cache_creation_input_tokens": 8, "cache_creation": {"ephemeral_5m_input_tokens": 8},
+}  # fmt: skip
+MESSAGE = {"type": "message", "input_tokens": 5, "output_tokens": 7}
+
+
+def test_a_compaction_is_in_no_top_level_count_and_is_added() -> None:
+    found = usage(FULL | {"iterations": [COMPACTION, MESSAGE]})
+    assert found == Usage(35 + 208, 42, 285, cached_tokens=40, cache_write_tokens=18, cache_write_5m_tokens=None)
+    twice = usage({"input_tokens": 5, "output_tokens": 7, "iterations": [COMPACTION, MESSAGE, COMPACTION, MESSAGE]})
+    assert (twice.prompt_tokens, twice.completion_tokens) == (5 + 2 * 180, 7 + 2 * 35)
+
+
+@pytest.mark.parametrize("kind", ["message", "fallback_message", "advisor_message", "of_tomorrow", None, 7])
+def test_other_iterations_are_counted_above_or_are_another_models(kind: object) -> None:
+    assert usage(FULL | {"iterations": [MESSAGE | {"type": kind}]}) == usage(FULL)
+
+
+@pytest.mark.parametrize("iterations", [None, 7, "x", {}, [None, 7, "x", []]])
+def test_iterations_that_are_none_change_nothing(iterations: object) -> None:
+    assert usage(FULL | {"iterations": iterations}) == usage(FULL)
+
+
+def test_a_count_of_a_compaction_that_is_none_is_refused() -> None:
+    found = usage(FULL | {"iterations": [COMPACTION | {"output_tokens": -1}]})
+    assert (found.prompt_tokens, found.completion_tokens, found.rejected) == (243, None, True)
+
+
+def test_thinking_is_the_reasoning_and_cache_writes_have_lifetimes() -> None:
+    found = usage(FULL | {"output_tokens_details": {"thinking_tokens": 3},
+                          "cache_creation": {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 6},
+                          "iterations": [COMPACTION]})  # fmt: skip
+    assert (found.reasoning_tokens, found.cache_write_5m_tokens, found.cache_write_1h_tokens) == (3, 12, 6)
+
+
+def test_the_end_of_a_stream_completes_what_its_beginning_said() -> None:
+    start = {"input_tokens": 20, "cache_creation_input_tokens": 0, "cache_creation": {"ephemeral_1h_input_tokens": 2}}
+    found = anthropic_tokens({"message.usage": start, "usage": {"input_tokens": 5, "cache_read_input_tokens": 15,
+                                                                "output_tokens": 5}})  # fmt: skip
+    assert found == Usage(20, 5, 25, 15, cache_write_tokens=0, cache_write_1h_tokens=2)
 
 
 ANSWER: dict[str, Any] = {

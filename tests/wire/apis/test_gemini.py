@@ -8,7 +8,8 @@ import pytest
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.gemini import (
-    GeminiAnswerReader,
+    GEMINI_STREAM,
+    GeminiArrayReader,
     GeminiBodyReader,
     GeminiRequest,
     GeminiStreamReader,
@@ -23,8 +24,12 @@ from llm_metrics_proxy.wire.base import (
     ErrorFacts,
     RequestFacts,
     ResponseFacts,
+    Verdict,
 )
 from llm_metrics_proxy.wire.facts import Usage
+from llm_metrics_proxy.wire.first_bytes import FirstBytes
+from tests.wire.counted import counted
+from tests.wire.cuts import three_ways
 from tests.wire.streams import GEMINI, facts_of, gemini_usage, generated, google_array, google_sse
 
 VISIBLE = SAW_TOKEN | SAW_OUTPUT
@@ -36,10 +41,10 @@ NAMED: dict[str, Any] = {"response_model": "gemini-x", "response_id": "r1", "ser
 
 
 def whole_facts(value: object) -> ResponseFacts:
-    """The same for small and large bodies, and for one read as an answer of either kind, or this fails."""
+    """The same for small and large bodies, or this fails."""
     body = json.dumps(value).encode()
     large = facts_of(lambda: GeminiBodyReader(1), body)
-    assert facts_of(GeminiBodyReader, body) == facts_of(GeminiAnswerReader, b"\n" + body) == large
+    assert facts_of(GeminiBodyReader, body) == large
     return large
 
 
@@ -151,10 +156,10 @@ def test_an_answer() -> None:
 def test_an_answer_of_many_megabytes_of_pictures_is_read() -> None:
     parts = [{"inlineData": {"mimeType": "image/png", "data": "A" * 2_000_000}}] * 3
     body = json.dumps(generated(*parts, finish="STOP", usage={"promptTokenCount": 3, "candidatesTokenCount": 2580}))
-    reader = GeminiAnswerReader()
+    reader = GeminiBodyReader()
     for start in range(0, len(body), 1 << 16):
         reader.feed(body[start : start + (1 << 16)].encode())
-    facts = reader.finish()
+    facts = counted(reader)
     assert (facts.prompt_tokens, facts.completion_tokens, facts.finish_reason) == (3, 2580, "STOP")
     assert facts.terminal
     assert not facts.malformed
@@ -196,7 +201,7 @@ def test_a_prompt_that_was_blocked_is_an_answer_that_a_filter_stopped(reason: st
         usage_source=UsageSource.REPORTED,
     )  # fmt: skip
     assert whole_facts(answer) == expected
-    for reader, pieces in ((GeminiStreamReader, google_sse(answer)), (GeminiAnswerReader, google_array(answer))):
+    for reader, pieces in ((GeminiStreamReader, google_sse(answer)), (GeminiArrayReader, google_array(answer))):
         facts = facts_of(reader, *pieces)
         assert (facts.finish_reason, facts.blocked, facts.terminal, facts.content_chunks) == (reason, True, True, 0)
 
@@ -216,7 +221,7 @@ def test_an_error_with_a_good_status_is_an_error() -> None:
 
 STREAMS: dict[str, tuple[Callable[[], Any], Callable[..., list[bytes]]]] = {
     "sse": (GeminiStreamReader, google_sse),
-    "array": (GeminiAnswerReader, google_array),
+    "array": (GeminiArrayReader, google_array),
 }
 
 
@@ -306,7 +311,7 @@ def test_an_error_in_the_middle(kind: str) -> None:
 
 
 def test_an_array_that_was_closed_is_whole_without_a_reason() -> None:
-    assert facts_of(GeminiAnswerReader, *google_array(generated({"text": "a"}))).terminal
+    assert facts_of(GeminiArrayReader, *google_array(generated({"text": "a"}))).terminal
     assert not facts_of(GeminiStreamReader, *google_sse(generated({"text": "a"}))).terminal
 
 
@@ -314,14 +319,68 @@ def test_an_array_with_pictures_of_many_megabytes_is_read_in_little_memory() -> 
     picture = {"inlineData": {"mimeType": "image/png", "data": "A" * 3_000_000}}
     last = generated(picture, finish="STOP", usage={"promptTokenCount": 3, "candidatesTokenCount": 1290})
     body = b"".join(google_array(generated(picture), last))
-    reader = GeminiAnswerReader()
+    reader = GeminiArrayReader()
     seen = [reader.feed(body[start : start + (1 << 16)]) for start in range(0, len(body), 1 << 16)]
     assert sum(bits & SAW_TOKEN for bits in seen) == 2
-    facts = reader.finish()
+    facts = counted(reader)
     assert (facts.content_chunks, facts.completion_tokens, facts.terminal, facts.malformed) == (2, 1290, True, False)
 
 
 def test_an_empty_body_has_no_facts() -> None:
-    assert facts_of(GeminiAnswerReader, b"").terminal is False
-    assert facts_of(GeminiAnswerReader, b" \r\n").terminal is False
-    assert facts_of(GeminiAnswerReader, b"[]").content_chunks == 0
+    for make in (GeminiBodyReader, GeminiStreamReader, GeminiArrayReader):
+        assert facts_of(make, b"").terminal is False
+    assert facts_of(GeminiArrayReader, b"[]").content_chunks == 0
+
+
+# Which reader, and whether it was an answer
+
+
+def judged(*pieces: bytes, media: bytes = b"application/json") -> ResponseFacts:
+    """As the data plane reads and judges an answer."""
+    found = []
+    for cut in (list(pieces), *three_ways(b"".join(pieces))):
+        first = FirstBytes(GEMINI_STREAM, 200, media)
+        for piece in cut:
+            if first.reader is None:
+                rest = first.take(piece)
+                if first.reader is not None and rest:
+                    first.reader.feed(rest)
+            else:
+                first.reader.feed(piece)
+        facts = first.finish() if first.reader is None else first.reader.finish()
+        found.append(first.judge(facts))
+    assert all(other == found[0] for other in found)
+    return found[0]
+
+
+@pytest.mark.parametrize("media", [b"application/json", b"text/event-stream", b"", b"text/plain"])
+def test_the_first_bytes_decide_whether_it_is_a_stream(media: bytes) -> None:
+    for pieces in (google_sse(*GEMINI), google_array(*GEMINI)):
+        facts = judged(*pieces, media=media)
+        assert (facts.content_chunks, facts.finish_reason, facts.error) == (3, "STOP", None)
+    whole = judged(json.dumps(GEMINI[3], indent=2).encode(), media=media)
+    assert (whole.content_chunks, whole.finish_reason, whole.error) == (None, "STOP", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (b"<html><title>502</title></html>", Verdict.NOT_AN_ANSWER),
+        (b'{"detail_of_another_api": 1}', Verdict.NOT_AN_ANSWER),
+        (b'{"candidates": [], "usageMetadata": {"promptTokenCount": 3}}', Verdict.EMPTY),
+        (b"[]", Verdict.EMPTY),
+        (b"", Verdict.EMPTY),
+        (b'{"candidates": [{"content": {"parts": [{"te', Verdict.TRUNCATED),
+    ],
+)
+def test_what_is_no_answer_is_said(body: bytes, verdict: Verdict) -> None:
+    error = judged(body).error
+    assert error is not None
+    assert error.verdict is verdict
+
+
+@pytest.mark.parametrize("reason", ["STOP", "MALFORMED_FUNCTION_CALL", "MAX_TOKENS"])
+def test_an_answer_that_says_why_it_has_no_content_is_one(reason: str) -> None:
+    answer = {"candidates": [{"content": {}, "finishReason": reason}]}
+    for body in (json.dumps(answer).encode(), *map(b"".join, (google_sse(answer), google_array(answer)))):
+        assert judged(body).error is None

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
+from llm_metrics_proxy.wire.apis.openai_usage import read_usage
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
-from llm_metrics_proxy.wire.facts import read_usage, short_text
+from llm_metrics_proxy.wire.facts import short_text
+from tests.wire.counted import counted
 from tests.wire.cuts import CALM, cut, random_pieces, three_ways
 
 CHAT: dict[str, Any] = {
@@ -46,7 +48,7 @@ def read(pieces: list[bytes], bound: int) -> ResponseFacts:
     reader = OpenAIBodyReader(bound)
     for piece in pieces:
         reader.feed(piece)
-    return reader.finish()
+    return counted(reader)
 
 
 def facts(body: bytes) -> ResponseFacts:

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.record import UsageSource
-from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader, ResponsesRequest, ResponsesStreamReader
+from llm_metrics_proxy.wire.apis.openai_responses import (
+    ResponsesBodyReader,
+    ResponsesRequest,
+    ResponsesStreamReader,
+    responses_tokens,
+)
 from llm_metrics_proxy.wire.base import (
     SAW_ERROR,
     SAW_OUTPUT,
@@ -16,6 +21,7 @@ from llm_metrics_proxy.wire.base import (
     RequestFacts,
     ResponseFacts,
 )
+from llm_metrics_proxy.wire.facts import Usage
 from tests.wire.streams import COMPLETED, OUTPUT, RESPONSE, RESPONSE_USAGE, RESPONSES, facts_of, named, response_delta
 from tests.wire.streams import response_event as whole
 
@@ -213,3 +219,13 @@ def test_a_last_event_too_long_to_be_held_does_not_make_the_stream_look_cut_off(
     reader.feed(b"\n\n")
     found = reader.finish()
     assert (found.terminal, found.malformed, found.total_tokens) == (True, True, None)
+
+
+@pytest.mark.parametrize("where", ["usage", "response.usage"])
+def test_what_was_written_to_a_cache_and_what_xai_adds_is_read(where: str) -> None:
+    written = {"input_tokens": 15377, "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 15374}}
+    found = responses_tokens({where: written | {"output_tokens": 9}})
+    assert found == Usage(15377, 9, 15386, 0, cache_write_tokens=15374)
+    xai = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 45, "cost_in_usd_ticks": 10_000_000_000}
+    details = {"output_tokens_details": {"reasoning_tokens": 30}}
+    assert responses_tokens({where: xai | details}) == Usage(10, 35, 45, None, 30, cost_usd=1.0)

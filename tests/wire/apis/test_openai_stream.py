@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, ErrorFacts, ResponseFacts
+from tests.wire.counted import counted
 from tests.wire.cuts import CALM, cut, three_ways
 
 VISIBLE = SAW_TOKEN | SAW_OUTPUT
@@ -40,7 +41,7 @@ def facts(*events: bytes) -> ResponseFacts:
         reader = OpenAIStreamReader()
         for piece in pieces:
             reader.feed(piece)
-        found.append(reader.finish())
+        found.append(counted(reader))
     assert all(other == found[0] for other in found)
     return found[0]
 
@@ -367,3 +368,30 @@ def test_random_bytes_raise_nothing(pieces: list[bytes]) -> None:
     for piece in pieces:
         assert 0 <= reader.feed(piece) <= 15
     assert isinstance(reader.finish(), ResponseFacts)
+
+
+PARTS = {"prompt_tokens": 40, "completion_tokens": 12, "total_tokens": 52}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        chunk(delta("stop"), x_groq={"id": "req_1", "usage": PARTS}),  # Groq, asked for or not
+        chunk(delta("stop") | {"usage": PARTS}),  # Kimi
+        chunk(delta("stop"), usage=PARTS),
+        chunk(delta("stop"), usage=PARTS, x_groq={"usage": PARTS}),
+    ],
+)
+def test_usage_is_read_wherever_servers_put_it(last: bytes) -> None:
+    found = facts(chunk(delta(content="Hi"), x_groq={"id": "req_1"}), last, DONE)
+    assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == (40, 12, 52)
+
+
+def test_parts_of_a_report_come_one_after_the_other() -> None:
+    found = facts(
+        chunk(delta(content="Hi"), usage={"prompt_tokens": 40}),
+        chunk(delta("stop"), usage={"prompt_tokens": 0, "completion_tokens": 12}),
+        chunk(usage={"prompt_tokens": None, "completion_tokens": 0, "total_tokens": 52}),
+        DONE,
+    )
+    assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == (40, 12, 52)

@@ -8,7 +8,7 @@ Token counts come in parts and more than once, each report a total so far: ``usa
 ``input_tokens`` leaves out what was read from or written to the cache; the whole input is the sum of the three.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -17,54 +17,62 @@ from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, Re
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect, Family, Seller
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, response_facts, short_text, token_count, usage_of
+from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, details, response_facts, short_text, token_count, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items
+from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 _INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _OUTPUT: Final = "output_tokens"
+_START: Final = "message.usage"
+_NOTHING: Final[dict[str, Any]] = {}
 
 
-class AnthropicUsage:
-    """The last report of each count.
+def anthropic_tokens(reports: Reports) -> Usage:
+    """The last report of each count; zeros never replace more, because totals do not fall.
 
-    A zero never replaces more, because totals do not fall: gateways send zeros at the start (real numbers come in
-    ``message_delta``) or in ``message_delta`` (they came in ``message_start``).
+    The first report of a stream counts the output before there is any, so its output is no count. Where the server
+    summarised the conversation before it answered, what that took is in no count but that of its own iteration. Other
+    iterations are part of the counts (``message``), or another model's work at another price (``advisor_message``).
     """
+    first, last = reports.get(_START, _NOTHING), reports.get("usage", _NOTHING)
+    usage = {**first, **{name: value for name, value in last.items() if value or name not in first}}
+    usage[_OUTPUT] = last.get(_OUTPUT)
+    compactions = [each for each in _iterations(usage) if each.get("type") == "compaction"]
+    parts = [_total(name, usage, compactions) for name in _INPUT]
+    prompt, cache_write, cached = parts
+    if prompt is not None:
+        prompt = REFUSED if REFUSED in parts else sum(count or 0 for count in parts)
+    written = details(usage, "cache_creation")
+    writing = [details(each, "cache_creation") for each in compactions]
+    return usage_of(
+        prompt=prompt,
+        completion=_total(_OUTPUT, usage, compactions),
+        cached=cached,
+        reasoning=details(usage, "output_tokens_details").get("thinking_tokens"),
+        cache_write=cache_write,
+        cache_write_5m=_total("ephemeral_5m_input_tokens", written, writing),
+        cache_write_1h=_total("ephemeral_1h_input_tokens", written, writing),
+    )
 
-    __slots__ = ("_counts", "_refused", "service_tier")
 
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._refused: set[str] = set()
-        self.service_tier: str | None = None
+def _iterations(usage: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    listed = usage.get("iterations")
+    return (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else iter(())
 
-    def take(self, report: object, *, with_output: bool) -> None:
-        """A ``usage`` object. The first one of a stream counts the output before there is any: ``with_output`` no."""
-        if not isinstance(report, dict):
-            return
-        self.service_tier = cut(report.get("service_tier")) or self.service_tier
-        for name in (*_INPUT, _OUTPUT) if with_output else _INPUT:
-            count = token_count(report.get(name))
-            if count == REFUSED:
-                self._refused.add(name)
-            elif count is not None:
-                self._counts[name] = count or self._counts.get(name, 0)
-                self._refused.discard(name)
 
-    def usage(self) -> Usage | None:
-        """The counts in the names that all dialects share; None without any report."""
-        if not self._counts and not self._refused:
-            return None
-        parts = [self._count(name) for name in _INPUT]
-        prompt, cache_write, cached = parts
-        if prompt is not None:
-            prompt = REFUSED if REFUSED in parts else sum(count or 0 for count in parts)
-        return usage_of(prompt=prompt, completion=self._count(_OUTPUT), cached=cached, cache_write=cache_write)
+def _total(name: str, usage: Mapping[str, Any], more: Iterable[Mapping[str, Any]]) -> int | None:
+    """A count with the same of ``more``; None if there is none, ``REFUSED`` if one of them cannot be one."""
+    counts = [token_count(each.get(name)) for each in (usage, *more)]
+    if counts[0] is None or REFUSED in counts:
+        return None if counts[0] is None else REFUSED
+    return sum(count or 0 for count in counts)
 
-    def _count(self, name: str) -> int | None:
-        return REFUSED if name in self._refused else self._counts.get(name)
+
+def _tier(reports: Reports) -> str | None:
+    first, last = reports.get(_START, _NOTHING), reports.get("usage", _NOTHING)
+    return cut(last.get("service_tier")) or cut(first.get("service_tier"))
 
 
 TOOL_BLOCKS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
@@ -121,16 +129,16 @@ class AnthropicBodyReader(WholeBodyReader):
     kind: ClassVar[type[msgspec.Struct]] = AnthropicMessage
 
     def facts_of(self, answer: AnthropicMessage, **ends: Any) -> ResponseFacts:
-        usage = AnthropicUsage()
-        usage.take(answer.usage, with_output=True)
+        reports = UsageReports()
+        reports.take("usage", answer.usage)
         content = answer.content
         return response_facts(
             response_model=cut(answer.model),
             finish_reason=cut(answer.stop_reason),
-            usage=usage.usage(),
+            reports=reports,
             tool_call_count=None if content is None else sum(block.type in TOOL_BLOCKS for block in content),
             response_id=short_text(answer.id),
-            service_tier=usage.service_tier,
+            service_tier=_tier(reports.merged),
             **ends,
         )
 
@@ -154,7 +162,7 @@ class _AnthropicEvent(msgspec.Struct, gc=False):
 
 
 class AnthropicStreamReader(EventReader):
-    __slots__ = ("_finish_reason", "_id", "_model", "_tool_calls", "_usage")
+    __slots__ = ("_finish_reason", "_id", "_model", "_reports", "_tool_calls")
 
     kind: ClassVar[type[msgspec.Struct]] = _AnthropicEvent
     rules: ClassVar[FormRules] = FormRules(texts=(b'"text":"', b'"text": "', b'"thinking":"', b'"thinking": "'))
@@ -165,7 +173,7 @@ class AnthropicStreamReader(EventReader):
         self._model: str | None = None
         self._finish_reason: str | None = None
         self._tool_calls: int | None = None  # once the message has begun
-        self._usage = AnthropicUsage()
+        self._reports = UsageReports()
 
     def read(self, event: _AnthropicEvent) -> int:
         if event.type == "error" or event.error:
@@ -177,10 +185,10 @@ class AnthropicStreamReader(EventReader):
         return response_facts(
             response_model=self._model,
             finish_reason=self._finish_reason,
-            usage=self._usage.usage(),
+            reports=self._reports,
             tool_call_count=self._tool_calls,
             response_id=self._id,
-            service_tier=self._usage.service_tier,
+            service_tier=_tier(self._reports.merged),
             **ends,
         )
 
@@ -189,7 +197,7 @@ class AnthropicStreamReader(EventReader):
         self._id = self._id or short_text(message.id)
         self._model = self._model or cut(message.model)
         self._tool_calls = self._tool_calls or 0
-        self._usage.take(message.usage, with_output=False)
+        self._reports.take(_START, message.usage)
         return 0
 
     def _block_start(self, event: _AnthropicEvent) -> int:
@@ -209,7 +217,7 @@ class AnthropicStreamReader(EventReader):
         return SAW_TOKEN if delta.thinking else 0  # signatures and citations are not tokens
 
     def _message_delta(self, event: _AnthropicEvent) -> int:
-        self._usage.take(event.usage, with_output=True)
+        self._reports.take("usage", event.usage)
         if event.delta is None or not event.delta.stop_reason:
             return 0
         self._finish_reason = cut(event.delta.stop_reason)
@@ -238,6 +246,8 @@ ANTHROPIC_MESSAGES: Final = Dialect(
     read_request=AnthropicRequest.read,
     stream_reader=AnthropicStreamReader,
     body_reader=AnthropicBodyReader,
+    signs=("content",),
+    tokens=anthropic_tokens,
 )
 ANTHROPIC_COUNT_TOKENS: Final = Dialect(
     name="anthropic_count_tokens",

@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.dialects import Dialect, Family, Seller
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import REFUSED, Usage, cut, response_facts, short_text, token_count, usage_of
+from llm_metrics_proxy.wire.framing import LIST
 from llm_metrics_proxy.wire.json_array import JsonArrayReader
 from llm_metrics_proxy.wire.requests import ModelRequest
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items, decode, read_items
@@ -209,7 +210,7 @@ class _AnswerSoFar:
         """All of it."""
         report = self.reports.merged.get(REPORT, {})
         return response_facts(
-            usage=gemini_tokens(self.reports.merged) if report else None,
+            reports=self.reports,
             response_model=self.model,
             response_id=self.id,
             finish_reason=self.finish_reason,
@@ -302,28 +303,6 @@ class GeminiArrayReader(GeminiStreamReader):
         return super().finish()
 
 
-class GeminiAnswerReader:
-    """Reads JSON, of which the first byte says what it is: an array is a stream."""
-
-    __slots__ = ("_reader",)
-
-    def __init__(self) -> None:
-        self._reader: ResponseReader | None = None
-
-    def feed(self, data: bytes) -> int:
-        """Take the next bytes; return what they showed as ``SAW_*`` bits."""
-        if self._reader is None:
-            data = data.lstrip()
-            if not data:
-                return 0
-            self._reader = GeminiArrayReader() if data.startswith(b"[") else GeminiBodyReader()
-        return self._reader.feed(data)
-
-    def finish(self) -> ResponseFacts:
-        """The facts, whether the body ended well or broke off."""
-        return (self._reader or GeminiBodyReader()).finish()
-
-
 GEMINI_GENERATE: Final = Dialect(
     name="gemini_generate",
     operation="generate_content",
@@ -334,7 +313,10 @@ GEMINI_GENERATE: Final = Dialect(
     seller=GOOGLE,
     read_request=GeminiRequest.read,
     stream_reader=GeminiStreamReader,
-    body_reader=GeminiAnswerReader,
+    body_reader=GeminiBodyReader,
+    readers={LIST: GeminiArrayReader},
+    signs=("candidates",),
+    never_empty=True,
     tokens=gemini_tokens,
 )
 GEMINI_STREAM: Final = msgspec.structs.replace(

@@ -7,7 +7,7 @@ Messages and OpenAI's chat on as they are; whose API it is, the publisher in the
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -17,10 +17,10 @@ from llm_metrics_proxy.wire.apis.gemini import GOOGLE, PLACES, PROJECTS, REPORT,
 from llm_metrics_proxy.wire.apis.openai_stream import OPENAI_CHAT
 from llm_metrics_proxy.wire.base import RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family
-from llm_metrics_proxy.wire.facts import REFUSED, Usage, response_facts, token_count, usage_of
+from llm_metrics_proxy.wire.facts import REFUSED, Usage, response_facts, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items
-from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
+from llm_metrics_proxy.wire.usage_reports import REFUSED_IN, Reports, UsageReports
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 _STATISTICS: Final = "predictions.embeddings.statistics"  # summed over what was embedded
@@ -52,12 +52,8 @@ class GoogleRequest(ModelRequest):
         )
 
 
-class _Statistics(msgspec.Struct, gc=False):
-    token_count: Any = None
-
-
 class _Embeddings(msgspec.Struct, gc=False):
-    statistics: _Statistics | None = None
+    statistics: Any = None
 
 
 class _Prediction(msgspec.Struct, gc=False):
@@ -82,23 +78,19 @@ class GoogleBodyReader(WholeBodyReader):
     def facts_of(self, answer: _GoogleAnswer, **ends: Any) -> ResponseFacts:
         reports = UsageReports()
         reports.take(REPORT, answer.usage_metadata)
-        reports.take(_STATISTICS, _statistics(answer.predictions or ()))
-        usage = google_tokens(reports.merged) if reports.merged else None
-        return response_facts(usage=usage, **ends)
-
-
-def _statistics(predictions: Sequence[_Prediction]) -> dict[str, Any] | None:
-    found = [each.embeddings.statistics for each in predictions if each.embeddings and each.embeddings.statistics]
-    if not found:
-        return None
-    counts = [token_count(each.token_count) for each in found]
-    return {"token_count": REFUSED if REFUSED in counts else sum(count or 0 for count in counts)}
+        for prediction in answer.predictions or ():
+            if prediction.embeddings is not None:
+                reports.add(_STATISTICS, prediction.embeddings.statistics)
+        return response_facts(reports=reports, **ends)
 
 
 def google_tokens(reports: Reports) -> Usage:
     """The counts of ``usageMetadata``, or the tokens of all texts that were embedded."""
     embedded = reports.get(_STATISTICS)
-    return gemini_tokens(reports) if embedded is None else usage_of(prompt=embedded.get("token_count"))
+    if embedded is None:
+        return gemini_tokens(reports)
+    refused = REFUSED_IN + _STATISTICS in reports
+    return usage_of(prompt=REFUSED if refused else embedded.get("token_count"))
 
 
 def _by_path(read: Callable[[bytes], RequestFacts]) -> Callable[[bytes], RequestFacts]:
@@ -127,11 +119,16 @@ def _google(name: str, operation: str, *paths: str, **more: Any) -> Dialect:
 
 
 GEMINI_EMBED: Final = _google(
-    "gemini_embed", "embeddings", "**/*:embedContent", "**/*:batchEmbedContents", has_output=False
+    "gemini_embed",
+    "embeddings",
+    "**/*:embedContent",
+    "**/*:batchEmbedContents",
+    has_output=False,
+    signs=("embedding", "embeddings"),
 )
 GEMINI_IMAGES: Final = _google("gemini_images", "image_generation", "**/imag*:predict")  # Imagen
 VERTEX_EMBED: Final = msgspec.structs.replace(  # what else is predicted has no reader of its own
-    GEMINI_EMBED, name="vertex_embed", paths=("**/*:predict",), provider="gcp.vertex_ai"
+    GEMINI_EMBED, name="vertex_embed", paths=("**/*:predict",), provider="gcp.vertex_ai", signs=("predictions",)
 )
 VERTEX_COUNT_TOKENS: Final = msgspec.structs.replace(
     ANTHROPIC_COUNT_TOKENS,

@@ -8,13 +8,15 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.openai_usage import counts_in_timings, openai_tokens
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import Usage, answer_usage, cut, response_facts, short_text, usage_of
+from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.server_times import openai_times
 from llm_metrics_proxy.wire.tolerant import MISSING
+from llm_metrics_proxy.wire.usage_reports import TOP, Reports, UsageReports, members_given
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 
@@ -61,20 +63,32 @@ def _facts(answer: _LlamaAnswer, **ends: Any) -> ResponseFacts:
     return response_facts(
         response_model=cut(answer.model),
         finish_reason=_finish_reason(answer),
-        usage=_usage(answer),
+        reports=_reports(answer),
         response_id=short_text(answer.id),
         times=openai_times(answer.timings, None),
         **ends,
     )
 
 
-def _usage(answer: _LlamaAnswer) -> Usage | None:
-    if isinstance(answer.usage, dict):
-        return answer_usage(answer.usage, answer.timings)
-    if answer.tokens_evaluated is None and answer.tokens_predicted is None:
-        return None
-    cached = answer.timings.get("cache_n") if isinstance(answer.timings, dict) else None
-    return usage_of(prompt=answer.tokens_evaluated, completion=answer.tokens_predicted, cached=cached)
+def _reports(answer: _LlamaAnswer) -> UsageReports:
+    reports = UsageReports()
+    counts = members_given(tokens_evaluated=answer.tokens_evaluated, tokens_predicted=answer.tokens_predicted)
+    reports.take(TOP, counts)
+    reports.take("usage", answer.usage)
+    reports.take("timings", counts_in_timings(answer.timings))
+    return reports
+
+
+def llama_tokens(reports: Reports) -> Usage:
+    """The counts of an answer in OpenAI's shape, or in llama.cpp's own."""
+    if "usage" in reports:
+        return openai_tokens(reports)
+    answer, timings = reports.get(TOP), reports.get("timings", {})
+    if answer is None:
+        return Usage()
+    return usage_of(
+        prompt=answer.get("tokens_evaluated"), completion=answer.get("tokens_predicted"), cached=timings.get("cache_n")
+    )
 
 
 def _finish_reason(answer: _LlamaAnswer) -> str | None:
@@ -129,5 +143,7 @@ LLAMA_COMPLETION: Final = Dialect(
     read_request=LlamaRequest.read,
     stream_reader=LlamaStreamReader,
     body_reader=LlamaBodyReader,
+    signs=("content", "choices", "["),  # several prompts give a list
+    tokens=llama_tokens,
 )
 DIALECTS: Final = (LLAMA_COMPLETION,)

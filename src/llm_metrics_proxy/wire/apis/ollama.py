@@ -4,25 +4,25 @@ Source: Ollama's API reference (``/api/chat``, ``/api/generate``, ``/api/embed``
 stream is one JSON object per line, the last one with ``done: true`` and all the numbers. An error in the middle is a
 line ``{"error": "text"}``, and no ``done`` follows it.
 
-Ollama streams unless asked not to, as ``application/x-ndjson``; gateways and imitations send the same lines as
-``application/json``, or without a type. Then the bytes decide. A stream's first line is an object of its own that is
-not the last one (``done: false``), or that another line follows. A whole answer is one object, ``done: true``, over
-any number of lines.
+Ollama streams unless asked not to, as ``application/x-ndjson``; gateways and imitations send the same lines under any
+type. A stream's first line is an object of its own that is not the last one (``done: false``), or that another line
+follows. A whole answer is one object, ``done: true``, over any number of lines.
 """
 
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.base import NDJSON, SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import cut, response_facts, usage_of
+from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, usage_of
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.server_times import ollama_times
 from llm_metrics_proxy.wire.tolerant import MISSING, UNREADABLE, count_items, decoder_of
+from llm_metrics_proxy.wire.usage_reports import TOP, Reports, UsageReports, members_given
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 
@@ -87,12 +87,19 @@ class OllamaLine(msgspec.Struct, gc=False):
     error: Any = None
 
 
+def ollama_tokens(reports: Reports) -> Usage:
+    """The counts in the last line, or in a whole answer."""
+    answer = reports.get(TOP, {})
+    return usage_of(prompt=answer.get("prompt_eval_count"), completion=answer.get("eval_count"))
+
+
 def line_facts(line: OllamaLine, **others: Any) -> ResponseFacts:
     """What the last line says, or a whole answer. Ollama leaves a count out that is zero."""
-    has_usage = line.prompt_eval_count is not None or line.eval_count is not None
+    reports = UsageReports()
+    reports.take(TOP, members_given(prompt_eval_count=line.prompt_eval_count, eval_count=line.eval_count))
     return response_facts(
         finish_reason=cut(line.done_reason),
-        usage=usage_of(prompt=line.prompt_eval_count, completion=line.eval_count) if has_usage else None,
+        reports=reports,
         times=ollama_times(line.total_duration, line.load_duration, line.prompt_eval_duration, line.eval_duration),
         **others,
     )
@@ -156,51 +163,12 @@ class OllamaStreamReader(EventReader):
         return line_facts(self._last, response_model=self._model, tool_call_count=self._tool_calls, **ends)
 
 
-_MAX_HELD_BYTES: Final = 64 * 1024  # a stream's first line holds one token
-_BLANK: Final = b" \t\r\n"  # between the values of JSON (RFC 8259 section 2); before the first, sent to keep alive
-
-
-class OllamaAnswerReader:
-    """Holds the first line until it shows which of the two readers is right; from then on that one reads."""
-
-    __slots__ = ("_held", "_reader")
-
-    def __init__(self) -> None:
-        self._held = b""
-        self._reader: ResponseReader | None = None
-
-    def feed(self, data: bytes) -> int:
-        """Take the next bytes; what was held shows its bits together with those that decided."""
-        if self._reader is None:
-            data = (self._held + data).lstrip(_BLANK)
-            self._reader = _reader_of(data)
-            if self._reader is None:
-                self._held = data
-                return 0
-            self._held = b""
-        return self._reader.feed(data)
-
-    def finish(self) -> ResponseFacts:
-        """The facts. An answer that stayed undecided was one object."""
-        if self._reader is None:
-            self._reader = OllamaBodyReader()
-            self._reader.feed(self._held)
-        return self._reader.finish()
-
-
-def _reader_of(begun: bytes) -> ResponseReader | None:
-    """The reader for an answer that begins like this; ``None`` if that is still open."""
-    line, end, rest = begun.partition(b"\n")
-    undecided = OllamaBodyReader() if len(begun) > _MAX_HELD_BYTES else None  # blank lines may follow without end
-    if not end:
-        return undecided
+def opens_stream(line: bytes) -> bool:
+    """Whether an answer's first line is not its last one."""
     try:
-        first = decoder_of(OllamaLine)(line)
+        return decoder_of(OllamaLine)(line).done is False
     except UNREADABLE:
-        return OllamaBodyReader()  # an object over several lines, or odd: the body's reader makes the best of it
-    if first.done is False or (rest and not rest.isspace()):
-        return OllamaStreamReader()
-    return undecided
+        return False
 
 
 OLLAMA_CHAT: Final = Dialect(
@@ -211,8 +179,10 @@ OLLAMA_CHAT: Final = Dialect(
     provider="ollama",
     read_request=OllamaRequest.read,
     stream_reader=OllamaStreamReader,
-    body_reader=OllamaAnswerReader,
-    stream_types=NDJSON,
+    body_reader=OllamaBodyReader,
+    opens_stream=opens_stream,
+    signs=("done", "role", "response"),
+    tokens=ollama_tokens,
 )
 OLLAMA_GENERATE: Final = msgspec.structs.replace(
     OLLAMA_CHAT, name="ollama_generate", operation="text_completion", paths=("/api/generate",)
@@ -226,6 +196,8 @@ OLLAMA_EMBED: Final = Dialect(
     read_request=OllamaEmbedRequest.read,
     body_reader=OllamaBodyReader,
     has_output=False,
+    signs=("embeddings", "embedding"),
+    tokens=ollama_tokens,
 )
 DIALECTS: Final = (
     OLLAMA_CHAT,

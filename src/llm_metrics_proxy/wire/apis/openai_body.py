@@ -5,23 +5,15 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.openai_requests import EmbeddingsRequest
+from llm_metrics_proxy.wire.apis.openai_usage import counts_in_timings, openai_tokens, usage_of_groq
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.facts import (
-    ENDS_OF_TEXT,
-    PlainUsage,
-    Usage,
-    answer_usage,
-    cut,
-    plain_usage,
-    response_facts,
-    short_text,
-)
+from llm_metrics_proxy.wire.facts import ENDS_OF_TEXT, cut, response_facts, short_text
 from llm_metrics_proxy.wire.server_times import openai_times
-from llm_metrics_proxy.wire.tolerant import UNREADABLE, decoder_of
+from llm_metrics_proxy.wire.tolerant import MISSING, UNREADABLE, decoder_of
+from llm_metrics_proxy.wire.usage_reports import UsageReports, kept_of_one
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 
@@ -39,6 +31,7 @@ class OpenAIAnswer(msgspec.Struct, gc=False):
     service_tier: Any = None
     timings: Any = None  # llama.cpp
     stats: Any = None  # LM Studio
+    x_groq: Any = None
 
 
 class OpenAIChoice(msgspec.Struct, gc=False):
@@ -47,6 +40,7 @@ class OpenAIChoice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
     index: Any = 0
     error: Any = None  # OpenRouter: the provider failed after the head was sent
+    usage: Any = None  # Kimi, in streams
 
 
 def answer_error(answer: OpenAIAnswer) -> ErrorFacts | None:
@@ -76,22 +70,20 @@ class _PlainChoice(_WholeChoice, gc=False):
 
 
 class _PlainChatAnswer(msgspec.Struct, gc=False):
-    """An answer as nearly all are: no error in it, and every count one. Anything else fails to decode."""
+    """An answer as nearly all are: no error in it, and nothing that few servers add. Anything else fails to decode."""
 
     model: str | None = None
     choices: list[_PlainChoice] | None = None
-    usage: PlainUsage | None = None
+    usage: msgspec.Raw = MISSING
     error: None = None
     object: str | None = None
     id: str | None = None
     service_tier: str | None = None
     timings: None = None
     stats: None = None
+    x_groq: None = None
 
 
-_NONE: Final = UsageSource.NONE  # an attribute of an enum is slow to look up
-_REPORTED: Final = UsageSource.REPORTED
-_NO_USAGE: Final = Usage()
 _decode_plain: Final = decoder_of(_PlainChatAnswer)
 
 
@@ -119,10 +111,16 @@ class OpenAIBodyReader(WholeBodyReader):
         return error or next((error_facts(value) or ErrorFacts() for value in failed), None)
 
     def facts_of(self, answer: _ChatAnswer, **ends: Any) -> ResponseFacts:
+        reports = UsageReports()
+        reports.take("usage", answer.usage)
+        reports.take("x_groq.usage", usage_of_groq(answer.x_groq))
+        reports.take("timings", counts_in_timings(answer.timings))
+        for choice in answer.choices or ():
+            reports.take("choices[0].usage", choice.usage)
         return response_facts(
             response_model=cut(answer.model),
             finish_reason=_finish_reason(answer.choices) if answer.choices else None,
-            usage=answer_usage(answer.usage, answer.timings),
+            reports=reports,
             tool_call_count=_tool_call_count(answer.choices),
             response_id=short_text(answer.id),
             service_tier=short_text(answer.service_tier),
@@ -135,7 +133,6 @@ class OpenAIBodyReader(WholeBodyReader):
 def _plain_facts(answer: _PlainChatAnswer) -> ResponseFacts:
     """As ``facts_of`` would say it, by the shortest way: nearly every answer that is not streamed passes here."""
     choices = answer.choices
-    usage = _NO_USAGE if answer.usage is None else plain_usage(answer.usage)
     model, answer_id = answer.model, answer.id
     finish_reason: str | None = None
     tool_call_count: int | None = None
@@ -147,19 +144,12 @@ def _plain_facts(answer: _PlainChatAnswer) -> ResponseFacts:
     return ResponseFacts(
         response_model=model[:MAX_TEXT_CHARS] if model else None,
         finish_reason=finish_reason,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        total_tokens=usage.total_tokens,
-        cached_tokens=usage.cached_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        usage_source=_NONE if usage is _NO_USAGE or usage.is_empty else _REPORTED,
         terminal=True,
-        cache_write_tokens=usage.cache_write_tokens,
         tool_call_count=tool_call_count,
         service_tier=cut(answer.service_tier),
         response_id=answer_id[:MAX_TEXT_CHARS] if answer_id else None,
-        upstream_cost_usd=usage.cost_usd,
         refused=refused,
+        usage_reported=None if answer.usage is MISSING else kept_of_one("usage", answer.usage),
     )
 
 
@@ -204,5 +194,7 @@ OPENAI_EMBEDDINGS: Final = Dialect(
     read_request=EmbeddingsRequest.read,
     body_reader=OpenAIBodyReader,
     has_output=False,
+    signs=("data", "embeddings", "embedding", "vectors", "["),  # llama.cpp, without a prefix, gives a list
+    tokens=openai_tokens,
 )
 DIALECTS: Final = (OPENAI_EMBEDDINGS,)

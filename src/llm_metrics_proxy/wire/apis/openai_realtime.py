@@ -8,18 +8,20 @@ has many; each is billed with its whole input, so their counts are summed.
 nothing else: the server ended it then, or no response had ended well before.
 """
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qs
 
 import msgspec
 
-from llm_metrics_proxy.wire.apis.openai_responses import ResponsesItem, ResponsesRequest, is_call
+from llm_metrics_proxy.wire.apis.openai_responses import ResponsesItem, ResponsesRequest, is_call, responses_tokens
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.facts import Usage, cut, input_output_usage, response_facts
+from llm_metrics_proxy.wire.facts import cut, response_facts
 from llm_metrics_proxy.wire.tolerant import decode
-from llm_metrics_proxy.wire.websocket import FrameReader
+from llm_metrics_proxy.wire.usage_reports import UsageReports
+from llm_metrics_proxy.wire.websocket import MAX_MESSAGE_BYTES, FrameReader
 
 _ENDS: Final = frozenset({"response.done", "response.completed", "response.incomplete", "response.failed"})
 _HINTS: Final = (b'"response.', b'"session.', b'"error"')  # most messages are sound, and long: they are not decoded
@@ -55,17 +57,22 @@ class RealtimeReader:
     ``error`` is the newest error that the server reported, whether or not it failed the session.
     """
 
-    __slots__ = ("_answered", "_client_ended", "_goes_on", "_model", "_tool_calls", "_usage", "error", "frames")
+    __slots__ = ("_answered", "_client_ended", "_goes_on", "_model", "_reports", "_tool_calls", "error", "frames")
 
-    def __init__(self) -> None:
-        self.frames = FrameReader()
+    reads_requests: ClassVar[bool] = False
+
+    def __init__(self, deflate: Deflate | None = None) -> None:
+        self.frames = FrameReader.of_server(MAX_MESSAGE_BYTES, deflate)
         self.error: ErrorFacts | None = None
         self._goes_on = True  # the server's last word was no error
         self._answered = False  # a response ended well
         self._client_ended = False
         self._model: str | None = None
         self._tool_calls: int | None = None
-        self._usage: Usage | None = None
+        self._reports = UsageReports()
+
+    def asked(self, _message: bytes) -> None:
+        """The query names the model, and what clients say is mostly sound: it is not read."""
 
     def feed(self, data: bytes) -> int:
         """Take the next bytes; a response that ended is ``SAW_TERMINAL``."""
@@ -78,12 +85,17 @@ class RealtimeReader:
         """The client ended the session, with or without a close frame. After the server's end it changes nothing."""
         self._client_ended = self._client_ended or not self.frames.closing
 
+    @property
+    def was_left(self) -> bool:
+        """It may end at any time."""
+        return False
+
     def finish(self) -> ResponseFacts:
         """The sums over the session. It may end at any time, so any end is ``terminal``."""
         failed = not self._goes_on and not (self._client_ended and self._answered)
         return response_facts(
             response_model=self._model,
-            usage=self._usage,
+            reports=self._reports,
             terminal=True,
             malformed=self.frames.broken,
             error=self.error if failed else None,
@@ -108,9 +120,7 @@ class RealtimeReader:
 
     def _response_ended(self, response: _RealtimeResponse) -> int:
         self._tool_calls = (self._tool_calls or 0) + sum(map(is_call, response.output or ()))
-        usage = input_output_usage(response.usage)
-        if usage is not None:
-            self._usage = usage if self._usage is None else _sum(self._usage, usage)
+        self._reports.add("response.usage", response.usage)
         if response.status == "failed":
             details = response.status_details
             return SAW_TERMINAL | self._error_seen(None if details is None else details.error)
@@ -128,17 +138,6 @@ def _type_of(message: bytes) -> str | None:
     return None if event is None else event.type
 
 
-def _sum(one: Usage, other: Usage) -> Usage:
-    """Counts of both; one that a report left out was not refused, and adds nothing."""
-
-    def add(name: str) -> Any:
-        known = [count for count in (getattr(one, name), getattr(other, name)) if count is not None]
-        return sum(known) if known else None
-
-    counts = {name: add(name) for name in Usage.__struct_fields__}
-    return Usage(**counts | {"rejected": one.rejected or other.rejected})
-
-
 def model_in_query(target: bytes) -> str | None:
     """The model of a session: ``?model=``, or Azure's ``?deployment=``; None if the query has neither."""
     query = target.partition(b"?")[2]
@@ -154,8 +153,10 @@ def model_in_query(target: bytes) -> str | None:
 OPENAI_REALTIME: Final = Dialect(
     name="openai_realtime",
     operation="realtime",
-    paths=("realtime", "/openai/realtime"),
+    paths=("realtime", "realtime/translations", "/openai/realtime"),
     method="GET",
-    read_request=ResponsesRequest.read,  # a session over a WebSocket, which RealtimeReader reads
+    read_request=ResponsesRequest.read,
+    session_reader=RealtimeReader,
+    tokens=responses_tokens,
 )
 DIALECTS: Final = (OPENAI_REALTIME,)

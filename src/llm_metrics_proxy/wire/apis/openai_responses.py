@@ -8,14 +8,16 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.openai_usage import reported_cost
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
-from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.dialects import FETCH, Dialect
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import cut, input_output_usage, response_facts, short_text
+from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of, with_reasoning
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING, count_items, decode
+from llm_metrics_proxy.wire.usage_reports import REFUSED_IN, Reports, UsageReports
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 
@@ -71,6 +73,25 @@ class ResponsesObject(msgspec.Struct, gc=False):
     error: Any = None
 
 
+def responses_tokens(reports: Reports) -> Usage:
+    """The counts of a response, or of all responses of a session."""
+    value = reports.get("usage") or reports.get("response.usage") or {}
+    given = details(value, "input_tokens_details") or details(value, "input_token_details")  # the latter: Realtime
+    made = details(value, "output_tokens_details") or details(value, "output_token_details")
+    usage = with_reasoning(
+        usage_of(
+            prompt=value.get("input_tokens"),
+            completion=value.get("output_tokens"),
+            total=value.get("total_tokens"),
+            cached=given.get("cached_tokens"),
+            reasoning=made.get("reasoning_tokens"),
+            cache_write=given.get("cache_write_tokens"),
+            cost=reported_cost(value),
+        )
+    )
+    return msgspec.structs.replace(usage, rejected=True) if REFUSED_IN + "response.usage" in reports else usage
+
+
 def is_call(item: ResponsesItem) -> bool:
     """The model calls something: ``function_call``, ``custom_tool_call``, ``web_search_call``, ``mcp_call``, …."""
     return isinstance(item.type, str) and item.type.endswith("_call")
@@ -106,10 +127,12 @@ class ResponsesBodyReader(WholeBodyReader):
         return response_error(answer)
 
     def facts_of(self, answer: ResponsesObject, **ends: Any) -> ResponseFacts:
+        reports = UsageReports()
+        reports.take("usage", answer.usage)
         return response_facts(
             response_model=cut(answer.model),
             finish_reason=finish_reason_of(answer),
-            usage=input_output_usage(answer.usage),
+            reports=reports,
             tool_call_count=None if answer.output is None else sum(map(is_call, answer.output)),
             response_id=short_text(answer.id),
             service_tier=cut(answer.service_tier),
@@ -120,6 +143,8 @@ class ResponsesBodyReader(WholeBodyReader):
 
 _DELTA: Final = ".delta"
 _REFUSAL: Final = "response.refusal.delta"
+_RESULTS: Final = "_output_content.delta"  # what a tool of the server's gave, such as ``response.shell_call_…``
+_PICTURE: Final = ".partial_image"
 _ENDS: Final = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
 _NAMED_CALLS: Final = frozenset({"function_call", "custom_tool_call", "mcp_call"})
 
@@ -129,13 +154,14 @@ class _ResponsesEvent(msgspec.Struct, gc=False):
     response: ResponsesObject | None = None
     item: ResponsesItem | None = None
     delta: Any = None  # a text; only whether it is empty matters
+    partial_image_b64: msgspec.Raw = MISSING
     error: Any = None
     code: Any = None  # of a flat error
     message: Any = None
 
 
 class ResponsesStreamReader(EventReader):
-    __slots__ = ("_finish_reason", "_last", "_refused", "_tool_calls")
+    __slots__ = ("_finish_reason", "_last", "_refused", "_reports", "_tool_calls")
 
     kind: ClassVar[type[msgspec.Struct]] = _ResponsesEvent
     rules: ClassVar[FormRules] = FormRules(
@@ -150,6 +176,7 @@ class ResponsesStreamReader(EventReader):
         super().__init__()
         self._finish_reason: str | None = None
         self._refused = False
+        self._reports = UsageReports()
         self._tool_calls: int | None = None  # once the response has begun
         self._last = ResponsesObject()  # the newest of what is known of it
 
@@ -164,7 +191,9 @@ class ResponsesStreamReader(EventReader):
                 return 0
             self._tool_calls = (self._tool_calls or 0) + 1
             return SAW_VISIBLE if event.item.type in _NAMED_CALLS and event.item.name else 0
-        if kind.endswith(_DELTA) and event.delta:
+        if kind.endswith(_PICTURE):
+            return SAW_VISIBLE if len(memoryview(event.partial_image_b64)) > len('""') else 0
+        if kind.endswith(_DELTA) and event.delta and not kind.endswith(_RESULTS):
             self.only_text = True
             self._refused = self._refused or kind == _REFUSAL
             return SAW_TOKEN if kind.startswith("response.reasoning") else SAW_VISIBLE
@@ -180,7 +209,7 @@ class ResponsesStreamReader(EventReader):
         response.model = response.model or last.model
         response.id = short_text(response.id) or last.id
         response.service_tier = cut(response.service_tier) or last.service_tier
-        response.usage = response.usage if isinstance(response.usage, dict) else last.usage
+        self._reports.take("response.usage", response.usage)
         self._last = response
         self._tool_calls = self._tool_calls or 0
         if not ended:
@@ -197,7 +226,7 @@ class ResponsesStreamReader(EventReader):
         return response_facts(
             response_model=cut(last.model),
             finish_reason=self._finish_reason,
-            usage=input_output_usage(last.usage),
+            reports=self._reports,
             tool_call_count=self._tool_calls,
             response_id=last.id,
             service_tier=last.service_tier,
@@ -218,5 +247,38 @@ OPENAI_RESPONSES: Final = Dialect(
     read_request=ResponsesRequest.read,
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
+    signs=("output",),
+    tokens=responses_tokens,
 )
-DIALECTS: Final = (OPENAI_RESPONSES,)
+# An answer that was made in the background, or is only read again. Its id, which no list shows, is the right to it.
+OPENAI_RESPONSES_FETCH: Final = msgspec.structs.replace(
+    OPENAI_RESPONSES,
+    name="openai_responses_fetch",
+    operation=FETCH,
+    paths=("responses/{id}", "/openai/responses/{id}"),
+    method="GET",
+)
+OPENAI_RESPONSES_CANCEL: Final = msgspec.structs.replace(
+    OPENAI_RESPONSES_FETCH,
+    paths=("responses/{id}/cancel", "/openai/responses/{id}/cancel"),
+    method="POST",
+)
+OPENAI_RESPONSES_COMPACT: Final = msgspec.structs.replace(
+    OPENAI_RESPONSES,
+    name="openai_responses_compact",
+    paths=("responses/compact", "/openai/responses/compact"),
+    stream_reader=None,
+)
+OPENAI_INPUT_TOKENS: Final = Dialect(
+    name="openai_input_tokens",
+    operation="count_tokens",
+    paths=("responses/input_tokens", "/openai/responses/input_tokens"),
+    read_request=ResponsesRequest.read,  # no reader: it counts a prompt that is not run, and no tokens were used
+)
+DIALECTS: Final = (
+    OPENAI_RESPONSES,
+    OPENAI_RESPONSES_FETCH,
+    OPENAI_RESPONSES_CANCEL,
+    OPENAI_RESPONSES_COMPACT,
+    OPENAI_INPUT_TOKENS,
+)

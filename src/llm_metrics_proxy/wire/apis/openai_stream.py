@@ -13,14 +13,16 @@ import msgspec
 from llm_metrics_proxy.wire.apis.openai_body import OpenAIAnswer, OpenAIBodyReader, OpenAIChoice, answer_error
 from llm_metrics_proxy.wire.apis.openai_requests import ChatRequest, CompletionRequest
 from llm_metrics_proxy.wire.apis.openai_tool_calls import ToolCalls
+from llm_metrics_proxy.wire.apis.openai_usage import counts_in_timings, openai_tokens, usage_of_groq
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.facts import Usage, answer_usage, cut, response_facts, short_text
+from llm_metrics_proxy.wire.facts import cut, response_facts, short_text
 from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
 from llm_metrics_proxy.wire.server_times import openai_times
+from llm_metrics_proxy.wire.usage_reports import UsageReports
 
 _THINKING_PARTS: Final = ("thinking", "reasoning")
 
@@ -48,7 +50,9 @@ class _ChatChunk(OpenAIAnswer, gc=False):
 
 
 class OpenAIStreamReader(EventReader):
-    __slots__ = ("_finish_reason", "_id", "_model", "_refused", "_stats", "_tier", "_timings", "_tool_calls", "_usage")
+    __slots__ = (
+        "_finish_reason", "_id", "_model", "_refused", "_reports", "_stats", "_tier", "_timings", "_tool_calls",
+    )  # fmt: skip
 
     kind: ClassVar[type[msgspec.Struct]] = _ChatChunk
     rules: ClassVar[FormRules] = FormRules(texts=(b'"content":"',))
@@ -60,7 +64,7 @@ class OpenAIStreamReader(EventReader):
         self._refused = False  # some choice brought a refusal
         self._id: str | None = None
         self._tier: str | None = None
-        self._usage: Usage | None = None  # the last report
+        self._reports = UsageReports()
         self._timings: Any = None  # the last ones: with `timings_per_token` every event has them
         self._stats: Any = None
         self._tool_calls: ToolCalls | None = None  # once there was a choice
@@ -76,20 +80,23 @@ class OpenAIStreamReader(EventReader):
             return self.error_seen(answer_error(event))
         self.only_text = event.timings is None
         was_terminal = self.terminal
-        seen = self._read_choices(event.choices) if event.choices else 0
+        seen = self._read_choices(event.choices, was_terminal) if event.choices else 0
         if not self.only_text:
             self._timings = event.timings
         if event.stats is not None:
             self._stats = event.stats
         if event.usage is not None:
-            self._read_usage(event.usage, was_terminal)
+            self._read_usage("usage", event.usage, was_terminal)
+        if event.x_groq is not None:
+            self._read_usage("x_groq.usage", usage_of_groq(event.x_groq), was_terminal)
         return seen
 
     def facts(self, **ends: Any) -> ResponseFacts:
+        self._reports.take("timings", counts_in_timings(self._timings))
         return response_facts(
             response_model=self._model,
             finish_reason=self._finish_reason,
-            usage=answer_usage(None, self._timings) if self._usage is None else self._usage,
+            reports=self._reports,
             tool_call_count=None if self._tool_calls is None else self._tool_calls.count,
             response_id=self._id,
             service_tier=self._tier,
@@ -98,7 +105,7 @@ class OpenAIStreamReader(EventReader):
             **ends,
         )
 
-    def _read_choices(self, choices: list[_StreamedChoice]) -> int:
+    def _read_choices(self, choices: list[_StreamedChoice], was_terminal: bool) -> int:
         if len(choices) > 1:  # several choices in one event: the first one's reason counts
             choices = sorted(choices, key=_index)
         seen = 0
@@ -112,6 +119,8 @@ class OpenAIStreamReader(EventReader):
                     self._refused = True
                 if delta.tool_calls or delta.function_call:
                     self._tool_calls.take(choice.index, delta.tool_calls, delta.function_call)
+            if choice.usage is not None:
+                self._read_usage("choices[0].usage", choice.usage, was_terminal)
             if choice.error:
                 seen |= self.error_seen(error_facts(choice.error))
                 continue  # its finish reason, `error`, does not end it
@@ -123,7 +132,7 @@ class OpenAIStreamReader(EventReader):
                     self._finish_reason = cut(choice.finish_reason)
         return seen
 
-    def _read_usage(self, value: object, was_terminal: bool) -> None:
+    def _read_usage(self, where: str, value: object, was_terminal: bool) -> None:
         """The last report counts: running ones (vLLM's continuous_usage_stats, Gemini) are totals so far.
 
         Zeros before the stream has ended do not count: Ollama's completions send them with every chunk, the one with
@@ -132,8 +141,8 @@ class OpenAIStreamReader(EventReader):
         if not isinstance(value, dict):
             return
         some = value.get("total_tokens") or value.get("prompt_tokens") or value.get("completion_tokens")
-        if some or (was_terminal and self._usage is None):
-            self._usage = answer_usage(value, self._timings)
+        if some or (was_terminal and not self._reports.merged):
+            self._reports.take(where, value)
             self.only_text = False
 
 
@@ -164,6 +173,9 @@ OPENAI_CHAT: Final = Dialect(
     stream_reader=OpenAIStreamReader,
     body_reader=OpenAIBodyReader,
     can_inject_usage=True,
+    signs=("choices",),
+    never_empty=True,
+    tokens=openai_tokens,
 )
 OPENAI_COMPLETIONS: Final = Dialect(
     name="openai_completions",
@@ -173,6 +185,9 @@ OPENAI_COMPLETIONS: Final = Dialect(
     stream_reader=OpenAIStreamReader,
     body_reader=OpenAIBodyReader,
     can_inject_usage=True,
+    signs=("choices",),
+    never_empty=True,
+    tokens=openai_tokens,
 )
 DIALECTS: Final = (
     OPENAI_CHAT,

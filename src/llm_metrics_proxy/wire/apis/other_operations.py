@@ -10,13 +10,16 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.openai_usage import reported_cost
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
+from llm_metrics_proxy.wire.framing import BodyFraming
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING
+from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 _ENDS: Final = (".done", ".completed")
@@ -57,18 +60,15 @@ class _OtherAnswer(msgspec.Struct, gc=False):
     error: Any = None
 
 
-def _usage(answer: _OtherAnswer) -> Usage | None:
-    value = answer.usage
-    if not isinstance(value, dict) and isinstance(answer.meta, dict):
-        value = answer.meta.get("tokens")
-    if not isinstance(value, dict):
-        return None
+def other_tokens(reports: Reports) -> Usage:
+    """The counts in ``usage``, else in Cohere's ``meta``."""
+    value = reports.get("usage") or details(reports.get("meta", {}), "tokens")
     return usage_of(
         prompt=value.get("prompt_tokens", value.get("input_tokens")),
         completion=value.get("completion_tokens", value.get("output_tokens")),
         total=value.get("total_tokens"),
         cached=details(value, "input_tokens_details").get("cached_tokens"),
-        cost=value.get("cost"),
+        cost=reported_cost(value),
     )
 
 
@@ -80,8 +80,10 @@ class OtherBodyReader(WholeBodyReader):
     kind: ClassVar[type[msgspec.Struct]] = _OtherAnswer
 
     def facts_of(self, answer: _OtherAnswer, **ends: Any) -> ResponseFacts:
-        response_id = short_text(answer.id)
-        return response_facts(response_model=cut(answer.model), usage=_usage(answer), response_id=response_id, **ends)
+        response_id, reports = short_text(answer.id), UsageReports()
+        reports.take("usage", answer.usage)
+        reports.take("meta", answer.meta)
+        return response_facts(response_model=cut(answer.model), reports=reports, response_id=response_id, **ends)
 
 
 class OtherStreamReader(EventReader):
@@ -90,7 +92,7 @@ class OtherStreamReader(EventReader):
     What is generated (text, sound, a picture) is output; the events that end it carry the usage.
     """
 
-    __slots__ = ("_model", "_usage")
+    __slots__ = ("_model", "_reports")
 
     kind: ClassVar[type[msgspec.Struct]] = _OtherAnswer
     rules: ClassVar[FormRules] = FormRules(texts=(b'"delta":"', b'"audio":"'))
@@ -100,23 +102,26 @@ class OtherStreamReader(EventReader):
     def __init__(self) -> None:
         super().__init__()
         self._model: str | None = None
-        self._usage: Usage | None = None
+        self._reports = UsageReports()
 
     def read(self, event: _OtherAnswer) -> int:
         kind = event.type if isinstance(event.type, str) else ""
         if event.error or kind == "error":
             return self.member_error_seen(event.error)
         self._model = self._model or cut(event.model)
-        usage = _usage(event)
-        if usage is not None:
-            self._usage = usage
+        self._reports.take("usage", event.usage)
+        self._reports.take("meta", event.meta)
         if kind.endswith(_ENDS):
             return self.end_seen()
-        self.only_text = usage is None
+        self.only_text = event.usage is None and event.meta is None
         return SAW_VISIBLE if event.delta or event.audio or kind.endswith(_PICTURES) else 0
 
     def facts(self, **ends: Any) -> ResponseFacts:
-        return response_facts(response_model=self._model, usage=self._usage, **ends)
+        return response_facts(response_model=self._model, reports=self._reports, **ends)
+
+
+SOUND: Final = frozenset({BodyFraming.BINARY})  # and pictures
+TEXTS: Final = frozenset({BodyFraming.TEXT})
 
 
 def _other(name: str, operation: str, *paths: str, streams: bool = False, **more: Any) -> Dialect:
@@ -127,21 +132,28 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
         read_request=OtherRequest.read,
         stream_reader=OtherStreamReader if streams else None,
         body_reader=OtherBodyReader,
-        only_json=True,
+        tokens=other_tokens,
         **more,
     )
 
 
-# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's.
-RERANK: Final = _other("rerank", "rerank", "rerank", "reranking", "/v2/rerank", provider=None, has_output=False)
-OPENAI_MODERATIONS: Final = _other("openai_moderations", "moderation", "moderations", has_output=False)
-OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True)
-OPENAI_TRANSCRIPTIONS: Final = _other("openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True)
-OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations")
+# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's. TEI answers with a list.
+RERANK: Final = _other(
+    "rerank", "rerank", "rerank", "reranking", "/v2/rerank",
+    provider=None, has_output=False, signs=("results", "data", "["),
+)  # fmt: skip
+OPENAI_MODERATIONS: Final = _other(
+    "openai_moderations", "moderation", "moderations", has_output=False, signs=("results",)
+)
+OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True, raw=SOUND)
+OPENAI_TRANSCRIPTIONS: Final = _other(
+    "openai_transcriptions", "transcription", "**/audio/transcriptions", streams=True, raw=TEXTS
+)
+OPENAI_TRANSLATIONS: Final = _other("openai_translations", "translation", "**/audio/translations", raw=TEXTS)
 OPENAI_IMAGES: Final = _other(
     "openai_images", "image_generation",
     "**/images/generations", "**/images/edits", "**/images/variations",
-    streams=True,
+    streams=True, raw=SOUND,
 )  # fmt: skip
 DIALECTS: Final = (
     RERANK,

@@ -1,0 +1,53 @@
+"""What a reader found, with the counts in what it says was reported: they meet in the metrics process otherwise."""
+
+from collections.abc import Iterator
+from functools import cache
+
+import msgspec
+
+from llm_metrics_proxy.record import UsageSource
+from llm_metrics_proxy.wire.apis.ollama import OLLAMA_CHAT, OllamaStreamReader
+from llm_metrics_proxy.wire.apis.openai_realtime import OPENAI_REALTIME, RealtimeReader
+from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.endpoints import DIALECTS
+from llm_metrics_proxy.wire.token_counts import tokens_from
+
+
+def _readers() -> Iterator[tuple[object, Dialect]]:
+    for dialect in DIALECTS:
+        yield dialect.body_reader, dialect
+        yield dialect.stream_reader, dialect
+    yield OllamaStreamReader, OLLAMA_CHAT
+    yield RealtimeReader, OPENAI_REALTIME
+
+
+@cache
+def dialect_of(reader: type) -> Dialect:
+    """One that is read by it; dialects with the same reader count alike."""
+    known = dict(_readers())
+    return next(known[kind] for kind in reader.__mro__ if kind in known)
+
+
+def counted(reader: ResponseReader) -> ResponseFacts:
+    """The facts at the end."""
+    facts = reader.finish()
+    if facts.usage_reported is None:
+        return facts
+    first = getattr(reader, "first", None)  # of a test's reader that lets the first bytes choose
+    dialect = dialect_of(type(reader)) if first is None else first.dialect
+    usage = tokens_from(facts.usage_reported, dialect.name)
+    assert usage is not None
+    return msgspec.structs.replace(
+        facts,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        total_tokens=usage.total_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        usage_source=UsageSource.NONE if usage.is_empty else UsageSource.REPORTED,
+        usage_rejected=usage.rejected,
+        upstream_cost_usd=usage.cost_usd,
+        usage_reported=None,
+    )
