@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anthropic import AnthropicVertex
 from google import genai
 from google.genai import errors, types
 from google.oauth2.credentials import Credentials
@@ -13,8 +14,8 @@ from google.oauth2.credentials import Credentials
 from tests.proxy.client import get, post
 from tests.proxy.conftest import Stage
 from tests.proxy.harness import ProxyWorker
-from tests.upstream import CHUNKED, FakeUpstream, Pause, Request, Script, Send, chunk, head, response
-from tests.wire.streams import GEMINI, gemini_usage, generated, google_array, google_sse
+from tests.upstream import CHUNKED, FakeUpstream, Pause, Request, Script, Send, chunk, chunked, head, response
+from tests.wire.streams import ANTHROPIC, CHAT, GEMINI, gemini_usage, generated, google_array, google_sse
 
 pytestmark = pytest.mark.system
 
@@ -31,6 +32,8 @@ def google_handler(asked: Request) -> Script:
     """The API reference: the method behind the model, indented JSON, streams of server-sent events or an array."""
     path, _, query = asked.target.partition("?")
     model, _, method = path.rpartition("/")[2].partition(":")
+    if "/publishers/anthropic/" in path:
+        return _claude(asked, model)
     if asked.method == "GET":
         card = {"name": f"models/{model}", "displayName": "Gemini", "inputTokenLimit": 1_048_576}
         return _json({"models": [{**card, "name": "models/gemini-x"}]} if model == "models" else card)
@@ -61,6 +64,19 @@ def google_handler(asked: Request) -> Script:
     for piece in pieces[:-1]:
         script += [Send(chunk(piece)), Pause(0.02)]
     return [*script, Send(chunk(pieces[-1]) + b"0\r\n\r\n")]
+
+
+def _claude(asked: Request, model: str) -> Script:
+    """Anthropic's Messages as Vertex AI passes them on: without a model in the body."""
+    body = asked.json()
+    if model == "count-tokens":
+        return _json({"input_tokens": 14})
+    assert ("anthropic_version" in body, "model" in body) == (True, False)
+    if body.get("stream"):
+        return [Send(head(200, ("content-type", "text/event-stream"), CHUNKED) + chunked(*ANTHROPIC))]
+    usage = {"input_tokens": 25, "cache_read_input_tokens": 5, "output_tokens": 7}
+    return _json({"id": "msg_vrtx_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-20250514",
+                  "content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn", "usage": usage})  # fmt: skip
 
 
 def _json(value: object, status: int = 200) -> Script:
@@ -231,3 +247,48 @@ def test_a_key_has_one_id_in_header_and_query_and_is_written_nowhere(server: Fak
     assert [record.endpoint for record in records] == [path.decode(), path.decode(), "/v1beta/models"]
     assert KEY not in repr(records)
     assert not any(key in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_anthropics_client_for_vertex_ai(playing: Stage) -> None:
+    url = f"http://127.0.0.1:{playing.proxy.port}/v1"
+    hello: Any = [{"role": "user", "content": "Hi"}]
+    model = "claude-sonnet-4@20250514"
+    with AnthropicVertex(
+        region="europe-west1", project_id="p-1", access_token="ya29.token", base_url=url, max_retries=0
+    ) as client:
+        whole = client.messages.create(model=model, max_tokens=50, messages=hello)
+        with client.messages.stream(model=model, max_tokens=50, messages=hello) as stream:
+            streamed = stream.get_final_message()
+        assert client.messages.count_tokens(model=model, messages=hello).input_tokens == 14
+    assert (whole.usage.output_tokens, streamed.usage.output_tokens) == (7, 89)
+    first, second, third = playing.proxy.records(3)
+    assert [record.model for record in (first, second, third)] == [model] * 3
+    assert [record.dialect for record in (first, second, third)] == [
+        "vertex_messages", "vertex_messages", "vertex_count_tokens"
+    ]  # fmt: skip
+    assert [record.is_streaming for record in (first, second)] == [False, True]
+    assert (first.prompt_tokens, first.completion_tokens, first.cached_tokens) == (30, 7, 5)
+    assert (second.prompt_tokens, second.completion_tokens, second.tool_call_count) == (40, 89, 1)
+    assert second.time_to_first_token_ms is not None
+    assert first.endpoint == f"/v1/projects/p-1/locations/europe-west1/publishers/anthropic/models/{model}:rawPredict"
+    assert third.usage_source == "none"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("publishers/mistralai/models/mistral-small-2503:streamRawPredict", {"model": "mistral-small-2503"},
+         {"dialect": "vertex_raw_chat", "model": "mistral-small-2503"}),
+        ("endpoints/openapi/chat/completions", {"model": "meta/llama-4-maverick-17b-128e-instruct-maas"},
+         {"dialect": "vertex_chat", "model": "meta/llama-4-maverick-17b-128e-instruct-maas"}),
+    ],
+)  # fmt: skip
+def test_other_makers_chats_on_vertex_ai_are_read(
+    path: str, body: dict[str, Any], told: dict[str, Any], stage: Stage
+) -> None:
+    with stage.play([Send(head(200, ("content-type", "text/event-stream"), CHUNKED) + chunked(*CHAT))]):
+        asked = json.dumps({**body, "stream": True, "messages": [{"role": "user", "content": "Hi"}]}).encode()
+        stage.proxy.ask(post(asked, path=b"/v1/projects/p-1/locations/us-central1/" + path.encode()))
+        record = stage.proxy.record()
+    expected = {**told, "is_streaming": True, "prompt_tokens": 4, "completion_tokens": 3, "content_chunks": 3}
+    assert {fact: getattr(record, fact) for fact in expected} == expected
