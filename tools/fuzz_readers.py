@@ -19,12 +19,14 @@ from typing import Any, Final
 
 from tests.wire import streams
 from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
+from tests.wire.apis.test_gemini_interactions import ANSWER as INTERACTION
 from tests.wire.apis.test_openai_body import CHAT
 from tests.wire.apis.test_openai_realtime import CREATED, SOUND, done, failed, told
 from tests.wire.apis.test_openai_responses import ANSWER as RESPONSE
 
 from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader
 from llm_metrics_proxy.wire.apis.gemini import GeminiArrayReader, GeminiBodyReader
+from llm_metrics_proxy.wire.apis.gemini_interactions import InteractionBodyReader
 from llm_metrics_proxy.wire.apis.google_others import GoogleBodyReader
 from llm_metrics_proxy.wire.apis.ollama import OllamaBodyReader
 from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
@@ -88,6 +90,7 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     "gemini-body": (GeminiBodyReader, _json(streams.GEMINI[2])),
     "gemini-body-small": (lambda: GeminiBodyReader(64), _json(streams.GEMINI[2])),
     "gemini-array": (GeminiArrayReader, [b"".join(streams.google_array(*streams.GEMINI))]),
+    "interaction-body": (InteractionBodyReader, _json(INTERACTION)),
     "google-body": (GoogleBodyReader, _json({"predictions": [{"embeddings": {"statistics": {"token_count": 6}}}]})),
     "error-body": (ErrorBodyReader, _json({"error": {"message": "sk-abcdef123456", "code": 7}}, {"detail": [{}]})),
 }

@@ -15,7 +15,8 @@ from tests.proxy.client import get, post
 from tests.proxy.conftest import Stage
 from tests.proxy.harness import ProxyWorker
 from tests.upstream import CHUNKED, FakeUpstream, Pause, Request, Script, Send, chunk, chunked, head, response
-from tests.wire.streams import ANTHROPIC, CHAT, GEMINI, gemini_usage, generated, google_array, google_sse
+from tests.wire.apis.test_gemini_interactions import ANSWER as INTERACTION
+from tests.wire.streams import ANTHROPIC, CHAT, GEMINI, INTERACTIONS, gemini_usage, generated, google_array, google_sse
 
 pytestmark = pytest.mark.system
 
@@ -32,6 +33,10 @@ def google_handler(asked: Request) -> Script:
     """The API reference: the method behind the model, indented JSON, streams of server-sent events or an array."""
     path, _, query = asked.target.partition("?")
     model, _, method = path.rpartition("/")[2].partition(":")
+    if path.endswith("/interactions"):
+        if asked.json().get("stream"):
+            return [Send(head(200, ("content-type", "text/event-stream"), CHUNKED) + chunked(*INTERACTIONS))]
+        return _json(INTERACTION)
     if "/publishers/anthropic/" in path:
         return _claude(asked, model)
     if asked.method == "GET":
@@ -204,6 +209,21 @@ def test_an_error_in_the_middle_reaches_the_client_and_the_record(through: genai
     record = playing.proxy.record()
     assert (record.success, record.content_chunks, record.upstream_error_type) == (False, 2, "RESOURCE_EXHAUSTED")
     assert record.retry_after_ms == 34500.0
+
+
+def test_interactions_whole_and_streamed(through: genai.Client, playing: Stage) -> None:
+    asked: Any = {"model": "gemini-2.5-pro", "input": "What is the weather?"}
+    whole = through.interactions.create(**asked)
+    events = list(through.interactions.create(**asked, stream=True))
+    assert (whole.id, len(events)) == ("int-1", len(INTERACTIONS))
+    expected = {
+        "dialect": "gemini_interactions", "model": "gemini-2.5-pro", "message_count": 1, "prompt_tokens": 15,
+        "completion_tokens": 17, "reasoning_tokens": 9, "finish_reason": "requires_action", "outcome": "completed",
+    }  # fmt: skip
+    first, second = playing.proxy.records(2)
+    for record in (first, second):
+        assert {fact: getattr(record, fact) for fact in expected} == expected
+    assert (first.is_streaming, second.is_streaming, second.content_chunks) == (False, True, 7)
 
 
 def test_a_blocked_prompt_is_complete_and_flagged(through: genai.Client, playing: Stage) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from llm_metrics_proxy.wire.apis.anthropic import AnthropicStreamReader
 from llm_metrics_proxy.wire.apis.gemini import GeminiStreamReader
+from llm_metrics_proxy.wire.apis.gemini_interactions import InteractionStreamReader
 from llm_metrics_proxy.wire.apis.llama_native import LlamaStreamReader
 from llm_metrics_proxy.wire.apis.ollama import OllamaStreamReader
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesStreamReader
@@ -234,6 +235,40 @@ GEMINI: Final = [
     )),
 ]  # fmt: skip
 
+
+def interaction(kind: str, **members: Any) -> bytes:
+    """An event of Google's Interactions API."""
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), compact({"event_type": kind, **members, "event_id": "e-1"}))
+
+
+def step_delta(index: int, **delta: Any) -> bytes:
+    return interaction("step.delta", index=index, delta=delta)
+
+
+INTERACTION_USAGE: Final = {
+    "total_input_tokens": 12, "total_tool_use_tokens": 3, "total_output_tokens": 8, "total_thought_tokens": 9,
+    "total_cached_tokens": 4, "total_tokens": 32,
+    "output_tokens_by_modality": [{"modality": "text", "tokens": 8}],
+}  # fmt: skip
+INTERACTIONS: Final = [
+    interaction("interaction.created", interaction={"id": "int-1", "model": "gemini-x", "status": "in_progress"}),
+    interaction("step.start", index=0, step={"type": "thought"}),
+    step_delta(0, type="thought_summary", content={"type": "text", "text": "Weather."}),
+    step_delta(0, type="thought_signature", signature="Eo8B"),
+    interaction("step.stop", index=0),
+    interaction("step.start", index=1, step={"type": "model_output"}),
+    *(step_delta(1, type="text", text=text) for text in ("It", " is", " cold")),
+    interaction("step.stop", index=1, usage={"total_input_tokens": 12, "total_output_tokens": 3}),
+    interaction("step.start", index=2, step={"type": "function_call", "id": "c1", "name": "weather", "arguments": {}}),
+    step_delta(2, type="arguments_delta", arguments='{"city":'),
+    step_delta(2, type="arguments_delta", arguments='"Paris"}'),
+    interaction("step.stop", index=2),
+    interaction("interaction.completed", interaction={
+        "id": "int-1", "model": "gemini-x", "status": "requires_action", "service_tier": "standard",
+        "usage": INTERACTION_USAGE,
+    }),
+]  # fmt: skip
+
 ALL: Final[dict[str, tuple[Callable[[], ResponseReader], list[bytes]]]] = {
     "openai": (OpenAIStreamReader, CHAT),
     "anthropic": (AnthropicStreamReader, ANTHROPIC),
@@ -242,4 +277,5 @@ ALL: Final[dict[str, tuple[Callable[[], ResponseReader], list[bytes]]]] = {
     "audio": (OtherStreamReader, TRANSCRIPT),
     "llama": (LlamaStreamReader, LLAMA),
     "gemini": (GeminiStreamReader, google_sse(*GEMINI)),
+    "interactions": (InteractionStreamReader, INTERACTIONS),
 }

@@ -170,6 +170,7 @@ OPERATIONS = {
     "openai_moderations": "moderation", "openai_speech": "speech", "openai_transcriptions": "transcription",
     "openai_translations": "translation", "openai_images": "image_generation",
     "gemini_generate": "generate_content", "gemini_stream": "generate_content", "gemini_count_tokens": "count_tokens",
+    "gemini_interactions": "generate_content",
     "gemini_embed": "embeddings", "gemini_images": "image_generation", "vertex_embed": "embeddings",
     "vertex_count_tokens": "count_tokens", "vertex_messages": "chat", "vertex_raw_chat": "chat", "vertex_chat": "chat",
     "openai_responses_websocket": "chat", "openai_responses_fetch": "fetch", "openai_responses_compact": "chat",
@@ -191,7 +192,15 @@ def test_telemetry_and_pricing_take_from_the_table_what_they_said_in_4_3() -> No
     assert pricer._only_input == {
         "openai_embeddings", "ollama_embed", "rerank", "openai_moderations", "gemini_embed", "vertex_embed",
     }  # fmt: skip
-    google = ("gemini_generate", "gemini_stream", "gemini_embed", "gemini_images", "vertex_embed", "vertex_chat")
+    google = (
+        "gemini_generate",
+        "gemini_stream",
+        "gemini_interactions",
+        "gemini_embed",
+        "gemini_images",
+        "vertex_embed",
+        "vertex_chat",
+    )
     assert pricer._sellers == {
         "anthropic_messages": ("anthropic", "claude"),
         "vertex_messages": ("anthropic", "claude"),

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from llm_metrics_proxy.wire.apis import (
     anthropic,
     gemini,
+    gemini_interactions,
     google_others,
     llama_native,
     ollama,
@@ -68,6 +69,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     *llama_native.DIALECTS,
     *ollama.DIALECTS,
     *gemini.DIALECTS,
+    *gemini_interactions.DIALECTS,
     *google_others.DIALECTS,
     *other_operations.DIALECTS,
 )
@@ -77,6 +79,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DIALECTS,
     google_others.LATER,
+    *gemini_interactions.KEPT,
     *openai_objects.ENDPOINTS,
     Endpoint(paths=("score", "classify", "pooling", "tokenize", "detokenize")),  # vLLM, llama.cpp
     Endpoint(paths=("/embedding", "/apply-template")),  # llama.cpp
