@@ -25,7 +25,7 @@ TO_BRACKET: Final = re.compile(rb'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\
 BLANK: Final = re.compile(rb"[ \t\r\n]*+")
 
 _QUOTE, _COMMA, _COLON = b'",:'
-_CLOSER: Final = {ord("{"): ord("}"), ord("["): ord("]")}
+CLOSER: Final = {ord("{"): ord("}"), ord("["): ord("]")}
 
 
 class JsonShrinker:
@@ -101,7 +101,7 @@ class JsonShrinker:
             self._sound = (len(self._kept), bytes(self._closers))
         elif byte == _COLON:
             return self._colon(stop)
-        elif byte in _CLOSER:
+        elif byte in CLOSER:
             return self._open(byte, stop)
         else:
             return self._close(data, stop)
@@ -121,11 +121,11 @@ class JsonShrinker:
     def _open(self, byte: int, position: int) -> int:
         self._kept.append(byte)
         if len(self._closers) == self._max_depth:
-            self._kept.append(_CLOSER[byte])
+            self._kept.append(CLOSER[byte])
             self._skipped_depth = 1
             self._state = self._skip
         else:
-            self._closers.append(_CLOSER[byte])
+            self._closers.append(CLOSER[byte])
             self._sound = (len(self._kept), bytes(self._closers))
         return position + 1
 
@@ -172,7 +172,7 @@ class JsonShrinker:
         byte = data[stop]
         if byte == _QUOTE:
             self._state = self._skip_string
-        elif byte in _CLOSER:
+        elif byte in CLOSER:
             self._skipped_depth = 1
             self._state = self._skip
         else:
@@ -188,7 +188,7 @@ class JsonShrinker:
         byte = data[stop]
         if byte == _QUOTE:
             self._state = self._skip_string
-        elif byte in _CLOSER:
+        elif byte in CLOSER:
             self._skipped_depth += 1
         else:
             self._skipped_depth -= 1

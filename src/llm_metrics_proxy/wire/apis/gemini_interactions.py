@@ -45,7 +45,7 @@ def interaction_tokens(reports: Reports) -> Usage:
     return gemini_tokens({REPORT: {name: report.get(theirs) for name, theirs in _NAMES.items()}})
 
 
-class _Config(msgspec.Struct):
+class _InteractionConfig(msgspec.Struct):
     max_output_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -57,10 +57,10 @@ class InteractionRequest(ModelRequest):
     agent: str | None = None
     input: msgspec.Raw = MISSING
     tools: msgspec.Raw = MISSING
-    generation_config: _Config | None = None
+    generation_config: _InteractionConfig | None = None
 
     def facts(self) -> RequestFacts:
-        config = self.generation_config or _Config()
+        config = self.generation_config or _InteractionConfig()
         self.model = self.model or self.agent
         return self._facts(
             max_tokens=config.max_output_tokens,
