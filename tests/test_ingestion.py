@@ -625,3 +625,21 @@ def test_stopping_does_not_wait_for_a_disk_that_is_full(site: Site) -> None:
     assert "full" in str(site.ingestor.status().last_error)
     site.store._connection.pragma("max_page_count", 1_000_000)
     assert site.ingest() == 500
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_tokens_are_counted_from_what_was_reported_whether_that_is_kept_or_not(site: Site, keeps: bool) -> None:
+    reported = '{"usage":{"prompt_tokens":20,"completion_tokens":5}}'
+    facts = {"dialect": "openai_chat", "usage_reported": reported, "total_tokens": None}
+    site.ingestor.keep_reports(keeps)
+    writer = site.writer()
+    for index in range(3):
+        writer.closed(an_ended_record(index, **facts))
+    writer.closed(an_ended_record(3))  # of a worker of 4.4, which counted itself
+    writer.flush()
+    site.ingest()
+    shown = (
+        "SELECT usage_reported, prompt_tokens, completion_tokens, total_tokens, usage_source FROM completion_requests"
+    )
+    counted = (reported if keeps else None, 20, 5, 25, "reported")
+    assert site.reader.query(f"{shown} ORDER BY id") == [counted] * 3 + [(None, None, None, 30, "none")]

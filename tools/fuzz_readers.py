@@ -19,21 +19,38 @@ from typing import Any, Final
 
 from tests.wire import streams
 from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
+from tests.wire.apis.test_anthropic_batches import RESULTS
 from tests.wire.apis.test_gemini_interactions import ANSWER as INTERACTION
+from tests.wire.apis.test_generate import SGLANG, TGI
+from tests.wire.apis.test_koboldcpp import ANSWER as KOBOLD
+from tests.wire.apis.test_koboldcpp import STREAM as KOBOLD_STREAM
+from tests.wire.apis.test_lmstudio import RESULT as LMSTUDIO
+from tests.wire.apis.test_lmstudio import STREAM as LMSTUDIO_STREAM
+from tests.wire.apis.test_mistral import STREAM as CONVERSATION
 from tests.wire.apis.test_openai_body import CHAT
-from tests.wire.apis.test_openai_realtime import CREATED, SOUND, done, failed, told
+from tests.wire.apis.test_openai_realtime import CREATED, IN_TOKENS, SOUND, done, failed, heard, told
 from tests.wire.apis.test_openai_responses import ANSWER as RESPONSE
+from tests.wire.apis.test_openai_responses_session import BEGIN, CLOSING, LIMITS, TURN
+from tests.wire.apis.test_openai_responses_session import told as lost
+from tests.wire.test_deflate import deflated
 
 from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader
+from llm_metrics_proxy.wire.apis.anthropic_batches import BatchResultsReader
 from llm_metrics_proxy.wire.apis.gemini import GeminiArrayReader, GeminiBodyReader
 from llm_metrics_proxy.wire.apis.gemini_interactions import InteractionBodyReader
+from llm_metrics_proxy.wire.apis.generate import GenerateBodyReader, GenerateStreamReader
 from llm_metrics_proxy.wire.apis.google_others import GoogleBodyReader
+from llm_metrics_proxy.wire.apis.koboldcpp import KoboldBodyReader, KoboldStreamReader
+from llm_metrics_proxy.wire.apis.lmstudio import LmStudioBodyReader, LmStudioStreamReader
+from llm_metrics_proxy.wire.apis.mistral import ConversationBodyReader, ConversationStreamReader
 from llm_metrics_proxy.wire.apis.ollama import OllamaBodyReader
 from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesBodyReader
+from llm_metrics_proxy.wire.apis.openai_responses_session import ResponsesSession
 from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.endpoints import DIALECTS
 from llm_metrics_proxy.wire.error_body import ErrorBodyReader
@@ -52,6 +69,12 @@ _MOST_SPOILINGS: Final = 6
 
 def _json(*values: Any) -> list[bytes]:
     return [json.dumps(value).encode() for value in values]
+
+
+_GENERATED: Final = _json(
+    [{"text": "x", "meta_info": {"prompt_tokens": 5, "completion_tokens": 2, "finish_reason": {"type": "stop"}}}] * 2,
+    {"generated_text": "x", "details": {"generated_tokens": 2, "prefill": [{"id": 1}], "finish_reason": "length"}},
+)
 
 
 class AnyAnswer:
@@ -78,6 +101,10 @@ _ANY: Final = [
 
 TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     **{name: (make, [b"".join(events)]) for name, (make, events) in streams.ALL.items()},
+    **{
+        f"{name}-small": (lambda make=make: streams.with_bound(make(), 64), [b"".join(events)])  # type: ignore[misc]
+        for name, (make, events) in streams.ALL.items()
+    },
     "openai-body": (OpenAIBodyReader, _json(CHAT)),
     "openai-body-small": (lambda: OpenAIBodyReader(64), _json(CHAT)),
     "anthropic-body": (AnthropicBodyReader, _json(MESSAGE)),
@@ -86,12 +113,29 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     **{f"any {dialect.name}": (partial(AnyAnswer, dialect), _ANY) for dialect in DIALECTS if dialect.body_reader},
     "responses-body": (ResponsesBodyReader, _json(RESPONSE)),
     "other-body": (OtherBodyReader, _json({"model": "m", "usage": {"input_tokens": 1}, "meta": {"tokens": {}}})),
+    "anthropic-batch": (BatchResultsReader, [b"".join(RESULTS)]),
+    "generate": (GenerateStreamReader, [b"".join(SGLANG), b"".join(TGI)]),
+    "generate-body": (GenerateBodyReader, _GENERATED),
+    "generate-body-small": (lambda: GenerateBodyReader(64), _GENERATED),
+    "koboldcpp": (KoboldStreamReader, [b"".join(KOBOLD_STREAM)]),
+    "koboldcpp-body": (KoboldBodyReader, _json(KOBOLD)),
+    "lmstudio": (LmStudioStreamReader, [b"".join(LMSTUDIO_STREAM)]),
+    "lmstudio-body": (LmStudioBodyReader, _json(LMSTUDIO)),
+    "conversation": (ConversationStreamReader, [b"".join(CONVERSATION)]),
+    "conversation-body": (ConversationBodyReader, _json({"outputs": [{"type": "x"}], "usage": {"prompt_tokens": 5}})),
     "realtime": (RealtimeReader, [CREATED + SOUND + done() + told() + done() + failed()]),
     "gemini-body": (GeminiBodyReader, _json(streams.GEMINI[2])),
     "gemini-body-small": (lambda: GeminiBodyReader(64), _json(streams.GEMINI[2])),
     "gemini-array": (GeminiArrayReader, [b"".join(streams.google_array(*streams.GEMINI))]),
     "interaction-body": (InteractionBodyReader, _json(INTERACTION)),
     "google-body": (GoogleBodyReader, _json({"predictions": [{"embeddings": {"statistics": {"token_count": 6}}}]})),
+    "realtime-deflated": (lambda: RealtimeReader(Deflate()), [deflated(CREATED + SOUND + heard(IN_TOKENS) + done())]),
+    "responses-session": (ResponsesSession, [LIMITS + TURN + lost() + BEGIN + CLOSING]),
+    "responses-session-deflated": (lambda: ResponsesSession(Deflate()), [deflated(LIMITS + TURN + lost() + BEGIN)]),
+    "responses-session-deflated-apart": (
+        lambda: ResponsesSession(Deflate(server_takeover=False)),
+        [deflated(LIMITS + TURN + lost() + BEGIN, takeover=False)],
+    ),
     "error-body": (ErrorBodyReader, _json({"error": {"message": "sk-abcdef123456", "code": 7}}, {"detail": [{}]})),
 }
 

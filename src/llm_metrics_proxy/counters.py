@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
+from llm_metrics_proxy.quotas import QuotaBook
 from llm_metrics_proxy.record import RequestRecord, UsageSource, is_fetch, was_streamed
 from llm_metrics_proxy.wire.error_types import OUTCOMES
 
@@ -119,6 +120,7 @@ class CounterBook:
 
     def __init__(self, model_limit: int = 100, *, label_limit: int = 50) -> None:
         """``model_limit`` distinct models, ``label_limit`` of each other label (endpoints, finish reasons, …)."""
+        self.quotas = QuotaBook()
         self._limits = (model_limit, label_limit)
         self._published: Mapping[SeriesLabels, bytes] = {}  # what is stored, and so may be shown
         self._clear()
@@ -145,6 +147,7 @@ class CounterBook:
                 series = self._series[key] = Series()
         self._dirty.add(key)
 
+        self.quotas.observe(record)
         outcome = record.outcome
         series.outcomes[outcome] = series.outcomes.get(outcome, 0) + 1
         if record.success:
@@ -195,6 +198,7 @@ class CounterBook:
 
     def confirm(self) -> None:
         """What was last taken is stored: show exactly that."""
+        self.quotas.confirm()
         if self._taken:
             self._published = {**self._published, **self._taken}
             self._taken = {}

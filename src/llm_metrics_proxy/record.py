@@ -117,16 +117,18 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         group=Grouping("who asked", in_rollups=True), shown=Shown(128, 10),
     )] = None
     user: Annotated[str | None, Column(
-        TEXT, "`user` of the request's body, cut to 256 characters", place=8, label="table.user",
-        filter=Filter("`user` of the request's body, exactly.",
-            flag=Flag("`user` of the request's body."),
+        TEXT, "`user` of the request's body, else the user that another field names, cut to 256 characters", place=8,
+        label="table.user",
+        filter=Filter("The user that the request names, exactly as recorded.",
+            flag=Flag("The user that the request names."),
             rule=RuleKey("Only requests of this user.", "a user, as records show it")),
-        group=Grouping("`user` of the request's body", in_rollups=True), shown=Shown(120, 14),
+        group=Grouping("user that the request names", in_rollups=True), shown=Shown(120, 14),
     )] = None
     user_agent: Annotated[str | None, Column(
         TEXT, "first product of User-Agent, such as OpenAI/Python 2.1", place=9,
         filter=Filter("The first product of User-Agent, exactly as recorded.",
             flag=Flag("First product of User-Agent, as recorded."), is_chip=False),
+        group=Grouping("first product of User-Agent"),
     )] = None
     api_key_id: Annotated[str | None, Column(
         TEXT, "first 12 hex digits of HMAC-SHA-256 of the key; the key is not kept", place=7, label="table.key",
@@ -340,6 +342,77 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     cache_write_1h_tokens: Annotated[int | None, Column(
         TOKENS, "reported input tokens written to a cache for an hour", step=12,
     )] = None
+    app: Annotated[str | None, Column(
+        TEXT, "application that asked, by the name that it has in headers, else its library's", place=6,
+        label="table.app", step=12,
+        filter=Filter("The application that asked, exactly as recorded.",
+            flag=Flag("Application that asked."),
+            rule=RuleKey("Only requests of this application.", "an application, as records show it")),
+        group=Grouping("application that asked"), shown=Shown(110, 10),
+    )] = None
+    session_id: Annotated[str | None, Column(
+        TEXT, "session or conversation that the request belongs to, as the client names it", place=8,
+        label="table.session", step=12,
+        filter=Filter("The session that the request belongs to, exactly.",
+            flag=Flag("Session that it belongs to.")),
+        group=Grouping("session that the request belongs to"), shown=Shown(150, 15),
+    )] = None
+    session_source: Annotated[str | None, Column(
+        TEXT, "field that named the session, such as header:session-id or body:metadata.user_id", place=9, step=12,
+        filter=Filter("The field that named the session.", flag=Flag("Field that named the session."), is_chip=False),
+        group=Grouping("field that named the session", explored=False),
+    )] = None
+    agent_id: Annotated[str | None, Column(
+        TEXT, "agent within the session that asked; none: the session's own", place=8, label="table.agent", step=12,
+        filter=Filter("The agent within a session, exactly.", flag=Flag("Agent within a session.")),
+        group=Grouping("agent within a session"), shown=Shown(150, 16),
+    )] = None
+    parent_agent_id: Annotated[str | None, Column(
+        TEXT, "agent, or session, that started this one", place=8, step=12,
+        filter=Filter("The agent, or session, that started this one.",
+            flag=Flag("Agent, or session, that started it."), is_chip=False),
+        group=Grouping("agent, or session, that started this one", explored=False),
+    )] = None
+    cache_miss_reason: Annotated[str | None, Column(
+        TEXT, "why the server's prompt cache was not used, in its words, if the request asked for that", place=9,
+        step=12,
+        filter=Filter("Why the server's prompt cache was not used, in its words.",
+            flag=Flag("Why the prompt cache was not used."), is_chip=False),
+        group=Grouping("why the server's prompt cache was not used"),
+    )] = None
+    cache_missed_tokens: Annotated[int | None, Column(
+        TOKENS, "input tokens behind the first difference, by the server's estimate", step=12,
+    )] = None
+    quota_status: Annotated[str | None, Column(
+        TEXT, "whether the subscription's limits let it pass, in the server's words", place=19, step=12,
+        filter=Filter("Whether the subscription's limits let it pass, in the server's words.",
+            flag=Flag("What the subscription's limits said."), is_chip=False),
+        group=Grouping("what the subscription's limits said", explored=False),
+    )] = None
+    quota_limit: Annotated[str | None, Column(
+        TEXT, "which of the limits that was about, in the server's words", step=12,
+    )] = None
+    quota_plan: Annotated[str | None, Column(TEXT, "subscription's plan, in the server's words", step=12)] = None
+    quota_overage_status: Annotated[str | None, Column(
+        TEXT, "whether use beyond the subscription is allowed, in the server's words", step=12,
+    )] = None
+    quota_credits_left: Annotated[float | None, Column(
+        NUMBER, "bought credits that are left beside the subscription", step=12,
+    )] = None
+    quota_primary_used_percent: Annotated[float | None, Column(
+        NUMBER, "used of the subscription's shorter window, mostly 5 hours; over 100: overdrawn", step=12,
+    )] = None
+    quota_primary_window_ms: Annotated[float | None, Column(DURATION, "length of that window", step=12)] = None
+    quota_primary_reset_ms: Annotated[float | None, Column(
+        DURATION, "until that window begins anew, from the answer's head", step=12,
+    )] = None
+    quota_secondary_used_percent: Annotated[float | None, Column(
+        NUMBER, "used of the subscription's longer window, mostly 7 days; over 100: overdrawn", step=12,
+    )] = None
+    quota_secondary_window_ms: Annotated[float | None, Column(DURATION, "length of that window", step=12)] = None
+    quota_secondary_reset_ms: Annotated[float | None, Column(
+        DURATION, "until that window begins anew, from the answer's head", step=12,
+    )] = None
 
 
 # What a formula calculates.
@@ -375,6 +448,12 @@ DERIVED: Final = (
 RESTATED: Final = ("success", "outcome", "error_type")
 # Raw columns that only a streamed answer has: formulas from 4.0.0 on give NULL for all others, whatever was written.
 STREAM_TIMES: Final = ("time_to_first_token_ms", "time_to_first_output_ms", "time_to_last_token_ms")
+# Raw columns that are counted from ``usage_reported`` when the record is stored; what older programs stored is as they
+# counted it. A migration may count again from what was reported, and from that alone.
+COUNTED: Final = (
+    "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "usage_source",
+    "usage_rejected", "cache_write_tokens", "upstream_cost_usd", "cache_write_5m_tokens", "cache_write_1h_tokens",
+)  # fmt: skip
 # What a formula calculates, in its order: a version that calculates more puts it behind what there was.
 BY_FORMULA: Final = (
     "tokens_per_second", "error_category", "error_phase", *RESTATED,

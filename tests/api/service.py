@@ -18,8 +18,8 @@ def ports(database: Database, **changes: Any) -> ApiPorts:
     """Ports of a service that is well, changed by ``changes``."""
     if token := changes.pop("token", None):
         changes["sessions"] = Sessions(token)
-    given = {"reader": database.reader, "book": CounterBook(), "service_status": lambda: RUNNING, **changes}
-    return ApiPorts(clock=lambda: NOW_UNIX_S, **given)
+    given = {"reader": database.reader, "book": CounterBook(), "service_status": lambda: RUNNING}
+    return ApiPorts(**{"clock": lambda: NOW_UNIX_S, **given, **changes})
 
 
 def client(database: Database, **changes: Any) -> TestClient:

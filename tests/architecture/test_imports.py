@@ -49,7 +49,8 @@ ALLOWED: dict[str, set[str]] = {
         "rollups", "ownership",
     },
     "upkeep": {"errors", "storage", "storage.base", "rollups", "migration"},
-    "counters": {"errors", "record", "wire"},  # of wire: the names of outcomes
+    "quotas": {"record"},
+    "counters": {"errors", "record", "wire", "quotas"},  # of wire: the names of outcomes
     "metrics_service": {"errors", "record", "storage.base", "wire"},
     "pricing": {"globs", "wire"},  # of wire: the table of endpoints, as telemetry
     "telemetry": {"errors", "record", "tls_reasons", "wire"},
@@ -61,8 +62,8 @@ ALLOWED: dict[str, set[str]] = {
     "export.parquet": {"columns", "record", "export", "metrics_service"},
     "reports": {"errors", "record", "storage.base", "analytics", "metrics_service"},
     "api": {
-        "errors", "columns", "record", "storage.base", "scoreboard", "counters", "analytics", "metrics_service",
-        "ingestion", "wire", "export", "reports", "watch", "forwarded", "doors", "descriptors",
+        "errors", "columns", "record", "storage.base", "scoreboard", "counters", "quotas", "analytics",
+        "metrics_service", "ingestion", "wire", "export", "reports", "watch", "forwarded", "doors", "descriptors",
     },
     # Of analytics: which metrics there are.
     "config.values": set(),  # the settings as processes get them, without the library that validates them

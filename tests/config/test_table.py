@@ -76,7 +76,8 @@ def test_rows_know_what_kind_of_flag_they_need() -> None:
     table = rows()
     assert [name for name, row in table.items() if row.is_secret] == ["metrics_token", "otlp_headers"]
     assert [name for name, row in table.items() if row.is_list] == [
-        "allowed_hosts", "allowed_origins", "allow_paths", "trusted_proxies",
+        "allowed_hosts", "allowed_origins", "allow_paths", "trusted_proxies", "identity_app", "identity_session_id",
+        "identity_agent_id", "identity_parent_agent_id", "identity_user", "identity_hash", "identity_not_stored",
     ]  # fmt: skip
     assert table["insecure"].flags == "--insecure/--no-insecure"
     assert table["data_dir"].flags == "--data-dir"

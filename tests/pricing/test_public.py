@@ -35,21 +35,26 @@ def by_the_library(provider: Provider, model: ModelInfo, tokens: Tokens, moment:
         cache_write_tokens=tokens.written,
         output_reasoning_tokens=tokens.reasoning,
     )
-    context = {"service_tier": tier} if tier else None
+    context = told(tier)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.calc_price(usage, provider, genai_request_timestamp=moment, price_context=context).total_price
 
 
+def told(tier: str | None) -> dict[str, str] | None:
+    """What the library is told of a tier."""
+    return {"service_tier": tier, **({"processing": "batch"} if tier == "batch" else {})} if tier else None
+
+
 @pytest.mark.grid
 def test_every_model_costs_what_the_library_says() -> None:
-    random, compared, tiers = Random(1), 0, [None, "default", "priority", "flex"]
+    random, compared, tiers = Random(1), 0, [None, "default", "priority", "flex", "batch"]
     for provider, model in models():
         for tokens in SHAPES:
             moment, tier = random.choice(TIMES), random.choice(tiers)
             tariff = public.tariff(provider.id, model.id, tier)
             assert tariff is not None, (provider.id, model.id)
-            price = model.get_prices(moment, {"service_tier": tier} if tier else None)
+            price = model.get_prices(moment, told(tier))
             if not {name for name, value in price.__dict__.items() if value is not None} & KNOWN:
                 continue
             ours = cost_usd(tariff.at(moment.isoformat()), tokens)
@@ -60,6 +65,17 @@ def test_every_model_costs_what_the_library_says() -> None:
             assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-15), (provider.id, model.id, tokens, moment, tier)
             compared += 1
     assert compared > 5_000
+
+
+def test_a_batch_costs_what_the_list_says_of_batches() -> None:
+    """Anthropic's half price, which the list has since its entries of October 2026."""
+    tokens, now = Tokens(1000, 500, 100, 50, 10), "2026-11-01T00:00:00+00:00"
+    plain, batch = (public.tariff("anthropic", "claude-haiku-4-5", tier) for tier in (None, "batch"))
+    assert plain is not None
+    assert batch is not None
+    whole, half = cost_usd(plain.at(now), tokens), cost_usd(batch.at(now), tokens)
+    assert whole is not None
+    assert half == pytest.approx(whole / 2)
 
 
 def test_prices_that_hold_at_some_hours_only_hold_then() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.answers import ResponseHead
+from llm_metrics_proxy.proxy.asker import Askers
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.capacity import ClientCapacity
 from llm_metrics_proxy.proxy.context import Context
@@ -195,6 +196,7 @@ class Desk:
                 allowed_origins=told.allowed_origins,
             ),
             key_ids=KeyIds(b"k"),
+            askers=Askers(b"k"),
             health=lambda: {"status": "ok"},
             bodies=BodyMemory(slot, told.max_buffered_bytes),
             capacity=ClientCapacity(slot, told.max_connections),

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -14,6 +15,7 @@ from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
 from llm_metrics_proxy.proxy.exchange import Exchange
 from llm_metrics_proxy.proxy.exchange import ExchangeState as State
 from llm_metrics_proxy.record import Outcome, RequestRecord, UsageSource
+from llm_metrics_proxy.wire.apis.openai_stream import OPENAI_CHAT
 from llm_metrics_proxy.wire.base import (
     SAW_ERROR,
     SAW_OUTPUT,
@@ -22,7 +24,9 @@ from llm_metrics_proxy.wire.base import (
     ErrorFacts,
     RequestFacts,
     ResponseFacts,
+    Verdict,
 )  # fmt: skip
+from llm_metrics_proxy.wire.first_bytes import reader_for
 from tests.examples import examples
 from tests.proxy.harness import assert_consistent
 
@@ -160,6 +164,105 @@ def test_a_client_that_leaves_after_the_end_marker_has_all_there_is(facts: Respo
     if outcome == "client_disconnected":
         assert record.error_type == "disconnect_mid_stream"
     assert_consistent(record)
+
+
+# Rows of STANDARDS: the first terminal event, then how the connection ended. What this proxy did itself is its own.
+AN_ERROR_DECIDES = [
+    Cause.CLIENT_GONE, Cause.CLIENT_STALLED, Cause.RESET, Cause.PROTOCOL, Cause.IDLE_TIMEOUT, Cause.SHUTDOWN,
+    Cause.SLOW_BODY, Cause.BAD_BODY, Cause.TOO_LARGE,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", AN_ERROR_DECIDES)
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        (streamed(terminal=False, error=ErrorFacts(type="overloaded_error", message="Overloaded")), 200),
+        (ResponseFacts(error=ErrorFacts(type="overloaded_error", message="Overloaded")), 200),
+        (ResponseFacts(terminal=True, error=ErrorFacts(type="overloaded_error", message="Overloaded")), 529),
+    ],
+)
+def test_an_error_that_was_read_decides_whoever_closes_first(cause: Cause, facts: ResponseFacts, status: int) -> None:
+    exchange = exchange_in(State.RESPONDING, facts, status)
+    exchange.response_body(b"x", START + 5 * MS, START + 5 * MS)
+    record = exchange.fail(cause, START + 9 * MS)
+    assert record.outcome in {"upstream_error", "stream_error"}
+    assert (record.upstream_error_type, record.error_message) == ("overloaded_error", "Overloaded")
+    assert (record.error_type, record.status_code, record.success) == ("overloaded_error", status, False)
+    assert_consistent(record)
+
+
+def test_an_error_status_decides_before_a_byte_of_its_body() -> None:
+    record = exchange_in(State.RESPONDING, ResponseFacts(error=ErrorFacts()), 503).fail(Cause.CLIENT_GONE, START + MS)
+    assert (record.outcome, record.error_type, record.status_code) == ("upstream_error", "http_503", 503)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_what_was_no_answer_is_no_success_and_no_words_of_the_server(verdict: Verdict) -> None:
+    facts = ResponseFacts(terminal=True, error=ErrorFacts(verdict=verdict, message="An HTML page"))
+    record = exchange_in(State.RESPONDING, facts).finish(START + 9 * MS, START + 8 * MS)
+    assert (record.success, record.error_type, record.error_message) == (False, verdict.value, "An HTML page")
+    assert (record.upstream_error_code, record.upstream_error_type, record.status_code) == (None, None, 200)
+    assert record.outcome == ("upstream_error" if verdict is Verdict.NOT_AN_ANSWER else "stream_truncated")
+
+
+def test_what_came_is_judged_once_it_is_complete_and_never_if_it_broke_off() -> None:
+    page = b"<html><title>Log in</title></html>"
+    for end, outcome in (("complete", "upstream_error"), (Cause.CLIENT_GONE, "client_disconnected")):
+        exchange = exchange_in(State.AWAITING)
+        exchange.response_head(START + 4 * MS, 200, reader_for(OPENAI_CHAT, 200, b"text/html"), None)
+        exchange.head_sent = True
+        exchange.response_body(page[:9], START + 5 * MS, START + 5 * MS)
+        exchange.response_body(page[9:], START + 6 * MS, START + 6 * MS)
+        now = START + 9 * MS
+        record = exchange.fail(end, now) if isinstance(end, Cause) else exchange.finish(now, START + 8 * MS)
+        assert record.outcome == outcome
+        assert (record.error_type == "not_an_answer") == (end == "complete")
+
+
+def decided(cause: Cause, status: int, facts: ResponseFacts) -> str:
+    """The slow oracle: what happened, in order; the first that ends the request decides."""
+    happened = ["head"]
+    if status >= 400:
+        happened.append("error")
+    if facts.error is not None:
+        happened.append("error")
+    elif facts.content_chunks is not None and facts.terminal:
+        happened.append("end marker")
+    happened.append(cause)
+    for event in happened:
+        if event == "error" and cause not in {
+            Cause.DNS, Cause.CONNECT_REFUSED, Cause.CONNECT_FAILED, Cause.CONNECT_TIMEOUT, Cause.TLS, Cause.INTERNAL,
+            Cause.FIRST_BYTE_TIMEOUT, Cause.FORBIDDEN, Cause.MISDIRECTED, Cause.FOREIGN_ORIGIN, Cause.REFUSED,
+            Cause.NO_BACKEND, Cause.NO_MODELS, Cause.SATURATED,
+        }:  # fmt: skip
+            return "error"
+        if event == "end marker" and cause is Cause.CLIENT_GONE:
+            return "completed"
+    return "cause"
+
+
+@examples(400)
+@given(
+    cause=st.sampled_from(Cause),
+    status=st.sampled_from((200, 201, 302, 400, 404, 429, 500, 503)),
+    chunks=st.none() | st.integers(0, 3),
+    terminal=st.booleans(),
+    error=st.sampled_from([None, ErrorFacts(), ErrorFacts(code="c", message="m")]),
+)
+def test_what_decides_is_what_the_slow_oracle_says(
+    cause: Cause, status: int, chunks: int | None, terminal: bool, error: ErrorFacts | None
+) -> None:
+    facts = ResponseFacts(content_chunks=chunks, terminal=terminal, error=error)
+    record = exchange_in(State.RESPONDING, facts, status).fail(cause, START + 9 * MS)
+    right = decided(cause, status, facts)
+    if right == "error":
+        assert record.outcome in {"upstream_error", "stream_error"}
+        assert record.status_code == status
+    elif right == "completed":
+        assert (record.outcome, record.success) == ("completed", True)
+    else:
+        assert record.outcome not in {"upstream_error", "stream_error", "completed"}
 
 
 def test_stamps_and_gaps() -> None:

@@ -17,6 +17,8 @@ from llm_metrics_proxy.proxy.headers import (
     without_fields,
     without_forwarded,
 )  # fmt: skip
+from llm_metrics_proxy.wire.identity import HEADER_FIELDS
+from llm_metrics_proxy.wire.rate_limits import QUOTA_FIELDS
 from tests.examples import examples
 
 HOP_BY_HOP = {
@@ -144,15 +146,27 @@ def test_whom_we_forward_for(facts: dict[str, bytes], trusted: bool, lines: list
 
 @pytest.mark.parametrize("rules", [REQUEST_RULES, RESPONSE_RULES])
 def test_a_name_that_only_underscores_tell_from_one_of_ours_is_dropped(rules: RuleTable) -> None:
-    twins = [n for n, rule in rules.items() if b"-" in n and b"_" not in n and (rule.fact or not rule.forward)]
+    looked_at = {name.encode() for name in (*HEADER_FIELDS, *QUOTA_FIELDS)}
+    ours = [name for name, rule in rules.items() if (rule.fact or not rule.forward) and name.lower() not in looked_at]
+    twins = [name for name in ours if b"-" in name and b"_" not in name]
     assert b"transfer-encoding" in twins
     names = [name.replace(b"-", b"_") for name in twins]
     names += [name.upper() for name in names] + [name.replace(b"-", b"_", 1) for name in twins]
     names += [b"X_Forwarded_User", b"x-forwarded_ssl"]
-    kept = [b"session_id", b"X_Team", b"_", b"conversation_id", b"Transfer__Encoding"]
+    kept = [b"X_Team", b"_", b"conversation_id", b"Transfer__Encoding", b"x_session_id", b"X_Title"]
     found = sort_fields([(name, b"1") for name in (*names, *kept)], rules)
     assert found.lines == [name + b": 1\r\n" for name in kept]
     assert found.facts == {}
+
+
+def test_what_is_only_recorded_goes_on_in_every_spelling() -> None:
+    names = [
+        spelt(name).encode() for name in HEADER_FIELDS for spelt in (str, str.upper, lambda n: n.replace("-", "_"))
+    ]
+    assert sort_fields([(name, b"1") for name in names], REQUEST_RULES).lines == [name + b": 1\r\n" for name in names]
+    assert sort_fields([(b"session_id", b"1"), (b"X-TITLE", b"2")], REQUEST_RULES).facts == {
+        "session_id": b"1", "x-title": b"2",
+    }  # fmt: skip
 
 
 def test_what_a_backend_adds_gives_way_to_no_spelling_of_a_client() -> None:

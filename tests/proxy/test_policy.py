@@ -19,6 +19,7 @@ ALLOWED = [
     ("HEAD", "/"), ("POST", "/completion"), ("POST", "/anthropic/v1/messages"),
     ("POST", "/api/anthropic/v1/messages/count_tokens"), ("GET", "/anthropic/v1/models"), ("POST", "/openai/responses"),
     ("POST", "/api/v0/chat/completions"), ("POST", "/api/embeddings"),
+    ("GET", "/v1/files"),  # passes since 4.5
     ("POST", "/generate"), ("POST", "//v1/chat/completions".replace("//", "/")),
 ]  # fmt: skip
 ADMINISTRATION = [
@@ -28,7 +29,7 @@ ADMINISTRATION = [
     ("GET", "/slots"), ("POST", "/slots/0"), ("GET", "/metrics"), ("POST", "/models/apply"),
     ("POST", "/backend/shutdown"),
     ("DELETE", "/v1/models/m"), ("PUT", "/v1/chat/completions"), ("PATCH", "/v1/models"), ("POST", "/v1/models"),
-    ("GET", "/v1/files"), ("POST", "/v1/fine_tuning/jobs"), ("GET", "/admin"), ("POST", "/flush_cache"),
+    ("POST", "/v1/fine_tuning/jobs"), ("GET", "/admin"), ("POST", "/flush_cache"),
 ]  # fmt: skip
 TRICKS = [
     "/v1/../api/pull", "/v1/./../api/pull", "/v1/%2e%2e/api/pull", "/v1/%2E%2E/api/pull", "/v1/%252e%252e/api/pull",
@@ -53,6 +54,30 @@ READ_TRICKS = [
     "/v1/models/%5c..%5c..%5c..%5cslots", "/v1/models/..%25252f..%25252fslots",
     "/v1/models/a/..%3b/..%3b/..%3b/slots",
 ]  # fmt: skip
+# An answer's id is a segment that nothing leads out of.
+ID_TRICKS = [
+    "/v1/responses/..", "/v1/responses/../../slots", "/v1/responses/..%2f..%2fslots",
+    "/v1/responses/%2e%2e/%2e%2e/slots",
+    "/v1/responses/..%252f..%252fslots", "/v1/responses/..\\..\\slots", "/v1/responses/a;/../../../slots",
+    "/v1/responses/a%3f/../../../slots", "/v1/responses/..%5c..%5cslots", "/v1/responses/a/b", "/v1/responses/a%2fb",
+    "/v1/conversations/c/items/..%2f..%2f..%2f..%2fslots", "/v1/files/..%2f..%2f..%2fslots", "/v1/files/../../slots",
+    "/v1/responses/..%2f..%2fv1%2fmodels%2fm",
+]  # fmt: skip
+
+
+def test_ids_do_not_fill_the_memory_of_routes() -> None:
+    policy = PathPolicy()
+    for number in range(5000):
+        assert policy.route(b"GET", b"/v1/responses/resp_%d" % number).allowed
+    assert len(policy._routes) == 0
+    policy.route(b"POST", b"/v1/responses")
+    assert len(policy._routes) == 1
+
+
+@pytest.mark.parametrize("method", [b"GET", b"DELETE"])
+@pytest.mark.parametrize("path", ID_TRICKS)
+def test_an_id_leads_nowhere_else(method: bytes, path: str) -> None:
+    assert not PathPolicy().route(method, path.encode()).allowed
 
 
 @pytest.mark.parametrize(("method", "path"), ALLOWED)

@@ -8,6 +8,7 @@ import brotli  # type: ignore[import-untyped]
 import pytest
 import zstandard
 
+from llm_metrics_proxy.proxy.asker import Caller
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.request_body import may_be_json, read_begun, read_body
@@ -20,8 +21,8 @@ def plan(path: bytes = b"/v1/chat/completions", coding: bytes | None = None) -> 
     request = InboundRequest(b"POST", path, path, "1.1", True, [], facts, False, False, False, True, False)
     route = PathPolicy().route(b"POST", path)
     return RequestPlan(
-        request=request, route=route, method="POST", dialect=None, origin=None, user_agent=None, api_key_id=None,
-        start=b"", fast=False, held=True, limit_bytes=1 << 20, keep_alive=True,
+        request=request, route=route, method="POST", dialect=None, asker=Caller({}, (), None, None, None),
+        api_key_id=None, start=b"", fast=False, held=True, limit_bytes=1 << 20, keep_alive=True,
     )  # fmt: skip
 
 

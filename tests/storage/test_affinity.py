@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.storage import report_shapes
 from llm_metrics_proxy.storage.affinity import affinity, as_read, as_stored, insertion, kept_columns, shadow
+from llm_metrics_proxy.storage.connection import Access, connect, in_memory
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.migration.databases import execute, make, options
 
@@ -34,7 +36,7 @@ FRACTIONS: Final = (
 
 @pytest.fixture
 def connection() -> Iterator[apsw.Connection]:
-    opened = apsw.Connection(":memory:")
+    opened = in_memory()
     yield opened
     opened.close()
 
@@ -47,7 +49,7 @@ def bits(value: Any) -> Any:
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
 @given(values=st.tuples(WORDS, COUNTS, FRACTIONS))
 def test_what_is_stored_is_read_to_the_bit(declared: str, encoding: str, values: tuple[Any, Any, Any]) -> None:
-    connection = apsw.Connection(":memory:")
+    connection = in_memory()
     connection.execute(f"PRAGMA encoding = '{encoding}'")
     connection.execute(TABLE.format(declared))
     kept = shadow(connection)
@@ -99,9 +101,11 @@ def test_what_an_older_program_stored_means_what_it_gave(
 def test_our_own_table_is_read_and_written_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "metrics.db"
     SqliteStore(path).close()
-    connection = apsw.Connection(str(path))
-    assert shadow(connection) == {}
-    assert not list(connection.execute("SELECT 1 FROM pragma_table_list WHERE schema = 'temp' AND type = 'view'"))
+    connection = connect(path, Access.READ)
+    assert set(shadow(connection)) == {"usage_reported"}  # which is stored shortened
+    ((view,),) = connection.execute("SELECT sql FROM temp.sqlite_schema WHERE type = 'view'")
+    assert view.count("report_text(") == 1
+    assert view.replace(report_shapes.READS.format('"usage_reported"'), "").count("(") == 0
     assert insertion({}).endswith(
         f"VALUES ({', '.join(f'?{place}' for place in range(1, insertion({}).count('?') + 1))})"
     )

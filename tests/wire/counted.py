@@ -7,7 +7,6 @@ import msgspec
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.ollama import OLLAMA_CHAT, OllamaStreamReader
-from llm_metrics_proxy.wire.apis.openai_realtime import OPENAI_REALTIME, RealtimeReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.endpoints import DIALECTS
@@ -18,24 +17,28 @@ def _readers() -> Iterator[tuple[object, Dialect]]:
     for dialect in DIALECTS:
         yield dialect.body_reader, dialect
         yield dialect.stream_reader, dialect
+        yield dialect.session_reader, dialect
     yield OllamaStreamReader, OLLAMA_CHAT
-    yield RealtimeReader, OPENAI_REALTIME
 
 
 @cache
-def dialect_of(reader: type) -> Dialect:
-    """One that is read by it; dialects with the same reader count alike."""
+def dialect_of(reader: type) -> Dialect | None:
+    """One that is read by it; dialects with the same reader count alike. None: a reader of a test's own."""
     known = dict(_readers())
-    return next(known[kind] for kind in reader.__mro__ if kind in known)
+    return next((known[kind] for kind in reader.__mro__ if kind in known), None)
 
 
 def counted(reader: ResponseReader) -> ResponseFacts:
     """The facts at the end."""
+    dialect = dialect_of(type(reader))
     facts = reader.finish()
+    return facts if dialect is None else with_counts(facts, dialect)
+
+
+def with_counts(facts: ResponseFacts, dialect: Dialect) -> ResponseFacts:
+    """Facts with the counts in place of the report."""
     if facts.usage_reported is None:
         return facts
-    first = getattr(reader, "first", None)  # of a test's reader that lets the first bytes choose
-    dialect = dialect_of(type(reader)) if first is None else first.dialect
     usage = tokens_from(facts.usage_reported, dialect.name)
     assert usage is not None
     return msgspec.structs.replace(

@@ -1,7 +1,7 @@
 """A slow reading of the event stream standard, one character at a time: what ``wire.sse`` is compared with.
 
 It follows the steps of WHATWG HTML section 9.2.6 word for word, on the whole stream at once, plus the two additions
-that ``wire.sse`` names (the field ``error`` and the unfinished last event) and its bound on an event's length.
+that ``wire.sse`` names (the field ``error`` and the unfinished last event).
 """
 
 
@@ -23,13 +23,12 @@ def lines_of(stream: bytes) -> tuple[list[bytes], bytes]:
     return lines, bytes(line)
 
 
-def events_of(stream: bytes, max_event_bytes: int) -> tuple[list[tuple[bytes, bytes]], int]:
-    """Every event as (name, data), and how many were left out because they were too long."""
+def events_of(stream: bytes) -> list[tuple[bytes, bytes]]:
+    """Every event as (name, data)."""
     if stream[:3] == b"\xef\xbb\xbf":
         stream = stream[3:]
     lines, rest = lines_of(stream)
     events: list[tuple[bytes, bytes]] = []
-    left_out = 0
     block: list[bytes] = []
     just_dispatched = True  # the first of two line ends that meet ends a line, the second one is the blank line
     for line in lines:
@@ -37,18 +36,15 @@ def events_of(stream: bytes, max_event_bytes: int) -> tuple[list[tuple[bytes, by
             block.append(line)
             just_dispatched = False
             continue
-        left_out += dispatch(block, b"\n".join(block), events, max_event_bytes)
+        dispatch(block, events)
         block = []
         just_dispatched = True
-    text = b"\n".join([*block, rest])
-    left_out += dispatch([*block, rest], text, events, max_event_bytes)
-    return events, left_out
+    dispatch([*block, rest], events)
+    return events
 
 
-def dispatch(block: list[bytes], text: bytes, events: list[tuple[bytes, bytes]], max_event_bytes: int) -> int:
-    """Interpret a block's lines and add its events; 1 if it was too long instead."""
-    if len(text) > max_event_bytes:
-        return 1
+def dispatch(block: list[bytes], events: list[tuple[bytes, bytes]]) -> None:
+    """Interpret a block's lines and add its events."""
     name = b""
     data = b""
     error = b""
@@ -72,4 +68,3 @@ def dispatch(block: list[bytes], text: bytes, events: list[tuple[bytes, bytes]],
         events.append((b"error", error[:-1]))
     if data:
         events.append((name, data[:-1]))
-    return 0

@@ -13,6 +13,8 @@ from llm_metrics_proxy.wire.apis.openai_responses import ResponsesStreamReader
 from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.apis.other_operations import OtherStreamReader
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.event_reader import EventReader
+from llm_metrics_proxy.wire.json_shrink import shape_of
 from tests.wire.counted import counted
 from tests.wire.cuts import three_ways
 
@@ -41,6 +43,13 @@ def facts_of(make: Callable[[], ResponseReader], *pieces: bytes) -> ResponseFact
         found.append(counted(reader))
     assert all(other == found[0] for other in found), found
     return found[0]
+
+
+def with_bound(reader: ResponseReader, max_held_bytes: int) -> ResponseReader:
+    """``reader`` as if larger events than that were large; other readers as they are."""
+    if isinstance(reader, EventReader):
+        reader._framer = reader.frame(shape_of(reader.kind), max_held_bytes)
+    return reader
 
 
 # Anthropic

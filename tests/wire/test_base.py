@@ -19,7 +19,7 @@ def record() -> RequestRecord:
 @pytest.mark.parametrize(
     ("copy", "facts", "others"),
     [
-        (copy_request_facts, RequestFacts, set()),
+        (copy_request_facts, RequestFacts, {"claims"}),
         (copy_response_facts, ResponseFacts, {"terminal", "malformed", "error", "refused", "blocked", "further"}),
     ],
 )

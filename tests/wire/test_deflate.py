@@ -39,6 +39,12 @@ class Compressor:
         return frame(b"?", PING, mask=self._mask).join(sent)
 
 
+def deflated(frames: bytes, *, takeover: bool = True) -> bytes:
+    """The text messages in some frames, each compressed and in two frames."""
+    side, reader = Compressor(takeover=takeover), FrameReader()
+    return b"".join(side.frames(message, parts=2) for message in reader.feed(frames))
+
+
 def reader_of(bound: int = 100_000, *, takeover: bool = True) -> FrameReader:
     return FrameReader(bound, inflater=Inflater(takeover=takeover, max_message_bytes=bound), unmasks=True)
 

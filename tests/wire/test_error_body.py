@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.wire.base import SAW_ERROR, ErrorFacts, ResponseFacts
-from llm_metrics_proxy.wire.error_body import ErrorBodyReader, error_in_body, mask_secrets, read_error
-from tests.wire.cuts import CALM, three_ways
+from llm_metrics_proxy.wire.error_body import MAX_BODY_BYTES, ErrorBodyReader, error_in_body, mask_secrets, read_error
+from tests.wire.cuts import CALM, random_pieces, three_ways
 
 
 def read(body: bytes) -> ErrorFacts | None:
@@ -116,6 +116,35 @@ def test_only_the_beginning_of_a_large_body_is_held() -> None:
     assert error is not None
     assert error.message is not None
     assert len(error.message) == 500
+
+
+def test_a_large_json_error_is_read_whole_however_long_it_is() -> None:
+    problem = {
+        "type": "missing",
+        "loc": ["body", "messages", 3],
+        "msg": "Field required",
+        "input": {"x": ["y" * 100] * 9000},
+    }
+    told = "body.messages.3: Field required; body.messages.3: Field required"
+    long = {"message": "m" * 1_000_000, "code": "c", "type": "t"}
+    for body, expected in (
+        ({"error": long}, ErrorFacts(code="c", type="t", message="m" * 500)),
+        ({"detail": [problem] * 2}, ErrorFacts(type="missing", message=told)),
+    ):
+        for pieces in (random_pieces(json.dumps(body).encode(), 1, 65_536), [json.dumps(body).encode()]):
+            reader = ErrorBodyReader()
+            for piece in pieces:
+                reader.feed(piece)
+                assert len(reader._body) <= MAX_BODY_BYTES
+            assert reader.finish() == ResponseFacts(error=expected, terminal=True)
+
+
+def test_of_a_large_page_the_title_is_read() -> None:
+    reader = ErrorBodyReader()
+    for piece in random_pieces(b"<html><head><title>502 Bad Gateway</title></head>" + b"<p>x</p>" * 700_000, 1, 65_536):
+        reader.feed(piece)
+        assert len(reader._body) <= MAX_BODY_BYTES
+    assert reader.finish().error == ErrorFacts(message="502 Bad Gateway")
 
 
 SECRETS = [

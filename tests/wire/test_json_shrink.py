@@ -3,14 +3,15 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.wire.json_shrink import JsonShrinker
+from llm_metrics_proxy.wire.json_shrink import MAX_KEPT_BYTES, JsonShrinker, LargeJson, Shape, shape_of
 from tests.wire.cuts import CALM, cut, random_pieces, three_ways
 
-KEEP = frozenset({b"keep", b"also"})
+KEEP: Shape = {b"keep": None, b"also": None}
 TEXT = st.text(st.sampled_from('ab"\\\n\u2028é😀{}[],:/'), max_size=8)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
@@ -37,11 +38,11 @@ def shallow(value: Any, depth: int) -> Any:
 
 
 def expected(document: dict[str, Any], depth: int) -> dict[str, Any]:
-    return {key: shallow(value, depth - 1) if key.encode() in KEEP else None for key, value in document.items()}
+    return {key: shallow(value, depth) if key.encode() in KEEP else None for key, value in document.items()}
 
 
 @CALM
-@given(DOCUMENTS, st.integers(1, 4), st.sampled_from([None, 1]), st.booleans(), st.data())
+@given(DOCUMENTS, st.integers(1, 3), st.sampled_from([None, 1]), st.booleans(), st.data())
 def test_it_equals_the_oracle_under_every_cut(
     document: dict[str, Any], depth: int, indent: int | None, ascii_only: bool, data: st.DataObject
 ) -> None:
@@ -64,7 +65,7 @@ def test_a_document_cut_short_gives_valid_json_of_what_was_complete(
     found = json.loads(small)
     assert set(found) <= set(document)
     for key, value in list(found.items())[:-1]:
-        assert value == expected(document, 3)[key]
+        assert value == expected(document, 4)[key]
 
 
 def test_members_that_were_complete_survive_a_cut() -> None:
@@ -111,7 +112,7 @@ def test_brackets_that_do_not_match_break_it(text: bytes) -> None:
 def test_deep_nesting_costs_no_depth_of_ours() -> None:
     small, shrinker = shrink([b'{"drop":' + b"[" * 200_000 + b"]" * 200_000 + b',"keep":' + b'{"a":' * 90_000])
     assert not shrinker.broken
-    assert json.loads(small) == {"drop": None, "keep": {"a": {}}}
+    assert json.loads(small) == {"drop": None, "keep": {"a": {"a": {"a": {}}}}}
 
 
 @CALM
@@ -121,3 +122,81 @@ def test_random_bytes_raise_nothing_and_every_cut_agrees(pieces: list[bytes]) ->
     whole, other = shrink([b"".join(pieces)])
     assert (shrinker.complete, shrinker.broken) == (other.complete, other.broken)
     assert small == whole
+
+
+class Part(msgspec.Struct):
+    kind: str | None = None
+
+
+class Item(msgspec.Struct):
+    parts: list[Part] | str | None = None
+    extra: Any = None
+
+
+class Whole(msgspec.Struct, rename="camel"):
+    item_list: list[Item] | None = None
+    usage: dict[str, Any] | None = None
+    next_one: Item | None = None
+
+
+PART: Shape = {b"kind": None}
+ITEM: Shape = {b"parts": PART, b"extra": None}
+
+
+def test_a_shape_is_what_the_decoder_reads() -> None:
+    assert shape_of(Whole) == {b"itemList": ITEM, b"usage": None, b"nextOne": ITEM}
+
+
+ANY = st.recursive(
+    st.none() | st.integers() | TEXT | st.sampled_from(["x" * 9000, "é" * 9000]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["itemList", "usage", "nextOne", "parts", "extra", "kind", "text"]), inner, max_size=4),
+    max_leaves=15,
+)  # fmt: skip
+
+
+def seen(value: Any, shape: Shape | None, depth: int = 4) -> Any:
+    """The oracle: members that the shape does not name are null, the rest is as shallow as what nobody described."""
+    if shape is None:
+        return shallow(value, depth)
+    if isinstance(value, list):
+        return [[] if isinstance(item, list) else seen(item, shape) for item in value]
+    if isinstance(value, dict):
+        return {key: seen(item, shape[key.encode()]) if key.encode() in shape else None for key, item in value.items()}
+    return value
+
+
+@CALM
+@given(ANY, st.data())
+def test_what_is_left_is_what_the_shape_names(value: Any, data: st.DataObject) -> None:
+    text = json.dumps(value).encode()
+    shrinker = JsonShrinker(shape_of(Whole), max_string_bytes=1 << 20)
+    for piece in data.draw(cut(text)):
+        shrinker.feed(piece)
+    if isinstance(value, list | dict):
+        assert json.loads(shrinker.finish()) == seen(value, shape_of(Whole))
+
+
+def test_thousands_of_texts_lose_more_of_themselves_so_that_all_fit() -> None:
+    items = [{"parts": [{"kind": "text"}], "extra": "x" * 5000} for _ in range(4000)]
+    shrinker = JsonShrinker(shape_of(Whole))
+    for piece in random_pieces(json.dumps({"itemList": items, "usage": {"total": 7}}).encode(), 1, 65_536):
+        shrinker.feed(piece)
+        assert len(shrinker._kept) < MAX_KEPT_BYTES
+    found = json.loads(shrinker.finish())
+    assert len(found["itemList"]) == 4000
+    assert found["usage"] == {"total": 7}
+
+
+def large(*pieces: bytes) -> bytes:
+    value = LargeJson(shape_of(Whole))
+    for piece in pieces:
+        value.feed(piece)
+    return value.finish()
+
+
+@pytest.mark.parametrize("text", [b"{", b'{"usage":1}x', b'"' + b"x" * 9000, b"<html>" + b"x" * 9000, b"{]", b""])
+def test_of_what_is_not_whole_or_no_json_the_beginning_is_given(text: bytes) -> None:
+    for pieces in three_ways(text):
+        assert large(*pieces) == text[:8192]
+    assert large(b'{"usage":1,"x":[1]}') == b'{"usage":1,"x":null}'

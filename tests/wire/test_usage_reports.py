@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.wire.usage_reports import MAX_REPORT_BYTES, UsageReports, kept_of_one, kept_text
+from llm_metrics_proxy.wire.facts import REFUSED, token_count
+from llm_metrics_proxy.wire.usage_reports import MAX_REPORT_BYTES, UsageReports, kept_of_one, kept_text, summed
 from tests.wire.cuts import CALM
 
 
@@ -128,3 +129,23 @@ def test_a_report_that_was_not_decoded_is_kept_as_one_that_was() -> None:
     assert kept_of_one("usage", msgspec.Raw(b'{"a":1e999,"b":"' + b"x" * 65 + b'"}')) == '{"usage":{"a":"…","b":"…"}}'
     assert kept_of_one("usage", msgspec.Raw(b"null")) is None
     assert kept_of_one("usage", msgspec.Raw(b"[1]")) is None
+
+
+@pytest.mark.parametrize("nonsense", [-1, "7", True, 2**41, [3]])
+@pytest.mark.parametrize("others", [(7,), (7, 8)])
+def test_a_sum_with_nonsense_in_it_is_no_count(nonsense: object, others: tuple[int, ...]) -> None:
+    for values in ((nonsense, *others), (*others, nonsense), (others[0], nonsense, *others[1:])):
+        reports = UsageReports()
+        for value in values:
+            reports.add("usage", {"tokens": value, "other": 1})
+        total = summed(reports.merged, "usage")
+        assert token_count(total["tokens"]) == REFUSED
+        assert total["other"] == len(values)
+
+
+def test_a_sum_without_nonsense_is_what_was_added() -> None:
+    reports = UsageReports()
+    for value in (1, 2, 3):
+        reports.add("usage", {"tokens": value})
+    assert summed(reports.merged, "usage") == {"tokens": 6}
+    assert summed(reports.merged, "elsewhere") == {}

@@ -180,6 +180,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/quotas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is left of servers' limits */
+        get: operations["read_quotas_api_v1_quotas_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/report": {
         parameters: {
             query?: never;
@@ -382,6 +399,8 @@ export interface components {
             /** @default null */
             api_key_id: string | null;
             /** @default null */
+            app: string | null;
+            /** @default null */
             backend_name: string | null;
             /** @default null */
             endpoint: string | null;
@@ -558,10 +577,13 @@ export interface components {
         DistributionQuery: {
             /**
              * @default {
+             *       "agent_id": null,
              *       "api_key_id": null,
+             *       "app": null,
              *       "app_version": null,
              *       "backend": null,
              *       "backend_name": null,
+             *       "cache_miss_reason": null,
              *       "end": null,
              *       "endpoint": null,
              *       "error_category": null,
@@ -570,6 +592,10 @@ export interface components {
              *       "model": null,
              *       "origin": null,
              *       "outcome": null,
+             *       "parent_agent_id": null,
+             *       "quota_status": null,
+             *       "session_id": null,
+             *       "session_source": null,
              *       "start": null,
              *       "status_code": null,
              *       "streaming": null,
@@ -750,10 +776,13 @@ export interface components {
             bucket: string | null;
             /**
              * @default {
+             *       "agent_id": null,
              *       "api_key_id": null,
+             *       "app": null,
              *       "app_version": null,
              *       "backend": null,
              *       "backend_name": null,
+             *       "cache_miss_reason": null,
              *       "end": null,
              *       "endpoint": null,
              *       "error_category": null,
@@ -762,6 +791,10 @@ export interface components {
              *       "model": null,
              *       "origin": null,
              *       "outcome": null,
+             *       "parent_agent_id": null,
+             *       "quota_status": null,
+             *       "session_id": null,
+             *       "session_source": null,
              *       "start": null,
              *       "status_code": null,
              *       "streaming": null,
@@ -1024,10 +1057,13 @@ export interface components {
             compare: boolean;
             /**
              * @default {
+             *       "agent_id": null,
              *       "api_key_id": null,
+             *       "app": null,
              *       "app_version": null,
              *       "backend": null,
              *       "backend_name": null,
+             *       "cache_miss_reason": null,
              *       "end": null,
              *       "endpoint": null,
              *       "error_category": null,
@@ -1036,6 +1072,10 @@ export interface components {
              *       "model": null,
              *       "origin": null,
              *       "outcome": null,
+             *       "parent_agent_id": null,
+             *       "quota_status": null,
+             *       "session_id": null,
+             *       "session_source": null,
              *       "start": null,
              *       "status_code": null,
              *       "streaming": null,
@@ -1063,6 +1103,28 @@ export interface components {
             slos: components["schemas"]["Slo"][];
             /** @default UTC */
             timezone: string;
+        };
+        /**
+         * QuotaReport
+         * @description One limit of one server, for one key.
+         */
+        QuotaReport: {
+            api_key_id: string;
+            backend: string;
+            left: number | null;
+            left_ratio: number | null;
+            limit: string;
+            measured_at: string;
+            resets_at: string | null;
+            window_s: number | null;
+        };
+        /**
+         * Quotas
+         * @description What is left of servers' limits, by server and key.
+         */
+        Quotas: {
+            app_version: string;
+            quotas: components["schemas"]["QuotaReport"][];
         };
         /**
          * Readiness
@@ -1111,13 +1173,19 @@ export interface components {
          */
         RequestFilter: {
             /** @default null */
+            agent_id: string | null;
+            /** @default null */
             api_key_id: string | null;
+            /** @default null */
+            app: string | null;
             /** @default null */
             app_version: string | null;
             /** @default null */
             backend: string | null;
             /** @default null */
             backend_name: string | null;
+            /** @default null */
+            cache_miss_reason: string | null;
             /** @default null */
             end: string | null;
             /** @default null */
@@ -1134,6 +1202,14 @@ export interface components {
             origin: string | null;
             /** @default null */
             outcome: string | null;
+            /** @default null */
+            parent_agent_id: string | null;
+            /** @default null */
+            quota_status: string | null;
+            /** @default null */
+            session_id: string | null;
+            /** @default null */
+            session_source: string | null;
             /** @default null */
             start: string | null;
             /** @default null */
@@ -1153,8 +1229,12 @@ export interface components {
         };
         /** RequestItem */
         RequestItem: {
+            /** @description agent within the session that asked; none: the session's own */
+            agent_id: string | null;
             /** @description first 12 hex digits of HMAC-SHA-256 of the key; the key is not kept */
             api_key_id: string | null;
+            /** @description application that asked, by the name that it has in headers, else its library's */
+            app: string | null;
             /** @description version whose formulas calculated the derived columns */
             app_version: string | null;
             /** @description why attempts failed that were not the last, in order: name:error, separated by commas */
@@ -1167,6 +1247,14 @@ export interface components {
             backend_name: string | null;
             /** @description request body read completely */
             body_complete_ms: number | null;
+            /** @description why the server's prompt cache was not used, in its words, if the request asked for that */
+            cache_miss_reason: string | null;
+            /** @description input tokens behind the first difference, by the server's estimate */
+            cache_missed_tokens: number | null;
+            /** @description reported input tokens written to a cache for an hour */
+            cache_write_1h_tokens: number | null;
+            /** @description reported input tokens written to a cache for five minutes */
+            cache_write_5m_tokens: number | null;
             /** @description reported input tokens written to a cache */
             cache_write_tokens: number | null;
             /** @description reported input tokens read from a cache */
@@ -1223,12 +1311,36 @@ export interface components {
             outcome_original: string | number | null;
             /** @description (completion_tokens - 1) * 1000 / (TTLT - TTFT): speed of generation; none as TPOT */
             output_tokens_per_second: number | null;
+            /** @description agent, or session, that started this one */
+            parent_agent_id: string | null;
             /** @description 16 hex digits of W3C traceparent: the client's span */
             parent_span_id: string | null;
             /** @description reported input tokens, cached ones included */
             prompt_tokens: number | null;
             /** @description time this proxy added: waiting for a connection, forwarding, finishing */
             proxy_overhead_ms: number | null;
+            /** @description bought credits that are left beside the subscription */
+            quota_credits_left: number | null;
+            /** @description which of the limits that was about, in the server's words */
+            quota_limit: string | null;
+            /** @description whether use beyond the subscription is allowed, in the server's words */
+            quota_overage_status: string | null;
+            /** @description subscription's plan, in the server's words */
+            quota_plan: string | null;
+            /** @description until that window begins anew, from the answer's head */
+            quota_primary_reset_ms: number | null;
+            /** @description used of the subscription's shorter window, mostly 5 hours; over 100: overdrawn */
+            quota_primary_used_percent: number | null;
+            /** @description length of that window */
+            quota_primary_window_ms: number | null;
+            /** @description until that window begins anew, from the answer's head */
+            quota_secondary_reset_ms: number | null;
+            /** @description used of the subscription's longer window, mostly 7 days; over 100: overdrawn */
+            quota_secondary_used_percent: number | null;
+            /** @description length of that window */
+            quota_secondary_window_ms: number | null;
+            /** @description whether the subscription's limits let it pass, in the server's words */
+            quota_status: string | null;
             /** @description requests that the server allows in its period */
             ratelimit_limit_requests: number | null;
             /** @description tokens that the server allows in its period */
@@ -1275,6 +1387,10 @@ export interface components {
             server_total_ms: number | null;
             /** @description tier the answer named; it can differ from the one asked for */
             service_tier: string | null;
+            /** @description session or conversation that the request belongs to, as the client names it */
+            session_id: string | null;
+            /** @description field that named the session, such as header:session-id or body:metadata.user_id */
+            session_source: string | null;
             /** @description status sent to the client; none if no head was sent */
             status_code: number | null;
             /** @description the outcome is `completed` */
@@ -1335,9 +1451,11 @@ export interface components {
             upstream_status_code: number | null;
             /** @description a reported count was nonsense (negative, huge, not a number) and refused */
             usage_rejected: boolean | null;
-            /** @description where the token counts come from: reported, estimated or none */
+            /** @description the server's own usage objects as JSON, by where they stood in the answer; at most 2 KiB */
+            usage_reported: string | null;
+            /** @description where the token counts come from: reported, repeated (and counted in another record), estimated or none */
             usage_source: string | null;
-            /** @description `user` of the request's body, cut to 256 characters */
+            /** @description `user` of the request's body, else the user that another field names, cut to 256 characters */
             user: string | null;
             /** @description first product of User-Agent, such as OpenAI/Python 2.1 */
             user_agent: string | null;
@@ -1695,14 +1813,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -1712,6 +1830,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
                 /** @description IANA time zone whose clocks and calendar divide time. */
                 timezone?: string;
                 /** @description What a good request keeps to, for `goodput`; several must all be met. */
@@ -1777,10 +1909,13 @@ export interface operations {
                      *         "bucket": null,
                      *         "compare": false,
                      *         "filter": {
+                     *           "agent_id": null,
                      *           "api_key_id": null,
+                     *           "app": null,
                      *           "app_version": null,
                      *           "backend": null,
                      *           "backend_name": null,
+                     *           "cache_miss_reason": null,
                      *           "end": "2026-03-01T14:00:00Z",
                      *           "endpoint": null,
                      *           "error_category": null,
@@ -1789,6 +1924,10 @@ export interface operations {
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
+                     *           "parent_agent_id": null,
+                     *           "quota_status": null,
+                     *           "session_id": null,
+                     *           "session_source": null,
                      *           "start": "2026-03-01T12:00:00Z",
                      *           "status_code": null,
                      *           "streaming": null,
@@ -1924,14 +2063,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -1941,6 +2080,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
                 /** @description IANA time zone whose clocks and calendar divide time. */
                 timezone?: string;
                 /** @description What a good request keeps to, for `goodput`; several must all be met. */
@@ -1998,10 +2151,13 @@ export interface operations {
                      *         "bucket": null,
                      *         "compare": true,
                      *         "filter": {
+                     *           "agent_id": null,
                      *           "api_key_id": null,
+                     *           "app": null,
                      *           "app_version": null,
                      *           "backend": null,
                      *           "backend_name": null,
+                     *           "cache_miss_reason": null,
                      *           "end": "2026-03-01T14:00:00Z",
                      *           "endpoint": null,
                      *           "error_category": null,
@@ -2010,6 +2166,10 @@ export interface operations {
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
+                     *           "parent_agent_id": null,
+                     *           "quota_status": null,
+                     *           "session_id": null,
+                     *           "session_source": null,
                      *           "start": "2026-03-01T12:00:00Z",
                      *           "status_code": null,
                      *           "streaming": null,
@@ -2124,14 +2284,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -2141,6 +2301,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
                 /** @description A column with numbers, such as `response_time_ms`. */
                 metric?: string;
             };
@@ -2203,10 +2377,13 @@ export interface operations {
                      *       "pruned_before": null,
                      *       "query": {
                      *         "filter": {
+                     *           "agent_id": null,
                      *           "api_key_id": null,
+                     *           "app": null,
                      *           "app_version": null,
                      *           "backend": null,
                      *           "backend_name": null,
+                     *           "cache_miss_reason": null,
                      *           "end": "2026-03-01T14:00:00Z",
                      *           "endpoint": null,
                      *           "error_category": null,
@@ -2215,6 +2392,10 @@ export interface operations {
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
+                     *           "parent_agent_id": null,
+                     *           "quota_status": null,
+                     *           "session_id": null,
+                     *           "session_source": null,
                      *           "start": "2026-03-01T12:00:00Z",
                      *           "status_code": null,
                      *           "streaming": null,
@@ -2291,14 +2472,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -2308,6 +2489,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
                 /** @description The newest errors, so many. */
                 examples?: number;
             };
@@ -2375,10 +2570,13 @@ export interface operations {
                      *         }
                      *       ],
                      *       "filter": {
+                     *         "agent_id": null,
                      *         "api_key_id": null,
+                     *         "app": null,
                      *         "app_version": null,
                      *         "backend": null,
                      *         "backend_name": null,
+                     *         "cache_miss_reason": null,
                      *         "end": null,
                      *         "endpoint": null,
                      *         "error_category": null,
@@ -2387,6 +2585,10 @@ export interface operations {
                      *         "model": "llama3.1:8b",
                      *         "origin": null,
                      *         "outcome": null,
+                     *         "parent_agent_id": null,
+                     *         "quota_status": null,
+                     *         "session_id": null,
+                     *         "session_source": null,
                      *         "start": null,
                      *         "status_code": null,
                      *         "streaming": null,
@@ -2526,14 +2728,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -2543,6 +2745,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
                 /** @description What to make of them. */
                 format: "jsonl" | "csv" | "parquet";
                 /** @description Names separated by commas, in the order they are to come in; all without it. */
@@ -2631,14 +2847,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -2648,6 +2864,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
                 /** @description IANA time zone whose clocks and calendar divide time. */
                 timezone?: string;
                 /** @description What a good request keeps to, for `goodput`; several must all be met. */
@@ -2728,10 +2958,13 @@ export interface operations {
                      *       "query": {
                      *         "bucket": "hour",
                      *         "filter": {
+                     *           "agent_id": null,
                      *           "api_key_id": null,
+                     *           "app": null,
                      *           "app_version": null,
                      *           "backend": null,
                      *           "backend_name": null,
+                     *           "cache_miss_reason": null,
                      *           "end": "2026-03-01T14:00:00Z",
                      *           "endpoint": null,
                      *           "error_category": null,
@@ -2740,6 +2973,10 @@ export interface operations {
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
+                     *           "parent_agent_id": null,
+                     *           "quota_status": null,
+                     *           "session_id": null,
+                     *           "session_source": null,
                      *           "start": "2026-03-01T12:00:00Z",
                      *           "status_code": null,
                      *           "streaming": null,
@@ -2828,14 +3065,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -2845,6 +3082,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
                 /** @description Begin after the record with this id; for clients that cannot send Last-Event-ID. */
                 last_event_id?: number;
                 /** @description Else begin with the newest records, so many. */
@@ -2979,14 +3230,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -2996,6 +3247,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
                 /** @description IANA time zone whose clocks and calendar divide time. */
                 timezone?: string;
                 /** @description What a good request keeps to, for `goodput`; several must all be met. */
@@ -3063,10 +3328,13 @@ export interface operations {
                      *         "bucket": "hour",
                      *         "compare": false,
                      *         "filter": {
+                     *           "agent_id": null,
                      *           "api_key_id": null,
+                     *           "app": null,
                      *           "app_version": null,
                      *           "backend": null,
                      *           "backend_name": null,
+                     *           "cache_miss_reason": null,
                      *           "end": "2026-03-01T14:00:00Z",
                      *           "endpoint": null,
                      *           "error_category": null,
@@ -3075,6 +3343,10 @@ export interface operations {
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
+                     *           "parent_agent_id": null,
+                     *           "quota_status": null,
+                     *           "session_id": null,
+                     *           "session_source": null,
                      *           "start": "2026-03-01T12:00:00Z",
                      *           "status_code": null,
                      *           "streaming": null,
@@ -3184,6 +3456,53 @@ export interface operations {
             };
         };
     };
+    read_quotas_api_v1_quotas_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By server and key, as servers last said; nothing that is past its reset. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quotas"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     read_report_api_v1_report_get: {
         parameters: {
             query?: {
@@ -3210,14 +3529,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -3227,6 +3546,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
                 /** @description How to show it. */
                 format?: "html" | "md" | "json";
                 /** @description IANA zone whose clocks and calendar it follows. */
@@ -3304,14 +3637,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -3321,6 +3654,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
                 /** @description Records on a page. */
                 limit?: number;
                 /** @description `next_cursor` of the page before; keep the filters the same. */
@@ -3540,14 +3887,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -3557,6 +3904,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
             };
             header?: never;
             path?: never;
@@ -3628,14 +3989,14 @@ export interface operations {
                 /** @description Where the fault lies. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
                 /** @description What went wrong; /api/v1/errors explains each. */
-                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
                 /** @description How far the request had come. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
                 /** @description The version whose formulas calculated the record. */
                 app_version?: string;
                 /** @description Name of the LLM server in the settings, exactly. */
                 backend_name?: string;
-                /** @description `user` of the request's body, exactly. */
+                /** @description The user that the request names, exactly as recorded. */
                 user?: string;
                 /** @description The first product of User-Agent, exactly as recorded. */
                 user_agent?: string;
@@ -3645,6 +4006,20 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The application that asked, exactly as recorded. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. */
+                session_id?: string;
+                /** @description The field that named the session. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                quota_status?: string;
                 /** @description IANA time zone whose clocks and calendar divide time. */
                 timezone?: string;
                 /** @description What a good request keeps to, for `goodput`; several must all be met. */
@@ -3712,10 +4087,13 @@ export interface operations {
                      *         "bucket": "hour",
                      *         "compare": false,
                      *         "filter": {
+                     *           "agent_id": null,
                      *           "api_key_id": null,
+                     *           "app": null,
                      *           "app_version": null,
                      *           "backend": null,
                      *           "backend_name": null,
+                     *           "cache_miss_reason": null,
                      *           "end": "2026-03-01T14:00:00Z",
                      *           "endpoint": null,
                      *           "error_category": null,
@@ -3724,6 +4102,10 @@ export interface operations {
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
+                     *           "parent_agent_id": null,
+                     *           "quota_status": null,
+                     *           "session_id": null,
+                     *           "session_source": null,
                      *           "start": "2026-03-01T12:00:00Z",
                      *           "status_code": null,
                      *           "streaming": null,

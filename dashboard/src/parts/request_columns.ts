@@ -14,7 +14,7 @@ export interface RequestColumn {
 }
 
 export const REQUEST_COLUMNS: readonly RequestColumn[] = COLUMNS.map(({ unit, ...column }) => (unit === "" ? column : { ...column, show: (value, locale) => withUnit(value, unit, locale) }));
-const FIRST = 10;
+const FIRST = 11;
 
 /** The columns that a link names, in the table's order; the usual ones where it names none. */
 export function columnsOf(words: string | undefined): readonly RequestColumn[] {

@@ -1,16 +1,20 @@
-/** Who asks: by origin, key, user, or a tag of one's own. */
+/** Who asks: by origin, application, key, user, session, agent, or a tag of one's own. */
 import { useState } from "react";
 
 import { useView } from "../app/view";
 import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/words";
 import { Cards } from "../parts/cards";
+import { QuotasCard } from "../parts/quotas";
 import { clients } from "./cards";
 
 const DIMENSIONS: readonly (readonly [string, Key])[] = [
   ["origin", "table.origin"],
+  ["app", "table.app"],
   ["api_key_id", "table.key"],
   ["user", "table.user"],
+  ["session_id", "table.session"],
+  ["agent_id", "table.agent"],
   ["tag", "table.tag"],
 ];
 
@@ -49,6 +53,7 @@ export default function Clients() {
       {by !== "tag" && (
         <div className="grid">
           <Cards key={by} rows={clients(by, label)} />
+          <QuotasCard />
         </div>
       )}
     </>

@@ -28,6 +28,7 @@ from llm_metrics_proxy.api.openapi import document
 from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_routes import add_query_routes
+from llm_metrics_proxy.api.quota_routes import add_quota_routes
 from llm_metrics_proxy.api.report_routes import add_report_routes
 from llm_metrics_proxy.api.schemas import Versions, answer
 from llm_metrics_proxy.api.scrapes import Scrapes
@@ -68,7 +69,8 @@ def create_app(ports: ApiPorts) -> FastAPI:
     _add_metric_routes(routes, ports)
     _add_service_routes(app, ports)
     for add in (
-        add_export_routes, add_live_routes, add_report_routes, add_query_routes, add_watch_routes, add_settings_routes,
+        add_export_routes, add_live_routes, add_report_routes, add_query_routes, add_watch_routes, add_quota_routes,
+        add_settings_routes,
     ):  # fmt: skip
         add(routes, ports)
     add_session_routes(app, ports.sessions, APP_VERSION)
@@ -185,7 +187,7 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
 
     def exposed(accept: str) -> tuple[bytes, str]:
         telemetry = None if ports.telemetry is None else ports.telemetry()
-        return exposition.render(health(), accept, watch=ports.watch, telemetry=telemetry)
+        return exposition.render(health(), accept, watch=ports.watch, telemetry=telemetry, now=ports.clock())
 
     scrapes = Scrapes(exposed)
 

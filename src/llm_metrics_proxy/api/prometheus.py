@@ -4,7 +4,7 @@ Counters and histograms by model come from ``prometheus_series``; gauges, and th
 record, from the live ``Health``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from prometheus_client import Metric
@@ -16,6 +16,7 @@ from llm_metrics_proxy.api.health import BackendHealth, DiskHealth, Health, Inge
 from llm_metrics_proxy.api.ports import Telemetry, WatchPorts
 from llm_metrics_proxy.api.prometheus_series import FAMILIES, PREFIX, SeriesLines
 from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.quotas import QuotaLeft
 from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport
 
 _T = TypeVar("_T")
@@ -68,6 +69,16 @@ _ALERT_METRICS: Final[_Table[AlertReport]] = (
     (_GAUGE, "alert_firing", "1 while the alert fires.", lambda a: a.phase == FIRING),
     (_GAUGE, "alert_messages_waiting", "Messages that the alert's webhook has not taken yet.", lambda a: a.waiting),
 )
+_QUOTA_METRICS: Final[_Table[QuotaLeft]] = (
+    (
+        _GAUGE,
+        "quota_left_ratio",
+        "The share of a server's limit that is left, until its reset.",
+        lambda q: q.left_ratio,
+    ),
+    (_GAUGE, "quota_left", "Requests or tokens that are left of a server's limit, until its reset.", lambda q: q.left),
+    (_GAUGE, "quota_reset_timestamp_seconds", "When that limit begins anew.", lambda q: q.resets_at),
+)
 
 
 def _families(table: _Table[_T], labels: Mapping[str, Callable[[_T], str]], rows: Iterable[_T]) -> Iterator[Metric]:
@@ -83,8 +94,11 @@ def _families(table: _Table[_T], labels: Mapping[str, Callable[[_T], str]], rows
 class _Live(Collector):
     """What is not counted by model, as it is when ``collect`` runs; also families that have no series yet."""
 
-    def __init__(self, health: Health, watch: WatchPorts | None, telemetry: Telemetry | None) -> None:
+    def __init__(
+        self, health: Health, watch: WatchPorts | None, telemetry: Telemetry | None, quotas: Sequence[QuotaLeft] = ()
+    ) -> None:
         self._health = health
+        self._quotas = quotas
         self._watch = watch
         self._telemetry = telemetry
 
@@ -95,6 +109,12 @@ class _Live(Collector):
         )
         yield from self._live_families()
         yield from self._watched_families()
+        labels: dict[str, Callable[[QuotaLeft], str]] = {
+            "backend": lambda quota: quota.backend,
+            "api_key_id": lambda quota: quota.api_key_id,
+            "limit": lambda quota: quota.limit,
+        }
+        yield from _families(_QUOTA_METRICS, labels, self._quotas)
         if self._telemetry is not None:
             sent, dropped = self._telemetry.spans_sent, self._telemetry.dropped
             yield CounterMetricFamily(PREFIX + "otlp_spans", "Spans that the receiver took.", sent)
@@ -154,14 +174,22 @@ class Exposition:
 
     def __init__(self, book: CounterBook) -> None:
         self._series = SeriesLines(book)
+        self._quotas = book.quotas
 
     def render(
-        self, health: Health, accept: str, *, watch: WatchPorts | None = None, telemetry: Telemetry | None = None
+        self,
+        health: Health,
+        accept: str,
+        *,
+        watch: WatchPorts | None = None,
+        telemetry: Telemetry | None = None,
+        now: float = 0.0,
     ) -> tuple[bytes, str]:
-        """Body and content type: the text format, or OpenMetrics if ``accept`` names it."""
+        """Body and content type: the text format, or OpenMetrics if ``accept`` names it. ``now``: Unix seconds."""
         encoder, content_type = choose_encoder(accept)
         parts: list[bytes] = []
         for family, lines in zip(FAMILIES, self._series.now(), strict=True):
             # A model that is not text must not cost everybody all metrics.
             parts += (encoder(_Only(family)).removesuffix(_OPENMETRICS_END), lines.encode(errors="replace"))
-        return b"".join((*parts, encoder(_Live(health, watch, telemetry)))), content_type
+        live = _Live(health, watch, telemetry, self._quotas.left(now))
+        return b"".join((*parts, encoder(live))), content_type

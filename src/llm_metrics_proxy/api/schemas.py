@@ -58,6 +58,26 @@ class Slos(msgspec.Struct, frozen=True, kw_only=True):
     slos: list[SloReport]
 
 
+class QuotaReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit of one server, for one key."""
+
+    backend: str
+    api_key_id: str  # empty: no key
+    limit: str  # requests, tokens; primary or secondary of a subscription
+    left: int | None  # requests or tokens
+    left_ratio: float | None  # 0 to 1
+    window_s: float | None  # of a subscription
+    measured_at: str
+    resets_at: str | None
+
+
+class Quotas(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of servers' limits, by server and key."""
+
+    app_version: str
+    quotas: list[QuotaReport]
+
+
 class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     """Every alert of the file, as last measured."""
 
@@ -126,7 +146,7 @@ _ANSWERS: Final = (
         ErrorAnswer,
     ),
     *(Result, Histogram, Heatmap, Report),
-    *(Slos, Alerts),
+    *(Slos, Alerts, Quotas),
 )
 _EVENTS: Final = (LiveStart, LiveSkipped, LiveTotals, LiveProblem)  # data of /api/v1/live; of `record`: RequestItem
 

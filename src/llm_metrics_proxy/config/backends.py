@@ -15,13 +15,15 @@ _DAY_S: Final = 86_400
 _URL: Final = "an http:// or https:// URL without user, password, query or fragment"
 
 # First segments of paths that LLM servers have: a backend of that name would hide them. `openai` is one too (Azure's
-# and Groq's paths begin so), but a name that people give: there the name counts.
+# and Groq's paths begin so), and so are `embed`, `ocr` or `tts`, but these are names that people give: there the name
+# counts.
 RESERVED: Final = frozenset({
     "health", "ready", "v1", "v1beta", "v2", "api", "chat", "completions", "completion", "embeddings", "embedding",
     "responses", "messages", "moderations", "images", "audio", "rerank", "reranking", "score", "classify", "pooling",
     "tokenize", "detokenize", "models", "files", "batches", "infill", "apply-template", "generate",
     "generate_stream", "encode", "version", "ping", "props", "info", "slots", "metrics", "realtime",
-    "anthropic",
+    "anthropic", "chat_tokenize", "embed_all", "embed_sparse", "get_model_info", "model_info",
+    "contextualizedembeddings", "multimodalembeddings",
     "v1alpha", "v1beta1",
 })  # fmt: skip
 # Fields that frame or route a message: this proxy's own business.

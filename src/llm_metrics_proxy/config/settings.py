@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from llm_metrics_proxy.config.backends import BackendTables
 from llm_metrics_proxy.config.cross_checks import CROSS_CHECKS
+from llm_metrics_proxy.config.identity import IDENTITY_COLUMNS, IdentityColumns, IdentitySources
 from llm_metrics_proxy.config.prices import PriceTables
 from llm_metrics_proxy.config.types import (
     MAX_WORKERS,
@@ -57,6 +58,7 @@ _processes: Final = partial(setting, group="Processes")
 _limits: Final = partial(setting, group="Limits")
 _timeouts: Final = partial(setting, group="Timeouts")
 _privacy: Final = partial(setting, group="Privacy")
+_identity: Final = partial(setting, group="Identity")
 _prometheus: Final = partial(setting, group="Prometheus")
 _opentelemetry: Final = partial(setting, group="OpenTelemetry")
 _cost: Final = partial(setting, group="Cost")
@@ -68,6 +70,15 @@ _MIB: Final = 1024**2
 _GIB: Final = 1024**3
 _LEAST_BUFFERED_BYTES: Final = 16 * _MIB
 _HOST: Final = "an IP address or a host name"
+_SOURCES_OF: Final = (
+    "Fields that name the %s, before those that are known: `header:x-my-field`, or `body:metadata.my_field` with "
+    "points between names. The first with a value counts. See [Who asks](topics/identity.md)."
+)
+_SOURCES: Final = (
+    "header:NAME or body:PATH, separated by commas; not Authorization or another header with a secret, or one of the "
+    "connection"
+)
+_COLUMNS: Final = f"{', '.join(IDENTITY_COLUMNS[:-1])} or {IDENTITY_COLUMNS[-1]}, separated by commas"
 
 
 class Settings(BaseSettings):
@@ -361,12 +372,37 @@ class Settings(BaseSettings):
 
     # --- Privacy
     record_client_address: bool = _privacy(False, "Store the clients' addresses.", reload=True)
+    record_usage_reported: bool = _privacy(
+        True,
+        "Keep what servers report of their usage: numbers and short words, of which a later version can count again. "
+        "Tokens are counted without it too.",
+        reload=True,
+    )
     trusted_proxies: Peers = _privacy(
         [],
         "Peers whose `X-Forwarded-For`, `-Proto` and `-Host` (on the metrics port also `Forwarded`) are trusted: name "
         "the reverse proxy in front, so that wrong tokens count against the client that sent them.",
         allowed="IP addresses or networks (10.0.0.0/8), separated by commas",
         reload=True,
+    )
+
+    # --- Identity
+    identity_app: IdentitySources = _identity([], _SOURCES_OF % "application", allowed=_SOURCES, reload=True)
+    identity_session_id: IdentitySources = _identity([], _SOURCES_OF % "session", allowed=_SOURCES, reload=True)
+    identity_agent_id: IdentitySources = _identity([], _SOURCES_OF % "agent", allowed=_SOURCES, reload=True)
+    identity_parent_agent_id: IdentitySources = _identity(
+        [], _SOURCES_OF % "agent that started it", allowed=_SOURCES, reload=True
+    )
+    identity_user: IdentitySources = _identity([], _SOURCES_OF % "user", allowed=_SOURCES, reload=True)
+    identity_hash: IdentityColumns = _identity(
+        [],
+        "Columns of which only an id is stored: 16 hex digits of HMAC-SHA-256 with the secret of this installation. "
+        "The same value has the same id.",
+        allowed=_COLUMNS,
+        reload=True,
+    )
+    identity_not_stored: IdentityColumns = _identity(
+        [], "Columns that are not stored at all.", allowed=_COLUMNS, reload=True
     )
 
     # --- Prometheus

@@ -16,6 +16,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from llm_metrics_proxy.config.backends import keys_of
+from llm_metrics_proxy.config.identity import SECTION
 from llm_metrics_proxy.config.service_links import is_service_link
 from llm_metrics_proxy.config.settings import CROSS_CHECK, ENV_PREFIX, Settings
 from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, SettingRow, rows, table_rows
@@ -123,6 +124,9 @@ def _toml_layer(path: Path, origin: str, table: Mapping[str, SettingRow], proble
         problems.append(f"{path} ({origin}): is not TOML: {error}")
         return {}
     lines = TomlLines(path.read_text(encoding="utf-8"))
+    section = values.get(SECTION)
+    if isinstance(section, dict):
+        values = {**{name: value for name, value in values.items() if name != SECTION}, **_section(section)}
     problems.extend(
         f"{key!r} ({path}{_on(lines.of(key))}): is not a setting{_did_you_mean(key.replace('-', '_'), table)}"
         for key in values
@@ -133,6 +137,12 @@ def _toml_layer(path: Path, origin: str, table: Mapping[str, SettingRow], proble
         for name, value in values.items()
         if name in table
     }
+
+
+def _section(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the keys of ``[identity]`` are; those that have its name in front already stay as they are."""
+    front = f"{SECTION}_"
+    return {key if key.startswith(front) else front + key: value for key, value in keys.items()}
 
 
 def _on(line: int | None) -> str:

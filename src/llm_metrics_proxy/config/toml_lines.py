@@ -15,9 +15,10 @@ class TomlLines:
         self._keys: dict[str, int] = {}  # outside of tables, and the first line of each table
         self._tables: dict[str, list[tuple[int, dict[str, int]]]] = {}  # [[name]]: its line and its keys', in order
         inside: dict[str, int] | None = self._keys
+        section = ""
         for number, line in enumerate(text.splitlines(), 1):
             if (table := _TABLE.match(line)) is not None:
-                inside = {}
+                inside, section = {}, "" if table[1] or "." in line else f"{table[2]}_"
                 self._keys.setdefault(table[2], number)
                 if table[1]:
                     self._tables.setdefault(table[2], []).append((number, inside))
@@ -25,7 +26,10 @@ class TomlLines:
                     part = line.partition(".")[2].strip(" ]\t\"'")
                     self._tables[table[2]][-1][1].setdefault(part, number)
             elif inside is not None and (key := _KEY.match(line)) is not None:
-                inside.setdefault(key[1] or key[2] or key[3], number)
+                name = key[1] or key[2] or key[3]
+                inside.setdefault(name, number)
+                if section:  # [name] key: a setting may be called name_key
+                    self._keys.setdefault(name if name.startswith(section) else section + name, number)
 
     def of(self, key: str) -> int | None:
         """The line of a key or table of the top level."""

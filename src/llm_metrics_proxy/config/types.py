@@ -165,37 +165,38 @@ def _glob(value: str) -> str:
     return value
 
 
-def _text(check: Callable[[str], str]) -> BeforeValidator:
+def text_rule(check: Callable[[str], str]) -> BeforeValidator:
     """``check`` for texts; anything else is left for the type itself to refuse."""
     return BeforeValidator(lambda value: check(value) if isinstance(value, str) else value)
 
 
+ITEMS: Final = BeforeValidator(_items)
 Whole = Annotated[int, BeforeValidator(_not_a_switch)]
 Number = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False)]
 Seconds = Number
 Timeout = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False, ge=0.1, le=86_400)]
 Bytes = Annotated[int, BeforeValidator(_size)]
 Workers = Annotated[int, BeforeValidator(_workers)]
-Host = Annotated[str, _text(_host)]
-HostHeader = Annotated[str, _text(_host_header)]
-HostNames = Annotated[list[Annotated[str, _text(host_name)]], NoDecode, BeforeValidator(_items)]
-Origins = Annotated[list[Annotated[str, _text(origin)]], NoDecode, BeforeValidator(_items)]
-Backend = Annotated[str, _text(_backend)]
-OtlpHeaders = Annotated[SecretStr, _text(_otlp_headers)]
-Token = Annotated[SecretStr, _text(_secret)]
-Url = Annotated[str, _text(_url)]
+Host = Annotated[str, text_rule(_host)]
+HostHeader = Annotated[str, text_rule(_host_header)]
+HostNames = Annotated[list[Annotated[str, text_rule(host_name)]], NoDecode, ITEMS]
+Origins = Annotated[list[Annotated[str, text_rule(origin)]], NoDecode, ITEMS]
+Backend = Annotated[str, text_rule(_backend)]
+OtlpHeaders = Annotated[SecretStr, text_rule(_otlp_headers)]
+Token = Annotated[SecretStr, text_rule(_secret)]
+Url = Annotated[str, text_rule(_url)]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[\x21-\x7e]*$")]
-Certificates = Annotated[str, _text(_certificates)]
-FilePath = Annotated[Path, _text(_path)]
-DailyWindow = Annotated[str, _text(_daily_window)]
-Peer = Annotated[str, _text(_peer)]
+Certificates = Annotated[str, text_rule(_certificates)]
+FilePath = Annotated[Path, text_rule(_path)]
+DailyWindow = Annotated[str, text_rule(_daily_window)]
+Peer = Annotated[str, text_rule(_peer)]
 PathPattern = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")]
-PathPatterns = Annotated[list[PathPattern], NoDecode, BeforeValidator(_items)]
-Peers = Annotated[list[Peer], NoDecode, BeforeValidator(_items)]
-Lower = _text(str.lower)
+PathPatterns = Annotated[list[PathPattern], NoDecode, ITEMS]
+Peers = Annotated[list[Peer], NoDecode, ITEMS]
+Lower = text_rule(str.lower)
 # Keys of the file's tables, which no flag and no variable sets: strict, so a number is refused.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", strict=True)]
-Glob = Annotated[str, _text(_glob), StringConstraints(strict=True)]
+Glob = Annotated[str, text_rule(_glob), StringConstraints(strict=True)]
 
 
 def faults_among(names: Sequence[str], most: int, noun: str = "") -> str | None:

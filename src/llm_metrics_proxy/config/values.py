@@ -71,7 +71,15 @@ class SettingValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     send_timeout_s: float
     upstream_keepalive_s: float
     record_client_address: bool
+    record_usage_reported: bool
     trusted_proxies: list[str]
+    identity_app: list[str]
+    identity_session_id: list[str]
+    identity_agent_id: list[str]
+    identity_parent_agent_id: list[str]
+    identity_user: list[str]
+    identity_hash: list[str]
+    identity_not_stored: list[str]
     prometheus_model_limit: int
     otlp_endpoint: str | None
     otlp_traces: bool

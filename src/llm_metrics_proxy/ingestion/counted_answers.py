@@ -9,7 +9,6 @@ Only records of these dialects are looked at. A stored chat completion was answe
 for: so a record that fetches one never counts.
 """
 
-from datetime import date
 from hashlib import blake2b
 from typing import Final, Protocol
 
@@ -48,7 +47,7 @@ class CountedAnswers:
             by_fetch = True
         else:
             return
-        if record.usage_source not in _REPORTED or record.response_id is None or not _has_date(record):
+        if record.usage_source not in _REPORTED or record.response_id is None:
             return
         answer = number_of(record.response_id)
         before = self._is_counted(answer, record) if by_fetch else self._was_fetched_meanwhile(answer, record)
@@ -86,14 +85,6 @@ class CountedAnswers:
         if self._fetched is None:
             self._fetched = dict(reversed(self._memory.fetched_answers(_MOST_FETCHED)))
         return self._fetched
-
-
-def _has_date(record: RequestRecord) -> bool:
-    try:
-        date.fromisoformat(record.timestamp[:10])
-    except ValueError:
-        return False
-    return True
 
 
 def number_of(response_id: str) -> int:

@@ -46,6 +46,7 @@ class Ingestor:
         counters: Counters,
         *,
         pricer: RecordPricer | None = None,
+        keeps_reports: bool = True,
         on_stored: Callable[[Sequence[tuple[RequestRecord, float | None]]], None] | None = None,
         batch_rows: int = 10_000,
         interval_s: float = 0.2,
@@ -60,7 +61,7 @@ class Ingestor:
         self._counters = counters
         self._pricer = pricer
         self._on_stored = on_stored
-        self._storing = Storing(store, counters, self._folder.path)
+        self._storing = Storing(store, counters, self._folder.path, keeps_reports=keeps_reports)
         self._losses = LossBook(self._folder)
         self._collector = Collector(self._folder, self._losses, batch_rows)
         self._interval_s = interval_s
@@ -101,6 +102,10 @@ class Ingestor:
     def use_pricer(self, pricer: RecordPricer) -> None:
         """Price what is ingested from now on by this one; from any thread."""
         self._pricer = pricer
+
+    def keep_reports(self, keeps: bool) -> None:
+        """Whether ``usage_reported`` is stored from now on; from any thread."""
+        self._storing.keeps_reports = keeps
 
     def status(self) -> IngestionStatus:
         """The current status; from any thread."""

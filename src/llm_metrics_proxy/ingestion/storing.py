@@ -54,8 +54,9 @@ class StoredBatch(NamedTuple):
 class Storing:
     """Commits batches to one store."""
 
-    def __init__(self, store: Store, counters: Counters, folder: Path) -> None:
+    def __init__(self, store: Store, counters: Counters, folder: Path, *, keeps_reports: bool = True) -> None:
         self._store, self._counters, self._folder = store, counters, folder
+        self.keeps_reports = keeps_reports
         self._answers = CountedAnswers(store)
 
     def forget(self) -> None:
@@ -75,6 +76,8 @@ class Storing:
                 verdict = settle(record)
                 answers.judge(record)
                 priced = NOT_PRICED if pricer is None else pricer.price(record)
+                if not self.keeps_reports:
+                    record.usage_reported = None
                 self._counters.observe(record, verdict.category, priced[0])
                 rows.append(to_row(record, priced))
                 costs.append(priced[0])

@@ -19,6 +19,7 @@ from llm_metrics_proxy.migration.sql import RunSql
 from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.storage.connection import in_memory
 from llm_metrics_proxy.storage.invalid_text import read_rows
+from llm_metrics_proxy.storage.report_shapes import TABLE as SHAPES
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
 
 _LARGEST: Final = "1.7976931348623157e308"
@@ -88,6 +89,9 @@ def take_sample(source: apsw.Connection, takes: str, columns: Sequence[str], eve
         sample.pragma("encoding", source.pragma("encoding"))  # so that bytes of text mean the same
         sample.pragma("ignore_check_constraints", True)
         sample.execute(source.execute(_TABLE_SQL, (TABLE,)).get)
+        if shapes := source.execute(_TABLE_SQL, (SHAPES,)).get:
+            sample.execute(shapes)
+            sample.executemany(f"INSERT INTO {SHAPES} VALUES (?, ?)", source.execute(f"SELECT * FROM {SHAPES}"))  # noqa: S608
         with sample:
             sample.executemany(f"INSERT INTO {TABLE} ({', '.join(own)}) VALUES ({put})", rows)  # noqa: S608
     except BaseException:

@@ -19,6 +19,7 @@ from llm_metrics_proxy.migration.batches import Interrupted, ProgressReporter, r
 from llm_metrics_proxy.migration.model import Fault, Report, Run, WorkPhase
 from llm_metrics_proxy.migration.oracle_check import MOST_FAULTS, OracleCheck
 from llm_metrics_proxy.migration.sql import CALCULATED, WAS_NULL, RunSql
+from llm_metrics_proxy.record import COUNTED
 from llm_metrics_proxy.rollups.state import NOTHING
 from llm_metrics_proxy.storage.backup_copy import settles_class
 from llm_metrics_proxy.storage.connection import Access, connect
@@ -132,10 +133,11 @@ def raw_faults(path: Path, backup: Path, run: Run, sql: RunSql | None, count: Ca
         ).fetchall()
         names = {name for name, _type in columns}
         filled = {c.column for k in range(len(chain)) for c in sql.changes(k) if c.only_if_added} if sql else set()
+        counted = {change.column for migration in chain for change in migration.changes}.intersection(COUNTED)
         compared = {
             name: _same(name, declared, names, *kept_in.get(name, (None, "")))
             for name, declared in columns
-            if name != "id" and not (sql and (name in CALCULATED or name in filled))
+            if name != "id" and not (sql and (name in CALCULATED or name in filled or name in counted))
         }
         records = connection.execute(f"SELECT count(*) FROM kept.{TABLE} WHERE id <= ?", (run.bound_id,)).get  # noqa: S608
         faults = []

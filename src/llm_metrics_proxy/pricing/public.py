@@ -51,7 +51,7 @@ def tariff(provider_id: str, model: str, service_tier: str | None) -> Tariff | N
         return None
     # As the library has it: variants are those of the provider's own list, not of one that it falls back to.
     own = any(info is each for each in provider.models)
-    context = {"service_tier": service_tier} if service_tier and own else None
+    context = _context(service_tier) if service_tier and own else None
     constraints = _constraints(info)
     days = sorted({each.start_date for each in constraints if hasattr(each, "start_date")})
     times = sorted({moment for each in constraints if hasattr(each, "start_time") for moment in _edges(each)})
@@ -62,6 +62,12 @@ def tariff(provider_id: str, model: str, service_tier: str | None) -> Tariff | N
         for day in (_BEGIN, *days)
     )
     return Tariff(grid, ("", *map(date.isoformat, days)), ("", *(moment.isoformat("seconds") for moment in times)))
+
+
+def _context(service_tier: str) -> dict[str, str]:
+    """What the lists call it: a batch is a way of processing there."""
+    given = {"service_tier": service_tier}
+    return {**given, "processing": "batch"} if service_tier == "batch" else given
 
 
 @cache

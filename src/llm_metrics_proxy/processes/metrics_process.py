@@ -121,6 +121,7 @@ def _ingest_and_answer(
             Path(options.journal_dir),
             book,
             pricer=pricer,
+            keeps_reports=options.record_usage_reported,
             on_stored=None if telemetry is None else telemetry.stored,
             batch_rows=options.ingest_batch_rows,
             interval_s=options.ingest_interval_ms / 1000,
@@ -142,6 +143,7 @@ def _ingest_and_answer(
             pricer, rules = _pricer_and_rules(newest)
             settings_shown = newest.settings
             ingestor.use_pricer(pricer)
+            ingestor.keep_reports(newest.record_usage_reported)
             watcher.use(rules)
 
         reloads.hand_to(take)

@@ -10,7 +10,7 @@ from llm_metrics_proxy.proxy.choice import split_prefix
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.exchange import Exchange
-from llm_metrics_proxy.proxy.identity import agent_of, origin_of, tags_of, trace_of
+from llm_metrics_proxy.proxy.identity import tags_of, trace_of
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_start
 from llm_metrics_proxy.proxy.model_listing import ModelListing
 from llm_metrics_proxy.proxy.parties import Client
@@ -18,14 +18,10 @@ from llm_metrics_proxy.proxy.transaction import Transaction
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.wire.dialects import media_type
 from llm_metrics_proxy.wire.endpoints import MODELS_PATH
+from llm_metrics_proxy.wire.multipart import FormReader, boundary_of
 
 _MODELS_PATH: Final = MODELS_PATH.encode()
-_NEVER_JSON: Final = (
-    b"multipart/",
-    b"audio/",
-    b"video/",
-    b"image/",
-)  # other types are used for it, see ``request_body``
+_NEVER_JSON: Final = (b"multipart/", b"audio/", b"video/", b"image/")  # any other type may be, see ``request_body``
 
 
 def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, trusted: bool) -> RequestPlan:
@@ -37,19 +33,22 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
     facts = head.facts
     tags, trace = tags_of(facts), trace_of(facts)
+    asker = ctx.askers.of_head(facts, head.lines)
     backend_name = None if server is None else server.backend.rule.name
     route = ctx.policy.route(head.method, head.path)
+    asks_for_stream = head.method == b"GET" and b"stream=true" in head.target.partition(b"?")[2].split(b"&")
     asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
     merges_models = asks_for_models and server is None and len(fleet.servers) > 1 and bool(fleet.listing)
     held_limit_bytes = min(options.max_body_bytes, options.max_buffered_bytes)
+    boundary = None if "content_encoding" in facts else boundary_of(facts.get("content_type"))
+    has_say = boundary is not None and server is None  # the form's model chooses the server
     may_be_json = not head.is_json and not media_type(facts.get("content_type")).startswith(_NEVER_JSON)
     return RequestPlan(
         request=head,
         route=route,
         method=head.method.decode("latin-1"),
         dialect=None if route.dialect is None else route.dialect.name,
-        origin=origin_of(facts),
-        user_agent=agent_of(facts),
+        asker=asker,
         api_key_id=ctx.key_ids.of(facts, head.target),
         start=b"" if server is None else upstream_start(head, server.backend, trusted=trusted, plain_answer=False),
         refused=verdict.refused or (None if route.allowed else Cause.FORBIDDEN),
@@ -61,8 +60,9 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         and not merges_models
         and not options.inject_usage
         and options.journal_when_full == "drop_records",
-        held=(head.is_json or may_be_json) and not head.websocket,
-        held_limit_bytes=held_limit_bytes if may_be_json else None,
+        held=(head.is_json or may_be_json or has_say) and not head.websocket,
+        held_limit_bytes=held_limit_bytes if may_be_json or has_say else None,
+        boundary=boundary,
         limit_bytes=held_limit_bytes if head.is_json and not head.websocket else options.max_upload_bytes,
         keep_alive=head.keep_alive and not head.websocket,  # a refused upgrade may be followed by the other protocol
         tags=tags,
@@ -70,13 +70,15 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         server=server,
         backend=None if server is None else server.backend.address.label,
         backend_name=backend_name,
-        says_more=(tags or trace or backend_name) is not None,
+        says_more=bool(tags or trace or backend_name or route.response_id or asker.columns or asks_for_stream),
+        asks_for_stream=asks_for_stream,
         merges_models=merges_models,
     )
 
 
 def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, now: int) -> Transaction:
     """From here on the request leaves exactly one record. ``length``: of its body in bytes; None: chunked."""
+    asker = plan.asker
     record = RequestRecord(
         request_id=ctx.request_ids.next(),
         timestamp=ctx.wall_clock.now(),
@@ -85,13 +87,17 @@ def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, 
         dialect=plan.dialect,
         backend=plan.backend,
         model=plan.route.model,
-        origin=plan.origin,
-        user_agent=plan.user_agent,
+        origin=asker.origin,
+        user_agent=asker.user_agent,
         api_key_id=plan.api_key_id,
         client_address=client.address.decode() if ctx.options.record_client_address else None,
+        app=asker.app,
     )
     if plan.says_more:
-        record.backend_name, record.tags = plan.backend_name, plan.tags
+        record.backend_name, record.tags, record.is_streaming = plan.backend_name, plan.tags, plan.asks_for_stream
+        record.response_id = plan.route.response_id
+        for column, value in asker.columns:
+            setattr(record, column, value)
         if plan.trace is not None:
             record.trace_id, record.parent_span_id, record.trace_sampled = plan.trace
     if stations.on:
@@ -103,4 +109,7 @@ def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, 
         elif ctx.options.journal_when_full == "refuse_requests" and ctx.recorder.is_full:
             refused = Cause.SATURATED
     kind = ModelListing if plan.merges_models else Transaction
-    return kind(ctx, client, plan, Exchange(record, now), length, plan.keep_alive, refused, now, now, plan.held)
+    work = kind(ctx, client, plan, Exchange(record, now), length, plan.keep_alive, refused, now, now, plan.held)
+    if plan.boundary is not None:
+        work.form = FormReader(plan.boundary)
+    return work

@@ -9,6 +9,7 @@ import msgspec
 
 from llm_metrics_proxy.proxy.headers import Fields
 from llm_metrics_proxy.wire.dialects import media_type
+from llm_metrics_proxy.wire.head_counts import HeadCounts, read_counts
 from llm_metrics_proxy.wire.rate_limits import read_limits
 
 REQUEST_ID_FIELD: Final = b"x-llm-metrics-request-id: "
@@ -43,7 +44,8 @@ class ResponseHead(NamedTuple):
     facts: dict[str, bytes]
     framing: Framing
     media: bytes  # of its Content-Type, see ``media_type``
-    limits: tuple[tuple[str, float | int], ...] = ()  # columns of the record that its fields fill
+    limits: tuple[tuple[str, float | int | str], ...] = ()  # columns of the record that its fields fill
+    counts: HeadCounts | None = None
 
 
 def response_head(status: int, reason: bytes, fields: Fields, method: bytes) -> ResponseHead:
@@ -52,8 +54,10 @@ def response_head(status: int, reason: bytes, fields: Fields, method: bytes) -> 
     facts = fields.facts
     # read here, because a head that was seen before is not taken apart again
     media = media_type(facts.get("content_type"))
-    limits = read_limits(facts) if not _USUAL.issuperset(facts) else ()
-    return ResponseHead(status, start, facts, response_framing(status, method, facts), media, limits)
+    framing = response_framing(status, method, facts)
+    if _USUAL.issuperset(facts):
+        return ResponseHead(status, start, facts, framing, media)
+    return ResponseHead(status, start, facts, framing, media, read_limits(facts), read_counts(facts))
 
 
 def printable(reason: bytes) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 from llm_metrics_proxy.forwarded import is_within
 from llm_metrics_proxy.proxy.admission import Admission
+from llm_metrics_proxy.proxy.asker import Askers
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.capacity import ClientCapacity, ListeningSockets
 from llm_metrics_proxy.proxy.fleet import Fleet
@@ -34,6 +35,7 @@ class Context:
     policy: PathPolicy
     admission: Admission
     key_ids: KeyIds
+    askers: Askers
     health: HealthReport
     bodies: BodyMemory
     capacity: ClientCapacity

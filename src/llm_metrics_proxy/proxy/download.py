@@ -97,9 +97,12 @@ class Download(Upload):
         for column, value in head.limits:
             setattr(exchange.record, column, value)
         coding = head.facts.get("content_encoding")
-        reader = reader_for(self.plan.route.dialect, head.status, head.media)
+        dialect = self.plan.route.dialect
+        reader = reader_for(dialect, head.status, head.media)
         decoder = decoder_for(coding) if coding is not None and reader is not None else None
         exchange.response_head(now, head.status, reader, decoder)
+        if head.counts is not None and dialect is not None and dialect.counts_in_head and head.status < 300:
+            exchange.head_counts = head.counts
         self.payload = b""
         if self.upstream is None or not self.upstream.is_backed_up:
             self.ctx.bodies.held_bytes -= self.held_bytes

@@ -35,6 +35,7 @@ from llm_metrics_proxy.wire.base import (
 )
 from llm_metrics_proxy.wire.content_coding import Decoder
 from llm_metrics_proxy.wire.first_bytes import FirstBytes
+from llm_metrics_proxy.wire.head_counts import HeadCounts, with_head
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class Exchange:
     largest_gap: int = 0
     forwarding: int = 0  # time between reading and writing, summed
     tokens_seen: int = 0  # reads of the upstream that brought tokens
+    head_counts: HeadCounts | None = None  # what the answer's head reported, where the dialect's answers do
 
     def __repr__(self) -> str:
         return f"<Exchange {self.record.request_id} {self.state.name} {self.record.method} {self.record.endpoint}>"
@@ -291,7 +293,7 @@ class Exchange:
         record = self.record
         received = self.received
         streamed = facts.content_chunks is not None
-        copy_response_facts(facts, record)
+        copy_response_facts(facts if self.head_counts is None else with_head(facts, self.head_counts), record)
         record.body_complete_ms = _since(received, self.body_complete)
         record.upstream_acquired_ms = _since(received, self.acquired)
         record.request_sent_ms = _since(received, self.sent)

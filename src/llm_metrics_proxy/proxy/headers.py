@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from llm_metrics_proxy.wire import rate_limits
+from llm_metrics_proxy.wire import head_counts, identity, rate_limits
 
 Field = tuple[bytes, bytes]
 
@@ -39,16 +39,19 @@ class RuleTable(dict[bytes, Rule]):
 
     CGI, WSGI and PHP turn dashes into underscores, so behind them ``Transfer_Encoding`` and ``Transfer-Encoding`` are
     one: a name that only so becomes one of the table's is dropped. Others keep their underscores (``session_id``).
+    ``looked_at``: fields that decide nothing and are only recorded, so their twins may pass.
     """
 
-    def __init__(self, by_lower_name: dict[bytes, Rule]) -> None:
-        super().__init__(by_lower_name)
+    def __init__(self, by_lower_name: dict[bytes, Rule], looked_at: Iterable[str] = ()) -> None:
+        watched = {name.encode(): Rule(forward=True, fact=name) for name in looked_at}
+        super().__init__(watched | by_lower_name)
         self._by_lower_name = by_lower_name
+        self._looked_at = watched
 
     def __missing__(self, name: bytes) -> Rule:
         lower = name.lower()
-        rule = self._by_lower_name.get(lower, _PLAIN)
-        if b"_" in lower and lower not in self._by_lower_name:
+        rule = self._by_lower_name.get(lower) or self._looked_at.get(lower, _PLAIN)
+        if rule is _PLAIN and b"_" in lower and lower not in self._by_lower_name:
             twin = dashed(lower)
             if twin in self._by_lower_name or twin.startswith(b"x-forwarded-"):
                 rule = _DROPPED
@@ -101,7 +104,8 @@ REQUEST_RULES: Final = RuleTable(
         b"access-control-request-private-network": Rule(forward=True, fact="cors_private_network"),
         # useless here, but servers believe them: no underscore may stand in for their dashes
         **dict.fromkeys((b"x-real-ip", b"remote-user", b"x-remote-user", b"x-original-url", b"x-rewrite-url"), _PLAIN),
-    }
+    },
+    looked_at=identity.HEADER_FIELDS,
 )
 
 RESPONSE_RULES: Final = RuleTable(
@@ -111,9 +115,14 @@ RESPONSE_RULES: Final = RuleTable(
         b"content-type": Rule(forward=True, fact="content_type"),
         b"content-encoding": Rule(forward=True, fact="content_encoding"),
         b"sec-websocket-extensions": Rule(forward=True, fact="websocket_extensions"),
-        **{name.encode(): Rule(forward=True, fact=name) for name in rate_limits.FIELDS},
+        **{
+            name.encode(): Rule(forward=True, fact=name)
+            for name in (*rate_limits.FIELDS, *head_counts.FIELDS)
+            if name not in rate_limits.QUOTA_FIELDS
+        },
         b"x-llm-metrics-request-id": _DROPPED,  # a proxy behind this one set it; the client sees ours
-    }
+    },
+    looked_at=rate_limits.QUOTA_FIELDS,
 )
 
 # Two of these in one message mean two readers could disagree about it (RFC 9112 section 3.2).

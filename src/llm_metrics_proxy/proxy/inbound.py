@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from llm_metrics_proxy.proxy.asker import Caller
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.headers import (
     REQUEST_RULES,
@@ -59,8 +60,7 @@ class RequestPlan(msgspec.Struct, frozen=True):
     route: Route
     method: str
     dialect: str | None
-    origin: str | None
-    user_agent: str | None
+    asker: Caller
     api_key_id: str | None
     start: bytes  # of the head for the upstream, see ``upstream_start``
     fast: bool  # may be forwarded at once, see ``Transaction``
@@ -75,9 +75,11 @@ class RequestPlan(msgspec.Struct, frozen=True):
     starts: "dict[Server, bytes]" = {}  # the same as ``start`` for each server that was chosen, filled in then
     refused: Cause | None = None  # see ``admission``
     cors: bytes | None = None  # the answer may be read by another origin's page: lines that say so
-    says_more: bool = False  # has tags, a trace or a backend's name: most have none
+    says_more: bool = False  # there are columns that most requests leave empty: tags, a trace, a backend's name, …
+    asks_for_stream: bool = False  # in the query, as requests without a body do
     merges_models: bool = False  # GET /v1/models with several backends
     held_limit_bytes: int | None = None  # its type does not say JSON: its bytes decide, and a longer one streams
+    boundary: bytes | None = None  # the body is a form, see ``multipart``
 
 
 def read_head(  # noqa: PLR0917 -- the parts of a request line, in their order

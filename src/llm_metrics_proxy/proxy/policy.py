@@ -20,11 +20,13 @@ from llm_metrics_proxy.wire.endpoints import (
     ENDPOINTS,
     PASSING_WITH,
     PREFIXES,
+    answer_in_path,
     dialect_for,
     find,
     model_in_path,
 )
-from llm_metrics_proxy.wire.path_patterns import MAX_PATH_CHARS, below_prefixes, to_regex
+from llm_metrics_proxy.wire.path_patterns import ID, MAX_PATH_CHARS, below_prefixes, to_regex
+from llm_metrics_proxy.wire.requests import naming
 
 _ENDPOINT_CHARS: Final = 256
 _CACHED_ROUTES: Final = 4096
@@ -50,15 +52,20 @@ class Route(msgspec.Struct, frozen=True):
     dialect: Dialect | None
     read_request: Callable[[bytes], RequestFacts]  # of a JSON body
     model: str | None = None  # if the path names it
+    response_id: str | None = None  # likewise
 
 
 class PathPolicy:
     """Decides by method and path; decisions are remembered, because clients use few paths."""
 
-    def __init__(self, allow_paths: Sequence[str] = (), *, allow_all: bool = False) -> None:
+    def __init__(
+        self, allow_paths: Sequence[str] = (), *, allow_all: bool = False, members: Sequence[str] = ()
+    ) -> None:
+        """``members``: of bodies, whose values say who asks by the settings."""
         self._passing = [(PASSING_WITH[method], _any(regexes)) for method, regexes in _BUILT_IN.items() if regexes]
         self._extra = _any([to_regex(pattern.rstrip("/") or "/") for pattern in allow_paths]) if allow_paths else None
         self._allow_all = allow_all
+        self._members = members
         self._routes: dict[tuple[bytes, bytes], Route] = {}
 
     def route(self, method: bytes, path: bytes) -> Route:
@@ -77,10 +84,12 @@ class PathPolicy:
             endpoint=find.shown(text)[:_ENDPOINT_CHARS],
             dialect=dialect,
             # every API names model and stream alike
-            read_request=ChatRequest.read if dialect is None else dialect.read_request,
+            read_request=naming(ChatRequest.read if dialect is None else dialect.read_request, self._members),
             model=model_in_path(text),
+            response_id=answer_in_path(text),
         )
-        if len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:
+        has_id = ID in route.endpoint  # asked for a few times, and never again
+        if not has_id and len(self._routes) < _CACHED_ROUTES and len(path) <= _CACHED_PATH_BYTES:
             self._routes[method, path] = route
         return route
 

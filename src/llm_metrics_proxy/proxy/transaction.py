@@ -59,6 +59,8 @@ class Transaction(Download):
         if self.refused is not None or self.exchange.state is CLOSED:
             return
         self.received_bytes += len(data)
+        if self.form is not None and self.form.feed(data):
+            self.take_facts(self.form.facts())
         if self.received_bytes > self.plan.limit_bytes:
             self._refuse(Cause.TOO_LARGE)
         elif not self.held and self.upstream is not None:
@@ -84,11 +86,12 @@ class Transaction(Download):
 
     def _look_at_body(self, limit_bytes: int) -> None:
         """Of a type that is not JSON's: let it stream through if it is none, or too long to be held."""
-        begun = self.body[0]
-        if self.received_bytes <= limit_bytes and may_be_json(self.plan, begun):
+        begun, form, fits = self.body[0], self.form, self.received_bytes <= limit_bytes
+        may_say_more = may_be_json(self.plan, begun) if form is None else not (form.ended or form.model)
+        if fits and may_say_more:
             return
-        if self.received_bytes > limit_bytes:
-            self.exchange.request_facts(read_begun(self.plan, bytes(begun)))
+        if form is None and not fits:
+            self.take_facts(read_begun(self.plan, bytes(begun)))
         self.held = False
         self.client.pause()  # until the upstream connection is there
         if self.started:
@@ -165,7 +168,7 @@ class Transaction(Download):
         if self.refused is not None or bodies.held_bytes + length > bodies.limit_bytes:
             return False
         if body:
-            exchange.request_facts(plan.route.read_request(body))
+            self.take_facts(plan.route.read_request(body))
         server = plan.server or self._choose(connected=True)
         upstream = None if server is None else server.pool.take_idle()
         if server is None or upstream is None:
@@ -311,7 +314,9 @@ class Transaction(Download):
         if not self.accepts_tunnel or upstream is None:
             return None
         dialect = self.plan.route.dialect
-        session = TunnelSession(self.ctx, self.client, self.exchange, self.server, upstream, dialect=dialect)
+        session = TunnelSession(
+            self.ctx, self.client, self.exchange, self.server, upstream, dialect=dialect, take_facts=self.take_facts
+        )
         session.begin(head, self.plan.request.target, now)
         self.client.tunnel_opened(session)
         return session

@@ -5,16 +5,17 @@ The server's direction is read by ``reader`` as any answer is. Of the client's, 
 first response is read, where the reader wants it; the rest is counted.
 """
 
+from typing import Final
+
 from llm_metrics_proxy.proxy.session_times import SessionTimes
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.dialects import Dialect, SessionReader
-from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
 from llm_metrics_proxy.wire.websocket import FrameReader
 
-_MAX_REQUEST_BYTES = 8 * MAX_PIECE_BYTES
+_MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
 
 
 class Tunnel:

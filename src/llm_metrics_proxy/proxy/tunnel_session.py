@@ -1,6 +1,7 @@
 """A client's and a server's connection after a 101: bytes pass as they are, and are read on the side (``tunnel``)."""
 
 import logging
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import Final
 
@@ -12,6 +13,7 @@ from llm_metrics_proxy.proxy.fleet import Server
 from llm_metrics_proxy.proxy.parties import Client, Connection
 from llm_metrics_proxy.proxy.tunnel import Tunnel
 from llm_metrics_proxy.wire.apis.openai_realtime import model_in_query
+from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.deflate import agreed
 from llm_metrics_proxy.wire.dialects import Dialect
 
@@ -36,13 +38,16 @@ class TunnelSession:
         upstream: Connection,
         *,
         dialect: Dialect | None,
+        take_facts: Callable[[RequestFacts], None],
     ) -> None:
+        """``take_facts``: of messages that ask for an answer."""
         self._recorder = ctx.recorder
         self._client = client
         self._exchange = exchange
         self._server = server
         self._upstream: Connection | None = upstream
         self._dialect = dialect
+        self._take_facts = take_facts
         self._tunnel = Tunnel(dialect)
 
     def __repr__(self) -> str:
@@ -68,7 +73,7 @@ class TunnelSession:
             log.exception("%s: what the client sent could not be read", record.request_id)
             return
         if facts is not None:
-            self._exchange.request_facts(facts)
+            self._take_facts(facts)
 
     def server_said(self, data: bytes, now: int) -> None:
         self._client.write(data)

@@ -2,7 +2,8 @@
 
 A JSON body is held until it is complete, because the record and the choice of a backend need it, and until an answer
 begins, because it may have to be sent again. Any other streams through, no faster than the server takes it. Where the
-type does not say JSON, the first bytes tell which of the two it is.
+type does not say JSON, the first bytes tell which of the two it is. An uploaded form streams too; with several servers
+to choose from it is held until it has named its model.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from llm_metrics_proxy.proxy.inbound import RequestPlan, framing_lines, start_fo
 from llm_metrics_proxy.proxy.parties import Client, Connection
 from llm_metrics_proxy.proxy.request_body import read_body
 from llm_metrics_proxy.proxy.retries import stale_window_ns
+from llm_metrics_proxy.wire.base import RequestFacts
+from llm_metrics_proxy.wire.multipart import FormReader
 from llm_metrics_proxy.wire.usage_injection import UsageFilter
 
 _WORTH_LETTING_GO_BYTES: Final = 16 * 1024
@@ -40,6 +43,7 @@ class Upload:
     upload_since: int  # the client could have sent since then, except waits that were not its own
     held: bool  # its body is, until it is complete; else it streams through
     refused_message: str | None = None
+    form: FormReader | None = None  # the body is a form
     started: bool = False
     opened: bool = False  # the recorder has its opened frame
     body: tuple[bytes | bytearray, ...] = ()
@@ -97,12 +101,19 @@ class Upload:
 
     def read_body(self) -> None:
         """Take the facts of a held body that is complete, and edit it where the settings say so."""
-        if self.body:
+        if self.body and self.form is None:
             body = bytes(self.body[0])
             self.body = ()  # free the pieces before what is made of them
             facts, sent, self.edits = read_body(self.plan, body, inject_usage=self.ctx.options.inject_usage)
-            self.exchange.request_facts(facts)
+            self.take_facts(facts)
             self.body = (sent,)
+
+    def take_facts(self, facts: RequestFacts) -> None:
+        """What the body says is in the record from here on."""
+        self.exchange.request_facts(facts)
+        askers = self.ctx.askers
+        if facts.claims is not None or askers.settles:
+            askers.settle(self.exchange.record, self.plan.asker, facts)
 
     @property
     def request_is_sent(self) -> bool:

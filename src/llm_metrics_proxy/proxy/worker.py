@@ -27,6 +27,7 @@ from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.process_memory import give_back_large_blocks
 from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.admission import Admission
+from llm_metrics_proxy.proxy.asker import COLUMNS, Askers
 from llm_metrics_proxy.proxy.body_memory import BodyMemory
 from llm_metrics_proxy.proxy.capacity import ClientCapacity, ListeningSockets
 from llm_metrics_proxy.proxy.context import Context
@@ -67,15 +68,18 @@ class Worker:
         writer.prepare()
         self._sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
         self._on_loopback = all(is_loopback(sock.getsockname()[0]) for sock in self._sockets)
+        self._secret = Path(options.secret_file).read_bytes()
+        askers = self._askers()
         self._ctx = Context(
             loop=loop,
             options=options,
             fleet=Fleet(loop, backends_of(options)),
             recorder=Recorder(loop, writer, self._slot, options.journal_fsync),
             slot=self._slot,
-            policy=PathPolicy(options.allow_paths, allow_all=options.allow_all_paths),
+            policy=self._policy(askers),
             admission=self._admission(),
-            key_ids=KeyIds(Path(options.secret_file).read_bytes()),
+            key_ids=KeyIds(self._secret),
+            askers=askers,
             health=self._health,
             bodies=BodyMemory(self._slot, options.max_buffered_bytes),
             capacity=ClientCapacity(self._slot, options.max_connections),
@@ -130,7 +134,8 @@ class Worker:
             return
         ctx.options = self._options = options
         ctx.bodies.limit_bytes = options.max_buffered_bytes
-        ctx.policy = PathPolicy(options.allow_paths, allow_all=options.allow_all_paths)
+        ctx.askers = self._askers()
+        ctx.policy = self._policy(ctx.askers)
         ctx.admission = self._admission()
         ctx.plans = Plans()  # a plan holds what followed from the old settings
         try:
@@ -140,6 +145,15 @@ class Worker:
         self._show_backends()
         names = ", ".join(server.backend.shown_name for server in ctx.fleet.servers)
         log.info("new settings are in use; backends: %s", names)
+
+    def _askers(self) -> Askers:
+        options = self._options
+        mapped = {column: getattr(options, f"identity_{column}") for column in COLUMNS}
+        return Askers(self._secret, mapped, options.identity_hash, options.identity_not_stored)
+
+    def _policy(self, askers: Askers) -> PathPolicy:
+        options = self._options
+        return PathPolicy(options.allow_paths, allow_all=options.allow_all_paths, members=askers.members)
 
     def _admission(self) -> Admission:
         options = self._options

@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 import apsw
 
 from llm_metrics_proxy.record import COLUMNS
+from llm_metrics_proxy.storage import report_shapes
 from llm_metrics_proxy.storage.connection import Access, Pragmas, connect
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
 
@@ -76,6 +77,8 @@ _KEPT: Final[dict[tuple[str, str], ColumnAccess]] = {
     ("REAL", UNTYPED): _FRACTION,
 }
 _ORIGINAL: Final = "_original"
+# What our own store writes in fewer bytes than it means, in any file.
+_SHORTENED: Final = {"usage_reported": ColumnAccess(report_shapes.READS, report_shapes.STORES, mangles=True)}
 
 
 def affinity(declared: str, *, strict: bool) -> str:
@@ -92,14 +95,16 @@ def affinity(declared: str, *, strict: bool) -> str:
 
 
 def kept_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
-    """The columns of ours that mean something else in this file; none in a table of our own. Raises ``apsw.Error``."""
+    """The columns of ours that mean something else in this file; in a table of our own those alone that are stored
+    shortened. Raises ``apsw.Error``."""
     declared = {
         str(name).lower(): str(type_)
         for name, type_ in connection.execute("SELECT name, type FROM pragma_table_xinfo(?, 'main')", (TABLE,))
     }
     strict = _is_strict(connection)
+    shortened = {name: access for name, access in _SHORTENED.items() if name in declared}
     if strict and all(declared_columns().get(name) == type_ for name, type_ in declared.items()):
-        return {}
+        return shortened
     theirs = {name: affinity(type_, strict=strict) for name, type_ in declared.items()}
     found = {}
     for name, ours in declared_columns().items():
@@ -110,20 +115,21 @@ def kept_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
             kept = kept._replace(reads=f"{kept.reads} COLLATE BINARY")
         if kept != _AS_IS:
             found[name] = kept
-    return found
+    return found | shortened
 
 
 def mangled_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
     """Those that mangle, for migrations, whose formulas must see what was meant.
 
-    None in a file that was adopted before 4.3.0: what migrations made of it then is to stay right. Raises
-    ``apsw.Error``.
+    In a file that was adopted before 4.3.0 none but those that are stored shortened: what migrations made of it then
+    is to stay right. Raises ``apsw.Error``.
     """
+    mangled = {name: kept for name, kept in kept_columns(connection).items() if kept.mangles}
     if connection.table_exists("main", "adoptions"):
         found = [text for (text,) in connection.execute("SELECT found FROM main.adoptions")]
         if found and not any(f'"{READS_MEANT}"' in text for text in found):
-            return {}
-    return {name: kept for name, kept in kept_columns(connection).items() if kept.mangles}
+            return {name: kept for name, kept in mangled.items() if name in _SHORTENED}
+    return mangled
 
 
 READS_MEANT: Final = "reads_meant"  # in ``adoptions.found`` of files whose migrations see what was meant

@@ -19,6 +19,8 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
+from llm_metrics_proxy.storage.report_shapes import ReportShapes
+
 BUSY_TIMEOUT_MS: Final = 250  # short: work that waits longer is safe in the journal
 Pragmas = Mapping[str, str | int]  # in the order in which they are set
 _ASK_EVERY_S: Final = 0.0005
@@ -51,6 +53,7 @@ def connect(
     name = f"{place.as_uri()}?immutable=1" if is_immutable else str(place)
     connection = apsw.Connection(name, flags=access | apsw.SQLITE_OPEN_URI, vfs=vfs)
     try:
+        ReportShapes(connection).functions()
         if is_traced and log.isEnabledFor(logging.DEBUG):
             _Trace(connection)
         connection.set_busy_timeout(busy_ms)
@@ -64,7 +67,9 @@ def connect(
 
 def in_memory() -> apsw.Connection:
     """An empty database that vanishes with its connection."""
-    return apsw.Connection(":memory:")
+    connection = apsw.Connection(":memory:")
+    ReportShapes(connection).functions()
+    return connection
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from llm_metrics_proxy.storage.connection import (
     transaction,
 )
 from llm_metrics_proxy.storage.read_pool import Explain, ReadPool, SqliteSnapshot, file_identity, statement_log
+from llm_metrics_proxy.storage.report_shapes import ReportShapes
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps, apply_steps, store_error
 
 _POSITIONS: Final = "SELECT worker_id, segment, offset_bytes, done FROM journal_positions ORDER BY worker_id"
@@ -80,6 +81,8 @@ class SqliteStore:
             connection = connect(self.path, Access.CREATE, busy_ms=BUSY_TIMEOUT_MS, pragmas=_PRAGMAS)
             apply_steps(self.path, connection, applied)
             self._insertion = insertion(shadow(connection))
+            self._shapes = ReportShapes(connection)
+            self._shapes.functions()
             self._file = file_identity(self.path)
             self._segments = {worker_id: segment for worker_id, segment, *_ in connection.execute(_POSITIONS)}
         except BaseException as error:
@@ -99,8 +102,11 @@ class SqliteStore:
         self._reopen_if_replaced()
         try:
             self._append(batch)
-        except apsw.Error as error:
-            raise store_error(self.path, "storing records", error) from error
+        except BaseException as error:
+            self._shapes.forget()
+            if isinstance(error, apsw.Error):
+                raise store_error(self.path, "storing records", error) from error
+            raise
         self._segments.update({position.worker_id: position.segment for position in batch.positions})
 
     def _append(self, batch: IngestBatch) -> None:
@@ -112,6 +118,7 @@ class SqliteStore:
         connection.execute(f"PRAGMA synchronous = {'FULL' if must_sync else 'NORMAL'}")
         with transaction(connection):
             self._insert(batch.rows)
+            self._shapes.save()
             connection.executemany(
                 "DELETE FROM open_requests WHERE request_id = ?", [(request_id,) for request_id in batch.closed]
             )

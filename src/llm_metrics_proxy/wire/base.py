@@ -39,6 +39,7 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     message_count: int | None = None
     tool_count: int | None = None
     choice_count: int | None = None
+    claims: Mapping[str, Any] | None = None  # members that may say who asks, as they were written; see ``identity``
 
 
 class Verdict(StrEnum):

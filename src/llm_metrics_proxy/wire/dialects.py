@@ -81,6 +81,7 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     # Who reads an answer with a successful status; ``first_bytes`` chooses by its framing.
     stream_reader: Callable[[], ResponseReader] | None = None  # of events, or lines; None: never streams
     body_reader: Callable[[], ResponseReader] | None = None  # of one JSON document; None: not read
+    streams: BodyFraming = BodyFraming.EVENTS  # how ``stream_reader`` expects them; others are framed for it, if it can
     readers: Mapping[BodyFraming, Callable[[], ResponseReader]] = {}  # of framings that need one of their own
     session_reader: Callable[[Deflate | None], SessionReader] | None = None  # of a WebSocket
     opens_stream: Callable[[bytes], bool] | None = None  # whether a line of JSON is the first of several
@@ -93,6 +94,7 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     has_output: bool = True  # answers use output tokens: without their number a request has no price
     seller: Seller | None = None
     tokens: TokenCounter | None = None  # the token counts in what its answers reported
+    counts_in_head: bool = False  # header fields of its answers report counts, see ``head_counts``
 
 
 def media_type(content_type: bytes | None) -> bytes:

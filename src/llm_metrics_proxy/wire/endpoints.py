@@ -17,10 +17,15 @@ from urllib.parse import unquote
 
 from llm_metrics_proxy.wire.apis import (
     anthropic,
+    anthropic_batches,
     gemini,
     gemini_interactions,
+    generate,
     google_others,
+    koboldcpp,
     llama_native,
+    lmstudio,
+    mistral,
     ollama,
     openai_body,
     openai_objects,
@@ -29,6 +34,7 @@ from llm_metrics_proxy.wire.apis import (
     openai_responses_session,
     openai_stream,
     other_operations,
+    tei,
 )
 from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family
 from llm_metrics_proxy.wire.facts import cut
@@ -66,7 +72,13 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     *openai_realtime.DIALECTS,
     *openai_objects.DIALECTS,
     *anthropic.DIALECTS,
+    *anthropic_batches.DIALECTS,
     *llama_native.DIALECTS,
+    *lmstudio.DIALECTS,
+    *generate.DIALECTS,
+    *tei.DIALECTS,
+    *koboldcpp.DIALECTS,
+    *mistral.DIALECTS,
     *ollama.DIALECTS,
     *gemini.DIALECTS,
     *gemini_interactions.DIALECTS,
@@ -81,9 +93,31 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     google_others.LATER,
     *gemini_interactions.KEPT,
     *openai_objects.ENDPOINTS,
-    Endpoint(paths=("score", "classify", "pooling", "tokenize", "detokenize")),  # vLLM, llama.cpp
-    Endpoint(paths=("/embedding", "/apply-template")),  # llama.cpp
-    Endpoint(paths=("/generate", "/generate_stream", "/encode")),  # SGLang, TGI
+    Endpoint(paths=("tokenize", "detokenize")),  # vLLM, llama.cpp, SGLang, TEI
+    Endpoint(paths=("/embedding", "/apply-template", "chat/completions/control", "chat/completions/input_tokens")),
+    Endpoint(paths=("/decode", "/chat_tokenize")),  # TEI, TGI
+    Endpoint(paths=("/get_model_info", "/model_info"), method="GET"),  # SGLang
+    Endpoint(paths=("/api/extra/generate/check", "/api/extra/tokencount", "/api/extra/detokenize")),  # KoboldCpp
+    Endpoint(
+        paths=(
+            "/api/v1/model",
+            "/api/v1/info/version",
+            "/api/v1/config/*",
+            "/api/extra/version",
+            "/api/extra/perf",
+            "/api/extra/true_max_context_length",
+            "/api/extra/generate/check",
+        ),
+        method="GET",
+    ),
+    # text-generation-webui; its loading of models and LoRAs is absent.
+    Endpoint(paths=("/v1/internal/encode", "/v1/internal/decode", "/v1/internal/token-count", "/v1/internal/logits")),
+    Endpoint(paths=("/v1/internal/model/info", "/v1/internal/model/list"), method="GET"),
+    Endpoint(paths=("/vad",)),  # LocalAI
+    Endpoint(paths=("/search",)),  # Perplexity
+    Endpoint(paths=("/api/web_search", "/api/web_fetch"), family=Family.OLLAMA),
+    Endpoint(paths=("messages/batches/{id}/cancel",), family=Family.ANTHROPIC),
+    Endpoint(paths=("messages/batches", "messages/batches/{id}"), method="GET", family=Family.ANTHROPIC),
     Endpoint(paths=("/api/show",), family=Family.OLLAMA),
     Endpoint(paths=("/api/tags", "/api/ps", "/api/version"), method="GET", family=Family.OLLAMA),
     Endpoint(paths=("/version", "/ping", "/props", "/info"), method="GET"),
@@ -96,6 +130,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
 )
 
 _DEPLOYMENT: Final = re.compile(r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?")
+_BATCH_RESULTS: Final = re.compile(r".*/messages/batches/([^/]+)/results/?")
 _MODELS: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
 
 find: Final = EndpointFinder(ENDPOINTS, PREFIXES)
@@ -103,7 +138,7 @@ find: Final = EndpointFinder(ENDPOINTS, PREFIXES)
 
 def dialect_for(method: str, path: str) -> Dialect | None:
     """The dialect of a request; ``path`` is raw and without its query. A trailing slash makes no difference."""
-    row = find(path.removesuffix("/"), method)
+    row = find(path.removesuffix("/") or path, method)
     return row if isinstance(row, Dialect) and "//" not in path else None
 
 
@@ -119,6 +154,12 @@ def model_in_path(path: str) -> str | None:
     """
     match = _DEPLOYMENT.fullmatch(path) or google_others.MODEL.fullmatch(path)
     return None if match is None else cut(unquote(match[1]))
+
+
+def answer_in_path(path: str) -> str | None:
+    """The id of the answer that a raw path asks for, where the answer does not repeat it: Anthropic's batch."""
+    match = _BATCH_RESULTS.fullmatch(path)
+    return None if match is None else cut(match[1])
 
 
 def listed_model(path: str) -> str | None:

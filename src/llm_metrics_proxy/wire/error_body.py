@@ -15,9 +15,10 @@ from llm_metrics_proxy.wire.rate_limits import wait_ms
 from llm_metrics_proxy.wire.sse import SseReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode_any
 
-MAX_BODY_BYTES: Final = 64 * 1024  # of an error body; what lies behind is not looked at
+MAX_BODY_BYTES: Final = 64 * 1024  # of an error body is held; only of JSON is looked at what lies behind
 
 _MOST_DETAILS: Final = 20
+_JSON_BEGINNINGS: Final = (b"{", b"[")
 _MASK: Final = "***"
 _MASKABLE_CHARS: Final = 8 * MAX_ERROR_CHARS  # bounds the work; masking only ever shortens what is then cut
 _SECRETS: Final = (
@@ -86,22 +87,34 @@ def _retry_after_ms(details: object) -> float | None:
 
 def error_in_body(body: object) -> ErrorFacts | None:
     """The facts of a whole error body that was JSON; None if it holds no error."""
-    if isinstance(body, list) and body:  # Gemini wraps its error in a list
-        body = body[0]
+    body = _first(body)  # Gemini wraps its error in a list
     if not isinstance(body, Mapping):
         return error_facts(body)
     if body.get("error"):
-        return _with_outer_code(error_facts(body["error"]), body)
+        return _with_outer_code(error_facts(_first(body["error"])) or ErrorFacts(), body)
+    if isinstance(body.get("base_resp"), Mapping):
+        return minimax_error(body["base_resp"])
     if "detail" in body:
         return _fastapi_detail(body["detail"])
     return error_facts(body)
 
 
-def _with_outer_code(inner: ErrorFacts | None, body: Mapping[str, Any]) -> ErrorFacts | None:
+def minimax_error(base_resp: object) -> ErrorFacts | None:
+    """MiniMax's status beside every answer: an error unless it is 0."""
+    if not isinstance(base_resp, Mapping) or not base_resp.get("status_code"):
+        return None
+    return error_facts({"code": base_resp["status_code"], "message": base_resp.get("status_msg")})
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _with_outer_code(inner: ErrorFacts, body: Mapping[str, Any]) -> ErrorFacts:
     """``{"error": "text", "code": 7}``: what the inner value leaves open may stand beside it."""
-    if inner is None or inner.code or inner.type:
+    if inner.code or inner.type:
         return inner
-    outer_type = _word(body.get("type"))
+    outer_type = _word(body.get("type")) or _word(body.get("error_type"))  # the latter: TGI, TEI
     return ErrorFacts(
         code=_word(body.get("code")),
         type=None if outer_type == "error" else outer_type,  # Anthropic's outer type says no more than that
@@ -146,7 +159,7 @@ def _first_text(value: Mapping[str, Any], *names: str) -> str | None:
 def read_error(body: bytes) -> ErrorFacts:
     """The facts of a whole error body of any shape; all None if it is empty."""
     value = _json_value(body)
-    if value is None and body.lstrip().startswith((b"{", b"[")):
+    if value is None and body.lstrip().startswith(_JSON_BEGINNINGS):
         shrinker = JsonShrinker()
         shrinker.feed(body)
         value = _json_value(shrinker.finish()) or None  # of a body that was cut short: what was whole in it
@@ -187,22 +200,36 @@ def read_error_event(data: bytes) -> ErrorFacts:
 
 
 class ErrorBodyReader:
-    """Reads the body of an error status, whatever the dialect: its first ``max_bytes``, at its end."""
+    """Reads the body of an error status, whatever the dialect, at its end: the first ``max_bytes``, or all of larger
+    JSON, made small while it passes (servers repeat the request in it)."""
 
-    __slots__ = ("_body", "_max_bytes", "_truncated")
+    __slots__ = ("_body", "_max_bytes", "_shrinker", "_truncated")
 
     def __init__(self, max_bytes: int = MAX_BODY_BYTES) -> None:
         self._body = bytearray()
         self._max_bytes = max_bytes
         self._truncated = False
+        self._shrinker: JsonShrinker | None = None
 
     def feed(self, data: bytes) -> int:
         """Always ``SAW_ERROR``: the status said so."""
+        if self._truncated:
+            if self._shrinker is not None:
+                self._shrinker.feed(data)
+            return SAW_ERROR
         room = self._max_bytes - len(self._body)
-        self._truncated = self._truncated or len(data) > room
         self._body += data[:room]
+        if len(data) > room:
+            self._truncated = True
+            if self._body.lstrip().startswith(_JSON_BEGINNINGS):
+                self._shrinker = JsonShrinker()
+                self._shrinker.feed(bytes(self._body))
+                self._shrinker.feed(data[room:])
         return SAW_ERROR
 
     def finish(self) -> ResponseFacts:
         """The facts. An error's body has no end marker of its own, so any is ``terminal``."""
-        return ResponseFacts(error=read_error(bytes(self._body)), terminal=True, malformed=self._truncated)
+        body, whole, shrinker = bytes(self._body), not self._truncated, self._shrinker
+        if shrinker is not None and shrinker.complete and not shrinker.broken:
+            body, whole = shrinker.finish(), True
+        return ResponseFacts(error=read_error(body), terminal=True, malformed=not whole)

@@ -21,12 +21,13 @@ from llm_metrics_proxy.wire.base import (
 from llm_metrics_proxy.wire.content_shape import Form, FormRules
 from llm_metrics_proxy.wire.error_body import error_in_body, read_error_event
 from llm_metrics_proxy.wire.json_array import JsonArrayReader
-from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
+from llm_metrics_proxy.wire.json_shrink import shape_of
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.sse import SseEvent, SseReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode, decoder_of
 
 _LONGEST_MARKER: Final = 16  # [DONE] and some white space
+_MAX_ODD_BYTES: Final = 64 * 1024  # kept of an event that showed nothing
 _MOST_FORMS: Final = 8  # a stream whose events differ in more than the rules say is not worth further tries
 _ONLY_TEXT: Final = frozenset({SAW_TOKEN, SAW_VISIBLE})
 
@@ -51,16 +52,14 @@ class EventReader(ABC):
 
     kind: ClassVar[type[msgspec.Struct]]  # every field has a default
     rules: ClassVar[FormRules] = FormRules(texts=())  # without: every event is read
-    max_event_bytes: ClassVar[int] = MAX_PIECE_BYTES
-    last_event_is_whole_answer: ClassVar[bool] = False  # if an event was too long to be held, it may have been the end
     frame: ClassVar[type[SseReader | NdjsonReader | JsonArrayReader]] = SseReader
     decode_event: ClassVar[Callable[[bytes], Any]]
 
     def __init_subclass__(cls) -> None:
         cls.decode_event = staticmethod(decoder_of(cls.kind))
 
-    def __init__(self, max_event_bytes: int | None = None) -> None:
-        self._framer = self.frame(max_event_bytes or self.max_event_bytes)
+    def __init__(self) -> None:
+        self._framer = self.frame(shape_of(self.kind))
         self._form: Form | None = None  # of the last event that brought text and nothing else
         self._form_bits = 0
         self._at_boundary = False  # surely; else the framer knows
@@ -75,7 +74,7 @@ class EventReader(ABC):
     def frame_by(self, frame: type[SseReader | NdjsonReader]) -> None:
         """Take the same events, framed in another way than the dialect's own. Only before the first ``feed``."""
         if frame is not self.frame:
-            self._framer = frame(self.max_event_bytes)
+            self._framer = frame(shape_of(self.kind))
             self._tries = 0  # ``rules`` are about the other framing
 
     @abstractmethod
@@ -116,12 +115,8 @@ class EventReader(ABC):
         for event in self._framer.finish():
             self._take(event)
         # An event that the end cut short cannot be read, but was not malformed: the missing terminal marker shows it.
-        overflowed = self._framer.overflowed
         return self.facts(
-            content_chunks=self.content_chunks,
-            terminal=self.terminal or (overflowed and self.last_event_is_whole_answer),
-            malformed=malformed or overflowed,
-            error=self.error,
+            content_chunks=self.content_chunks, terminal=self.terminal, malformed=malformed, error=self.error
         )
 
     def end_seen(self) -> int:
@@ -158,6 +153,8 @@ class EventReader(ABC):
         return seen or self._showed_nothing(data)
 
     def _showed_nothing(self, data: bytes) -> int:
+        if len(data) > _MAX_ODD_BYTES:
+            data = data[:_MAX_ODD_BYTES]
         self.first_odd = self.first_odd or data
         self.last_odd = data
         return 0

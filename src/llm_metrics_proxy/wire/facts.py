@@ -113,6 +113,7 @@ def response_facts(
     usage: Usage | None = None,
     reports: UsageReports | None = None,
     times: ServerTimes = None,
+    further: Mapping[str, Any] | None = None,
     finish_reason: str | None = None,
     refused: bool = False,
     **others: Any,
@@ -135,7 +136,7 @@ def response_facts(
         cache_write_tokens=counts.cache_write_tokens,
         upstream_cost_usd=counts.cost_usd,
         usage_reported=None if reports is None else reports.text,
-        further=times,
+        further=times if further is None else further,
         refused=refused and finish_reason in ENDS_OF_TEXT,
         **others,
     )

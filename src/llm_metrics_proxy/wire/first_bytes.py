@@ -26,7 +26,7 @@ from llm_metrics_proxy.wire.framing import (
     begun,
     frame,
 )
-from llm_metrics_proxy.wire.judgement import judged
+from llm_metrics_proxy.wire.judgement import is_settled, judged
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.sse import SseReader
 
@@ -48,12 +48,25 @@ _UNREAD: Final = ResponseFacts(terminal=True)
 class FirstBytes:
     """Of one answer. ``reader`` is None until it is chosen, and stays so for what nobody reads."""
 
-    __slots__ = ("_document", "_held", "_in_line", "dialect", "framing", "media", "passes", "reader", "status")
+    __slots__ = (
+        "_document",
+        "_held",
+        "_in_line",
+        "dialect",
+        "framing",
+        "media",
+        "passes",
+        "promised",
+        "reader",
+        "status",
+    )
 
     def __init__(self, dialect: Dialect, status: int, media: bytes) -> None:
         self.dialect = dialect
         self.status = status
         self.media = media
+        promised = PROMISED.get(media)
+        self.promised = promised if promised is dialect.streams else None
         self.framing: BodyFraming | None = None
         self.reader: ResponseReader | None = None
         self.passes = False  # it is sound, a picture or a text, as it should be: nothing to read or to judge
@@ -93,14 +106,14 @@ class FirstBytes:
 
     def judge(self, facts: ResponseFacts) -> ResponseFacts:
         """``facts`` of an answer that is complete, with an error if it was none."""
-        if facts.finish_reason is not None or facts.error is not None or self.framing is None or self.passes:
+        if is_settled(facts) or self.framing is None or self.passes:
             return facts
         if self.framing is NOTHING and self.status != _OK:
             return facts
         return judged(self.dialect, self.framing, bytes(self._held), self.reader, facts)
 
     def _frame(self, held: bytes, *, ended: bool = False) -> BodyFraming | None:
-        return frame(held, PROMISED.get(self.media), self.dialect.opens_stream, ended=ended)
+        return frame(held, self.promised, self.dialect.opens_stream, ended=ended)
 
     def _waits(self, data: bytes) -> bool:
         """Nothing that ``data`` has can decide now."""
@@ -120,8 +133,8 @@ class FirstBytes:
             self._document = framing
             return b""
         self.framing = framing
-        self.reader = None if self.passes else reader_of(dialect, framing, PROMISED.get(self.media))
-        if self.passes or framing in _FRAMES:
+        self.reader = None if self.passes else reader_of(dialect, framing, self.promised)
+        if self.passes or (self.reader is not None and framing not in _DOCUMENTS):
             self._held = b""
         return begun(held) if framing in _DOCUMENTS else held
 
@@ -142,9 +155,9 @@ def reader_of(dialect: Dialect, framing: BodyFraming, promised: BodyFraming | No
         return make()
     if framing is NOTHING and promised is not None:
         framing = promised  # a stream of nothing
-    if framing in _FRAMES and dialect.stream_reader is not None:
+    if dialect.stream_reader is not None and (framing is dialect.streams or framing in _FRAMES):
         reader = dialect.stream_reader()
-        if isinstance(reader, EventReader):
+        if framing is not dialect.streams and isinstance(reader, EventReader):
             reader.frame_by(_FRAMES[framing])
         return reader
     return dialect.body_reader() if framing in _DOCUMENTS and dialect.body_reader is not None else None

@@ -17,9 +17,22 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import ErrorFacts, ResponseFacts, ResponseReader, Verdict
 from llm_metrics_proxy.wire.dialects import Dialect
-from llm_metrics_proxy.wire.error_body import error_facts, error_in_body, error_message, read_error
+from llm_metrics_proxy.wire.error_body import error_facts, error_in_body, error_message, minimax_error, read_error
 from llm_metrics_proxy.wire.event_reader import EventReader
-from llm_metrics_proxy.wire.framing import BINARY, DOCUMENT, EVENTS, LIST, NOTHING, PAGE, TEXT, BodyFraming, begun
+from llm_metrics_proxy.wire.framing import (
+    BINARY,
+    DOCUMENT,
+    EVENTS,
+    LINES,
+    LIST,
+    MAX_OPEN_BYTES,
+    NOTHING,
+    PAGE,
+    TEXT,
+    BodyFraming,
+    begun,
+)
+from llm_metrics_proxy.wire.sse import SseReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode_any
 
 _SHOWN_CHARS: Final = 200  # of what came in place of an answer
@@ -32,6 +45,7 @@ _KINDS: Final[Mapping[BodyFraming, str]] = {
     LIST: "A JSON array",
     EVENTS: "An event stream",
 }
+_CLEAR: Final = re.compile(rb'\s*\{\s*"')
 _LIST_SIGN: Final = "["
 # The first member that may hold what a model wrote, which is not stored.
 _OUTPUT: Final = re.compile(
@@ -53,7 +67,7 @@ def judged(
     ``beginning`` is the first bytes of the body; of one that is a JSON document, all of it if that is not longer than
     ``MAX_OPEN_BYTES``.
     """
-    if facts.error is not None or facts.finish_reason is not None:
+    if is_settled(facts):
         return facts
     if reader is None:
         error = _of_unread(dialect, framing, beginning)
@@ -64,40 +78,51 @@ def judged(
     return facts if error is None else msgspec.structs.replace(facts, error=error)
 
 
+def is_settled(facts: ResponseFacts) -> bool:
+    """It is an error already, or whole and ended for a reason: nothing is left to judge."""
+    if facts.error is not None:
+        return True
+    return facts.finish_reason is not None and (facts.terminal or facts.malformed or facts.content_chunks is not None)
+
+
 def _of_unread(dialect: Dialect, framing: BodyFraming, beginning: bytes) -> ErrorFacts | None:
     """Nobody reads such bodies here: nothing, or something else than an answer."""
     if framing in dialect.raw:
         return None
     if framing is NOTHING:
         return ErrorFacts(verdict=Verdict.EMPTY, message="The answer is empty.")
+    if framing is EVENTS:
+        events = SseReader().feed(beginning + b"\n\n")
+        first = next((event.data for event in events if event.data != b"[DONE]"), b"")
+        return own_error(_json(first)) or _stranger(framing, beginning)
     return _stranger(framing, beginning)
 
 
 def _of_body(dialect: Dialect, framing: BodyFraming, beginning: bytes, facts: ResponseFacts) -> ErrorFacts | None:
     """It began as JSON."""
-    if not facts.terminal and dialect.raw:
+    if framing is LINES:
+        return None  # several answers in one body: each says for itself how it ended
+    if not facts.terminal and (TEXT in dialect.raw or (dialect.raw and not _CLEAR.match(beginning))):
         return None  # a text, or sound, that happens to begin like JSON
     if not facts.terminal and not facts.malformed:
-        return ErrorFacts(verdict=Verdict.TRUNCATED, message=f"The answer is JSON that breaks off: {_words(beginning)}")
-    if dialect.never_empty:
-        if _filled(dialect.signs).search(beginning):
-            return None
-    elif facts.usage_reported is not None:
-        return None
-    if framing is LIST:
-        if _LIST_SIGN in dialect.signs or not dialect.signs:
-            return None
-    elif _has(dialect.signs).search(beginning) and not dialect.never_empty:
-        return None
+        return ErrorFacts(verdict=Verdict.TRUNCATED, message=_text("The answer is JSON that breaks off", beginning))
+    if len(beginning) >= MAX_OPEN_BYTES or _is_sound(dialect, framing, beginning):
+        return None  # what is not seen may have all it needs
     value = _json(beginning)
     if not dialect.signs and isinstance(value, dict):
-        return None if facts.terminal or not _is_failure(value) else own_error(value)
+        return own_error(value) if _says_so(value) else None
     error = own_error(value)
-    if error is not None:
-        return error
-    if dialect.never_empty and _has(dialect.signs).search(beginning):
-        return ErrorFacts(verdict=Verdict.EMPTY, message=f"The answer has no output: {_words(beginning)}")
-    return _stranger(framing, beginning)
+    if error is None and dialect.never_empty and _has(dialect.signs).search(beginning):
+        return ErrorFacts(verdict=Verdict.EMPTY, message=_text("The answer has no output", beginning))
+    return error or _stranger(framing, beginning)
+
+
+def _is_sound(dialect: Dialect, framing: BodyFraming, beginning: bytes) -> bool:
+    """It has what an answer of the dialect must have."""
+    if framing is LIST:
+        return _LIST_SIGN in dialect.signs or not dialect.signs
+    signs = _filled(dialect.signs) if dialect.never_empty else _has(dialect.signs)
+    return signs.search(beginning) is not None
 
 
 def _of_stream(dialect: Dialect, reader: ResponseReader, facts: ResponseFacts) -> ErrorFacts | None:
@@ -138,7 +163,7 @@ def own_error(value: object) -> ErrorFacts | None:
         value = value[0] if value else None
     if not isinstance(value, dict):
         return None
-    if value.get("error"):
+    if value.get("error") or isinstance(value.get("detail"), list):
         return error_in_body(value) or ErrorFacts()
     for name in _INSIDE:
         inside = value.get(name)
@@ -153,17 +178,23 @@ def own_error(value: object) -> ErrorFacts | None:
 def _told(value: dict[str, Any]) -> ErrorFacts | None:
     text = next((value[name] for name in _MESSAGES if isinstance(value.get(name), str) and value[name]), None)
     if text is None:
-        detail = value.get("detail")
-        return error_in_body({"detail": detail}) if isinstance(detail, list) and detail else None
+        return None
     code = next((value[name] for name in _CODES if isinstance(value.get(name), str | int) and value[name]), None)
     return error_facts({"message": text, "code": code, "type": value.get("type") or value.get("__type")})
+
+
+def _says_so(value: dict[str, Any]) -> bool:
+    """JSON that says of itself that it is no success, whatever else it has."""
+    if value.get("success") is False or value.get("error") or set(value) == {"detail"}:
+        return True
+    return minimax_error(value.get("base_resp")) is not None
 
 
 def _is_failure(value: object) -> bool:
     """JSON that says of itself, and of nothing else, that something failed."""
     if not isinstance(value, dict):
         return False
-    if value.get("success") is False or value.get("error") or "detail" in value:
+    if _says_so(value):
         return True
     return (
         not isinstance(value.get("message"), dict)

@@ -1,13 +1,27 @@
 """Bounded, incremental cutting of a text stream: line ends made equal, then pieces between separators.
 
+A piece that is too large to be held is made small while it passes, by whatever the ``Splitter`` is given for that; so
+what is held of a stream is bounded, and no piece is left out.
+
 Splitting at ``b"\\n\\n"`` frames SSE events and at ``b"\\n"`` frames NDJSON lines. Both work on bytes: no byte of a
 multi-byte UTF-8 character equals CR or LF, so a cut inside a character needs no care, and U+2028, U+2029 and U+0085,
 which ``str.splitlines`` would take for line ends, stay what they are: text.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
-MAX_PIECE_BYTES: Final = 1024 * 1024
+MAX_HELD_BYTES: Final = 256 * 1024  # of a piece; a larger one is made small
+
+
+class Large(Protocol):
+    """One large piece."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next part of it, cut anywhere."""
+
+    def finish(self) -> bytes:
+        """The small piece that says the same."""
 
 
 class LineEnds:
@@ -30,28 +44,31 @@ class LineEnds:
 
 
 class Splitter:
-    """Cuts a stream at ``separator`` (one or more LFs); pieces above ``max_piece_bytes`` are left out and counted."""
+    """Cuts a stream at ``separator``, one or two LFs. ``Large`` makes pieces above ``max_held_bytes`` small."""
 
-    __slots__ = ("_held", "_max_piece_bytes", "_separator", "_skipping", "skipped")
+    __slots__ = ("_held", "_large", "_make_large", "_max_held_bytes", "_separator", "_tail")
 
-    def __init__(self, separator: bytes, max_piece_bytes: int = MAX_PIECE_BYTES) -> None:
+    def __init__(self, separator: bytes, make_large: Callable[[], Large], max_held_bytes: int = MAX_HELD_BYTES) -> None:
         self._separator = separator
-        self._max_piece_bytes = max_piece_bytes
+        self._make_large = make_large
+        self._max_held_bytes = max_held_bytes
         self._held = bytearray()  # an unfinished piece: appending byte by byte costs amortised constant time
-        self._skipping = False  # the unfinished piece is too long already; only a possible half separator is held
-        self.skipped = 0
+        self._large: Large | None = None  # the unfinished piece, if it is a large one; then nothing is held
+        self._tail = b""  # its last byte, if a separator has half arrived
 
     def __repr__(self) -> str:
-        state = "skipping" if self._skipping else "holding"
-        return f"<{type(self).__name__} {state} {len(self._held)} bytes, {self.skipped} pieces skipped>"
+        state = "in a large piece" if self._large is not None else f"holding {len(self._held)} bytes"
+        return f"<{type(self).__name__} {state}>"
 
     @property
     def is_empty(self) -> bool:
-        """Nothing of an unfinished piece is held."""
-        return not self._held and not self._skipping
+        """The next byte is the first of a piece."""
+        return not self._held and self._large is None
 
     def feed(self, data: bytes) -> list[bytes]:
         """The pieces that ``data`` completes, without their separators."""
+        if self._large is not None:
+            return self._feed_large(self._large, data)
         held = self._held
         if held:
             half = bytes(held[1 - len(self._separator) :]) if len(self._separator) > 1 else b""
@@ -64,31 +81,45 @@ class Splitter:
             held.clear()
         pieces = data.split(self._separator)
         rest = pieces.pop()
-        if self._skipping and pieces:
-            self._skipping = False
-            self.skipped += 1
-            del pieces[0]
         if rest:
             held += rest
             self._bound()
-        if len(data) > self._max_piece_bytes:
-            fitting = [piece for piece in pieces if len(piece) <= self._max_piece_bytes]
-            self.skipped += len(pieces) - len(fitting)
-            return fitting
+        if len(data) > self._max_held_bytes:
+            return [piece if len(piece) <= self._max_held_bytes else self._made_small(piece) for piece in pieces]
         return pieces
 
     def finish(self) -> bytes:
-        """What came after the last separator; empty if nothing did, or if it was too long."""
+        """What came after the last separator; empty if nothing did."""
+        large, self._large = self._large, None
+        if large is not None:
+            return large.finish()
         rest = bytes(self._held)
         self._held.clear()
-        if self._skipping or len(rest) > self._max_piece_bytes:
-            self._skipping = False
-            self.skipped += 1
-            return b""
         return rest
 
+    def _feed_large(self, large: Large, data: bytes) -> list[bytes]:
+        separator, tail = self._separator, self._tail
+        seen = tail + data
+        end = seen.find(separator)
+        if end < 0:
+            large.feed(data)
+            self._tail = seen[1 - len(separator) :] if len(separator) > 1 else b""
+            return []
+        large.feed(data[: max(end - len(tail), 0)])
+        self._large = None
+        return [large.finish(), *self.feed(seen[end + len(separator) :])]
+
+    def _made_small(self, piece: bytes) -> bytes:
+        large = self._make_large()
+        large.feed(piece)
+        return large.finish()
+
     def _bound(self) -> None:
-        """Let go of an unfinished piece that can only be too long, but not of a separator that has half arrived."""
-        if self._skipping or len(self._held) >= self._max_piece_bytes + len(self._separator):
-            self._skipping = True
-            del self._held[: 1 - len(self._separator) or len(self._held)]
+        """Make an unfinished piece small from here on if it is too large, whatever follows."""
+        held, half = self._held, self._separator[1:]
+        belongs_bytes = len(held) - (len(half) if half and held.endswith(half) else 0)
+        if belongs_bytes > self._max_held_bytes:
+            self._large = self._make_large()
+            self._large.feed(bytes(held))
+            self._tail = bytes(held[-len(half) :]) if half else b""
+            held.clear()

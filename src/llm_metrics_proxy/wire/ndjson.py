@@ -1,21 +1,22 @@
 """Newline-delimited JSON, framed from bytes that are cut anywhere: every line that is not blank is one event."""
 
-from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES, Splitter
+from functools import partial
+
+from llm_metrics_proxy.wire.json_shrink import LargeJson, Shape
+from llm_metrics_proxy.wire.lines import MAX_HELD_BYTES, Splitter
 from llm_metrics_proxy.wire.sse import SseEvent
 
 
 class NdjsonReader:
-    """Feed bytes, get lines as events without a name. The CR of a CRLF stays: it is white space in JSON."""
+    """Feed bytes, get lines as events without a name; ``shape``: what is read of them.
+
+    The CR of a CRLF stays: it is white space in JSON.
+    """
 
     __slots__ = ("_lines",)
 
-    def __init__(self, max_event_bytes: int = MAX_PIECE_BYTES) -> None:
-        self._lines = Splitter(b"\n", max_event_bytes)
-
-    @property
-    def overflowed(self) -> bool:
-        """A line was too long to be held and was left out."""
-        return self._lines.skipped > 0
+    def __init__(self, shape: Shape | None = None, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+        self._lines = Splitter(b"\n", partial(LargeJson, shape), max_held_bytes)
 
     @property
     def at_boundary(self) -> bool:

@@ -2,6 +2,10 @@
 
 Retry-After is seconds or an HTTP date (RFC 9110 section 10.2.3). ``x-ratelimit-…`` are OpenAI's (``12ms``, ``6m0s``)
 and Azure's (whole seconds); ``anthropic-ratelimit-…-reset`` are RFC 3339 moments.
+
+Subscriptions have windows instead: Claude's ``anthropic-ratelimit-unified-…``, of 5 hours and 7 days, with a share from
+0 to 1 and resets in seconds of the Unix epoch; Codex's ``x-codex-…``, with percents and lengths in minutes. Sources:
+what Claude Code 2.1.197 and Codex 0.171.0 read.
 """
 
 import re
@@ -19,8 +23,42 @@ _COLUMNS: Final[dict[str, str]] = {
     for part in _PARTS
     for name in ("x-ratelimit-{part}-{kind}", "anthropic-ratelimit-{kind}-{part}")
 }
-FIELDS: Final = ("date", "retry-after", "retry-after-ms", *_COLUMNS)
+# The same of subscriptions, with how the value is read.
+_WORD, _PERCENT, _RATIO, _MINUTES, _AFTER, _AT, _AMOUNT = "word", "percent", "ratio", "minutes", "after", "at", "amount"
+_UNIFIED: Final = "anthropic-ratelimit-unified-"
+_QUOTAS: Final[dict[str, tuple[str, str]]] = {
+    f"{_UNIFIED}status": ("quota_status", _WORD),
+    f"{_UNIFIED}representative-claim": ("quota_limit", _WORD),
+    f"{_UNIFIED}overage-status": ("quota_overage_status", _WORD),
+    f"{_UNIFIED}5h-utilization": ("quota_primary_used_percent", _RATIO),
+    f"{_UNIFIED}5h-reset": ("quota_primary_reset_ms", _AT),
+    f"{_UNIFIED}7d-utilization": ("quota_secondary_used_percent", _RATIO),
+    f"{_UNIFIED}7d-reset": ("quota_secondary_reset_ms", _AT),
+    "x-codex-rate-limit-reached-type": ("quota_status", _WORD),
+    "x-codex-active-limit": ("quota_limit", _WORD),
+    "x-codex-plan-type": ("quota_plan", _WORD),
+    "x-codex-credits-balance": ("quota_credits_left", _AMOUNT),
+    **{
+        f"x-codex-{window}-{field}": (f"quota_{window}_{column}", kind)
+        for window in ("primary", "secondary")
+        for field, column, kind in (
+            ("used-percent", "used_percent", _PERCENT),
+            ("window-minutes", "window_ms", _MINUTES),
+            ("reset-after-seconds", "reset_ms", _AFTER),
+            ("reset-at", "reset_ms", _AT),
+        )
+    },
+}
+# What such a field is about: Claude's say it in their names.
+_LENGTHS_MS: Final = {
+    f"{_UNIFIED}5h-utilization": ("quota_primary_window_ms", 5 * 3_600_000.0),
+    f"{_UNIFIED}7d-utilization": ("quota_secondary_window_ms", 7 * 86_400_000.0),
+}
+QUOTA_FIELDS: Final = tuple(_QUOTAS)
+FIELDS: Final = ("date", "retry-after", "retry-after-ms", *_COLUMNS, *QUOTA_FIELDS)
 
+_MOST_PERCENT: Final = 10_000  # of a window: more is nonsense
+_WORDS: Final = re.compile(r"[\x21-\x7e]{1,64}")
 _MAX_COUNT: Final = 2**53
 _MAX_MS: Final = 366 * 86_400_000.0  # no server means more than a year
 _NUMBER: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
@@ -34,12 +72,15 @@ _RFC_3339: Final = re.compile(
 )
 
 
-def read_limits(fields: Mapping[str, bytes]) -> tuple[tuple[str, float | int], ...]:
+def read_limits(fields: Mapping[str, bytes]) -> tuple[tuple[str, float | int | str], ...]:
     """(column, value) for everything in ``fields`` (by lower-case name); what cannot be read is left out."""
     texts = {name: fields[name].decode("latin-1").strip() for name in FIELDS if name in fields}
     date = http_date_ms(texts.pop("date", ""))
-    found: dict[str, float | int] = {}
+    found: dict[str, float | int | str] = {}
     for name, text in texts.items():
+        if name in _QUOTAS:
+            _read_quota(found, name, text, date)
+            continue
         column = _COLUMNS.get(name)
         value = _count(text) if column and not column.endswith("_ms") else wait_ms(text, date)
         if name == "retry-after-ms":
@@ -47,6 +88,30 @@ def read_limits(fields: Mapping[str, bytes]) -> tuple[tuple[str, float | int], .
         if value is not None:
             found[column or "retry_after_ms"] = value  # retry-after-ms comes after retry-after, and is finer
     return tuple(found.items())
+
+
+def _read_quota(found: dict[str, float | int | str], name: str, text: str, date_ms: float | None) -> None:
+    column, kind = _QUOTAS[name]
+    if kind == _WORD:
+        if _WORDS.fullmatch(text):
+            found[column] = text
+        return
+    if not _NUMBER.fullmatch(text):
+        return
+    number = float(text)
+    if kind in {_AFTER, _AT}:
+        since = date_ms if kind == _AT else 0.0
+        wait = None if since is None else number * 1000 - since
+        if wait is not None and wait <= _MAX_MS:
+            found.setdefault(column, max(wait, 0.0))
+    elif kind == _MINUTES:
+        if number * 60_000 <= _MAX_MS:
+            found[column] = number * 60_000
+    elif kind == _AMOUNT or number <= _MOST_PERCENT:
+        found[column] = round(number * 100, 9) if kind == _RATIO else number
+        if name in _LENGTHS_MS:
+            length, length_ms = _LENGTHS_MS[name]
+            found[length] = length_ms
 
 
 def wait_ms(text: str, date_ms: float | None) -> float | None:

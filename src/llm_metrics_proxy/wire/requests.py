@@ -1,17 +1,31 @@
 """Bodies of requests as structs that name only what becomes a fact. Each dialect extends ``ModelRequest``."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
 import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.facts import cut, finite, small_int
-from llm_metrics_proxy.wire.tolerant import decode, read_items
+from llm_metrics_proxy.wire.tolerant import MISSING, decode, read_items
 
 
 class ModelRequest(msgspec.Struct):
-    """What requests of every API name alike. Lists are ``Raw`` and only counted: prompts never become objects."""
+    """What requests of every API name alike. Lists are ``Raw`` and only counted: prompts never become objects.
 
+    So are members that may say who asks: ``identity`` reads those that count, and most requests have none.
+    """
+
+    # member of the body -> attribute
+    claiming: ClassVar[Mapping[str, str]] = {
+        name: name for name in ("safety_identifier", "conversation", "conversation_id", "prompt_cache_key")
+    }
     model: str | None = None
     stream: bool | None = None
+    safety_identifier: msgspec.Raw = MISSING
+    conversation: msgspec.Raw = MISSING
+    conversation_id: msgspec.Raw = MISSING
+    prompt_cache_key: msgspec.Raw = MISSING
 
     @classmethod
     def read(cls, body: bytes) -> RequestFacts:
@@ -22,6 +36,11 @@ class ModelRequest(msgspec.Struct):
     def facts(self) -> RequestFacts:
         """What it says. A dialect whose requests say more has its own."""
         return self._facts()
+
+    def claims(self) -> dict[str, Any] | None:
+        """The members that may say who asks, those that are there."""
+        each = ((member, getattr(self, attribute)) for member, attribute in self.claiming.items())
+        return {member: value for member, value in each if value is not MISSING} or None
 
     def _facts(
         self,
@@ -46,7 +65,26 @@ class ModelRequest(msgspec.Struct):
             message_count=message_count,
             tool_count=tool_count,
             choice_count=small_int(choice_count),
+            claims=self.claims(),
         )
+
+
+def naming(read: Callable[[bytes], RequestFacts], members: Sequence[str]) -> Callable[[bytes], RequestFacts]:
+    """``read``, the reader of a dialect's requests, with these members of the body among the claims."""
+    kind = getattr(read, "__self__", None)
+    if not members or not (isinstance(kind, type) and issubclass(kind, ModelRequest)):
+        return read
+    there = {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
+    new = {f"member_{number}": name for number, name in enumerate(members) if name not in there}
+    claiming = {**kind.claiming, **{name: there.get(name, "") for name in members}, **{v: k for k, v in new.items()}}
+    named = msgspec.defstruct(
+        kind.__name__,
+        [(attribute, msgspec.Raw, MISSING) for attribute in new],
+        bases=(kind,),
+        namespace={"claiming": claiming},
+        rename=new,
+    )
+    return named.read  # type: ignore[attr-defined,no-any-return]
 
 
 def count_prompts(value: msgspec.Raw) -> int | None:

@@ -1,10 +1,10 @@
 """Durations that servers measure themselves, in milliseconds. They stand next to ours and never replace them.
 
 Sources: Ollama's API reference (nanoseconds); llama.cpp, ``tools/server/README.md``, ``timings`` (milliseconds); LM
-Studio's REST API reference, ``stats`` (seconds).
+Studio's REST API reference, ``stats`` (seconds); SGLang's ``meta_info`` (seconds).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 MAX_DURATION_MS: Final = 1e11  # three years: more is nonsense
@@ -39,6 +39,24 @@ def openai_times(timings: object, stats: object) -> ServerTimes:
     if isinstance(stats, Mapping):
         return _known(server_generation_ms=_milliseconds(stats.get("generation_time"), _MS_PER_S))
     return None
+
+
+def lmstudio_times(stats: object) -> ServerTimes:
+    """From the ``stats`` of LM Studio's own chat: how long the model took to load, if it was not there yet."""
+    if isinstance(stats, Mapping):
+        return _known(server_load_ms=_milliseconds(stats.get("model_load_time_seconds"), _MS_PER_S))
+    return None
+
+
+def sglang_times(metas: Sequence[Mapping[str, Any]]) -> ServerTimes:
+    """From ``e2e_latency`` (seconds) in the ``meta_info`` of each answer of a request: the longest."""
+    totals = [_milliseconds(meta.get("e2e_latency"), _MS_PER_S) for meta in metas]
+    return _known(server_total_ms=max((total for total in totals if total is not None), default=None))
+
+
+def head_times(total: object) -> ServerTimes:
+    """From the header field ``x-total-time`` of TGI and TEI (milliseconds)."""
+    return _known(server_total_ms=_milliseconds(total, 1))
 
 
 def _known(**times: float | None) -> ServerTimes:

@@ -125,8 +125,8 @@ def _take_apart(kind: type[T], data: bytes | msgspec.Raw) -> T | None:
     if members is None:
         return None
     readable = {}
-    for name, written, read in _field_readers(kind):
-        raw = members.get(written)
+    for name, member, read in _field_readers(kind):
+        raw = members.get(member)
         if raw is not None:
             try:
                 readable[name] = read(raw)
@@ -150,10 +150,10 @@ def _members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
 
 @cache
 def _field_readers(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, Callable[[msgspec.Raw], Any]], ...]:
-    """Each field's name here, its name on the wire, and how it is read."""
+    """Attribute, member and reader of each field."""
     hints = get_type_hints(kind)
     names = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
-    return tuple((name, written, _reader_of(hints[name])) for name, written in names)
+    return tuple((name, member, _reader_of(hints[name])) for name, member in names)
 
 
 def _reader_of(hint: Any) -> Callable[[msgspec.Raw], Any]:

@@ -16,9 +16,9 @@ import msgspec
 
 from llm_metrics_proxy.wire.json_shrink import end_of
 from llm_metrics_proxy.wire.json_spans import Member, members, without
-from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
 from llm_metrics_proxy.wire.tolerant import MISSING, UNREADABLE, decoder_of
 
+MAX_EVENT_BYTES: Final = 1024 * 1024  # a longer one holds what was generated, and no usage
 _OPTION: Final = b'"include_usage":true'
 _SETTABLE: Final = (b"false", b"null")
 
@@ -98,7 +98,7 @@ class UsageFilter:
 
     __slots__ = ("_dropped_at_cr", "_held", "_max_event_bytes", "_out", "_searched", "_state", "passed_unfiltered")
 
-    def __init__(self, max_event_bytes: int = MAX_PIECE_BYTES) -> None:
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
         self._state = self._between
         self._out: list[bytes] = []

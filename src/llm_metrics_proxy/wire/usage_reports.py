@@ -29,6 +29,7 @@ _MOST_MEMBERS: Final = 48  # of one object or list: servers send a dozen
 _MERGED_DEPTH: Final = 3
 _MAX_INT: Final = 2**63
 _CUT: Final = "…"
+_NONSENSE: Final = -1  # no amount
 
 # What nearly all reports are like: the decoder checks in C that there is nothing else in one.
 _Word = Annotated[str, msgspec.Meta(max_length=_MAX_WORD_CHARS)]
@@ -76,6 +77,12 @@ class UsageReports:
     def text(self) -> str | None:
         """What is kept of them, as compact JSON; None without any report."""
         return kept_text(self.merged) if self.merged else None
+
+
+def summed(reports: Reports, where: str) -> dict[str, Any]:
+    """A report of parts that were added up. A count of which one part was nonsense is nonsense: -1 and 7 are not 6."""
+    refused = reports.get(REFUSED_IN + where, {})
+    return {**reports.get(where, {}), **dict.fromkeys(refused, _NONSENSE)}
 
 
 def members_given(**members: Any) -> dict[str, Any] | None:

@@ -5,16 +5,15 @@ larger one (embeddings are many MB of numbers) is made small as it streams by, a
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.error_body import error_in_body
-from llm_metrics_proxy.wire.json_shrink import JsonShrinker
+from llm_metrics_proxy.wire.json_shrink import JsonShrinker, shape_of
+from llm_metrics_proxy.wire.lines import MAX_HELD_BYTES
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode, decoder_of
-
-MAX_HELD_BYTES: Final = 256 * 1024
 
 
 class WholeBodyReader(ABC):
@@ -23,8 +22,6 @@ class WholeBodyReader(ABC):
     __slots__ = ("_facts", "_held", "_max_held_bytes", "_shrinker")
 
     kind: ClassVar[type[msgspec.Struct]]  # every field has a default
-    max_depth: ClassVar[int] = 3  # how deep containers matter, the outermost one counted
-    drop: ClassVar[frozenset[bytes]] = frozenset()  # keys below the top that can be left out
 
     def __init__(self, max_held_bytes: int = MAX_HELD_BYTES) -> None:
         self._max_held_bytes = max_held_bytes
@@ -86,8 +83,7 @@ class WholeBodyReader(ABC):
         return SAW_TERMINAL if facts.error is None else SAW_TERMINAL | SAW_ERROR
 
     def _shrink(self, data: bytes) -> JsonShrinker:
-        keys = frozenset(name.encode() for name in self.kind.__struct_encode_fields__)
-        shrinker = JsonShrinker(keys, max_depth=self.max_depth, drop=self.drop)
+        shrinker = JsonShrinker(shape_of(self.kind))
         shrinker.feed(data)
         return shrinker
 

@@ -4,6 +4,7 @@ import json
 from copy import deepcopy
 from typing import Any
 
+import msgspec
 import pytest
 
 from llm_metrics_proxy.record import UsageSource
@@ -23,6 +24,7 @@ from llm_metrics_proxy.wire.base import (
     ResponseFacts,
 )
 from llm_metrics_proxy.wire.facts import Usage
+from llm_metrics_proxy.wire.identity import claimed
 from llm_metrics_proxy.wire.usage_reports import UsageReports
 from tests.wire.streams import (
     ANTHROPIC,
@@ -174,15 +176,19 @@ def test_a_request_is_read() -> None:
         "metadata": {"user_id": "u-1"}, "tools": [{"name": "f"}],
         "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}],
     }  # fmt: skip
-    assert AnthropicRequest.read(json.dumps(body).encode()) == RequestFacts(
-        model="claude-x", user="u-1", is_streaming=True, max_tokens=1024, temperature=0.5, top_p=0.9, message_count=2,
+    facts = AnthropicRequest.read(json.dumps(body).encode())
+    assert claimed(facts.claims or {}, "metadata.user_id") == "u-1"
+    assert msgspec.structs.replace(facts, claims=None) == RequestFacts(
+        model="claude-x", is_streaming=True, max_tokens=1024, temperature=0.5, top_p=0.9, message_count=2,
         tool_count=1,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"x", b'{"model":7,"messages":5,"metadata":"x"}'])
 def test_an_odd_request_has_no_facts(body: bytes) -> None:
-    assert AnthropicRequest.read(body) == RequestFacts()
+    facts = AnthropicRequest.read(body)
+    assert claimed(facts.claims or {}, "metadata.user_id") is None
+    assert msgspec.structs.replace(facts, claims=None) == RequestFacts()
 
 
 VISIBLE = SAW_TOKEN | SAW_OUTPUT
@@ -214,6 +220,10 @@ def test_a_stream_with_thinking_text_and_a_tool_call() -> None:
         (block_delta(type="input_json_delta", partial_json=""), 0),
         (block_start(type="text", text=""), 0),
         (block_start(type="text", text="x"), VISIBLE),
+        (block_start(type="compaction", content=None), 0),
+        (block_start(type="compaction", content="So far: x"), SAW_TOKEN),
+        (block_delta(type="compaction_delta", content="So far"), SAW_TOKEN),
+        (block_start(type="web_search_tool_result", content=[{"title": "x"}]), 0),
         (block_start(type="tool_use", name="f", input={}), VISIBLE),
         (block_start(type="server_tool_use", name="web_search"), VISIBLE),
         (block_start(type="redacted_thinking", data="x"), SAW_TOKEN),

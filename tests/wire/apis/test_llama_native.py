@@ -83,3 +83,11 @@ def test_requests_are_read() -> None:
         is_streaming=True, max_tokens=-1, temperature=0.5, top_p=0.9, message_count=1
     )
     assert LlamaRequest.read(b"[]") == RequestFacts()
+
+
+def test_several_prompts_give_a_list_of_answers_whose_counts_are_summed() -> None:
+    body = json.dumps([{**END, "index": number, "content": "x" * 9000} for number in range(40)]).encode()
+    for make in (LlamaBodyReader, lambda: LlamaBodyReader(64)):
+        found = facts_of(make, body)
+        assert (found.prompt_tokens, found.completion_tokens, found.cached_tokens) == (480, 120, 320)
+        assert (found.finish_reason, found.response_model, found.terminal) == ("limit", "q.gguf", True)

@@ -23,7 +23,7 @@ from llm_metrics_proxy.wire.base import (
     ResponseFacts,
 )
 from llm_metrics_proxy.wire.first_bytes import FirstBytes
-from tests.wire.counted import counted
+from tests.wire.counted import with_counts
 from tests.wire.streams import OLLAMA, OLLAMA_END, facts_of, line, said
 
 COUNTED: dict[str, Any] = {
@@ -129,6 +129,10 @@ def test_a_generation() -> None:
         (said("x", thinking="y"), VISIBLE),
         (said(tool_calls=[{"function": {"name": "f"}}]), VISIBLE),
         (line(response="x", done=False), VISIBLE),
+        (line(response="", image="iVBORw0K", done=False), VISIBLE),
+        (line(images=["iVBORw0K"], done=False), VISIBLE),
+        (said(images=["iVBORw0K"]), VISIBLE),
+        (said(images=[]), 0),
         (line(thinking="x", response="", done=False), SAW_TOKEN),
         (line(response="x", done=True, done_reason="length"), VISIBLE | SAW_TERMINAL),
         (line(done=True, done_reason="load"), SAW_TERMINAL),
@@ -174,7 +178,7 @@ class AnswerReader:
         return 0 if self.first.reader is None else self.first.reader.feed(data)
 
     def finish(self) -> ResponseFacts:
-        return self.first.finish()
+        return with_counts(self.first.finish(), OLLAMA_CHAT)
 
 
 def answer_facts(*pieces: bytes) -> ResponseFacts:
@@ -238,7 +242,7 @@ def test_blank_lines_without_end_are_not_held(begun: bytes) -> None:
     for _ in range(1000):
         reader.feed(b"\r\n" * 512)
         assert len(reader.first._held) <= 66 * 1024
-    assert counted(reader) == answer_facts(begun)
+    assert reader.finish() == answer_facts(begun)
 
 
 def test_a_stream_that_was_kept_alive_for_long_is_a_stream() -> None:

@@ -44,6 +44,48 @@ def test_nonsense_is_refused_and_the_other_reports_stay() -> None:
     assert (found.prompt_tokens, found.completion_tokens, found.usage_rejected) == (132, 242, True)
 
 
+def heard(usage: object) -> bytes:
+    return event("conversation.item.input_audio_transcription.completed", item_id="i", transcript="Hi", usage=usage)
+
+
+IN_TOKENS = {"type": "tokens", "input_tokens": 14, "output_tokens": 5, "total_tokens": 19,
+             "input_token_details": {"text_tokens": 0, "audio_tokens": 14}}  # fmt: skip
+
+
+def test_what_was_written_down_of_speech_is_used_beside_the_responses() -> None:
+    found = facts(CREATED, heard(IN_TOKENS), SOUND, done(), heard(IN_TOKENS), SOUND, done())
+    assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == (292, 252, 544)
+    assert (found.cached_tokens, found.usage_rejected) == (128, False)
+
+
+def test_a_price_by_the_second_has_no_tokens() -> None:
+    by_time = {"type": "duration", "seconds": 3.5}
+    assert facts(CREATED, heard(by_time), done(), heard(by_time)).total_tokens == 253
+    assert facts(heard(by_time)).usage_source == UsageSource.NONE
+    reader = RealtimeReader()
+    reader.feed(heard(by_time) * 2)
+    assert '"seconds":7.0' in (reader.finish().usage_reported or "")
+
+
+def test_nonsense_of_a_transcription_is_refused_alone() -> None:
+    found = facts(heard(IN_TOKENS), heard({**IN_TOKENS, "input_tokens": -4}), done())
+    assert (found.prompt_tokens, found.usage_rejected) == (146, True)
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        {"type": "transcription", "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}},
+        {"object": "realtime.transcription_session", "input_audio_transcription": {"model": "gpt-4o-transcribe"}},
+    ],
+)
+def test_a_transcription_session_has_the_model_and_the_usage_of_its_transcriptions(session: object) -> None:
+    delta = event("conversation.item.input_audio_transcription.delta", delta="Hi")
+    found = facts(event("session.created", session=session), delta, heard(IN_TOKENS))
+    assert (found.response_model, found.prompt_tokens, found.completion_tokens) == ("gpt-4o-transcribe", 14, 5)
+    assert found.error is None
+
+
 NO_VOICE = {"type": "invalid_request_error", "code": "invalid_value", "message": "No such voice", "param": "voice"}
 VOICE_ERROR = ErrorFacts(code="invalid_value", type="invalid_request_error", message="No such voice")
 SPENT = {"type": "insufficient_quota", "code": "insufficient_quota", "message": "You exceeded your current quota"}

@@ -80,6 +80,26 @@ def test_a_chat_stream_with_usage_at_its_end() -> None:
         (delta(function_call={"name": "f"}), VISIBLE),
         (delta(refusal="No."), VISIBLE),
         (delta(content=[{"type": "thinking", "thinking": []}]), SAW_TOKEN),
+        (delta(content="", images=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]), VISIBLE),
+        (delta(content="", images=[]), 0),
+        (delta(audio={"id": "audio_1", "transcript": ""}), 0),
+        (delta(audio={"id": "audio_1", "transcript": "Hi"}), VISIBLE),
+        (delta(audio={"data": "AAAA"}), VISIBLE),
+        (delta(audio={"expires_at": 7}), 0),
+        (delta(audio="AAAA"), 0),
+        (delta(reasoning_text="x"), SAW_TOKEN),
+        (delta(thinking="x"), SAW_TOKEN),
+        (delta(content="", reasoning_details=[{"type": "reasoning.text", "text": "x", "signature": None}]), SAW_TOKEN),
+        (delta(reasoning_details=[{"type": "reasoning.text", "text": "", "signature": "s"}]), 0),
+        (delta(reasoning_details=[{"type": "reasoning.summary", "summary": "x"}]), SAW_TOKEN),
+        (delta(reasoning_details=[{"type": "reasoning.encrypted", "data": "gAAAA"}]), SAW_TOKEN),
+        (delta(reasoning_details=[7, None, "x"]), 0),
+        (delta(reasoning_details=[{"text": "x"}], content="y"), VISIBLE),
+        (delta(thinking_blocks=[{"type": "thinking", "thinking": "x"}]), SAW_TOKEN),
+        (delta(thinking_blocks=[{"type": "thinking", "thinking": "", "signature": "s"}]), 0),
+        (delta(annotations=[{"type": "url_citation"}]), 0),
+        ({"text": "", "reasoning": "x"}, SAW_TOKEN),
+        ({"text": "", "logprobs": {"tokens": []}}, 0),
         (delta(content=[{"type": "text", "text": "x"}]), VISIBLE),
         (delta(content="x", index=3), VISIBLE),
         (delta("stop"), SAW_TERMINAL),
@@ -313,10 +333,10 @@ def test_what_cannot_be_understood_is_told_and_reading_goes_on() -> None:
     assert not facts(b"data: \n\n").malformed
 
 
-def test_an_event_over_the_bound_is_told_and_reading_goes_on() -> None:
-    reader = OpenAIStreamReader(max_event_bytes=2000)
+def test_a_large_event_that_is_no_json_is_told_and_reading_goes_on() -> None:
+    reader = OpenAIStreamReader()
     for _ in range(100):
-        assert reader.feed(b"data: " + b"x" * 100) == 0
+        assert reader.feed(b"data: " + b"x" * 5000) == 0
     assert reader.feed(b"\n\n" + chunk(delta(content="x"))) == VISIBLE
     assert reader.finish().malformed
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.cache_misses import CacheMiss, anthropic_miss
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect, Family, Seller
 from llm_metrics_proxy.wire.event_reader import EventReader
@@ -78,14 +79,12 @@ def _tier(reports: Reports) -> str | None:
 TOOL_BLOCKS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 
 
-class _Metadata(msgspec.Struct):
-    user_id: str | None = None
-
-
 class AnthropicRequest(ModelRequest):
     """``/messages``."""
 
-    metadata: _Metadata | None = None
+    claiming: ClassVar[Mapping[str, str]] = {**ModelRequest.claiming, "metadata": "metadata"}
+    metadata: msgspec.Raw = MISSING
+    user: str | None = None
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -94,7 +93,7 @@ class AnthropicRequest(ModelRequest):
 
     def facts(self) -> RequestFacts:
         return self._facts(
-            user=None if self.metadata is None else self.metadata.user_id,
+            user=self.user,
             max_tokens=self.max_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
@@ -110,6 +109,7 @@ class AnthropicBlock(msgspec.Struct, gc=False):
     text: Any = None
     thinking: Any = None
     data: Any = None  # of redacted_thinking
+    content: Any = None  # of a compaction: the conversation so far, summed up by the model
 
 
 class AnthropicMessage(msgspec.Struct, gc=False):
@@ -121,6 +121,7 @@ class AnthropicMessage(msgspec.Struct, gc=False):
     stop_reason: str | None = None
     usage: Any = None
     error: Any = None
+    diagnostics: Any = None
 
 
 class AnthropicBodyReader(WholeBodyReader):
@@ -139,6 +140,7 @@ class AnthropicBodyReader(WholeBodyReader):
             tool_call_count=None if content is None else sum(block.type in TOOL_BLOCKS for block in content),
             response_id=short_text(answer.id),
             service_tier=_tier(reports.merged),
+            further=anthropic_miss(answer.diagnostics),
             **ends,
         )
 
@@ -149,7 +151,9 @@ class _AnthropicDelta(msgspec.Struct, gc=False):
     text: Any = None
     thinking: Any = None
     partial_json: Any = None
+    content: Any = None  # of a compaction
     stop_reason: str | None = None
+    diagnostics: Any = None
 
 
 class _AnthropicEvent(msgspec.Struct, gc=False):
@@ -162,7 +166,7 @@ class _AnthropicEvent(msgspec.Struct, gc=False):
 
 
 class AnthropicStreamReader(EventReader):
-    __slots__ = ("_finish_reason", "_id", "_model", "_reports", "_tool_calls")
+    __slots__ = ("_finish_reason", "_id", "_miss", "_model", "_reports", "_tool_calls")
 
     kind: ClassVar[type[msgspec.Struct]] = _AnthropicEvent
     rules: ClassVar[FormRules] = FormRules(texts=(b'"text":"', b'"text": "', b'"thinking":"', b'"thinking": "'))
@@ -174,6 +178,7 @@ class AnthropicStreamReader(EventReader):
         self._finish_reason: str | None = None
         self._tool_calls: int | None = None  # once the message has begun
         self._reports = UsageReports()
+        self._miss: CacheMiss = None
 
     def read(self, event: _AnthropicEvent) -> int:
         if event.type == "error" or event.error:
@@ -189,6 +194,7 @@ class AnthropicStreamReader(EventReader):
             tool_call_count=self._tool_calls,
             response_id=self._id,
             service_tier=_tier(self._reports.merged),
+            further=self._miss,
             **ends,
         )
 
@@ -197,6 +203,7 @@ class AnthropicStreamReader(EventReader):
         self._id = self._id or short_text(message.id)
         self._model = self._model or cut(message.model)
         self._tool_calls = self._tool_calls or 0
+        self._miss = anthropic_miss(message.diagnostics)
         self._reports.take(_START, message.usage)
         return 0
 
@@ -207,18 +214,22 @@ class AnthropicStreamReader(EventReader):
             return SAW_VISIBLE
         if block.text:
             return SAW_VISIBLE if block.type == "text" else 0  # what a server's own tool found is not generated
-        return SAW_TOKEN if block.thinking or (block.data and block.type == "redacted_thinking") else 0
+        thought = block.thinking or (block.data and block.type == "redacted_thinking")
+        return SAW_TOKEN if thought or (block.content and block.type == "compaction") else 0
 
     def _block_delta(self, event: _AnthropicEvent) -> int:
         delta = event.delta or _AnthropicDelta()
         self.only_text = True
         if delta.text or delta.partial_json:
             return SAW_VISIBLE
-        return SAW_TOKEN if delta.thinking else 0  # signatures and citations are not tokens
+        return SAW_TOKEN if delta.thinking or delta.content else 0  # signatures and citations are not tokens
 
     def _message_delta(self, event: _AnthropicEvent) -> int:
         self._reports.take("usage", event.usage)
-        if event.delta is None or not event.delta.stop_reason:
+        if event.delta is None:
+            return 0
+        self._miss = anthropic_miss(event.delta.diagnostics) or self._miss
+        if not event.delta.stop_reason:
             return 0
         self._finish_reason = cut(event.delta.stop_reason)
         return self.end_seen()

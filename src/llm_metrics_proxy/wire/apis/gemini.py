@@ -32,7 +32,6 @@ PLACES: Final = (
     *(*PROJECTS, "/v1/publishers/**", "/v1beta1/publishers/**"),
 )
 GOOGLE: Final = Seller("google", "gemini")
-BULKY: Final = frozenset({b"args", b"data", b"groundingMetadata", b"logprobsResult", b"thoughtSignature"})
 REPORT: Final = "usageMetadata"
 
 # Reasons why an answer ended, or a prompt was not answered, that are a filter's.
@@ -253,8 +252,6 @@ class GeminiBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = GeminiAnswer
-    max_depth: ClassVar[int] = 7  # answer, candidates, candidate, content, parts, part, call
-    drop: ClassVar[frozenset[bytes]] = BULKY
 
     def facts_of(self, answer: GeminiAnswer, **ends: Any) -> ResponseFacts:
         known = _AnswerSoFar()
@@ -283,23 +280,18 @@ class GeminiStreamReader(EventReader):
         return self._known.facts(**ends)
 
 
-class _Chunks(JsonArrayReader):
-    __slots__ = ()
-
-    max_depth: ClassVar[int] = GeminiBodyReader.max_depth
-    drop: ClassVar[frozenset[bytes]] = BULKY
-
-
 class GeminiArrayReader(GeminiStreamReader):
     """Reads a streamed array, whose closing bracket ends it as a finish reason does."""
 
     __slots__ = ()
 
-    frame = _Chunks
+    frame = JsonArrayReader
 
     def finish(self) -> ResponseFacts:
         """The facts, whether the array ended well or broke off."""
-        self.terminal = self.terminal or (isinstance(self._framer, _Chunks) and self._framer.ended)
+        if isinstance(self._framer, JsonArrayReader):
+            self.terminal = self.terminal or self._framer.ended
+            self.malformed = self.malformed or self._framer.broken
         return super().finish()
 
 

@@ -94,7 +94,6 @@ class InteractionBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = Interaction
-    drop: ClassVar[frozenset[bytes]] = frozenset({b"content", b"arguments", b"result", b"summary"})
 
     def error_of(self, answer: Interaction) -> ErrorFacts | None:
         """Of one that failed, in ``errors``."""

@@ -72,8 +72,6 @@ class GoogleBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _GoogleAnswer
-    max_depth: ClassVar[int] = 5  # answer, predictions, prediction, embeddings, statistics
-    drop: ClassVar[frozenset[bytes]] = frozenset({b"values", b"bytesBase64Encoded"})
 
     def facts_of(self, answer: _GoogleAnswer, **ends: Any) -> ResponseFacts:
         reports = UsageReports()

@@ -4,10 +4,12 @@ Source: llama.cpp, ``tools/server/README.md``, ``POST /completion`` and ``/infil
 other servers answer that path as OpenAI does, so the members of that shape are known too.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.answer_list import AnswerListReader
 from llm_metrics_proxy.wire.apis.openai_usage import counts_in_timings, openai_tokens
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.dialects import Dialect
@@ -16,8 +18,7 @@ from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, short_text,
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.server_times import openai_times
 from llm_metrics_proxy.wire.tolerant import MISSING
-from llm_metrics_proxy.wire.usage_reports import TOP, Reports, UsageReports, members_given
-from llm_metrics_proxy.wire.whole_body import WholeBodyReader
+from llm_metrics_proxy.wire.usage_reports import TOP, Reports, UsageReports, members_given, summed
 
 
 class LlamaRequest(ModelRequest):
@@ -83,9 +84,9 @@ def llama_tokens(reports: Reports) -> Usage:
     """The counts of an answer in OpenAI's shape, or in llama.cpp's own."""
     if "usage" in reports:
         return openai_tokens(reports)
-    answer, timings = reports.get(TOP), reports.get("timings", {})
-    if answer is None:
+    if TOP not in reports:
         return Usage()
+    answer, timings = summed(reports, TOP), summed(reports, "timings")
     return usage_of(
         prompt=answer.get("tokens_evaluated"), completion=answer.get("tokens_predicted"), cached=timings.get("cache_n")
     )
@@ -97,13 +98,30 @@ def _finish_reason(answer: _LlamaAnswer) -> str | None:
     return next((cut(choice.finish_reason) for choice in answer.choices or () if choice.finish_reason), None)
 
 
-class LlamaBodyReader(WholeBodyReader):
+class LlamaBodyReader(AnswerListReader):
+    """Several prompts give a list of answers, whose counts are summed."""
+
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _LlamaAnswer
+    drop: ClassVar[frozenset[bytes]] = frozenset(
+        {b"content", b"prompt", b"tokens", b"generation_settings", b"completion_probabilities"}
+    )
 
-    def facts_of(self, answer: _LlamaAnswer, **ends: Any) -> ResponseFacts:
-        return _facts(answer, **ends)
+    def facts_of_all(self, answers: Sequence[_LlamaAnswer], **ends: Any) -> ResponseFacts:
+        if len(answers) == 1:
+            return _facts(answers[0], **ends)
+        reports = UsageReports()
+        for answer in answers:
+            for where, report in _reports(answer).merged.items():
+                reports.add(where, report)
+        reasons, models = map(_finish_reason, answers), (cut(answer.model) for answer in answers)
+        return response_facts(
+            response_model=next(filter(None, models), None),
+            finish_reason=next(filter(None, reasons), None),
+            reports=reports,
+            **ends,
+        )
 
 
 class LlamaStreamReader(EventReader):

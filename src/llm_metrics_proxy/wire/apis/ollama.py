@@ -18,6 +18,7 @@ from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, usage_of
+from llm_metrics_proxy.wire.framing import BodyFraming
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.server_times import ollama_times
@@ -67,6 +68,7 @@ class _OllamaMessage(msgspec.Struct, gc=False):
     content: Any = None
     thinking: Any = None
     tool_calls: Any = None
+    images: Any = None
 
 
 class OllamaLine(msgspec.Struct, gc=False):
@@ -76,6 +78,8 @@ class OllamaLine(msgspec.Struct, gc=False):
     message: _OllamaMessage | None = None
     response: Any = None  # of /api/generate
     thinking: Any = None
+    image: Any = None  # of models that make pictures
+    images: Any = None
     done: Any = None
     done_reason: str | None = None
     prompt_eval_count: Any = None
@@ -114,7 +118,6 @@ class OllamaBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = OllamaLine
-    max_depth: ClassVar[int] = 3  # the answer, its message, the tool calls
 
     def facts_of(self, answer: OllamaLine, **ends: Any) -> ResponseFacts:
         calls = None if answer.message is None else tool_calls_of(answer.message)
@@ -143,12 +146,12 @@ class OllamaStreamReader(EventReader):
             self._model = cut(event.model)
         self.only_text, message = True, event.message
         seen = SAW_TOKEN if event.thinking else 0
-        if event.response:
+        if event.response or event.image or event.images:
             seen = SAW_VISIBLE
         if message is not None:
             calls = tool_calls_of(message)
             self._tool_calls = (self._tool_calls or 0) + calls
-            if message.content or calls:
+            if message.content or calls or message.images:
                 seen = SAW_VISIBLE
             elif message.thinking:
                 seen |= SAW_TOKEN
@@ -180,6 +183,7 @@ OLLAMA_CHAT: Final = Dialect(
     read_request=OllamaRequest.read,
     stream_reader=OllamaStreamReader,
     body_reader=OllamaBodyReader,
+    streams=BodyFraming.LINES,
     opens_stream=opens_stream,
     signs=("done", "role", "response"),
     tokens=ollama_tokens,

@@ -9,7 +9,7 @@ from llm_metrics_proxy.wire.apis.openai_requests import EmbeddingsRequest
 from llm_metrics_proxy.wire.apis.openai_usage import counts_in_timings, openai_tokens, usage_of_groq
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.dialects import Dialect
-from llm_metrics_proxy.wire.error_body import error_facts
+from llm_metrics_proxy.wire.error_body import error_facts, minimax_error
 from llm_metrics_proxy.wire.facts import ENDS_OF_TEXT, cut, response_facts, short_text
 from llm_metrics_proxy.wire.server_times import openai_times
 from llm_metrics_proxy.wire.tolerant import MISSING, UNREADABLE, decoder_of
@@ -31,6 +31,7 @@ class OpenAIAnswer(msgspec.Struct, gc=False):
     service_tier: Any = None
     timings: Any = None  # llama.cpp
     stats: Any = None  # LM Studio
+    base_resp: Any = None  # MiniMax
     x_groq: Any = None
 
 
@@ -46,8 +47,12 @@ class OpenAIChoice(msgspec.Struct, gc=False):
 def answer_error(answer: OpenAIAnswer) -> ErrorFacts | None:
     """The error of an answer, or of an event, that is one."""
     if answer.error or answer.object == "error":
-        value = answer.error or {"message": answer.message, "type": answer.type, "code": answer.code}
-        return error_facts(value) or ErrorFacts()
+        beside = {"message": answer.message, "type": answer.type, "code": answer.code}
+        return error_facts(answer.error) or error_facts(beside) or ErrorFacts()
+    if answer.base_resp is not None:
+        return minimax_error(answer.base_resp)
+    if isinstance(answer.x_groq, dict) and answer.x_groq.get("error"):  # why Groq ended a stream early
+        return error_facts(answer.x_groq["error"]) or ErrorFacts()
     return None
 
 
@@ -81,6 +86,7 @@ class _PlainChatAnswer(msgspec.Struct, gc=False):
     service_tier: str | None = None
     timings: None = None
     stats: None = None
+    base_resp: None = None
     x_groq: None = None
 
 
@@ -91,8 +97,6 @@ class OpenAIBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _ChatAnswer
-    max_depth: ClassVar[int] = 5  # the answer, its choices, one of them, its message, the tool calls
-    drop: ClassVar[frozenset[bytes]] = frozenset({b"logprobs"})  # large, and Python servers write NaN there
 
     def read_whole(self, data: bytes) -> ResponseFacts:
         """As the base class's, with the commonest answers checked by the decoder instead of in Python."""

@@ -19,7 +19,7 @@ from llm_metrics_proxy.wire.base import ResponseFacts
 from llm_metrics_proxy.wire.dialects import FETCH, Endpoint
 
 
-class BatchBodyReader(ResponsesBodyReader):
+class OpenAIBatchReader(ResponsesBodyReader):
     """A batch has the members of a response: id, model, status, and once it is done the usage of all its requests."""
 
     __slots__ = ()
@@ -43,7 +43,8 @@ OPENAI_BATCH_FETCH: Final = msgspec.structs.replace(
     paths=("batches/{id}",),
     method="GET",
     stream_reader=None,
-    body_reader=BatchBodyReader,
+    body_reader=OpenAIBatchReader,
+    signs=("status",),
 )
 # Billed by the second: there are no tokens in it.
 OPENAI_VIDEOS: Final = msgspec.structs.replace(
@@ -52,6 +53,7 @@ OPENAI_VIDEOS: Final = msgspec.structs.replace(
     operation="video_generation",
     paths=("videos", "videos/{id}/remix", "videos/edits", "videos/extensions"),
     stream_reader=None,
+    signs=("id",),
 )
 OPENAI_VIDEO_FETCH: Final = msgspec.structs.replace(
     OPENAI_VIDEOS, name="openai_video_fetch", operation=FETCH, paths=("videos/{id}",), method="GET"
@@ -66,7 +68,7 @@ ENDPOINTS: Final = (
     Endpoint(paths=("responses/{id}/input_items", "/openai/responses/{id}/input_items"), method="GET"),
     Endpoint(paths=("responses/{id}", "/openai/responses/{id}"), method="DELETE"),
     Endpoint(paths=("chat/completions/{id}/messages",), method="GET"),
-    Endpoint(paths=("conversations", *_CONVERSATION)),
+    Endpoint(paths=("conversations/{id}/items",)),  # conversations themselves are made where Mistral's are, see there
     Endpoint(paths=(*_CONVERSATION, _ITEM), method="GET"),
     Endpoint(paths=("conversations/{id}", _ITEM), method="DELETE"),
     Endpoint(paths=("files", "uploads", "uploads/{id}/parts", "uploads/{id}/complete", "uploads/{id}/cancel")),

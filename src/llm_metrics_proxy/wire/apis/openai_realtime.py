@@ -1,7 +1,9 @@
 """OpenAI's Realtime API: a session over a WebSocket, read from what the server says.
 
 Source: OpenAI's API reference, "Realtime server events": ``response.done`` carries the usage of one response. A session
-has many; each is billed with its whole input, so their counts are summed.
+has many; each is billed with its whole input, so their counts are summed. What was said to it may be written down by a
+second model, at a price of its own: ``conversation.item.input_audio_transcription.completed`` carries that usage, in
+tokens or in seconds, which no response includes. A transcription session has nothing else.
 
 "Most errors are recoverable and the session will stay open": so an ``error`` event, or a response with the status
 ``failed``, does not fail a session that goes on. It does where it was the server's last word and the session came to
@@ -18,13 +20,20 @@ from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, Res
 from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
-from llm_metrics_proxy.wire.facts import cut, response_facts
+from llm_metrics_proxy.wire.facts import Usage, cut, response_facts
 from llm_metrics_proxy.wire.tolerant import decode
-from llm_metrics_proxy.wire.usage_reports import UsageReports
+from llm_metrics_proxy.wire.usage_reports import REFUSED_IN, Reports, UsageReports
 from llm_metrics_proxy.wire.websocket import MAX_MESSAGE_BYTES, FrameReader
 
 _ENDS: Final = frozenset({"response.done", "response.completed", "response.incomplete", "response.failed"})
-_HINTS: Final = (b'"response.', b'"session.', b'"error"')  # most messages are sound, and long: they are not decoded
+_HEARD: Final = "conversation.item.input_audio_transcription.completed"
+_HEARD_USAGE: Final = "input_audio_transcription.usage"  # where its reports are kept, apart from those of responses
+_HINTS: Final = (
+    b'"response.',
+    b'"session.',
+    b'"error"',
+    b'_transcription.completed"',
+)  # most messages are sound, and long: they are not decoded
 _UNRELATED: Final = frozenset({"rate_limits.updated"})  # sent unasked: no sign that a session goes on
 _MAX_QUERY_BYTES: Final = 8192
 
@@ -40,14 +49,37 @@ class _RealtimeResponse(msgspec.Struct, gc=False):
     output: list[ResponsesItem] | None = None
 
 
-class _RealtimeSession(msgspec.Struct, gc=False):
+class _Transcription(msgspec.Struct, gc=False):
     model: str | None = None
+
+
+class _AudioInput(msgspec.Struct, gc=False):
+    transcription: _Transcription | None = None
+
+
+class _Audio(msgspec.Struct, gc=False):
+    input: _AudioInput | None = None
+
+
+class _RealtimeSession(msgspec.Struct, gc=False):
+    model: str | None = None  # a transcription session has none
+    audio: _Audio | None = None
+    input_audio_transcription: _Transcription | None = None  # before it was in ``audio``
+
+    @property
+    def model_used(self) -> str | None:
+        if self.model:
+            return self.model
+        heard = self.audio and self.audio.input and self.audio.input.transcription
+        heard = heard or self.input_audio_transcription
+        return heard.model if heard else None
 
 
 class _RealtimeEvent(msgspec.Struct, gc=False):
     type: str | None = None
     session: _RealtimeSession | None = None
     response: _RealtimeResponse | None = None
+    usage: Any = None  # of a transcription
     error: Any = None
 
 
@@ -115,7 +147,9 @@ class RealtimeReader:
             return self._error_seen(event.error)
         self._goes_on = self._goes_on or event.type not in _UNRELATED
         if event.session is not None:
-            self._model = self._model or cut(event.session.model)
+            self._model = self._model or cut(event.session.model_used)
+        if event.type == _HEARD:
+            self._reports.add(_HEARD_USAGE, event.usage)
         return self._response_ended(event.response) if event.type in _ENDS and event.response is not None else 0
 
     def _response_ended(self, response: _RealtimeResponse) -> int:
@@ -131,6 +165,29 @@ class RealtimeReader:
         self.error = error_facts(value) or ErrorFacts()
         self._goes_on = False
         return SAW_ERROR
+
+
+def realtime_tokens(reports: Reports) -> Usage:
+    """The counts of all responses, and of what was written down of the speech that they answer."""
+    said = responses_tokens(reports)
+    heard = reports.get(_HEARD_USAGE)
+    if heard is None:
+        return said
+    apart = {"response.usage": heard}
+    if REFUSED_IN + _HEARD_USAGE in reports:
+        apart[REFUSED_IN + "response.usage"] = reports[REFUSED_IN + _HEARD_USAGE]
+    return _sum(said, responses_tokens(apart))
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    """Counts of both; one that a report left out was not refused, and adds nothing."""
+
+    def add(name: str) -> Any:
+        known = [count for count in (getattr(one, name), getattr(other, name)) if count is not None]
+        return sum(known) if known else None
+
+    counts = {name: add(name) for name in Usage.__struct_fields__}
+    return Usage(**counts | {"rejected": one.rejected or other.rejected})
 
 
 def _type_of(message: bytes) -> str | None:
@@ -157,6 +214,6 @@ OPENAI_REALTIME: Final = Dialect(
     method="GET",
     read_request=ResponsesRequest.read,
     session_reader=RealtimeReader,
-    tokens=responses_tokens,
+    tokens=realtime_tokens,
 )
 DIALECTS: Final = (OPENAI_REALTIME,)

@@ -14,6 +14,8 @@ from llm_metrics_proxy.wire.facts import cut, finite, small_int
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MAX_MEMBERS, MISSING, UNREADABLE, count_items, decoder_of
 
+_CLAIMING: Final = ModelRequest.claiming
+
 
 class ChatRequest(ModelRequest):
     """``/chat/completions``."""
@@ -30,7 +32,7 @@ class ChatRequest(ModelRequest):
     @classmethod
     def read(cls, body: bytes) -> RequestFacts:
         """Nearly always in one pass; the careful way keeps what can be read of any other."""
-        if len(body) <= MAX_MEMBERS:
+        if len(body) <= MAX_MEMBERS and cls is ChatRequest:
             try:
                 return _decode_plain(body).facts()  # type: ignore[no-any-return]
             except UNREADABLE:
@@ -49,6 +51,10 @@ class ChatRequest(ModelRequest):
             message_count=_count(self.messages),
             tool_count=_count(self.tools),
             choice_count=small_int(self.n),
+            claims=None
+            if self.safety_identifier is self.conversation is self.conversation_id is self.prompt_cache_key is MISSING
+            and self.claiming is _CLAIMING
+            else self.claims(),
         )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.apis.openai_usage import reported_cost
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.cache_misses import openai_miss
 from llm_metrics_proxy.wire.content_shape import FormRules
 from llm_metrics_proxy.wire.dialects import FETCH, Dialect
 from llm_metrics_proxy.wire.error_body import error_facts, read_error_event
@@ -71,6 +72,7 @@ class ResponsesObject(msgspec.Struct, gc=False):
     output: list[ResponsesItem] | None = None
     usage: Any = None
     error: Any = None
+    prompt_cache_diagnostics: Any = None
 
 
 def responses_tokens(reports: Reports) -> Usage:
@@ -121,7 +123,6 @@ class ResponsesBodyReader(WholeBodyReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = ResponsesObject
-    max_depth: ClassVar[int] = 5  # the answer, its output, a message, its parts, one of them
 
     def error_of(self, answer: ResponsesObject) -> ErrorFacts | None:
         return response_error(answer)
@@ -136,6 +137,7 @@ class ResponsesBodyReader(WholeBodyReader):
             tool_call_count=None if answer.output is None else sum(map(is_call, answer.output)),
             response_id=short_text(answer.id),
             service_tier=cut(answer.service_tier),
+            further=openai_miss(answer.prompt_cache_diagnostics),
             refused=has_refusal(answer),
             **ends,
         )
@@ -169,8 +171,6 @@ class ResponsesStreamReader(EventReader):
         strings=(b'"obfuscation":"', b'"obfuscation": "'),  # padding against those who measure lengths
         numbers=(b'"sequence_number":', b'"sequence_number": '),
     )
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # perhaps with images in it
-    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -230,6 +230,7 @@ class ResponsesStreamReader(EventReader):
             tool_call_count=self._tool_calls,
             response_id=last.id,
             service_tier=last.service_tier,
+            further=openai_miss(last.prompt_cache_diagnostics),
             refused=self._refused,
             **ends,
         )

@@ -23,16 +23,17 @@ from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, Req
 from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.facts import response_facts
 from llm_metrics_proxy.wire.sse import SseEvent
-from llm_metrics_proxy.wire.tolerant import decode
+from llm_metrics_proxy.wire.tolerant import MISSING, decode
 from llm_metrics_proxy.wire.usage_reports import UsageReports
 from llm_metrics_proxy.wire.websocket import FrameReader
 
 _CREATE: Final = "response.create"
+_MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024  # the last one repeats the whole answer
 
 
 class _ClientEvent(msgspec.Struct):
     type: str | None = None
-    response: msgspec.Raw | None = None  # what is asked for, where it does not stand beside the type
+    response: msgspec.Raw = MISSING  # what is asked for, where it does not stand beside the type
 
 
 class _Turn(ResponsesStreamReader):
@@ -75,7 +76,7 @@ class ResponsesSession:
     reads_requests: ClassVar[bool] = True
 
     def __init__(self, deflate: Deflate | None = None) -> None:
-        self.frames = FrameReader.of_server(ResponsesStreamReader.max_event_bytes, deflate)
+        self.frames = FrameReader.of_server(_MAX_MESSAGE_BYTES, deflate)
         self.error: ErrorFacts | None = None
         self._turn = _Turn()
         self._last = ResponseFacts(terminal=True)  # of the last response that ended
@@ -93,7 +94,7 @@ class ResponsesSession:
         if event is None or event.type != _CREATE:
             return None
         self._asked = True
-        facts = ResponsesRequest.read(bytes(event.response or message))
+        facts = ResponsesRequest.read(message if event.response is MISSING else bytes(event.response))
         return msgspec.structs.replace(facts, is_streaming=True)
 
     def feed(self, data: bytes) -> int:

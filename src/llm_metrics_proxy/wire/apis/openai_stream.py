@@ -20,11 +20,13 @@ from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import cut, response_facts, short_text
-from llm_metrics_proxy.wire.lines import MAX_PIECE_BYTES
 from llm_metrics_proxy.wire.server_times import openai_times
 from llm_metrics_proxy.wire.usage_reports import UsageReports
 
 _THINKING_PARTS: Final = ("thinking", "reasoning")
+# Where a list of reasoning has what was generated: OpenRouter's details (readable, summed up or encrypted), LiteLLM's
+# blocks. A signature beside it was not generated.
+_THOUGHTS: Final = ("text", "summary", "data", "thinking")
 
 
 class _ChatDelta(msgspec.Struct, gc=False):
@@ -36,11 +38,18 @@ class _ChatDelta(msgspec.Struct, gc=False):
     refusal: Any = None
     tool_calls: Any = None
     function_call: Any = None
+    audio: Any = None  # OpenAI: {"data"} and {"transcript"}, at first and at last neither
+    images: Any = None  # OpenRouter, LiteLLM
+    reasoning_text: Any = None  # GitHub Copilot
+    thinking: Any = None
+    reasoning_details: Any = None  # OpenRouter, MiniMax
+    thinking_blocks: Any = None  # LiteLLM
 
 
 class _StreamedChoice(OpenAIChoice, gc=False):
     delta: _ChatDelta | None = None
     text: Any = None
+    reasoning: Any = None  # OpenRouter's completions
 
 
 class _ChatChunk(OpenAIAnswer, gc=False):
@@ -57,8 +66,8 @@ class OpenAIStreamReader(EventReader):
     kind: ClassVar[type[msgspec.Struct]] = _ChatChunk
     rules: ClassVar[FormRules] = FormRules(texts=(b'"content":"',))
 
-    def __init__(self, max_event_bytes: int = MAX_PIECE_BYTES) -> None:
-        super().__init__(max_event_bytes)
+    def __init__(self) -> None:
+        super().__init__()
         self._model: str | None = None
         self._finish_reason: str | None = None
         self._refused = False  # some choice brought a refusal
@@ -76,8 +85,12 @@ class OpenAIStreamReader(EventReader):
             self._id = short_text(event.id)
         if event.service_tier is not None and self._tier is None:
             self._tier = cut(event.service_tier)
-        if event.error or event.object == "error":
-            return self.error_seen(answer_error(event))
+        if event.error or event.object == "error" or event.base_resp is not None or event.x_groq is not None:
+            error = answer_error(event)
+            if error is not None:
+                if event.usage is not None or event.x_groq is not None:
+                    self._take_usage(event)
+                return self.error_seen(error)
         self.only_text = event.timings is None
         was_terminal = self.terminal
         seen = self._read_choices(event.choices, was_terminal) if event.choices else 0
@@ -85,11 +98,13 @@ class OpenAIStreamReader(EventReader):
             self._timings = event.timings
         if event.stats is not None:
             self._stats = event.stats
-        if event.usage is not None:
-            self._read_usage("usage", event.usage, was_terminal)
-        if event.x_groq is not None:
-            self._read_usage("x_groq.usage", usage_of_groq(event.x_groq), was_terminal)
+        if event.usage is not None or event.x_groq is not None:
+            self._take_usage(event, was_terminal=was_terminal)
         return seen
+
+    def _take_usage(self, event: _ChatChunk, *, was_terminal: bool = True) -> None:
+        self._read_usage("usage", event.usage, was_terminal)
+        self._read_usage("x_groq.usage", usage_of_groq(event.x_groq), was_terminal)
 
     def facts(self, **ends: Any) -> ResponseFacts:
         self._reports.take("timings", counts_in_timings(self._timings))
@@ -126,6 +141,8 @@ class OpenAIStreamReader(EventReader):
                 continue  # its finish reason, `error`, does not end it
             if choice.text:
                 seen |= SAW_VISIBLE
+            elif choice.reasoning:
+                seen |= SAW_TOKEN
             if choice.finish_reason:
                 seen |= self.end_seen()
                 if self._finish_reason is None:
@@ -151,11 +168,23 @@ def _index(choice: _StreamedChoice) -> int:
 
 
 def _news(delta: _ChatDelta) -> int:
+    """Everything that a model puts out counts; annotations (what it cites) are added by the server."""
     if delta.content:
         return SAW_VISIBLE if _is_visible(delta.content) else SAW_TOKEN
-    if delta.tool_calls or delta.refusal or delta.function_call:
+    if delta.tool_calls or delta.refusal or delta.function_call or delta.images:
         return SAW_VISIBLE
-    return SAW_TOKEN if delta.reasoning_content or delta.reasoning else 0
+    audio = delta.audio
+    if isinstance(audio, dict) and (audio.get("data") or audio.get("transcript")):
+        return SAW_VISIBLE
+    if delta.reasoning_content or delta.reasoning or delta.reasoning_text or delta.thinking:
+        return SAW_TOKEN
+    return SAW_TOKEN if _has_thoughts(delta.reasoning_details) or _has_thoughts(delta.thinking_blocks) else 0
+
+
+def _has_thoughts(parts: object) -> bool:
+    if not isinstance(parts, list):
+        return False
+    return any(isinstance(part, dict) and any(part.get(name) for name in _THOUGHTS) for part in parts)
 
 
 def _is_visible(content: object) -> bool:

@@ -17,13 +17,13 @@ from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.framing import BodyFraming
+from llm_metrics_proxy.wire.head_counts import head_tokens
 from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MISSING
 from llm_metrics_proxy.wire.usage_reports import Reports, UsageReports
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 _ENDS: Final = (".done", ".completed")
-_PICTURES: Final = ".partial_image"
 
 
 class OtherRequest(ModelRequest):
@@ -47,6 +47,17 @@ class OtherRequest(ModelRequest):
         )
 
 
+class _OtherDelta(msgspec.Struct, gc=False):
+    content: Any = None
+
+
+class _OtherChoice(msgspec.Struct, gc=False):
+    """vLLM streams a transcription in chat's shape."""
+
+    delta: _OtherDelta | None = None
+    finish_reason: Any = None
+
+
 class _OtherAnswer(msgspec.Struct, gc=False):
     """A whole answer, or an event of a streamed one."""
 
@@ -57,19 +68,24 @@ class _OtherAnswer(msgspec.Struct, gc=False):
     meta: Any = None  # Cohere: {"tokens": {"input_tokens", "output_tokens"}, "billed_units": {…}}
     delta: Any = None
     audio: Any = None
+    text: Any = None  # of one speaker's segment; in the end the whole
+    b64_json: Any = None  # a picture
+    url: Any = None
+    choices: list[_OtherChoice] | None = None
     error: Any = None
 
 
 def other_tokens(reports: Reports) -> Usage:
-    """The counts in ``usage``, else in Cohere's ``meta``."""
+    """The counts in ``usage``, else in Cohere's ``meta``, else in the head."""
     value = reports.get("usage") or details(reports.get("meta", {}), "tokens")
-    return usage_of(
+    counts = usage_of(
         prompt=value.get("prompt_tokens", value.get("input_tokens")),
         completion=value.get("completion_tokens", value.get("output_tokens")),
         total=value.get("total_tokens"),
         cached=details(value, "input_tokens_details").get("cached_tokens"),
         cost=reported_cost(value),
     )
+    return head_tokens(reports, counts)
 
 
 class OtherBodyReader(WholeBodyReader):
@@ -89,15 +105,14 @@ class OtherBodyReader(WholeBodyReader):
 class OtherStreamReader(EventReader):
     """Reads a stream of OpenAI's audio and image events: ``….delta``, ``….partial_image``, ``….done``, ``….completed``.
 
-    What is generated (text, sound, a picture) is output; the events that end it carry the usage.
+    What is generated (text, sound, a picture) is output; the events that end it carry the usage. vLLM streams in chat's
+    shape instead.
     """
 
     __slots__ = ("_model", "_reports")
 
     kind: ClassVar[type[msgspec.Struct]] = _OtherAnswer
     rules: ClassVar[FormRules] = FormRules(texts=(b'"delta":"', b'"audio":"'))
-    max_event_bytes: ClassVar[int] = 8 * 1024 * 1024  # a whole picture
-    last_event_is_whole_answer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,9 +127,17 @@ class OtherStreamReader(EventReader):
         self._reports.take("usage", event.usage)
         self._reports.take("meta", event.meta)
         if kind.endswith(_ENDS):
-            return self.end_seen()
-        self.only_text = event.usage is None and event.meta is None
-        return SAW_VISIBLE if event.delta or event.audio or kind.endswith(_PICTURES) else 0
+            # The last picture comes with the end; a text is repeated there, unless no part of it came before.
+            made = event.b64_json or event.url or (event.text and not self.content_chunks)
+            return self.end_seen() | (SAW_VISIBLE if made else 0)
+        self.only_text = event.usage is None and event.meta is None and event.choices is None
+        seen = SAW_VISIBLE if event.delta or event.audio or event.b64_json or event.text else 0
+        for choice in event.choices or ():
+            if choice.delta is not None and choice.delta.content:
+                seen |= SAW_VISIBLE
+            if choice.finish_reason:
+                seen |= self.end_seen()
+        return seen
 
     def facts(self, **ends: Any) -> ResponseFacts:
         return response_facts(response_model=self._model, reports=self._reports, **ends)
@@ -137,13 +160,28 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
     )
 
 
-# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's. TEI answers with a list.
+# llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's. TEI answers with a list, and counts in the head.
 RERANK: Final = _other(
     "rerank", "rerank", "rerank", "reranking", "/v2/rerank",
-    provider=None, has_output=False, signs=("results", "data", "["),
+    provider=None, has_output=False, signs=("results", "data", "["), counts_in_head=True,
 )  # fmt: skip
 OPENAI_MODERATIONS: Final = _other(
     "openai_moderations", "moderation", "moderations", has_output=False, signs=("results",)
+)
+# Mistral's classifiers answer alike.
+MISTRAL_CLASSIFICATIONS: Final = _other(
+    "mistral_classifications", "classification",
+    "classifications", "chat/classifications", "chat/moderations",
+    provider="mistral_ai", has_output=False, signs=("results",),
+)  # fmt: skip
+MISTRAL_OCR: Final = _other("mistral_ocr", "ocr", "ocr", provider="mistral_ai", signs=("pages",))
+# Voyage's, which count text and pictures together.
+VOYAGE_EMBEDDINGS: Final = _other(
+    "voyage_embeddings", "embeddings", "contextualizedembeddings", "multimodalembeddings", provider=None,
+    has_output=False, signs=("data",),
+)  # fmt: skip
+LOCALAI_SOUND: Final = _other(
+    "localai_sound", "speech", "/tts", "/v1/sound-generation", "/v1/text-to-speech/*", provider=None, raw=SOUND
 )
 OPENAI_SPEECH: Final = _other("openai_speech", "speech", "**/audio/speech", streams=True, raw=SOUND)
 OPENAI_TRANSCRIPTIONS: Final = _other(
@@ -158,6 +196,10 @@ OPENAI_IMAGES: Final = _other(
 DIALECTS: Final = (
     RERANK,
     OPENAI_MODERATIONS,
+    MISTRAL_CLASSIFICATIONS,
+    MISTRAL_OCR,
+    VOYAGE_EMBEDDINGS,
+    LOCALAI_SOUND,
     OPENAI_SPEECH,
     OPENAI_TRANSCRIPTIONS,
     OPENAI_TRANSLATIONS,
