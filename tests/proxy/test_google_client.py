@@ -14,7 +14,7 @@ from google.oauth2.credentials import Credentials
 from tests.proxy.client import get, post
 from tests.proxy.conftest import Stage
 from tests.proxy.harness import ProxyWorker
-from tests.upstream import CHUNKED, FakeUpstream, Pause, Request, Script, Send, chunk, chunked, head, response
+from tests.upstream import CHUNKED, Echo, FakeUpstream, Pause, Request, Script, Send, chunk, chunked, head, response
 from tests.wire.apis.test_gemini_interactions import ANSWER as INTERACTION
 from tests.wire.streams import ANTHROPIC, CHAT, GEMINI, INTERACTIONS, gemini_usage, generated, google_array, google_sse
 
@@ -224,6 +224,21 @@ def test_interactions_whole_and_streamed(through: genai.Client, playing: Stage) 
     for record in (first, second):
         assert {fact: getattr(record, fact) for fact in expected} == expected
     assert (first.is_streaming, second.is_streaming, second.content_chunks) == (False, True, 7)
+
+
+def test_a_session_of_the_live_api_is_relayed_and_leaves_one_record(stage: Stage) -> None:
+    path = b"/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=" + KEY.encode()
+    agreed = head(101, ("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", "xyz"))
+    with stage.play([Send(agreed), Echo()]) as upstream, stage.proxy.connect() as client:
+        client.send(get(path, b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Version: 13"))
+        assert client.head().status == 101
+        client.send(b"\x82\x02{}")
+        assert client.read(4) == b"\x82\x02{}"
+        client.close()
+        assert upstream.connections[0].peer_closed.wait(10)
+        record = stage.proxy.record()
+    assert (record.endpoint, record.outcome, record.dialect) == (path.decode().partition("?")[0], "completed", None)
+    assert (record.websocket_frames_sent, record.api_key_id is not None) == (1, True)
 
 
 def test_a_blocked_prompt_is_complete_and_flagged(through: genai.Client, playing: Stage) -> None:

@@ -91,6 +91,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DIALECTS,
     google_others.LATER,
+    google_others.LIVE,
     *gemini_interactions.KEPT,
     *openai_objects.ENDPOINTS,
     Endpoint(paths=("tokenize", "detokenize")),  # vLLM, llama.cpp, SGLang, TEI

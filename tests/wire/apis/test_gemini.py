@@ -326,6 +326,17 @@ def test_an_array_with_pictures_of_many_megabytes_is_read_in_little_memory() -> 
     assert (facts.content_chunks, facts.completion_tokens, facts.terminal, facts.malformed) == (2, 1290, True, False)
 
 
+def test_an_event_with_a_picture_of_many_megabytes_is_read() -> None:
+    picture = {"inlineData": {"mimeType": "image/png", "data": "A" * 3_000_000}}
+    usage = {"promptTokenCount": 3, "candidatesTokenCount": 1290}
+    body = b"".join(google_sse(generated(picture, finish="STOP", usage=usage)))
+    reader = GeminiStreamReader()
+    for start in range(0, len(body), 1 << 16):
+        reader.feed(body[start : start + (1 << 16)])
+    facts = counted(reader)
+    assert (facts.content_chunks, facts.completion_tokens, facts.terminal, facts.malformed) == (1, 1290, True, False)
+
+
 def test_an_empty_body_has_no_facts() -> None:
     for make in (GeminiBodyReader, GeminiStreamReader, GeminiArrayReader):
         assert facts_of(make, b"").terminal is False

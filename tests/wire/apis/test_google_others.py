@@ -106,6 +106,18 @@ def test_nothing_else_of_google_passes(path: str) -> None:
     assert not route(path).allowed
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
+     "/ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained",
+     "/ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent"],
+)  # fmt: skip
+def test_sessions_of_the_live_api_pass_unread(path: str) -> None:
+    found = route(path, b"GET")
+    assert (found.allowed, found.dialect, family_of(path)) == (True, None, Family.GEMINI)
+    assert not route(path).allowed
+
+
 def test_below_a_gateway_it_is_read_if_an_operator_lets_it_pass() -> None:
     found = PathPolicy(["/gateway/**"]).route(b"POST", b"/gateway/v1beta/models/g:streamGenerateContent")
     assert found.dialect is not None

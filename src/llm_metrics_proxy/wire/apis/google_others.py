@@ -178,7 +178,7 @@ DIALECTS: Final = (
     VERTEX_CHAT,
 )
 
-# What passes and is not read: what is answered later, and lists of models.
+# What passes and is not read: what is answered later, the Live API, and lists of models.
 LATER: Final = Endpoint(
     paths=(
         "**/*:batchGenerateContent", "**/*:asyncBatchEmbedContent", "**/*:predictLongRunning",
@@ -187,6 +187,15 @@ LATER: Final = Endpoint(
     below=PLACES,
     family=Family.GEMINI,
 )  # fmt: skip
+LIVE: Final = Endpoint(  # sessions over a WebSocket: frames are counted, tokens are not
+    paths=(
+        "/ws/google.ai.generativelanguage.*.GenerativeService.BidiGenerateContent*",
+        "/ws/google.ai.generativelanguage.*.GenerativeService.BidiGenerateContent",
+        "/ws/google.cloud.aiplatform.*.LlmBidiService/BidiGenerateContent",
+    ),
+    method="GET",
+    family=Family.GEMINI,
+)
 LISTS: Final = Endpoint(
     paths=("models", "models/**", "tunedModels", "tunedModels/**", "batches/*"),
     below=("/v1beta", "/v1alpha", "/v1beta1/publishers/*", "/v1/publishers/*"),
