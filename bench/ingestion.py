@@ -16,11 +16,15 @@ from llm_metrics_proxy.ingestion import Ingestor
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.pricing import Pricer, PriceRow
 from llm_metrics_proxy.proxy.identity import RequestIds
-from llm_metrics_proxy.record import Outcome, RequestRecord, UsageSource
+from llm_metrics_proxy.record import Outcome, RequestRecord
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 
 _OPEN_AT_ONCE = 64
 _PRICES = (PriceRow(model="*", input_usd_per_mtok=0.5, output_usd_per_mtok=1.5),)  # so that every record is priced
+_REPORT = (
+    '{"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":'
+    '{"cached_tokens":128,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}'
+)
 _MODELS = ("llama3.2:3b", "qwen2.5-coder:32b", "gpt-4o-mini", "mistral-small")
 
 
@@ -48,11 +52,10 @@ def close_record(record: RequestRecord, index: int) -> RequestRecord:
     record.max_tokens, record.temperature, record.top_p = 512, 0.7, 0.95
     record.message_count, record.tool_count, record.choice_count = 4, 0, 1
     record.request_bytes, record.response_bytes = 2_048 + index % 1_000, 24_000 + index % 10_000
-    record.outcome, record.finish_reason, record.usage_source = Outcome.COMPLETED, "stop", UsageSource.REPORTED
+    record.outcome, record.finish_reason = Outcome.COMPLETED, "stop"
     record.status_code = record.upstream_status_code = 200
-    record.prompt_tokens, record.completion_tokens = 300 + index % 100, 100 + index % 50
-    record.total_tokens = record.prompt_tokens + record.completion_tokens
-    record.cached_tokens, record.reasoning_tokens, record.content_chunks = 128, 0, record.completion_tokens
+    prompt, record.content_chunks = 300 + index % 100, 100 + index % 50
+    record.usage_reported = _REPORT % (prompt, record.content_chunks, prompt + record.content_chunks)
     record.upstream_reused = True
     base = 0.1 + index % 977 / 100
     record.body_complete_ms, record.upstream_acquired_ms, record.request_sent_ms = base, base + 0.05, base + 0.08

@@ -29,6 +29,7 @@ class Sources(NamedTuple):
     formulas: Mapping[str, Formula]  # of every version
     entries: frozenset[str]  # versions in FORMULAS; the others calculate by the newest one before them
     error_types: Sequence[ErrorType]
+    reports: Sequence[str]  # what servers report of their usage
     migrations: Sequence[Migration]
     migration_functions: frozenset[str]  # names of functions in safe_migrations.py
     steps: Sequence[SchemaStep]
@@ -47,6 +48,7 @@ def sources() -> Sources:
         formulas={each: formula_of(each) for each in {*FORMULAS, *released, *described(versioning), APP_VERSION}},
         entries=frozenset(FORMULAS),
         error_types=TAXONOMY,
+        reports=fingerprint.sample_reports(),
         migrations=MIGRATIONS,
         migration_functions=frozenset(name for name in vars(safe_migrations) if name.startswith("migrate_to_version_")),
         steps=steps(),
@@ -168,6 +170,18 @@ def released_error_types_stay(it: Sources) -> list[str]:
     )
 
 
+def released_counts_stay(it: Sources) -> list[str]:
+    """Within one MAJOR a dialect counts alike: to count otherwise needs a migration, which counts older records again
+    from what was reported."""
+    complaints = []
+    major = Version.parse(it.app_version).major
+    for version, frozen in it.released.items():
+        if Version.parse(version).major == major and frozen.counts:
+            now = fingerprint.counts_fingerprints(it.reports[: frozen.reports])
+            complaints += changed("what is counted of", frozen.counts, now, "count otherwise with a new MAJOR")
+    return complaints
+
+
 def new_error_types_move_no_older_record(it: Sources) -> list[str]:
     """A type that takes records from another one needs a MAJOR, whose migration moves the older ones."""
     complaints = []
@@ -228,6 +242,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     released_schema_steps_stay,
     golden_databases_stay,
     released_error_types_stay,
+    released_counts_stay,
     new_error_types_move_no_older_record,
     migrations_compute_what_the_formulas_do,
     every_version_is_described,

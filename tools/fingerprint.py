@@ -21,12 +21,16 @@ from llm_metrics_proxy.metrics_service import APP_VERSION, Formula, formula_of
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite_schema import steps
+from llm_metrics_proxy.wire.endpoints import DIALECTS
 from llm_metrics_proxy.wire.error_clues import STATUSES, VAGUE
 from llm_metrics_proxy.wire.error_taxonomy import OUTCOME_OF, OutcomeFacts, Taxonomy, taxonomy_of
 from llm_metrics_proxy.wire.error_types import FIRST, TAXONOMY, ErrorType
+from llm_metrics_proxy.wire.facts import Usage
+from llm_metrics_proxy.wire.token_counts import tokens_from
 
 ROOT: Final = Path(__file__).parents[1]
 GOLDEN: Final = ROOT / "tests" / "fixtures" / "databases"
+REPORTS: Final = ROOT / "tests" / "fixtures" / "usage_reports.json"
 STORED: Final = ROOT / "tests" / "fixtures" / "formula_fingerprints.json"
 
 
@@ -38,6 +42,8 @@ class Released(msgspec.Struct, frozen=True, omit_defaults=True):
     migrations: dict[str, str]  # by target version, see Migration.checksum
     databases: dict[str, str]  # by file name
     error_types: str = ""  # over what the version recognises; none before 4.4.0: those of 3.0.0
+    counts: dict[str, str] = {}  # by dialect, over what it counts in the first ``reports``; none before 4.5.0
+    reports: int = 0
 
 
 # The table of inputs. Frozen too: a change of it would change every fingerprint.
@@ -108,6 +114,28 @@ def error_types_fingerprint(version: str, types: Sequence[ErrorType]) -> str:
     return hashlib.sha256(repr(kept).encode()).hexdigest()
 
 
+def sample_reports() -> list[str]:
+    """What servers report, in every shape that some dialect counts. More may be added at the end."""
+    return [json.dumps(report) for report in json.loads(REPORTS.read_bytes())]
+
+
+def counts_fingerprints(reports: Sequence[str]) -> dict[str, str]:
+    """Over the token counts that each dialect finds in the reports; those that are not its own are nonsense to it."""
+    return {
+        dialect.name: hashlib.sha256(
+            "\n".join(_counts(tokens_from(report, dialect.name)) for report in reports).encode()
+        ).hexdigest()
+        for dialect in DIALECTS
+        if dialect.tokens is not None
+    }
+
+
+def _counts(usage: Usage | None) -> str:
+    # without what is empty, so that a count that is added one day changes nothing
+    given = {} if usage is None else msgspec.structs.asdict(usage)
+    return repr(sorted((name, value) for name, value in given.items() if value not in (None, False)))
+
+
 def failures(known: Taxonomy) -> Iterator[OutcomeFacts]:
     """What records of failures may hold: all that is recognised of servers, and what released programs stored."""
     texts = [text for each in known.clues for text in each.texts]
@@ -148,6 +176,8 @@ def present(version: str) -> Released:
         migrations={migration.version: migration.checksum for migration in MIGRATIONS},
         databases=files(GOLDEN, "*.db"),
         error_types=error_types_fingerprint(version, TAXONOMY),
+        counts=counts_fingerprints(sample_reports()),
+        reports=len(sample_reports()),
     )
 
 

@@ -13,13 +13,15 @@ import json
 import random
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from tests.wire import streams
+from tests.wire import aws_messages, bedrock_streams, streams
 from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
 from tests.wire.apis.test_anthropic_batches import RESULTS
+from tests.wire.apis.test_bedrock_invoke import ANSWERS as INVOKED
 from tests.wire.apis.test_gemini_interactions import ANSWER as INTERACTION
 from tests.wire.apis.test_generate import SGLANG, TGI
 from tests.wire.apis.test_koboldcpp import ANSWER as KOBOLD
@@ -36,6 +38,10 @@ from tests.wire.test_deflate import deflated
 
 from llm_metrics_proxy.wire.apis.anthropic import AnthropicBodyReader
 from llm_metrics_proxy.wire.apis.anthropic_batches import BatchResultsReader
+from llm_metrics_proxy.wire.apis.bedrock_converse import ConverseBodyReader, ConverseStreamReader
+from llm_metrics_proxy.wire.apis.bedrock_invoke import InvokeBodyReader, InvokeStreamReader
+from llm_metrics_proxy.wire.apis.cohere import CohereBodyReader, CohereStreamReader
+from llm_metrics_proxy.wire.apis.cohere_v1 import CohereV1BodyReader, CohereV1StreamReader
 from llm_metrics_proxy.wire.apis.gemini import GeminiArrayReader, GeminiBodyReader
 from llm_metrics_proxy.wire.apis.gemini_interactions import InteractionBodyReader
 from llm_metrics_proxy.wire.apis.generate import GenerateBodyReader, GenerateStreamReader
@@ -65,6 +71,34 @@ _WORDS: Final = [
     b"{" * 2000, b"[" * 2000, b"\x81\x7e\xff\xff",
 ]  # fmt: skip
 _MOST_SPOILINGS: Final = 6
+
+
+class _Framed:
+    """Puts each line into a message whose checksums are right: what is spoilt is the payload."""
+
+    def __init__(self, reader: ResponseReader, frame: Callable[[bytes], bytes]) -> None:
+        self._reader = reader
+        self._frame = frame
+        self._held = b""
+
+    def feed(self, data: bytes) -> int:
+        *lines, self._held = (self._held + data).split(b"\n")
+        seen = 0
+        for line in lines:
+            seen |= self._reader.feed(self._frame(line))
+        return seen
+
+    def finish(self) -> ResponseFacts:
+        self._reader.feed(self._frame(self._held))
+        return self._reader.finish()
+
+
+def _payloads(messages: list[bytes]) -> bytes:
+    return b"\n".join(message[message.index(b'{"') : -4] for message in messages)
+
+
+def _inner(messages: list[bytes]) -> bytes:
+    return b"\n".join(b64decode(json.loads(payload)["bytes"]) for payload in _payloads(messages).split(b"\n"))
 
 
 def _json(*values: Any) -> list[bytes]:
@@ -113,6 +147,28 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     **{f"any {dialect.name}": (partial(AnyAnswer, dialect), _ANY) for dialect in DIALECTS if dialect.body_reader},
     "responses-body": (ResponsesBodyReader, _json(RESPONSE)),
     "other-body": (OtherBodyReader, _json({"model": "m", "usage": {"input_tokens": 1}, "meta": {"tokens": {}}})),
+    "bedrock-converse": (ConverseStreamReader, [b"".join(bedrock_streams.CONVERSE)]),
+    "bedrock-converse-body": (ConverseBodyReader, _json(bedrock_streams.CONVERSE_ANSWER)),
+    "bedrock-converse-body-small": (lambda: ConverseBodyReader(64), _json(bedrock_streams.CONVERSE_ANSWER)),
+    "bedrock-invoke": (
+        InvokeStreamReader,
+        [b"".join(bedrock_streams.INVOKED_CLAUDE), *(b"".join(each) for each, _ in bedrock_streams.INVOKED.values())],
+    ),
+    "bedrock-converse-payloads": (
+        lambda: _Framed(ConverseStreamReader(), lambda line: aws_messages.message(line, b"")),
+        [_payloads(bedrock_streams.CONVERSE)],
+    ),
+    "bedrock-invoke-chunks": (
+        lambda: _Framed(InvokeStreamReader(), aws_messages.chunk),
+        [_inner(bedrock_streams.INVOKED_CLAUDE), *(_inner(each) for each, _ in bedrock_streams.INVOKED.values())],
+    ),
+    "bedrock-invoke-body": (InvokeBodyReader, _json(*(answer for answer, *_ in INVOKED.values()))),
+    "bedrock-invoke-body-small": (lambda: InvokeBodyReader(64), _json(*(answer for answer, *_ in INVOKED.values()))),
+    "cohere": (CohereStreamReader, [b"".join(bedrock_streams.COHERE)]),
+    "cohere-body": (CohereBodyReader, _json(bedrock_streams.COHERE_ANSWER)),
+    "cohere-body-small": (lambda: CohereBodyReader(64), _json(bedrock_streams.COHERE_ANSWER)),
+    "cohere-v1": (CohereV1StreamReader, [b"".join(bedrock_streams.COHERE_V1)]),
+    "cohere-v1-body": (CohereV1BodyReader, _json(bedrock_streams.COHERE_V1_ANSWER)),
     "anthropic-batch": (BatchResultsReader, [b"".join(RESULTS)]),
     "generate": (GenerateStreamReader, [b"".join(SGLANG), b"".join(TGI)]),
     "generate-body": (GenerateBodyReader, _GENERATED),

@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from tests.proxy.client import get
 from tests.proxy.harness import ProxyWorker
 from tests.upstream import (
     CHUNKED,
@@ -37,10 +38,10 @@ from llm_metrics_proxy.record import RequestRecord
 
 MODEL: Final = "fake-1"
 _SAID: Final = "Hello there!"
-_MISSING: Final = ("ModuleNotFoundError", "ERR_MODULE_NOT_FOUND", "Cannot find package")
+_MISSING: Final = ("ModuleNotFoundError", "ERR_MODULE_NOT_FOUND", "Cannot find module", "ENOENT")
 
 
-class Client(NamedTuple):
+class TriedClient(NamedTuple):
     """``code`` asks for ``MODEL`` at ``BASE``, an address without a path, and prints the answer."""
 
     name: str
@@ -49,64 +50,64 @@ class Client(NamedTuple):
 
 
 PYTHON: Final = (
-    Client("openai, chat", """
+    TriedClient("openai, chat", """
 from openai import OpenAI
 with OpenAI(base_url=f"{BASE}/v1", api_key="k").chat.completions.stream(
     model=MODEL, messages=[{"role": "user", "content": "Hi"}], stream_options={"include_usage": True}
 ) as stream:
     print(stream.get_final_completion().choices[0].message.content)
 """),
-    Client("openai, responses", """
+    TriedClient("openai, responses", """
 from openai import OpenAI
 events = OpenAI(base_url=f"{BASE}/v1", api_key="k").responses.create(model=MODEL, input="Hi", stream=True)
 print("".join(event.delta for event in events if event.type == "response.output_text.delta"))
 """),
-    Client("anthropic", """
+    TriedClient("anthropic", """
 from anthropic import Anthropic
 with Anthropic(base_url=BASE, api_key="k").messages.stream(
     model=MODEL, max_tokens=9, messages=[{"role": "user", "content": "Hi"}]
 ) as stream:
     print(stream.get_final_text())
 """),
-    Client("ollama", """
+    TriedClient("ollama", """
 from ollama import Client
 parts = Client(host=BASE).chat(model=MODEL, messages=[{"role": "user", "content": "Hi"}], stream=True)
 print("".join(part.message.content for part in parts))
 """),
-    Client("langchain-openai", """
+    TriedClient("langchain-openai", """
 from langchain_openai import ChatOpenAI
 model = ChatOpenAI(model=MODEL, base_url=f"{BASE}/v1", api_key="k", stream_usage=True)
 print("".join(part.text for part in model.stream("Hi")))
 """),
-    Client("langchain-anthropic", """
+    TriedClient("langchain-anthropic", """
 from langchain_anthropic import ChatAnthropic
 model = ChatAnthropic(model=MODEL, base_url=BASE, api_key="k", max_tokens=9)
 print("".join(part.text for part in model.stream("Hi")))
 """),
-    Client("langchain-ollama", """
+    TriedClient("langchain-ollama", """
 from langchain_ollama import ChatOllama
 print("".join(part.text for part in ChatOllama(model=MODEL, base_url=BASE).stream("Hi")))
 """),
-    Client("llama-index-llms-openai-like", """
+    TriedClient("llama-index-llms-openai-like", """
 from llama_index.llms.openai_like import OpenAILike
 model = OpenAILike(model=MODEL, api_base=f"{BASE}/v1", api_key="k", is_chat_model=True,
                    additional_kwargs={"stream_options": {"include_usage": True}})
 from llama_index.core.llms import ChatMessage
 print("".join(part.delta or "" for part in model.stream_chat([ChatMessage(role="user", content="Hi")])))
 """),
-    Client("litellm, openai", """
+    TriedClient("litellm, openai", """
 import litellm
 parts = litellm.completion(model=f"openai/{MODEL}", api_base=f"{BASE}/v1", api_key="k", stream=True,
                            messages=[{"role": "user", "content": "Hi"}], stream_options={"include_usage": True})
 print("".join(part.choices[0].delta.content or "" for part in parts if part.choices))
 """),
-    Client("litellm, anthropic", """
+    TriedClient("litellm, anthropic", """
 import litellm
 parts = litellm.completion(model=f"anthropic/{MODEL}", api_base=BASE, api_key="k", stream=True,
                            messages=[{"role": "user", "content": "Hi"}])
 print("".join(part.choices[0].delta.content or "" for part in parts if part.choices))
 """),
-    Client("llm", """
+    TriedClient("llm", """
 import os, pathlib, sys, tempfile
 folder = pathlib.Path(tempfile.mkdtemp())
 (folder / "extra-openai-models.yaml").write_text(
@@ -116,7 +117,7 @@ from llm.cli import cli
 sys.argv = ["llm", "-m", MODEL, "--key", "k", "--no-log", "Hi"]
 cli()
 """),
-    Client("aider", """
+    TriedClient("aider", """
 import os, sys, tempfile
 os.chdir(tempfile.mkdtemp())
 os.environ.update(OPENAI_API_BASE=f"{BASE}/v1", OPENAI_API_KEY="k", AIDER_ANALYTICS="false")
@@ -128,7 +129,7 @@ main()
 )  # fmt: skip
 
 NODE: Final = (
-    Client("openai (Node), chat", """
+    TriedClient("openai (Node), chat", """
 import OpenAI from "openai";
 const stream = await new OpenAI({ baseURL: `${BASE}/v1`, apiKey: "k" }).chat.completions.create({
   model: MODEL, messages: [{ role: "user", content: "Hi" }], stream: true, stream_options: { include_usage: true } });
@@ -136,13 +137,13 @@ let text = "";
 for await (const part of stream) text += part.choices[0]?.delta?.content ?? "";
 console.log(text);
 """, is_node=True),
-    Client("@anthropic-ai/sdk (Node)", """
+    TriedClient("@anthropic-ai/sdk (Node)", """
 import Anthropic from "@anthropic-ai/sdk";
 const stream = new Anthropic({ baseURL: BASE, apiKey: "k" }).messages.stream({
   model: MODEL, max_tokens: 9, messages: [{ role: "user", content: "Hi" }] });
 console.log(await stream.finalText());
 """, is_node=True),
-    Client("ollama (Node)", """
+    TriedClient("ollama (Node)", """
 import { Ollama } from "ollama";
 const stream = await new Ollama({ host: BASE }).chat({
   model: MODEL, messages: [{ role: "user", content: "Hi" }], stream: true });
@@ -150,32 +151,48 @@ let text = "";
 for await (const part of stream) text += part.message.content;
 console.log(text);
 """, is_node=True),
-    Client("@langchain/openai (Node)", """
+    TriedClient("@langchain/openai (Node)", """
 import { ChatOpenAI } from "@langchain/openai";
 const model = new ChatOpenAI({ model: MODEL, apiKey: "k", configuration: { baseURL: `${BASE}/v1` } });
 let text = "";
 for await (const part of await model.stream("Hi")) text += part.text;
 console.log(text);
 """, is_node=True),
-    Client("ai, @ai-sdk/openai: responses (Node)", """
+    TriedClient("ai, @ai-sdk/openai: responses (Node)", """
 import { streamText } from "ai";
 import { createOpenAI } from "@ai-sdk/openai";
 const openai = createOpenAI({ baseURL: `${BASE}/v1`, apiKey: "k" });
 console.log(await streamText({ model: openai(MODEL), prompt: "Hi" }).text);
 """, is_node=True),
-    Client("ai, @ai-sdk/openai: chat (Node)", """
+    TriedClient("ai, @ai-sdk/openai: chat (Node)", """
 import { streamText } from "ai";
 import { createOpenAI } from "@ai-sdk/openai";
 const openai = createOpenAI({ baseURL: `${BASE}/v1`, apiKey: "k" });
 console.log(await streamText({ model: openai.chat(MODEL), prompt: "Hi" }).text);
 """, is_node=True),
-    Client("ai, @ai-sdk/openai-compatible (Node)", """
+    TriedClient("ai, @ai-sdk/openai-compatible (Node)", """
 import { streamText } from "ai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 const model = createOpenAICompatible({ name: "proxy", baseURL: `${BASE}/v1`, includeUsage: true })(MODEL);
 console.log(await streamText({ model, prompt: "Hi" }).text);
 """, is_node=True),
-    Client("ai, @ai-sdk/anthropic (Node)", """
+    TriedClient("@continuedev/cli (Node)", """
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+const config = `${process.env.HOME}/config.yaml`;
+const model = { name: "fake", provider: "openai", model: MODEL, apiBase: `${BASE}/v1`, apiKey: "k", roles: ["chat"] };
+writeFileSync(config, JSON.stringify({ name: "local", version: "0.0.1", schema: "v1", models: [model] }));
+const command = "node_modules/@continuedev/cli/dist/cn.js";
+console.log(execFileSync(process.execPath, [command, "-p", "Hi", "--config", config], { encoding: "utf8" }));
+""", is_node=True),
+    TriedClient("cline (Node)", """
+import { execFileSync } from "node:child_process";
+const run = (...given) => execFileSync("node_modules/.bin/cline", [...given, "--data-dir", process.env.HOME],
+  { encoding: "utf8" });
+run("auth", "-p", "openai-compatible", "-k", "k", "-m", MODEL, "-b", `${BASE}/v1`);
+console.log(run("Say hello, please", "-P", "openai-compatible", "-m", MODEL));
+""", is_node=True),
+    TriedClient("ai, @ai-sdk/anthropic (Node)", """
 import { streamText } from "ai";
 import { createAnthropic } from "@ai-sdk/anthropic";
 const anthropic = createAnthropic({ baseURL: `${BASE}/v1`, apiKey: "k" });
@@ -245,7 +262,7 @@ def _responses() -> list[bytes]:
 
 
 def tried(
-    client: Client, proxy: ProxyWorker, python: str = sys.executable, node_modules: Path | None = None
+    client: TriedClient, proxy: ProxyWorker, python: str = sys.executable, node_modules: Path | None = None
 ) -> tuple[str, RequestRecord | None]:
     """What became of it, in a word, and the record of its request for an answer."""
     before = len(proxy.closed())
@@ -286,8 +303,9 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory() as folder,
         FakeUpstream(handler) as upstream,
-        ProxyWorker(Path(folder), upstream.url) as proxy,
+        ProxyWorker(Path(folder), upstream.url, inject_usage=True) as proxy,  # aider does not ask for token counts
     ):
+        proxy.ask(get())  # it is there
         for client in (*PYTHON, *(NODE if options.node_modules else ())):
             if options.only and options.only not in client.name:
                 continue

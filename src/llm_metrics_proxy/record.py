@@ -79,7 +79,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     """
 
     request_id: Annotated[str, Column(
-        TEXT, "32 hex digits, also sent as the header x-llm-metrics-request-id", shown=Shown(270, 26),
+        TEXT, "32 hex digits, also sent as the header x-llm-metrics-request-id", shown=Shown(270, 27),
     )]
     timestamp: Annotated[str, Column(
         TIME, "when the head was parsed, ISO 8601 in UTC with microseconds, ends in Z", label="table.time",
@@ -90,7 +90,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         TEXT, "path without the query, cut to 256 characters", place=5, label="table.endpoint",
         filter=Filter("The path without its query, exactly.",
             rule=RuleKey("Only this path.", "a path, such as /v1/chat/completions")),
-        group=Grouping("path without its query", in_rollups=True), shown=Shown(190, 13),
+        group=Grouping("path without its query", in_rollups=True), shown=Shown(190, 14),
     )]
     dialect: Annotated[str | None, Column(
         TEXT, "wire format that was read, such as openai_chat; none: only forwarded",
@@ -122,7 +122,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         filter=Filter("The user that the request names, exactly as recorded.",
             flag=Flag("The user that the request names."),
             rule=RuleKey("Only requests of this user.", "a user, as records show it")),
-        group=Grouping("user that the request names", in_rollups=True), shown=Shown(120, 14),
+        group=Grouping("user that the request names", in_rollups=True), shown=Shown(120, 15),
     )] = None
     user_agent: Annotated[str | None, Column(
         TEXT, "first product of User-Agent, such as OpenAI/Python 2.1", place=9,
@@ -135,7 +135,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         filter=Filter("Which key asked: the id that records show, not the key.",
             flag=Flag("Which key asked: the id that records show."),
             rule=RuleKey("Only requests with this key.", "an id of a key, as records show it")),
-        group=Grouping("which key asked", in_rollups=True), shown=Shown(130, 15),
+        group=Grouping("which key asked", in_rollups=True), shown=Shown(130, 16),
     )] = None
     client_address: Annotated[str | None, Column(TEXT, "client's address; only with record_client_address")] = None
     is_streaming: Annotated[bool, Column(
@@ -144,7 +144,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
             flag=Flag("Only the one or the other.", "--streamed/--not-streamed"),
             rule=RuleKey("Only streams, or only what is none.", "true or false")),
         group=Grouping("whether the request asked for a stream", name="streaming", in_rollups=True),
-        shown=Shown(100, 17),
+        shown=Shown(100, 18),
     )] = False
     max_tokens: Annotated[int | None, Column(LIMIT, "limit asked for (max_completion_tokens, else max_tokens)")] = None
     temperature: Annotated[float | None, Column(NUMBER, "sampling temperature asked for")] = None
@@ -153,11 +153,11 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     tool_count: Annotated[int | None, Column(COUNT, "tools the request offered")] = None
     choice_count: Annotated[int | None, Column(COUNT, "`n`: answers asked for")] = None
     request_bytes: Annotated[int, Column(
-        BYTES, "request body received from the client", rolled_up=RolledUp(28, "main"), shown=Shown(120, 22),
+        BYTES, "request body received from the client", rolled_up=RolledUp(28, "main"), shown=Shown(120, 23),
     )] = 0
     response_bytes: Annotated[int, Column(
         BYTES, "response body handed to the client", label="metric.response_bytes", rolled_up=RolledUp(29, "main"),
-        shown=Shown(130, 23),
+        shown=Shown(130, 24),
     )] = 0
     success: Annotated[bool, Column(
         FLAG, "the outcome is `completed`", place=18,
@@ -177,17 +177,17 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     upstream_status_code: Annotated[int | None, Column(STATUS, "status the server sent")] = None
     finish_reason: Annotated[str | None, Column(
         TEXT, "the server's word, of the first choice that gave one", place=16,
-        group=Grouping("why the answer ended", in_rollups=True), shown=Shown(110, 18),
+        group=Grouping("why the answer ended", in_rollups=True), shown=Shown(110, 19),
     )] = None
     error_type: Annotated[str | None, Column(
         TEXT, "type of the taxonomy, see errors; before 3.0.0 the server's or this proxy's word", place=14,
         label="errors.type",
         filter=Filter("What went wrong; /api/v1/errors explains each.",
             flag=Flag("What went wrong, as `errors` and `requests` show it.")),
-        group=Grouping("what went wrong", in_rollups=True), shown=Shown(130, 11),
+        group=Grouping("what went wrong", in_rollups=True), shown=Shown(130, 12),
     )] = None
     error_message: Annotated[str | None, Column(
-        TEXT, "at most 500 characters, keys and bearer tokens masked", label="table.message", shown=Shown(320, 28),
+        TEXT, "at most 500 characters, keys and bearer tokens masked", label="table.message", shown=Shown(320, 29),
     )] = None
     prompt_tokens: Annotated[int | None, Column(
         TOKENS, "reported input tokens, cached ones included", place=30, label="metric.prompt_tokens",
@@ -199,7 +199,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     )] = None
     total_tokens: Annotated[int | None, Column(
         TOKENS, "reported total, else the sum if both parts are known", place=34, label="metric.tokens",
-        rolled_up=RolledUp(24, "main"), explored=True, shown=Shown(88, 19),
+        rolled_up=RolledUp(24, "main"), explored=True, shown=Shown(88, 20),
     )] = None
     cached_tokens: Annotated[int | None, Column(
         TOKENS, "reported input tokens read from a cache", place=32, rolled_up=RolledUp(25, "main"), explored=True,
@@ -257,7 +257,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     )] = None
     proxy_overhead_ms: Annotated[float | None, Column(
         DURATION, "time this proxy added: waiting for a connection, forwarding, finishing", place=29,
-        rolled_up=RolledUp(5, "main"), explored=True, shown=Shown(140, 24),
+        rolled_up=RolledUp(5, "main"), explored=True, shown=Shown(140, 25),
     )] = None
     cache_write_tokens: Annotated[int | None, Column(
         TOKENS, "reported input tokens written to a cache", rolled_up=RolledUp(27),
@@ -293,7 +293,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         filter=Filter("Name of the LLM server in the settings, exactly.",
             flag=Flag("Name of the LLM server in the settings."),
             rule=RuleKey("Only requests to this server.", "a name of [[backends]]")),
-        group=Grouping("name of the LLM server in the settings", in_rollups=True), shown=Shown(110, 12),
+        group=Grouping("name of the LLM server in the settings", in_rollups=True), shown=Shown(110, 13),
     )] = None
     attempts: Annotated[int | None, Column(COUNT, "connections asked for; none if refused before any was")] = None
     attempt_errors: Annotated[str | None, Column(
@@ -304,13 +304,13 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         filter=Filter("A tag `k=v`; several, separated by commas, must all be there.", name="tag",
             flag=Flag("x-llm-metrics-tag; repeated ones must all be there."),
             rule=RuleKey("Only requests with this tag.", "k=v, several separated by commas")),
-        shown=Shown(150, 16),
+        shown=Shown(150, 17),
     )] = None
     trace_id: Annotated[str | None, Column(
         TEXT, "32 hex digits of W3C traceparent, if it is valid", place=20,
         filter=Filter("The W3C trace that the request belongs to: 32 hex digits.",
             flag=Flag("W3C trace: 32 hex digits.")),
-        shown=Shown(270, 25),
+        shown=Shown(270, 26),
     )] = None
     upstream_error_code: Annotated[str | None, Column(TEXT, "`code` of the server's error, in its own words")] = None
     upstream_error_type: Annotated[str | None, Column(TEXT, "`type` of the server's error, in its own words")] = None
@@ -343,48 +343,48 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         TOKENS, "reported input tokens written to a cache for an hour", step=12,
     )] = None
     app: Annotated[str | None, Column(
-        TEXT, "application that asked, by the name that it has in headers, else its library's", place=6,
+        TEXT, "application that asked, by the name that it has in headers, else its library's", place=36,
         label="table.app", step=12,
         filter=Filter("The application that asked, exactly as recorded.",
             flag=Flag("Application that asked."),
             rule=RuleKey("Only requests of this application.", "an application, as records show it")),
-        group=Grouping("application that asked"), shown=Shown(110, 10),
+        group=Grouping("application that asked"), shown=Shown(110, 11),
     )] = None
     session_id: Annotated[str | None, Column(
-        TEXT, "session or conversation that the request belongs to, as the client names it", place=8,
+        TEXT, "session or conversation that the request belongs to, as the client names it", place=37,
         label="table.session", step=12,
         filter=Filter("The session that the request belongs to, exactly.",
             flag=Flag("Session that it belongs to.")),
-        group=Grouping("session that the request belongs to"), shown=Shown(150, 15),
+        group=Grouping("session that the request belongs to"), shown=Shown(150, 30),
     )] = None
     session_source: Annotated[str | None, Column(
-        TEXT, "field that named the session, such as header:session-id or body:metadata.user_id", place=9, step=12,
+        TEXT, "field that named the session, such as header:session-id or body:metadata.user_id", place=40, step=12,
         filter=Filter("The field that named the session.", flag=Flag("Field that named the session."), is_chip=False),
         group=Grouping("field that named the session", explored=False),
     )] = None
     agent_id: Annotated[str | None, Column(
-        TEXT, "agent within the session that asked; none: the session's own", place=8, label="table.agent", step=12,
+        TEXT, "agent within the session that asked; none: the session's own", place=38, label="table.agent", step=12,
         filter=Filter("The agent within a session, exactly.", flag=Flag("Agent within a session.")),
-        group=Grouping("agent within a session"), shown=Shown(150, 16),
+        group=Grouping("agent within a session"), shown=Shown(150, 31),
     )] = None
     parent_agent_id: Annotated[str | None, Column(
-        TEXT, "agent, or session, that started this one", place=8, step=12,
+        TEXT, "agent, or session, that started this one", place=39, step=12,
         filter=Filter("The agent, or session, that started this one.",
             flag=Flag("Agent, or session, that started it."), is_chip=False),
         group=Grouping("agent, or session, that started this one", explored=False),
     )] = None
     cache_miss_reason: Annotated[str | None, Column(
-        TEXT, "why the server's prompt cache was not used, in its words, if the request asked for that", place=9,
+        TEXT, "why the server's prompt cache was not used, in its words, if the request asked for that", place=41,
         step=12,
         filter=Filter("Why the server's prompt cache was not used, in its words.",
             flag=Flag("Why the prompt cache was not used."), is_chip=False),
         group=Grouping("why the server's prompt cache was not used"),
     )] = None
     cache_missed_tokens: Annotated[int | None, Column(
-        TOKENS, "input tokens behind the first difference, by the server's estimate", step=12,
+        COUNT, "input tokens behind the first difference, by the server's estimate", step=12,
     )] = None
     quota_status: Annotated[str | None, Column(
-        TEXT, "whether the subscription's limits let it pass, in the server's words", place=19, step=12,
+        TEXT, "whether the subscription's limits let it pass, in the server's words", place=42, step=12,
         filter=Filter("Whether the subscription's limits let it pass, in the server's words.",
             flag=Flag("What the subscription's limits said."), is_chip=False),
         group=Grouping("what the subscription's limits said", explored=False),
@@ -420,7 +420,7 @@ DERIVED: Final = (
     Column(
         RATE, "total_tokens * 1000 / response_time_ms: prompt tokens count too; none unless both > 0",
         name="tokens_per_second", place=27, label="metric.tokens_per_second", rolled_up=RolledUp(4, "main"),
-        explored=True, shown=Shown(130, 20),
+        explored=True, shown=Shown(130, 21),
     ),
     Column(
         TEXT, "category of the taxonomy, see errors; none: nothing went wrong", name="error_category", place=13,
@@ -463,7 +463,7 @@ BY_FORMULA: Final = (
 PRICED: Final = (
     Column(
         MONEY, "what it cost, as priced when it was stored; none: unknown", name="cost_usd", place=35,
-        label="metric.cost", rolled_up=RolledUp(30, "main"), explored=True, shown=Shown(90, 21),
+        label="metric.cost", rolled_up=RolledUp(30, "main"), explored=True, shown=Shown(90, 22),
     ),
     Column(TEXT, "who said so: upstream, price_table or genai_prices; none: nobody", name="cost_source"),
 )
@@ -482,7 +482,7 @@ APP_VERSION_COLUMN: Final = "app_version"
 STAMP: Final = Column(
     TEXT, "version whose formulas calculated the derived columns", name=APP_VERSION_COLUMN, place=19,
     filter=Filter("The version whose formulas calculated the record."),
-    group=Grouping("version whose formulas calculated it", in_rollups=True), shown=Shown(100, 27),
+    group=Grouping("version whose formulas calculated it", in_rollups=True), shown=Shown(100, 28),
 )
 # fmt: on
 

@@ -38,7 +38,10 @@ def test_every_condition_picks_its_records_and_no_others(database: Database, fie
         "app_version": ("2.0.0", a_record()),
         "tag": ("team=red", a_record(tags="team=red2,other=team=red,xteam=red")),
     }
-    texts = ("model", "origin", "backend", "endpoint", "backend_name", "user", "user_agent", "api_key_id", "trace_id")
+    texts = (
+        "model", "origin", "backend", "endpoint", "backend_name", "user", "user_agent", "api_key_id", "trace_id", "app",
+        "session_id", "session_source", "agent_id", "parent_agent_id", "cache_miss_reason", "quota_status",
+    )  # fmt: skip
     text: Any = {field: "This"} if field in texts else {}
     value, other = cases.get(field, ("this", a_record(**text)))  # equal means equal, case included
     if field in texts:

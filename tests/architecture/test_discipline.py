@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+from msgspec import structs
 from semver import Version
 from tools import fingerprint
 from tools.discipline import (
@@ -19,6 +20,7 @@ from tools.discipline import (
     migrations_are_in_order,
     migrations_compute_what_the_formulas_do,
     new_error_types_move_no_older_record,
+    released_counts_stay,
     released_error_types_stay,
     released_formulas_stay,
     released_migrations_stay,
@@ -292,6 +294,20 @@ DOCTORED: Final[tuple[tuple[Check, str, Callable[[Sources], Sources], str], ...]
         "a type of the future",
         with_error_type,
         f"odd_tongue is since {MINOR}, which is newer than {APP_VERSION}",
+    ),
+    (
+        released_counts_stay,
+        "a sample of the reports was edited",
+        lambda it: released_today(it)._replace(reports=[it.reports[0].replace("120", "121"), *it.reports[1:]]),
+        "what is counted of openai_chat was released and has changed",
+    ),
+    (
+        released_counts_stay,
+        "a dialect is gone, or counts no more",
+        lambda it: it._replace(
+            released={**it.released, it.app_version: structs.replace(FROZEN, counts={"of_old": "0", **FROZEN.counts})}
+        ),
+        "what is counted of of_old was released and has changed",
     ),
     (
         new_error_types_move_no_older_record,

@@ -40,7 +40,7 @@ BAD = [
     (A + "weight = true", ["backends[0].weight = true (FILE line 4): must be a whole number from 1 to 1000"]),
     (
         A + "dialect = 'gemma'",
-        ["backends[0].dialect = 'gemma' (FILE line 4): must be openai, anthropic, ollama or gemini"],
+        ["backends[0].dialect = 'gemma' (FILE line 4): must be openai, anthropic, ollama, gemini, bedrock or cohere"],
     ),
     (
         A + "models = [\n'ok',\n'[a']",
@@ -172,6 +172,7 @@ def test_no_name_hides_a_path_of_a_server() -> None:
         "embed",
         "fim",
         "inference",
+        "model",
         "ocr",
         "predict",
         "search",

@@ -14,9 +14,15 @@ from llm_metrics_proxy.pricing import public
 from llm_metrics_proxy.pricing.rates import Tokens, cost_usd
 
 # What records know of a request: the lists' prices for anything else cannot be applied by anybody.
-KNOWN = {"input_mtok", "cache_read_mtok", "cache_write_mtok", "output_mtok", "output_reasoning_mtok", "requests_kcount"}
+KNOWN = {
+    "input_mtok", "cache_read_mtok", "cache_write_mtok", "output_mtok", "output_reasoning_mtok", "requests_kcount",
+    "cache_write_1h_mtok",
+}  # fmt: skip
 TIMES = [datetime(2023, 1, 1, tzinfo=UTC) + timedelta(days=37 * step, hours=5 * step % 24) for step in range(40)]
-SHAPES = [Tokens(1000, 100), Tokens(90_000, 5_000, 40_000), Tokens(300_000, 10, 1_000, 2_000, 7), Tokens(0, 50)]
+SHAPES = [
+    Tokens(1000, 100), Tokens(90_000, 5_000, 40_000), Tokens(300_000, 10, 1_000, 2_000, 7), Tokens(0, 50),
+    Tokens(300_000, 10, 1_000, 2_000, 7, 1_500),
+]  # fmt: skip
 
 
 def models() -> Iterator[tuple[Provider, ModelInfo]]:
@@ -33,6 +39,7 @@ def by_the_library(provider: Provider, model: ModelInfo, tokens: Tokens, moment:
         output_tokens=tokens.output,
         cache_read_tokens=tokens.cached,
         cache_write_tokens=tokens.written,
+        cache_write_1h_tokens=tokens.written_for_1h or None,
         output_reasoning_tokens=tokens.reasoning,
     )
     context = told(tier)

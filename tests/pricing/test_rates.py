@@ -18,7 +18,8 @@ counts = st.integers(0, 2**30)
 def usages(draw: st.DrawFn) -> Tokens:
     """Parts that fit into their wholes."""
     plain, cached, written, spoken, reasoning = (draw(counts) for _ in range(5))
-    return Tokens(plain + cached + written, spoken + reasoning, cached, written, reasoning)
+    for_1h = draw(st.integers(0, written))
+    return Tokens(plain + cached + written, spoken + reasoning, cached, written, reasoning, for_1h)
 
 
 def exactly(level: PriceTier, tokens: Tokens) -> Decimal:
@@ -26,7 +27,8 @@ def exactly(level: PriceTier, tokens: Tokens) -> Decimal:
     assert tokens.output is not None
     bill = (
         (tokens.cached, level.cached),
-        (tokens.written, level.written),
+        (tokens.written - tokens.written_for_1h, level.written),
+        (tokens.written_for_1h, level.written if level.written_for_1h is None else level.written_for_1h),
         (tokens.input - tokens.cached - tokens.written, level.input),
         (tokens.reasoning, level.reasoning),
         (tokens.output - tokens.reasoning, level.output),
@@ -34,7 +36,9 @@ def exactly(level: PriceTier, tokens: Tokens) -> Decimal:
     return sum((Decimal(str(price)) * count / 10**6 for count, price in bill), Decimal(str(level.per_request)))
 
 
-@given(st.builds(PriceTier, prices, prices, prices, prices, prices, prices), usages())
+@given(
+    st.builds(PriceTier, prices, prices, prices, prices, prices, prices, written_for_1h=st.none() | prices), usages()
+)
 def test_the_cost_is_that_of_exact_arithmetic(level: PriceTier, tokens: Tokens) -> None:
     usd = cost_usd((level,), tokens)
     assert usd == pytest.approx(float(exactly(level, tokens)), rel=1e-12, abs=1e-15)

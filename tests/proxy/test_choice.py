@@ -87,6 +87,9 @@ LLAMA = RoutingRule("llama", models=("llama*", "qwen*"))
 CLOUD = RoutingRule("cloud", models=("gpt-*",), dialect="openai")
 CLAUDE = RoutingRule("claude", models=("claude*",), dialect="anthropic")
 LOCAL = RoutingRule("local", dialect="ollama")
+AWS = RoutingRule("aws", dialect="bedrock", models=("*anthropic.claude*",))
+COHERE = RoutingRule("cohere", dialect="cohere", models=("command*", "rerank*"))
+PLAIN = RoutingRule("plain", dialect="openai")
 ALL = [LLAMA, CLOUD, CLAUDE, LOCAL]
 
 
@@ -131,6 +134,29 @@ TERMS = st.builds(
     models=st.lists(st.sampled_from(("*", "a*", "b?", "ab")), max_size=2).map(tuple),
     dialect=st.sampled_from((None, *SPEAKS)),
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "names"),
+    [
+        ("/model/us.anthropic.claude-x-v1%3A0/converse", "us.anthropic.claude-x-v1:0", ["aws"]),
+        ("/model/arn%3Aaws%3Ax%2Fus.anthropic.claude-x/invoke", "arn:aws:x/us.anthropic.claude-x", ["aws"]),
+        ("/model/amazon.nova-lite-v1:0/converse", "amazon.nova-lite-v1:0", []),
+        ("/anthropic/v1/messages", "anthropic.claude-x", ["aws"]),
+        ("/openai/v1/chat/completions", "anthropic.claude-x", ["aws"]),
+        ("/v2/chat", "command-a-03-2025", ["cohere"]),
+        ("/v2/chat", None, ["cohere"]),
+        ("/v1/rerank", "rerank-v3.5", ["cohere"]),
+        ("/v1/rerank", "bge", ["plain"]),
+        ("/v1/tokenize", "command-a", ["cohere"]),
+        ("/v1/embeddings", "command-a", ["plain"]),
+    ],
+)
+def test_bedrock_and_cohere_get_what_is_theirs_and_what_others_have_too(
+    path: str, model: str | None, names: list[str]
+) -> None:
+    rules = [AWS, COHERE, PLAIN]
+    assert [rules[index].name for index in eligible(rules, model, family_of(path))] == names
 
 
 @given(st.lists(TERMS, max_size=5), st.sampled_from((None, "a", "ab", "zz")), st.sampled_from((None, *Family)))

@@ -54,6 +54,21 @@ def test_a_key_in_the_query_is_the_same_key(target: bytes, is_known: bool) -> No
     assert ids.of({"api_key": b"sk-2"}, target) == ids.of({"api_key": b"sk-2"})
 
 
+def test_who_signed_for_aws_is_the_key_and_the_signature_never() -> None:
+    ids = KeyIds(b"secret")
+
+    def signed(key: bytes, day: bytes, signature: bytes, algorithm: bytes = b"AWS4-HMAC-SHA256") -> str | None:
+        scope = b"%b/%b/us-east-1/bedrock/aws4_request" % (key, day)
+        told = b"%b Credential=%b, SignedHeaders=host;x-amz-date, Signature=%b" % (algorithm, scope, signature)
+        return ids.of({"authorization": told})
+
+    one = signed(b"AKIA1", b"20261129", b"a" * 64)
+    assert one == signed(b"AKIA1", b"20261130", b"b" * 64) == ids.of({"authorization": b"Bearer AKIA1"})
+    assert one == signed(b"AKIA1", b"20261129", b"c" * 64, b"AWS4-ECDSA-P256-SHA256")
+    assert one != signed(b"AKIA2", b"20261129", b"a" * 64)
+    assert ids.of({"authorization": b"AWS4-HMAC-SHA256 Signature=x"}) not in {one, None}
+
+
 def test_keys_that_never_repeat_cost_bounded_memory() -> None:
     ids = KeyIds(b"secret")
     for number in range(12_000):

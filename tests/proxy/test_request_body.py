@@ -21,7 +21,7 @@ def plan(path: bytes = b"/v1/chat/completions", coding: bytes | None = None) -> 
     request = InboundRequest(b"POST", path, path, "1.1", True, [], facts, False, False, False, True, False)
     route = PathPolicy().route(b"POST", path)
     return RequestPlan(
-        request=request, route=route, method="POST", dialect=None, asker=Caller({}, (), None, None, None),
+        request=request, route=route, method="POST", dialect=None, asker=Caller({}, (), None, None, None, {}),
         api_key_id=None, start=b"", fast=False, held=True, limit_bytes=1 << 20, keep_alive=True,
     )  # fmt: skip
 

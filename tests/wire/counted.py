@@ -18,6 +18,7 @@ def _readers() -> Iterator[tuple[object, Dialect]]:
         yield dialect.body_reader, dialect
         yield dialect.stream_reader, dialect
         yield dialect.session_reader, dialect
+        yield from ((reader, dialect) for reader in dialect.readers.values())
     yield OllamaStreamReader, OLLAMA_CHAT
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 import pytest
@@ -15,7 +15,7 @@ from llm_metrics_proxy.proxy.choice import model_in_target
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.record import RequestRecord, is_fetch
 from llm_metrics_proxy.telemetry import facts
-from llm_metrics_proxy.wire.dialects import FETCH
+from llm_metrics_proxy.wire.dialects import FETCH, Family
 from llm_metrics_proxy.wire.endpoints import DIALECTS, ENDPOINTS, PREFIXES, family_of, find
 from llm_metrics_proxy.wire.path_patterns import to_regex
 from tests.wire.test_dialects import ALONE
@@ -143,9 +143,13 @@ def expected(path: str, before: Decision) -> Decision:
         return kept
     engine = re.fullmatch("/engines/(?:llama.cpp/)?(v1/[^.]*)", path)
     if engine is not None:
-        return BEFORE["/" + engine[1]]
+        before = BEFORE["/" + engine[1]]
     if before.passes == "-":  # what is refused is read by nobody
         before = before._replace(post="-", get="-")
+    row = find(path.rstrip("/") or "/")
+    if row is not None and row.family is Family.SHARED:  # a backend of Cohere's gets them too
+        assert re.search("/(rerank|reranking|classify|tokenize|detokenize)/?$", path)
+        before = before._replace(family="shared")
     deployment = re.match("/proxy/openai/deployments/(d)/", path)
     return before if deployment is None else before._replace(model=deployment[1])
 
@@ -170,6 +174,39 @@ def test_what_an_operator_lets_pass_below_any_prefix_is_read_like_its_plain_form
         route = policy.route(b"POST", path.encode())
         assert route.dialect is find("/v1/" + path.partition("/v1/")[2] if "/v1/" in path else "/v1/chat/completions")
     assert policy.route(b"POST", b"/gateway/threads/messages").dialect is None
+
+
+# What 4.5 lets pass and reads beyond that; 4.3 refused them all.
+ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+OPENED = {
+    "/model/us.anthropic.claude-sonnet-4-5-20250929-v1:0/converse": ("bedrock_converse", ARN.partition("/")[2]),
+    "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse-stream":
+        ("bedrock_converse_stream", ARN.partition("/")[2]),
+    f"/model/{quote(ARN, safe='')}/invoke": ("bedrock_invoke", ARN),
+    f"/model/{ARN}/invoke-with-response-stream": ("bedrock_invoke_stream", ARN),
+    "/model/amazon.nova-lite-v1:0/count-tokens": ("bedrock_count_tokens", "amazon.nova-lite-v1:0"),
+    "/v2/chat": ("cohere_chat", "-"), "/v2/embed": ("cohere_embed", "-"), "/v1/embed": ("cohere_embed", "-"),
+    "/v1/chat": ("cohere_v1_chat", "-"), "/v1/generate": ("cohere_v1_generate", "-"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", OPENED)
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_the_apis_of_bedrock_and_cohere_pass_and_are_read(path: str, slash: str) -> None:
+    name, model = OPENED[path]
+    assert path not in BEFORE
+    assert decision(path + slash) == Decision(CALLS, name, "-", name.partition("_")[0], model, "-")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/model/converse", "/model/a/b", "/model/a/../../x/converse", "/model/a%2f..%2f..%2fx/converse",
+     "/model/a%252f%252e%252e%252f..%252fx/converse", "/model/a\\..\\..\\x/invoke", "/model/a%3fx/converse",
+     "/x/model/a/invoke", "/model/a/converse/x", "/v2/chat/x", "/v1/embed-jobs", "/v2/generate", "/model/a%00/invoke",
+     "/model/a;/../../invoke"],
+)  # fmt: skip
+def test_what_only_looks_like_them_does_not_pass(path: str) -> None:
+    assert decision(path).passes == "-"
 
 
 @pytest.mark.parametrize(
@@ -198,6 +235,9 @@ OPERATIONS = {
     "gemini_interactions": "generate_content",
     "gemini_embed": "embeddings", "gemini_images": "image_generation", "vertex_embed": "embeddings",
     "vertex_count_tokens": "count_tokens", "vertex_messages": "chat", "vertex_raw_chat": "chat", "vertex_chat": "chat",
+    "bedrock_converse": "chat", "bedrock_converse_stream": "chat", "bedrock_count_tokens": "count_tokens",
+    "bedrock_invoke": "chat", "bedrock_invoke_stream": "chat", "cohere_chat": "chat", "cohere_embed": "embeddings",
+    "cohere_v1_chat": "chat", "cohere_v1_generate": "text_completion",
     "openai_responses_websocket": "chat", "openai_responses_fetch": "fetch", "openai_responses_compact": "chat",
     "openai_input_tokens": "count_tokens", "openai_chat_fetch": "fetch", "openai_batch_fetch": "fetch",
     "openai_videos": "video_generation", "openai_video_fetch": "fetch",
@@ -205,6 +245,7 @@ OPERATIONS = {
 PROVIDERS = {
     "openai": "openai", "anthropic": "anthropic", "ollama": "ollama", "llama": "llama_cpp", "rerank": None,
     "gemini": "gcp.gemini", "vertex": "gcp.vertex_ai",
+    "bedrock": "aws.bedrock", "cohere": "cohere",
 }  # fmt: skip
 
 
@@ -214,7 +255,9 @@ def test_telemetry_and_pricing_take_from_the_table_what_they_said_in_4_3() -> No
     expected = {name: PROVIDERS[name.partition("_")[0]] for name in OPERATIONS}
     assert {name: found[name].provider for name in OPERATIONS} == expected
     pricer = Pricer()
-    read = {"openai_embeddings", "ollama_embed", "rerank", "openai_moderations", "gemini_embed", "vertex_embed"}
+    read = {"openai_embeddings", "ollama_embed", "rerank", "openai_moderations", "gemini_embed", "vertex_embed",
+        "cohere_embed",
+    }  # fmt: skip
     assert pricer._only_input & set(OPERATIONS) == read
     assert pricer._sellers["anthropic_messages"] == pricer._sellers["vertex_messages"] == ("anthropic", "claude")
     assert pricer._sellers["gemini_stream"] == pricer._sellers["vertex_chat"] == ("google", "gemini")

@@ -52,6 +52,8 @@ def read(body: bytes) -> ErrorFacts | None:
         ({"error": {"message": "x", "details": [{"retryDelay": "soon"}, {"retryDelay": "1s"}]}},
          ErrorFacts(message="x")),
         ({"error": {"message": "x", "details": "none"}}, ErrorFacts(message="x")),
+        ({"__type": "com.amazon.coral.service#AccessDeniedException", "Message": "Not authorized"},
+         ErrorFacts(type="AccessDeniedException", message="Not authorized")),
         ({"message": "no Route matched with those values"}, ErrorFacts(message="no Route matched with those values")),
         ({"error": {"code": 400, "message": "big", "type": "exceed_context_size_error", "n_ctx": 4096}},
          ErrorFacts(code="400", type="exceed_context_size_error", message="big")),

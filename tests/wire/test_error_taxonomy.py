@@ -10,7 +10,7 @@ from llm_metrics_proxy.record import Outcome
 from llm_metrics_proxy.wire import error_taxonomy
 from llm_metrics_proxy.wire.error_clues import CLUES, LEGACY, STATUSES, VAGUE, Clue
 from llm_metrics_proxy.wire.error_taxonomy import Classification, OutcomeFacts, classify, taxonomy_of
-from llm_metrics_proxy.wire.error_types import CATEGORIES, FIRST, OUTCOMES, PHASES, TAXONOMY, ErrorType
+from llm_metrics_proxy.wire.error_types import CATEGORIES, OUTCOMES, PHASES, TAXONOMY, ErrorType
 
 TYPES = [row.type for row in TAXONOMY]
 _WORDS = sorted({word for clues in (CLUES, VAGUE, LEGACY) for each in clues for word in each.words})
@@ -144,7 +144,7 @@ _AFTER = taxonomy_of("98.7.6", (*TAXONOMY, LATER))
 
 @given(facts)
 def test_a_version_before_a_type_classifies_as_if_it_were_not_there(given_facts: OutcomeFacts) -> None:
-    assert classify(given_facts, _BEFORE) == classify(given_facts, taxonomy_of(FIRST))
+    assert classify(given_facts, _BEFORE) == classify(given_facts, taxonomy_of("98.7.5"))
 
 
 @pytest.mark.parametrize(
@@ -167,6 +167,38 @@ def test_a_later_type_is_recognised_from_its_version_on(told: dict[str, Any], be
 def test_what_older_types_recognise_stays_theirs() -> None:
     known = OutcomeFacts(**_SERVER, upstream_error_code="rate_limit_exceeded", error_message="spoken in tongues")
     assert classify(known, _AFTER).type == "rate_limit"
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "message", "type_"),
+    [
+        (400, "ValidationException", "Input is too long for requested model.", "context_length"),
+        (
+            400,
+            "ValidationException",
+            "Input Tokens Exceeded: Number of input tokens exceeds maximum length.",
+            "context_length",
+        ),
+        (400, "ValidationException", "Too many input tokens. Max input tokens: 8192", "context_length"),
+        (400, "ValidationException", "The provided model identifier is invalid.", "invalid"),
+        (400, "ServiceQuotaExceededException", "Too many.", "quota"),
+        (403, "AccessDeniedException", "You don't have access to the model.", "forbidden"),
+        (403, "ExpiredTokenException", "The security token is expired.", "unauthenticated"),
+        (404, "ResourceNotFoundException", "No.", "model_not_found"),
+        (408, "ModelTimeoutException", "Slow.", "timeout"),
+        (424, "ModelErrorException", "Boom.", "internal"),
+        (429, "ThrottlingException", "Too many tokens per day.", "rate_limit"),
+        (429, "ModelNotReadyException", "Wait.", "overloaded"),
+        (500, "InternalServerException", "Boom.", "internal"),
+        (503, "ServiceUnavailableException", "Later.", "overloaded"),
+        (200, "modelStreamErrorException", "Boom.", "internal"),
+        (200, "throttlingException", "Boom.", "rate_limit"),
+        (200, "error_toxic", None, "content_filter"),
+    ],
+)
+def test_words_of_aws_and_cohere_are_known(status: int, word: str, message: str | None, type_: str) -> None:
+    said = OutcomeFacts("upstream_error", upstream_status_code=status, upstream_error_type=word, error_message=message)
+    assert classify(said).type == type_
 
 
 def test_a_later_clue_counts_from_its_version_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.wire.apis import openai_responses
 from llm_metrics_proxy.wire.apis.anthropic import ANTHROPIC_MESSAGES
+from llm_metrics_proxy.wire.apis.koboldcpp import KOBOLD_STREAM
 from llm_metrics_proxy.wire.apis.llama_native import LLAMA_COMPLETION
 from llm_metrics_proxy.wire.apis.ollama import OLLAMA_CHAT, OLLAMA_EMBED, OLLAMA_GENERATE
 from llm_metrics_proxy.wire.apis.openai_body import OPENAI_EMBEDDINGS
+from llm_metrics_proxy.wire.apis.openai_objects import OPENAI_BATCH_FETCH
 from llm_metrics_proxy.wire.apis.openai_stream import OPENAI_CHAT, OPENAI_COMPLETIONS
 from llm_metrics_proxy.wire.apis.other_operations import (
     OPENAI_IMAGES,
@@ -122,6 +124,9 @@ WHOLE: list[tuple[Dialect, Any]] = [
     (OPENAI_EMBEDDINGS, [{"index": 0, "embedding": [[0.5]]}]),
     (OPENAI_RESPONSES, RESPONSE),
     (OPENAI_RESPONSES, {"id": "r", "object": "response", "status": "queued", "background": True, "output": []}),
+    (OPENAI_RESPONSES, {"id": "r", "object": "response", "status": "in_progress"}),
+    (OPENAI_BATCH_FETCH, {"id": "batch_1", "object": "batch", "status": "in_progress"}),
+    (KOBOLD_STREAM, {"success": True}),
     (ANTHROPIC_MESSAGES, MESSAGE),
     (ANTHROPIC_MESSAGES, {"type": "message", "content": [], "stop_reason": None}),
     (OLLAMA_CHAT, OLLAMA_WHOLE),
@@ -217,6 +222,7 @@ NO_ANSWERS: list[tuple[Dialect, bytes, Verdict | None, str]] = [
     (OPENAI_CHAT, b'{"id":"c","choices":null}', E, 'The answer has no output: {"id":"c",…'),
     (OPENAI_CHAT, b'{"usage":{"prompt_tokens":1},"choices":[]}', E,
      'The answer has no output: {"usage":{"prompt_tokens":1},…'),
+    (OPENAI_RESPONSES, b'{"object":"list","status":"x"}', N, "JSON of another kind in place of an answer: "),
     (OPENAI_CHAT, compact(MESSAGE), N, "JSON of another kind in place of an answer: "),
     (OPENAI_CHAT, compact(OLLAMA_WHOLE), N, 'JSON of another kind in place of an answer: {"model":"m",…'),
     (ANTHROPIC_MESSAGES, b'{"id":"r","choices":[]}', N, 'JSON of another kind in place of an answer: {"id":"r",…'),

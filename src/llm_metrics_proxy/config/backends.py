@@ -15,7 +15,7 @@ _DAY_S: Final = 86_400
 _URL: Final = "an http:// or https:// URL without user, password, query or fragment"
 
 # First segments of paths that LLM servers have: a backend of that name would hide them. `openai` is one too (Azure's
-# and Groq's paths begin so), and so are `embed`, `ocr` or `tts`, but these are names that people give: there the name
+# and Groq's paths begin so), and so are `embed`, `model` or `tts`, but these are names that people give: there the name
 # counts.
 RESERVED: Final = frozenset({
     "health", "ready", "v1", "v1beta", "v2", "api", "chat", "completions", "completion", "embeddings", "embedding",
@@ -67,10 +67,10 @@ class BackendTable(BaseModel):
         allowed="up to 63 of a-z, 0-9, dot, dash and underscore, and not the beginning of an LLM server's path",
     )
     url: Url = _key(..., "Its base URL; a trailing `/v1` is dropped.", allowed=_URL)
-    dialect: Literal["openai", "anthropic", "ollama", "gemini"] | None = _key(
+    dialect: Literal["openai", "anthropic", "ollama", "gemini", "bedrock", "cohere"] | None = _key(
         None,
-        "The API it offers; if not set, it gets requests of every API. `ollama` includes OpenAI's paths. "
-        "`gemini` is Google's: the Gemini API and Vertex AI.",
+        "The API it offers; if not set, it gets requests of every API. `ollama` includes OpenAI's paths, `bedrock` "
+        "OpenAI's and Anthropic's. `gemini` is Google's: the Gemini API and Vertex AI.",
         shown_default="every one",
     )
     models: list[Glob] = _key(

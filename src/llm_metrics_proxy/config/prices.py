@@ -11,7 +11,10 @@ from llm_metrics_proxy.config.types import Glob, Number, setting
 _key: Final = partial(setting, group="Cost")
 MOST_USD_PER_MTOK: Final = 1_000_000
 _WHEN: Final = "a date, or a time with its zone, such as 2026-03-01 or 2026-03-01T12:00:00Z"
-_PRICES: Final = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_usd_per_mtok", "cache_write_usd_per_mtok")
+_PRICES: Final = (
+    "input_usd_per_mtok", "output_usd_per_mtok", "cached_usd_per_mtok", "cache_write_usd_per_mtok",
+    "cache_write_1h_usd_per_mtok",
+)  # fmt: skip
 
 
 def _moment(value: object) -> object:
@@ -64,6 +67,9 @@ class PriceTable(BaseModel):
     )
     cached_usd_per_mtok: Number | None = _price("Input tokens that were read from a cache.", "as other input")
     cache_write_usd_per_mtok: Number | None = _price("Input tokens that were written to a cache.", "as other input")
+    cache_write_1h_usd_per_mtok: Number | None = _price(
+        "Of those, the ones that are kept for an hour.", "as other written input"
+    )
     valid_from: Moment | None = _key(None, "The first moment of these prices.", allowed=_WHEN, shown_default="always")
     valid_until: Moment | None = _key(None, "The first moment after them.", allowed=_WHEN, shown_default="for ever")
 

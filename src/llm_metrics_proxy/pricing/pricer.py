@@ -56,6 +56,8 @@ class Billable(Protocol):
     @property
     def cache_write_tokens(self) -> int | None: ...
     @property
+    def cache_write_1h_tokens(self) -> int | None: ...
+    @property
     def reasoning_tokens(self) -> int | None: ...
     @property
     def upstream_cost_usd(self) -> float | None: ...
@@ -121,6 +123,7 @@ class Pricer:
                     record.cached_tokens or 0,
                     record.cache_write_tokens or 0,
                     record.reasoning_tokens or 0,
+                    record.cache_write_1h_tokens or 0,
                 )
                 usd = cost_usd(tariff.at(timestamp), usage)
                 return UNKNOWN if usd is None else (usd, source)

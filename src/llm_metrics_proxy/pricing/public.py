@@ -5,8 +5,8 @@ again for every call; a tariff of ours is made once per model and then costs a m
 every model of the bundled lists. The library is loaded with the first price: verbs that need none start
 faster by a tenth of a second, and the lists themselves take a second.
 
-What records do not know, the lists' prices for it are not applied: audio and images are priced as text tokens, cache
-writes as those of five minutes, and searches not at all.
+What records do not know, the lists' prices for it are not applied: audio and images are priced as text tokens, and
+searches not at all.
 """
 
 import re
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 from llm_metrics_proxy.pricing.rates import PriceTier, Rates, Tariff
 
 _BEGIN: Final = date(1970, 1, 1)
-_PER_MTOK: Final = ("input_mtok", "cache_read_mtok", "cache_write_mtok", "output_mtok", "output_reasoning_mtok")
+_PER_MTOK: Final = (
+    "input_mtok", "cache_read_mtok", "cache_write_mtok", "output_mtok", "output_reasoning_mtok", "cache_write_1h_mtok",
+)  # fmt: skip
 
 
 def lists_version() -> str:
@@ -101,12 +103,9 @@ def _rates(price: "ModelPrice") -> Rates:
     flat = float(per_request) / 1000 if isinstance(per_request, Decimal) else 0.0
     tiers = []
     for above in (-1, *starts):
-        input_, cached, written, output, reasoning = (_above(values[name], above) for name in _PER_MTOK)
-        tiers.append(
-            PriceTier.of(
-                input_, output, cached=cached, written=written, reasoning=reasoning, per_request=flat, above=above
-            )
-        )
+        input_, cached, written, output, reasoning, for_1h = (_above(values[name], above) for name in _PER_MTOK)
+        parts = {"cached": cached, "written": written, "written_for_1h": for_1h, "reasoning": reasoning}
+        tiers.append(PriceTier.of(input_, output, **parts, per_request=flat, above=above))
     assert all(lower.above < higher.above for lower, higher in pairwise(tiers))
     return tuple(tiers)
 

@@ -24,6 +24,7 @@ class PriceTier(NamedTuple):
     reasoning: float | None
     per_request: float = 0.0  # US dollars
     above: int = -1
+    written_for_1h: float | None = None  # of input written to a cache for an hour; None: as other written input
 
     @classmethod
     def of(
@@ -36,10 +37,12 @@ class PriceTier(NamedTuple):
         reasoning: float | None = None,
         per_request: float = 0.0,
         above: int = -1,
+        written_for_1h: float | None = None,
     ) -> Self:
         """Tokens without a price of their own cost as much as those they are part of."""
         cached, written = input_ if cached is None else cached, input_ if written is None else written
-        return cls(input_, cached, written, output, output if reasoning is None else reasoning, per_request, above)
+        thought = output if reasoning is None else reasoning
+        return cls(input_, cached, written, output, thought, per_request, above, written_for_1h)
 
 
 Rates = tuple[PriceTier, ...]  # by ``above``, the first from 0 tokens on
@@ -53,6 +56,7 @@ class Tokens(NamedTuple):
     cached: int = 0
     written: int = 0
     reasoning: int = 0
+    written_for_1h: int = 0  # part of the written ones
 
 
 def cost_usd(rates: Rates, tokens: Tokens) -> float | None:
@@ -60,20 +64,25 @@ def cost_usd(rates: Rates, tokens: Tokens) -> float | None:
 
     The price of a tier holds for all tokens of the request, as providers bill long contexts.
     """
-    total, output, cached, written, reasoning = tokens
+    total, output, cached, written, reasoning, for_1h = tokens
     tier = rates[0]
     if len(rates) > 1:
         for each in rates[1:]:
             if total > each.above:
                 tier = each
     plain = total - cached - written
-    if output is None or plain < 0 or cached < 0 or written < 0 or not 0 <= reasoning <= output:
+    if output is None or plain < 0 or cached < 0 or not 0 <= for_1h <= written or not 0 <= reasoning <= output:
         return None
     usd = tier.per_request
     if total:
         if tier.input is None or tier.cached is None or tier.written is None:
             return None
-        usd += (plain * tier.input + cached * tier.cached + written * tier.written) / _MILLION
+        bill = plain * tier.input + cached * tier.cached
+        if for_1h and tier.written_for_1h is not None:
+            bill += for_1h * tier.written_for_1h + (written - for_1h) * tier.written
+        else:
+            bill += written * tier.written
+        usd += bill / _MILLION
     if output:
         if tier.output is None or tier.reasoning is None:
             return None

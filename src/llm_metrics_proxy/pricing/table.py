@@ -26,6 +26,7 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     output_usd_per_mtok: float | None = None
     cached_usd_per_mtok: float | None = None
     cache_write_usd_per_mtok: float | None = None
+    cache_write_1h_usd_per_mtok: float | None = None
     from_: str = ALWAYS
     until: str = FOR_EVER
 
@@ -38,4 +39,6 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def rates(self) -> Rates:
         """Its prices. A model that only takes in (embeddings) needs no price for output."""
         cached, written = self.cached_usd_per_mtok, self.cache_write_usd_per_mtok
-        return (PriceTier.of(self.input_usd_per_mtok, self.output_usd_per_mtok, cached=cached, written=written),)
+        for_1h = self.cache_write_1h_usd_per_mtok
+        prices = self.input_usd_per_mtok, self.output_usd_per_mtok
+        return (PriceTier.of(*prices, cached=cached, written=written, written_for_1h=for_1h),)

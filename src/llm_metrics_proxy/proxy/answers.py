@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from llm_metrics_proxy.proxy.headers import Fields
+from llm_metrics_proxy.wire.aws_head import named_by_aws
 from llm_metrics_proxy.wire.dialects import media_type
 from llm_metrics_proxy.wire.head_counts import HeadCounts, read_counts
 from llm_metrics_proxy.wire.rate_limits import read_limits
@@ -57,7 +58,9 @@ def response_head(status: int, reason: bytes, fields: Fields, method: bytes) -> 
     framing = response_framing(status, method, facts)
     if _USUAL.issuperset(facts):
         return ResponseHead(status, start, facts, framing, media)
-    return ResponseHead(status, start, facts, framing, media, read_limits(facts), read_counts(facts))
+    return ResponseHead(
+        status, start, facts, framing, media, read_limits(facts) + named_by_aws(facts), read_counts(facts)
+    )
 
 
 def printable(reason: bytes) -> bytes:

@@ -1,12 +1,15 @@
-"""Who asks: which source of each column counts, what is hashed, and what is not stored. Pure but for a cache.
+"""Who asks: which source of each column counts, what is hashed, and what is not stored. Pure but for its caches.
 
-What a head says is settled once for each head, with its plan; what a body says once it is here. A body's source counts
-where the head has none that comes before it.
+What a head says is settled with its plan, what a body says once it is here. A body's source counts where the head has
+none that comes before it. Requests of one session say the same again and again, so both are remembered: 22 µs for a new
+head, and 15 for a body of Claude Code, became 2.
 """
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from llm_metrics_proxy.proxy.identity import agent_of, origin_of
 from llm_metrics_proxy.record import RequestRecord
@@ -15,6 +18,7 @@ from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.identity import (
     BODY,
     HEADER,
+    HEADER_FIELDS,
     READERS,
     SOURCES,
     USER,
@@ -28,6 +32,8 @@ from llm_metrics_proxy.wire.identity import (
 COLUMNS: Final = ("app", *SOURCES)  # that settings can name sources for
 _CACHED: Final = 10_000
 _HASH_CHARS: Final = 16
+_CACHED_BODIES: Final = 100  # of each head
+_MAX_KEY_BYTES: Final = 1024
 _IDS: Final = frozenset({"session_id", "agent_id", "parent_agent_id"})  # never cut: a part of an id is another id
 
 
@@ -47,6 +53,7 @@ class Caller(NamedTuple):
     app: str | None
     origin: str | None
     user_agent: str | None
+    settled: dict[tuple[Any, ...], tuple[tuple[str, str | None], ...]]  # by what bodies said: the columns then
 
 
 class _BodySource(NamedTuple):
@@ -69,6 +76,7 @@ class Askers:
         self._hashed = frozenset(hashed)
         self._not_stored = frozenset(not_stored)
         self._known: dict[str, str] = {}
+        self._callers: dict[tuple[Any, ...], Caller] = {}
         self._app_sources = tuple((mapped or {}).get("app", ()))
         self._heads: dict[str, list[tuple[int, str]]] = {}
         self._bodies: dict[str, list[_BodySource]] = {}
@@ -90,6 +98,7 @@ class Askers:
         self.members = tuple(members)  # of bodies, beside those that are read anyway
         self._mapped_names = frozenset(name.encode() for name in names)
         mapped_columns = frozenset(column for column, sources in (mapped or {}).items() if sources)
+        self._watched = tuple(dict.fromkeys((*_OTHER_FACTS, *HEADER_FIELDS, *names)))
         # Even where the body claims nothing: what it says of the user is stored by then.
         self.settles = "user" in (self._hashed | self._not_stored | mapped_columns)
 
@@ -97,6 +106,17 @@ class Askers:
         """What a head says: ``facts`` are the fields that rules know, ``lines`` those that are passed on."""
         if self._mapped_names:
             facts = facts | _named(lines, self._mapped_names)
+        key = tuple([(name, facts[name]) for name in self._watched if name in facts])
+        known = self._callers.get(key)
+        if known is None:
+            known = self._caller(facts)
+            if len(self._callers) >= _CACHED:
+                self._callers.clear()
+            if sum(len(value) for _, value in key) <= _MAX_KEY_BYTES:
+                self._callers[key] = known
+        return known
+
+    def _caller(self, facts: Mapping[str, bytes]) -> Caller:
         found: dict[str, Found] = {}
         for column, sources in self._heads.items():
             for rank, name in sources:
@@ -112,11 +132,25 @@ class Askers:
             columns.get("app"),
             self._shown("origin", origin_of(facts)),
             self._shown("user_agent", agent_of(facts)),
+            {},
         )
 
     def settle(self, record: RequestRecord, head: Caller, facts: RequestFacts) -> None:
         """Store what a body says, where it comes before what the head said."""
         claims = facts.claims or {}
+        said = [bytes(value) if isinstance(value, msgspec.Raw) else repr(value) for value in claims.values()]
+        key = (facts.user, *claims, *said)
+        columns = head.settled.get(key)
+        if columns is None:
+            columns = (("user", None), *self._settled(head, facts, claims))
+            if len(head.settled) >= _CACHED_BODIES:
+                head.settled.clear()
+            if sum(map(len, said)) <= _MAX_KEY_BYTES:
+                head.settled[key] = columns
+        for name, shown in columns:
+            setattr(record, name, shown)
+
+    def _settled(self, head: Caller, facts: RequestFacts, claims: Claims) -> list[tuple[str, str]]:
         found = dict(head.found)
         for column, sources in self._bodies.items():
             for rank, path, read in sources:
@@ -127,9 +161,7 @@ class Askers:
                 if value is not None:
                     found[column] = Found(rank, value, BODY + path)
                     break
-        record.user = None
-        for name, value in self._columns(found):
-            setattr(record, name, value)
+        return self._columns(found)
 
     def _columns(self, found: Mapping[str, Found]) -> list[tuple[str, str]]:
         """What is stored of it. An agent that is named like its session is the session's own, and says nothing more."""
@@ -173,6 +205,7 @@ def app_of(facts: Mapping[str, bytes]) -> str | None:
     return None
 
 
+_OTHER_FACTS: Final = ("metrics_origin", "user_agent", "origin", "referer")  # beside those that only say who asks
 # The order and its reasons are in ``docs/topics/identity.md``.
 _APP_FIELDS: Final[tuple[tuple[str, Callable[[str], str | None]], ...]] = (
     ("metrics_origin", str),

@@ -19,12 +19,14 @@ from llm_metrics_proxy.globs import matches
 from llm_metrics_proxy.wire.dialects import Family
 from llm_metrics_proxy.wire.endpoints import listed_model
 
-# What a backend of a dialect understands. Ollama offers OpenAI's operations besides its own; Google does so too, but
-# below paths of its own.
+# What a backend of a dialect understands. Ollama and Bedrock offer others' operations besides their own; Google does so
+# too, but below paths of its own.
 SPEAKS: Final[dict[str, frozenset[Family]]] = {
-    "openai": frozenset({Family.OPENAI}),
+    "openai": frozenset({Family.OPENAI, Family.SHARED}),
     "anthropic": frozenset({Family.ANTHROPIC}),
-    "ollama": frozenset({Family.OLLAMA, Family.OPENAI}),
+    "ollama": frozenset({Family.OLLAMA, Family.OPENAI, Family.SHARED}),
+    "bedrock": frozenset({Family.BEDROCK, Family.OPENAI, Family.ANTHROPIC}),
+    "cohere": frozenset({Family.COHERE, Family.SHARED}),
     "gemini": frozenset({Family.GEMINI}),
 }
 # Families whose servers list their models as OpenAI does.

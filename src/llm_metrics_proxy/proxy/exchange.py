@@ -213,8 +213,9 @@ class Exchange:
             streamed = facts.content_chunks is not None and status < 400
             self._fail(Outcome.STREAM_ERROR if streamed else Outcome.UPSTREAM_ERROR, f"http_{status}", None)
             if facts.error is not None:
-                record.upstream_error_code, record.upstream_error_type = facts.error.code, facts.error.type
-                record.error_type = facts.error.code or facts.error.type or record.error_type
+                record.upstream_error_code = facts.error.code
+                record.upstream_error_type = facts.error.type or record.upstream_error_type  # AWS has it in the head
+                record.error_type = facts.error.code or record.upstream_error_type or record.error_type
                 record.error_message = facts.error.message
                 if record.retry_after_ms is None:  # a header field says the same
                     record.retry_after_ms = facts.error.retry_after_ms

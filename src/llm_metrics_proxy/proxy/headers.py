@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from llm_metrics_proxy.wire import head_counts, identity, rate_limits
+from llm_metrics_proxy.wire import aws_head, head_counts, identity, rate_limits
 
 Field = tuple[bytes, bytes]
 
@@ -117,7 +117,7 @@ RESPONSE_RULES: Final = RuleTable(
         b"sec-websocket-extensions": Rule(forward=True, fact="websocket_extensions"),
         **{
             name.encode(): Rule(forward=True, fact=name)
-            for name in (*rate_limits.FIELDS, *head_counts.FIELDS)
+            for name in (*rate_limits.FIELDS, *head_counts.FIELDS, *aws_head.FIELDS)
             if name not in rate_limits.QUOTA_FIELDS
         },
         b"x-llm-metrics-request-id": _DROPPED,  # a proxy behind this one set it; the client sees ours

@@ -4,6 +4,7 @@ import hmac
 import os
 import re
 import time
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -13,6 +14,8 @@ _CACHED_KEYS: Final = 10_000
 
 MAX_TAGS: Final = 16
 _TAG: Final = re.compile(r"([A-Za-z0-9_.-]{1,64})=([\x20-\x7e]{1,128})")  # commas separate, so none can be part of it
+# AWS Signature Version 4, and 4a: Credential=<access key id>/<date>/<region>/…
+_SIGNED: Final = re.compile(rb"AWS4-[A-Z0-9-]+ .{0,200}?Credential=([^/,\s]{1,256})/", re.S)
 # version, trace, parent, flags; later versions may go on behind a dash (W3C Trace Context, section 3.2)
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
@@ -63,7 +66,7 @@ class KeyIds:
             return None
         known = self._known.get(value)
         if known is None:
-            key = value[7:].strip() if value[:7].lower() == b"bearer " else value
+            key = _key_in(value)
             known = hmac.digest(self._secret, key, "sha256").hex()[:12]
             if len(self._known) >= _CACHED_KEYS:
                 self._known.clear()
@@ -71,7 +74,15 @@ class KeyIds:
         return known
 
 
-def origin_of(facts: dict[str, bytes]) -> str | None:
+def _key_in(value: bytes) -> bytes:
+    """The key itself: without its scheme; of a signature (AWS), which differs with each request, who signed."""
+    if value[:7].lower() == b"bearer ":
+        return value[7:].strip()
+    signed = _SIGNED.match(value)
+    return value if signed is None else signed[1]
+
+
+def origin_of(facts: Mapping[str, bytes]) -> str | None:
     """The client's own name, else the calling page: never more of a Referer than its origin."""
     value = facts.get("metrics_origin") or facts.get("origin")
     if value:
@@ -86,7 +97,7 @@ def origin_of(facts: dict[str, bytes]) -> str | None:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.scheme and parts.netloc else None
 
 
-def agent_of(facts: dict[str, bytes]) -> str | None:
+def agent_of(facts: Mapping[str, bytes]) -> str | None:
     """``OpenAI/Python 2.1``: the first product of User-Agent, with a version that stands apart from it."""
     value = facts.get("user_agent")
     return _text(value.partition(b" (")[0]) if value else None

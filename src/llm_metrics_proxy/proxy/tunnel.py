@@ -48,6 +48,15 @@ class Tunnel:
             self.reader.client_ends()
         return facts
 
+    @property
+    def held_bytes(self) -> int:
+        """Of a request that is not complete."""
+        return self._from_client.held_bytes
+
+    def let_go_of_request(self) -> None:
+        """There is no room for it: it passes unread."""
+        self._from_client.want_no_more()
+
     def client_left(self) -> None:
         """The client's connection is gone."""
         self.reader.client_ends()

@@ -42,6 +42,8 @@ class TunnelSession:
     ) -> None:
         """``take_facts``: of messages that ask for an answer."""
         self._recorder = ctx.recorder
+        self._bodies = ctx.bodies
+        self._held_bytes = 0  # of those
         self._client = client
         self._exchange = exchange
         self._server = server
@@ -74,6 +76,7 @@ class TunnelSession:
             return
         if facts is not None:
             self._take_facts(facts)
+        self._hold(self._tunnel.held_bytes)
 
     def server_said(self, data: bytes, now: int) -> None:
         self._client.write(data)
@@ -114,7 +117,16 @@ class TunnelSession:
             else:
                 self._upstream.resume()
 
+    def _hold(self, size: int) -> None:
+        """What is held of a request counts as bodies do; but it passes all the same where there is no room for it."""
+        self._bodies.held_bytes += size - self._held_bytes
+        self._held_bytes = size
+        if size and not self._bodies.has_room(0):
+            self._tunnel.let_go_of_request()
+            self._hold(0)
+
     def _leave(self) -> None:
+        self._hold(0)
         self._upstream = None
         server, self._server = self._server, None
         if server is not None:

@@ -25,6 +25,7 @@ class StoredFacts(NamedTuple):
     cached_tokens: int | None
     cache_write_tokens: int | None
     reasoning_tokens: int | None
+    cache_write_1h_tokens: int | None
     upstream_cost_usd: float | None
 
 

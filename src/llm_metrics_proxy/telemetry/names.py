@@ -81,6 +81,7 @@ PROVIDERS_BY_HOST: Final = (
     ("generativelanguage.googleapis.com", "gcp.gemini"),
     ("aiplatform.googleapis.com", "gcp.vertex_ai"),
     (".amazonaws.com", "aws.bedrock"),
+    (".api.aws", "aws.bedrock"),
     ("api.mistral.ai", "mistral_ai"),
     ("api.groq.com", "groq"),
     ("api.deepseek.com", "deepseek"),

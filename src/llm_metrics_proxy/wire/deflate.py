@@ -8,6 +8,8 @@ no matter: the largest reads what was written for any.
 import zlib
 from typing import Final, NamedTuple
 
+from llm_metrics_proxy.wire.message_text import MessageText
+
 # Against bombs: beyond the first bytes, no more is inflated than this many times of what came.
 FREE_BYTES: Final = 16 * 1024 * 1024
 MAX_RATIO: Final = 200
@@ -41,20 +43,18 @@ def agreed(extensions: bytes | None) -> Deflate | None:
 class Inflater:
     """The messages of one direction, one after the other: ``begin``, ``feed`` its payload, ``end``."""
 
-    __slots__ = ("_given_bytes", "_inflate", "_lost", "_max_bytes", "_message", "_taken_bytes", "_takeover")
+    __slots__ = ("_given_bytes", "_inflate", "_lost", "_message", "_taken_bytes", "_takeover")
 
-    def __init__(self, *, takeover: bool, max_message_bytes: int) -> None:
-        """A message that inflates to more than ``max_message_bytes`` is passed over."""
+    def __init__(self, *, takeover: bool) -> None:
         self._takeover = takeover
-        self._max_bytes = max_message_bytes
         self._inflate = zlib.decompressobj(_RAW)
-        self._message: bytearray | None = None
+        self._message: MessageText | None = None
         self._taken_bytes = self._given_bytes = 0
         self._lost = False  # the stream cannot be followed any further
 
-    def begin(self, *, wanted: bool) -> None:
-        """A message begins."""
-        self._message = bytearray() if wanted else None
+    def begin(self, message: MessageText | None) -> None:
+        """A message begins, which is put there; None: it is not wanted."""
+        self._message = message
         if not self._takeover:
             self._inflate = zlib.decompressobj(_RAW)
             self._lost = False
@@ -72,17 +72,14 @@ class Inflater:
             self._given_bytes += len(step)
             self._lost = self._given_bytes > FREE_BYTES + MAX_RATIO * self._taken_bytes
             if self._message is not None:
-                if len(self._message) + len(step) > self._max_bytes:
-                    self._message = None
-                else:
-                    self._message += step
+                self._message.add(step)
             data = inflate.unconsumed_tail
             if inflate.eof:  # a last block (section 7.2.3.4): what follows is a stream of its own
                 data = inflate.unused_data
                 self._inflate = zlib.decompressobj(_RAW)
 
-    def end(self) -> bytes | None:
-        """The message; None if it was not wanted or cannot be read."""
+    def end(self) -> bool:
+        """The message is whole; whether it could be read."""
         self.feed(_TAIL)
-        message, self._message = self._message, None
-        return None if message is None or self._lost else bytes(message)
+        self._message = None
+        return not self._lost

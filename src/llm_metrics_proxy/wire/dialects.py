@@ -31,6 +31,9 @@ class Family(StrEnum):
     ANTHROPIC = "anthropic"
     OLLAMA = "ollama"
     GEMINI = "gemini"  # Google's: the Gemini API, and Vertex AI with all that it offers
+    BEDROCK = "bedrock"
+    COHERE = "cohere"
+    SHARED = "shared"  # OpenAI's imitators and Cohere have the same paths for it
 
 
 class Seller(NamedTuple):
@@ -86,7 +89,8 @@ class Dialect(Endpoint, frozen=True, kw_only=True):
     session_reader: Callable[[Deflate | None], SessionReader] | None = None  # of a WebSocket
     opens_stream: Callable[[bytes], bool] | None = None  # whether a line of JSON is the first of several
     # What an answer must have to be one; ``judgement`` looks at it.
-    signs: tuple[str, ...] = ()  # one of these members, or "[": be a list. Without: any JSON object that is no error
+    # One of these members, or of ``name:text`` whose text begins so, or "[": be a list. Without: be JSON and no error.
+    signs: tuple[str, ...] = ()
     never_empty: bool = False  # the member is neither null nor an empty list
     raw: frozenset[BodyFraming] = frozenset()  # or it is sound, a picture, a text: good as it is, and not read
     can_inject_usage: bool = False  # streams report usage only with ``stream_options.include_usage``

@@ -18,6 +18,10 @@ from urllib.parse import unquote
 from llm_metrics_proxy.wire.apis import (
     anthropic,
     anthropic_batches,
+    bedrock_converse,
+    bedrock_invoke,
+    cohere,
+    cohere_v1,
     gemini,
     gemini_interactions,
     generate,
@@ -84,6 +88,10 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     *gemini_interactions.DIALECTS,
     *google_others.DIALECTS,
     *other_operations.DIALECTS,
+    *bedrock_converse.DIALECTS,
+    *bedrock_invoke.DIALECTS,
+    *cohere.DIALECTS,
+    *cohere_v1.DIALECTS,
 )
 
 # Ollama's pull, push, create, copy, delete and blobs are absent on purpose, and so are vLLM's LoRA, sleep and cache
@@ -94,7 +102,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     google_others.LIVE,
     *gemini_interactions.KEPT,
     *openai_objects.ENDPOINTS,
-    Endpoint(paths=("tokenize", "detokenize")),  # vLLM, llama.cpp, SGLang, TEI
+    Endpoint(paths=("tokenize", "detokenize"), family=Family.SHARED),  # vLLM, llama.cpp, SGLang, TEI, Cohere
     Endpoint(paths=("/embedding", "/apply-template", "chat/completions/control", "chat/completions/input_tokens")),
     Endpoint(paths=("/decode", "/chat_tokenize")),  # TEI, TGI
     Endpoint(paths=("/get_model_info", "/model_info"), method="GET"),  # SGLang
@@ -130,7 +138,12 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     ),
 )
 
-_DEPLOYMENT: Final = re.compile(r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?")
+# Azure's deployment; Bedrock's model, profile or ARN; Triton's model.
+_MODEL: Final = re.compile(
+    r"(?:/.*?)?/openai/deployments/([^/]+)(?:/.*)?"
+    r"|/model/(.+)/(?:converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)/?"
+    r"|/v2/models/([^/]+)(?:/versions/[^/]+)?/generate(?:_stream)?/?"
+)
 _BATCH_RESULTS: Final = re.compile(r".*/messages/batches/([^/]+)/results/?")
 _MODELS: Final = re.compile(r".*/models(?:/(?P<model>.+))?")
 
@@ -150,11 +163,9 @@ def family_of(path: str) -> Family | None:
 
 
 def model_in_path(path: str) -> str | None:
-    """The model that a raw path names, for requests whose body need not: Azure's deployment, or what stands before the
-    method in Google's paths; None elsewhere.
-    """
-    match = _DEPLOYMENT.fullmatch(path) or google_others.MODEL.fullmatch(path)
-    return None if match is None else cut(unquote(match[1]))
+    """The model that a raw path names where the body need not: Azure, Bedrock, Google, Triton; None elsewhere."""
+    match = _MODEL.fullmatch(path) or google_others.MODEL.fullmatch(path)
+    return None if match is None else cut(unquote(match[match.lastindex or 0]))
 
 
 def answer_in_path(path: str) -> str | None:

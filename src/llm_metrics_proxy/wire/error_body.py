@@ -70,8 +70,9 @@ def error_facts(value: object) -> ErrorFacts | None:
     if isinstance(value, Mapping):
         return ErrorFacts(
             code=_word(value.get("code")),
-            type=_word(value.get("type")) or _word(value.get("status")),  # Google: status RESOURCE_EXHAUSTED
-            message=_first_text(value, "message", "msg", "detail", "error"),
+            # Google: status RESOURCE_EXHAUSTED; AWS: __type, with a namespace before it
+            type=_word(value.get("type")) or _word(value.get("status")) or _word(_after_namespace(value.get("__type"))),
+            message=_first_text(value, "message", "msg", "detail", "error", "Message"),
             retry_after_ms=_retry_after_ms(value.get("details")),
         )
     return None
@@ -137,6 +138,10 @@ def _fastapi_detail(detail: object) -> ErrorFacts:
 
 def _place(loc: object) -> str:
     return ".".join(str(step) for step in loc[:20]) + ": " if isinstance(loc, list) and loc else ""
+
+
+def _after_namespace(value: object) -> object:
+    return value.rpartition("#")[2] if isinstance(value, str) else None
 
 
 def _word(value: object) -> str | None:

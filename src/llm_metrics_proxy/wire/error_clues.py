@@ -74,6 +74,20 @@ CLUES: Final[tuple[Clue, ...]] = (
         "model: ")),
     Clue("rate_limit", texts=("rate limit reached", "rate limit exceeded", "too many requests")),
     Clue("overloaded", texts=("loading model", "overloaded", "server busy")),
+    # AWS: the type says more than the status, which is 400 for a quota, 424 for a model, 429 for one that still loads.
+    Clue("context_length", since="4.5.0", texts=(
+        "number of input tokens exceeds maximum length", "too many input tokens", "expected maxlength")),
+    Clue("quota", since="4.5.0", words=("servicequotaexceededexception",)),
+    Clue("overloaded", since="4.5.0", words=("modelnotreadyexception", "serviceunavailableexception")),
+    Clue("internal", since="4.5.0", words=(
+        "modelerrorexception", "modelstreamerrorexception", "internalserverexception", "internalfailure")),
+    Clue("timeout", since="4.5.0", words=("modeltimeoutexception",)),
+    Clue("forbidden", since="4.5.0", words=("accessdeniedexception",)),
+    Clue("unauthenticated", since="4.5.0", words=(
+        "unrecognizedclientexception", "invalidsignatureexception", "incompletesignatureexception",
+        "missingauthenticationtokenexception", "expiredtokenexception", "signaturedoesnotmatch")),
+    Clue("model_not_found", since="4.5.0", words=("resourcenotfoundexception",)),
+    Clue("content_filter", since="4.5.0", words=("error_toxic",)),  # Cohere
 )  # fmt: skip
 # Words that say little: they count where no status of 400 or more stands beside them.
 VAGUE: Final[tuple[Clue, ...]] = (

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.aws_events import AwsEventReader
 from llm_metrics_proxy.wire.base import (
     SAW_ERROR,
     SAW_TERMINAL,
@@ -52,7 +53,7 @@ class EventReader(ABC):
 
     kind: ClassVar[type[msgspec.Struct]]  # every field has a default
     rules: ClassVar[FormRules] = FormRules(texts=())  # without: every event is read
-    frame: ClassVar[type[SseReader | NdjsonReader | JsonArrayReader]] = SseReader
+    frame: ClassVar[type[SseReader | NdjsonReader | AwsEventReader | JsonArrayReader]] = SseReader
     decode_event: ClassVar[Callable[[bytes], Any]]
 
     def __init_subclass__(cls) -> None:

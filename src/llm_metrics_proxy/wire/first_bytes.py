@@ -36,6 +36,7 @@ _FRAMES: Final[dict[BodyFraming, type[SseReader | NdjsonReader]]] = {
 }  # any dialect's events, framed in another way than usual
 _SOUND: Final = (b"audio/", b"image/", b"video/", b"application/octet-stream")
 _TEXTS: Final = (b"text/plain", b"text/vtt", b"text/srt", b"application/x-subrip")
+_FRAMED: Final = tuple(_FRAMES)  # an enum's member is slow to look up in a dictionary
 _DOCUMENTS: Final = (DOCUMENT, LIST)
 _OK: Final = 200
 _SHOWN_BYTES: Final = 4096  # of what nobody reads
@@ -81,10 +82,15 @@ class FirstBytes:
         """The next bytes; returns what ``reader`` must be fed, once it is chosen."""
         held = self._held
         if not held:
-            if not data.strip(BLANK) or self.framing is not None:
+            if self.framing is not None:
+                return b""
+            if data.startswith(b"{") and b"\n" not in data and len(data) < MAX_OPEN_BYTES:
+                self._held, self._in_line = data, True  # nearly always the whole of a JSON answer
+                return b""
+            if not data.strip(BLANK):
                 return b""  # sent to keep the connection alive
             self._held = data
-            return self._choose(data, self._frame(data))
+            return self._choose(data, EVENTS if data.startswith(b"data:") else self._frame(data))
         if self.framing is not None and len(held) > _SHOWN_BYTES:
             return b""
         if isinstance(held, bytes):
@@ -99,7 +105,8 @@ class FirstBytes:
         """The facts of a body that ended before anything was chosen, or that nobody reads."""
         if self.framing is None:
             held = bytes(self._held)
-            rest = self._choose(held, self._document or self._frame(held, ended=True), ended=True)
+            document = DOCUMENT if self._in_line and self.promised is not LINES else self._document
+            rest = self._choose(held, document or self._frame(held, ended=True), ended=True)
             if self.reader is not None:
                 self.reader.feed(rest)
         return _UNREAD if self.reader is None else self.reader.finish()
@@ -129,14 +136,14 @@ class FirstBytes:
                 return b""
             framing = self._raw(framing, held)
             self.passes = framing in dialect.raw
-        if framing in _DOCUMENTS and framing not in dialect.readers and len(held) < MAX_OPEN_BYTES and not ended:
+        if not ended and framing in _DOCUMENTS and framing not in dialect.readers and len(held) < MAX_OPEN_BYTES:
             self._document = framing
             return b""
         self.framing = framing
         self.reader = None if self.passes else reader_of(dialect, framing, self.promised)
         if self.passes or (self.reader is not None and framing not in _DOCUMENTS):
             self._held = b""
-        return begun(held) if framing in _DOCUMENTS else held
+        return begun(held) if framing in _DOCUMENTS and not held.startswith(b"{") else held
 
     def _raw(self, framing: BodyFraming, held: bytes) -> BodyFraming:
         """Sound and texts may begin like anything: their type is believed, unless they begin with clear JSON."""
@@ -150,12 +157,12 @@ class FirstBytes:
 
 def reader_of(dialect: Dialect, framing: BodyFraming, promised: BodyFraming | None = None) -> ResponseReader | None:
     """A reader for an answer that is framed so; None if nobody reads it."""
-    make = dialect.readers.get(framing)
+    make = dialect.readers.get(framing) if dialect.readers else None
     if make is not None:
         return make()
     if framing is NOTHING and promised is not None:
         framing = promised  # a stream of nothing
-    if dialect.stream_reader is not None and (framing is dialect.streams or framing in _FRAMES):
+    if dialect.stream_reader is not None and (framing is dialect.streams or framing in _FRAMED):
         reader = dialect.stream_reader()
         if framing is not dialect.streams and isinstance(reader, EventReader):
             reader.frame_by(_FRAMES[framing])

@@ -91,6 +91,9 @@ def _of_unread(dialect: Dialect, framing: BodyFraming, beginning: bytes) -> Erro
         return None
     if framing is NOTHING:
         return ErrorFacts(verdict=Verdict.EMPTY, message="The answer is empty.")
+    if framing in {DOCUMENT, LIST} and not dialect.signs:
+        value = _json(beginning)
+        return own_error(value) if isinstance(value, dict) and _says_so(value) else None
     if framing is EVENTS:
         events = SseReader().feed(beginning + b"\n\n")
         first = next((event.data for event in events if event.data != b"[DONE]"), b"")
@@ -212,15 +215,16 @@ def _json(data: bytes) -> object:
 
 @cache
 def _has(signs: tuple[str, ...]) -> re.Pattern[bytes]:
-    """A member of one of these names, at any depth."""
-    names = "|".join(sign for sign in signs if sign != _LIST_SIGN)
-    return re.compile(rf'"(?:{names})"\s*:'.encode() if names else rb"(?!)")
+    """A member of one of these names, at any depth; ``name:value`` is one whose text begins so."""
+    named = (sign.partition(":") for sign in signs if sign != _LIST_SIGN)
+    members = [rf'"{name}"\s*:' + (rf'\s*"{text}' if text else "") for name, _, text in named]
+    return re.compile("|".join(members).encode() or rb"(?!)")
 
 
 @cache
 def _filled(signs: tuple[str, ...]) -> re.Pattern[bytes]:
     """The same, neither null nor an empty list."""
-    return re.compile(_has(signs).pattern + rb"(?!\s*(?:null|\[\s*\]))")
+    return re.compile(b"(?:%b)" % _has(signs).pattern + rb"(?!\s*(?:null|\[\s*\]))")
 
 
 def _stranger(framing: BodyFraming, beginning: bytes) -> ErrorFacts:

@@ -1,13 +1,15 @@
 """Bodies of requests as structs that name only what becomes a fact. Each dialect extends ``ModelRequest``."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.facts import cut, finite, small_int
 from llm_metrics_proxy.wire.tolerant import MISSING, decode, read_items
+
+CLAIMING: Final = {name: name for name in ("safety_identifier", "conversation", "conversation_id", "prompt_cache_key")}
 
 
 class ModelRequest(msgspec.Struct):
@@ -17,9 +19,7 @@ class ModelRequest(msgspec.Struct):
     """
 
     # member of the body -> attribute
-    claiming: ClassVar[Mapping[str, str]] = {
-        name: name for name in ("safety_identifier", "conversation", "conversation_id", "prompt_cache_key")
-    }
+    claiming: ClassVar[Mapping[str, str]] = CLAIMING
     model: str | None = None
     stream: bool | None = None
     safety_identifier: msgspec.Raw = MISSING
@@ -39,6 +39,11 @@ class ModelRequest(msgspec.Struct):
 
     def claims(self) -> dict[str, Any] | None:
         """The members that may say who asks, those that are there."""
+        nothing = (
+            self.safety_identifier is self.conversation is self.conversation_id is self.prompt_cache_key is MISSING
+        )
+        if nothing and self.claiming is CLAIMING:
+            return None
         each = ((member, getattr(self, attribute)) for member, attribute in self.claiming.items())
         return {member: value for member, value in each if value is not MISSING} or None
 

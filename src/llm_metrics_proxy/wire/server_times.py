@@ -1,7 +1,8 @@
 """Durations that servers measure themselves, in milliseconds. They stand next to ours and never replace them.
 
 Sources: Ollama's API reference (nanoseconds); llama.cpp, ``tools/server/README.md``, ``timings`` (milliseconds); LM
-Studio's REST API reference, ``stats`` (seconds); SGLang's ``meta_info`` (seconds).
+Studio's REST API reference, ``stats`` (seconds); SGLang's ``meta_info`` (seconds); Amazon Bedrock's API reference,
+``latencyMs``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,8 +55,8 @@ def sglang_times(metas: Sequence[Mapping[str, Any]]) -> ServerTimes:
     return _known(server_total_ms=max((total for total in totals if total is not None), default=None))
 
 
-def head_times(total: object) -> ServerTimes:
-    """From the header field ``x-total-time`` of TGI and TEI (milliseconds)."""
+def total_time(total: object) -> ServerTimes:
+    """From milliseconds: ``x-total-time`` of TGI and TEI, ``latencyMs`` and ``invocationLatency`` of Bedrock."""
     return _known(server_total_ms=_milliseconds(total, 1))
 
 

@@ -8,6 +8,7 @@ Compressed messages are only counted, unless the handshake has told how to read 
 from typing import Final, Self
 
 from llm_metrics_proxy.wire.deflate import Deflate, Inflater
+from llm_metrics_proxy.wire.message_text import MakeLarge, MessageText
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 
@@ -31,6 +32,7 @@ class FrameReader:
         "_is_control",
         "_keeping",
         "_left",
+        "_make_large",
         "_mask",
         "_max_message_bytes",
         "_message",
@@ -42,11 +44,17 @@ class FrameReader:
     )
 
     def __init__(
-        self, max_message_bytes: int = MAX_MESSAGE_BYTES, *, inflater: Inflater | None = None, unmasks: bool = False
+        self,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        *,
+        inflater: Inflater | None = None,
+        unmasks: bool = False,
+        make_large: MakeLarge | None = None,
     ) -> None:
         """``max_message_bytes`` 0: messages are not wanted. ``inflater``: compressed ones can be read. ``unmasks``: so
-        can masked ones, as clients send them."""
+        can masked ones, as clients send them. ``make_large``: see ``MessageText``."""
         self._max_message_bytes = max_message_bytes
+        self._make_large = make_large
         self._inflater = inflater
         self._unmasks = unmasks
         self._header = bytearray()  # of the next frame, until it is whole
@@ -56,16 +64,17 @@ class FrameReader:
         self._keeping = False  # the current frame's payload belongs to _message
         self._compressed = False  # the current message goes through the inflater
         self._mask = b""  # of the current frame, turned to where its payload goes on
-        self._message: bytearray | None = None  # an unfinished text message; None: there is none, or it is not wanted
+        self._message: MessageText | None = None  # an unfinished text message; None: there is none, or it is not wanted
         self.frames = 0
         self.messages = 0
         self.closing = False  # a close frame began: this side has said its last
         self.broken = False
 
     @classmethod
-    def of_server(cls, max_message_bytes: int, deflate: Deflate | None) -> Self:
+    def of_server(cls, max_message_bytes: int, deflate: Deflate | None, make_large: MakeLarge | None = None) -> Self:
         """For what a server sends, after that handshake."""
-        return cls(max_message_bytes, inflater=_inflater(max_message_bytes, deflate and deflate.server_takeover))
+        inflater = _inflater(max_message_bytes, deflate and deflate.server_takeover)
+        return cls(max_message_bytes, inflater=inflater, make_large=make_large)
 
     @classmethod
     def of_client(cls, max_message_bytes: int, deflate: Deflate | None) -> Self:
@@ -76,6 +85,11 @@ class FrameReader:
     def __repr__(self) -> str:
         state = "broken" if self.broken else "between frames" if self._left < 0 else f"{self._left} bytes to come"
         return f"<{type(self).__name__} {state}, {self.frames} frames>"
+
+    @property
+    def held_bytes(self) -> int:
+        """Of an unfinished message."""
+        return 0 if self._message is None else self._message.held_bytes
 
     def want_no_more(self) -> None:
         """From the next message on, they are only counted."""
@@ -129,11 +143,12 @@ class FrameReader:
         if opcode != _CONTINUATION:
             wanted = opcode == _TEXT and self._max_message_bytes > 0 and (self._unmasks or not mask)
             self._compressed = bool(first & 0x40) and self._inflater is not None
+            wanted = wanted and (self._compressed or not first & 0x40)
+            self._message = MessageText(self._max_message_bytes, self._make_large) if wanted else None
             if self._inflater is not None and self._compressed:
-                self._inflater.begin(wanted=wanted)
-            self._message = bytearray() if wanted and not first & 0x40 else None
-        if self._message is not None and len(self._message) + length > self._max_message_bytes:
-            self._message = None
+                self._inflater.begin(self._message)
+        if self._make_large is None and not self._compressed and self.held_bytes + length > self._max_message_bytes:
+            self._message = None  # its beginning is of no use
         self._keeping = self._message is not None or self._compressed
 
     def _break(self) -> None:
@@ -164,16 +179,15 @@ class FrameReader:
         if self._compressed and self._inflater is not None:
             self._inflater.feed(piece)
         elif self._message is not None:
-            self._message += piece
+            self._message.add(piece)
 
     def _end(self, messages: list[bytes]) -> None:
-        message = self._message
+        message, is_sound = self._message, True
         if self._compressed and self._inflater is not None:
-            inflated = self._inflater.end()
-            if inflated is not None:
-                messages.append(inflated)
-        elif message is not None:
-            messages.append(bytes(message))
+            is_sound = self._inflater.end()
+        text = None if message is None or not is_sound else message.finish()
+        if text is not None:
+            messages.append(text)
         self._message, self._compressed = None, False
 
 
@@ -181,7 +195,7 @@ def _inflater(max_message_bytes: int, takeover: bool | None) -> Inflater | None:
     """None: nothing is compressed, or nothing wanted."""
     if takeover is None or not max_message_bytes:
         return None
-    return Inflater(takeover=takeover, max_message_bytes=max_message_bytes)
+    return Inflater(takeover=takeover)
 
 
 def _unmasked(data: bytes, mask: bytes) -> bytes:

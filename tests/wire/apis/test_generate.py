@@ -228,3 +228,20 @@ def test_bodies_are_read_alike_however_they_are_cut() -> None:
             seen |= reader.feed(piece)
         assert not seen & SAW_TOKEN
         assert counted(reader).completion_tokens == 2
+
+
+@pytest.mark.parametrize("path", ["/v2/models/llama%2F3/generate", "/v2/models/llama%2F3/versions/1/generate_stream"])
+def test_triton_names_the_model_in_the_path(path: str) -> None:
+    route = PathPolicy().route(b"POST", path.encode())
+    assert not route.allowed  # a slash in a name could lead anywhere
+    route = PathPolicy().route(b"POST", path.replace("%2F", "-").encode())
+    assert (route.allowed, route.model) == (True, "llama-3")
+    assert route.dialect is not None
+    assert route.dialect.read_request(compact({"text_input": "x"})).is_streaming is path.endswith("stream")
+
+
+def test_a_stream_of_triton_has_times_and_its_texts() -> None:
+    events = [event(model_name="llama-3", model_version="1", sequence_end=False, text_output=text) for text in "abc"]
+    assert facts_of(GenerateStreamReader, *events) == ResponseFacts(
+        response_model="llama-3", content_chunks=3, terminal=True
+    )

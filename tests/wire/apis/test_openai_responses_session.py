@@ -1,6 +1,8 @@
 """A session of Responses over a WebSocket: what it asks for, and what all of its responses come to."""
 
+import base64
 import json
+import random
 from typing import Any
 
 import pytest
@@ -17,8 +19,10 @@ from llm_metrics_proxy.wire.base import (
     ResponseFacts,
 )
 from llm_metrics_proxy.wire.deflate import Deflate
+from llm_metrics_proxy.wire.websocket import FrameReader
+from tests.wire.counted import counted
 from tests.wire.streams import OUTPUT, RESPONSE, RESPONSE_USAGE, facts_of
-from tests.wire.test_deflate import deflated
+from tests.wire.test_deflate import Compressor, deflated
 from tests.wire.test_websocket import CLOSE, event, frame
 
 CLOSING = frame(b"", CLOSE)
@@ -151,6 +155,26 @@ def test_a_compressed_session_is_read(takeover: bool) -> None:
     deflate, stream = Deflate(server_takeover=takeover), deflated(TURN, takeover=takeover)
     assert facts_of(lambda: ResponsesSession(deflate), stream) == facts(TURN)
     assert facts(stream).usage_source == UsageSource.NONE
+
+
+def deflated_large(frames: bytes) -> bytes:
+    side, reader = Compressor(), FrameReader(10**8)
+    return b"".join(side.frames(message, parts=3) for message in reader.feed(frames))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_event_of_any_size_is_read_in_bounded_memory(compressed: bool) -> None:
+    picture = base64.b64encode(random.Random(1).randbytes(3_000_000)).decode()
+    drawn = event("response.image_generation_call.partial_image", partial_image_b64=picture)
+    stream = BEGIN + drawn + end(output=[{"type": "image_generation_call", "result": picture}, *OUTPUT])
+    reader = ResponsesSession(Deflate() if compressed else None)
+    sent = deflated_large(stream) if compressed else stream
+    for at in range(0, len(sent), 65536):
+        reader.feed(sent[at : at + 65536])
+        assert reader.frames.held_bytes <= 256 * 1024
+    found = counted(reader)
+    assert (found.total_tokens, found.finish_reason, found.tool_call_count) == (48, "completed", 2)
+    assert (found.terminal, found.content_chunks, found.error) == (True, 1, None)
 
 
 def create(**members: Any) -> bytes:

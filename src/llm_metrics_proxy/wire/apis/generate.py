@@ -5,7 +5,7 @@ Sources: SGLang's "Native APIs" (LMDeploy answers alike), TGI's API reference an
 
     SGLang   text, meta_info            a list of answers for several prompts; in a stream, ``index`` says which one
     TGI      generated_text, details    ``details`` only if asked for; a stream has one ``token`` an event
-    Triton   text_output                reports no counts, and no end of a stream
+    Triton   text_output                reports no counts, and no end of a stream; names the model in the path
     vLLM     choices[].token_ids, usage
 
 SGLang's stream repeats the whole text so far, unless its server was told otherwise.
@@ -291,6 +291,18 @@ GENERATE: Final = Dialect(
 GENERATE_STREAM: Final = msgspec.structs.replace(
     GENERATE, name="generate_stream", paths=("/generate_stream",), read_request=GenerateStreamRequest.read
 )
+TRITON_GENERATE: Final = msgspec.structs.replace(
+    GENERATE,
+    name="triton_generate",
+    paths=("/v2/models/*/generate", "/v2/models/*/versions/*/generate"),
+    counts_in_head=False,
+)
+TRITON_STREAM: Final = msgspec.structs.replace(
+    TRITON_GENERATE,
+    name="triton_generate_stream",
+    paths=("/v2/models/*/generate_stream", "/v2/models/*/versions/*/generate_stream"),
+    read_request=GenerateStreamRequest.read,
+)
 # TGI's oldest path, which Hugging Face's Inference Endpoints still have; a GET of it belongs to no API.
 GENERATE_ROOT: Final = msgspec.structs.replace(GENERATE, name="generate_root", paths=("/",), family=None)
 ENCODE: Final = msgspec.structs.replace(
@@ -307,4 +319,14 @@ ENCODE: Final = msgspec.structs.replace(
 CLASSIFY: Final = msgspec.structs.replace(ENCODE, name="classify", operation="classification", paths=("classify",))
 SCORE: Final = msgspec.structs.replace(ENCODE, name="score", operation="score", paths=("score",))
 POOLING: Final = msgspec.structs.replace(ENCODE, name="pooling", operation="embeddings", paths=("pooling",))
-DIALECTS: Final = (CLASSIFY, SCORE, POOLING, GENERATE, GENERATE_STREAM, GENERATE_ROOT, ENCODE)
+DIALECTS: Final = (
+    CLASSIFY,
+    SCORE,
+    POOLING,
+    GENERATE,
+    GENERATE_STREAM,
+    GENERATE_ROOT,
+    TRITON_GENERATE,
+    TRITON_STREAM,
+    ENCODE,
+)

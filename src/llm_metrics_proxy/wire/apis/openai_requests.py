@@ -11,10 +11,8 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.facts import cut, finite, small_int
-from llm_metrics_proxy.wire.requests import ModelRequest, count_prompts
+from llm_metrics_proxy.wire.requests import CLAIMING, ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MAX_MEMBERS, MISSING, UNREADABLE, count_items, decoder_of
-
-_CLAIMING: Final = ModelRequest.claiming
 
 
 class ChatRequest(ModelRequest):
@@ -53,7 +51,7 @@ class ChatRequest(ModelRequest):
             choice_count=small_int(self.n),
             claims=None
             if self.safety_identifier is self.conversation is self.conversation_id is self.prompt_cache_key is MISSING
-            and self.claiming is _CLAIMING
+            and self.claiming is CLAIMING
             else self.claims(),
         )
 

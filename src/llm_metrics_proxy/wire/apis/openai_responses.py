@@ -248,7 +248,7 @@ OPENAI_RESPONSES: Final = Dialect(
     read_request=ResponsesRequest.read,
     stream_reader=ResponsesStreamReader,
     body_reader=ResponsesBodyReader,
-    signs=("output",),
+    signs=("output", "object:response"),
     tokens=responses_tokens,
 )
 # An answer that was made in the background, or is only read again. Its id, which no list shows, is the right to it.

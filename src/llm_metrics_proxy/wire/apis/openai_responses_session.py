@@ -22,13 +22,19 @@ from llm_metrics_proxy.wire.apis.openai_responses import (
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.facts import response_facts
+from llm_metrics_proxy.wire.json_shrink import JsonShrinker, shape_of
 from llm_metrics_proxy.wire.sse import SseEvent
 from llm_metrics_proxy.wire.tolerant import MISSING, decode
 from llm_metrics_proxy.wire.usage_reports import UsageReports
-from llm_metrics_proxy.wire.websocket import FrameReader
+from llm_metrics_proxy.wire.websocket import MAX_MESSAGE_BYTES, FrameReader
 
 _CREATE: Final = "response.create"
-_MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024  # the last one repeats the whole answer
+_EVENT: Final = shape_of(ResponsesStreamReader.kind)
+
+
+def _large_event() -> JsonShrinker:
+    """The last event holds the whole answer, perhaps with pictures."""
+    return JsonShrinker(_EVENT)
 
 
 class _ClientEvent(msgspec.Struct):
@@ -76,7 +82,7 @@ class ResponsesSession:
     reads_requests: ClassVar[bool] = True
 
     def __init__(self, deflate: Deflate | None = None) -> None:
-        self.frames = FrameReader.of_server(_MAX_MESSAGE_BYTES, deflate)
+        self.frames = FrameReader.of_server(MAX_MESSAGE_BYTES, deflate, _large_event)
         self.error: ErrorFacts | None = None
         self._turn = _Turn()
         self._last = ResponseFacts(terminal=True)  # of the last response that ended

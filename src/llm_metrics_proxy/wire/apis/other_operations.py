@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from llm_metrics_proxy.wire.apis.cohere import cohere_tokens, counts_in_meta
 from llm_metrics_proxy.wire.apis.openai_usage import reported_cost
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.content_shape import FormRules
-from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, details, response_facts, short_text, usage_of
 from llm_metrics_proxy.wire.framing import BodyFraming
@@ -77,7 +78,9 @@ class _OtherAnswer(msgspec.Struct, gc=False):
 
 def other_tokens(reports: Reports) -> Usage:
     """The counts in ``usage``, else in Cohere's ``meta``, else in the head."""
-    value = reports.get("usage") or details(reports.get("meta", {}), "tokens")
+    value = reports.get("usage", {})
+    if not value and "meta" in reports:
+        return cohere_tokens(reports)
     counts = usage_of(
         prompt=value.get("prompt_tokens", value.get("input_tokens")),
         completion=value.get("completion_tokens", value.get("output_tokens")),
@@ -98,7 +101,7 @@ class OtherBodyReader(WholeBodyReader):
     def facts_of(self, answer: _OtherAnswer, **ends: Any) -> ResponseFacts:
         response_id, reports = short_text(answer.id), UsageReports()
         reports.take("usage", answer.usage)
-        reports.take("meta", answer.meta)
+        reports.take("meta", counts_in_meta(answer.meta))
         return response_facts(response_model=cut(answer.model), reports=reports, response_id=response_id, **ends)
 
 
@@ -163,7 +166,7 @@ def _other(name: str, operation: str, *paths: str, streams: bool = False, **more
 # llama.cpp calls it reranking too; /v2 is Cohere's, vLLM's and Jina's. TEI answers with a list, and counts in the head.
 RERANK: Final = _other(
     "rerank", "rerank", "rerank", "reranking", "/v2/rerank",
-    provider=None, has_output=False, signs=("results", "data", "["), counts_in_head=True,
+    family=Family.SHARED, provider=None, has_output=False, signs=("results", "data", "["), counts_in_head=True,
 )  # fmt: skip
 OPENAI_MODERATIONS: Final = _other(
     "openai_moderations", "moderation", "moderations", has_output=False, signs=("results",)
