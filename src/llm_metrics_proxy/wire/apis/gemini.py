@@ -79,7 +79,7 @@ class _CamelConfig(msgspec.Struct, rename="camel"):
     candidate_count: int | None = None
 
 
-class _Tool(msgspec.Struct):
+class _GeminiTool(msgspec.Struct):
     camel: msgspec.Raw = msgspec.field(default=MISSING, name="functionDeclarations")
     snake: msgspec.Raw = msgspec.field(default=MISSING, name="function_declarations")
 
@@ -127,32 +127,32 @@ def _count_tools(value: msgspec.Raw) -> int | None:
 
 
 def _functions(tool: msgspec.Raw) -> int | None:
-    found = decode(_Tool, tool) or _Tool()
+    found = decode(_GeminiTool, tool) or _GeminiTool()
     return count_items(found.camel) or count_items(found.snake)
 
 
-class _Call(msgspec.Struct, gc=False):
+class _GeminiCall(msgspec.Struct, gc=False):
     name: str | None = None  # none: more arguments of the call that has begun
 
 
-class _Part(msgspec.Struct, gc=False, rename="camel"):
+class _GeminiPart(msgspec.Struct, gc=False, rename="camel"):
     """``Any``: only whether it is empty matters. Pictures and sound stay as they were written."""
 
     text: Any = None
     thought: Any = None
-    function_call: _Call | None = None
+    function_call: _GeminiCall | None = None
     inline_data: msgspec.Raw = MISSING
     file_data: msgspec.Raw = MISSING
     executable_code: msgspec.Raw = MISSING
     tool_call: msgspec.Raw = MISSING
 
 
-class _Content(msgspec.Struct, gc=False):
-    parts: list[_Part] | None = None
+class _GeminiContent(msgspec.Struct, gc=False):
+    parts: list[_GeminiPart] | None = None
 
 
 class _Candidate(msgspec.Struct, gc=False, rename="camel"):
-    content: _Content | None = None
+    content: _GeminiContent | None = None
     finish_reason: str | None = None
     index: Any = None  # 0 is left out
 
@@ -225,7 +225,7 @@ class _AnswerSoFar:
         self.finish_reason = cut(reason)
         return True
 
-    def _part(self, part: _Part) -> int:
+    def _part(self, part: _GeminiPart) -> int:
         if part.function_call is not None:
             if part.function_call.name:
                 self.tool_calls = (self.tool_calls or 0) + 1
