@@ -22,6 +22,7 @@ from tests.wire import aws_messages, bedrock_streams, streams
 from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
 from tests.wire.apis.test_anthropic_batches import RESULTS
 from tests.wire.apis.test_bedrock_invoke import ANSWERS as INVOKED
+from tests.wire.apis.test_gemini_interactions import ANSWER as INTERACTION
 from tests.wire.apis.test_generate import SGLANG, TGI
 from tests.wire.apis.test_koboldcpp import ANSWER as KOBOLD
 from tests.wire.apis.test_koboldcpp import STREAM as KOBOLD_STREAM
@@ -41,7 +42,10 @@ from llm_metrics_proxy.wire.apis.bedrock_converse import ConverseBodyReader, Con
 from llm_metrics_proxy.wire.apis.bedrock_invoke import InvokeBodyReader, InvokeStreamReader
 from llm_metrics_proxy.wire.apis.cohere import CohereBodyReader, CohereStreamReader
 from llm_metrics_proxy.wire.apis.cohere_v1 import CohereV1BodyReader, CohereV1StreamReader
+from llm_metrics_proxy.wire.apis.gemini import GeminiArrayReader, GeminiBodyReader
+from llm_metrics_proxy.wire.apis.gemini_interactions import InteractionBodyReader
 from llm_metrics_proxy.wire.apis.generate import GenerateBodyReader, GenerateStreamReader
+from llm_metrics_proxy.wire.apis.google_others import GoogleBodyReader
 from llm_metrics_proxy.wire.apis.koboldcpp import KoboldBodyReader, KoboldStreamReader
 from llm_metrics_proxy.wire.apis.lmstudio import LmStudioBodyReader, LmStudioStreamReader
 from llm_metrics_proxy.wire.apis.mistral import ConversationBodyReader, ConversationStreamReader
@@ -63,7 +67,8 @@ Make = Callable[[], ResponseReader]
 _WORDS: Final = [
     b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\n", b"\n\n", b"\r\n", b"\r", b"data: ", b"event: error\n",
     b"[DONE]", b"null", b"true", b"1e999", b"-1", b"9" * 400, b"\\ud83d", b"\xff", b"\xef\xbb\xbf", b"\xe2\x80\xa8",
-    b'"usage":', b'"error":', b'"type":', b'"delta":', b'"done":true', b"{" * 2000, b"[" * 2000, b"\x81\x7e\xff\xff",
+    b'"usage":', b'"error":', b'"type":', b'"delta":', b'"done":true', b'"finishReason":', b'"usageMetadata":',
+    b"{" * 2000, b"[" * 2000, b"\x81\x7e\xff\xff",
 ]  # fmt: skip
 _MOST_SPOILINGS: Final = 6
 
@@ -175,6 +180,11 @@ TARGETS: Final[dict[str, tuple[Make, list[bytes]]]] = {
     "conversation": (ConversationStreamReader, [b"".join(CONVERSATION)]),
     "conversation-body": (ConversationBodyReader, _json({"outputs": [{"type": "x"}], "usage": {"prompt_tokens": 5}})),
     "realtime": (RealtimeReader, [CREATED + SOUND + done() + told() + done() + failed()]),
+    "gemini-body": (GeminiBodyReader, _json(streams.GEMINI[2])),
+    "gemini-body-small": (lambda: GeminiBodyReader(64), _json(streams.GEMINI[2])),
+    "gemini-array": (GeminiArrayReader, [b"".join(streams.google_array(*streams.GEMINI))]),
+    "interaction-body": (InteractionBodyReader, _json(INTERACTION)),
+    "google-body": (GoogleBodyReader, _json({"predictions": [{"embeddings": {"statistics": {"token_count": 6}}}]})),
     "realtime-deflated": (lambda: RealtimeReader(Deflate()), [deflated(CREATED + SOUND + heard(IN_TOKENS) + done())]),
     "responses-session": (ResponsesSession, [LIMITS + TURN + lost() + BEGIN + CLOSING]),
     "responses-session-deflated": (lambda: ResponsesSession(Deflate()), [deflated(LIMITS + TURN + lost() + BEGIN)]),

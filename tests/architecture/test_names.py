@@ -35,6 +35,7 @@ FOREIGN: Final = frozenset(
         *("TimeoutStopSec", "stop_grace_period", "terminationGracePeriodSeconds"),  # systemd, Compose, Kubernetes
         *("KiB", "MiB", "GiB"),
         *("OLLAMA_ORIGINS", "continuous_usage_stats", "timings_per_token"),  # Ollama, vLLM, llama.cpp
+        *("GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL", "generateContentStream"),  # Google's clients
         "tools/server/README.md",  # llama.cpp's
         "jsonable_encoder",  # FastAPI's
     }

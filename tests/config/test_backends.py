@@ -39,8 +39,8 @@ BAD = [
     (A + "weight = 0", ["backends[0].weight = 0 (FILE line 4): must be a whole number from 1 to 1000"]),
     (A + "weight = true", ["backends[0].weight = true (FILE line 4): must be a whole number from 1 to 1000"]),
     (
-        A + "dialect = 'gemini'",
-        ["backends[0].dialect = 'gemini' (FILE line 4): must be openai, anthropic, ollama, bedrock or cohere"],
+        A + "dialect = 'gemma'",
+        ["backends[0].dialect = 'gemma' (FILE line 4): must be openai, anthropic, ollama, gemini, bedrock or cohere"],
     ),
     (
         A + "models = [\n'ok',\n'[a']",
@@ -161,7 +161,7 @@ def test_the_scoreboard_has_room_for_all() -> None:
 
 
 def test_no_name_hides_a_path_of_a_server() -> None:
-    rows = [path if path.startswith("/") else "/" + path for row in ENDPOINTS for path in row.paths]
+    rows = [path if path.startswith("/") else "/" + path for row in ENDPOINTS for path in row.below or row.paths]
     paths = [path.replace("/**/", "/") for path in (*PREFIXES, *rows, "/health", "/ready")]
     given = {"openai", "engines", "beta"}  # names that people give: there the name counts
     given |= {

@@ -70,6 +70,24 @@ def test_a_server_that_no_list_knows_is_priced_only_where_nobody_else_can_run_th
     assert Pricer().price(a_request(**{**claude, "backend": "10.1.1.1:80"})) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("dialect", "model", "usd"),
+    [
+        ("gemini_stream", "gemini-2.5-pro", 1000 * 1.25e-6 + 100 * 10e-6),
+        ("vertex_messages", "claude-sonnet-4@20250514", 1000 * 3e-6 + 100 * 15e-6),
+    ],
+)
+@pytest.mark.parametrize(
+    "host", ["generativelanguage.googleapis.com", "europe-west1-aiplatform.googleapis.com", "gw.example.com"]
+)
+def test_googles_models_have_public_prices(host: str, dialect: str, model: str, usd: float) -> None:
+    asked = a_request(
+        backend=f"{host}:443", dialect=dialect, model=model, response_model=None, prompt_tokens=1000,
+        completion_tokens=100, cached_tokens=None, reasoning_tokens=None,
+    )  # fmt: skip
+    assert Pricer().price(asked) == about(usd, "genai_prices")
+
+
 def test_a_row_may_say_whose_list_holds_for_a_server() -> None:
     row = PriceRow(model="*", backend="litellm", provider="openai")
     local = {"backend": "127.0.0.1:4000", "backend_name": "litellm"}

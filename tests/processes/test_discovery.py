@@ -88,6 +88,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%b\r\n%x\r
         ({"/v1/models": http({"data": {}})}, "its answer to /v1/models (status 200) is not a list of models"),
         ({"/v1/models": http({"data": ["m"]})}, "its answer to /v1/models (status 200) is not a list of models"),
         ({"/v1/models": http([1])}, "its answer to /v1/models (status 200) is not a list of models"),
+        ({"/v1/models": http({"models": [{"name": "models/gemini-2.5-pro", "version": "2.5"}]})}, "Gemini API 1"),
         ({"/v1/models": http({"error": 1}, "401 No")}, "it wants a key (status 401 for /v1/models)"),
         ({"/v1/models": b"SSH-2.0-OpenSSH_9\r\n"}, "what answers does not speak HTTP (Expected HTTP/"),
         ({"/v1/models": b""}, "the connection was closed without an answer"),

@@ -267,7 +267,7 @@ def assert_consistent(record: RequestRecord, *, streamed_upload: bool = False) -
     assert record.proxy_overhead_ms is not None
     assert 0 <= record.proxy_overhead_ms <= record.response_time_ms + 0.01, record
     assert record.success == (record.outcome == Outcome.COMPLETED), record
-    flagged = record.success and record.error_type == "refusal"
+    flagged = record.success and record.error_type in {"refusal", "content_filter"}
     assert flagged or (record.error_type is None) == record.success, record
     assert record.outcome in set(Outcome)
     assert record.status_code is None or 100 <= record.status_code < 600

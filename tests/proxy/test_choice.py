@@ -13,6 +13,7 @@ from llm_metrics_proxy.proxy.choice import (
     RoutingRule,
     choose,
     eligible,
+    lists_models,
     model_in_target,
     split_prefix,
 )
@@ -112,6 +113,20 @@ def test_who_lists_the_model_serves_it_and_who_lists_nothing_serves_the_rest(
     model: str | None, family: Family | None, names: list[str]
 ) -> None:
     assert [ALL[index].name for index in eligible(ALL, model, family)] == names
+
+
+def test_googles_paths_go_to_a_backend_of_google() -> None:
+    rules = [RoutingRule("cloud", dialect="openai"), RoutingRule("google", dialect="gemini"), RoutingRule("any")]
+
+    def names(path: str, model: str | None = None) -> list[str | None]:
+        return [rules[index].name for index in eligible(rules, model, family_of(path))]
+
+    assert names("/v1beta/models/gemini-2.5-pro:generateContent", "gemini-2.5-pro") == ["google", "any"]
+    assert names("/v1/projects/p/locations/l/publishers/anthropic/models/claude:rawPredict") == ["google", "any"]
+    assert names("/v1/projects/p/locations/l/endpoints/openapi/chat/completions") == ["google", "any"]
+    assert names("/v1beta/models") == ["google", "any"]
+    assert names("/v1/chat/completions") == names("/v1beta/openai/chat/completions") == ["cloud", "any"]
+    assert [rule.name for rule in rules if lists_models(rule)] == ["cloud", "any"]
 
 
 TERMS = st.builds(

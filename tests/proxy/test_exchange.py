@@ -285,6 +285,20 @@ def test_stamps_and_gaps() -> None:
     assert (record.connect_ms, record.upstream_reused) == (None, True)
 
 
+def test_what_a_filter_stopped_is_a_word_beside_a_complete_answer() -> None:
+    record = exchange_in(State.RESPONDING, streamed(blocked=True, finish_reason="OTHER")).finish(START, START)
+    assert (record.outcome, record.success, record.error_type) == (Outcome.COMPLETED, True, "content_filter")
+
+
+def test_when_to_come_back_is_taken_from_the_error_unless_a_field_said_so() -> None:
+    error = ErrorFacts(code="429", type="RESOURCE_EXHAUSTED", retry_after_ms=34074.5)
+    exchange = exchange_in(State.RESPONDING, streamed(error=error))
+    assert exchange.finish(START, START).retry_after_ms == 34074.5
+    exchange = exchange_in(State.RESPONDING, streamed(error=error))
+    exchange.record.retry_after_ms = 7000.0
+    assert exchange.finish(START, START).retry_after_ms == 7000.0
+
+
 def test_a_refusal_is_a_word_beside_a_complete_answer_and_never_beside_a_failure() -> None:
     record = exchange_in(State.RESPONDING, streamed(refused=True, finish_reason="stop")).finish(START, START)
     assert (record.outcome, record.success, record.error_type) == (Outcome.COMPLETED, True, "refusal")

@@ -38,6 +38,22 @@ def test_a_key_has_one_id_wherever_it_stands_and_another_under_another_secret() 
     assert ids.of({"api_key": b""}) is None
 
 
+@pytest.mark.parametrize(
+    ("target", "is_known"),
+    [
+        (b"/v1beta/models/g:generateContent?key=sk-1", True),
+        (b"/v1beta/models/g:streamGenerateContent?alt=sse&key=sk%2D1&x=2", True),
+        (b"/v1/models?key=", False),
+        (b"/v1/models?monkey=sk-1", False),
+        (b"/v1/key=sk-1", False),
+    ],
+)
+def test_a_key_in_the_query_is_the_same_key(target: bytes, is_known: bool) -> None:
+    ids = KeyIds(b"secret")
+    assert ids.of({}, target) == (ids.of({"api_key": b"sk-1"}) if is_known else None)
+    assert ids.of({"api_key": b"sk-2"}, target) == ids.of({"api_key": b"sk-2"})
+
+
 def test_who_signed_for_aws_is_the_key_and_the_signature_never() -> None:
     ids = KeyIds(b"secret")
 

@@ -107,6 +107,27 @@ def test_a_servers_own_key_and_fields_replace_the_clients() -> None:
     assert "theirs" not in repr(claude)
 
 
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        (b"?key=mine", b""),
+        (b"?alt=sse&key=mine", b"?alt=sse"),
+        (b"?key=mine&alt=sse", b"?alt=sse"),
+        (b"?a=%20&key=mine&monkey=1&key=", b"?a=%20&monkey=1"),
+        (b"?monkey=1", b"?monkey=1"),
+        (b"", b""),
+    ],
+)
+def test_a_key_of_google_replaces_the_clients_in_header_and_query(query: bytes, kept: bytes) -> None:
+    target = b"/v1beta/models/g:generateContent"
+    request = understood((b"x-goog-api-key", b"mine"), (b"X", b"1"), target=target + query)
+    google = backend("http://s", api_key="theirs", dialect="gemini")
+    start = upstream_start(request, google, trusted=False, plain_answer=False)
+    assert start == b"POST %b HTTP/1.1\r\nHost: s\r\nX: 1\r\nx-goog-api-key: theirs\r\n" % (target + kept)
+    without = upstream_start(request, backend("http://s", dialect="gemini"), trusted=False, plain_answer=False)
+    assert without == b"POST %b HTTP/1.1\r\nHost: s\r\nx-goog-api-key: mine\r\nX: 1\r\n" % (target + query)
+
+
 def test_the_head_for_the_server_starts_with_our_host_and_the_prefix() -> None:
     start = upstream_start(
         understood((b"X", b"1"), (b"Accept-Encoding", b"br"), (b"Forwarded", b"for=x")),

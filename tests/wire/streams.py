@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from llm_metrics_proxy.wire.apis.anthropic import AnthropicStreamReader
+from llm_metrics_proxy.wire.apis.gemini import GeminiStreamReader
+from llm_metrics_proxy.wire.apis.gemini_interactions import InteractionStreamReader
 from llm_metrics_proxy.wire.apis.llama_native import LlamaStreamReader
 from llm_metrics_proxy.wire.apis.ollama import OllamaStreamReader
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesStreamReader
@@ -196,6 +198,86 @@ LLAMA: Final = [
     b"data: " + compact(LLAMA_END) + b"\n\n",
 ]
 
+# Gemini
+
+
+def generated(*parts: dict[str, Any], finish: str | None = None, usage: object = None, **more: Any) -> dict[str, Any]:
+    """One ``GenerateContentResponse``."""
+    content = {"parts": list(parts), "role": "model"} if parts else {}
+    candidate = {"content": content, **({"finishReason": finish} if finish else {}), "index": 0}
+    counted = {} if usage is None else {"usageMetadata": usage}
+    return {"candidates": [candidate], **counted, "modelVersion": "gemini-x", "responseId": "r1", **more}
+
+
+def google_sse(*answers: dict[str, Any]) -> list[bytes]:
+    """As ``?alt=sse`` gives them: spaces behind colons, CRLF."""
+    return [b"data: " + json.dumps(answer, ensure_ascii=False).encode() + b"\r\n\r\n" for answer in answers]
+
+
+def google_array(*answers: dict[str, Any]) -> list[bytes]:
+    """As a stream comes without it: indented, each element behind the comma that a line break follows."""
+    whole = [json.dumps(answer, indent=2, ensure_ascii=False).encode() for answer in answers]
+    return [b"[" + whole[0], *(b"\n,\r\n" + each for each in whole[1:]), b"\n]\n"]
+
+
+def gemini_usage(prompt: int, **more: int) -> dict[str, Any]:
+    return {
+        "promptTokenCount": prompt, **more, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
+        "trafficType": "ON_DEMAND",
+    }  # fmt: skip
+
+
+GEMINI: Final = [
+    generated(
+        {"text": "**Weather** I look.", "thought": True},
+        usage=gemini_usage(12, thoughtsTokenCount=9, totalTokenCount=21),
+    ),
+    generated(
+        {"text": "It is"}, usage=gemini_usage(12, thoughtsTokenCount=9, candidatesTokenCount=2, totalTokenCount=23)
+    ),
+    generated(
+        {"functionCall": {"name": "weather", "args": {"city": "Zürich"}}, "thoughtSignature": "Eo8BCow="},
+        usage=gemini_usage(12, thoughtsTokenCount=9, candidatesTokenCount=8, totalTokenCount=29),
+    ),
+    generated(finish="STOP", usage=gemini_usage(
+        12, cachedContentTokenCount=4, thoughtsTokenCount=9, candidatesTokenCount=8, totalTokenCount=29
+    )),
+]  # fmt: skip
+
+
+def interaction(kind: str, **members: Any) -> bytes:
+    """An event of Google's Interactions API."""
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), compact({"event_type": kind, **members, "event_id": "e-1"}))
+
+
+def step_delta(index: int, **delta: Any) -> bytes:
+    return interaction("step.delta", index=index, delta=delta)
+
+
+INTERACTION_USAGE: Final = {
+    "total_input_tokens": 12, "total_tool_use_tokens": 3, "total_output_tokens": 8, "total_thought_tokens": 9,
+    "total_cached_tokens": 4, "total_tokens": 32,
+    "output_tokens_by_modality": [{"modality": "text", "tokens": 8}],
+}  # fmt: skip
+INTERACTIONS: Final = [
+    interaction("interaction.created", interaction={"id": "int-1", "model": "gemini-x", "status": "in_progress"}),
+    interaction("step.start", index=0, step={"type": "thought"}),
+    step_delta(0, type="thought_summary", content={"type": "text", "text": "Weather."}),
+    step_delta(0, type="thought_signature", signature="Eo8B"),
+    interaction("step.stop", index=0),
+    interaction("step.start", index=1, step={"type": "model_output"}),
+    *(step_delta(1, type="text", text=text) for text in ("It", " is", " cold")),
+    interaction("step.stop", index=1, usage={"total_input_tokens": 12, "total_output_tokens": 3}),
+    interaction("step.start", index=2, step={"type": "function_call", "id": "c1", "name": "weather", "arguments": {}}),
+    step_delta(2, type="arguments_delta", arguments='{"city":'),
+    step_delta(2, type="arguments_delta", arguments='"Paris"}'),
+    interaction("step.stop", index=2),
+    interaction("interaction.completed", interaction={
+        "id": "int-1", "model": "gemini-x", "status": "requires_action", "service_tier": "standard",
+        "usage": INTERACTION_USAGE,
+    }),
+]  # fmt: skip
+
 ALL: Final[dict[str, tuple[Callable[[], ResponseReader], list[bytes]]]] = {
     "openai": (OpenAIStreamReader, CHAT),
     "anthropic": (AnthropicStreamReader, ANTHROPIC),
@@ -203,4 +285,6 @@ ALL: Final[dict[str, tuple[Callable[[], ResponseReader], list[bytes]]]] = {
     "responses": (ResponsesStreamReader, RESPONSES),
     "audio": (OtherStreamReader, TRANSCRIPT),
     "llama": (LlamaStreamReader, LLAMA),
+    "gemini": (GeminiStreamReader, google_sse(*GEMINI)),
+    "interactions": (InteractionStreamReader, INTERACTIONS),
 }

@@ -20,7 +20,7 @@ def record() -> RequestRecord:
     ("copy", "facts", "others"),
     [
         (copy_request_facts, RequestFacts, {"claims"}),
-        (copy_response_facts, ResponseFacts, {"terminal", "malformed", "error", "refused", "further"}),
+        (copy_response_facts, ResponseFacts, {"terminal", "malformed", "error", "refused", "blocked", "further"}),
     ],
 )
 def test_every_fact_fills_the_column_of_its_name(copy: object, facts: type, others: set[str]) -> None:

@@ -111,9 +111,30 @@ def object_of(path: str) -> Decision | None:
     return OBJECTS[found[1]]._replace(model=unquote(deployment[1]) if deployment else "-")
 
 
+# What 4.5 reads: Google's methods, which name the model in the path. They pass where Google offers them.
+GOOGLE = re.compile("/models/(?P<model>[^/]+):(?P<method>generateContent|streamGenerateContent|embedContent)/?$")
+DIALECT_OF = {
+    "generateContent": "gemini_generate", "streamGenerateContent": "gemini_stream", "embedContent": "gemini_embed",
+}  # fmt: skip
+
+
+def in_4_5(path: str, before: Decision, model: str, method: str) -> Decision:
+    model = before.model if before.model != "-" else model
+    if re.match("/v1(beta)?/models/", path):
+        return Decision("GET,HEAD,OPTIONS,POST", DIALECT_OF[method], "-", "gemini", model, before.target)
+    family = "gemini" if before.passes == "-" else before.family
+    deployment = re.match("/proxy/openai/deployments/(d)/", path)
+    if path.startswith("/engines/"):
+        return BEFORE["/" + path.removeprefix("/engines/").removeprefix("llama.cpp/")]._replace(model=model)
+    return before._replace(family=family, model=model if deployment is None else deployment[1])
+
+
 def expected(path: str, before: Decision) -> Decision:
     if path in NEW:
         return NEW[path]
+    google = GOOGLE.search(path)
+    if google is not None:
+        return in_4_5(path, before, google["model"], google["method"])
     new = new_in_4_5(path)
     if new is not None:
         return new._replace(model=before.model)
@@ -142,6 +163,7 @@ def test_nothing_passes_that_did_not_but_inference_lists_of_models_and_what_serv
     opened = {path for path, was in BEFORE.items() if decision(path).passes != was.passes}
     opened = {path for path in opened if object_of(path) is None and new_in_4_5(path) is None}
     assert opened
+    opened -= {path for path in opened if GOOGLE.search(path) and re.match("/v1(beta)?/models/", path)}
     plain = {path: "/v1/" + re.sub("^/(engines/(llama.cpp/)?v1|api|beta)/", "", path) for path in opened}
     assert all(decision(path).passes == BEFORE[plain[path]].passes for path in opened)
 
@@ -209,6 +231,10 @@ OPERATIONS = {
     "ollama_generate": "text_completion", "ollama_embed": "embeddings", "rerank": "rerank",
     "openai_moderations": "moderation", "openai_speech": "speech", "openai_transcriptions": "transcription",
     "openai_translations": "translation", "openai_images": "image_generation",
+    "gemini_generate": "generate_content", "gemini_stream": "generate_content", "gemini_count_tokens": "count_tokens",
+    "gemini_interactions": "generate_content",
+    "gemini_embed": "embeddings", "gemini_images": "image_generation", "vertex_embed": "embeddings",
+    "vertex_count_tokens": "count_tokens", "vertex_messages": "chat", "vertex_raw_chat": "chat", "vertex_chat": "chat",
     "bedrock_converse": "chat", "bedrock_converse_stream": "chat", "bedrock_count_tokens": "count_tokens",
     "bedrock_invoke": "chat", "bedrock_invoke_stream": "chat", "cohere_chat": "chat", "cohere_embed": "embeddings",
     "cohere_v1_chat": "chat", "cohere_v1_generate": "text_completion",
@@ -218,6 +244,7 @@ OPERATIONS = {
 }  # fmt: skip
 PROVIDERS = {
     "openai": "openai", "anthropic": "anthropic", "ollama": "ollama", "llama": "llama_cpp", "rerank": None,
+    "gemini": "gcp.gemini", "vertex": "gcp.vertex_ai",
     "bedrock": "aws.bedrock", "cohere": "cohere",
 }  # fmt: skip
 
@@ -228,10 +255,12 @@ def test_telemetry_and_pricing_take_from_the_table_what_they_said_in_4_3() -> No
     expected = {name: PROVIDERS[name.partition("_")[0]] for name in OPERATIONS}
     assert {name: found[name].provider for name in OPERATIONS} == expected
     pricer = Pricer()
-    assert pricer._only_input & set(OPERATIONS) == {"openai_embeddings", "ollama_embed", "rerank", "openai_moderations",
+    read = {"openai_embeddings", "ollama_embed", "rerank", "openai_moderations", "gemini_embed", "vertex_embed",
         "cohere_embed",
     }  # fmt: skip
-    assert pricer._sellers["anthropic_messages"] == ("anthropic", "claude")
+    assert pricer._only_input & set(OPERATIONS) == read
+    assert pricer._sellers["anthropic_messages"] == pricer._sellers["vertex_messages"] == ("anthropic", "claude")
+    assert pricer._sellers["gemini_stream"] == pricer._sellers["vertex_chat"] == ("google", "gemini")
 
 
 def test_every_path_is_written_once_for_a_method_and_a_name_means_one_dialect() -> None:

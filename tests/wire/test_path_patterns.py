@@ -55,17 +55,26 @@ def test_what_passes_stands_alone_or_below_a_prefix() -> None:
     assert not re.fullmatch(below_prefixes("/a", ["/p", ""]), "/p/a")
 
 
+def test_a_row_with_prefixes_of_its_own_stands_below_no_other() -> None:
+    row = Endpoint(paths=("**/*:do",), below=("/own/models",))
+    finds = EndpointFinder([row, Endpoint(paths=("/p/models/m:do",), method="GET")], ["/p"])
+    assert finds("/own/models/m:do") is row
+    assert finds("/p/models/m:do") is not row
+    assert finds("/any/thing/m:do") is row  # read there, if an operator lets it pass
+
+
 def test_a_dialect_that_names_its_model_and_operation_in_one_segment_is_one_row_more() -> None:
-    gemini = Dialect(
-        name="gemini", operation="chat", paths=("models/*:generateContent",), provider="gcp.gemini",
+    translate = Dialect(
+        name="translate", operation="chat", paths=("models/*:translate",), provider="gcp.gemini",
         family=None, read_request=OllamaRequest.read,
     )  # fmt: skip
-    finds = EndpointFinder([gemini, *ENDPOINTS], PREFIXES)
-    assert finds("/v1beta/models/gemini-pro:generateContent") is gemini
-    assert finds("/gateway/v1/models/gemini-pro:generateContent") is gemini
-    assert finds("/v1beta/models/a/b:generateContent") is not gemini
+    finds = EndpointFinder([translate, *ENDPOINTS], PREFIXES)
+    assert finds("/v1/models/gemini-pro:translate") is translate
+    assert finds("/v1/models/gemini-pro%3Atranslate") is translate
+    assert finds("/gateway/v3/models/gemini-pro:translate") is translate
+    assert finds("/v1/models/a/b:translate") is not translate
     assert finds("/v1/chat/completions") is find("/v1/chat/completions")
-    models = finds("/v1beta/models/gemini-pro")
+    models = finds("/v1/models/gemini-pro")
     assert models is not None
     assert models.family is None
     assert Family.OPENAI is family_of("/v1/whatever")

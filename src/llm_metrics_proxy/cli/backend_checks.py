@@ -87,6 +87,9 @@ def _is_tls_failure(answer: str) -> bool:
     return answer.startswith(discovery.TLS_FAILED)
 
 
+_KEY_FIELDS: Final = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}  # by dialect, as ``routing`` has them
+
+
 def _targets(settings: Settings) -> list[_Target]:
     if settings.backends:
         return [_target(settings, table) for table in settings.backends]
@@ -101,7 +104,8 @@ def _target(settings: Settings, table: BackendTable) -> _Target:
     lines = [f"{name}: {value}\r\n" for name, value in table.add_headers.items()]
     key = os.environ.get(table.api_key_env or "", "").strip()
     if key:
-        lines.append(f"x-api-key: {key}\r\n" if table.dialect == "anthropic" else f"Authorization: Bearer {key}\r\n")
+        field = _KEY_FIELDS.get(table.dialect or "")
+        lines.append(f"Authorization: Bearer {key}\r\n" if field is None else f"{field}: {key}\r\n")
     verifies = settings.upstream_tls_verify if table.tls_verify is None else table.tls_verify
     trust = _trust(table.ca_file or settings.upstream_ca_file, verifies=verifies)
     host = table.host_header or settings.upstream_host_header

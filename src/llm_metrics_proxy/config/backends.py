@@ -24,6 +24,7 @@ RESERVED: Final = frozenset({
     "generate_stream", "encode", "version", "ping", "props", "info", "slots", "metrics", "realtime",
     "anthropic", "chat_tokenize", "embed_all", "embed_sparse", "get_model_info", "model_info",
     "contextualizedembeddings", "multimodalembeddings",
+    "v1alpha", "v1beta1", "ws",
 })  # fmt: skip
 # Fields that frame or route a message: this proxy's own business.
 _OURS: Final = frozenset({
@@ -66,10 +67,10 @@ class BackendTable(BaseModel):
         allowed="up to 63 of a-z, 0-9, dot, dash and underscore, and not the beginning of an LLM server's path",
     )
     url: Url = _key(..., "Its base URL; a trailing `/v1` is dropped.", allowed=_URL)
-    dialect: Literal["openai", "anthropic", "ollama", "bedrock", "cohere"] | None = _key(
+    dialect: Literal["openai", "anthropic", "ollama", "gemini", "bedrock", "cohere"] | None = _key(
         None,
         "The API it offers; if not set, it gets requests of every API. `ollama` includes OpenAI's paths, `bedrock` "
-        "OpenAI's and Anthropic's.",
+        "OpenAI's and Anthropic's. `gemini` is Google's: the Gemini API and Vertex AI.",
         shown_default="every one",
     )
     models: list[Glob] = _key(
@@ -83,7 +84,7 @@ class BackendTable(BaseModel):
     api_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", strict=True)] | None = _key(
         None,
         "Environment variable that holds its key. The key replaces the client's: `Authorization: Bearer …`, or "
-        "`x-api-key` if the dialect is `anthropic`.",
+        "`x-api-key` if the dialect is `anthropic`, `x-goog-api-key` if it is `gemini`.",
         allowed="the name of an environment variable that is set",
         shown_default="the client's key is passed on",
     )

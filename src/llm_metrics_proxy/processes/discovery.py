@@ -120,6 +120,8 @@ async def identify(
     if isinstance(models, DiscoveryAnswer):
         if (names := _names(models, "data", "id")) is not None:
             return LlmServer(root, _owner(models) or guess, names)
+        if (names := _names(models, "models", "name")) is not None:
+            return LlmServer(root, "Gemini API", tuple(name.removeprefix("models/") for name in names))
         if models.status in {401, 403}:
             return f"it wants a key (status {models.status} for /v1/models)"
         return f"its answer to /v1/models (status {models.status}) is not a list of models"

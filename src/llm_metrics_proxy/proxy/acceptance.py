@@ -38,7 +38,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
     route = ctx.policy.route(head.method, head.path)
     asks_for_stream = head.method == b"GET" and b"stream=true" in head.target.partition(b"?")[2].split(b"&")
     asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
-    merges_models = asks_for_models and server is None and len(fleet.servers) > 1
+    merges_models = asks_for_models and server is None and len(fleet.servers) > 1 and bool(fleet.listing)
     held_limit_bytes = min(options.max_body_bytes, options.max_buffered_bytes)
     boundary = None if "content_encoding" in facts else boundary_of(facts.get("content_type"))
     has_say = boundary is not None and server is None  # the form's model chooses the server
@@ -49,7 +49,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         method=head.method.decode("latin-1"),
         dialect=None if route.dialect is None else route.dialect.name,
         asker=asker,
-        api_key_id=ctx.key_ids.of(facts),
+        api_key_id=ctx.key_ids.of(facts, head.target),
         start=b"" if server is None else upstream_start(head, server.backend, trusted=trusted, plain_answer=False),
         refused=verdict.refused or (None if route.allowed else Cause.FORBIDDEN),
         cors=verdict.cors,

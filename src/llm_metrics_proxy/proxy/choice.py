@@ -19,14 +19,18 @@ from llm_metrics_proxy.globs import matches
 from llm_metrics_proxy.wire.dialects import Family
 from llm_metrics_proxy.wire.endpoints import listed_model
 
-# What a backend of a dialect understands. Ollama and Bedrock offer others' operations besides their own.
+# What a backend of a dialect understands. Ollama and Bedrock offer others' operations besides their own; Google does so
+# too, but below paths of its own.
 SPEAKS: Final[dict[str, frozenset[Family]]] = {
     "openai": frozenset({Family.OPENAI, Family.SHARED}),
     "anthropic": frozenset({Family.ANTHROPIC}),
     "ollama": frozenset({Family.OLLAMA, Family.OPENAI, Family.SHARED}),
     "bedrock": frozenset({Family.BEDROCK, Family.OPENAI, Family.ANTHROPIC}),
     "cohere": frozenset({Family.COHERE, Family.SHARED}),
+    "gemini": frozenset({Family.GEMINI}),
 }
+# Families whose servers list their models as OpenAI does.
+_LISTING: Final = frozenset({Family.OPENAI, Family.ANTHROPIC, Family.OLLAMA})
 
 
 class RoutingRule(msgspec.Struct, frozen=True):
@@ -36,6 +40,11 @@ class RoutingRule(msgspec.Struct, frozen=True):
     weight: int = 1
     models: tuple[str, ...] = ()  # globs; none: whatever nobody lists
     dialect: str | None = None  # a key of ``SPEAKS``; none: every API
+
+
+def lists_models(rule: RoutingRule) -> bool:
+    """A backend whose models are part of the list that several backends have together."""
+    return rule.dialect is None or not _LISTING.isdisjoint(SPEAKS[rule.dialect])
 
 
 class Load(msgspec.Struct, frozen=True):

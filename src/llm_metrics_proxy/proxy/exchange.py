@@ -217,6 +217,8 @@ class Exchange:
                 record.upstream_error_type = facts.error.type or record.upstream_error_type  # AWS has it in the head
                 record.error_type = facts.error.code or record.upstream_error_type or record.error_type
                 record.error_message = facts.error.message
+                if record.retry_after_ms is None:  # a header field says the same
+                    record.retry_after_ms = facts.error.retry_after_ms
                 if status < 400 and facts.error.code is None and facts.error.type is None:
                     record.error_type = "error_event" if streamed else "error_body"
         elif facts.content_chunks is not None and not facts.terminal:
@@ -225,8 +227,8 @@ class Exchange:
         else:
             record.success = True
             record.outcome = _COMPLETED
-            if facts.refused:  # a flag on what is complete, as the taxonomy has it
-                record.error_type = "refusal"
+            if facts.refused or facts.blocked:  # a flag on what is complete, as the taxonomy has it
+                record.error_type = "refusal" if facts.refused else "content_filter"
         return self._close(facts, now)
 
     def fail(self, cause: Cause, now: int, message: str | None = None) -> RequestRecord:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from llm_metrics_proxy.proxy.allowance import Allowance
 from llm_metrics_proxy.proxy.backend_health import AWAY_CAUSES, AWAY_STATUSES, HealthTracker
-from llm_metrics_proxy.proxy.choice import Load, choose, eligible
+from llm_metrics_proxy.proxy.choice import Load, choose, eligible, lists_models
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.fetch import fetch
 from llm_metrics_proxy.proxy.headers import VIA
@@ -119,6 +119,7 @@ class Fleet:
             server.backend.rule.name.encode(): server for server in servers if server.backend.rule.name is not None
         }
         self.names = frozenset(self.by_name)
+        self.listing = [server for server in servers if lists_models(server.backend.rule)]
         self._rules = [server.backend.rule for server in servers]
         unconditional = len(servers) == 1 and not self._rules[0].models and self._rules[0].dialect is None
         self.only = servers[0] if unconditional else None  # this one answers every request

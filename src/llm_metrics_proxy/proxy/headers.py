@@ -89,6 +89,7 @@ REQUEST_RULES: Final = RuleTable(
         b"authorization": Rule(forward=True, fact="authorization"),
         b"x-api-key": Rule(forward=True, fact="api_key"),
         b"api-key": Rule(forward=True, fact="api_key"),
+        b"x-goog-api-key": Rule(forward=True, fact="api_key"),
         b"x-llm-metrics-origin": Rule(forward=True, fact="metrics_origin"),
         b"x-llm-metrics-tag": Rule(forward=False, fact="metrics_tag"),
         b"traceparent": Rule(forward=True, fact="traceparent"),

@@ -6,9 +6,10 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 _CHARS: Final = 256
+_KEYS_IN_QUERY: Final = re.compile(rb"[?&]key=([^&]+)")
 _CACHED_KEYS: Final = 10_000
 
 MAX_TAGS: Final = 16
@@ -56,9 +57,11 @@ class KeyIds:
         self._secret = secret
         self._known: dict[bytes, str] = {}
 
-    def of(self, facts: dict[str, bytes]) -> str | None:
-        """The id of the key that a request carries, if any."""
+    def of(self, facts: dict[str, bytes], target: bytes = b"") -> str | None:
+        """The id of the key that a request carries, if any: in its header, or in the query as Google takes it."""
         value = facts.get("authorization") or facts.get("api_key")
+        if value is None and b"key=" in target:
+            value = next((unquote_to_bytes(key) for key in _KEYS_IN_QUERY.findall(target)), None)
         if not value:
             return None
         known = self._known.get(value)

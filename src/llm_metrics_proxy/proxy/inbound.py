@@ -155,15 +155,26 @@ def upstream_start(request: InboundRequest, backend: Backend, *, trusted: bool, 
         lines = [*without_fields(lines, frozenset({b"accept-encoding"})), b"Accept-Encoding: identity\r\n"]
     if backend.replaced:
         lines = without_fields(lines, backend.replaced)
-    address = backend.address
+    address, target = backend.address, request.target
+    if backend.replaces_query_key:
+        target = without_key(target)
     return b"%b %b%b HTTP/1.1\r\n%b%b%b" % (
         request.method,
         address.path_prefix,
-        request.target,
+        target,
         address.host_line,
         b"".join(lines),
         backend.added,
     )
+
+
+def without_key(target: bytes) -> bytes:
+    """A target without the key in its query; every other byte stays."""
+    path, mark, query = target.partition(b"?")
+    if b"key=" not in query:
+        return target
+    kept = b"&".join(part for part in query.split(b"&") if not part.startswith(b"key="))
+    return path + mark + kept if kept else path
 
 
 def start_for(plan: RequestPlan, server: "Server", *, trusted: bool) -> bytes:

@@ -1,7 +1,8 @@
 """``GET /v1/models`` of several backends as one list, in OpenAI's shape.
 
 Only a model that a request naming it would reach is listed, and once: under the first backend, in the settings' order,
-that lists it. A backend that does not answer in time is left out and named.
+that lists it. A backend that does not answer in time is left out and named; one whose API lists models in a way of its
+own, for requests of its own, is not asked.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ class Listing(NamedTuple):
 
 async def list_models(fleet: "Fleet", request_to: "Callable[[Server], bytes]", timeout_s: float) -> Listing:
     """Ask every server at the same time, ejected ones too: an answer shows that one is back."""
-    servers = fleet.servers
+    servers = fleet.listing
     answers = await asyncio.gather(
         *(fetch(server.pool, request_to(server), timeout_s, MAX_LIST_BYTES) for server in servers)
     )

@@ -25,9 +25,9 @@ class ModelListing(Transaction):
 
     def forward(self) -> None:
         fleet = self.ctx.fleet
-        self.exchange.record.attempts = len(fleet.servers)
+        self.exchange.record.attempts = len(fleet.listing)
         if stations.on:
-            stations.reached(self.exchange, monotonic_ns(), "all %d backends are asked", len(fleet.servers))
+            stations.reached(self.exchange, monotonic_ns(), "all %d backends are asked", len(fleet.listing))
         self.listing = self.ctx.loop.create_task(
             list_models(fleet, self._request_to, self.ctx.options.models_timeout_s)
         )

@@ -13,7 +13,7 @@ class BackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     name: str
     url: str
-    dialect: str | None = None  # openai | anthropic | ollama
+    dialect: str | None = None  # openai | anthropic | ollama | gemini
     models: list[str] = []  # globs
     weight: int = 1
     api_key: str | None = None

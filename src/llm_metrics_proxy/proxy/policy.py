@@ -35,7 +35,10 @@ _MOST_DECODINGS: Final = 3
 # By the method of their rows: what passes unless an operator says otherwise.
 _BUILT_IN: Final = {
     method: [
-        below_prefixes(path, PREFIXES) for row in ENDPOINTS if row.passes and row.method == method for path in row.paths
+        below_prefixes(path, row.below or PREFIXES)
+        for row in ENDPOINTS
+        if row.passes and row.method == method
+        for path in row.paths
     ]
     for method in PASSING_WITH
 }

@@ -13,7 +13,9 @@ from llm_metrics_proxy.errors import SettingsError
 from llm_metrics_proxy.proxy.choice import RoutingRule
 from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
 
-_CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"api-key"})
+_CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+# Header fields of keys by a backend's dialect; ``Authorization: Bearer`` for all others.
+_KEY_FIELDS: Final = {"anthropic": b"x-api-key", "gemini": b"x-goog-api-key"}
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -47,6 +49,7 @@ class Backend(msgspec.Struct, frozen=True):
     rule: RoutingRule
     added: bytes  # field lines that every request to it gets
     replaced: frozenset[bytes]  # lower-case names of the client's fields that give way to them
+    replaces_query_key: bool  # and so does a key in the query
     ca_file: str | None
     server_name: str | None  # that its certificate must bear, if it is not the URL's
     tls_verify: bool
@@ -81,10 +84,11 @@ def _backend(options: ProxyOptions, it: BackendOptions, *, eject_after: int) -> 
     if it.api_key is not None:
         replaced |= _CREDENTIALS
         key = it.api_key.encode("latin-1")
-        if it.dialect == "anthropic":
-            fields[b"x-api-key"] = key
-        else:
+        field = _KEY_FIELDS.get(it.dialect or "")
+        if field is None:
             fields[b"Authorization"] = b"Bearer " + key
+        else:
+            fields[field] = key
     return Backend(
         address=_address(it.url, it.host_header or options.upstream_host_header),
         limits=Limits(
@@ -99,6 +103,7 @@ def _backend(options: ProxyOptions, it: BackendOptions, *, eject_after: int) -> 
         rule=RoutingRule(it.name or None, it.weight, tuple(it.models), it.dialect),
         added=b"".join(b"%b: %b\r\n" % field for field in fields.items()),
         replaced=frozenset(replaced),
+        replaces_query_key=it.api_key is not None and it.dialect == "gemini",
         ca_file=it.ca_file or options.upstream_ca_file,
         server_name=it.tls_server_name,
         tls_verify=options.upstream_tls_verify if it.tls_verify is None else it.tls_verify,

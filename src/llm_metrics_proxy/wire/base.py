@@ -60,6 +60,7 @@ class ErrorFacts(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
     type: str | None = None
     message: str | None = None
+    retry_after_ms: float | None = None  # where the error itself says when to come back, as Google's do
     verdict: Verdict | None = None
 
 
@@ -77,6 +78,7 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str | None = None
     response_id: str | None = None
     refused: bool = False  # the model refused; the finish reason does not say so
+    blocked: bool = False  # a filter stopped the prompt or the answer; the finish reason does not always say so
     usage_reported: str | None = None  # JSON, see ``usage_reports``; the token counts are calculated from it
     further: Mapping[str, Any] | None = None  # what few servers say, by the record's column
 

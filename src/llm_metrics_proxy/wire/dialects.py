@@ -30,6 +30,7 @@ class Family(StrEnum):
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
     OLLAMA = "ollama"
+    GEMINI = "gemini"  # Google's: the Gemini API, and Vertex AI with all that it offers
     BEDROCK = "bedrock"
     COHERE = "cohere"
     SHARED = "shared"  # OpenAI's imitators and Cohere have the same paths for it
@@ -47,6 +48,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table: paths that mean the same, written as ``path_patterns`` says."""
 
     paths: tuple[str, ...]
+    below: tuple[str, ...] = ()  # prefixes where its relative paths stand, instead of those that all others share
     method: str = "POST"  # or GET, DELETE; ``endpoints.PASSING_WITH`` has the methods that pass with it
     family: Family | None = Family.OPENAI  # None: every API has it
     passes: bool = True  # forwarded unless an operator says otherwise: inference, and what reads but changes nothing

@@ -22,7 +22,10 @@ from llm_metrics_proxy.wire.apis import (
     bedrock_invoke,
     cohere,
     cohere_v1,
+    gemini,
+    gemini_interactions,
     generate,
+    google_others,
     koboldcpp,
     llama_native,
     lmstudio,
@@ -81,6 +84,9 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     *koboldcpp.DIALECTS,
     *mistral.DIALECTS,
     *ollama.DIALECTS,
+    *gemini.DIALECTS,
+    *gemini_interactions.DIALECTS,
+    *google_others.DIALECTS,
     *other_operations.DIALECTS,
     *bedrock_converse.DIALECTS,
     *bedrock_invoke.DIALECTS,
@@ -92,6 +98,9 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
 # controls, llama.cpp's slots and LM Studio's model loading.
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DIALECTS,
+    google_others.LATER,
+    google_others.LIVE,
+    *gemini_interactions.KEPT,
     *openai_objects.ENDPOINTS,
     Endpoint(paths=("tokenize", "detokenize"), family=Family.SHARED),  # vLLM, llama.cpp, SGLang, TEI, Cohere
     Endpoint(paths=("/embedding", "/apply-template", "chat/completions/control", "chat/completions/input_tokens")),
@@ -122,6 +131,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(paths=("/api/tags", "/api/ps", "/api/version"), method="GET", family=Family.OLLAMA),
     Endpoint(paths=("/version", "/ping", "/props", "/info"), method="GET"),
     Endpoint(paths=("/", "**/models", "**/models/**"), method="GET", family=None),
+    google_others.LISTS,
     # Routed as Anthropic's, but not read: OpenAI's threads have messages too.
     Endpoint(
         paths=("**/messages", "**/messages/batches", "**/messages/batches/**"), family=Family.ANTHROPIC, passes=False
@@ -153,8 +163,8 @@ def family_of(path: str) -> Family | None:
 
 
 def model_in_path(path: str) -> str | None:
-    """The model that a raw path names where the body need not: Azure's, Bedrock's, Triton's; None elsewhere."""
-    match = _MODEL.fullmatch(path)
+    """The model that a raw path names where the body need not: Azure, Bedrock, Google, Triton; None elsewhere."""
+    match = _MODEL.fullmatch(path) or google_others.MODEL.fullmatch(path)
     return None if match is None else cut(unquote(match[match.lastindex or 0]))
 
 

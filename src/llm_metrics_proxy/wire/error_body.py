@@ -11,11 +11,13 @@ from typing import Any, Final
 
 from llm_metrics_proxy.wire.base import MAX_ERROR_CHARS, MAX_TEXT_CHARS, SAW_ERROR, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.json_shrink import JsonShrinker
+from llm_metrics_proxy.wire.rate_limits import wait_ms
 from llm_metrics_proxy.wire.sse import SseReader
 from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode_any
 
 MAX_BODY_BYTES: Final = 64 * 1024  # of an error body is held; only of JSON is looked at what lies behind
 
+_MOST_DETAILS: Final = 20
 _JSON_BEGINNINGS: Final = (b"{", b"[")
 _MASK: Final = "***"
 _MASKABLE_CHARS: Final = 8 * MAX_ERROR_CHARS  # bounds the work; masking only ever shortens what is then cut
@@ -71,7 +73,16 @@ def error_facts(value: object) -> ErrorFacts | None:
             # Google: status RESOURCE_EXHAUSTED; AWS: __type, with a namespace before it
             type=_word(value.get("type")) or _word(value.get("status")) or _word(_after_namespace(value.get("__type"))),
             message=_first_text(value, "message", "msg", "detail", "error", "Message"),
+            retry_after_ms=_retry_after_ms(value.get("details")),
         )
+    return None
+
+
+def _retry_after_ms(details: object) -> float | None:
+    """Google's retry info: a duration such as ``34.07s`` among an error's details."""
+    for detail in details[:_MOST_DETAILS] if isinstance(details, list) else ():
+        if isinstance(detail, Mapping) and isinstance(delay := detail.get("retryDelay"), str):
+            return wait_ms(delay, None)
     return None
 
 

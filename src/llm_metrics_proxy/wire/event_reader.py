@@ -21,6 +21,7 @@ from llm_metrics_proxy.wire.base import (
 )
 from llm_metrics_proxy.wire.content_shape import Form, FormRules
 from llm_metrics_proxy.wire.error_body import error_in_body, read_error_event
+from llm_metrics_proxy.wire.json_array import JsonArrayReader
 from llm_metrics_proxy.wire.json_shrink import shape_of
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.sse import SseEvent, SseReader
@@ -52,7 +53,7 @@ class EventReader(ABC):
 
     kind: ClassVar[type[msgspec.Struct]]  # every field has a default
     rules: ClassVar[FormRules] = FormRules(texts=())  # without: every event is read
-    frame: ClassVar[type[SseReader | NdjsonReader | AwsEventReader]] = SseReader
+    frame: ClassVar[type[SseReader | NdjsonReader | AwsEventReader | JsonArrayReader]] = SseReader
     decode_event: ClassVar[Callable[[bytes], Any]]
 
     def __init_subclass__(cls) -> None:

@@ -4,8 +4,10 @@
     messages               below the known prefixes, and read wherever an API begins: ``/any/v1/messages``
     **/chat/completions    below the known prefixes, and read below anything: ``/any/thing/chat/completions``
 
-``*`` is one segment, ``**`` any number of them. ``{id}`` is one segment too, which names a thing and not a place:
-records show it as it is written here, or every answer that is fetched would be an endpoint of its own.
+``*`` is one segment or a part of one, ``**`` any number of them; a colon may also come encoded, as some URL builders
+write it. A row with prefixes of its own (``below``) stands below those instead of the known ones. ``{id}`` is one
+segment too, which names a thing and not a place: records show it as it is written here, or every answer that is fetched
+would be an endpoint of its own.
 """
 
 import re
@@ -18,6 +20,7 @@ ID: Final = "{id}"
 MAX_PATH_CHARS: Final = 1024  # no endpoint comes near; it bounds the work on hostile paths
 
 _SEGMENT: Final = r"(?:(?!%(?:25)*(?:2[fF]|5[cC]))[^/\\])+"  # one, however often a server decodes it
+_COLON: Final = "(?::|%3[aA])"
 _ESCAPED_ID: Final = re.escape(ID)
 _ANYTHING: Final = "(?:/.*)?"
 # Ends of what servers, gateways and SDKs put before an operation: /v1, /v1beta, /beta, /openai, a deployment of Azure.
@@ -26,7 +29,8 @@ _API: Final = rf"{_ANYTHING}/(?:v[0-9][a-z0-9.]*|beta|openai|anthropic|openai/de
 
 def to_regex(path: str) -> str:
     """A path with wildcards as a regular expression."""
-    return re.escape(path).replace(r"\*\*", ".+").replace(r"\*", _SEGMENT).replace(_ESCAPED_ID, _SEGMENT)
+    known = re.escape(path).replace(":", _COLON)
+    return known.replace(r"\*\*", ".+").replace(r"\*", _SEGMENT).replace(_ESCAPED_ID, _SEGMENT)
 
 
 def below_prefixes(path: str, prefixes: Iterable[str]) -> str:
@@ -83,7 +87,7 @@ class _Table:
         written = sorted(((path, row) for row in rows for path in row.paths), key=lambda pair: ID in pair[0])
         below = [pair for pair in written if not pair[0].startswith("/")]
         alone = [(to_regex(path), (path, row)) for path, row in written if path.startswith("/")]
-        known = [(below_prefixes(path, prefixes), (path, row)) for path, row in below]
+        known = [(below_prefixes(path, row.below or prefixes), (path, row)) for path, row in below]
         every = alone + known + [(below_anything(path), (path, row)) for path, row in below]
         self._found = [found for _, found in every]
         self._pattern = re.compile("|".join(f"({regex})" for regex, _ in every))
