@@ -6,8 +6,9 @@ version, never an edit. Versions without an entry calculate by the newest one be
 """
 
 from collections.abc import Callable
+from functools import cache
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import astuple
 from semver import Version
@@ -28,6 +29,9 @@ from llm_metrics_proxy.wire.error_taxonomy import (
     classify,
     taxonomy_of,
 )
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.wire.facts import Usage
 
 APP_VERSION: Final = "4.5.0"
 
@@ -57,22 +61,34 @@ def settle(record: RequestRecord) -> Classification:
     return verdict
 
 
-def count_tokens(record: RequestRecord) -> None:
-    """Fill the token columns from what the server reported. A record that says nothing of that keeps its own: it comes
-    from a worker of 4.4 or before, which counted by itself."""
-    if record.usage_reported is None:
-        return
+@cache
+def _reading() -> Callable[[str, str | None], "Usage | None"]:
     from llm_metrics_proxy.wire.token_counts import tokens_from  # noqa: PLC0415 -- verbs that store nothing load no readers
 
-    usage = tokens_from(record.usage_reported, record.dialect)
-    if usage is not None:
-        record.prompt_tokens, record.completion_tokens = usage.prompt_tokens, usage.completion_tokens
-        record.total_tokens, record.cached_tokens = usage.total_tokens, usage.cached_tokens
-        record.reasoning_tokens, record.cache_write_tokens = usage.reasoning_tokens, usage.cache_write_tokens
-        record.cache_write_5m_tokens = usage.cache_write_5m_tokens
-        record.cache_write_1h_tokens = usage.cache_write_1h_tokens
-        record.usage_source = UsageSource.NONE if usage.is_empty else UsageSource.REPORTED
-        record.usage_rejected, record.upstream_cost_usd = usage.rejected, usage.cost_usd
+    return tokens_from
+
+
+_REPORTED: Final = UsageSource.REPORTED  # an attribute of an enum is slow to look up
+_NONE: Final = UsageSource.NONE
+
+
+def count_tokens(record: RequestRecord) -> None:
+    """Fill ``record.COUNTED`` from what the server reported. A record that says nothing of that keeps its own: it comes
+    from a worker of 4.4 or before, which counted by itself."""
+    reported = record.usage_reported
+    if reported is None:
+        return
+    usage = _reading()(reported, record.dialect)
+    if usage is None:
+        return
+    prompt, completion, total = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
+    record.prompt_tokens, record.completion_tokens, record.total_tokens = prompt, completion, total
+    record.cached_tokens, record.reasoning_tokens = usage.cached_tokens, usage.reasoning_tokens
+    record.cache_write_tokens, record.upstream_cost_usd = usage.cache_write_tokens, usage.cost_usd
+    record.cache_write_5m_tokens = usage.cache_write_5m_tokens
+    record.cache_write_1h_tokens = usage.cache_write_1h_tokens
+    record.usage_rejected = usage.rejected
+    record.usage_source = _NONE if prompt is None and completion is None and total is None else _REPORTED
 
 
 def _derive_2_0_0(record: RequestRecord, _known: Taxonomy) -> Derived:

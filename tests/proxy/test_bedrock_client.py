@@ -168,6 +168,19 @@ def test_the_path_and_the_signed_fields_arrive_as_they_were_signed(
     assert proxy.record().endpoint == received.target
 
 
+@pytest.mark.parametrize("hosts", [[], [HOST]])
+def test_a_proxy_for_this_machine_alone_must_know_the_servers_name(
+    hosts: list[str], connect: Connect, server: FakeUpstream, tmp_path: Path
+) -> None:
+    with ProxyWorker(tmp_path, server.url, upstream_host_header=HOST, allowed_hosts=hosts) as proxy:
+        asking = connect(f"http://{HOST}", through=proxy.port)
+        if hosts:
+            assert asking.converse(modelId=PROFILE, messages=HELLO)["stopReason"] == "tool_use"
+        else:
+            with pytest.raises(ClientError, match="421"):
+                asking.converse(modelId=PROFILE, messages=HELLO)
+
+
 def test_who_signed_is_one_key_whatever_the_signature(signing: Any, proxy: ProxyWorker) -> None:
     for number in range(2):
         signing.converse(modelId=PROFILE, messages=HELLO * (number + 1))

@@ -16,6 +16,10 @@ pytestmark = pytest.mark.system
 HELLO: Any = [{"role": "user", "content": "Hi"}]
 TOOL: Any = {"type": "function", "function": {"name": "look", "parameters": {}}}
 BROKEN = named("message-end", delta={"finish_reason": "ERROR", "error": "it broke"})
+CLASSIFIED = {"id": "c", "meta": {"api_version": {"version": "1"}, "billed_units": {"classifications": 1}},
+              "classifications": [{"id": "1", "input": "a", "prediction": "x", "confidence": 0.9, "predictions": ["x"],
+                                   "confidences": [0.9], "labels": {"x": {"confidence": 0.9}},
+                                   "classification_type": "single-label"}]}  # fmt: skip
 RANKED = {"id": "r", "results": [{"index": 0, "relevance_score": 0.9}],
           "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}}}  # fmt: skip
 EMBEDDED = {"id": "e", "texts": ["a", "b"], "embeddings": {"float": [[0.25], [0.5]]},
@@ -31,6 +35,8 @@ def cohere_handler(request: Request) -> Script:
         ]
     if request.target == "/v2/embed":
         return [Send(json_response(EMBEDDED))]
+    if request.target == "/v1/classify":
+        return [Send(json_response(CLASSIFIED))]
     if request.target == "/v2/rerank":
         return [Send(json_response(RANKED))]
     if request.target == "/v1/generate":
@@ -70,6 +76,8 @@ CALLS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "embed": ("v2.embed", {"texts": ["a", "b"], "input_type": "search_query", "embedding_types": ["float"]},
               {"dialect": "cohere_embed", "prompt_tokens": 8, "completion_tokens": None, "message_count": 2}),
     "rerank": ("v2.rerank", {"query": "q", "documents": ["a", "b"]}, {"dialect": "rerank", "message_count": 2}),
+    "classify": ("classify", {"inputs": ["a"], "examples": [{"text": "b", "label": "x"}] * 2},
+                 {"dialect": "classify", "usage_source": "none"}),
     "v1-chat": ("chat", {"message": "Hi", "chat_history": [{"role": "USER", "message": "Ho"}]},
                 {"dialect": "cohere_v1_chat", "prompt_tokens": 13, "completion_tokens": 3, "message_count": 2}),
     "v1-chat-streamed": ("chat_stream", {"message": "Hi"},

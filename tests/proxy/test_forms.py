@@ -5,7 +5,7 @@ import pytest
 from tests.proxy.client import post, request
 from tests.proxy.conftest import Stage
 from tests.proxy.harness import ProxyWorker
-from tests.upstream import FakeUpstream, Gate, ReadBody, Send, Step, json_response
+from tests.upstream import LAST_CHUNK, FakeUpstream, Gate, ReadBody, Send, Step, chunk, json_response
 
 pytestmark = pytest.mark.system
 
@@ -49,6 +49,18 @@ def test_a_form_streams_through_to_a_single_server(stage: Stage) -> None:
         assert seen.reached.wait(10)  # long before the model is known
         seen.open()
         client.send(body[59_000:])
+        assert client.answer().status == 200
+    assert upstream.requests[0].body == body
+    assert stage.proxy.record().model == "whisper-1"
+
+
+def test_a_form_in_chunks_is_read_too(stage: Stage) -> None:
+    body = sound(3000) + FIELDS + END
+    with stage.play([OK]) as upstream, stage.proxy.connect() as client:
+        client.send(request(b"POST", PATH, TYPE, b"Transfer-Encoding: chunked"))
+        for start in range(0, len(body), 700):
+            client.send(chunk(body[start : start + 700]))
+        client.send(LAST_CHUNK)
         assert client.answer().status == 200
     assert upstream.requests[0].body == body
     assert stage.proxy.record().model == "whisper-1"

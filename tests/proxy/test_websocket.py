@@ -20,6 +20,7 @@ from tests.upstream import (
     Step,
     error_response,
     head,
+    json_response,
     openai_handler,
 )  # fmt: skip
 from tests.wire.apis.test_openai_realtime import failed, told
@@ -114,6 +115,23 @@ def test_a_server_that_declines_is_heard_and_the_connection_ends(stage: Stage) -
         assert (answer.status, answer.header(b"connection")) == (401, b"close")
         assert client.ends() == b""
     assert stage.proxy.record().outcome == "upstream_error"
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [(json_response({"object": "list", "data": []}), "completed"),
+     (error_response(426, "Use HTTP.", type_="invalid_request_error"), "upstream_error")],
+)  # fmt: skip
+def test_a_server_without_responses_over_websocket_is_heard(stage: Stage, answer: bytes, outcome: str) -> None:
+    """Codex asks for it first, and goes on with HTTP."""
+    with stage.play([Send(answer)]), stage.proxy.connect() as client:
+        client.send(ASK.replace(b"/v1/realtime?model=m", b"/v1/responses"))
+        heard = client.answer()
+        record = stage.proxy.record()
+    assert answer.endswith(heard.body)
+    assert (record.dialect, record.outcome, record.status_code) == (
+        "openai_responses_websocket", outcome, heard.status,
+    )  # fmt: skip
 
 
 def test_a_websocket_where_none_may_pass_is_refused(stage: Stage) -> None:

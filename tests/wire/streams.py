@@ -12,10 +12,10 @@ from llm_metrics_proxy.wire.apis.ollama import OllamaStreamReader
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesStreamReader
 from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.apis.other_operations import OtherStreamReader
-from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.base import ResponseReader
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.json_shrink import shape_of
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.cuts import three_ways
 
 
@@ -33,7 +33,7 @@ def line(**members: Any) -> bytes:
     return compact({"model": "llama3.2", "created_at": "2025-08-04T08:52:19.385406455-07:00", **members}) + b"\n"
 
 
-def facts_of(make: Callable[[], ResponseReader], *pieces: bytes) -> ResponseFacts:
+def facts_of(make: Callable[[], ResponseReader], *pieces: bytes) -> Read:
     """The facts of a body; the same whole, event by event, byte by byte and cut at random, or this fails."""
     found = []
     for cut in (list(pieces), *three_ways(b"".join(pieces))):

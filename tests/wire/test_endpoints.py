@@ -70,7 +70,7 @@ NEW_IN_4_5 = {
     "/encode": Decision(CALLS, "encode", "-", "openai", "-", "-"),
     "/": Decision(BOTH, "generate_root", "-", "-", "-", "-"),
     f"({API})/score": Decision(CALLS, "score", "-", "openai", "-", "-"),
-    f"({API})/classify": Decision(CALLS, "classify", "-", "openai", "-", "-"),
+    f"({API})/classify": Decision(CALLS, "classify", "-", "shared", "-", "-"),
     f"({API})/pooling": Decision(CALLS, "pooling", "-", "openai", "-", "-"),
     f"({API})/messages/batches": Decision(BOTH, "anthropic_batch", "-", "anthropic", "-", "-"),
     f"({API})/messages/batches/b/results": Decision(READS, "-", "anthropic_batch_fetch", "anthropic", "-", "-"),

@@ -201,6 +201,11 @@ def test_words_of_aws_and_cohere_are_known(status: int, word: str, message: str 
     assert classify(said).type == type_
 
 
+def test_an_answer_that_a_guardrail_of_bedrocks_stopped_is_flagged() -> None:
+    found = classify(OutcomeFacts("completed", finish_reason="guardrail_intervened"))
+    assert (found.outcome, found.category, found.type) == ("completed", "policy", "guardrail")
+
+
 def test_a_later_clue_counts_from_its_version_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(error_taxonomy, "CLUES", (*CLUES, Clue("rate_limit", words=("calm_down",), since="98.7.6")))
     told = OutcomeFacts(**_SERVER, upstream_status_code=400, upstream_error_code="calm_down")

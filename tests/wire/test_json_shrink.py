@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.wire.json_shrink import MAX_KEPT_BYTES, JsonShrinker, LargeJson, Shape, shape_of
+from llm_metrics_proxy.wire.json_shrink import MAX_DEPTH, MAX_KEPT_BYTES, JsonShrinker, LargeJson, Shape, shape_of
 from tests.wire.cuts import CALM, cut, random_pieces, three_ways
 
 KEEP: Shape = {b"keep": None, b"also": None}
@@ -137,6 +137,7 @@ class Whole(msgspec.Struct, rename="camel"):
     item_list: list[Item] | None = None
     usage: dict[str, Any] | None = None
     next_one: Item | None = None
+    counted: list[msgspec.Raw] | None = None
 
 
 PART: Shape = {b"kind": None}
@@ -144,21 +145,22 @@ ITEM: Shape = {b"parts": PART, b"extra": None}
 
 
 def test_a_shape_is_what_the_decoder_reads() -> None:
-    assert shape_of(Whole) == {b"itemList": ITEM, b"usage": None, b"nextOne": ITEM}
+    assert shape_of(Whole) == {b"itemList": ITEM, b"usage": None, b"nextOne": ITEM, b"counted": 1}
 
 
 ANY = st.recursive(
     st.none() | st.integers() | TEXT | st.sampled_from(["x" * 9000, "é" * 9000]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["itemList", "usage", "nextOne", "parts", "extra", "kind", "text"]), inner, max_size=4),
+        st.sampled_from(["itemList", "usage", "nextOne", "parts", "extra", "kind", "text", "counted"]), inner,
+        max_size=4),
     max_leaves=15,
 )  # fmt: skip
 
 
-def seen(value: Any, shape: Shape | None, depth: int = 4) -> Any:
+def seen(value: Any, shape: Shape | int | None) -> Any:
     """The oracle: members that the shape does not name are null, the rest is as shallow as what nobody described."""
-    if shape is None:
-        return shallow(value, depth)
+    if shape is None or isinstance(shape, int):
+        return shallow(value, shape or MAX_DEPTH)
     if isinstance(value, list):
         return [[] if isinstance(item, list) else seen(item, shape) for item in value]
     if isinstance(value, dict):
@@ -186,6 +188,19 @@ def test_thousands_of_texts_lose_more_of_themselves_so_that_all_fit() -> None:
     found = json.loads(shrinker.finish())
     assert len(found["itemList"]) == 4000
     assert found["usage"] == {"total": 7}
+
+
+def test_a_list_that_nobody_described_loses_its_end_before_all_is_given_up() -> None:
+    document = {"itemList": [{"extra": list(range(300_000))}], "counted": [{"id": 5}] * 9, "usage": {"total": 7}}
+    for piece_bytes in (65_536, 1000):
+        shrinker = JsonShrinker(shape_of(Whole))
+        for piece in random_pieces(json.dumps(document).encode(), 1, piece_bytes):
+            shrinker.feed(piece)
+        found = json.loads(shrinker.finish())
+        numbers = found["itemList"][0]["extra"]
+        assert 0 < len(numbers) < 300_000
+        assert numbers == list(range(len(numbers)))
+        assert (found["counted"], found["usage"]) == ([{}] * 9, {"total": 7})
 
 
 def large(*pieces: bytes) -> bytes:

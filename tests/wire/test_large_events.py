@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.wire.apis.openai_responses import ResponsesStreamReader
 from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
-from llm_metrics_proxy.wire.base import SAW_TERMINAL, SAW_VISIBLE, ResponseFacts, ResponseReader
+from llm_metrics_proxy.wire.base import SAW_TERMINAL, SAW_VISIBLE, ResponseReader
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.json_shrink import MAX_KEPT_BYTES
 from llm_metrics_proxy.wire.lines import MAX_HELD_BYTES
 from tests.wire import streams
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.cuts import CALM, cut, random_pieces
 from tests.wire.streams import ALL, RESPONSE, RESPONSE_USAGE, compact, line, named, with_bound
 from tests.wire.test_event_reader import ANY, KINDS
@@ -26,7 +26,7 @@ READ = 64 * 1024  # as much as a socket is read at once
 MIB = 1024 * 1024
 
 
-def read(reader: ResponseReader, pieces: list[bytes] | Iterator[bytes]) -> tuple[int, ResponseFacts]:
+def read(reader: ResponseReader, pieces: list[bytes] | Iterator[bytes]) -> tuple[int, Read]:
     seen = 0
     for piece in pieces:
         seen |= reader.feed(piece)

@@ -7,6 +7,7 @@ import pytest
 
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ResponseFacts
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
+from tests.wire.counted import Read
 from tests.wire.streams import facts_of
 
 
@@ -42,7 +43,7 @@ def facts(body: bytes) -> ResponseFacts:
 
 def test_what_nobody_reads_below_the_top_is_not_decoded_in_a_large_body() -> None:
     body = b'{"model":"m","parts":[{"a":1,"huge":{"x":[NaN,1e999]}},{"huge":"\\u00e9"}],"huge":1}'
-    assert facts_of(lambda: _Reader(1), body) == ResponseFacts(response_model="m", tool_call_count=2, terminal=True)
+    assert facts_of(lambda: _Reader(1), body) == Read(response_model="m", tool_call_count=2, terminal=True)
 
 
 def test_a_whole_body_shows_its_bits_at_once_and_one_in_pieces_only_facts() -> None:

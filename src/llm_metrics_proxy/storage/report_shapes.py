@@ -18,7 +18,7 @@ TABLE: Final = "usage_shapes"
 MOST_SHAPES: Final = 4096
 _MOST_MET: Final = 1024
 _NUMBER: Final = re.compile(r'":([0-9][0-9.eE+-]*)')  # negative ones and those in lists stay in the shape
-STORES: Final = "report_stored({0})"
+STORES: Final = "iif({0} IS NULL, NULL, report_stored({0}))"
 # Nothing else is handed to Python: text of other programs may be no Unicode.
 READS: Final = "iif({0} GLOB '~[0-9]*' AND {0} NOT GLOB '*[^-0-9.,:~eE+]*', report_text({0}), {0})"
 _SIGN: Final = "~"

@@ -1,7 +1,6 @@
 """Reads bodies that are one answer, or a JSON array of them: one for each prompt of a request.
 
-Items of an array that are no objects (rows of numbers) say nothing. A large array is made small like any other body;
-a reader's ``drop`` should name what its answers have most of.
+Items of an array that are no objects (rows of numbers) say nothing. A large array is made small like any other body.
 """
 
 from abc import abstractmethod

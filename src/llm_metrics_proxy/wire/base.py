@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from llm_metrics_proxy.record import RAW_COLUMNS, RequestRecord, UsageSource
+from llm_metrics_proxy.record import RAW_COLUMNS, RequestRecord
 
 SAW_TOKEN: Final = 1  # content, reasoning, a tool call or a refusal that is not empty
 SAW_OUTPUT: Final = 2  # visible content (text, tool call or refusal; no reasoning)
@@ -70,22 +70,13 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     response_model: str | None = None
     finish_reason: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    usage_source: UsageSource = UsageSource.NONE
-    usage_rejected: bool = False
     content_chunks: int | None = None  # None: the body was not a stream
     terminal: bool = False  # the body is whole: a finish reason, an end marker, or valid JSON to its end
     malformed: bool = False  # something in it could not be understood
     error: ErrorFacts | None = None
-    cache_write_tokens: int | None = None
     tool_call_count: int | None = None  # None: nothing came that could have held one
     service_tier: str | None = None
     response_id: str | None = None
-    upstream_cost_usd: float | None = None
     refused: bool = False  # the model refused; the finish reason does not say so
     blocked: bool = False  # a filter stopped the prompt or the answer; the finish reason does not always say so
     usage_reported: str | None = None  # JSON, see ``usage_reports``; the token counts are calculated from it

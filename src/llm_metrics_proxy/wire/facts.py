@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, MAX_TOKENS, ResponseFacts
 from llm_metrics_proxy.wire.server_times import ServerTimes
 from llm_metrics_proxy.wire.usage_reports import UsageReports
@@ -40,7 +39,6 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 REFUSED: Final = -1  # a count that was given and cannot be one
-_NO_USAGE: Final = Usage()
 
 
 def token_count(value: object) -> int | None:
@@ -110,7 +108,6 @@ def cost_usd(value: object) -> float | None:
 
 def response_facts(
     *,
-    usage: Usage | None = None,
     reports: UsageReports | None = None,
     times: ServerTimes = None,
     further: Mapping[str, Any] | None = None,
@@ -123,18 +120,8 @@ def response_facts(
     OpenAI ends a refusal with ``stop`` (Responses: ``completed``), as any text. A finish reason that says something
     else, such as a filter, says more.
     """
-    counts = usage or _NO_USAGE
     return ResponseFacts(
         finish_reason=finish_reason,
-        prompt_tokens=counts.prompt_tokens,
-        completion_tokens=counts.completion_tokens,
-        total_tokens=counts.total_tokens,
-        cached_tokens=counts.cached_tokens,
-        reasoning_tokens=counts.reasoning_tokens,
-        usage_source=UsageSource.NONE if counts.is_empty else UsageSource.REPORTED,
-        usage_rejected=counts.rejected,
-        cache_write_tokens=counts.cache_write_tokens,
-        upstream_cost_usd=counts.cost_usd,
         usage_reported=None if reports is None else reports.text,
         further=times if further is None else further,
         refused=refused and finish_reason in ENDS_OF_TEXT,

@@ -132,7 +132,7 @@ class FirstBytes:
             return b""
         dialect = self.dialect
         if dialect.raw:
-            if framing is EVENTS and len(held) < _SEEN_BYTES and not ended:
+            if framing is EVENTS and len(held) < _SEEN_BYTES and not (ended or begun(held).startswith(_CLEAR)):
                 return b""
             framing = self._raw(framing, held)
             self.passes = framing in dialect.raw

@@ -12,7 +12,7 @@ one with an escape every 15 bytes at 240 MB/s, log probabilities, which are near
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final, Optional, get_args, get_origin, get_type_hints
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -20,11 +20,13 @@ MAX_KEPT_BYTES: Final = 1024 * 1024  # of the small document; more is given up
 MAX_STRING_BYTES: Final = 8 * 1024  # 500 characters, the longest text that is stored, need at most 6,000 when escaped
 _MANY_KEPT_BYTES: Final = MAX_KEPT_BYTES // 4  # from here on it must be a list of texts, and types and names are short
 _SHORT_STRING_BYTES: Final = 64
+_MANY_ITEMS_BYTES: Final = MAX_KEPT_BYTES // 2  # from here on lists of anything, such as numbers, lose their ends
 MAX_DEPTH: Final = 4  # of containers that are not described any further, such as a usage or an error
 
-# What somebody reads of an object: members as they are written, and of each one what is read of the objects in it.
-# None: all of it.
-Shape = Mapping[bytes, Optional["Shape"]]
+# What somebody reads of an object: members as they are written, and of each one what is read of the objects in it; or
+# how many containers deep it is read. None: ``MAX_DEPTH``.
+Shape = Mapping[bytes, Union["Shape", int, None]]
+_ONLY_COUNTED: Final = 1  # deep: what is kept as ``Raw`` is looked at from outside
 
 
 @cache
@@ -35,7 +37,9 @@ def shape_of(kind: type[msgspec.Struct]) -> Shape:
     return {written.encode(): _shape_in(hints[name]) for name, written in names}
 
 
-def _shape_in(hint: Any) -> Shape | None:
+def _shape_in(hint: Any) -> Shape | int | None:
+    if hint is msgspec.Raw:
+        return _ONLY_COUNTED
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return shape_of(hint)
     parts = () if get_origin(hint) is dict else get_args(hint)
@@ -122,6 +126,8 @@ class JsonShrinker:
             self._state = self._string
         elif byte == _COMMA:
             self._sound = (len(self._kept), bytes(self._closers))
+            if self._sound[0] > _MANY_ITEMS_BYTES and len(self._closers) > 1:
+                return self._end_list(stop)
         elif byte == _COLON:
             return self._colon(stop)
         elif byte in _CLOSER:
@@ -130,6 +136,20 @@ class JsonShrinker:
             return self._close(data, stop)
         self._kept.append(byte)
         return stop + 1
+
+    def _end_list(self, position: int) -> int:
+        """Behind an item of what nobody described, when much is kept already: leave the others out."""
+        around = self._open_ones[-1]
+        if self._closers[-1] != _ARRAY_END or not isinstance(around, int) or around == _ONLY_COUNTED:
+            self._kept.append(_COMMA)
+        else:
+            self._closers.pop()
+            self._open_ones.pop()
+            self._kept.append(_ARRAY_END)
+            self._sound = (len(self._kept), bytes(self._closers))
+            self._skipped_depth = 1
+            self._state = self._skip
+        return position + 1
 
     def _colon(self, position: int) -> int:
         self._kept.append(_COLON)

@@ -21,11 +21,11 @@ from llm_metrics_proxy.wire.base import (
     SAW_TOKEN,
     ErrorFacts,
     RequestFacts,
-    ResponseFacts,
 )
 from llm_metrics_proxy.wire.facts import Usage
 from llm_metrics_proxy.wire.identity import claimed
 from llm_metrics_proxy.wire.usage_reports import UsageReports
+from tests.wire.counted import Read
 from tests.wire.streams import (
     ANTHROPIC,
     MESSAGE_START,
@@ -137,14 +137,14 @@ ANSWER: dict[str, Any] = {
     "usage": {"input_tokens": 5, "cache_creation_input_tokens": 10, "cache_read_input_tokens": 20, "output_tokens": 7,
               "service_tier": "priority", "cache_creation": {"ephemeral_5m_input_tokens": 10}},
 }  # fmt: skip
-FACTS = ResponseFacts(
+FACTS = Read(
     response_model="claude-x", finish_reason="tool_use", prompt_tokens=35, completion_tokens=7, total_tokens=42,
     cached_tokens=20, cache_write_tokens=10, usage_source=UsageSource.REPORTED, terminal=True, tool_call_count=1,
     service_tier="priority", response_id="msg_1",
 )  # fmt: skip
 
 
-def whole_facts(body: bytes) -> ResponseFacts:
+def whole_facts(body: bytes) -> Read:
     """The same for small and large bodies, or this fails."""
     large = facts_of(lambda: AnthropicBodyReader(1), body)
     assert facts_of(AnthropicBodyReader, body) == large
@@ -194,12 +194,12 @@ def test_an_odd_request_has_no_facts(body: bytes) -> None:
 VISIBLE = SAW_TOKEN | SAW_OUTPUT
 
 
-def stream_facts(*events: bytes) -> ResponseFacts:
+def stream_facts(*events: bytes) -> Read:
     return facts_of(AnthropicStreamReader, *events)
 
 
 def test_a_stream_with_thinking_text_and_a_tool_call() -> None:
-    assert stream_facts(*ANTHROPIC) == ResponseFacts(
+    assert stream_facts(*ANTHROPIC) == Read(
         response_model="claude-x", finish_reason="tool_use", prompt_tokens=40, completion_tokens=89, total_tokens=129,
         cached_tokens=5, cache_write_tokens=10, usage_source=UsageSource.REPORTED, content_chunks=8, terminal=True,
         tool_call_count=1, service_tier="standard", response_id="msg_1",

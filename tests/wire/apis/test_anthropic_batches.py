@@ -12,9 +12,9 @@ from llm_metrics_proxy.wire.apis.anthropic_batches import (
     AnthropicBatchReader,
     BatchResultsReader,
 )
-from llm_metrics_proxy.wire.base import RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.first_bytes import FirstBytes
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.streams import compact, facts_of
 
 USAGE = {
@@ -45,15 +45,15 @@ SUMS: dict[str, Any] = {
 
 
 def test_the_usage_of_all_messages_is_summed() -> None:
-    assert facts_of(BatchResultsReader, *RESULTS) == ResponseFacts(**SUMS)
+    assert facts_of(BatchResultsReader, *RESULTS) == Read(**SUMS)
 
 
 def test_the_last_line_need_not_end() -> None:
-    assert facts_of(BatchResultsReader, RESULTS[0], RESULTS[1][:-1]) == ResponseFacts(**SUMS)
+    assert facts_of(BatchResultsReader, RESULTS[0], RESULTS[1][:-1]) == Read(**SUMS)
 
 
 def test_results_without_a_message_count_nothing() -> None:
-    assert facts_of(BatchResultsReader, ERRORED) == ResponseFacts(service_tier="batch", terminal=True)
+    assert facts_of(BatchResultsReader, ERRORED) == Read(service_tier="batch", terminal=True)
 
 
 def test_a_count_that_cannot_be_one_is_refused() -> None:
@@ -74,7 +74,7 @@ def test_the_request_that_makes_one() -> None:
     assert ANTHROPIC_BATCH.read_request(compact(body)) == RequestFacts(model="claude-x", message_count=2)
     assert ANTHROPIC_BATCH.read_request(b'{"requests": []}') == RequestFacts(message_count=0)
     answer = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "in_progress"}
-    assert facts_of(AnthropicBatchReader, compact(answer)) == ResponseFacts(response_id="msgbatch_1", terminal=True)
+    assert facts_of(AnthropicBatchReader, compact(answer)) == Read(response_id="msgbatch_1", terminal=True)
 
 
 @pytest.mark.parametrize(

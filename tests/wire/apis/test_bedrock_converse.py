@@ -21,12 +21,11 @@ from llm_metrics_proxy.wire.base import (
     SAW_VISIBLE,
     ErrorFacts,
     RequestFacts,
-    ResponseFacts,
 )
 from llm_metrics_proxy.wire.facts import Usage
 from tests.wire.aws_messages import error, event, exception
 from tests.wire.bedrock_streams import CONVERSE, CONVERSE_ANSWER, delta
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.streams import facts_of
 
 ASKED: dict[str, Any] = {
@@ -59,7 +58,7 @@ def test_nonsense_is_refused_and_told(value: object) -> None:
     assert converse_tokens({"usage": counts}) == Usage(None, 2, rejected=True)
 
 
-def body(answer: object) -> ResponseFacts:
+def body(answer: object) -> Read:
     return facts_of(ConverseBodyReader, json.dumps(answer).encode())
 
 

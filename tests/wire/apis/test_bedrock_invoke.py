@@ -20,7 +20,7 @@ from llm_metrics_proxy.wire.token_counts import tokens_from
 from tests.wire.apis.test_anthropic import ANSWER as MESSAGE
 from tests.wire.aws_messages import chunk, event, exception
 from tests.wire.bedrock_streams import COHERE_V1_ANSWER, CONVERSE_ANSWER, INVOKED, INVOKED_CLAUDE, METRICS
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.streams import facts_of
 
 HELLO = [{"role": "user", "content": "Hi"}]
@@ -78,7 +78,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], Usage | None, str | None, int | None]] 
 }  # fmt: skip
 
 
-def counts(facts: ResponseFacts) -> Usage | None:
+def counts(facts: Read) -> Usage | None:
     found = Usage(
         facts.prompt_tokens, facts.completion_tokens, facts.total_tokens, facts.cached_tokens,
         facts.reasoning_tokens, facts.usage_rejected, facts.cache_write_tokens,
@@ -93,6 +93,16 @@ def test_a_whole_answer_in_any_makers_words(name: str) -> None:
     assert counts(facts) == usage
     assert (facts.finish_reason, facts.tool_call_count) == (reason, calls)
     assert (facts.terminal, facts.malformed, facts.error) == (True, False, None)
+
+
+@pytest.mark.parametrize("odd", [[], {}, 7, [[[]]]])
+@pytest.mark.parametrize("name", ["type", "stop_reason", "finish_reason", "message", "text", "toolUse", "tokenCount"])
+def test_a_value_of_another_type_costs_no_other(name: str, odd: object) -> None:
+    parts = [{name: odd}, {"type": "tool_use", "finish_reason": "stop"}]
+    usage = {"input_tokens": 5, "output_tokens": 3}
+    answer = {"content": parts, "choices": parts, "output": {"message": {"content": parts}}, name: odd, "usage": usage}
+    facts = facts_of(InvokeBodyReader, json.dumps(answer).encode())
+    assert (facts.prompt_tokens, facts.tool_call_count, facts.finish_reason) == (5, 1, "stop")
 
 
 HEAD = {

@@ -13,11 +13,10 @@ from llm_metrics_proxy.wire.base import (
     SAW_VISIBLE,
     ErrorFacts,
     RequestFacts,
-    ResponseFacts,
 )
 from llm_metrics_proxy.wire.facts import Usage
 from tests.wire.bedrock_streams import COHERE, COHERE_ANSWER, COHERE_USAGE, told
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.streams import facts_of, named
 
 
@@ -63,7 +62,7 @@ def test_the_billed_tokens_count_and_the_models_own_only_without_them(report: di
     assert cohere_tokens({}) == Usage()
 
 
-def body(answer: object) -> ResponseFacts:
+def body(answer: object) -> Read:
     return facts_of(CohereBodyReader, json.dumps(answer).encode())
 
 

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.wire.apis.cohere_v1 import CohereV1BodyReader, CohereV1StreamReader
-from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, SAW_VISIBLE, ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, SAW_VISIBLE, ErrorFacts
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.sse import SseReader
 from tests.wire.bedrock_streams import COHERE_META, COHERE_V1, COHERE_V1_ANSWER
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.streams import compact, facts_of
 
 
-def body(answer: object) -> ResponseFacts:
+def body(answer: object) -> Read:
     return facts_of(CohereV1BodyReader, json.dumps(answer).encode())
 
 

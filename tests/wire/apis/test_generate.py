@@ -14,7 +14,7 @@ from llm_metrics_proxy.wire.apis.generate import (
     GenerateStreamReader,
 )
 from llm_metrics_proxy.wire.base import SAW_TERMINAL, SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.cuts import three_ways
 from tests.wire.streams import compact, facts_of
 
@@ -60,7 +60,7 @@ VLLM_USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 
 def test_a_stream_of_sglang_repeats_its_text_and_ends_with_the_counts() -> None:
-    assert facts_of(GenerateStreamReader, *SGLANG) == ResponseFacts(content_chunks=2, **SGLANG_FACTS)
+    assert facts_of(GenerateStreamReader, *SGLANG) == Read(content_chunks=2, **SGLANG_FACTS)
 
 
 def test_a_stream_of_sglang_for_several_prompts_is_summed() -> None:
@@ -88,12 +88,12 @@ def test_a_stream_of_sglang_that_breaks_off_keeps_its_running_counts() -> None:
 
 
 def test_a_stream_of_tgi() -> None:
-    assert facts_of(GenerateStreamReader, *TGI) == ResponseFacts(content_chunks=2, **TGI_FACTS)
+    assert facts_of(GenerateStreamReader, *TGI) == Read(content_chunks=2, **TGI_FACTS)
 
 
 def test_a_stream_of_tgi_without_details_ends_without_counts() -> None:
     found = facts_of(GenerateStreamReader, *TGI[:2], token(3, "", special=True, generated_text="Hi!"))
-    assert found == ResponseFacts(content_chunks=2, terminal=True)
+    assert found == Read(content_chunks=2, terminal=True)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_what_one_event_shows(piece: bytes, bits: int) -> None:
 )  # fmt: skip
 def test_whole_answers_alone_or_in_a_list(answer: dict[str, Any], facts: dict[str, Any], as_list: bool) -> None:
     body = json.dumps([answer] if as_list else answer).encode()
-    assert facts_of(GenerateBodyReader, body) == ResponseFacts(**facts)
+    assert facts_of(GenerateBodyReader, body) == Read(**facts)
 
 
 def test_a_list_of_answers_is_summed_small_or_large() -> None:
@@ -152,7 +152,7 @@ def test_a_list_that_breaks_off_keeps_the_answers_that_came() -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b"[[0.1, 0.2], [0.3]]", b"[0.5]", b'["x"]'])
 def test_an_array_of_anything_else_says_nothing(body: bytes) -> None:
-    assert facts_of(GenerateBodyReader, body) == ResponseFacts(terminal=True)
+    assert facts_of(GenerateBodyReader, body) == Read(terminal=True)
 
 
 ABORT = {"type": "abort", "message": "Input is too long", "status_code": 400, "err_type": "BadRequestError"}

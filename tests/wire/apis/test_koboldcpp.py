@@ -13,7 +13,8 @@ from llm_metrics_proxy.wire.apis.koboldcpp import (
     KoboldBodyReader,
     KoboldStreamReader,
 )
-from llm_metrics_proxy.wire.base import SAW_TERMINAL, SAW_VISIBLE, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_TERMINAL, SAW_VISIBLE, RequestFacts
+from tests.wire.counted import Read
 from tests.wire.streams import compact, facts_of
 
 
@@ -32,7 +33,7 @@ ANSWER: dict[str, Any] = {
 
 def test_a_stream_has_times_and_an_end_and_no_counts() -> None:
     found = facts_of(KoboldStreamReader, *STREAM)
-    assert found == ResponseFacts(content_chunks=3, finish_reason="stop", terminal=True)
+    assert found == Read(content_chunks=3, finish_reason="stop", terminal=True)
 
 
 def test_a_last_event_may_bring_text() -> None:
@@ -41,7 +42,7 @@ def test_a_last_event_may_bring_text() -> None:
 
 
 def test_a_whole_answer() -> None:
-    assert facts_of(KoboldBodyReader, compact(ANSWER)) == ResponseFacts(
+    assert facts_of(KoboldBodyReader, compact(ANSWER)) == Read(
         finish_reason="length", prompt_tokens=5, completion_tokens=2, total_tokens=7,
         usage_source=UsageSource.REPORTED, terminal=True,
     )  # fmt: skip

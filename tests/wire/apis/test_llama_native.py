@@ -7,7 +7,8 @@ import pytest
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.llama_native import LlamaBodyReader, LlamaRequest, LlamaStreamReader
-from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, RequestFacts
+from tests.wire.counted import Read
 from tests.wire.streams import compact, facts_of
 
 END: dict[str, Any] = {
@@ -30,17 +31,17 @@ def said(text: str) -> bytes:
     return event(index=0, content=text, tokens=[7], stop=False, id_slot=0, tokens_predicted=1, tokens_evaluated=12)
 
 
-def facts(*events: bytes) -> ResponseFacts:
+def facts(*events: bytes) -> Read:
     return facts_of(LlamaStreamReader, *events)
 
 
 def test_a_stream() -> None:
-    assert facts(said("The"), said(" sky"), said("!"), event(**END)) == ResponseFacts(content_chunks=3, **COUNTED)
+    assert facts(said("The"), said(" sky"), said("!"), event(**END)) == Read(content_chunks=3, **COUNTED)
 
 
 def test_a_whole_answer() -> None:
     body = json.dumps({**END, "content": "The sky!"}).encode()
-    assert facts_of(LlamaBodyReader, body) == facts_of(lambda: LlamaBodyReader(1), body) == ResponseFacts(**COUNTED)
+    assert facts_of(LlamaBodyReader, body) == facts_of(lambda: LlamaBodyReader(1), body) == Read(**COUNTED)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_a_server_that_answers_as_openai_does_is_understood_too() -> None:
         event(choices=[], usage={"prompt_tokens": 4, "completion_tokens": 1}),
         b"data: [DONE]\n\n",
     ]
-    assert facts(*stream) == ResponseFacts(
+    assert facts(*stream) == Read(
         response_model="m", finish_reason="stop", prompt_tokens=4, completion_tokens=1, total_tokens=5,
         content_chunks=1, usage_source=UsageSource.REPORTED, terminal=True, response_id="cmpl-1",
     )  # fmt: skip

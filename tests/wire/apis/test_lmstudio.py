@@ -8,8 +8,8 @@ import pytest
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.lmstudio import LMSTUDIO_CHAT, LmStudioBodyReader, LmStudioStreamReader
-from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
-from tests.wire.counted import counted
+from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, SAW_TOKEN, SAW_VISIBLE, RequestFacts
+from tests.wire.counted import Read, counted
 from tests.wire.streams import facts_of, named
 
 STATS = {
@@ -56,11 +56,11 @@ COUNTED: dict[str, Any] = {
 
 
 def test_a_stream() -> None:
-    assert facts_of(LmStudioStreamReader, *STREAM) == ResponseFacts(content_chunks=5, **COUNTED)
+    assert facts_of(LmStudioStreamReader, *STREAM) == Read(content_chunks=5, **COUNTED)
 
 
 def test_a_whole_answer() -> None:
-    assert facts_of(LmStudioBodyReader, json.dumps(RESULT).encode()) == ResponseFacts(**COUNTED)
+    assert facts_of(LmStudioBodyReader, json.dumps(RESULT).encode()) == Read(**COUNTED)
 
 
 @pytest.mark.parametrize(
@@ -128,4 +128,4 @@ def test_the_last_event_may_be_large() -> None:
     reader = LmStudioStreamReader()
     for piece in (*STREAM[:-1], named("chat.end", result=long)):
         reader.feed(piece)
-    assert counted(reader) == ResponseFacts(content_chunks=5, **COUNTED)
+    assert counted(reader) == Read(content_chunks=5, **COUNTED)

@@ -13,7 +13,8 @@ from llm_metrics_proxy.wire.apis.mistral import (
     ConversationBodyReader,
     ConversationStreamReader,
 )
-from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, SAW_TOKEN, SAW_VISIBLE, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, SAW_TOKEN, SAW_VISIBLE, RequestFacts
+from tests.wire.counted import Read
 from tests.wire.streams import compact, facts_of, named
 
 USAGE = {
@@ -52,7 +53,7 @@ STREAM = [
 
 
 def test_a_stream() -> None:
-    assert facts_of(ConversationStreamReader, *STREAM) == ResponseFacts(content_chunks=6, **COUNTED)
+    assert facts_of(ConversationStreamReader, *STREAM) == Read(content_chunks=6, **COUNTED)
 
 
 def test_a_whole_answer() -> None:
@@ -64,12 +65,12 @@ def test_a_whole_answer() -> None:
             {"type": "function.call", "name": "look", "tool_call_id": "c1", "arguments": "{}"},
         ],
     }  # fmt: skip
-    assert facts_of(ConversationBodyReader, compact(answer)) == ResponseFacts(**COUNTED)
+    assert facts_of(ConversationBodyReader, compact(answer)) == Read(**COUNTED)
 
 
 def test_an_answer_of_openais_conversations_has_no_usage() -> None:
     found = facts_of(ConversationBodyReader, compact({"id": "conv_1", "object": "conversation", "metadata": {}}))
-    assert found == ResponseFacts(terminal=True)
+    assert found == Read(terminal=True)
 
 
 @pytest.mark.parametrize(

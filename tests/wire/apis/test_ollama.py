@@ -20,10 +20,9 @@ from llm_metrics_proxy.wire.base import (
     SAW_TOKEN,
     ErrorFacts,
     RequestFacts,
-    ResponseFacts,
 )
 from llm_metrics_proxy.wire.first_bytes import FirstBytes
-from tests.wire.counted import with_counts
+from tests.wire.counted import Read, with_counts
 from tests.wire.streams import OLLAMA, OLLAMA_END, facts_of, line, said
 
 COUNTED: dict[str, Any] = {
@@ -35,7 +34,7 @@ COUNTED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def whole_facts(value: object) -> ResponseFacts:
+def whole_facts(value: object) -> Read:
     """The same for small and large bodies, or this fails."""
     body = json.dumps(value).encode()
     large = facts_of(lambda: OllamaBodyReader(1), body)
@@ -46,24 +45,24 @@ def whole_facts(value: object) -> ResponseFacts:
 def test_a_chat_answer() -> None:
     calls = [{"function": {"name": "f", "arguments": {"a": {"b": 1}}}}] * 2
     answer = {"model": "m", "message": {"role": "assistant", "content": "Hi", "tool_calls": calls}, **OLLAMA_END}
-    assert whole_facts(answer) == ResponseFacts(
+    assert whole_facts(answer) == Read(
         response_model="m", finish_reason="stop", terminal=True, tool_call_count=2, **COUNTED
     )  # fmt: skip
 
 
 def test_a_generated_answer_with_its_context() -> None:
     answer = {"model": "m", "response": "Hi", "context": list(range(5000)), **OLLAMA_END}
-    assert whole_facts(answer) == ResponseFacts(response_model="m", finish_reason="stop", terminal=True, **COUNTED)
+    assert whole_facts(answer) == Read(response_model="m", finish_reason="stop", terminal=True, **COUNTED)
 
 
 def test_embeddings_have_a_prompt_only() -> None:
     answer = {"model": "m", "embeddings": [[0.1] * 500] * 3, "total_duration": 14_143_917, "load_duration": 1_019_500,
               "prompt_eval_count": 8}  # fmt: skip
-    assert whole_facts(answer) == ResponseFacts(
+    assert whole_facts(answer) == Read(
         response_model="m", prompt_tokens=8, usage_source=UsageSource.REPORTED, terminal=True,
         further={"server_total_ms": 14.143917, "server_load_ms": 1.0195},
     )  # fmt: skip
-    assert whole_facts({"embedding": [0.5] * 900}) == ResponseFacts(terminal=True)
+    assert whole_facts({"embedding": [0.5] * 900}) == Read(terminal=True)
 
 
 def test_an_error_with_a_good_status_is_an_error() -> None:
@@ -103,19 +102,19 @@ def test_an_odd_request_has_no_facts(body: bytes) -> None:
 VISIBLE = SAW_TOKEN | SAW_OUTPUT
 
 
-def stream_facts(*lines: bytes) -> ResponseFacts:
+def stream_facts(*lines: bytes) -> Read:
     return facts_of(OllamaStreamReader, *lines)
 
 
 def test_a_chat_with_thinking_text_and_a_tool_call() -> None:
-    assert stream_facts(*OLLAMA) == ResponseFacts(
+    assert stream_facts(*OLLAMA) == Read(
         response_model="llama3.2", finish_reason="stop", content_chunks=6, terminal=True, tool_call_count=1, **COUNTED
     )
 
 
 def test_a_generation() -> None:
     lines = [line(response=word, done=False) for word in ("The", " sky", " is")]
-    assert stream_facts(*lines, line(response="", context=[1, 2, 3], **OLLAMA_END)) == ResponseFacts(
+    assert stream_facts(*lines, line(response="", context=[1, 2, 3], **OLLAMA_END)) == Read(
         response_model="llama3.2", finish_reason="stop", content_chunks=3, terminal=True, **COUNTED
     )
 
@@ -177,11 +176,11 @@ class AnswerReader:
             data = self.first.take(data)
         return 0 if self.first.reader is None else self.first.reader.feed(data)
 
-    def finish(self) -> ResponseFacts:
+    def finish(self) -> Read:
         return with_counts(self.first.finish(), OLLAMA_CHAT)
 
 
-def answer_facts(*pieces: bytes) -> ResponseFacts:
+def answer_facts(*pieces: bytes) -> Read:
     return facts_of(AnswerReader, *pieces)
 
 

@@ -13,7 +13,7 @@ from llm_metrics_proxy.wire.apis.openai_body import OpenAIBodyReader
 from llm_metrics_proxy.wire.apis.openai_usage import read_usage
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_TERMINAL, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.facts import short_text
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.cuts import CALM, cut, random_pieces, three_ways
 
 CHAT: dict[str, Any] = {
@@ -36,7 +36,7 @@ CHAT: dict[str, Any] = {
         "completion_tokens_details": {"reasoning_tokens": 2},
     },
 }
-CHAT_FACTS = ResponseFacts(
+CHAT_FACTS = Read(
     response_model="m", finish_reason="stop", prompt_tokens=9, completion_tokens=12, total_tokens=21, cached_tokens=3,
     reasoning_tokens=2, usage_source=UsageSource.REPORTED, terminal=True, tool_call_count=0, response_id="chatcmpl-1",
 )  # fmt: skip
@@ -44,14 +44,14 @@ SMALL = 1  # so low a bound that every body counts as large
 LARGE = 1 << 20
 
 
-def read(pieces: list[bytes], bound: int) -> ResponseFacts:
+def read(pieces: list[bytes], bound: int) -> Read:
     reader = OpenAIBodyReader(bound)
     for piece in pieces:
         reader.feed(piece)
     return counted(reader)
 
 
-def facts(body: bytes) -> ResponseFacts:
+def facts(body: bytes) -> Read:
     """The facts; the same for every cut and for every bound, or this fails."""
     found = [read(pieces, bound) for pieces in three_ways(body) for bound in (SMALL, 40, LARGE)]
     assert all(other == found[0] for other in found)
@@ -86,7 +86,7 @@ def test_one_refusal_among_several_choices_is_told() -> None:
     assert facts(json.dumps({**CHAT, "choices": choices}).encode()).refused
 
 
-def oracle(body: bytes) -> ResponseFacts:
+def oracle(body: bytes) -> Read:
     """The slow way: everything decoded, then looked at."""
     document = json.loads(body)
     usage = read_usage(document["usage"]) if isinstance(document.get("usage"), dict) else read_usage({})
@@ -99,7 +99,7 @@ def oracle(body: bytes) -> ResponseFacts:
     model, number = document.get("model"), document.get("id")
     messages = [choice.get("message") for choice in choices if isinstance(choice, dict)]
     calls = [message.get("tool_calls") for message in messages if isinstance(message, dict)]
-    return ResponseFacts(
+    return Read(
         response_model=model[:256] if isinstance(model, str) and model else None,
         finish_reason=min(reasons)[2][:256] if reasons else None,
         prompt_tokens=usage.prompt_tokens,
@@ -140,7 +140,7 @@ def test_embeddings_have_no_completion() -> None:
         "model": "e",
         "usage": {"prompt_tokens": 8, "total_tokens": 8},
     }
-    assert facts(json.dumps(body).encode()) == ResponseFacts(
+    assert facts(json.dumps(body).encode()) == Read(
         response_model="e", prompt_tokens=8, total_tokens=8, usage_source=UsageSource.REPORTED, terminal=True
     )
 
@@ -161,7 +161,7 @@ def test_the_finish_reason_is_that_of_the_lowest_index_that_gave_one() -> None:
     ],
 )  # fmt: skip
 def test_an_error_inside_a_success_is_an_error(body: dict[str, Any], error: ErrorFacts) -> None:
-    assert facts(json.dumps(body).encode()) == ResponseFacts(error=error, terminal=True)
+    assert facts(json.dumps(body).encode()) == Read(error=error, terminal=True)
 
 
 def test_an_error_inside_a_choice_is_an_error_too() -> None:
@@ -240,7 +240,7 @@ def test_bytes_that_are_no_unicode_in_a_key_cost_the_same_however_the_body_is_cu
 
 
 def test_an_empty_body_has_no_facts() -> None:
-    assert facts(b"") == ResponseFacts()
+    assert facts(b"") == Read()
 
 
 @pytest.mark.parametrize("body", [b"[1]", b"}", b'{"model":}', b"<html></html>", b"{}{}", b'{"model":"m"}x'])

@@ -4,7 +4,8 @@ import pytest
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.openai_realtime import RealtimeReader, model_in_query
-from llm_metrics_proxy.wire.base import ErrorFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import ErrorFacts
+from tests.wire.counted import Read
 from tests.wire.streams import facts_of
 from tests.wire.test_websocket import CLOSE, event, frame
 
@@ -22,12 +23,12 @@ def done(usage: object = USAGE, *output: object) -> bytes:
     return event("response.done", response={"id": "r", "status": "completed", "output": output, "usage": usage})
 
 
-def facts(*frames: bytes) -> ResponseFacts:
+def facts(*frames: bytes) -> Read:
     return facts_of(RealtimeReader, *frames)
 
 
 def test_a_session_of_two_responses() -> None:
-    assert facts(CREATED, SOUND, done(USAGE, CALL), SOUND, SOUND, done(USAGE, {"type": "message"})) == ResponseFacts(
+    assert facts(CREATED, SOUND, done(USAGE, CALL), SOUND, SOUND, done(USAGE, {"type": "message"})) == Read(
         response_model="gpt-realtime", prompt_tokens=264, completion_tokens=242, total_tokens=506, cached_tokens=128,
         usage_source=UsageSource.REPORTED, terminal=True, tool_call_count=1,
     )  # fmt: skip
@@ -166,11 +167,11 @@ def test_a_failed_response_is_paid_for_too() -> None:
 
 def test_what_is_no_json_or_no_websocket_is_passed_over() -> None:
     assert facts(frame(b"response.done {"), frame(b'"response.done"'), done()).total_tokens == 253
-    assert facts(b"\xff\xff\xff") == ResponseFacts(terminal=True, malformed=True)
+    assert facts(b"\xff\xff\xff") == Read(terminal=True, malformed=True)
 
 
 def test_compressed_messages_are_not_read() -> None:
-    assert facts(frame(b'{"type":"response.done"}', rsv1=True)) == ResponseFacts(terminal=True)
+    assert facts(frame(b'{"type":"response.done"}', rsv1=True)) == Read(terminal=True)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from llm_metrics_proxy.wire.base import (
     SAW_TOKEN,
     ErrorFacts,
     RequestFacts,
-    ResponseFacts,
 )
 from llm_metrics_proxy.wire.facts import Usage
+from tests.wire.counted import Read
 from tests.wire.streams import COMPLETED, OUTPUT, RESPONSE, RESPONSE_USAGE, RESPONSES, facts_of, named, response_delta
 from tests.wire.streams import response_event as whole
 
@@ -34,7 +34,7 @@ COUNTED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def whole_facts(value: object) -> ResponseFacts:
+def whole_facts(value: object) -> Read:
     """The same for small and large bodies, or this fails."""
     body = json.dumps(value).encode()
     large = facts_of(lambda: ResponsesBodyReader(1), body)
@@ -43,7 +43,7 @@ def whole_facts(value: object) -> ResponseFacts:
 
 
 def test_a_whole_answer() -> None:
-    assert whole_facts(ANSWER) == ResponseFacts(
+    assert whole_facts(ANSWER) == Read(
         response_model="gpt-x", finish_reason="completed", terminal=True, tool_call_count=1, service_tier="default",
         response_id="resp_1", **COUNTED,
     )  # fmt: skip
@@ -123,12 +123,12 @@ def test_an_odd_request_has_no_facts(body: bytes) -> None:
 VISIBLE = SAW_TOKEN | SAW_OUTPUT
 
 
-def stream_facts(*events: bytes) -> ResponseFacts:
+def stream_facts(*events: bytes) -> Read:
     return facts_of(ResponsesStreamReader, *events)
 
 
 def test_a_stream_with_reasoning_text_and_a_call() -> None:
-    assert stream_facts(*RESPONSES) == ResponseFacts(
+    assert stream_facts(*RESPONSES) == Read(
         response_model="gpt-x", finish_reason="completed", content_chunks=7, terminal=True, tool_call_count=1,
         service_tier="default", response_id="resp_1", **COUNTED,
     )  # fmt: skip
@@ -219,3 +219,36 @@ def test_what_was_written_to_a_cache_and_what_xai_adds_is_read(where: str) -> No
     xai = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 45, "cost_in_usd_ticks": 10_000_000_000}
     details = {"output_tokens_details": {"reasoning_tokens": 30}}
     assert responses_tokens({where: xai | details}) == Usage(10, 35, 45, None, 30, cost_usd=1.0)
+
+
+WRITTEN = SAW_TOKEN | SAW_OUTPUT
+
+
+@pytest.mark.parametrize(
+    ("event", "shows"),
+    [
+        (
+            named("response.image_generation_call.partial_image", partial_image_b64="iVBORw0", partial_image_index=0),
+            WRITTEN,
+        ),
+        (named("response.image_generation_call.partial_image", partial_image_b64=""), 0),
+        (named("response.image_generation_call.generating"), 0),
+        (response_delta("response.audio.delta", "UklGRg"), WRITTEN),
+        (response_delta("response.output_audio.delta", "UklGRg"), WRITTEN),
+        (response_delta("response.output_audio_transcript.delta", "Hi"), WRITTEN),
+        (response_delta("response.mcp_call_arguments.delta", "{"), WRITTEN),
+        (response_delta("response.code_interpreter_call_code.delta", "import"), WRITTEN),
+        (response_delta("response.custom_tool_call_input.delta", "*** Begin"), WRITTEN),
+        (response_delta("response.shell_call_command.delta", "ls"), WRITTEN),
+        (response_delta("response.reasoning_text.delta", "Hm"), SAW_TOKEN),
+        (response_delta("response.reasoning_summary_text.delta", "Hm"), SAW_TOKEN),
+        (response_delta("response.shell_call_output_content.delta", {"stdout": "a"}), 0),  # the server's own tool
+        (named("response.web_search_call.searching"), 0),
+        (response_delta("response.output_text.delta", ""), 0),
+    ],
+)
+def test_everything_that_a_model_puts_out_is_content(event: bytes, shows: int) -> None:
+    reader = ResponsesStreamReader()
+    reader.feed(whole("response.created"))
+    assert reader.feed(event) == shows
+    assert reader.content_chunks == bool(shows)

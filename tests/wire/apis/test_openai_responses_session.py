@@ -16,11 +16,10 @@ from llm_metrics_proxy.wire.base import (
     SAW_TOKEN,
     ErrorFacts,
     RequestFacts,
-    ResponseFacts,
 )
 from llm_metrics_proxy.wire.deflate import Deflate
 from llm_metrics_proxy.wire.websocket import FrameReader
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.streams import OUTPUT, RESPONSE, RESPONSE_USAGE, facts_of
 from tests.wire.test_deflate import Compressor, deflated
 from tests.wire.test_websocket import CLOSE, event, frame
@@ -56,7 +55,7 @@ def told(error: object = LOST) -> bytes:
 TURN = BEGIN + THOUGHT + WORD + end()
 
 
-def facts(*frames: bytes) -> ResponseFacts:
+def facts(*frames: bytes) -> Read:
     return facts_of(ResponsesSession, *frames)
 
 
@@ -64,7 +63,7 @@ def test_a_session_of_two_responses_is_their_sum_and_ends_as_the_last() -> None:
     last = (
         BEGIN + WORD * 3 + end("response.incomplete", id="resp_2", incomplete_details={"reason": "max_output_tokens"})
     )
-    assert facts(LIMITS, TURN, LIMITS, last, CLOSING) == ResponseFacts(
+    assert facts(LIMITS, TURN, LIMITS, last, CLOSING) == Read(
         response_model="gpt-x", prompt_tokens=74, completion_tokens=22, total_tokens=96, cached_tokens=32,
         reasoning_tokens=8, usage_source=UsageSource.REPORTED, terminal=True, tool_call_count=2, content_chunks=5,
         finish_reason="max_output_tokens", response_id="resp_2", service_tier="auto",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.openai_stream import OpenAIStreamReader
 from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, ErrorFacts, ResponseFacts
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.cuts import CALM, cut, three_ways
 
 VISIBLE = SAW_TOKEN | SAW_OUTPUT
@@ -34,7 +34,7 @@ def saw(stream: bytes) -> int:
     return OpenAIStreamReader().feed(stream)
 
 
-def facts(*events: bytes) -> ResponseFacts:
+def facts(*events: bytes) -> Read:
     """The facts of a stream; the same for every cut, or this fails."""
     found = []
     for pieces in three_ways(b"".join(events)):
@@ -57,7 +57,7 @@ def test_a_chat_stream_with_usage_at_its_end() -> None:
                      "prompt_tokens_details": {"cached_tokens": 4},
                      "completion_tokens_details": {"reasoning_tokens": 1}}),
         DONE,
-    ) == ResponseFacts(
+    ) == Read(
         response_model="m", finish_reason="stop", prompt_tokens=9, completion_tokens=2, total_tokens=11,
         cached_tokens=4, reasoning_tokens=1, usage_source=UsageSource.REPORTED, content_chunks=2, terminal=True,
         tool_call_count=0,
@@ -123,7 +123,7 @@ def test_what_one_choice_shows(choice: dict[str, Any], bits: int) -> None:
 @pytest.mark.parametrize("value", [{}, {"choices": []}, {"choices": None}, {"choices": [None]}, {"choices": {}}])
 def test_a_chunk_without_choices_shows_nothing(value: object) -> None:
     assert saw(event(value)) == 0
-    assert facts(event(value)) == ResponseFacts(content_chunks=0)
+    assert facts(event(value)) == Read(content_chunks=0)
 
 
 def test_one_odd_choice_does_not_cost_the_others() -> None:
@@ -138,7 +138,7 @@ def test_azure_begins_with_an_empty_model_and_no_choices() -> None:
         event({"choices": [delta("stop")], "model": "other"}),
         DONE,
     )
-    assert facts(*stream) == ResponseFacts(
+    assert facts(*stream) == Read(
         response_model="gpt-4o-2024", finish_reason="stop", content_chunks=1, terminal=True, tool_call_count=0
     )
 
@@ -227,7 +227,7 @@ def test_nonsense_counts_are_refused_and_told() -> None:
 
 @pytest.mark.parametrize("usage", ["many", 7, [], True])
 def test_a_usage_that_is_no_object_is_no_report(usage: object) -> None:
-    assert facts(chunk(usage=usage), DONE) == ResponseFacts(response_model="m", content_chunks=0, terminal=True)
+    assert facts(chunk(usage=usage), DONE) == Read(response_model="m", content_chunks=0, terminal=True)
 
 
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"1" * 5000, b"99999999999999999999", b"-1"])
@@ -272,7 +272,7 @@ def test_a_refusal_that_is_empty_or_breaks_off_is_none() -> None:
 def test_the_end_marker_alone_is_terminal_and_so_is_a_finish_reason_alone() -> None:
     assert saw(DONE) == SAW_TERMINAL
     assert saw(b"data:  [DONE] \n\n") == SAW_TERMINAL
-    assert facts(DONE) == ResponseFacts(terminal=True, content_chunks=0)
+    assert facts(DONE) == Read(terminal=True, content_chunks=0)
     assert facts(chunk(delta("stop"))).terminal
     assert not facts(chunk(delta(content="x"))).terminal
 
@@ -351,7 +351,7 @@ def test_an_end_marker_without_its_blank_line_counts() -> None:
 
 
 def test_an_empty_stream_has_no_facts() -> None:
-    assert facts() == ResponseFacts(content_chunks=0)
+    assert facts() == Read(content_chunks=0)
 
 
 def test_crlf_streams_read_the_same() -> None:

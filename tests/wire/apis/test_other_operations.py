@@ -7,11 +7,12 @@ import pytest
 
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.other_operations import OtherBodyReader, OtherRequest, OtherStreamReader
-from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_ERROR, SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, RequestFacts
+from tests.wire.counted import Read
 from tests.wire.streams import TRANSCRIPT, facts_of, named
 
 
-def facts(value: object) -> ResponseFacts:
+def facts(value: object) -> Read:
     """The same for small and large bodies, or this fails."""
     body = json.dumps(value).encode()
     large = facts_of(lambda: OtherBodyReader(1), body)
@@ -39,7 +40,7 @@ def test_token_counts_under_each_of_their_names(answer: Any, counts: tuple[int |
 
 
 def test_a_streamed_transcription() -> None:
-    assert facts_of(OtherStreamReader, *TRANSCRIPT) == ResponseFacts(
+    assert facts_of(OtherStreamReader, *TRANSCRIPT) == Read(
         prompt_tokens=14, completion_tokens=4, total_tokens=18, usage_source=UsageSource.REPORTED, content_chunks=2,
         terminal=True,
     )  # fmt: skip

@@ -7,15 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.wire.apis.anthropic_batches import BatchResultsReader
+from llm_metrics_proxy.wire.apis.bedrock_converse import ConverseStreamReader
+from llm_metrics_proxy.wire.apis.bedrock_invoke import InvokeStreamReader
+from llm_metrics_proxy.wire.apis.cohere import CohereStreamReader
+from llm_metrics_proxy.wire.apis.cohere_v1 import CohereV1StreamReader
 from llm_metrics_proxy.wire.apis.generate import GenerateStreamReader
 from llm_metrics_proxy.wire.apis.koboldcpp import KoboldStreamReader
 from llm_metrics_proxy.wire.apis.lmstudio import LmStudioStreamReader
 from llm_metrics_proxy.wire.apis.mistral import ConversationStreamReader
 from llm_metrics_proxy.wire.event_reader import EventReader
+from tests.wire import bedrock_streams
 from tests.wire.apis import test_anthropic_batches, test_generate, test_koboldcpp, test_lmstudio, test_mistral
 from tests.wire.counted import counted
 from tests.wire.cuts import CALM
-from tests.wire.streams import named
+from tests.wire.streams import compact, named
 
 WORDS = ("a", "b c", 'a "quote"', "schön", "", "[DONE]", "}", "line\nbreak")
 NOISE = [b": keep-alive\n\n", b"data: [DONE]\n\n", b"\xff\n", b"\n\n", b'event: error\ndata: {"error":"x"}\n\n']
@@ -33,6 +38,27 @@ STREAMS: dict[str, tuple[Callable[[], EventReader], list[bytes]]] = {
          *(test_generate.event(text=word, meta_info=test_generate.meta(len(word))) for word in WORDS)],
     ),
     "anthropic-batch": (BatchResultsReader, test_anthropic_batches.RESULTS),
+    "cohere": (
+        CohereStreamReader,
+        [*bedrock_streams.COHERE,
+         *(bedrock_streams.told("content-delta", content={"text": word}) for word in WORDS),
+         *(bedrock_streams.told("content-delta", content={"thinking": word}) for word in WORDS),
+         *(bedrock_streams.told("tool-plan-delta", tool_plan=word) for word in WORDS)],
+    ),
+    "cohere-v1": (
+        CohereV1StreamReader,
+        [*bedrock_streams.COHERE_V1,
+         *(compact({"event_type": "text-generation", "text": word}) + b"\n" for word in WORDS)],
+    ),
+    "bedrock-converse": (
+        ConverseStreamReader,
+        [*bedrock_streams.CONVERSE, *(bedrock_streams.delta(0, text=word) for word in WORDS)],
+    ),
+    "bedrock-invoke": (
+        InvokeStreamReader,
+        [*bedrock_streams.INVOKED_CLAUDE,
+         *(event for events, _ in bedrock_streams.INVOKED.values() for event in events)],
+    ),
 }  # fmt: skip
 
 

@@ -190,7 +190,7 @@ class _Parts(_Counted, gc=False):
 
 
 class _Block(msgspec.Struct, gc=False):
-    type: Any = None
+    type: str | None = None
 
 
 class _InvokeAnswer(_Parts, gc=False):

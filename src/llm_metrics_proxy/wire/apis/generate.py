@@ -20,7 +20,7 @@ from llm_metrics_proxy.wire.answer_list import AnswerListReader
 from llm_metrics_proxy.wire.apis.openai_usage import read_usage
 from llm_metrics_proxy.wire.apis.other_operations import SOUND
 from llm_metrics_proxy.wire.base import SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
-from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.dialects import Dialect, Family
 from llm_metrics_proxy.wire.error_body import error_facts, error_in_body
 from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.facts import Usage, cut, response_facts, short_text, usage_of
@@ -209,11 +209,6 @@ class GenerateBodyReader(AnswerListReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _Generated
-    max_depth: ClassVar[int] = 4  # the list, an answer, its details, the reason or the prompt's tokens
-    drop: ClassVar[frozenset[bytes]] = frozenset(
-        {b"text", b"output_ids", b"generated_text", b"tokens", b"top_tokens", b"embedding", b"token_ids", b"logprobs",
-         b"input_token_logprobs", b"output_token_logprobs", b"input_top_logprobs", b"output_top_logprobs"}
-    )  # fmt: skip
 
     def error_of(self, answer: _Generated) -> ErrorFacts | None:
         return _error(answer)
@@ -315,8 +310,11 @@ ENCODE: Final = msgspec.structs.replace(
     signs=("embedding", "data", "scores", "meta_info", "["),
     raw=SOUND,  # and numbers as bytes, if asked for so
 )
-# vLLM's and SGLang's; SGLang's /classify answers as its /encode does.
-CLASSIFY: Final = msgspec.structs.replace(ENCODE, name="classify", operation="classification", paths=("classify",))
+# vLLM's and SGLang's, which answers as its /encode does; and Cohere's, which counts classifications and no tokens.
+CLASSIFY: Final = msgspec.structs.replace(
+    ENCODE, name="classify", operation="classification", paths=("classify",), family=Family.SHARED,
+    signs=(*ENCODE.signs, "classifications"),
+)  # fmt: skip
 SCORE: Final = msgspec.structs.replace(ENCODE, name="score", operation="score", paths=("score",))
 POOLING: Final = msgspec.structs.replace(ENCODE, name="pooling", operation="embeddings", paths=("pooling",))
 DIALECTS: Final = (

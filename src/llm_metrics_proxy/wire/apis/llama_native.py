@@ -104,9 +104,6 @@ class LlamaBodyReader(AnswerListReader):
     __slots__ = ()
 
     kind: ClassVar[type[msgspec.Struct]] = _LlamaAnswer
-    drop: ClassVar[frozenset[bytes]] = frozenset(
-        {b"content", b"prompt", b"tokens", b"generation_settings", b"completion_probabilities"}
-    )
 
     def facts_of_all(self, answers: Sequence[_LlamaAnswer], **ends: Any) -> ResponseFacts:
         if len(answers) == 1:

@@ -172,6 +172,7 @@ OPENAI_RESPONSES_SESSION: Final = msgspec.structs.replace(
     method="GET",
     stream_reader=None,
     body_reader=None,
+    signs=(),
     session_reader=ResponsesSession,
 )
 DIALECTS: Final = (OPENAI_RESPONSES_SESSION,)
