@@ -13,8 +13,9 @@ from llm_metrics_proxy.wire.apis.gemini_interactions import (
     InteractionStreamReader,
     interaction_tokens,
 )
-from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, ErrorFacts, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import SAW_OUTPUT, SAW_TERMINAL, SAW_TOKEN, ErrorFacts, RequestFacts
 from llm_metrics_proxy.wire.facts import Usage
+from tests.wire.counted import Read
 from tests.wire.streams import INTERACTION_USAGE, INTERACTIONS, facts_of, interaction, step_delta
 
 VISIBLE = SAW_TOKEN | SAW_OUTPUT
@@ -35,7 +36,7 @@ ANSWER: dict[str, Any] = {
 }  # fmt: skip
 
 
-def whole_facts(value: object) -> ResponseFacts:
+def whole_facts(value: object) -> Read:
     """The same for small and large bodies, or this fails."""
     body = json.dumps(value).encode()
     large = facts_of(lambda: InteractionBodyReader(1), body)
@@ -81,11 +82,11 @@ def test_other_requests(body: dict[str, Any], facts: RequestFacts) -> None:
 
 
 def test_an_answer() -> None:
-    assert whole_facts(ANSWER) == ResponseFacts(**FACTS)
+    assert whole_facts(ANSWER) == Read(**FACTS)
 
 
 def test_a_stream() -> None:
-    assert facts_of(InteractionStreamReader, *INTERACTIONS) == ResponseFacts(**FACTS, content_chunks=7)
+    assert facts_of(InteractionStreamReader, *INTERACTIONS) == Read(**FACTS, content_chunks=7)
 
 
 def test_one_in_the_background_has_not_ended() -> None:
