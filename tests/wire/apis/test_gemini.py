@@ -28,7 +28,7 @@ from llm_metrics_proxy.wire.base import (
 )
 from llm_metrics_proxy.wire.facts import Usage
 from llm_metrics_proxy.wire.first_bytes import FirstBytes
-from tests.wire.counted import counted
+from tests.wire.counted import Read, counted
 from tests.wire.cuts import three_ways
 from tests.wire.streams import GEMINI, facts_of, gemini_usage, generated, google_array, google_sse
 
@@ -40,7 +40,7 @@ COUNTED: dict[str, Any] = {
 NAMED: dict[str, Any] = {"response_model": "gemini-x", "response_id": "r1", "service_tier": "ON_DEMAND"}
 
 
-def whole_facts(value: object) -> ResponseFacts:
+def whole_facts(value: object) -> Read:
     """The same for small and large bodies, or this fails."""
     body = json.dumps(value).encode()
     large = facts_of(lambda: GeminiBodyReader(1), body)
@@ -148,9 +148,7 @@ def test_an_answer() -> None:
                                       totalTokenCount=29),
         "modelVersion": "gemini-x", "responseId": "r1",
     }  # fmt: skip
-    assert whole_facts(answer) == ResponseFacts(
-        **NAMED, **COUNTED, finish_reason="STOP", tool_call_count=3, terminal=True
-    )
+    assert whole_facts(answer) == Read(**NAMED, **COUNTED, finish_reason="STOP", tool_call_count=3, terminal=True)
 
 
 def test_an_answer_of_many_megabytes_of_pictures_is_read() -> None:
@@ -196,7 +194,7 @@ def test_a_prompt_that_was_blocked_is_an_answer_that_a_filter_stopped(reason: st
         "promptFeedback": {"blockReason": reason, "safetyRatings": []},
         "usageMetadata": {"promptTokenCount": 7, "totalTokenCount": 7}, "modelVersion": "gemini-x",
     }  # fmt: skip
-    expected = ResponseFacts(
+    expected = Read(
         response_model="gemini-x", finish_reason=reason, blocked=True, terminal=True, prompt_tokens=7, total_tokens=7,
         usage_source=UsageSource.REPORTED,
     )  # fmt: skip
@@ -230,13 +228,13 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def stream_facts(kind: str, *answers: dict[str, Any]) -> ResponseFacts:
+def stream_facts(kind: str, *answers: dict[str, Any]) -> Read:
     make, written = STREAMS[kind]
     return facts_of(make, *written(*answers))
 
 
 def test_a_stream_with_thoughts_text_and_a_call(kind: str) -> None:
-    assert stream_facts(kind, *GEMINI) == ResponseFacts(
+    assert stream_facts(kind, *GEMINI) == Read(
         **NAMED, **COUNTED, finish_reason="STOP", content_chunks=3, terminal=True, tool_call_count=1
     )
 

@@ -8,10 +8,11 @@ import pytest
 from llm_metrics_proxy.proxy.policy import PathPolicy, Route
 from llm_metrics_proxy.record import UsageSource
 from llm_metrics_proxy.wire.apis.google_others import GoogleBodyReader, GoogleRequest, google_tokens
-from llm_metrics_proxy.wire.base import ErrorFacts, RequestFacts, ResponseFacts
+from llm_metrics_proxy.wire.base import ErrorFacts, RequestFacts
 from llm_metrics_proxy.wire.dialects import Family
 from llm_metrics_proxy.wire.endpoints import family_of
 from llm_metrics_proxy.wire.facts import Usage
+from tests.wire.counted import Read
 from tests.wire.streams import facts_of
 
 PROJECT = "/v1/projects/p-1/locations/europe-west1"
@@ -22,7 +23,7 @@ def route(path: str, method: bytes = b"POST") -> Route:
     return PathPolicy().route(method, path.encode())
 
 
-def whole_facts(value: object) -> ResponseFacts:
+def whole_facts(value: object) -> Read:
     """The same for small and large bodies, or this fails."""
     body = json.dumps(value).encode()
     large = facts_of(lambda: GoogleBodyReader(1), body)
@@ -142,10 +143,10 @@ def test_requests_are_counted_and_the_path_says_the_model(body: dict[str, Any], 
 def test_an_embedding_of_the_gemini_api() -> None:
     reported: dict[str, Any] = {"usage_source": UsageSource.REPORTED, "terminal": True}
     embedding = {"values": [0.1] * 3072}
-    assert whole_facts({"embedding": embedding}) == ResponseFacts(terminal=True)
-    assert whole_facts({"embeddings": [embedding] * 9}) == ResponseFacts(terminal=True)
+    assert whole_facts({"embedding": embedding}) == Read(terminal=True)
+    assert whole_facts({"embeddings": [embedding] * 9}) == Read(terminal=True)
     usage = {"promptTokenCount": 6, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 6}]}
-    assert whole_facts({"embedding": embedding, "usageMetadata": usage}) == ResponseFacts(prompt_tokens=6, **reported)
+    assert whole_facts({"embedding": embedding, "usageMetadata": usage}) == Read(prompt_tokens=6, **reported)
 
 
 def embedded(tokens: object) -> dict[str, Any]:
@@ -154,18 +155,18 @@ def embedded(tokens: object) -> dict[str, Any]:
 
 def test_texts_that_vertex_embeds_are_summed() -> None:
     facts = whole_facts({"predictions": [embedded(6), embedded(4.0)] * 40, "metadata": {"billableCharacterCount": 11}})
-    assert facts == ResponseFacts(prompt_tokens=400, usage_source=UsageSource.REPORTED, terminal=True)
+    assert facts == Read(prompt_tokens=400, usage_source=UsageSource.REPORTED, terminal=True)
     assert whole_facts({"predictions": [embedded(6), embedded(-1)]}).usage_rejected
 
 
 @pytest.mark.parametrize("predictions", [[[0.1, 0.2]], ["text"], [{"embeddings": 7}], [], None, {"a": 1}])
 def test_other_predictions_have_no_counts(predictions: object) -> None:
-    assert whole_facts({"predictions": predictions}) == ResponseFacts(terminal=True)
+    assert whole_facts({"predictions": predictions}) == Read(terminal=True)
 
 
 def test_pictures_of_many_megabytes_are_no_counts_and_take_little_memory() -> None:
     facts = whole_facts({"predictions": [{"mimeType": "image/png", "bytesBase64Encoded": "A" * 300_000}] * 2})
-    assert facts == ResponseFacts(terminal=True)
+    assert facts == Read(terminal=True)
 
 
 def test_an_error_with_a_good_status_is_an_error() -> None:
