@@ -141,7 +141,7 @@ def test_no_row_is_rewritten(path: Path) -> None:
         adopt(connection, seen, app_version="2.1.0", backup=None)
     assert connection.total_changes() - changes < 20, "only the ledger and the adoption"
     connection.close()
-    assert path.stat().st_size - size < 22 * 4096  # tables of ours, empty
+    assert path.stat().st_size - size < 23 * 4096  # tables of ours, empty: a page each
 
 
 def test_a_transaction_that_is_rolled_back_leaves_nothing(path: Path) -> None:

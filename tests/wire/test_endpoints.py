@@ -319,7 +319,8 @@ def test_what_openai_keeps_can_be_used_and_what_others_see_not_be_taken_away(
         ("/v1/responses/resp_1/", "/v1/responses/{id}/"),
         ("/v1/responses/resp_1/input_items", "/v1/responses/{id}/input_items"),
         ("/x/v1/conversations/c/items/i", "/x/v1/conversations/{id}/items/{id}"),
-        ("/openai/responses/r/cancel", "/openai/responses/{id}/cancel"),
+        ("/openai/responses/r/input_items", "/openai/responses/{id}/input_items"),
+        ("/v1/responses/r/cancel", "/v1/responses/r/cancel"),  # not by GET
         ("/any/chat/completions/c1", "/any/chat/completions/{id}"),
         ("/v1/responses/compact", "/v1/responses/compact"),
         ("/v1/responses/input_tokens", "/v1/responses/input_tokens"),

@@ -81,7 +81,7 @@ class PathPolicy:
         dialect = dialect_for(verb, text) if allowed else None
         route = Route(
             allowed=allowed,
-            endpoint=find.shown(text)[:_ENDPOINT_CHARS],
+            endpoint=find.shown(text, verb)[:_ENDPOINT_CHARS],
             dialect=dialect,
             # every API names model and stream alike
             read_request=naming(ChatRequest.read if dialect is None else dialect.read_request, self._members),

@@ -66,11 +66,14 @@ class EndpointFinder:
         found = None if table is None else table.find(path)
         return None if found is None else found[1]
 
-    def shown(self, path: str) -> str:
-        """A raw path as records have it."""
-        found = self._any.find(path.rstrip("/"))
-        if found is None or ID not in found[0]:
+    def shown(self, path: str, method: str) -> str:
+        """A raw path as records of that method have it."""
+        table = self._by_method.get(method)
+        if table is None or (found := table.find(path.rstrip("/"))) is None or ID not in found[0]:
             return path
+        first = self._any.find(path.rstrip("/"))
+        if first is None or ID not in first[0]:
+            return path  # a place, by another method
         written = found[0].removeprefix("**/").strip("/").split("/")
         sent = path.split("/")
         behind = len(sent) - len(path.rstrip("/").split("/"))  # of slashes at its end
