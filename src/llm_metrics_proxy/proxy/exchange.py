@@ -175,12 +175,14 @@ class Exchange:
         if reader is None and self.first_bytes is None:
             return 0
         try:
-            data = body if self.decoder is None else self.decoder.feed(body)
+            if self.decoder is not None:
+                body = self.decoder.feed(body)
             if reader is None:
-                reader, data = self._choose_reader(data)
+                body = self._choose_reader(body)
+                reader = self.reader
                 if reader is None:
                     return 0
-            saw = reader.feed(data)
+            saw = reader.feed(body)
         except Exception:  # noqa: BLE001 -- logged; recording may fail, proxying goes on
             self._give_up_reading()
             return 0
@@ -258,15 +260,15 @@ class Exchange:
         record.error_type = error_type
         record.error_message = message
 
-    def _choose_reader(self, data: bytes) -> tuple[ResponseReader | None, bytes]:
-        """Who reads, once that is known, and what was held until then."""
+    def _choose_reader(self, data: bytes) -> bytes:
+        """Who reads, once that is known; returns what was held until then."""
         first = self.first_bytes
         assert first is not None
         data = first.take(data)
         self.reader = first.reader
         if first.passes:
             self.first_bytes = self.decoder = None
-        return self.reader, data
+        return data
 
     def _facts(self, *, complete: bool = False) -> ResponseFacts:
         """The reader's facts; a reader whose decoder gave up must not pass for one that saw a broken stream."""
@@ -295,11 +297,12 @@ class Exchange:
         received = self.received
         streamed = facts.content_chunks is not None
         copy_response_facts(facts if self.head_counts is None else with_head(facts, self.head_counts), record)
-        record.body_complete_ms = _since(received, self.body_complete)
-        record.upstream_acquired_ms = _since(received, self.acquired)
-        record.request_sent_ms = _since(received, self.sent)
-        record.response_headers_ms = _since(received, self.headers)
-        record.time_to_first_byte_ms = _since(received, self.first_byte)
+        # ``_since`` of what nearly every request has, in place: five calls take 0.2 µs
+        record.body_complete_ms = (self.body_complete - received) // 1000 / 1000 if self.body_complete else None
+        record.upstream_acquired_ms = (self.acquired - received) // 1000 / 1000 if self.acquired else None
+        record.request_sent_ms = (self.sent - received) // 1000 / 1000 if self.sent else None
+        record.response_headers_ms = (self.headers - received) // 1000 / 1000 if self.headers else None
+        record.time_to_first_byte_ms = (self.first_byte - received) // 1000 / 1000 if self.first_byte else None
         if streamed:
             record.time_to_first_token_ms = _since(received, self.first_token)
             record.time_to_first_output_ms = _since(received, self.first_output)

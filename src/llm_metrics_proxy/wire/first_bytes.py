@@ -5,6 +5,7 @@ has with the first bytes of a stream; the caller then feeds ``reader`` itself. A
 ``MAX_OPEN_BYTES`` of it, because only what follows an object shows whether it was the whole answer.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from llm_metrics_proxy.wire.base import ResponseFacts, ResponseReader
@@ -43,6 +44,7 @@ _SHOWN_BYTES: Final = 4096  # of what nobody reads
 _SEEN_BYTES: Final = 64
 _LIKE_TEXT: Final = (DOCUMENT, LIST, EVENTS)
 _CLEAR: Final = (b'{"', b"data: {", b"data:{", b"event:")
+_EVENT_BEGINS: Final = (b"data:", b"event:")
 _UNREAD: Final = ResponseFacts(terminal=True)
 
 
@@ -87,10 +89,17 @@ class FirstBytes:
             if data.startswith(b"{") and b"\n" not in data and len(data) < MAX_OPEN_BYTES:
                 self._held, self._in_line = data, True  # nearly always the whole of a JSON answer
                 return b""
+            is_event = data.startswith(_EVENT_BEGINS)
+            if is_event and not self.dialect.raw:  # nearly every stream: what ``_choose`` would do
+                self.framing = EVENTS
+                self.reader = reader_of(self.dialect, EVENTS, self.promised)
+                if self.reader is None:
+                    self._held = data
+                return data
             if not data.strip(BLANK):
                 return b""  # sent to keep the connection alive
             self._held = data
-            return self._choose(data, EVENTS if data.startswith(b"data:") else self._frame(data))
+            return self._choose(data, EVENTS if is_event else self._frame(data))
         if self.framing is not None and len(held) > _SHOWN_BYTES:
             return b""
         if isinstance(held, bytes):
@@ -104,7 +113,20 @@ class FirstBytes:
     def finish(self) -> ResponseFacts:
         """The facts of a body that ended before anything was chosen, or that nobody reads."""
         if self.framing is None:
-            held = bytes(self._held)
+            held = self._held
+            dialect = self.dialect
+            if self._in_line and type(held) is bytes and held.startswith(b"{") and self.promised is not LINES:
+                make = dialect.body_reader
+                if make is not None and not dialect.raw and not dialect.readers:
+                    # a whole answer in one piece, by far the most: what the lines below would do with it
+                    self.framing = DOCUMENT
+                    self.reader = reader = make()
+                    read_body: Callable[[bytes], ResponseFacts] | None = getattr(reader, "read_body", None)
+                    if read_body is not None:
+                        return read_body(held)
+                    reader.feed(held)
+                    return reader.finish()
+            held = bytes(held)
             document = DOCUMENT if self._in_line and self.promised is not LINES else self._document
             rest = self._choose(held, document or self._frame(held, ended=True), ended=True)
             if self.reader is not None:
@@ -113,6 +135,8 @@ class FirstBytes:
 
     def judge(self, facts: ResponseFacts) -> ResponseFacts:
         """``facts`` of an answer that is complete, with an error if it was none."""
+        if facts.finish_reason is not None and facts.terminal:
+            return facts  # nearly every answer; the next line would say the same
         if is_settled(facts) or self.framing is None or self.passes:
             return facts
         if self.framing is NOTHING and self.status != _OK:

@@ -142,15 +142,26 @@ def _plain_facts(answer: _PlainChatAnswer) -> ResponseFacts:
     tool_call_count: int | None = None
     refused = False
     if choices:
-        finish_reason = _finish_reason(choices)
-        tool_call_count = _tool_call_count(choices)
-        refused = _refused(choices) and finish_reason in ENDS_OF_TEXT
+        if len(choices) == 1:  # what the functions below would say
+            choice = choices[0]
+            finish_reason = choice.finish_reason[:MAX_TEXT_CHARS] if choice.finish_reason else None
+            tool_call_count = 0
+            if (message := choice.message) is not None:
+                if message.tool_calls:
+                    tool_call_count = len(message.tool_calls)
+                elif message.function_call:
+                    tool_call_count = 1
+                refused = bool(message.refusal) and finish_reason in ENDS_OF_TEXT
+        else:
+            finish_reason = _finish_reason(choices)
+            tool_call_count = _tool_call_count(choices)
+            refused = _refused(choices) and finish_reason in ENDS_OF_TEXT
     return ResponseFacts(
         response_model=model[:MAX_TEXT_CHARS] if model else None,
         finish_reason=finish_reason,
         terminal=True,
         tool_call_count=tool_call_count,
-        service_tier=cut(answer.service_tier),
+        service_tier=cut(answer.service_tier) if answer.service_tier else None,
         response_id=answer_id[:MAX_TEXT_CHARS] if answer_id else None,
         refused=refused,
         usage_reported=None if answer.usage is MISSING else kept_of_one("usage", answer.usage),
