@@ -156,6 +156,7 @@ class EventReader(ABC):
     def _showed_nothing(self, data: bytes) -> int:
         if len(data) > _MAX_ODD_BYTES:
             data = data[:_MAX_ODD_BYTES]
-        self.first_odd = self.first_odd or data
+        if not self.first_odd:
+            self.first_odd = data
         self.last_odd = data
         return 0

@@ -75,7 +75,8 @@ class Splitter:
             complete = self._separator in half + data
             held += data
             if not complete:
-                self._bound()
+                if len(held) > self._max_held_bytes:
+                    self._bound()
                 return []
             data = bytes(held)
             held.clear()
@@ -83,7 +84,8 @@ class Splitter:
         rest = pieces.pop()
         if rest:
             held += rest
-            self._bound()
+            if len(held) > self._max_held_bytes:
+                self._bound()
         if len(data) > self._max_held_bytes:
             return [piece if len(piece) <= self._max_held_bytes else self._made_small(piece) for piece in pieces]
         return pieces

@@ -94,9 +94,10 @@ def kept_text(reports: Mapping[str, Any]) -> str:
     """What is kept of reports, as compact JSON."""
     try:
         text = _encode(reports)
-        # infinite numbers are written as null, so what is read again would not be the same
-        if len(text) <= MAX_REPORT_BYTES and _check_plain(text) == reports:
-            return text.decode()
+        if len(text) <= MAX_REPORT_BYTES:
+            again = _check_plain(text)
+            if b"null" not in text or again == reports:  # infinite numbers are written as null
+                return text.decode()
     except UNREADABLE:
         pass  # odd: it is looked at member by member
     return _cut(_cleaned(reports, _MAX_DEPTH, only_numbers=False))

@@ -89,8 +89,8 @@ class OpenAIStreamReader(EventReader):
         if event.error or event.object == "error" or event.base_resp is not None or event.x_groq is not None:
             error = answer_error(event)
             if error is not None:
-                if event.usage is not None or event.x_groq is not None:
-                    self._take_usage(event)
+                self._read_usage("usage", event.usage, True)
+                self._read_usage("x_groq.usage", usage_of_groq(event.x_groq), True)
                 return self.error_seen(error)
         self.only_text = event.timings is None
         was_terminal = self.terminal
@@ -99,16 +99,15 @@ class OpenAIStreamReader(EventReader):
             self._timings = event.timings
         if event.stats is not None:
             self._stats = event.stats
-        if event.usage is not None or event.x_groq is not None:
-            self._take_usage(event, was_terminal=was_terminal)
+        if event.usage is not None:
+            self._read_usage("usage", event.usage, was_terminal)
+        if event.x_groq is not None:
+            self._read_usage("x_groq.usage", usage_of_groq(event.x_groq), was_terminal)
         return seen
 
-    def _take_usage(self, event: _ChatChunk, *, was_terminal: bool = True) -> None:
-        self._read_usage("usage", event.usage, was_terminal)
-        self._read_usage("x_groq.usage", usage_of_groq(event.x_groq), was_terminal)
-
     def facts(self, **ends: Any) -> ResponseFacts:
-        self._reports.take("timings", counts_in_timings(self._timings))
+        if self._timings is not None:
+            self._reports.take("timings", counts_in_timings(self._timings))
         return response_facts(
             response_model=self._model,
             finish_reason=self._finish_reason,
@@ -130,7 +129,8 @@ class OpenAIStreamReader(EventReader):
         for choice in choices:
             delta = choice.delta or choice.message
             if delta is not None:
-                seen |= _news(delta)
+                content = delta.content  # a text nearly always: ``_news`` would say the same of it
+                seen |= SAW_VISIBLE if content and type(content) is str else _news(delta)
                 if delta.refusal:
                     self._refused = True
                 if delta.tool_calls or delta.function_call:
@@ -175,11 +175,13 @@ def _news(delta: _ChatDelta) -> int:
     if delta.tool_calls or delta.refusal or delta.function_call or delta.images:
         return SAW_VISIBLE
     audio = delta.audio
-    if isinstance(audio, dict) and (audio.get("data") or audio.get("transcript")):
+    if audio is not None and isinstance(audio, dict) and (audio.get("data") or audio.get("transcript")):
         return SAW_VISIBLE
     if delta.reasoning_content or delta.reasoning or delta.reasoning_text or delta.thinking:
         return SAW_TOKEN
-    return SAW_TOKEN if _has_thoughts(delta.reasoning_details) or _has_thoughts(delta.thinking_blocks) else 0
+    if delta.reasoning_details is not None and _has_thoughts(delta.reasoning_details):
+        return SAW_TOKEN
+    return SAW_TOKEN if delta.thinking_blocks is not None and _has_thoughts(delta.thinking_blocks) else 0
 
 
 def _has_thoughts(parts: object) -> bool:
