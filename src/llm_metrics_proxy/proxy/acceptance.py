@@ -40,7 +40,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
     asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
     merges_models = asks_for_models and server is None and len(fleet.servers) > 1 and bool(fleet.listing)
     held_limit_bytes = min(options.max_body_bytes, options.max_buffered_bytes)
-    boundary = None if "content_encoding" in facts else boundary_of(facts.get("content_type"))
+    boundary = None if head.is_json or "content_encoding" in facts else boundary_of(facts.get("content_type"))
     has_say = boundary is not None and server is None  # the form's model chooses the server
     may_be_json = not head.is_json and not media_type(facts.get("content_type")).startswith(_NEVER_JSON)
     return RequestPlan(
@@ -78,7 +78,7 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
 
 def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, now: int) -> Transaction:
     """From here on the request leaves exactly one record. ``length``: of its body in bytes; None: chunked."""
-    asker = plan.asker
+    _, asked_columns, app, origin, user_agent, _ = plan.asker
     record = RequestRecord(
         request_id=ctx.request_ids.next(),
         timestamp=ctx.wall_clock.now(),
@@ -87,16 +87,16 @@ def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, 
         dialect=plan.dialect,
         backend=plan.backend,
         model=plan.route.model,
-        origin=asker.origin,
-        user_agent=asker.user_agent,
+        origin=origin,
+        user_agent=user_agent,
         api_key_id=plan.api_key_id,
         client_address=client.address.decode() if ctx.options.record_client_address else None,
-        app=asker.app,
+        app=app,
     )
     if plan.says_more:
         record.backend_name, record.tags, record.is_streaming = plan.backend_name, plan.tags, plan.asks_for_stream
         record.response_id = plan.route.response_id
-        for column, value in asker.columns:
+        for column, value in asked_columns:
             setattr(record, column, value)
         if plan.trace is not None:
             record.trace_id, record.parent_span_id, record.trace_sampled = plan.trace

@@ -98,7 +98,7 @@ class Askers:
         self.members = tuple(members)  # of bodies, beside those that are read anyway
         self._mapped_names = frozenset(name.encode() for name in names)
         mapped_columns = frozenset(column for column, sources in (mapped or {}).items() if sources)
-        self._watched = tuple(dict.fromkeys((*_OTHER_FACTS, *HEADER_FIELDS, *names)))
+        self._watched = frozenset((*_OTHER_FACTS, *HEADER_FIELDS, *names))
         # Even where the body claims nothing: what it says of the user is stored by then.
         self.settles = "user" in (self._hashed | self._not_stored | mapped_columns)
 
@@ -106,7 +106,8 @@ class Askers:
         """What a head says: ``facts`` are the fields that rules know, ``lines`` those that are passed on."""
         if self._mapped_names:
             facts = facts | _named(lines, self._mapped_names)
-        key = tuple([(name, facts[name]) for name in self._watched if name in facts])
+        watched = self._watched
+        key = tuple([item for item in facts.items() if item[0] in watched])
         known = self._callers.get(key)
         if known is None:
             known = self._caller(facts)
@@ -142,7 +143,7 @@ class Askers:
         key = (facts.user, *claims, *said)
         columns = head.settled.get(key)
         if columns is None:
-            columns = (("user", None), *self._settled(head, facts, claims))
+            columns = tuple({"user": None, **dict(self._settled(head, facts, claims))}.items())
             if len(head.settled) >= _CACHED_BODIES:
                 head.settled.clear()
             if sum(map(len, said)) <= _MAX_KEY_BYTES:

@@ -44,8 +44,12 @@ class ModelRequest(msgspec.Struct):
         )
         if nothing and self.claiming is CLAIMING:
             return None
-        each = ((member, getattr(self, attribute)) for member, attribute in self.claiming.items())
-        return {member: value for member, value in each if value is not MISSING} or None
+        found: dict[str, Any] = {}
+        for member, attribute in self.claiming.items():
+            value = getattr(self, attribute)
+            if value is not MISSING:
+                found[member] = value
+        return found or None
 
     def _facts(
         self,

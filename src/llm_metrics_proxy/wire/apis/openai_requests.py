@@ -39,16 +39,18 @@ class ChatRequest(ModelRequest):
 
     def facts(self) -> RequestFacts:
         limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
-        return RequestFacts(  # the commonest request of all: by way of ``_facts`` it would take 0.2 µs more
+        # The commonest request of all: by way of ``_facts`` it would take 0.2 µs more, and as much if what is not given
+        # were checked too.
+        return RequestFacts(
             model=cut(self.model),
-            user=cut(self.user),
+            user=None if self.user is None else cut(self.user),
             is_streaming=self.stream is True,
-            max_tokens=small_int(limit),
-            temperature=finite(self.temperature),
-            top_p=finite(self.top_p),
+            max_tokens=None if limit is None else small_int(limit),
+            temperature=None if self.temperature is None else finite(self.temperature),
+            top_p=None if self.top_p is None else finite(self.top_p),
             message_count=_count(self.messages),
-            tool_count=_count(self.tools),
-            choice_count=small_int(self.n),
+            tool_count=None if self.tools is None else _count(self.tools),
+            choice_count=None if self.n is None else small_int(self.n),
             claims=None
             if self.safety_identifier is self.conversation is self.conversation_id is self.prompt_cache_key is MISSING
             and self.claiming is CLAIMING
