@@ -297,7 +297,7 @@ class Exchange:
         received = self.received
         streamed = facts.content_chunks is not None
         copy_response_facts(facts if self.head_counts is None else with_head(facts, self.head_counts), record)
-        # ``_since`` of what nearly every request has, in place: five calls take 0.2 µs
+        # ``_since`` of what nearly every request has, in place: its calls would take 0.3 µs
         record.body_complete_ms = (self.body_complete - received) // 1000 / 1000 if self.body_complete else None
         record.upstream_acquired_ms = (self.acquired - received) // 1000 / 1000 if self.acquired else None
         record.request_sent_ms = (self.sent - received) // 1000 / 1000 if self.sent else None
@@ -308,7 +308,7 @@ class Exchange:
             record.time_to_first_output_ms = _since(received, self.first_output)
             record.time_to_last_token_ms = _since(received, self.last_token)
             record.inter_chunk_max_ms = _ms(self.largest_gap) if self.tokens_seen > 1 else None
-        record.response_time_ms = _ms(now - received)
+        record.response_time_ms = (now - received) // 1000 / 1000
         record.proxy_overhead_ms = self._overhead_ms()
         if stations.on:
             stations.ended(self, now)
@@ -323,7 +323,7 @@ class Exchange:
         waited = self.acquired - (self.body_complete or self.received) - self.connecting
         if waited > 0:  # not so where a body streamed through (it ended later), or another's connection became free
             overhead += waited
-        return _ms(overhead)
+        return overhead // 1000 / 1000
 
 
 def _ms(nanoseconds: int) -> float:

@@ -44,6 +44,7 @@ _SHOWN_BYTES: Final = 4096  # of what nobody reads
 _SEEN_BYTES: Final = 64
 _LIKE_TEXT: Final = (DOCUMENT, LIST, EVENTS)
 _CLEAR: Final = (b'{"', b"data: {", b"data:{", b"event:")
+_BRACE: Final = ord("{")
 _EVENT_BEGINS: Final = (b"data:", b"event:")
 _UNREAD: Final = ResponseFacts(terminal=True)
 
@@ -86,7 +87,7 @@ class FirstBytes:
         if not held:
             if self.framing is not None:
                 return b""
-            if data.startswith(b"{") and b"\n" not in data and len(data) < MAX_OPEN_BYTES:
+            if data and data[0] == _BRACE and b"\n" not in data and len(data) < MAX_OPEN_BYTES:
                 self._held, self._in_line = data, True  # nearly always the whole of a JSON answer
                 return b""
             is_event = data.startswith(_EVENT_BEGINS)
@@ -115,7 +116,7 @@ class FirstBytes:
         if self.framing is None:
             held = self._held
             dialect = self.dialect
-            if self._in_line and type(held) is bytes and held.startswith(b"{") and self.promised is not LINES:
+            if self._in_line and type(held) is bytes and held[0] == _BRACE and self.promised is not LINES:
                 make = dialect.body_reader
                 if make is not None and not dialect.raw and not dialect.readers:
                     # a whole answer in one piece, by far the most: what the lines below would do with it
