@@ -90,17 +90,17 @@ class FirstBytes:
             if data and data[0] == _BRACE and b"\n" not in data and len(data) < MAX_OPEN_BYTES:
                 self._held, self._in_line = data, True  # nearly always the whole of a JSON answer
                 return b""
-            is_event = data.startswith(_EVENT_BEGINS)
-            if is_event and not self.dialect.raw:  # nearly every stream: what ``_choose`` would do
-                self.framing = EVENTS
-                self.reader = reader_of(self.dialect, EVENTS, self.promised)
+            framing = self._clear(data)
+            if framing is not None and not self.dialect.raw:  # nearly every stream: what ``_choose`` would do
+                self.framing = framing
+                self.reader = reader_of(self.dialect, framing, self.promised)
                 if self.reader is None:
                     self._held = data
                 return data
             if not data.strip(BLANK):
                 return b""  # sent to keep the connection alive
             self._held = data
-            return self._choose(data, EVENTS if is_event else self._frame(data))
+            return self._choose(data, framing or self._frame(data))
         if self.framing is not None and len(held) > _SHOWN_BYTES:
             return b""
         if isinstance(held, bytes):
@@ -143,6 +143,17 @@ class FirstBytes:
         if self.framing is NOTHING and self.status != _OK:
             return facts
         return judged(self.dialect, self.framing, bytes(self._held), self.reader, facts)
+
+    def _clear(self, data: bytes) -> BodyFraming | None:
+        """The framing of a stream that shows it from its first byte on, as ``frame`` would say it."""
+        if data.startswith(_EVENT_BEGINS):
+            return EVENTS
+        opens = self.dialect.opens_stream
+        if opens is not None and data.startswith(b"{"):
+            line, end, _ = data[:MAX_OPEN_BYTES].partition(b"\n")
+            if end and opens(line):
+                return LINES
+        return None
 
     def _frame(self, held: bytes, *, ended: bool = False) -> BodyFraming | None:
         return frame(held, self.promised, self.dialect.opens_stream, ended=ended)
