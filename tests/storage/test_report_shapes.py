@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_metrics_proxy.analytics.rows import columns_there, whole_table
 from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.storage import report_shapes
@@ -121,9 +122,10 @@ def test_the_store_shortens_and_readers_see_json(tmp_path: Path) -> None:
     for begin in (0, 20, 40):  # a reader that is open sees shapes that came later
         rows = [to_row(record(begin + at, text)) for at, text in enumerate(texts[begin : begin + 20])]
         store.append(IngestBatch(rows=rows))
-        found = [text for (text,) in reader.query("SELECT usage_reported FROM completion_requests ORDER BY id")]
+        table = whole_table(columns_there(reader))
+        found = [text for (text,) in reader.query(f"SELECT usage_reported FROM {table} ORDER BY id")]
         assert found == texts[: begin + 20]
-    assert reader.query("SELECT json_extract(usage_reported, '$.usage.prompt_tokens') FROM completion_requests "
+    assert reader.query(f"SELECT json_extract(usage_reported, '$.usage.prompt_tokens') FROM {table} "
                         "WHERE usage_reported LIKE '%:49,%'") == [(49,)]  # fmt: skip
     reader.close()
     store.close()

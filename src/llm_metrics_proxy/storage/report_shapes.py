@@ -4,9 +4,9 @@ Such a shape is stored once, in ``usage_shapes``, and a record has its number an
 ``~7:1234,345,1579``. A shape gets its number when it comes for the second time, so that what comes once costs no row;
 there are at most ``MOST_SHAPES`` of them. Any other report is stored as it is: it begins with a brace.
 
-A new shape is written in the transaction that stores the first record of it, and never changed or removed. To SQL the
-functions ``report_stored`` and ``report_text`` turn one into the other; ``affinity`` puts them where a record is
-written or read, so nothing else knows of it.
+A new shape is written in the transaction that stores the first record of it, and never changed or removed. The store
+shortens each report before it binds it. Who reads the column takes ``base.SHORTENED`` for it, whose SQL function
+``report_text`` this file offers to every connection; all other columns cost what they did.
 """
 
 import re
@@ -18,9 +18,6 @@ TABLE: Final = "usage_shapes"
 MOST_SHAPES: Final = 4096
 _MOST_MET: Final = 1024
 _NUMBER: Final = re.compile(r'":([0-9][0-9.eE+-]*)')  # negative ones and those in lists stay in the shape
-STORES: Final = "iif({0} IS NULL, NULL, report_stored({0}))"
-# Nothing else is handed to Python: text of other programs may be no Unicode.
-READS: Final = "iif({0} GLOB '~[0-9]*' AND {0} NOT GLOB '*[^-0-9.,:~eE+]*', report_text({0}), {0})"
 _SIGN: Final = "~"
 _GAP: Final = "\x00"  # stands in no JSON text
 
@@ -48,9 +45,8 @@ class ReportShapes:
         both[::2], both[1::2] = parts, numbers
         return "".join(both)
 
-    def functions(self) -> None:
-        """Offer both directions to the connection's SQL."""
-        self._connection.create_scalar_function("report_stored", lambda *given: self.stored(given[0]), 1)
+    def function(self) -> None:
+        """Offer ``text`` to the connection's SQL."""
         self._connection.create_scalar_function(
             "report_text", lambda *given: self.text(given[0]), 1, deterministic=True
         )
