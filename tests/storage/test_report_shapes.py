@@ -66,6 +66,27 @@ def test_every_report_is_read_as_it_came(report: Any) -> None:
         assert [again(connection, value) for value in stored] == [text] * 3
 
 
+_INNER: Final = st.dictionaries(
+    st.sampled_from(["a", "b", 'x":5', "7", "é"]),
+    st.integers(-9, 10**9) | st.floats(0, 1e30) | st.sampled_from(["w", None, [1, 2], {"in": 5, "of": [3.5]}]),
+    max_size=4,
+)
+
+
+@given(st.lists(_INNER, min_size=1, max_size=6), st.lists(st.integers(0, 5), max_size=40))
+def test_the_last_shape_of_a_server_is_found_as_any_other(kinds: list[dict[str, Any]], order: list[int]) -> None:
+    with closing(in_memory()) as connection, closing(in_memory()) as other:
+        connection.execute(TABLE)
+        other.execute(TABLE)
+        quick, slow = ReportShapes(connection), ReportShapes(other)
+        for at, which in enumerate(order):
+            kind = kinds[which % len(kinds)]
+            other_numbers = {name: value + at if type(value) is int else value for name, value in kind.items()}
+            text = kept_text({"usage": other_numbers})
+            slow._last.clear()
+            assert quick.stored(text) == slow.stored(text)
+
+
 @pytest.mark.parametrize("value", [None, "", "words", "[1]", 5, b"~7:1", "true", "007", "7:1"])
 def test_what_is_no_report_is_left_alone(connection: apsw.Connection, value: Any) -> None:
     shapes = ReportShapes(connection)
