@@ -12,6 +12,7 @@ import apsw
 import msgspec
 import pytest
 
+from llm_metrics_proxy.analytics.rows import columns_there, whole_table
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.errors import JournalError, StoreBusyError, StoreError
 from llm_metrics_proxy.ingestion import REJECTED_NAME, Ingestor, ingestor, storing
@@ -638,8 +639,7 @@ def test_tokens_are_counted_from_what_was_reported_whether_that_is_kept_or_not(s
     writer.closed(an_ended_record(3))  # of a worker of 4.4, which counted itself
     writer.flush()
     site.ingest()
-    shown = (
-        "SELECT usage_reported, prompt_tokens, completion_tokens, total_tokens, usage_source FROM completion_requests"
-    )
+    table = whole_table(columns_there(site.reader))
+    shown = f"SELECT usage_reported, prompt_tokens, completion_tokens, total_tokens, usage_source FROM {table}"
     counted = (reported if keeps else None, 20, 5, 25, "reported")
     assert site.reader.query(f"{shown} ORDER BY id") == [counted] * 3 + [(None, None, None, 30, "none")]

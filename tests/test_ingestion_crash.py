@@ -16,6 +16,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from llm_metrics_proxy.analytics.rows import columns_there, whole_table
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.ingestion import Ingestor
 from llm_metrics_proxy.journal import JournalWriter
@@ -27,6 +28,11 @@ from tests.journal_parts import a_record, an_ended_record
 pytestmark = pytest.mark.system
 
 ROUNDS = 150
+
+
+def report(index: int) -> str:
+    """Servers begin to report in other words again and again, and soon come back to those they had."""
+    return f'{{"usage":{{"prompt_tokens":{index},"of_{index // 5 % 1_000}":{index % 7}}}}}'
 
 
 def fork_worker(journal: Path, first_index: int, seed: int) -> tuple[int, int]:
@@ -46,7 +52,7 @@ def fork_worker(journal: Path, first_index: int, seed: int) -> tuple[int, int]:
             for _ in range(rng.randint(1, 6)):
                 if running and rng.random() < 0.5:
                     ended = running.pop(rng.randrange(len(running)))
-                    writer.closed(an_ended_record(ended))
+                    writer.closed(an_ended_record(ended, usage_reported=report(ended)))
                     news.append(f"c{ended}")
                 else:
                     writer.opened(a_record(index))
@@ -112,8 +118,15 @@ def test_kill_9_at_any_moment_leaves_each_request_exactly_one_row(tmp_path: Path
     for _ in range(20):
         ingestor.step()
     reader = SqliteReader(database)
-    rows = reader.query("SELECT request_id, outcome FROM completion_requests")
-    outcomes = {int(request_id, 16): outcome for request_id, outcome in rows}
+    table = whole_table(columns_there(reader))
+    rows = reader.query(f"SELECT request_id, outcome, usage_reported FROM {table}")
+    outcomes = {int(request_id, 16): outcome for request_id, outcome, _ in rows}
+    assert {text for request_id, _, text in rows if text != report(int(request_id, 16))} <= {None}
+    sql = "SELECT usage_reported FROM completion_requests WHERE usage_reported NOT NULL"
+    stored = [text for (text,) in reader.query(sql)]
+    assert sum(text[0] == "~" for text in stored) > len(closed) / 2
+    ((shapes, last),) = reader.query("SELECT count(*), max(id) FROM usage_shapes")
+    assert shapes == last > 50
     assert len(outcomes) == len(rows)
     assert {outcomes.get(index) for index in closed} == {Outcome.COMPLETED}
     assert {outcomes.get(index) for index in opened - closed} <= {Outcome.COMPLETED, Outcome.PROXY_CRASHED}

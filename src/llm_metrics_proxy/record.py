@@ -337,10 +337,10 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         TEXT, "the server's own usage objects as JSON, by where they stood in the answer; at most 2 KiB", step=12,
     )] = None
     cache_write_5m_tokens: Annotated[int | None, Column(
-        TOKENS, "reported input tokens written to a cache for five minutes", step=12,
+        TOKENS, "reported input tokens written to a cache for five minutes", step=12, rolled_up=RolledUp(32),
     )] = None
     cache_write_1h_tokens: Annotated[int | None, Column(
-        TOKENS, "reported input tokens written to a cache for an hour", step=12,
+        TOKENS, "reported input tokens written to a cache for an hour", step=12, rolled_up=RolledUp(33),
     )] = None
     app: Annotated[str | None, Column(
         TEXT, "application that asked, by the name that it has in headers, else its library's", place=36,
@@ -402,16 +402,20 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     quota_primary_used_percent: Annotated[float | None, Column(
         NUMBER, "used of the subscription's shorter window, mostly 5 hours; over 100: overdrawn", step=12,
     )] = None
-    quota_primary_window_ms: Annotated[float | None, Column(DURATION, "length of that window", step=12)] = None
+    quota_primary_window_ms: Annotated[float | None, Column(
+        DURATION, "length of that window", step=12, rolled_up=RolledUp(34),
+    )] = None
     quota_primary_reset_ms: Annotated[float | None, Column(
-        DURATION, "until that window begins anew, from the answer's head", step=12,
+        DURATION, "until that window begins anew, from the answer's head", step=12, rolled_up=RolledUp(35),
     )] = None
     quota_secondary_used_percent: Annotated[float | None, Column(
         NUMBER, "used of the subscription's longer window, mostly 7 days; over 100: overdrawn", step=12,
     )] = None
-    quota_secondary_window_ms: Annotated[float | None, Column(DURATION, "length of that window", step=12)] = None
+    quota_secondary_window_ms: Annotated[float | None, Column(
+        DURATION, "length of that window", step=12, rolled_up=RolledUp(36),
+    )] = None
     quota_secondary_reset_ms: Annotated[float | None, Column(
-        DURATION, "until that window begins anew, from the answer's head", step=12,
+        DURATION, "until that window begins anew, from the answer's head", step=12, rolled_up=RolledUp(37),
     )] = None
 
 

@@ -22,6 +22,8 @@ def test_token_sums_are_what_servers_reported_and_not_what_clients_asked_for() -
         "completion_tokens",
         "total_tokens",
         "cache_write_tokens",
+        "cache_write_5m_tokens",
+        "cache_write_1h_tokens",
         "cached_tokens",
         "reasoning_tokens",
     }

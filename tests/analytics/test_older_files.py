@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from llm_metrics_proxy.analytics import ErrorsQuery, RequestFilter, list_requests, older_records, read_errors, summarise
+from llm_metrics_proxy.analytics.rollup_source import RollupSource
 from llm_metrics_proxy.analytics.slowest import slowest
+from llm_metrics_proxy.analytics.source import Needs, QueryPlan
 from llm_metrics_proxy.cli.requests import arriving
 from llm_metrics_proxy.export.pages import Bounds, pages
 from llm_metrics_proxy.record import ALL_COLUMNS
-from llm_metrics_proxy.storage.sqlite import SqliteReader
+from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 
 
 class _NobodyCameError(Exception):
@@ -64,3 +66,17 @@ def test_they_answer_and_a_filter_by_what_they_lack_matches_nothing(reader: Sqli
     ask = ASKED[what]
     assert ask(reader, ALL) or what == "older records"
     assert not any(ask(reader, chosen) for chosen in NOBODY)
+
+
+def test_their_roll_ups_answer_once_they_have_the_columns_that_came_since(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.db"
+    path.write_bytes((_FOLDER / "4.3.0.db").read_bytes())
+    plan = QueryPlan(filter=ALL, needs=Needs(moments=frozenset({"total_tokens", "cache_write_5m_tokens"})))
+    reader = SqliteReader(path)
+    assert not RollupSource(reader).can_answer(plan)
+    SqliteStore(path).close()
+    assert RollupSource(reader).can_answer(plan)
+    ((_, found),) = RollupSource(reader).read([plan])[0].groups
+    assert found.moments("total_tokens").n > 0
+    assert found.moments("cache_write_5m_tokens").n == 0
+    reader.close()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 from semver import Version
 
+from llm_metrics_proxy.analytics.rows import columns_there, whole_table
 from llm_metrics_proxy.metrics_service import APP_VERSION, settle, to_row
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import ColumnChange, Ended, Migration
@@ -21,9 +22,7 @@ from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.migration.databases import content, execute, options
 
 NEXT: Final = f"{Version.parse(APP_VERSION).major + 1}.0.0"
-SHOWN: Final = (
-    "SELECT prompt_tokens, total_tokens, tokens_per_second, usage_reported FROM completion_requests ORDER BY id"
-)
+SHOWN: Final = "SELECT prompt_tokens, total_tokens, tokens_per_second, usage_reported FROM {} ORDER BY id"
 
 
 def next_tokens_from(usage_reported: SqlValue) -> tuple[int, int] | None:
@@ -91,9 +90,9 @@ def recorded(tmp_path: Path) -> Path:
     return tmp_path / "metrics.db"
 
 
-def read(path: Path, sql: str = SHOWN) -> list[tuple[Any, ...]]:
+def read(path: Path) -> list[tuple[Any, ...]]:
     reader = SqliteReader(path)
-    found = reader.query(sql)
+    found = reader.query(SHOWN.format(whole_table(columns_there(reader))))
     reader.close()
     return found
 

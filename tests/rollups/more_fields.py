@@ -15,14 +15,14 @@ from llm_metrics_proxy.record import REGISTRY
 
 assert "llm_metrics_proxy.rollups.values" not in sys.modules
 
-WHOLE: Final = {32: "max_tokens"}  # of the total
-BY_MODEL: Final = {33: "temperature"}  # and by everything that has latencies
+WHOLE: Final = {40: "max_tokens"}  # of the total
+BY_MODEL: Final = {41: "temperature"}  # and by everything that has latencies
 FAR: Final = {300: "top_p"}  # of the total, in a bank far behind
 ADDED: Final = WHOLE | BY_MODEL | FAR
 
 for number, name, kind, by in (
-    (32, "max_tokens", TOKENS, "total"),
-    (33, "temperature", DURATION, "main"),
+    (40, "max_tokens", TOKENS, "total"),
+    (41, "temperature", DURATION, "main"),
     (300, "top_p", MONEY, "total"),
 ):
     REGISTRY[name] = REGISTRY[name]._replace(kind=kind, rolled_up=RolledUp(number, by))

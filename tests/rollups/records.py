@@ -42,6 +42,8 @@ def a_row_of(random: Random, *, hours: float = 30, odd: bool = True) -> tuple[An
         time_to_first_token_ms=number(1, 500),
         proxy_overhead_ms=number(0.01, 2),
         connect_ms=number(0.1, 20),
+        cache_write_1h_tokens=None if tokens is None or tokens > 100 else tokens,
+        quota_secondary_window_ms=604_800_000.0 if tokens == 7 else None,
     )
     row = a_row(
         record,

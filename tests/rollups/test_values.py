@@ -24,7 +24,9 @@ STORED = (
     "request_sent_ms", "response_headers_ms", "server_total_ms", "server_load_ms", "server_prompt_ms",
     "server_generation_ms", "retry_after_ms", "ratelimit_reset_requests_ms", "ratelimit_reset_tokens_ms",
     "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "cache_write_tokens",
-    "request_bytes", "response_bytes", "cost_usd", "upstream_cost_usd",
+    "request_bytes", "response_bytes", "cost_usd", "upstream_cost_usd", "cache_write_5m_tokens",
+    "cache_write_1h_tokens", "quota_primary_window_ms", "quota_primary_reset_ms", "quota_secondary_window_ms",
+    "quota_secondary_reset_ms",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_metrics_proxy.analytics.rows import columns_there, whole_table
 from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.storage import report_shapes
@@ -63,6 +64,27 @@ def test_every_report_is_read_as_it_came(report: Any) -> None:
         shapes.save()
         assert len(stored[2]) <= len(text)
         assert [again(connection, value) for value in stored] == [text] * 3
+
+
+_INNER: Final = st.dictionaries(
+    st.sampled_from(["a", "b", 'x":5', "7", "é"]),
+    st.integers(-9, 10**9) | st.floats(0, 1e30) | st.sampled_from(["w", None, [1, 2], {"in": 5, "of": [3.5]}]),
+    max_size=4,
+)
+
+
+@given(st.lists(_INNER, min_size=1, max_size=6), st.lists(st.integers(0, 5), max_size=40))
+def test_the_last_shape_of_a_server_is_found_as_any_other(kinds: list[dict[str, Any]], order: list[int]) -> None:
+    with closing(in_memory()) as connection, closing(in_memory()) as other:
+        connection.execute(TABLE)
+        other.execute(TABLE)
+        quick, slow = ReportShapes(connection), ReportShapes(other)
+        for at, which in enumerate(order):
+            kind = kinds[which % len(kinds)]
+            other_numbers = {name: value + at if type(value) is int else value for name, value in kind.items()}
+            text = kept_text({"usage": other_numbers})
+            slow._last.clear()
+            assert quick.stored(text) == slow.stored(text)
 
 
 @pytest.mark.parametrize("value", [None, "", "words", "[1]", 5, b"~7:1", "true", "007", "7:1"])
@@ -121,9 +143,10 @@ def test_the_store_shortens_and_readers_see_json(tmp_path: Path) -> None:
     for begin in (0, 20, 40):  # a reader that is open sees shapes that came later
         rows = [to_row(record(begin + at, text)) for at, text in enumerate(texts[begin : begin + 20])]
         store.append(IngestBatch(rows=rows))
-        found = [text for (text,) in reader.query("SELECT usage_reported FROM completion_requests ORDER BY id")]
+        table = whole_table(columns_there(reader))
+        found = [text for (text,) in reader.query(f"SELECT usage_reported FROM {table} ORDER BY id")]
         assert found == texts[: begin + 20]
-    assert reader.query("SELECT json_extract(usage_reported, '$.usage.prompt_tokens') FROM completion_requests "
+    assert reader.query(f"SELECT json_extract(usage_reported, '$.usage.prompt_tokens') FROM {table} "
                         "WHERE usage_reported LIKE '%:49,%'") == [(49,)]  # fmt: skip
     reader.close()
     store.close()

@@ -12,6 +12,7 @@ from llm_metrics_proxy.analytics.source import QueryPlan
 from llm_metrics_proxy.rollups.cover import US, Cover, Stretches, clipped, cover
 from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, RollupLevel
 from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
+from llm_metrics_proxy.rollups.values import FIELDS
 from llm_metrics_proxy.storage.base import Snapshot
 
 MAX_TAIL: Final = 60_000  # records behind the cursor; with more, roll-ups count as incomplete
@@ -20,6 +21,12 @@ MAX_EDGES: Final = 500  # pieces of time read from records; days of a zone with 
 TABLE: Final = "completion_requests"
 _LONGEST_LOOK_S: Final = 7 * DAY.seconds
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+# Records are read beside the roll-ups: a file that nobody opened for writing since 4.4 lacks columns of 4.5.0.
+_COLUMNS_THERE: Final = (
+    f"SELECT 1 FROM pragma_table_info('{TABLE}') WHERE name IN ({', '.join(repr(field.name) for field in FIELDS)})"  # noqa: S608
+)
 
 
 def has_tables(now: Snapshot) -> bool:
@@ -32,7 +39,7 @@ def usable_state(now: Snapshot) -> RollupState | None:
     if not has_tables(now):
         return None
     state = RollupState.of(now.query(READ_STATE))
-    if not state.is_current:
+    if not state.is_current or len(now.query(_COLUMNS_THERE)) < len(FIELDS):
         return None
     behind = f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE id > ? LIMIT ?)"  # noqa: S608
     ((count,),) = now.query(behind, (state.cursor_id, MAX_TAIL + 1))

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, Final
 
 from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
-from llm_metrics_proxy.storage.base import Snapshot, SqlValue
+from llm_metrics_proxy.storage.base import SHORTENED, Snapshot, SqlValue
 
 UNFIT: Final = "unfit_values"
 NO_VALUE: Final = "(none)"
@@ -52,7 +52,7 @@ def columns_there(reader: Snapshot) -> dict[str, str]:
     of the writer. Raises ``StoreError``.
     """
     there = {name.lower() for (name,) in reader.query(_COLUMNS_THERE)}
-    return {name: f'"{name}"' if name in there else "NULL" for name in ALL_COLUMNS}
+    return {name: SHORTENED.get(name, "{0}").format(f'"{name}"') if name in there else "NULL" for name in ALL_COLUMNS}
 
 
 def whole_table(names: Mapping[str, str], hint: str = "") -> str:
@@ -66,6 +66,8 @@ def _text(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
+    if type(value) is float:  # nearly all, at a third of the cost
+        return value if isfinite(value) else None
     return value if isinstance(value, int | float) and isfinite(value) else None
 
 
@@ -77,6 +79,8 @@ def _whole(value: Any) -> Any:
 
 
 def _flag(value: Any) -> Any:
+    if type(value) is int:
+        return value == 1 if 0 <= value <= 1 else None
     return bool(value) if isinstance(value, int | float) and value in (0, 1) else None
 
 

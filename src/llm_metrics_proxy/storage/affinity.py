@@ -15,14 +15,14 @@ and so is never converted; what does look like one is not a time. Constants that
 one either: '9999' would be a number next to a column of numbers, and every text is greater than that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import apsw
 
 from llm_metrics_proxy.record import COLUMNS
-from llm_metrics_proxy.storage import report_shapes
+from llm_metrics_proxy.storage.base import SHORTENED
 from llm_metrics_proxy.storage.connection import Access, Pragmas, connect
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, declared_columns, quoted
 
@@ -77,8 +77,6 @@ _KEPT: Final[dict[tuple[str, str], ColumnAccess]] = {
     ("REAL", UNTYPED): _FRACTION,
 }
 _ORIGINAL: Final = "_original"
-# What our own store writes in fewer bytes than it means, in any file.
-_SHORTENED: Final = {"usage_reported": ColumnAccess(report_shapes.READS, report_shapes.STORES, mangles=True)}
 
 
 def affinity(declared: str, *, strict: bool) -> str:
@@ -95,16 +93,14 @@ def affinity(declared: str, *, strict: bool) -> str:
 
 
 def kept_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
-    """The columns of ours that mean something else in this file; in a table of our own those alone that are stored
-    shortened. Raises ``apsw.Error``."""
+    """The columns of ours that mean something else in this file; none in a table of our own. Raises ``apsw.Error``."""
     declared = {
         str(name).lower(): str(type_)
         for name, type_ in connection.execute("SELECT name, type FROM pragma_table_xinfo(?, 'main')", (TABLE,))
     }
     strict = _is_strict(connection)
-    shortened = {name: access for name, access in _SHORTENED.items() if name in declared}
     if strict and all(declared_columns().get(name) == type_ for name, type_ in declared.items()):
-        return shortened
+        return {}
     theirs = {name: affinity(type_, strict=strict) for name, type_ in declared.items()}
     found = {}
     for name, ours in declared_columns().items():
@@ -115,21 +111,22 @@ def kept_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
             kept = kept._replace(reads=f"{kept.reads} COLLATE BINARY")
         if kept != _AS_IS:
             found[name] = kept
-    return found | shortened
+    return found
 
 
 def mangled_columns(connection: apsw.Connection) -> dict[str, ColumnAccess]:
-    """Those that mangle, for migrations, whose formulas must see what was meant.
+    """Those that mangle and those that are stored shortened, for migrations, whose formulas must see what was meant.
 
-    In a file that was adopted before 4.3.0 none but those that are stored shortened: what migrations made of it then
-    is to stay right. Raises ``apsw.Error``.
+    In a file that was adopted before 4.3.0 none mangles: what migrations made of it then is to stay right. Raises
+    ``apsw.Error``.
     """
-    mangled = {name: kept for name, kept in kept_columns(connection).items() if kept.mangles}
+    there = {name for (name,) in connection.execute("SELECT name FROM pragma_table_xinfo(?, 'main')", (TABLE,))}
+    shortened = {name: ColumnAccess(reads) for name, reads in SHORTENED.items() if name in there}
     if connection.table_exists("main", "adoptions"):
         found = [text for (text,) in connection.execute("SELECT found FROM main.adoptions")]
         if found and not any(f'"{READS_MEANT}"' in text for text in found):
-            return {name: kept for name, kept in mangled.items() if name in _SHORTENED}
-    return mangled
+            return shortened
+    return {name: kept for name, kept in kept_columns(connection).items() if kept.mangles} | shortened
 
 
 READS_MEANT: Final = "reads_meant"  # in ``adoptions.found`` of files whose migrations see what was meant
@@ -161,9 +158,11 @@ def connect_to_records(path: Path, access: Access, *, busy_ms: int, pragmas: Pra
     return connection
 
 
-def insertion(kept: Mapping[str, ColumnAccess]) -> str:
-    """The statement that stores a record, its values in the order of ``COLUMNS`` without the id."""
-    values = (as_stored(kept, name, f"?{place}") for place, name in enumerate(COLUMNS[1:], 1))
+def insertion(kept: Mapping[str, ColumnAccess], *, shortened: Iterable[str] = ()) -> str:
+    """The statement that stores a record, its values in the order of ``COLUMNS`` without the id. What is stored in the
+    ``shortened`` columns instead stands behind them all."""
+    places = {name: place for place, name in enumerate((*COLUMNS[1:], *shortened), 1)}
+    values = (as_stored(kept, name, f"?{place}") for name, place in places.items())
     return f"INSERT INTO main.{TABLE} ({', '.join(COLUMNS[1:])}) VALUES ({', '.join(values)})"  # noqa: S608 -- ours
 
 

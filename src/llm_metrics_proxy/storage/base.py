@@ -6,11 +6,16 @@ journal position that was read up to, and the counters of Prometheus stand or fa
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 SqlValue = str | int | float | bytes | None
+# Columns that hold fewer bytes than they mean (``report_shapes``), and the SQL that reads them. Nothing else is handed
+# to Python: text of other programs may be no Unicode.
+SHORTENED: Final = {
+    "usage_reported": "iif({0} GLOB '~[0-9]*' AND {0} NOT GLOB '*[^-0-9.,:~eE+]*', report_text({0}), {0})"
+}
 
 
 class SegmentPosition(msgspec.Struct, frozen=True):

@@ -53,7 +53,7 @@ def connect(
     name = f"{place.as_uri()}?immutable=1" if is_immutable else str(place)
     connection = apsw.Connection(name, flags=access | apsw.SQLITE_OPEN_URI, vfs=vfs)
     try:
-        ReportShapes(connection).functions()
+        ReportShapes(connection).function()
         if is_traced and log.isEnabledFor(logging.DEBUG):
             _Trace(connection)
         connection.set_busy_timeout(busy_ms)
@@ -68,7 +68,7 @@ def connect(
 def in_memory() -> apsw.Connection:
     """An empty database that vanishes with its connection."""
     connection = apsw.Connection(":memory:")
-    ReportShapes(connection).functions()
+    ReportShapes(connection).function()
     return connection
 
 

@@ -4,9 +4,9 @@ Such a shape is stored once, in ``usage_shapes``, and a record has its number an
 ``~7:1234,345,1579``. A shape gets its number when it comes for the second time, so that what comes once costs no row;
 there are at most ``MOST_SHAPES`` of them. Any other report is stored as it is: it begins with a brace.
 
-A new shape is written in the transaction that stores the first record of it, and never changed or removed. To SQL the
-functions ``report_stored`` and ``report_text`` turn one into the other; ``affinity`` puts them where a record is
-written or read, so nothing else knows of it.
+A new shape is written in the transaction that stores the first record of it, and never changed or removed. The store
+shortens each report before it binds it. Who reads the column takes ``base.SHORTENED`` for it, whose SQL function
+``report_text`` this file offers to every connection; all other columns cost what they did.
 """
 
 import re
@@ -17,10 +17,10 @@ import apsw
 TABLE: Final = "usage_shapes"
 MOST_SHAPES: Final = 4096
 _MOST_MET: Final = 1024
-_NUMBER: Final = re.compile(r'":([0-9][0-9.eE+-]*)')  # negative ones and those in lists stay in the shape
-STORES: Final = "iif({0} IS NULL, NULL, report_stored({0}))"
-# Nothing else is handed to Python: text of other programs may be no Unicode.
-READS: Final = "iif({0} GLOB '~[0-9]*' AND {0} NOT GLOB '*[^-0-9.,:~eE+]*', report_text({0}), {0})"
+_BEFORE_NUMBER, _DIGITS = '":', "([0-9][0-9.eE+-]*)"  # negative ones and those in lists stay in the shape
+_NUMBER: Final = re.compile(_BEFORE_NUMBER + _DIGITS)
+_ALIKE: Final = 24  # characters at the beginning, by which the last shape of a server is found
+_MOST_MATCHERS: Final = 64  # other shapes are found as well, at twice the cost
 _SIGN: Final = "~"
 _GAP: Final = "\x00"  # stands in no JSON text
 
@@ -34,6 +34,8 @@ class ReportShapes:
         self._numbers: dict[str, str] | None = None  # by shape; None: not read yet
         self._new: list[tuple[int, str]] = []
         self._met: set[str] = set()  # once
+        self._matchers: dict[str, re.Pattern[str]] = {}  # by number
+        self._last: dict[str, tuple[str, re.Pattern[str]]] = {}  # what is written before the numbers; by the beginning
 
     def text(self, stored: Any) -> Any:
         """The report that was stored; whatever is no shortened one is as it is."""
@@ -48,23 +50,30 @@ class ReportShapes:
         both[::2], both[1::2] = parts, numbers
         return "".join(both)
 
-    def functions(self) -> None:
-        """Offer both directions to the connection's SQL."""
-        self._connection.create_scalar_function("report_stored", lambda *given: self.stored(given[0]), 1)
+    def function(self) -> None:
+        """Offer ``text`` to the connection's SQL."""
         self._connection.create_scalar_function(
             "report_text", lambda *given: self.text(given[0]), 1, deterministic=True
         )
 
     def stored(self, text: Any) -> Any:
         """What is stored for a report; call ``save`` before the transaction ends."""
-        if not isinstance(text, str) or not text.startswith("{"):
+        if not isinstance(text, str):
+            return text
+        last = self._last.get(text[:_ALIKE])
+        if last is not None and (found := last[1].fullmatch(text)) is not None:
+            return last[0] + ",".join(found.groups())
+        if not text.startswith("{"):
             return text
         parts = _NUMBER.split(text)
         shape, numbers = _GAP.join(parts[::2]), self._numbers
         if numbers is None:
             numbers = self._numbers = self._all()
         number = numbers.get(shape) or self._met_again(shape)
-        return text if number is None else f"{_SIGN}{number}:{','.join(parts[1::2])}"
+        if number is None:
+            return text
+        self._remember(text[:_ALIKE], number, parts[::2])
+        return f"{_SIGN}{number}:{','.join(parts[1::2])}"
 
     def save(self) -> None:
         """Write the shapes that are new."""
@@ -77,6 +86,17 @@ class ReportShapes:
         self._numbers = None
         self._new.clear()
         self._parts.clear()
+        self._matchers.clear()
+        self._last.clear()
+
+    def _remember(self, beginning: str, number: str, parts: list[str]) -> None:
+        matcher = self._matchers.get(number)
+        if matcher is None:
+            if len(self._matchers) >= _MOST_MATCHERS:
+                return
+            matcher = re.compile((_BEFORE_NUMBER + _DIGITS).join(map(re.escape, parts)))
+            self._matchers[number] = matcher
+        self._last[beginning] = f"{_SIGN}{number}:", matcher
 
     def _met_again(self, shape: str) -> str | None:
         numbers = self._numbers or {}

@@ -14,9 +14,10 @@ import apsw
 
 from llm_metrics_proxy.errors import RecordsRefusedError, StoreError
 from llm_metrics_proxy.ownership import follow, make_folder
+from llm_metrics_proxy.record import COLUMNS
 from llm_metrics_proxy.storage import counted_answers
 from llm_metrics_proxy.storage.affinity import insertion, shadow
-from llm_metrics_proxy.storage.base import IngestBatch, Loss, OpenRequest, SegmentPosition, SqlValue
+from llm_metrics_proxy.storage.base import SHORTENED, IngestBatch, Loss, OpenRequest, SegmentPosition, SqlValue
 from llm_metrics_proxy.storage.connection import (
     BUSY_TIMEOUT_MS,
     Access,
@@ -40,6 +41,7 @@ _ROW_ERRORS: Final = (
     TypeError,
     UnicodeEncodeError,
 )
+(_REPORT,) = (COLUMNS.index(name) - 1 for name in SHORTENED)  # its place in a row
 MOST_AT_ONCE: Final = 8  # questions
 _CHECKPOINT_PAGES: Final = 8192  # 32 MiB of WAL: index pages changed by several batches are written back once
 _PRAGMAS: Final[Pragmas] = {
@@ -80,9 +82,8 @@ class SqliteStore:
         try:
             connection = connect(self.path, Access.CREATE, busy_ms=BUSY_TIMEOUT_MS, pragmas=_PRAGMAS)
             apply_steps(self.path, connection, applied)
-            self._insertion = insertion(shadow(connection))
+            self._insertion = insertion(shadow(connection), shortened=SHORTENED)
             self._shapes = ReportShapes(connection)
-            self._shapes.functions()
             self._file = file_identity(self.path)
             self._segments = {worker_id: segment for worker_id, segment, *_ in connection.execute(_POSITIONS)}
         except BaseException as error:
@@ -142,11 +143,11 @@ class SqliteStore:
 
     def _insert(self, rows: Sequence[Sequence[SqlValue]]) -> None:
         """Try every row, so that ``RecordsRefusedError`` names all that cannot be inserted."""
-        refused = []
+        refused, shorten = [], self._shapes.stored
         left: Iterator[Any] = iter(rows)
         while True:
             try:
-                self._connection.executemany(self._insertion, left)
+                self._connection.executemany(self._insertion, ([*row, shorten(row[_REPORT])] for row in left))
             except _ROW_ERRORS as error:
                 # a failed statement undoes itself only, and the iterator stands behind its row
                 refused.append((len(rows) - length_hint(left) - 1, str(error)))

@@ -64,7 +64,10 @@ def usage_of(
 ) -> Usage:
     """A report from values as a server gave them. A total that was not given is the sum, if both parts are known."""
     given = (prompt, completion, total, cached, reasoning, cache_write, cache_write_5m, cache_write_1h)
-    counts = [token_count(value) for value in given]
+    counts = [  # what `token_count` says, which is asked where it is no plain count
+        value if value is None or (type(value) is int and 0 <= value <= MAX_TOKENS) else token_count(value)
+        for value in given
+    ]
     rejected = REFUSED in counts
     if rejected:
         counts = [None if count == REFUSED else count for count in counts]
@@ -99,6 +102,8 @@ def details(value: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def cost_usd(value: object) -> float | None:
     """A cost in US dollars, if it can be one; Perplexity gives its parts too."""
+    if value is None:
+        return None
     if isinstance(value, dict):
         value = value.get("total_cost")
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_COST_USD:

@@ -4,7 +4,6 @@ The counts of a record are a pure function of its columns ``usage_reported`` and
 reports better can read those again that were stored by versions before it.
 """
 
-from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -15,16 +14,14 @@ from llm_metrics_proxy.wire.endpoints import DIALECTS
 from llm_metrics_proxy.wire.facts import Usage
 
 _decode: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
-
-
-@cache
-def _counters() -> dict[str, TokenCounter]:
-    return {dialect.name: dialect.tokens for dialect in DIALECTS if dialect.tokens is not None}
+_COUNTERS: Final[dict[str | None, TokenCounter]] = {
+    dialect.name: dialect.tokens for dialect in DIALECTS if dialect.tokens is not None
+}
 
 
 def tokens_from(usage_reported: str, dialect: str | None) -> Usage | None:
     """What ``usage_reported`` says; None if this program cannot read it: a newer one wrote it."""
-    count = _counters().get(dialect or "")
+    count = _COUNTERS.get(dialect)
     if count is None:
         return None
     if count is openai_tokens and (usage := plain_tokens(usage_reported)) is not None:

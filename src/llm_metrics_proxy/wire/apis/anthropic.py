@@ -8,7 +8,7 @@ Token counts come in parts and more than once, each report a total so far: ``usa
 ``input_tokens`` leaves out what was read from or written to the cache; the whole input is the sum of the three.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -63,8 +63,10 @@ def _iterations(usage: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     return (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else iter(())
 
 
-def _total(name: str, usage: Mapping[str, Any], more: Iterable[Mapping[str, Any]]) -> int | None:
+def _total(name: str, usage: Mapping[str, Any], more: Sequence[Mapping[str, Any]]) -> int | None:
     """A count with the same of ``more``; None if there is none, ``REFUSED`` if one of them cannot be one."""
+    if not more:
+        return token_count(usage.get(name))
     counts = [token_count(each.get(name)) for each in (usage, *more)]
     if counts[0] is None or REFUSED in counts:
         return None if counts[0] is None else REFUSED
