@@ -62,14 +62,21 @@ def usage_of(
     cache_write_1h: object = None,
     cost: object = None,
 ) -> Usage:
-    """A report from values as a server gave them. A total that was not given is the sum, if both parts are known."""
+    """A report from values as a server gave them. A total that was not given is the sum, if both parts are known.
+
+    So is one that is no more than one of them: it was reported with that part alone, and the other came apart from it.
+    """
     given = (prompt, completion, total, cached, reasoning, cache_write, cache_write_5m, cache_write_1h)
     counts = [token_count(value) for value in given]
     rejected = REFUSED in counts
     if rejected:
         counts = [None if count == REFUSED else count for count in counts]
     asked, answered, both, reused, thought, written, for_5m, for_1h = counts
-    if total is None and asked is not None and answered is not None:
+    if (
+        asked is not None
+        and answered is not None
+        and (total is None or (both in {asked, answered} and asked and answered))
+    ):
         both = asked + answered
     return Usage(asked, answered, both, reused, thought, rejected, written, cost_usd(cost), for_5m, for_1h)
 

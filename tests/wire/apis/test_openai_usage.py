@@ -90,6 +90,16 @@ def test_a_total_is_summed_only_when_it_is_missing_and_both_parts_are_known() ->
     assert read_usage({"prompt_tokens": 3, "completion_tokens": "4"}).total_tokens is None
 
 
+@pytest.mark.parametrize("total", [3, 4])
+def test_the_total_of_one_part_alone_is_none_of_both(total: int) -> None:
+    """Reports in parts, each with a total of its own: first the prompt's, the completion's later."""
+    report = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": total}
+    assert read_usage(report).total_tokens == 7
+    assert plain_tokens(json.dumps({"usage": report})) is None  # that way is not for it
+    assert read_usage({"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3}).total_tokens == 3
+    assert read_usage({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 5}).total_tokens == 5
+
+
 def test_details_that_are_null_or_odd_are_none() -> None:
     assert read_usage({"prompt_tokens": 1, "prompt_tokens_details": None, "completion_tokens_details": 7}) == Usage(1)
 

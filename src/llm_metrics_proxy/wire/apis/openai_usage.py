@@ -101,7 +101,7 @@ def plain_tokens(usage_reported: str) -> Usage | None:
     if prompt is not None and completion is not None:
         if total is None:
             total = prompt + completion
-        elif total > prompt + completion:
+        elif total != prompt + completion:
             return None
     given = usage.prompt_tokens_details or _NOTHING_GIVEN
     cached, written = given.cached_tokens, given.cache_write_tokens
