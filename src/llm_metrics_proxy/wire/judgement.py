@@ -153,6 +153,8 @@ def _of_stream(dialect: Dialect, reader: ResponseReader, facts: ResponseFacts) -
     value = _json(last)
     if known:  # it broke off: by an error in words that the reader does not know?
         return own_error(value) if _is_failure(value) else None
+    if value is None and first == last and not facts.malformed and last.startswith(b"{"):
+        return ErrorFacts(verdict=Verdict.TRUNCATED, message=_text("The stream breaks off in its first event", first))
     return own_error(value) or (
         ErrorFacts(verdict=Verdict.MALFORMED, message=_text("The events cannot be understood", first))
         if facts.malformed
