@@ -278,7 +278,7 @@ class Exchange:
         try:
             facts = reader.finish()
             if first is not None and (self.decoder is None or not self.decoder.failed):
-                facts = first.judge(facts) if complete else broken_off(reader, facts)
+                facts = first.judge(facts) if complete else broken_off(self.reader, facts)
         except Exception:  # noqa: BLE001 -- as above
             self._give_up_reading()
             return _PLAIN_FACTS
