@@ -160,6 +160,32 @@ def test_an_error_in_a_stream_outranks_how_the_connection_ended(stage: Stage, na
     assert (found.outcome, found.type) == ("upstream_error", api.type)
 
 
+@pytest.mark.parametrize("value", [
+    {"detail": "Overloaded"},
+    {"code": 500, "msg": "Overloaded", "success": False},
+    {"status_code": 503, "message": "Overloaded"},
+])  # fmt: skip
+@pytest.mark.parametrize("ends", [Reset(), Stall()])
+@pytest.mark.parametrize("after", [b"", chat_events()[1]])
+def test_an_error_in_words_of_its_own_outranks_it_too_unless_more_came(
+    stage: Stage, value: Any, ends: Step, after: bytes
+) -> None:
+    gate, said = Gate(), sse(value) + after
+    begun = head(200, EVENT_STREAM, CHUNKED) + chunk(b"".join(chat_events()[:2])) + chunk(said)
+    with stage.play([Send(begun), gate.wait(), ends]), stage.proxy.connect() as client:
+        client.send(post(STREAMED_CHAT))
+        client.read_until(said)
+        if isinstance(ends, Reset):
+            gate.open()
+            client.ends()
+        client.close()
+        record = stage.proxy.record()
+        gate.open()
+    broken = "upstream_truncated" if isinstance(ends, Reset) else "client_disconnected"
+    assert verdict(record).outcome == (broken if after else "upstream_error")
+    assert (record.error_message == "Overloaded") is not bool(after)
+
+
 @pytest.mark.parametrize("begun", [b"", b'{"error":{"message":"No cards left","type":"server_er'])
 def test_leaving_in_the_middle_of_an_error_is_still_the_servers_error(stage: Stage, begun: bytes) -> None:
     script: list[Step] = [Send(head(503, ("content-type", "application/json"), ("content-length", "900")) + begun)]

@@ -1,5 +1,6 @@
 """Opt-in usage injection: token counts for every stream, and no trace of it in what the client sees."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -9,11 +10,14 @@ from tests.proxy.harness import ProxyWorker
 from tests.upstream import (
     CHUNKED,
     EVENT_STREAM,
+    LAST_CHUNK,
     FakeUpstream,
     Request,
     Script,
     Send,
+    chat_completion,
     chat_events,
+    chunk,
     chunked,
     compressed,
     error_response,
@@ -37,7 +41,19 @@ def handler(received: Request) -> Script:
     if received.header("x-whole"):
         body = b"".join(chat_events(include_usage=True))
         return [Send(head(200, EVENT_STREAM, ("Content-Length", str(len(body)))) + body, cut=50)]
+    if kind := received.header("x-kind"):
+        fields = [] if kind == "none" else [("Content-Type", kind)]
+        events = json.dumps(chat_completion()).encode() if received.header("x-document") else _asked_for()
+        return [Send(head(200, *fields, CHUNKED) + b"".join(map(chunk, cut(events))) + LAST_CHUNK)]
     return openai_handler(received)
+
+
+def _asked_for() -> bytes:
+    return b"".join(chat_events(include_usage=True))
+
+
+def cut(body: bytes) -> list[bytes]:
+    return [body[at : at + 50] for at in range(0, len(body), 50)]
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +113,18 @@ def test_a_stream_of_known_length_is_reframed(proxy: ProxyWorker) -> None:
     assert answer.body == b"".join(chat_events())
     old = proxy.ask(post(STREAMED_CHAT, b"X-Whole: 1", version=b"1.0"))
     assert (old.header(b"content-length"), old.body) == (None, answer.body)
+
+
+@pytest.mark.parametrize("kind", [b"application/json", b"text/plain; charset=utf-8", b"none"])
+def test_a_stream_under_another_type_shows_no_trace_of_it_either(proxy: ProxyWorker, kind: bytes) -> None:
+    assert proxy.ask(post(STREAMED_CHAT, b"X-Kind: " + kind)).body == b"".join(chat_events())
+    assert proxy.record().total_tokens == 15
+
+
+@pytest.mark.parametrize("kind", [b"application/json", b"text/event-stream", b"none"])
+def test_a_document_in_place_of_a_stream_stays_as_it_is(proxy: ProxyWorker, kind: bytes) -> None:
+    answer = proxy.ask(post(STREAMED_CHAT, b"X-Kind: " + kind, b"X-Document: 1"))
+    assert answer.body == json.dumps(chat_completion()).encode()
 
 
 def test_an_answer_that_is_compressed_all_the_same_stays_as_it_is(proxy: ProxyWorker) -> None:

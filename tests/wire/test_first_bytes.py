@@ -242,6 +242,10 @@ NO_ANSWERS: list[tuple[Dialect, bytes, Verdict | None, str]] = [
     (OPENAI_CHAT, b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":1}}\n\ndata: [DONE]\n\n', E,
      "The stream ended without any output."),
     (OPENAI_CHAT, STREAMS[1][1], N, "An event stream in place of an answer: "),
+    (OPENAI_CHAT, b'data: {"id":"c","choices":[{"delta":{"content":"Hi', T,
+     'The stream breaks off in its first event: {"id":"c",…'),
+    (OPENAI_CHAT, b'data: {"id":"c","choices":[{"delta":{"content":"' + b"x" * 100_000, T,
+     "The stream breaks off in its first event: {"),
     (OPENAI_CHAT, b"data: Bad Gateway\n\n", M, "The events cannot be understood: Bad Gateway"),
     (OPENAI_EMBEDDINGS, b'data: {"id":1}\n\n', N, 'An event stream in place of an answer: data: {"id":1}'),
     # The server's own words

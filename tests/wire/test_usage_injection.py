@@ -185,6 +185,14 @@ def test_comments_pass_at_once_and_events_when_they_are_complete() -> None:
     assert usage_filter.finish() == b""
 
 
+@pytest.mark.parametrize("begins", [b'{"choices":[],"usage":{}}', b"[", b"<html>", b" data: 1", b"\r\n\n{"])
+def test_what_is_no_event_stream_passes_at_once(begins: bytes) -> None:
+    usage_filter = UsageFilter()
+    for piece in (*(begins[at : at + 1] for at in range(len(begins))), b'\n\ndata: {"choices":[],"usage":{}}\n\n'):
+        assert usage_filter.feed(piece) == piece
+    assert usage_filter.finish() == b""
+
+
 def test_a_stream_that_breaks_off_passes_to_its_last_byte() -> None:
     stream = b'data: {"choices":[{}],"usage":null}\n\ndata: {"choices":[{"del'
     for pieces in three_ways(stream):

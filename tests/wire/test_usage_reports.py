@@ -95,13 +95,41 @@ def test_a_long_report_is_cut_to_its_numbers_then_to_what_stands_highest_and_fir
     }
     iterations = [{"type": "message", "input_tokens": number} for number in range(200)]
     found = kept(iterations=iterations, prompt_tokens=7)
-    assert found == {"iterations": iterations[:48], "prompt_tokens": 7}
+    assert found == {"iterations": [{"type": "message", "input_tokens": sum(range(200))}], "prompt_tokens": 7}
+    untyped = [{"input_tokens": number} for number in range(200)]
+    assert kept(untyped=untyped, prompt_tokens=7) == {"untyped": untyped[:48], "prompt_tokens": 7}
     deep = {f"place_{number}": {f"count_{each}": 10**12 for each in range(9)} for number in range(40)}
     assert kept(**deep, prompt_tokens=7)["prompt_tokens"] == 7
     flat = {f"a_rather_long_name_of_a_count_{number}": 10**15 for number in range(48)}
     cut = kept(**flat)
     assert list(cut) == list(flat)[: len(cut)]
     assert len(cut) > 30
+    crowd = {f"count_{number}": number for number in range(900)}
+    assert kept(**crowd, prompt_tokens=7)["prompt_tokens"] == 7
+    assert kept(**flat, **crowd, totalTokens=7)["totalTokens"] == 7
+
+
+def test_a_long_list_keeps_what_each_type_used_together_and_what_was_nonsense() -> None:
+    """Compactions are in no other count: a long turn of tools before them must not hide what they took."""
+    message = {
+        "type": "message",
+        "input_tokens": 1,
+        "cache_creation": {"ephemeral_5m_input_tokens": 2},
+        "output_tokens": 3,
+    }
+    compaction = {"type": "compaction", "input_tokens": 1000, "output_tokens": 10}
+    for messages in (40, 400):
+        assert kept(iterations=[*[message] * messages, compaction, compaction], input_tokens=5)["iterations"] == [
+            {
+                "type": "message",
+                "input_tokens": messages,
+                "cache_creation": {"ephemeral_5m_input_tokens": 2 * messages},
+                "output_tokens": 3 * messages,
+            },
+            {"type": "compaction", "input_tokens": 2000, "output_tokens": 20},
+        ]
+    odd = kept(iterations=[message] * 60 + [{"type": "message", "input_tokens": -7}])["iterations"]
+    assert odd[0]["input_tokens"] == -1
 
 
 @given(st.recursive(

@@ -107,7 +107,8 @@ class Download(Upload):
         if self.upstream is None or not self.upstream.is_backed_up:
             self.ctx.bodies.held_bytes -= self.held_bytes
             self.held_bytes = 0
-        if self.edits is not None and (coding is not None or head.media not in EVENT_STREAM):
+        # Streams come under any type; a length, with another type than theirs, is a document's.
+        if self.edits is not None and (coding is not None or (head.media not in EVENT_STREAM and length is not None)):
             self.edits = None
         self.framing = client_framing(head.framing, request.version, edited=self.edits is not None)
         if self.framing is UNTIL_CLOSE or not self.body_complete or self.client.is_last:

@@ -36,6 +36,7 @@ from llm_metrics_proxy.wire.base import (
 from llm_metrics_proxy.wire.content_coding import Decoder
 from llm_metrics_proxy.wire.first_bytes import FirstBytes
 from llm_metrics_proxy.wire.head_counts import HeadCounts, with_head
+from llm_metrics_proxy.wire.judgement import broken_off
 
 log = logging.getLogger(__name__)
 
@@ -278,8 +279,8 @@ class Exchange:
             return _PLAIN_FACTS
         try:
             facts = reader.finish()
-            if complete and first is not None and (self.decoder is None or not self.decoder.failed):
-                facts = first.judge(facts)
+            if first is not None and (self.decoder is None or not self.decoder.failed):
+                facts = first.judge(facts) if complete else broken_off(self.reader, facts)
         except Exception:  # noqa: BLE001 -- as above
             self._give_up_reading()
             return _PLAIN_FACTS

@@ -47,6 +47,7 @@ class EventReader(ABC):
         "first_odd",
         "last_odd",
         "malformed",
+        "odd_chunks",
         "only_text",
         "terminal",
     )
@@ -71,6 +72,7 @@ class EventReader(ABC):
         self.malformed = False
         self.error: ErrorFacts | None = None
         self.first_odd = self.last_odd = b""  # the first and the last event that showed nothing
+        self.odd_chunks = 0  # that came before the last one
 
     def frame_by(self, frame: type[SseReader | NdjsonReader]) -> None:
         """Take the same events, framed in another way than the dialect's own. Only before the first ``feed``."""
@@ -159,4 +161,5 @@ class EventReader(ABC):
         if not self.first_odd:
             self.first_odd = data
         self.last_odd = data
+        self.odd_chunks = self.content_chunks
         return 0

@@ -62,7 +62,10 @@ def usage_of(
     cache_write_1h: object = None,
     cost: object = None,
 ) -> Usage:
-    """A report from values as a server gave them. A total that was not given is the sum, if both parts are known."""
+    """A report from values as a server gave them. A total that was not given is the sum, if both parts are known.
+
+    So is one that is no more than one of them: it was reported with that part alone, and the other came apart from it.
+    """
     given = (prompt, completion, total, cached, reasoning, cache_write, cache_write_5m, cache_write_1h)
     counts = [  # what `token_count` says, which is asked where it is no plain count
         value if value is None or (type(value) is int and 0 <= value <= MAX_TOKENS) else token_count(value)
@@ -72,7 +75,11 @@ def usage_of(
     if rejected:
         counts = [None if count == REFUSED else count for count in counts]
     asked, answered, both, reused, thought, written, for_5m, for_1h = counts
-    if total is None and asked is not None and answered is not None:
+    if (
+        asked is not None
+        and answered is not None
+        and (total is None or (both in {asked, answered} and asked and answered))
+    ):
         both = asked + answered
     return Usage(asked, answered, both, reused, thought, rejected, written, cost_usd(cost), for_5m, for_1h)
 

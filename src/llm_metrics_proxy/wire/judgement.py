@@ -78,6 +78,16 @@ def judged(
     return facts if error is None else msgspec.structs.replace(facts, error=error)
 
 
+def broken_off(reader: ResponseReader | None, facts: ResponseFacts) -> ResponseFacts:
+    """``facts`` of a body that broke off, with the error that the last event told in words of its own, if it did."""
+    if is_settled(facts) or facts.terminal or not isinstance(reader, EventReader):
+        return facts
+    if not reader.last_odd or reader.odd_chunks < reader.content_chunks:
+        return facts
+    value = _json(reader.last_odd)
+    return msgspec.structs.replace(facts, error=own_error(value)) if _is_failure(value) else facts
+
+
 def is_settled(facts: ResponseFacts) -> bool:
     """It is an error already, or whole and ended for a reason: nothing is left to judge."""
     if facts.error is not None:
@@ -143,6 +153,8 @@ def _of_stream(dialect: Dialect, reader: ResponseReader, facts: ResponseFacts) -
     value = _json(last)
     if known:  # it broke off: by an error in words that the reader does not know?
         return own_error(value) if _is_failure(value) else None
+    if value is None and first == last and not facts.malformed and last.startswith(b"{"):
+        return ErrorFacts(verdict=Verdict.TRUNCATED, message=_text("The stream breaks off in its first event", first))
     return own_error(value) or (
         ErrorFacts(verdict=Verdict.MALFORMED, message=_text("The events cannot be understood", first))
         if facts.malformed

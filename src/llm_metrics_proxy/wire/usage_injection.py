@@ -77,6 +77,7 @@ _BLANK_LINES: Final = re.compile(rb"[\r\n]*+")
 _DATA_LINE: Final = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|(?<=[\r\n]))data:[ ]?([^\r\n]*+)")
 _LAST_MEMBER: Final = re.compile(rb',[ \t\r\n]*"usage"[ \t\r\n]*:[ \t\r\n]*null(?=[ \t\r\n]*\}[ \t\r\n]*\Z)')
 _USAGE_KEY: Final = b'"usage"'
+_NO_FIELD: Final = b"{[< \t"  # how JSON and pages begin
 _HALF_END_BYTES: Final = 2  # of an event's end may have come already: LF, CR or CR LF
 
 
@@ -90,7 +91,8 @@ _decode_chunk: Final = decoder_of(_UsageChunk)
 
 
 class UsageFilter:
-    """Feed what the server sends; what comes out is for the client. Comments and blank lines pass at once.
+    """Feed what the server sends; what comes out is for the client. Comments and blank lines pass at once, and so does
+    all of a body that is no event stream.
 
     Held back is at most one unfinished event. One above ``max_event_bytes`` passes as it is; ``passed_unfiltered``
     counts those.
@@ -100,7 +102,7 @@ class UsageFilter:
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
-        self._state = self._between
+        self._state = self._begin
         self._out: list[bytes] = []
         self._held = bytearray()  # the unfinished event; of one that passes, its last bytes, already passed
         self._searched = 0  # up to where no end of an event begins in _held
@@ -126,6 +128,18 @@ class UsageFilter:
         return _filtered(held) if self._state == self._event else b""
 
     # The states. Each takes what it can of ``data`` from ``position``, sets the next one, and returns where it stopped.
+
+    def _begin(self, data: bytes, position: int) -> int:
+        """Whatever its type says, a body whose first line cannot be one of an event stream is none, and passes."""
+        end = end_of(_BLANK_LINES, data, position)
+        self._out.append(data[position:end])
+        if end < len(data):
+            self._state = self._other if data[end] in _NO_FIELD else self._between
+        return end
+
+    def _other(self, data: bytes, position: int) -> int:
+        self._out.append(data[position:])
+        return len(data)
 
     def _between(self, data: bytes, position: int) -> int:
         """Before an event: blank lines and comments pass."""

@@ -5,8 +5,9 @@ A stream may bring several: running totals, or the prompt's first and the rest l
 and a zero or null never replaces more. Each dialect has one pure function from the merged reports to token counts.
 
 What is kept is JSON text of at most ``MAX_REPORT_BYTES``: numbers and short words. A longer text is replaced by "…", so
-nothing that was said to or by a model is ever part of it. What is longer then is cut in this order until it fits: all
-that is no number, except words named ``type``; what stands deepest; what stands last.
+nothing that was said to or by a model is ever part of it. What is longer then is cut in this order until it fits: in a
+list whose parts name their ``type``, those of one type become their sum; all that is no number goes, except words named
+``type``; then what stands deepest; then what stands last, and is not named after tokens.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ REFUSED_IN: Final = "refused in "
 _MAX_WORD_CHARS: Final = 64
 _MAX_DEPTH: Final = 8
 _MOST_MEMBERS: Final = 48  # of one object or list: servers send a dozen
+_MOST_PARTS: Final = 1024  # of a list that is added up
 _MERGED_DEPTH: Final = 3
 _MAX_INT: Final = 2**63
 _CUT: Final = "…"
@@ -151,7 +153,31 @@ def _is_amount(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
+def _by_type(parts: list[Any]) -> list[Any]:
+    """Parts that name their type (Anthropic's iterations), with those of one type added up; others as they are."""
+    if not all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in parts):
+        return parts
+    sums: dict[str, dict[str, Any]] = {}
+    for part in islice(parts, _MOST_PARTS):
+        kept, refused = sums.setdefault(part["type"], {}), dict[str, Any]()
+        _add(kept, part, refused)
+        kept |= dict.fromkeys(refused, _NONSENSE)
+    return list(sums.values())
+
+
+def _added_up(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _added_up(each) for name, each in value.items()}
+    return _by_type(value) if isinstance(value, list) else value
+
+
+def _tokens_first(members: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    return sorted(members.items(), key=lambda member: "token" not in str(member[0]).lower())
+
+
 def _cut(reports: dict[str, dict[str, Any]]) -> str:
+    if len(_encode(reports)) > MAX_REPORT_BYTES:
+        reports = _added_up(reports)
     depth = _MAX_DEPTH
     while len(text := _encode(reports)) > MAX_REPORT_BYTES:
         if depth == 1:
@@ -166,7 +192,7 @@ def _first_members(reports: dict[str, dict[str, Any]]) -> dict[str, dict[str, An
     kept: dict[str, dict[str, Any]] = {where: {} for where in reports}
     size = len(_encode(kept))
     for where, report in reports.items():
-        for name, value in report.items():
+        for name, value in _tokens_first(report):
             size += len(_encode({name: value})) - 1  # without its braces, with a comma
             if size > MAX_REPORT_BYTES:
                 return kept
@@ -177,14 +203,15 @@ def _first_members(reports: dict[str, dict[str, Any]]) -> dict[str, dict[str, An
 def _cleaned(value: Any, depth: int, *, only_numbers: bool, name: str = "") -> Any:
     """``value`` without what does not belong into a report, and without what is deeper than ``depth``."""
     if isinstance(value, dict):
+        given = value.items() if len(value) <= _MOST_MEMBERS else islice(_tokens_first(value), _MOST_MEMBERS)
         members = {
             _sound(key): _cleaned(each, depth - 1, only_numbers=only_numbers, name=key)
-            for key, each in islice(value.items(), _MOST_MEMBERS)
+            for key, each in given
             if depth > 0 and isinstance(key, str) and len(key) <= _MAX_WORD_CHARS
         }
         return {key: each for key, each in members.items() if each is not None} if only_numbers else members
     if isinstance(value, list):
-        some = islice(value, _MOST_MEMBERS if depth > 0 else 0)
+        some = islice(_by_type(value) if len(value) > _MOST_MEMBERS else value, _MOST_MEMBERS if depth > 0 else 0)
         return [_cleaned(each, depth - 1, only_numbers=only_numbers) for each in some]
     if isinstance(value, str):
         if only_numbers and name != "type":

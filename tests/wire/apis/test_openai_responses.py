@@ -219,6 +219,8 @@ def test_what_was_written_to_a_cache_and_what_xai_adds_is_read(where: str) -> No
     xai = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 45, "cost_in_usd_ticks": 10_000_000_000}
     details = {"output_tokens_details": {"reasoning_tokens": 30}}
     assert responses_tokens({where: xai | details}) == Usage(10, 35, 45, None, 30, cost_usd=1.0)
+    chat = {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}}
+    assert responses_tokens({where: chat}) == Usage(9, 4, 13, 5)  # of gateways that turn one API into the other
 
 
 WRITTEN = SAW_TOKEN | SAW_OUTPUT

@@ -196,6 +196,11 @@ def test_keep_alive_comments_and_blank_lines_are_nothing() -> None:
     assert (found.content_chunks, found.terminal, found.malformed) == (1, True, False)
 
 
+def test_a_report_in_the_names_of_responses_is_one() -> None:
+    found = facts(chunk(delta(content="x")), chunk(delta("stop"), usage={"input_tokens": 5, "output_tokens": 2}), DONE)
+    assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == (5, 2, 7)
+
+
 def test_zeros_before_the_end_are_no_report() -> None:
     zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     begun = [event({"choices": [{"text": "x"}], "usage": zeros}) for _ in range(3)]

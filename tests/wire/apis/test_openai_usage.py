@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.wire.apis.openai_usage import PlainUsage, openai_tokens, plain_tokens, read_usage
 from llm_metrics_proxy.wire.base import MAX_TOKENS
 from llm_metrics_proxy.wire.facts import Usage
+from llm_metrics_proxy.wire.token_counts import tokens_from
 
 
 def test_every_part_of_a_report_is_read() -> None:
@@ -88,6 +89,29 @@ def test_a_total_is_summed_only_when_it_is_missing_and_both_parts_are_known() ->
     assert read_usage({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 9}).total_tokens == 9
     assert read_usage({"prompt_tokens": 3}).total_tokens is None
     assert read_usage({"prompt_tokens": 3, "completion_tokens": "4"}).total_tokens is None
+
+
+@pytest.mark.parametrize("total", [3, 4])
+def test_the_total_of_one_part_alone_is_none_of_both(total: int) -> None:
+    """Reports in parts, each with a total of its own: first the prompt's, the completion's later."""
+    report = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": total}
+    assert read_usage(report).total_tokens == 7
+    assert plain_tokens(json.dumps({"usage": report})) is None  # that way is not for it
+    assert read_usage({"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3}).total_tokens == 3
+    assert read_usage({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 5}).total_tokens == 5
+
+
+def test_names_of_responses_in_chat_are_counts_all_the_same() -> None:
+    report = {
+        "input_tokens": 9,
+        "output_tokens": 4,
+        "input_tokens_details": {"cached_tokens": 5},
+        "output_tokens_details": {"reasoning_tokens": 2},
+    }
+    expected = Usage(9, 4, 13, cached_tokens=5, reasoning_tokens=2)
+    assert read_usage(report) == expected
+    assert tokens_from(json.dumps({"usage": report}), "openai_chat") == expected
+    assert read_usage({**report, "prompt_tokens": 10, "completion_tokens": 5}).total_tokens == 15
 
 
 def test_details_that_are_null_or_odd_are_none() -> None:

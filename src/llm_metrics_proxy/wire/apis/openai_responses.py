@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.apis.openai_usage import reported_cost
+from llm_metrics_proxy.wire.apis.openai_usage import read_usage, reported_cost
 from llm_metrics_proxy.wire.base import SAW_TOKEN, SAW_VISIBLE, ErrorFacts, RequestFacts, ResponseFacts
 from llm_metrics_proxy.wire.cache_misses import openai_miss
 from llm_metrics_proxy.wire.content_shape import FormRules
@@ -80,17 +80,20 @@ def responses_tokens(reports: Reports) -> Usage:
     value = reports.get("usage") or reports.get("response.usage") or {}
     given = details(value, "input_tokens_details") or details(value, "input_token_details")  # the latter: Realtime
     made = details(value, "output_tokens_details") or details(value, "output_token_details")
-    usage = with_reasoning(
-        usage_of(
-            prompt=value.get("input_tokens"),
-            completion=value.get("output_tokens"),
-            total=value.get("total_tokens"),
-            cached=given.get("cached_tokens"),
-            reasoning=made.get("reasoning_tokens"),
-            cache_write=given.get("cache_write_tokens"),
-            cost=reported_cost(value),
+    if "prompt_tokens" in value and "input_tokens" not in value:  # gateways leave the names of chat completions
+        usage = read_usage(value)
+    else:
+        usage = with_reasoning(
+            usage_of(
+                prompt=value.get("input_tokens"),
+                completion=value.get("output_tokens"),
+                total=value.get("total_tokens"),
+                cached=given.get("cached_tokens"),
+                reasoning=made.get("reasoning_tokens"),
+                cache_write=given.get("cache_write_tokens"),
+                cost=reported_cost(value),
+            )
         )
-    )
     return msgspec.structs.replace(usage, rejected=True) if REFUSED_IN + "response.usage" in reports else usage
 
 

@@ -80,6 +80,10 @@ class PlainUsage(msgspec.Struct, gc=False):
     cache_read_input_tokens: None = None
     reasoning_tokens: None = None
     cost_in_usd_ticks: None = None
+    input_tokens: None = None
+    output_tokens: None = None
+    input_tokens_details: None = None
+    output_tokens_details: None = None
 
 
 class _PlainReports(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -101,7 +105,7 @@ def plain_tokens(usage_reported: str) -> Usage | None:
     if prompt is not None and completion is not None:
         if total is None:
             total = prompt + completion
-        elif total > prompt + completion:
+        elif total != prompt + completion:
             return None
     given = usage.prompt_tokens_details or _NOTHING_GIVEN
     cached, written = given.cached_tokens, given.cache_write_tokens
@@ -119,12 +123,14 @@ def plain_tokens(usage_reported: str) -> Usage | None:
 
 def read_usage(value: Mapping[str, Any]) -> Usage:
     """The counts of a ``usage`` object."""
-    prompt, completion = details(value, "prompt_tokens_details"), details(value, "completion_tokens_details")
+    # Gateways that turn one API into another leave the names of Responses.
+    prompt = details(value, "prompt_tokens_details") or details(value, "input_tokens_details")
+    completion = details(value, "completion_tokens_details") or details(value, "output_tokens_details")
     lifetimes = details(prompt, "cache_creation_token_details")  # LiteLLM
     return with_reasoning(
         usage_of(
-            prompt=value.get("prompt_tokens"),
-            completion=value.get("completion_tokens"),
+            prompt=first_given(value.get("prompt_tokens"), value.get("input_tokens")),
+            completion=first_given(value.get("completion_tokens"), value.get("output_tokens")),
             total=value.get("total_tokens"),
             cached=first_given(
                 prompt.get("cached_tokens"),
