@@ -11,6 +11,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.facts import cut, finite, small_int
+from llm_metrics_proxy.wire.identity import one_line
 from llm_metrics_proxy.wire.requests import CLAIMING, ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MAX_MEMBERS, MISSING, UNREADABLE, count_items, decoder_of
 
@@ -41,7 +42,7 @@ class ChatRequest(ModelRequest):
         limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
         return RequestFacts(  # the commonest request of all: by way of ``_facts`` it would take 0.2 µs more
             model=cut(self.model),
-            user=cut(self.user),
+            user=one_line(self.user),
             is_streaming=self.stream is True,
             max_tokens=small_int(limit),
             temperature=finite(self.temperature),
