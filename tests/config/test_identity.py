@@ -57,7 +57,12 @@ def test_a_variable_names_several(tmp_path: Path) -> None:
         ('user = ["header:Authorization"]', "identity_user"),
         ('user = ["header:x-api-key"]', "identity_user"),
         ('user = ["header:cookie"]', "identity_user"),
+        ('user = ["header:Ocp_Apim_Subscription_Key"]', "identity_user"),
+        ('user = ["header:x-litellm-api-key"]', "identity_user"),
+        ('user = ["header:x-amz-security-token"]', "identity_user"),
+        ('user = ["header:sec-websocket-protocol"]', "identity_user"),  # browsers put a key into it
         ('app = ["header:host"]', "identity_app"),
+        ('app = ["header:content_length"]', "identity_app"),
         ("agent_id = 5", "identity_agent_id"),
         ('hash = ["model"]', "identity_hash"),
         ('not_stored = ["prompt"]', "identity_not_stored"),
@@ -78,3 +83,20 @@ def test_an_unknown_key_is_one_with_a_hint(tmp_path: Path) -> None:
     [problem] = caught.value.problems
     assert "'identity_session'" in problem
     assert "did you mean identity_session_id?" in problem
+
+
+def test_a_setting_alone_and_in_the_section_is_there_twice(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        loaded(tmp_path, 'identity_user = "header:a"\n[identity]\nuser = "header:b"\n')
+    [problem] = caught.value.problems
+    assert problem.startswith("'identity_user'")
+    assert "twice, alone and in [identity]" in problem
+
+
+@pytest.mark.parametrize("text", ["identity = 3\n", '[[identity]]\nuser = "header:a"\n'])
+def test_the_section_is_one_table(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        loaded(tmp_path, text)
+    [problem] = caught.value.problems
+    assert problem.startswith("'identity'")
+    assert problem.endswith("line 1): must be one table, [identity]")

@@ -118,6 +118,17 @@ def test_values_that_are_no_ids_leave_the_place_to_the_next_source() -> None:
     assert recorded([(b"session-id", b"x" * 256)], b"{}", Askers(b"k")).session_id == "x" * 256
 
 
+@pytest.mark.parametrize("path", [b"/v1/messages", b"/v1/chat/completions", b"/v1/responses", b"/v1/embeddings"])
+@pytest.mark.parametrize("more", [{}, {"prompt_cache_key": "c"}])
+def test_a_user_that_is_no_name_leaves_the_place_to_the_next_source(path: bytes, more: dict[str, str]) -> None:
+    head = [(b"X-OpenWebUI-User-Id", b"ow")]
+    for bad in ("", "  ", "a\nb", "a\x00b", "\u202eevil"):
+        body = msgspec.json.encode({"user": bad, **more})
+        assert recorded(head, body, Askers(b"k"), path).user == "ow"
+        assert recorded([], body, Askers(b"k"), path).user is None
+    assert recorded(head, msgspec.json.encode({"user": " bob ", **more}), Askers(b"k"), path).user == "bob"
+
+
 def test_settings_name_sources_before_those_that_are_known() -> None:
     askers = Askers(
         b"k",
@@ -193,4 +204,4 @@ def test_nothing_hostile_makes_it_fail_or_is_stored(head: list[tuple[bytes, byte
             value = getattr(record, name)
             assert value is None or (0 < len(value) <= 256 and value.isprintable())
         assert (record.session_id is None) == (record.session_source is None)
-        assert record.user is None or 0 < len(record.user) <= 256
+        assert record.user is None or (0 < len(record.user) <= 256 and record.user.isprintable())

@@ -163,6 +163,11 @@ SECRETS = [
     ("invalid token 'e3b0c44298fc1c149afbf4c8996fb924'", "e3b0c44298fc1c149afbf4c8996fb924"),
     ("The API key was 9f86d081884c7d659a2feaa0c55ad015.", "9f86d081884c7d659a2feaa0c55ad015"),
     ("use AIzaSyA1234567890abcdefghijklmno", "SyA1234567890abcdefghijklmno"),
+    ("use AQ.Ab8RN6Kabcdefghijklmnop", "Ab8RN6Kabcdefghijklmnop"),
+    ("use AKIAIOSFODNN7EXAMPLE", "IOSFODNN7EXAMPLE"),
+    ("use ASIAIOSFODNN7EXAMPLE", "IOSFODNN7EXAMPLE"),
+    ("use ABSKQmVkcm9ja0FQSUtleS1hYmNkZWY=", "QmVkcm9ja0FQSUtleS1hYmNkZWY="),
+    ("use bedrock-api-key-YmVkcm9jay5hbWF6b24=", "YmVkcm9jay5hbWF6b24="),
     ("use gsk_1234567890abcdef", "1234567890abcdef"),
     ("use hf_abcdefghijklmnop", "abcdefghijklmnop"),
     ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-def", "hbGciOiJIUzI1NiJ9"),
@@ -189,6 +194,7 @@ def test_a_credential_never_stays(text: str, secret: str) -> None:
         "Unrecognized key: 'foo' in messages[0]",
         "Rate limit reached for gpt-4o in organization org-x on tokens per min (TPM): Limit 30000",
         "ask-me-anything is not a task-runner",
+        "ASIA-PACIFIC-SOUTHEAST is no region; see the FAQ. Bedrock-api-keys are needed",
     ],
 )
 def test_ordinary_words_stay(text: str) -> None:

@@ -181,8 +181,10 @@ def _newest_timestamp(path: Path) -> datetime | None:
         if not applied_steps(path):
             return None
         with closing(SqliteReader(path)) as reader:
-            ((text,),) = reader.query("SELECT max(timestamp) FROM completion_requests")
-        return None if text is None else datetime.fromisoformat(text)
+            # what begins with a digit: other texts, and bytes, of an adopted table are no times and sort behind them
+            ((newest,),) = reader.query("SELECT max(timestamp) FROM completion_requests WHERE timestamp < ':'")
+        moment = datetime.fromisoformat(newest) if isinstance(newest, str) else None
+        return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     except (LlmMetricsProxyError, ValueError):
         return None  # the check `database` says what is wrong with it
 

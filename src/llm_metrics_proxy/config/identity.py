@@ -12,11 +12,13 @@ IDENTITY_COLUMNS: Final = (
 )  # fmt: skip
 SECTION: Final = "identity"  # of the file: a table whose keys are those settings, without this word in front
 _SOURCE: Final = re.compile(r"(?:header:[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}|body:[^\s.,]{1,64}(?:\.[^\s.,]{1,64}){0,7})")
-# A column holds what a field says, so none that holds a secret; and those of the connection are not the client's word.
+# A column holds what a field says, so none that holds a secret, whatever it is called; and those of the connection are
+# not the client's word.
+_SECRET: Final = re.compile(
+    r"authorization|api-?key|subscription-key|cookie|secret|passw|credential|token$|^sec-websocket-protocol$"
+)
 _REFUSED: Final = frozenset(
     {
-        "authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie",
-        "x-amz-security-token", "ocp-apim-subscription-key",
         "host", "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
         "expect", "content-length", "x-llm-metrics-tag",
     }
@@ -26,9 +28,14 @@ _REFUSED: Final = frozenset(
 def _source(value: str) -> str:
     source = value.strip()
     name = source.partition(":")[2].lower()
-    if not _SOURCE.fullmatch(source) or (source.startswith("header:") and name in _REFUSED):
+    if not _SOURCE.fullmatch(source):
         raise ValueError("not a source")
-    return f"header:{name}" if source.startswith("header:") else source
+    if not source.startswith("header:"):
+        return source
+    dashed = name.replace("_", "-")  # as servers read it that take one for the other
+    if dashed in _REFUSED or _SECRET.search(dashed):
+        raise ValueError("not a source")
+    return f"header:{name}"
 
 
 def _column(value: str) -> str:

@@ -124,9 +124,17 @@ def _toml_layer(path: Path, origin: str, table: Mapping[str, SettingRow], proble
         problems.append(f"{path} ({origin}): is not TOML: {error}")
         return {}
     lines = TomlLines(path.read_text(encoding="utf-8"))
-    section = values.get(SECTION)
-    if isinstance(section, dict):
-        values = {**{name: value for name, value in values.items() if name != SECTION}, **_section(section)}
+    if SECTION in values:
+        section = values.pop(SECTION)
+        if isinstance(section, dict):
+            inside = _section(section)
+            problems.extend(
+                f"{name!r} ({path}{_on(lines.of(name))}): is there twice, alone and in [{SECTION}]"
+                for name in inside.keys() & values.keys()
+            )
+            values |= inside
+        else:
+            problems.append(f"{SECTION!r} ({path}{_on(lines.of(SECTION))}): must be one table, [{SECTION}]")
     problems.extend(
         f"{key!r} ({path}{_on(lines.of(key))}): is not a setting{_did_you_mean(key.replace('-', '_'), table)}"
         for key in values

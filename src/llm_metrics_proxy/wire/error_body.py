@@ -26,9 +26,12 @@ _SECRETS: Final = (
     (re.compile(r"(?i)\b(bearer|basic)(\s+|%20)[^\s\"',;<>]+"), rf"\1 {_MASK}"),
     # user:password@ in an address
     (re.compile(r"://[^\s/@\"'<>]+@"), f"://{_MASK}@"),
-    # keys that show their maker: OpenAI and its many imitators, Groq, Hugging Face, xAI, Google, GitHub, AWS; and JWT
+    # keys that show their maker: OpenAI and its many imitators, Groq, Hugging Face, xAI, GitHub; Google, AWS, JWT
     (re.compile(r"\b(sk|pk|rk|gsk|hf|xai|nvapi|pplx|r8|ghp|gho|github_pat)([-_])[\w*.\-]{6,}"), rf"\1\2{_MASK}"),
-    (re.compile(r"\b(AIza|AKIA|ya29\.|eyJ)[\w\-.+/=]{12,}"), rf"\1{_MASK}"),
+    (
+        re.compile(r"\b(AIza|AQ\.|AKIA|ASIA(?=[0-9A-Z]{16})|ABSK|bedrock-api-key-|ya29\.|eyJ)[\w\-.+/=]{12,}"),
+        rf"\1{_MASK}",
+    ),
     # api_key=…, "token": "…", x-api-key: …
     (
         re.compile(

@@ -9,6 +9,7 @@ from typing import Final
 
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.facts import cut, finite, small_int
+from llm_metrics_proxy.wire.identity import one_line
 
 MAX_HEAD_BYTES: Final = 8 * 1024  # of one part
 MAX_VALUE_BYTES: Final = 1024
@@ -68,7 +69,7 @@ class FormReader:
         count, temperature = of(b"n", ""), of(b"temperature", "")
         return RequestFacts(
             model=cut(of(b"model")),
-            user=cut(of(b"user")),
+            user=one_line(of(b"user")),
             is_streaming=of(b"stream", "").lower() in _TRUE,
             choice_count=small_int(int(count)) if _INTEGER.fullmatch(count) else None,
             temperature=finite(float(temperature)) if _NUMBER.fullmatch(temperature) else None,

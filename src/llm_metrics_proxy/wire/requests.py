@@ -7,6 +7,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.facts import cut, finite, small_int
+from llm_metrics_proxy.wire.identity import one_line
 from llm_metrics_proxy.wire.tolerant import MISSING, decode, read_items
 
 CLAIMING: Final = {name: name for name in ("safety_identifier", "conversation", "conversation_id", "prompt_cache_key")}
@@ -66,7 +67,7 @@ class ModelRequest(msgspec.Struct):
         """Values as they were given become facts: texts are cut, numbers that no column could hold are left out."""
         return RequestFacts(
             model=cut(self.model),
-            user=cut(user),
+            user=one_line(user),
             is_streaming=self.stream is True if is_streaming is None else is_streaming,
             max_tokens=small_int(max_tokens),
             temperature=finite(temperature),

@@ -11,6 +11,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.facts import cut, finite, small_int
+from llm_metrics_proxy.wire.identity import one_line
 from llm_metrics_proxy.wire.requests import CLAIMING, ModelRequest, count_prompts
 from llm_metrics_proxy.wire.tolerant import MAX_MEMBERS, MISSING, UNREADABLE, count_items, decoder_of
 
@@ -43,7 +44,7 @@ class ChatRequest(ModelRequest):
         # were checked too.
         return RequestFacts(
             model=cut(self.model),
-            user=None if self.user is None else cut(self.user),
+            user=None if self.user is None else one_line(self.user),
             is_streaming=self.stream is True,
             max_tokens=None if limit is None else small_int(limit),
             temperature=None if self.temperature is None else finite(self.temperature),
