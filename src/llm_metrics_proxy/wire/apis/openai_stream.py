@@ -159,7 +159,8 @@ class OpenAIStreamReader(EventReader):
         if not isinstance(value, dict):
             return
         some = value.get("total_tokens") or value.get("prompt_tokens") or value.get("completion_tokens")
-        some = some or value.get("input_tokens") or value.get("output_tokens")
+        if not some and self._tool_calls is not None:  # after a choice: another API's stream has these names too
+            some = value.get("input_tokens") or value.get("output_tokens")
         if some or (was_terminal and not self._reports.merged):
             self._reports.take(where, value)
             self.only_text = False
