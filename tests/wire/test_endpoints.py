@@ -298,7 +298,7 @@ CLOSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("prefix", ["/v1/", "/openai/v1/", "/api/v1/"])
+@pytest.mark.parametrize("prefix", ["/v1/", "/openai/v1/", "/api/v1/", "/backend-api/codex/"])
 @pytest.mark.parametrize(("table", "passes"), [(OWN, True), (LISTED, True), (CLOSED, False)])
 def test_what_openai_keeps_can_be_used_and_what_others_see_not_be_taken_away(
     table: dict[str, list[str]], passes: bool, prefix: str

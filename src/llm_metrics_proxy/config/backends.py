@@ -24,7 +24,7 @@ RESERVED: Final = frozenset({
     "generate_stream", "encode", "version", "ping", "props", "info", "slots", "metrics", "realtime",
     "anthropic", "chat_tokenize", "embed_all", "embed_sparse", "get_model_info", "model_info",
     "contextualizedembeddings", "multimodalembeddings",
-    "v1alpha", "v1beta1", "ws",
+    "v1alpha", "v1beta1", "ws", "backend-api",
 })  # fmt: skip
 # Fields that frame or route a message: this proxy's own business.
 _OURS: Final = frozenset({

@@ -58,6 +58,7 @@ PREFIXES: Final = (
     "/engines/v1",  # Docker Model Runner
     "/engines/llama.cpp/v1",
     "/engines/vllm/v1",
+    "/backend-api/codex",  # where Codex asks when it is signed in to ChatGPT
     "/openai/deployments/*",  # Azure
     "",  # llama.cpp offers its operations without a prefix too
 )
