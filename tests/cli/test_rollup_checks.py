@@ -3,6 +3,7 @@ from random import Random
 
 import apsw
 import pytest
+from tools.fingerprint import GOLDEN
 
 from llm_metrics_proxy.cli.finding import CheckStatus
 from llm_metrics_proxy.cli.rollup_checks import rollups
@@ -42,6 +43,13 @@ def test_roll_ups_are_what_the_records_say(path: Path) -> None:
     found = rollups(settings_of(path))
     assert found.status is CheckStatus.OK
     assert "2026-03-28, 2026-03-29" in found.found
+
+
+def test_those_of_an_older_version_are_not_compared(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.db"
+    path.write_bytes((GOLDEN / "4.4.0.db").read_bytes())
+    found = rollups(settings_of(path))
+    assert (found.status, "an older version" in found.found) == (CheckStatus.OK, True)
 
 
 @pytest.mark.parametrize(
