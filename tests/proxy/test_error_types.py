@@ -152,6 +152,10 @@ ANSWERING: dict[str, tuple[Script, Ending]] = {
         stream_script(chat_events(finish_reason="content_filter")),
         ("completed", "policy", "content_filter", None),
     ),
+    "a guardrail": (
+        stream_script(chat_events(finish_reason="guardrail_intervened")),
+        ("completed", "policy", "guardrail", None),
+    ),
     "an error in a stream": (
         [Send(STREAM + chunk(FIRST) + chunk(SECOND) + chunk(FAILING) + LAST_CHUNK)],
         ("upstream_error", "upstream", "internal", "mid_stream"),
