@@ -10,7 +10,7 @@ from llm_metrics_proxy.errors import QueryError
 from tests.examples import examples
 
 connection = apsw.Connection(":memory:")
-connection.execute("CREATE TABLE completion_requests (v, tags, prompt_tokens, response_time_ms, model)")
+connection.execute("CREATE TABLE completion_requests (v, tags, prompt_tokens, usage_source, response_time_ms, model)")
 
 
 def key_of(name: str, **values: object) -> object:

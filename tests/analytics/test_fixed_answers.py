@@ -29,6 +29,7 @@ from llm_metrics_proxy.storage.retention import prune_some
 from llm_metrics_proxy.storage.rollup_state import read_state, write_state
 from llm_metrics_proxy.storage.rollup_store import add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from llm_metrics_proxy.wire.error_types import FIRST as FIRST_TYPES
 from llm_metrics_proxy.wire.error_types import PHASES, TAXONOMY
 from tests.analytics import odd
 from tests.rollups.records import FIRST, a_row_of, changed
@@ -51,6 +52,7 @@ SELECTIONS: Final[dict[str, RequestFilter]] = {
     "an agent": RequestFilter(user_agent="curl", start=FIRST + 5 * _HOUR),
     "nobody": RequestFilter(model="nobody"),
 }
+KNOWN: Final = [each for each in TAXONOMY if each.since == FIRST_TYPES]  # then
 SLOS: Final = (parse_slo("response_time_ms<2500"), parse_slo("time_to_first_token_ms<=250"))
 
 
@@ -62,7 +64,7 @@ def a_traffic(random: Random, count: int, hours: tuple[float, ...]) -> Iterator[
             user_agent=random.choice(("curl", "httpx", None)),
             tags=random.choice((None, "team=a", "x=1,team=b")),
         )
-        wrong = random.choice(TAXONOMY[::9])
+        wrong = random.choice(KNOWN[::9])
         if random.random() < 0.33:
             row = changed(
                 row, success=random.random() < 0.1, outcome="upstream_error", error_category=wrong.category,
@@ -165,6 +167,8 @@ def answers(name: str) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "metrics.db"
         MADE[name](path) if name in MADE else path.write_bytes((GOLDEN / name).read_bytes())
+        if name == "4.3.0.db":
+            SqliteStore(path).close()  # its roll-ups answer once the newer columns are there
         reader = SqliteReader(path)
         for words, selection in SELECTIONS.items():
             found[f"summary of {words}"] = summarise(reader, selection)

@@ -14,7 +14,7 @@ from llm_metrics_proxy.migration import failures
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.safe_migrations import migrate_to_version_3_0_0
 from llm_metrics_proxy.wire import error_clues, error_taxonomy, error_types
-from llm_metrics_proxy.wire.error_taxonomy import OutcomeFacts, classify
+from llm_metrics_proxy.wire.error_taxonomy import OutcomeFacts, classify, taxonomy_of
 from llm_metrics_proxy.wire.error_types import TAXONOMY, ErrorType
 from tests.examples import examples
 from tests.migration.failures_independently import oracle as independently
@@ -48,7 +48,7 @@ def _by_sql(table: apsw.Connection, values: tuple[Any, ...]) -> tuple[Any, ...]:
 @given(facts)
 def test_sql_oracle_and_formula_agree(table: apsw.Connection, given_facts: OutcomeFacts) -> None:
     values = (*given_facts, None, None, None)
-    verdict = classify(given_facts)
+    verdict = classify(given_facts, taxonomy_of("3.0.0"))
     expected = OURS.oracle(*values)
     assert _by_sql(table, values) == expected == independently(*values)
     assert (expected[0], *expected[2:5], expected[-1]) == tuple(verdict)

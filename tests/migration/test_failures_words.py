@@ -2,11 +2,14 @@
 
 import pytest
 
-from llm_metrics_proxy.wire.error_clues import CLUES, LEGACY, VAGUE, Clue, clue, legacy_clue, status_clue
+from llm_metrics_proxy.wire.error_clues import CLUES, FIRST, LEGACY, VAGUE, Clue, clue, legacy_clue, status_clue
 from tests.migration.failures_words import from_elsewhere, from_server, from_status
 
+# Later ones are no migration's business: records that have them were classified with them.
+OLDEST = [each for each in (*CLUES, *VAGUE) if each.since == FIRST]
 
-@pytest.mark.parametrize("told", [*CLUES, *VAGUE], ids=lambda told: f"{told.type}-{len(told.words)}")
+
+@pytest.mark.parametrize("told", OLDEST, ids=lambda told: f"{told.type}-{len(told.words)}")
 def test_every_word_and_text_of_servers_is_read_alike(told: Clue) -> None:
     for status in (None, 200, 400, 404, 429, 500):
         for word in told.words:

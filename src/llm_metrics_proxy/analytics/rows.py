@@ -57,7 +57,7 @@ def columns_there(reader: Snapshot) -> dict[str, str]:
 
 def whole_table(names: Mapping[str, str], hint: str = "") -> str:
     """The table as a FROM clause has it, as if it had every column; ``names`` are those of ``columns_there``."""
-    there = ", ".join(f"{sql} AS {name}" for name, sql in names.items())
+    there = ", ".join(sql if sql == f'"{name}"' else f"{sql} AS {name}" for name, sql in names.items())
     return f"(SELECT {there} FROM completion_requests {hint})"  # noqa: S608 -- names are ours
 
 
