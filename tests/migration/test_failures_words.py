@@ -2,7 +2,8 @@
 
 import pytest
 
-from llm_metrics_proxy.wire.error_clues import CLUES, FIRST, LEGACY, VAGUE, Clue, clue, legacy_clue, status_clue
+from llm_metrics_proxy.wire.error_clues import CLUES, LEGACY, VAGUE, Clue, clue, legacy_clue, status_clue
+from llm_metrics_proxy.wire.error_types import FIRST
 from tests.migration.failures_words import from_elsewhere, from_server, from_status
 
 # Later ones are no migration's business: records that have them were classified with them.
