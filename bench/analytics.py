@@ -35,9 +35,9 @@ from bench.analytics_data import END
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.query import Query
-from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.config.sources import load
 from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.engines.sqlite.records_source import RecordsSource
 from llm_metrics_proxy.ingestion import Ingestor
 from llm_metrics_proxy.process_memory import collect_rarely
 from llm_metrics_proxy.processes.options import metrics_options
@@ -87,11 +87,12 @@ _DUCK: Final = {
 
 
 @contextlib.contextmanager
-def metrics_process(folder: Path, path: Path) -> Iterator[tuple[int, psutil.Process]]:
+def metrics_process(folder: Path, path: Path, store: str = "sqlite") -> Iterator[tuple[int, psutil.Process]]:
     """The metrics process on a port; its log is ``metrics.log``."""
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     places = {"db_path": str(path), "journal_dir": str(folder / "journal"), "backup_dir": str(folder / "backups")}
+    places["store"] = store
     options = metrics_options(load(places, {}), listen_fds=[listening.fileno()], scoreboard_fd=None)
     with (folder / "metrics.log").open("wb") as log:
         child = subprocess.Popen(
@@ -151,17 +152,17 @@ class Ours(NamedTuple):
     sources: dict[str, str]
 
 
-def ours(folder: Path, path: Path, turns: int) -> Ours:
-    """Everything asked of the metrics process while records come."""
+def ours(folder: Path, path: Path, turns: int, counted: Callable[[], int], store: str = "sqlite") -> Ours:
+    """Everything asked of the metrics process while records come. ``counted``: how many are stored."""
     whole: dict[str, list[float]] = {asked: [] for asked in WHOLE}
     found: dict[str, dict[str, list[float]]] = {name: {} for name in QUESTIONS}
     sources: dict[str, str] = {}
     most = 0
     clock = time.monotonic()  # of the traffic's times, or a little ahead: a request begins before it is stored
-    with metrics_process(folder, path) as (port, process), traffic(folder):
+    with metrics_process(folder, path, store) as (port, process), traffic(folder):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        _wait_until_it_ingests(path, connection)
-        begun, before = time.monotonic(), _records(path)
+        _wait_until_it_ingests(counted, connection)
+        begun, before = time.monotonic(), counted()
         for turn in range(turns):
             for name, (parameters, _, _) in QUESTIONS.items():
                 for label, hours in RANGES.items():
@@ -173,13 +174,13 @@ def ours(folder: Path, path: Path, turns: int) -> Ours:
                     most = max(most, process.memory_info().rss)
             for asked, times in whole.items():
                 times.append(answer(connection, asked)[0])
-        rate = (_records(path) - before) / (time.monotonic() - begun)
+        rate = (counted() - before) / (time.monotonic() - begun)
     return Ours(found, whole, most, rate, sources)
 
 
-def _wait_until_it_ingests(path: Path, connection: http.client.HTTPConnection) -> None:
-    first, deadline = _records(path), time.monotonic() + 120
-    while _records(path) < first + PER_SECOND:
+def _wait_until_it_ingests(counted: Callable[[], int], connection: http.client.HTTPConnection) -> None:
+    first, deadline = counted(), time.monotonic() + 120
+    while counted() < first + PER_SECOND:
         if time.monotonic() > deadline:
             raise RuntimeError("nothing is ingested; see metrics.log")
         time.sleep(0.2)
@@ -189,7 +190,7 @@ def _wait_until_it_ingests(path: Path, connection: http.client.HTTPConnection) -
 def _records(path: Path) -> int:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(10_000)
-    ((last,),) = connection.execute("SELECT max(id) FROM completion_requests")
+    ((last,),) = connection.execute("SELECT max(arrival) FROM completion_requests")
     connection.close()
     return int(last)
 
@@ -277,25 +278,9 @@ def percentile(values: Sequence[float], fraction: float) -> float:
     return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the data if it is not there, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m bench.analytics", description=__doc__)
-    parser.add_argument("--records", type=int, default=10_000_000)
-    parser.add_argument("--turns", type=int, default=5, help="how often each question is asked over each range")
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "bench-analytics")
-    parser.add_argument("--alone", action="store_true", help="without DuckDB and plain SQL, which take minutes")
-    given = parser.parse_args(arguments)
-    out = Console(width=150)
-    analytics_data.make(given.folder, given.records)
-    out.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    for rolling_up in (False, True):
-        per_s, per_cpu_s = ingestion(200_000, rolling_up=rolling_up)
-        words = "with" if rolling_up else "without"
-        out.print(f"ingestion {words} roll-ups: {per_s:,.0f} records/s, {per_cpu_s:,.0f} per second of CPU")
-    with tempfile.TemporaryDirectory(prefix="run-", dir=given.folder) as scratch:
-        path = Path(scratch) / "metrics.db"
-        shutil.copyfile(given.folder / "metrics.db", path)
-        found, whole, most, rate, sources = ours(Path(scratch), path, given.turns)
+def shown(out: Console, measured: Ours) -> None:
+    """Print them."""
+    found, whole, most, rate, sources = measured
     everything = [ms for by_range in found.values() for each in by_range.values() for ms in each]
     out.print(
         f"{len(everything)} questions while {rate:,.0f} records/s were stored: median "
@@ -312,18 +297,86 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ]
         table.add_row(name, *cells)
     out.print(table)
+
+
+def of_clickhouse(out: Console, folder: Path, records: int, turns: int) -> None:
+    """The same, with the records in a ClickHouse on this machine, which makes them itself."""
+    from tests.clickhouse.server import clickhouse_server, statement  # noqa: PLC0415
+
+    from bench import clickhouse_data  # noqa: PLC0415 -- only with --store clickhouse
+    from llm_metrics_proxy.engines.clickhouse.connection import Connection  # noqa: PLC0415
+    from llm_metrics_proxy.engines.clickhouse.prepare import prepare  # noqa: PLC0415
+    from llm_metrics_proxy.engines.clickhouse.table import TABLE  # noqa: PLC0415
+    from llm_metrics_proxy.store_address import StoreAccess, store_address  # noqa: PLC0415
+
+    database = f"bench_{records}"
+    with (
+        tempfile.TemporaryDirectory(prefix="clickhouse-", dir=folder) as scratch,
+        clickhouse_server(Path(scratch)) as server,
+    ):
+        statement(server, f"CREATE DATABASE {database}")
+        address = store_address(server.url(database))
+        assert address is not None
+        connection = Connection(StoreAccess(address), timeout_s=600)
+        prepare(connection)
+        begun = time.monotonic()
+        for _ in clickhouse_data.make(connection, records):
+            pass
+        size = "sum(bytes_on_disk)"
+        parts = f"FROM system.{{}} WHERE active AND database = '{database}'"
+        whole = connection.value(f"SELECT {size} {parts.format('parts')}")
+        projected = connection.value(f"SELECT {size} {parts.format('projection_parts')}")
+        out.print(
+            f"{records:,} records made in {time.monotonic() - begun:,.0f} s; {whole / records:,.0f} bytes each, "
+            f"{projected / records:,.0f} of them projections; load {os.getloadavg()[0]:.1f}"
+        )
+        with tempfile.TemporaryDirectory(prefix="run-", dir=folder) as run:
+            counted = f"SELECT count() FROM {TABLE} SETTINGS optimize_use_projections = 0"
+            path = Path(run) / "metrics.db"
+            shown(out, ours(Path(run), path, turns, lambda: int(connection.value(counted)), server.url(database)))
+        connection.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the data if it is not there, measure, print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.analytics", description=__doc__)
+    parser.add_argument("--records", type=int, default=10_000_000)
+    parser.add_argument("--turns", type=int, default=5, help="how often each question is asked over each range")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "bench-analytics")
+    parser.add_argument("--alone", action="store_true", help="without DuckDB and plain SQL, which take minutes")
+    parser.add_argument(
+        "--store", choices=("sqlite", "clickhouse"), default="sqlite", help="which engine has the records"
+    )
+    given = parser.parse_args(arguments)
+    out = Console(width=150)
+    if given.store == "clickhouse":
+        given.folder.mkdir(parents=True, exist_ok=True)
+        of_clickhouse(out, given.folder, given.records, given.turns)
+        return
+    analytics_data.make(given.folder, given.records)
+    out.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    for rolling_up in (False, True):
+        per_s, per_cpu_s = ingestion(200_000, rolling_up=rolling_up)
+        words = "with" if rolling_up else "without"
+        out.print(f"ingestion {words} roll-ups: {per_s:,.0f} records/s, {per_cpu_s:,.0f} per second of CPU")
+    with tempfile.TemporaryDirectory(prefix="run-", dir=given.folder) as scratch:
+        path = Path(scratch) / "metrics.db"
+        shutil.copyfile(given.folder / "metrics.db", path)
+        measured = ours(Path(scratch), path, given.turns, lambda: _records(path))
+    shown(out, measured)
+    found = measured.found
     if given.alone:
         return
     others: tuple[tuple[str, Callable[[str, float | None], float]], ...] = (
         ("DuckDB over Parquet", lambda name, hours: by_duckdb(given.folder / "records.parquet", name, hours)),
         ("SQL on the raw table", lambda name, hours: plain_sql(given.folder / "metrics.db", QUESTIONS[name][0], hours)),
     )
-    for title, measured in others:
+    for title, asked_there in others:
         table = Table(f"{title}: ms, and how many times ours", *RANGES)
         for name, by_range in found.items():
             cells = []
             for label, hours in RANGES.items():
-                ms = measured(name, hours)
+                ms = asked_there(name, hours)
                 cells.append(f"{ms:,.0f} ({ms / statistics.median(by_range[label]):,.1f}x)")
             table.add_row(name, *cells)
         out.print(table)

@@ -15,8 +15,9 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import COLUMNS
+from llm_metrics_proxy.record import ROW_COLUMNS
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
+from llm_metrics_proxy.storage.arrivals import begin_above
 from llm_metrics_proxy.storage.rollup_state import read_state, write_state
 from llm_metrics_proxy.storage.rollup_store import add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteStore
@@ -165,10 +166,10 @@ def _either(mask: Any, values: list[Any], other: Any) -> list[Any]:
 
 
 def rows_of(columns: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Rows in the order of ``COLUMNS`` without ``id``."""
+    """Rows in the order of ``ROW_COLUMNS``."""
     size = len(columns["timestamp"])
     nothing = [None] * size
-    return list(zip(*(columns.get(name, nothing) for name in COLUMNS[1:]), strict=True))
+    return list(zip(*(columns.get(name, nothing) for name in ROW_COLUMNS), strict=True))
 
 
 def make(folder: Path, records: int) -> None:
@@ -186,7 +187,7 @@ def make(folder: Path, records: int) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA cache_size = -400000")
     insert = (
-        f"INSERT INTO completion_requests ({', '.join(COLUMNS[1:])}) VALUES ({', '.join('?' * (len(COLUMNS) - 1))})"
+        f"INSERT INTO completion_requests ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * (len(ROW_COLUMNS)))})"
     )
     traffic, random, first = Traffic(records), np.random.default_rng(3), 1
     writer = None
@@ -207,6 +208,7 @@ def make(folder: Path, records: int) -> None:
         writer.write_table(table, row_group_size=PIECE * 4)
     assert writer is not None
     writer.close()
+    begin_above(connection, first - 1)
     connection.execute("ANALYZE")
     write_state(connection, RollupState(tables=FINGERPRINT))
     while roll_up_some(connection, 50_000):

@@ -94,7 +94,7 @@ def wait_until_rolled_up(path: Path) -> float:
     """Seconds that the metrics process took. Raises ``TimeoutError``."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(10_000)
-    ((last,),) = connection.execute("SELECT max(id) FROM completion_requests")
+    ((last,),) = connection.execute("SELECT max(arrival) FROM completion_requests")
     begun = time.monotonic()
     while read_state(connection).cursor_id < last:
         if time.monotonic() - begun > _LIMIT_S:

@@ -5,9 +5,9 @@
     --latency-turns 3        0: leave out what clients notice
     --latency-records 3000000  of the file whose migration they are beside: it has to last longer than a measurement
 
-What is timed is ``engine.migrate`` whole: look, back up, adopt, batches with undo entries, indexes, verification. Each
-piece of work is a process of its own on a fresh copy. The longest wait of another writer is found in a turn of its own,
-because looking for it all the time costs time too.
+What is timed is ``engine.migrate`` whole: look, back up, set the old table aside, carry over, verify. The old table
+stays and is the undo. Each piece of work is a process of its own on a fresh copy. The longest wait of another writer is
+found in a turn of its own, because looking for it all the time costs time too.
 """
 
 import argparse
@@ -31,9 +31,8 @@ _FLOOR_RECORDS: Final = 500_000
 _PHASES: Final = {
     "checking": "looking and checking",
     "backing_up": "backup",
-    "adopting": "adoption",
-    "migrating": "batches",
-    "indexes": "indexes",
+    "adopting": "a new table beside the old one",
+    "migrating": "carrying over",
     "verifying": "verification",
 }
 
@@ -143,6 +142,8 @@ def speed(turns: Sequence[dict[str, dict[str, Any]]], records: int) -> list[Figu
     figures.append(against("migration.undo", "undo of all of it", "s", ours=undone, peer=peer, theirs=bare))
     rates = [records / seconds for seconds in whole]
     figures.append(alone("migration.rate", "records migrated and verified", "records/s", rates))
+    days = [turn["migrate"]["day_seconds"] for turn in turns]
+    figures.append(alone("migration.day", "until the last 24 hours are in the new table", "s", days))
     peaks = [max(turn["migrate"]["peak_mib"], turn["undo"]["peak_mib"]) for turn in turns]
     figures.append(alone("migration.memory", "largest resident memory of the process", "MiB", peaks))
     locks = [turn["migrate"]["largest_lock_ms"] for turn in turns]

@@ -13,6 +13,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from bench.migration_file import DAY_RECORDS
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import Ended, Progress, WorkPhase
 from llm_metrics_proxy.migration.options import Options
@@ -29,14 +30,19 @@ class Stopwatch:
     """Seconds and CPU seconds (of all threads) by phase, from the reports that the engine gives."""
 
     def __init__(self) -> None:
+        self.day_seconds: float | None = None
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.cpu_seconds: defaultdict[str, float] = defaultdict(float)
         self._phase = WorkPhase.CHECKING.value
         self._since_s, self._cpu_since_s = time.perf_counter(), time.process_time()
+        self._start_s = self._since_s
 
     def report(self, progress: Progress) -> None:
-        """A ``Report``; building an index is told apart from the batches by its words."""
-        phase = "indexes" if "index" in progress.detail else progress.phase.value
+        """A ``Report``."""
+        phase = progress.phase.value
+        is_carried = progress.phase is WorkPhase.MIGRATING and progress.done >= DAY_RECORDS
+        if self.day_seconds is None and (is_carried or progress.phase is WorkPhase.VERIFYING):
+            self.day_seconds = time.perf_counter() - self._start_s
         if phase != self._phase:
             self.stop()
             self._phase = phase
@@ -76,6 +82,7 @@ def migrate(path: Path, backups: Path) -> dict[str, Any]:
         "cpu_seconds": cpu_seconds,
         "phases": dict(watch.seconds),
         "cpu_phases": dict(watch.cpu_seconds),
+        "day_seconds": watch.day_seconds,
         "largest_lock_ms": result.run.largest_lock_ms,
         "records": result.run.records_total,
     }

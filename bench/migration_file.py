@@ -7,6 +7,7 @@ from typing import Final
 import apsw
 
 FAILED_PER_THOUSAND: Final = 50
+DAY_RECORDS: Final = 24 * 3600  # of its last 24 hours
 _TABLE: Final = """
 CREATE TABLE schema_version (id INTEGER PRIMARY KEY, version INTEGER, applied_at TEXT, description TEXT);
 INSERT INTO schema_version VALUES (1, 2, '2025-06-01T00:00:00', 'app_version');

@@ -23,7 +23,7 @@ from llm_metrics_proxy.analytics.distribution import DistributionQuery, distribu
 from llm_metrics_proxy.analytics.heatmap import HeatmapQuery, map_heat
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.slos import Slo
-from llm_metrics_proxy.analytics.sources import sources_of
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 
@@ -93,7 +93,7 @@ def make(path: Path, records: int) -> None:
 
 def questions(reader: SqliteReader, hours: float | None, records: int) -> dict[str, Callable[[], object]]:
     """By name, what asks them of the last so many hours."""
-    sources = sources_of(reader)
+    sources = open_records(reader).sources()
     start = END - timedelta(hours=hours if hours is not None else records / PER_SECOND / 3600)
 
     def selection(**more: Any) -> RequestFilter:
@@ -108,7 +108,7 @@ def questions(reader: SqliteReader, hours: float | None, records: int) -> dict[s
         **{name: asking(shape) for name, shape in QUERIES.items()},
         "distribution": lambda: distribute(sources, DistributionQuery(filter=selection()), END),
         "heatmap": lambda: map_heat(sources, HeatmapQuery(filter=selection(), timezone="Europe/Berlin"), END),
-        "summary, to compare": lambda: summarise(reader, selection()),
+        "summary, to compare": lambda: summarise(open_records(reader), selection()),
     }
 
 

@@ -16,7 +16,7 @@ WORKER_DEFAULTS: Final = DEFAULTS | {
     "backend": "", "backends": [], "journal_dir": "", "secret_file": "", "worker_index": 0, "health_token": None,
 }  # fmt: skip
 _METRICS_DEFAULTS: Final = DEFAULTS | {
-    "metrics_token": None, "settings": [], "otlp": None, "prices": [], "slos": [], "alerts": [],
+    "metrics_token": None, "store_password": "", "settings": [], "otlp": None, "prices": [], "slos": [], "alerts": [],
 }  # fmt: skip
 
 

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec.structs import replace
 
+from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.live import arrived
-from llm_metrics_proxy.analytics.records_source import RecordsSource
-from llm_metrics_proxy.analytics.rollup_source import RollupSource
 from llm_metrics_proxy.analytics.source import Needs, QueryPlan, Source
 from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.engines.sqlite.records import SqliteRecords
+from llm_metrics_proxy.engines.sqlite.records_source import RecordsSource
+from llm_metrics_proxy.engines.sqlite.rollup_source import RollupSource
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.ingestion import Ingestor
 from llm_metrics_proxy.ingestion.counted_answers import number_of
@@ -105,7 +107,9 @@ class Site:
         return [source for source, _ in rows]
 
     def sums(self) -> Sums:
-        live = arrived(self.reader, RequestFilter(), 0, 10**9, 100).sums
+        records = SqliteRecords(self.reader)
+        everything = ArrivalRange(Arrivals(), records.newest())
+        live = arrived(records, RequestFilter(), everything, 100).sums
         series = [each for _, each in snapshot(self.book)]
         upkeep = Upkeep(self.folder / "metrics.db", Retention(), batch_lock_ms=10, unix_s=time.time)
         while upkeep.step(leftovers=True) is not Worked.NOTHING:
@@ -207,7 +211,7 @@ def test_what_was_not_committed_is_judged_again(site: Site, monkeypatch: pytest.
         raise StoreError("no")
 
     site.told(fetched(1), fetched(2))
-    monkeypatch.setattr(site.store, "_append", fails)
+    monkeypatch.setattr(site.store, "_keep", fails)
     with pytest.raises(StoreError):
         site.ingestor.step()
     monkeypatch.undo()
@@ -219,7 +223,7 @@ def test_what_was_not_committed_is_judged_again(site: Site, monkeypatch: pytest.
 def test_an_answer_that_was_counted_has_no_price_again(tmp_path: Path) -> None:
     site = Site(tmp_path, Pricer(PRICES, use_public_lists=False))
     site.stores(made(1, reports=False), *(fetched(n, upstream_cost_usd=None) for n in (2, 3)))
-    assert site.reader.query("SELECT cost_usd, cost_source FROM completion_requests ORDER BY id") == [
+    assert site.reader.query("SELECT cost_usd, cost_source FROM completion_requests ORDER BY arrival") == [
         (None, None), (pytest.approx(0.00088), "price_table"), (None, None),
     ]  # fmt: skip
     assert [series.not_priced for _, series in snapshot(site.book)] == [0]
@@ -243,7 +247,7 @@ def test_no_speed_is_calculated_of_what_was_only_fetched(site: Site) -> None:
     site.stores(made(1, **times), fetched(2, "resp_2", **times))
     rows = site.reader.query(
         "SELECT tokens_per_second, time_per_output_token_ms, output_tokens_per_second, time_to_first_token_ms "
-        "FROM completion_requests ORDER BY id"
+        "FROM completion_requests ORDER BY arrival"
     )
     assert None not in rows[0]
     assert rows[1] == (None, None, None, 5.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from llm_metrics_proxy.analytics.live import LOOK_BACK_IDS
+from llm_metrics_proxy.analytics.live import LOOK_BACK
 from llm_metrics_proxy.api import export_routes, live_hub, live_routes
 from llm_metrics_proxy.api.parameters import MAX_REPLAY
 from llm_metrics_proxy.cli.app import run
@@ -60,7 +60,7 @@ def test_numbers_of_the_page_are_those_of_the_program() -> None:
     assert f"At most {words[export_routes.AT_ONCE]} run at a time" in PAGE
     assert f"more than {live_hub.MAX_RECORDS} within a quarter of a second" in PAGE
     assert live_hub.TICK_S == 0.25
-    assert f"at most {MAX_REPLAY}, sought among the last {LOOK_BACK_IDS:,}" in PAGE
+    assert f"at most {MAX_REPLAY}, sought among the last {LOOK_BACK:,}" in PAGE
     assert f"when {live_hub.MAX_WAITING_BYTES // 1024**2} MiB wait" in PAGE
     assert f"At most {live_hub.MAX_LISTENERS} listen" in PAGE
     assert f"sent for {live_routes.HEARTBEAT_S:.0f} s, a comment is" in PAGE.replace("\n", " ")

@@ -12,13 +12,12 @@ import apsw
 import msgspec
 import pytest
 
-from llm_metrics_proxy.analytics.rows import columns_there, whole_table
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.errors import JournalError, StoreBusyError, StoreError
 from llm_metrics_proxy.ingestion import REJECTED_NAME, Ingestor, ingestor, storing
 from llm_metrics_proxy.journal import JournalFolder, JournalWriter, frames
 from llm_metrics_proxy.record import Outcome, RequestRecord
-from llm_metrics_proxy.storage.base import IngestBatch
+from llm_metrics_proxy.storage.base import SHORTENED, IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.counted import snapshot
 from tests.journal_parts import WORKER, FaultyDisk, a_record, an_ended_record
@@ -147,7 +146,8 @@ def test_what_a_dead_worker_left_open_has_crashed(site: Site) -> None:
     assert site.ingest() == 2
     assert site.outcomes() == {1: Outcome.COMPLETED, 2: Outcome.PROXY_CRASHED, 3: Outcome.PROXY_CRASHED}
     crashed = site.reader.query(
-        "SELECT DISTINCT error_type, success, response_time_ms, tokens_per_second FROM completion_requests WHERE id > 1"
+        "SELECT DISTINCT error_type, success, response_time_ms, tokens_per_second FROM completion_requests "
+        "WHERE arrival > 1"
     )
     assert crashed == [("crashed", 0, None, None)]
     assert site.ingestor.status().open_requests == 0
@@ -175,7 +175,7 @@ def test_lost_records_have_rows_that_say_so(site: Site) -> None:
     assert site.reader.query("SELECT DISTINCT error_category, error_type FROM completion_requests") == [
         ("proxy", "record_lost")
     ]
-    assert site.reader.query("SELECT model FROM completion_requests ORDER BY id") == [("m",), (None,)]
+    assert site.reader.query("SELECT model FROM completion_requests ORDER BY arrival") == [("m",), (None,)]
 
 
 def test_with_debug_each_request_that_is_stored_is_a_line(site: Site, caplog: pytest.LogCaptureFixture) -> None:
@@ -259,7 +259,7 @@ class TestRefusedRows:
         writer.closed(an_ended_record(1, max_tokens=2**63, model="m"))
         serve(writer, 2)
         assert site.ingest() == 2
-        assert site.reader.query("SELECT model, max_tokens FROM completion_requests ORDER BY id") == [
+        assert site.reader.query("SELECT model, max_tokens FROM completion_requests ORDER BY arrival") == [
             ("m", None),
             (None, None),
         ]
@@ -426,7 +426,7 @@ class Flat:
 
 def test_records_are_stored_with_the_price_of_their_time(site: Site) -> None:
     writer = site.writer()
-    ask = "SELECT cost_usd, cost_source FROM completion_requests ORDER BY id"
+    ask = "SELECT cost_usd, cost_source FROM completion_requests ORDER BY arrival"
     serve(writer, 1)
     site.ingestor.step()
     site.ingestor.use_pricer(Flat(0.5))
@@ -639,7 +639,7 @@ def test_tokens_are_counted_from_what_was_reported_whether_that_is_kept_or_not(s
     writer.closed(an_ended_record(3))  # of a worker of 4.4, which counted itself
     writer.flush()
     site.ingest()
-    table = whole_table(columns_there(site.reader))
-    shown = f"SELECT usage_reported, prompt_tokens, completion_tokens, total_tokens, usage_source FROM {table}"
+    report = SHORTENED["usage_reported"].format("usage_reported")
+    shown = f"SELECT {report}, prompt_tokens, completion_tokens, total_tokens, usage_source FROM completion_requests"
     counted = (reported if keeps else None, 20, 5, 25, "reported")
-    assert site.reader.query(f"{shown} ORDER BY id") == [counted] * 3 + [(None, None, None, 30, "none")]
+    assert site.reader.query(f"{shown} ORDER BY arrival") == [counted] * 3 + [(None, None, None, 30, "none")]

@@ -16,11 +16,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from llm_metrics_proxy.analytics.rows import columns_there, whole_table
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.ingestion import Ingestor
 from llm_metrics_proxy.journal import JournalWriter
 from llm_metrics_proxy.record import Outcome
+from llm_metrics_proxy.storage.base import SHORTENED
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.counted import snapshot
 from tests.journal_parts import a_record, an_ended_record
@@ -118,8 +118,8 @@ def test_kill_9_at_any_moment_leaves_each_request_exactly_one_row(tmp_path: Path
     for _ in range(20):
         ingestor.step()
     reader = SqliteReader(database)
-    table = whole_table(columns_there(reader))
-    rows = reader.query(f"SELECT request_id, outcome, usage_reported FROM {table}")
+    whole_report = SHORTENED["usage_reported"].format("usage_reported")
+    rows = reader.query(f"SELECT request_id, outcome, {whole_report} FROM completion_requests")
     outcomes = {int(request_id, 16): outcome for request_id, outcome, _ in rows}
     assert {text for request_id, _, text in rows if text != report(int(request_id, 16))} <= {None}
     sql = "SELECT usage_reported FROM completion_requests WHERE usage_reported NOT NULL"

@@ -157,7 +157,7 @@ def test_after_every_verb_of_root_the_owner_can_go_on(theirs: Path, tmp_path: Pa
     for words in _OF_ROOT:
         assert run([*words.split(), "--data-dir", str(data)]) in ((0, 1) if words == "doctor" else (0,)), words
         assert not _foreign(theirs), words
-    execute(database, "DELETE FROM completion_requests WHERE id < 200")
+    execute(database, "DELETE FROM completion_requests WHERE arrival < 200")
     backups = sorted(path.name for path in (data / "backups").glob("*.db"))
     for words in ("compact", "compact --no-backup", f"backup restore {backups[-1]}"):
         assert run([*words.split(), "--data-dir", str(data)]) == 0, words

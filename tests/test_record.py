@@ -8,7 +8,16 @@ from typing import get_args, get_type_hints
 import pytest
 
 from llm_metrics_proxy.columns import LAST, Column
-from llm_metrics_proxy.record import ALL_COLUMNS, COLUMNS, KEPT, RAW_COLUMNS, REGISTRY, RequestRecord
+from llm_metrics_proxy.record import (
+    ALL_COLUMNS,
+    COLUMNS,
+    KEPT,
+    KEY_COLUMNS,
+    RAW_COLUMNS,
+    REGISTRY,
+    ROW_COLUMNS,
+    RequestRecord,
+)
 
 TYPES: dict[str, type] = {"integer": int, "number": float, "flag": bool, "text": str, "time": str}
 MESSAGES = Path(__file__).parents[1] / "dashboard" / "src" / "i18n" / "words.json"
@@ -31,8 +40,9 @@ def test_a_name_says_the_unit(column: Column) -> None:
 
 
 def test_columns_come_in_the_order_of_the_table() -> None:
-    assert COLUMNS[0] == "id"
-    assert COLUMNS[1 : len(RAW_COLUMNS) + 1] == RAW_COLUMNS
+    assert (*KEY_COLUMNS, *ROW_COLUMNS) == COLUMNS
+    assert KEY_COLUMNS == ("arrival", "host")
+    assert ROW_COLUMNS[: len(RAW_COLUMNS)] == RAW_COLUMNS
     assert (*COLUMNS, *(column.name for column in KEPT)) == ALL_COLUMNS
 
 

@@ -6,16 +6,16 @@ can run it on the sources, which must give none, and on doctored copies, which m
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from semver import Version
 
 from llm_metrics_proxy import safe_migrations
 from llm_metrics_proxy.metrics_service import APP_VERSION, FORMULAS, Formula, formula_of
 from llm_metrics_proxy.migration.model import Migration
-from llm_metrics_proxy.record import BY_FORMULA, RequestRecord
+from llm_metrics_proxy.record import BY_FORMULA
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
-from llm_metrics_proxy.storage.sqlite_schema import SchemaStep, steps
+from llm_metrics_proxy.storage.sqlite_schema import known_steps
 from llm_metrics_proxy.wire.error_taxonomy import classify, taxonomy_of
 from llm_metrics_proxy.wire.error_types import FIRST, TAXONOMY, ErrorType
 from tools import fingerprint
@@ -32,7 +32,7 @@ class Sources(NamedTuple):
     reports: Sequence[str]  # what servers report of their usage
     migrations: Sequence[Migration]
     migration_functions: frozenset[str]  # names of functions in safe_migrations.py
-    steps: Sequence[SchemaStep]
+    steps: Mapping[str, str]  # checksum by number and name
     databases: Mapping[str, str]  # SHA-256 by file name
     released: Mapping[str, Released]
     versioning: str  # the page
@@ -51,7 +51,7 @@ def sources() -> Sources:
         reports=fingerprint.sample_reports(),
         migrations=MIGRATIONS,
         migration_functions=frozenset(name for name in vars(safe_migrations) if name.startswith("migrate_to_version_")),
-        steps=steps(),
+        steps=known_steps(),
         databases=fingerprint.files(fingerprint.GOLDEN, "*.db"),
         released=released,
         versioning=versioning,
@@ -142,9 +142,8 @@ def released_migrations_stay(it: Sources) -> list[str]:
 
 def released_schema_steps_stay(it: Sources) -> list[str]:
     """Every database that a step was applied to has its checksum, and would be refused."""
-    now = {f"{step.number:04}_{step.name}": step.checksum for step in it.steps}
     then = {name: digest for frozen in it.released.values() for name, digest in frozen.schema_steps.items()}
-    return changed("the schema step", then, now, "add another step instead")
+    return changed("the schema step", then, it.steps, "add another step instead")
 
 
 def golden_databases_stay(it: Sources) -> list[str]:
@@ -203,20 +202,18 @@ def new_error_types_move_no_older_record(it: Sources) -> list[str]:
 def migrations_compute_what_the_formulas_do(it: Sources) -> list[str]:
     """A migrated record and a new one mean the same. The two are written apart; here they meet."""
     complaints = []
-    for migration in it.migrations:
+    for before, migration in zip([None, *it.migrations], it.migrations, strict=False):
         written = [change.column for change in migration.changes]
         shared = [name for name in BY_FORMULA if name in written]
         for record in fingerprint.inputs():
             live = dict(zip(BY_FORMULA, it.formulas[migration.version](record), strict=False))
-            migrated = dict(zip(written, migration.oracle(*_values(record, migration.inputs)), strict=False))
+            older = {} if before is None else dict(zip(BY_FORMULA, it.formulas[before.version](record), strict=False))
+            values = [older.get(name, getattr(record, name, None)) for name in migration.inputs]
+            migrated = dict(zip(written, migration.oracle(*values), strict=False))
             if [live.get(name) for name in shared] != [migrated[name] for name in shared]:
                 complaints.append(f"the migration to {migration.version} and its formula differ for {record}")
                 break
     return complaints
-
-
-def _values(record: RequestRecord, names: Iterable[str]) -> list[Any]:
-    return [getattr(record, name, None) for name in names]
 
 
 def every_version_is_described(it: Sources) -> list[str]:

@@ -20,7 +20,7 @@ import msgspec
 from llm_metrics_proxy.metrics_service import APP_VERSION, Formula, formula_of
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
-from llm_metrics_proxy.storage.sqlite_schema import steps
+from llm_metrics_proxy.storage.sqlite_schema import known_steps
 from llm_metrics_proxy.wire.endpoints import DIALECTS
 from llm_metrics_proxy.wire.error_clues import STATUSES, VAGUE
 from llm_metrics_proxy.wire.error_taxonomy import OUTCOME_OF, OutcomeFacts, Taxonomy, taxonomy_of
@@ -172,7 +172,7 @@ def present(version: str) -> Released:
     """The sources as they are now, as a release of ``version`` would freeze them."""
     return Released(
         formula=formula_fingerprint(formula_of(version)),
-        schema_steps={f"{step.number:04}_{step.name}": step.checksum for step in steps()},
+        schema_steps=known_steps(),
         migrations={migration.version: migration.checksum for migration in MIGRATIONS},
         databases=files(GOLDEN, "*.db"),
         error_types=error_types_fingerprint(version, TAXONOMY),

@@ -8,6 +8,7 @@ A test holds the file against the program: whoever changes the API runs this and
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from llm_metrics_proxy.api.app import create_app
@@ -16,22 +17,10 @@ from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
 
-class _NoReader:
-    """Nothing is asked: a document needs no database."""
-
-    def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
-        raise NotImplementedError
-
-    def snapshot(self) -> Any:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
 def document() -> str:
     """The document as the file has it."""
-    app = create_app(ApiPorts(reader=_NoReader(), book=CounterBook(), service_status=lambda: None))
+    nobody: Any = SimpleNamespace(sources=tuple)  # nothing is asked: a document needs no records
+    app = create_app(ApiPorts(records=nobody, book=CounterBook(), service_status=lambda: None))
     found = app.openapi()
     text = json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     return text.replace(f'"{APP_VERSION}"', '"current"')  # in examples, too; else every release would differ

@@ -5,72 +5,37 @@ filtered and grouped by it, whether it is rolled up, and where the dashboard sho
 flags of the verbs, the parameters of the API, the roll-ups, exports, docs and the dashboard follow from these rows.
 """
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 MAX_COUNT: Final = 2**40  # the proxy refuses larger ones; a sum over millions of records stays exact
 LAST: Final = 99
 
 
-def _finite(column: str) -> str:
-    """The value if it is a finite number.
-
-    Text and bytes sort after every number in SQLite, so the comparison also leaves out what an older program wrote into
-    a number's column; ``percentile_cont`` would refuse the whole query for one of them, as for an infinity. The plus
-    takes the column's type away: SQLite would turn the limits into text for a column of text.
-    """
-    return f"iif(+{column} BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308, {column}, NULL)"
-
-
-def _whole(least: int, most: int) -> Callable[[str], str]:
-    """The value if it is a whole number within bounds, kept as 1500 or 1500.0."""
-
-    def sql(column: str) -> str:
-        return (
-            f"iif(+{column} BETWEEN {least} AND {most} AND CAST({column} AS INTEGER) = +{column}, "
-            f"CAST({column} AS INTEGER), NULL)"
-        )
-
-    return sql
-
-
-def _text(column: str) -> str:
-    """Any stored value as text; an adopted file may hold numbers and bytes where words belong."""
-    return f"iif(typeof({column}) = 'blob', 'X' || quote(hex(substr({column}, 1, 64))), CAST({column} AS TEXT))"
-
-
-def _flag(column: str) -> str:
-    return f"iif(+{column} IN (0, 1), CAST({column} AS INTEGER), NULL)"
-
-
 class Kind(NamedTuple):
-    """``holds``: integer, number, flag, text, time, or any (whatever an older program stored). ``sql``: the value of
-    one record, or NULL where what is stored does not fit the kind."""
+    """``holds``: integer, number (a finite float), flag, text, time (``analytics.filters.stored_time``), or any
+    (whatever an older program stored). ``least``, ``most``: what an older program stored beyond counts as missing."""
 
     name: str
     holds: str
-    sql_type: str  # as SQLite declares it
-    sql: Callable[[str], str]
     unit: str = ""
+    least: int | None = None
+    most: int | None = None
 
 
-_COUNT: Final = _whole(0, MAX_COUNT)
-
-DURATION: Final = Kind("duration", "number", "REAL", _finite, "ms")
-RATE: Final = Kind("rate", "number", "REAL", _finite, "tokens/s")
-MONEY: Final = Kind("money", "number", "REAL", _finite, "USD")
-TOKENS: Final = Kind("tokens", "integer", "INTEGER", _COUNT, "tokens")
-LIMIT: Final = Kind("limit", "integer", "INTEGER", _COUNT, "tokens")  # requested, not used: a sum means nothing
-BYTES: Final = Kind("bytes", "integer", "INTEGER", _COUNT, "bytes")
-COUNT: Final = Kind("count", "integer", "INTEGER", _COUNT)
-STATUS: Final = Kind("status", "integer", "INTEGER", _whole(0, 999))
-NUMBER: Final = Kind("number", "number", "REAL", _finite)
-FLAG: Final = Kind("flag", "flag", "INTEGER", _flag)
-TEXT: Final = Kind("text", "text", "TEXT", _text)
-TIME: Final = Kind("time", "time", "TEXT", _text)
-ANY: Final = Kind("any", "any", "ANY", _text)
+DURATION: Final = Kind("duration", "number", "ms")
+RATE: Final = Kind("rate", "number", "tokens/s")
+MONEY: Final = Kind("money", "number", "USD")
+TOKENS: Final = Kind("tokens", "integer", "tokens", 0, MAX_COUNT)
+LIMIT: Final = Kind("limit", "integer", "tokens")  # requested, not used: a sum means nothing
+BYTES: Final = Kind("bytes", "integer", "bytes", 0, MAX_COUNT)
+COUNT: Final = Kind("count", "integer")
+STATUS: Final = Kind("status", "integer", "", 0, 999)
+NUMBER: Final = Kind("number", "number")
+FLAG: Final = Kind("flag", "flag")
+TEXT: Final = Kind("text", "text")
+TIME: Final = Kind("time", "time")
+ANY: Final = Kind("any", "any")
 _REPORTED: Final = (TOKENS, MONEY)  # by servers, perhaps in several records (``UsageSource.REPEATED``)
-_IS_REPEATED: Final = "usage_source = 'repeated'"
 MEASURED: Final = (DURATION, RATE)  # their distribution says something; of tokens, bytes and money the sum does
 
 
@@ -144,15 +109,9 @@ class Column(NamedTuple):
         return self.kind.unit
 
     @property
-    def sql(self) -> str:
-        """The value of one record, or NULL where it is missing or does not fit, or another record counts it."""
-        value = self.stored_sql
-        return f"iif({_IS_REPEATED}, NULL, {value})" if self.origin == "raw" and self.kind in _REPORTED else value
-
-    @property
-    def stored_sql(self) -> str:
-        """The same, whoever counts it."""
-        return self.kind.sql(self.name)
+    def counts_once(self) -> bool:
+        """Whether a record that repeats what another one reported has no value here for any sum, mean or group."""
+        return self.origin == "raw" and self.kind in _REPORTED
 
     @property
     def filter_name(self) -> str:

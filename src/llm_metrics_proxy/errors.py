@@ -37,6 +37,10 @@ class StoreBusyError(StoreError):
     """Another program holds the database's lock; trying again later is right."""
 
 
+class LeaseLostError(StoreError):
+    """Another process does now what only one may do; what this one has done is whole."""
+
+
 class RecordsRefusedError(StoreError):
     """The database cannot hold some rows of a batch; ``refused`` has each one's index in it, and why."""
 

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: its CPUs and its memory, or less where a control group says so.
+"""The machine's name, and what this process may use of it: CPUs and memory, or less where a control group says so.
 
 A container is a control group, and every group above its own limits it too, so the least of the whole path counts. Both
 versions are read, side by side as systemd's hybrid mode has them: where a controller lies says ``/proc/self/cgroup``,
@@ -7,6 +7,8 @@ them into account in the process's affinity.
 """
 
 import os
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -14,6 +16,12 @@ from typing import Final
 ROOT: Final = Path("/")
 _V2: Final = "cgroup2"
 _V1: Final = "cgroup"
+MAX_HOST_NAME: Final = 64
+
+
+def host_name() -> str:
+    """This machine's name, as records name it: 1 to ``MAX_HOST_NAME`` visible ASCII characters."""
+    return re.sub(r"[^!-~]", "_", socket.gethostname())[:MAX_HOST_NAME] or "localhost"
 
 
 def cpus(root: Path = ROOT) -> int:

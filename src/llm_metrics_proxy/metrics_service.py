@@ -8,6 +8,7 @@ version, never an edit. Versions without an entry calculate by the newest one be
 from collections.abc import Callable
 from functools import cache
 from math import inf
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import astuple
@@ -15,8 +16,10 @@ from semver import Version
 
 from llm_metrics_proxy.record import (
     BY_FORMULA,
-    COLUMNS,
     DERIVED,
+    RESTATED,
+    ROW_COLUMNS,
+    STREAM_TIMES,
     RequestRecord,
     UsageSource,
     is_fetch,
@@ -33,7 +36,7 @@ from llm_metrics_proxy.wire.error_taxonomy import (
 if TYPE_CHECKING:
     from llm_metrics_proxy.wire.facts import Usage
 
-APP_VERSION: Final = "4.5.0"
+APP_VERSION: Final = "5.0.0"
 
 Derived = tuple[float | str | None, ...]
 Formula = Callable[[RequestRecord], Derived]
@@ -133,6 +136,7 @@ FORMULAS: Final[dict[str, Callable[[RequestRecord, Taxonomy], Derived]]] = {
     "2.0.0": _derive_2_0_0,
     "3.0.0": _derive_3_0_0,
     "4.0.0": _derive_4_0_0,
+    "5.0.0": _derive_4_0_0,  # what it calculates with is counted again, see `migrate_to_version_5_0_0`
 }
 
 
@@ -144,13 +148,17 @@ def formula_of(version: str) -> Formula:
 
 
 derive: Final = formula_of(APP_VERSION)
-_NOT_YET: Final = (None,) * len(DERIVED)
-_PLACES: Final = tuple(COLUMNS.index(name) - 1 for name in BY_FORMULA)
+_IN_ROW: Final = itemgetter(*(BY_FORMULA.index(column.name) for column in DERIVED))
+# Columns of the record that a formula has its own values for: place in a row, place among the formula's.
+_REPLACED: Final = tuple(
+    (ROW_COLUMNS.index(name), place) for place, name in enumerate(BY_FORMULA) if name in (*RESTATED, *STREAM_TIMES)
+)
 
 
 def to_row(record: RequestRecord, priced: Priced = NOT_PRICED) -> tuple[str | int | float | None, ...]:
-    """Derive, stamp and price: the record's values in the order of ``record.COLUMNS`` without ``id``."""
-    row = [*astuple(record), *_NOT_YET, APP_VERSION, *priced]
-    for place, value in zip(_PLACES, derive(record), strict=True):
-        row[place] = value
+    """Derive, stamp and price: the record's values in the order of ``record.ROW_COLUMNS``."""
+    derived = derive(record)
+    row = [*astuple(record), *_IN_ROW(derived), APP_VERSION, *priced]
+    for place, of in _REPLACED:
+        row[place] = derived[of]
     return tuple(row)

@@ -471,6 +471,18 @@ PRICED: Final = (
     ),
     Column(TEXT, "who said so: upstream, price_table or genai_prices; none: nobody", name="cost_source"),
 )
+# What the store gives a record; both together are its key wherever records of several hosts meet.
+KEYS: Final = (
+    Column(COUNT, "number of the record on its host, in the order of arrival", name="arrival"),
+    Column(
+        TEXT, "host whose proxy recorded it; none: a record from before 5.0.0", name="host", place=43,
+        label="table.host", step=15,
+        filter=Filter("The host whose proxy recorded it, exactly.",
+            flag=Flag("Host whose proxy recorded it.", "--from-host"),
+            rule=RuleKey("Only requests that this host recorded.", "a host, as records show it")),
+        group=Grouping("host whose proxy recorded it"), shown=Shown(120, 32),
+    ),
+)
 # Written by migrations alone; NULL in every record that none had to touch.
 KEPT: Final = (
     Column(ANY, "timestamp as first stored, where a migration normalised it", name="timestamp_original"),
@@ -480,6 +492,10 @@ KEPT: Final = (
     *(
         Column(ANY, f"{name} as first stored, where the answer was not streamed", name=f"{name}_original")
         for name in STREAM_TIMES
+    ),
+    Column(
+        TEXT, "what an older table held that does not fit its column here: a JSON object of SQL literals by column",
+        name="unfit_values", step=15,
     ),
 )
 APP_VERSION_COLUMN: Final = "app_version"
@@ -495,7 +511,7 @@ def _registry() -> dict[str, Column]:
     hints = get_type_hints(RequestRecord, include_extras=True)
     raw = [hints[name].__metadata__[0]._replace(name=name) for name in RequestRecord.__struct_fields__]
     groups = {
-        "key": (Column(COUNT, "row number in the database, in the order of arrival", name="id"),),
+        "key": KEYS,
         "raw": raw,
         "derived": DERIVED,
         "stamp": (STAMP,),
@@ -509,8 +525,10 @@ def _registry() -> dict[str, Column]:
 REGISTRY: Final = _registry()
 RAW_COLUMNS: Final[tuple[str, ...]] = RequestRecord.__struct_fields__
 ALL_COLUMNS: Final = tuple(REGISTRY)
-# What an insert fills, in order; a table has the kept columns behind them.
+# What an insert fills, in order; migrations write the kept columns.
 COLUMNS: Final = tuple(name for name, column in REGISTRY.items() if column.origin != "kept")
+KEY_COLUMNS: Final = tuple(column.name for column in KEYS)
+ROW_COLUMNS: Final = COLUMNS[len(KEY_COLUMNS) :]  # what is known of a record before a store has it
 
 
 def is_fetch(record: RequestRecord) -> bool:

@@ -12,6 +12,7 @@ them: both must give the same for every record, or the run is taken back.
 from math import isfinite
 from typing import Final
 
+from llm_metrics_proxy.migration import counts
 from llm_metrics_proxy.migration.failures import INPUTS, ORACLE_KEY, original_sql, shared_expressions
 from llm_metrics_proxy.migration.failures_oracle import oracle_of
 from llm_metrics_proxy.migration.model import ColumnChange, Gap, Migration
@@ -153,9 +154,39 @@ def migrate_to_version_4_0_0() -> Migration:
     )
 
 
+def migrate_to_version_5_0_0() -> Migration:
+    """Tokens are counted once more from what the server reported, where that was kept."""
+    return Migration(
+        version="5.0.0",
+        summary="Records are in a table of their own layout, and `id` is `arrival` everywhere. Tokens are read again "
+        "from what the server reported, where 4.5.0 kept it: no number changes unless it was counted wrongly.",
+        changes=(
+            *(ColumnChange(column, counts.count_sql(column)) for column in counts.COUNTS),
+            ColumnChange(counts.COST, counts.if_counted(counts.COST_SQL, counts.COST)),
+            *(
+                ColumnChange(column, counts.if_counted(expression, column))
+                for column, expression in {
+                    "tokens_per_second": counts.TOKENS_PER_SECOND_SQL,
+                    "time_per_output_token_ms": counts.TIME_PER_OUTPUT_TOKEN_SQL,
+                    "output_tokens_per_second": counts.OUTPUT_TOKENS_PER_SECOND_SQL,
+                }.items()
+            ),
+        ),
+        gaps=(),
+        inputs=counts.INPUTS,
+        oracle=counts.oracle,
+        shown=("total_tokens", "tokens_per_second", "output_tokens_per_second"),
+        keeps_reason=True,
+        repeatable=True,
+        shared=counts.SHARED,
+        leaves="usage_reported IS NULL",
+    )
+
+
 # In the order of their versions; a record passes through all that are newer than its stamp.
 MIGRATIONS: Final = (
     migrate_to_version_2_0_0(),
     migrate_to_version_3_0_0(),
     migrate_to_version_4_0_0(),
+    migrate_to_version_5_0_0(),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_metrics_proxy.analytics.filters import stored_time
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import DERIVED, RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
@@ -64,8 +65,9 @@ class Database:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "metrics.db"
-        self.store = SqliteStore(self.path)
+        self.store = SqliteStore(self.path, host="one")
         self.reader = SqliteReader(self.path)
+        self.records = open_records(self.reader)
 
     def add(self, *records: RequestRecord, app_version: str = "2.0.0", tokens_per_second: float | None = None) -> None:
         """Commit records as one batch."""
@@ -75,8 +77,13 @@ class Database:
         )
 
     def append(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Commit rows in the order of ``record.COLUMNS`` without ``id``."""
+        """Commit rows in the order of ``record.ROW_COLUMNS``."""
         self.store.append(IngestBatch(rows=list(rows)))
+
+    def open_as(self, host: str) -> None:
+        """Records that come from now on are those of this host."""
+        self.store.close()
+        self.store = SqliteStore(self.path, host=host)
 
     def close(self) -> None:
         """Close both sides."""

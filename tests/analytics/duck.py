@@ -19,7 +19,7 @@ from llm_metrics_proxy.analytics.slos import Slo
 TEXTS: Final = (
     "model", "response_model", "backend", "backend_name", "endpoint", "origin", "api_key_id", "user", "outcome",
     "error_category", "error_type", "error_phase", "finish_reason", "app_version", "tags", "user_agent", "app",
-    "session_id", "session_source", "agent_id", "parent_agent_id", "cache_miss_reason", "quota_status",
+    "session_id", "session_source", "agent_id", "parent_agent_id", "cache_miss_reason", "quota_status", "host",
 )  # fmt: skip
 COUNTS: Final = tuple(name for name, field in FIELDS.items() if field.unit in {"tokens", "bytes"})
 NUMBERS: Final = tuple(name for name in FIELDS if name not in COUNTS)

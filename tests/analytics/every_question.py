@@ -14,25 +14,26 @@ from llm_metrics_proxy.analytics import (
     ErrorsQuery,
     HeatmapQuery,
     Query,
+    Records,
     RequestFilter,
     ask,
     distribute,
     get_request,
     list_requests,
     map_heat,
-    older_records,
     parse_slo,
     read_errors,
     records_by_version,
-    sources_of,
     summarise,
 )
+from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.calendar import BUCKETS
 from llm_metrics_proxy.analytics.dimensions import DIMENSIONS
 from llm_metrics_proxy.analytics.live import arrived, earlier
 from llm_metrics_proxy.analytics.measures import FIELDS, NAMED
 from llm_metrics_proxy.analytics.query import MAX_METRICS
 from llm_metrics_proxy.analytics.slowest import slowest
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.export.formats import FORMATS
 from llm_metrics_proxy.export.stream import ExportQuery, export
 from llm_metrics_proxy.storage.sqlite import SqliteReader
@@ -66,7 +67,8 @@ def answers(
     the combinations of metrics and dimensions are left out."""
     reader = SqliteReader(path)
     try:
-        asked = (_queries(reader, tags) if chosen else (), _records(reader, chosen, request_ids))
+        records = open_records(reader)
+        asked = (_queries(records, tags) if chosen else (), _records(records, chosen, request_ids))
         return {name: _plain(answer) for name, answer in chain(*asked)}
     finally:
         reader.close()
@@ -76,25 +78,28 @@ def _plain(answer: Any) -> Any:
     return answer if isinstance(answer, bytes) else msgspec.json.encode(answer, order="deterministic").decode()
 
 
+_RANGE: Final = ArrivalRange(Arrivals.of_one_host(3), Arrivals.of_one_host(10**6))
+
+
 def _records(
-    reader: SqliteReader, chosen: Sequence[RequestFilter], request_ids: Sequence[str]
+    records: Records, chosen: Sequence[RequestFilter], request_ids: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:
     for selection in (*_RANGES, *chosen):
-        yield f"summary {selection}", summarise(reader, selection)
-        yield f"errors {selection}", read_errors(reader, ErrorsQuery(filter=selection))
-        yield f"pages {selection}", list(_paged(reader, selection))
-        yield f"slowest {selection}", slowest(reader, selection, 5)
-        yield f"live {selection}", (arrived(reader, selection, 3, 10**6, 100), earlier(reader, selection, 10**6, 100))
-        yield f"older {selection}", older_records(reader, selection)
-    yield "versions", records_by_version(reader)
-    yield "by request_id", [get_request(reader, request_id) for request_id in request_ids]
+        yield f"summary {selection}", summarise(records, selection)
+        yield f"errors {selection}", read_errors(records, ErrorsQuery(filter=selection))
+        yield f"pages {selection}", list(_paged(records, selection))
+        yield f"slowest {selection}", slowest(records, selection, 5)
+        shown, before = arrived(records, selection, _RANGE, 100), earlier(records, selection, _RANGE.through, 100)
+        yield f"live {selection}", (shown.records, shown.sums, before)
+    yield "versions", records_by_version(records)
+    yield "by request_id", [get_request(records, request_id) for request_id in request_ids]
     for name in FORMATS:
         if name != "parquet":  # a compressed file, of the same values as the others
-            yield f"export {name}", b"".join(piece.data for piece in export(reader, ExportQuery(format=name)))
+            yield f"export {name}", b"".join(piece.data for piece in export(records, ExportQuery(format=name)))
 
 
-def _queries(reader: SqliteReader, tags: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    sources = sources_of(reader)
+def _queries(records: Records, tags: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    sources = records.sources()
     names = (*DIMENSIONS, *(f"tag:{tag}" for tag in tags), "bin:response_time_ms", "bin:prompt_tokens")
     for name in names:
         for first in range(0, len(METRICS), MAX_METRICS):
@@ -122,10 +127,10 @@ def _queries(reader: SqliteReader, tags: Sequence[str]) -> Iterator[tuple[str, A
     yield "heatmap of words", map_heat(sources, HeatmapQuery(x="model", y="api_key_id"), NOW)
 
 
-def _paged(reader: SqliteReader, selection: RequestFilter) -> Iterator[list[dict[str, Any]]]:
+def _paged(records: Records, selection: RequestFilter) -> Iterator[list[dict[str, Any]]]:
     cursor = None
     while True:
-        page = list_requests(reader, selection, 4, cursor)
+        page = list_requests(records, selection, 4, cursor)
         yield page.items
         if (cursor := page.next_cursor) is None:
             return

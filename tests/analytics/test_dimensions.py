@@ -1,93 +1,19 @@
-from collections.abc import Sequence
-
-import apsw
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from llm_metrics_proxy.analytics.dimensions import BIN_EDGES, DIMENSIONS, dimension, has_order, search
+from llm_metrics_proxy.analytics.dimensions import BAND_NAMES, BANDS, BIN_EDGES, DIMENSIONS, dimension, has_order
 from llm_metrics_proxy.errors import QueryError
-from tests.examples import examples
-
-connection = apsw.Connection(":memory:")
-connection.execute("CREATE TABLE completion_requests (v, tags, prompt_tokens, usage_source, response_time_ms, model)")
 
 
-def key_of(name: str, **values: object) -> object:
-    one = dimension(name)
-    connection.execute("DELETE FROM completion_requests")
-    names, marks = ", ".join(values), ", ".join("?" * len(values))
-    connection.execute(f"INSERT INTO completion_requests ({names}) VALUES ({marks})", tuple(values.values()))
-    ((found,),) = connection.execute(f"SELECT {one.sql} FROM completion_requests", one.parameters)
-    return found
-
-
-@examples(100)
-@given(st.lists(st.integers(-50, 50), unique=True, max_size=40).map(sorted), st.integers(-60, 60))
-def test_a_search_finds_how_many_edges_are_at_or_below(edges: Sequence[int], value: int) -> None:
-    clause = search("v", edges, range(len(edges) + 1))
-    connection.execute("DELETE FROM completion_requests")
-    connection.execute("INSERT INTO completion_requests (v) VALUES (?)", (value,))
-    ((found,),) = connection.execute(f"SELECT {clause.sql} FROM completion_requests", clause.parameters)
-    assert found == sum(edge <= value for edge in edges)
-
-
-def test_a_search_of_two_thousand_edges_is_eleven_deep() -> None:
-    assert search("v", range(2000), range(2001)).sql.split("ELSE")[0].count("CASE") <= 11
-
-
-@pytest.mark.parametrize(
-    ("tags", "key", "value"),
-    [
-        (None, "a", None),
-        ("", "a", None),
-        ("a=1", "a", "1"),
-        ("a=1,b=2", "b", "2"),
-        ("a=1,b=2", "c", None),
-        ("ba=1,a=2", "a", "2"),
-        ("ba=1", "a", None),
-        ("a=", "a", ""),
-        ("a=x=y,b=2", "a", "x=y"),
-        ("b=a=1", "a", None),
-        ("é=ü", "é", "ü"),
-        ("a%_=1", "a__", None),
-    ],
-)
-def test_a_tag_is_found_by_its_whole_key(tags: str | None, key: str, value: str | None) -> None:
-    assert key_of(f"tag:{key}", tags=tags) == value
-
-
-@pytest.mark.parametrize(
-    ("tokens", "band"),
-    [(None, None), (0, "0"), (1, "1-63"), (63, "1-63"), (64, "64-255"), (65_535, "16384-65535"), (65_536, "65536+"),
-     (1500.0, "1024-4095"), (-1, None), ("12", None), (2.5, None)],
-)  # fmt: skip
-def test_lengths_come_in_bands(tokens: object, band: str | None) -> None:
-    assert key_of("prompt_length", prompt_tokens=tokens) == band
-
-
-@pytest.mark.parametrize(
-    ("value", "begins"),
-    [(0, 0.0), (0.0009, 0.0), (0.001, 0.001), (99.9, 70.0), (100, 100.0), (149.99, 100.0), (150, 150.0), (1e12, 1e9)],
-)
-def test_values_come_in_bins_that_do_not_depend_on_them(value: float, begins: float) -> None:
-    index = key_of("bin:response_time_ms", response_time_ms=value)
-    assert isinstance(index, int)
-    assert BIN_EDGES[index] == begins
-
-
-def test_bins_of_nonsense_and_of_negative_values() -> None:
-    assert key_of("bin:response_time_ms", response_time_ms=-1) == -1
-    for value in (None, "12", float("inf"), b"x"):
-        assert key_of("bin:response_time_ms", response_time_ms=value) is None
+def test_bands_and_bins_ascend_and_each_band_has_a_name() -> None:
     assert list(BIN_EDGES) == sorted(set(BIN_EDGES))
+    assert list(BANDS) == sorted(set(BANDS))
+    assert (len(BAND_NAMES), BAND_NAMES[:3], BAND_NAMES[-1]) == (len(BANDS) + 1, ("0", "1-63", "64-255"), "65536+")
 
 
-@pytest.mark.parametrize(
-    ("value", "key"), [(None, None), ("a", "a"), ("", ""), (5, "5"), (2.5, "2.5"), (b"\x00\xff", "X'00FF'")]
-)
-def test_words_are_words_whatever_is_stored(value: object, key: str | None) -> None:
-    assert key_of("model", model=value) == key
+def test_a_family_is_known_by_its_name() -> None:
+    tag, bins = dimension("tag:team"), dimension("bin:total_tokens")
+    assert (tag.family, tag.tag, tag.kind, bins.family, bins.column) == ("tag", "team", "text", "bin", "total_tokens")
+    assert {one.family for one in DIMENSIONS.values()} == {"column", "band", "time"}
 
 
 def test_what_has_an_order_of_its_own_says_so() -> None:

@@ -1,16 +1,14 @@
-from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 import pytest
 
 from llm_metrics_proxy.analytics.distribution import SHOWN, DistributionQuery, Histogram, distribute
 from llm_metrics_proxy.analytics.filters import RequestFilter
-from llm_metrics_proxy.analytics.records_source import RecordsSource
+from llm_metrics_proxy.engines.sqlite.records_source import RecordsSource
 from llm_metrics_proxy.errors import QueryError
-from llm_metrics_proxy.storage.base import Snapshot
 from tests.analytics.database import NOON, Database, a_record
+from tests.engines.sqlite.watching import Watching
 
 NOW = NOON + timedelta(hours=1)
 
@@ -51,22 +49,10 @@ def test_nothing_selected_has_no_bins_and_no_numbers(database: Database) -> None
 
 
 def test_both_parts_are_asked_for_in_one_statement(database: Database) -> None:
-    asked = []
-
-    class Watching:
-        def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
-            asked.append(sql)
-            return database.reader.query(sql, parameters)
-
-        def snapshot(self) -> AbstractContextManager[Snapshot]:
-            return database.reader.snapshot()
-
-        def close(self) -> None:
-            database.reader.close()
-
+    watching = Watching(database.reader)
     database.add(a_record())
-    distribute([RecordsSource(Watching())], DistributionQuery(), NOW)
-    assert len([sql for sql in asked if "percentile_cont" in sql and "GROUP BY k0" in sql]) == 1
+    distribute([RecordsSource(watching)], DistributionQuery(), NOW)
+    assert len([sql for sql, _ in watching.asked if "percentile_cont" in sql and "GROUP BY k0" in sql]) == 1
 
 
 def test_what_has_no_values_is_refused() -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +14,7 @@ from llm_metrics_proxy.analytics.errors import MAX_BUCKETS, MAX_EXAMPLES, MAX_GR
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import RAW_COLUMNS
-from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.wire.error_types import PHASES, TAXONOMY
-from tests.analytics import odd
 from tests.analytics.database import NOON, Database, a_record, a_row
 from tests.examples import examples
 
@@ -50,7 +47,7 @@ def an_error(seconds: float = 0, **changes: Any) -> tuple[Any, ...]:
 
 
 def ask(database: Database, **conditions: Any) -> Errors:
-    return read_errors(database.reader, ErrorsQuery(filter=RequestFilter(**conditions)))
+    return read_errors(database.records, ErrorsQuery(filter=RequestFilter(**conditions)))
 
 
 @examples(40)
@@ -66,7 +63,6 @@ def test_every_number_equals_that_of_plain_python(rows: list[dict[str, Any]], co
     share = (lambda n: n / len(chosen)) if chosen else (lambda n: None)
     assert (answer.requests, answer.errors, answer.share) == (len(chosen), len(wrong), share(len(wrong)))
     assert answer.unclassified == sum(not fact["success"] for fact in chosen if fact not in wrong)
-    assert answer.older_records == Counter(fact["app_version"] for fact in chosen if fact["app_version"] == "1.0.0")
 
     types = Counter(fact["kind"] for fact in wrong)
     assert {(one.category, one.type): (one.n, one.share) for one in answer.types} == {
@@ -146,16 +142,15 @@ def test_the_words_of_older_programs_are_counted_apart_until_they_are_classified
     database.add(a_record(), app_version="1.0.0")
     answer = ask(database)
     assert (answer.requests, answer.errors, answer.unclassified) == (4, 1, 1)
-    assert answer.older_records["1.0.0"] == 1
     assert [one.type for one in answer.types] == ["overloaded"]
 
 
 def test_examples_are_the_newest_and_their_messages_are_cut(database: Database) -> None:
     database.append(an_error(number, error_message="x" * 500) for number in range(30))
-    answer = read_errors(database.reader, ErrorsQuery(examples=3))
-    assert [example.id for example in answer.examples] == [30, 29, 28]
+    answer = read_errors(database.records, ErrorsQuery(examples=3))
+    assert [example.arrival for example in answer.examples] == [30, 29, 28]
     assert all(len(example.message or "") == MAX_MESSAGE_CHARS for example in answer.examples)
-    assert read_errors(database.reader, ErrorsQuery(examples=0)).examples == []
+    assert read_errors(database.records, ErrorsQuery(examples=0)).examples == []
 
 
 @pytest.mark.parametrize("examples", [-1, MAX_EXAMPLES + 1])
@@ -187,33 +182,3 @@ def test_a_bucket_of_a_week_begins_on_a_monday(database: Database) -> None:
     assert answer.bucket_s == 7 * 86_400
     assert (answer.buckets[0].start, answer.buckets[0].requests) == ("2026-02-23T00:00:00Z", 1)
     assert (answer.buckets[1].requests, answer.buckets[1].share) == (0, None)
-
-
-@pytest.mark.parametrize("declared", odd.TYPES)
-def test_whatever_an_adopted_file_holds_is_counted_or_left_out(tmp_path: Path, declared: str) -> None:
-    path = tmp_path / "odd.db"
-    n = odd.make(path, declared)
-    reader = SqliteReader(path)
-    answer = read_errors(reader, ErrorsQuery(examples=100))
-    assert answer.requests == n
-    assert answer.errors == n - 1 == sum(one.n for one in answer.types) == len(answer.examples)  # all but NULL
-    assert len(answer.buckets) <= MAX_BUCKETS
-    reader.close()
-
-
-def test_a_file_whose_next_step_is_not_applied_yet_has_no_classified_errors(tmp_path: Path) -> None:
-    path = tmp_path / "older.db"
-    connection = apsw.Connection(str(path))
-    connection.execute(
-        "CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, timestamp, app_version, success, error_type, model, "
-        "backend)"
-    )
-    connection.execute(
-        "INSERT INTO completion_requests (timestamp, app_version, success, error_type) VALUES "
-        "('2026-03-01T12:00:00.000000Z', '2.0.0', 0, 'quota')"
-    )
-    connection.close()
-    reader = SqliteReader(path)
-    answer = read_errors(reader, EVERYTHING)
-    assert (answer.requests, answer.errors, answer.unclassified, answer.examples) == (1, 0, 1, [])
-    reader.close()

@@ -1,12 +1,10 @@
 """Followed in memory, an objective is what the records say, whatever was done to them since it was last measured."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 import apsw
 from hypothesis import given
@@ -14,17 +12,19 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.filters import RequestFilter
-from llm_metrics_proxy.analytics.good_hours import GoodCount, GoodHours
+from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.analytics.query import Query
-from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.slos import parse_slo
+from llm_metrics_proxy.engines import open_records
+from llm_metrics_proxy.engines.sqlite.records_source import RecordsSource
 from llm_metrics_proxy.rollups.grains import DAY
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
-from llm_metrics_proxy.storage.base import IngestBatch, Reader, Snapshot
+from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.retention import prune_some
 from llm_metrics_proxy.storage.rollup_state import read_state, reset, write_state
 from llm_metrics_proxy.storage.rollup_store import add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from tests.engines.sqlite.watching import Watching
 from tests.examples import examples
 from tests.rollups.records import FIRST, a_row_of, changed
 
@@ -41,7 +41,7 @@ class Watched:
         self.store = SqliteStore(self.path)
         self.connection = apsw.Connection(str(self.path))
         self.reader = SqliteReader(self.path)
-        self.hours = GoodHours(self.reader)
+        self.hours = GoodHours(open_records(self.reader))
         self.at = FIRST + timedelta(hours=20)
         write_state(self.connection, RollupState(tables=FINGERPRINT))
 
@@ -62,7 +62,7 @@ class Watched:
 
     def change(self) -> None:
         with self.connection:
-            self.connection.execute("UPDATE completion_requests SET response_time_ms = 2499 WHERE id % 3 = 0")
+            self.connection.execute("UPDATE completion_requests SET response_time_ms = 2499 WHERE arrival % 3 = 0")
             reset(self.connection)
 
     def prune(self) -> None:
@@ -99,70 +99,32 @@ def test_whatever_happens_it_is_what_the_records_say(seed: int, window: timedelt
         watched.close()
 
 
-class _Counting:
-    """A reader that tells which statements were asked."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self.asked: list[tuple[str, Any]] = []
-
-    def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
-        return self._reader.query(sql, parameters)
-
-    @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        with self._reader.snapshot() as now:
-            self._now = now
-            yield self._Asking(self, now)
-
-    class _Asking:
-        def __init__(self, owner: "_Counting", now: Snapshot) -> None:
-            self._owner, self._now = owner, now
-
-        def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
-            self._owner.asked.append((sql, parameters))
-            return self._now.query(sql, parameters)
-
-    def close(self) -> None:
-        self._reader.close()
-
-
 def test_a_month_is_read_once_and_then_only_what_is_new(tmp_path: Path) -> None:
     store, random = SqliteStore(tmp_path / "m.db"), Random(1)
     store.append(IngestBatch(rows=[a_row_of(random, odd=False) for _ in range(50)]))
-    reader = _Counting(SqliteReader(tmp_path / "m.db"))
-    hours, at = GoodHours(reader), FIRST + timedelta(hours=40)
+    reader = Watching(SqliteReader(tmp_path / "m.db"))
+    hours, at = GoodHours(open_records(reader)), FIRST + timedelta(hours=40)
     month = RequestFilter(start=at - timedelta(days=30), end=at)
     first = hours.measure(month, SLOS)
     assert first.requests == 50
     store.append(IngestBatch(rows=[a_row_of(random, odd=False)]))
     reader.asked.clear()
     assert hours.measure(month, SLOS).requests == 51
-    by_id = [parameters for sql, parameters in reader.asked if "id > ? AND id <= ?" in sql]
+    by_id = [parameters for sql, parameters in reader.asked if "arrival > ? AND arrival <= ?" in sql]
     assert [parameters[-2:] for parameters in by_id] == [(50, 51)]  # from the last id that was counted
     reader.close()
     store.close()
-
-
-def test_a_file_without_roll_ups_is_read_each_time() -> None:
-    reader = SqliteReader(Path(__file__).parents[1] / "fixtures" / "databases" / "3.0.0.db")
-    end = datetime(2026, 11, 26, tzinfo=UTC)
-    found = GoodHours(reader).measure(RequestFilter(start=end - timedelta(days=30), end=end), ())
-    reader.close()
-    assert found.requests == 41
-    assert GoodCount().plus(found) == found
 
 
 def test_times_that_are_none_are_in_no_hour(tmp_path: Path) -> None:
     store, random = SqliteStore(tmp_path / "m.db"), Random(1)
     store.append(IngestBatch(rows=[a_row_of(random, odd=False) for _ in range(3)]))
     reader = SqliteReader(tmp_path / "m.db")
-    hours, at = GoodHours(reader), FIRST + timedelta(hours=40)
+    hours, at = GoodHours(open_records(reader)), FIRST + timedelta(hours=40)
     window = RequestFilter(start=at - timedelta(days=3), end=at)
     assert hours.measure(window, ()).requests == 3
-    odd = ("", "abc", ":", "2026-03-29 10:00", "2026-03-29T10:00")  # the last two lie in the range as texts
-    store.append(IngestBatch(rows=[changed(a_row_of(random, odd=False), timestamp=text) for text in odd]))
-    assert hours.measure(window, ()).requests == 5
-    assert GoodHours(reader).measure(window, ()).requests == 5
+    store.append(IngestBatch(rows=[changed(a_row_of(random, odd=False), timestamp=None) for _ in range(5)]))
+    assert hours.measure(window, ()).requests == 3
+    assert GoodHours(open_records(reader)).measure(window, ()).requests == 3
     reader.close()
     store.close()

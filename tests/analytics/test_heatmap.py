@@ -6,7 +6,7 @@ import pytest
 
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.heatmap import MAX_LINES, Heatmap, HeatmapQuery, map_heat
-from llm_metrics_proxy.analytics.records_source import RecordsSource
+from llm_metrics_proxy.engines.sqlite.records_source import RecordsSource
 from llm_metrics_proxy.errors import QueryError
 from tests.analytics.database import NOON, Database, a_record
 

@@ -1,9 +1,9 @@
 import pytest
 
+from llm_metrics_proxy.analytics.exact import ExactAggregates, ExactStats
 from llm_metrics_proxy.analytics.measures import FIELDS, NAMED, STATISTICS, measure
 from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS
 from llm_metrics_proxy.analytics.period import NOTHING
-from llm_metrics_proxy.analytics.records_source import ExactAggregates, ExactStats
 from llm_metrics_proxy.analytics.source import Needs
 from llm_metrics_proxy.record import REGISTRY
 

@@ -7,8 +7,8 @@ from llm_metrics_proxy.analytics import ranking
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.query import Query
-from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.result import Result
+from llm_metrics_proxy.engines.sqlite.records_source import RecordsSource
 from llm_metrics_proxy.errors import QueryError
 from tests.analytics.database import NOON, Database, a_record
 

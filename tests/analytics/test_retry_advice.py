@@ -23,7 +23,7 @@ def limited(seconds: float = 0, **changes: Any) -> tuple[Any, ...]:
 
 
 def advice(database: Database) -> list[RetryAdvice]:
-    return read_errors(database.reader, ErrorsQuery()).retry
+    return read_errors(database.records, ErrorsQuery()).retry
 
 
 def test_the_newest_retry_after_is_the_wait_and_says_what_it_rests_on(database: Database) -> None:
@@ -104,10 +104,10 @@ def test_only_the_newest_answers_count(database: Database) -> None:
     assert (one.n, one.wait_ms) == (MAX_LIMITED, 119.0)
 
 
-@pytest.mark.parametrize(
-    ("timestamp", "retry_after_ms"), [("2026-13-45", 5.0), ("2026-03-01T12:00:00.000000Z", 1e300), ("", 5.0)]
-)
-def test_a_moment_that_cannot_be_told_is_not_told(database: Database, timestamp: str, retry_after_ms: float) -> None:
+@pytest.mark.parametrize(("timestamp", "retry_after_ms"), [(None, 5.0), ("2026-03-01T12:00:00.000000Z", 1e300)])
+def test_a_moment_that_cannot_be_told_is_not_told(
+    database: Database, timestamp: str | None, retry_after_ms: float
+) -> None:
     database.append([limited(timestamp=timestamp, retry_after_ms=retry_after_ms)])
     (one,) = advice(database)
     assert (one.wait_ms, one.not_before) == (retry_after_ms, None)

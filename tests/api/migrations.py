@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 
-from llm_metrics_proxy.analytics import KnownMigration
+from llm_metrics_proxy.analytics import KnownMigration, MigrationRun
+from llm_metrics_proxy.analytics.migrations import run_of
 from llm_metrics_proxy.api.ports import MigrationPorts
 from llm_metrics_proxy.migration.model import Progress, Run, RunState, WorkPhase
+from llm_metrics_proxy.migration.overview import history
 from llm_metrics_proxy.migration.runs import insert_run
 
 KNOWN = KnownMigration(version="2.0.0", summary="other numbers", checksum="abc", gaps={"no_total": "there is no total"})
@@ -27,7 +30,7 @@ class Ports:
     holder: int | None = None
     blocked: bool = False
     trouble: str | None = None
-    older: bool = False
+    path: Path | None = None  # of the database whose runs it tells
 
     def progress(self) -> Progress:
         return self.now
@@ -47,11 +50,9 @@ class Ports:
     def problem(self) -> str | None:
         return self.trouble
 
-    def pending(self) -> bool:
-        return self.older
-
-    def known(self) -> Sequence[KnownMigration]:
-        return [KNOWN]
+    def runs(self) -> Sequence[MigrationRun]:
+        stored = [] if self.path is None else history(self.path)
+        return [run_of(msgspec.structs.asdict(run), [KNOWN], undo_days=30) for run in reversed(stored)]
 
 
 _HELD_TO_THE_PROTOCOL: type[MigrationPorts] = Ports  # by mypy
@@ -65,13 +66,14 @@ def a_run(path: Path, **changes: Any) -> int:
         "from_versions": {"(none)": 10, "1.0.0": 990, "2.1.0": 5},
         "to_version": "2.0.0",
         "checksums": {"2.0.0": "abc"},
-        "app_version": "2.1.0",
+        "app_version": "5.0.0",
         "distrusts_stamps": False,
-        "added_columns": [],
+        "old_table": "completion_requests_before_2_0_0",
         "bound_id": 1005,
         "records_total": 1005,
-        "records_changed": 1000,
+        "records_changed": 1005,
         "gaps": {"no_total": 7, "odd_code": 9},
+        "unfit": {"model": 3},
         "cursor_id": 1005,
         "backup": "metrics-20260301.db",
         "started_at": "2026-03-01T12:00:00.000000Z",

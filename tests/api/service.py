@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 from llm_metrics_proxy.api import ApiPorts, create_app
 from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.ingestion import IngestionStatus
 from tests.analytics.database import Database
 
@@ -15,10 +16,11 @@ RUNNING = IngestionStatus(running=True, records_ingested=3)
 
 
 def ports(database: Database, **changes: Any) -> ApiPorts:
-    """Ports of a service that is well, changed by ``changes``."""
+    """Ports of a service that is well, changed by ``changes``; ``reader``: what its records are read by."""
     if token := changes.pop("token", None):
         changes["sessions"] = Sessions(token)
-    given = {"reader": database.reader, "book": CounterBook(), "service_status": lambda: RUNNING}
+    reader = changes.pop("reader", database.reader)
+    given = {"records": open_records(reader), "book": CounterBook(), "service_status": lambda: RUNNING}
     return ApiPorts(**{"clock": lambda: NOW_UNIX_S, **given, **changes})
 
 

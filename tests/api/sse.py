@@ -74,4 +74,4 @@ class Events:
 
     def records(self, count: int) -> list[int]:
         """Ids of the next so many records."""
-        return [self.until("record").data["id"] for _ in range(count)]
+        return [self.until("record").data["arrival"] for _ in range(count)]

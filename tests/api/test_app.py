@@ -80,7 +80,7 @@ def test_paging_through_the_api_reaches_every_record_once(database: Database) ->
     cursor: str | None = None
     while cursor is not None or not seen:
         page = http.get("/api/v1/requests", params={"limit": 4} | ({"cursor": cursor} if cursor else {})).json()
-        seen += [item["id"] for item in page["items"]]
+        seen += [item["arrival"] for item in page["items"]]
         cursor = page["next_cursor"]
     assert seen == list(range(25, 0, -1))
 
@@ -99,7 +99,7 @@ def test_filters_and_times_reach_the_question(database: Database) -> None:
 def test_the_summary_is_what_analytics_says(database: Database) -> None:
     database.add(a_record(0), a_record(1, response_time_ms=None))
     body = client(database).get("/api/v1/summary").content
-    assert msgspec.json.decode(body, type=Summary) == summarise(database.reader, RequestFilter())
+    assert msgspec.json.decode(body, type=Summary) == summarise(database.records, RequestFilter())
 
 
 def test_the_errors_are_what_analytics_says(database: Database) -> None:
@@ -109,11 +109,11 @@ def test_the_errors_are_what_analytics_says(database: Database) -> None:
     http = client(database)
     body = http.get("/api/v1/errors", params={"examples": 2}).content
     answer = msgspec.json.decode(body, type=Errors)
-    assert answer == read_errors(database.reader, ErrorsQuery(examples=2))
+    assert answer == read_errors(database.records, ErrorsQuery(examples=2))
     assert (answer.errors, answer.share, len(answer.examples), len(answer.retry)) == (3, 0.75, 2, 1)
     assert http.get("/api/v1/errors", params={"model": "nobody"}).json()["errors"] == 0
     assert http.get("/api/v1/errors", params={"error_type": "rate_limit"}).json()["share"] == 1
-    assert http.get("/api/v1/requests", params={"error_category": "limit"}).json()["items"][0]["id"] == 3
+    assert http.get("/api/v1/requests", params={"error_category": "limit"}).json()["items"][0]["arrival"] == 3
     assert http.get("/api/v1/summary", params={"error_category": "auth"}).json()["requests"] == 0
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from llm_metrics_proxy.api import create_app
 from llm_metrics_proxy.api.export_routes import AT_ONCE
+from llm_metrics_proxy.engines.sqlite import records
 from llm_metrics_proxy.errors import StoreError
-from llm_metrics_proxy.export import FORMATS, pages
+from llm_metrics_proxy.export import FORMATS
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS
 from tests.analytics.database import Database, a_record
@@ -24,7 +25,7 @@ def test_every_format_is_the_same_records_over_a_real_socket(database: Database)
     found: dict[str, Any] = {}
     with running(create_app(ports(database))) as (port, _, _):
         for name, one in FORMATS.items():
-            response, body = ask(port, f"/api/v1/export?format={name}&columns=id,model,response_time_ms&model=a")
+            response, body = ask(port, f"/api/v1/export?format={name}&columns=arrival,model,response_time_ms&model=a")
             assert response.status == 200
             assert response.headers["content-type"] == one.media_type
             assert response.headers["content-disposition"] == f'attachment; filename="llm-requests.{name}"'
@@ -32,11 +33,11 @@ def test_every_format_is_the_same_records_over_a_real_socket(database: Database)
             assert response.headers["cache-control"] == "no-store"
             found[name] = body
     lines = [json.loads(line) for line in found["jsonl"].splitlines()]
-    assert [line["id"] for line in lines] == list(range(1, 5001, 2))
+    assert [line["arrival"] for line in lines] == list(range(1, 5001, 2))
     assert pq.read_table(io.BytesIO(found["parquet"])).to_pylist() == lines
     rows = csv.DictReader(io.StringIO(found["csv"].decode(), newline=""))
     assert [
-        {"id": int(row["id"]), "model": row["model"], "response_time_ms": float(row["response_time_ms"])}
+        {"arrival": int(row["arrival"]), "model": row["model"], "response_time_ms": float(row["response_time_ms"])}
         for row in rows
     ] == lines
 
@@ -61,12 +62,12 @@ def test_all_columns_come_unless_some_are_named(database: Database) -> None:
     [
         ("", "format"),
         ("format=xlsx", "format"),
-        ("format=csv&columns=id,modle", "columns"),
+        ("format=csv&columns=arrival,modle", "columns"),
         ("format=csv&columns=", "columns"),
         ("format=csv&limit=5", "limit"),
         ("format=csv&format=csv", "format"),
         ("format=csv&start=yesterday", "start"),
-        ("format=csv&columns=id%27%20OR%201=1", "columns"),
+        ("format=csv&columns=arrival%27%20OR%201=1", "columns"),
         ("format=jsonl&bom=true", "bom"),
         ("format=parquet&bom=true", "bom"),
         ("format=csv&bom=perhaps", "bom"),
@@ -114,7 +115,7 @@ def test_what_fails_before_the_first_record_is_an_error_in_the_one_shape(databas
 def test_what_fails_later_breaks_the_connection_off_so_that_no_file_looks_whole(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "PAGE_ROWS", 10)
+    monkeypatch.setattr(records, "PART_ROWS", 10)
     database.add(*(a_record(number) for number in range(50)))
     app = create_app(ports(database, reader=Breaks(database.reader, 2)))
     with running(app) as (port, _, _), socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
@@ -128,7 +129,7 @@ def test_what_fails_later_breaks_the_connection_off_so_that_no_file_looks_whole(
 def test_so_many_at_once_and_no_more_and_a_place_is_free_again_when_a_client_leaves(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "PAGE_ROWS", 100)
+    monkeypatch.setattr(records, "PART_ROWS", 100)
     database.add(*(a_record(number, error_message="x" * 500) for number in range(20_000)))  # more than sockets hold
     request = b"GET /api/v1/export?format=jsonl HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with running(create_app(ports(database))) as (port, _, _):
@@ -145,7 +146,7 @@ def test_so_many_at_once_and_no_more_and_a_place_is_free_again_when_a_client_lea
         free = threading.Event()
 
         def try_again() -> None:
-            while not free.is_set() and ask(port, "/api/v1/export?format=csv&columns=id")[0].status != 200:
+            while not free.is_set() and ask(port, "/api/v1/export?format=csv&columns=arrival")[0].status != 200:
                 free.wait(0.05)
             free.set()
 

@@ -1,5 +1,6 @@
 import json
 
+from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.live import Sums
 from llm_metrics_proxy.api import live_events as events
@@ -12,24 +13,29 @@ def lines(event: bytes) -> list[str]:
 
 
 def test_the_start_says_when_to_come_back_and_from_where() -> None:
-    retry, event_id, name, data = lines(events.start(RequestFilter(model="a"), 7))
+    retry, event_id, name, data = lines(events.start(RequestFilter(model="a"), Arrivals.of_one_host(7)))
     assert (retry, event_id, name) == ("retry: 2000", "id: 7", "event: start")
     start = json.loads(data.removeprefix("data: "))
-    assert (start["app_version"], start["newest_id"], start["filter"]["model"]) == (APP_VERSION, 7, "a")
+    assert (start["app_version"], start["newest"], start["filter"]["model"]) == (APP_VERSION, "7", "a")
 
 
 def test_a_record_is_one_line_of_data_whatever_is_in_it() -> None:
     hostile = "a\n\nevent: totals\ndata: {}\r\n\r\n\u2028\u0000"
-    one, other = events.records([{"id": 1, "model": hostile}, {"id": 2, "model": None}]).split(b"\n\n")[:2]
+    items = [{"arrival": number, "host": hostile, "model": hostile} for number in (1, 2)]
+    one, other = events.found(items, ArrivalRange(Arrivals(), Arrivals.of_one_host(2)), 0).split(b"\n\n")[:2]
     event_id, name, data = one.decode().split("\n")
     assert (event_id, name) == ("id: 1", "event: record")
     assert "\r" not in data
-    assert json.loads(data.removeprefix("data: ")) == {"id": 1, "model": hostile}
+    assert json.loads(data.removeprefix("data: ")) == items[0]
     assert other.startswith(b"id: 2\n")
 
 
 def test_what_is_no_record_has_no_id() -> None:
-    for event in (events.skipped(1, 5, None), events.totals(Sums(), "t", None), events.problem("x")):
+    for event in (
+        events.skipped(ArrivalRange(Arrivals.of_one_host(1), Arrivals.of_one_host(5)), None),
+        events.totals(Sums(), "t", None),
+        events.problem("x"),
+    ):
         assert [line.partition(":")[0] for line in lines(event)] == ["event", "data"]
 
 

@@ -3,6 +3,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from llm_metrics_proxy.analytics.arrivals import Arrivals
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.live import Sums
 from llm_metrics_proxy.api import live_hub
@@ -112,7 +113,7 @@ def test_records_that_arrive_while_somebody_joins_are_neither_lost_nor_sent_twic
         first = await hub.join(ALL, None, 0, lambda: None)
         for turn in range(30):
             database.add(a_record(turn))
-            late = await hub.join(ALL, 0, 0, lambda: None)
+            late = await hub.join(ALL, Arrivals(), 0, lambda: None)
             database.add(a_record(turn))
             wanted = 2 * turn + 2
             text = b""

@@ -32,12 +32,12 @@ def test_new_records_come_whole_with_their_ids_and_totals_run_along(database: Da
         assert events.headers["cache-control"] == "no-store"
         start = events.until("start")
         assert msgspec.convert(start.data, LiveStart).app_version == APP_VERSION
-        assert (start.id, start.data["newest_id"]) == ("1", 1)
+        assert (start.id, start.data["newest"]) == ("1", "1")
         assert events.until("totals").data["requests"] == 0
         database.add(a_record(1, model="a\nb"), a_record(2, success=False, outcome="timeout", prompt_tokens=None))
         found = [events.until("record") for _ in range(2)]
         assert [event.id for event in found] == ["2", "3"]
-        assert [event.data for event in found] == list_requests(database.reader, RequestFilter()).items[1::-1]
+        assert [event.data for event in found] == list_requests(database.records, RequestFilter()).items[1::-1]
         totals = msgspec.convert(events.until("totals").data, LiveTotals)
         assert (totals.requests, totals.succeeded, totals.failed) == (2, 1, 1)
         assert (totals.tokens["prompt_tokens"].n, totals.tokens["prompt_tokens"].sum) == (1, 10)
@@ -65,7 +65,7 @@ def test_two_listeners_with_one_filter_get_the_same(database: Database) -> None:
         database.add(a_record(0))
         assert first.records(1) == [1]
         with Events(port) as second:
-            assert second.until("start").data["newest_id"] == 1
+            assert second.until("start").data["newest"] == "1"
             database.add(a_record(1))
             assert first.records(1) == second.records(1) == [2]
             assert first.until("totals").data["requests"] == 2
@@ -105,22 +105,22 @@ def test_what_is_too_much_to_follow_is_told_and_still_counted(
             events.until("start")
             database.add(*(a_record(number) for number in range(100)))
             assert msgspec.convert(events.until("skipped").data, LiveSkipped) == LiveSkipped(
-                after=0, through=95, records=95
+                after="0", through="95", arrived=95, records=95
             )
             assert events.records(5) == [96, 97, 98, 99, 100]
             assert events.until("totals").data["requests"] == 100
         with Events(port, "/api/v1/live", "Last-Event-ID: 10") as events:
-            assert events.until("skipped").data == {"after": 10, "through": 97, "records": 87}
+            assert events.until("skipped").data == {"after": "10", "through": "97", "arrived": 87, "records": 87}
             assert events.records(3) == [98, 99, 100]
 
 
 def test_what_lies_too_far_back_is_told_without_being_counted(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_hub, "LOOK_BACK_IDS", 4)
+    monkeypatch.setattr(live_hub, "LOOK_BACK", 4)
     database.add(*(a_record(number) for number in range(10)))
     with running(create_app(ports(database))) as (port, _, _), Events(port, "/api/v1/live?last_event_id=2") as events:
-        assert events.until("skipped").data == {"after": 2, "through": 6, "records": None}
+        assert events.until("skipped").data == {"after": "2", "through": "6", "arrived": 4, "records": None}
         assert events.records(4) == [7, 8, 9, 10]
 
 
@@ -235,7 +235,7 @@ def test_with_a_token_set_nothing_is_told_without_it(database: Database) -> None
         with Events(port) as refused:
             assert refused.status == 401
         with Events(port, "/api/v1/live", "Authorization: Bearer secret") as events:
-            assert events.until("start").data["newest_id"] == 0
+            assert events.until("start").data["newest"] == "0"
 
 
 def test_head_is_answered_and_ends(database: Database) -> None:

@@ -1,25 +1,25 @@
 """What the API tells of migrations: before, while and after they run, here or elsewhere."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+import apsw
 import msgspec
 import pytest
 
-from llm_metrics_proxy.analytics import Summary
 from llm_metrics_proxy.api.health import Health
 from llm_metrics_proxy.api.migrations import MigrationNow, in_words
-from llm_metrics_proxy.api.schemas import RequestPage, Versions
+from llm_metrics_proxy.api.schemas import Versions
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.model import Progress, RunState, WorkPhase
+from llm_metrics_proxy.storage.carried import CarriedCounts, write_carried
 from llm_metrics_proxy.storage.sqlite import SqliteReader
-from tests.analytics import odd
 from tests.analytics.database import Database, a_record
 from tests.api.migrations import WORKING, Ports, a_run
 from tests.api.service import client
 
-DATA_PATHS = ["/api/v1/requests", "/api/v1/requests/1", "/api/v1/summary", "/api/v1/versions"]
+DATA_PATHS = ["/api/v1/requests", "/api/v1/requests/1", "/api/v1/summary", "/api/v1/errors"]
 
 
 def now(database: Database, migrations: Ports | None) -> MigrationNow:
@@ -48,7 +48,7 @@ def test_a_run_of_this_process_tells_how_far_it_is(database: Database) -> None:
     )
     assert (answer.percent, answer.per_s, answer.eta_s, answer.lock_holder_pid) == (45.0, 100.0, 130.0, 42)
     assert answer.runs_here
-    assert answer.text == "recalculating records, 45 %, about 2 min left"
+    assert answer.text == "carrying older records over, 45 %, about 2 min left, 100/s"
 
 
 def test_a_pause_says_until_when(database: Database) -> None:
@@ -59,25 +59,16 @@ def test_a_pause_says_until_when(database: Database) -> None:
 
 def test_a_run_of_the_command_line_is_seen_in_the_database(database: Database) -> None:
     number = a_run(database.path, state=RunState.MIGRATING, records_changed=400, finished_at=None, busy_ms=2000.0)
-    answer = now(database, Ports(holder=77))
+    answer = now(database, Ports(holder=77, path=database.path))
     assert (answer.phase, answer.run_id, answer.done, answer.total) == ("migrating", number, 400, 1005)
     assert (answer.per_s, answer.eta_s) == (200.0, 3.025)
     assert not answer.runs_here
     assert answer.lock_holder_pid == 77
 
 
-def test_a_run_of_two_versions_is_told_in_records_though_it_changes_each_twice(database: Database) -> None:
-    checksums = {"2.0.0": "a", "3.0.0": "b"}
-    both = {"from_versions": {"1.1.0": 600, "2.1.0": 400}, "checksums": checksums, "to_version": "3.0.0"}
-    a_run(database.path, state=RunState.MIGRATING, records_changed=800, finished_at=None, busy_ms=2000.0, **both)
-    answer = now(database, Ports(holder=77))  # 1,600 changes in 1,000 records
-    assert (answer.done, answer.total, answer.percent) == (500, 1000, 50.0)
-    assert (answer.per_s, answer.eta_s) == (250.0, 2.0)
-
-
 def test_a_run_that_nobody_goes_on_with_is_idle_and_said(database: Database) -> None:
     a_run(database.path, state=RunState.MIGRATING, finished_at=None)
-    answer = now(database, Ports())
+    answer = now(database, Ports(path=database.path))
     assert answer.phase == "idle"
     assert "not finished" in answer.text
 
@@ -88,7 +79,7 @@ def test_a_database_that_is_not_there_stops_no_word_about_migrations(database: D
 
 
 @pytest.mark.parametrize("path", DATA_PATHS)
-def test_until_a_legacy_file_is_adopted_data_are_503_with_the_progress(database: Database, path: str) -> None:
+def test_until_an_older_table_is_set_aside_data_are_503_with_the_progress(database: Database, path: str) -> None:
     backing_up = Progress(phase=WorkPhase.BACKING_UP, done=30, total=40, eta_s=7.4)
     response = client(database, migrations=Ports(now=backing_up, blocked=True)).get(path)
     assert response.status_code == 503
@@ -98,6 +89,17 @@ def test_until_a_legacy_file_is_adopted_data_are_503_with_the_progress(database:
     assert "backing up the database, 75 %, about 7 s left" in error["message"]
 
 
+def test_what_a_person_took_back_answers_503_and_says_so(database: Database) -> None:
+    http = client(database, migrations=Ports(blocked=True, trouble="migration 1 was taken back by a person"))
+    for path in ("/api/v1/summary", "/ready"):
+        response = http.get(path)
+        assert (response.status_code, "taken back by a person" in response.text) == (503, True)
+    assert http.get("/api/v1/summary").headers["retry-after"] == "60"
+    versions = http.get("/api/v1/versions").json()
+    assert (versions["records_by_version"], versions["history"] != []) == ({}, True)
+    assert "taken back by a person" in str(versions["notices"])
+
+
 @pytest.mark.parametrize(("eta_s", "retry"), [(None, "1"), (0.0, "1"), (0.3, "1"), (20_000.0, "60")])
 def test_the_time_to_ask_again_is_sensible(database: Database, eta_s: float | None, retry: str) -> None:
     progress = Progress(phase=WorkPhase.BACKING_UP, eta_s=eta_s)
@@ -105,7 +107,7 @@ def test_the_time_to_ask_again_is_sensible(database: Database, eta_s: float | No
     assert response.headers["retry-after"] == retry
 
 
-def test_while_a_file_is_adopted_health_and_readiness_say_so_and_answer(database: Database) -> None:
+def test_while_an_older_table_is_set_aside_health_and_readiness_say_so_and_answer(database: Database) -> None:
     http = client(database, migrations=Ports(now=Progress(phase=WorkPhase.BACKING_UP, done=1, total=4), blocked=True))
     health = msgspec.json.decode(http.get("/health").content, type=Health)
     assert health.status == "degraded"
@@ -134,45 +136,64 @@ def test_what_keeps_records_old_is_a_reason_and_a_notice(database: Database) -> 
     assert (notice["kind"], notice["attention"], notice["text"]) == ("problem", True, ["there is no room for a backup"])
 
 
-def test_answers_count_older_records_of_their_range_while_some_may_be_there(database: Database) -> None:
-    database.add(a_record(0), a_record(1, model="b"), app_version="1.0.0")
-    database.add(a_record(2), app_version="")
-    database.add(a_record(3), app_version="2.0.0")
-    database.add(a_record(4), app_version="2.1.0")
-    http = client(database, migrations=Ports(older=True))
-    page = msgspec.json.decode(http.get("/api/v1/requests?limit=1").content, type=RequestPage)
-    assert page.older_records == {"": 1, "1.0.0": 2, "2.0.0": 1, "2.1.0": 1}  # type: ignore[attr-defined]
-    assert http.get("/api/v1/requests?model=b").json()["older_records"] == {"1.0.0": 1}
-    summary = msgspec.json.decode(http.get("/api/v1/summary?start=2026-03-01T12:00:02").content, type=Summary)
-    assert summary.older_records == {"": 1, "2.0.0": 1, "2.1.0": 1}
-    assert summary.app_versions == {"": 1, "2.0.0": 1, "2.1.0": 1}
+ANSWERS = [
+    "/api/v1/requests",
+    "/api/v1/summary",
+    "/api/v1/errors",
+    "/api/v1/query?metrics=requests",
+    "/api/v1/timeseries?metrics=requests",
+    "/api/v1/breakdown?by=model",
+    "/api/v1/distribution?metric=response_time_ms",
+    "/api/v1/heatmap?metric=requests",
+    "/api/v1/report?format=json",
+    "/api/v1/migrations/current",
+]
 
 
-def test_nothing_is_counted_when_nothing_is_pending(database: Database) -> None:
-    statements: list[str] = []
+def carry(database: Database, carried: CarriedCounts | None) -> None:
+    with closing(apsw.Connection(str(database.path))) as connection:
+        write_carried(connection, carried)
 
-    class Watching:
-        def query(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
-            statements.append(sql)
-            return database.reader.query(sql, parameters)
 
-        def close(self) -> None:
-            database.reader.close()
-
+@pytest.mark.parametrize("path", ANSWERS)
+def test_every_answer_says_what_history_it_lacks(database: Database, path: str) -> None:
     database.add(a_record())
-    for migrations in (None, Ports()):
-        http = client(database, reader=Watching(), migrations=migrations)
-        assert http.get("/api/v1/requests").json()["older_records"] == {}
-    assert not [sql for sql in statements if "GROUP BY" in sql]
+    http = client(database, migrations=Ports())
+    assert http.get(path).json()["history"] is None
+    carry(database, CarriedCounts(250, 1000, "2026-02-01T00:00:00.000000Z"))
+    history = http.get(path).json()["history"]
+    assert {name: history[name] for name in ("carried", "records", "share", "complete_from", "stopped")} == {
+        "carried": 250, "records": 1000, "share": 0.25, "complete_from": "2026-02-01T00:00:00.000000Z", "stopped": None,
+    }  # fmt: skip
+    assert "250 of 1,000 (25%) are in the answers; answers are complete from 2026-02-01T00:00:00Z on" in history["text"]
+
+
+def test_an_export_says_in_a_header_what_history_it_lacks(database: Database) -> None:
+    database.add(a_record())
+    http = client(database, migrations=Ports())
+    assert "x-llm-metrics-history" not in http.get("/api/v1/export?format=jsonl").headers
+    carry(database, CarriedCounts(250, 1000, None))
+    history = msgspec.json.decode(http.get("/api/v1/export?format=jsonl").headers["x-llm-metrics-history"])
+    assert (history["carried"], history["records"], history["stopped"]) == (250, 1000, None)
+
+
+def test_after_a_run_that_failed_answers_say_why_history_is_missing_and_what_to_run(database: Database) -> None:
+    a_run(database.path, state=RunState.ROLLED_BACK, error="record 5 differs")
+    carry(database, CarriedCounts(0, 1005, None))
+    history = client(database, migrations=Ports()).get("/api/v1/summary").json()["history"]
+    assert (history["share"], history["complete_from"]) == (0.0, None)
+    assert "record 5 differs" in history["stopped"]
+    assert "1,005 older records are not in the answers" in history["text"]
+    assert "migrate run" in history["text"]
 
 
 def test_runs_are_told_with_their_figures_and_notices(database: Database) -> None:
     a_run(database.path, checksums={"2.0.0": "edited since"}, dismissed_at="2026-03-02T00:00:00.000000Z")
     a_run(database.path)
-    body = client(database, migrations=Ports()).get("/api/v1/versions").content
+    body = client(database, migrations=Ports(path=database.path)).get("/api/v1/versions").content
     answer = msgspec.json.decode(body, type=Versions)
     newest, oldest = answer.migrations
-    assert (newest.id, newest.state, newest.duration_ms, newest.records_per_s) == (2, "done", 5500.0, 250.0)
+    assert (newest.id, newest.state, newest.duration_ms, newest.records_per_s) == (2, "done", 5500.0, 251.25)
     assert newest.backup == "metrics-20260301.db"
     assert [(gap.reason, gap.meaning, gap.n) for gap in newest.gaps] == [
         ("odd_code", None, 9),
@@ -181,9 +202,16 @@ def test_runs_are_told_with_their_figures_and_notices(database: Database) -> Non
     assert (newest.checksum_mismatches, oldest.checksum_mismatches) == ([], ["2.0.0"])
     (notice,) = answer.notices  # the other one was dismissed
     assert (notice.kind, notice.run_id, notice.attention) == ("done", 2, False)
-    assert "1,000 changes were made in 1,005 records" in notice.text[0]
+    assert "1,005 records were carried over" in notice.text[0]
     assert any("2.0.0: tokens_per_second is lower" in sentence for sentence in notice.text)
-    assert "9: odd_code; 7: there is no total" in notice.text[-1]
+    assert "9: odd_code; 7: there is no total" in notice.text[-2]
+    assert "unfit_values" in notice.text[-1]
+    assert "(model 3)" in notice.text[-1]
+    assert "stays until 2026-03-31, as completion_requests_before_2_0_0" in notice.to_do
+    assert (newest.kept_table, newest.kept_until) == (
+        "completion_requests_before_2_0_0",
+        "2026-03-31T12:00:05.500000Z",
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,7 +227,7 @@ def test_runs_are_told_with_their_figures_and_notices(database: Database) -> Non
 def test_what_a_person_may_have_to_do_is_said_first(database: Database, state: RunState, kind: str, words: str) -> None:
     a_run(database.path)
     a_run(database.path, state=state, error="record 5 differs", finished_at=None)
-    http = client(database, migrations=Ports(trouble="told by the run"))
+    http = client(database, migrations=Ports(trouble="told by the run", path=database.path))
     told = http.get("/api/v1/versions").json()["notices"]
     assert [notice["kind"] for notice in told] == [*(["problem"] if kind == "unfinished" else []), kind, "done"]
     first = told[-2]
@@ -212,13 +240,15 @@ def test_what_a_person_may_have_to_do_is_said_first(database: Database, state: R
 def test_what_was_taken_back_and_then_done_again_is_no_news(database: Database) -> None:
     for state in (RunState.ROLLED_BACK, RunState.UNDONE, RunState.DONE):
         a_run(database.path, state=state)
-    (notice,) = client(database, migrations=Ports()).get("/api/v1/versions").json()["notices"]
+    ports = Ports(path=database.path)
+    (notice,) = client(database, migrations=ports).get("/api/v1/versions").json()["notices"]
     assert (notice["kind"], notice["run_id"]) == ("done", 3)
 
 
 def test_a_run_under_way_asks_for_nothing(database: Database) -> None:
     a_run(database.path, state=RunState.MIGRATING, finished_at=None)
-    (notice,) = client(database, migrations=Ports(holder=9)).get("/api/v1/versions").json()["notices"]
+    ports = Ports(holder=9, path=database.path)
+    (notice,) = client(database, migrations=ports).get("/api/v1/versions").json()["notices"]
     assert (notice["kind"], notice["attention"]) == ("unfinished", False)
 
 
@@ -245,22 +275,9 @@ def test_prometheus_has_the_phase_and_the_records(database: Database) -> None:
         ),
         (
             Progress(phase=WorkPhase.MIGRATING, done=5, total=4, eta_s=3700),
-            "recalculating records, 100 %, about 1 h 2 min left",
+            "carrying older records over, 100 %, about 1 h 2 min left",
         ),
     ],
 )
 def test_progress_in_words(progress: Progress, text: str) -> None:
     assert in_words(progress).startswith(text)
-
-
-@pytest.mark.parametrize("declared", odd.TYPES)
-def test_no_value_of_an_adopted_file_makes_an_answer_fail(database: Database, tmp_path: Path, declared: str) -> None:
-    odd.make(tmp_path / "odd.db", declared)
-    http = client(database, reader=SqliteReader(tmp_path / "odd.db"), migrations=Ports(older=True))
-    paths = ["/api/v1/requests?limit=1000", "/api/v1/summary", "/api/v1/versions", "/api/v1/migrations/current"]
-    paths += [f"/api/v1/requests/{number}" for number in range(1, len(odd.VALUES) + 1)]
-    for path in paths:
-        response = http.get(path)
-        assert response.status_code == 200, response.text
-        assert "Infinity" not in response.text or "unfit" in response.text
-        response.json()

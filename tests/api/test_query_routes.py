@@ -12,7 +12,6 @@ from llm_metrics_proxy.analytics.heatmap import Heatmap, HeatmapQuery, map_heat
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.slos import Slo
-from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from tests.analytics.database import NOON, Database, a_record
 from tests.api.service import NOW_UNIX_S, client
@@ -78,7 +77,7 @@ def test_a_whole_query_reaches_the_question(filled: Database) -> None:
         compare=True,
         slos=(Slo("response_time_ms", "<", 2000.0), Slo("time_to_first_token_ms", "<=", 120.0)),
     )
-    assert msgspec.json.decode(body, type=Result) == ask(sources_of(filled.reader), query, NOW)
+    assert msgspec.json.decode(body, type=Result) == ask(filled.records.sources(), query, NOW)
 
 
 def test_the_everyday_questions_are_queries_with_their_shape(filled: Database) -> None:
@@ -99,7 +98,7 @@ def test_the_everyday_questions_are_queries_with_their_shape(filled: Database) -
 
 
 def test_spread_and_heat_are_what_analytics_says(filled: Database) -> None:
-    http, sources = client(filled), sources_of(filled.reader)
+    http, sources = client(filled), filled.records.sources()
     spread = http.get("/api/v1/distribution", params={**START, "metric": "total_tokens"}).content
     query = DistributionQuery(metric="total_tokens", filter=HOUR)
     assert msgspec.json.decode(spread, type=Histogram) == distribute(sources, query, NOW)

@@ -9,13 +9,13 @@ from tests.api.service import client
 
 def test_a_record_is_described_column_by_column_with_meaning_and_unit() -> None:
     schema = components()["RequestItem"]
-    assert tuple(schema["properties"]) == (*ALL_COLUMNS, "unfit_values")
+    assert tuple(schema["properties"]) == ALL_COLUMNS
     assert schema["required"] == list(ALL_COLUMNS)
     assert schema["additionalProperties"] is False
     for name, fact in REGISTRY.items():
         described = schema["properties"][name]
         assert described["description"] == fact.meaning
-        if name != "id":
+        if name != "arrival":
             assert {"type": "null"} in described["anyOf"]  # an older program may not have known it
         assert described.get("x-unit", "") == fact.unit
     assert schema["properties"]["tokens_per_second"]["x-unit"] == "tokens/s"
@@ -26,7 +26,7 @@ def test_flags_numbers_and_text_have_their_types() -> None:
     assert {one["type"] for one in properties["is_streaming"]["anyOf"]} == {"boolean", "null"}
     assert {one["type"] for one in properties["response_time_ms"]["anyOf"]} == {"number", "null"}
     assert {one["type"] for one in properties["prompt_tokens"]["anyOf"]} == {"integer", "null"}
-    assert properties["id"]["type"] == "integer"
+    assert properties["arrival"]["type"] == "integer"
 
 
 def references(node: Any) -> set[str]:

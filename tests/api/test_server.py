@@ -46,7 +46,7 @@ def test_a_person_can_page_through_records_over_a_real_socket(database: Database
     with running(create_app(ports(database))) as (port, _, _):
         first = json.loads(ask(port, "/api/v1/requests?limit=5")[1])
         second = json.loads(ask(port, f"/api/v1/requests?limit=5&cursor={first['next_cursor']}")[1])
-        ids = [item["id"] for item in first["items"] + second["items"]]
+        ids = [item["arrival"] for item in first["items"] + second["items"]]
         assert ids == [7, 6, 5, 4, 3, 2, 1]
         response, body = ask(port, "/api/v1/summary")
         assert response.status == 200

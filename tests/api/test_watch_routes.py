@@ -25,7 +25,7 @@ def watcher(tmp_path: Path) -> Watcher:
     alert, slo = a_rule(threshold=0.2, webhook="http://h/secret"), SloRule(name="s", objective=0.5, window_s=3600)
     unknown = SloRule(name="unknown", objective=0.9, window_s=3600)
     memory = AlertStore(site.path)
-    made = Watcher(site.sources, site.reader, lambda: memory, Rules((slo, unknown), (alert,)), clock=site.clock)
+    made = Watcher(site.records, lambda: memory, Rules((slo, unknown), (alert,)), clock=site.clock)
     made.watch_slo(slo)
     made.watch_alert(alert, memory)
     memory.close()

@@ -15,14 +15,20 @@ OTHERS = [path for path in sources() if path != HOME]
 
 
 def opened(tree: ast.AST) -> list[int]:
-    """Lines that call ``apsw.Connection`` or ``Connection``."""
+    """Lines that call ``apsw.Connection``, or ``Connection`` where it is apsw's."""
+    is_imported = any(
+        isinstance(node, ast.ImportFrom)
+        and node.module == "apsw"
+        and any(each.name == "Connection" for each in node.names)
+        for node in ast.walk(tree)
+    )
     return [
         node.lineno
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and (
             (isinstance(node.func, ast.Attribute) and node.func.attr == "Connection")
-            or (isinstance(node.func, ast.Name) and node.func.id == "Connection")
+            or (is_imported and isinstance(node.func, ast.Name) and node.func.id == "Connection")
         )
     ]
 
@@ -49,5 +55,7 @@ def test_that_module_is_found_to_do_both() -> None:
     tree = ast.parse(HOME.read_text())
     assert len(opened(tree)) == 2
     assert len(begun(tree)) == 4
+    assert opened(ast.parse("from apsw import Connection; Connection('a')")) == [1]
+    assert opened(ast.parse("from another import Connection; Connection('a')")) == []
     assert begun(ast.parse("connection.execute('ROLLBACK; BEGIN')")) == [1]
     assert begun(ast.parse("connection.execute('CREATE TRIGGER t WHEN 1 BEGIN SELECT 1; END')")) == []

@@ -256,13 +256,13 @@ DOCTORED: Final[tuple[tuple[Check, str, Callable[[Sources], Sources], str], ...]
     (
         released_schema_steps_stay,
         "one was edited",
-        lambda it: it._replace(steps=(it.steps[0]._replace(sql=it.steps[0].sql + " "), *it.steps[1:])),
+        lambda it: it._replace(steps={**it.steps, "0001_first": "another"}),
         "the schema step 0001_first was released and has changed",
     ),
     (
         released_schema_steps_stay,
         "one was removed",
-        lambda it: it._replace(steps=it.steps[1:]),
+        lambda it: it._replace(steps={name: it.steps[name] for name in list(it.steps)[1:]}),
         "the schema step 0001_first was released and has changed",
     ),
     (

@@ -31,10 +31,14 @@ ALLOWED: dict[str, set[str]] = {
     },
     "storage.base": {"errors", "record"},
     "rollups": {"columns", "record"},
-    "storage": {"errors", "columns", "record", "storage.base", "metrics_service", "rollups", "ownership"},
+    "storage": {
+        "errors", "columns", "record", "storage.base", "metrics_service", "rollups", "ownership", "machine",
+    },
     # What a migration is made of; the migrations, which are frozen and know nothing else; the engine, which is handed
     # them by whoever starts it and imports none.
-    "migration.model": {"storage.base"},
+    "migration.formula": {"record"},
+    "migration.counts": {"storage.base", "migration.model", "wire"},
+    "migration.model": {"storage.base", "migration.formula"},
     "migration.timestamps": {"storage.base"},
     "migration.failures": {"wire", "migration.model"},
     "migration.failures_oracle": {"storage.base", "migration.model", "wire"},
@@ -42,11 +46,12 @@ ALLOWED: dict[str, set[str]] = {
     "migration.token_times_oracle": {"storage.base"},
     "safe_migrations": {
         "storage.base", "migration.model", "migration.timestamps", "migration.failures", "migration.failures_oracle",
-        "migration.token_times", "migration.token_times_oracle",
+        "migration.token_times", "migration.token_times_oracle", "migration.counts",
     },
     "migration": {
-        "errors", "record", "storage.base", "storage", "metrics_service", "migration.model", "migration.timestamps",
-        "rollups", "ownership",
+        "errors", "record", "storage.base", "storage", "metrics_service", "migration.model", "migration.formula",
+        "migration.counts", "migration.failures", "migration.token_times", "migration.timestamps", "rollups",
+        "ownership", "wire",
     },
     "upkeep": {"errors", "storage", "storage.base", "rollups", "migration"},
     "quotas": {"record"},
@@ -57,17 +62,30 @@ ALLOWED: dict[str, set[str]] = {
     "watch": {"errors", "storage.base", "analytics", "metrics_service", "tls_reasons"},
     "ingestion": {"errors", "record", "storage.base", "journal", "counters", "metrics_service", "ownership"},
     # of wire: the table of errors
-    "analytics": {"errors", "columns", "record", "storage.base", "metrics_service", "wire", "rollups"},
-    "export": {"errors", "columns", "record", "storage.base", "analytics", "metrics_service", "export.parquet"},
-    "export.parquet": {"columns", "record", "export", "metrics_service"},
-    "reports": {"errors", "record", "storage.base", "analytics", "metrics_service"},
+    "analytics": {"errors", "columns", "record", "metrics_service", "wire"},
+    # Engines answer what ``analytics.records`` asks; only ``engines`` itself, which opens one, knows which there are.
+    "engines": {
+        "errors", "storage.base", "storage", "analytics", "store_address", "engines.operations", "engines.report",
+        "engines.sqlite", "engines.clickhouse", "record", "migration", "migration.model",
+    },
+    "engines.report": set(),
+    "engines.operations": {"storage", "analytics"},
+    "engines.sqlite": {"columns", "record", "storage.base", "storage", "rollups", "analytics"},
+    "engines.clickhouse": {
+        "errors", "columns", "record", "storage.base", "storage", "metrics_service", "analytics", "store_address",
+        "engines.report", "migration", "migration.model", "migration.formula",
+    },
+    "store_address": {"errors"},
+    "export": {"errors", "record", "analytics", "export.parquet"},
+    "export.parquet": {"record", "export", "metrics_service"},
+    "reports": {"errors", "analytics", "metrics_service"},
     "api": {
         "errors", "columns", "record", "storage.base", "scoreboard", "counters", "quotas", "analytics",
         "metrics_service", "ingestion", "wire", "export", "reports", "watch", "forwarded", "doors", "descriptors",
     },
     # Of analytics: which metrics there are.
     "config.values": set(),  # the settings as processes get them, without the library that validates them
-    "config": {"errors", "columns", "scoreboard", "globs", "doors", "machine", "analytics"},
+    "config": {"errors", "columns", "scoreboard", "globs", "doors", "machine", "analytics", "store_address"},
     "listening": {"errors", "descriptors"},
     "supervisor": {"errors", "scoreboard", "logs", "descriptors"},
     "demo": {"errors", "logs"},
@@ -76,30 +94,41 @@ ALLOWED: dict[str, set[str]] = {
     "processes": {
         "errors", "scoreboard", "logs", "tls_reasons", "ownership", "process_memory", "proxy", "storage", "migration",
         "migration.model", "safe_migrations", "upkeep", "counters", "metrics_service", "pricing", "telemetry", "watch",
-        "ingestion", "analytics", "api", "config", "config.values", "listening", "supervisor", "demo", "dashboard",
+        "ingestion", "analytics", "engines", "store_address", "api", "config", "config.values", "listening",
+        "supervisor", "demo", "dashboard",
     },
     # Verbs. What a verb shares with a process comes from ``processes``; proxy and API are out of bounds.
     "cli": {
-        "errors", "columns", "scoreboard", "logs", "doors", "descriptors", "journal", "storage.base", "storage",
-        "migration",
-        "migration.model", "safe_migrations", "metrics_service", "pricing", "watch", "analytics", "export", "reports",
+        "errors", "columns", "record", "scoreboard", "logs", "doors", "descriptors", "journal", "storage.base",
+        "storage", "migration", "migration.model", "safe_migrations", "metrics_service", "pricing", "watch",
+        "analytics", "engines", "engines.report", "store_address", "export", "reports",
         "config", "listening", "supervisor", "demo", "dashboard", "processes",
     },
     "__main__": {"cli"},
 }  # fmt: skip
 
-# What workers know of the settings, the face of storage, what the migrations of `safe_migrations.py` are written in,
-# and who alone may load pyarrow.
+# What workers know of the settings, the face of storage, each engine, what the migrations of `safe_migrations.py` are
+# written in, and who alone may load pyarrow.
 OF_ITS_OWN = {
+    "engines.operations", "engines.report", "engines.sqlite", "engines.clickhouse",
     "config.values",
     "storage.base", "migration.model", "migration.timestamps", "migration.failures", "migration.failures_oracle",
     "export.parquet",
-    "migration.token_times", "migration.token_times_oracle",
+    "migration.token_times", "migration.token_times_oracle", "migration.formula", "migration.counts",
 }  # fmt: skip
 
 # What only one room may know of the world outside.
 ONLY_IN: dict[str, set[str]] = {
-    "apsw": {"storage", "migration", "upkeep", "cli", "processes"},
+    "apsw": {
+        "storage",
+        "migration",
+        "upkeep",
+        "cli",
+        "processes",
+        "engines",
+        "engines.clickhouse",
+    },  # there: of the control store
+    "clickhouse_connect": {"engines.clickhouse"},
     "httptools": {"proxy", "processes"},
     "uvloop": {"proxy"},
     "fastapi": {"api"},
@@ -111,7 +140,7 @@ ONLY_IN: dict[str, set[str]] = {
     "typer": {"cli"},
     "rich": {"cli"},
     "pydantic_settings": {"config"},
-    "numpy": {"rollups", "storage", "analytics"},  # those that read roll-ups; never the workers
+    "numpy": {"rollups", "storage", "engines.sqlite"},  # those that read roll-ups; never the workers
     "semver": {"metrics_service", "storage", "migration", "analytics", "cli"},
     "sqlite3": set(),
 }
@@ -152,7 +181,6 @@ PURE = [
     "pricing/table.py",
     "pricing/pricer.py",
     "migration/model.py",
-    "migration/sql.py",
     "migration/timestamps.py",
     "migration/failures.py",
     "migration/failures_oracle.py",
@@ -163,7 +191,6 @@ PURE = [
 IMPURE_MODULES = {"asyncio", "socket", "time", "os", "threading", "subprocess", "uvloop", "apsw", "random", "datetime"}
 # What a pure file may take from an impure module all the same, because it only calculates.
 CALCULATES = {
-    "migration/sql.py": {"apsw": {"format_sql_value"}},
     "migration/timestamps.py": {"datetime": {"fromisoformat"}},
 }
 
@@ -187,10 +214,17 @@ def imported_modules(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} line {node.lineno}: imports are absolute here"
             assert node.module is not None
-            found.add(node.module)
-            if node.module == PACKAGE:
-                found |= {f"{PACKAGE}.{alias.name}" for alias in node.names}
+            found |= {
+                f"{node.module}.{alias.name}" if is_file(node.module, alias.name) else node.module
+                for alias in node.names
+            }
     return found
+
+
+def is_file(module: str, name: str) -> bool:
+    """Whether what is imported from a package is one of its files or folders."""
+    folder = SOURCE.parent.joinpath(*module.split("."))
+    return (folder / f"{name}.py").exists() or (folder / name).is_dir()
 
 
 def room_of_file(path: Path) -> str:

@@ -9,7 +9,7 @@ import itertools
 import math
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -141,7 +141,7 @@ def hostile(end: datetime) -> Iterator[RequestRecord]:
         )  # fmt: skip
 
 
-def _row(record: RequestRecord) -> tuple[SqlValue, ...]:
+def _row(record: RequestRecord) -> Sequence[SqlValue]:
     cost = record.upstream_cost_usd  # the upstream's own word is what the pricer takes first
     return to_row(record, (cost, None if cost is None else "upstream"))
 

@@ -84,7 +84,7 @@ def test_live_events_files_pictures_reports_and_commands(open_at: Open, front: s
     page.get_by_text("Export all").click()
     with page.expect_download() as saved:
         page.get_by_role("link", name="csv").click()
-    assert saved.value.path().read_bytes().startswith(b"id,")
+    assert saved.value.path().read_bytes().startswith(b"arrival,")
     page.get_by_text("Export all").click()
     page.get_by_role("button", name="Copy as curl").click()
     command = page.evaluate("navigator.clipboard.readText()")

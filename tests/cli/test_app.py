@@ -64,6 +64,7 @@ def test_help_lists_every_verb(cli: Cli) -> None:
         "version",
         "migrate",
         "backup",
+        "store",
     ):
         assert f" {verb} " in out
 
@@ -98,7 +99,7 @@ def test_a_reader_that_leaves_ends_a_listing_quietly(store: SqliteStore, tmp_pat
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    assert process.stdout.readline().startswith(b'{"id":1')
+    assert process.stdout.readline().startswith(b'{"arrival":1')
     process.stdout.close()
     store.append(IngestBatch(rows=[to_row(make_record(4))]))
     with process.stderr:

@@ -131,24 +131,6 @@ def test_a_clock_behind_the_newest_record_is_a_failure(store: SqliteStore, tmp_p
     assert "the newest record is of 2999-01-01" in finding.found
 
 
-@pytest.mark.parametrize("odd", ["'yesterday'", "x'3939'", "''"])
-def test_a_time_that_is_none_in_an_adopted_table_is_not_the_newest(
-    store: SqliteStore, tmp_path: Path, odd: str
-) -> None:
-    store.append(
-        IngestBatch(
-            rows=[to_row(make_record(n, request_id=f"r{n}", timestamp=f"299{n}-01-01T00:00:00Z")) for n in (1, 2)]
-        )
-    )
-    database = apsw.Connection(str(settings(tmp_path).db_path))
-    database.execute("CREATE TABLE adopted AS SELECT * FROM completion_requests; DROP TABLE completion_requests")
-    database.execute("ALTER TABLE adopted RENAME TO completion_requests")  # one that is not STRICT
-    database.execute(f"UPDATE completion_requests SET timestamp = {odd} WHERE timestamp LIKE '2992%'")
-    database.close()
-    finding = checks.clock(settings(tmp_path))
-    assert (finding.status, "is of 2991-01-01" in finding.found) == (CheckStatus.FAILED, True)
-
-
 def test_a_port_of_another_program_is_a_failure_and_one_of_this_proxy_is_not(tmp_path: Path) -> None:
     with answering(b'{"status":"ok","reasons":[],"workers":[]}') as ours, answering(b'{"status":"ok"}') as other:
         running = checks.ports(settings(tmp_path, port=ours))

@@ -29,7 +29,7 @@ def settings(tmp_path: Path, **values: Any) -> Settings:
 def test_a_database_shows_its_ledger_and_versions(store: SqliteStore, tmp_path: Path) -> None:
     finding = checks.database(settings(tmp_path))
     assert finding.status is CheckStatus.OK
-    assert f"schema steps 1 first (by {APP_VERSION})" in finding.found
+    assert f"schema steps 15 one_table (by {APP_VERSION})" in finding.found
     assert f"records by version {APP_VERSION}: 3" in finding.found
     assert store.path.exists()
 

@@ -24,10 +24,9 @@ from tests import legacy
 from tests.cli.conftest import Cli, words
 from tests.waiting import wait_until
 
-VERBS = ("status", "plan", "run", "undo", "verify", "history", "notices")
+VERBS = ("status", "plan", "run", "undo", "forget", "verify", "history", "notices")
 SLOW = 12_000  # records: several batches, whatever the first one's size
 NEWEST = MIGRATIONS[-1].version
-CHANGES = len(MIGRATIONS)  # of each of those records: every migration concerns it
 
 
 @pytest.fixture
@@ -40,8 +39,11 @@ def old(tmp_path: Path) -> Path:
 
 def content(path: Path) -> list[tuple[Any, ...]]:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('completion_requests')")}
+    key = "arrival" if "arrival" in columns else "id"
     try:
-        return list(connection.execute("SELECT id, timestamp, tokens_per_second, app_version FROM completion_requests"))
+        shown = f"{key}, timestamp, tokens_per_second, app_version"
+        return list(connection.execute(f"SELECT {shown} FROM completion_requests"))
     finally:
         connection.close()
 
@@ -58,9 +60,9 @@ def answer(cli: Cli, verb: str, *arguments: str, code: int = 0) -> dict[str, Any
 def test_a_script_is_led_through_a_migration_and_back(cli: Cli, old: Path) -> None:
     before = content(old)
     status = answer(cli, "status", "--db", str(old))
-    assert (status["has_work"], status["found"], status["needs_adoption"]) == (True, "legacy", True)
+    assert (status["has_work"], status["found"], status["is_older_layout"]) == (True, "legacy", True)
     plan = answer(cli, "plan", "--db", str(old))
-    assert [step["version"] for step in plan["steps"]] == ["2.0.0", "3.0.0", "4.0.0"]
+    assert [step["version"] for step in plan["steps"]] == [migration.version for migration in MIGRATIONS]
     assert content(old) == before
 
     run = answer(cli, "run", "--db", str(old))
@@ -82,7 +84,7 @@ def test_a_script_is_led_through_a_migration_and_back(cli: Cli, old: Path) -> No
 
 def test_a_person_reads_what_happened_and_what_to_do(cli: Cli, old: Path) -> None:
     out = cli("migrate", "status", "--db", str(old)).out
-    assert "adopt the database and migrate its records" in out
+    assert "carry its records over: `migrate plan` shows how, `migrate run` does it" in out
     assert words(f"1.0.0 100 older: to be migrated to {NEWEST}") in [line.split() for line in out.splitlines()]
 
     out = cli("migrate", "plan", "--db", str(old)).out
@@ -92,14 +94,15 @@ def test_a_person_reads_what_happened_and_what_to_do(cli: Cli, old: Path) -> Non
     out = cli("migrate", "run", "--db", str(old)).out
     assert out.startswith(f"Done. Records follow the formulas of version {NEWEST} now; every one was verified.")
     assert f"llm-metrics-proxy migrate undo --db {old}" in out
-    for version in ("2.0.0", "3.0.0", "4.0.0"):
+    assert "stays beside as completion_requests_before_5_0_0" in " ".join(out.split())
+    for version in ("2.0.0", "3.0.0", "4.0.0", "5.0.0"):
         assert f"What {version} changed in how numbers are read" in out
 
     assert "done" in cli("migrate", "history", "--db", str(old)).out.splitlines()[1].split()
     assert cli("migrate", "verify", "--db", str(old)).out.startswith("Verified.")
     assert "Nothing to do" in cli("migrate", "run", "--db", str(old)).out
     out = cli("migrate", "undo", "--db", str(old)).out
-    assert out.startswith("Taken back: the records are as they were before.")
+    assert out.startswith("Taken back: the database is as it was before")
     assert f"llm-metrics-proxy migrate run --db {old}" in out
 
 
@@ -111,8 +114,8 @@ def test_the_plan_shows_what_becomes_of_each_type_of_error(cli: Cli, old: Path) 
     )
     connection.execute("UPDATE completion_requests SET error_type = '[odd]\nname', success = 0 WHERE id = 30")
     connection.close()
-    first, second, third = answer(cli, "plan", "--db", str(old))["steps"]
-    assert first["types"] == third["types"] == []
+    first, second, *others = answer(cli, "plan", "--db", str(old))["steps"]
+    assert [step["types"] for step in (first, *others)] == [[], [], []]
     assert {"before": "rate_limit_error", "category": "limit", "type": "rate_limit", "records": 7} in second["types"]
     shown = [line.split() for line in cli("migrate", "plan", "--db", str(old)).out.splitlines()]
     assert words("7 rate_limit_error limit rate_limit") in shown
@@ -143,7 +146,7 @@ def test_notices_stay_until_they_are_dismissed(cli: Cli, old: Path) -> None:
     cli("migrate", "run", "--db", str(old))
     out = cli("migrate", "notices", "--db", str(old)).out
     assert f"Records follow the formulas of version {NEWEST} now" in out
-    assert "600 changes were made in 200 records on " in out  # by 2.0.0, 3.0.0 and 4.0.0
+    assert "200 records were carried over into a new table on " in out
     (notice,) = answer(cli, "notices", "--db", str(old))["notices"]
     assert (notice["kind"], notice["run_id"]) == ("done", 1)
     dismissed = answer(cli, "notices", "--dismiss", "--db", str(old))
@@ -171,7 +174,7 @@ def test_no_database_is_wrong_use(cli: Cli, tmp_path: Path, verb: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("undo", "--to", "two"), ("run", "--max-seconds", "0"), ("run", "--pause-ms", "x"), ("walk",)]
+    "arguments", [("undo", "--to", "2.0.0"), ("run", "--max-seconds", "0"), ("run", "--pause-ms", "x"), ("walk",)]
 )
 def test_wrong_flags_are_wrong_use(cli: Cli, old: Path, arguments: tuple[str, ...]) -> None:
     ran = cli("migrate", *arguments, *(("--db", str(old)) if arguments != ("walk",) else ()))
@@ -242,30 +245,33 @@ def test_a_wrong_formula_is_found_taken_back_and_ends_with_1(
     connection = apsw.Connection(str(old))
     connection.execute("UPDATE completion_requests SET total_tokens = 150 WHERE id = 7")
     connection.close()
-    before = content(old)
-    monkeypatch.setattr("llm_metrics_proxy.cli.migrate.MIGRATIONS", (right._replace(oracle=oracle),))
+    monkeypatch.setattr("llm_metrics_proxy.cli.migrate.MIGRATIONS", (right._replace(oracle=oracle), *MIGRATIONS[1:]))
     ran = cli("migrate", "run", "--db", str(old))
     assert ran.code == 1
     assert ran.out.startswith("Failed, and taken back")
     assert "record 7" in ran.out
-    assert content(old) == before
+    assert content(old) == []
+    status = cli("migrate", "status", "--db", str(old)).out
+    assert "0 of 200 records are in the answers" in status
+    assert "carry the older records over; it failed before" in status
+    summary = cli("summary", "--db-path", str(old))
+    assert "200 older records are not in the answers" in " ".join(summary.err.split())
     (notice,) = answer(cli, "notices", "--db", str(old))["notices"]
     assert (notice["kind"], notice["attention"]) == ("rolled_back", True)
-    assert "record 7" in notice["text"][1]
+    assert "record 7" in notice["text"][-1]
+    assert answer(cli, "undo", "--db", str(old))["ended"] == "undone"
 
 
 def test_verification_names_a_record_that_was_tampered_with(cli: Cli, old: Path) -> None:
     cli("migrate", "run", "--db", str(old))
     connection = apsw.Connection(str(old))
-    connection.execute("UPDATE completion_requests SET tokens_per_second = 1 WHERE id = 9")
+    connection.execute("UPDATE completion_requests SET tokens_per_second = 1 WHERE arrival = 9")
     connection.close()
     ran = cli("migrate", "verify", "--db", str(old))
     assert ran.code == 1
     assert "record 9" in ran.out
     (fault,) = answer(cli, "verify", "--db", str(old), code=1)["faults"]
     assert fault["record_id"] == 9
-    undone = answer(cli, "undo", "--db", str(old), code=1)
-    assert undone["conflicts"] == [9]
 
 
 def test_a_time_limit_stops_between_batches_and_the_next_run_goes_on(cli: Cli, tmp_path: Path) -> None:
@@ -278,7 +284,7 @@ def test_a_time_limit_stops_between_batches_and_the_next_run_goes_on(cli: Cli, t
     assert (notice["kind"], notice["attention"]) == ("unfinished", True)
     assert "finish run 1" in cli("migrate", "status", "--db", str(path)).out
     done = answer(cli, "run", "--db", str(path))
-    assert (done["ended"], done["run"]["id"], done["run"]["records_changed"]) == ("done", 1, CHANGES * SLOW)
+    assert (done["ended"], done["run"]["id"], done["run"]["records_changed"]) == ("done", 1, SLOW)
 
 
 @pytest.mark.system
@@ -300,14 +306,14 @@ def test_a_signal_stops_after_a_batch_and_tells_how_to_go_on(
     assert (process.returncode, err) == (code, "")
     assert out.startswith("Stopped after a whole batch: ")
     assert f"Go on with  llm-metrics-proxy migrate run --db {path}" in out
-    assert answer(cli, "run", "--db", str(path))["run"]["records_changed"] == CHANGES * SLOW
+    assert answer(cli, "run", "--db", str(path))["run"]["records_changed"] == SLOW
 
 
 def runs_of(path: Path) -> list[Any]:
     """The runs, as far as the database can be read at this moment."""
     try:
         return engine.history(path)
-    except StoreError:  # it is being adopted, or busy
+    except StoreError:  # its table is being set aside, or it is busy
         return []
 
 
@@ -328,16 +334,37 @@ def test_an_odd_file_is_migrated_shown_and_summed_up(cli: Cli, tmp_path: Path) -
     assert any("unfit_values" in record for record in shown)
     assert len(cli("requests", "--db-path", str(path), "--limit", "1000").out.splitlines()) == len(shown) + 1
     summary = json.loads(cli("summary", "--db-path", str(path), "--json").out)
-    assert (summary["requests"], summary["older_records"]) == (len(shown), {})
+    assert (summary["requests"], summary["history"]) == (len(shown), None)
     assert cli("summary", "--db-path", str(path)).code == 0
     assert cli("migrate", "verify", "--db", str(path)).code == 0
 
 
-def test_a_summary_says_when_it_mixes_formulas(cli: Cli, old: Path) -> None:
+def test_the_table_from_before_goes_when_it_is_told_to(cli: Cli, old: Path) -> None:
+    assert answer(cli, "forget", "--db", str(old))["deleted"] is False
     cli("migrate", "run", "--db", str(old))
-    assert "Not comparable" not in cli("summary", "--db-path", str(old)).out
-    cli("migrate", "undo", "--db", str(old))
-    assert "Not comparable: 1.0.0 100, 2.0.0 100 follow older formulas" in cli("summary", "--db-path", str(old)).out
+    (entry,) = answer(cli, "history", "--db", str(old))["migrations"]
+    assert entry["kept_table"] == "completion_requests_before_5_0_0"
+    assert entry["kept_until"] > entry["finished_at"]
+    assert answer(cli, "forget", "--db", str(old))["deleted"] is True
+    (entry,) = answer(cli, "history", "--db", str(old))["migrations"]
+    assert (entry["state"], entry["kept_table"], entry["kept_until"]) == ("done", None, None)
+    undone = cli("migrate", "undo", "--db", str(old))
+    assert (undone.code, "backup list" in undone.err) == (3, True)
+    assert cli("migrate", "forget", "--db", str(old)).out == "There is nothing to delete.\n"
+    assert len(content(old)) == 200
+
+
+def test_verbs_say_on_standard_error_what_history_their_numbers_lack(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    legacy.make(path, "1.1", SLOW)
+    cli("migrate", "run", "--db", str(path), "--max-seconds", "0.1", "--pause-ms", "200")
+    for verb in ("summary", "requests", "query"):
+        ran = cli(verb, "--db-path", str(path), "--json")
+        assert "Older records are being carried over, the newest first" in " ".join(ran.err.split()), verb
+        for document in ran.out.splitlines() if verb == "requests" else [ran.out]:
+            json.loads(document)
+    cli("migrate", "run", "--db", str(path))
+    assert cli("summary", "--db-path", str(path)).err == ""
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -11,6 +11,7 @@ from llm_metrics_proxy.cli.finding import CheckStatus
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
+from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite import SqliteStore
@@ -46,7 +47,7 @@ def test_an_old_database_is_named_and_left_as_it_is(settings: Settings) -> None:
     before = settings.db_path.read_bytes()
     finding = checks.migrations(settings)
     assert finding.status is CheckStatus.OK
-    assert "was written by an older program; 50 records follow older formulas" in finding.found
+    assert "is of an older version, with 50 records to be carried over; the next start does it" in finding.found
     refused = checks.migrations(changed(settings, auto_migrate=False))
     assert (refused.status, "auto_migrate is false" in refused.found) == (CheckStatus.FAILED, True)
     assert "migrate run" in refused.advice
@@ -65,23 +66,37 @@ def test_what_ran_and_what_was_taken_back_is_told(settings: Settings) -> None:
     engine.migrate(settings.db_path, options(settings), migrations=MIGRATIONS)
     done = checks.migrations(settings)
     assert (done.status, f"the last one, to {NEWEST}, is done" in done.found) == (CheckStatus.OK, True)
+    assert "completion_requests_before_5_0_0 stays beside for an undo" in done.found
     backups = checks.backups(settings)
     assert (backups.status, f"{settings.backup_dir}: 1 (" in backups.found) == (CheckStatus.OK, True)
     engine.undo(settings.db_path, options(settings), migrations=MIGRATIONS)
-    assert "a person took the last one back" in checks.migrations(settings).found
+    undone = checks.migrations(settings)
+    assert (undone.status, "new records wait in the journal" in undone.found) == (CheckStatus.WARNING, True)
+    assert "a person took the last migration back" in undone.found
     with migration_lock(settings.db_path):
         assert "is migrating just now" in checks.migrations(settings).found
 
 
 def test_a_migration_that_did_not_end_is_told(settings: Settings) -> None:
     engine.migrate(settings.db_path, options(settings, max_seconds=0.0), migrations=MIGRATIONS)
-    assert "migration 1 has not ended (migrating)" in checks.migrations(settings).found
+    assert "migration 1 has not ended (migrating): 0 of 50 older records" in checks.migrations(settings).found
+
+
+def test_a_migration_that_failed_is_told_with_what_is_missing(settings: Settings) -> None:
+    right = MIGRATIONS[0]
+    wrong = right._replace(oracle=lambda *inputs: (-1.0, *right.oracle(*inputs)[1:]))
+    migrations = (wrong, *MIGRATIONS[1:])
+    assert engine.migrate(settings.db_path, options(settings), migrations=migrations).ended is Ended.ROLLED_BACK
+    finding = checks.migrations(settings)
+    assert finding.status is CheckStatus.WARNING
+    assert "was taken back by its own verification (oracle: " in finding.found
+    assert "50 older records are in no answer, unchanged in completion_requests_before_5_0_0" in finding.found
 
 
 def test_an_edited_migration_is_told(settings: Settings) -> None:
     engine.migrate(settings.db_path, options(settings), migrations=MIGRATIONS)
     connection = apsw.Connection(str(settings.db_path))
-    connection.execute("""UPDATE migrations SET checksums = '{"2.0.0": "another"}'""")
+    connection.execute("""UPDATE migration_runs SET checksums = '{"2.0.0": "another"}'""")
     connection.close()
     finding = checks.migrations(settings)
     assert finding.status is CheckStatus.WARNING

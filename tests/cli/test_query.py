@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from llm_metrics_proxy.analytics import Query, ask, sources_of
+from llm_metrics_proxy.analytics import Query, ask
 from llm_metrics_proxy.cli.query import bars, print_result
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.metrics_service import APP_VERSION, to_row
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
@@ -53,7 +54,7 @@ def test_what_the_retention_deleted_is_told_where_roll_ups_cannot_help(
     store: SqliteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reader = SqliteReader(store.path)
-    whole = ask(sources_of(reader), Query(), datetime(2026, 1, 2, tzinfo=UTC))
+    whole = ask(open_records(reader).sources(), Query(), datetime(2026, 1, 2, tzinfo=UTC))
     reader.close()
     print_result(whole)
     assert "Incomplete" not in capsys.readouterr().out

@@ -14,7 +14,7 @@ TABLE = '[[prices]]\nmodel = "llama"\ninput_usd_per_mtok = 1000\noutput_usd_per_
 def costs(folder: Path) -> list[tuple[Any, ...]]:
     reader = SqliteReader(folder / "data" / "metrics.db")
     try:
-        return reader.query("SELECT model, cost_usd, cost_source FROM completion_requests ORDER BY id")
+        return reader.query("SELECT model, cost_usd, cost_source FROM completion_requests ORDER BY arrival")
     finally:
         reader.close()
 

@@ -6,8 +6,10 @@ from itertools import islice
 import pytest
 
 from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.analytics.arrivals import Arrivals
 from llm_metrics_proxy.cli.requests import _COLUMNS, arriving
 from llm_metrics_proxy.cli.tables import layout
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch
@@ -57,7 +59,7 @@ def test_a_narrow_terminal_loses_columns_but_never_a_digit_and_the_name_last(ava
 
 def test_json_is_one_whole_record_per_line(cli: Cli) -> None:
     records = [json.loads(line) for line in cli("requests", "--json", "--limit", "2").out.splitlines()]
-    assert [record["id"] for record in records] == [3, 2]
+    assert [record["arrival"] for record in records] == [3, 2]
     assert list(records[0]) == list(ALL_COLUMNS)
     assert records[1]["prompt_tokens"] is None
 
@@ -75,7 +77,7 @@ def test_json_is_one_whole_record_per_line(cli: Cli) -> None:
     ],
 )
 def test_flags_choose_records(cli: Cli, flags: list[str], ids: list[int]) -> None:
-    assert [json.loads(line)["id"] for line in cli("requests", "--json", *flags).out.splitlines()] == ids
+    assert [json.loads(line)["arrival"] for line in cli("requests", "--json", *flags).out.splitlines()] == ids
 
 
 def test_nothing_chosen_is_said(cli: Cli) -> None:
@@ -90,6 +92,7 @@ def test_bad_flags_are_one_line(cli: Cli) -> None:
 
 def test_following_shows_what_is_stored_later_even_if_it_began_earlier(store: SqliteStore) -> None:
     reader = SqliteReader(store.path)
+    records = open_records(reader)
     pauses: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -97,9 +100,20 @@ def test_following_shows_what_is_stored_later_even_if_it_began_earlier(store: Sq
         pauses.append(seconds)
         store.append(IngestBatch(rows=[to_row(make_record(0)), to_row(make_record(5, model="qwen"))]))
 
-    batches = list(islice(arriving(reader, RequestFilter(), 2, pause=pause), 2))
-    assert [[record["id"] for record in batch] for batch in batches] == [[3], [4, 5]]
-    only = next(arriving(reader, RequestFilter(model="qwen"), 2, pause=pause))
-    assert [record["id"] for record in only] == [5]
+    batches = list(islice(arriving(records, RequestFilter(), Arrivals.of_one_host(2), pause=pause), 2))
+    assert [[record["arrival"] for record in batch] for batch in batches] == [[3], [4, 5]]
+    only = next(arriving(records, RequestFilter(model="qwen"), Arrivals.of_one_host(2), pause=pause))
+    assert [record["arrival"] for record in only] == [5]
     assert len(pauses) == 1
     reader.close()
+
+
+def test_the_host_that_recorded_is_a_flag_of_another_name_than_the_address_to_listen_on(
+    cli: Cli, store: SqliteStore
+) -> None:
+    other = SqliteStore(store.path, host="gpu-2")
+    other.append(IngestBatch(rows=[to_row(make_record(7))]))
+    other.close()
+    (line,) = cli("requests", "--json", "--from-host", "gpu-2").out.splitlines()
+    assert (json.loads(line)["host"], json.loads(line)["arrival"]) == ("gpu-2", 4)
+    assert cli("requests", "--host", "gpu-2").code == 2

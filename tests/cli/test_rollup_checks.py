@@ -60,7 +60,7 @@ def test_those_of_an_older_version_are_not_compared(tmp_path: Path) -> None:
         ("UPDATE rollups SET ones = x'' WHERE grain = 11", "sums differ"),
         ("DELETE FROM rollups WHERE grain = 5 AND level = 1", "0 rows are stored"),
         ("DELETE FROM rollup_sketches WHERE grain = 2", "sketches differ"),
-        ("DELETE FROM completion_requests WHERE id = 50", "differ|should be"),
+        ("DELETE FROM completion_requests WHERE arrival = 50", "differ|should be"),
         ("DELETE FROM rollups WHERE bucket >= 1774742400", "2026-03-29: grain 0, level 0: 0 rows are stored"),
         ("DELETE FROM completion_requests WHERE timestamp >= '2026-03-29T'", "rows are stored, and no record is"),
     ],

@@ -73,7 +73,7 @@ def test_the_simulated_backend_fills_the_database_and_everything_comes_back(tmp_
             listing = tmp_path / "listing"
             with child(requests, listing) as listed:
                 listed.wait(20)
-            return listing.read_text().startswith('{"id":')
+            return listing.read_text().startswith('{"arrival":')
 
         wait_until(recorded, "a record of simulated traffic", 30, process=process, log=log)
         children = psutil.Process(process.pid).children()

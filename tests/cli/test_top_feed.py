@@ -12,7 +12,8 @@ import pytest
 from llm_metrics_proxy.analytics.filters import RequestFilter, stored_time
 from llm_metrics_proxy.api import create_app
 from llm_metrics_proxy.cli import top_feed
-from llm_metrics_proxy.cli.top_feed import ApiFeed, DatabaseFeed, Feed, Update, recent
+from llm_metrics_proxy.cli.top_feed import ApiFeed, DatabaseFeed, Feed, Update, open_requests, recent
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.errors import ApiUnreachableError, StoreError
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.storage.sqlite import SqliteReader
@@ -70,16 +71,16 @@ def test_of_earlier_records_those_count_that_ended_within_the_window() -> None:
 
 def test_a_database_gives_what_is_there_and_then_what_comes(database: Database) -> None:
     database.add(ended_ago(500), ended_ago(5, model="a"), ended_ago(4))
-    feed = DatabaseFeed(database.reader, "metrics.db", RequestFilter())
-    assert [update.records[0]["id"] for update in feed.first(60)] == [2, 3]
+    feed = DatabaseFeed(database.records, lambda: open_requests(database.reader), "metrics.db", RequestFilter())
+    assert [update.records[0]["arrival"] for update in feed.first(60)] == [2, 3]
     assert (feed.open_requests, feed.poll()) == (0, [])
     database.add(a_record(), a_record())
     (update,) = feed.poll()
-    assert ([record["id"] for record in update.records], update.requests) == ([4, 5], 2)
+    assert ([record["arrival"] for record in update.records], update.requests) == ([4, 5], 2)
 
 
 def test_a_database_that_cannot_be_read_is_told_and_tried_again(database: Database) -> None:
-    feed = DatabaseFeed(database.reader, "metrics.db", RequestFilter())
+    feed = DatabaseFeed(database.records, lambda: open_requests(database.reader), "metrics.db", RequestFilter())
     feed.first(60)
     path = database.path
     hidden = path.with_name("hidden")
@@ -95,18 +96,18 @@ def test_a_database_that_cannot_be_read_is_told_and_tried_again(database: Databa
 
 def test_a_missing_database_cannot_be_begun_with(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
-        DatabaseFeed(SqliteReader(tmp_path / "absent.db"), "x", RequestFilter()).first(60)
+        DatabaseFeed(open_records(SqliteReader(tmp_path / "absent.db")), lambda: 0, "x", RequestFilter()).first(60)
 
 
 def test_an_api_gives_the_same(database: Database) -> None:
     database.add(ended_ago(500), ended_ago(5, model="a"), ended_ago(4))
     with running(create_app(ports(database, token="secret"))) as (port, _, _):
         feed = ApiFeed(f"http://127.0.0.1:{port}/", "secret", "replay=100")
-        assert [update.records[0]["id"] for update in feed.first(60)] == [2, 3]
+        assert [update.records[0]["arrival"] for update in feed.first(60)] == [2, 3]
         assert feed.open_requests == 0
         database.add(a_record(), a_record())
         found = polled(feed, 2)
-        assert [record["id"] for update in found for record in update.records] == [4, 5]
+        assert [record["arrival"] for update in found for record in update.records] == [4, 5]
         feed.close()
 
 
@@ -125,7 +126,7 @@ def test_after_a_restart_of_the_api_it_goes_on_where_it_was(
     database.add(a_record())
     with running(create_app(ports(database)), port=port):
         (update,) = polled(feed, 1)
-        assert [record["id"] for record in update.records] == [2]
+        assert [record["arrival"] for record in update.records] == [2]
         assert feed.problem is None
         feed.close()
 

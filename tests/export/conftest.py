@@ -2,13 +2,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import duckdb
 import pytest
 
 from llm_metrics_proxy.export import ExportQuery, export
-from llm_metrics_proxy.storage.base import Reader
-from llm_metrics_proxy.storage.sqlite import SqliteReader
-from tests.analytics import odd
 from tests.analytics.database import Database
 
 
@@ -19,18 +17,17 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.close()
 
 
-@pytest.fixture(params=odd.TYPES)
-def odd_reader(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SqliteReader]:
-    """A table with every odd value in every column, declared in every way."""
-    odd.make(tmp_path / "odd.db", request.param)
-    reader = SqliteReader(tmp_path / "odd.db")
-    yield reader
-    reader.close()
-
-
-def file_of(reader: Reader, query: ExportQuery) -> bytes:
+def file_of(database: Database, query: ExportQuery) -> bytes:
     """A whole export."""
-    return b"".join(piece.data for piece in export(reader, query))
+    return b"".join(piece.data for piece in export(database.records, query))
+
+
+def carry_over(database: Database, arrival: int, **values: Any) -> None:
+    """Give a record what only a migration writes."""
+    connection = apsw.Connection(str(database.path))
+    sets = ", ".join(f"{name} = ?" for name in values)
+    connection.execute(f"UPDATE completion_requests SET {sets} WHERE arrival = ?", (*values.values(), arrival))
+    connection.close()
 
 
 def asked(question: str) -> list[Any]:

@@ -13,7 +13,7 @@ def test_every_column_of_the_table_can_be_exported() -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("id", "integer"),
+        ("arrival", "integer"),
         ("timestamp", "time"),
         ("model", "text"),
         ("is_streaming", "flag"),
@@ -30,17 +30,17 @@ def test_a_column_has_the_kind_that_the_record_gives_it(name: str, kind: str) ->
 
 
 def test_columns_come_in_the_order_asked_for() -> None:
-    assert choose("model, id") == ("model", "id")
+    assert choose("model, arrival") == ("model", "arrival")
     assert choose(None) == ALL_COLUMNS
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("modle", "there is no column 'modle'; there are: id, request_id,"),
-        ("id,,model", "there is no column ''"),
-        ("id;DROP TABLE completion_requests", "there is no column 'id;DROP TABLE"),
-        ("id,model,id", "the column id is named 2 times"),
+        ("modle", "there is no column 'modle'; there are: arrival, host, request_id,"),
+        ("arrival,,model", "there is no column ''"),
+        ("arrival;DROP TABLE completion_requests", "there is no column 'arrival;DROP TABLE"),
+        ("arrival,model,arrival", "the column arrival is named 2 times"),
     ],
 )
 def test_a_wrong_name_is_told_with_those_that_there_are(text: str, message: str) -> None:

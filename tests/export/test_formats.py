@@ -16,9 +16,9 @@ def test_pyarrow_is_loaded_only_when_somebody_asks_for_parquet() -> None:
 import sys
 import llm_metrics_proxy.cli.app, llm_metrics_proxy.api, llm_metrics_proxy.processes.metrics_process
 from llm_metrics_proxy.export import FORMATS
-FORMATS["csv"].encoder(["id"]), FORMATS["jsonl"].encoder(["id"])
+FORMATS["csv"].encoder(["arrival"]), FORMATS["jsonl"].encoder(["arrival"])
 assert "pyarrow" not in sys.modules
-FORMATS["parquet"].encoder(["id"])
+FORMATS["parquet"].encoder(["arrival"])
 assert "pyarrow" in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,12 +1,10 @@
 import pytest
 
 from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.engines.sqlite import records
 from llm_metrics_proxy.errors import QueryError
-from llm_metrics_proxy.export import FORMATS, ExportQuery, export, pages
-from llm_metrics_proxy.record import ALL_COLUMNS
-from llm_metrics_proxy.storage.sqlite import SqliteReader
+from llm_metrics_proxy.export import FORMATS, ExportQuery, export
 from tests.analytics.database import Database, a_record
-from tests.export.conftest import file_of
 
 
 def test_an_unknown_format_is_told_with_those_that_there_are() -> None:
@@ -16,9 +14,9 @@ def test_an_unknown_format_is_told_with_those_that_there_are() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_it_tells_how_far_it_is(database: Database, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(pages, "PAGE_ROWS", 10)
+    monkeypatch.setattr(records, "PART_ROWS", 10)
     database.add(*(a_record(number, model="ab"[number % 2]) for number in range(100)))
-    pieces = list(export(database.reader, ExportQuery(format=name, filter=RequestFilter(model="a"))))
+    pieces = list(export(database.records, ExportQuery(format=name, filter=RequestFilter(model="a"))))
     assert [piece.records for piece in pieces] == [0, 10, 20, 30, 40, 50, 50, 50]
     assert [piece.share for piece in pieces] == [0, 0.19, 0.39, 0.59, 0.79, 0.99, 1.0, 1.0]
 
@@ -26,17 +24,8 @@ def test_it_tells_how_far_it_is(database: Database, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_set_of_records_is_fixed_at_the_start(database: Database, name: str) -> None:
     database.add(a_record())
-    pieces = export(database.reader, ExportQuery(format=name))
+    pieces = export(database.records, ExportQuery(format=name))
     next(pieces)
     database.add(a_record(), a_record())
     *_, last = pieces
     assert last.records == 1
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_values_that_nobody_would_expect_do_not_stop_it(odd_reader: SqliteReader, name: str) -> None:
-    *_, last = export(odd_reader, ExportQuery(format=name))
-    ((n,),) = odd_reader.query("SELECT count(*) FROM completion_requests")
-    assert (last.records, last.share) == (n, 1.0)
-    assert set(last.unfit) <= set(ALL_COLUMNS)
-    assert file_of(odd_reader, ExportQuery(format=name))

@@ -8,6 +8,7 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.migration.options import Options
+from llm_metrics_proxy.storage.sqlite_schema import quoted
 
 TABLE: Final = """
 CREATE TABLE completion_requests (
@@ -67,9 +68,9 @@ def content(
 ) -> dict[int, tuple[Any, ...]]:
     """Every record by its id: values with their storage classes, floats by their bits."""
     names = list(columns or _names(path))
-    chosen = ", ".join(f'"{name}", typeof("{name}")' for name in names)
-    where = "" if through_id is None else f" WHERE id <= {through_id}"
-    rows = execute(path, f"SELECT id, {chosen} FROM completion_requests{where} ORDER BY id")
+    chosen = ", ".join(f"{quoted(name)}, typeof({quoted(name)})" for name in names)
+    where = "" if through_id is None else f" WHERE rowid <= {through_id}"
+    rows = execute(path, f"SELECT rowid, {chosen} FROM completion_requests{where} ORDER BY rowid")
     return {row[0]: tuple(map(_bits, row[1:])) for row in rows}
 
 

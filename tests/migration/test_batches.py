@@ -46,7 +46,7 @@ def test_ranges_cover_every_id_up_to_the_bound_once(ids: set[int], size: int, bo
     connection.execute("CREATE TABLE completion_requests (id INTEGER PRIMARY KEY)")
     connection.executemany("INSERT INTO completion_requests VALUES (?)", [(each,) for each in ids])
     covered: list[int] = []
-    for after, through, _records in ranges(connection, bound, lambda: size):
+    for after, through in ranges(connection, "completion_requests", "id", bound, lambda: size):
         found = connection.execute("SELECT id FROM completion_requests WHERE id > ? AND id <= ?", (after, through))
         batch = [row[0] for row in found]
         assert len(batch) <= size

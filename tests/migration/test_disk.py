@@ -15,7 +15,7 @@ from llm_metrics_proxy.cli.finding import CheckStatus
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import MigrationRefusedError
 from llm_metrics_proxy.migration import engine, planner
-from llm_metrics_proxy.migration.disk import Disk, disk_needs
+from llm_metrics_proxy.migration.disk import Disk
 from llm_metrics_proxy.migration.model import Ended, Progress, WorkPhase
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.overview import disk_of, survey
@@ -69,14 +69,6 @@ def test_what_is_asked_for_is_enough_for_all_that_follows(tmp_path: Path, layout
     assert result.ended is Ended.DONE
     taken = max(most[0], files_bytes(tmp_path)) - before
     assert taken <= asked.database.needed_bytes - asked.reserve_bytes, asked
-
-
-def test_a_table_that_is_copied_needs_room_for_the_copy(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.db"
-    size = legacy.make(path, "1.1", RECORDS).stat().st_size
-    copied, in_place = (disk_needs(path, tmp_path, RECORDS, copies=copies) for copies in (True, False))
-    assert copied.grows_bytes - in_place.grows_bytes == size
-    assert copied.wal_bytes - in_place.wal_bytes >= size
 
 
 def test_the_log_of_a_killed_program_is_part_of_what_is_copied(tmp_path: Path) -> None:

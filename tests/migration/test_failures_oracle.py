@@ -7,8 +7,8 @@ from hypothesis import given
 
 from llm_metrics_proxy.migration.failures import INPUTS
 from llm_metrics_proxy.migration.failures_oracle import oracle_of
+from llm_metrics_proxy.migration.invalid_text import InvalidText
 from llm_metrics_proxy.safe_migrations import migrate_to_version_3_0_0
-from llm_metrics_proxy.storage.invalid_text import InvalidText
 from llm_metrics_proxy.wire.error_taxonomy import OutcomeFacts
 from tests.wire.test_error_taxonomy import facts
 

@@ -93,7 +93,7 @@ def ask(path: Path, sql: str) -> Any:
 def test_an_old_database_is_brought_up_to_date_and_the_store_opens(old: Path) -> None:
     with running(old) as it:
         view = it.until_ended(Ended.DONE)
-        assert (view.problem, view.pending, view.blocks_store) == (None, False, False)
+        assert (view.problem, view.blocks_store) == (None, False)
         assert (view.progress.phase, view.run_id) == (WorkPhase.IDLE, 1)
         assert it.service.wait_until_looked(0)
         it.service.admit()
@@ -105,11 +105,10 @@ def test_an_old_database_is_brought_up_to_date_and_the_store_opens(old: Path) ->
     assert not it.ended.is_set()
 
 
-def test_until_it_is_adopted_nothing_may_be_stored_in_it(old: Path) -> None:
+def test_until_its_table_is_set_aside_nothing_may_be_stored_in_it(old: Path) -> None:
     with migration_lock(old), running(old) as it:
         it.until(lambda view: view.progress.phase is WorkPhase.WAITING)
         assert it.view.blocks_store
-        assert it.view.pending
         with pytest.raises(StoreError, match="is being migrated"):
             it.service.admit()
     with pytest.raises(StoreError):  # it was stopped while it waited, and knows no more than before
@@ -120,7 +119,7 @@ def test_it_waits_for_whoever_migrates_now(old: Path) -> None:
     with running(old.parent / "none.db") as it:
         assert it.service.wait_until_looked(60)
         it.service.admit()
-        assert it.until_ended(Ended.NOTHING_TO_DO).pending is False
+        assert it.until_ended(Ended.NOTHING_TO_DO).problem is None
     assert not (old.parent / "none.db").exists()
     with running(old) as it:
         with migration_lock(old, wait=True):
@@ -162,13 +161,17 @@ def test_without_auto_migrate_an_old_database_is_refused_untouched(old: Path) ->
     assert content(old) == before
 
 
-def test_without_auto_migrate_what_is_up_to_date_or_left_alone_is_served(old: Path) -> None:
+def test_without_auto_migrate_what_is_up_to_date_is_served_and_what_was_taken_back_waits(old: Path) -> None:
     engine.migrate(old, Options(backup_dir=old.parent / "backups"), migrations=MIGRATIONS)
     with running(old, allowed=False) as it:
         it.until_ended(Ended.NOTHING_TO_DO)
     engine.undo(old, Options(backup_dir=old.parent / "backups"), migrations=MIGRATIONS)
     with running(old, allowed=False) as it:
         assert "migrate run" in str(it.until_ended(Ended.HELD).problem)
+        with pytest.raises(StoreBusyError, match="migrate run"):
+            it.service.admit()
+        engine.migrate(old, Options(backup_dir=old.parent / "backups"), migrations=MIGRATIONS)
+        it.until(lambda view: not view.blocks_store)
         it.service.admit()
     assert it.service.refusal is None
 
@@ -190,7 +193,7 @@ def test_what_may_get_better_is_told_and_tried_again(old: Path) -> None:
     with running(old) as it:
         told = it.until(lambda view: view.problem)
         assert "backups" in str(told.problem)
-        assert (told.blocks_store, told.pending) == (True, True)
+        assert told.blocks_store
         in_the_way.unlink()
         it.until_ended(Ended.DONE)
         assert it.view.problem is None
@@ -200,7 +203,7 @@ def test_a_run_that_was_taken_back_by_verification_is_told_and_not_tried_again(o
     with running(old, migrations=WRONG) as it:
         view = it.until_ended(Ended.ROLLED_BACK)
         assert "oracle" in str(view.problem)
-        assert (view.pending, view.blocks_store) == (True, False)
+        assert not view.blocks_store
         it.service.admit()  # it is ours since then, and its records are as they were
         time.sleep(0.2)
         assert it.view.problem
@@ -217,9 +220,8 @@ def test_what_other_processes_do_is_noticed(old: Path) -> None:
         it.until_ended(Ended.DONE)
         assert engine.undo(old, by_hand, migrations=MIGRATIONS).ended is Ended.UNDONE
         assert "by a person" in str(it.until(lambda view: view.problem).problem)
-        assert it.view.pending
         assert engine.migrate(old, by_hand, migrations=MIGRATIONS).ended is Ended.DONE
-        it.until(lambda view: view.problem is None and not view.pending)
+        it.until(lambda view: view.problem is None)
         assert it.until(lambda view: view.run_id == 2).run_id == 2
 
 
@@ -228,19 +230,19 @@ def test_what_another_process_left_when_it_died_is_finished(old: Path) -> None:
         it.until_ended(Ended.DONE)
         connection = apsw.Connection(str(old))
         connection.set_busy_timeout(10_000)
-        connection.execute("UPDATE completion_requests SET app_version = '1.0.0'; DELETE FROM migration_state")
+        connection.execute("UPDATE completion_requests SET app_version = '1.0.0'; DELETE FROM migration_facts")
         connection.close()
         by_hand = Options(backup_dir=old.parent / "backups", max_seconds=0.0)
         assert engine.migrate(old, by_hand, migrations=MIGRATIONS).ended is Ended.STOPPED
         it.until(lambda view: len(engine.history(old)) == 2 and engine.history(old)[-1].state is RunState.DONE)
-        it.until(lambda view: not view.pending)
+        it.until(lambda view: view.problem is None)
 
 
 def test_it_stops_after_a_batch_and_goes_on_at_the_next_start(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "metrics.db", "1.1", 700)  # more than a first batch, of index entries too: two rests
     with running(path, pause_ms=3_000) as it:
         it.until(lambda view: view.progress.phase is WorkPhase.MIGRATING and engine.history(path)[-1].records_changed)
-        it.service.admit()  # adopted, so that records can be stored beside
+        it.service.admit()  # the older table was set aside, so that records can be stored
     assert engine.history(path)[-1].state is RunState.MIGRATING
     with running(path) as it:
         it.until_ended(Ended.DONE)
@@ -269,7 +271,7 @@ def test_what_a_blocked_database_waits_for_is_said_everywhere(old: Path, monkeyp
         assert in_words(view.progress).startswith("waiting: The disk has no room for the migration of ")
         assert in_words(view.progress).endswith("It is tried again every 0.05 s")
         assert "has no room" in str(MigrationBlocksDataError(view.progress))
-        with pytest.raises(StoreBusyError, match=r"is being migrated\. That waits: The disk has no room"):
+        with pytest.raises(StoreBusyError, match="is of an older version: The disk has no room"):
             it.service.admit()
         for _ in range(200):  # told all the while, also while it looks again
             assert it.view.problem == view.problem

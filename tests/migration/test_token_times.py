@@ -1,6 +1,5 @@
-"""SQL, oracle and the formula of new records agree on any older record; and what a run does to a file, and back."""
+"""SQL, oracle and the formula of new records agree on any older record; and what becomes of files."""
 
-import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,19 +12,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.metrics_service import formula_of, to_row
-from llm_metrics_proxy.migration import engine, token_times
-from llm_metrics_proxy.migration.model import Ended
-from llm_metrics_proxy.migration.preview import try_out
-from llm_metrics_proxy.migration.sql import RunSql
+from llm_metrics_proxy.migration import token_times
 from llm_metrics_proxy.migration.token_times import TIMES
 from llm_metrics_proxy.migration.token_times_oracle import oracle
-from llm_metrics_proxy.migration.versions import is_older
-from llm_metrics_proxy.record import BY_FORMULA, COLUMNS, RAW_COLUMNS, Outcome, RequestRecord
+from llm_metrics_proxy.record import BY_FORMULA, RAW_COLUMNS, ROW_COLUMNS, Outcome, RequestRecord
 from llm_metrics_proxy.safe_migrations import MIGRATIONS, migrate_to_version_4_0_0
-from llm_metrics_proxy.storage.sqlite_schema import steps
 from tests import legacy
 from tests.examples import examples
-from tests.migration.databases import content, execute, options
+from tests.migration.carrying import carried
+from tests.migration.databases import execute
 
 _COLUMNS: Final = ", ".join(token_times.INPUTS)
 NEW: Final = ("time_per_output_token_ms", "output_tokens_per_second")
@@ -112,34 +107,36 @@ def settled_success(record: RequestRecord) -> RequestRecord:
     return record
 
 
-@examples(150)
+@examples(60)
 @given(
     st.lists(records.map(settled_success), min_size=1, max_size=8), st.sampled_from(["1.0.0", "2.2.0", "2.0.0-rc.1"])
 )
-def test_a_new_record_is_what_the_migrations_make_of_the_same_facts(older: list[RequestRecord], stamp: str) -> None:
-    connection = apsw.Connection(":memory:")
-    try:
-        for step in steps():
-            connection.execute(step.sql)
-        names = (*RAW_COLUMNS, "tokens_per_second", "app_version")
-        connection.execute("DROP INDEX completion_requests_request_id")
-        connection.executemany(
-            f"INSERT INTO completion_requests ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
-            [(*msgspec.structs.astuple(record), *formula_of("2.0.0")(record), stamp) for record in older],
-        )
-        stamps = (stamp, *(migration.version for migration in MIGRATIONS))
-        taken = [[each for each in stamps if is_older(each, migration.version)] for migration in MIGRATIONS]
-        tried = try_out(connection, RunSql(1, MIGRATIONS, older=taken), ())
-        assert (tried.faults, tried.records) == ((), len(older))
+def test_a_new_record_is_what_the_migrations_make_of_the_same_facts(
+    tmp_path_factory: pytest.TempPathFactory, older: list[RequestRecord], stamp: str
+) -> None:
+    path = tmp_path_factory.mktemp("same") / "metrics.db"
+    names = (*RAW_COLUMNS, "tokens_per_second", "app_version")
+    rows = [(*msgspec.structs.astuple(record), *formula_of("2.0.0")(record), stamp) for record in older]
+    connection = apsw.Connection(str(path))
+    connection.execute(f"CREATE TABLE completion_requests (id INTEGER PRIMARY KEY, {', '.join(names)})")
+    connection.executemany(
+        f"INSERT INTO completion_requests ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+        [(f"{number:032}", *row[1:]) for number, row in enumerate(rows)],
+    )
+    connection.close()
+    with carried(path, distrusts=False) as now:
+        assert now.faults() == []
+        found = list(now.rows().values())
+    for record, row in zip(older, found, strict=True):
+        new = dict(zip(ROW_COLUMNS, to_row(record), strict=True)) | {"app_version": MIGRATIONS[-1].version}
         compared = [*BY_FORMULA, "app_version"]
-        migrated = list(connection.execute(f"SELECT {', '.join(compared)} FROM completion_requests ORDER BY id"))
-    finally:
-        connection.close()
-    for record, row in zip(older, migrated, strict=True):
-        new = dict(zip(COLUMNS[1:], to_row(record), strict=True)) | {"app_version": MIGRATIONS[-1].version}
-        assert [new[name] for name in compared] == [
-            _as_new(name, value, new) for name, value in zip(compared, row, strict=True)
+        assert [_finite(new[name]) for name in compared] == [
+            _finite(_as_new(name, row[name], new)) for name in compared
         ]
+
+
+def _finite(value: Any) -> Any:
+    return None if value == INF else value  # an infinite time fits no column
 
 
 def _as_new(name: str, value: Any, new: dict[str, Any]) -> Any:
@@ -170,23 +167,17 @@ ODD: Final[tuple[dict[str, Any], ...]] = tuple(
 )
 
 
-def migrated(path: Path, versions: int = len(MIGRATIONS)) -> None:
-    """By the first so many migrations; every record verified."""
-    chain = MIGRATIONS[:versions]
-    result = engine.migrate(path, options(path), migrations=chain, app_version=chain[-1].version)
-    assert (result.ended, result.faults) == (Ended.DONE, ()), result
-    assert engine.verify(path, migrations=chain, app_version=chain[-1].version) == ()
-
-
-def columns_of(path: Path) -> list[str]:
-    return [name for (name,) in execute(path, "SELECT name FROM pragma_table_info('completion_requests')")]
+def carried_rows(path: Path, **more: Any) -> list[dict[str, Any]]:
+    """In order, each held against the oracles."""
+    with carried(path, **more) as now:
+        assert now.faults() == []
+        return list(now.rows().values())
 
 
 def test_what_1_x_wrote_for_answers_in_one_piece_goes_aside_and_streams_get_a_speed(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "metrics.db", "1.1", [_STREAM, _WHOLE, {**_STREAM, "completion_tokens": None}])
-    migrated(path)
-    names = ", ".join((*TIMES, *KEPT, *NEW, "tokens_per_second", "recompute_reason"))
-    stream, whole, uncounted = execute(path, f"SELECT {names} FROM completion_requests ORDER BY id")
+    names = (*TIMES, *KEPT, *NEW, "tokens_per_second", "recompute_reason")
+    stream, whole, uncounted = (tuple(row[name] for name in names) for row in carried_rows(path))
     rate = 121 * 1000 / 1300.0
     assert stream == (200.0, None, 1200.0, None, None, None, 10.0, 100.0, rate, None)
     assert whole == (None, None, None, 1300.0, None, 1300.0, None, None, rate, None)
@@ -194,103 +185,56 @@ def test_what_1_x_wrote_for_answers_in_one_piece_goes_aside_and_streams_get_a_sp
 
 
 @pytest.mark.parametrize("layout", ["2.0 without types", "2.0"])
-def test_odd_values_are_migrated_verified_and_come_back_to_the_bit(tmp_path: Path, layout: str) -> None:
-    path = legacy.make(tmp_path / "metrics.db", layout, ODD)
-    names = columns_of(path)
-    before = content(path, names)
-    migrated(path)
-    left = f"SELECT count(*) FROM completion_requests WHERE app_version IS NOT '{MIGRATIONS[-1].version}'"
-    assert execute(path, left) == [(0,)]
-    kept = [f"coalesce({original}, {name})" for name, original in zip(TIMES, KEPT, strict=True) if name in names]
-    raw = [name for name in TIMES if name in names]
-    for old, new in zip(raw, kept, strict=True):
-        values = execute(path, f"SELECT id, typeof({new}), {new} FROM completion_requests ORDER BY id")
-        place = names.index(old) * 2
-        assert [(kind, value) for _id, kind, value in values] == [
-            (row[place + 1], struct.unpack("<d", row[place])[0] if row[place + 1] == "real" else row[place])
-            for row in before.values()
-        ]
-    result = engine.undo(path, options(path), migrations=MIGRATIONS)
-    assert (result.ended, result.faults, result.conflicts) == (Ended.UNDONE, (), ())
-    assert content(path, names) == before
-    assert execute(
-        path, f"SELECT {', '.join(f'count({name})' for name in (*KEPT, *NEW))} FROM completion_requests"
-    ) == [(0,) * 5]
-
-
-def test_one_version_after_the_other_is_what_all_at_once_is(tmp_path: Path) -> None:
-    (tmp_path / "at once").mkdir()
-    at_once = legacy.make(tmp_path / "at once" / "metrics.db", "2.0 without types", [*legacy.ODD_ROWS, *ODD[::3]])
-    in_steps = Path(shutil.copytree(at_once.parent, tmp_path / "in steps")) / "metrics.db"
-    migrated(at_once)
-    for versions in range(1, len(MIGRATIONS) + 1):
-        migrated(in_steps, versions)
-    assert len(engine.history(in_steps)) == len(MIGRATIONS)
-    assert content(in_steps) == content(at_once)
+def test_odd_values_are_carried_over_and_held_against_the_oracles(tmp_path: Path, layout: str) -> None:
+    rows = carried_rows(legacy.make(tmp_path / "metrics.db", layout, ODD))
+    assert {row["app_version"] for row in rows} == {MIGRATIONS[-1].version}
+    for row, given_values in zip(rows, ODD, strict=True):
+        time, kept = row[TIMES[0]], row[KEPT[0]]
+        was = given_values[TIMES[0]]
+        if layout == "2.0 without types" and time is None and kept is not None:
+            assert (type(kept), kept) == (type(was), was)
+    assert any(row["unfit_values"] for row in rows)
 
 
 def test_a_phase_that_3_0_0_told_from_a_time_stands_though_the_time_went_aside(tmp_path: Path) -> None:
-    """``migrate verify`` asks the oracle of 3.0.0 what it said when the time was still there."""
     failed = {**_WHOLE, "success": 0, "status_code": 500, "total_tokens": None}
-    path = legacy.make(tmp_path / "metrics.db", "2.0", [failed])
-    migrated(path)
-    told = execute(path, "SELECT time_to_first_token_ms, error_phase FROM completion_requests")
-    assert told == [(None, "mid_stream")]
-    assert engine.verify(path, migrations=MIGRATIONS) == ()
+    (row,) = carried_rows(legacy.make(tmp_path / "metrics.db", "2.0", [failed]))
+    assert (row["time_to_first_token_ms"], row["error_phase"]) == (None, "mid_stream")
 
 
-def test_a_table_that_came_from_a_migrated_database_keeps_its_originals_and_comes_back(tmp_path: Path) -> None:
-    """Copied by hand into a file that is not ours: originals in use, with and without a value beside them."""
+def test_originals_that_are_in_use_stay(tmp_path: Path) -> None:
+    """Copied by hand from a migrated database into a file that is not ours."""
     path = legacy.make(tmp_path / "metrics.db", "2.0 without types", [_WHOLE, _WHOLE, _WHOLE])
     execute(path, "ALTER TABLE completion_requests ADD COLUMN time_to_first_token_ms_original")
     execute(path, "UPDATE completion_requests SET time_to_first_token_ms_original = '7', time_to_first_token_ms = NULL "
             "WHERE id = 1")  # fmt: skip
     execute(path, "UPDATE completion_requests SET time_to_first_token_ms_original = 7 WHERE id = 2")
-    before = content(path)
-    names = columns_of(path)
-    migrated(path)
-    times = "SELECT time_to_first_token_ms, time_to_first_token_ms_original FROM completion_requests ORDER BY id"
-    assert execute(path, times) == [(None, "7"), (None, 7), (None, 1300.0)]
-    result = engine.undo(path, options(path), migrations=MIGRATIONS)
-    assert (result.ended, result.faults, result.conflicts) == (Ended.UNDONE, (), ())
-    assert content(path, names) == before
+    times = [(row["time_to_first_token_ms"], row["time_to_first_token_ms_original"]) for row in carried_rows(path)]
+    assert times == [(None, "7"), (None, 7), (None, 1300.0)]
 
 
 def test_a_stamp_of_4_0_0_in_another_program_s_file_is_held_against_the_record(tmp_path: Path) -> None:
-    path = legacy.make(tmp_path / "metrics.db", "2.0", [_STREAM, _STREAM, _WHOLE])
-    migrated(path)
-    copied = tmp_path / "copied" / "metrics.db"
-    copied.parent.mkdir()
-    execute(
-        copied, f"ATTACH '{path}' AS ours; CREATE TABLE completion_requests AS SELECT * FROM ours.completion_requests"
-    )
-    execute(copied, "UPDATE completion_requests SET output_tokens_per_second = 1 WHERE id = 2")
-    execute(copied, "UPDATE completion_requests SET time_to_last_token_ms = 1300.0 WHERE id = 3")
-    migrated(copied)
-    assert [(run.records_changed, run.distrusts_stamps) for run in engine.history(copied)] == [(2, True)]
-    values = "SELECT output_tokens_per_second, time_to_last_token_ms FROM completion_requests ORDER BY rowid"
-    assert execute(copied, values) == [(100.0, 1200.0), (100.0, 1200.0), (None, None)]
+    following = {"app_version": "4.0.0", "time_per_output_token_ms": 10.0, "output_tokens_per_second": 100.0}
+    path = legacy.make(tmp_path / "metrics.db", "2.0 without types", [_STREAM] * 3)
+    for name in NEW:
+        execute(path, f"ALTER TABLE completion_requests ADD COLUMN {name}")
+    sets = ", ".join(f"{name} = {value!r}" for name, value in following.items())
+    execute(path, f"UPDATE completion_requests SET {sets}")
+    execute(path, "UPDATE completion_requests SET output_tokens_per_second = 1 WHERE id = 2")
+    execute(path, "UPDATE completion_requests SET is_streaming = 0 WHERE id = 3")
+    chain = MIGRATIONS[:3]
+    values = [
+        (row["output_tokens_per_second"], row["time_to_last_token_ms"])
+        for row in carried_rows(path, chain=chain, app_version="4.0.0", distrusts=True)
+    ]
+    assert values == [(100.0, 1200.0), (100.0, 1200.0), (None, None)]
 
 
-def test_a_time_that_somebody_changed_since_is_left_alone_by_an_undo(tmp_path: Path) -> None:
-    path = legacy.make(tmp_path / "metrics.db", "2.0", [_WHOLE, _WHOLE])
-    migrated(path)
-    execute(path, "UPDATE completion_requests SET time_to_first_token_ms = 5.0 WHERE id = 2")
-    result = engine.undo(path, options(path), migrations=MIGRATIONS)
-    assert (result.ended, result.conflicts) == (Ended.UNDONE, (2,))
-    assert execute(path, "SELECT time_to_first_token_ms, app_version FROM completion_requests ORDER BY id") == [
-        (1300.0, None), (5.0, "4.0.0"),
-    ]  # fmt: skip
-
-
-def test_a_lost_original_is_found_by_verification_and_all_is_taken_back(tmp_path: Path) -> None:
+def test_a_lost_original_is_found(tmp_path: Path) -> None:
     path = legacy.make(tmp_path / "metrics.db", "2.0", [_STREAM, _WHOLE])
-    names = columns_of(path)
-    before = content(path, names)
     good = migrate_to_version_4_0_0()
     first, *others = good.changes
     forgetful = good._replace(changes=(first._replace(keep_when="0"), *others))
-    result = engine.migrate(path, options(path), migrations=(*MIGRATIONS[:-1], forgetful))
-    assert result.ended is Ended.ROLLED_BACK
-    assert "time_to_first_token_ms was 1300.0 and is now None" in result.faults[0].message
-    assert content(path, names)[1] == before[1]
+    with carried(path, chain=(*MIGRATIONS[:2], forgetful)) as now:
+        (fault,) = now.faults()
+    assert (fault.record_id, fault.message) == (2, "time_to_first_token_ms_original is None and should be 1300.0")

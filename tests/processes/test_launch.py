@@ -77,6 +77,7 @@ def test_the_metrics_process_is_told_how_to_migrate(tmp_path: Path) -> None:
         auto_migrate=False,
         backup_keep=7,
         migration_pause_ms=5,
+        migration_undo_days=90,
         migration_batch_lock_ms=20,
         migration_window="22:00-06:00",
     )
@@ -86,7 +87,7 @@ def test_the_metrics_process_is_told_how_to_migrate(tmp_path: Path) -> None:
     assert not told.auto_migrate
     options = migration_options(told)
     assert options == Options(
-        backup_dir=chosen.backup_dir.absolute(), backup_keep=7, batch_lock_ms=20, pause_ms=5,
+        backup_dir=chosen.backup_dir.absolute(), backup_keep=7, batch_lock_ms=20, pause_ms=5, undo_days=90,
         window=DailyWindow.parse("22:00-06:00"), wait_for_lock=True, automatic=True,
     )  # fmt: skip
 

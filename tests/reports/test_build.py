@@ -1,3 +1,4 @@
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -5,9 +6,9 @@ import apsw
 import duckdb
 import pytest
 
-from llm_metrics_proxy.analytics import rollup_range
 from llm_metrics_proxy.analytics.filters import RequestFilter
-from llm_metrics_proxy.analytics.records_source import RecordsSource
+from llm_metrics_proxy.engines.sqlite import rollup_range
+from llm_metrics_proxy.engines.sqlite.records_source import RecordsSource
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.export import ExportQuery, export
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -15,6 +16,7 @@ from llm_metrics_proxy.reports import rendered
 from llm_metrics_proxy.reports.build import ReportQuery, available, settled
 from llm_metrics_proxy.reports.model import Report
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
+from llm_metrics_proxy.storage.carried import CarriedCounts, write_carried
 from llm_metrics_proxy.storage.retention import prune_some
 from llm_metrics_proxy.storage.rollup_state import read_state, write_state
 from llm_metrics_proxy.storage.rollup_store import add, gather
@@ -48,7 +50,7 @@ def test_the_figures_are_those_that_another_database_calculates_from_the_export(
     chosen = RequestFilter(start=NOON, end=NOW)
     path = database.path.with_suffix(".parquet")
     path.write_bytes(
-        b"".join(piece.data for piece in export(database.reader, ExportQuery(format="parquet", filter=chosen)))
+        b"".join(piece.data for piece in export(database.records, ExportQuery(format="parquet", filter=chosen)))
     )
     relation = duckdb.sql(
         "SELECT count(*), avg(success::INT), quantile_cont(response_time_ms, 0.5), "
@@ -111,9 +113,14 @@ def test_errors_come_with_what_to_do_and_the_slowest_come_first(database: Databa
     assert times == [1167.0 - number for number in range(10)]
 
 
-def test_records_of_older_formulas_are_told(database: Database) -> None:
-    database.add(a_record(0), app_version="1.0.0")
-    assert report_of(database).older_records == {"1.0.0": 1}
+def test_history_that_is_not_carried_over_yet_is_told(database: Database) -> None:
+    database.add(a_record(0))
+    assert report_of(database).history is None
+    with closing(apsw.Connection(str(database.path))) as connection:
+        write_carried(connection, CarriedCounts(250, 1000, "2026-02-01T00:00:00.000000Z"))
+    history = report_of(database).history
+    assert history is not None
+    assert (history.carried, history.records, history.complete_from) == (250, 1000, "2026-02-01T00:00:00.000000Z")
 
 
 def test_a_filter_holds_for_every_part(database: Database) -> None:

@@ -1,5 +1,9 @@
 import re
 
+from msgspec.structs import replace
+
+from llm_metrics_proxy.analytics.history import history_of
+from llm_metrics_proxy.analytics.records import Carried
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.reports.markdown import markdown, text
 from tests.analytics.database import Database, a_record
@@ -48,11 +52,12 @@ def test_an_empty_range_is_a_document_too(database: Database) -> None:
     assert "## Figures" not in document
 
 
-def test_records_of_older_formulas_are_told_in_front(database: Database) -> None:
-    database.add(a_record(0), app_version="1.0.0")
-    assert "> Not comparable: some records still follow formulas of older versions (1.0.0: 1)." in markdown(
-        report_of(database)
-    )
+def test_history_that_is_lacking_is_told_in_front(database: Database) -> None:
+    database.add(a_record(0))
+    lacking = history_of(Carried(250, 1000, None, "migration 3 was taken back (<b>)"))
+    document = markdown(replace(report_of(database), history=lacking))
+    told = "> 750 older records are not in the answers: migration 3 was taken back (\\<b\\>)."
+    assert document.index(told) < document.index("## Figures")
 
 
 def test_without_errors_that_is_said(database: Database) -> None:

@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 import pytest
 from msgspec.structs import replace
 
+from llm_metrics_proxy.analytics.history import history_of
+from llm_metrics_proxy.analytics.records import Carried
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.reports.page import content_security_policy, html, judged, tiles
 from tests.analytics.database import Database, a_record
@@ -115,12 +117,12 @@ def test_an_empty_range_is_a_page_too(database: Database) -> None:
     assert "svg" not in seen.tags
 
 
-def test_records_of_older_formulas_are_told_in_front(database: Database) -> None:
-    database.add(a_record(0), app_version="1.0.0")
-    text = " ".join(Page(html(report_of(database))).text.split())
-    assert text.index("Not comparable: some of these records still follow formulas of older versions (1.0.0: 1)") < (
-        text.index("Summary")
-    )
+def test_history_that_is_lacking_is_told_in_front(database: Database) -> None:
+    database.add(a_record(0))
+    lacking = history_of(Carried(250, 1000, None, "migration 3 was taken back (<b>)"))
+    text = Page(html(replace(report_of(database), history=lacking))).text
+    told = "750 older records are not in the answers: migration 3 was taken back (<b>)."
+    assert text.index(told) < text.index("Summary")
 
 
 def test_a_stated_error_of_percentiles_is_told(database: Database) -> None:

@@ -63,4 +63,4 @@ def hostile(database: Database) -> None:
 def report_of(database: Database, now: datetime = NOW, **facts: Any) -> Report:
     """A report about what is there."""
     selection = RequestFilter(**facts.pop("filter", {}))
-    return build(database.reader, ReportQuery(filter=selection, **facts), now.astimezone(UTC))
+    return build(database.records, ReportQuery(filter=selection, **facts), now.astimezone(UTC))

@@ -150,7 +150,7 @@ def records_in(path: Path) -> list[dict[str, Any]]:
     """Every record, by column."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
-        cursor = connection.execute("SELECT * FROM completion_requests ORDER BY id")
+        cursor = connection.execute("SELECT * FROM completion_requests ORDER BY arrival")
         names = [column[0] for column in cursor.get_description()]
         return [dict(zip(names, row, strict=True)) for row in cursor]
     except apsw.ExecutionCompleteError:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.rollups.banks import by_bank, in_bank, stored_grain
 from llm_metrics_proxy.rollups.grains import GRAINS
 from llm_metrics_proxy.rollups.groups import BANK_FIELDS, BANKS, Bins, Cells
-from llm_metrics_proxy.rollups.tally import Place, Tally
+from llm_metrics_proxy.rollups.tally import RollupPlace, Tally
 from llm_metrics_proxy.rollups.values import ALL
 
 GROUPS = 4
-PLACES = [Place(7, 2, 86_400 * group, ("4.4.0",)) for group in range(GROUPS)]
+PLACES = [RollupPlace(7, 2, 86_400 * group, ("4.4.0",)) for group in range(GROUPS)]
 COUNTS = np.arange(1, GROUPS + 1)
 FIELDS = st.sampled_from([0, 31, 32, 33, 63, 64, 300])
 ENTRIES = st.dictionaries(st.tuples(st.integers(0, GROUPS - 1), FIELDS), st.integers(1, 9))

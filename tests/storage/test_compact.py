@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -16,11 +17,8 @@ import pytest
 
 from llm_metrics_proxy.errors import BackupError, MigrationRefusedError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
-from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.ownership import follow
-from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.compact import Compacted, Watch, compact
@@ -28,6 +26,7 @@ from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests import legacy
 from tests.migration.databases import execute
 from tests.rollups.records import a_row_of
+from tests.storage.runs import a_run
 from tests.system.disks import small_disk
 
 RECORDS = 2000
@@ -39,7 +38,7 @@ def make(path: Path, *, records: int = RECORDS) -> Path:
     store = SqliteStore(path)
     store.append(IngestBatch(rows=[a_row_of(random) for _ in range(records)], counters=[("a", b"\0\xff")]))
     store.close()
-    legacy.leave_wal(path, "DELETE FROM completion_requests WHERE id > 200")
+    legacy.leave_wal(path, "DELETE FROM completion_requests WHERE arrival > 200")
     return path
 
 
@@ -140,11 +139,8 @@ def test_what_is_not_ours_or_in_the_middle_of_a_migration_is_refused(tmp_path: P
         give_back(legacy.make(tmp_path / "old.db", "1.1", 5))
     with pytest.raises(StoreError, match="no database of this program"):
         give_back(tmp_path / "none.db")
-    execute(
-        path,
-        "INSERT INTO migrations SELECT 1, 'migrating', '{}', '4.0.0', '{}', '4.2.0', 0, '[]', 1, 1, 0, '{}', 0, NULL, "
-        "'x', NULL, 0.0, 0.0, NULL, NULL",
-    )
+    with closing(apsw.Connection(str(path))) as connection:
+        a_run(connection, "migrating")
     with pytest.raises(MigrationRefusedError, match="is unfinished; `llm-metrics-proxy migrate run` ends it"):
         give_back(path)
     with migration_lock(path), pytest.raises(MigrationRefusedError, match=r"holds metrics\.db\.migration-lock"):
@@ -159,7 +155,7 @@ def test_a_new_file_that_differs_is_thrown_away(path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr("llm_metrics_proxy.storage.compact.follow", spoil)
     before = content(path)
-    with pytest.raises(BackupError, match="The table counters of the new file is not what it was"):
+    with pytest.raises(BackupError, match="Of 1 rows of the table counters the copy holds 0"):
         give_back(path)
     assert content(path) == before
     assert not list(path.parent.glob("*.compacting*"))
@@ -215,16 +211,30 @@ def test_killed_at_any_point_the_old_file_or_the_new_one_is_there(tmp_path: Path
     assert ended["killed"] >= 1, ended
 
 
-def test_the_backup_that_proves_the_last_migration_stays(tmp_path: Path) -> None:
-    path = legacy.make(tmp_path / "metrics.db", "1.1", 500)
-    run = engine.migrate(path, Options(backup_dir=tmp_path / "backups"), migrations=MIGRATIONS).run
+def test_the_backup_that_proves_the_last_migration_stays(path: Path) -> None:
+    folder = path.parent / "backups"
+    before = backups.create(path, folder, reason="migration", app_version="5.0.0").name
+    with closing(apsw.Connection(str(path))) as connection:
+        a_run(connection, "done")
+        connection.execute("UPDATE migration_runs SET backup = ?", (before,))
     for number in range(3):
-        execute(path, f"DELETE FROM completion_requests WHERE id BETWEEN {100 * number} AND {100 * number + 99}")
-        give_back(path, keep=1)
-    kept = {each.name for each in backups.listing(tmp_path / "backups")}
-    assert run is not None
+        execute(path, f"DELETE FROM completion_requests WHERE arrival BETWEEN {60 * number} AND {60 * number + 59}")
+        assert give_back(path, keep=1).backup is not None
+    kept = {each.name for each in backups.listing(folder)}
     assert len(kept) == 2
-    assert run.backup in kept
+    assert before in kept
+
+
+def test_a_table_that_a_migration_has_set_aside_stays_as_it_is(path: Path) -> None:
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("CREATE TABLE completion_requests_before_5_0_0 (id TEXT PRIMARY KEY, v ANY)")
+        connection.execute("INSERT INTO completion_requests_before_5_0_0 VALUES ('a', 1.0), ('b', x'ff'), ('c', '1')")
+        a_run(connection, "done", old_table="completion_requests_before_5_0_0")
+    before = content(path)
+    done = give_back(path)
+    assert content(path) == before
+    assert done.backup is not None
+    assert backups.verify(path.parent / "backups", done.backup).records_beside == 3
 
 
 @pytest.fixture

@@ -1,46 +1,31 @@
-"""What a price depends on, whatever a file holds."""
+"""What a price depends on, as records from any time hold it."""
 
-from contextlib import closing
 from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.storage.connection import in_memory
-from llm_metrics_proxy.storage.priced_facts import StoredFacts, facts_of, selected
+from llm_metrics_proxy.storage.priced_facts import StoredFacts, facts_of
 
 MOMENT = "2026-01-01T00:00:00.000000Z"
-COLUMNS = ("timestamp", "model", "prompt_tokens", "cached_tokens", "upstream_cost_usd", "cost_usd")
 
 
-def read(*values: Any) -> tuple[StoredFacts, list[Any]]:
-    """The facts of a record, and its cost, in a table that has only ``COLUMNS``."""
-    with closing(in_memory()) as connection:
-        connection.execute(f"CREATE TABLE t ({', '.join(COLUMNS)})")
-        connection.execute(f"INSERT INTO t VALUES ({', '.join('?' * len(COLUMNS))})", values)
-        [(*facts, cost, source)] = connection.execute(f"SELECT {', '.join(selected(COLUMNS))} FROM t")
-    return facts_of(facts, "UTF-8"), [cost, source]
+def read(**values: Any) -> StoredFacts:
+    """The facts of a record that has only these."""
+    return facts_of([values.get(name) for name in StoredFacts._fields])
 
 
-def test_facts_are_read_by_name_and_missing_columns_are_unknown() -> None:
-    facts, cost = read(MOMENT, "m", 7, 3.0, 0.5, 0.25)
-    assert facts._asdict() == {
-        **dict.fromkeys(StoredFacts._fields),
-        "timestamp": MOMENT,
-        "model": "m",
-        "prompt_tokens": 7,
-        "cached_tokens": 3,
-        "upstream_cost_usd": 0.5,
-    }
-    assert cost == [0.25, None]
+def test_facts_are_what_was_stored_and_missing_ones_are_unknown() -> None:
+    known = {"timestamp": MOMENT, "model": "m", "prompt_tokens": 7, "cached_tokens": 3, "upstream_cost_usd": 0.5}
+    assert read(**known)._asdict() == {**dict.fromkeys(StoredFacts._fields), **known}
 
 
-@pytest.mark.parametrize("count", [-1, 2**40, 1.5, "7", b"7"])
-def test_what_is_no_count_is_unknown(count: object) -> None:
-    facts, _ = read(MOMENT, b"m", count, None, "much", None)
-    assert (facts.model, facts.prompt_tokens, facts.upstream_cost_usd) == (None, None, None)
+@pytest.mark.parametrize("count", [-1, 2**40])
+def test_what_is_no_count_is_unknown(count: int) -> None:
+    facts = read(timestamp=MOMENT, model="m", prompt_tokens=count, cached_tokens=0)
+    assert (facts.model, facts.prompt_tokens, facts.cached_tokens) == ("m", None, 0)
 
 
-@pytest.mark.parametrize("moment", [None, "yesterday", 2026, f"{MOMENT}x"])
-def test_without_a_time_no_price_can_be_known(moment: object) -> None:
-    facts, _ = read(moment, "m", 7, 3, None, None)
+@pytest.mark.parametrize("moment", [None, "yesterday", "2026", f"{MOMENT}x"])
+def test_without_a_time_no_price_can_be_known(moment: str | None) -> None:
+    facts = read(timestamp=moment, model="m", prompt_tokens=7, cached_tokens=3)
     assert (facts.prompt_tokens, facts.cached_tokens) == (None, 3)

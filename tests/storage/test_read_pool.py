@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from llm_metrics_proxy.errors import StoreBusyError, StoreError
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.read_pool import Explained
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
-from tests.storage.test_sqlite import Rows, count, rows
+from tests.storage.test_sqlite import count, rows
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_only_so_many_ask_at_once_and_the_others_wait_for_their_turn(store: Sqli
     reader = SqliteReader(path, timeout_s=30, most=2)
     inside, leave = threading.Barrier(3), threading.Event()
 
-    def ask() -> Rows:
+    def ask() -> list[tuple[Any, ...]]:
         with reader.snapshot() as snapshot:
             inside.wait(30)
             leave.wait(30)
@@ -134,12 +135,12 @@ def test_each_statement_of_a_reader_can_be_explained(store: SqliteStore, path: P
     store.append(IngestBatch(rows=rows(1, 2)))
     seen: list[Explained] = []
     explained = SqliteReader(path, explain=seen.append)
-    assert explained.query("SELECT id FROM completion_requests WHERE id > ?", (0,)) == [(1,), (2,)]
+    assert explained.query("SELECT arrival FROM completion_requests WHERE arrival > ?", (0,)) == [(1,), (2,)]
     with explained.snapshot() as now:
         now.query("SELECT 1")
     explained.close()
     assert [(each.sql, each.rows) for each in seen] == [
-        ("SELECT id FROM completion_requests WHERE id > ?", 2),
+        ("SELECT arrival FROM completion_requests WHERE arrival > ?", 2),
         ("SELECT 1", 1),
     ]
     assert seen[0].plan == ("SEARCH completion_requests USING INTEGER PRIMARY KEY (rowid>?)",)
@@ -152,9 +153,9 @@ def test_with_debug_a_reader_logs_each_statement_with_its_plan_and_nothing_else(
     store.append(IngestBatch(rows=rows(1)))
     with caplog.at_level(logging.DEBUG, "llm_metrics_proxy.storage"):
         reader = SqliteReader(path)
-        reader.query("SELECT id FROM completion_requests WHERE id = ?", (1,))
+        reader.query("SELECT arrival FROM completion_requests WHERE arrival = ?", (1,))
         reader.close()
     statement, plan = caplog.messages
     assert statement.startswith("sql: ")
-    assert statement.endswith(" ms, 1 rows: SELECT id FROM completion_requests WHERE id = ?")
+    assert statement.endswith(" ms, 1 rows: SELECT arrival FROM completion_requests WHERE arrival = ?")
     assert plan == "plan: SEARCH completion_requests USING INTEGER PRIMARY KEY (rowid=?)"

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.analytics.rows import columns_there, whole_table
 from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.storage import report_shapes
-from llm_metrics_proxy.storage.base import IngestBatch
+from llm_metrics_proxy.storage.base import SHORTENED, IngestBatch
 from llm_metrics_proxy.storage.connection import in_memory, transaction
 from llm_metrics_proxy.storage.report_shapes import ReportShapes
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.wire.usage_reports import kept_text
 
+REPORT: Final = SHORTENED["usage_reported"].format("usage_reported")
 TABLE: Final = "CREATE TABLE usage_shapes (id INTEGER PRIMARY KEY, shape TEXT NOT NULL UNIQUE) STRICT"
 PLAIN: Final = '{"usage":{"prompt_tokens":%d,"completion_tokens":%d}}'
 
@@ -143,11 +143,10 @@ def test_the_store_shortens_and_readers_see_json(tmp_path: Path) -> None:
     for begin in (0, 20, 40):  # a reader that is open sees shapes that came later
         rows = [to_row(record(begin + at, text)) for at, text in enumerate(texts[begin : begin + 20])]
         store.append(IngestBatch(rows=rows))
-        table = whole_table(columns_there(reader))
-        found = [text for (text,) in reader.query(f"SELECT usage_reported FROM {table} ORDER BY id")]
+        found = [text for (text,) in reader.query(f"SELECT {REPORT} FROM completion_requests ORDER BY arrival")]
         assert found == texts[: begin + 20]
-    assert reader.query(f"SELECT json_extract(usage_reported, '$.usage.prompt_tokens') FROM {table} "
-                        "WHERE usage_reported LIKE '%:49,%'") == [(49,)]  # fmt: skip
+    number = f"json_extract({REPORT}, '$.usage.prompt_tokens')"
+    assert reader.query(f"SELECT {number} FROM completion_requests WHERE {REPORT} LIKE '%:49,%'") == [(49,)]
     reader.close()
     store.close()
     with closing(apsw.Connection(str(tmp_path / "m.db"))) as plain:
@@ -162,6 +161,6 @@ def test_a_store_that_is_opened_again_goes_on_with_its_shapes(tmp_path: Path) ->
         store.close()
     with closing(apsw.Connection(str(tmp_path / "m.db"))) as plain:
         assert plain.execute("SELECT count(*) FROM usage_shapes").get == 1
-        stored = [text for (text,) in plain.execute("SELECT usage_reported FROM completion_requests ORDER BY id")]
+        stored = [text for (text,) in plain.execute("SELECT usage_reported FROM completion_requests ORDER BY arrival")]
     assert stored[0].startswith("{")
     assert stored[3:] == ["~1:0,1", "~1:1,1", "~1:2,1", "~1:0,2", "~1:1,2", "~1:2,2"]

@@ -47,7 +47,7 @@ class Ledger:
             connection.close()
 
     def costs(self) -> list[tuple[Any, ...]]:
-        return self.ask("SELECT cost_usd, cost_source FROM completion_requests ORDER BY id")
+        return self.ask("SELECT cost_usd, cost_source FROM completion_requests ORDER BY arrival")
 
     def change(self, sql: str) -> None:
         connection = apsw.Connection(str(self.path))
@@ -94,9 +94,9 @@ def test_every_change_is_on_record_to_the_bit(ledger: Ledger) -> None:
 def test_no_other_column_changes(ledger: Ledger) -> None:
     names = [name for (name,) in ledger.ask("SELECT name FROM pragma_table_info('completion_requests')")]
     others = ", ".join(f"typeof({name}), {name}" for name in names if not name.startswith("cost_"))
-    before = ledger.ask(f"SELECT {others} FROM completion_requests ORDER BY id")
+    before = ledger.ask(f"SELECT {others} FROM completion_requests ORDER BY arrival")
     ledger.run()
-    assert ledger.ask(f"SELECT {others} FROM completion_requests ORDER BY id") == before
+    assert ledger.ask(f"SELECT {others} FROM completion_requests ORDER BY arrival") == before
 
 
 def test_run_again_it_changes_nothing_and_leaves_no_second_account(ledger: Ledger) -> None:
@@ -169,21 +169,19 @@ def test_a_database_that_stays_locked_is_said_to_be(ledger: Ledger, monkeypatch:
     assert ledger.run().changed == 2
 
 
-def test_odd_values_of_other_programs_are_unknown_and_break_nothing(tmp_path: Path) -> None:
+def test_a_record_whose_time_cannot_be_read_has_no_known_price(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "m.db")
-    ledger.fill(*[({"model": "known", "prompt_tokens": 1000}, (None, None)) for _ in range(3)])
-    ledger.change("UPDATE completion_requests SET timestamp = CAST(X'FF41' AS TEXT) WHERE id = 1")
-    ledger.change("UPDATE completion_requests SET model = CAST(X'FF41' AS TEXT) WHERE id = 2")
-    seen: list[StoredFacts] = []
+    ledger.fill(*[({"model": "known", "prompt_tokens": 1000}, (None, None)) for _ in range(2)])
+    ledger.change("UPDATE completion_requests SET timestamp = 'once' WHERE arrival = 1")
+    assert ledger.run().changed == 1
+    assert ledger.costs() == [(None, None), (1.0, "price_table")]
 
-    def look(facts: StoredFacts) -> Priced:
-        seen.append(facts)
-        return by_model(facts)
 
-    assert ledger.run(look).changed == 1
-    assert seen[0].prompt_tokens is None  # nobody knows which prices held then
-    assert seen[1].model == "�A"
-    assert ledger.costs() == [(None, None), (None, None), (1.0, "price_table")]
+def test_records_with_numbers_below_zero_are_priced_too(ledger: Ledger) -> None:
+    """Records of before 5.0.0 keep the numbers that they had, and some programs gave such."""
+    ledger.change("UPDATE completion_requests SET arrival = arrival - 3")
+    assert ledger.run().changed == 2
+    assert ledger.costs() == AFTER
 
 
 def test_a_file_without_records_is_said_to_have_none(tmp_path: Path) -> None:
@@ -191,10 +189,11 @@ def test_a_file_without_records_is_said_to_have_none(tmp_path: Path) -> None:
         Ledger(tmp_path / "none.db").run()
 
 
-def test_a_database_from_before_the_columns_can_be_tried_dry(tmp_path: Path) -> None:
+def test_a_file_of_an_older_layout_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "m.db"
-    path.write_bytes((Path(__file__).parents[1] / "fixtures" / "databases" / "2.1.0.db").read_bytes())
+    path.write_bytes((Path(__file__).parents[1] / "fixtures" / "databases" / "4.5.0.db").read_bytes())
     before = path.read_bytes()
-    done = Ledger(path).run(lambda _: (1.0, "price_table"), dry_run=True, selection=ALL._replace(only_unknown=True))
-    assert done.changed == done.looked_at == done.records > 0
+    for dry_run in (True, False):
+        with pytest.raises(StoreError, match="migrate run"):
+            Ledger(path).run(dry_run=dry_run)
     assert path.read_bytes() == before

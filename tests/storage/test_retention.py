@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -11,12 +11,13 @@ from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage import rollup_store
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.connection import used_bytes
-from llm_metrics_proxy.storage.retention import forget_some, oldest_day, prune_some
+from llm_metrics_proxy.storage.retention import oldest_day, prune_some
 from llm_metrics_proxy.storage.rollup_state import clear_some, read_state, reset, write_state
 from llm_metrics_proxy.storage.rollup_store import add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.rollups import oracle
 from tests.rollups.records import FIRST, a_row_of, changed
+from tests.storage.runs import a_run
 
 TODAY = int(FIRST.timestamp()) // DAY.seconds * DAY.seconds
 TOMORROW = TODAY + DAY.seconds
@@ -54,12 +55,12 @@ def prune(connection: apsw.Connection, before: int, records: int = 1000) -> int:
 
 
 def stored(connection: apsw.Connection) -> list[tuple[int, str]]:
-    return list(connection.execute("SELECT id, timestamp FROM completion_requests ORDER BY id"))
+    return list(connection.execute("SELECT arrival, timestamp FROM completion_requests ORDER BY arrival"))
 
 
 def test_the_oldest_day_goes_in_steps_and_its_roll_ups_stay(path: Path, connection: apsw.Connection) -> None:
     before = oracle.stored(path)
-    old = [id_ for id_, timestamp in stored(connection) if timestamp < "2026-03-29"]
+    old = [arrival for arrival, timestamp in stored(connection) if timestamp < "2026-03-29"]
     assert oldest_day(connection) == TODAY
     assert len(old) > 5
     steps = []
@@ -109,20 +110,18 @@ def test_a_late_record_of_a_pruned_day_is_added(path: Path, connection: apsw.Con
     requests = sum(told.requests for place, told in oracle.stored(path).items() if place[:3] == (0, 2, TODAY))
     roll_up(connection)
     assert sum(t.requests for place, t in oracle.stored(path).items() if place[:3] == (0, 2, TODAY)) == requests + 1
-    # it has the greatest id, so it stays until another record has come
-    assert prune(connection, TOMORROW) == 0
+    assert prune(connection, TOMORROW) == 1
 
 
-def test_the_record_with_the_greatest_id_stays_so_that_its_id_is_not_given_again(
-    path: Path, connection: apsw.Connection
-) -> None:
+def test_a_number_is_not_given_again_though_its_record_is_gone(path: Path, connection: apsw.Connection) -> None:
+    ((last, _),) = stored(connection)[-1:]
     while prune(connection, TOMORROW + 5 * DAY.seconds):
         pass
-    ((last, _),) = stored(connection)
+    assert stored(connection) == []
     store = SqliteStore(path, after_insert=rollup_store.fold_after_insert)
     store.append(IngestBatch(rows=[a_row_of(Random(10))]))
     store.close()
-    assert [id_ for id_, _ in stored(connection)] == [last, last + 1]
+    assert [arrival for arrival, _ in stored(connection)] == [last + 1]
     roll_up(connection)
     assert sum(told.requests for place, told in oracle.stored(path).items() if place[:2] == (0, 2)) == 81
 
@@ -142,20 +141,17 @@ def test_what_is_not_rolled_up_stays(path: Path, connection: apsw.Connection) ->
 
 
 def test_nothing_goes_while_a_migration_is_under_way(connection: apsw.Connection) -> None:
-    connection.execute(
-        "INSERT INTO migrations VALUES (1, 'verifying', '{}', '3.0.0', '{}', '3.0.0', 0, '[]', 0, 0, 0, '{}', 0, NULL, "
-        "'', NULL, 0, 0, NULL, NULL)"
-    )
+    a_run(connection, "verifying")
     assert prune(connection, TOMORROW) == 0
 
 
 def test_records_without_a_readable_time_stay(path: Path, connection: apsw.Connection) -> None:
-    connection.execute("UPDATE completion_requests SET timestamp = '2026-02-30T10:00:00.000000Z' WHERE id = 1")
-    connection.execute("UPDATE completion_requests SET timestamp = '2026-01-01' WHERE id = 2")
+    connection.execute("UPDATE completion_requests SET timestamp = '2026-02-30T10:00:00.000000Z' WHERE arrival = 1")
+    connection.execute("UPDATE completion_requests SET timestamp = '2026-01-01' WHERE arrival = 2")
     assert oldest_day(connection) == TODAY
     while prune(connection, TOMORROW):
         pass
-    assert {1, 2} <= {id_ for id_, _ in stored(connection)}
+    assert {1, 2} <= {arrival for arrival, _ in stored(connection)}
 
 
 def test_deleted_records_leave_room_that_counts_as_unused(path: Path, connection: apsw.Connection) -> None:
@@ -172,64 +168,12 @@ def test_an_empty_file_has_no_oldest_day(tmp_path: Path) -> None:
     assert oldest_day(apsw.Connection(str(tmp_path / "empty.db"))) is None
 
 
-def undo_table(connection: apsw.Connection, name: str, ids: Iterable[int]) -> None:
-    connection.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, app_version)")
-    connection.executemany(f"INSERT INTO {name} VALUES (?, '1.0.0')", [(id_,) for id_ in ids])
-
-
-def ids_in(connection: apsw.Connection, table: str) -> list[int]:
-    return [id_ for (id_,) in connection.execute(f"SELECT id FROM {table} ORDER BY id")]
-
-
-def a_run(connection: apsw.Connection, state: str, through: str = "4.0.0") -> None:
-    """Write down a migration that ended so."""
-    values = {
-        "state": state, "from_versions": "{}", "to_version": through, "checksums": "{}", "app_version": through,
-        "distrusts_stamps": 0, "added_columns": "[]", "bound_id": 80, "records_total": 80, "records_changed": 80,
-        "gaps": "{}", "cursor_id": 80, "started_at": "2026-01-01T00:00:00Z", "busy_ms": 1.0, "largest_lock_ms": 1.0,
-    }  # fmt: skip
-    connection.execute(
-        f"INSERT INTO migrations ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", list(values.values())
-    )
-
-
-def forget(connection: apsw.Connection, records: int = 7) -> None:
-    after: dict[str, int] = {}
-    more = True
-    while more:
-        with transaction(connection):
-            more = forget_some(connection, records, after) > 0
-
-
-def test_undo_entries_go_with_their_records(connection: apsw.Connection) -> None:
-    undo_table(connection, "migration_undo_1_4_0_0", range(1, 81))
+def test_what_a_repricing_kept_goes_with_its_records(connection: apsw.Connection) -> None:
     connection.execute("INSERT INTO repricings VALUES (3, 'done', 'x', 'x', '4.2.0', '{}', '', 80, 80, 80)")
-    connection.execute("INSERT INTO repricing_changes (repricing_id, record_id) SELECT 3, id FROM completion_requests")
-    assert prune(connection, TOMORROW, 10) == 10
-    repriced = [id_ for (id_,) in connection.execute("SELECT record_id FROM repricing_changes ORDER BY record_id")]
-    assert repriced == ids_in(connection, "completion_requests")
-    assert ids_in(connection, "migration_undo_1_4_0_0") == ids_in(connection, "completion_requests")
-    assert len(ids_in(connection, "completion_requests")) == 70
-
-
-def test_entries_of_records_that_went_before_are_found(connection: apsw.Connection) -> None:
-    a_run(connection, "done")
-    undo_table(connection, "migration_undo_1_4_0_0", range(-20, 81))
-    connection.execute("DELETE FROM completion_requests WHERE id % 3 = 0")
-    forget(connection)
-    assert ids_in(connection, "migration_undo_1_4_0_0") == ids_in(connection, "completion_requests")
-
-
-@pytest.mark.parametrize("state", ["done", "migrating", "verifying", "undoing", "undone", "rolled_back"])
-def test_entries_that_can_be_asked_for_stay(connection: apsw.Connection, state: str) -> None:
-    """Of a done run before the last one nobody can ask for, and only once the last one is done itself."""
-    a_run(connection, "done")
-    a_run(connection, state)
-    for run in (1, 2):
-        undo_table(connection, f"migration_undo_{run}_4_0_0", range(1, 81))
-    forget(connection)
-    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE name GLOB 'migration_u*'")]
-    assert tables == (
-        ["migration_undo_2_4_0_0"] if state == "done" else ["migration_undo_1_4_0_0", "migration_undo_2_4_0_0"]
+    connection.execute(
+        "INSERT INTO repricing_changes (repricing_id, record_id) SELECT 3, arrival FROM completion_requests"
     )
-    assert ids_in(connection, "migration_undo_2_4_0_0") == list(range(1, 81))
+    assert prune(connection, TOMORROW, 10) == 10
+    repriced = [number for (number,) in connection.execute("SELECT record_id FROM repricing_changes ORDER BY 1")]
+    assert repriced == [arrival for arrival, _ in stored(connection)]
+    assert len(repriced) == 70

@@ -1,7 +1,7 @@
 """The SQLite store: all of a batch or none of it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -9,12 +9,12 @@ import pytest
 
 from llm_metrics_proxy.errors import RecordsRefusedError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION, to_row
-from llm_metrics_proxy.record import COLUMNS
+from llm_metrics_proxy.record import COLUMNS, ROW_COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, Reader, SegmentPosition, SqlValue, Store
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from tests.journal_parts import an_ended_record
 
-Rows = list[tuple[SqlValue, ...]]
+Rows = list[Sequence[SqlValue]]
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore(path)
+    store = SqliteStore(path, host="a-host")
     yield store
     store.close()
 
@@ -40,8 +40,8 @@ def rows(*indexes: int) -> Rows:
     return [to_row(an_ended_record(index)) for index in indexes]
 
 
-def replaced(row: tuple[SqlValue, ...], column: str, value: SqlValue) -> tuple[SqlValue, ...]:
-    return tuple(value if name == column else each for name, each in zip(COLUMNS[1:], row, strict=True))
+def replaced(row: Sequence[SqlValue], column: str, value: SqlValue) -> list[SqlValue]:
+    return [value if name == column else each for name, each in zip(ROW_COLUMNS, row, strict=True)]
 
 
 def count(reader: Reader) -> int:
@@ -86,7 +86,7 @@ def test_values_come_back_as_they_went_in(store: SqliteStore, reader: SqliteRead
     )
     store.append(IngestBatch(rows=[to_row(record)]))
     (found,) = reader.query(f"SELECT {', '.join(COLUMNS)} FROM completion_requests")
-    assert found == (1, *to_row(record))
+    assert found == (1, "a-host", *to_row(record))
     ((top_p_type, streaming),) = reader.query("SELECT typeof(top_p), is_streaming FROM completion_requests")
     assert (top_p_type, streaming) == ("real", 1)
     assert dict(zip(COLUMNS, found, strict=True))["app_version"] == APP_VERSION
@@ -116,6 +116,26 @@ def test_refused_rows_are_all_named_and_nothing_of_the_batch_is_stored(
     assert store.positions() == []
     store.append(IngestBatch(rows=rows(2)))
     assert count(reader) == 2
+
+
+def test_in_a_large_batch_each_row_is_whole_and_refused_ones_are_named_wherever_they_are(
+    store: SqliteStore, reader: SqliteReader
+) -> None:
+    batch = rows(*range(2_000))
+    odd = replaced(batch[777], "retry_after_ms", 1.5)  # no other row has anything there
+    batch[777] = odd
+    store.append(IngestBatch(rows=batch))
+    found = reader.query(f"SELECT {', '.join(COLUMNS)} FROM completion_requests ORDER BY arrival")
+    assert found == [(number, "a-host", *row) for number, row in enumerate(batch, 1)]
+    again = rows(*range(2_000, 4_000))
+    for index in (3, 1_500):
+        again[index] = replaced(again[index], "total_tokens", 2**63)
+    again[777] = replaced(odd, "request_id", odd[0])
+    again[778] = replaced(again[778], "retry_after_ms", "text")
+    with pytest.raises(RecordsRefusedError) as caught:
+        store.append(IngestBatch(rows=again))
+    assert [index for index, _ in caught.value.refused] == [3, 777, 778, 1_500]
+    assert count(reader) == 2_000
 
 
 def test_a_number_that_is_none_is_unknown(store: SqliteStore, reader: SqliteReader) -> None:

@@ -8,12 +8,15 @@ from typing import get_args, get_type_hints
 import apsw
 import pytest
 
-from llm_metrics_proxy.columns import DURATION, FLAG, TEXT, Column
+from llm_metrics_proxy.columns import DURATION, FLAG, Column
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, DERIVED, KEPT, PRICED, RAW_COLUMNS, RequestRecord
+from llm_metrics_proxy.storage.expressions import TYPES
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import (
+    ONE_TABLE,
+    RELEASED,
     SchemaStep,
     applied_steps,
     apply_steps,
@@ -51,15 +54,15 @@ def test_the_table_has_exactly_the_records_columns(tmp_path: Path) -> None:
         name: (sql_type, bool(not_null))
         for _, name, sql_type, not_null, _, _ in connection.execute("PRAGMA table_info(completion_requests)")
     }
-    assert sorted(found) == sorted(ALL_COLUMNS)  # later steps add theirs behind the others:
-    assert [name for name in found if name in RAW_COLUMNS] == list(RAW_COLUMNS)
+    assert sorted(found) == sorted(ALL_COLUMNS)
+    assert [*found][:3] == ["arrival", "timestamp", "app_version"]  # what most questions read
     hints = get_type_hints(RequestRecord)
     for name in RAW_COLUMNS:
         types = get_args(hints[name]) or (hints[name],)
         (value_type,) = (each for each in types if each is not NoneType)
-        assert found[name] == (SQL_TYPES[value_type], NoneType not in types), name
+        assert found[name] == (SQL_TYPES[value_type], False), name  # records of older programs lack any of them
     for column in (*DERIVED, *PRICED, *KEPT):
-        assert found[column.name] == (column.kind.sql_type, False)
+        assert found[column.name] == (TYPES[column.kind.holds], False)
     assert found[APP_VERSION_COLUMN] == ("TEXT", True)
     connection.close()
 
@@ -73,14 +76,10 @@ def test_no_column_has_a_default(tmp_path: Path) -> None:
 
 
 def test_a_step_is_made_of_the_columns_that_name_it() -> None:
-    rows = (
-        Column(DURATION, "m", name="queue_ms", step=12),
-        Column(TEXT, "m", name="x"),
-        Column(FLAG, "m", "y", step=12),
-    )
+    rows = (Column(DURATION, "m", name="queue_ms", step=16), Column(FLAG, "m", "y", step=16))
     assert column_steps(rows) == [
         SchemaStep(
-            12,
+            16,
             "columns",
             "ALTER TABLE completion_requests ADD COLUMN queue_ms REAL;\n"
             "ALTER TABLE completion_requests ADD COLUMN y INTEGER;\n",
@@ -88,8 +87,10 @@ def test_a_step_is_made_of_the_columns_that_name_it() -> None:
     ]
 
 
-def test_steps_are_numbered_from_one_without_gaps() -> None:
-    assert [step.number for step in steps()] == list(range(1, len(steps()) + 1))
+def test_steps_are_numbered_without_gaps_behind_those_that_were_released() -> None:
+    numbers = [number for number, *_ in RELEASED] + [step.number for step in steps()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert steps()[0].number == ONE_TABLE
 
 
 def test_the_ledger_says_what_was_applied_when_and_by_whom(tmp_path: Path) -> None:
@@ -138,27 +139,22 @@ def test_a_locked_database_that_needs_no_step_can_be_opened(tmp_path: Path) -> N
 def test_a_step_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     path = tmp_path / "m.db"
     connection = apsw.Connection(str(path))
-    connection.execute("CREATE TABLE counters (in_the_way)")
+    connection.execute("CREATE TABLE completion_requests (in_the_way)")
     with pytest.raises(apsw.SQLError):
         apply_steps(path, connection, set())
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema")]
     assert not connection.in_transaction
     connection.close()
-    assert tables == ["counters"]
+    assert tables == ["completion_requests"]
 
 
-def test_records_from_before_a_step_have_null_in_the_columns_it_adds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["2.1.0", "4.5.0"])
+def test_a_file_of_an_older_layout_stays_and_the_error_says_what_to_do(tmp_path: Path, version: str) -> None:
     path = tmp_path / "m.db"
-    path.write_bytes((GOLDEN / "2.1.0.db").read_bytes())
-    assert applied_steps(path) == {1, 2}
-    SqliteStore(path).close()
-    connection = apsw.Connection(str(path))
-    added = {name for name in RAW_COLUMNS if f" ADD COLUMN {name} " in steps()[2].sql}
-    found = list(connection.execute(f"SELECT {', '.join(sorted(added))} FROM completion_requests"))
-    connection.close()
-    assert len(added) == 11
-    assert found
-    assert {value for row in found for value in row} == {None}
+    path.write_bytes((GOLDEN / f"{version}.db").read_bytes())
+    error = refused(path)
+    assert type(error) is StoreError
+    assert f"llm-metrics-proxy migrate run --db {path}" in str(error)
 
 
 class TestRefused:
@@ -179,7 +175,7 @@ class TestRefused:
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_a_database_of_an_older_version(self, tmp_path: Path, layout: str) -> None:
         error = refused(make(tmp_path / "m.db", layout))
-        assert type(error) is StoreError, "it can be opened once it is adopted"
+        assert type(error) is StoreError, "it can be opened once it is migrated"
         assert "completion_requests of an older version" in str(error)
         assert f"llm-metrics-proxy migrate run --db {tmp_path / 'm.db'}" in str(error)
 

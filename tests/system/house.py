@@ -41,14 +41,14 @@ class House:
         self.starts_refused = 0  # because the port was still in use
         self._folder = folder
         self._upstream = upstream
-        self._flags = flags
+        self.flags = flags
         self._workers = workers
 
     def live(self, *flags: str) -> Stack:
         """The next life, to be entered."""
         self.lives += 1
         return Stack(
-            self._upstream.url, self._folder, *self._flags, *flags, workers=self._workers,
+            self._upstream.url, self._folder, *self.flags, *flags, workers=self._workers,
             ports=(self.port, self.metrics_port), log_name=f"serve-{self.lives}.log",
         )  # fmt: skip
 

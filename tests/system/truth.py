@@ -50,7 +50,7 @@ def read_rows(database: Path) -> list[Row]:
     """Every record, by column name."""
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
     try:
-        found = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM completion_requests ORDER BY id")
+        found = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM completion_requests ORDER BY arrival")
         return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
     finally:
         connection.close()

@@ -54,7 +54,7 @@ class RollUps(RuleBasedStateMachine):
     def _notice(self) -> None:
         """Records that are new, and those that the cursor has passed."""
         for record in oracle.records_in(self._path):
-            self._records.setdefault(record["id"], record)
+            self._records.setdefault(record["arrival"], record)
         cursor = read_state(self._connection).cursor_id
         for id_, record in self._records.items():
             if id_ <= cursor and id_ not in self._counted and not self._is_kept(id_, record):
@@ -110,7 +110,7 @@ class RollUps(RuleBasedStateMachine):
         self._kept_through = max(self._kept_through, cursor)
         self._counted.clear()
         for record in oracle.records_in(self._path):
-            self._records[record["id"]] = record
+            self._records[record["arrival"]] = record
 
     @rule(rows=st.integers(20, 5000))
     def clear(self, rows: int) -> None:

@@ -37,7 +37,7 @@ def wait_until_rolled_up(path: Path) -> None:
             connection.set_busy_timeout(10_000)
             question = (
                 "SELECT 1 FROM rollup_state WHERE NOT clearing "
-                "AND cursor_id = (SELECT max(id) FROM completion_requests)"
+                "AND cursor_id = (SELECT max(arrival) FROM completion_requests)"
             )
             return bool(connection.execute(question).fetchall())
 

@@ -1,6 +1,7 @@
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -117,19 +118,38 @@ def test_changed_records_are_rolled_up_again(path: Path, upkeep: Upkeep) -> None
 @pytest.mark.parametrize("golden", sorted(GOLDEN.glob("*.db")), ids=lambda golden: golden.stem)
 def test_a_migration_and_its_undo_leave_no_old_number(golden: Path, tmp_path: Path) -> None:
     path = shutil.copyfile(golden, tmp_path / "metrics.db")
-    ended = engine.migrate(path, options(path), migrations=MIGRATIONS).ended
-    SqliteStore(path).close()  # where nothing was to be migrated, its steps are still to be applied
-    upkeep = opened_at(path)
-    everything(upkeep)
-    assert_as_recomputed(path)
-    if ended is Ended.DONE:
-        assert engine.undo(path, options(path), migrations=MIGRATIONS).ended is Ended.UNDONE
-        everything(upkeep)
-        assert_as_recomputed(path)
+    for again in (True, False):
         assert engine.migrate(path, options(path), migrations=MIGRATIONS).ended is Ended.DONE
+        upkeep = opened_at(path)
         everything(upkeep)
         assert_as_recomputed(path)
-    upkeep.close()
+        upkeep.close()
+        if again:
+            assert engine.undo(path, options(path), migrations=MIGRATIONS).ended is Ended.UNDONE
+
+
+def test_what_an_undo_would_need_goes_when_its_time_is_over_and_no_record_goes_to_make_room_for_it(
+    tmp_path: Path,
+) -> None:
+    path = shutil.copyfile(GOLDEN / "4.5.0.db", tmp_path / "metrics.db")
+    assert engine.migrate(path, options(path), migrations=MIGRATIONS).ended is Ended.DONE
+    records = oracle.records_in(path)
+    soon, late = datetime.now(UTC) + timedelta(days=29), datetime.now(UTC) + timedelta(days=31)
+
+    def kept_up(retention: Retention, now: datetime) -> list[Worked]:
+        upkeep = opened_at(path, retention, now)
+        done = everything(upkeep)
+        upkeep.close()
+        return done
+
+    assert set(kept_up(Retention(undo_days=30, max_bytes=1), soon)) == {Worked.CLEARED, Worked.ROLLED_UP}
+    assert kept_up(Retention(), late) == []
+    assert oracle.records_in(path) == records
+    assert Worked.DROPPED in kept_up(Retention(undo_days=30), late)
+    assert oracle.records_in(path) == records
+    with closing(apsw.Connection(str(path))) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    assert not [name for name in tables if "before" in name and name.startswith("completion_requests")]
 
 
 def test_days_beyond_the_retention_are_pruned_and_others_stay(path: Path) -> None:
@@ -150,7 +170,7 @@ def test_too_many_bytes_take_the_oldest_days_but_never_today(path: Path) -> None
     upkeep = opened_at(path, Retention(max_bytes=1), datetime(2026, 3, 29, 12, tzinfo=UTC))
     assert Worked.PRUNED in everything(upkeep)
     upkeep.close()
-    left = {record["timestamp"][:10] for record in oracle.records_in(path)}
+    left = {str(record["timestamp"])[:10] for record in oracle.records_in(path)}
     assert "2026-03-28" not in left
     assert "2026-03-29" in left
 

@@ -1,6 +1,6 @@
 """A database, records in it at times of the test's, and a clock set by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.analytics.source import Source
-from llm_metrics_proxy.analytics.sources import sources_of
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
@@ -24,12 +24,13 @@ class Site:
         self.path = path
         self.store = SqliteStore(path)
         self.reader = SqliteReader(path)
+        self.records = open_records(self.reader)
         self.now = 0.0
         self._count = 0
 
     @property
-    def sources(self) -> tuple[Source, ...]:
-        return sources_of(self.reader)
+    def sources(self) -> Sequence[Source]:
+        return self.records.sources()
 
     def clock(self) -> float:
         return BEGAN.timestamp() + self.now

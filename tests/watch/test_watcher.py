@@ -28,7 +28,7 @@ class Desk:
         self.site = site
         self.memory = AlertStore(site.path)
         self.watcher = Watcher(
-            site.sources, site.reader, lambda: self.memory, Rules((), alerts), clock=site.clock, post=post, interval_s=1
+            site.records, lambda: self.memory, Rules((), alerts), clock=site.clock, post=post, interval_s=1
         )
 
     def look(self, now: float) -> str:
@@ -191,9 +191,7 @@ def test_its_threads_measure_and_tell_by_themselves(site: Site) -> None:
         rules = Rules((slo,), (a_rule(webhook=receiver.url),))
         site.add(0, good=False)
         site.now = 5.0
-        watcher = Watcher(
-            site.sources, site.reader, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock
-        )
+        watcher = Watcher(site.records, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock)
         assert watcher.slos()[0].measured_at is None
         watcher.start()
         try:
@@ -213,9 +211,7 @@ def test_a_receiver_that_hangs_stops_neither_measuring_nor_the_end(site: Site) -
         site.add(0, good=False)
         site.now = 5.0
         rules = Rules((), (a_rule(webhook=receiver.url),))
-        watcher = Watcher(
-            site.sources, site.reader, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock
-        )
+        watcher = Watcher(site.records, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock)
         watcher.start()
         wait_until(lambda: watcher.alerts()[0].phase == AlertPhase.FIRING)
         site.now = 120.0
@@ -231,7 +227,7 @@ def test_nothing_is_measured_before_the_database_is_ready(site: Site) -> None:
     site.add(0, good=False)
     site.now = 5.0
     watcher = Watcher(
-        site.sources, site.reader, lambda: AlertStore(site.path), Rules((), (a_rule(),)), interval_s=0.1,
+        site.records, lambda: AlertStore(site.path), Rules((), (a_rule(),)), interval_s=0.1,
         ready=lambda: bool(ready), clock=site.clock,
     )  # fmt: skip
     watcher.start()
@@ -260,7 +256,7 @@ def test_a_bug_in_one_rule_keeps_no_other_from_being_watched(
     site.now = 5.0
     slos = tuple(SloRule(name=name, objective=0.9, window_s=3600) for name in ("bad", "good"))
     rules = Rules(slos, (a_rule(name="bad"), a_rule(name="good")))
-    watcher = Watcher(site.sources, site.reader, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock)
+    watcher = Watcher(site.records, lambda: AlertStore(site.path), rules, interval_s=0.1, clock=site.clock)
     watcher.start()
     try:
         wait_until(lambda: watcher.alerts()[1].phase == AlertPhase.FIRING)
@@ -270,3 +266,24 @@ def test_a_bug_in_one_rule_keeps_no_other_from_being_watched(
     assert "a bug: ZeroDivisionError" in str(watcher.alerts()[0].error)
     assert "a bug: ZeroDivisionError" in str(watcher.slos()[0].error)
     assert [record.message for record in caplog.records].count("alert bad met a bug") == 1  # told once
+
+
+def test_who_does_not_lead_shows_what_the_leader_found_and_tells_nobody(site: Site) -> None:
+    with Receiver(200).running() as receiver:
+        rule = a_rule(webhook=receiver.url)
+        site.add(1, good=False)
+        leader = Desk(site, rule)
+        leads = False
+        other = Watcher(
+            site.records, lambda: leader.memory, Rules((), (rule,)), clock=site.clock, leads=lambda: leads, interval_s=1
+        )
+        assert leader.look(2) == AlertPhase.FIRING
+        assert other.watch_alert(rule, leader.memory)
+        assert other.alerts()[0].phase == AlertPhase.FIRING
+        leads = True
+        site.now = 90
+        assert other.watch_alert(rule, leader.memory)
+        assert other.alerts()[0].phase == AlertPhase.OK
+        other.deliver(leader.memory)
+        leader.memory.close()
+    assert [each["state"] for each in receiver.got] == ["firing", "resolved"]

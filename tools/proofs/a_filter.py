@@ -10,8 +10,8 @@ from llm_metrics_proxy.rollups.values import KEY_OF_FILTER
 from llm_metrics_proxy.watch.rules import About
 from tools.proofs.stored import stored
 
-reader = stored({"finish_reason": "stop"}, {"finish_reason": "length"}, {})
-assert len(list_requests(reader, RequestFilter(finish_reason="stop")).items) == 1
+records = stored({"finish_reason": "stop"}, {"finish_reason": "length"}, {})
+assert len(list_requests(records, RequestFilter(finish_reason="stop")).items) == 1
 assert FilterParameters(finish_reason="length").to_filter().finish_reason == "length"
 assert selection(finish_reason="stop") == RequestFilter(finish_reason="stop")
 assert About(finish_reason="stop").finish_reason == "stop"

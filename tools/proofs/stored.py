@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from llm_metrics_proxy.analytics import Query, ask, sources_of
+from llm_metrics_proxy.analytics import Query, ask
+from llm_metrics_proxy.analytics.records import Records
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.metrics_service import to_row
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
@@ -18,15 +20,15 @@ def record(**facts: Any) -> RequestRecord:
     return RequestRecord(**{**head, "endpoint": "/v1/x", **facts})
 
 
-def stored(*facts: dict[str, Any]) -> SqliteReader:
+def stored(*facts: dict[str, Any]) -> Records:
     """A database with a record for each of these."""
     path = Path(tempfile.mkdtemp()) / "metrics.db"
     rows = [to_row(record(request_id=f"{at:032x}", **each)) for at, each in enumerate(facts)]
     SqliteStore(path).append(IngestBatch(rows=rows))
-    return SqliteReader(path)
+    return open_records(SqliteReader(path))
 
 
-def value(reader: SqliteReader, metric: str) -> Any:
+def value(records: Records, metric: str) -> Any:
     """A metric of all records."""
-    (row,) = ask(sources_of(reader), Query(metrics=(metric,)), datetime(2026, 1, 2, tzinfo=UTC)).rows
+    (row,) = ask(records.sources(), Query(metrics=(metric,)), datetime(2026, 1, 2, tzinfo=UTC)).rows
     return row.values[metric].value

@@ -20,6 +20,7 @@ export const FILTERS = [
   { name: "app", label: "table.app" },
   { name: "session_id", label: "table.session" },
   { name: "agent_id", label: "table.agent" },
+  { name: "host", label: "table.host" },
 ] as const;
 
 /** Of the table of requests; the first ten are shown at first. */
@@ -55,6 +56,7 @@ export const REQUEST_COLUMNS = [
   { name: "error_message", label: "table.message", unit: "", widthPx: 320 },
   { name: "session_id", label: "table.session", unit: "", widthPx: 150 },
   { name: "agent_id", label: "table.agent", unit: "", widthPx: 150 },
+  { name: "host", label: "table.host", unit: "", widthPx: 120 },
 ] as const;
 
 /** Metrics of requests. */
@@ -111,6 +113,7 @@ export const DIMENSIONS = [
   "session_id",
   "agent_id",
   "cache_miss_reason",
+  "host",
   "prompt_length",
   "completion_length",
   "hour_of_day",

@@ -39,8 +39,8 @@ export function useTail(parameters: Parameters_, running: boolean): Tail {
     });
     source.addEventListener("record", (event: MessageEvent<string>) => waiting.current.push(JSON.parse(event.data) as TailRow));
     source.addEventListener("skipped", (event: MessageEvent<string>) => {
-      const { records, after, through } = JSON.parse(event.data) as { records: number | null; after: number; through: number };
-      setSkipped((before) => before + (records ?? through - after));
+      const { records, arrived } = JSON.parse(event.data) as { records: number | null; arrived: number };
+      setSkipped((before) => before + (records ?? arrived));
     });
     const timer = setInterval(() => {
       const arrived = waiting.current;

@@ -41,7 +41,6 @@ export interface Answer {
   readonly source: "records" | "rollups" | "both";
   readonly relative_error: number;
   readonly records: number;
-  readonly older_records: Readonly<Record<string, number>>;
   readonly columns: readonly Column[];
   readonly rows: readonly Row[];
 }

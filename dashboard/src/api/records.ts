@@ -5,7 +5,7 @@ import { useEffect, useMemo, useState } from "react";
 import { useView } from "../app/view";
 import { formatRange, instants } from "../state/range";
 import { filtersOf } from "../state/search";
-import { MOST_ROWS } from "../state/tail";
+import { keyOf, MOST_ROWS } from "../state/tail";
 import { get } from "./client";
 import { useTail } from "./live";
 import type { components } from "./schema";
@@ -47,8 +47,8 @@ export function useRecords() {
     if (cut && !whole) return tail.rows as readonly Record_[];
     const stored = (pages.data?.pages ?? []).flatMap((page) => page.items as unknown as Record_[]);
     if (tail.rows.length === 0 || whole) return stored;
-    const ids = new Set(tail.rows.map((row) => row.id));
-    return [...(tail.rows as readonly Record_[]), ...stored.filter((row) => !ids.has(Number(row["id"])))];
+    const there = new Set(tail.rows.map(keyOf));
+    return [...(tail.rows as readonly Record_[]), ...stored.filter((row) => !there.has(keyOf(row)))];
   }, [pages.data, tail.rows, cut, whole]);
   return { pages, rows, connected: tail.connected, skipped: whole ? 0 : tail.skipped, cut: cut && !whole, selection };
 }

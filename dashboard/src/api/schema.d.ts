@@ -98,7 +98,7 @@ export interface paths {
         };
         /**
          * Records as a file: JSON lines, CSV or Parquet, of any size
-         * @description Every selected record once, in the order of arrival: those that are there when the answer begins. A record that a migration changes meanwhile comes as it was before or as it is after, and its `app_version` says which. An answer that cannot be completed is broken off, without the end of its chunked body. `csv`: RFC 4180; a missing value is nothing, an empty text `""`; a text that a spreadsheet would take for a formula has an apostrophe in front. `parquet`: typed columns, their units in the fields' metadata.
+         * @description Every selected record once, in the order of `arrival`, host by host: those that are there when the answer begins. A record that is changed meanwhile comes as it was before or as it is after, and its `app_version` says which. An answer that cannot be completed is broken off, without the end of its chunked body. `csv`: RFC 4180; a missing value is nothing, an empty text `""`; a text that a spreadsheet would take for a formula has an apostrophe in front. `parquet`: typed columns, their units in the fields' metadata.
          */
         get: operations["read_export_api_v1_export_get"];
         put?: never;
@@ -135,7 +135,7 @@ export interface paths {
         };
         /**
          * New records and running totals, as they arrive
-         * @description Server-sent events. `start` (`LiveStart`) comes first; `record` (`RequestItem`, its event id is the record's id) for each new record; `totals` (`LiveTotals`) whenever they change, over every record since the stream began; `skipped` (`LiveSkipped`) where more than 100 arrived within 0.25 s: the newest are sent; `problem` (`LiveProblem`) while the database cannot be read. A comment is sent where nothing else was for 10 s. With Last-Event-ID the stream goes on after that record. A client that takes too little is dropped, and can go on in that way.
+         * @description Server-sent events. `start` (`LiveStart`) comes first; `record` (`RequestItem`) for each new record; `totals` (`LiveTotals`) whenever they change, over every record since the stream began; `skipped` (`LiveSkipped`) where more than 100 arrived within 0.25 s: the newest are sent; `problem` (`LiveProblem`) while the database cannot be read. A comment is sent where nothing else was for 10 s. The id of an event `record` is its `arrival`; where several hosts record, it says how far each of them has been seen. With Last-Event-ID the stream goes on after that event. A client that takes too little is dropped, and can go on in that way.
          */
         get: operations["read_live_api_v1_live_get"];
         put?: never;
@@ -234,15 +234,15 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/requests/{id}": {
+    "/api/v1/requests/{request_id}": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** One record, by its id or its request_id */
-        get: operations["read_request_api_v1_requests__id__get"];
+        /** One record, by its request_id or its arrival */
+        get: operations["read_request_api_v1_requests__request_id__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -404,6 +404,8 @@ export interface components {
             backend_name: string | null;
             /** @default null */
             endpoint: string | null;
+            /** @default null */
+            host: string | null;
             /** @default null */
             model: string | null;
             /** @default null */
@@ -589,6 +591,7 @@ export interface components {
              *       "error_category": null,
              *       "error_phase": null,
              *       "error_type": null,
+             *       "host": null,
              *       "model": null,
              *       "origin": null,
              *       "outcome": null,
@@ -654,11 +657,10 @@ export interface components {
             further_errors: {
                 [key: string]: number;
             };
+            /** @default null */
+            history: components["schemas"]["History"] | null;
             last_timestamp: string | null;
             models: components["schemas"]["ModelCount"][];
-            older_records: {
-                [key: string]: number;
-            };
             phases: components["schemas"]["PhaseCount"][];
             pruned_before: string | null;
             requests: number;
@@ -670,15 +672,16 @@ export interface components {
         };
         /**
          * Example
-         * @description One error; ``message`` is cut to ``MAX_MESSAGE_CHARS``. The whole record is at /api/v1/requests/{id}.
+         * @description One error; ``message`` is cut to ``MAX_MESSAGE_CHARS``. The whole record is at /api/v1/requests/{request_id}.
          */
         Example: {
+            arrival: number;
             backend: string | null;
             backend_name: string | null;
             error_category: string | null;
             error_phase: string | null;
             error_type: string | null;
-            id: number;
+            host: string | null;
             message: string | null;
             model: string | null;
             outcome: string | null;
@@ -739,6 +742,8 @@ export interface components {
             /** @default 0 */
             readers_refused: number;
             reasons: string[];
+            /** @default null */
+            shipping: components["schemas"]["ShippingHealth"] | null;
             status: string;
             workers: components["schemas"]["WorkerHealth"][];
         };
@@ -752,10 +757,9 @@ export interface components {
             cells: (components["schemas"]["Measured"] | null)[][];
             columns: components["schemas"]["Column"][];
             end: string | null;
+            /** @default null */
+            history: components["schemas"]["History"] | null;
             left_out: number;
-            older_records: {
-                [key: string]: number;
-            };
             /** @default null */
             pruned_before: string | null;
             query: components["schemas"]["HeatmapQuery"];
@@ -788,6 +792,7 @@ export interface components {
              *       "error_category": null,
              *       "error_phase": null,
              *       "error_type": null,
+             *       "host": null,
              *       "model": null,
              *       "origin": null,
              *       "outcome": null,
@@ -828,14 +833,13 @@ export interface components {
             bins: components["schemas"]["Bin"][];
             coverage: number | null;
             end: string | null;
+            /** @default null */
+            history: components["schemas"]["History"] | null;
             max: number | null;
             mean: number | null;
             meaning: string;
             min: number | null;
             n: number;
-            older_records: {
-                [key: string]: number;
-            };
             percentiles: {
                 [key: string]: number | null;
             };
@@ -847,6 +851,18 @@ export interface components {
             source: string;
             start: string | null;
             unit: string;
+        };
+        /**
+         * History
+         * @description Older records that no answer counts yet.
+         */
+        History: {
+            carried: number;
+            complete_from: string | null;
+            records: number;
+            share: number;
+            stopped: string | null;
+            text: string;
         };
         /**
          * IngestionHealth
@@ -885,21 +901,23 @@ export interface components {
         };
         /**
          * LiveSkipped
-         * @description Event ``skipped``: selected records with ``after`` < id <= ``through`` were too many to be sent.
+         * @description Event ``skipped``: of the selected records that arrived after ``after`` and up to ``through``, as ids of events
+         *         say it, these were too many to be sent.
          */
         LiveSkipped: {
-            after: number;
+            after: string;
+            arrived: number;
             records: number | null;
-            through: number;
+            through: string;
         };
         /**
          * LiveStart
-         * @description The first event, ``start``. Records with greater ids than ``newest_id`` follow as they arrive.
+         * @description The first event, ``start``. Records that arrive after those of ``newest`` follow.
          */
         LiveStart: {
             app_version: string;
             filter: components["schemas"]["RequestFilter"];
-            newest_id: number;
+            newest: string;
         };
         /**
          * LiveTokens
@@ -960,6 +978,7 @@ export interface components {
             detail: string;
             done: number;
             eta_s: number | null;
+            history: components["schemas"]["History"] | null;
             lock_holder_pid: number | null;
             paused_until: string | null;
             per_s: number | null;
@@ -974,7 +993,7 @@ export interface components {
         };
         /**
          * MigrationRun
-         * @description One run over the records. ``state``: migrating, verifying, undoing, done, undone, rolled_back.
+         * @description One run over the records. ``state``: migrating, verifying, taking_back, undoing, done, undone, rolled_back.
          */
         MigrationRun: {
             app_version: string;
@@ -990,6 +1009,9 @@ export interface components {
             };
             gaps: components["schemas"]["GapCount"][];
             id: number;
+            in_place: boolean;
+            kept_table: string | null;
+            kept_until: string | null;
             largest_lock_ms: number;
             records_changed: number;
             records_per_s: number | null;
@@ -997,6 +1019,9 @@ export interface components {
             started_at: string;
             state: string;
             to_version: string;
+            unfit: {
+                [key: string]: number;
+            };
             versions: string[];
         };
         /**
@@ -1069,6 +1094,7 @@ export interface components {
              *       "error_category": null,
              *       "error_phase": null,
              *       "error_type": null,
+             *       "host": null,
              *       "model": null,
              *       "origin": null,
              *       "outcome": null,
@@ -1148,9 +1174,8 @@ export interface components {
             figures: components["schemas"]["Figure"][];
             filter: components["schemas"]["RequestFilter"];
             generated_at: string;
-            older_records: {
-                [key: string]: number;
-            };
+            /** @default null */
+            history: components["schemas"]["History"] | null;
             previous_start: string | null;
             /** @default null */
             pruned_before: string | null;
@@ -1168,7 +1193,7 @@ export interface components {
          * @description Records that meet every condition that is set; ``None`` sets none. Raises ``QueryError`` if none could.
          *
          *         ``start`` is inclusive, ``end`` exclusive, so that neighbouring ranges share no record. A naive time is UTC. The
-         *         ``app_version`` ``(none)`` means records without one. What has a list in ``WORDS`` must be on it. ``tag`` is
+         *         ``app_version`` ``NO_VALUE`` means records without one. What has a list in ``WORDS`` must be on it. ``tag`` is
          *         ``k=v``, or several that must all be there, separated by commas.
          */
         RequestFilter: {
@@ -1196,6 +1221,8 @@ export interface components {
             error_phase: string | null;
             /** @default null */
             error_type: string | null;
+            /** @default null */
+            host: string | null;
             /** @default null */
             model: string | null;
             /** @default null */
@@ -1237,6 +1264,8 @@ export interface components {
             app: string | null;
             /** @description version whose formulas calculated the derived columns */
             app_version: string | null;
+            /** @description number of the record on its host, in the order of arrival */
+            arrival: number;
             /** @description why attempts failed that were not the last, in order: name:error, separated by commas */
             attempt_errors: string | null;
             /** @description connections asked for; none if refused before any was */
@@ -1289,8 +1318,8 @@ export interface components {
             error_type_original: string | number | null;
             /** @description the server's word, of the first choice that gave one */
             finish_reason: string | null;
-            /** @description row number in the database, in the order of arrival */
-            id: number;
+            /** @description host whose proxy recorded it; none: a record from before 5.0.0 */
+            host: string | null;
             /** @description largest gap between two reads that carried content; streams only */
             inter_chunk_max_ms: number | null;
             /** @description the request asked for a stream */
@@ -1433,10 +1462,10 @@ export interface components {
             trace_id: string | null;
             /** @description the client's own trace is kept, by W3C traceparent's flag */
             trace_sampled: boolean | null;
-            /** @description only where columns hold what does not fit them (text or bytes for a number, an infinity), as records of other programs may: what is stored, as SQL writes it, by column; the column itself is null then and counts nowhere */
-            unfit_values?: {
+            /** @description what an older table held that does not fit its column here: a JSON object of SQL literals by column */
+            unfit_values: {
                 [key: string]: string;
-            };
+            } | null;
             /** @description upstream connection ready */
             upstream_acquired_ms: number | null;
             /** @description cost that the server itself reported */
@@ -1468,13 +1497,11 @@ export interface components {
         RequestPage: {
             /** @description version whose definitions this answer follows */
             app_version: string;
+            /** @description older records that are on no page yet; null: none is missing */
+            history: components["schemas"]["History"] | null;
             items: components["schemas"]["RequestItem"][];
             /** @description null on the last page */
             next_cursor: string | null;
-            /** @description records selected, on all pages, whose formulas were replaced since, by app_version; counted only while a migration is pending */
-            older_records: {
-                [key: string]: number;
-            };
         };
         /**
          * Result
@@ -1485,9 +1512,8 @@ export interface components {
             bucket: string | null;
             columns: components["schemas"]["Column"][];
             end: string | null;
-            older_records: {
-                [key: string]: number;
-            };
+            /** @default null */
+            history: components["schemas"]["History"] | null;
             previous_start: string | null;
             /** @default null */
             pruned_before: string | null;
@@ -1563,6 +1589,18 @@ export interface components {
             settings: components["schemas"]["SettingShown"][];
         };
         /**
+         * ShippingHealth
+         * @description How records get from the outbox, a part of the database file, to the store on the network.
+         */
+        ShippingHealth: {
+            away_since_unix_ms: number | null;
+            error: string | null;
+            last_shipped_unix_ms: number | null;
+            shipped_records: number;
+            waiting_bytes: number;
+            waiting_records: number;
+        };
+        /**
          * Slo
          * @description A request meets it if its value in ``column`` compares so with ``limit``; one without a value does not.
          */
@@ -1625,11 +1663,10 @@ export interface components {
             filter: components["schemas"]["RequestFilter"];
             first_timestamp: string | null;
             further_errors: number;
+            /** @default null */
+            history: components["schemas"]["History"] | null;
             last_timestamp: string | null;
             not_streamed: number;
-            older_records: {
-                [key: string]: number;
-            };
             outcomes: {
                 [key: string]: number;
             };
@@ -1776,7 +1813,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1830,6 +1867,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -1902,7 +1941,7 @@ export interface operations {
                      *         }
                      *       ],
                      *       "end": "2026-03-01T14:00:00Z",
-                     *       "older_records": {},
+                     *       "history": null,
                      *       "previous_start": null,
                      *       "pruned_before": null,
                      *       "query": {
@@ -1921,6 +1960,7 @@ export interface operations {
                      *           "error_category": null,
                      *           "error_phase": null,
                      *           "error_type": null,
+                     *           "host": null,
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
@@ -2026,7 +2066,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2080,6 +2120,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -2144,7 +2186,7 @@ export interface operations {
                      *         }
                      *       ],
                      *       "end": "2026-03-01T14:00:00Z",
-                     *       "older_records": {},
+                     *       "history": null,
                      *       "previous_start": "2026-03-01T10:00:00Z",
                      *       "pruned_before": null,
                      *       "query": {
@@ -2163,6 +2205,7 @@ export interface operations {
                      *           "error_category": null,
                      *           "error_phase": null,
                      *           "error_type": null,
+                     *           "host": null,
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
@@ -2247,7 +2290,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2301,6 +2344,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -2355,12 +2400,12 @@ export interface operations {
                      *       ],
                      *       "coverage": 1,
                      *       "end": "2026-03-01T14:00:00Z",
+                     *       "history": null,
                      *       "max": 1990,
                      *       "mean": 1240,
                      *       "meaning": "last byte handed to the client's socket; none if crashed",
                      *       "min": 710,
                      *       "n": 50,
-                     *       "older_records": {},
                      *       "percentiles": {
                      *         "p0.1": 711.28,
                      *         "p1": 722.8,
@@ -2389,6 +2434,7 @@ export interface operations {
                      *           "error_category": null,
                      *           "error_phase": null,
                      *           "error_type": null,
+                     *           "host": null,
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
@@ -2435,7 +2481,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2489,6 +2535,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -2554,12 +2602,13 @@ export interface operations {
                      *       "errors": 2,
                      *       "examples": [
                      *         {
+                     *           "arrival": 40,
                      *           "backend": "10.0.0.5:8000",
                      *           "backend_name": "gpu-1",
                      *           "error_category": "limit",
                      *           "error_phase": "before_first_token",
                      *           "error_type": "rate_limit",
-                     *           "id": 40,
+                     *           "host": "gpu-1",
                      *           "message": "Rate limit reached.",
                      *           "model": "llama3.1:8b",
                      *           "outcome": "upstream_error",
@@ -2582,6 +2631,7 @@ export interface operations {
                      *         "error_category": null,
                      *         "error_phase": null,
                      *         "error_type": null,
+                     *         "host": null,
                      *         "model": "llama3.1:8b",
                      *         "origin": null,
                      *         "outcome": null,
@@ -2600,6 +2650,7 @@ export interface operations {
                      *       },
                      *       "first_timestamp": "2026-03-01T12:00:00.104220Z",
                      *       "further_errors": {},
+                     *       "history": null,
                      *       "last_timestamp": "2026-03-01T12:00:59.918330Z",
                      *       "models": [
                      *         {
@@ -2609,7 +2660,6 @@ export interface operations {
                      *           "share": 0.05
                      *         }
                      *       ],
-                     *       "older_records": {},
                      *       "phases": [
                      *         {
                      *           "n": 1,
@@ -2691,7 +2741,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2745,6 +2795,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -2772,7 +2824,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The file; the header x-llm-metrics-app-version names the program's version. */
+            /** @description The file; the header x-llm-metrics-app-version names the program's version; while older records are not in it, x-llm-metrics-history says how many, as JSON like `history` in other answers. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2810,7 +2862,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2864,6 +2916,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -2952,8 +3006,8 @@ export interface operations {
                      *         }
                      *       ],
                      *       "end": "2026-03-01T14:00:00Z",
+                     *       "history": null,
                      *       "left_out": 0,
-                     *       "older_records": {},
                      *       "pruned_before": null,
                      *       "query": {
                      *         "bucket": "hour",
@@ -2970,6 +3024,7 @@ export interface operations {
                      *           "error_category": null,
                      *           "error_phase": null,
                      *           "error_type": null,
+                     *           "host": null,
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
@@ -3028,7 +3083,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3082,6 +3137,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -3096,8 +3153,8 @@ export interface operations {
                 cache_miss_reason?: string;
                 /** @description Whether the subscription's limits let it pass, in the server's words. */
                 quota_status?: string;
-                /** @description Begin after the record with this id; for clients that cannot send Last-Event-ID. */
-                last_event_id?: number;
+                /** @description Begin after the event with this id; for clients that cannot send Last-Event-ID. */
+                last_event_id?: string;
                 /** @description Else begin with the newest records, so many. */
                 replay?: number;
             };
@@ -3146,7 +3203,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3193,7 +3250,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3247,6 +3304,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -3321,7 +3380,7 @@ export interface operations {
                      *         }
                      *       ],
                      *       "end": "2026-03-01T14:00:00Z",
-                     *       "older_records": {},
+                     *       "history": null,
                      *       "previous_start": null,
                      *       "pruned_before": null,
                      *       "query": {
@@ -3340,6 +3399,7 @@ export interface operations {
                      *           "error_category": null,
                      *           "error_phase": null,
                      *           "error_type": null,
+                     *           "host": null,
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
@@ -3445,7 +3505,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3492,7 +3552,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3546,6 +3606,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -3600,7 +3662,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3654,6 +3716,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -3706,7 +3770,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3717,13 +3781,13 @@ export interface operations {
             };
         };
     };
-    read_request_api_v1_requests__id__get: {
+    read_request_api_v1_requests__request_id__get: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                /** @description The record's `id`, or its `request_id`. */
-                id: string;
+                /** @description The record's `request_id`, or its `arrival` where there is one host. */
+                request_id: string;
             };
             cookie?: never;
         };
@@ -3765,7 +3829,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3850,7 +3914,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3904,6 +3968,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -3952,7 +4018,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4006,6 +4072,8 @@ export interface operations {
                 trace_id?: string;
                 /** @description A tag `k=v`; several, separated by commas, must all be there. */
                 tag?: string;
+                /** @description The host whose proxy recorded it, exactly. */
+                host?: string;
                 /** @description The application that asked, exactly as recorded. */
                 app?: string;
                 /** @description The session that the request belongs to, exactly. */
@@ -4080,7 +4148,7 @@ export interface operations {
                      *         }
                      *       ],
                      *       "end": "2026-03-01T14:00:00Z",
-                     *       "older_records": {},
+                     *       "history": null,
                      *       "previous_start": null,
                      *       "pruned_before": null,
                      *       "query": {
@@ -4099,6 +4167,7 @@ export interface operations {
                      *           "error_category": null,
                      *           "error_phase": null,
                      *           "error_type": null,
+                     *           "host": null,
                      *           "model": null,
                      *           "origin": null,
                      *           "outcome": null,
@@ -4204,7 +4273,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4224,7 +4293,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description History, counts, migrations and notices. */
+            /** @description History, counts, migrations and notices. Nothing is counted while no records can be read. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4251,7 +4320,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After says when to ask again. */
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
             503: {
                 headers: {
                     [name: string]: unknown;

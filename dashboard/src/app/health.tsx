@@ -16,6 +16,7 @@ interface HealthAnswer {
   readonly status: string;
   readonly app_version: string;
   readonly reasons: readonly string[];
+  readonly migration: { readonly blocks_data: boolean } | null;
 }
 interface MigrationAnswer {
   readonly phase: string;
@@ -24,6 +25,7 @@ interface MigrationAnswer {
   readonly total: number;
   readonly percent: number | null;
   readonly problem: string | null;
+  readonly history: { readonly carried: number; readonly records: number; readonly complete_from: string | null; readonly stopped: string | null } | null;
 }
 
 const EVERY_MS = 5000;
@@ -43,7 +45,7 @@ function useStanding() {
   const known = slos.data !== undefined && alerts.data !== undefined && !found.waiting;
   const [text, tone]: readonly [Key, string] =
     health.error !== null ? ["health.down", "bad"] : unwell ? ["health.degraded", bad ? "bad" : "warn"] : known ? ["health.ok", "good"] : ["state.loading", ""];
-  const reasons = [...(health.data?.reasons ?? []), ...[slos.error, alerts.error].flatMap((error) => (error === null || health.error !== null ? [] : [error.message]))];
+  const reasons = [...(health.data?.reasons ?? []), ...[slos.error, alerts.error].flatMap((error) => (error === null || health.error !== null || health.data?.migration?.blocks_data === true ? [] : [error.message]))];
   return { health, found, text, tone, reasons };
 }
 
@@ -97,21 +99,32 @@ export function RenewedNote({ loaded }: { loaded: string }) {
 const MIGRATING_MS = 1000;
 const often = (last: MigrationAnswer | undefined) => (last === undefined || last.phase === "idle" ? EVERY_MS : MIGRATING_MS);
 
+/** While history is incomplete: what is in the numbers of this page, and from when on nothing is missing. */
+function useHistoryWords(history: MigrationAnswer["history"]) {
+  const { t, locale } = useSpeech();
+  const { zone } = useView();
+  if (history === null) return null;
+  const missing = count(history.records - history.carried, locale);
+  if (history.stopped !== null) return t("state.historyStopped", { missing, why: history.stopped });
+  const carried = { carried: count(history.carried, locale), records: count(history.records, locale) };
+  if (history.complete_from === null) return t("state.history", carried);
+  return t("state.historyFrom", { ...carried, time: moment(history.complete_from, locale, zone) });
+}
+
 export function MigrationNote() {
   const { t, locale } = useSpeech();
   const now = useFetched<MigrationAnswer>("/api/v1/migrations/current", {}, often);
   const data = now.data;
-  if (data === undefined || (data.phase === "idle" && data.problem === null)) return null;
+  const history = useHistoryWords(data?.history ?? null);
+  if (data === undefined || (data.phase === "idle" && data.problem === null && history === null)) return null;
+  const isBad = data.problem !== null || (data.history?.stopped ?? null) !== null;
+  const doing = data.phase === "idle" ? null : t("state.migrating", { phase: data.text || data.phase, done: count(data.done, locale), total: count(data.total, locale) });
   return (
-    <div className={data.problem === null ? "note" : "note bad"} role="status" data-phase={data.phase}>
-      {data.problem ?? t("state.migrating", { phase: data.text || data.phase, done: count(data.done, locale), total: count(data.total, locale) })}
+    <div className={isBad ? "note bad" : "note"} role="status" data-phase={data.phase}>
+      {[history, data.problem ?? doing].filter((words) => words !== null).map((words) => (
+        <p key={words}>{words}</p>
+      ))}
       {data.percent !== null && <progress max={100} value={data.percent} aria-label={data.phase} />}
     </div>
   );
-}
-
-export function MixedNote({ older }: { older: Readonly<Record<string, number>> }) {
-  const { t } = useSpeech();
-  const n = Object.values(older).reduce((sum, each) => sum + each, 0);
-  return n === 0 ? null : <span className="muted">{t("state.mixed", { count: n })}</span>;
 }

@@ -6,10 +6,16 @@ import type { Record_ } from "../api/records";
 import { useView } from "../app/view";
 import { rowMoment } from "../format/times";
 import { useSpeech } from "../i18n";
+import { keyOf } from "../state/tail";
 import type { RequestColumn } from "./request_columns";
 
 const ROW_PX = 33;
 const NEAR_THE_END = 20;
+
+const keyAt = (rows: readonly Record_[], index: number): string | number => {
+  const row = rows[index];
+  return row === undefined ? index : keyOf(row);
+};
 
 interface Props {
   readonly rows: readonly Record_[];
@@ -22,7 +28,7 @@ export function RequestTable({ rows, columns, onEnd }: Props) {
   const { t, locale } = useSpeech();
   const { change, zone } = useView();
   const box = useRef<HTMLDivElement>(null);
-  const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => box.current, estimateSize: () => ROW_PX, overscan: 12, getItemKey: (index) => Number(rows[index]?.["id"] ?? index) });
+  const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => box.current, estimateSize: () => ROW_PX, overscan: 12, getItemKey: (index) => keyAt(rows, index) });
   const items = virtual.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
   useEffect(() => {
@@ -65,7 +71,7 @@ export function RequestTable({ rows, columns, onEnd }: Props) {
                 {columns.map((column, index) => (
                   <span role="cell" key={column.name} className={cellClass(column)} title={String(row[column.name] ?? "")}>
                     {index === 0 ? (
-                      <button type="button" className="link" onClick={() => change({ id: String(row["request_id"] ?? row["id"]) })}>
+                      <button type="button" className="link" onClick={() => change({ id: String(row["request_id"] ?? row["arrival"]) })}>
                         {text(row, column)}
                       </button>
                     ) : (

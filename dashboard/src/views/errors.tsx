@@ -119,9 +119,9 @@ function Examples({ errors }: { errors: Errors }) {
           </thead>
           <tbody>
             {errors.examples.map((example) => (
-              <tr key={example.id}>
+              <tr key={`${example.host ?? ""}/${example.arrival}`}>
                 <td>
-                  <button type="button" className="link" onClick={() => change({ id: String(example.id) })}>
+                  <button type="button" className="link" onClick={() => change({ id: example.request_id ?? String(example.arrival) })}>
                     {moment(String(example.timestamp), locale, zone)}
                   </button>
                 </td>

@@ -2,7 +2,7 @@
 import { useCallback, useMemo } from "react";
 
 import { type Answer, type Cell, useAnswer, useBucket } from "../api/query";
-import { HealthLine, MixedNote } from "../app/health";
+import { HealthLine } from "../app/health";
 import { useView } from "../app/view";
 import type { Paint } from "../charts/chart";
 import { useAxes, useZoom } from "../charts/hooks";
@@ -42,7 +42,6 @@ function Figures() {
     <>
       <div className="bar">
         <HealthLine />
-        {totals.data !== undefined && <MixedNote older={totals.data.older_records} />}
       </div>
       <dl className="stats">
         {FIGURES.map(({ metric, good }) => (

@@ -14,7 +14,11 @@ import { copy, curl } from "../parts/copy";
 import { Loaded } from "../parts/states";
 import { waterfall } from "../state/waterfall";
 
-type RecordRow = Readonly<Record<string, string | number | boolean | null>>;
+type Value = string | number | boolean | null | Readonly<Record<string, string>>;
+type RecordRow = Readonly<Record<string, Value>>;
+
+/** What did not fit its column is an object: SQL literals by column. */
+const text = (value: Value): string => (value !== null && typeof value === "object" ? Object.entries(value).map(([column, literal]) => `${column} = ${literal}`).join(", ") : String(value));
 
 function Timeline({ record }: { record: RecordRow }) {
   const { t, locale } = useSpeech();
@@ -63,7 +67,7 @@ export default function RequestDetail({ id }: { id: string }) {
                   .map(([name, value]) => (
                     <tr key={name}>
                       <th scope="row">{name}</th>
-                      <td className="mono">{String(value)}</td>
+                      <td className="mono">{text(value)}</td>
                     </tr>
                   ))}
               </tbody>

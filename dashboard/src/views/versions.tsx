@@ -24,6 +24,7 @@ const RUN_COLUMNS: readonly (readonly [Key, boolean])[] = [
   ["versions.changed", true],
   ["versions.speed", true],
   ["versions.backup", false],
+  ["versions.kept", false],
 ];
 
 function Notices({ versions }: { versions: Versions }) {
@@ -80,6 +81,10 @@ function Runs({ versions }: { versions: Versions }) {
                     {run.busy_ms > 0 ? count(run.records_changed / (run.busy_ms / 1000), locale) : "–"} · {duration(run.busy_ms, locale)}
                   </td>
                   <td className="mono">{run.backup ?? "–"}</td>
+                  <td>
+                    <span className="mono">{run.kept_table ?? "–"}</span>
+                    {run.kept_until !== null && <span className="muted"> → {moment(run.kept_until, locale, zone)}</span>}
+                  </td>
                 </tr>
               ))}
             </tbody>

@@ -1,7 +1,6 @@
-"""Questions to the table of records: a query is a frozen value, compiled to SQL, answered by a frozen result.
+"""Questions about records: a query is a frozen value, answered by a frozen result.
 
-Metrics are defined once, in ``metrics``. Nothing here knows which store answers; it sees ``storage.base.Reader``.
-Imported by ``api`` and ``cli``.
+Metrics are defined once, in ``measures``. Nothing here knows which engine answers: it sees ``records.Records``.
 """
 
 from llm_metrics_proxy.analytics.answering import ask
@@ -10,16 +9,16 @@ from llm_metrics_proxy.analytics.error_answer import Errors
 from llm_metrics_proxy.analytics.errors import MAX_EXAMPLES, ErrorsQuery, read_errors
 from llm_metrics_proxy.analytics.filters import WORDS, RequestFilter, parse_time
 from llm_metrics_proxy.analytics.heatmap import Heatmap, HeatmapQuery, map_heat
-from llm_metrics_proxy.analytics.migrations import KnownMigration, MigrationRun, read_runs
+from llm_metrics_proxy.analytics.migrations import KnownMigration, MigrationRun
 from llm_metrics_proxy.analytics.notices import Notice, notices
 from llm_metrics_proxy.analytics.query import Query
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.analytics.requests import MAX_LIMIT, Page, get_request, list_requests
 from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.retry_advice import RetryAdvice
 from llm_metrics_proxy.analytics.slos import Slo, parse_slo
-from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.analytics.summary import CostSum, Distribution, ErrorCount, Summary, TokenSum, summarise
-from llm_metrics_proxy.analytics.versions import VERSION_HISTORY, VersionNote, older_records, records_by_version
+from llm_metrics_proxy.analytics.versions import VERSION_HISTORY, VersionNote, records_by_version
 
 __all__ = [
     "MAX_EXAMPLES",
@@ -40,6 +39,7 @@ __all__ = [
     "Notice",
     "Page",
     "Query",
+    "Records",
     "RequestFilter",
     "Result",
     "RetryAdvice",
@@ -53,12 +53,9 @@ __all__ = [
     "list_requests",
     "map_heat",
     "notices",
-    "older_records",
     "parse_slo",
     "parse_time",
     "read_errors",
-    "read_runs",
     "records_by_version",
-    "sources_of",
     "summarise",
 ]

@@ -13,7 +13,6 @@ from llm_metrics_proxy.analytics.ranking import rows_of
 from llm_metrics_proxy.analytics.result import Result, ResultColumn
 from llm_metrics_proxy.analytics.source import Source
 from llm_metrics_proxy.analytics.sources import pruned_before, source_for, whole_span
-from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
 _RECORDS_ARE_AS_FAST: Final = "the range has few records, or most of it is at its edges; records are as fast"
@@ -41,7 +40,6 @@ def ask(sources: Sequence[Source], query: Query, now: datetime) -> Result:
         source=source.name,
         relative_error=source.relative_error,
         records=sum(n for _, n in current.versions),
-        older_records=older_among(current.versions),
         columns=columns(query),
         rows=rows_of(
             planned.query,

@@ -11,13 +11,13 @@ import msgspec
 
 from llm_metrics_proxy.analytics.dimensions import BIN_EDGES
 from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.history import History
 from llm_metrics_proxy.analytics.measures import FIELDS
 from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.source import Source, SourceResult
 from llm_metrics_proxy.analytics.sources import pruned_before, source_for, whole_span
 from llm_metrics_proxy.analytics.suggestions import unknown
-from llm_metrics_proxy.analytics.versions import older_among
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
@@ -56,7 +56,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
     source: str  # records, rollups or both
     relative_error: float  # of percentiles; 0: exact
     records: int  # selected
-    older_records: dict[str, int]  # those whose formulas were replaced since
+    history: History | None = None  # older records that are not counted here yet; null: none is missing
     n: int  # records that have the value
     coverage: float | None  # n / records
     mean: float | None
@@ -87,7 +87,6 @@ def distribute(sources: Sequence[Source], query: DistributionQuery, now: datetim
         source=source.name,
         relative_error=source.relative_error,
         records=records,
-        older_records=older_among(of_all.versions),
         n=moments.n,
         coverage=moments.n / records if records else None,
         mean=moments.sum / moments.n if moments.sum is not None else None,

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.history import History
 from llm_metrics_proxy.analytics.retry_advice import RetryAdvice
 
 MAX_MESSAGE_CHARS: Final = 200
@@ -68,9 +69,10 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
-    """One error; ``message`` is cut to ``MAX_MESSAGE_CHARS``. The whole record is at /api/v1/requests/{id}."""
+    """One error; ``message`` is cut to ``MAX_MESSAGE_CHARS``. The whole record is at /api/v1/requests/{request_id}."""
 
-    id: int
+    arrival: int
+    host: str | None
     request_id: str | None
     timestamp: str | None
     model: str | None
@@ -98,7 +100,7 @@ class Errors(msgspec.Struct, frozen=True, kw_only=True):
     errors: int
     share: float | None  # errors / requests
     unclassified: int  # failed requests not in ``errors``: a migration has not classified them yet
-    older_records: dict[str, int]  # records selected, failed or not, whose formulas were replaced since
+    history: History | None = None  # older records that are not counted here yet; null: none is missing
     categories: list[CategoryCount]
     types: list[TypeCount]
     phases: list[PhaseCount]

@@ -30,16 +30,14 @@ from llm_metrics_proxy.analytics.error_answer import (
     PhaseCount,
     TypeCount,
 )
-from llm_metrics_proxy.analytics.filters import RequestFilter, where
-from llm_metrics_proxy.analytics.requests import newest
-from llm_metrics_proxy.analytics.retry_advice import LIMITED, MAX_LIMITED, advise
-from llm_metrics_proxy.analytics.rows import columns_there, described
+from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.records import Only, Records
+from llm_metrics_proxy.analytics.retry_advice import MAX_LIMITED, READ, advise
+from llm_metrics_proxy.analytics.rows import described, items_of
 from llm_metrics_proxy.analytics.source import Aggregates, Needs, QueryPlan, ResultGroup, Source, SourceResult
-from llm_metrics_proxy.analytics.sources import pruned_before, source_for, sources_of
-from llm_metrics_proxy.analytics.versions import older_among
+from llm_metrics_proxy.analytics.sources import pruned_before, source_for
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.storage.base import Reader
 from llm_metrics_proxy.wire.error_types import TAXONOMY
 
 MAX_EXAMPLES: Final = 100
@@ -51,7 +49,6 @@ WIDTHS_S: Final = (
     *(n * DAY_S for n in (1, 7, 28)),
 )  # what is longer still gets a multiple of the last
 _LATEST_S: Final = int(datetime.max.replace(tzinfo=UTC).timestamp())
-_WRONG: Final = "{error_category} IS NOT NULL"
 _ERRORS: Final = Needs(counts=frozenset({"errors"}))
 _WHOLE: Final = Needs(times=frozenset({"oldest", "newest", "first_s", "last_s"}))
 _TYPES: Final = Needs(counts=frozenset({"failed", "errors"}), times=frozenset({"newest_error"}))
@@ -84,9 +81,9 @@ def width_for(oldest_s: int, newest_s: int) -> int:
     return longest_s * -(-(newest_s - oldest_s) // (longest_s * (MAX_BUCKETS - 1)))
 
 
-def read_errors(reader: Reader, query: ErrorsQuery) -> Errors:
+def read_errors(records: Records, query: ErrorsQuery) -> Errors:
     """Raises ``StoreError``."""
-    selection, sources = query.filter, sources_of(reader)
+    selection, sources = query.filter, records.sources()
     range_ = QueryPlan(filter=selection, needs=_WHOLE, by_version=False)
     plans = [
         QueryPlan(filter=selection, group_by=names, needs=needs, most_errors=most, adds_up_with=_ALL_LISTS)
@@ -98,7 +95,7 @@ def read_errors(reader: Reader, query: ErrorsQuery) -> Errors:
         source = sources[-1]
         times = _times(source, range_)
     width_s, buckets = _buckets(times.get("first_s"), times.get("last_s"))
-    in_time = QueryPlan(filter=selection, group_by=("time",), needs=_ERRORS, buckets=buckets, parse_times=True)
+    in_time = QueryPlan(filter=selection, group_by=("time",), needs=_ERRORS, buckets=buckets)
     by_bucket, by_type, by_phase, by_model, by_backend = source.read([in_time, *plans])  # numbers first: they sort fast
     requests, errors = (sum(group.count(name) for _, group in by_type.groups) for name in ("requests", "errors"))
     types = _ranked(by_type)
@@ -116,10 +113,8 @@ def read_errors(reader: Reader, query: ErrorsQuery) -> Errors:
             for (name, address), group in _ranked(by_backend)
         ],
     }
-    shown = {name: found[:MAX_GROUPS] for name, found in counted.items()}
+    shown: dict[str, Any] = {name: found[:MAX_GROUPS] for name, found in counted.items()}
     further = {name: errors - sum(one.n for one in found) for name, found in shown.items()}
-    clause, names = where(selection), columns_there(reader)
-    wrong, limited = (clause.also(condition.format(**names)) for condition in (_WRONG, LIMITED))
     return Errors(
         app_version=APP_VERSION,
         filter=selection,
@@ -131,14 +126,20 @@ def read_errors(reader: Reader, query: ErrorsQuery) -> Errors:
         errors=errors,
         share=_share(errors, requests),
         unclassified=sum(group.count("failed") for (category, _), group in by_type.groups if category is None),
-        older_records=older_among(by_type.versions),
         **shown,
         further_errors={name: n for name, n in further.items() if n},
         bucket_s=width_s,
         buckets=_in_time(buckets, by_bucket),
-        retry=advise(newest(reader, limited, MAX_LIMITED)),
-        examples=[_example(record) for record in newest(reader, wrong, query.examples)] if query.examples else [],
+        retry=advise(_newest(records, selection, READ, MAX_LIMITED, Only.LIMITED)),
+        examples=[_example(one) for one in _newest(records, selection, _SHOWN, query.examples, Only.ERRORS)],
     )
+
+
+def _newest(
+    records: Records, selection: RequestFilter, names: Sequence[str], limit: int, only: Only
+) -> list[dict[str, Any]]:
+    item = items_of(names)
+    return [item(row) for row in records.page(selection, names, None, limit, only)] if limit else []
 
 
 def _times(source: Source, plan: QueryPlan) -> Mapping[str, Any]:
@@ -205,6 +206,9 @@ def _type_count(one: ResultGroup, result: SourceResult, requests: int) -> TypeCo
         meaning=explained.meaning if explained else None,
         advice=explained.advice if explained else None,
     )
+
+
+_SHOWN: Final = ("error_message", *(name for name in Example.__struct_fields__ if name != "message"))
 
 
 def _example(record: Mapping[str, Any]) -> Example:

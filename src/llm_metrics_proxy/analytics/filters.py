@@ -1,18 +1,17 @@
-"""Which records a question is about: a frozen value, and its compilation to a WHERE clause."""
+"""Which records a question is about: a frozen value."""
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from llm_metrics_proxy.analytics.rows import NO_VALUE
 from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.record import REGISTRY
-from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.wire.error_types import CATEGORIES, OUTCOMES, PHASES, TAXONOMY
 
+NO_VALUE: Final = "(none)"  # of app_version: records without one
 # Conditions whose words are ours: another word would select nothing, and look like "there was no such error".
 WORDS: Final[dict[str, tuple[str, ...]]] = {
     "outcome": OUTCOMES,
@@ -65,7 +64,7 @@ class RequestFilter(_Conditions, frozen=True, kw_only=True, forbid_unknown_field
     """Records that meet every condition that is set; ``None`` sets none. Raises ``QueryError`` if none could.
 
     ``start`` is inclusive, ``end`` exclusive, so that neighbouring ranges share no record. A naive time is UTC. The
-    ``app_version`` ``(none)`` means records without one. What has a list in ``WORDS`` must be on it. ``tag`` is
+    ``app_version`` ``NO_VALUE`` means records without one. What has a list in ``WORDS`` must be on it. ``tag`` is
     ``k=v``, or several that must all be there, separated by commas.
     """
 
@@ -89,55 +88,6 @@ class RequestFilter(_Conditions, frozen=True, kw_only=True, forbid_unknown_field
 def tags_in(text: str) -> list[str]:
     """The tags of a filter, as the column holds each."""
     return [tag.strip() for tag in text.split(",")]
-
-
-class Clause(NamedTuple):
-    """`` WHERE …`` (or nothing) and the values of its placeholders."""
-
-    sql: str
-    parameters: tuple[SqlValue, ...]
-
-    def also(self, condition: str, *parameters: SqlValue) -> "Clause":
-        """This clause with one more condition."""
-        joined = f"{self.sql} AND {condition}" if self.sql else f" WHERE {condition}"
-        return Clause(joined, self.parameters + parameters)
-
-
-# An adopted file may hold any timestamp: numbers are not times, and SQLite would read '12' as a Julian day. In
-# one whose column is of numbers, what it is compared with must not look like a number: see ``storage.affinity``.
-READABLE: Final = (
-    "timestamp >= '1970-' AND timestamp < '9999-' AND timestamp GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
-)
-UNIX_S: Final = f"iif({READABLE}, unixepoch(timestamp), NULL)"
-# SQLite puts numbers before and bytes behind all texts, so a range that is open to one side is closed there to what
-# does not begin as a time does.
-_CONDITIONS: Final = {  # field of RequestFilter -> condition with one placeholder
-    "start": "timestamp >= ? AND timestamp < ':'",
-    "end": "timestamp < ? AND timestamp >= '0000-'",
-    **{name: f"{column.name} = ?" for name, column in FILTERED.items() if name != "tag"},
-}
-_HAS_TAG: Final = "instr(',' || tags || ',', ',' || ? || ',') > 0"
-
-
-def where(selection: RequestFilter) -> Clause:
-    """Compile a filter. Values only ever travel as parameters."""
-    clause = Clause("", ())
-    for field, condition in _CONDITIONS.items():
-        value = getattr(selection, field)
-        if field == "app_version" and value == NO_VALUE:
-            clause = clause.also("app_version IS NULL")
-        elif value is not None:
-            clause = clause.also(condition, _stored(value))
-    for tag in tags_in(selection.tag) if selection.tag is not None else ():
-        clause = clause.also(_HAS_TAG, tag)
-    return clause
-
-
-def _stored(value: datetime | bool | int | str) -> SqlValue:
-    """A filter's value as the column holds it."""
-    if isinstance(value, datetime):
-        return stored_time(value)
-    return int(value) if isinstance(value, bool) else value
 
 
 def aware(moment: datetime) -> datetime:

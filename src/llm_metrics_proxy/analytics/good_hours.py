@@ -1,29 +1,25 @@
 """How many requests of a long window were good, measured again and again without reading them again.
 
 Whether a request met an SLO is not rolled up, because anybody sets objectives. So its watcher keeps, in memory, how
-many there were and how many were good in each hour, and adds what was stored since, which is found by id. Only the two
-pieces of the window that are not whole hours are read each time. Whenever stored records change, the epoch of the
-roll-ups does (``storage.rollup_state``), and everything is counted again.
+many there were and how many were good in each hour, and adds what was stored since, which is found by arrival. Only
+the two pieces of the window that are not whole hours are read each time. Whenever stored records change, so does their
+epoch (``records.Records.epoch``), and everything is counted again.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.calendar import TimeBucket
 from llm_metrics_proxy.analytics.filters import RequestFilter, aware
-from llm_metrics_proxy.analytics.records_source import RecordsSource
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.analytics.slos import Slo
 from llm_metrics_proxy.analytics.source import Needs, QueryPlan, SourceResult
-from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
-from llm_metrics_proxy.storage.base import Reader, Snapshot
 
 _HOUR: Final = timedelta(hours=1)
-_TABLE_THERE: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'rollup_state'"
-_NEWEST: Final = "SELECT coalesce(max(id), 0) FROM completion_requests"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _GOOD: Final = Needs(counts=frozenset({"good"}))
 
 
@@ -42,15 +38,15 @@ class _Kept:
     """Whole hours from ``since`` to ``until``, over the records up to ``cursor``."""
 
     def __init__(self, epoch: int, since: datetime) -> None:
-        self.epoch, self.since, self.until, self.cursor = epoch, since, since, 0
+        self.epoch, self.since, self.until, self.cursor = epoch, since, since, Arrivals()
         self.hours: dict[datetime, GoodCount] = {}
 
 
 class GoodHours:
     """For one thread: one watcher's memory of its objectives."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, records: Records) -> None:
+        self._records = records
         self._kept: dict[tuple[RequestFilter, tuple[Slo, ...]], _Kept] = {}
 
     def measure(self, selection: RequestFilter, slos: tuple[Slo, ...]) -> GoodCount:
@@ -59,15 +55,14 @@ class GoodHours:
         assert selection.end is not None
         start, end = aware(selection.start), aware(selection.end)
         timeless: RequestFilter = replace(selection, start=None, end=None)
-        with self._reader.snapshot() as now:
-            state = RollupState.of(now.query(READ_STATE)) if now.query(_TABLE_THERE) else None
+        with self._records.moment() as now:
             first, last = _next_hour(start), _hour_of(end)
-            if state is not None and state.kept_before > NOTHING:  # of pruned days, what is left
-                first = max(first, _EPOCH + timedelta(seconds=state.kept_before))
-            if state is None or first >= last:
+            if (kept_from := now.kept_from()) is not None:  # of pruned days, what is left
+                first = max(first, kept_from)
+            if first >= last:
                 return _total(now, [_plan(timeless, slos, start, end)])
             edges = [_plan(timeless, slos, start, first), _plan(timeless, slos, last, end)]
-            kept = self._followed(now, (timeless, slos), state.epoch, first, last)
+            kept = self._followed(now, (timeless, slos), first, last)
             found = _total(now, edges)
         for hour, counted in kept.hours.items():
             if first <= hour < last:
@@ -75,17 +70,18 @@ class GoodHours:
         return found
 
     def _followed(
-        self, now: Snapshot, key: tuple[RequestFilter, tuple[Slo, ...]], epoch: int, first: datetime, last: datetime
+        self, now: Records, key: tuple[RequestFilter, tuple[Slo, ...]], first: datetime, last: datetime
     ) -> _Kept:
-        ((newest,),) = now.query(_NEWEST)
+        epoch, newest = now.epoch(), now.newest()
         kept = self._kept.get(key)
-        if kept is None or kept.epoch != epoch or kept.since > first or newest < kept.cursor:
+        if kept is None or kept.epoch != epoch or kept.since > first or kept.cursor.is_ahead_of(newest):
             kept = _Kept(epoch, first)
         self._kept[key] = kept
         plans = []
-        if newest > kept.cursor:  # what came since, in hours that were counted before
-            plans.append(_plan(*key, first, kept.until, (kept.cursor, newest)))
-        plans.append(_plan(*key, max(first, kept.until), last, by_hour=True))
+        if newest.is_ahead_of(kept.cursor):  # what came since, in hours that were counted before
+            plans.append(_plan(*key, first, kept.until, ArrivalRange(kept.cursor, newest)))
+        # what comes meanwhile, where that is seen, is counted next time
+        plans.append(_plan(*key, max(first, kept.until), last, ArrivalRange(Arrivals(), newest)))
         for plan, result in _read(now, plans):
             for (place,), group in result.groups:
                 hour = plan.buckets[place].start
@@ -101,14 +97,12 @@ def _plan(
     slos: tuple[Slo, ...],
     start: datetime,
     end: datetime,
-    ids: tuple[int, int] | None = None,
-    *,
-    by_hour: bool = False,
+    arrived: ArrivalRange | None = None,
 ) -> QueryPlan | None:
-    """Of the records that began in a piece of time; ``None`` if there is no time in it."""
+    """Of the records that began in a piece of time, those of a range by hour; ``None`` if there is no time in it."""
     if start >= end:
         return None
-    hours = (end - start) // _HOUR if by_hour or ids else 0
+    hours = (end - start) // _HOUR if arrived is not None else 0
     starts = (start + number * _HOUR for number in range(hours))
     return QueryPlan(
         filter=replace(timeless, start=start, end=end),
@@ -116,17 +110,17 @@ def _plan(
         needs=_GOOD,
         buckets=tuple(TimeBucket(hour, ((hour, hour + _HOUR),)) for hour in starts),
         slos=slos,
-        ids=ids,
+        arrived=arrived,
         by_version=False,
     )
 
 
-def _read(now: Snapshot, plans: Iterable[QueryPlan | None]) -> Iterable[tuple[QueryPlan, SourceResult]]:
+def _read(now: Records, plans: Iterable[QueryPlan | None]) -> Iterable[tuple[QueryPlan, SourceResult]]:
     asked = [plan for plan in plans if plan is not None]
-    return zip(asked, RecordsSource(now).read(asked), strict=True) if asked else ()
+    return zip(asked, now.sources()[-1].read(asked), strict=True) if asked else ()
 
 
-def _total(now: Snapshot, plans: Iterable[QueryPlan | None]) -> GoodCount:
+def _total(now: Records, plans: Iterable[QueryPlan | None]) -> GoodCount:
     groups = [group for _, result in _read(now, plans) for _, group in result.groups]
     return GoodCount(*(sum(group.count(name) for group in groups) for name in ("requests", "good")))
 

@@ -10,6 +10,7 @@ import msgspec
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.dimensions import dimension, has_order
 from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.history import History
 from llm_metrics_proxy.analytics.query import MAX_ROWS, Query
 from llm_metrics_proxy.analytics.result import Key, Measured, ResultColumn, ResultRow
 from llm_metrics_proxy.analytics.slos import Slo
@@ -75,7 +76,7 @@ class Heatmap(msgspec.Struct, frozen=True, kw_only=True):
     relative_error: float  # of percentiles; 0: exact
     records: int  # selected
     left_out: int  # records in no cell, as the limit left no room for their line
-    older_records: dict[str, int]  # those whose formulas were replaced since
+    history: History | None = None  # older records that are not counted here yet; null: none is missing
     columns: list[ResultColumn]  # y, x, metric
     x: list[Key]
     y: list[Key]
@@ -100,7 +101,6 @@ def map_heat(sources: Sequence[Source], query: HeatmapQuery, now: datetime) -> H
         relative_error=result.relative_error,
         records=result.records,
         left_out=result.records - sum(of[key]["requests"].n for key in shown),
-        older_records=result.older_records,
         columns=result.columns[:3],
         x=x,
         y=y,

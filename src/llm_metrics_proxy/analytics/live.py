@@ -1,22 +1,22 @@
 """What arrived since the last look: the records themselves, as many as a person can follow, and sums over all of them.
 
-A record is stored when its request ends, and gets the next id. So ids are the order of arrival, and a look begins
-where the last one ended. What a look costs is bounded: of many records the newest ``limit`` are read in full and the
-others only added up, inside SQLite. Twenty thousand a second would otherwise be turned into text for nobody.
+A record is stored when its request ends, and gets its host's next arrival, so a look begins where the last one ended.
+What a look costs is bounded: of many records the newest ``limit`` are read in full and the others only added up, inside
+the engine. Twenty thousand a second would otherwise be turned into text for nobody.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
-from llm_metrics_proxy.analytics.filters import RequestFilter, where
+from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
+from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.metrics import COST, TOKEN_SUMS
-from llm_metrics_proxy.analytics.records_source import RecordsSource
-from llm_metrics_proxy.analytics.rows import columns_there, item, read, whole_table
+from llm_metrics_proxy.analytics.records import Records
+from llm_metrics_proxy.analytics.rows import item
 from llm_metrics_proxy.analytics.source import ColumnStats, Needs, QueryPlan
 from llm_metrics_proxy.record import ALL_COLUMNS
-from llm_metrics_proxy.storage.base import Reader
 
-LOOK_BACK_IDS: Final = 50_000  # how far a search for earlier records goes: some 25 ms
+LOOK_BACK: Final = 50_000  # records of a host: how far a search for earlier ones goes; some 25 ms
 _Number = TypeVar("_Number", int, float)
 _NAMES: Final = tuple(metric.name for metric in TOKEN_SUMS)
 _SUMS: Final = Needs(counts=frozenset({"succeeded", "failed"}), moments=frozenset((*_NAMES, COST.name)))
@@ -56,45 +56,36 @@ def _added(one: _Number | None, other: _Number | None) -> _Number | None:
 
 
 class Arrived(NamedTuple):
-    """The selected records with ``after`` < id <= ``through``; of more than the limit, ``records`` are the newest.
+    """The selected records of the range ``within``; of more than the limit, ``records`` are the newest.
 
     ``records``: as ``rows.item`` shows them, in the order of arrival. ``sums`` are over all of them.
     """
 
-    after: int
-    through: int
+    within: ArrivalRange
     records: list[dict[str, Any]]
     sums: Sums
 
 
-def newest_id(reader: Reader) -> int:
-    """0 if there is no record. Raises ``StoreError``."""
-    return int(reader.query("SELECT coalesce(max(id), 0) FROM completion_requests")[0][0])
-
-
-def arrived(reader: Reader, selection: RequestFilter, after: int, through: int, limit: int) -> Arrived:
+def arrived(records: Records, selection: RequestFilter, within: ArrivalRange, limit: int) -> Arrived:
     """Raises ``StoreError``."""
-    plan = QueryPlan(filter=selection, needs=_SUMS, ids=(after, through), by_version=False)
-    ((((_, found),), *_),) = RecordsSource(reader).read([plan])
+    plan = QueryPlan(filter=selection, needs=_SUMS, arrived=within, by_version=False)
+    ((((_, found),), *_),) = records.sources()[-1].read([plan])
     requests, succeeded, failed = (found.count(name) for name in ("requests", "succeeded", "failed"))
     tokens = {name: _sum(found.moments(name)) for name in _NAMES}
     sums = Sums(requests, succeeded, failed, tokens, _sum(found.moments(COST.name)))
-    return Arrived(after, through, _newest(reader, selection, after, through, limit) if requests else [], sums)
+    return Arrived(within, _newest(records, selection, within, limit) if requests and limit else [], sums)
 
 
 def _sum(stats: ColumnStats) -> tuple[int, Any]:
     return stats.n, stats.sum
 
 
-def earlier(reader: Reader, selection: RequestFilter, through: int, limit: int) -> list[dict[str, Any]]:
-    """The newest ``limit`` selected records up to id ``through``, in the order of arrival; sought among the last
-    ``LOOK_BACK_IDS`` only, so that a rare model does not cost a walk over all records. Raises ``StoreError``."""
-    return _newest(reader, selection, through - LOOK_BACK_IDS, through, limit)
+def earlier(records: Records, selection: RequestFilter, through: Arrivals, limit: int) -> list[dict[str, Any]]:
+    """The newest ``limit`` selected records up to ``through``, in the order of arrival; sought among the last
+    ``LOOK_BACK`` of each host only, so that a rare model does not cost a walk over all records. Raises ``StoreError``.
+    """
+    return _newest(records, selection, ArrivalRange(through.less(LOOK_BACK), through), limit)
 
 
-def _newest(reader: Reader, selection: RequestFilter, after: int, through: int, limit: int) -> list[dict[str, Any]]:
-    clause = where(selection).also("id > ? AND id <= ?", after, through)
-    table = whole_table(columns_there(reader), "NOT INDEXED")  # along the ids
-    sql = f"SELECT {', '.join(ALL_COLUMNS)} FROM {table}{clause.sql} ORDER BY id DESC LIMIT ?"  # noqa: S608 -- ours
-    rows = read(reader, sql, (*clause.parameters, limit), columns=len(ALL_COLUMNS))
-    return [item(row) for row in rows[::-1]]
+def _newest(records: Records, selection: RequestFilter, within: ArrivalRange, limit: int) -> list[dict[str, Any]]:
+    return [item(row) for row in records.arrived(selection, ALL_COLUMNS, within, limit, newest=True)]

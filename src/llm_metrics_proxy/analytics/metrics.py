@@ -1,4 +1,4 @@
-"""The columns that can be measured, by what is made of them; their ``sql`` is the value of one record, or NULL.
+"""The columns that can be measured, by what is made of them.
 
 They are taken from the registry in ``record``: a new column of one of these kinds is a metric without a line here.
 """
@@ -6,7 +6,7 @@ They are taken from the registry in ``record``: a new column of one of these kin
 from typing import Final
 
 from llm_metrics_proxy.columns import BYTES as BYTES_KIND
-from llm_metrics_proxy.columns import MAX_COUNT, MEASURED, MONEY, TOKENS, Column, Kind
+from llm_metrics_proxy.columns import MEASURED, MONEY, TOKENS, Column, Kind
 from llm_metrics_proxy.record import REGISTRY
 
 
@@ -14,7 +14,6 @@ def _of(*kinds: Kind) -> tuple[Column, ...]:
     return tuple(column for column in REGISTRY.values() if column.kind in kinds)
 
 
-MAX_TOKENS: Final = MAX_COUNT
 DISTRIBUTIONS: Final = _of(*MEASURED)
 TOKEN_SUMS: Final = _of(TOKENS)
 BYTES: Final = _of(BYTES_KIND)

@@ -1,23 +1,23 @@
-"""The runs in the table ``migrations``: how they ended, and their figures.
+"""The runs of migrations as people see them: how they ended, and their figures. Pure."""
 
-Read as any other question, so that runs of the command line and of the metrics process look the same.
-"""
-
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
-from llm_metrics_proxy.storage.base import Reader
+from llm_metrics_proxy.analytics.filters import stored_time
+from llm_metrics_proxy.analytics.versions import precedes
 
 MIGRATING: Final = "migrating"
 VERIFYING: Final = "verifying"
+TAKING_BACK: Final = "taking_back"
 UNDOING: Final = "undoing"
 DONE: Final = "done"
 UNDONE: Final = "undone"
 ROLLED_BACK: Final = "rolled_back"
-UNFINISHED: Final = frozenset({MIGRATING, VERIFYING, UNDOING})
+UNFINISHED: Final = frozenset({MIGRATING, VERIFYING, TAKING_BACK, UNDOING})
+_FIRST_COPYING: Final = "5.0.0"  # earlier versions changed records where they are
 
 
 class KnownMigration(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class GapCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MigrationRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One run over the records. ``state``: migrating, verifying, undoing, done, undone, rolled_back."""
+    """One run over the records. ``state``: migrating, verifying, taking_back, undoing, done, undone, rolled_back."""
 
     id: int
     state: str
@@ -46,70 +46,53 @@ class MigrationRun(msgspec.Struct, frozen=True, kw_only=True):
     to_version: str
     versions: list[str]  # whose migrations it is made of, in order
     app_version: str  # of the program that ran it
+    in_place: bool  # by a version before 5.0.0, which changed records where they are
     started_at: str
     finished_at: str | None
     duration_ms: float | None  # from start to end, pauses included
     busy_ms: float  # spent working
     records_total: int
-    records_changed: int
+    records_changed: int  # carried over; of a run in place: changes, one for each version that a record went through
     records_per_s: float | None  # changed, while working
     largest_lock_ms: float  # the longest that writers had to wait for it
     backup: str | None  # file name of the copy from before
+    kept_table: str | None  # has the records as they were before; null: it is gone, or back in its place
+    kept_until: str | None  # ISO 8601 in UTC; null: no such table, or it stays until it is told to go
     gaps: list[GapCount]
+    unfit: dict[str, int]  # values that did not fit their column, by column; unfit_values of a record has them
     checksum_mismatches: list[str]  # versions whose migration is not the one that this program has now
     error: str | None
     dismissed_at: str | None  # when a person had read its notice
 
 
-_COLUMNS: Final = (
-    "id",
-    "state",
-    "from_versions",
-    "to_version",
-    "checksums",
-    "app_version",
-    "started_at",
-    "finished_at",
-    "busy_ms",
-    "records_total",
-    "records_changed",
-    "largest_lock_ms",
-    "backup",
-    "gaps",
-    "error",
-    "dismissed_at",
-)
-_SQL: Final = f"SELECT {', '.join(_COLUMNS)} FROM migrations ORDER BY id DESC"  # noqa: S608 -- names are ours
-_HAS_TABLE: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'"
-_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
-_texts: Final = msgspec.json.Decoder(dict[str, str]).decode
-
-
-def read_runs(reader: Reader, known: Sequence[KnownMigration]) -> list[MigrationRun]:
-    """Every run, newest first; none where the file has no such table yet. Raises ``StoreError``."""
-    if not reader.query(_HAS_TABLE):
-        return []
+def run_of(stored: Mapping[str, Any], known: Sequence[KnownMigration], *, undo_days: int) -> MigrationRun:
+    """A run as the engine stores it, with what its codes mean; ``undo_days``: see the setting."""
     meanings = {code: meaning for migration in known for code, meaning in migration.gaps.items()}
     checksums = {migration.version: migration.checksum for migration in known}
-    return [_run(dict(zip(_COLUMNS, row, strict=True)), meanings, checksums) for row in reader.query(_SQL)]
-
-
-def _run(row: dict[str, Any], meanings: dict[str, str], checksums: dict[str, str]) -> MigrationRun:
-    applied = _texts(row.pop("checksums"))
-    gaps = _counts(row.pop("gaps"))
+    applied, busy_ms, finished_at = stored["checksums"], stored["busy_ms"], stored["finished_at"]
+    same = {name: stored[name] for name in MigrationRun.__struct_fields__ if name in stored and name != "gaps"}
     return MigrationRun(
-        **{**row, "from_versions": _counts(row["from_versions"])},
+        **same,
         versions=list(applied),
-        duration_ms=_duration_ms(row["started_at"], row["finished_at"]),
-        records_per_s=row["records_changed"] * 1000 / row["busy_ms"] if row["busy_ms"] > 0 else None,
+        in_place=precedes(stored["app_version"], _FIRST_COPYING),
+        duration_ms=_duration_ms(stored["started_at"], finished_at),
+        records_per_s=stored["records_changed"] * 1000 / busy_ms if busy_ms > 0 else None,
+        kept_table=stored["old_table"],
+        kept_until=_kept_until(finished_at, undo_days) if stored["old_table"] and stored["state"] == DONE else None,
         gaps=[
             GapCount(reason=code, meaning=meanings.get(code), n=n)
-            for code, n in sorted(gaps.items(), key=lambda gap: (-gap[1], gap[0]))
+            for code, n in sorted(stored["gaps"].items(), key=lambda gap: (-gap[1], gap[0]))
         ],
         checksum_mismatches=[
             version for version, checksum in applied.items() if checksums.get(version, checksum) != checksum
         ],
     )
+
+
+def _kept_until(finished_at: str | None, undo_days: int) -> str | None:
+    if finished_at is None or undo_days == 0:
+        return None
+    return stored_time(datetime.fromisoformat(finished_at) + timedelta(days=undo_days))
 
 
 def _duration_ms(started_at: str, finished_at: str | None) -> float | None:

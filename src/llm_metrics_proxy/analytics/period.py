@@ -51,7 +51,7 @@ def together(partials: Iterable[Aggregates]) -> Aggregates:
 
 
 class Period:
-    """The parts of one plan. Times are indexes of its buckets; ``None``: a time that cannot be read."""
+    """The parts of one plan. Times are indexes of its buckets; ``None``: no time."""
 
     def __init__(self, plan: QueryPlan, reading: SourceResult) -> None:
         self.plan = plan

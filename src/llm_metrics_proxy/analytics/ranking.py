@@ -75,7 +75,7 @@ def rows_of(query: Query, current: Period, previous: Period | None, ranking: Sou
 
 
 def _times(query: Query, period: Period) -> Iterable[int | None]:
-    """Buckets in order, then what has a time that cannot be read."""
+    """Buckets in order, then what has no time."""
     times = period.times[::-1] if query.order == "-time" else period.times
     return times if "time" not in query.group_by else (*times, None)
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from llm_metrics_proxy.analytics.history import History
 from llm_metrics_proxy.analytics.query import Query
 
 Key = str | int | float | bool | None
@@ -50,7 +51,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     source: str  # records, rollups or both
     relative_error: float  # of percentiles; 0: exact
     records: int  # selected
-    older_records: dict[str, int]  # those whose formulas were replaced since: not comparable with the others
     columns: list[ResultColumn]
     rows: list[ResultRow]
     pruned_before: datetime | None = None  # of the range up to here, most records were deleted and are not in it
+    history: History | None = None  # older records that are not counted here yet; null: none is missing

@@ -7,11 +7,6 @@ from typing import Any, Final
 import msgspec
 
 MAX_LIMITED: Final = 100  # answers read, newest first, of all servers and models together
-# A condition over columns. Waiting does not refill a used-up quota, unless the server says so.
-LIMITED: Final = (
-    "({error_category} IS NOT NULL AND "
-    "({retry_after_ms} IS NOT NULL OR ({error_category} = 'limit' AND {error_type} IS NOT 'quota')))"
-)
 _RETRY_AFTER: Final = "retry_after"
 _RESET: Final = "ratelimit_reset"
 _KINDS: Final = ("requests", "tokens")
@@ -19,6 +14,10 @@ _HEADROOM: Final = tuple(
     f"ratelimit_{name}"
     for kind in _KINDS
     for name in (f"limit_{kind}", f"remaining_{kind}", f"reset_{kind}_ms")
+)  # fmt: skip
+# What is read of each of them.
+READ: Final = (
+    "timestamp", "backend_name", "backend", "model", "response_time_ms", "retry_after_ms", *_HEADROOM,
 )  # fmt: skip
 
 
@@ -89,7 +88,7 @@ def _wait(record: Mapping[str, Any]) -> tuple[float | None, str | None]:
 
 
 def _duration(record: Mapping[str, Any], name: str) -> float | None:
-    """An adopted file may hold anything; a negative number is not a duration."""
+    """An older program may have stored anything; a negative number is not a duration."""
     value = record[name]
     return value if value is not None and value >= 0 else None
 

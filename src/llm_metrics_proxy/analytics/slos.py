@@ -37,11 +37,6 @@ class Slo(msgspec.Struct, frozen=True):
         if self.comparison not in COMPARISONS or not isfinite(self.limit):
             raise QueryError("slo", f"an SLO compares by {', '.join(COMPARISONS)} with a finite number")
 
-    @property
-    def condition(self) -> str:
-        """SQL with one placeholder, for ``limit``."""
-        return f"{_COLUMNS[self.column].sql} {self.comparison} ?"
-
     def __str__(self) -> str:
         return f"{self.column}{self.comparison}{self.limit:g}"
 

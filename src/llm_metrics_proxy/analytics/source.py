@@ -2,8 +2,8 @@
 
 Planning turns a ``Query`` into a ``QueryPlan``: one period, what to group by, and what has to be known of each group. A
 source gives, for one or several plans and from one snapshot, a ``SourceResult`` each: groups with ``Aggregates``, from
-which all metrics are calculated (see ``measures``). The source of records reads ``completion_requests``; that of
-roll-ups reads their tables, and says of what it cannot know (``can_answer``) that it cannot.
+which all metrics are calculated (see ``measures``). One that reads the records themselves knows everything; one that
+reads what was counted before says of what it cannot know (``can_answer``) that it cannot.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
 
+from llm_metrics_proxy.analytics.arrivals import ArrivalRange
 from llm_metrics_proxy.analytics.calendar import Segment, TimeBucket
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.slos import Slo
@@ -26,7 +27,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     extremes: frozenset[str] = frozenset()  # columns of moments: min and max too
     quantiles: frozenset[tuple[str, float]] = frozenset()  # column and fraction; the column is in moments too
     peak: bool = False  # the most requests open at once
-    # Of: oldest, newest (as stored), first_s, last_s (Unix seconds, of readable times); or newest_error alone.
+    # Of: oldest, newest (as stored), first_s, last_s (Unix seconds); or newest_error alone.
     times: frozenset[str] = frozenset()
 
     def __or__(self, other: "Needs") -> "Needs":
@@ -48,11 +49,10 @@ class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
     buckets: tuple[TimeBucket, ...] = ()  # of the dimension `time`
     segments: tuple[Segment, ...] = ()  # of constant offset from UTC, for `hour_of_day` and `weekday`
     slos: tuple[Slo, ...] = ()
-    ids: tuple[int, int] | None = None  # only records with greater ids than the first, up to the second
+    arrived: ArrivalRange | None = None  # only records of this range
     # Dimensions of other plans of the answer: where buckets reach beyond the range, all of them count the same records.
     adds_up_with: tuple[str, ...] = ()
     most_errors: int | None = None  # how many groups are enough: those with most errors, of those that have any
-    parse_times: bool = False  # buckets, all of one length, have times of every readable form, and not of today's alone
     by_version: bool = True  # whether ``SourceResult.versions`` is needed
 
 
@@ -99,7 +99,7 @@ class Aggregates(Protocol):
 class ResultGroup(NamedTuple):
     """``key`` has one value per name of ``QueryPlan.group_by``; ``None``: records that have no such value.
 
-    Of ``time`` it is the index in ``QueryPlan.buckets`` (``None``: the time is unreadable), of ``hour_of_day`` 0 to 23,
+    Of ``time`` it is the index in ``QueryPlan.buckets`` (``None``: the record has no time), of ``hour_of_day`` 0 to 23,
     of ``weekday`` 1 to 7, of ``streaming`` 0 or 1, of ``bin:<column>`` the index in ``dimensions.BIN_EDGES`` of where
     the bin begins (-1: below all), of ``status_code`` a number, of all else text.
     """
@@ -140,7 +140,7 @@ class Source(Protocol):
         """What it would read for the plan, or why it cannot answer it, for people. Raises ``StoreError``."""
 
     def span(self) -> tuple[datetime, datetime] | None:
-        """A range that has every record stored whose time can be read, to the second; ``None``: there is none.
+        """A range that has every record stored that has a time, to the second; ``None``: there is none.
 
         Raises ``StoreError``.
         """

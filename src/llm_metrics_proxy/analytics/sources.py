@@ -1,19 +1,10 @@
-"""The sources of a reader, and which of them answers."""
+"""Which of the sources of an engine answers (``records.Records.sources``)."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from llm_metrics_proxy.analytics.filters import aware
-from llm_metrics_proxy.analytics.records_source import RecordsSource
 from llm_metrics_proxy.analytics.source import QueryPlan, Source
-from llm_metrics_proxy.storage.base import Reader
-
-
-def sources_of(reader: Reader) -> tuple[Source, ...]:
-    """The one to ask first stands first; the last one can answer everything."""
-    from llm_metrics_proxy.analytics.rollup_source import RollupSource  # noqa: PLC0415 -- numpy, only if used
-
-    return (RollupSource(reader), RecordsSource(reader))
 
 
 def source_for(sources: Sequence[Source], plans: Sequence[QueryPlan]) -> Source:

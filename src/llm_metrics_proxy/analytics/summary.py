@@ -11,16 +11,17 @@ from typing import Any, Final
 
 import msgspec
 
+from llm_metrics_proxy.analytics.exact import finite
 from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.history import History
 from llm_metrics_proxy.analytics.metrics import COST, DISTRIBUTIONS, PERCENTILES, TOKEN_SUMS
-from llm_metrics_proxy.analytics.records_source import finite
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.analytics.rows import described
 from llm_metrics_proxy.analytics.source import ColumnStats, Needs, QueryPlan
-from llm_metrics_proxy.analytics.sources import pruned_before, source_for, sources_of
-from llm_metrics_proxy.analytics.versions import by_name, older_among
+from llm_metrics_proxy.analytics.sources import pruned_before, source_for
+from llm_metrics_proxy.analytics.versions import by_name
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import Outcome
-from llm_metrics_proxy.storage.base import Reader
 
 MAX_ERROR_TYPES: Final = 100  # servers choose these words: an answer stays small whatever they choose
 
@@ -90,7 +91,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     tokens: dict[str, TokenSum]
     cost_usd: CostSum  # as priced when they were stored
     app_versions: dict[str, int]  # records by the version whose formulas calculated their derived columns
-    older_records: dict[str, int]  # those of them whose formulas were replaced since: not comparable with the others
+    history: History | None = None  # older records that are not counted here yet; null: none is missing
 
 
 _NAMES: Final = [metric.name for metric in (*TOKEN_SUMS, COST, *DISTRIBUTIONS)]
@@ -102,14 +103,14 @@ _TOTALS: Final = Needs(
 )
 
 
-def summarise(reader: Reader, selection: RequestFilter) -> Summary:
+def summarise(records: Records, selection: RequestFilter) -> Summary:
     """Raises ``StoreError``."""
     plans = (
         QueryPlan(filter=selection, needs=_TOTALS),
         QueryPlan(filter=selection, group_by=("streaming",)),
         QueryPlan(filter=selection, group_by=("outcome", "error_type"), needs=Needs(counts=frozenset({"failed"}))),
     )
-    sources = sources_of(reader)
+    sources = records.sources()
     source = source_for(sources, plans)
     totals, by_streaming, by_end = source.read(plans)
     ((_, whole),) = totals.groups
@@ -147,7 +148,6 @@ def summarise(reader: Reader, selection: RequestFilter) -> Summary:
         tokens={metric.name: _tokens(whole.moments(metric.name)) for metric in TOKEN_SUMS},
         cost_usd=CostSum(n=cost.n, sum=finite(cost.sum)),
         app_versions=by_name(totals.versions),
-        older_records=older_among(totals.versions),
     )
 
 

@@ -11,11 +11,10 @@ import msgspec
 from semver import Version
 
 from llm_metrics_proxy.analytics.filters import RequestFilter
-from llm_metrics_proxy.analytics.records_source import RecordsSource
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.analytics.rows import described
 from llm_metrics_proxy.analytics.source import QueryPlan
-from llm_metrics_proxy.analytics.sources import source_for, sources_of
-from llm_metrics_proxy.storage.base import Reader
+from llm_metrics_proxy.analytics.sources import source_for
 
 
 class VersionNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +53,7 @@ VERSION_HISTORY: Final = (
     VersionNote(
         version="2.1.0",
         tokens_per_second=_BY_RESPONSE_TIME,
-        changes="No number changes. Databases of 1.x and of other 2.x programs are adopted in place and their records "
+        changes="No number changes. Databases of 1.x and of other 2.x programs are migrated and their records "
         "recalculated by the formulas of 2.0.0, after a backup and with a way back; text or bytes that stand where a "
         "number belongs count as missing.",
     ),
@@ -123,27 +122,35 @@ VERSION_HISTORY: Final = (
         changes="No stored number changes. Files of older programs whose columns have other types than ours answer "
         "every question as our own table does: hours, weekdays, buckets and error rates of most 1.x files were empty.",
     ),
+    VersionNote(
+        version="5.0.0",
+        tokens_per_second=_BY_RESPONSE_TIME,
+        changes="Records are in one table of this program's own. Older ones are carried over into it, and the table "
+        "from before stays beside it, unchanged. Token counts are read again from usage_reported where it was kept. A "
+        "value of an older file that does not fit its column is missing, and counts nowhere; unfit_values has it.",
+        breaking_changes=(
+            (
+                "Token counts, and the rates that rest on them, can differ for records with usage_reported (4.5.0) "
+                "that were counted wrongly: they are read again from what the server reported. No other number "
+                "changes; cost_usd stays as it was priced."
+            ),
+            (
+                "Text or bytes where a number belongs, fractions where a whole number belongs and numbers that are "
+                "not finite count as missing everywhere; in files of other programs some of them were counted."
+            ),
+            "id of a record is called arrival, in SQL, the API, exports and verbs; host says which machine stored it.",
+        ),
+        migrates=True,
+    ),
 )
-# Records of this version and later are read alike. A prerelease of it is older.
-CURRENT_SINCE: Final = max((Version.parse(note.version) for note in VERSION_HISTORY if note.migrates), default=None)
-
-
-def follows_older(stamp: Any) -> bool:
-    """Whether a record with this ``app_version`` still follows formulas that were replaced since.
-
-    A stamp that is not a version (NULL, empty, ``v2.0.0``, bytes) is treated as the oldest.
-    """
-    return CURRENT_SINCE is not None and precedes(stamp, str(CURRENT_SINCE))
 
 
 def precedes(stamp: Any, version: str) -> bool:
-    """Whether a record with this ``app_version`` is older than ``version``; of a stamp, see ``follows_older``."""
+    """Whether a record with this ``app_version`` is older than ``version``.
+
+    A stamp that is not a version (NULL, empty, ``v2.0.0``, bytes) is older than any.
+    """
     return not isinstance(stamp, str) or not Version.is_valid(stamp) or Version.parse(stamp) < Version.parse(version)
-
-
-def older_among(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:
-    """Of records counted by stamp, those that follow older formulas, oldest first."""
-    return by_name((stamp, n) for stamp, n in counts if follows_older(stamp))
 
 
 def by_name(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:
@@ -154,26 +161,17 @@ def by_name(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:
     return dict(sorted(names.items(), key=lambda item: (Version.is_valid(item[0]), _order(item[0]), item[0])))
 
 
-def records_by_version(reader: Reader) -> dict[str, int]:
+def records_by_version(records: Records) -> dict[str, int]:
     """Records in the database by app_version, oldest version first; stamps that are not versions come before all.
 
     Roll-ups know it, unless they know of pruned records too. Raises ``StoreError``.
     """
-    sources, everything = sources_of(reader), QueryPlan(filter=RequestFilter())
+    sources, everything = records.sources(), QueryPlan(filter=RequestFilter())
     source = source_for(sources, [everything])
     if source is not sources[-1] and source.span() is not None:
         source = sources[-1]
     (result,) = source.read([everything])
     return by_name(result.versions)
-
-
-def older_records(reader: Reader, selection: RequestFilter) -> dict[str, int]:
-    """Of the selected records, those that still follow older formulas, by stamp. Reads every record selected.
-
-    Raises ``StoreError``.
-    """
-    (result,) = RecordsSource(reader).read([QueryPlan(filter=selection)])
-    return older_among(result.versions)
 
 
 def _order(text: str) -> Version:

@@ -13,6 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from llm_metrics_proxy.analytics.history import with_history
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.api.migrations import MigrationBlocksDataError
 from llm_metrics_proxy.errors import QueryError, StoreBusyError, StoreError
 
@@ -44,6 +46,11 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
 def encoded(value: Any) -> bytes:
     """The body of ``json_response``."""
     return _encode(value)
+
+
+def data_response(value: msgspec.Struct, records: Records) -> Response:
+    """An answer about records, with what it lacks while older ones are carried over."""
+    return json_response(with_history(value, records))
 
 
 def error_response(

@@ -11,14 +11,13 @@ from llm_metrics_proxy.analytics import (
     get_request,
     list_requests,
     notices,
-    older_records,
     read_errors,
-    read_runs,
     records_by_version,
     summarise,
 )
+from llm_metrics_proxy.analytics.history import history_of
 from llm_metrics_proxy.api import docs_page, migrations, prometheus
-from llm_metrics_proxy.api.answers import HANDLERS, error_response, json_response
+from llm_metrics_proxy.api.answers import HANDLERS, data_response, error_response, json_response
 from llm_metrics_proxy.api.dependencies import DataRoutes
 from llm_metrics_proxy.api.export_routes import add_export_routes
 from llm_metrics_proxy.api.guard import Guard
@@ -39,6 +38,9 @@ from llm_metrics_proxy.api.watch_routes import add_watch_routes
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
+_NO_SUCH_RECORD: Final = (
+    "no record has this request_id or arrival; where several hosts record, only the request_id names one"
+)
 _DESCRIPTION: Final = (
     "The records of an LLM metrics proxy, and what they amount to. Missing is null, never 0; every mean and percentile "
     "comes with `n`, the number of records it rests on. Times are ISO 8601 in UTC; `start` is inclusive, `end` is not."
@@ -64,6 +66,9 @@ def create_app(ports: ApiPorts) -> FastAPI:
         exception_handlers=HANDLERS,  # type: ignore[arg-type]
         middleware=[guard],
     )
+    if not ports.answers:
+        _add_service_routes(app, ports)
+        return app
     routes = DataRoutes(app, ports)
     _add_record_routes(routes, ports)
     _add_metric_routes(routes, ports)
@@ -89,30 +94,31 @@ def _add_record_routes(routes: DataRoutes, ports: ApiPorts) -> None:
     )
     def read_requests(parameters: Annotated[ListParameters, Query()]) -> Response:
         selection = parameters.to_filter()
-        page = list_requests(ports.reader, selection, parameters.limit, parameters.cursor)
-        counts = ports.migrations is not None and ports.migrations.pending()
+        page = list_requests(ports.records, selection, parameters.limit, parameters.cursor)
         return json_response(
             {
                 "app_version": APP_VERSION,
-                "older_records": older_records(ports.reader, selection) if counts else {},
+                "history": history_of(ports.records.carried()),
                 "items": page.items,
                 "next_cursor": page.next_cursor,
             }
         )
 
     @routes.get(
-        "requests/{id}",
-        "One record, by its id or its request_id",
+        "requests/{request_id}",
+        "One record, by its request_id or its arrival",
         answer("RequestItem", "The record."),
         tag="records",
         more={404: answer("ErrorAnswer", "There is no such record.")},
     )
     def read_request(
-        record_id: Annotated[str, Path(alias="id", description="The record's `id`, or its `request_id`.")],
+        request_id: Annotated[
+            str, Path(description="The record's `request_id`, or its `arrival` where there is one host.")
+        ],
     ) -> Response:
-        item = get_request(ports.reader, record_id)
+        item = get_request(ports.records, request_id)
         if item is None:
-            return error_response(404, "not_found", "no record has this id or request_id", "id")
+            return error_response(404, "not_found", _NO_SUCH_RECORD, "request_id")
         return json_response(item)
 
 
@@ -124,7 +130,7 @@ def _add_metric_routes(routes: DataRoutes, ports: ApiPorts) -> None:
         FilterParameters,
     )
     def read_summary(parameters: Annotated[FilterParameters, Query()]) -> Response:
-        return json_response(summarise(ports.reader, parameters.to_filter()))
+        return data_response(summarise(ports.records, parameters.to_filter()), ports.records)
 
     @routes.get(
         "errors",
@@ -133,24 +139,31 @@ def _add_metric_routes(routes: DataRoutes, ports: ApiPorts) -> None:
         ErrorsParameters,
     )
     def read_what_went_wrong(parameters: Annotated[ErrorsParameters, Query()]) -> Response:
-        return json_response(read_errors(ports.reader, parameters.to_query()))
+        return data_response(read_errors(ports.records, parameters.to_query()), ports.records)
 
     @routes.get(
         "versions",
         "How the meaning of numbers changed, and which records follow which version",
-        answer("Versions", "History, counts, migrations and notices."),
+        answer("Versions", "History, counts, migrations and notices. Nothing is counted while no records can be read."),
+        reads_records=False,
     )
     def read_versions() -> Response:
         known = ports.migrations
-        runs = read_runs(ports.reader, migrations.known_to(known))
+        runs = [] if known is None else list(known.runs())
         running = known is not None and known.lock_holder() is not None
+        is_readable = known is None or not known.blocks_store()
         return json_response(
             Versions(
                 app_version=APP_VERSION,
                 history=VERSION_HISTORY,
-                records_by_version=records_by_version(ports.reader),
+                records_by_version=records_by_version(ports.records) if is_readable else {},
                 migrations=runs,
-                notices=notices(runs, problem=known.problem() if known else None, running=running),
+                notices=notices(
+                    runs,
+                    problem=known.problem() if known else None,
+                    running=running,
+                    history=history_of(ports.records.carried()) if is_readable else None,
+                ),
                 components=dict(ports.versions),
             )
         )
@@ -162,7 +175,7 @@ def _add_metric_routes(routes: DataRoutes, ports: ApiPorts) -> None:
         reads_records=False,
     )
     def read_current_migration() -> Response:
-        return json_response(migrations.now(APP_VERSION, ports.migrations, ports.reader))
+        return json_response(migrations.now(APP_VERSION, ports.migrations, ports.records))
 
 
 def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
@@ -180,7 +193,9 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
             disks=ports.disks(),
             low_disks=ports.low_disks(),
             upkeep_problem=ports.upkeep_problem(),
+            shipping=None if ports.shipping is None else ports.shipping(),
             turned_away=ports.turned_away(),
+            ingests=ports.ingests,
         )
 
     exposition = prometheus.Exposition(ports.book)
@@ -210,13 +225,14 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
     )
     def read_ready() -> Response:
         reasons = []
-        if ports.service_status() is None:
+        if ports.ingests and ports.service_status() is None:
             reasons.append("ingestion does not run")
         if ports.migrations is not None and ports.migrations.blocks_store():
-            reasons.append(str(migrations.MigrationBlocksDataError(ports.migrations.progress())))
-        else:
+            blocked = migrations.MigrationBlocksDataError(ports.migrations.progress(), ports.migrations.problem())
+            reasons.append(str(blocked))
+        elif ports.answers:
             try:
-                ports.reader.query("SELECT 1 FROM completion_requests LIMIT 1")
+                ports.records.check()
             except StoreError as error:
                 reasons.append(str(error))
         readiness = Readiness(ready=not reasons, app_version=APP_VERSION, reasons=reasons)

@@ -20,7 +20,7 @@ DATA_ERRORS: Final[_Responses] = {
     **WRONG,
     503: answer(
         "ErrorAnswer",
-        "The database is busy, missing, or one of an older program that is being adopted (`migrating`); Retry-After "
+        "The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After "
         "says when to ask again.",
     ),
 }
@@ -62,4 +62,4 @@ class DataRoutes:
     def _readable(self) -> None:
         migrations = self._ports.migrations
         if migrations is not None and migrations.blocks_store():
-            raise MigrationBlocksDataError(migrations.progress())
+            raise MigrationBlocksDataError(migrations.progress(), migrations.problem())

@@ -42,7 +42,6 @@ def _result(query: Query, rows: list[ResultRow]) -> Result:
         source="records",
         relative_error=0.0,
         records=sum(row.values["requests"].n for row in rows),
-        older_records={},
         columns=columns(query),
         rows=rows,
     )
@@ -82,7 +81,6 @@ def _histogram() -> Histogram:
         source="records",
         relative_error=0.0,
         records=50,
-        older_records={},
         n=50,
         coverage=1.0,
         mean=1240.0,
@@ -106,7 +104,6 @@ def _heatmap() -> Heatmap:
         relative_error=0.0,
         records=50,
         left_out=0,
-        older_records={},
         columns=columns(query.as_query())[:3],
         x=[f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (_START, _MIDDLE)],
         y=["llama3.1:8b", "qwen3:32b"],
@@ -131,7 +128,7 @@ def _errors_example() -> dict[str, Any]:
         "errors": 2,
         "share": 0.05,
         "unclassified": 0,
-        "older_records": {},
+        "history": None,
         "categories": [{"category": row.category, **counted} for row in (limited, gone)],
         "types": [
             {
@@ -172,7 +169,8 @@ def _errors_example() -> dict[str, Any]:
         ],
         "examples": [
             {
-                "id": 40,
+                "arrival": 40,
+                "host": "gpu-1",
                 "request_id": "5b1c27f80f0a4d0d9f5e8c1f2a3b4c5d",
                 "timestamp": times[limited.type],
                 "model": "llama3.1:8b",

@@ -15,6 +15,7 @@ from llm_metrics_proxy.api.migrations import IDLE, figures, in_words
 from llm_metrics_proxy.api.ports import DiskStatus, MigrationPorts, TurnedAway
 from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import BackendStatus, WorkerStatus, journal_faults, records_lost, shortages
+from llm_metrics_proxy.storage.base import ShippingStatus
 
 HEARTBEAT_LIMIT_MS: Final = 5_000  # a worker writes one every second
 LOSS_TOLD_MS: Final = 24 * 3600 * 1000  # a loss is no longer a fault of today after so long; its count stays
@@ -88,7 +89,7 @@ class MigrationHealth(msgspec.Struct, frozen=True, kw_only=True):
     percent: float | None
     per_s: float | None
     eta_s: float | None
-    blocks_data: bool  # nothing can be read or stored until the database is adopted
+    blocks_data: bool  # nothing can be read or stored until the older table is set aside
 
 
 class DiskHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +99,17 @@ class DiskHealth(msgspec.Struct, frozen=True, kw_only=True):
     free_bytes: int
     reserve_bytes: int  # kept for storing records
     low: bool  # less than the reserve is free, or hardly more again
+
+
+class ShippingHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How records get from the outbox, a part of the database file, to the store on the network."""
+
+    waiting_records: int
+    waiting_bytes: int  # compressed, out of store_outbox_bytes
+    shipped_records: int  # since the start
+    error: str | None  # why not, at the moment
+    away_since_unix_ms: int | None  # when that began
+    last_shipped_unix_ms: int | None
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +123,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     workers: list[WorkerHealth]
     backends: list[BackendHealth] = []
     disks: list[DiskHealth] = []
+    shipping: ShippingHealth | None = None  # none: records stay where they are stored first
     readers_refused: int = 0  # connections to the metrics API that got 503, or had to wait to be accepted
 
 
@@ -170,7 +183,7 @@ def _migration_faults(migrations: MigrationPorts) -> list[str]:
     faults = [] if problem is None else [problem]
     if migrations.blocks_store() and problem is None:
         faults.append(
-            "the database of an older program is being made ready, and no data can be read until then: "
+            "the database of an older version is being made ready, and no data can be read until then: "
             f"{in_words(migrations.progress())}"
         )
     return faults
@@ -212,7 +225,9 @@ def assess(
     disks: Mapping[str, DiskStatus] = MappingProxyType({}),
     low_disks: Mapping[str, DiskStatus] = MappingProxyType({}),
     upkeep_problem: str | None = None,
+    shipping: ShippingStatus | None = None,
     turned_away: TurnedAway = _NOBODY,
+    ingests: bool = True,
 ) -> Health:
     """Everything at once. ``workers`` and ``backends`` are empty where they run on another host."""
     judged = [worker_health(worker, now_unix_ms) for worker in workers]
@@ -223,9 +238,9 @@ def assess(
     ]
     reasons += journal_faults(workers) + shortages(workers, now_unix_ms)
     ingestion = None
-    if status is None:
+    if status is None and ingests:
         reasons.append("ingestion does not run: records wait in the journal")
-    else:
+    if status is not None:
         ingestion = IngestionHealth(**{name: getattr(status, name) for name in IngestionHealth.__struct_fields__})
         reasons += [text.format(i=ingestion) for fault, text in _INGESTION_FAULTS if fault(ingestion)]
     reasons += _losses(ingestion, workers, now_unix_ms)
@@ -238,6 +253,8 @@ def assess(
     reasons += {room.device: room.in_words() for room in reversed(list(low_disks.values()))}.values()
     if upkeep_problem is not None:
         reasons.append(upkeep_problem)
+    if shipping is not None and shipping.error is not None:
+        reasons.append(f"{shipping.waiting_records} records wait in the outbox: {shipping.error}")
     if turned_away.lately:
         reasons.append(
             f"readers of the metrics were turned away in the last minute ({turned_away.readers} since the start): more "
@@ -253,4 +270,5 @@ def assess(
         backends=seen,
         disks=disk_health(disks, low_disks),
         readers_refused=turned_away.readers,
+        shipping=None if shipping is None else ShippingHealth(**msgspec.structs.asdict(shipping)),
     )

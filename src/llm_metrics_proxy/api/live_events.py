@@ -3,11 +3,16 @@
 JSON has no line breaks of its own, so each event has one line of data.
 """
 
+from collections.abc import Iterable
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 
 from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.live import Sums
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
@@ -16,19 +21,21 @@ HEARTBEAT: Final = b": nothing new\n\n"  # a comment: keeps what stands between 
 
 
 class LiveStart(msgspec.Struct, frozen=True, kw_only=True):
-    """The first event, ``start``. Records with greater ids than ``newest_id`` follow as they arrive."""
+    """The first event, ``start``. Records that arrive after those of ``newest`` follow."""
 
     app_version: str  # whose definitions this stream follows
     filter: RequestFilter
-    newest_id: int  # of all records, selected or not
+    newest: str  # of all records, selected or not; also the event's id, with which a stream can go on from here
 
 
 class LiveSkipped(msgspec.Struct, frozen=True, kw_only=True):
-    """Event ``skipped``: selected records with ``after`` < id <= ``through`` were too many to be sent."""
+    """Event ``skipped``: of the selected records that arrived after ``after`` and up to ``through``, as ids of events
+    say it, these were too many to be sent."""
 
-    after: int
-    through: int
-    records: int | None  # how many; none: not counted
+    after: str
+    through: str
+    arrived: int  # records that arrived in between, selected or not
+    records: int | None  # of them, how many were selected; none: not counted
 
 
 class LiveTokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,25 +73,58 @@ class LiveProblem(msgspec.Struct, frozen=True, kw_only=True):
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def _event(name: bytes, data: Any, event_id: int | None = None) -> bytes:
-    head = b"" if event_id is None else b"id: %d\n" % event_id
+def _event(name: bytes, data: Any, seen: Arrivals | None = None) -> bytes:
+    head = b"" if seen is None else b"id: %s\n" % str(seen).encode()
     return head + b"event: " + name + b"\ndata: " + _encode(data) + b"\n\n"
 
 
-def start(selection: RequestFilter, newest_id: int) -> bytes:
+def start(selection: RequestFilter, newest: Arrivals) -> bytes:
     """Has an id, so that who breaks off before the first record can go on from here."""
-    data = LiveStart(app_version=APP_VERSION, filter=selection, newest_id=newest_id)
-    return b"retry: %d\n" % RETRY_MS + _event(b"start", data, newest_id)
+    data = LiveStart(app_version=APP_VERSION, filter=selection, newest=str(newest))
+    return b"retry: %d\n" % RETRY_MS + _event(b"start", data, newest)
 
 
-def records(items: list[dict[str, Any]]) -> bytes:
-    """One event ``record`` for each; its id is the record's."""
-    return b"".join(_event(b"record", item, item["id"]) for item in items)
+def found(items: list[dict[str, Any]], within: ArrivalRange, left_out: int) -> bytes:
+    """The selected records of a range but for those that came first, ``left_out``. Each is an event ``record``, whose
+    id says what has been seen with it: those of one host in the order of arrival, several hosts' in that of their
+    times."""
+    seen, skip = _from_start(within), b""
+    if left_out:
+        before = seen
+        seen = _just_before(items, within.through)
+        skip = skipped(ArrivalRange(before, seen), left_out)
+    events = []
+    for item in _in_order(items, within.through):
+        seen = seen.with_record(item["host"], item["arrival"])
+        events.append(_event(b"record", item, seen))
+    return skip + b"".join(events)
 
 
-def skipped(after: int, through: int, n: int | None) -> bytes:
+def _from_start(within: ArrivalRange) -> Arrivals:
+    """With every host of the range, so that it is known whether hosts are told apart."""
+    return Arrivals({**dict.fromkeys(within.through.by_host, 0), **within.after.by_host})
+
+
+def _just_before(items: list[dict[str, Any]], through: Arrivals) -> Arrivals:
+    before = through
+    for item in reversed(items):
+        before = before.with_record(item["host"], item["arrival"] - 1)
+    return before
+
+
+def _in_order(items: list[dict[str, Any]], through: Arrivals) -> Iterable[dict[str, Any]]:
+    if len(through.by_host) <= 1:
+        return items
+    by_host = [list(of_host) for _, of_host in groupby(items, itemgetter("host"))]
+    return merge(*by_host, key=lambda item: item["timestamp"] or "")
+
+
+def skipped(within: ArrivalRange, records: int | None) -> bytes:
     """No id: the next record's takes its place."""
-    return _event(b"skipped", LiveSkipped(after=after, through=through, records=n))
+    after, through = within
+    arrived = sum(max(0, number - after.by_host.get(host, 0)) for host, number in through.by_host.items())
+    data = LiveSkipped(after=str(after), through=str(through), arrived=arrived, records=records)
+    return _event(b"skipped", data)
 
 
 def totals(sums: Sums, since: str, open_requests: int | None) -> bytes:

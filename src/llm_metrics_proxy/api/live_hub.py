@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.filters import stored_time
-from llm_metrics_proxy.analytics.live import LOOK_BACK_IDS, Sums, arrived, earlier, newest_id
+from llm_metrics_proxy.analytics.live import LOOK_BACK, Sums, arrived, earlier
 from llm_metrics_proxy.api import live_events as events
 from llm_metrics_proxy.api.parameters import MAX_REPLAY
 from llm_metrics_proxy.api.ports import ApiPorts
@@ -89,9 +90,9 @@ class LiveListener:
 
 
 class _Channel:
-    """Listeners with one filter; ``through``: the last id that was sent to them."""
+    """Listeners with one filter; ``through``: what was sent to them, or skipped."""
 
-    def __init__(self, through: int) -> None:
+    def __init__(self, through: Arrivals) -> None:
         self.through = through
         self.listeners: set[LiveListener] = set()
 
@@ -118,27 +119,27 @@ class Hub:
         self._places += 1
 
     async def join(
-        self, selection: RequestFilter, last_id: int | None, replay: int, abort: Callable[[], None]
+        self, selection: RequestFilter, seen: Arrivals | None, replay: int, abort: Callable[[], None]
     ) -> LiveListener:
         """A listener whose first events are queued already: the start, and earlier records if it wanted them.
 
-        ``last_id``: the last record it has seen, of which it wants those after; else the newest ``replay``.
+        ``seen``: what it has seen, of which it wants the records after; else the newest ``replay``.
         Raises ``StoreError``.
         """
-        newest = await asyncio.to_thread(newest_id, self._ports.reader)
+        newest = await asyncio.to_thread(self._ports.records.newest)
         channel = self._channels.get(selection) or self._channels.setdefault(selection, _Channel(newest))
         since = stored_time(datetime.fromtimestamp(self._ports.clock(), UTC))
         listener = LiveListener(selection, since, abort)
         listener.put(events.start(selection, channel.through))
         through = channel.through
         try:
-            if last_id is not None and last_id < through:
-                listener.put(await asyncio.to_thread(self._missed, selection, last_id, through))
-            elif last_id is None and replay:
-                before = await asyncio.to_thread(earlier, self._ports.reader, selection, through, replay)
-                listener.put(events.records(before))
+            if seen is not None and through.is_ahead_of(seen):
+                listener.put(await asyncio.to_thread(self._missed, selection, seen, through))
+            elif seen is None and replay:
+                before = await asyncio.to_thread(earlier, self._ports.records, selection, through, replay)
+                listener.put(events.found(before, ArrivalRange(through.less(LOOK_BACK), through), 0))
             channel = self._channels.setdefault(selection, _Channel(through))
-            while channel.through > through:  # the others got more meanwhile
+            while channel.through.is_ahead_of(through):  # the others got more meanwhile
                 upto = channel.through
                 listener.put(await asyncio.to_thread(self._missed, selection, through, upto))
                 through, channel = upto, self._channels.setdefault(selection, _Channel(upto))
@@ -165,19 +166,16 @@ class Hub:
         if channel is not None and not channel.listeners:
             del self._channels[selection]
 
-    def _missed(self, selection: RequestFilter, last_id: int, through: int) -> bytes:
-        """Records after the last one seen; those too far back become one event ``skipped``, uncounted."""
-        after = max(last_id, through - LOOK_BACK_IDS)
-        skipped = events.skipped(last_id, after, None) if after > last_id else b""
-        return skipped + self._look(selection, after, through, MAX_REPLAY)[0]
+    def _missed(self, selection: RequestFilter, seen: Arrivals, through: Arrivals) -> bytes:
+        """Records after those seen; those too far back become one event ``skipped``, uncounted."""
+        after = through.less(LOOK_BACK).merged(seen)
+        skipped = events.skipped(ArrivalRange(seen, after), None) if after.is_ahead_of(seen) else b""
+        return skipped + self._look(selection, ArrivalRange(after, through), MAX_REPLAY)[0]
 
-    def _look(self, selection: RequestFilter, after: int, through: int, limit: int) -> tuple[bytes, Sums]:
-        found = arrived(self._ports.reader, selection, after, through, limit)
+    def _look(self, selection: RequestFilter, within: ArrivalRange, limit: int) -> tuple[bytes, Sums]:
+        found = arrived(self._ports.records, selection, within, limit)
         left_out = found.sums.requests - len(found.records)
-        skipped = b""
-        if left_out:
-            skipped = events.skipped(after, found.records[0]["id"] - 1 if found.records else through, left_out)
-        return skipped + events.records(found.records), found.sums
+        return events.found(found.records, within, left_out), found.sums
 
     async def _watch(self) -> None:
         """Until nobody listens. Whatever ends it ends the streams too, and clients come back."""
@@ -198,13 +196,13 @@ class Hub:
             self._report_problem(str(error))
 
     async def _tick(self) -> None:
-        newest = await asyncio.to_thread(newest_id, self._ports.reader)
+        newest = await asyncio.to_thread(self._ports.records.newest)
         open_requests, now_s = self._open_requests(), asyncio.get_running_loop().time()
         limit = max(1, min(MAX_RECORDS, _RECORDS_OF_ALL // max(1, len(self._channels))))
         for selection, channel in list(self._channels.items()):
             after, new, sums = channel.through, b"", Sums()
-            if newest > after:
-                new, sums = await asyncio.to_thread(self._look, selection, after, newest, limit)
+            if newest.is_ahead_of(after):
+                new, sums = await asyncio.to_thread(self._look, selection, ArrivalRange(after, newest), limit)
             channel.through = newest  # less than before where a backup was restored
             for listener in list(channel.listeners):
                 if new:

@@ -1,7 +1,6 @@
 """``/api/v1/live``: new records as they arrive, as server-sent events."""
 
 import asyncio
-import re
 from typing import Annotated, Final
 
 from fastapi import Header, Query
@@ -9,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.analytics.arrivals import Arrivals
 from llm_metrics_proxy.api import live_events as events
 from llm_metrics_proxy.api.answers import error_response
 from llm_metrics_proxy.api.dependencies import DataRoutes
@@ -22,14 +22,14 @@ from llm_metrics_proxy.errors import QueryError
 HEARTBEAT_S: Final = 10.0  # proxies close connections that are idle for 30 s or more
 _RETRY_S: Final = 10
 _MEDIA_TYPE: Final = "text/event-stream"
-_ID: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _DESCRIPTION: Final = (
-    "Server-sent events. `start` (`LiveStart`) comes first; `record` (`RequestItem`, its event id is the record's id) "
-    "for each new record; `totals` (`LiveTotals`) whenever they change, over every record since the stream began; "
-    f"`skipped` (`LiveSkipped`) where more than {MAX_RECORDS} arrived within {TICK_S:g} s: the newest are sent; "
-    "`problem` (`LiveProblem`) while the database cannot be read. A comment is sent where nothing else was for "
-    f"{HEARTBEAT_S:g} s. With Last-Event-ID the stream goes on after that record. A client that takes too little is "
-    "dropped, and can go on in that way."
+    "Server-sent events. `start` (`LiveStart`) comes first; `record` (`RequestItem`) for each new record; `totals` "
+    "(`LiveTotals`) whenever they change, over every record since the stream began; `skipped` (`LiveSkipped`) where "
+    f"more than {MAX_RECORDS} arrived within {TICK_S:g} s: the newest are sent; `problem` (`LiveProblem`) while the "
+    f"database cannot be read. A comment is sent where nothing else was for {HEARTBEAT_S:g} s. The id of an event "
+    "`record` is its `arrival`; where several hosts record, it says how far each of them has been seen. With "
+    "Last-Event-ID the stream goes on after that event. A client that takes too little is dropped, and can go on in "
+    "that way."
 )
 
 
@@ -53,14 +53,18 @@ def add_live_routes(routes: DataRoutes, ports: ApiPorts) -> None:
             str | None, Header(alias="Last-Event-ID", description="Id of the last event seen; browsers send it.")
         ] = None,
     ) -> Response:
-        last_id = parameters.last_event_id if last_event_id is None else _read_id(last_event_id)
-        return LiveAnswer(hub, parameters.to_filter(), last_id, parameters.replay)
+        name, text = ("last_event_id", parameters.last_event_id)
+        if last_event_id is not None:
+            name, text = "Last-Event-ID", last_event_id
+        seen = None if text is None else _seen(name, text)
+        return LiveAnswer(hub, parameters.to_filter(), seen, parameters.replay)
 
 
-def _read_id(text: str) -> int:
-    if not _ID.fullmatch(text):
-        raise QueryError("Last-Event-ID", f"{text[:64]!r} is not an event id of this stream; begin again without one")
-    return int(text)
+def _seen(name: str, text: str) -> Arrivals:
+    seen = Arrivals.parsed(text)
+    if seen is None:
+        raise QueryError(name, f"{text[:64]!r} is not an event id of this stream; begin again without one")
+    return seen
 
 
 class LiveAnswer(Response):
@@ -68,11 +72,11 @@ class LiveAnswer(Response):
 
     media_type = _MEDIA_TYPE
 
-    def __init__(self, hub: Hub, selection: RequestFilter, last_id: int | None, replay: int) -> None:
+    def __init__(self, hub: Hub, selection: RequestFilter, seen: Arrivals | None, replay: int) -> None:
         super().__init__(headers={"X-Accel-Buffering": "no"})  # nginx would keep events back to send many at once
         del self.headers["content-length"]
         self._hub = hub
-        self._asked = (selection, last_id, replay)
+        self._asked = (selection, seen, replay)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One client."""

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from llm_metrics_proxy.analytics import KnownMigration, MigrationRun, read_runs
+from llm_metrics_proxy.analytics import MigrationRun
+from llm_metrics_proxy.analytics.history import History, history_of
 from llm_metrics_proxy.analytics.migrations import MIGRATING, UNFINISHED
-from llm_metrics_proxy.analytics.versions import follows_older, precedes
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.api.ports import MigrationPorts, MigrationProgress
 from llm_metrics_proxy.errors import StoreError
-from llm_metrics_proxy.storage.base import Reader
 
 IDLE: Final = "idle"
 WAITING: Final = "waiting"
@@ -23,11 +23,12 @@ _WORDS: Final = {  # phase -> in words for people
     WAITING: "waiting",
     "checking": "checking the database",
     "backing_up": "backing up the database",
-    "adopting": "adopting the database",
-    "migrating": "recalculating records",
+    "setting_aside": "setting the older table aside",
+    "migrating": "carrying older records over",
     "paused": "paused until the hours in which migrations may work",
     "verifying": "verifying every record",
-    "undoing": "taking a migration back",
+    "taking_back": "removing what was carried over",
+    "undoing": "putting the older table back",
 }
 
 
@@ -48,16 +49,22 @@ class MigrationNow(msgspec.Struct, frozen=True, kw_only=True):
     paused_until: str | None  # ISO 8601 in UTC
     lock_holder_pid: int | None  # whose process migrates, restores or undoes; null: nobody
     runs_here: bool  # in the process that answers, not in one of the command line
-    blocks_data: bool  # nothing can be read or stored until the database is adopted
+    blocks_data: bool  # nothing can be read or stored until the older table is set aside
     problem: str | None  # why nothing is done about older records, and what to do
+    history: History | None  # older records that no answer counts yet; null: every record is there
 
 
 class MigrationBlocksDataError(Exception):
-    """No data can be read until the database of an older program is adopted."""
+    """No data can be read until the table of an older version is set aside."""
 
-    def __init__(self, progress: MigrationProgress) -> None:
-        super().__init__(f"The database is one of an older program and is being made ready: {in_words(progress)}.")
-        left_s = progress.eta_s if progress.eta_s is not None else 0.0
+    def __init__(self, progress: MigrationProgress, problem: str | None = None) -> None:
+        """``problem``: why nobody sets it aside at the moment."""
+        if problem is None:
+            words = f"The database is one of an older version and is being made ready: {in_words(progress)}."
+        else:
+            words = f"The database is one of an older version, and nothing is done about it: {problem}."
+        super().__init__(words)
+        left_s = float(_MOST_RETRY_S) if problem is not None else progress.eta_s or 0.0
         self.retry_s = int(min(max(left_s, _LEAST_RETRY_S), _MOST_RETRY_S))
 
 
@@ -76,8 +83,8 @@ def figures(progress: MigrationProgress) -> dict[str, Any]:
 
 
 def in_words(progress: MigrationProgress) -> str:
-    """Phase, percent and time left, such as ``recalculating records, 45 %, about 2 min left``; while waiting, for
-    what."""
+    """Phase, percent, time left and rate, such as ``carrying older records over, 45 %, about 2 min left, 90,000/s``;
+    while waiting, for what."""
     words = _WORDS.get(progress.phase, progress.phase)
     if progress.phase == WAITING:
         return f"{words}: {progress.detail}" if progress.detail else words
@@ -87,6 +94,8 @@ def in_words(progress: MigrationProgress) -> str:
         parts.append(f"{int(share)} %")
     if progress.eta_s is not None:
         parts.append(f"about {_duration(progress.eta_s)} left")
+    if progress.per_s is not None and progress.phase not in _PAGES:
+        parts.append(f"{progress.per_s:,.0f}/s")
     if progress.detail:
         parts.append(progress.detail)
     return ", ".join(parts)
@@ -110,15 +119,15 @@ class _Seen(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-def now(app_version: str, ports: MigrationPorts | None, reader: Reader) -> MigrationNow:
+def now(app_version: str, ports: MigrationPorts | None, records: Records) -> MigrationNow:
     """What goes on, here or in another process; never raises for a database that cannot be read."""
     progress: MigrationProgress = _Seen() if ports is None else ports.progress()
     holder = None if ports is None else ports.lock_holder()
     here = progress.phase not in (IDLE, WAITING)
     run_id = ports.run_id() if ports is not None and here else None
     blocks = ports is not None and ports.blocks_store()
-    if not here and not blocks:
-        run = _unfinished(reader, ports)
+    if ports is not None and not here and not blocks:
+        run = _unfinished(ports)
         if run is not None:
             run_id = run.id
             progress = _of_another(run, running=holder is not None)
@@ -133,26 +142,28 @@ def now(app_version: str, ports: MigrationPorts | None, reader: Reader) -> Migra
         runs_here=here,
         blocks_data=blocks,
         problem=None if ports is None else ports.problem(),
+        history=None if blocks else _lacking(records),
         **figures(progress),
     )
 
 
-def _unfinished(reader: Reader, ports: MigrationPorts | None) -> MigrationRun | None:
+def _lacking(records: Records) -> History | None:
     try:
-        runs = read_runs(reader, known_to(ports))
+        return history_of(records.carried())
+    except StoreError:
+        return None  # as below
+
+
+def _unfinished(ports: MigrationPorts) -> MigrationRun | None:
+    try:
+        return unfinished(ports.runs())
     except StoreError:
         return None  # the database is missing or busy; other answers say so
-    return unfinished(runs)
 
 
 def unfinished(runs: Sequence[MigrationRun]) -> MigrationRun | None:
     """The run that is under way or was interrupted; only the newest can be."""
-    return runs[0] if runs and runs[0].state in UNFINISHED else None
-
-
-def known_to(ports: MigrationPorts | None) -> list[KnownMigration]:
-    """The program's migrations."""
-    return [] if ports is None else list(ports.known())
+    return runs[0] if runs and runs[0].state in UNFINISHED and not runs[0].in_place else None
 
 
 def _of_another(run: MigrationRun, *, running: bool) -> _Seen:
@@ -160,24 +171,14 @@ def _of_another(run: MigrationRun, *, running: bool) -> _Seen:
         return _Seen(detail=f"migration {run.id} is not finished; it goes on at the next start or by `migrate run`")
     if run.state != MIGRATING:
         return _Seen(phase=run.state)
-    older = sum(n for stamp, n in run.from_versions.items() if follows_older(stamp))
-    each = _changes_of_each(run) if older else 1.0
-    done = int(run.records_changed / each)
-    per_s = run.records_per_s / each if run.records_per_s else None
+    left, per_s = max(0, run.records_total - run.records_changed), run.records_per_s
     return _Seen(
         phase=run.state,
-        done=done,
-        total=max(older, done),
+        done=run.records_changed,
+        total=run.records_total,
         per_s=per_s,
-        eta_s=max(0, older - done) / per_s if per_s else None,
+        eta_s=left / per_s if per_s else None,
     )
-
-
-def _changes_of_each(run: MigrationRun) -> float:
-    """How often the run changes an older record, on average: once for each of its versions that is newer."""
-    older = {stamp: n for stamp, n in run.from_versions.items() if follows_older(stamp)}
-    changes = sum(n * sum(precedes(stamp, version) for version in run.versions) for stamp, n in older.items())
-    return max(1.0, changes / max(1, sum(older.values())))
 
 
 def _utc(moment: datetime) -> str:

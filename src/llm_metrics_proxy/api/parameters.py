@@ -15,7 +15,7 @@ from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.export import FORMATS, ExportQuery, choose
 
 MAX_REPLAY: Final = 500  # 1.1 MB
-_MAX_ID: Final = 2**63 - 1
+_MAX_EVENT_ID_CHARS: Final = 16_384  # some hundred hosts
 _MAX_TEXT_CHARS: Final = 512
 _MAX_COLUMNS_CHARS: Final = 4096  # the names of all columns take half of that
 
@@ -110,8 +110,8 @@ class LiveParameters(FilterParameters):
     """A filter, and which records of before to begin with."""
 
     last_event_id: Annotated[
-        Annotated[int, Field(ge=0, le=_MAX_ID)] | _Absent,
-        Field(description="Begin after the record with this id; for clients that cannot send Last-Event-ID."),
+        Annotated[str, Field(min_length=1, max_length=_MAX_EVENT_ID_CHARS)] | _Absent,
+        Field(description="Begin after the event with this id; for clients that cannot send Last-Event-ID."),
     ] = None
     replay: Annotated[int, Field(ge=0, le=MAX_REPLAY, description="Else begin with the newest records, so many.")] = 0
 

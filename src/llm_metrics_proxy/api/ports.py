@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from llm_metrics_proxy.analytics import KnownMigration
+from llm_metrics_proxy.analytics import MigrationRun
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.api.site import Asset
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import Scoreboard
-from llm_metrics_proxy.storage.base import Reader
+from llm_metrics_proxy.storage.base import ShippingStatus
 from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport
 
 
@@ -21,7 +22,8 @@ class MigrationProgress(Protocol):
 
     @property
     def phase(self) -> str:
-        """What is done: idle, waiting, checking, backing_up, adopting, migrating, paused, verifying, undoing."""
+        """What is done: idle, waiting, checking, backing_up, setting_aside, migrating, paused, verifying, taking_back,
+        undoing."""
 
     @property
     def done(self) -> int:
@@ -47,9 +49,8 @@ class MigrationProgress(Protocol):
 class MigrationPorts(Protocol):
     """What this process knows of migrations without asking the database.
 
-    Every method answers from memory, at once: /health calls them on the event loop, and each data answer asks
-    ``pending``. Only ``lock_holder`` may look at a file; only /api/v1/migrations/current calls it. ``analytics``
-    reads runs and their figures from the database, so runs of the command line show too.
+    Methods answer from memory, at once: /health calls them on the event loop.
+    Only ``lock_holder`` and ``runs`` look at files, where runs of the command line show too.
     """
 
     def progress(self) -> MigrationProgress:
@@ -65,18 +66,14 @@ class MigrationPorts(Protocol):
         """Id of the process that migrates this database now, this one included; ``None``: no process does."""
 
     def blocks_store(self) -> bool:
-        """The file is one of an older program that is not adopted yet: nothing can be read from or stored in it."""
+        """The table of records is of an older layout still: nothing can be read from or stored in it."""
 
     def problem(self) -> str | None:
         """Why there are older records and nothing is done about them at the moment (held, rolled back, refused: no
         space), and what to do, in one sentence for people; ``None`` while all is well or work goes on."""
 
-    def pending(self) -> bool:
-        """Older records may be there: a run is unfinished, held, rolled back, or has not begun. When in doubt, true:
-        it only costs a count. Where another process may have undone a run, that has to be noticed."""
-
-    def known(self) -> Sequence[KnownMigration]:
-        """The migrations of this program, in order."""
+    def runs(self) -> Sequence[MigrationRun]:
+        """Every run on this database, newest first, those of older versions too. Reads it; raises ``StoreError``."""
 
 
 class DiskStatus(Protocol):
@@ -136,7 +133,7 @@ class ApiPorts:
     the workers run on another host. ``versions`` names other versions to show, such as Python's and SQLite's.
     """
 
-    reader: Reader
+    records: Records
     book: CounterBook
     service_status: Callable[[], IngestionStatus | None]
     scoreboard: Scoreboard | None = None
@@ -144,7 +141,9 @@ class ApiPorts:
     allowed_hosts: frozenset[str] = frozenset()
     trusted_proxies: tuple[str, ...] = ()  # networks of peers whose forwarding headers are believed
     versions: Mapping[str, str] = field(default_factory=dict)
-    migrations: MigrationPorts | None = None  # none: nothing migrates here, and no answer counts older records
+    ingests: bool = True  # false: other processes store what is recorded
+    answers: bool = True  # false: other processes answer questions; this one says how it fares
+    migrations: MigrationPorts | None = None  # none: nothing migrates here
     # name, group, value, origin, meaning of each; secrets are hidden already
     settings: Callable[[], Sequence[Mapping[str, str]]] = tuple
     site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
@@ -153,6 +152,7 @@ class ApiPorts:
     disks: Callable[[], Mapping[str, DiskStatus]] = dict  # those of the database and the journal
     low_disks: Callable[[], Mapping[str, DiskStatus]] = dict  # of them, those whose last room is kept for storing
     upkeep_problem: Callable[[], str | None] = lambda: None  # why nothing is rolled up or pruned
+    shipping: Callable[[], ShippingStatus] | None = None  # none: records stay where they are stored first
     turned_away: Callable[[], TurnedAway] = TurnedAway
     clock: Callable[[], float] = time.time  # Unix seconds
     stopping: Callable[[], bool] = lambda: False  # true: answers without an end are to end now

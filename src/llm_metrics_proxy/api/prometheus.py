@@ -12,7 +12,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from llm_metrics_proxy.api.health import BackendHealth, DiskHealth, Health, IngestionHealth, WorkerHealth
+from llm_metrics_proxy.api.health import (
+    BackendHealth,
+    DiskHealth,
+    Health,
+    IngestionHealth,
+    ShippingHealth,
+    WorkerHealth,
+)
 from llm_metrics_proxy.api.ports import Telemetry, WatchPorts
 from llm_metrics_proxy.api.prometheus_series import FAMILIES, PREFIX, SeriesLines
 from llm_metrics_proxy.counters import CounterBook
@@ -47,6 +54,12 @@ _DISK_METRICS: Final[_Table[DiskHealth]] = (
     (_GAUGE, "disk_free_bytes", "What is free on the disk.", lambda d: d.free_bytes),
     (_GAUGE, "disk_reserve_bytes", "Of it, what is kept for storing records.", lambda d: d.reserve_bytes),
     (_GAUGE, "disk_low", "1 while roll-ups, backups, pruning and migrations wait for room.", lambda d: d.low),
+)
+_SHIPPING_METRICS: Final[_Table[ShippingHealth]] = (
+    (_GAUGE, "shipping_up", "1 if records get to the store on the network.", lambda s: s.error is None),
+    (_GAUGE, "outbox_records", "Records that wait for the store on the network.", lambda s: s.waiting_records),
+    (_GAUGE, "outbox_bytes", "Size of these records, compressed.", lambda s: s.waiting_bytes),
+    (_COUNTER, "records_shipped", "Records that the store on the network took.", lambda s: s.shipped_records),
 )
 _INGESTION_METRICS: Final[_Table[IngestionHealth]] = (
     (_GAUGE, "journal_lag_bytes", "Journal bytes not yet in the database.", lambda i: i.lag_bytes),
@@ -141,6 +154,8 @@ class _Live(Collector):
         if ingestion is not None:
             for family_type, name, text, measure in _INGESTION_METRICS:
                 yield family_type(PREFIX + name, text, measure(ingestion))
+        if self._health.shipping is not None:
+            yield from _families(_SHIPPING_METRICS, {}, [self._health.shipping])
         lost = CounterMetricFamily(PREFIX + "records_lost", "Requests served without a record, over restarts.")
         if ingestion is not None and ingestion.records_lost is not None:  # else it is not known, and must not fall to 0
             lost.add_metric((), ingestion.records_lost)

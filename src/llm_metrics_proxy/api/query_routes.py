@@ -9,8 +9,8 @@ from starlette.responses import Response
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.distribution import distribute
 from llm_metrics_proxy.analytics.heatmap import map_heat
-from llm_metrics_proxy.analytics.sources import sources_of
-from llm_metrics_proxy.api.answers import encoded, json_response
+from llm_metrics_proxy.analytics.history import with_history
+from llm_metrics_proxy.api.answers import data_response, encoded
 from llm_metrics_proxy.api.dependencies import DataRoutes
 from llm_metrics_proxy.api.kept_answers import KeptAnswers, max_age_s
 from llm_metrics_proxy.api.ports import ApiPorts
@@ -27,7 +27,7 @@ from llm_metrics_proxy.api.schemas import answer
 
 def add_query_routes(routes: DataRoutes, ports: ApiPorts) -> None:
     """Six routes over the same sources."""
-    sources, kept = sources_of(ports.reader), KeptAnswers()
+    sources, kept = ports.records.sources(), KeptAnswers()
 
     def now() -> datetime:
         return datetime.fromtimestamp(ports.clock(), UTC)
@@ -36,22 +36,25 @@ def add_query_routes(routes: DataRoutes, ports: ApiPorts) -> None:
 
     @routes.get("query", "Any metrics by any dimensions", in_rows, QueryParameters)
     def read_query(request: Request, parameters: Annotated[QueryParameters, Query()]) -> Response:
+        def answered() -> bytes:
+            return encoded(with_history(ask(sources, parameters.to_query(), now()), ports.records))
+
         age_s = max_age_s(request.headers.get("cache-control", ""))
-        found = kept.get(request.url.query, age_s, lambda: encoded(ask(sources, parameters.to_query(), now())))
+        found = kept.get(request.url.query, age_s, answered)
         headers = {"Age": str(found.age_s)} if age_s else None
         return Response(found.body, headers=headers, media_type="application/json")
 
     @routes.get("timeseries", "Metrics over time, bucket by bucket", in_rows, TimeseriesParameters)
     def read_timeseries(parameters: Annotated[TimeseriesParameters, Query()]) -> Response:
-        return json_response(ask(sources, parameters.to_query(), now()))
+        return data_response(ask(sources, parameters.to_query(), now()), ports.records)
 
     @routes.get("breakdown", "Metrics by model, client, or whatever else", in_rows, BreakdownParameters)
     def read_breakdown(parameters: Annotated[BreakdownParameters, Query()]) -> Response:
-        return json_response(ask(sources, parameters.to_query(), now()))
+        return data_response(ask(sources, parameters.to_query(), now()), ports.records)
 
     @routes.get("compare", "Metrics of a period compared with the period before", in_rows, CompareParameters)
     def read_comparison(parameters: Annotated[CompareParameters, Query()]) -> Response:
-        return json_response(ask(sources, parameters.to_query(), now()))
+        return data_response(ask(sources, parameters.to_query(), now()), ports.records)
 
     @routes.get(
         "distribution",
@@ -60,7 +63,7 @@ def add_query_routes(routes: DataRoutes, ports: ApiPorts) -> None:
         DistributionParameters,
     )
     def read_distribution(parameters: Annotated[DistributionParameters, Query()]) -> Response:
-        return json_response(distribute(sources, parameters.to_query(), now()))
+        return data_response(distribute(sources, parameters.to_query(), now()), ports.records)
 
     @routes.get(
         "heatmap",
@@ -69,4 +72,4 @@ def add_query_routes(routes: DataRoutes, ports: ApiPorts) -> None:
         HeatmapParameters,
     )
     def read_heatmap(parameters: Annotated[HeatmapParameters, Query()]) -> Response:
-        return json_response(map_heat(sources, parameters.to_query(), now()))
+        return data_response(map_heat(sources, parameters.to_query(), now()), ports.records)

@@ -42,7 +42,7 @@ def add_report_routes(routes: DataRoutes, ports: ApiPorts) -> None:
 
     @routes.get("report", "A report, for people who were not there", shown, ReportParameters, description=_DESCRIPTION)
     def read_report(parameters: Annotated[ReportParameters, Query()]) -> Response:
-        report = build(ports.reader, parameters.to_query(), datetime.fromtimestamp(ports.clock(), UTC))
+        report = build(ports.records, parameters.to_query(), datetime.fromtimestamp(ports.clock(), UTC))
         form = FORMATS[parameters.format]
         headers = {} if form.policy is None else {"Content-Security-Policy": form.policy()}
         return Response(rendered(report, form.name), headers=headers, media_type=form.media_type)

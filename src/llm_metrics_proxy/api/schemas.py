@@ -11,6 +11,7 @@ import msgspec
 from llm_metrics_proxy.analytics import Errors, MigrationRun, Notice, Summary, VersionNote
 from llm_metrics_proxy.analytics.distribution import Histogram
 from llm_metrics_proxy.analytics.heatmap import Heatmap
+from llm_metrics_proxy.analytics.history import History
 from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.rows import UNFIT
 from llm_metrics_proxy.api.answers import ErrorAnswer
@@ -95,17 +96,13 @@ def _described(kind: Any, meaning: str, unit: str = "") -> Any:
 
 
 def _record_fields() -> list[tuple[Any, ...]]:
-    """Every column but ``id`` may be null: records of older programs lack what those did not know."""
-    unfit = (
-        "only where columns hold what does not fit them (text or bytes for a number, an infinity), as records of other "
-        "programs may: what is stored, as SQL writes it, by column; the column itself is null then and counts nowhere"
-    )
+    """Every column but ``arrival`` may be null: records of older programs lack what those did not know."""
     fields: list[tuple[Any, ...]] = []
     for column in REGISTRY.values():
-        kind = _KINDS[column.kind.holds]
-        kind = kind if column.origin == "key" else kind | None
+        kind = dict[str, str] if column.name == UNFIT else _KINDS[column.kind.holds]
+        kind = kind if column.name == "arrival" else kind | None
         fields.append((column.name, _described(kind, column.meaning, column.unit)))
-    return [*fields, (UNFIT, _described(dict[str, str] | msgspec.UnsetType, unfit), msgspec.UNSET)]
+    return fields
 
 
 RequestItem: Final = msgspec.defstruct(
@@ -116,13 +113,10 @@ RequestPage: Final = msgspec.defstruct(
     [
         ("app_version", Annotated[str, msgspec.Meta(description="version whose definitions this answer follows")]),
         (
-            "older_records",
+            "history",
             Annotated[
-                dict[str, int],
-                msgspec.Meta(
-                    description="records selected, on all pages, whose formulas were replaced since, by app_version; "
-                    "counted only while a migration is pending"
-                ),
+                History | None,
+                msgspec.Meta(description="older records that are on no page yet; null: none is missing"),
             ],
         ),
         ("items", list[RequestItem]),  # type: ignore[valid-type]

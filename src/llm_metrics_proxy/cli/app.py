@@ -21,6 +21,7 @@ from llm_metrics_proxy.cli.reprice import reprice
 from llm_metrics_proxy.cli.requests import requests
 from llm_metrics_proxy.cli.serve import serve
 from llm_metrics_proxy.cli.standard_output import finish
+from llm_metrics_proxy.cli.store import store
 from llm_metrics_proxy.cli.summary import summary
 from llm_metrics_proxy.cli.top import top
 from llm_metrics_proxy.cli.version import version
@@ -46,6 +47,7 @@ for verb in VERBS:
     app.command()(verb)
 app.add_typer(migrate)
 app.add_typer(backup)
+app.add_typer(store)
 
 
 def run(arguments: Sequence[str]) -> int:

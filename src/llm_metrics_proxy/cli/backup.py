@@ -5,12 +5,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from llm_metrics_proxy.cli import backup_records
+from llm_metrics_proxy.cli.elsewhere import tell_what_is_not_here
 from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
-from llm_metrics_proxy.cli.migrate_progress import shown, stoppable
+from llm_metrics_proxy.cli.migrate_progress import stoppable
 from llm_metrics_proxy.cli.output import MISSING, answer, console, plain, print_json
 from llm_metrics_proxy.cli.tables import lines, print_table, table
 from llm_metrics_proxy.config.sources import Loaded
-from llm_metrics_proxy.errors import BackupError
+from llm_metrics_proxy.errors import BackupError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.lock import migration_lock
@@ -23,7 +25,8 @@ from llm_metrics_proxy.storage.restore import Restored
 from llm_metrics_proxy.storage.restore import restore as put_in_place
 
 FAILED: Final = 1
-_PLACES: Final = (*READING, "backup_dir")
+_ITS_OWN: Final = "--store-backup lets that server back them up too; or use its own BACKUP and RESTORE."
+_PLACES: Final = (*READING, "backup_dir", "store_backup")
 _REASONS: Final = {
     "migration": "before a migration",
     "before_restore": "before a restore",
@@ -46,20 +49,27 @@ backup = typer.Typer(
 @backup.command("create")
 @with_settings(*_PLACES)
 def create(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
-    """Make a backup now, and prove that it is equal. Everything may run meanwhile; the database is only read."""
+    """Make a backup now, and prove that it is equal. Everything may run meanwhile; the database is only read.
+
+    With `--store-backup` ClickHouse backs up the records too, and proves that by restoring them into a scratch table.
+    """
     path = database(loaded, db)
+    if loaded.settings.store_backup is None:
+        tell_what_is_not_here(loaded.settings, _ITS_OWN)
     folder = loaded.settings.backup_dir.absolute()
     with stoppable() as (stop, report):  # stopped, it leaves nothing behind
         made = backups.create(
             path, folder, reason="manual", app_version=APP_VERSION, report=_pages(report), stop=stop.event
         )
-    answer(path, json=json, fields=_plain_of(folder, made), shown=lambda: _print_created(folder, made))
+        records = backup_records.create(loaded.settings, folder, made.name, report, stop.event)
+    fields = {**_plain_of(folder, made), **backup_records.plain_of(records)}
+    answer(path, json=json, fields=fields, shown=lambda: _print_created(folder, made, backup_records.words(records)))
 
 
-def _print_created(folder: Path, made: Backup) -> None:
+def _print_created(folder: Path, made: Backup, of_server: list[tuple[str, str]]) -> None:
     out = console()
     out.print(f"Done. The backup {plain(made.name)} holds what the database held; every record was compared.")
-    lines(out, [*_details(made), ("Folder", plain(folder))])
+    lines(out, [*_details(made), ("Folder", plain(folder)), *of_server])
 
 
 @backup.command("list")
@@ -97,7 +107,9 @@ def verify(
 ) -> None:
     """Check that backups still are what they were when they were made. Reads only; exit 1 if one is not."""
     folder = loaded.settings.backup_dir.absolute()
-    results = [(name, _trouble(folder, name)) for name in names or [each.name for each in backups.listing(folder)]]
+    results = [
+        (name, _trouble(loaded, folder, name)) for name in names or [each.name for each in backups.listing(folder)]
+    ]
     if json:
         checked = [{"name": name, "ok": not trouble, "problem": trouble} for name, trouble in results]
         all_ok = all(each["ok"] for each in checked)
@@ -112,11 +124,12 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-def _trouble(folder: Path, name: str) -> str | None:
+def _trouble(loaded: Loaded, folder: Path, name: str) -> str | None:
     try:
-        with shown() as report:
+        with stoppable() as (stop, report):
             backups.verify(folder, name, report=_percent(report))
-    except BackupError as error:
+            backup_records.verify(loaded.settings, folder, name, report, stop.event)
+    except (BackupError, StoreError) as error:
         return str(error)
     return None
 
@@ -127,21 +140,26 @@ def restore(loaded: Loaded, *, name: Name, db: Db = None, json: Json = False) ->
     """Put a backup in the place of the database, after a backup of what is there. `serve` must not run."""
     path = (db or loaded.settings.db_path).absolute()
     folder = loaded.settings.backup_dir.absolute()
-    with shown() as report:
+    if not backup_records.has(folder, name):
+        tell_what_is_not_here(loaded.settings, "this backup does not have them, and they stay as they are.")
+    with stoppable() as (stop, report):
+        backup_records.verify(loaded.settings, folder, name, report, stop.event)
         done = put_in_place(
             folder, name, path, app_version=APP_VERSION, lock=migration_lock(path), report=_percent(report)
         )
+        before = backup_records.restore(loaded.settings, folder, name, report, stop.event)
     migrates = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION).has_work
     fields = {
         "restored": _plain_of(folder, done),
         "safety_backup": done.safety_backup,
         "moved_aside": done.moved_aside,
         "next_start_migrates": migrates,
+        "records_table_before": before,
     }
-    answer(path, json=json, fields=fields, shown=lambda: _print_restored(path, done, migrates=migrates))
+    answer(path, json=json, fields=fields, shown=lambda: _print_restored(path, done, before, migrates=migrates))
 
 
-def _print_restored(path: Path, done: Restored, *, migrates: bool) -> None:
+def _print_restored(path: Path, done: Restored, before: str | None, *, migrates: bool) -> None:
     out = console()
     out.print(f"Done. {plain(path)} is what it was when {plain(done.name)} was made.")
     lines(out, _details(done))
@@ -151,6 +169,11 @@ def _print_restored(path: Path, done: Restored, *, migrates: bool) -> None:
         out.print(
             f"What was there was no database, or a damaged one: it is kept as {plain(done.moved_aside)} in the same "
             "folder."
+        )
+    if before is not None:
+        out.print(
+            f"The records in ClickHouse are those of the backup; what was there before is its table {plain(before)}, "
+            "with all that other hosts have recorded since."
         )
     if migrates:
         back = f"restore {plain(done.safety_backup)} and " if done.safety_backup else ""
@@ -182,6 +205,7 @@ def _details(made: Backup) -> list[tuple[str, str]]:
     return [
         ("Records", MISSING if made.records is None else f"{made.records:,}"),
         ("Versions", _versions(made)),
+        *((("Set aside", f"{made.records_beside:,} records from before a migration"),) if made.records_beside else ()),
         ("Size", f"{made.bytes:,} bytes"),
         ("Made", f"{_moment(made)} UTC, {_REASONS.get(made.reason, plain(made.reason))}"),
     ]

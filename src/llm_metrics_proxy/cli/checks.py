@@ -10,19 +10,21 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import apsw
 import msgspec
 
 from llm_metrics_proxy import listening
-from llm_metrics_proxy.cli import backend_checks, migration_checks, watch_checks
+from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.cli import backend_checks, migration_checks, store_checks, watch_checks
 from llm_metrics_proxy.cli.database_checks import database, losses
 from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.config.store_access import store_access
 from llm_metrics_proxy.dashboard import MISSING as NO_DASHBOARD
 from llm_metrics_proxy.dashboard import is_built
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
 from llm_metrics_proxy.processes import discovery, secret_file
 from llm_metrics_proxy.storage.disk_space import nearest, size, space_in
@@ -87,7 +89,7 @@ def clock(settings: Settings) -> Finding:
     advice = "set the clock (NTP); records would be filed under a wrong time"
     if now < _PROJECT_BEGAN:
         return failed("clock", found, advice)
-    newest = _newest_timestamp(settings.db_path)
+    newest = _newest_timestamp(settings)
     if newest is not None and (newest - now).total_seconds() > CLOCK_TOLERANCE_S:
         return failed("clock", f"{found}, but the newest record is of {newest.isoformat()}", advice)
     before, monotonic_before = time.time(), time.monotonic()
@@ -164,6 +166,8 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     migration_checks.migrations,
     migration_checks.backups,
     sqlite,
+    store_checks.store,
+    store_checks.outbox,
     journal,
     secret,
     disk,
@@ -176,16 +180,16 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
 )
 
 
-def _newest_timestamp(path: Path) -> datetime | None:
+def _newest_timestamp(settings: Settings) -> datetime | None:
+    path = settings.db_path
     try:
         if not applied_steps(path):
             return None
-        with closing(SqliteReader(path)) as reader:
-            # what begins with a digit: other texts, and bytes, of an adopted table are no times and sort behind them
-            ((newest,),) = reader.query("SELECT max(timestamp) FROM completion_requests WHERE timestamp < ':'")
-        moment = datetime.fromisoformat(newest) if isinstance(newest, str) else None
-        return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    except (LlmMetricsProxyError, ValueError):
+        access = store_access(settings)
+        with closing(SqliteReader(path)) as control, closing(open_records(control, access)) as records:
+            newest = records.page(RequestFilter(), ("timestamp",), None, 1)
+        return datetime.fromisoformat(newest[0][0]) if newest and newest[0][0] is not None else None
+    except LlmMetricsProxyError:
         return None  # the check `database` says what is wrong with it
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from llm_metrics_proxy.cli.elsewhere import tell_what_is_not_here
 from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
 from llm_metrics_proxy.cli.migrate_progress import stoppable
 from llm_metrics_proxy.cli.output import answer, console, plain
@@ -35,6 +36,7 @@ def compact(
     Ctrl-C. However it ends, the database is whole.
     """
     path = database(loaded, db)
+    tell_what_is_not_here(loaded.settings, "that server gives the room of deleted ones back itself.")
     folder = loaded.settings.backup_dir.absolute()
     with stoppable() as (stop, report):  # stopped, it leaves the database as it was
         watch = Watch(

@@ -9,19 +9,21 @@ from typing import Final
 import apsw
 
 from llm_metrics_proxy.analytics import records_by_version
+from llm_metrics_proxy.cli.elsewhere import store_elsewhere
 from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.journal import JournalFolder
 from llm_metrics_proxy.migration.legacy import FileKind, inspect
 from llm_metrics_proxy.migration.lock import lock_path
 from llm_metrics_proxy.storage.base import Loss
-from llm_metrics_proxy.storage.sqlite import LOSSES, SqliteReader
+from llm_metrics_proxy.storage.control import LOSSES
+from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 _NAME: Final = "database"
 _SIDE_FILES: Final = (("-wal", "log"), ("-journal", "rollback journal"), ("-shm", "shared memory"))
-_LOSSES_STEP: Final = 11  # of the schema, which brings the table
 _WASTE: Final = 0.2  # of the file, from which on it is worth giving back
 _LEAST_WASTE_BYTES: Final = 16 * 1024**2
 
@@ -37,7 +39,7 @@ def database(settings: Settings) -> Finding:
             return _unless_locked_out(path, f"{path}: none yet; it is made at the first start")
         with closing(SqliteReader(path)) as reader:
             ledger = reader.query("SELECT number, name, app_version FROM schema_steps ORDER BY number")
-            versions = records_by_version(reader)
+            versions = records_by_version(open_records(reader)) if store_elsewhere(settings) is None else {}
             ((free, page_bytes),) = reader.query(
                 "SELECT freelist_count, page_size FROM pragma_freelist_count, pragma_page_size"
             )
@@ -121,7 +123,7 @@ def losses(settings: Settings) -> Finding:
 
 def _stored_losses(path: Path) -> list[Loss]:
     try:
-        if _LOSSES_STEP not in applied_steps(path):
+        if not applied_steps(path):
             return []
         with closing(SqliteReader(path)) as reader:
             return [Loss(*row) for row in reader.query(LOSSES)]

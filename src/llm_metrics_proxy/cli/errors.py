@@ -10,7 +10,6 @@ from llm_metrics_proxy.analytics import MAX_EXAMPLES, Errors, ErrorsQuery, Reque
 from llm_metrics_proxy.cli.flags import READING, UnroundedJson, with_settings
 from llm_metrics_proxy.cli.output import (
     console,
-    counted,
     percent,
     plain,
     print_how_exact,
@@ -21,7 +20,7 @@ from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.tables import print_table, table
 from llm_metrics_proxy.config.sources import Loaded
 
-_RIGHT: Final = {"count", "error rate", "of all", "requests", "status", "id"}
+_RIGHT: Final = {"count", "error rate", "of all", "requests", "status", "arrival"}
 _PROSE: Final = {"what to do", "how long to wait", "message"}
 _WIDE_COLUMNS: Final = 120
 _FEWEST: Final = 5  # lines of models and servers: the whole lists are in the JSON
@@ -38,8 +37,8 @@ def errors(
 ) -> None:
     """Show what went wrong: by type with count, share, newest and what to do; by model, server and phase; how long to
     wait where a server limits. Answers that are complete but flagged (policy) count too."""
-    with open_database(loaded) as reader:
-        result = read_errors(reader, ErrorsQuery(filter=chosen, examples=examples))
+    with open_database(loaded) as (records, _):
+        result = read_errors(records, ErrorsQuery(filter=chosen, examples=examples))
     (print_json if json else print_errors)(result)
 
 
@@ -61,8 +60,6 @@ def print_errors(result: Errors) -> None:
             soft_wrap=True,
         )
     print_how_exact(out, 0.0, result.pruned_before)
-    if result.older_records:
-        out.print(f"Records of older versions: {counted(result.older_records)}", soft_wrap=True)
 
 
 def _print_types(out: Console, result: Errors) -> None:
@@ -109,11 +106,11 @@ def _print_retry(out: Console, result: Errors) -> None:
 
 def _print_examples(out: Console, result: Errors) -> None:
     if result.examples:
-        newest = _table("id", "time (UTC)", "model", "status", "type", "message")
+        newest = _table("arrival", "time (UTC)", "model", "status", "type", "message")
         for one in result.examples:
             kind = plain(one.error_type)
             when = seconds_of(one.timestamp)
-            newest.add_row(str(one.id), when, plain(one.model), plain(one.status_code), kind, plain(one.message))
+            newest.add_row(str(one.arrival), when, plain(one.model), plain(one.status_code), kind, plain(one.message))
         print_table(out, newest)
 
 

@@ -49,9 +49,9 @@ def export(
         raise ExportError(f"{query.format} is not text for a terminal: name a file with --output, or pipe it on")
     messages = error_console()
     started = time.monotonic()
-    with open_database(loaded) as reader, shown(messages) as report, written(output, force=force) as file:
-        size, last = 0, ExportChunk(b"", 0, 0.0, {})
-        for piece in pieces_of(reader, query):
+    with open_database(loaded) as (records, _), shown(messages) as report, written(output, force=force) as file:
+        size, last = 0, ExportChunk(b"", 0, 0.0)
+        for piece in pieces_of(records, query):
             file.write(piece.data)
             size, last = size + len(piece.data), piece
             report(piece)
@@ -59,18 +59,13 @@ def export(
 
 
 def _tell(messages: Console, last: ExportChunk, size: int, took_s: float, output: str) -> None:
-    """On a terminal what was done; anywhere, what the file lacks."""
+    """On a terminal, what was done."""
     if messages.is_terminal and output != STANDARD_OUTPUT:
         rate = f", {last.records / took_s:,.0f}/s" if took_s >= _SETTLED_S else ""
         messages.print(
             f"{last.records:,} records, {size / _MIB:,.1f} MiB in {duration(took_s)}{rate}: {output}",
             markup=False,
             soft_wrap=True,
-        )
-    if last.unfit:
-        counts = ", ".join(f"{name} {n:,}" for name, n in sorted(last.unfit.items()))
-        messages.print(
-            f"Values that do not fit their column, and are missing in the file: {counts}", markup=False, soft_wrap=True
         )
 
 

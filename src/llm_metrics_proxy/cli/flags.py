@@ -22,14 +22,16 @@ Db = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 UnroundedJson = Annotated[bool, typer.Option("--json", help="One JSON object, unrounded.")]
-READING = ("data_dir", "db_path")  # what a verb needs that only reads the database
+# What a verb needs that only reads records.
+READING = ("data_dir", "db_path", "store", "store_password_file", "store_ca_file", "store_cluster")
 
 
 def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a verb, as its first argument, the ``Loaded`` settings, and a flag for each of ``names`` (default: all)."""
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
-        table = {name: row for name, row in rows().items() if not row.toml_only and (not names or name in names)}
+        given = {name: row for name, row in rows().items() if not row.toml_only and not row.no_flag}
+        table = {name: row for name, row in given.items() if not names or name in names}
 
         def command(**values: Any) -> None:
             config_file = values.pop("config")

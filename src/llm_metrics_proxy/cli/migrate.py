@@ -1,45 +1,44 @@
 """``migrate``: bring the records of older versions to the formulas of this one, look before and after, and go back."""
 
 import shlex
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from semver import Version
 
+from llm_metrics_proxy.analytics import MigrationRun
 from llm_metrics_proxy.analytics import notices as notices_of
-from llm_metrics_proxy.analytics import read_runs
 from llm_metrics_proxy.cli import migrate_output as output
 from llm_metrics_proxy.cli import migrate_reports as reports
 from llm_metrics_proxy.cli.flags import READING, Db, Json, database, with_settings
 from llm_metrics_proxy.cli.migrate_notices import dismiss_notices, why_nothing_happens
 from llm_metrics_proxy.cli.migrate_plan import print_plan
 from llm_metrics_proxy.cli.migrate_progress import StopSignal, shown, stoppable
-from llm_metrics_proxy.cli.output import answer
+from llm_metrics_proxy.cli.output import answer, console
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
-from llm_metrics_proxy.errors import LlmMetricsProxyError, SettingsError
+from llm_metrics_proxy.config.store_access import store_access
+from llm_metrics_proxy.engines import open_migrations
+from llm_metrics_proxy.engines.migrations import StoreMigrations
+from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine, planner
-from llm_metrics_proxy.migration.legacy import FileKind, inspect
-from llm_metrics_proxy.migration.model import Ended, MigrationResult, Report
-from llm_metrics_proxy.migration.overview import refuse
+from llm_metrics_proxy.migration.model import Ended, MigrationResult, Report, Run
+from llm_metrics_proxy.migration.runs import now
 from llm_metrics_proxy.migration.window import DailyWindow
-from llm_metrics_proxy.processes.migration_ports import known_migrations
+from llm_metrics_proxy.processes.migration_ports import known_migrations, runs_of, shown_runs
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
-from llm_metrics_proxy.storage.sqlite import SqliteReader
 
 FAILED: Final = 1
 REFUSED: Final = 3
-_WRITING: Final = (*READING, "backup_dir", "backup_keep", "migration_window")
+_WRITING: Final = (*READING, "backup_dir", "backup_keep", "migration_window", "migration_undo_days")
 
 Wait = Annotated[bool, typer.Option("--wait", help="Wait if another process holds the lock, instead of refusing.")]
 
 migrate = typer.Typer(
     name="migrate",
-    help="Bring records of older versions to the formulas of this one: safely, and with a way back.\n\n"
+    help="Carry the records of older versions over to this one: safely, and with a way back.\n\n"
     "Exit codes: 0 done or nothing to do, 1 failed (and taken back), 2 wrong use, 3 refused before anything was "
     "changed, 130 stopped by Ctrl-C.",
     no_args_is_help=True,
@@ -54,11 +53,18 @@ def _command(verb: str, loaded: Loaded, db: Path | None) -> str:
     return f"llm-metrics-proxy migrate {verb}{place}"
 
 
+def _server(loaded: Loaded, db: Path | None) -> tuple[str, StoreMigrations] | None:
+    """Where the records are and their migrations, if that is a server; a file that was named is meant itself."""
+    access = None if db is not None else store_access(loaded.settings)
+    return None if access is None else (str(access.address), open_migrations(access, MIGRATIONS))
+
+
 def _options(settings: Settings, **changes: Any) -> engine.Options:
     window = settings.migration_window
     return engine.Options(
         backup_dir=settings.backup_dir.absolute(),
         backup_keep=settings.backup_keep,
+        undo_days=settings.migration_undo_days,
         window=None if window is None else DailyWindow.parse(window),
         **changes,
     )
@@ -71,8 +77,12 @@ def status(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
 
     Exit code 3: another program's, a damaged or a newer database, which no migration may touch.
     """
-    path = database(loaded, db)
-    found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
+    server = _server(loaded, db)
+    path: Path | str = server[0] if server else database(loaded, db)
+    if server:
+        found = server[1].status()
+    else:
+        found = engine.status(database(loaded, db), migrations=MIGRATIONS, app_version=APP_VERSION)
     fields = {"has_work": found.has_work, **output.plain_of(found)}
     answer(path, json=json, fields=fields, shown=lambda: reports.print_status(path, found))
     if reports.is_refused(found):
@@ -92,10 +102,18 @@ def plan(
 
     Exit code 3: `migrate run` would be refused.
     """
-    _plan(loaded, database(loaded, db), sample, json=json, go=_command("run", loaded, db))
+    _plan(loaded, db, sample, json=json)
 
 
-def _plan(loaded: Loaded, path: Path, sample: int, *, json: bool, go: str) -> None:
+def _plan(loaded: Loaded, db: Path | None, sample: int, *, json: bool) -> None:
+    server, go = _server(loaded, db), _command("run", loaded, db)
+    if server:
+        found = planner.without_sample(server[0], server[1].status(), MIGRATIONS)
+        answer(server[0], json=json, fields=output.plain_of(found), shown=lambda: print_plan(found, go=go))
+        if found.refusal is not None:
+            raise typer.Exit(REFUSED)
+        return
+    path = database(loaded, db)
     with shown() as report:
         found = planner.plan(
             path,
@@ -129,15 +147,25 @@ def run(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Back up, adopt, migrate in batches, verify every record; or continue an interrupted run.
+    """Back up, set the older table aside, carry its records over, verify every one; or continue an interrupted run.
 
     The proxy and the metrics process may run meanwhile. Ctrl-C stops after the current batch.
     """
-    path = database(loaded, db)
     if dry_run:
-        _plan(loaded, path, 20_000, json=json, go=_command("run", loaded, db))
+        _plan(loaded, db, 20_000, json=json)
         return
-    settings = loaded.settings
+    server = _server(loaded, db)
+    if server:
+        _work(
+            lambda report, stop: server[1].migrate(max_seconds=max_seconds, report=report, stop=stop.event),
+            server[0],
+            server[1].history,
+            again=_command("run", loaded, db),
+            back=_command("undo", loaded, db),
+            json=json,
+        )
+        return
+    path, settings = database(loaded, db), loaded.settings
     options = _options(
         settings,
         pause_ms=settings.migration_pause_ms if pause_ms is None else pause_ms,
@@ -148,6 +176,7 @@ def run(
     _work(
         lambda report, stop: engine.migrate(path, options, report=report, stop=stop.event, migrations=MIGRATIONS),
         path,
+        lambda: engine.history(path),
         again=_command("run", loaded, db),
         back=_command("undo", loaded, db),
         json=json,
@@ -159,33 +188,68 @@ def run(
 def undo(
     loaded: Loaded,
     *,
-    to: Annotated[
-        str | None, typer.Option("--to", metavar="VERSION", help="Take back only what leads above this version.")
-    ] = None,
     wait: Wait = False,
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Take the last migration back: every record gets its exact older values. Records that came since are kept."""
+    """Put the table from before the last migration back, exactly as it was; records that came since are added to it.
+
+    The program that wrote it can open it again. What this one made of it is kept beside.
+    """
+    server = _server(loaded, db)
+    if server:
+        _work(
+            lambda report, stop: server[1].undo(report=report, stop=stop.event),
+            server[0],
+            server[1].history,
+            again=_command("undo", loaded, db),
+            back=_command("run", loaded, db),
+            json=json,
+        )
+        return
     path = database(loaded, db)
     options = _options(loaded.settings, wait_for_lock=wait)
-    if to is not None and not Version.is_valid(to):
-        raise SettingsError([f"--to: {to!r} is not a version such as 2.0.0"])
     _work(
-        lambda report, stop: engine.undo(
-            path, options, to_version=to, report=report, stop=stop.event, migrations=MIGRATIONS
-        ),
+        lambda report, stop: engine.undo(path, options, report=report, stop=stop.event, migrations=MIGRATIONS),
         path,
+        lambda: engine.history(path),
         again=_command("undo", loaded, db),
         back=_command("run", loaded, db),
         json=json,
     )
 
 
+@migrate.command("forget")
+@with_settings(*_WRITING, "migration_batch_lock_ms")
+def forget(loaded: Loaded, *, wait: Wait = False, db: Db = None, json: Json = False) -> None:
+    """Delete the table from before the last migration, which `undo` would put back. From then on only a backup has it.
+
+    Its space takes new records; `compact` gives it back to the disk.
+    """
+    server = _server(loaded, db)
+    path: Path | str = server[0] if server else database(loaded, db)
+    if server:
+        deleted = server[1].forget(finished_before=now())
+    else:
+        options = _options(loaded.settings, batch_lock_ms=loaded.settings.migration_batch_lock_ms, wait_for_lock=wait)
+        with stoppable() as (stop, report):
+            deleted = engine.forget(
+                database(loaded, db), options, finished_before=now(), report=report, stop=stop.event
+            )
+    words = "The table from before the last migration is gone." if deleted else "There is nothing to delete."
+    answer(path, json=json, fields={"deleted": deleted}, shown=lambda: console().print(words))
+
+
 def _work(
-    work: Callable[[Report, StopSignal], MigrationResult], path: Path, *, again: str, back: str, json: bool
+    work: Callable[[Report, StopSignal], MigrationResult],
+    path: Path | str,
+    runs: Callable[[], Sequence[Run]],
+    *,
+    again: str,
+    back: str,
+    json: bool,
 ) -> None:
-    """Do it, watched and stoppable; print how it ended, and leave with its exit code."""
+    """Do it, watched and stoppable; print how it ended, and leave with its exit code. ``runs``: all that are noted."""
     with StopSignal().listening() as stop:
         try:
             with shown() as report:
@@ -199,7 +263,7 @@ def _work(
                 Ended.STOPPED, None, message=str(error)
             )  # a backup that was stopped half way, mostly
     if result.ended is Ended.STOPPED:
-        done = engine.history(path)
+        done = runs()
         result = result._replace(run=done[-1] if done else None)  # with what the last batch wrote down
     answer(
         path,
@@ -218,9 +282,13 @@ def _work(
 @with_settings(*READING)
 def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Check every calculated value in the database against its version's formula. Reads only; exit 1 if one differs."""
-    path = database(loaded, db)
+    server = _server(loaded, db)
+    path: Path | str = server[0] if server else database(loaded, db)
     with stoppable() as (stop, report):
-        faults = engine.verify(path, report=report, stop=stop.event, migrations=MIGRATIONS)
+        if server:
+            faults = server[1].verify(report=report, stop=stop.event)
+        else:
+            faults = engine.verify(database(loaded, db), report=report, stop=stop.event, migrations=MIGRATIONS)
     fields = {"ok": not faults, "faults": [output.plain_of(fault) for fault in faults]}
     answer(path, json=json, fields=fields, shown=lambda: output.print_faults(faults))
     if faults:
@@ -228,16 +296,22 @@ def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
 
 
 @migrate.command("history")
-@with_settings(*READING)
+@with_settings(*READING, "migration_undo_days")
 def history(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Show every migration that ran on the database, newest first."""
-    path = database(loaded, db)
-    runs = _runs(path)
+    server = _server(loaded, db)
+    path: Path | str = server[0] if server else database(loaded, db)
+    undo_days = loaded.settings.migration_undo_days
+    runs = (
+        shown_runs(server[1].history(), MIGRATIONS, undo_days=undo_days)
+        if server
+        else runs_of(database(loaded, db), MIGRATIONS, undo_days=undo_days)
+    )
     answer(path, json=json, fields={"migrations": runs}, shown=lambda: reports.print_history(runs))
 
 
 @migrate.command("notices")
-@with_settings(*READING)
+@with_settings(*READING, "migration_undo_days")
 def notices(
     loaded: Loaded,
     *,
@@ -249,7 +323,9 @@ def notices(
     path = database(loaded, db)
     dismissed = dismiss_notices(path) if dismiss else 0
     found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
-    found_notices = notices_of(_runs(path), problem=why_nothing_happens(found), running=found.lock_holder is not None)
+    found_notices = notices_of(
+        _runs(path, loaded), problem=why_nothing_happens(found), running=found.lock_holder is not None
+    )
     answer(
         path,
         json=json,
@@ -258,11 +334,5 @@ def notices(
     )
 
 
-def _runs(path: Path) -> list[Any]:
-    """Runs of a database of ours; another program's table of the same name does not count."""
-    inspection = inspect(path)
-    refuse(inspection)
-    if inspection.found is not FileKind.OURS:
-        return []
-    with closing(SqliteReader(path)) as reader:
-        return read_runs(reader, known_migrations(MIGRATIONS))
+def _runs(path: Path, loaded: Loaded) -> list[MigrationRun]:
+    return runs_of(path, MIGRATIONS, undo_days=loaded.settings.migration_undo_days)

@@ -9,7 +9,7 @@ import apsw
 from llm_metrics_proxy.migration.legacy import FileKind, inspect
 from llm_metrics_proxy.migration.model import UNFINISHED, Run
 from llm_metrics_proxy.migration.overview import MigrationStatus, refuse
-from llm_metrics_proxy.migration.runs import all_runs, change_run, now
+from llm_metrics_proxy.migration.runs import change_run, copied_runs, now
 from llm_metrics_proxy.storage.connection import Access, connect, transaction
 from llm_metrics_proxy.storage.sqlite_schema import store_error
 
@@ -20,19 +20,19 @@ def why_nothing_happens(status: MigrationStatus) -> str | None:
     """Why records are older though no run is under way or was taken back, which have notices of their own."""
     if status.lock_holder is not None or status.unfinished is not None or status.held or status.failed_before:
         return None
-    if status.needs_adoption:
-        return "The database is one of an older program: it is adopted and migrated at the next start, or now."
-    if status.pending:
-        count = max(status.pending.values())
-        return f"{count:,} records follow older formulas; they are migrated at the next start, or now."
+    if status.has_work:
+        return "The database is of an older version: its records are carried over at the next start, or now."
     return None
 
 
 def dismiss_notices(path: Path) -> int:
-    """Mark the notices of all ended runs as read; how many were not before. Raises ``StoreError``."""
+    """Mark the notices of all ended runs as read; how many were not before. Raises ``StoreError``.
+
+    Those of 4.x have none, and their table is left as it is.
+    """
     inspection = inspect(path)
     refuse(inspection)
-    if inspection.found is not FileKind.OURS:
+    if inspection.found is FileKind.NOTHING:
         return 0
     try:
         with closing(connect(path, Access.WRITE, busy_ms=_WAIT_MS)) as connection:
@@ -48,4 +48,5 @@ def dismiss_notices(path: Path) -> int:
 
 
 def _unread(connection: apsw.Connection) -> list[Run]:
-    return [run for run in all_runs(connection) if run.state not in UNFINISHED and run.dismissed_at is None]
+    runs = copied_runs(connection)
+    return [run for run in runs if run.state not in UNFINISHED and run.dismissed_at is None]

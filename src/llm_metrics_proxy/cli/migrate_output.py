@@ -3,7 +3,7 @@
 Stamps and messages come from outside, so every one goes through ``plain``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +19,7 @@ SHOWN_CONFLICTS: Final = 10
 STATES: Final = {
     RunState.MIGRATING: "not finished",
     RunState.VERIFYING: "not finished: verifying",
+    RunState.TAKING_BACK: "failed: what was carried over is being removed",
     RunState.UNDOING: "not finished: being taken back",
     RunState.DONE: "done",
     RunState.UNDONE: "taken back",
@@ -50,6 +51,11 @@ def records(n: int) -> str:
     return f"{n:,} record{'' if n == 1 else 's'}"
 
 
+def in_columns(counts: Mapping[str, int]) -> str:
+    """``model 3, status_code 12``: values by column."""
+    return ", ".join(f"{plain(column)} {n:,}" for column, n in counts.items())
+
+
 def stamp_text(stamp: str) -> str:
     """An empty one, or one with spaces around it, has to be seen."""
     return plain(stamp) if stamp and stamp == stamp.strip() else plain(repr(stamp))
@@ -69,19 +75,21 @@ def print_result(result: MigrationResult, known: Sequence[KnownMigration], *, ag
         case Ended.STOPPED:
             done = ""
             if run is not None and run.state is RunState.MIGRATING:
-                done = f" after a whole batch: {run.records_changed:,} changes so far, in {records(run.records_total)}"
+                done = f" after a whole batch: {run.records_changed:,} of {records(run.records_total)} carried over"
             out.print(f"[bold]Stopped[/]{done}; nothing is lost.")
             out.print(f"  Go on with  {plain(again)}", soft_wrap=True)
         case Ended.ROLLED_BACK:
             out.print(f"[bold red]Failed, and taken back[/]: {message}.")
             if run is not None:
-                lines(out, [("Why", plain(run.error)), ("Backup", plain(run.backup)), ("Try again", plain(again))])
+                left = f"{records(run.records_total)}, unchanged in {plain(run.old_table)}; no answer has them"
+                rows = [("Why", plain(run.error)), ("Older records", left), ("Backup", plain(run.backup))]
+                lines(out, [*rows, ("Try again", plain(again)), ("Put them back", plain(back))])
         case Ended.UNDONE:
             out.print(f"[bold green]Taken back[/]: {message}.")
             if run is not None:
                 ended = ("Run", f"{run.id}, to {run.to_version}: {STATES[run.state]}")
-                later = ("From now on", "nothing migrates by itself until you ask for it")
-                lines(out, [ended, later, ("Migrate again", plain(back))])
+                later = "the older program can open the file; this one leaves it alone until you ask for it"
+                lines(out, [ended, ("From now on", later), ("Migrate again", plain(back))])
         case Ended.DONE:
             assert run is not None
             _print_done(out, run, known, back)
@@ -90,21 +98,25 @@ def print_result(result: MigrationResult, known: Sequence[KnownMigration], *, ag
     if result.conflicts:
         some = ", ".join(map(str, result.conflicts[:SHOWN_CONFLICTS]))
         more = ", …" if len(result.conflicts) > SHOWN_CONFLICTS else ""
-        out.print(f"  [yellow]Left as they are, because somebody else changed them since: records {some}{more}[/]")
+        out.print(f"  [yellow]Kept beside only, because the older table refuses them: records {some}{more}[/]")
 
 
 def _print_done(out: Console, run: Run, known: Sequence[KnownMigration], back: str) -> None:
     out.print(
         f"[bold green]Done.[/] Records follow the formulas of version {run.to_version} now; every one was verified."
     )
-    rate = f", {run.records_changed * 1000 / run.busy_ms:,.0f} changes/s" if run.busy_ms > 0 else ""
-    changed = f"{run.records_changed:,} times, in {records(run.records_total)}; {duration(run.busy_ms / 1000)}{rate}"
-    rows = [("Changed", changed), ("Write lock", f"{run.largest_lock_ms:.0f} ms at most")]
+    rate = f", {run.records_changed * 1000 / run.busy_ms:,.0f}/s" if run.busy_ms > 0 else ""
+    carried = f"{records(run.records_changed)}; {duration(run.busy_ms / 1000)}{rate}"
+    rows = [("Carried over", carried), ("Write lock", f"{run.largest_lock_ms:.0f} ms at most")]
     if run.backup:
         rows.append(("Backup", plain(run.backup)))
     meanings = {code: meaning for migration in known for code, meaning in migration.gaps.items()}
     for index, (code, n) in enumerate(sorted(run.gaps.items(), key=lambda gap: -gap[1])):
         rows.append(("" if index else "No value", f"{n:>9,}  {plain(meanings.get(code, code))} ({plain(code)})"))
+    if run.unfit:
+        rows.append(("Do not fit", f"{in_columns(run.unfit)}; kept in unfit_values, and counted nowhere"))
+    if run.old_table is not None:
+        rows.append(("From before", f"stays beside as {plain(run.old_table)}: see migration_undo_days"))
     lines(out, [*rows, ("Take it back", plain(back))])
     for note in VERSION_HISTORY:
         if note.version in run.checksums:

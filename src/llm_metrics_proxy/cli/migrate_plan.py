@@ -7,18 +7,17 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from llm_metrics_proxy.cli.migrate_output import records, stamp_text
+from llm_metrics_proxy.cli.migrate_output import in_columns, records, stamp_text
 from llm_metrics_proxy.cli.output import MISSING, console, duration, plain, rounded
 from llm_metrics_proxy.cli.tables import lines, print_table, table
 from llm_metrics_proxy.migration.disk import Disk, Room, room_in_words
 from llm_metrics_proxy.migration.plan import MigrationPlan, PlannedStep
-from llm_metrics_proxy.migration.preview import Comparison, Figures, MetricChange
-from llm_metrics_proxy.migration.retyping import Retyped
+from llm_metrics_proxy.migration.preview import Comparison, Figures, MetricChange, Retyped
 
 _MODELS: Final = 10
 _TYPES: Final = 40
 _STANDINGS: Final = {
-    "older": "older: to be migrated",
+    "older": "older: to be recalculated",
     "current": "current",
     "distrusted": "current, it says: checked record by record",
     "newer": "[red]newer than this program[/]",
@@ -42,11 +41,12 @@ def print_plan(plan: MigrationPlan, *, go: str) -> None:
         rows.append(("To do", "nothing"))
     lines(out, rows)
     _print_stamps(out, plan)
-    if plan.added_columns:
-        out.print()
-        lines(out, [("Adoption", f"adds {len(plan.added_columns)} columns; every value that is there stays as it is")])
     for step in plan.steps:
-        _print_step(out, step)
+        _print_step(out, step, plan)
+    if plan.unfit:
+        out.print()
+        rows = [("Do not fit", in_columns(plan.unfit)), ("", f"Kept in unfit_values, counted nowhere{_of(plan)}.")]
+        lines(out, rows)
     for metric in plan.metrics:
         _print_metric(out, metric, plan)
     if plan.disk is not None:
@@ -73,25 +73,29 @@ def _print_stamps(out: Console, plan: MigrationPlan) -> None:
     print_table(out, shown)
 
 
-def _print_step(out: Console, step: PlannedStep) -> None:
+def _of(plan: MigrationPlan) -> str:
+    """Over what gaps, types and misfits are counted, where that is not all."""
+    return "" if plan.sample_records >= plan.records else f", counted over a sample of {plan.sample_records:,}"
+
+
+def _print_step(out: Console, step: PlannedStep, plan: MigrationPlan) -> None:
     out.print()
     out.print(f"[bold]To {plain(step.version)}[/]: {records(step.records)}")
     lines(out, [("", plain(step.summary)), *(("•", plain(change)) for change in step.changes)])
     if step.gaps:
-        of = "" if step.gaps_of == step.records else f", counted over a sample of {step.gaps_of:,}"
         left = "are of the type unknown" if step.types else "have no value"
-        out.print(f"Cannot be recalculated, and {left} afterwards{of}:")
+        out.print(f"Cannot be recalculated, and {left} afterwards{_of(plan)}:")
         shown = table("n", "why", "code", numbers=("n",))
         for gap in step.gaps:
             shown.add_row(f"{gap.records:,}", plain(gap.meaning), plain(gap.reason))
         print_table(out, shown)
     if step.types:
-        _print_types(out, step.types)
+        _print_types(out, step.types, plan)
 
 
-def _print_types(out: Console, types: Sequence[Retyped]) -> None:
+def _print_types(out: Console, types: Sequence[Retyped], plan: MigrationPlan) -> None:
     """What becomes of each type of error; a record may have had none though it failed."""
-    out.print("Errors by the type that they have now, and the category and type that they get:")
+    out.print(f"Errors by the type that they have now, and the category and type that they get{_of(plan)}:")
     shown = table("n", "type now", "category", "type", numbers=("n",))
     for row in types[:_TYPES]:
         names = [MISSING if name is None else plain(name) for name in (row.before, row.category, row.type)]

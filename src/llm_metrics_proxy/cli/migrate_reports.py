@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from llm_metrics_proxy.analytics import MigrationRun, Notice
-from llm_metrics_proxy.cli.migrate_output import STATES, records, stamp_text
+from llm_metrics_proxy.cli.migrate_output import STATES, in_columns, records, stamp_text
 from llm_metrics_proxy.cli.output import MISSING, console, duration, plain
 from llm_metrics_proxy.cli.tables import lines, print_table, table
 from llm_metrics_proxy.migration.legacy import FileKind
@@ -16,12 +16,14 @@ from llm_metrics_proxy.migration.versions import is_older
 _REFUSED: Final = frozenset({FileKind.FOREIGN, FileKind.DAMAGED, FileKind.NEWER})
 
 
-def print_status(path: Path, status: MigrationStatus) -> None:
+def print_status(path: Path | str, status: MigrationStatus) -> None:
     """The file, the records by version, and what to do."""
     out = console()
     rows = [("Database", plain(path)), ("Found", plain(status.message))]
     if status.lock_holder is not None:
         rows.append(("Lock", f"held by process {status.lock_holder or 'unknown'}"))
+    if status.unfinished is not None or status.lacks_history:
+        rows.append(("History", plain(_history(status))))
     rows.append(("To do", plain(to_do(status))))
     if status.last is not None:
         rows.append(("Last run", plain(_last(status.last))))
@@ -57,26 +59,32 @@ def to_do(status: MigrationStatus) -> str:
         return "nothing can be done with it here; it is left untouched"
     if status.newer:
         return f"nothing can be written: {', '.join(status.newer)} is newer than this program"
-    if status.unfinished is not None:
-        what = "take back" if status.unfinished.state is RunState.UNDOING else "finish"
-        return (
-            f"{what} run {status.unfinished.id}: `migrate run` goes on, as does the next start of the metrics process"
-        )
-    if status.needs_adoption:
-        return "adopt the database and migrate its records: `migrate plan` shows how, `migrate run` does it"
+    run = status.unfinished
+    if run is not None:
+        what, verb = ("take back", "undo") if run.state is RunState.UNDOING else ("finish", "run")
+        return f"{what} run {run.id}: `migrate {verb}` goes on, as does the next start of the metrics process"
     if not status.has_work:
         return "nothing"
-    what = ", ".join(f"{records(count)} to {version}" for version, count in status.pending.items())
+    what = "carry its records over" if status.is_older_layout else "carry the older records over"
     if status.held:
-        return f"migrate {what}; a person took it back, so that only `migrate run` does it again"
+        return f"{what}; a person took it back, so that only `migrate run` does it again"
     if status.failed_before:
-        return f"migrate {what}; it failed before and was taken back, so that only `migrate run` tries again"
-    return f"migrate {what}: `migrate plan` shows how, `migrate run` does it"
+        return f"{what}; it failed before and was taken back, so that only `migrate run` tries again"
+    return f"{what}: `migrate plan` shows how, `migrate run` does it"
+
+
+def _history(status: MigrationStatus) -> str:
+    """What the answers lack."""
+    last = status.last
+    assert last is not None
+    carried = 0 if status.lacks_history else last.records_changed
+    since = "" if status.complete_from is None else f"; complete from {_moment(status.complete_from)} (UTC) on"
+    return f"{carried:,} of {records(last.records_total)} are in the answers{since}"
 
 
 def _last(run: Run) -> str:
     when = run.finished_at or run.started_at
-    text = f"{run.id}, to {run.to_version}: {STATES[run.state]}, {_moment(when)}, {run.records_changed:,} changes"
+    text = f"{run.id}, to {run.to_version}: {STATES[run.state]}, {_moment(when)}, {records(run.records_changed)}"
     return f"{text}; {run.error}" if run.error else text
 
 
@@ -91,7 +99,7 @@ def print_history(runs: Sequence[MigrationRun]) -> None:
         out.print("No migration has run on this database.")
         return
     shown = table(
-        "run", "to", "how it ended", "began (UTC)", "changes", "changes/s", numbers=("run", "changes", "changes/s")
+        "run", "to", "how it ended", "began (UTC)", "records", "records/s", numbers=("run", "records", "records/s")
     )
     for run in runs:
         rate = MISSING if run.records_per_s is None else f"{run.records_per_s:,.0f}"
@@ -118,6 +126,13 @@ def _details(run: MigrationRun) -> list[tuple[str, str]]:
         ("  Backup", plain(run.backup)),
     ]
     rows += [("  No value", f"{gap.n:,}: {plain(gap.meaning or gap.reason)}") for gap in run.gaps]
+    if run.unfit:
+        rows.append(("  Do not fit", in_columns(run.unfit)))
+    if run.in_place:
+        rows.append(("  How", "records were changed in place: one change for each record and version"))
+    if run.kept_table is not None:
+        until = f", until {run.kept_until[:10]}" if run.kept_until else ""
+        rows.append(("  From before", f"{plain(run.kept_table)}{until}"))
     if run.checksum_mismatches:
         rows.append(
             ("  Attention", f"[yellow]{', '.join(run.checksum_mismatches)}: not the migration of this program[/]")

@@ -1,6 +1,7 @@
 """What ``doctor`` looks at for migrations and backups; it changes nothing, like all of its checks."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
@@ -52,20 +53,29 @@ def migrations(settings: Settings) -> Finding:
         return ok("migrations", f"process {found.lock_holder or 'unknown'} is migrating just now")
     if not found.has_work:
         return _settled(found)
-    pending = max(found.pending.values(), default=0)
-    words = f"{pending:,} records follow older formulas"
-    if found.needs_adoption:
-        words = f"{path} was written by an older program; {words}"
-    if found.unfinished is not None:
-        words = f"migration {found.unfinished.id} has not ended ({found.unfinished.state}); {words}"
+    words = _due(path, found)
     if found.held or found.failed_before:
-        who = "a person" if found.held else "its own verification"
-        return warning("migrations", f"{words}; {who} took the last one back", _BY_HAND)
+        return warning("migrations", words, _BY_HAND)
     if lacking := disk_of(path, settings.backup_dir, seen).lacking():
         return failed("migrations", f"{words}; {lacking}", "make room, or choose another --backup-dir")
     if not settings.auto_migrate:
         return failed("migrations", f"{words}, and auto_migrate is false", _BY_HAND)
-    return ok("migrations", f"{words}; the next start migrates them, after a backup")
+    return ok("migrations", f"{words}; the next start does it")
+
+
+def _due(path: Path, found: MigrationStatus) -> str:
+    """What there is to do, and why nobody does it."""
+    run, last = found.unfinished, found.last
+    if run is not None:
+        carried = f"{run.records_changed:,} of {run.records_total:,} older records are carried over"
+        return f"migration {run.id} has not ended ({run.state}): {carried}"
+    if found.lacks_history and last is not None:
+        left = f"{last.records_total:,} older records are in no answer, unchanged in {last.old_table}"
+        return f"migration {last.id} was taken back by its own verification ({last.error}): {left}"
+    records = sum(found.records_by_version.values())
+    words = f"{path} is of an older version, with {records:,} records to be carried over"
+    held = "; a person took the last migration back, and new records wait in the journal"
+    return words + held if found.held else words
 
 
 def _settled(found: MigrationStatus) -> Finding:
@@ -75,7 +85,8 @@ def _settled(found: MigrationStatus) -> Finding:
     words = f"none is due; the last one, to {last.to_version}, is {last.state} since {last.finished_at}"
     if found.held or last.state != "done":
         return warning("migrations", words, _BY_HAND)
-    return ok("migrations", words)
+    kept = f"; {last.old_table} stays beside for an undo" if last.old_table is not None else ""
+    return ok("migrations", f"{words}{kept}")
 
 
 def _age(seconds: float) -> str:

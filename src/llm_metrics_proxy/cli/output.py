@@ -69,7 +69,7 @@ def print_json(value: Any, *, indent: int = 2) -> None:
     sys.stdout.buffer.flush()
 
 
-def answer(path: Path, *, json: bool, fields: dict[str, Any], shown: Callable[[], None]) -> None:
+def answer(path: Path | str, *, json: bool, fields: dict[str, Any], shown: Callable[[], None]) -> None:
     """The answer of a verb about a database: one JSON object, or what ``shown`` prints."""
     if json:
         print_json({"app_version": APP_VERSION, "database": str(path), **fields})
@@ -104,16 +104,6 @@ def print_how_exact(out: Console, relative_error: float, pruned_before: datetime
         out.print(
             f"[yellow]Incomplete: most records from before {pruned_before:%Y-%m-%d} UTC were deleted by the "
             "retention, and roll-ups cannot answer this.[/]",
-            soft_wrap=True,
-        )
-
-
-def print_older(out: Console, older: dict[str, int], subject: str) -> None:
-    """What records of older versions mean for the numbers above."""
-    if older:
-        out.print(
-            f"[yellow]Not comparable: {counted(older)} follow older formulas, and {subject} mix them with the others; "
-            "`llm-metrics-proxy migrate status` says more.[/]",
             soft_wrap=True,
         )
 

@@ -16,7 +16,6 @@ from llm_metrics_proxy.analytics.calendar import BUCKETS
 from llm_metrics_proxy.analytics.query import MAX_ROWS, Query
 from llm_metrics_proxy.analytics.result import Key, Measured, Result, ResultRow
 from llm_metrics_proxy.analytics.slos import parse_slo
-from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.cli.flags import READING, UnroundedJson, with_settings
 from llm_metrics_proxy.cli.output import (
     MISSING,
@@ -25,7 +24,6 @@ from llm_metrics_proxy.cli.output import (
     plain,
     print_how_exact,
     print_json,
-    print_older,
     rounded,
 )
 from llm_metrics_proxy.cli.selection import open_database, with_selection
@@ -82,8 +80,8 @@ def query(
         slos=tuple(parse_slo(text) for text in slo or ()),
     )
     statements: list[Explained] = []
-    with open_database(loaded, statements.append if explain else None) as reader:
-        sources, now = sources_of(reader), datetime.now(UTC)
+    with open_database(loaded, statements.append if explain else None) as (records, _):
+        sources, now = records.sources(), datetime.now(UTC)
         result = ask(sources, asked, now)
         explanation = Explanation(tuple(statements), tuple(how(sources, asked, now))) if explain else None
     if json:
@@ -137,7 +135,6 @@ def print_result(result: Result) -> None:
     print_table(out, answer)
     print_how_exact(out, result.relative_error, result.pruned_before)
     out.print(f"Formulas of version {result.app_version}")
-    print_older(out, result.older_records, "numbers")
 
 
 def _is_unit(unit: str) -> bool:

@@ -33,5 +33,5 @@ def report(
     if name not in FORMATS:
         raise QueryError("--format", f"there is no format {name[:64]!r}; there are: {', '.join(FORMATS)}")
     query = ReportQuery(filter=chosen, timezone=timezone)
-    with open_database(loaded) as reader, written(output, force=force) as file:
-        file.write(rendered(build(reader, query, datetime.now(UTC)), name))
+    with open_database(loaded) as (records, _), written(output, force=force) as file:
+        file.write(rendered(build(records, query, datetime.now(UTC)), name))

@@ -4,26 +4,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from llm_metrics_proxy.analytics import RequestFilter
-from llm_metrics_proxy.analytics.filters import where
 from llm_metrics_proxy.cli.flags import READING, Json, with_settings
 from llm_metrics_proxy.cli.migrate_progress import StopSignal
 from llm_metrics_proxy.cli.output import console, error_console, print_json, progress_line
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.config.store_access import store_access
+from llm_metrics_proxy.engines import open_operations
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.processes.options import price_rows
-from llm_metrics_proxy.storage.repricing import Repriced, Selection
-from llm_metrics_proxy.storage.repricing import reprice as reprice_records
-from llm_metrics_proxy.storage.repricing_undo import take_back
-from llm_metrics_proxy.storage.rollup_state import reset
+from llm_metrics_proxy.storage.repricing import Repriced
 
 
 @with_settings(*READING, "public_prices")
@@ -51,18 +48,20 @@ def reprice(
     if chosen.start is None:
         raise QueryError("--since", "--since is needed: from when on? For everything, say --since 1970-01-01")
     path = loaded.settings.db_path
+    changing = open_operations(path, store_access(loaded.settings))
     with open_database(loaded):
         pass  # it is there, and ours
     pricer = Pricer(price_rows(loaded.settings.prices), use_public_lists=loaded.settings.public_prices)
-    clause = where(chosen)
-    words = msgspec.json.encode({**msgspec.to_builtins(chosen), "missing": missing}).decode()
-    selection = Selection(clause.sql, clause.parameters, words, only_unknown=missing)
-
     with StopSignal().listening() as stop, _shown() as report, nullcontext() if dry_run else migration_lock(path):
-        result = reprice_records(
-            path, pricer.price, selection, price_lists=pricer.words(), dry_run=dry_run, stop=stop.event, report=report,
-            on_change=reset,
-        )  # fmt: skip
+        result = changing.reprice(
+            pricer.price,
+            chosen,
+            only_unknown=missing,
+            price_lists=pricer.words(),
+            dry_run=dry_run,
+            stop=stop.event,
+            report=report,
+        )
     if json:
         print_json({"app_version": APP_VERSION, "dry_run": dry_run, "price_lists": pricer.words(), "result": result})
     else:
@@ -73,10 +72,11 @@ def reprice(
 
 def _undo(loaded: Loaded, repricing_id: int, *, json: bool) -> None:
     path = loaded.settings.db_path
+    changing = open_operations(path, store_access(loaded.settings))
     with open_database(loaded):
         pass
     with StopSignal().listening() as stop, migration_lock(path):
-        result = take_back(path, repricing_id, stop=stop.event, on_change=reset)
+        result = changing.take_back(repricing_id, stop=stop.event)
     if json:
         print_json({"app_version": APP_VERSION, "result": result})
     else:

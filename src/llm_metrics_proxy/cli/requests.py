@@ -6,10 +6,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from llm_metrics_proxy.analytics import MAX_LIMIT, RequestFilter, get_request, list_requests
-from llm_metrics_proxy.analytics.filters import where
+from llm_metrics_proxy.analytics import MAX_LIMIT, RequestFilter, list_requests
+from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.headings import short
-from llm_metrics_proxy.analytics.rows import columns_there, whole_table
+from llm_metrics_proxy.analytics.records import Records
+from llm_metrics_proxy.analytics.rows import item
 from llm_metrics_proxy.cli.flags import READING, with_settings
 from llm_metrics_proxy.cli.output import (
     MISSING,
@@ -21,7 +22,7 @@ from llm_metrics_proxy.cli.output import (
 from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.cli.tables import Cell, ListColumn, layout, list_table
 from llm_metrics_proxy.config.sources import Loaded
-from llm_metrics_proxy.storage.base import Reader
+from llm_metrics_proxy.record import ALL_COLUMNS
 
 _FOLLOW_INTERVAL_S: Final = 0.5
 _FOLLOW_BATCH: Final = 500
@@ -40,38 +41,35 @@ def requests(
 ) -> None:
     """Show the newest requests."""
     show = _print_lines if json else _print_table
-    with open_database(loaded) as reader:
-        newest_id = _newest_id(reader)
-        records = list_requests(reader, chosen, limit).items
-        if not records and not json:
+    with open_database(loaded) as (records, _):
+        newest = records.newest()
+        shown = list_requests(records, chosen, limit).items
+        if not shown and not json:
             console().print("No requests yet." if chosen == RequestFilter() else "No request is like that.")
         if follow:  # like `tail -f`: the newest stands last
-            show(records[::-1], True)
-            for later in arriving(reader, chosen, newest_id):
+            show(shown[::-1], True)
+            for later in arriving(records, chosen, newest):
                 show(later, False)
         else:
-            show(records, True)
+            show(shown, True)
 
 
 def arriving(
-    reader: Reader, chosen: RequestFilter, after_id: int, *, pause: Callable[[float], None] = time.sleep
+    records: Records, chosen: RequestFilter, after: Arrivals, *, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[list[dict[str, Any]]]:
-    """Records stored after ``after_id``, in that order, without end. A record is stored when its request ends, so the
-    order is not that of the timestamps, and a page by timestamp would miss long requests."""
-    table = whole_table(columns_there(reader))
+    """Records stored after those seen, of each host in that order, without end. A record is stored when its request
+    ends, so the order is not that of the timestamps, and a page by timestamp would miss long requests."""
     while True:
-        clause = where(chosen).also("id > ?", after_id)
-        sql = f"SELECT id FROM {table}{clause.sql} ORDER BY id LIMIT {_FOLLOW_BATCH}"  # noqa: S608
-        ids = [row[0] for row in reader.query(sql, clause.parameters)]
-        if ids:
-            after_id = ids[-1]
-            yield [record for key in ids if (record := get_request(reader, key)) is not None]
+        through = records.newest()
+        rows = records.arrived(chosen, ALL_COLUMNS, ArrivalRange(after, through), _FOLLOW_BATCH)
+        found = [item(row) for row in rows]
+        after = (
+            after.passed(through, found[-1]["host"], found[-1]["arrival"]) if len(found) == _FOLLOW_BATCH else through
+        )
+        if found:
+            yield found
         else:
             pause(_FOLLOW_INTERVAL_S)
-
-
-def _newest_id(reader: Reader) -> int:
-    return int(reader.query("SELECT coalesce(max(id), 0) FROM completion_requests")[0][0])
 
 
 def _print_lines(records: list[dict[str, Any]], _first: bool) -> None:

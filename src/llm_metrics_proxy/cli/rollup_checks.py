@@ -6,15 +6,15 @@ from typing import Final
 
 import apsw
 
+from llm_metrics_proxy.cli.elsewhere import store_elsewhere
 from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.errors import LlmMetricsProxyError
-from llm_metrics_proxy.storage.affinity import connect_to_records
-from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access
-from llm_metrics_proxy.storage.sqlite_schema import applied_steps, steps
+from llm_metrics_proxy.migration.legacy import FileKind, inspect
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 DAYS: Final = 10  # to compare, different ones each time
-_STEP: Final = 6  # of the schema, which brings the tables
 _NAME: Final = "rollups"
 
 
@@ -23,13 +23,14 @@ def rollups(settings: Settings) -> Finding:
     from llm_metrics_proxy.storage import rollup_check  # noqa: PLC0415 -- numpy, which no other verb waits for
 
     path = settings.db_path
+    if store_elsewhere(settings) is not None:
+        return ok(_NAME, "none: the store that has the records answers without")
     try:
-        applied = applied_steps(path)
-        if _STEP not in applied:
+        if inspect(path).found is FileKind.LEGACY:
+            return ok(_NAME, "not compared: an older version made them; a migration makes them again")
+        if not applied_steps(path):
             return ok(_NAME, "none yet; the metrics process makes them")
-        if any(step.number not in applied for step in steps()):
-            return ok(_NAME, "not compared: an older version made the tables; this one completes them when it starts")
-        with closing(connect_to_records(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
+        with closing(connect(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
             checked = rollup_check.check(connection, DAYS, randbits(32))
     except (LlmMetricsProxyError, apsw.Error) as error:
         return warning(_NAME, str(error), "the check `database` says more")

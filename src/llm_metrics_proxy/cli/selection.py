@@ -3,17 +3,23 @@
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
 from llm_metrics_proxy.analytics import WORDS, RequestFilter, parse_time
 from llm_metrics_proxy.analytics.filters import FILTERED, value_type
+from llm_metrics_proxy.analytics.history import history_of
+from llm_metrics_proxy.analytics.records import Records
+from llm_metrics_proxy.cli.output import error_console, plain
 from llm_metrics_proxy.columns import Column, Flag
 from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.config.store_access import store_access
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.errors import NewerDatabaseError, QueryError, StoreError
+from llm_metrics_proxy.storage.base import Reader
 from llm_metrics_proxy.storage.read_pool import Explain
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps
@@ -93,12 +99,19 @@ def moment(text: str | None, flag: str, now: datetime) -> datetime | None:
         raise QueryError(flag, f"{flag}: {text} ago is before the calendar begins") from error
 
 
-@contextmanager
-def open_database(loaded: Loaded, explain: Explain | None = None) -> Iterator[SqliteReader]:
-    """The database, read-only; a newer program's is read for what this one knows of it.
+class Database(NamedTuple):
+    """What verbs read."""
 
-    ``explain`` gets each statement. Raises ``StoreError`` that says where it was searched and why, or that it
-    belongs to another program, or to an older one and is not adopted yet.
+    records: Records
+    control: Reader
+
+
+@contextmanager
+def open_database(loaded: Loaded, explain: Explain | None = None) -> Iterator[Database]:
+    """Records, and the control store beside them, read-only. Of what a newer program made, what this one knows.
+
+    What history they lack is said on standard error, whatever the verb prints. ``explain`` gets each statement. Raises
+    ``StoreError`` that says where it was searched and why, or that it is another program's, or of an older layout.
     """
     path = loaded.settings.db_path
     if not path.exists():
@@ -109,8 +122,10 @@ def open_database(loaded: Loaded, explain: Explain | None = None) -> Iterator[Sq
         )
     with suppress(NewerDatabaseError):
         applied_steps(path)
-    reader = SqliteReader(path, explain=explain)
-    try:
-        yield reader
-    finally:
-        reader.close()
+    with (
+        closing(SqliteReader(path, explain=explain)) as control,
+        closing(open_records(control, store_access(loaded.settings))) as records,
+    ):
+        if history := history_of(records.carried()):
+            error_console().print(f"[yellow]{plain(history.text)}[/]", soft_wrap=True)
+        yield Database(records, control)

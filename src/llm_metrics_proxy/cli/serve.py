@@ -13,6 +13,7 @@ from llm_metrics_proxy.cli.tables import lines
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.doors import is_loopback
+from llm_metrics_proxy.errors import SettingsError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.processes import launch
 from llm_metrics_proxy.processes.discovery import ChosenBackend, choose_backend
@@ -36,6 +37,10 @@ def serve(
     settings = loaded.settings
     logs.setup(settings.log_level, settings.log_format, "serve")
     descriptors.raise_limit()
+    if settings.metrics_role == "read":
+        raise SettingsError(
+            ["metrics_role = 'read': nobody would store what this proxy records; `metrics` can only read, `serve` not"]
+        )
     backend = choose_backend(settings, loaded.origins["backend"])
     launch.prepare_folders(settings)
     clients, readers = launch.listen_for_clients(settings), launch.listen_for_readers(settings)

@@ -14,7 +14,6 @@ from llm_metrics_proxy.cli.output import (
     plain,
     print_how_exact,
     print_json,
-    print_older,
     rounded,
 )
 from llm_metrics_proxy.cli.selection import open_database, with_selection
@@ -33,8 +32,8 @@ def summary(
     json: UnroundedJson = False,
 ) -> None:
     """Show counts, latencies, throughput, tokens and errors. Every average says how many records it rests on."""
-    with open_database(loaded) as reader:
-        result = summarise(reader, chosen)
+    with open_database(loaded) as (records, _):
+        result = summarise(records, chosen)
     (print_json if json else print_summary)(result)
 
 
@@ -69,7 +68,6 @@ def print_summary(result: Summary) -> None:
         print_table(out, errors)
     print_how_exact(out, result.relative_error, result.pruned_before)
     out.print(f"Formulas of version {result.app_version}; records by version: {counted(result.app_versions)}")
-    print_older(out, result.older_records, "means")
 
 
 def _table(*titles: str) -> Table:

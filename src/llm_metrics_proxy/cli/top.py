@@ -19,7 +19,7 @@ from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.keys import quit_key
 from llm_metrics_proxy.cli.output import console, print_json
 from llm_metrics_proxy.cli.selection import open_database, with_selection
-from llm_metrics_proxy.cli.top_feed import REPLAY, ApiFeed, DatabaseFeed, Feed
+from llm_metrics_proxy.cli.top_feed import REPLAY, ApiFeed, DatabaseFeed, Feed, open_requests
 from llm_metrics_proxy.cli.top_view import picture
 from llm_metrics_proxy.cli.top_window import TopFrame, TrafficWindow
 from llm_metrics_proxy.config.sources import Loaded
@@ -66,8 +66,8 @@ def top(
 @contextmanager
 def _feed(loaded: Loaded, chosen: RequestFilter, url: str | None) -> Iterator[Feed]:
     if url is None:
-        with open_database(loaded) as reader:
-            yield DatabaseFeed(reader, str(loaded.settings.db_path), chosen)
+        with open_database(loaded) as (records, control):
+            yield DatabaseFeed(records, lambda: open_requests(control), str(loaded.settings.db_path), chosen)
         return
     token = loaded.settings.metrics_token
     parameters = urlencode({"replay": REPLAY, **_parameters(chosen)})

@@ -4,7 +4,7 @@ import http.client
 import queue
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from llm_metrics_proxy.analytics import RequestFilter
+from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.filters import parse_time
-from llm_metrics_proxy.analytics.live import arrived, earlier, newest_id
+from llm_metrics_proxy.analytics.live import arrived, earlier
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.errors import ApiUnreachableError, QueryError, StoreError
 from llm_metrics_proxy.storage.base import Reader
 
@@ -70,40 +72,43 @@ def _ended(record: dict[str, Any]) -> datetime | None:
 
 
 class DatabaseFeed:
-    """Looks for records with greater ids than before."""
+    """Looks for records that arrived since."""
 
-    def __init__(self, reader: Reader, name: str, selection: RequestFilter) -> None:
+    def __init__(self, records: Records, count_open: Callable[[], int], name: str, selection: RequestFilter) -> None:
         self.name = name
         self.open_requests: int | None = None
         self.problem: str | None = None
-        self._reader = reader
+        self._records = records
+        self._count_open = count_open
         self._selection = selection
-        self._through = 0
+        self._through = Arrivals()
 
     def first(self, within_s: float) -> list[Update]:
         """Raises ``StoreError``."""
-        self._through = newest_id(self._reader)
-        self._count_open()
-        before = earlier(self._reader, self._selection, self._through, REPLAY)
+        self._through = self._records.newest()
+        self.open_requests = self._count_open()
+        before = earlier(self._records, self._selection, self._through, REPLAY)
         return recent(before, datetime.now(UTC), within_s)
 
     def poll(self) -> list[Update]:
         """Of very many new records, only the newest are read one by one."""
         try:
-            newest = newest_id(self._reader)
-            found = arrived(self._reader, self._selection, self._through, newest, MAX_PER_POLL)
-            self._count_open()
+            newest = self._records.newest()
+            found = arrived(self._records, self._selection, ArrivalRange(self._through, newest), MAX_PER_POLL)
+            self.open_requests = self._count_open()
         except StoreError as error:
             self.problem = str(error)
             return []
         self._through, self.problem = newest, None
         return [Update(found.records, found.sums.requests)] if found.sums.requests else []
 
-    def _count_open(self) -> None:
-        self.open_requests = int(self._reader.query("SELECT count(*) FROM open_requests")[0][0])
-
     def close(self) -> None:
-        """The reader is its owner's."""
+        """The records are their owner's."""
+
+
+def open_requests(control: Reader) -> int:
+    """Being served now, as of the last batch. Raises ``StoreError``."""
+    return int(control.query("SELECT count(*) FROM open_requests")[0][0])
 
 
 class ApiFeed:

@@ -4,10 +4,11 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
-from llm_metrics_proxy.analytics import sources_of
 from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.cli.finding import Finding, ok, warning
 from llm_metrics_proxy.config.settings import Settings
+from llm_metrics_proxy.config.store_access import store_access
+from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.processes.options import slo_rules
 from llm_metrics_proxy.storage.sqlite import SqliteReader
@@ -17,7 +18,6 @@ from llm_metrics_proxy.watch.evaluation import SloReport, measure_slo
 PATIENCE_S: Final = 600.0
 _WAITING: Final = "SELECT name, count(*), min(created_at), max(last_error) FROM alert_deliveries GROUP BY 1 ORDER BY 1"
 _FIRING: Final = "SELECT name FROM alert_states WHERE phase = 'firing' ORDER BY name"
-_THERE: Final = "SELECT count(*) FROM sqlite_schema WHERE name = 'alert_deliveries'"
 
 
 def objectives(settings: Settings) -> Finding:
@@ -42,8 +42,11 @@ def objectives(settings: Settings) -> Finding:
 def _measured(settings: Settings) -> list[SloReport]:
     if not settings.db_path.exists() or not applied_steps(settings.db_path):
         return []
-    with closing(SqliteReader(settings.db_path)) as reader:
-        sources, hours, now = sources_of(reader), GoodHours(reader), datetime.now(UTC)
+    with (
+        closing(SqliteReader(settings.db_path)) as control,
+        closing(open_records(control, store_access(settings))) as records,
+    ):
+        sources, hours, now = records.sources(), GoodHours(records), datetime.now(UTC)
         return [measure_slo(sources, hours, rule, now) for rule in slo_rules(settings.slos)]
 
 
@@ -76,7 +79,5 @@ def _state(settings: Settings) -> tuple[list[str], list[tuple[str, int, float, s
     if not settings.db_path.exists() or not applied_steps(settings.db_path):
         return [], []
     with closing(SqliteReader(settings.db_path)) as reader:
-        if not reader.query(_THERE)[0][0]:
-            return [], []
         waiting = [(name, count, created, error) for name, count, created, error in reader.query(_WAITING)]
         return [name for (name,) in reader.query(_FIRING)], waiting

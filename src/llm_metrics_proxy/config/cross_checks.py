@@ -7,6 +7,7 @@ from llm_metrics_proxy.config.backends import MAX_BACKENDS
 from llm_metrics_proxy.config.types import faults_among
 from llm_metrics_proxy.config.watch import MOST
 from llm_metrics_proxy.doors import is_loopback
+from llm_metrics_proxy.store_address import SQLITE
 
 _EVERY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104 -- compared with, not bound to
 
@@ -18,6 +19,8 @@ class CheckedSettings(Protocol):
     def backend(self) -> Any: ...
     @property
     def backends(self) -> Any: ...
+    @property
+    def metrics_role(self) -> str: ...
 
     host: str
     port: int
@@ -27,6 +30,10 @@ class CheckedSettings(Protocol):
     metrics_host: str
     metrics_port: int
     metrics_token: Any
+    retention_max_bytes: int
+    store: str
+    store_password: Any
+    store_password_file: Any
 
 
 class CrossCheck(NamedTuple):
@@ -63,6 +70,33 @@ def _one_way_to_name_backends(settings: CheckedSettings) -> str | None:
     return "names one server, and `backends` in the file names others: give the one or the other"
 
 
+def _one_password(settings: CheckedSettings) -> str | None:
+    if settings.store_password is None or settings.store_password_file is None:
+        return None
+    return "is given, and store_password too: give the one or the other"
+
+
+def _is_of_a_server(setting: str) -> Callable[[CheckedSettings], str | None]:
+    def fault(settings: CheckedSettings) -> str | None:
+        if settings.store != SQLITE or getattr(settings, setting) is None:
+            return None
+        return "is for ClickHouse, and store is sqlite: set store, or take this away"
+
+    return fault
+
+
+def _is_of_sqlite(settings: CheckedSettings) -> str | None:
+    if settings.store == SQLITE or not settings.retention_max_bytes:
+        return None
+    return "is for SQLite, and store names ClickHouse: take it away, and set retention_days"
+
+
+def _has_one_role(settings: CheckedSettings) -> str | None:
+    if settings.store != SQLITE or settings.metrics_role == "both":
+        return None
+    return "is for ClickHouse, and store is sqlite: one process stores and answers there"
+
+
 def _names_differ(tables: str, most: int, noun: str = "") -> Callable[[CheckedSettings], str | None]:
     return lambda settings: faults_among([table.name for table in getattr(settings, tables)], most, noun)
 
@@ -74,5 +108,10 @@ CROSS_CHECKS: Final = (
     CrossCheck("backends", ("backends",), _names_differ("backends", MAX_BACKENDS, "backends ")),
     CrossCheck("metrics_host", ("metrics_host", "metrics_token", "insecure"), _metrics_are_guarded),
     CrossCheck("metrics_port", ("host", "port", "metrics_host", "metrics_port"), _ports_differ),
+    CrossCheck("store_password_file", ("store_password", "store_password_file"), _one_password),
+    CrossCheck("store_cluster", ("store", "store_cluster"), _is_of_a_server("store_cluster")),
+    CrossCheck("metrics_role", ("store", "metrics_role"), _has_one_role),
+    CrossCheck("store_backup", ("store", "store_backup"), _is_of_a_server("store_backup")),
+    CrossCheck("retention_max_bytes", ("store", "retention_max_bytes"), _is_of_sqlite),
     CrossCheck("journal_max_bytes", ("journal_max_bytes", "journal_segment_bytes"), _segments_fit),
 )

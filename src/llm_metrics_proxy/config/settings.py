@@ -23,17 +23,22 @@ from llm_metrics_proxy.config.types import (
     Backend,
     Bytes,
     Certificates,
+    ClusterName,
     DailyWindow,
     FilePath,
     Host,
     HostHeader,
+    HostName,
     HostNames,
     Lower,
     Origins,
     OtlpHeaders,
+    Password,
     PathPatterns,
     Peers,
     Seconds,
+    Store,
+    StoreBackup,
     Timeout,
     Token,
     Url,
@@ -43,7 +48,9 @@ from llm_metrics_proxy.config.types import (
     setting,
 )
 from llm_metrics_proxy.config.watch import AlertTables, SloTables
-from llm_metrics_proxy.machine import memory_bytes
+from llm_metrics_proxy.machine import MAX_HOST_NAME, host_name, memory_bytes
+from llm_metrics_proxy.store_address import FORM as STORE_FORM
+from llm_metrics_proxy.store_address import SQLITE
 
 ENV_PREFIX: Final = "LLM_METRICS_PROXY_"
 CROSS_CHECK: Final = "cross_check"  # pydantic's error type for settings that contradict each other
@@ -212,6 +219,61 @@ class Settings(BaseSettings):
         allowed="a path",
         shown_default="DATA_DIR/metrics.db",
     )
+    store: Store = _storage(
+        SQLITE,
+        "Where records are kept: `sqlite`, in the file of `db_path`, or `clickhouse://user@host:8443/database`, a "
+        "ClickHouse server, whose database must exist. By TLS, but to port 8123 of this machine; `clickhouse+http://` "
+        "and `clickhouse+https://` say it themselves. The password is in `store_password_file` or in the environment. "
+        "See [ClickHouse](topics/clickhouse.md).",
+        allowed=STORE_FORM,
+        explained=True,
+    )
+    store_password: Password | None = _storage(
+        None,
+        "Password of the user in `store`; not a flag, which every user of a machine can read.",
+        allowed="at least one character",
+        shown_default="none",
+        no_flag=True,
+    )
+    store_password_file: FilePath | None = _storage(
+        None,
+        "File whose first line is that password.",
+        allowed="a path",
+        shown_default="none",
+    )
+    store_ca_file: Certificates | None = _storage(
+        None,
+        "Certificates (PEM) to trust for the server of `store` instead of the known authorities.",
+        allowed="a readable file of PEM certificates",
+        shown_default="none",
+    )
+    store_cluster: ClusterName | None = _storage(
+        None,
+        "Name of a cluster in the servers' `remote_servers`: tables are then replicated and distributed on it. If not "
+        "set, the server stands alone.",
+        allowed="a letter or _, then at most 62 letters, digits and _",
+        shown_default="none",
+    )
+    store_outbox_bytes: Bytes = _storage(
+        256 * _MIB,
+        "Size of the records, compressed, that may wait in `db_path` for ClickHouse; more wait in the journal.",
+        ge=_MIB,
+        le=1024 * _GIB,
+    )
+    host_name: HostName = _storage(
+        lambda _above: host_name(),
+        "Name of this host in its records, in the column `host`. Hosts that share a store need different names. "
+        "Records keep the name that they were stored with.",
+        allowed=f"1 to {MAX_HOST_NAME} visible ASCII characters",
+        shown_default="this machine's name",
+    )
+    store_backup: StoreBackup | None = _storage(
+        None,
+        "Where `backup create` lets ClickHouse put a backup of the records: `disk:NAME` or `file:FOLDER`, as its "
+        "configuration allows (`backups`). If not set, only the database file is backed up.",
+        allowed="disk:NAME, or file:FOLDER",
+        shown_default="none",
+    )
     backup_dir: FilePath = _storage(
         lambda above: above["data_dir"] / "backups",
         "Folder for database backups. One is made before each migration; it takes as much space as the database.",
@@ -236,7 +298,8 @@ class Settings(BaseSettings):
     retention_max_bytes: Bytes = _storage(
         0,
         "Size of the database's content at which the oldest days of records are deleted; 0: no limit. The file does "
-        "not shrink: new records fill the space, and `compact` gives it back.",
+        "not shrink: new records fill the space, and `compact` gives it back. While the table from before a "
+        "migration is kept (`migration_undo_days`), nothing is deleted for its size.",
         ge=0,
         le=1024 * _GIB,
     )
@@ -244,15 +307,22 @@ class Settings(BaseSettings):
     # --- Migrations
     auto_migrate: bool = _migrations(
         True,
-        "Migrate a database of an older version at start, after a backup. If off, the metrics process refuses to "
-        "start (exit code 3) until you run `llm-metrics-proxy migrate run`; requests are still served, and their "
-        "records wait in the journal.",
+        "Carry the records of an older version's database over at start, after a backup. If off, the metrics process "
+        "refuses to start (exit code 3) until you run `llm-metrics-proxy migrate run`; requests are still served, and "
+        "their records wait in the journal.",
     )
     migration_batch_lock_ms: Whole = _migrations(
         50,
         "How long one batch of a migration should hold the database's write lock; batches adapt to it.",
         ge=1,
         le=10_000,
+    )
+    migration_undo_days: Whole = _migrations(
+        30,
+        "Days for which the table from before a migration stays in the database, so that `migrate undo` can put it "
+        "back; it takes as much space as it did. 0: until `migrate forget`.",
+        ge=0,
+        le=36_500,
     )
     migration_pause_ms: Whole = _migrations(0, "Pause after each batch, for a migration in stages.", ge=0, le=60_000)
     migration_window: DailyWindow | None = _migrations(
@@ -301,6 +371,11 @@ class Settings(BaseSettings):
     )
     metrics_nice: Whole = _processes(
         5, "Niceness of the metrics process, so that recording never competes with serving.", ge=0, le=19
+    )
+    metrics_role: Annotated[Literal["both", "ingest", "read"], Lower] = _processes(
+        "both",
+        "What the metrics process does where records are in ClickHouse: `ingest` only stores what its host records, "
+        "`read` only answers, shows the dashboard and watches. See [Many hosts](topics/many-hosts.md).",
     )
     ingest_batch_rows: Whole = _processes(10_000, "Maximum number of records in one transaction.", ge=1, le=100_000)
     ingest_interval_ms: Whole = _processes(200, "Pause between two reads of the journal.", ge=10, le=60_000)

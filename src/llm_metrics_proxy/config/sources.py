@@ -23,6 +23,7 @@ from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, Sett
 from llm_metrics_proxy.config.toml_lines import TomlLines
 from llm_metrics_proxy.config.toml_tables import TOML_TABLES
 from llm_metrics_proxy.errors import SettingsError
+from llm_metrics_proxy.store_address import store_address
 
 DEFAULT: Final = "default"
 EARLIER_NAMES: Final = frozenset({"BACKEND_HOST", "BACKEND_PORT", "PROXY_PORT", "METRICS_PORT", "DB_PATH"})  # version 1
@@ -186,7 +187,9 @@ def _validate(given: Mapping[str, GivenValue], table: Mapping[str, SettingRow], 
             if name in TOML_TABLES and inner:
                 problems.extend(dict.fromkeys(_table_problem(name, fault, given[name]) for fault in inner))
             else:
-                problems.append(_problem(row, given[name], f"must be {row.allowed}"))
+                why = next((fault.get("ctx", {}).get("error") for fault in faults if fault["loc"][:1] == (name,)), None)
+                because = f"{why}; it " if row.explained and why is not None else ""
+                problems.append(_problem(row, given[name], f"{because}must be {row.allowed}"))
     if wrong:  # contradictions are only checked among valid values, so check again without the invalid ones
         _, faults = _attempt({name: item for name, item in given.items() if name not in wrong})
     for fault in faults:
@@ -248,10 +251,19 @@ def shown(row: SettingRow, value: Any) -> str:
         names = [getattr(each, label) if isinstance(each, BaseModel) else each.get(label) for each in _tables(value)]
         return ", ".join(map(str, names)) or "none"
     text = repr(str(value)) if isinstance(value, str | Path) else repr(value)
-    if row.name in {"backend", "url"}:  # refused with credentials or a query, which must not end up in a log either
+    # Refused with credentials or a query, which must not end up in a log either.
+    if row.name in {"backend", "url"} or (row.name == "store" and not _is_store(value)):
         text = re.sub(r"^(.*?//|')?.*@", r"\1***@", text, flags=re.DOTALL)
         text = re.sub(r"\?.*", "?***'", text, flags=re.DOTALL)
     return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
+
+
+def _is_store(value: Any) -> bool:
+    try:
+        store_address(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def settings_table(loaded: Loaded) -> list[dict[str, str]]:

@@ -87,6 +87,8 @@ class SettingRow(NamedTuple):
     is_list: bool
     is_secret: bool
     toml_only: bool
+    no_flag: bool
+    explained: bool  # an error says why the value is wrong, not only what is allowed
     reload: bool  # SIGHUP reads it again
 
     @property
@@ -146,7 +148,7 @@ def markdown() -> str:
             if row.group == group:
                 cells = (
                     f"`{row.name}`",
-                    "" if row.toml_only else f"`{row.flags}`",
+                    "" if row.toml_only or row.no_flag else f"`{row.flags}`",
                     "" if row.toml_only else f"`{row.environment}`",
                     row.default,
                     row.unit,
@@ -185,6 +187,8 @@ def _row(name: str, field: FieldInfo) -> SettingRow:
         is_list=not words["toml_only"] and any(get_origin(kind) is list for kind in kinds),
         is_secret=SecretStr in kinds,
         toml_only=bool(words["toml_only"]),
+        no_flag=bool(words["no_flag"]),
+        explained=bool(words["explained"]),
         reload=bool(words["reload"]),
     )
 

@@ -17,7 +17,8 @@ from pydantic_settings import NoDecode
 
 from llm_metrics_proxy.doors import host_name, origin
 from llm_metrics_proxy.globs import glob_pattern
-from llm_metrics_proxy.machine import cpus
+from llm_metrics_proxy.machine import MAX_HOST_NAME, cpus
+from llm_metrics_proxy.store_address import SQLITE, backup_place, cluster_name, store_address
 
 MAX_WORKERS: Final = 256  # as many as the scoreboard has slots
 DEMO: Final = "demo"  # as a backend: the simulated server
@@ -32,6 +33,8 @@ def setting(
     allowed: str = "",
     shown_default: str = "",
     toml_only: bool = False,
+    no_flag: bool = False,
+    explained: bool = False,
     reload: bool = False,
     **rules: Any,
 ) -> Any:
@@ -39,10 +42,12 @@ def setting(
 
     ``default`` is a value, or a function of the settings above it (then ``shown_default`` says in words what it
     gives). ``allowed`` completes "must be …"; numbers, choices and switches say that by themselves. ``toml_only``:
-    no flag and no variable could hold it. ``reload``: SIGHUP reads it again.
+    no flag and no variable could hold it; ``no_flag``: it must not be seen among a process's arguments. ``explained``:
+    its validator's words tell what is wrong better than ``allowed`` alone. ``reload``: SIGHUP reads it again.
     """
     words: dict[str, Any] = {
         "group": group, "allowed": allowed, "shown_default": shown_default, "toml_only": toml_only,
+        "no_flag": no_flag, "explained": explained,
         "reload": reload,
     }  # fmt: skip
     given = {"default_factory": default} if callable(default) else {"default": default}
@@ -157,6 +162,10 @@ def _certificates(value: str) -> str:
     return value
 
 
+def _store(value: str) -> str:
+    return str(store_address(value) or SQLITE)
+
+
 def _glob(value: str) -> str:
     """A mistake in a pattern must show at start; a request would only find that nothing fits."""
     if not value or value != value.strip():
@@ -179,11 +188,16 @@ Bytes = Annotated[int, BeforeValidator(_size)]
 Workers = Annotated[int, BeforeValidator(_workers)]
 Host = Annotated[str, text_rule(_host)]
 HostHeader = Annotated[str, text_rule(_host_header)]
+HostName = Annotated[str, StringConstraints(pattern=rf"^[!-~]{{1,{MAX_HOST_NAME}}}$")]
 HostNames = Annotated[list[Annotated[str, text_rule(host_name)]], NoDecode, ITEMS]
 Origins = Annotated[list[Annotated[str, text_rule(origin)]], NoDecode, ITEMS]
 Backend = Annotated[str, text_rule(_backend)]
 OtlpHeaders = Annotated[SecretStr, text_rule(_otlp_headers)]
 Token = Annotated[SecretStr, text_rule(_secret)]
+Store = Annotated[str, text_rule(_store)]
+ClusterName = Annotated[str, text_rule(cluster_name)]
+StoreBackup = Annotated[str, text_rule(backup_place)]
+Password = Annotated[SecretStr, StringConstraints(min_length=1)]
 Url = Annotated[str, text_rule(_url)]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[\x21-\x7e]*$")]
 Certificates = Annotated[str, text_rule(_certificates)]

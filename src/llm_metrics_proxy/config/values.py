@@ -34,12 +34,20 @@ class SettingValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     models_timeout_s: float
     data_dir: str
     db_path: str
+    store: str
+    store_password_file: str | None
+    store_ca_file: str | None
+    store_cluster: str | None
+    store_outbox_bytes: int
+    host_name: str
+    store_backup: str | None
     backup_dir: str
     backup_keep: int
     retention_days: int
     retention_max_bytes: int
     auto_migrate: bool
     migration_batch_lock_ms: int
+    migration_undo_days: int
     migration_pause_ms: int
     migration_window: str | None
     journal_dir: str
@@ -51,6 +59,7 @@ class SettingValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     workers: int
     drain_timeout_s: float
     metrics_nice: int
+    metrics_role: Literal["both", "ingest", "read"]
     ingest_batch_rows: int
     ingest_interval_ms: int
     max_connections: int

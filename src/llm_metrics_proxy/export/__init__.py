@@ -1,7 +1,7 @@
 """Records as files for other programs: JSON lines, CSV and Parquet, of any size in constant memory.
 
 A format is a row of the table in ``formats``: bytes in front, bytes for a page of rows, bytes behind. Where the pages
-come from (``pages``) and what fits a column (``values``) is the same for all. Imported by ``api`` and ``cli``; only
+come from (``analytics.records``) is the same for all. Imported by ``api`` and ``cli``; only
 ``parquet`` knows pyarrow, and is loaded only for that format.
 """
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from llm_metrics_proxy.export.encoder import Encoder
-from llm_metrics_proxy.export.values import fit
+from llm_metrics_proxy.export.values import texts
 from llm_metrics_proxy.record import REGISTRY
 
 # What is invisible, or is stripped, before a cell is interpreted: controls, spaces of all widths, marks of direction.
@@ -50,11 +50,11 @@ def _numbers(values: Sequence[Any]) -> list[str]:
     return ["" if value is None else repr(value) for value in values]
 
 
-_FLAGS: Final = {True: "true", False: "false", None: ""}
+_FLAGS: Final = {1: "true", 0: "false", None: ""}
 
 
 class CommaSeparated(Encoder):
-    """What does not fit its column is missing, and counted in ``unfit``."""
+    """One line for the names of the columns, then one for each record."""
 
     def head(self) -> bytes:
         """The names of the columns."""
@@ -66,15 +66,12 @@ class CommaSeparated(Encoder):
             return b""
         cells = []
         for name, stored in zip(self.names, zip(*rows, strict=True), strict=True):
-            column = REGISTRY[name]
-            values, unfit = fit(column, stored)
-            if unfit:
-                self.unfit[column.name] += unfit
-            if column.kind.holds == "flag":
-                cells.append([_FLAGS[value] for value in values])
-            elif column.kind.holds in ("integer", "number"):
-                cells.append(_numbers(values))
+            holds = REGISTRY[name].kind.holds
+            if holds == "flag":
+                cells.append([_FLAGS[value] for value in stored])
+            elif holds in ("integer", "number"):
+                cells.append(_numbers(stored))
             else:
-                cells.append(_cells(values, text_cell))
+                cells.append(_cells(texts(stored) if holds == "any" else stored, text_cell))
         lines = [",".join(line) for line in zip(*cells, strict=True)]
         return "\r\n".join(lines).encode() + b"\r\n"

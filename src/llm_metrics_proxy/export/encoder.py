@@ -1,7 +1,6 @@
 """What makes a file of records, for every format."""
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +11,6 @@ class Encoder(ABC):
     def __init__(self, names: Sequence[str]) -> None:
         """``names``: the columns, in order."""
         self.names = names
-        self.unfit: Counter[str] = (
-            Counter()
-        )  # so far, by column: values that do not fit it, and are missing in the file
 
     def head(self) -> bytes:
         """Bytes before the records."""

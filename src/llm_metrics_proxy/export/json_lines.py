@@ -5,14 +5,14 @@ from typing import Any, Final
 
 import msgspec
 
-from llm_metrics_proxy.analytics.rows import UNFIT, items_of
+from llm_metrics_proxy.analytics.rows import items_of
 from llm_metrics_proxy.export.encoder import Encoder
 
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
 
 
 class JsonLines(Encoder):
-    """A line ends in LF; text is UTF-8. What does not fit its column is null and listed in ``unfit_values``."""
+    """A line ends in LF; text is UTF-8."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(names)
@@ -20,8 +20,4 @@ class JsonLines(Encoder):
 
     def page(self, rows: Sequence[Sequence[Any]]) -> bytes:
         """One line per row."""
-        items = [self._item(row) for row in rows]
-        for shown in items:
-            if UNFIT in shown:
-                self.unfit.update(shown[UNFIT].keys())
-        return _encode_lines(items)
+        return _encode_lines([self._item(row) for row in rows])

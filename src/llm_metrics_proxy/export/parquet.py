@@ -1,22 +1,19 @@
 """Parquet: typed columns with units and meanings, for DuckDB, Polars, pandas and the like. The only file with pyarrow.
 
-The schema is fixed by ``record``, whatever the records hold. What does not fit its column is NULL; the file's metadata
-counts such values by column (key ``unfit_values``, JSON). A row group is written as soon as it is full, so memory does
-not grow with the number of records, except for the list of row groups at the end of the file: 70 kB each, 4.4 MB per
-million records.
+The schema is fixed by ``record``, whatever the records hold. A row group is written as soon as it is full, so memory
+does not grow with the number of records, except for the list of row groups at the end of the file: 70 kB each, 4.4 MB
+per million records.
 """
 
 import io
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.export.encoder import Encoder
-from llm_metrics_proxy.export.values import fit, moment
+from llm_metrics_proxy.export.values import flags, texts
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import REGISTRY
 
@@ -95,7 +92,7 @@ class Parquet(Encoder):
         """A row group, or nothing while it is not full."""
         if rows:
             arrays = [
-                self._array(column, stored)
+                _array(column.kind.holds, stored)
                 for column, stored in zip(self._columns, zip(*rows, strict=True), strict=True)
             ]
             self._batches.append(pa.record_batch(arrays, schema=self._schema))
@@ -108,7 +105,6 @@ class Parquet(Encoder):
         """The last row group and the index of all."""
         if self._waiting:
             self._write_group()
-        self._writer.add_key_value_metadata({"unfit_values": msgspec.json.encode(dict(self.unfit)).decode()})
         self._writer.close()
         return self._sink.take()
 
@@ -118,26 +114,10 @@ class Parquet(Encoder):
         self._batches.clear()
         self._waiting = 0
 
-    def _array(self, column: Column, stored: Sequence[Any]) -> Any:
-        values, unfit = fit(column, stored)
-        if column.kind.holds == "time":
-            array, unreadable = _times(values)
-            unfit += unreadable
-        elif column.kind.holds == "number":
-            # float, as Arrow refuses whole numbers beyond 2**53
-            array = pa.array([None if value is None else float(value) for value in values], pa.float64())
-        else:
-            array = pa.array(values, _TYPES[column.kind.holds])
-        if unfit:
-            self.unfit[column.name] += unfit
-        return array
 
-
-def _times(values: Sequence[str | None]) -> tuple[Any, int]:
-    """Moments, and how many texts could not be read as one."""
-    kind = _TYPES["time"]
-    try:
-        return pa.array(values, pa.string()).cast(kind), 0
-    except pa.ArrowInvalid:  # once more, one by one: rare, and never in a database that this program made
-        read = [moment(value) for value in values]
-        return pa.array(read, kind), sum(new is None and old is not None for new, old in zip(read, values, strict=True))
+def _array(holds: str, stored: Sequence[Any]) -> Any:
+    if holds == "flag":
+        return pa.array(flags(stored), pa.bool_())
+    if holds == "time":
+        return pa.array(stored, pa.string()).cast(_TYPES["time"])
+    return pa.array(texts(stored) if holds == "any" else stored, _TYPES[holds])

@@ -1,17 +1,22 @@
-"""An export as a stream of bytes, with how far it is."""
+"""An export as a stream of bytes, with how far it is.
+
+A record's arrival never changes and new records get greater ones, so an export is one fixed set: the selected records
+that are there when it begins. One that is changed meanwhile comes as it was or as it is, and its ``app_version`` says
+which; one that is deleted before it is reached does not come.
+"""
 
 import codecs
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
+from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.export.formats import FORMATS
-from llm_metrics_proxy.export.pages import bounds, pages
 from llm_metrics_proxy.record import ALL_COLUMNS
-from llm_metrics_proxy.storage.base import Reader
 
 
 class ExportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,18 +40,14 @@ class ExportChunk(NamedTuple):
     data: bytes
     records: int  # so far
     share: float  # of the records to read, 0 to 1
-    unfit: Mapping[str, int]  # so far, by column: values that do not fit it, and are missing in the file
 
 
-def export(reader: Reader, query: ExportQuery) -> Iterator[ExportChunk]:
-    """The file, page by page. The first ``next`` fixes the set of records. Raises ``StoreError``."""
+def export(records: Records, query: ExportQuery) -> Iterator[ExportChunk]:
+    """The file, part by part. The first ``next`` fixes the set of records. Raises ``StoreError``."""
     encoder = FORMATS[query.format].encoder(query.columns)
-    within, records = bounds(reader, query.filter), 0
-    yield ExportChunk((codecs.BOM_UTF8 if query.bom else b"") + encoder.head(), 0, 0.0, encoder.unfit)
-    if within is not None:
-        ids = within.last - within.first + 1
-        for page in pages(reader, query.filter, query.columns, within):
-            records += len(page.rows)
-            share = (page.through - within.first + 1) / ids
-            yield ExportChunk(encoder.page(page.rows), records, share, encoder.unfit)
-    yield ExportChunk(encoder.tail(), records, 1.0, encoder.unfit)
+    within, done = ArrivalRange(Arrivals(), records.newest()), 0
+    yield ExportChunk((codecs.BOM_UTF8 if query.bom else b"") + encoder.head(), 0, 0.0)
+    for part in records.each(query.filter, query.columns, within):
+        done += len(part.rows)
+        yield ExportChunk(encoder.page(part.rows), done, part.share)
+    yield ExportChunk(encoder.tail(), done, 1.0)

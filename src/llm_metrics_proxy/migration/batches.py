@@ -1,7 +1,6 @@
 """Records in small transactions: how far one goes, how long it may hold the lock, and how progress is reported.
 
-Each transaction takes a range of ids and does everything for it: undo entries, new values, new stamps, the cursor. So
-a record is wholly old or wholly new at every moment, and an interruption costs nothing but the batch that was open.
+Each transaction has a range of records and the cursor, so that an interruption costs nothing but the one that was open.
 """
 
 import time
@@ -13,7 +12,6 @@ import apsw
 
 from llm_metrics_proxy.migration.model import Progress, Report, WorkPhase
 from llm_metrics_proxy.storage import connection as sqlite
-from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _FIRST_BATCH: Final = 500
 _MOST: Final = 50_000
@@ -107,26 +105,15 @@ def transaction(connection: apsw.Connection, pace: Pace | None = None, *, keep: 
         pace.took((time.perf_counter() - start) * 1000)
 
 
-def id_ranges_end(connection: apsw.Connection, table: str, after: int, bound: int, records: int) -> int:
-    """The id up to which the next ``records`` records reach; ``bound`` if no more follow. Ids may have any gaps."""
-    last, found = connection.execute(
-        f"SELECT max(id), count(*) FROM (SELECT id FROM {table} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)",  # noqa: S608
-        (after, bound, records),
-    ).get
-    return bound if last is None or found < records else int(last)
-
-
 def ranges(
-    connection: apsw.Connection, bound: int, records: Callable[[], int], table: str = TABLE, after: int | None = None
-) -> Iterator[tuple[int, int, int]]:
-    """``(after, through, records at most)`` in order of ids, of ``records()`` each time; ids may be negative."""
-    if after is None:
-        first = connection.execute(f"SELECT min(id) FROM {table}").get  # noqa: S608
-        if first is None:
-            return
-        after = max(first - 1, -(2**63))
-    while after < bound:
-        size = records()
-        through = id_ranges_end(connection, table, after, bound, size)
-        yield after, through, size
-        after = through
+    connection: apsw.Connection, table: str, key: str, through: int, records: Callable[[], int]
+) -> Iterator[tuple[int, int]]:
+    """``(after, through)`` in the order of keys, which may have any gaps, each with up to ``records()`` rows."""
+    after = connection.execute(f"SELECT min({key}) FROM {table}").get  # noqa: S608
+    after = through if after is None else after - 1
+    while after < through:
+        next_keys = f"SELECT {key} FROM {table} WHERE {key} > ? AND {key} <= ? ORDER BY {key} LIMIT 1 OFFSET ?"  # noqa: S608
+        last = connection.execute(next_keys, (after, through, records() - 1)).get
+        last = through if last is None else int(last)
+        yield after, last
+        after = last

@@ -1,9 +1,9 @@
 """The disk space that a migration needs, and whether it is free: one calculation for plan, ``doctor``, run and start.
 
-The factors were measured on files of 2,000 to 100,000 records that 1.0, 1.1 and 2.0 programs wrote, migrated through
-all versions and then rolled up (bytes a record, unless another unit is named):
+The factors were measured on files that older programs wrote, carried over and then rolled up (bytes a record, unless
+another unit is named):
 
-    growth of the file     250 to 297    undo entries of three versions, longer timestamps, originals, indexes
+    growth of the file     348 of 137    a record of 1.0.0 in the new table, with its indexes (200,000 records)
     log while migrating    1.3 times the file and its growth, never above 19 MB without a reader that holds it
     roll-ups               73 (a record a second) to 235 (one a minute, 3 models); 300 of a database in use; 635 with
                            40 models and 60 clients, one record a minute
@@ -19,7 +19,7 @@ import msgspec
 from llm_metrics_proxy.migration.model import Run, RunState
 from llm_metrics_proxy.storage.disk_space import copy_bytes, nearest, size, space_in
 
-GROWTH_BYTES: Final = 300  # a record
+GROWTH_BYTES: Final = 250  # a record, beside what it takes in the old table
 ROLLUP_BYTES: Final = 320  # a record
 _LOG_PER_BYTE: Final = 2
 _MOST_LOG_BYTES: Final = 64 * 1024**2  # with somebody who reads meanwhile
@@ -35,7 +35,7 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class Disk(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run takes: the backup, what the database grows by (undo entries, originals, indexes), its log, the
+    """What a run takes: the backup, what the database grows by (the new table with its indexes), its log, the
     roll-ups that are made afterwards; ``reserve_bytes`` of each disk stay free for storing records."""
 
     backup_bytes: int
@@ -55,7 +55,7 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
         """What is needed, part by part."""
         parts = (
             (self.backup_bytes, "backup"),
-            (self.grows_bytes, "undo entries and indexes"),
+            (self.grows_bytes, "new table with indexes"),
             (self.wal_bytes, "log"),
             (self.rollups_bytes, "roll-ups"),
             (self.reserve_bytes, "kept free for storing"),
@@ -73,13 +73,14 @@ def room_in_words(room: Room) -> str:
     return f"{size(room.needed_bytes)} are needed in {room.folder}, where {size(room.free_bytes)} are free"
 
 
-def disk_needs(path: Path, backup_dir: Path, records: int, *, run: Run | None = None, copies: bool = False) -> Disk:
-    """For a file with that many records. ``run``: one that is continued, whose backup exists; ``copies``: the table
-    has no integer key, so that an adoption copies it in one transaction. Raises ``OSError``."""
+def disk_needs(path: Path, backup_dir: Path, records: int, *, run: Run | None = None) -> Disk:
+    """For a file with that many records. ``run``: one that is continued, whose backup exists.
+
+    Raises ``OSError``."""
     size_bytes = copy_bytes(path)
     left = records if run is None else _left(records, run)
-    grows = left * GROWTH_BYTES + (size_bytes if copies else 0)
-    log_bytes = min(_MOST_LOG_BYTES, _LOG_PER_BYTE * (size_bytes + grows)) + (size_bytes if copies else 0)
+    grows = left * (GROWTH_BYTES + size_bytes // max(1, records))
+    log_bytes = min(_MOST_LOG_BYTES, _LOG_PER_BYTE * (size_bytes + grows))
     rollups = records * ROLLUP_BYTES
     kept = run is not None and run.backup is not None and (backup_dir / run.backup).exists()
     backup_bytes = 0 if kept else size_bytes
@@ -103,10 +104,10 @@ def disk_needs(path: Path, backup_dir: Path, records: int, *, run: Run | None = 
 
 
 def _left(records: int, run: Run) -> int:
-    """Records that have no undo entries yet, about."""
+    """Records that have not been carried over yet."""
     if run.state is not RunState.MIGRATING:
         return 0
-    return max(0, records - run.records_changed // max(1, len(run.checksums)))
+    return max(0, records - run.records_changed)
 
 
 def _room(folder: Path, needed: int, free: int) -> Room:

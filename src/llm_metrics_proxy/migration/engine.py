@@ -13,17 +13,20 @@ import apsw
 
 from llm_metrics_proxy.errors import MigrationFailedError, MigrationRefusedError
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration.batches import Log, Pace
 from llm_metrics_proxy.migration.legacy import FileKind
-from llm_metrics_proxy.migration.lock import migration_lock
+from llm_metrics_proxy.migration.lock import Fence, migration_lock
 from llm_metrics_proxy.migration.model import Ended, Fault, Migration, MigrationResult, Report, quiet
 from llm_metrics_proxy.migration.options import EngineCall, Options
 from llm_metrics_proxy.migration.overview import Look, history, look_at, refuse, refuse_newer, status, survey
+from llm_metrics_proxy.migration.retire import drop_some, is_over
 from llm_metrics_proxy.migration.verify import StoppedError
 from llm_metrics_proxy.migration.verify_table import verify_table
 from llm_metrics_proxy.migration.work import NOTHING, LockedWork
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
 from llm_metrics_proxy.storage.sqlite_schema import store_error
 
-__all__ = ["Options", "history", "migrate", "status", "undo", "verify"]
+__all__ = ["Options", "forget", "history", "migrate", "status", "undo", "verify"]
 
 
 def migrate(
@@ -51,7 +54,7 @@ def migrate(
         seen = looked.seen
         refuse(seen.inspection)
         refuse_newer(path, seen.status.newer, app_version)
-        if not seen.status.has_work and not (options.automatic and seen.through_id > seen.status.counted_above_id):
+        if not seen.status.has_work and not (options.automatic and seen.through > seen.status.counted_above):
             return MigrationResult(Ended.NOTHING_TO_DO, seen.status.last, message=NOTHING)
         work = LockedWork(EngineCall(path, options, tuple(migrations), app_version, report, stop))
         with ExitStack() as stack:
@@ -76,7 +79,7 @@ def undo(
     migrations: Sequence[Migration],
     app_version: str = APP_VERSION,
 ) -> MigrationResult:
-    """Take the last run back, all of it or its migrations to versions above ``to_version``. Raises as ``migrate``."""
+    """Take the last run back, all of it. Raises as ``migrate``; ``to_version``: refused for a run by copy."""
     stop = stop or threading.Event()
     with (
         _disk_trouble(path),
@@ -84,6 +87,35 @@ def undo(
         closing(LockedWork(EngineCall(path, options, tuple(migrations), app_version, report, stop))) as work,
     ):
         return work.undo(to_version)
+
+
+def forget(
+    path: Path,
+    options: Options,
+    *,
+    finished_before: str,
+    report: Report = quiet,
+    stop: threading.Event | None = None,
+) -> bool:
+    """Delete what an undo of a run that was done before that moment (ISO 8601 in UTC) would need; if there is any.
+
+    In small transactions: stopped or killed, the next call goes on. Raises as ``undo``.
+    """
+    stop = stop or threading.Event()
+    with _disk_trouble(path):
+        with closing(connect(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
+            if not is_over(connection, finished_before=finished_before):
+                return False
+        with (
+            migration_lock(path, wait=options.wait_for_lock, stop=stop, report=report),
+            closing(connect(path, Access.WRITE, busy_ms=BUSY_TIMEOUT_MS)) as connection,
+        ):
+            fence, pace, log, is_done = Fence(connection), Pace(options.batch_lock_ms), Log(connection), False
+            while not is_done and not stop.is_set():
+                with fence.transaction(pace):
+                    is_done = drop_some(connection, pace.records, finished_before=finished_before)
+                log.between()
+    return True
 
 
 def verify(

@@ -111,7 +111,7 @@ _REASON = (
     "THEN 'error_not_recognised' ELSE 'error_without_words' END"
 )
 # By far the most records: nothing has to be looked up for them.
-_PLAIN: Final = (
+PLAIN: Final = (
     "error_type IS NULL AND (outcome = 'completed' COLLATE BINARY OR (outcome IS NULL AND typeof(success) = 'integer' "
     "AND success = 1)) AND (finish_reason IS NULL OR finish_reason COLLATE BINARY IN ('stop', 'length', 'tool_calls'))"
 )
@@ -169,7 +169,7 @@ def shared_expressions(version: str) -> SharedExpressions:
             ("phase", "NULL"),
             ("why_not", "NULL"),
         ),
-        plain=_PLAIN,
+        plain=PLAIN,
     )
 
 

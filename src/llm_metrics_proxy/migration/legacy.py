@@ -1,9 +1,9 @@
-"""What a database file is: ours, an older program's that we adopt, or one that we must not write.
+"""What a database file is: ours, one whose records a migration carries over, or one that we must not write.
 
-A file of an older program has a table ``completion_requests`` with ``timestamp`` and ``model`` and at least one of
-``response_time_ms``, ``total_tokens`` and ``tokens_per_second``, whatever else it has or lacks, and no
-``schema_version`` above 3. Neither a stamp nor a ``schema_version`` proves more than that. A look leaves no trace
-(``storage.read_only_file``).
+Older are files of 2.0.0 to 4.5.0 of this program, which their ledger of schema steps tells, and those of other
+programs: a table ``completion_requests`` with ``timestamp`` and ``model`` and at least one of ``response_time_ms``,
+``total_tokens`` and ``tokens_per_second``, whatever else it has or lacks, and no ``schema_version`` above 3. Neither a
+stamp nor a ``schema_version`` proves more than that. A look leaves no trace (``storage.read_only_file``).
 """
 
 import time
@@ -20,11 +20,11 @@ from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS
 from llm_metrics_proxy.storage.read_only_file import HEADER_BYTES, header, open_read_only, side_file_bytes
 from llm_metrics_proxy.storage.sqlite_schema import (
     FILE_MAGIC,
+    ONE_TABLE,
     TABLE,
     check_ledger,
     damage_in,
     has_ledger,
-    legacy_schema_version,
     refuse_foreign,
     refuse_orphaned_wal,
     store_error,
@@ -40,8 +40,8 @@ class FileKind(StrEnum):
     """What is in the file. Only ``OURS`` and ``LEGACY`` are migrated, only ``NOTHING`` is filled."""
 
     NOTHING = "nothing"  # no file, no bytes, or no table
-    OURS = "ours"
-    LEGACY = "legacy"
+    OURS = "ours"  # the table of records is of this program's layout
+    LEGACY = "legacy"  # of an older layout: of 2.0.0 to 4.5.0 of this program, or of another program
     FOREIGN = "foreign"  # another program's, or no SQLite database, or no file at all
     DAMAGED = "damaged"
     NEWER = "newer"
@@ -64,8 +64,8 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     message: str  # for people: what was found, where, and what to do
     tables: tuple[str, ...] = ()
     columns: dict[str, str] = {}
-    has_rowid_id: bool = False  # `id` is the integer key of the rows; else adopting means copying the table
-    schema_version: int | None = None
+    has_ledger: bool = False  # this program made or migrated the file: its stamps are those of its formulas
+    has_rowid_id: bool = False  # of an older file: `id` is the integer key of the rows
     encoding: str = "UTF-8"
     schema: tuple[SchemaObject, ...] = ()
 
@@ -73,8 +73,8 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
 def inspect(path: Path) -> Inspection:
     """What is in the file; every byte stays, and no side file comes or goes.
 
-    A legacy file is read whole, once for each state it is in, to find damage; one of ours is not. Raises ``StoreError``
-    for a file that cannot be read, ``StoreBusyError`` for one that others lock or change all the time.
+    Another program's file is read whole, once for each state it is in, to find damage; one of ours is not. Raises
+    ``StoreError`` for a file that cannot be read, ``StoreBusyError`` for one that others lock or change all the time.
     """
     for _attempt in range(_ATTEMPTS):
         before = fingerprint(path)
@@ -143,19 +143,20 @@ def _inside(path: Path, connection: apsw.Connection, fingerprint: tuple[object, 
     seen = Inspection(
         path=path,
         found=FileKind.LEGACY,
-        message=f"{path} holds the records of an older version; it will be backed up and adopted.",
+        message=f"{path} holds records in the layout of an older version.",
         tables=tuple(tables),
         columns=dict(connection.execute("SELECT name, type FROM pragma_table_info(?)", (TABLE,))),
         has_rowid_id=has_rowid_id(connection),
-        schema_version=legacy_schema_version(connection),
+        has_ledger=has_ledger(connection),
         encoding=connection.pragma("encoding"),
         schema=schema_of(connection),
     )
     replace = msgspec.structs.replace
     try:
-        if has_ledger(connection):
-            check_ledger(path, connection)
-            return replace(seen, found=FileKind.OURS, message=f"{path} is a database of this program.")
+        if seen.has_ledger:
+            if ONE_TABLE in check_ledger(path, connection):
+                return replace(seen, found=FileKind.OURS, message=f"{path} is a database of this program.")
+            return seen  # the backup is checked page by page: a look need not read a file of ours as a whole
         refuse_foreign(path, connection, tables)
     except NewerDatabaseError as error:
         return replace(seen, found=FileKind.NEWER, message=str(error))

@@ -111,14 +111,18 @@ class Fence:
             set_fact(connection, FENCE, self.number)
 
     @contextmanager
-    def transaction(self, pace: Pace | None = None) -> Iterator[None]:
-        """One write transaction. Raises ``MigrationFailedError`` if another process has taken a later number."""
-        with transaction(self._connection, pace):
-            self._check()
+    def transaction(self, pace: Pace | None = None, connection: apsw.Connection | None = None) -> Iterator[None]:
+        """One write transaction, of another ``connection`` of this process if there is one.
+
+        Raises ``MigrationFailedError`` if another process has taken a later number.
+        """
+        writing = connection or self._connection
+        with transaction(writing, pace):
+            self._check(writing)
             yield
 
-    def _check(self) -> None:
-        current = get_fact(self._connection, FENCE)
+    def _check(self, connection: apsw.Connection) -> None:
+        current = get_fact(connection, FENCE)
         if current != self.number:
             raise MigrationFailedError(
                 f"Another process has taken over this migration (its turn is {current}, ours was {self.number}); "

@@ -6,12 +6,13 @@ kept for the undo, verified and stamped.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from llm_metrics_proxy.migration.formula import Formula, sqlite
 from llm_metrics_proxy.storage.base import SqlValue
 
 REASON_COLUMN: Final = "recompute_reason"
@@ -22,24 +23,28 @@ Oracle = Callable[..., tuple[SqlValue, ...]]
 class ColumnChange(NamedTuple):
     """One column that a migration writes.
 
-    ``expression`` is SQL over the record's columns before the migration. ``original``: the column that then keeps the
-    value from before, wherever ``keep_when`` (SQL) holds, which must be so at least where the value changes; without
-    an original the value from before is kept in the undo entries.
-    ``only_if_added``: write it only in files that had no such column before this program adopted them.
+    ``expression``: a formula, or SQL, over the record's columns before the migration. ``original``: the column that
+    then keeps the value from before, wherever ``keep_when`` holds, which must be so at least where the value changes.
+    ``only_if_added``: write it only in files that had no such column before this program migrated them.
     """
 
     column: str
-    expression: str
+    expression: Formula | str
     original: str | None = None
-    keep_when: str = "1"
+    keep_when: Formula | str = "1"
     only_if_added: bool = False
+
+    @property
+    def sql(self) -> str:
+        """The expression as SQLite's SQL."""
+        return sqlite(self.expression)
 
 
 class Gap(NamedTuple):
     """Why a record cannot be recomputed: the first gap whose SQL ``condition`` holds is stored as its reason."""
 
     code: str
-    condition: str
+    condition: Formula | str
     meaning: str
 
 
@@ -58,11 +63,26 @@ class SharedExpressions(NamedTuple):
     @property
     def sql(self) -> str:
         """One row of the names seen, for FROM in a subquery whose statement has the record."""
-        below = f"(SELECT {_named(self.layers[0])} WHERE ({self.plain}) IS NOT TRUE{_APART})"
-        for layer in self.layers[1:]:
-            below = f"(SELECT *, {_named(layer)} FROM {below}{_APART})"  # noqa: S608 -- ours
+        below = self.below(f"({self.plain}) IS NOT TRUE")
         names = ", ".join(name for name, _expression in self.seen)
         return f"(SELECT {_named(self.seen)} WHERE {self.plain} UNION ALL SELECT {names} FROM {below})"  # noqa: S608
+
+    def below(self, where: str = "1") -> str:
+        """One row of the names of all layers, for a record of which ``where`` (SQL) holds."""
+        below = f"(SELECT {_named(self.layers[0])} WHERE {where}{_APART})"
+        for layer in self.layers[1:]:
+            below = f"(SELECT *, {_named(layer)} FROM {below}{_APART})"  # noqa: S608 -- ours
+        return below
+
+
+class Usual(NamedTuple):
+    """A short way to what a migration gives for usual records. ``where``: SQL over the record before, true of these;
+    ``given``: SQL of what ``shared`` names, and ``values``: of columns, all of which fit, in place of the migration's.
+    """
+
+    where: str
+    given: Mapping[str, str]
+    values: Mapping[str, str]
 
 
 # Else SQLite merges a layer into the next, and works out every name as often as it stands there.
@@ -93,6 +113,8 @@ class Migration(NamedTuple):
     the input, whose value the oracle cannot distinguish from it, in one storage class where that matters. Records with
     equal keys are verified once. None: each record by itself, as is each for which ``oracle_key_where``, SQL with
     ``{name}`` for the input of that name, is not true.
+    ``leaves``: SQL over ``inputs``, true for records of which it changes nothing but the stamp; they are compared with
+    what was there before, without asking the oracle.
     ``oracle_at``: the oracle for records that a later version calculated, which may know more than this one.
     """
 
@@ -102,7 +124,7 @@ class Migration(NamedTuple):
     gaps: tuple[Gap, ...]
     inputs: tuple[str, ...]
     oracle: Oracle
-    distrusted: str = "0"
+    distrusted: Formula | str = "0"
     shown: tuple[str, ...] = ("tokens_per_second",)
     keeps_reason: bool = False
     repeatable: bool = False
@@ -110,6 +132,7 @@ class Migration(NamedTuple):
     oracle_key: tuple[str, ...] | None = None
     oracle_key_where: str = "1"
     oracle_at: Callable[[str], Oracle] | None = None
+    leaves: str = "0"
 
     @property
     def checksum(self) -> str:
@@ -130,27 +153,28 @@ class Migration(NamedTuple):
         if not self.gaps:
             return REASON_COLUMN if self.keeps_reason else "NULL"
         otherwise = f" ELSE {REASON_COLUMN}" if self.keeps_reason else ""
-        whens = " ".join(f"WHEN {gap.condition} THEN '{gap.code}'" for gap in self.gaps)
+        whens = " ".join(f"WHEN {sqlite(gap.condition)} THEN '{gap.code}'" for gap in self.gaps)
         return f"CASE {whens}{otherwise} END"
 
-    def evaluated(self, *expressions: str) -> str:
+    def evaluated(self, *expressions: Formula | str) -> str:
         """SQL of a value, or of a row of several for SET, that may use the names of ``shared``."""
-        listed = ", ".join(expressions)
+        listed = ", ".join(map(sqlite, expressions))
         return f"({listed})" if self.shared is None else f"(SELECT {listed} FROM {self.shared.sql})"  # noqa: S608
 
 
 class RunState(StrEnum):
-    """Of one run, as stored in ``migrations.state``. The first three are unfinished and go on by themselves."""
+    """Of one run, as stored. The unfinished ones go on by themselves."""
 
     MIGRATING = "migrating"
     VERIFYING = "verifying"
-    UNDOING = "undoing"
+    TAKING_BACK = "taking_back"  # the engine: what was carried over is removed again
+    UNDOING = "undoing"  # a person wants the layout from before
     DONE = "done"
     UNDONE = "undone"  # a person took it back: it is not run again unless asked for
     ROLLED_BACK = "rolled_back"  # the engine took it back, because verification failed or a formula raised
 
 
-UNFINISHED: Final = frozenset({RunState.MIGRATING, RunState.VERIFYING, RunState.UNDOING})
+UNFINISHED: Final = frozenset({RunState.MIGRATING, RunState.VERIFYING, RunState.TAKING_BACK, RunState.UNDOING})
 
 
 class WorkPhase(StrEnum):
@@ -160,12 +184,13 @@ class WorkPhase(StrEnum):
     WAITING = "waiting"  # another process holds the lock
     CHECKING = "checking"
     BACKING_UP = "backing_up"
-    ADOPTING = "adopting"
+    SETTING_ASIDE = "setting_aside"  # the old table is set aside, and the new one made
     MIGRATING = "migrating"
     PAUSED = "paused"  # outside the window that the setting allows
     VERIFYING = "verifying"
     UNDOING = "undoing"
     COMPACTING = "compacting"  # no migration: `compact` shows itself in the same way
+    COPYING = "copying"  # nor is this: `store copy`
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +213,10 @@ def quiet(_progress: Progress) -> None:
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the table ``migrations``; what has a default is so when a run begins."""
+    """One migration, as it is stored; what has a default is so when a run begins.
+
+    Runs of 2.0.0 to 4.5.0 changed records in place: they have no ``old_table``, and stay in the table ``migrations``.
+    """
 
     id: int = 0
     state: RunState = RunState.MIGRATING
@@ -196,13 +224,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     to_version: str
     checksums: dict[str, str]  # of each migration in it, by version, in order
     app_version: str  # of the program that ran it
-    distrusts_stamps: bool  # the file came from another program: stamps were checked against the values
-    added_columns: list[str]  # by the adoption that came just before
-    bound_id: int  # records with a greater id arrived later and are not touched
-    records_total: int  # with id <= bound_id, when it began
-    records_changed: int = 0  # changes: a record that two migrations concern counts twice
+    distrusts_stamps: bool  # the file came from another program: stamps are checked against the values
+    old_table: str | None = None  # has the records from before; None: it has its own name again, or is gone
+    bound_id: int  # records with a greater arrival came later
+    records_total: int  # in the old table
+    records_changed: int = 0  # that were carried over; by a run of 4.x: changes, one for each migration and record
     gaps: dict[str, int] = {}  # records that could not be recomputed, by reason code
-    cursor_id: int = -(2**63)  # a hint: records up to here are done
+    unfit: dict[str, int] = {}  # values that did not fit their column, by column
+    cursor_id: int  # what has a greater arrival, up to ``bound_id``, is carried over
     backup: str | None  # name of the backup's file
     started_at: str
     finished_at: str | None = None
@@ -232,7 +261,8 @@ class Ended(StrEnum):
 
 
 class MigrationResult(NamedTuple):
-    """``run`` is the run that was worked on; ``conflicts`` are records that an undo left, up to 100 ids."""
+    """``run`` is the run that was worked on; ``conflicts``: arrivals, up to 100, of newer records that an undo could
+    not put into the old table, and that are in the table kept beside it alone."""
 
     ended: Ended
     run: Run | None

@@ -17,6 +17,7 @@ class Options:
     backup_dir: Path
     backup_keep: int = 3
     batch_lock_ms: int = 50
+    undo_days: int = 30  # how long the table from before stays; 0: until it is told to go
     pause_ms: int = 0
     window: DailyWindow | None = None
     max_seconds: float | None = None

@@ -1,6 +1,5 @@
 """What a database needs, seen without changing it: the state from which every decision of the engine is made."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,12 +14,20 @@ from llm_metrics_proxy.migration.disk import Disk, disk_needs
 from llm_metrics_proxy.migration.legacy import FileKind, Inspection, fingerprint, inspect
 from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.model import UNFINISHED, Migration, Run, RunState, describe_stamp
-from llm_metrics_proxy.migration.runs import CLEAN_FOR, CLEAN_THROUGH, DISTRUSTED, all_runs, get_fact
-from llm_metrics_proxy.migration.undo import HELD
+from llm_metrics_proxy.migration.runs import (
+    CLEAN_FOR,
+    CLEAN_THROUGH,
+    all_runs,
+    get_fact,
+    has_table,
+    is_held,
+    last_copied,
+)
 from llm_metrics_proxy.migration.versions import Census, is_older, take_census
+from llm_metrics_proxy.storage.carried import read_carried
 from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
 from llm_metrics_proxy.storage.read_only_file import open_read_only, side_file_bytes
-from llm_metrics_proxy.storage.sqlite_schema import store_error
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, store_error
 
 _MANY: Final = 1_000_000
 _REFUSED: Final = {
@@ -35,15 +42,15 @@ class MigrationStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     found: str
     message: str
-    records_by_version: dict[str, int]  # of records above ``counted_above_id``
-    counted_above_id: int
+    records_by_version: dict[str, int]  # of the table that answers; of records above ``counted_above``
+    counted_above: int
     newer: list[str]  # stamps of a newer program: nothing may be written
     unreadable: list[str]  # stamps that are not versions, treated as the oldest
     pending: dict[str, int]
-    needs_adoption: bool
-    distrusted: bool  # it was adopted, and no run has held its stamps against its values yet
+    is_older_layout: bool  # the table is of an older layout: nothing of it has been carried over
     unfinished: Run | None
     last: Run | None
+    complete_from: str | None  # while history is incomplete: no record is missing from then on; None: not known
     held: bool  # a person took the last run back, and the automatic migration leaves it so
     failed_before: bool  # the engine took the last run back, and the program is the same still
     edited: list[str]  # versions whose applied migration is not the one in this program
@@ -52,7 +59,13 @@ class MigrationStatus(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_work(self) -> bool:
         """A migration, or the rest of one, is due."""
-        return self.needs_adoption or self.distrusted or self.unfinished is not None or bool(self.pending)
+        return self.is_older_layout or self.unfinished is not None or self.lacks_history or bool(self.pending)
+
+    @property
+    def lacks_history(self) -> bool:
+        """Older records are in a table beside the one that answers, and nobody carries them over."""
+        last = self.last
+        return last is not None and last.state is RunState.ROLLED_BACK and last.old_table is not None
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -61,8 +74,8 @@ class Survey(msgspec.Struct, frozen=True):
     status: MigrationStatus
     inspection: Inspection
     census: Census
-    through_id: int  # the greatest id that was counted
-    distrusted: list[str] | None  # the columns that the adoption added, if no run since stands
+    through: int  # the greatest arrival that was counted
+    distrusts_stamps: bool  # of an older table: it came from another program, so that its stamps prove nothing
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -76,7 +89,7 @@ class Look(msgspec.Struct, frozen=True):
 
         Times of change are coarse; only a look that took much longer than a tick of theirs can be trusted to notice.
         """
-        whole = self.seen.status.counted_above_id == 0
+        whole = self.seen.status.counted_above == 0
         records = sum(count for _, count in self.seen.census.counts)
         return whole and records > _MANY and fingerprint(path) == self.before
 
@@ -139,37 +152,37 @@ def examine(
     quick: bool = False,
 ) -> Survey:
     """A ``survey`` of a database that is open; None if there are no records. Raises ``apsw.Error``."""
-    runs: list[Run] = []
-    census, above, through, held, adopted = Census(()), 0, 0, False, None
     is_ours = inspection.found is FileKind.OURS
+    census, above, through, distrusts = Census(()), 0, 0, False
+    runs: list[Run] = []
+    copied, carried, held = None, None, False
     if connection is not None:
-        if is_ours and _has_engine_tables(connection):
-            runs = all_runs(connection)
-            held = get_fact(connection, HELD) is not None
-            above = _cleared(connection, migrations) if quick else 0
-            adopted = get_fact(connection, DISTRUSTED)
-        names = {name.lower() for name in inspection.columns}
         with connection:  # one snapshot
-            census = _census(connection, above, stamped="app_version" in names, keyed="id" in names)
-            through = _greatest_id(connection) if is_ours else 0
+            runs, copied, held = all_runs(connection), last_copied(connection), is_held(connection)
+            if is_ours:
+                above = _cleared(connection, migrations) if quick else 0
+                through, carried = _newest(connection), read_carried(connection)
+            else:
+                distrusts = _is_anothers(connection, inspection)
+            census = take_census(connection, above=above)
     last = runs[-1] if runs else None
     known = {migration.version: migration.checksum for migration in migrations}
     applied = {
         version: checksum for run in runs for version, checksum in run.checksums.items() if run.state is RunState.DONE
     }
-    taken = {m.version: sum(n for stamp, n in census.counts if is_older(stamp, m.version)) for m in migrations}
+    pending = {m.version: sum(n for stamp, n in census.counts if is_older(stamp, m.version)) for m in migrations}
     found = MigrationStatus(
         found=inspection.found.value,
         message=inspection.message,
         records_by_version=census.by_name(),
-        counted_above_id=above,
+        counted_above=above,
         newer=census.newer_than(app_version),
         unreadable=[describe_stamp(stamp) for stamp in census.unreadable()],
-        pending={version: count for version, count in taken.items() if count},
-        needs_adoption=inspection.found is FileKind.LEGACY,
-        distrusted=adopted is not None,
-        unfinished=last if last is not None and last.state in UNFINISHED else None,
+        pending={version: count for version, count in pending.items() if count},
+        is_older_layout=inspection.found is FileKind.LEGACY,
+        unfinished=copied if copied is not None and copied.state in UNFINISHED else None,
         last=last,
+        complete_from=None if carried is None else carried.complete_from,
         held=held,
         failed_before=last is not None
         and last.state is RunState.ROLLED_BACK
@@ -178,24 +191,23 @@ def examine(
         edited=[version for version, checksum in applied.items() if version in known and known[version] != checksum],
         lock_holder=lock_holder(inspection.path),
     )
-    return Survey(found, inspection, census, through, json.loads(adopted) if adopted else None)
+    return Survey(found, inspection, census, through, distrusts)
 
 
 def disk_of(path: Path, backup_dir: Path, seen: Survey) -> Disk:
     """The disk space that the due migration takes, for every caller. Raises ``StoreError``."""
     records = sum(count for _stamp, count in seen.census.counts)
-    copies = seen.status.needs_adoption and not seen.inspection.has_rowid_id
     try:
-        return disk_needs(path, backup_dir, records, run=seen.status.unfinished, copies=copies)
+        return disk_needs(path, backup_dir, records, run=seen.status.unfinished)
     except OSError as error:
         raise StoreError(f"The room for migrating {path} cannot be measured: {error.strerror}.") from error
 
 
 def history(path: Path) -> list[Run]:
-    """Every run, oldest first. Raises ``StoreError``."""
+    """Every run, oldest first, those of 4.x too. Raises ``StoreError``, and if the file is not ours to read."""
     inspection = inspect(path)
-    if inspection.found is not FileKind.OURS:
-        refuse(inspection)
+    refuse(inspection)
+    if inspection.found is FileKind.NOTHING:
         return []
     try:
         with _reading(path, inspection.found) as connection:
@@ -215,22 +227,19 @@ def _reading(path: Path, found: FileKind) -> Iterator[apsw.Connection]:
         yield connection
 
 
-def _has_engine_tables(connection: apsw.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migration_state'").get is not None
+def _is_anothers(connection: apsw.Connection, inspection: Inspection) -> bool:
+    """Another program wrote the records, and no migration of 4.x has held their stamps against their values yet."""
+    if not inspection.has_ledger:
+        return True
+    distrusted = "SELECT 1 FROM migration_state WHERE key = 'distrusted'"
+    return has_table(connection, "migration_state") and connection.execute(distrusted).get is not None
 
 
 def _cleared(connection: apsw.Connection, migrations: Sequence[Migration]) -> int:
-    """The id up to which no record is older than every migration of this program."""
+    """The arrival up to which no record is older than every migration of this program."""
     newest = migrations[-1].version if migrations else None
     return int(get_fact(connection, CLEAN_THROUGH) or 0) if get_fact(connection, CLEAN_FOR) == newest else 0
 
 
-def _greatest_id(connection: apsw.Connection) -> int:
-    return int(connection.execute("SELECT coalesce(max(id), 0) FROM completion_requests").get)
-
-
-def _census(connection: apsw.Connection, above: int, *, stamped: bool, keyed: bool) -> Census:
-    if stamped and (keyed or above == 0):
-        return take_census(connection, above_id=above)
-    records = connection.execute("SELECT count(*) FROM completion_requests").get
-    return Census(((None, records),) if records else ())
+def _newest(connection: apsw.Connection) -> int:
+    return int(connection.execute(f"SELECT coalesce(max(arrival), 0) FROM {TABLE}").get)  # noqa: S608 -- ours

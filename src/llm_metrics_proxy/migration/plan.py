@@ -6,8 +6,7 @@ import msgspec
 
 from llm_metrics_proxy.migration.disk import Disk
 from llm_metrics_proxy.migration.model import ColumnChange, Fault, Run
-from llm_metrics_proxy.migration.preview import MetricChange
-from llm_metrics_proxy.migration.retyping import Retyped
+from llm_metrics_proxy.migration.preview import MetricChange, Retyped
 from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
 
 
@@ -16,7 +15,7 @@ class StampCount(msgspec.Struct, frozen=True):
 
     ``standing``: ``older``, ``current``, ``newer`` (than this program), ``unreadable`` (no version, treated as the
     oldest), or ``distrusted``: in a file of another program a stamp proves nothing, so that each record that does not
-    follow its own is migrated too.
+    follow its own is recalculated too.
     """
 
     stamp: str
@@ -25,7 +24,7 @@ class StampCount(msgspec.Struct, frozen=True):
 
 
 class PlannedGap(msgspec.Struct, frozen=True):
-    """Records that one migration cannot recompute: they get NULL, the new version and this reason."""
+    """Records of the sample that one migration cannot recompute: they get NULL and this reason."""
 
     reason: str
     meaning: str
@@ -33,17 +32,14 @@ class PlannedGap(msgspec.Struct, frozen=True):
 
 
 class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One migration. ``gaps_of``: how many records the gaps were counted over: all, or those of the sample.
-
-    ``types``: what becomes of the errors' types, counted over all of its records, the most frequent first.
-    """
+    """One migration. ``records``: those whose stamp is older than it. ``types``: what becomes of the errors' types in
+    the sample, the most frequent first."""
 
     version: str
     summary: str
     records: int
     changes: tuple[str, ...]
     gaps: tuple[PlannedGap, ...]
-    gaps_of: int
     types: tuple[Retyped, ...] = ()
 
 
@@ -59,13 +55,12 @@ class MigrationPlan(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     nothing_to_do: bool
     refusal: str | None = None
-    records: int = 0
+    records: int = 0  # that are carried over
     stamps: tuple[StampCount, ...] = ()
-    needs_adoption: bool = False
-    added_columns: tuple[str, ...] = ()  # that the adoption would add
     unfinished: Run | None = None
     lock_holder: int | None  # id of the process that migrates now
     steps: tuple[PlannedStep, ...] = ()
+    unfit: dict[str, int] = {}  # values of the sample that do not fit their column, by column
     disk: Disk | None = None
     estimate_s: float | None = None
     sample_records: int = 0
@@ -81,8 +76,8 @@ def in_words(change: ColumnChange) -> str:
     if column and column.origin == "kept":
         return f"{change.column} is filled ({meaning})"
     if change.only_if_added:
-        sources = ", ".join(name for name in ALL_COLUMNS if re.search(rf"\b{name}\b", change.expression))
-        what = f"{change.column} is taken from {sources}, because this file has no such column"
+        sources = ", ".join(name for name in ALL_COLUMNS if re.search(rf"\b{name}\b", change.sql))
+        what = f"{change.column} is taken from {sources}, where the older table has no such column"
     if change.original:
         return f"{what} where it differs ({meaning}); the value as it was stays in {change.original}"
-    return f"{what} ({meaning}); the value from before is kept for the undo"
+    return f"{what} ({meaning})"

@@ -2,7 +2,7 @@
 
 The rules:
 
-* It looks before anybody writes: until the file is known to be ours, or to be adoptable, the store stays shut
+* It looks before anybody writes: until the file is known to be ours, or one that can be migrated, the store stays shut
   (``admit``) and records wait in the journal. A newer or a foreign file ends the process, untouched.
 * Trouble that may pass (a full disk, a lock, an I/O error) is reported, and tried again.
 * What a person or verification took back is reported and left alone.
@@ -49,9 +49,9 @@ from llm_metrics_proxy.migration.model import (
 )
 from llm_metrics_proxy.migration.options import Options
 from llm_metrics_proxy.migration.overview import Look, MigrationStatus, look_at, refuse, refuse_newer
-from llm_metrics_proxy.migration.runs import all_runs, get_fact
-from llm_metrics_proxy.migration.undo import HELD
+from llm_metrics_proxy.migration.runs import all_runs, is_held
 from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
+from llm_metrics_proxy.storage.sqlite_schema import holds_one_table
 
 RETRY_S: Final = 30.0
 LOOK_S: Final = 3.0
@@ -62,14 +62,14 @@ _NICER: Final = 10
 _FIRST_WAITS_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 
 _BEFORE_THE_FIRST_ROW: Final = frozenset(
-    {WorkPhase.IDLE, WorkPhase.WAITING, WorkPhase.CHECKING, WorkPhase.BACKING_UP, WorkPhase.ADOPTING}
+    {WorkPhase.IDLE, WorkPhase.WAITING, WorkPhase.CHECKING, WorkPhase.BACKING_UP, WorkPhase.SETTING_ASIDE}
 )
 _SAID: Final = {
     WorkPhase.WAITING: "the migration waits: %s",
     WorkPhase.BACKING_UP: "a migration is due; first, the database is backed up to %s",
-    WorkPhase.MIGRATING: "records are being migrated; new records are stored meanwhile",
+    WorkPhase.MIGRATING: "older records are being carried over, the newest first; new ones are stored meanwhile",
     WorkPhase.PAUSED: "the migration pauses; it goes on at %s",
-    WorkPhase.VERIFYING: "every migrated record is being verified",
+    WorkPhase.VERIFYING: "every record that was carried over is being verified",
     WorkPhase.UNDOING: "a migration is being taken back",
 }
 
@@ -81,13 +81,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     looked: bool = False
     trouble: str | None = None  # why it has not looked yet
-    blocks_store: bool = False  # the file is one of an older program that is not adopted yet
+    blocks_store: bool = False  # its table is of an older layout, and records cannot be stored in it
     progress: Progress = Progress()
     run_id: int | None = None  # that ``progress`` is about
     paused_until: datetime | None = None  # aware
     result: MigrationResult | None = None  # of the last attempt that ended
     problem: str | None = None  # why older records are left as they are, and what to do, for people
-    pending: bool = True  # there may be older records
 
 
 class MigrationService:
@@ -146,8 +145,8 @@ class MigrationService:
         if self._refusal is not None:
             raise StoreError(str(self._refusal))
         if view.blocks_store:
-            waits = "" if view.problem is None else f" That waits: {view.problem}"
-            raise StoreBusyError(f"The database {self._path} is of an older version and is being migrated.{waits}")
+            why = " and is being migrated." if view.problem is None else f": {view.problem}"
+            raise StoreBusyError(f"The database {self._path} is of an older version{why}")
         if not view.looked:
             raise StoreBusyError(view.trouble or f"The database {self._path} is being looked into.")
 
@@ -213,7 +212,7 @@ class MigrationService:
         refuse(looked.seen.inspection)
         found = looked.seen.status
         refuse_newer(self._path, found.newer, self._app_version)
-        self._set(looked=True, blocks_store=found.needs_adoption, pending=found.has_work or found.held)
+        self._set(looked=True, blocks_store=found.is_older_layout)
         if found.has_work:
             self._report(Progress(phase=WorkPhase.CHECKING))
         self._looked.set()
@@ -221,8 +220,8 @@ class MigrationService:
 
     @staticmethod
     def _is_left_alone(found: MigrationStatus) -> bool:
-        """The engine will report it, and the records can be served as they are."""
-        return found.unfinished is None and not found.needs_adoption and (found.held or found.failed_before)
+        """The engine will report it; what is in a table of ours can be served."""
+        return found.unfinished is None and (found.held or found.failed_before)
 
     def _leave_it_to_a_person(self, found: MigrationStatus) -> bool:
         """Without ``auto_migrate``: wait for the person who is at it now, else refuse to go on."""
@@ -248,34 +247,33 @@ class MigrationService:
         while not self._stop.wait(self._look_s):
             is_free = lock_holder(self._path) is None
             try:
-                last, held = self._glance()
+                last, held, is_older = self._glance()
             except (LlmMetricsProxyError, apsw.Error, OSError):
                 continue  # the store and the reader report what is wrong with the file
             unfinished = last is not None and last.state in UNFINISHED
             taken_back = held or (last is not None and last.state in (RunState.UNDONE, RunState.ROLLED_BACK))
-            self._set(
-                run_id=last.id if last is not None else None,
-                pending=unfinished or taken_back,
-                problem=_taken_back(last, held=held) if taken_back and not unfinished else None,
-            )
+            problem = _taken_back(last, held=held) if taken_back and not unfinished else None
+            if problem is not None and self._view.problem is None:
+                log.warning("%s", problem)
+            self._set(run_id=last.id if last is not None else None, blocks_store=is_older, problem=problem)
             # before and after: a process may have begun or ended its run between
             if unfinished and is_free and lock_holder(self._path) is None:
                 return  # its process died
 
-    def _glance(self) -> tuple[Run | None, bool]:
-        """The last run, and whether it is held. Raises ``apsw.Error``."""
+    def _glance(self) -> tuple[Run | None, bool, bool]:
+        """The last run, whether it is held, and whether the table is of an older layout. Raises ``apsw.Error``."""
         if not self._path.exists():
-            return None, False
+            return None, False, False
         with closing(connect(self._path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
             runs = all_runs(connection)
-            return (runs[-1], get_fact(connection, HELD) is not None) if runs else (None, False)
+            return runs[-1] if runs else None, is_held(connection), not holds_one_table(connection)
 
     # -- reporting
 
     def _report(self, progress: Progress) -> None:
         """Called by the engine, from two threads while it verifies."""
         before = self._view
-        changes: dict[str, Any] = {"progress": progress, "pending": True}
+        changes: dict[str, Any] = {"progress": progress}
         if progress.phase is not WorkPhase.CHECKING:  # a try begins with that, and may end as the one before
             changes["problem"] = None
         if progress.phase is not before.progress.phase:
@@ -292,10 +290,10 @@ class MigrationService:
             changes["paused_until"] = opens_at = now.astimezone() + wait
         if progress.phase not in _BEFORE_THE_FIRST_ROW:
             try:
-                last, _held = self._glance()
+                last, _held, is_older = self._glance()
             except apsw.Error:  # busy; the next phase has another try
-                last = None
-            if last is not None:  # the run is written down, so the file is ours
+                last, is_older = None, True
+            if last is not None and not is_older:  # from now on new records are stored
                 changes |= {"run_id": last.id, "blocks_store": False}
         if words := _SAID.get(progress.phase):
             said = {
@@ -313,28 +311,28 @@ class MigrationService:
         if reason != self._view.problem and not self._stop.is_set():
             log.error("the migration waits: %s", reason)
         waits = Progress(phase=WorkPhase.WAITING, detail=f"{reason} It is tried again every {self._retry_s:g} s")
-        self._set(progress=waits, paused_until=None, problem=reason, pending=True)
+        self._set(progress=waits, paused_until=None, problem=reason)
 
     def _ended(self, result: MigrationResult) -> None:
         problem, run = None, result.run
         if result.ended is Ended.HELD:
-            problem = f"Older records are left as they are: {result.message}"
+            problem = _taken_back(run, held=run is None or run.state is RunState.UNDONE)
             log.warning("%s", problem)
         elif result.ended is Ended.ROLLED_BACK:
             what = "; ".join(f"{fault.check}: {fault.message}" for fault in result.faults[:1])
-            problem = f"The migration was taken back, and older records are as they were: {result.message} ({what})"
+            problem = f"The migration was taken back: {result.message} ({what})"
             log.error("%s", problem)
         elif result.ended is Ended.DONE and run is not None:
-            words = "migration %d is done: %d changes in %d records; backup %s"
-            log.info(words, run.id, run.records_changed, run.records_total, run.backup)
+            words = "migration %d is done: %d records carried over and verified; kept: the table %s and the backup %s"
+            log.info(words, run.id, run.records_changed, run.old_table, run.backup)
         self._set(
             progress=Progress(),
             paused_until=None,
             result=result,
             run_id=run.id if run is not None else self._view.run_id,
             problem=problem,
-            pending=result.ended not in (Ended.DONE, Ended.NOTHING_TO_DO),
-            blocks_store=self._view.blocks_store and result.ended is Ended.STOPPED,
+            blocks_store=result.ended is Ended.UNDONE
+            or (self._view.blocks_store and result.ended in (Ended.STOPPED, Ended.HELD)),
         )
 
     def _set(self, **changes: Any) -> None:
@@ -346,6 +344,6 @@ def _taken_back(last: Run | None, *, held: bool) -> str:
     """Why records are older, in one sentence."""
     number = "a migration" if last is None else f"migration {last.id}"
     if held:
-        return f"{number} was taken back by a person: older records stay as they are until `migrate run`"
+        return f"{number} was taken back by a person: the database stays as it is until `migrate run`"
     why = f" ({last.error})" if last is not None and last.error else ""
     return f"{number} was taken back by its own verification{why}: older records stay as they are"

@@ -57,14 +57,14 @@ def normalised_sql(column: str = "timestamp") -> str:
     digits = f"substr(substr(rtrim(replace({tail}, '+00:00', ''), 'Z'), 2) || '000000', 1, 6)"
     padded = f"substr({column}, 1, 10) || 'T' || substr({column}, 12, 8) || '.' || {digits} || 'Z'"
     return (
-        f"CASE WHEN {_naive(column)} THEN replace({column}, ' ', 'T') || 'Z' "
+        f"CASE WHEN {naive(column)} THEN replace({column}, ' ', 'T') || 'Z' "
         f"WHEN typeof({column}) <> 'text' OR instr({column}, char(0)) <> 0 THEN {column} "
         f"WHEN {is_normal_sql(column)} THEN {column} WHEN {utc} THEN {padded} "
         f"ELSE coalesce({_any_form(column)}, {column}) END"
     )
 
 
-def _naive(column: str) -> str:
+def naive(column: str) -> str:
     """SQL, 1 or 0: what Python's ``datetime.now().isoformat()`` gives, which most older records have."""
     # as many bytes as the pattern has characters: so no NUL hides what comes after it
     return (

@@ -17,6 +17,8 @@ def oracle(  # noqa: PLR0917 -- the engine hands it the values of INPUTS, by pla
     recompute_reason: SqlValue,
 ) -> tuple[SqlValue, ...]:  # fmt: skip
     """The three times, the time per output token, output tokens per second, and why these two could not be had."""
+    if content_chunks is None and is_streaming == 0 and not isinstance(is_streaming, str | bytes):
+        return None, None, None, None, None, recompute_reason  # most of those that were not streamed
     streamed = _came_as_stream(_number(is_streaming), _number(content_chunks), _number(response_time_ms), first_token)
     if streamed is False:
         return None, None, None, None, None, recompute_reason

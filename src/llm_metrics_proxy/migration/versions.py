@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import apsw
 from semver import Version
 
+from llm_metrics_proxy.migration.invalid_text import read_rows
 from llm_metrics_proxy.migration.model import describe_stamp
-from llm_metrics_proxy.storage.invalid_text import read_rows
+from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 
 class Standing(StrEnum):
@@ -78,10 +79,15 @@ class Census(NamedTuple):
         return counts
 
 
-def take_census(connection: apsw.Connection, *, above_id: int = 0, through_id: int | None = None) -> Census:
-    """Count the records by stamp; only those with ``above_id`` < id <= ``through_id``, where given."""
-    conditions = [f"id > {above_id}"] if above_id else []
-    conditions += [f"id <= {through_id}"] if through_id is not None else []
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    counting = f"SELECT app_version, count(*) FROM completion_requests{where} GROUP BY app_version"  # noqa: S608
+def take_census(connection: apsw.Connection, *, table: str = TABLE, above: int = 0) -> Census:
+    """Count the records by stamp; of our own table, only those that arrived after ``above``, where given.
+
+    A table without stamps has records without one.
+    """
+    columns = connection.execute("SELECT 1 FROM pragma_table_xinfo(?) WHERE lower(name) = 'app_version'", (table,))
+    if columns.fetchone() is None:
+        records = connection.execute(f"SELECT count(*) FROM {table}").get  # noqa: S608 -- ours
+        return Census(((None, records),) if records else ())
+    where = f" WHERE arrival > {above}" if above else ""
+    counting = f"SELECT app_version, count(*) FROM {table}{where} GROUP BY app_version"  # noqa: S608 -- ours
     return Census(tuple((stamp, count) for stamp, count in read_rows(connection, counting, (), 2)))

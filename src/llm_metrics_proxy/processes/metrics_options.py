@@ -16,6 +16,7 @@ class MetricsOptions(SettingValues, frozen=True, kw_only=True, forbid_unknown_fi
     listen_fds: list[int]  # listening sockets that the process inherited
     scoreboard_fd: int | None  # none: it runs without workers
     metrics_token: str | None
+    store_password: str
     settings: list[dict[str, str]]  # as people may see them: name, group, value, origin, meaning
     otlp: OtlpOptions | None
     prices: list[PriceRow]

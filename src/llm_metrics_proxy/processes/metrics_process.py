@@ -24,7 +24,6 @@ import msgspec
 from apsw import Connection
 
 from llm_metrics_proxy import dashboard, logs
-from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.api import site
 from llm_metrics_proxy.api.app import create_app
 from llm_metrics_proxy.api.capacity import ReaderCapacity
@@ -32,6 +31,7 @@ from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.server import serve
 from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.counters import CounterBook
+from llm_metrics_proxy.engines import open_migrations, open_records, open_shared, open_store
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.ingestion import IngestionStatus, Ingestor
 from llm_metrics_proxy.migration.lock import lock_holder
@@ -39,17 +39,16 @@ from llm_metrics_proxy.migration.service import MigrationService
 from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.process_memory import collect_rarely, give_back_large_blocks
 from llm_metrics_proxy.processes.metrics_options import MetricsOptions
-from llm_metrics_proxy.processes.migration_ports import ServicePorts, migration_options
+from llm_metrics_proxy.processes.migration_ports import ServerPorts, ServicePorts, migration_options
 from llm_metrics_proxy.processes.reloads import Reloads, listen_to_the_supervisor
 from llm_metrics_proxy.processes.versions import versions
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
-from llm_metrics_proxy.storage.alert_store import AlertStore
 from llm_metrics_proxy.storage.compact import remove_leftovers
 from llm_metrics_proxy.storage.disk_space import DATABASE, JOURNAL, DiskWatch
-from llm_metrics_proxy.storage.lazy_store import LazyStore
 from llm_metrics_proxy.storage.rollup_store import fold_after_insert
-from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
+from llm_metrics_proxy.storage.sqlite import SqliteReader
+from llm_metrics_proxy.store_address import access_of
 from llm_metrics_proxy.telemetry import TelemetryExporter
 from llm_metrics_proxy.upkeep import Retention, UpkeepService
 from llm_metrics_proxy.watch.watcher import Rules, Watcher
@@ -88,7 +87,7 @@ def run(options: MetricsOptions, stop: threading.Event, reloads: Reloads | None 
         raise migrations.refusal
 
 
-def _ingest_and_answer(
+def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
     options: MetricsOptions, path: Path, migrations: MigrationService, stop: threading.Event, reloads: Reloads
 ) -> None:
     disk = DiskWatch({DATABASE: path.parent, JOURNAL: Path(options.journal_dir)})
@@ -97,21 +96,38 @@ def _ingest_and_answer(
         if disk.has():  # else the records are stored without, and rolled up once there is room
             fold_after_insert(connection)
 
-    def opened() -> SqliteStore:
-        migrations.admit()
-        return SqliteStore(path, after_insert=fold)
-
-    if not dashboard.is_built():
+    if options.metrics_role != "ingest" and not dashboard.is_built():
         log.warning(dashboard.MISSING)
-    store = LazyStore(opened)
+    access = access_of(options.store, options.store_password, options.store_ca_file, options.store_cluster)
+    store, shipping = open_store(
+        path,
+        access=access,
+        host=options.host_name,
+        admit=migrations.admit,
+        after_insert=fold,
+        outbox_bytes=options.store_outbox_bytes,
+        retention_days=options.retention_days,
+    )
     upkeep = UpkeepService(
         path,
-        Retention(options.retention_days, options.retention_max_bytes),
+        # a server deletes by itself
+        Retention(options.retention_days, options.retention_max_bytes, options.migration_undo_days)
+        if access is None
+        else Retention(0, 0, options.migration_undo_days),
         admit=migrations.admit,
         disk=disk,
         batch_lock_ms=options.migration_batch_lock_ms,
     )
     reader = SqliteReader(path, timeout_s=QUERY_TIMEOUT_S)
+    records = open_records(reader, access, timeout_s=QUERY_TIMEOUT_S)
+    ingests, answers = options.metrics_role != "read", options.metrics_role != "ingest"
+    shared = open_shared(
+        path,
+        access if answers else None,
+        MIGRATIONS,
+        auto_migrate=options.auto_migrate,
+        undo_days=options.migration_undo_days,
+    )
     try:
         book = CounterBook(options.prometheus_model_limit)
         pricer, rules = _pricer_and_rules(options)
@@ -128,12 +144,12 @@ def _ingest_and_answer(
         )
 
         watcher = Watcher(
-            sources_of(reader),
-            reader,
-            lambda: AlertStore(path),
+            records,
+            shared.alerts,
             rules,
             interval_s=options.watch_interval_s,
             ready=lambda: store.is_open and not migrations.view().blocks_store,
+            leads=shared.leads,
         )
 
         settings_shown = options.settings
@@ -154,7 +170,7 @@ def _ingest_and_answer(
 
         capacity = ReaderCapacity()
         ports = ApiPorts(
-            reader=reader,
+            records=records,
             book=book,
             service_status=status,
             scoreboard=None if options.scoreboard_fd is None else Scoreboard(options.scoreboard_fd),
@@ -162,21 +178,34 @@ def _ingest_and_answer(
             trusted_proxies=tuple(options.trusted_proxies),
             allowed_hosts=frozenset({options.metrics_host, *options.allowed_hosts}),
             versions={name: number for name, number in versions().items() if name != "app_version"},
-            migrations=ServicePorts(migrations, MIGRATIONS),
+            migrations=ServicePorts(migrations, path, MIGRATIONS, undo_days=options.migration_undo_days)
+            if access is None or shared.migration is None
+            else ServerPorts(
+                shared.migration,
+                open_migrations(access, MIGRATIONS),
+                migrations,
+                path,
+                undo_days=options.migration_undo_days,
+            ),
+            ingests=ingests,
+            answers=answers,
             settings=lambda: settings_shown,
             site=site.load(dashboard.SITE),
             stopping=stop.is_set,
             turned_away=capacity.turned_away,
-            watch=watcher,
+            watch=watcher if answers else None,
             telemetry=None if telemetry is None else telemetry.status,
             disks=disk.rooms,
             low_disks=disk.low,
             upkeep_problem=upkeep.problem,
+            shipping=shipping if ingests else None,
         )
-        ingestor.start()
+        if ingests:
+            ingestor.start()
         if telemetry is not None:
             telemetry.start()
-        watcher.start()
+        if answers:
+            watcher.start()
         upkeep.start()
         try:
             _answer(ports, [socket.socket(fileno=fd) for fd in options.listen_fds], stop, capacity)
@@ -185,10 +214,13 @@ def _ingest_and_answer(
             upkeep.stop()
             migrations.stop()  # so that the last records need not wait for a batch
             # One that could never be opened will not be within the next seconds either.
-            ingestor.stop(drain=store.is_open, timeout_s=DRAIN_TIMEOUT_S)
+            if ingests:
+                ingestor.stop(drain=store.is_open, timeout_s=DRAIN_TIMEOUT_S)
             if telemetry is not None:
                 telemetry.stop()
     finally:
+        shared.close()
+        records.close()
         reader.close()
         store.close()
 

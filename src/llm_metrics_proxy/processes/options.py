@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from llm_metrics_proxy.config.prices import PriceTable
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded, settings_table
+from llm_metrics_proxy.config.store_access import store_password
 from llm_metrics_proxy.config.table import values_of
 from llm_metrics_proxy.config.watch import AlertTable, SloTable
 from llm_metrics_proxy.errors import SettingsError
@@ -65,6 +66,7 @@ def metrics_options(loaded: Loaded, *, listen_fds: list[int], scoreboard_fd: int
         listen_fds=listen_fds,
         scoreboard_fd=scoreboard_fd,
         metrics_token=_secret(settings.metrics_token),
+        store_password=store_password(settings),
         settings=settings_table(loaded),
         otlp=otlp_options(settings),
         **rules(settings),

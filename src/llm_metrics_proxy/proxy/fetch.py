@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from llm_metrics_proxy.proxy.answers import ResponseHead
 from llm_metrics_proxy.proxy.endings import Cause
-from llm_metrics_proxy.proxy.parties import Connection
+from llm_metrics_proxy.proxy.parties import UpstreamConnection
 from llm_metrics_proxy.proxy.pool import Pool
 
 
@@ -48,7 +48,7 @@ class _Fetch:
         self._pool = pool
         self._request = request
         self._limit_bytes = limit_bytes
-        self._upstream: Connection | None = None
+        self._upstream: UpstreamConnection | None = None
         self._head: ResponseHead | None = None
         self._body = bytearray()
         self._retried = False
@@ -70,7 +70,7 @@ class _Fetch:
     def is_waiting(self) -> bool:
         return self._upstream is None and not self.result.done()
 
-    def upstream_ready(self, upstream: Connection) -> None:
+    def upstream_ready(self, upstream: UpstreamConnection) -> None:
         self._upstream = upstream
         upstream.begin(self, b"GET", self._request)
 

@@ -1,10 +1,10 @@
 """What the parts of the data plane see of each other, as protocols, so that none of them imports its neighbour.
 
-Client        the client's connection: ``downstream``
-  Work        what it answers, one after the other: ``transaction``, ``local``, ``tunnel_session``
-Owner         who waits for an upstream connection or has one: ``transaction``, ``fetch``
-  Connection  that connection: ``upstream``
-    Home      where it belongs: ``pool``
+Client                the client's connection: ``downstream``
+  Work                what it answers, one after the other: ``transaction``, ``local``, ``tunnel_session``
+Owner                 who waits for an upstream connection or has one: ``transaction``, ``fetch``
+  UpstreamConnection  that connection: ``upstream``
+    Home              where it belongs: ``pool``
 """
 
 from typing import Protocol
@@ -111,7 +111,7 @@ class TunnelEnd(Protocol):
         """The server closed the connection."""
 
 
-class Connection(Protocol):
+class UpstreamConnection(Protocol):
     """A connection to a server, as its owner and its pool see it."""
 
     reused: bool
@@ -162,7 +162,7 @@ class Owner(Protocol):
     def request_is_sent(self) -> bool:
         """The whole request went out; if not, its connection cannot carry another one."""
 
-    def upstream_ready(self, upstream: Connection) -> None:
+    def upstream_ready(self, upstream: UpstreamConnection) -> None:
         """Here is a connection."""
 
     def upstream_failed(self, cause: Cause, message: str | None, *, answered: bool) -> None:
@@ -193,10 +193,10 @@ class Home(Protocol):
     max_header_bytes: int
     has_answered: bool  # this server, ever
 
-    def release(self, upstream: Connection, *, reusable: bool) -> None:
+    def release(self, upstream: UpstreamConnection, *, reusable: bool) -> None:
         """Its answer is complete."""
 
-    def lost(self, upstream: Connection) -> None:
+    def lost(self, upstream: UpstreamConnection) -> None:
         """It is gone."""
 
     def why_lost(self, error: Exception | None) -> tuple[Cause, str | None]:

@@ -13,7 +13,7 @@ from llm_metrics_proxy.proxy.allowance import Allowance
 from llm_metrics_proxy.proxy.answers import ResponseHead
 from llm_metrics_proxy.proxy.connecting import ConnectError, connect, tls_context, tls_failed
 from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
-from llm_metrics_proxy.proxy.parties import Connection, Owner
+from llm_metrics_proxy.proxy.parties import Owner, UpstreamConnection
 from llm_metrics_proxy.proxy.plans import Plans
 from llm_metrics_proxy.proxy.routing import Backend
 
@@ -31,7 +31,7 @@ class Pool:
         self._tls = tls_context(backend)
         self._allowance = Allowance() if allowance is None else allowance
         self._allowance.join(self)
-        self._idle: list[Connection] = []
+        self._idle: list[UpstreamConnection] = []
         self._open = 0
         self._waiting: deque[tuple[float, Owner]] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
@@ -46,7 +46,7 @@ class Pool:
             f"<Pool {self._backend.shown_name} open={self._open} idle={len(self._idle)} waiting={len(self._waiting)}>"
         )
 
-    def acquire(self, owner: Owner, *, fresh: bool = False) -> Connection | None:
+    def acquire(self, owner: Owner, *, fresh: bool = False) -> UpstreamConnection | None:
         """An idle connection, or ``None``: the owner's ``upstream_ready`` or ``upstream_failed`` follows."""
         upstream = None if fresh else self.take_idle()
         if upstream is not None:
@@ -93,7 +93,7 @@ class Pool:
         """There is a connection to be taken, unless it was closed a moment ago."""
         return bool(self._idle)
 
-    def take_idle(self) -> Connection | None:
+    def take_idle(self) -> UpstreamConnection | None:
         """The newest idle connection, which is the least likely to have been closed meanwhile."""
         while self._idle:
             upstream = self._idle.pop()
@@ -117,7 +117,7 @@ class Pool:
             return Cause.RESET, None
         return Cause.RESET, f"{ENDINGS[Cause.RESET].message[:-1]}; if it {tls_reasons.SPEAKS_TLS}."
 
-    def release(self, upstream: Connection, *, reusable: bool) -> None:
+    def release(self, upstream: UpstreamConnection, *, reusable: bool) -> None:
         """Its answer is complete."""
         if not (reusable and upstream.usable) or upstream.is_backed_up:
             if upstream.is_backed_up:
@@ -138,7 +138,7 @@ class Pool:
         else:
             upstream.close()
 
-    def lost(self, upstream: Connection) -> None:
+    def lost(self, upstream: UpstreamConnection) -> None:
         """A connection is gone; the one that waits longest may open another."""
         if not upstream.established:
             return

@@ -21,7 +21,7 @@ from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.exchange import AWAITING, CLOSED, RECEIVING, RESPONDING, WAITING
 from llm_metrics_proxy.proxy.fleet import Server
 from llm_metrics_proxy.proxy.inbound import framing_lines, start_for
-from llm_metrics_proxy.proxy.parties import Connection, TunnelEnd
+from llm_metrics_proxy.proxy.parties import TunnelEnd, UpstreamConnection
 from llm_metrics_proxy.proxy.request_body import may_be_json, read_begun
 from llm_metrics_proxy.proxy.retries import IDEMPOTENT, NOT_REPEATED, repeatable
 from llm_metrics_proxy.proxy.tunnel_session import TunnelSession
@@ -227,7 +227,7 @@ class Transaction(Download):
     def accepts_tunnel(self) -> bool:
         return self.plan.request.websocket
 
-    def upstream_ready(self, upstream: Connection) -> None:
+    def upstream_ready(self, upstream: UpstreamConnection) -> None:
         """Send the request, or its head and the body so far."""
         exchange = self.exchange
         exchange.upstream_ready(monotonic_ns(), reused=upstream.reused, connect_ns=upstream.connect_ns)
@@ -262,7 +262,7 @@ class Transaction(Download):
                     return
         self.end(cause, message)
 
-    def _repeatable(self, upstream: Connection, cause: Cause) -> str | None:
+    def _repeatable(self, upstream: UpstreamConnection, cause: Cause) -> str | None:
         if not self.payload:
             return None
         return repeatable(

@@ -10,7 +10,7 @@ from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.exchange import CLOSED, Exchange
 from llm_metrics_proxy.proxy.fleet import Server
-from llm_metrics_proxy.proxy.parties import Client, Connection
+from llm_metrics_proxy.proxy.parties import Client, UpstreamConnection
 from llm_metrics_proxy.proxy.tunnel import Tunnel
 from llm_metrics_proxy.wire.apis.openai_realtime import model_in_query
 from llm_metrics_proxy.wire.base import RequestFacts
@@ -35,7 +35,7 @@ class TunnelSession:
         client: Client,
         exchange: Exchange,
         server: Server | None,
-        upstream: Connection,
+        upstream: UpstreamConnection,
         *,
         dialect: Dialect | None,
         take_facts: Callable[[RequestFacts], None],
@@ -47,7 +47,7 @@ class TunnelSession:
         self._client = client
         self._exchange = exchange
         self._server = server
-        self._upstream: Connection | None = upstream
+        self._upstream: UpstreamConnection | None = upstream
         self._dialect = dialect
         self._take_facts = take_facts
         self._tunnel = Tunnel(dialect)

@@ -17,7 +17,7 @@ from llm_metrics_proxy.proxy.exchange import AWAITING, Exchange
 from llm_metrics_proxy.proxy.fleet import Server
 from llm_metrics_proxy.proxy.headers import forwarding_lines
 from llm_metrics_proxy.proxy.inbound import RequestPlan, framing_lines, start_for, upstream_start
-from llm_metrics_proxy.proxy.parties import Client, Connection
+from llm_metrics_proxy.proxy.parties import Client, UpstreamConnection
 from llm_metrics_proxy.proxy.request_body import read_body
 from llm_metrics_proxy.proxy.retries import stale_window_ns
 from llm_metrics_proxy.wire.base import RequestFacts
@@ -51,7 +51,7 @@ class Upload:
     body_complete: bool = False
     received_bytes: int = 0
     payload: bytes = b""  # what was sent upstream, kept until an answer begins, for the one retry
-    upstream: Connection | None = None
+    upstream: UpstreamConnection | None = None
     server: Server | None = None  # that is to answer, while the request counts as open there
     edits: UsageFilter | None = None
     paused_since: int = 0  # the client takes nothing

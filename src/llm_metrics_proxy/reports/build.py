@@ -15,17 +15,17 @@ from llm_metrics_proxy.analytics import ErrorsQuery, RequestFilter, read_errors
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.filters import aware, stored_time
 from llm_metrics_proxy.analytics.headings import as_title
+from llm_metrics_proxy.analytics.history import with_history
 from llm_metrics_proxy.analytics.measures import measure
 from llm_metrics_proxy.analytics.query import Query, check_timezone
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.analytics.result import Measured, Result, ResultRow
 from llm_metrics_proxy.analytics.slowest import slowest
-from llm_metrics_proxy.analytics.sources import sources_of
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.reports.contents import CHARTS, CLIENT_COLUMNS, CLIENTS, COLUMNS, FIGURES, TABLES
 from llm_metrics_proxy.reports.model import Cell, Chart, Figure, Group, Point, Report, Table
 from llm_metrics_proxy.reports.sentences import sentences
-from llm_metrics_proxy.storage.base import Reader
 
 DEFAULT_DAYS: Final = 7
 TABLE_ROWS: Final = 8
@@ -68,10 +68,10 @@ def settled(selection: RequestFilter, now: datetime) -> RequestFilter:
     return replace(selection, start=start, end=end)
 
 
-def build(reader: Reader, query: ReportQuery, now: datetime) -> Report:
+def build(records: Records, query: ReportQuery, now: datetime) -> Report:
     """``now`` is aware. Raises ``QueryError`` and ``StoreError``."""
     selection = settled(query.filter, now)
-    sources = sources_of(reader)
+    sources = records.sources()
 
     def asked(metrics: Sequence[str], *group_by: str, limit: int = 100, compare: bool = False) -> Result:
         one = Query(
@@ -112,7 +112,6 @@ def build(reader: Reader, query: ReportQuery, now: datetime) -> Report:
         bucket=over_time.bucket,
         filter=selection,
         records=totals.records,
-        older_records=totals.older_records,
         source=totals.source,
         relative_error=max(totals.relative_error, over_time.relative_error),
         pruned_before=None if of_records.pruned_before is None else stored_time(of_records.pruned_before),
@@ -120,10 +119,10 @@ def build(reader: Reader, query: ReportQuery, now: datetime) -> Report:
         figures=_figures([totals] if of_records.pruned_before is not None else [totals, of_records]),
         charts=[_outcomes(by_outcome), *_charts(over_time)],
         tables=[table for table in tables if any(group.key is not None for group in table.groups)],
-        errors=read_errors(reader, ErrorsQuery(filter=selection, examples=EXAMPLES)),
-        slowest=slowest(reader, selection, SLOWEST),
+        errors=read_errors(records, ErrorsQuery(filter=selection, examples=EXAMPLES)),
+        slowest=slowest(records, selection, SLOWEST),
     )
-    return replace(report, summary=sentences(report))
+    return with_history(replace(report, summary=sentences(report)), records)
 
 
 def _known(value: float | msgspec.UnsetType | None) -> float | None:

@@ -30,9 +30,8 @@ def markdown(report: Report) -> str:
         "# LLM traffic report",
         f"{moment(report.start, zone)} to {moment(report.end, zone)}, {_plain(zone)}",
     ]
-    if report.older_records:
-        older = ", ".join(f"{text(version)}: {count(n)}" for version, n in report.older_records.items())
-        parts.append(f"> Not comparable: some records still follow formulas of older versions ({older}).")
+    if report.history is not None:
+        parts.append(f"> {_plain(report.history.text)}")
     if report.pruned_before is not None:
         parts.append(
             f"> Most records from before {moment(report.pruned_before, zone)} were deleted by the retention: "

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from llm_metrics_proxy.analytics import Errors, RequestFilter
+from llm_metrics_proxy.analytics.history import History
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,10 +84,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str | None
     filter: RequestFilter
     records: int
-    older_records: dict[str, int]  # those whose formulas were replaced since, by app_version
     source: str  # records, rollups or both
     relative_error: float  # of percentiles; 0: exact
     pruned_before: str | None = None  # most records from before were deleted: errors and the slowest lack them
+    history: History | None = None  # older records that are not counted here yet; null: none is missing
     summary: list[str]  # in sentences
     figures: list[Figure]
     charts: list[Chart]

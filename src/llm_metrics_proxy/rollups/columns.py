@@ -1,7 +1,7 @@
-"""Records as columns: what is selected of each record, and the arrays made of the rows."""
+"""Records as columns: arrays made of rows."""
 
 from calendar import timegm
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from llm_metrics_proxy.rollups.grains import NO_TIME
 from llm_metrics_proxy.rollups.sketch import Floats, Ints
-from llm_metrics_proxy.rollups.values import FIELDS, KEYS, MINUTE_SQL
+from llm_metrics_proxy.rollups.values import KEY_LIMITS, LIMITS, Limits
 
 _MONTH_DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_PARTS: Final = ((0, 4), (5, 2), (8, 2), (11, 2), (14, 2))  # of a minute: year, month, day, hour, minute
 
 
 class Key(NamedTuple):
@@ -31,17 +32,9 @@ class Columns(NamedTuple):
     fields: dict[int, Floats]
 
 
-def selected(keys: Iterable[str], fields: Iterable[int]) -> str:
-    """The SELECT list, in the order in which ``of_rows`` reads it."""
-    by_number = {field.number: field for field in FIELDS}
-    parts = [MINUTE_SQL, "iif(+success IN (0, 1), CAST(success AS INTEGER), -1)"]
-    parts += [KEYS[name] for name in keys]
-    parts += [by_number[number].sql for number in fields]
-    return ", ".join(parts)
-
-
 def of_rows(rows: Sequence[Sequence[Any]], keys: Sequence[str], fields: Sequence[int], behind: int = 0) -> Columns:
-    """Arrays of rows that were selected with ``selected(keys, fields)``, after that many other columns."""
+    """Arrays of rows that have, after so many other columns: the minute in which the record's request began (the first
+    16 characters of its time, or ``None``), ``success``, and the values of these keys and fields."""
     if not rows:
         empty = np.zeros(0, np.int64)
         return Columns(
@@ -54,15 +47,27 @@ def of_rows(rows: Sequence[Sequence[Any]], keys: Sequence[str], fields: Sequence
         size,
         np.fromiter(map(minutes.__getitem__, columns[0]), np.int64, size),
         np.array(columns[1], np.int64),
-        {name: _key(next(values)) for name in keys},
-        {number: _numbers(next(values)) for number in fields},
+        {name: _key(_within(next(values), KEY_LIMITS.get(name))) for name in keys},
+        {number: _numbers(next(values), LIMITS.get(number)) for number in fields},
     )
 
 
-def _numbers(column: tuple[Any, ...]) -> Floats:
+def _numbers(column: tuple[Any, ...], limits: Limits | None) -> Floats:
     if column.count(None) == len(column):
         return np.full(len(column), np.nan)
-    return np.array(column, np.float64)  # None becomes NaN
+    values = np.array(column, np.float64)  # None becomes NaN
+    values[np.isinf(values)] = np.nan  # what 2.0.0 makes of a response time next to nothing
+    if limits is not None:
+        values[(values < limits[0]) | (values > limits[1])] = np.nan
+    return values
+
+
+def _within(column: tuple[Any, ...], limits: Limits | None) -> tuple[Any, ...]:
+    """The values of a key; those beyond the limits, which older programs may have left, are missing."""
+    if limits is None:
+        return column
+    odd = {value for value in set(column) if value is not None and not limits[0] <= value <= limits[1]}
+    return tuple(None if value in odd else value for value in column) if odd else column
 
 
 class _Known(dict[Any, Any]):
@@ -89,8 +94,10 @@ def seconds_of(minute: str | None) -> int:
     """Seconds since 1970 at which the minute ``YYYY-MM-DDTHH:MM`` began; ``NO_TIME`` if it is not a time."""
     if minute is None:
         return NO_TIME
-    year, month, day = int(minute[:4]), int(minute[5:7]), int(minute[8:10])
-    hour, minutes = int(minute[11:13]), int(minute[14:16])
+    try:
+        year, month, day, hour, minutes = (int(minute[at : at + size]) for at, size in _PARTS)
+    except ValueError:
+        return NO_TIME
     if not (year and 1 <= month <= 12 and 1 <= day <= _MONTH_DAYS[month - 1] and hour < 24 and minutes < 60):
         return NO_TIME
     if (month, day) == (2, 29) and (year % 4 or (not year % 100 and year % 400)):

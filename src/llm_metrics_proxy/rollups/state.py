@@ -4,11 +4,10 @@ import hashlib
 from typing import Any, Final, NamedTuple
 
 from llm_metrics_proxy.record import REGISTRY
-from llm_metrics_proxy.rollups.grains import GRAINS, LEVELS, GrainLevel, RollupLevel
-from llm_metrics_proxy.rollups.values import ALL, FIELDS, KEYS
+from llm_metrics_proxy.rollups.grains import GRAINS, LEVELS
+from llm_metrics_proxy.rollups.values import FIELDS, KEYS
 
 NOTHING: Final = -(2**63)
-_OF_4_5_0: Final = range(32, 38)  # fields of columns that came then, rolled up from the first record with a value
 READ_STATE: Final = "SELECT tables, cursor_id, epoch, clearing, kept_before, kept_through_id FROM rollup_state"
 
 
@@ -35,18 +34,12 @@ class RollupState(NamedTuple):
 
 
 def _fingerprint() -> str:
-    """Of everything that decides what a row of the roll-ups holds.
-
-    The text keeps the names that types had in 4.0.0, and leaves out what changes nothing in records of before 4.5.0
-    (none is ``repeated``, none has a value in a column of 4.5.0): a change would make every database roll up its
-    records again.
-    """
-    known = [field for field in FIELDS if field.number not in _OF_4_5_0]
-    fields = [(field.number, field.name, REGISTRY[field.name].stored_sql) for field in known]
+    """Of everything that decides what a row of the roll-ups holds."""
+    fields = [(field.number, field.name, REGISTRY[field.name].kind.name) for field in FIELDS]
     text = repr((LEVELS, GRAINS, fields, sorted(KEYS.items())))
-    text = text.replace(repr(ALL), repr(tuple(field.number for field in known)))
-    text = text.replace(f"{RollupLevel.__name__}(", "Level(").replace(f"{GrainLevel.__name__}(", "Kept(")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-FINGERPRINT: Final = _fingerprint()
+# The same tables bear another name in files of 4.2.0 to 4.5.0. It stays, or every database would roll up all again.
+_NAMED_BEFORE: Final = {"75f9803d2d8968ec": "763416b38c3d263b"}
+FINGERPRINT: Final = _NAMED_BEFORE.get(_fingerprint(), _fingerprint())

@@ -29,7 +29,7 @@ from llm_metrics_proxy.rollups.values import KEYS
 ALL_KEYS: Final = tuple(KEYS)
 
 
-class Place(NamedTuple):
+class RollupPlace(NamedTuple):
     """One row of the roll-ups: ``bucket`` in seconds since 1970 (or ``NO_TIME``), ``key`` as ``key_names`` says."""
 
     grain: int
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 class Tally(NamedTuple):
     """Groups with their counts, cells and bins; the k-th of ``places`` is group k. Cells and bins are reduced."""
 
-    places: list[Place]
+    places: list[RollupPlace]
     requests: Ints
     succeeded: Ints
     failed: Ints
@@ -115,7 +115,7 @@ def _of_grain(batch: _Shared, grain: Grain) -> list[Tally]:
     _, first, group = np.unique(code, return_index=True, return_inverse=True)
     groups = len(first)
     places = [
-        Place(grain.number, finest.level.number, bucket, key)
+        RollupPlace(grain.number, finest.level.number, bucket, key)
         for bucket, *key_ in zip(
             [time.values[code] for code in time.codes[first].tolist()],
             *([key.values[c] for c in key.codes[first].tolist()] for key in keys),
@@ -162,7 +162,7 @@ def floored(seconds: Ints, level: RollupLevel) -> Ints:
 
 def coarsened(tally: Tally, level: RollupLevel) -> Tally:
     """The same at a coarser level."""
-    number_of: dict[Place, int] = {}
+    number_of: dict[RollupPlace, int] = {}
     numbers = []
     for place in tally.places:
         bucket = place.bucket if place.bucket == NO_TIME else place.bucket - place.bucket % level.seconds
@@ -171,7 +171,7 @@ def coarsened(tally: Tally, level: RollupLevel) -> Tally:
     return regrouped(tally, list(number_of), np.array(numbers, np.int64))
 
 
-def regrouped(tally: Tally, places: list[Place], numbers: Ints) -> Tally:
+def regrouped(tally: Tally, places: list[RollupPlace], numbers: Ints) -> Tally:
     """Groups added up: the k-th old one goes to the group ``numbers[k]``."""
     requests, succeeded, failed = (np.zeros(len(places), np.int64) for _ in range(3))
     for target, source in ((requests, tally.requests), (succeeded, tally.succeeded), (failed, tally.failed)):

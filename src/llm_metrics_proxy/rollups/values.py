@@ -1,11 +1,8 @@
-"""Which numbers of a record are rolled up, and by which of its words: the rows of ``record`` that say so.
-
-A value that is not a finite number (for tokens and bytes, not a whole number) is missing.
-"""
+"""Which numbers of a record are rolled up, and by which of its words: the rows of ``record`` that say so."""
 
 from typing import Final, NamedTuple
 
-from llm_metrics_proxy.columns import MEASURED
+from llm_metrics_proxy.columns import MEASURED, Column
 from llm_metrics_proxy.record import REGISTRY
 
 
@@ -16,10 +13,10 @@ class Field(NamedTuple):
     name: str
     whole: bool = False
 
-    @property
-    def sql(self) -> str:
-        """The value of one record, or NULL where it is missing."""
-        return REGISTRY[self.name].sql
+
+def _limits(column: Column) -> "Limits | None":
+    least, most = column.kind.least, column.kind.most
+    return None if least is None or most is None else (least, most)
 
 
 _ROWS: Final = sorted(
@@ -31,6 +28,9 @@ BY_NAME: Final = {field.name: field for field in FIELDS}
 ALL: Final = tuple(field.number for field in FIELDS)
 WHOLE: Final = frozenset(field.number for field in FIELDS if field.whole)
 
+Limits = tuple[int, int]  # the least and the most that a value can be; what is beyond is missing
+LIMITS: Final = {at.number: limits for at, row in _ROWS if (limits := _limits(row)) is not None}
+
 # Kept by model, server, client …; all others for the total alone.
 LATENCIES: Final = tuple(at.number for at, row in _ROWS if at.by != "total" and row.kind in MEASURED)
 SUMS: Final = tuple(at.number for at, row in _ROWS if at.by != "total" and row.kind not in MEASURED)
@@ -39,12 +39,8 @@ MAIN: Final = LATENCIES + SUMS
 FEW: Final = tuple(at.number for at, _ in _ROWS if at.by == "client")
 
 _GROUPED: Final = [column for column in REGISTRY.values() if column.group is not None and column.group.in_rollups]
-# Dimension -> SQL of one record's key.
-KEYS: Final = {column.group_name: column.sql for column in _GROUPED}
+# Dimension -> the column that has a record's key.
+KEYS: Final = {column.group_name: column.name for column in _GROUPED}
+KEY_LIMITS: Final = {column.group_name: limits for column in _GROUPED if (limits := _limits(column)) is not None}
 # Filter -> the dimension whose key has its value.
 KEY_OF_FILTER: Final = {column.filter_name: column.group_name for column in _GROUPED if column.filter is not None}
-
-# A readable time, to the minute; otherwise NULL. Seconds and beyond only have to be digits: such a text sorts between
-# those of its minute and the next, which is how a filter by time compares.
-_STAMP: Final = "0000-00-00T00:00:00.000000Z".replace("0", "[0-9]")
-MINUTE_SQL: Final = f"iif(typeof(timestamp) = 'text' AND timestamp GLOB '{_STAMP}', substr(timestamp, 1, 16), NULL)"

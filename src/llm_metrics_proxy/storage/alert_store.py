@@ -12,7 +12,7 @@ import apsw
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.storage.base import AlertDelivery, SqlValue, StoredAlert
 from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect, transaction
-from llm_metrics_proxy.storage.sqlite_schema import store_error
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps, store_error
 
 MOST_WAITING: Final = 1000  # deliveries; the oldest give way
 _TABLE_THERE: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'alert_states'"
@@ -90,6 +90,7 @@ class AlertStore:
             connection = connect(self.path, Access.WRITE, busy_ms=BUSY_TIMEOUT_MS)
             if not list(connection.execute(_TABLE_THERE)):
                 connection.close()
+                applied_steps(self.path)  # which says that it is of an older version, where it is
                 raise StoreError(f"The database {self.path} has no tables for alerts yet.")
             self._connection = connection
         return self._connection

@@ -24,7 +24,7 @@ import msgspec
 
 from llm_metrics_proxy import ownership
 from llm_metrics_proxy.errors import BackupError
-from llm_metrics_proxy.storage.backup_copy import check_integrity, copy, counts
+from llm_metrics_proxy.storage.backup_copy import Counts, check_integrity, copy, counts
 from llm_metrics_proxy.storage.connection import Access, connect
 from llm_metrics_proxy.storage.disk_space import copy_bytes, refuse_without_room, space_in
 from llm_metrics_proxy.storage.durable import OnProgress, make_folder, sha256_of, sync_folder
@@ -52,6 +52,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     records_by_version: dict[str, int]
     bytes: int
     sha256: str
+    records_beside: int = 0  # in tables that migrations have set aside
     number: int = 0  # one more than of any that was there when it was made: clocks are set back
 
 
@@ -109,15 +110,16 @@ def create(
             name = _new_name(source, folder)
             partial = folder / f"{name}{_PARTIAL}"
             try:
-                records, by_version = copy(source, partial, report or (lambda *_: None), stop, connection)
+                counted = copy(source, partial, report or (lambda *_: None), stop, connection)
                 backup = Backup(
                     name=name,
                     made_at=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
                     reason=reason,
                     app_version=app_version,
                     source=str(source.resolve()),
-                    records=records,
-                    records_by_version=by_version,
+                    records=counted.records,
+                    records_by_version=counted.by_version,
+                    records_beside=counted.beside,
                     bytes=partial.stat().st_size,
                     sha256=sha256_of(partial),
                     number=1 + max((each.number for each in listing(folder)), default=0),
@@ -147,23 +149,23 @@ def verify(folder: Path, name: str, *, report: OnProgress | None = None) -> Back
             raise BackupError(f"The backup {name} was changed since it was made: its SHA-256 is another one.")
         with reading(path) as connection:
             check_integrity(connection, f"The backup {name}")
-            records, by_version = counts(connection)
+            found = counts(connection)
     except apsw.Error as error:
         raise BackupError(f"The backup {name} cannot be read: {error}.") from error
     except OSError as error:
         raise BackupError(f"The backup {name} cannot be read: {error.strerror}.") from error
-    if (records, by_version) != (backup.records, backup.records_by_version):
-        raise BackupError(
-            f"The backup {name} holds {_contents(records, by_version)}, and held "
-            f"{_contents(backup.records, backup.records_by_version)} when it was made."
-        )
+    then = Counts(backup.records, backup.records_by_version, backup.records_beside)
+    if found != then:
+        raise BackupError(f"The backup {name} holds {_contents(found)}, and held {_contents(then)} when it was made.")
     return backup
 
 
-def _contents(records: int | None, by_version: dict[str, int]) -> str:
-    if records is None:
+def _contents(found: Counts) -> str:
+    if found.records is None:
         return "no table of records"
-    return f"{records:,} records ({', '.join(f'{stamp}: {count:,}' for stamp, count in by_version.items())})"
+    stamps = ", ".join(f"{stamp}: {count:,}" for stamp, count in found.by_version.items())
+    beside = f" and {found.beside:,} set aside" if found.beside else ""
+    return f"{found.records:,} records ({stamps}){beside}"
 
 
 def reading(path: Path) -> closing[apsw.Connection]:

@@ -1,16 +1,16 @@
 """The copy of a database as it is at one moment, and the proof of it.
 
 SQLite's own backup reads one snapshot, held open until the copy has been compared with it: page by page; where a page
-differs, each record's values and storage classes inside SQLite, which names what differs. Either is stronger than a
+differs, each row's values and storage classes inside SQLite, which says how many differ. Either is stronger than a
 digest.
 """
 
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apsw
 
@@ -19,13 +19,12 @@ from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage.connection import Access, connect, interruptible, snapshot
 from llm_metrics_proxy.storage.disk_space import refuse_when_low
 from llm_metrics_proxy.storage.durable import OnProgress, sync_file
-from llm_metrics_proxy.storage.invalid_text import read_rows
 from llm_metrics_proxy.storage.read_only_file import open_read_only
 from llm_metrics_proxy.storage.same_pages import same_pages
 from llm_metrics_proxy.storage.sqlite_schema import TABLE, damage_in, quoted
 
-TABLES: Final = (
-    "SELECT name, ncol, wr, strict FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') "
+_TABLES: Final = (
+    "SELECT name, wr, strict FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') "
     "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
 )
 _STEP_PAGES: Final = 2048
@@ -33,12 +32,10 @@ _CHUNK: Final = 50_000
 _BUSY_TIMEOUT_MS: Final = 10_000
 _STOP_STEPS: Final = 100_000  # virtual machine steps, about a millisecond, between two looks at ``stop``
 
-Counts = tuple[int | None, dict[str, int]]  # records, and how many by stamp; none: no such table
-
 
 def copy(
     source: Path, partial: Path, report: OnProgress, stop: threading.Event, connection: apsw.Connection | None = None
-) -> Counts:
+) -> "Counts":
     """Copy to ``partial``, prove and sync it. ``connection``: one that has the source open, if it is locked by that.
 
     Raises ``BackupError``, and ``apsw.Error`` or ``OSError`` for what the two files are not fit for.
@@ -60,7 +57,7 @@ def copy(
                 _refuse_stopped(stop)
                 reading.execute("ATTACH ? AS kept", (str(partial),))
                 detach.callback(reading.execute, "DETACH kept")
-                same_records(reading)
+                same_rows(reading)
             counted = counts(reading)
     sync_file(partial)
     return counted
@@ -122,8 +119,11 @@ def check_integrity(connection: apsw.Connection, name: str) -> None:
         raise BackupError(f"{name} is damaged: {'; '.join(found[:5])}. Nothing was changed.")
 
 
-def same_records(connection: apsw.Connection) -> None:
-    """Raise ``BackupError`` unless ``kept`` holds what ``main`` does: whole records, as many rows of other tables."""
+def same_rows(connection: apsw.Connection, look_at: Callable[[str], None] = lambda _: None) -> None:
+    """Raise ``BackupError`` unless ``kept`` has the schema and every row of every table that ``main`` has.
+
+    ``look_at`` gets the name of each table.
+    """
     schema = "SELECT type, name, tbl_name, sql FROM {}.sqlite_schema"
     main, kept = schema.format("main"), schema.format("kept")
     differences = (
@@ -131,16 +131,19 @@ def same_records(connection: apsw.Connection) -> None:
     )
     if connection.execute(differences).get:
         raise BackupError("The copy has another schema than the database. Nothing was changed.")
-    tables: list[Any] = connection.execute(TABLES).fetchall()
-    for table, _, is_rowless, is_strict in tables:
+    tables: list[Any] = connection.execute(_TABLES).fetchall()
+    for table, is_rowless, is_strict in tables:
+        look_at(table)
         rows = [connection.execute(f"SELECT count(*) FROM {schema}.{quoted(table)}").get for schema in ("main", "kept")]  # noqa: S608
         if rows[0] != rows[1]:
             raise BackupError(
                 f"The copy of the table {table} has {rows[1]:,} rows of {rows[0]:,}. Nothing was changed."
             )
-        if table.lower() == TABLE:
-            compare = _compare_by_key if is_rowless else _compare_records
-            compare(connection, rows[0], _same_values(connection, is_strict=is_strict))
+        equal = (_equal_by_key if is_rowless else _equal_by_rowid)(connection, table, is_strict=is_strict)
+        if equal not in (None, rows[0]):
+            raise BackupError(
+                f"Of {rows[0]:,} rows of the table {table} the copy holds {equal:,} as they are. Nothing was changed."
+            )
 
 
 def settles_class(declared: str, *, is_strict: bool = False) -> bool:
@@ -152,12 +155,12 @@ def settles_class(declared: str, *, is_strict: bool = False) -> bool:
     return declared.upper() != "ANY" if is_strict else declared.upper() in {"INTEGER", "REAL", "TEXT"}
 
 
-def _same_values(connection: apsw.Connection, *, is_strict: bool) -> str:
+def _same_values(connection: apsw.Connection, table: str, *, is_strict: bool) -> str:
     """SQL: the rows ``a`` and ``b`` hold the same, whatever collation a column has (A is not a).
 
     Not to compare storage classes where equal values cannot have two saves half of the time.
     """
-    columns = connection.execute("SELECT name, type FROM pragma_table_xinfo(?, 'main')", (TABLE,))
+    columns = connection.execute("SELECT name, type FROM pragma_table_xinfo(?, 'main')", (table,))
     parts = []
     for name, declared in columns:
         each = quoted(name)
@@ -167,29 +170,27 @@ def _same_values(connection: apsw.Connection, *, is_strict: bool) -> str:
     return " AND ".join(parts)
 
 
-def _compare_by_key(connection: apsw.Connection, records: int, same: str) -> None:
+def _equal_by_key(connection: apsw.Connection, table: str, *, is_strict: bool) -> int:
     """A table WITHOUT ROWID: its primary key leads to the row."""
-    key = [name for (name,) in connection.execute("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE pk", (TABLE,))]
+    key = [name for (name,) in connection.execute("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE pk", (table,))]
     met = " AND ".join(f"a.{each} = b.{each}" for each in map(quoted, key))
-    sql = f"SELECT count(*) FROM main.{TABLE} a CROSS JOIN kept.{TABLE} b ON {met} WHERE {same}"  # noqa: S608
-    _refuse_fewer(connection.execute(sql).get, records)
+    same, name = _same_values(connection, table, is_strict=is_strict), quoted(table)
+    sql = f"SELECT count(*) FROM main.{name} a CROSS JOIN kept.{name} b ON {met} WHERE {same}"  # noqa: S608
+    return int(connection.execute(sql).get)
 
 
-def _refuse_fewer(equal: int, records: int) -> None:
-    if equal != records:
-        raise BackupError(f"Of {records:,} records the copy holds {equal:,} as they are. Nothing was changed.")
-
-
-def _compare_records(connection: apsw.Connection, records: int, same: str) -> None:
-    columns = [name for (name,) in connection.execute("SELECT name FROM pragma_table_xinfo(?, 'main')", (TABLE,))]
+def _equal_by_rowid(connection: apsw.Connection, table: str, *, is_strict: bool) -> int | None:
+    """Piece by piece, so that it can be stopped. ``None``: the columns hide all names of the row's number."""
+    columns = [name for (name,) in connection.execute("SELECT name FROM pragma_table_xinfo(?, 'main')", (table,))]
     taken = {name.lower() for name in columns}
     rowid = next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
-    if rowid is None:  # a table whose columns hide all of its names; the rows have been counted
-        return
-    next_rows = f"SELECT {rowid} AS r FROM main.{TABLE} WHERE {rowid} {{}} ? ORDER BY {rowid} LIMIT {_CHUNK}"  # noqa: S608
+    if rowid is None:
+        return None
+    same, name = _same_values(connection, table, is_strict=is_strict), quoted(table)
+    next_rows = f"SELECT {rowid} AS r FROM main.{name} WHERE {rowid} {{}} ? ORDER BY {rowid} LIMIT {_CHUNK}"  # noqa: S608
     ends = f"SELECT min(r), max(r) FROM ({next_rows})"  # noqa: S608
     equal_rows = (
-        f"SELECT count(*) FROM main.{TABLE} a JOIN kept.{TABLE} b ON a.{rowid} = b.{rowid} "  # noqa: S608
+        f"SELECT count(*) FROM main.{name} a JOIN kept.{name} b ON a.{rowid} = b.{rowid} "  # noqa: S608
         f"WHERE a.{rowid} BETWEEN ? AND ? AND {same}"
     )
     equal, comparison, after = 0, ">=", -(2**63)
@@ -197,26 +198,55 @@ def _compare_records(connection: apsw.Connection, records: int, same: str) -> No
         rows: list[Any] = connection.execute(ends.format(comparison), (after,)).fetchall()
         first, last = rows[0]
         if last is None:
-            break
+            return equal
         equal += connection.execute(equal_rows, (first, last)).get
         comparison, after = ">", last
-    _refuse_fewer(equal, records)
+
+
+class Counts(NamedTuple):
+    """``records`` in the table of that name (``None``: there is none), and ``by_version`` as people see their stamps.
+
+    ``beside``: records in tables that migrations have set aside.
+    """
+
+    records: int | None
+    by_version: dict[str, int]
+    beside: int = 0
 
 
 def counts(connection: apsw.Connection) -> Counts:
-    """Records of the database, and how many bear which stamp, as people see it."""
-    kinds = "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND lower(name) = ?"
-    if not connection.execute(kinds, (TABLE,)).get:
-        return None, {}
+    """What the database holds."""
+    tables = {name.lower() for name, *_ in connection.execute(_TABLES)}
+    aside: list[Any] = []
+    if "migration_runs" in tables:
+        aside = connection.execute("SELECT old_table FROM migration_runs WHERE old_table IS NOT NULL").fetchall()
+    beside = sum(_rows(connection, name) for (name,) in aside if name.lower() in tables)
+    if TABLE not in tables:
+        return Counts(None, {}, beside)
     columns = {
         name.lower() for (name,) in connection.execute("SELECT name FROM pragma_table_xinfo(?, 'main')", (TABLE,))
     }
     if "app_version" not in columns:
-        total = connection.execute(f"SELECT count(*) FROM main.{TABLE}").get  # noqa: S608
-        return total, {"(none)": total} if total else {}
+        total = _rows(connection, TABLE)
+        return Counts(total, {"(none)": total} if total else {}, beside)
     found: dict[str, int] = {}
-    by_stamp = f"SELECT app_version, count(*) FROM main.{TABLE} GROUP BY app_version"  # noqa: S608
-    for stamp, count in read_rows(connection, by_stamp, (), 2):
-        key = "(none)" if stamp is None else stamp if isinstance(stamp, str) else repr(stamp)
+    # text of other programs may be no Unicode, so Python gets its bytes
+    by_stamp = f"SELECT typeof(app_version), CAST(app_version AS BLOB), count(*) FROM main.{TABLE} GROUP BY app_version"  # noqa: S608
+    encoding = str(connection.execute("PRAGMA encoding").get)
+    for kind, stamp, count in connection.execute(by_stamp):
+        key = _told(kind, stamp, encoding)
         found[key] = found.get(key, 0) + count
-    return sum(found.values()), found
+    return Counts(sum(found.values()), found, beside)
+
+
+def _rows(connection: apsw.Connection, table: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM main.{quoted(table)}").get)  # noqa: S608
+
+
+def _told(kind: str, stamp: bytes | None, encoding: str) -> str:
+    if stamp is None:
+        return "(none)"
+    try:
+        return repr(stamp) if kind == "blob" else stamp.decode(encoding)
+    except UnicodeDecodeError:
+        return repr(stamp)

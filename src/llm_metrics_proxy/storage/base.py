@@ -53,7 +53,7 @@ class CountedAnswer(NamedTuple):
 
 
 class IngestBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """One transaction. ``rows`` hold values in the order of ``record.COLUMNS`` without ``id``."""
+    """One transaction. ``rows`` hold values in the order of ``record.ROW_COLUMNS``."""
 
     rows: Sequence[Sequence[SqlValue]] = ()
     opened: Sequence[OpenRequest] = ()  # newly open at the end of this batch
@@ -62,6 +62,17 @@ class IngestBatch(msgspec.Struct, frozen=True, kw_only=True):
     counters: Sequence[tuple[str, bytes]] = ()  # series key, state; replaces the stored state
     losses: Sequence[tuple[str, Loss]] = ()  # of workers that are done, by worker id
     answers: Sequence[CountedAnswer] = ()
+
+
+class ShippingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How records get from the control store to a store on the network. ``error``: why not, at the moment."""
+
+    waiting_records: int
+    waiting_bytes: int
+    shipped_records: int  # since the start
+    error: str | None
+    away_since_unix_ms: int | None  # when the first of the failures in a row was
+    last_shipped_unix_ms: int | None
 
 
 class Store(Protocol):

@@ -7,30 +7,28 @@ old one only after both were compared row by row. Killed at any point, one of th
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import apsw
 import msgspec
 
-from llm_metrics_proxy.errors import BackupError, MigrationRefusedError, StoreError
+from llm_metrics_proxy.errors import MigrationRefusedError, StoreError
 from llm_metrics_proxy.ownership import follow
 from llm_metrics_proxy.storage import backup as backups
-from llm_metrics_proxy.storage.backup_copy import TABLES, check_integrity, same_records
+from llm_metrics_proxy.storage.backup_copy import check_integrity, same_rows
+from llm_metrics_proxy.storage.carried import is_migrating
 from llm_metrics_proxy.storage.connection import interruptible, used_bytes
 from llm_metrics_proxy.storage.disk_space import nearest, size, space_in
 from llm_metrics_proxy.storage.durable import OnProgress, sync_file
-from llm_metrics_proxy.storage.invalid_text import read_rows
-from llm_metrics_proxy.storage.sqlite_schema import TABLE, applied_steps, quoted
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, applied_steps
 from llm_metrics_proxy.storage.swap import Held, locked, put_in_place
 
 _NEW: Final = ".compacting"
 _TOLD_STEPS: Final = 20_000  # virtual machine steps between two looks at ``stop`` and at the size
 _TELL_EVERY_S: Final = 0.25
-_UNFINISHED: Final = "SELECT count(*) FROM migrations WHERE state IN ('migrating', 'verifying', 'undoing')"
 _WHOLE: Final = "The database is as it was."
 
 
@@ -91,7 +89,7 @@ def _compact(path: Path, folder: Path, held: Held, watch: Watch, *, app_version:
     new = path.with_name(f"{path.name}{_NEW}")
     remove_leftovers(path)
     before, records = path.stat().st_size, connection.execute(f"SELECT count(*) FROM main.{TABLE}").get  # noqa: S608
-    if connection.execute(_UNFINISHED).get:
+    if is_migrating(connection):
         raise MigrationRefusedError(
             f"A migration of {path} is unfinished; `llm-metrics-proxy migrate run` ends it. Nothing was changed."
         )
@@ -131,7 +129,7 @@ def remove_leftovers(path: Path) -> None:
 
 def _backups_to_spare(connection: apsw.Connection) -> list[str]:
     """The last migration's: its undo is checked against it."""
-    found = connection.execute("SELECT backup FROM migrations WHERE backup IS NOT NULL ORDER BY id DESC LIMIT 1")
+    found = connection.execute("SELECT backup FROM migration_runs WHERE backup IS NOT NULL ORDER BY id DESC LIMIT 1")
     return [str(name) for (name,) in found]
 
 
@@ -180,19 +178,5 @@ def _compare(connection: apsw.Connection, new: Path, watch: Watch) -> None:
         watch.comparing("its structure")
         with backups.reading(new) as alone:
             check_integrity(alone, "The new file")
-        same_records(connection)
-        for table, columns, *_ in list(connection.execute(TABLES)):
-            if table.lower() != TABLE:
-                watch.comparing(table)
-                _compare_table(connection, table, columns)
+        same_rows(connection, watch.comparing)
     connection.execute("DETACH kept")  # after a difference the connection is closed, and that with it
-
-
-def _compare_table(connection: apsw.Connection, table: str, columns: int) -> None:
-    rows: list[Iterator[tuple[Any, ...]]] = [
-        read_rows(connection, f"SELECT * FROM {schema}.{quoted(table)}", (), columns)  # noqa: S608
-        for schema in ("main", "kept")
-    ]
-    for old, new in zip_longest(*rows):
-        if old != new:
-            raise BackupError(f"The table {table} of the new file is not what it was. {_WHOLE}")

@@ -18,7 +18,6 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy.errors import StoreBusyError, StoreError
-from llm_metrics_proxy.storage.affinity import shadow
 from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect, on_one_line, query_plan
 from llm_metrics_proxy.storage.sqlite_schema import store_error
@@ -132,7 +131,6 @@ class ReadPool:
             except IndexError:
                 return _Lease(self._path, file)
             if lease.file == file:
-                lease.refresh()
                 return lease
             lease.connection.close()  # it reads a file that was replaced
 
@@ -150,22 +148,7 @@ class _Lease:
         self.deadline: float | None = None
         pragmas = {"cache_size": -16 * 1024}
         self.connection = connect(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS, pragmas=pragmas, is_traced=False)
-        self._schema: Any = None
-        try:
-            self.refresh()
-        except BaseException:
-            self.connection.close()
-            raise
         self.connection.set_progress_handler(self._is_late, _PROGRESS_STEPS)
-
-    def refresh(self) -> None:
-        """A migration may have adopted the table since, or added columns."""
-        ((schema,),) = self.connection.execute("PRAGMA schema_version")
-        if schema != self._schema:
-            self.connection.execute("PRAGMA query_only = 0")
-            shadow(self.connection)
-            self.connection.execute("PRAGMA query_only = 1")
-            self._schema = schema
 
     def _is_late(self) -> bool:
         return self.deadline is not None and time.monotonic() > self.deadline

@@ -20,10 +20,9 @@ import msgspec
 
 from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION, Priced
-from llm_metrics_proxy.storage.affinity import connect_to_records, kept_columns
 from llm_metrics_proxy.storage.base import SqlValue
-from llm_metrics_proxy.storage.connection import Access, transaction
-from llm_metrics_proxy.storage.priced_facts import StoredFacts, cost_update, facts_of, selected
+from llm_metrics_proxy.storage.connection import Access, connect, transaction
+from llm_metrics_proxy.storage.priced_facts import StoredFacts, facts_of
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps, store_error
 
@@ -31,7 +30,8 @@ LOCK_TARGET_MS: Final = 50.0
 _FIRST_BATCH: Final = 500
 _LARGEST_BATCH: Final = 20_000
 BUSY_MS: Final = 10_000  # the ingester's transactions are short; a person can wait
-_COLUMNS_THERE: Final = "SELECT name FROM pragma_table_info('completion_requests')"
+COST_UPDATE: Final = "UPDATE completion_requests SET cost_usd = ?1, cost_source = ?2 WHERE arrival = ?3"
+BEFORE_ALL: Final = -(2**63)  # records from before 5.0.0 have the numbers that they had there
 
 
 class Repriced(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,9 +86,8 @@ def reprice(
     refuse_without_records(path, apply_steps=not dry_run)
     access = Access.READ if dry_run else Access.WRITE
     try:
-        with closing(connect_to_records(path, access, busy_ms=BUSY_MS)) as connection:
-            update = cost_update(kept_columns(connection))
-            run = _Run(connection, price, selection, price_lists, on_change=on_change, update=update)
+        with closing(connect(path, access, busy_ms=BUSY_MS)) as connection:
+            run = _Run(connection, price, selection, price_lists, on_change)
             return run.work(stop or threading.Event(), report, dry_run=dry_run)
     except apsw.Error as error:
         raise store_error(path, "pricing records", error) from error
@@ -109,33 +108,28 @@ class _Run:
         price: Price,
         selection: Selection,
         price_lists: str,
-        *,
         on_change: Callable[[apsw.Connection], None],
-        update: str,
     ) -> None:
         self._connection = connection
-        self._update = update
         self._price = price
         self._selection = selection
         self._price_lists = price_lists
         self._on_change = on_change
         self._started_at = datetime.now(UTC).isoformat()
-        self._encoding = str(connection.execute("PRAGMA encoding").get)
-        self._bound = int(connection.execute("SELECT coalesce(max(id), 0) FROM completion_requests").get)
-        there = {str(name).lower() for (name,) in connection.execute(_COLUMNS_THERE)}
-        columns = selected(there)
+        self._bound = int(connection.execute("SELECT coalesce(max(arrival), 0) FROM completion_requests").get)
         self._where = selection.sql
-        if selection.only_unknown and "cost_usd" in there:  # a file that lacks it knows no cost
+        if selection.only_unknown:
             self._where += f"{' AND' if self._where else ' WHERE'} cost_usd IS NULL"
         # NOT INDEXED: by the primary key, in which batches go on, and never sorting all again by another index.
         self._select = (
-            f"SELECT id, {', '.join(columns)} FROM completion_requests NOT INDEXED "  # noqa: S608 -- names are ours
-            f"WHERE id > ? AND id <= ?{self._where.replace(' WHERE ', ' AND ', 1)} ORDER BY id LIMIT ?"
+            f"SELECT arrival, {', '.join(StoredFacts._fields)}, cost_usd, cost_source "  # noqa: S608 -- names are ours
+            "FROM completion_requests NOT INDEXED "
+            f"WHERE arrival > ? AND arrival <= ?{self._where.replace(' WHERE ', ' AND ', 1)} ORDER BY arrival LIMIT ?"
         )
 
     def work(self, stop: threading.Event, report: Report, *, dry_run: bool) -> Repriced:
         done = Repriced(records=self._records())
-        cursor, batch = 0, _FIRST_BATCH
+        cursor, batch = BEFORE_ALL, _FIRST_BATCH
         while not stop.is_set():
             parameters = (cursor, self._bound, *self._selection.parameters, batch)
             rows = list(self._connection.execute(self._select, parameters))
@@ -155,8 +149,8 @@ class _Run:
     def _look_at(self, rows: Sequence[tuple[Any, ...]], done: Repriced) -> tuple[list[_Change], Repriced]:
         changes, before, after, kept, unknown = [], done.cost_before_usd, done.cost_after_usd, 0, 0
         for record_id, *facts, old_cost, old_source in rows:
-            new = self._price(facts_of(facts, self._encoding))
-            known = isinstance(old_cost, int | float)
+            new = self._price(facts_of(facts))
+            known = old_cost is not None
             if new[0] is None:
                 kept, unknown = kept + known, unknown + (not known)
                 new = (old_cost, old_source) if known else new
@@ -187,7 +181,7 @@ class _Run:
                 )
                 done = msgspec.structs.replace(done, repricing_id=connection.last_insert_rowid())
             run = done.repricing_id
-            connection.executemany(self._update, ((*change.new, change.record_id) for change in changes))
+            connection.executemany(COST_UPDATE, ((*change.new, change.record_id) for change in changes))
             connection.executemany(
                 "INSERT INTO repricing_changes (repricing_id, record_id, old_cost_usd, old_cost_source, new_cost_usd, "
                 "new_cost_source) VALUES (?, ?, ?, ?, ?, ?)",

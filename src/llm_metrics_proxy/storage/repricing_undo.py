@@ -4,7 +4,7 @@ The caller holds the lock of migrations, so that nothing else changes stored rec
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +13,13 @@ import apsw
 import msgspec
 
 from llm_metrics_proxy.errors import StoreError
-from llm_metrics_proxy.storage.affinity import ColumnAccess, as_stored, kept_columns
 from llm_metrics_proxy.storage.connection import Access, connect, transaction
-from llm_metrics_proxy.storage.priced_facts import cost_update
-from llm_metrics_proxy.storage.repricing import BUSY_MS, refuse_without_records
+from llm_metrics_proxy.storage.repricing import BEFORE_ALL, BUSY_MS, COST_UPDATE, refuse_without_records
 from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 TAKEN_BACK: Final = "taken_back"
 _STATE: Final = "SELECT state FROM repricings WHERE id = ?"
+_RESTORE: Final = f"{COST_UPDATE} AND cost_usd IS ?4 AND cost_source IS ?5"
 _UNDO_BATCH: Final = 1000
 _CHANGES: Final = (
     "SELECT record_id, old_cost_usd, old_cost_source, new_cost_usd, new_cost_source FROM repricing_changes "
@@ -51,33 +50,24 @@ def take_back(
     refuse_without_records(path, apply_steps=True)
     try:
         with closing(connect(path, Access.WRITE, busy_ms=BUSY_MS)) as connection:
-            restore = _restoring(kept_columns(connection))
             state = next((state for (state,) in connection.execute(_STATE, (repricing_id,))), None)
             if state == TAKEN_BACK:
                 raise StoreError(f"repricing {repricing_id} was taken back already")
             if state is None:
                 known = [number for (number,) in connection.execute("SELECT id FROM repricings ORDER BY id")]
                 raise StoreError(f"there was no repricing {repricing_id}; there were: {known or 'none'}")
-            return _take_back(connection, restore, repricing_id, stop or threading.Event(), on_change)
+            return _take_back(connection, repricing_id, stop or threading.Event(), on_change)
     except apsw.Error as error:
         raise store_error(path, "taking a repricing back", error) from error
 
 
-def _restoring(kept: Mapping[str, ColumnAccess]) -> str:
-    is_still = (
-        f"cost_usd IS {as_stored(kept, 'cost_usd', '?4')} AND cost_source IS {as_stored(kept, 'cost_source', '?5')}"
-    )
-    return f"{cost_update(kept)} AND {is_still}"
-
-
 def _take_back(
     connection: apsw.Connection,
-    restore: str,
     repricing_id: int,
     stop: threading.Event,
     on_change: Callable[[apsw.Connection], None],
 ) -> TakenBack:
-    done, cursor = TakenBack(repricing_id=repricing_id), 0
+    done, cursor = TakenBack(repricing_id=repricing_id), BEFORE_ALL
     while not stop.is_set():
         parameters = (repricing_id, cursor, _UNDO_BATCH)
         changes = list(connection.execute(_CHANGES, parameters))
@@ -88,7 +78,7 @@ def _take_back(
         with transaction(connection):
             on_change(connection)
             before = connection.total_changes()
-            connection.executemany(restore, ((*old, number, *new) for number, *old, new in map(_parted, changes)))
+            connection.executemany(_RESTORE, ((*old, number, *new) for number, *old, new in map(_parted, changes)))
             restored = connection.total_changes() - before
         done = msgspec.structs.replace(
             done, restored=done.restored + restored, conflicts=done.conflicts + len(changes) - restored

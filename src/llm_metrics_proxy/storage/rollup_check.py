@@ -14,14 +14,14 @@ import apsw
 import numpy as np
 
 from llm_metrics_proxy.rollups.banks import in_bank
-from llm_metrics_proxy.rollups.columns import of_rows, seconds_of, selected
+from llm_metrics_proxy.rollups.columns import of_rows, seconds_of
 from llm_metrics_proxy.rollups.grains import DAY, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import BANKS, Bins, Cells, unpack_bins, unpack_cells
 from llm_metrics_proxy.rollups.state import NOTHING
-from llm_metrics_proxy.rollups.tally import ALL_KEYS, Place, Tally, roll_up
+from llm_metrics_proxy.rollups.tally import ALL_KEYS, RollupPlace, Tally, roll_up
 from llm_metrics_proxy.rollups.values import ALL
-from llm_metrics_proxy.storage import invalid_text
 from llm_metrics_proxy.storage.connection import snapshot
+from llm_metrics_proxy.storage.expressions import rolled_up
 from llm_metrics_proxy.storage.rollup_state import read_state
 from llm_metrics_proxy.storage.rollup_store import FOLD_MOST, key_bytes
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
@@ -29,10 +29,9 @@ from llm_metrics_proxy.storage.sqlite_schema import TABLE
 MOST_RECORDS: Final = 200_000  # of one day: about a second, and 300 MB
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SELECT: Final = (
-    f"SELECT {selected(ALL_KEYS, ALL)} FROM {TABLE} "  # noqa: S608 -- names are ours
-    "WHERE timestamp >= ? AND timestamp < ? AND +id <= ? LIMIT ?"
+    f"SELECT {rolled_up(ALL_KEYS, ALL)} FROM {TABLE} "  # noqa: S608 -- names are ours
+    "WHERE timestamp >= ? AND timestamp < ? AND +arrival <= ? LIMIT ?"
 )
-_WIDTH: Final = 2 + len(ALL_KEYS) + len(ALL)
 
 
 class Checked(NamedTuple):
@@ -67,7 +66,7 @@ def _check(connection: apsw.Connection, days: int, seed: int) -> Checked:
         if fault is not None:
             return Checked(names, rows, True, f"{_name(day)}: {fault}")
     ((behind,),) = connection.execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE id > ? LIMIT ?)",  # noqa: S608 -- names are ours
+        f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE arrival > ? LIMIT ?)",  # noqa: S608 -- names are ours
         (state.cursor_id, FOLD_MOST + 1),
     )
     return Checked(names, rows, behind <= FOLD_MOST and (state.cursor_id > NOTHING or not behind), None)
@@ -78,10 +77,7 @@ def _days_of_records(connection: apsw.Connection) -> Iterator[int]:
     at = "0000-"
     following = f"SELECT min(timestamp) FROM {TABLE} WHERE timestamp >= ? AND timestamp < ':'"  # noqa: S608
     while True:
-        try:
-            ((found,),) = connection.execute(following, (at,))
-        except UnicodeDecodeError:  # no time of ours, and what comes after it is left to the roll-ups' own days
-            return
+        ((found,),) = connection.execute(following, (at,))
         if found is None:
             return
         day = found[:10]
@@ -98,8 +94,7 @@ def _name(day: int) -> str:
 def _compare(connection: apsw.Connection, day: int, cursor: int) -> tuple[int, str | None]:
     """Rows compared, and the first difference. A day with too many records is left out."""
     span = (f"{_name(day)}T", f"{_name(day + DAY.seconds)}T")
-    sql = f"SELECT * FROM ({_SELECT})"  # noqa: S608
-    found = list(invalid_text.read_rows(connection, sql, (*span, cursor, MOST_RECORDS + 1), _WIDTH))
+    found = list(connection.execute(_SELECT, (*span, cursor, MOST_RECORDS + 1)))
     if len(found) > MOST_RECORDS:
         return 0, None
     columns = of_rows(found, ALL_KEYS, ALL)
@@ -180,5 +175,5 @@ def _same(one: Bins, other: Bins) -> bool:
 
 
 def _at(made: Tally, group: int, what: str) -> str:
-    place: Place = made.places[group]
+    place: RollupPlace = made.places[group]
     return f"grain {place.grain}, level {place.level}, bucket {place.bucket}, key {place.key}: {what} differ"

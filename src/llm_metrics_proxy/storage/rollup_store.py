@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from llm_metrics_proxy.rollups.banks import in_bank
-from llm_metrics_proxy.rollups.columns import chosen, of_rows, selected
+from llm_metrics_proxy.rollups.columns import chosen, of_rows
 from llm_metrics_proxy.rollups.grains import DAY, DENSE_DAY, DENSE_QUARTER, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import (
     BANKS,
@@ -32,33 +32,32 @@ from llm_metrics_proxy.rollups.groups import (
 )
 from llm_metrics_proxy.rollups.sketch import Ints
 from llm_metrics_proxy.rollups.state import NOTHING, RollupState
-from llm_metrics_proxy.rollups.tally import ALL_KEYS, Place, Tally, buckets_in, roll_up
+from llm_metrics_proxy.rollups.tally import ALL_KEYS, RollupPlace, Tally, buckets_in, roll_up
 from llm_metrics_proxy.rollups.values import ALL
-from llm_metrics_proxy.storage import invalid_text
+from llm_metrics_proxy.storage.carried import is_migrating
+from llm_metrics_proxy.storage.expressions import rolled_up
 from llm_metrics_proxy.storage.rollup_state import read_state, write_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 FOLD_AT: Final = 4_000  # records behind the cursor at which the ingester rolls up
 FOLD_MOST: Final = 60_000  # above, that is left to the builder, which does it in small steps
 FOLD_AT_ONCE: Final = 10_000  # what is held in memory, about 40 MB
-_WIDTH: Final = 3 + len(ALL_KEYS) + len(ALL)
 _SELECT: Final = (
-    f"SELECT * FROM (SELECT id, {selected(ALL_KEYS, ALL)} FROM {TABLE} "  # noqa: S608 -- names are ours
-    "WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)"  # inner: broken text makes another LIMIT of it
+    f"SELECT arrival, {rolled_up(ALL_KEYS, ALL)} FROM {TABLE} "  # noqa: S608 -- names are ours
+    "WHERE arrival > ? AND arrival <= ? ORDER BY arrival LIMIT ?"
 )
 _AT: Final = "grain = ? AND level = ? AND bucket = ? AND key = ?"
 _OLD_ROW: Final = f"SELECT requests, succeeded, failed, ones, many FROM rollups WHERE {_AT}"  # noqa: S608
 _OLD_SKETCH: Final = f"SELECT small, large FROM rollup_sketches WHERE {_AT}"  # noqa: S608
 _ROW: Final = "INSERT OR REPLACE INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SKETCH: Final = "INSERT OR REPLACE INTO rollup_sketches VALUES (?, ?, ?, ?, ?, ?)"
-MIGRATION_RUNS: Final = "SELECT 1 FROM migrations WHERE state IN ('migrating', 'verifying', 'undoing') LIMIT 1"
 
 Database = apsw.Connection
 log = logging.getLogger(__name__)
 
 
 class Gathered(NamedTuple):
-    """What the records with ``after`` < id <= ``through`` add, while the state is of ``epoch``."""
+    """What the records with ``after`` < arrival <= ``through`` add, while the state is of ``epoch``."""
 
     epoch: int
     after: int
@@ -92,12 +91,12 @@ def fold_after_insert(connection: Database) -> None:
 
 
 def _fold(connection: Database) -> None:
-    ((last,),) = connection.execute(f"SELECT max(id) FROM {TABLE}")  # noqa: S608
+    ((last,),) = connection.execute(f"SELECT max(arrival) FROM {TABLE}")  # noqa: S608
     state = read_state(connection)
     if last is None or not may_fold(connection, state):
         return
     if state.cursor_id == NOTHING:
-        ((first,),) = connection.execute(f"SELECT min(id) FROM {TABLE}")  # noqa: S608
+        ((first,),) = connection.execute(f"SELECT min(arrival) FROM {TABLE}")  # noqa: S608
         behind = last - first + 1
     else:
         behind = last - state.cursor_id  # at least as many as there are
@@ -110,15 +109,20 @@ def _fold(connection: Database) -> None:
         behind = last - gathered.through
 
 
+def records_behind(connection: Database, cursor_id: int, most: int) -> int:
+    """How many records came after the one up to which all are rolled up, counted as far as ``most``."""
+    counted = f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE arrival > ? LIMIT ?)"  # noqa: S608 -- names are ours
+    return int(connection.execute(counted, (cursor_id, most)).get)
+
+
 def may_fold(connection: Database, state: RollupState) -> bool:
-    """Whether rolling up makes sense: not while a migration is about to change the records."""
-    return state.is_current and not list(connection.execute(MIGRATION_RUNS))
+    """Whether rolling up makes sense: not while a migration carries records over, with numbers behind the cursor."""
+    return state.is_current and not is_migrating(connection)
 
 
 def gather(connection: Database, state: RollupState, records: int, through: int = 2**63 - 1) -> Gathered:
     """What the next records after the cursor add, at most that many. Raises ``apsw.Error``."""
-    parameters = (state.cursor_id, through, records)
-    rows = list(invalid_text.read_rows(connection, _SELECT, parameters, _WIDTH))
+    rows = list(connection.execute(_SELECT, (state.cursor_id, through, records)))
     columns = of_rows(rows, ALL_KEYS, ALL, behind=1)
     if rows and state.kept_before > NOTHING and rows[0][0] <= state.kept_through_id:
         ids = np.array([row[0] for row in rows], np.int64)
@@ -203,12 +207,10 @@ def write(connection: Database, merged: Merged) -> bool:
 
 def key_bytes(key: Sequence[Any]) -> bytes:
     """A key as it is stored: MessagePack of its values, in the order of ``grains.key_names``."""
-    return msgspec.msgpack.encode(
-        [bytes(value).decode(errors="replace") if isinstance(value, bytes) else value for value in key]
-    )
+    return msgspec.msgpack.encode(key)
 
 
-def _at(place: Place) -> tuple[int, int, int, bytes]:
+def _at(place: RollupPlace) -> tuple[int, int, int, bytes]:
     return (place.grain, place.level, place.bucket, key_bytes(place.key))
 
 

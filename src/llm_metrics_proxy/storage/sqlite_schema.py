@@ -21,7 +21,9 @@ from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import REGISTRY
+from llm_metrics_proxy.storage.carried import last_undone
 from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, in_memory, transaction
+from llm_metrics_proxy.storage.expressions import TYPES
 from llm_metrics_proxy.storage.read_only_file import header, open_read_only, side_file_bytes
 
 FILE_MAGIC: Final = b"SQLite format 3\x00"
@@ -43,8 +45,8 @@ LEGACY_NEEDS_ONE_OF: Final = ("response_time_ms", "total_tokens", "tokens_per_se
 
 
 class SchemaStep(NamedTuple):
-    """One file of ``schema/``, or the columns of ``record`` that name its number. Never changed once released: every
-    database it was applied to has its checksum."""
+    """What makes a file what this program needs. Never changed once released: every file it was applied to has its
+    checksum."""
 
     number: int
     name: str
@@ -56,24 +58,75 @@ class SchemaStep(NamedTuple):
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
+ONE_TABLE: Final = 15  # the step from which on records are in a table that is always ours, of the newest layout
+# The steps of 2.0.0 to 4.5.0: number, name, checksum. A file that has them and no later one is carried over.
+RELEASED: Final = (
+    (1, "first", "e28cf59e7d974278cdb714f2f96f733765d9e2b995294c8d484e117b71cc6d4d"),
+    (2, "migrations", "8e3135d953a2de46f7e4e5cef2f3c41757f83619790825fd582fe7d25b8157e1"),
+    (3, "more_facts", "376b4cb8f8af028b33a75fc55afcb5f0724fdf60ed8b770ddb23f83285c23339"),
+    (4, "backends", "7c04d7c83fc55336c8d7de0fc29df7878bb4424b25acfdac07c308fd5531d1ba"),
+    (5, "errors", "eecce7409c8c8a5492ca5014922e00da53cbc578d830190678e9bfa57769d43c"),
+    (6, "rollups", "2649cd737a3052320e927b6daa43a0887656844f058ea3a3bdbb53bc8ec96748"),
+    (7, "analytics", "de452806013049a0c4cadb2bbe1429c6c35fc13c6835af1841b9c4bb61f53e1d"),
+    (8, "cost", "20330789bf30c0da7bdc0583d346dbd35c84fe6d50ed7eb0460abbaa8236af87"),
+    (9, "traces", "192004812e645234d7384f9614093f3e5f1a7c6de191b8429937074bc04648ee"),
+    (10, "alerts", "e8196f3b90158fcb22393dc33508a70da2545b566566b03e307e6391705bda1d"),
+    (11, "losses", "7242694fce90eca491272092acf0388e308ff88110e6b69daf49151fcd12c469"),
+    (12, "columns", "d55ddfbef37b83a7f836f2aee658fe366401dd7a1d03e2c5696eec6f3922003d"),
+    (13, "counted_answers", "95a078bdd1d3ccaa9b9ad015e5deeb841f31074850132ce9eaadf23da62c1a61"),
+    (14, "usage_shapes", "38f5586d5849f20a7cc6af4bcc9514655557d492b8b418fa7c72ef5ed76b3a24"),
+)
+
+
 @cache
 def steps() -> tuple[SchemaStep, ...]:
-    """Every step of this program, in order."""
-    folder = resources.files("llm_metrics_proxy.storage") / "schema"
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    written = [SchemaStep(int(name[:4]), name[5:-4], (folder / name).read_text(encoding="utf-8")) for name in names]
-    return tuple(sorted([*written, *column_steps(REGISTRY.values())]))
+    """Every step that a new file gets, in order."""
+    file = resources.files("llm_metrics_proxy.storage") / "schema" / "0015_one_table.sql"
+    first = SchemaStep(ONE_TABLE, "one_table", file.read_text(encoding="utf-8") + records_table())
+    return (first, *column_steps(column for column in REGISTRY.values() if column.step > ONE_TABLE))
+
+
+def known_steps() -> dict[str, str]:
+    """Checksum by number and name of every step that any version released up to this one has."""
+    released = {f"{number:04}_{name}": checksum for number, name, checksum in RELEASED}
+    return released | {f"{step.number:04}_{step.name}": step.checksum for step in steps()}
+
+
+def records_table() -> str:
+    """SQL of the table of records as step 15 makes it; later columns come by ``column_steps``.
+
+    STRICT: text can never stand where a number belongs. Only records of this program have all that is never NULL there.
+    What most questions read stands first: SQLite has to step over all columns that stand before.
+    """
+    declared = [
+        f"    {name} {TYPES[REGISTRY[name].kind.holds]}{_CONSTRAINTS.get(name, '')}"
+        for name in dict.fromkeys((*_READ_MOST, *REGISTRY))
+        if REGISTRY[name].step <= ONE_TABLE
+    ]
+    return "\n".join((f"\nCREATE TABLE {TABLE} (", ",\n".join(declared), ") STRICT;", *RECORDS_INDEXES, ""))
+
+
+_READ_MOST: Final = (
+    "arrival", "timestamp", "app_version", "success", "model", "error_category", "response_time_ms",
+    "time_to_first_token_ms", "output_tokens_per_second", "usage_source", "total_tokens", "prompt_tokens",
+    "completion_tokens", "is_streaming", "cost_usd", "backend_name", "outcome", "error_type",
+)  # fmt: skip
+_CONSTRAINTS: Final = {"arrival": " PRIMARY KEY", "app_version": " NOT NULL"}
+# Not named as those of older layouts, which stay with the table that was there before.
+RECORDS_INDEXES: Final = (
+    f"CREATE UNIQUE INDEX records_by_request_id ON {TABLE} (request_id) WHERE request_id IS NOT NULL;",
+    f"CREATE INDEX records_by_timestamp ON {TABLE} (timestamp);",
+)
 
 
 def column_steps(columns: Iterable[Column]) -> list[SchemaStep]:
     """The steps that add columns, made of the rows that say by which step they come."""
     added: dict[int, list[str]] = {}
     for column in columns:
-        if column.step:
-            added.setdefault(column.step, []).append(
-                f"ALTER TABLE {TABLE} ADD COLUMN {column.name} {column.kind.sql_type};\n"
-            )
-    return [SchemaStep(number, "columns", "".join(statements)) for number, statements in added.items()]
+        added.setdefault(column.step, []).append(
+            f"ALTER TABLE {TABLE} ADD COLUMN {column.name} {TYPES[column.kind.holds]};\n"
+        )
+    return [SchemaStep(number, "columns", "".join(statements)) for number, statements in sorted(added.items())]
 
 
 @cache
@@ -98,6 +151,11 @@ _WHAT_TO_DO: Final = (
 
 def store_error(path: Path, doing: str, error: apsw.Error) -> StoreError:
     """Our error for SQLite's: what failed, with which file, why, and what to do."""
+    if isinstance(error, apsw.SQLError):  # a table or column is missing, perhaps as an undo brought the older ones back
+        try:
+            applied_steps(path)
+        except StoreError as found:
+            return found
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return StoreBusyError(f"The database {path} is locked by another program; {doing} has to wait.")
     advice = next((text for kind, text in _WHAT_TO_DO if isinstance(error, kind)), "")
@@ -142,13 +200,22 @@ def applied_steps(path: Path) -> set[int]:
             if not tables:
                 return set()
             if has_ledger(connection):
-                return check_ledger(path, connection)
-            refuse_foreign(path, connection, tables)
+                found = check_ledger(path, connection)
+                if ONE_TABLE in found:
+                    return found
+            else:
+                refuse_foreign(path, connection, tables)
+            undone = last_undone(connection) if "migration_runs" in tables else None
     except apsw.Error as error:
         raise store_error(path, "looking into it", error) from error
+    if undone is not None:
+        raise StoreError(
+            f"{path} is of an older version again: migration {undone} was taken back by a person, and the database "
+            f"stays as it is until `llm-metrics-proxy migrate run --db {path}`."
+        )
     raise StoreError(
         f"{path} holds completion_requests of an older version. The migration of the metrics process, or "
-        f"`llm-metrics-proxy migrate run --db {path}`, adopts it; until then it stays untouched."
+        f"`llm-metrics-proxy migrate run --db {path}`, carries them over; until then it stays untouched."
     )
 
 
@@ -173,13 +240,20 @@ def tables_in(connection: apsw.Connection) -> list[str]:
 
 
 def has_ledger(connection: apsw.Connection) -> bool:
-    """The file is ours, or was adopted."""
+    """This program made the file, or migrated it."""
     columns = connection.execute("SELECT name FROM pragma_table_info('schema_steps')")
     return {name for (name,) in columns} >= _LEDGER_COLUMNS
 
 
+def holds_one_table(connection: apsw.Connection) -> bool:
+    """Whether ``completion_requests`` is ours, of the newest layout; so it is while nothing is there yet."""
+    if has_ledger(connection):
+        return connection.execute("SELECT 1 FROM schema_steps WHERE number = ?", (ONE_TABLE,)).get is not None
+    return TABLE not in tables_in(connection)
+
+
 def refuse_foreign(path: Path, connection: apsw.Connection, tables: list[str]) -> None:
-    """Nothing if ``completion_requests`` is that of an older program, which a migration may adopt.
+    """Nothing if ``completion_requests`` is that of an older program, which can be migrated.
 
     Raises ``ForeignDatabaseError`` or, if its ``schema_version`` is that of a newer program, ``NewerDatabaseError``.
     """
@@ -223,7 +297,7 @@ def legacy_schema_version(connection: apsw.Connection) -> int | None:
 
 def check_ledger(path: Path, connection: apsw.Connection) -> set[int]:
     """Numbers of the steps that were applied. Raises if the ledger knows a step that this program does not."""
-    known = {step.number: step for step in steps()}
+    known = {int(name[:4]): checksum for name, checksum in known_steps().items()}
     applied = list(connection.execute("SELECT number, name, checksum, app_version FROM schema_steps ORDER BY number"))
     for number, name, checksum, app_version in applied:
         if number not in known:
@@ -231,7 +305,7 @@ def check_ledger(path: Path, connection: apsw.Connection) -> set[int]:
                 f"{path} was written by version {app_version} (schema step {number}, {name}); this is {APP_VERSION}, "
                 "which could destroy what it does not know. Start that version or a newer one; nothing was changed."
             )
-        if checksum != known[number].checksum:
+        if checksum != known[number]:
             raise StoreError(
                 f"{path}: schema step {number} ({name}) is not the one this program has; "
                 "the program or the database was altered. Nothing was changed."

@@ -88,7 +88,8 @@ class UpkeepService:
                 return self._look_s
             upkeep = Upkeep(self._path, self._retention, batch_lock_ms=self._batch_lock_ms, unix_s=self._unix_s)
         except (LlmMetricsProxyError, apsw.Error):
-            return self._look_s  # the store and the migration say what is wrong with the file
+            self._problem = None  # the store and the migration say what is wrong with the file
+            return self._look_s
         try:
             self._work(upkeep)
         except (apsw.BusyError, apsw.SchemaChangeError):

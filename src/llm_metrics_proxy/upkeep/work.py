@@ -1,16 +1,18 @@
 """One piece of upkeep at a time, each a short transaction: roll up, clear, prune."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from llm_metrics_proxy.migration.batches import Pace, transaction
+from llm_metrics_proxy.migration.retire import drop_some, is_over
 from llm_metrics_proxy.rollups.grains import DAY
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
-from llm_metrics_proxy.storage.affinity import connect_to_records
-from llm_metrics_proxy.storage.connection import Access, snapshot, used_bytes
-from llm_metrics_proxy.storage.retention import forget_some, oldest_day, prune_some
+from llm_metrics_proxy.storage.carried import has_old_table
+from llm_metrics_proxy.storage.connection import Access, connect, snapshot, used_bytes
+from llm_metrics_proxy.storage.retention import oldest_day, prune_some
 from llm_metrics_proxy.storage.rollup_state import begin_anew, clear_some, read_state
 from llm_metrics_proxy.storage.rollup_store import (
     FOLD_MOST,
@@ -18,9 +20,9 @@ from llm_metrics_proxy.storage.rollup_store import (
     gather,
     may_fold,
     merge,
+    records_behind,
     write,
 )
-from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _MOST: Final = 5_000  # records in memory at once
 # Rolled up at once even where writing takes too long: 5 records touch 70 rows, 500 touch 1,000. On a machine that is
@@ -38,13 +40,15 @@ class Worked(StrEnum):
     ROLLED_UP = "rolled_up"
     OVERTAKEN = "overtaken"  # records or roll-ups changed meanwhile; nothing was written
     PRUNED = "pruned"
+    DROPPED = "dropped"  # some of what an undo would have needed
 
 
 class Retention(NamedTuple):
-    """How long records are kept; 0: forever, and as many as there are."""
+    """How long records are kept, and what an undo of a migration needs; 0: forever, and as many as there are."""
 
     days: int = 0
     max_bytes: int = 0
+    undo_days: int = 0
 
 
 class Upkeep:
@@ -54,11 +58,9 @@ class Upkeep:
         """Open the file, which must be there and ours. Raises ``apsw.Error``."""
         self._retention, self._unix_s = retention, unix_s
         self._rolling = Pace(batch_lock_ms, least=_LEAST)
-        self._clearing, self._pruning = Pace(batch_lock_ms), Pace(batch_lock_ms)
-        self._looked_through: dict[str, int] = {}
-        self._is_forgotten = False
+        self._clearing, self._pruning, self._dropping = (Pace(batch_lock_ms) for _ in range(3))
         pragmas = {"cache_size": -_CACHE_KIB}
-        self._connection = connect_to_records(path, Access.WRITE, busy_ms=1000, pragmas=pragmas)
+        self._connection = connect(path, Access.WRITE, busy_ms=1000, pragmas=pragmas)
 
     def close(self) -> None:
         """Release the file."""
@@ -70,9 +72,7 @@ class Upkeep:
 
     def behind(self) -> int:
         """Records that are not rolled up, up to a few more than the ingester rolls up by itself."""
-        counted = f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE id > ? LIMIT ?)"  # noqa: S608
-        ((count,),) = self._connection.execute(counted, (self.state().cursor_id, FOLD_MOST + 1))
-        return int(count)
+        return records_behind(self._connection, self.state().cursor_id, FOLD_MOST + 1)
 
     def step(self, *, leftovers: bool) -> Worked:
         """Do the next piece of work. ``leftovers``: roll up records too that the ingester would take along later.
@@ -104,7 +104,15 @@ class Upkeep:
             return Worked.ROLLED_UP if write(self._connection, merged) else Worked.OVERTAKEN
 
     def prune(self) -> Worked:
-        """Delete some records whose time is over, of those that are rolled up. Raises ``apsw.Error``."""
+        """Delete some of what an undo would need, or of the records that are rolled up, whose time is over.
+
+        Raises ``apsw.Error``.
+        """
+        undone_by = self._days_ago(self._retention.undo_days) if self._retention.undo_days else ""
+        if is_over(self._connection, finished_before=undone_by):
+            with transaction(self._connection, self._dropping):
+                drop_some(self._connection, self._dropping.records, finished_before=undone_by)
+            return Worked.DROPPED
         if not may_fold(self._connection, self.state()):
             return Worked.NOTHING
         before = self._prunable_before()
@@ -112,15 +120,7 @@ class Upkeep:
             with transaction(self._connection, self._pruning):
                 if prune_some(self._connection, before, self._pruning.records):
                     return Worked.PRUNED
-        return self._forget()
-
-    def _forget(self) -> Worked:
-        """Undo entries that can no longer be used; each is checked once in the life of this object."""
-        if self._is_forgotten:
-            return Worked.NOTHING
-        with transaction(self._connection, self._pruning):
-            self._is_forgotten = not forget_some(self._connection, self._pruning.records, self._looked_through)
-        return Worked.NOTHING if self._is_forgotten else Worked.PRUNED
+        return Worked.NOTHING
 
     def _prunable_before(self) -> int | None:
         """The end of the oldest day, if its records are due for deletion; days that are not over stay."""
@@ -131,5 +131,13 @@ class Upkeep:
             return None
         end, now = oldest + DAY.seconds, int(self._unix_s())
         too_old = bool(self._retention.days) and end <= now - self._retention.days * DAY.seconds
-        too_many = bool(self._retention.max_bytes) and used_bytes(self._connection) > self._retention.max_bytes
+        too_many = self._is_too_large()
         return end if too_old or (too_many and end <= now) else None
+
+    def _is_too_large(self) -> bool:
+        """Not while the table from before a migration is there: all records would go to make room for it."""
+        most = self._retention.max_bytes
+        return bool(most) and used_bytes(self._connection) > most and not has_old_table(self._connection)
+
+    def _days_ago(self, days: int) -> str:
+        return (datetime.fromtimestamp(self._unix_s(), UTC) - timedelta(days=days)).isoformat()

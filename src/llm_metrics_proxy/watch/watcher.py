@@ -18,9 +18,9 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from llm_metrics_proxy.analytics.good_hours import GoodHours
-from llm_metrics_proxy.analytics.source import Source
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.errors import LlmMetricsProxyError
-from llm_metrics_proxy.storage.base import AlertMemory, Reader, StoredAlert
+from llm_metrics_proxy.storage.base import AlertMemory, StoredAlert
 from llm_metrics_proxy.watch import webhook
 from llm_metrics_proxy.watch.delivery import Deliveries, Post, events_of, shown_time
 from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport, measure_alert, measure_slo, unmeasured
@@ -57,24 +57,24 @@ class Watcher:
 
     def __init__(
         self,
-        sources: Sequence[Source],
-        reader: Reader,
+        records: Records,
         memory: Callable[[], AlertMemory],
         rules: Rules,
         *,
         interval_s: float = 15.0,
         ready: Callable[[], bool] = lambda: True,
+        leads: Callable[[], bool] = lambda: True,
         post: Post = webhook.post,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``memory`` makes one store for each thread that needs it. Nothing is measured until ``ready``."""
-        self._sources = sources
-        self._reader = reader
-        self._alert_hours, self._slo_hours = GoodHours(reader), GoodHours(reader)  # each for its thread
+        """``memory`` makes one store for each thread that needs it. Nothing is measured until ``ready``, and alerts
+        only while ``leads`` says that this process does it for all; else it shows what the memory has."""
+        self._records, self._sources = records, records.sources()
+        self._alert_hours, self._slo_hours = GoodHours(records), GoodHours(records)  # each for its thread
         self._memory = memory
         self._rules = rules
         self._interval_s = interval_s
-        self._ready = ready
+        self._ready, self._leads = ready, leads
         self._clock = clock
         self._stop = threading.Event()
         self._deliveries = Deliveries(post, clock, self._stop.is_set)
@@ -103,7 +103,7 @@ class Watcher:
     def use(self, rules: Rules) -> None:
         """Watch these from now on. An alert that stays keeps its state."""
         self._rules = rules
-        self._alert_hours, self._slo_hours = GoodHours(self._reader), GoodHours(self._reader)
+        self._alert_hours, self._slo_hours = GoodHours(self._records), GoodHours(self._records)
 
     def slos(self) -> list[SloReport]:
         """Every objective, in the order of the file."""
@@ -119,6 +119,18 @@ class Watcher:
         memory = self._memory()
         self._watch(lambda: self._rules.alerts, lambda rule: self.watch_alert(rule, memory))
         memory.close()
+
+    def follow_alert(self, rule: AlertRule, memory: AlertMemory) -> bool:
+        """What another process, which leads, has found about it; whether that could be read."""
+        try:
+            self._loaded = False  # if this one leads next, it goes on from there
+            self._load(memory)
+            self._loaded = False
+        except (LlmMetricsProxyError, OSError) as error:
+            self._measured[rule.name] = _UNMEASURED._replace(error=str(error))
+            return False
+        self._measured[rule.name] = _UNMEASURED
+        return True
 
     def _watch(self, rules: Callable[[], Sequence[_Rule]], measure: Callable[[_Rule], bool]) -> None:
         """Measure each rule whenever it is due; soon again where ``measure`` says that it went wrong."""
@@ -138,6 +150,8 @@ class Watcher:
     def watch_alert(self, rule: AlertRule, memory: AlertMemory) -> bool:
         """Measure it, and keep what follows; whether that went well. Trouble is shown in its report, and changes no
         state: the database may be locked by the ingester's batch, and is asked again soon."""
+        if not self._leads():
+            return self.follow_alert(rule, memory)
         now = self._clock()
         moment = datetime.fromtimestamp(now, UTC)
         try:
@@ -230,7 +244,7 @@ class Watcher:
     def _deliver_on(self) -> None:
         memory = self._memory()
         while not self._stop.wait(_LOOK_S):
-            if self._ready() and self._rules.alerts:
+            if self._ready() and self._rules.alerts and self._leads():
                 self.deliver(memory)
         memory.close()
 

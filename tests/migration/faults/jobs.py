@@ -13,13 +13,12 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import batches, engine
 from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.migration.model import Ended, MigrationResult, Progress
-from llm_metrics_proxy.record import COLUMNS
+from llm_metrics_proxy.record import ROW_COLUMNS
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage import backup as backups
 from llm_metrics_proxy.storage.base import IngestBatch, SqlValue
 from llm_metrics_proxy.storage.restore import restore as put_in_place
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from tests.legacy import insert_rows, ordinary
 from tests.migration.faults import plain
 from tests.migration.faults.clock import shift_clock
 from tests.migration.faults.disk import Disk
@@ -181,30 +180,13 @@ def write(path: str, *, until: str, first: int = 0, most: int = 8000) -> dict[st
         except StoreBusyError:
             refused += 1
         except StoreError:
-            if store is not None:
-                raise
-            refused += 1  # an old file that has not been adopted yet
+            refused += 1  # an old file whose table has not been set aside yet, or has been given back
             time.sleep(0.005)
         else:
             stored += _BATCH
     if store is not None:
         store.close()
     return {"stored": stored, "refused": refused}
-
-
-def write_as_of_old(path: str, *, until: str, layout: str, most: int = 4000) -> dict[str, Any]:
-    """As an older program that nobody stopped: one record after the other, until the file ``until`` is there."""
-    connection = apsw.Connection(path)
-    stored = 0
-    try:
-        connection.set_busy_timeout(30_000)
-        ((there,),) = connection.execute("SELECT count(*) FROM completion_requests")
-        while not Path(until).exists() and stored < most:
-            insert_rows(connection, layout, [as_1_x_timed(ordinary(layout, there + stored))])
-            stored += 1
-    finally:
-        connection.close()
-    return {"stored": stored}
 
 
 def as_1_x_timed(row: dict[str, Any]) -> dict[str, Any]:
@@ -233,7 +215,7 @@ def new_record(number: int) -> tuple[SqlValue, ...]:
         "tokens_per_second": 200.0,
         "app_version": APP_VERSION,
     }
-    return tuple(values.get(name) for name in COLUMNS[1:])
+    return tuple(values.get(name) for name in ROW_COLUMNS)
 
 
 def read(path: str, *, begun: str, until: str) -> dict[str, Any]:
@@ -272,7 +254,6 @@ JOBS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
     "finish": finish,
     "status": status,
     "write": write,
-    "write_as_of_old": write_as_of_old,
     "read": read,
     "back_up": back_up,
     "restore": restore,

@@ -1,61 +1,75 @@
 """The judge: written without the engine, it reads what a child left and says what is wrong with it.
 
-Every record exactly once; what was observed unchanged in value and storage class; each record wholly old or wholly
-new. It looks at a copy, so that what the next start finds is what the fault left.
+Every record exactly once; the table from before unchanged in value and storage class, whatever its name is at the
+moment; each record that was carried over as the newest version has it. It looks at a copy, so that what the next start
+finds is what the fault left.
 """
 
+import json
 import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apsw
 
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.timestamps import normalise
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 
 _RESTATED: Final = ("success", "outcome", "error_type")  # of older records, too; the others are the migrations' own
 _OF_3: Final = ("error_category", "error_phase", "outcome_original", "error_type_original")
 _TIMES: Final = ("time_to_first_token_ms", "time_to_first_output_ms", "time_to_last_token_ms")
 _OF_4: Final = ("time_per_output_token_ms", "output_tokens_per_second", *(f"{name}_original" for name in _TIMES))
 _ADDED: Final = ("timestamp_original", "recompute_reason", *_OF_3, *_OF_4)
-_WRITTEN: Final = frozenset({"app_version", "tokens_per_second", "timestamp", *_RESTATED, *_TIMES, *_ADDED})
-_NEW: Final = "4.0.0"
+_WRITTEN: Final = frozenset(
+    {"id", "app_version", "tokens_per_second", "timestamp", "unfit_values", *_RESTATED, *_TIMES, *_ADDED}
+)
+_NEW: Final = MIGRATIONS[-1].version
 _BY_STATUS: Final[Mapping[Any, str]] = {500: "internal", 502: "bad_gateway"}
+_ARRIVED: Final = "2026-11-01T00:00:00.000000Z"  # the time of each record of ``jobs.new_record``
+_BESIDE: Final = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'completion_requests_before_*'"
 
 Row = Mapping[str, Any]
 
 
-def rows_of(path: Path) -> dict[Any, dict[str, Any]]:
-    """Every record by its id, read from a copy with the logs that belong to it."""
-    look = path.parent / "look"
-    shutil.rmtree(look, ignore_errors=True)
-    look.mkdir()
+class Seen(NamedTuple):
+    """``now``: what is in ``completion_requests``; ``aside``: in the table that was set aside, if there is one."""
+
+    now: dict[int, dict[str, Any]]
+    aside: dict[int, dict[str, Any]] | None
+
+
+def look(path: Path) -> Seen:
+    """Every record by its number, read from a copy with the logs that belong to it."""
+    folder = path.parent / "look"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     for suffix in ("", "-wal", "-journal"):
         side = path.with_name(path.name + suffix)
         if side.exists():
-            shutil.copyfile(side, look / side.name)
-    connection = apsw.Connection(str(look / path.name))
+            shutil.copyfile(side, folder / side.name)
+    connection = apsw.Connection(str(folder / path.name))
     try:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        cursor = connection.execute("SELECT * FROM completion_requests")
-        names = [name for name, *_ in cursor.get_description()] if not _is_empty(connection) else []
-        rows = [_by_first_id(dict(zip(names, row, strict=True))) for row in cursor]
+        beside = [str(name) for (name,) in connection.execute(_BESIDE)]
+        assert len(beside) <= 1, "two tables from before"
+        return Seen(_rows(connection, "completion_requests"), _rows(connection, beside[0]) if beside else None)
     finally:
         connection.close()
-    found = {row["id"]: row for row in rows}
-    assert len(found) == len(rows), "a record is there twice"
-    return found
 
 
-def _by_first_id(row: dict[str, Any]) -> dict[str, Any]:
-    """A record that got an integer id by being adopted keeps the one it came with beside it."""
-    return row if row.get("id_original") is None else {**row, "id": row["id_original"]}
+def _rows(connection: apsw.Connection, table: str) -> dict[int, dict[str, Any]]:
+    names = [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+    quoted = ", ".join('"' + str(name).replace('"', '""') + '"' for name in names)
+    rows = connection.execute(f"SELECT rowid, {quoted} FROM {table}")
+    return {number: dict(zip(names, row, strict=True)) for number, *row in rows}
 
 
-def _is_empty(connection: apsw.Connection) -> bool:
-    return not connection.execute("SELECT 1 FROM completion_requests LIMIT 1").fetchall()
+def rows_of(path: Path) -> dict[int, dict[str, Any]]:
+    """Every record of ``completion_requests`` by its number."""
+    return look(path).now
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -98,13 +112,16 @@ def ended(old: Row) -> tuple[str, str | None, str | None, str | None, str | None
     return "upstream_error", "unknown", "unknown", phase, reason
 
 
-def is_old(old: Row, now: Row) -> bool:
-    """As it was before, and nothing of the migration on it."""
-    return (
-        all(is_same(old[name], now[name]) for name in old)
-        and all(now.get(name) is None for name in (*_ADDED, "outcome") if name not in old)
-        and ("app_version" in old or now.get("app_version") is None)
-    )
+def fits(name: str, old: Row, now: Row) -> bool:
+    """As it was, in the storage class of its column; or NULL, and named among what did not fit."""
+    value, is_now = old.get(name), now[name]
+    if isinstance(value, int | float) and isinstance(is_now, int | float):
+        return type(is_now)(value) == is_now
+    return is_same(value, is_now) or (is_now is None and name in json.loads(now["unfit_values"] or "{}"))
+
+
+def _same_number(one: Any, other: Any) -> bool:
+    return is_same(one, other) or (isinstance(one, int | float) and isinstance(other, int | float) and one == other)
 
 
 def _follows_2_0_0(old: Row, now: Row) -> bool:
@@ -114,9 +131,13 @@ def _follows_2_0_0(old: Row, now: Row) -> bool:
     originals = [old["timestamp"]] + [None] * is_same(timestamp, old["timestamp"])
     return (
         is_same(rate, now["tokens_per_second"])
-        and is_same(timestamp, now["timestamp"])
+        and (
+            is_same(timestamp, now["timestamp"])
+            or fits("timestamp", old, now)
+            or (now["timestamp"] is None and is_same(old["timestamp"], now["timestamp_original"]))  # no time at all
+        )
         and any(is_same(each, now["timestamp_original"]) for each in originals)
-        and ("origin" in old or is_same(now["origin"], old["user"]))
+        and ("origin" in old or fits("origin", {"origin": old["user"]}, now))
     )
 
 
@@ -167,7 +188,9 @@ def _follows_3_0_0(old: Row, now: Row) -> bool:
     told |= {"error_phase": phase}
     for name in ("outcome", "error_type"):
         told[f"{name}_original"] = None if old.get(name) in {None, told[name]} else old[name]
-    return _follows_2_0_0(old, now) and all(is_same(value, now[name]) for name, value in told.items())
+    return _follows_2_0_0(old, now) and all(
+        _same_number(value, now[name]) or fits(name, told, now) for name, value in told.items()
+    )
 
 
 def _reasons_of_3(old: Row) -> set[str | None]:
@@ -183,21 +206,12 @@ def is_new(old: Row, now: Row) -> bool:
         now["app_version"] == _NEW
         and _follows_3_0_0(old, now)
         and now["recompute_reason"] in reasons
-        and all(is_same(value, now[name]) for name, value in told.items())
-    )
-
-
-def is_between(old: Row, now: Row) -> bool:
-    """A whole record of version 2.0.0 or 3.0.0, and nothing of what came later: an undo goes back one by one."""
-    if not all(is_same(old.get(name), now[name]) for name in (*_TIMES, *_OF_4)):
-        return False
-    if now["app_version"] == "3.0.0":
-        return _follows_3_0_0(old, now) and now["recompute_reason"] in _reasons_of_3(old)
-    return (
-        now["app_version"] == "2.0.0"
-        and _follows_2_0_0(old, now)
-        and now["recompute_reason"] in _reasons(old)
-        and all(is_same(old.get(name), now[name]) for name in (*_RESTATED, *_OF_3))
+        and all(
+            is_same(value, now[name])
+            if name.endswith("_original")
+            else _same_number(value, now[name]) or fits(name, told, now)
+            for name, value in told.items()
+        )
     )
 
 
@@ -206,37 +220,38 @@ def _difference(old: Row, now: Row) -> str:
     return "; ".join(changed) or "it is as before"
 
 
-def judge(before: Mapping[Any, Row], path: Path, *, must_be: str = "", undoing: bool = False, arrived: int = 0) -> None:
-    """Fail if a record is lost, doubled, changed or half changed. ``must_be`` old or new: every one is.
+def judge(before: Mapping[int, Row], path: Path, *, must_be: str = "", arrived: int = 0) -> None:
+    """Fail if a record is lost, doubled, changed or half changed.
 
-    ``undoing``: an undo of a finished run was on its way, so that a record may be that of the version between; but then
-    no record is old while another, that both migrations took, still is new.
+    ``must_be`` old: nothing has been carried over, or all of it went again; new: all of it has been.
     ``arrived``: so many records of ``jobs.new_record`` came since, each with the version it was written with.
     """
-    after = rows_of(path)
-    assert set(before) <= set(after), f"lost: {sorted(set(before) - set(after))[:5]}"
-    new_ids = [row.get("request_id") for key, row in after.items() if key not in before]
-    assert sorted(map(str, new_ids)) == [f"new-{number:08}" for number in range(arrived)]
-    kinds: set[str] = set()
-    for key, old in before.items():
-        now = after[key]
-        for name in old.keys() - _WRITTEN:
-            assert is_same(old[name], now[name]), f"record {key}: {name} was {old[name]!r} and is {now[name]!r}"
-        for name in ("timestamp", *_TIMES):
-            original = now.get(f"{name}_original")
-            observed = now.get(name) if original is None else original
-            assert is_same(observed, old.get(name)), f"record {key}: its {name} {old.get(name)!r} became {now}"
-        if must_be != "old" and now.get("app_version") == _NEW and is_new(old, now):
-            found = "new"
-        elif must_be != "new" and is_old(old, now):
-            found = "old"
-        else:
-            assert undoing, f"record {key} is torn: {_difference(old, now)}"
-            assert is_between(old, now), f"record {key} is torn: {_difference(old, now)}"
-            found = "between"
-        if old.get("app_version") != "2.0.0":  # those may have been right, and one migration's alone
-            kinds.add(found)
-    assert not undoing or not {"old", "new"} <= kinds, "the first migration was undone before the second was"
-    for key, now in after.items():
-        if key not in before:
-            assert (now["app_version"], now["tokens_per_second"]) == (APP_VERSION, 200.0), now
+    now, aside = look(path)
+    older = now if aside is None else aside
+    assert set(before) <= set(older), f"lost: {sorted(set(before) - set(older))[:5]}"
+    for number, old in before.items():
+        for name, value in older[number].items():
+            assert is_same(old.get(name), value), f"record {number}: {name} was {old.get(name)!r} and is {value!r}"
+    put = [row for number, row in older.items() if number not in before]
+    assert all(row["timestamp"] == _ARRIVED for row in put), "the old table has a record that nobody put there"
+    if aside is None:
+        assert must_be != "new", "nothing has been carried over"
+        assert len(put) == arrived, f"{len(put)} newer records came along, of {arrived}"
+        return
+    carried = {number for number in now if number in before}
+    assert must_be != "new" or carried == set(before), f"not carried over: {sorted(set(before) - carried)[:5]}"
+    assert must_be != "old" or not carried, f"carried over: {sorted(carried)[:5]}"
+    for number in carried:
+        old, row = before[number], now[number]
+        for name in old.keys() & row.keys() - _WRITTEN:
+            assert fits(name, old, row), f"record {number}: {name} was {old[name]!r} and is {row[name]!r}"
+        assert is_new(old, row), f"record {number} is torn: {_difference(old, row)}"
+    new = {number: row for number, row in now.items() if number not in before}
+    ids = [str(row["request_id"]) for row in new.values()]
+    # what came into a table of ours before it was set aside is history too, and is carried over like all of it
+    waiting = [str(row["request_id"]) for number, row in aside.items() if number not in before and number not in now]
+    assert sorted(ids + waiting) == [f"new-{n:08}" for n in range(arrived)]
+    assert must_be != "new" or not waiting, f"not carried over: {waiting[:5]}"
+    assert min(new, default=0) > max(before, default=0) or not new, "a newer record has an older number"
+    for row in new.values():
+        assert (row["app_version"], row["tokens_per_second"]) == (APP_VERSION, 200.0), row

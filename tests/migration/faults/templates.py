@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import apsw
 
-from llm_metrics_proxy.record import COLUMNS
+from llm_metrics_proxy.record import ROW_COLUMNS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.legacy import ODD_ROWS, make, ordinary
@@ -46,7 +46,7 @@ def our_file(folder: Path, records: int = RECORDS) -> Template:
 
 
 def _of_1_0_0(number: int) -> tuple[Any, ...]:
-    values = dict(zip(COLUMNS[1:], new_record(number), strict=True))
+    values = dict(zip(ROW_COLUMNS, new_record(number), strict=True))
     values |= {
         "request_id": f"old-{number:08}",
         "timestamp": f"2025-03-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}.{number:06}",
@@ -56,7 +56,7 @@ def _of_1_0_0(number: int) -> tuple[Any, ...]:
         "tokens_per_second": 12345.5 + number,
         "app_version": "1.0.0",
     }
-    return tuple(values[name] for name in COLUMNS[1:])
+    return tuple(values[name] for name in ROW_COLUMNS)
 
 
 def execute(path: Path, sql: str) -> list[Any]:

@@ -82,7 +82,8 @@ def small_disk(trials: Trials) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "phase", [WorkPhase.CHECKING, WorkPhase.BACKING_UP, WorkPhase.ADOPTING, WorkPhase.MIGRATING, WorkPhase.VERIFYING]
+    "phase",
+    [WorkPhase.CHECKING, WorkPhase.BACKING_UP, WorkPhase.SETTING_ASIDE, WorkPhase.MIGRATING, WorkPhase.VERIFYING],
 )
 def test_a_disk_that_fills_up_meanwhile(trials: Trials, small_disk: Path, phase: WorkPhase) -> None:
     folder = small_disk / phase
@@ -96,7 +97,7 @@ def test_a_disk_that_fills_up_meanwhile(trials: Trials, small_disk: Path, phase:
         with contextlib.suppress(FileNotFoundError):
             filler.unlink()
     assert ending.ended in FINISHED or ending.ended in SPOKEN, ending
-    if phase in (WorkPhase.BACKING_UP, WorkPhase.ADOPTING, WorkPhase.MIGRATING):
+    if phase in (WorkPhase.BACKING_UP, WorkPhase.SETTING_ASIDE, WorkPhase.MIGRATING):
         assert ending.ended in SPOKEN, "no room for the step, and yet it was done"
     judge(before, path)
     trials.finishes(before, path)

@@ -59,7 +59,7 @@ _SPOILT: dict[str, tuple[str, Spoil]] = {
         "old",
         _sql("UPDATE completion_requests SET app_version = '10.0.0' WHERE id = 9"),
     ),
-    "ours with a newer record": ("ours", _sql("UPDATE completion_requests SET app_version = '10.0.0' WHERE id = 9")),
+    "ours with a newer record": ("ours", _sql("UPDATE completion_requests SET app_version = '10.0.0' WHERE rowid = 9")),
     "ours with a newer step": (
         "ours",
         _sql("INSERT INTO schema_steps VALUES (99, 'future', 'x', '2030-01-01', '9.0.0')"),

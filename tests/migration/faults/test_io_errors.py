@@ -53,7 +53,7 @@ def test_an_undo_whose_disk_fails_says_so_and_is_finished_by_the_next_start(tria
 
     def check(path: Path, ending: Ending) -> None:
         assert ending.ended == "undone" or ending.ended in SPOKEN, ending
-        judge(before, path, undoing=True)
+        judge(before, path)
         start = trials.nursery.run("finish", path=path)
         assert start.ended in ("undone", "held", "nothing_to_do"), start
         judge(before, path, must_be="new" if start.ended == "nothing_to_do" else "old")

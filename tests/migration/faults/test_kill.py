@@ -16,8 +16,8 @@ pytestmark = pytest.mark.system
 
 _MOST = {"statement": 16, "write": 16}
 _BEHIND = (
-    "INSERT INTO completion_requests (request_id, timestamp, success, outcome, app_version, total_tokens, "
-    "response_time_ms, tokens_per_second) VALUES ('new-00000000', '2026-11-01T00:00:00.000000Z', 1, 'completed', "
+    "INSERT INTO completion_requests (arrival, request_id, timestamp, success, outcome, app_version, total_tokens, "
+    "response_time_ms, tokens_per_second) VALUES (1000, 'new-00000000', '2026-11-01T00:00:00.000000Z', 1, 'completed', "
     f"'{APP_VERSION}', 50, 250.0, 200.0)"
 )
 
@@ -92,7 +92,7 @@ def test_an_undo_that_is_killed_anywhere_is_finished_by_the_next_start(
     seen = trials.points(path, "undo")
 
     def check(path: Path, ending: Ending) -> None:
-        judge(before, path, undoing=True, arrived=arrived)
+        judge(before, path, arrived=arrived)
         start = trials.nursery.run("finish", path=path)
         assert start.ended in ("undone", "held", "nothing_to_do"), start
         assert (start.answer["faults"], start.answer["conflicts"]) == ([], [])

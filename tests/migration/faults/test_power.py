@@ -49,7 +49,7 @@ def test_an_undo_survives_a_power_cut(trials: Trials, template: Template) -> Non
     seen = trials.points(path, "undo")
 
     def check(path: Path, ending: Ending) -> None:
-        judge(before, path, undoing=True)
+        judge(before, path)
         start = trials.nursery.run("finish", path=path)
         assert start.ended in ("undone", "held", "nothing_to_do"), start
         judge(before, path, must_be="new" if start.ended == "nothing_to_do" else "old")

@@ -65,23 +65,6 @@ def test_a_writer_at_full_rate_loses_nothing_and_its_records_keep_their_version(
     print(f"\n{kind}: {stored} records beside the migration, {wrote.answer['refused']} times in vain", end="")
 
 
-def test_an_older_program_that_still_writes_loses_nothing_and_its_records_are_migrated_next_time(
-    trials: Trials,
-) -> None:
-    layout = "2.0 all stamped 1.0.0"
-    path, _before = old_file(trials.folder(), layout, 3000, journal_mode="WAL")
-    with beside(trials, "write_as_of_old", path, layout=layout) as writer:
-        migrated = trials.nursery.run("migrate", path=path, batch_lock_ms=2)
-        assert migrated.ended == "done", migrated
-    stored = writer.wait().answer["stored"]
-    assert stored > 0
-    _like, before = old_file(trials.folder(), layout, 3000 + stored)
-    judge(before, path)
-    ending = trials.nursery.run("finish", path=path)
-    assert ending.ended in FINISHED, ending
-    judge(before, path, must_be="new")
-
-
 def test_a_writer_survives_a_migration_that_is_killed(trials: Trials) -> None:
     path, before = our_file(trials.folder(), 3000)
     killed = 0

@@ -17,7 +17,7 @@ EVERY_POINT: Final = bool(os.environ.get("FAULT_EVERY_POINT"))
 FINISHED: Final = ("done", "nothing_to_do")
 # What may be said of a fault; anything else is a traceback that a person would have seen.
 SPOKEN: Final = frozenset(
-    {"StoreError", "StoreBusyError", "BackupError", "MigrationFailedError", "MigrationRefusedError"}
+    {"DiskLowError", "StoreError", "StoreBusyError", "BackupError", "MigrationFailedError", "MigrationRefusedError"}
 )
 _AT_ONCE: Final = 3
 

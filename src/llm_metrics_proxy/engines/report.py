@@ -1,0 +1,36 @@
+"""What a store on the network says of itself, for ``doctor``."""
+
+from typing import NamedTuple
+
+
+class HostReport(NamedTuple):
+    """Records of one host: how many are there, and the last number."""
+
+    host: str
+    records: int
+    newest: int
+
+
+class RecordsBackup(NamedTuple):
+    """A backup of records that the server has made. ``place``: ``disk:NAME`` or ``file:FOLDER``; ``name``: there;
+    ``digest`` of every column of every record; ``address``: the server's."""
+
+    place: str
+    name: str
+    records: int
+    digest: str
+    layout: int
+    address: str
+
+
+class StoreReport(NamedTuple):
+    """``clock_ahead_s``: its clock against ours. ``size`` of the records and
+    ``disk_free``, both bytes. ``hosts``: none if there is no table yet."""
+
+    version: str
+    name: str
+    clock_ahead_s: float
+    size: int
+    parts: int
+    hosts: list[HostReport]
+    disk_free: int

@@ -1,0 +1,1 @@
+"""Records in SQLite: all SQL by which they are read."""
