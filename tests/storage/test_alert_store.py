@@ -78,5 +78,5 @@ def test_a_file_that_is_not_there_or_not_ready_yet_is_left_alone(tmp_path: Path)
         AlertStore(tmp_path / "none.db").states()
     assert not (tmp_path / "none.db").exists()
     apsw.Connection(str(tmp_path / "old.db")).execute("CREATE TABLE t (a)")
-    with pytest.raises(StoreError, match="has no tables for alerts yet"):
+    with pytest.raises(StoreError, match="another program's database"):
         AlertStore(tmp_path / "old.db").states()
